@@ -1,0 +1,50 @@
+# Every target does its own set-up in .venv. PYTHON picks the interpreter that makes it (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := streamer models training demo
+
+# The editable install links every file by name, so it is made anew when pyproject or the list of
+# files changes; the list's own file is rewritten only when the list differs.
+FILES := $(sort $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*' 2>/dev/null))
+STAMP := $(VENV)/.installed
+LIST := $(VENV)/.files
+
+.PHONY: install demo test check bench format types
+
+install: $(STAMP)
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer, got " + sys.version.split()[0] + "; set PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(LIST): FORCE | $(VENV)/bin/python
+	@echo '$(FILES)' | cmp -s - $@ || echo '$(FILES)' > $@
+
+$(STAMP): pyproject.toml $(LIST) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --config-settings editable_mode=strict
+	@touch $@
+
+FORCE:
+
+demo: install
+	$(BIN)/emostream demo
+
+test: install
+	$(BIN)/python -m pytest
+
+types: install
+	$(BIN)/mypy -p emostream -p tests -p benchmarks
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(MAKE) types
+	$(BIN)/python -m pytest
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install
+	$(BIN)/python -m benchmarks

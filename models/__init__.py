@@ -1,0 +1,44 @@
+"""Sound and words to emotion: the front door.
+
+Importing it costs numpy only; the loaders import the frameworks when they are called.
+"""
+
+from __future__ import annotations
+
+from .errors import CheckpointError, DeviceError, ModelError, TranscriberError
+from .labels import LABELS
+from .loading import load_recognizer, load_transcriber
+from .types import (
+    SAMPLE_RATE_HZ,
+    AudioCode,
+    Clip,
+    Prediction,
+    Probabilities,
+    Recognizer,
+    Samples,
+    Speech,
+    Transcriber,
+    Transcript,
+    Word,
+)
+
+__all__ = [
+    "LABELS",
+    "SAMPLE_RATE_HZ",
+    "AudioCode",
+    "CheckpointError",
+    "Clip",
+    "DeviceError",
+    "ModelError",
+    "Prediction",
+    "Probabilities",
+    "Recognizer",
+    "Samples",
+    "Speech",
+    "Transcriber",
+    "TranscriberError",
+    "Transcript",
+    "Word",
+    "load_recognizer",
+    "load_transcriber",
+]

@@ -1,0 +1,7 @@
+"""The emotion vocabulary, in one fixed order: the order of every probability vector."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LABELS: Final[tuple[str, ...]] = ("angry", "happy", "sad", "neutral")

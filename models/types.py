@@ -1,0 +1,136 @@
+"""The only words that `models` and its callers exchange.
+
+Audio is mono float32 at `SAMPLE_RATE_HZ`, nominally in [-1, 1]. Positions are sample indices, here
+counted from the start of the clip. Nothing in this file imports a framework: the streamer reads it
+without paying for torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE_HZ: Final = 16_000
+
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """One utterance of sound.
+
+    samples: (N,) float32, mono, 16 kHz. language: BCP 47 hint for the transcriber, or None.
+    """
+
+    samples: Samples
+    language: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word with its place in the clip: samples [start, end); p in [0, 1], None where unknown."""
+
+    text: str
+    start: int
+    end: int
+    p: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said. `text` is empty where nothing was understood.
+
+    words: in order, possibly empty although there is text (a transcriber without word times).
+    rejected: why a guard threw the transcriber's text away, None where nothing was thrown away.
+    """
+
+    text: str
+    language: str | None = None
+    words: tuple[Word, ...] = ()
+    rejected: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A clip and its words: what the recognizer judges. transcript None: sound alone."""
+
+    clip: Clip
+    transcript: Transcript | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioCode:
+    """What `encode` made of one clip. Opaque: only `fuse` of the same recognizer reads `frames`."""
+
+    frames: Any
+    clip: Clip
+
+
+Probabilities = tuple[float, ...]
+"""One probability per label, in the order of the recognizer's `labels`; the sum is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The judgement on one utterance.
+
+    probabilities: calibrated, fused over what was there to hear and read. audio_only, text_only: the
+    single-modality heads; text_only is None where there was no text. uncertain: reasons out of
+    too_short, low_snr, no_text, modalities_disagree, low_confidence; empty when there is none.
+    """
+
+    label: str
+    confidence: float
+    probabilities: Probabilities
+    audio_only: Probabilities
+    text_only: Probabilities | None
+    uncertain: tuple[str, ...] = ()
+
+
+class Transcriber(Protocol):
+    """Sound to words. Synchronous, ordered, equal length, called from one thread."""
+
+    @property
+    def name(self) -> str:
+        """Shown to people: `whisper tiny.en (int8, cpu)`, `pocketsphinx en-us`."""
+        ...
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]: ...
+
+
+class Recognizer(Protocol):
+    """Sound and words to emotion. Synchronous, ordered, equal length, called from one thread.
+
+    `encode` needs no words, so it can run while the transcriber runs; `align` gives every word of a
+    transcript a span inside its clip; `fuse` joins the two. A batch does not change a clip's result.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]: ...
+
+    def align(
+        self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]
+    ) -> list[tuple[Word, ...]]: ...
+
+    def fuse(
+        self,
+        codes: Sequence[AudioCode],
+        transcripts: Sequence[Transcript | None],
+        spans: Sequence[tuple[Word, ...]],
+    ) -> list[Prediction]: ...

@@ -1,0 +1,1 @@
+"""Sound in, typed emotion events out: sources, segmentation, sessions, the server and its client."""

@@ -1,0 +1,96 @@
+"""A stream of the house's own, such as its microphone: analysed here, watched on the page."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import Console
+
+from .clock import Clock
+from .config import Settings
+from .engine import Engine
+from .hub import Hub
+from .server import OwnStream, Server
+from .session import Session, SessionSettings, Sink
+from .sources import Source
+from .vad import make_vad
+
+_LAST_FINALS_S: Final = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """How a stream is announced: its name in `/v1/streams`, its title and a note, if it needs one."""
+
+    name: str
+    title: str
+    note: str | None = None
+
+
+def on_interrupt() -> asyncio.Event:
+    """Set by Ctrl-C and SIGTERM, instead of an exception in the middle of something."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows: its event loops have no signal handlers
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    return stop
+
+
+async def run_session(session: Session, stop: asyncio.Event) -> bool:
+    """Run to its end, or until `stop` is set: then its finals still come, within a bound.
+
+    True where it came to its end by itself. Raises what the session raises.
+    """
+    running = asyncio.create_task(session.run(), name="session")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+            return True
+        session.stop()
+        async with asyncio.timeout(_LAST_FINALS_S):
+            await running
+        return False
+    except TimeoutError:
+        return False  # a model that hangs does not keep the person waiting
+    finally:
+        stopping.cancel()
+        running.cancel()
+        await asyncio.gather(running, stopping, return_exceptions=True)
+
+
+async def broadcast(
+    source: Source,
+    billing: Billing,
+    engine: Engine,
+    settings: Settings,
+    clock: Clock,
+    sinks: Sequence[Sink],
+    console: Console,
+) -> None:
+    """Serve the page and analyse the source until Ctrl-C; a source that ends leaves the page up."""
+    stop = on_interrupt()
+    hub = Hub(secrets.token_urlsafe(12))
+    own = OwnStream(billing.name, billing.title, billing.note, hub)
+    async with engine.running(), Server(engine, settings, clock, [own]) as server:
+        console.print(f"The page: {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        session = Session(
+            source,
+            make_vad(settings.vad),
+            engine,
+            hub,
+            sinks,
+            SessionSettings(segmenter=settings.segmenter),
+            clock,
+        )
+        if await run_session(session, stop):
+            await stop.wait()

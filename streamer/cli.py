@@ -1,0 +1,71 @@
+"""`emostream`: one command a file, errors as one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from emostream.models import ModelError
+
+from .commands import client, demo, devices, doctor, live, replay, serve
+from .errors import EmostreamError
+
+app = typer.Typer(
+    name="emostream",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def emostream(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens inside.")] = False,
+) -> None:
+    """Hears speech and says which emotion each utterance carries, and how sure it is.
+
+    Start with [bold]emostream demo[/bold]: it plays a bundled recording and shows a page.
+    """
+    if show_version:
+        typer.echo(f"emostream {version('emostream')}")
+        raise typer.Exit
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=verbose)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("emostream").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+for command in (
+    demo.demo,
+    live.live,
+    serve.serve,
+    replay.replay,
+    client.client,
+    devices.devices,
+    doctor.doctor,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Exit status: 0 done, 1 done with failures that were named, 2 bad input, 130 interrupted."""
+    try:
+        app()
+    except (EmostreamError, ModelError) as error:
+        print(f"emostream: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""`emostream demo`"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.resources import as_file, files
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..broadcast import Billing, broadcast
+from ..clock import WallClock
+from ..sinks import ConsoleSink
+from ..sources import LoopSource
+from . import options
+
+_PAUSE_S = 4.0
+
+
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="Play the recording once instead of again and again.")
+    ] = False,
+    port: options.PortOption = None,
+    asr: options.AsrOption = None,
+    vad: options.VadOption = None,
+    device: options.DeviceOption = None,
+    checkpoint: options.CheckpointOption = None,
+    config: options.ConfigOption = None,
+) -> None:
+    """Play the bundled recording through the whole pipeline and show it on a page.
+
+    Needs no microphone, no account and, once installed, no network. The voice is synthetic.
+    """
+    settings = options.settings_from(
+        config,
+        models={"asr": asr, "device": device, "checkpoint": checkpoint},
+        vad={"name": vad},
+        server={"port": port},
+    )
+    console = Console(stderr=True)
+    clock = WallClock()
+    engine = options.load_engine(settings, console, clock)
+    options.say_who_speaks(console, engine)
+    with as_file(files("emostream.demo") / "recording.ogg") as recording:
+
+        async def run() -> None:
+            source = LoopSource(recording, pace=clock, pause_s=_PAUSE_S, rounds=1 if once else None)
+            billing = Billing("demo", "Bundled recording", "The voice is synthetic.")
+            await broadcast(source, billing, engine, settings, clock, [ConsoleSink(console)], console)
+
+        asyncio.run(run())

@@ -1,0 +1,54 @@
+"""`emostream live`"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..broadcast import Billing, broadcast
+from ..clock import WallClock
+from ..microphone import MicrophoneSource, find_device
+from ..sinks import ConsoleSink
+from . import options
+
+
+def live(
+    microphone: Annotated[
+        str | None,
+        typer.Option(
+            "--microphone",
+            help="Number or part of the name, see [bold]emostream devices[/bold]. Default: the system's.",
+            show_default=False,
+        ),
+    ] = None,
+    port: options.PortOption = None,
+    asr: options.AsrOption = None,
+    vad: options.VadOption = None,
+    device: options.DeviceOption = None,
+    compute_type: options.ComputeTypeOption = None,
+    checkpoint: options.CheckpointOption = None,
+    config: options.ConfigOption = None,
+) -> None:
+    """Listen to this machine's microphone; results in the terminal and on the page."""
+    settings = options.settings_from(
+        config,
+        models={"asr": asr, "device": device, "compute_type": compute_type, "checkpoint": checkpoint},
+        vad={"name": vad},
+        server={"port": port},
+    )
+    chosen = find_device(microphone)
+    console = Console(stderr=True)
+    clock = WallClock()
+    engine = options.load_engine(settings, console, clock)
+    options.say_who_speaks(console, engine)
+    console.print(f"Microphone: {chosen.name}, {chosen.sample_rate_hz} Hz", highlight=False)
+
+    async def run() -> None:
+        billing = Billing("microphone", chosen.name)
+        sinks = [ConsoleSink(console)]
+        await broadcast(MicrophoneSource(chosen), billing, engine, settings, clock, sinks, console)
+
+    asyncio.run(run())

@@ -1,0 +1,111 @@
+"""The flags that several commands share, and how they join the settings file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import typer
+from rich.console import Console
+
+from emostream.models import load_recognizer, load_transcriber
+
+from ..clock import Clock
+from ..config import Settings, VadName, load_settings
+from ..engine import Engine
+from ..errors import ConfigError
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Settings file (TOML); flags win over it.", show_default=False)
+]
+AsrOption = Annotated[
+    str | None,
+    typer.Option(
+        "--asr",
+        help="Who writes the words: [bold]auto[/bold] (Whisper tiny.en where it can be had, otherwise "
+        "PocketSphinx), a Whisper model name such as small.en, a faster-whisper folder, "
+        "[bold]pocketsphinx[/bold], or [bold]none[/bold] for sound alone. Default: auto.",
+        show_default=False,
+    ),
+]
+VadOption = Annotated[
+    VadName | None,
+    typer.Option(
+        "--vad", help="Who decides what is speech: webrtc or silero. Default: webrtc.", show_default=False
+    ),
+]
+DeviceOption = Annotated[
+    DeviceName | None,
+    typer.Option(
+        "--device", help="Where the models run: auto, cpu or cuda. Default: auto.", show_default=False
+    ),
+]
+ComputeTypeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--compute-type",
+        help="Whisper's arithmetic, as CTranslate2 names it: int8, float16, ... Default: int8 on a CPU, "
+        "float16 on a GPU.",
+        show_default=False,
+    ),
+]
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        help="Emotion model: a folder or a hub name. Default: the bundled one.",
+        show_default=False,
+    ),
+]
+HostOption = Annotated[
+    str | None,
+    typer.Option("--host", help="Address to listen on. Default: 127.0.0.1.", show_default=False),
+]
+PortOption = Annotated[
+    int | None, typer.Option("--port", help="Port to listen on. Default: 8765.", show_default=False)
+]
+OutputFormat = Literal["jsonl", "text"]
+FormatOption = Annotated[
+    OutputFormat,
+    typer.Option("--format", help="jsonl: one event a line, for programs. text: for people."),
+]
+
+
+def settings_from(
+    config: Path | None,
+    *,
+    models: dict[str, Any] | None = None,
+    vad: dict[str, Any] | None = None,
+    segmenter: dict[str, Any] | None = None,
+    server: dict[str, Any] | None = None,
+) -> Settings:
+    """The file's settings with the flags laid over them; None leaves a setting alone.
+
+    Raises ConfigError.
+    """
+    whole = msgspec.to_builtins(load_settings(config))
+    for section, flags in (("models", models), ("vad", vad), ("segmenter", segmenter), ("server", server)):
+        whole[section] |= {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return msgspec.convert(whole, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"expected valid settings, got: {error}; see --help") from error
+
+
+def load_engine(settings: Settings, console: Console, clock: Clock) -> Engine:
+    """Load the models, saying so. Raises ModelError."""
+    chosen = settings.models
+    with console.status("Loading the models ..."):
+        recognizer = load_recognizer(chosen.checkpoint, device=chosen.device)
+    # No spinner here: a download draws its own progress bar.
+    transcriber = load_transcriber(chosen.asr, device=chosen.device, compute_type=chosen.compute_type)
+    return Engine(transcriber, recognizer, clock)
+
+
+def say_who_speaks(console: Console, engine: Engine) -> None:
+    asr = "no words (--asr none)" if engine.transcriber is None else engine.transcriber.name
+    recognizer = engine.recognizer
+    console.print(f"Words: {asr}. Emotion: {recognizer.name} on {recognizer.device}.", highlight=False)

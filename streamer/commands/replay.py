@@ -1,0 +1,173 @@
+"""`emostream replay`"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Literal, TextIO
+
+import typer
+from rich.console import Console
+
+from .. import events
+from ..broadcast import on_interrupt, run_session
+from ..clock import WallClock
+from ..config import Settings
+from ..engine import Engine
+from ..errors import ConfigError, SourceError
+from ..hub import Hub
+from ..recording import Recording
+from ..session import Session, SessionSettings, Sink
+from ..sinks import ConsoleSink, JsonLinesSink
+from ..sources import FileSource
+from ..vad import make_vad
+from . import options
+
+
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Recordings in any format FFmpeg decodes, or videos.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write there instead of to the terminal.", show_default=False),
+    ] = None,
+    form: options.FormatOption = "jsonl",
+    pace: Annotated[
+        Literal["full", "natural"],
+        typer.Option("--pace", help="full: as fast as the models go. natural: as it was spoken."),
+    ] = "full",
+    asr: options.AsrOption = None,
+    vad: options.VadOption = None,
+    device: options.DeviceOption = None,
+    compute_type: options.ComputeTypeOption = None,
+    checkpoint: options.CheckpointOption = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="Language of the speech, for multilingual Whisper models.", show_default=False),
+    ] = None,
+    config: options.ConfigOption = None,
+) -> None:
+    """Judge recordings: the same pipeline as live, as fast as it goes.
+
+    Every event is one line of JSON; with several files each line names its file first. A file that
+    fails is reported, the others are done all the same, and the exit status is 2.
+    """
+    settings = options.settings_from(
+        config,
+        models={"asr": asr, "device": device, "compute_type": compute_type, "checkpoint": checkpoint},
+        vad={"name": vad},
+    )
+    clock = WallClock()
+    # A wrong name is told before the models are loaded.
+    readable, failures = _check_all(files)
+    if readable:
+        console = Console(stderr=True)
+        engine = options.load_engine(settings, console, clock)
+        options.say_who_speaks(console, engine)
+        player = _Player(engine, settings, language, clock, console, form, natural=pace == "natural")
+        with _open_output(output) as out:
+            failures += asyncio.run(player.play_all(readable, out, named=len(files) > 1))
+    for failure in failures:
+        print(f"emostream: {failure}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(2)
+
+
+def _check_all(files: Sequence[Path]) -> tuple[list[Path], list[SourceError]]:
+    """Reads the headers only, one file at a time."""
+    readable, failures = [], []
+    for file in files:
+        try:
+            Recording(file).close()
+        except SourceError as error:
+            failures.append(error)
+        else:
+            readable.append(file)
+    return readable, failures
+
+
+def _open_output(path: Path | None) -> nullcontext[TextIO] | TextIO:
+    if path is None:
+        return nullcontext(sys.stdout)
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"expected to write to {path}, got: {error.strerror}; choose another --output"
+        ) from error
+
+
+class _Player:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        language: str | None,
+        clock: WallClock,
+        console: Console,
+        form: options.OutputFormat,
+        *,
+        natural: bool,
+    ) -> None:
+        self._pace = clock if natural else None
+        self._engine = engine
+        self._settings = settings
+        self._session_settings = SessionSettings(segmenter=settings.segmenter, language=language)
+        self._clock = clock
+        self._console = console
+        self._form = form
+
+    async def play_all(self, files: Sequence[Path], out: TextIO, *, named: bool) -> list[SourceError]:
+        stop = on_interrupt()
+        failures = []
+        async with self._engine.running():
+            for file in files:
+                try:
+                    await self._play(file, self._sink(out, file, named), stop)
+                except SourceError as error:
+                    failures.append(error)
+                if stop.is_set():
+                    break
+        return failures
+
+    async def _play(self, file: Path, sink: Sink, stop: asyncio.Event) -> None:
+        totals = _TotalsSink()
+        session = Session(
+            FileSource(file, pace=self._pace),
+            make_vad(self._settings.vad),
+            self._engine,
+            Hub(file.name),
+            [sink, totals],
+            self._session_settings,
+            self._clock,
+        )
+        try:
+            await run_session(session, stop)
+        finally:
+            if totals.totals is not None:
+                self._console.print(f"{file}: {_summary(totals.totals)}", highlight=False, soft_wrap=True)
+
+    def _sink(self, out: TextIO, file: Path, named: bool) -> Sink:
+        if self._form == "text":
+            return ConsoleSink(Console(file=out))
+        return JsonLinesSink(out, file=str(file) if named else None)
+
+
+class _TotalsSink:
+    """Keeps the last word of a session."""
+
+    def __init__(self) -> None:
+        self.totals: events.Totals | None = None
+
+    async def send(self, event: events.ServerEvent) -> None:
+        if isinstance(event, events.Closed):
+            self.totals = event.totals
+
+
+def _summary(totals: events.Totals) -> str:
+    seconds = totals.audio_ms / 1_000
+    if totals.utterances == 0:
+        return f"no utterances in {seconds:.1f} s of sound: no speech was found"
+    return f"{totals.utterances} utterances in {seconds:.1f} s of sound"

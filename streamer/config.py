@@ -1,0 +1,165 @@
+"""Settings: frozen, in physical quantities, validated once when made.
+
+They come from defaults, a TOML file (`--config`) and flags, in that order. Nothing here reads the
+environment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from .errors import ConfigError
+
+SAMPLE_RATE_HZ: Final = 16_000
+FRAME_SAMPLES: Final = 320
+FRAME_MS: Final = 20
+
+VadName = Literal["webrtc", "silero"]
+
+
+def _require(holds: bool, name: str, expected: str, got: object) -> None:
+    if not holds:
+        raise ConfigError(f"expected {name} {expected}, got {got}; change that setting")
+
+
+class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base: unknown names in a TOML file are errors, never ignored."""
+
+
+class VadSettings(_Settings, frozen=True, kw_only=True):
+    """Which voice activity detector, and how strict.
+
+    aggressiveness: WebRTC's own scale, 0 (most things are speech) to 3. threshold: Silero's speech
+    probability from which a frame counts as speech.
+    """
+
+    name: VadName = "webrtc"
+    aggressiveness: int = 2
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.aggressiveness <= 3, "vad.aggressiveness", "0 to 3", self.aggressiveness)
+        _require(0.0 < self.threshold < 1.0, "vad.threshold", "between 0 and 1", self.threshold)
+
+
+class SegmenterSettings(_Settings, frozen=True, kw_only=True):
+    """When an utterance starts, ends and is cut. All in milliseconds of audio.
+
+    Speech is confirmed when at least `start_speech_ms` of the last `start_window_ms` is speech; the
+    same rule says that speech has resumed after a pause. An utterance with less than `min_speech_ms`
+    of speech is a false alarm. It ends after `min_silence_ms` without confirmed speech; its clip
+    keeps `pre_roll_ms` before the first and `tail_ms` after the last speech frame. At
+    `max_utterance_ms` it is cut at its quietest point.
+    """
+
+    speech_range_db: float = 35.0
+    start_window_ms: int = 200
+    start_speech_ms: int = 120
+    min_speech_ms: int = 200
+    min_silence_ms: int = 500
+    pre_roll_ms: int = 200
+    tail_ms: int = 200
+    max_utterance_ms: int = 20_000
+
+    def __post_init__(self) -> None:
+        window, silence = self.start_window_ms, self.min_silence_ms
+        _require(FRAME_MS <= window <= 1_000, "start_window_ms", "20 to 1000", window)
+        _require(
+            FRAME_MS <= self.start_speech_ms <= window,
+            "start_speech_ms",
+            f"20 to start_window_ms ({window})",
+            self.start_speech_ms,
+        )
+        _require(0 <= self.min_speech_ms <= 2_000, "min_speech_ms", "0 to 2000", self.min_speech_ms)
+        _require(
+            max(100, window) <= silence <= 5_000,
+            "min_silence_ms",
+            f"{max(100, window)} to 5000 (not shorter than start_window_ms)",
+            silence,
+        )
+        _require(0 <= self.pre_roll_ms <= 1_000, "pre_roll_ms", "0 to 1000", self.pre_roll_ms)
+        # The tail is what is heard of the pause before a label can be worked out in advance:
+        # half the pause must be left for the models.
+        _require(
+            0 <= self.tail_ms <= silence // 2,
+            "tail_ms",
+            f"0 to half of min_silence_ms ({silence // 2})",
+            self.tail_ms,
+        )
+        # Whisper hears 30 s at a time; 28 leaves room for its own padding.
+        _require(
+            2_000 <= self.max_utterance_ms <= 28_000,
+            "max_utterance_ms",
+            "2000 to 28000",
+            self.max_utterance_ms,
+        )
+        _require(
+            self.max_utterance_ms >= 2 * (silence + self.pre_roll_ms),
+            "max_utterance_ms",
+            f"at least twice min_silence_ms + pre_roll_ms ({2 * (silence + self.pre_roll_ms)})",
+            self.max_utterance_ms,
+        )
+
+
+class ModelSettings(_Settings, frozen=True, kw_only=True):
+    """Which models speak. See `emostream serve --help` for the values of `asr`."""
+
+    asr: str = "auto"
+    checkpoint: str | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compute_type: str = "default"
+
+
+class ServerSettings(_Settings, frozen=True, kw_only=True):
+    """Where the server listens, and what one client may ask of it.
+
+    host_names: further names under which this server is reached. allow_origins: web pages from
+    elsewhere that may connect. message_bytes: the longest message. ahead_ms: how far a client may be
+    ahead of the last `ack`. start_ms: the time a client has for its first message.
+    watcher_events: how many events may wait for one watcher before it is closed as too slow.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    host_names: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    message_bytes: int = 1 << 20
+    ahead_ms: int = 5_000
+    start_ms: int = 10_000
+    watcher_events: int = 1_000
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.port <= 65_535, "server.port", "0 to 65535", self.port)
+        _require(self.ahead_ms >= 1_000, "server.ahead_ms", "at least 1000", self.ahead_ms)
+        _require(self.message_bytes >= 4_096, "server.message_bytes", "at least 4096", self.message_bytes)
+        _require(self.start_ms >= 100, "server.start_ms", "at least 100", self.start_ms)
+        _require(self.watcher_events >= 1, "server.watcher_events", "at least 1", self.watcher_events)
+
+
+class Settings(_Settings, frozen=True, kw_only=True):
+    """All of them; the sections of the TOML file."""
+
+    vad: VadSettings = VadSettings()
+    segmenter: SegmenterSettings = SegmenterSettings()
+    models: ModelSettings = ModelSettings()
+    server: ServerSettings = ServerSettings()
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Read a TOML file; None gives the defaults. Raises ConfigError."""
+    if path is None:
+        return Settings()
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Settings)
+    except OSError as error:
+        raise ConfigError(
+            f"expected a settings file at {path}, but it cannot be read ({error.strerror}); check the path"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(
+            f"expected TOML with the sections vad, segmenter, models and server in {path}, "
+            f"got: {error}; correct that line"
+        ) from error

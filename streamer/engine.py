@@ -1,0 +1,170 @@
+"""Utterance -> analysis. Owns the models' threads and the batchers in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from emostream.models import (
+    AudioCode,
+    Clip,
+    Prediction,
+    Recognizer,
+    Transcriber,
+    Transcript,
+    Word,
+)
+
+from .batcher import Batcher, ModelThread, Timed
+from .clock import Clock
+from .errors import AnalysisError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Seconds of padded audio in one forward. Whisper hears 30 s windows whatever is in them, so its cost
+# counts clips; the emotion encoder's grows with the longest clip.
+_ASR_BUDGET: Final = 8.0
+_EMOTION_BUDGET: Final = 64.0
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What the models made of one utterance. words: the transcript's, each with a span in the clip.
+
+    transcript is None where nobody transcribes, or where the transcriber failed (`asr_error`).
+    The times are seconds of the wall clock.
+    """
+
+    transcript: Transcript | None
+    words: tuple[Word, ...]
+    prediction: Prediction
+    asr_error: str | None
+    queue_s: float
+    asr_s: float
+    align_s: float
+    emotion_s: float
+
+
+Heard = tuple[Clip, Transcript | None]
+Fusable = tuple[AudioCode, Transcript | None, tuple[Word, ...]]
+
+
+class Engine:
+    """Four calls: transcribe, encode, align, fuse. Each model has one thread, and batches of its own.
+
+    The audio encoder runs while the transcriber runs; alignment and fusion wait for both.
+    """
+
+    def __init__(self, transcriber: Transcriber | None, recognizer: Recognizer, clock: Clock) -> None:
+        self.transcriber = transcriber
+        self.recognizer = recognizer
+        self._asr_thread = None if transcriber is None else ModelThread("asr")
+        self._emotion_thread = ModelThread("emotion")
+        self._transcribe = (
+            None
+            if transcriber is None or self._asr_thread is None
+            else Batcher[Clip, Transcript](
+                transcriber.transcribe, self._asr_thread, clock, cost=lambda _: 1.0, budget=_ASR_BUDGET
+            )
+        )
+        self._encode = Batcher[Clip, AudioCode](
+            recognizer.encode,
+            self._emotion_thread,
+            clock,
+            cost=lambda clip: clip.seconds,
+            budget=_EMOTION_BUDGET,
+        )
+        self._align = Batcher[Heard, tuple[Word, ...]](
+            self._call_align,
+            self._emotion_thread,
+            clock,
+            cost=lambda heard: heard[0].seconds,
+            budget=_EMOTION_BUDGET,
+        )
+        self._fuse = Batcher[Fusable, Prediction](
+            self._call_fuse,
+            self._emotion_thread,
+            clock,
+            cost=lambda fusable: fusable[0].clip.seconds,
+            budget=_EMOTION_BUDGET,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Engine]:
+        """The batchers serve inside this context."""
+        loops = [self._encode.run(), self._align.run(), self._fuse.run()]
+        if self._transcribe is not None:
+            loops.append(self._transcribe.run())
+        tasks = [asyncio.create_task(loop, name="batcher") for loop in loops]
+        try:
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._emotion_thread.close()
+            if self._asr_thread is not None:
+                self._asr_thread.close()
+
+    async def analyse(self, clip: Clip) -> Analysis:
+        """Raises AnalysisError where there is no judgement; without words there is still one."""
+        async with asyncio.TaskGroup() as group:
+            hearing = group.create_task(self._hear(clip))
+            encoding = group.create_task(_result(self._encode.submit(clip)))
+        (heard, asr_error), code = hearing.result(), encoding.result()
+        if isinstance(code, Exception):
+            raise AnalysisError(f"the emotion model failed: {code}") from code
+        transcript = None if heard is None else heard.value
+        words = await _result(self._align.submit((clip, transcript)))
+        if isinstance(words, Exception):
+            raise AnalysisError(f"the alignment failed: {words}") from words
+        judged = await _result(self._fuse.submit((code.value, transcript, words.value)))
+        if isinstance(judged, Exception):
+            raise AnalysisError(f"the emotion model failed: {judged}") from judged
+        if not all(math.isfinite(p) for p in judged.value.probabilities):
+            raise AnalysisError("the emotion model gave probabilities that are not numbers")
+        return Analysis(
+            transcript=transcript,
+            words=words.value,
+            prediction=judged.value,
+            asr_error=asr_error,
+            # Hearing and encoding run side by side: the utterance waited for the slower of the two.
+            queue_s=max(code.waited_s, 0.0 if heard is None else heard.waited_s)
+            + words.waited_s
+            + judged.waited_s,
+            asr_s=0.0 if heard is None else heard.took_s,
+            align_s=words.took_s,
+            emotion_s=code.took_s + judged.took_s,
+        )
+
+    async def _hear(self, clip: Clip) -> tuple[Timed[Transcript] | None, str | None]:
+        if self._transcribe is None:
+            return None, None
+        heard = await _result(self._transcribe.submit(clip))
+        if isinstance(heard, Exception):
+            log.error("the transcriber failed on %.1f s of audio", clip.seconds, exc_info=heard)
+            return None, f"the transcriber failed: {heard}; this utterance is judged by its sound alone"
+        return heard, None
+
+    def _call_align(self, heard: Sequence[Heard]) -> list[tuple[Word, ...]]:
+        clips, transcripts = zip(*heard, strict=True)
+        return self.recognizer.align(clips, transcripts)
+
+    def _call_fuse(self, items: Sequence[Fusable]) -> list[Prediction]:
+        codes, transcripts, words = zip(*items, strict=True)
+        return self.recognizer.fuse(codes, transcripts, words)
+
+
+async def _result(waiting: Awaitable[T]) -> T | Exception:
+    """The exception as a value: in a TaskGroup a raised one would cancel its neighbours."""
+    try:
+        return await waiting
+    except Exception as error:  # it becomes an AnalysisError of this utterance, with its cause
+        return error

@@ -1,0 +1,100 @@
+"""Everything that can go wrong between a sound and an event.
+
+Each class has a stable `code` (for programs), a websocket `close_code` (for a socket that must end)
+and a message for people: what was expected, what came, what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EmostreamError(Exception):
+    """Base of the tree. A command that ends with one exits with status 2."""
+
+    code: ClassVar[str] = "internal"
+    close_code: ClassVar[int] = 1011
+
+
+class ConfigError(EmostreamError):
+    """A setting is out of its range, or two settings contradict each other."""
+
+    code = "bad_config"
+    close_code = 4400
+
+
+class SourceError(EmostreamError):
+    """A recording or a device gives no (more) sound. What came before it has been analysed."""
+
+    code = "bad_source"
+
+
+class DeviceError(SourceError):
+    """No such microphone, or no PortAudio to reach it with."""
+
+    code = "bad_device"
+
+
+class AnalysisError(EmostreamError):
+    """The models failed on one utterance. The session goes on."""
+
+    code = "analysis_failed"
+
+
+class ListenError(EmostreamError):
+    """The server cannot listen where it was told to."""
+
+    code = "cannot_listen"
+
+
+class ConnectError(EmostreamError):
+    """The client cannot reach a server, or the server refused it."""
+
+    code = "cannot_connect"
+
+
+class ProtocolError(EmostreamError):
+    """A message that the protocol does not know or allow. The session goes on."""
+
+    code = "bad_message"
+    close_code = 4400
+
+
+class BadStartError(ProtocolError):
+    """The first message is not a valid `start` or `watch`. The socket ends."""
+
+    code = "bad_start"
+
+
+class UnknownStreamError(BadStartError):
+    """`watch` names a stream that this server does not have."""
+
+    code = "unknown_stream"
+
+
+class ForeignOriginError(EmostreamError):
+    """A web page from elsewhere, or a host name that is not on the list."""
+
+    code = "foreign_origin"
+    close_code = 4403
+
+
+class WatcherTooSlowError(EmostreamError):
+    """A watcher did not read its events in time. It may watch again."""
+
+    code = "watcher_too_slow"
+    close_code = 4413
+
+
+class TooFarAheadError(EmostreamError):
+    """A client sent audio past its credit."""
+
+    code = "too_far_ahead"
+    close_code = 4429
+
+
+class MessageTooBigError(EmostreamError):
+    """A message is longer than the limit that `ready` announces."""
+
+    code = "message_too_big"
+    close_code = 1009

@@ -1,0 +1,76 @@
+"""One stream's events: numbered, kept for those who come later, fanned out to watchers.
+
+A watcher never slows the stream: its queue is bounded, and whoever does not read in time is cut off
+with a WatcherTooSlowError and may watch again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+from .errors import WatcherTooSlowError
+from .events import Closed, E, ServerEvent, numbered
+
+
+class Hub:
+    """keep: how many of the last events a newcomer gets first."""
+
+    def __init__(self, session: str, *, keep: int = 200) -> None:
+        self.session = session
+        self._kept: deque[ServerEvent] = deque(maxlen=keep)
+        self._watchers: set[Subscription] = set()
+        self._seq = 0
+
+    def publish(self, event: E) -> E:
+        """Number the event and give it to everybody. Never waits."""
+        self._seq += 1
+        event = numbered(event, self._seq)
+        self._kept.append(event)
+        for watcher in self._watchers:
+            watcher.offer(event)
+        return event
+
+    @contextmanager
+    def subscribe(self, capacity: int) -> Iterator[Subscription]:
+        """What is kept, then what comes. capacity: how many new events may wait unread."""
+        watcher = Subscription(self._kept, capacity)
+        self._watchers.add(watcher)
+        try:
+            yield watcher
+        finally:
+            self._watchers.discard(watcher)
+
+
+class Subscription:
+    """Iterate to read; ends behind `closed`. Raises WatcherTooSlowError when it fell behind."""
+
+    def __init__(self, kept: deque[ServerEvent], capacity: int) -> None:
+        self._waiting: deque[ServerEvent] = deque(kept)
+        self._capacity = len(kept) + capacity
+        self._arrived = asyncio.Event()
+        self._overflowed = False
+
+    def offer(self, event: ServerEvent) -> None:
+        if len(self._waiting) >= self._capacity:
+            self._overflowed = True
+        else:
+            self._waiting.append(event)
+        self._arrived.set()
+
+    async def __aiter__(self) -> AsyncIterator[ServerEvent]:
+        while True:
+            while self._waiting:
+                event = self._waiting.popleft()
+                yield event
+                if isinstance(event, Closed):
+                    return
+            if self._overflowed:
+                raise WatcherTooSlowError(
+                    f"expected a watcher that reads its events, got {self._capacity} unread; "
+                    "read faster and watch again"
+                )
+            self._arrived.clear()
+            await self._arrived.wait()

@@ -1,0 +1,304 @@
+"""One port: the page, /healthz, the list of streams, the schema and the socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib.metadata import version
+from types import TracebackType
+from typing import Final
+
+import msgspec
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from . import events
+from .clock import Clock
+from .config import Settings
+from .door import Door
+from .engine import Engine
+from .errors import (
+    BadStartError,
+    ConfigError,
+    EmostreamError,
+    ForeignOriginError,
+    ListenError,
+    ProtocolError,
+    UnknownStreamError,
+)
+from .hub import Hub
+from .pages import json_response, load_pages, text_response
+from .session import Session
+from .socket_session import SocketSink, make_session, read_socket
+from .vad import make_vad
+
+log = logging.getLogger(__name__)
+
+_DRAIN_S: Final = 1.2  # what is left of the two seconds that a person waits after Ctrl-C
+_GOODBYE_S: Final = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStream:
+    """A stream of the server's own that anybody at the door may watch."""
+
+    name: str
+    title: str
+    note: str | None
+    hub: Hub
+
+
+class Server:
+    """`async with` listens. Raises ListenError where the address cannot be had."""
+
+    def __init__(
+        self, engine: Engine, settings: Settings, clock: Clock, streams: Sequence[OwnStream] = ()
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._clock = clock
+        self._streams = {stream.name: stream for stream in streams}
+        self._door = Door(settings.server)
+        self._pages = load_pages()
+        self._models = models_of(engine, settings)
+
+        self._listener: WebSocketServer | None = None
+        self._closing = False
+        self._sessions: set[Session] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        if self._listener is None:
+            raise RuntimeError("expected a server that listens; use `async with`")
+        port: int = next(iter(self._listener.sockets)).getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        host = self._settings.server.host
+        shown = f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{self.port}"
+
+    async def __aenter__(self) -> Server:
+        host, port = self._settings.server.host, self._settings.server.port
+        # Strangers' broken handshakes are their own affair; our own failures are logged in `_handle`.
+        quiet = logging.getLogger("emostream.websockets")
+        quiet.setLevel(logging.CRITICAL)
+        try:
+            self._listener = await serve(
+                self._handle,
+                host,
+                port,
+                process_request=self._answer,
+                select_subprotocol=_select_subprotocol,
+                compression=None,
+                max_size=self._settings.server.message_bytes,
+                server_header=None,
+                logger=quiet,
+            )
+        except OSError as error:
+            raise ListenError(
+                f"expected to listen on {host} port {port}, got: {error.strerror or error}; "
+                "end the other program or choose another --port"
+            ) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Sessions get their finals out, then every socket is closed with 1001."""
+        self._closing = True
+        for session in tuple(self._sessions):
+            session.stop()
+        if self._handlers:
+            await asyncio.wait(self._handlers, timeout=_DRAIN_S)
+        if self._listener is not None:
+            self._listener.close()
+            # A client that does not answer the closing handshake is not waited for.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await self._listener.wait_closed()
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Plain HTTP. None lets the socket's handshake go on."""
+        path = request.path.partition("?")[0]
+        if path == "/v1/stream":
+            return None  # refused behind the handshake: a browser cannot see why an upgrade failed
+        try:
+            self._door.check_host(request.headers.get("Host"))
+        except ForeignOriginError as error:
+            return text_response(HTTPStatus.FORBIDDEN, str(error))
+        if path in self._pages:
+            return self._pages[path]
+        match path:
+            case "/healthz":
+                return json_response(msgspec.json.encode(self._health()))
+            case "/v1/streams":
+                return json_response(msgspec.json.encode({"streams": self._list_streams()}))
+            case "/v1/schema.json":
+                return json_response(msgspec.json.encode(events.schema()))
+        return text_response(HTTPStatus.NOT_FOUND, f"expected a page of this server, {path} is none; try /")
+
+    def _health(self) -> dict[str, object]:
+        return {
+            "status": "closing" if self._closing else "ok",
+            "version": version("emostream"),
+            "models": msgspec.to_builtins(self._models),
+            "sessions": len(self._sessions),
+            "connections": len(self._handlers),
+        }
+
+    def _list_streams(self) -> list[dict[str, str | None]]:
+        return [
+            {"name": stream.name, "title": stream.title, "note": stream.note}
+            for stream in self._streams.values()
+        ]
+
+    async def _handle(self, socket: ServerConnection) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._handlers.add(task)
+        try:
+            await self._welcome(socket)
+        except ConnectionClosed:
+            pass  # the client left: there is nobody to tell
+        except EmostreamError as error:
+            await _refuse(socket, error.code, str(error), error.close_code)
+        except Exception:
+            log.exception("a session failed")
+            await _refuse(socket, "internal", "the server failed; its log says why", 1011)
+        finally:
+            self._handlers.discard(task)
+
+    async def _welcome(self, socket: ServerConnection) -> None:
+        headers = socket.request.headers if socket.request is not None else {}
+        self._door.check_host(headers.get("Host"))
+        self._door.check_origin(headers.get_all("Origin") if socket.request is not None else [])
+        match await self._first_message(socket):
+            case events.Start() as start:
+                await self._serve_session(socket, start)
+            case events.Watch() as watch:
+                await self._serve_watcher(socket, watch)
+            case other:
+                raise BadStartError(
+                    f"expected start or watch as the first message, got {type(other).__name__.lower()}"
+                )
+
+    async def _first_message(self, socket: ServerConnection) -> events.ClientMessage:
+        limit_ms = self._settings.server.start_ms
+        try:
+            async with asyncio.timeout(limit_ms / 1_000):
+                message = await socket.recv()
+        except TimeoutError:
+            raise BadStartError(f"expected start or watch within {limit_ms} ms, got nothing") from None
+        if isinstance(message, bytes):
+            raise BadStartError("expected start or watch as the first message, got audio; send start first")
+        try:
+            return events.decode_client(message)
+        except ProtocolError as error:
+            raise BadStartError(str(error)) from error
+
+    async def _serve_session(self, socket: ServerConnection, start: events.Start) -> None:
+        hub = Hub(secrets.token_urlsafe(12))
+        try:
+            session, source = make_session(socket, start, self._settings, self._engine, hub, self._clock)
+        except ConfigError as error:
+            raise BadStartError(str(error)) from error
+        await socket.send(
+            events.encode(
+                self._ready(
+                    hub.session,
+                    secrets.token_urlsafe(24),
+                    None if start.resume is None else start.resume.last_seq + 1,
+                )
+            )
+        )
+        self._sessions.add(session)
+        if self._closing:
+            session.stop()
+        code = 1000
+        try:
+            async with asyncio.TaskGroup() as group:
+                reader = group.create_task(read_socket(socket, source), name="read")
+                try:
+                    await session.run()
+                except EmostreamError as error:
+                    code = error.close_code  # its `error` event has been sent by the session
+                reader.cancel()
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        finally:
+            self._sessions.discard(session)
+        await socket.close(1001 if self._closing else code)
+
+    async def _serve_watcher(self, socket: ServerConnection, watch: events.Watch) -> None:
+        stream = self._streams.get(watch.stream)
+        if stream is None:
+            known = ", ".join(self._streams) or "none"
+            raise UnknownStreamError(
+                f"expected a stream of this server ({known}), got {watch.stream!r}; see /v1/streams"
+            )
+        await socket.send(events.encode(self._ready(stream.hub.session, None, None)))
+        sink = SocketSink(socket)
+        with stream.hub.subscribe(self._settings.server.watcher_events) as subscription:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    reader = group.create_task(_read_watcher(socket), name="read")
+                    async for event in subscription:
+                        await sink.send(event)
+                    reader.cancel()
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from failed
+        await socket.close(1001 if self._closing else 1000)
+
+    def _ready(self, session: str, secret: str | None, lost_from_seq: int | None) -> events.Ready:
+        limits = self._settings.server
+        return events.Ready(
+            session=session,
+            secret=secret,
+            labels=self._engine.recognizer.labels,
+            models=self._models,
+            limits=events.Limits(message_bytes=limits.message_bytes, ahead_ms=limits.ahead_ms),
+            lost_from_seq=lost_from_seq,
+        )
+
+
+def models_of(engine: Engine, settings: Settings) -> events.Models:
+    return events.Models(
+        vad=make_vad(settings.vad).name,
+        asr=None if engine.transcriber is None else engine.transcriber.name,
+        emotion=engine.recognizer.name,
+        device=engine.recognizer.device,
+    )
+
+
+async def _read_watcher(socket: ServerConnection) -> None:
+    """A watcher has nothing to say; hearing it out is how its leaving is noticed."""
+    while True:
+        await socket.recv()
+        error = ProtocolError("expected nothing from a watcher, got a message; start a session to send audio")
+        await socket.send(events.encode(events.Error(code=error.code, message=str(error), fatal=False)))
+
+
+async def _refuse(socket: ServerConnection, code: str, message: str, close_code: int) -> None:
+    """An `error` first, since a browser shows its page nothing of a failed handshake."""
+    try:
+        await socket.send(events.encode(events.Error(code=code, message=message, fatal=True)))
+    except ConnectionClosed:
+        return
+    await socket.close(close_code)
+
+
+def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """A client that offers none is taken as version 1."""
+    ours = Subprotocol(events.SUBPROTOCOL)
+    return ours if ours in offered else None

@@ -1,0 +1,250 @@
+"""The life of one stream: three tasks, two bounded queues.
+
+`listen` turns sound into utterances, `analyse` turns utterances into events, `deliver` numbers the
+events and hands them out. Both queues wait when they are full: a reader that stops holds back
+`deliver`, then `analyse`, then `listen`, and at last the source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from emostream.models import Clip
+
+from . import events
+from .audio import AudioChain, Samples
+from .clock import Clock
+from .config import FRAME_SAMPLES, SAMPLE_RATE_HZ, SegmenterSettings
+from .engine import Analysis, Engine
+from .errors import AnalysisError, EmostreamError
+from .hub import Hub
+from .segmenter import Segmenter, SpeechStarted, Utterance
+from .sources import Flush, Lost, Mishap, Pcm, Source
+from .vad import Vad
+from .wire import emotion_event, started_event
+
+log = logging.getLogger(__name__)
+
+_UTTERANCES: Final = 4
+_EVENTS: Final = 64
+_YIELD_FRAMES: Final = 50  # a second of audio between two looks at the rest of the house
+_ARRIVALS: Final = 2_048  # frames: more than the longest utterance and its pause
+
+
+class Sink(Protocol):
+    """Where the owner of a stream reads its events. May wait; what it raises ends the session."""
+
+    async def send(self, event: events.ServerEvent) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """language: hint for the transcriber. words: whether events carry the words one by one."""
+
+    segmenter: SegmenterSettings
+    language: str | None = None
+    words: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """An utterance, when its last speech sample arrived and when its end was decided (seconds)."""
+
+    utterance: Utterance
+    arrived: float
+    decided: float
+
+
+class Session:
+    def __init__(
+        self,
+        source: Source,
+        vad: Vad,
+        engine: Engine,
+        hub: Hub,
+        sinks: Sequence[Sink],
+        settings: SessionSettings,
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._vad = vad
+        self._engine = engine
+        self._hub = hub
+        self._sinks = sinks
+        self._settings = settings
+        self._clock = clock
+
+        self._chain = AudioChain(source.sample_rate_hz, source.channels)
+        self._segmenter = Segmenter(settings.segmenter)
+        self._utterances: asyncio.Queue[_Job | None] = asyncio.Queue(_UTTERANCES)
+        self._events: asyncio.Queue[events.ServerEvent] = asyncio.Queue(_EVENTS)
+
+        # (position in samples, moment) of what arrived: when was the last speech sample here?
+        self._arrivals: deque[tuple[int, float]] = deque(maxlen=_ARRIVALS)
+
+        # For `closed`.
+        self._received_samples = 0
+        self._dropped_ms = 0
+        self._finals = 0
+        self._stopping = False
+        self._failure: EmostreamError | None = None
+        self._told_invalid = False
+
+    def stop(self) -> None:
+        """End soon: the source as if it were over, all finals, `closed` with `shutting_down`."""
+        self._stopping = True
+        self._source.stop()
+
+    async def run(self) -> events.Totals:
+        """Until the source ends. A source that fails has its finals delivered before it raises."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen(), name="listen")
+                group.create_task(self._analyse(), name="analyse")
+                group.create_task(self._deliver(), name="deliver")
+        except ExceptionGroup as failed:
+            # One task failed and the others were cancelled: its error is the session's.
+            raise failed.exceptions[0] from failed
+        if self._failure is not None:
+            raise self._failure
+        return self._totals()
+
+    async def _listen(self) -> None:
+        try:
+            async for item in self._source.items():
+                match item:
+                    case Pcm(block):
+                        self._received_samples += len(block)
+                        await self._feed(self._chain.push(block))
+                        await self._tell_invalid()
+                    case Lost(lost_ms, why):
+                        await self._lose(lost_ms, why)
+                    case Flush():
+                        await self._feed(self._chain.drain())
+                        await self._pass_on(self._segmenter.flush("flush"))
+                    case Mishap(code, message):
+                        await self._events.put(events.Error(code=code, message=message, fatal=False))
+        except EmostreamError as error:
+            self._failure = error
+        await self._feed(self._chain.finish())
+        await self._pass_on(self._segmenter.flush("end_of_stream"))
+        await self._utterances.put(None)
+
+    async def _feed(self, frames: list[Samples]) -> None:
+        now = self._clock.now()
+        self._arrivals.append((self._segmenter.position + len(frames) * FRAME_SAMPLES, now))
+        for count, frame in enumerate(frames, 1):
+            happened = self._segmenter.push(frame, self._vad.is_speech(frame))
+            if happened:
+                await self._pass_on(happened)
+            elif count % _YIELD_FRAMES == 0:
+                await asyncio.sleep(0)
+
+    async def _pass_on(self, happened: list[SpeechStarted | Utterance]) -> None:
+        for one in happened:
+            if isinstance(one, SpeechStarted):
+                await self._events.put(started_event(one))
+            else:
+                job = _Job(one, self._arrival(one.end), self._clock.now())
+                await self._utterances.put(job)
+
+    async def _lose(self, lost_ms: int, why: str) -> None:
+        """A short gap is silence like any other; a long one ends the utterance, and then the clock jumps."""
+        samples = lost_ms * SAMPLE_RATE_HZ // 1_000
+        settings = self._settings.segmenter
+        heard_ms = settings.min_silence_ms + settings.start_window_ms
+        silence = min(samples, heard_ms * SAMPLE_RATE_HZ // 1_000)
+        await self._feed(self._chain.silence(silence))
+        skipped = (samples - silence) // FRAME_SAMPLES
+        if skipped:
+            # The silence has ended any utterance, unless the VAD took the zeros for speech.
+            await self._pass_on(self._segmenter.flush("flush"))
+            self._segmenter.skip(skipped)
+            await self._feed(self._chain.silence(samples - silence - skipped * FRAME_SAMPLES))
+        self._dropped_ms += lost_ms
+        await self._events.put(events.Dropped(ms=lost_ms, why=why))
+
+    async def _tell_invalid(self) -> None:
+        if self._chain.invalid_samples and not self._told_invalid:
+            self._told_invalid = True
+            message = (
+                "expected finite samples, got NaN or infinity; they are heard as silence, correct the sender"
+            )
+            await self._events.put(events.Error(code="invalid_samples", message=message, fatal=False))
+
+    def _arrival(self, position: int) -> float:
+        """The moment at which the sample before `position` was here."""
+        for reached, moment in self._arrivals:
+            if reached >= position:
+                return moment
+        return self._clock.now()
+
+    async def _analyse(self) -> None:
+        while (job := await self._utterances.get()) is not None:
+            clip = Clip(job.utterance.samples, self._settings.language)
+            began = self._clock.now()
+            try:
+                analysis = await self._engine.analyse(clip)
+            except AnalysisError as error:
+                log.error("utterance %d: %s", job.utterance.utterance, error, exc_info=error)
+                message = f"utterance {job.utterance.utterance} has no result: {error}"
+                await self._events.put(events.Error(code=error.code, message=message, fatal=False))
+                continue
+            if analysis.asr_error is not None:
+                await self._events.put(
+                    events.Error(code="transcription_failed", message=analysis.asr_error, fatal=False)
+                )
+            self._finals += 1
+            await self._events.put(
+                emotion_event(
+                    job.utterance,
+                    analysis,
+                    self._engine.recognizer.labels,
+                    self._timing(job, analysis, began),
+                    words=self._settings.words,
+                )
+            )
+        await self._close()
+
+    async def _close(self) -> None:
+        if self._failure is not None:
+            code, message = self._failure.code, str(self._failure)
+            await self._events.put(events.Error(code=code, message=message, fatal=True))
+        await self._events.put(events.Closed(reason=self._reason(), totals=self._totals()))
+
+    def _reason(self) -> Literal["error", "shutting_down", "end_of_stream"]:
+        if self._failure is not None:
+            return "error"
+        return "shutting_down" if self._stopping else "end_of_stream"
+
+    async def _deliver(self) -> None:
+        while True:
+            event = self._hub.publish(await self._events.get())
+            for sink in self._sinks:
+                await sink.send(event)
+            if isinstance(event, events.Closed):
+                return
+
+    def _timing(self, job: _Job, analysis: Analysis, began: float) -> events.Timing:
+        def to_ms(seconds: float) -> float:
+            return round(seconds * 1_000, 1)
+
+        return events.Timing(
+            endpoint_ms=to_ms(job.decided - job.arrived),
+            queue_ms=to_ms(began - job.decided + analysis.queue_s),
+            asr_ms=to_ms(analysis.asr_s),
+            align_ms=to_ms(analysis.align_s),
+            emotion_ms=to_ms(analysis.emotion_s),
+            total_ms=to_ms(self._clock.now() - job.arrived),
+        )
+
+    def _totals(self) -> events.Totals:
+        heard_ms = self._received_samples * 1_000 // self._source.sample_rate_hz
+        return events.Totals(
+            audio_ms=heard_ms + self._dropped_ms, utterances=self._finals, dropped_ms=self._dropped_ms
+        )

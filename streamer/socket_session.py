@@ -1,0 +1,99 @@
+"""A websocket client's session: its settings, its reader and its sink."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from websockets.asyncio.server import ServerConnection
+
+from . import events
+from .clock import Clock
+from .config import SegmenterSettings, Settings
+from .engine import Engine
+from .errors import ProtocolError, TooFarAheadError
+from .hub import Hub
+from .session import Session, SessionSettings
+from .socket_source import SocketSource, check_start
+from .vad import make_vad
+
+log = logging.getLogger(__name__)
+
+
+class SocketSink:
+    """Events to the client. Waits while the client does not read; raises ConnectionClosed when it left."""
+
+    def __init__(self, socket: ServerConnection) -> None:
+        self._socket = socket
+
+    async def send(self, event: events.ServerEvent) -> None:
+        await self._socket.send(events.encode(event))
+
+
+def make_session(
+    socket: ServerConnection,
+    start: events.Start,
+    settings: Settings,
+    engine: Engine,
+    hub: Hub,
+    clock: Clock,
+) -> tuple[Session, SocketSource]:
+    """Raises BadStartError and ConfigError."""
+    check_start(start)
+
+    async def acknowledge(samples: int) -> None:
+        await socket.send(events.encode(events.Ack(received_samples=samples)))
+
+    source = SocketSource(start, settings.server.ahead_ms, acknowledge)
+    session = Session(
+        source,
+        make_vad(settings.vad),
+        engine,
+        hub,
+        [SocketSink(socket)],
+        SessionSettings(
+            segmenter=segmenter_for(settings.segmenter, start.options),
+            language=start.language,
+            words=start.options.words is not False,
+        ),
+        clock,
+    )
+    return session, source
+
+
+def segmenter_for(settings: SegmenterSettings, options: events.Options) -> SegmenterSettings:
+    """The server's settings with the client's wishes. Raises ConfigError.
+
+    A client cannot set the tail, so where it asks for a shorter silence the tail shrinks with it.
+    """
+    asked = msgspec.structs.asdict(settings)
+    if options.min_silence_ms is not None:
+        asked["min_silence_ms"] = options.min_silence_ms
+        asked["tail_ms"] = min(settings.tail_ms, max(0, options.min_silence_ms // 2))
+    if options.max_utterance_ms is not None:
+        asked["max_utterance_ms"] = options.max_utterance_ms
+    return SegmenterSettings(**asked)
+
+
+async def read_socket(socket: ServerConnection, source: SocketSource) -> None:
+    """Always read: a server that stops reading never sees the pong. Raises ConnectionClosed."""
+    while True:
+        message = await socket.recv()
+        try:
+            try:
+                _take(message, source)
+            except ProtocolError as error:
+                source.tell(error.code, str(error))
+        except TooFarAheadError as error:
+            source.fail(error)
+
+
+def _take(message: str | bytes, source: SocketSource) -> None:
+    if isinstance(message, bytes):
+        source.feed(message)
+        return
+    match events.decode_client(message):
+        case events.Start() | events.Watch():
+            raise ProtocolError("expected start or watch once, got it again; open another socket for that")
+        case mark:
+            source.mark(mark)

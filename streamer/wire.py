@@ -1,0 +1,64 @@
+"""House types to wire events: the edge where samples become milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import events
+from .config import SAMPLE_RATE_HZ
+from .engine import Analysis
+from .segmenter import SpeechStarted, Utterance
+
+# Probabilities are sent with six digits: below that the models' arithmetic is not the same on two
+# machines.
+_DIGITS = 6
+
+
+def ms(samples: int) -> int:
+    """A position on the audio clock, rounded down."""
+    return samples * 1_000 // SAMPLE_RATE_HZ
+
+
+def started_event(started: SpeechStarted) -> events.SpeechStarted:
+    return events.SpeechStarted(utterance=started.utterance, start_ms=ms(started.start))
+
+
+def emotion_event(
+    utterance: Utterance,
+    analysis: Analysis,
+    labels: Sequence[str],
+    timing: events.Timing,
+    *,
+    words: bool,
+) -> events.Emotion:
+    """words: whether the event carries the words one by one (`options.words`)."""
+    prediction, transcript = analysis.prediction, analysis.transcript
+    return events.Emotion(
+        utterance=utterance.utterance,
+        final=True,
+        start_ms=ms(utterance.start),
+        end_ms=ms(utterance.end),
+        reason=utterance.reason,
+        label=prediction.label,
+        confidence=round(prediction.confidence, _DIGITS),
+        uncertain=prediction.uncertain,
+        probabilities=_named(labels, prediction.probabilities),
+        audio_only=_named(labels, prediction.audio_only),
+        text_only=None if prediction.text_only is None else _named(labels, prediction.text_only),
+        text="" if transcript is None else transcript.text,
+        language=None if transcript is None else transcript.language,
+        words=tuple(
+            events.Word(
+                text=word.text,
+                start_ms=ms(utterance.clip_start + word.start),
+                end_ms=ms(utterance.clip_start + word.end),
+                p=None if word.p is None else round(word.p, 3),
+            )
+            for word in (analysis.words if words else ())
+        ),
+        timing=timing,
+    )
+
+
+def _named(labels: Sequence[str], probabilities: Sequence[float]) -> events.Probabilities:
+    return {label: round(p, _DIGITS) for label, p in zip(labels, probabilities, strict=True)}
