@@ -38,11 +38,11 @@ class ConsoleSink:
     async def send(self, event: events.ServerEvent) -> None:
         match event:
             case events.Emotion(final=True):
-                self._console.print(_line(event))
+                self._console.print(_line(event), soft_wrap=True)
             case events.Dropped():
                 self._console.print(Text(f"  {event.ms} ms of audio were lost: {event.why}", "magenta"))
-            case events.Error():
-                self._console.print(Text(f"  {event.code}: {event.message}", "magenta"))
+            case events.Error(fatal=False):  # a fatal one is what the command ends with
+                self._console.print(Text(f"  {event.code}: {event.message}", "magenta"), soft_wrap=True)
             case _:
                 pass
 

@@ -107,5 +107,4 @@ def load_engine(settings: Settings, console: Console, clock: Clock) -> Engine:
 
 def say_who_speaks(console: Console, engine: Engine) -> None:
     asr = "no words (--asr none)" if engine.transcriber is None else engine.transcriber.name
-    recognizer = engine.recognizer
-    console.print(f"Words: {asr}. Emotion: {recognizer.name} on {recognizer.device}.", highlight=False)
+    console.print(f"Words: {asr}. Emotion: {engine.recognizer.name}.", highlight=False, soft_wrap=True)
