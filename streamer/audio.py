@@ -51,7 +51,8 @@ def encode_pcm(block: Samples, encoding: Encoding) -> bytes:
 
 def to_int16(samples: Samples) -> npt.NDArray[np.int16]:
     """Full scale 1.0 -> 32768, rounded to nearest, saturating."""
-    return np.clip(np.rint(samples * np.float32(32_768)), -32_768, 32_767).astype(np.int16)
+    scaled = np.rint(samples * np.float32(32_768))
+    return np.asarray(np.clip(scaled, -32_768, 32_767), np.int16)
 
 
 class _Resampler(Protocol):

@@ -7,6 +7,7 @@ import secrets
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from socket import socket as Socket
 from typing import Final
 
 from rich.console import Console
@@ -69,6 +70,7 @@ async def run_session(session: Session, stop: asyncio.Event) -> bool:
 
 
 async def broadcast(
+    bound: Socket,
     source: Source,
     billing: Billing,
     engine: Engine,
@@ -81,7 +83,7 @@ async def broadcast(
     stop = on_interrupt()
     hub = Hub(secrets.token_urlsafe(12))
     own = OwnStream(billing.name, billing.title, billing.note, hub)
-    async with engine.running(), Server(engine, settings, clock, [own]) as server:
+    async with engine.running(), Server(bound, engine, settings, clock, [own]) as server:
         console.print(f"The page: {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         session = Session(
             source,

@@ -59,7 +59,7 @@ for command in (
 def main() -> None:
     """Exit status: 0 done, 1 done with failures that were named, 2 bad input, 130 interrupted."""
     try:
-        app()
+        app(prog_name="emostream")
     except (EmostreamError, ModelError) as error:
         print(f"emostream: {error}", file=sys.stderr)
         sys.exit(2)

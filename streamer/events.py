@@ -220,8 +220,8 @@ ServerMessage = Ready | Ack | ServerEvent
 E = TypeVar("E", bound=ServerEvent)
 
 _encoder = msgspec.json.Encoder()
-_client_decoder = msgspec.json.Decoder(ClientMessage)
-_server_decoder = msgspec.json.Decoder(ServerMessage)
+_client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
 _tag_decoder = msgspec.json.Decoder(dict[str, Any])
 
 _CLIENT_TYPES: Final = ("start", "watch", "gap", "flush", "stop")

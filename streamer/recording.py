@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import av
 import av.error
+import numpy as np
 
 from .audio import Samples
 from .errors import SourceError
@@ -64,7 +65,7 @@ class Recording:
                 continue
             for frame in frames:
                 for part in to_float.resample(frame):
-                    block: Samples = part.to_ndarray().reshape(-1, self.channels)
+                    block = part.to_ndarray().reshape(-1, self.channels).astype(np.float32, copy=False)
                     samples += len(block)
                     yield block
         self._check_whole(samples / self.sample_rate_hz, damaged)

@@ -10,12 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
+from socket import socket as Socket
 from types import TracebackType
 from typing import Final
 
 import msgspec
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -30,7 +32,6 @@ from .errors import (
     ConfigError,
     EmostreamError,
     ForeignOriginError,
-    ListenError,
     ProtocolError,
     UnknownStreamError,
 )
@@ -57,11 +58,17 @@ class OwnStream:
 
 
 class Server:
-    """`async with` listens. Raises ListenError where the address cannot be had."""
+    """`async with` listens on `bound` (see `listening.bind`) and closes it in the end."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, clock: Clock, streams: Sequence[OwnStream] = ()
+        self,
+        bound: Socket,
+        engine: Engine,
+        settings: Settings,
+        clock: Clock,
+        streams: Sequence[OwnStream] = (),
     ) -> None:
+        self._bound = bound
         self._engine = engine
         self._settings = settings
         self._clock = clock
@@ -77,9 +84,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        if self._listener is None:
-            raise RuntimeError("expected a server that listens; use `async with`")
-        port: int = next(iter(self._listener.sockets)).getsockname()[1]
+        port: int = self._bound.getsockname()[1]
         return port
 
     @property
@@ -89,27 +94,19 @@ class Server:
         return f"http://{shown}:{self.port}"
 
     async def __aenter__(self) -> Server:
-        host, port = self._settings.server.host, self._settings.server.port
         # Strangers' broken handshakes are their own affair; our own failures are logged in `_handle`.
         quiet = logging.getLogger("emostream.websockets")
         quiet.setLevel(logging.CRITICAL)
-        try:
-            self._listener = await serve(
-                self._handle,
-                host,
-                port,
-                process_request=self._answer,
-                select_subprotocol=_select_subprotocol,
-                compression=None,
-                max_size=self._settings.server.message_bytes,
-                server_header=None,
-                logger=quiet,
-            )
-        except OSError as error:
-            raise ListenError(
-                f"expected to listen on {host} port {port}, got: {error.strerror or error}; "
-                "end the other program or choose another --port"
-            ) from error
+        self._listener = await serve(
+            self._handle,
+            sock=self._bound,
+            process_request=self._answer,
+            select_subprotocol=_select_subprotocol,
+            compression=None,
+            max_size=self._settings.server.message_bytes,
+            server_header=None,
+            logger=quiet,
+        )
         return self
 
     async def __aexit__(
@@ -180,9 +177,9 @@ class Server:
             self._handlers.discard(task)
 
     async def _welcome(self, socket: ServerConnection) -> None:
-        headers = socket.request.headers if socket.request is not None else {}
+        headers = Headers() if socket.request is None else socket.request.headers
         self._door.check_host(headers.get("Host"))
-        self._door.check_origin(headers.get_all("Origin") if socket.request is not None else [])
+        self._door.check_origin(headers.get_all("Origin"))
         match await self._first_message(socket):
             case events.Start() as start:
                 await self._serve_session(socket, start)

@@ -109,6 +109,7 @@ class ManualClock:
     def __init__(self) -> None:
         self.time = 0.0
         self._sleepers: list[tuple[float, asyncio.Event]] = []
+        self._fell_asleep = asyncio.Event()
 
     def now(self) -> float:
         return self.time
@@ -118,7 +119,14 @@ class ManualClock:
             return
         event = asyncio.Event()
         self._sleepers.append((moment, event))
+        self._fell_asleep.set()
         await event.wait()
+
+    async def somebody_sleeps(self) -> None:
+        """Return when at least one sleeper waits."""
+        while not self._sleepers:
+            self._fell_asleep.clear()
+            await self._fell_asleep.wait()
 
     def advance_to(self, moment: float) -> None:
         self.time = moment

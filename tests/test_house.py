@@ -103,12 +103,25 @@ def test_the_tests_run_on_the_installed_package() -> None:
 
 
 def wanted_in_wheel() -> set[str]:
-    data = {".html", ".css", ".js", ".svg", ".ogg", ".md", ".json", ".safetensors", ".txt", ".toml", ".typed"}
+    data = {
+        ".py",
+        ".html",
+        ".css",
+        ".js",
+        ".svg",
+        ".ogg",
+        ".md",
+        ".json",
+        ".safetensors",
+        ".txt",
+        ".toml",
+        ".typed",
+    }
     return {
         f"emostream/{path.relative_to(REPO).as_posix()}"
         for package in PACKAGES
         for path in (REPO / package).rglob("*")
-        if path.is_file() and (path.suffix == ".py" or path.suffix in data) and "__pycache__" not in path.parts
+        if path.is_file() and path.suffix in data and "__pycache__" not in path.parts
     }
 
 
@@ -152,12 +165,17 @@ def test_the_wheel_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> N
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import emostream; emostream.__path__ = [sys.argv[1] + '/emostream']\n"
         "from importlib.resources import files\n"
-        "sys.argv = ['emostream', 'replay', str(files('emostream.demo') / 'recording.ogg'), '--asr', 'none']\n"
+        "recording = str(files('emostream.demo') / 'recording.ogg')\n"
+        "sys.argv = ['emostream', 'replay', recording, '--asr', 'none']\n"
         "from emostream.streamer import cli; assert cli.__file__.startswith(sys.path[0]), cli.__file__\n"
         "cli.main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path, check=False
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('"final":true') >= 4

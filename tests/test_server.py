@@ -26,6 +26,7 @@ from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.engine import Engine
 from emostream.streamer.errors import ConnectError, ListenError
 from emostream.streamer.hub import Hub
+from emostream.streamer.listening import bind
 from emostream.streamer.server import OwnStream, Server
 
 from .fakes import FakeRecognizer, FakeTranscriber, silence, voice
@@ -45,7 +46,10 @@ async def serving(
 ) -> AsyncIterator[Server]:
     settings = Settings(server=ServerSettings(port=0, **server))
     engine = Engine(transcriber, recognizer or FakeRecognizer(), WallClock())
-    async with engine.running(), Server(engine, settings, WallClock(), streams) as listening:
+    async with (
+        engine.running(),
+        Server(bind(settings.server), engine, settings, WallClock(), streams) as listening,
+    ):
         yield listening
 
 
@@ -64,14 +68,13 @@ async def started(server: Server, start: dict[str, Any] = START) -> AsyncIterato
 async def rest(socket: ClientConnection) -> tuple[list[events.ServerEvent], int]:
     """Every event until the close, and its code."""
     seen: list[events.ServerEvent] = []
-    try:
-        while True:
+    while True:
+        try:
             event = events.decode_server(await socket.recv())
-            if not isinstance(event, events.Ack | events.Ready):
-                seen.append(event)
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None
-        return seen, closed.rcvd.code
+        except ConnectionClosed as closed:
+            return seen, 1006 if closed.rcvd is None else closed.rcvd.code
+        if not isinstance(event, events.Ack | events.Ready):
+            seen.append(event)
 
 
 async def stream(server: Server, sound: np.ndarray, block: int = 3_200) -> list[events.ServerEvent]:
@@ -309,13 +312,15 @@ async def test_a_client_that_offers_another_protocol_only_gets_version_1() -> No
     ],
 )
 async def test_foreign_pages_are_not_let_in(origin: str, allowed: tuple[str, ...], code: int | None) -> None:
-    async with serving(allow_origins=allowed) as server:
-        async with connect(socket_url(server), origin=Origin(origin)) as socket:
-            if code is None:
-                await socket.send(json.dumps(START))
-                assert isinstance(events.decode_server(await socket.recv()), events.Ready)
-                return
-            seen, closed = await rest(socket)
+    async with (
+        serving(allow_origins=allowed) as server,
+        connect(socket_url(server), origin=Origin(origin)) as socket,
+    ):
+        if code is None:
+            await socket.send(json.dumps(START))
+            assert isinstance(events.decode_server(await socket.recv()), events.Ready)
+            return
+        seen, closed = await rest(socket)
     assert errors(seen) == [("foreign_origin", True)]
     assert closed == code
 
@@ -367,7 +372,9 @@ async def test_a_watcher_gets_what_was_and_what_comes() -> None:
         assert isinstance(first, events.SpeechStarted)
         assert first.seq == 51
         hub.publish(
-            events.Closed(reason="end_of_stream", totals=events.Totals(audio_ms=1, utterances=0, dropped_ms=0))
+            events.Closed(
+                reason="end_of_stream", totals=events.Totals(audio_ms=1, utterances=0, dropped_ms=0)
+            )
         )
         seen, code = await rest(socket)
     assert [event.seq for event in seen] == list(range(52, 252))
@@ -387,14 +394,13 @@ async def test_a_watcher_that_does_not_read_is_cut_off_and_slows_nobody() -> Non
 
 
 async def test_closing_sends_the_finals_first() -> None:
-    async with serving() as server:
-        async with started(server) as socket:
-            await socket.send(encode_pcm(voice(1_000), "pcm_s16le"))
-            while not isinstance(events.decode_server(await socket.recv()), events.SpeechStarted):
-                pass
-            closing = asyncio.create_task(server.__aexit__(None, None, None))
-            seen, code = await rest(socket)
-            await closing
+    async with serving() as server, started(server) as socket:
+        await socket.send(encode_pcm(voice(1_000), "pcm_s16le"))
+        while not isinstance(events.decode_server(await socket.recv()), events.SpeechStarted):
+            pass
+        closing = asyncio.create_task(server.__aexit__(None, None, None))
+        seen, code = await rest(socket)
+        await closing
     assert kinds(seen) == ["Emotion", "Closed"]
     assert code == 1001
     closed = seen[-1]
@@ -411,11 +417,8 @@ async def test_a_message_that_is_too_big() -> None:
 
 async def test_a_port_in_use_is_one_clear_line() -> None:
     async with serving() as server:
-        engine = Engine(None, FakeRecognizer(), WallClock())
-        settings = Settings(server=ServerSettings(port=server.port))
         with pytest.raises(ListenError, match=f"port {server.port}, got: .*choose another --port"):
-            async with Server(engine, settings, WallClock()):
-                pass
+            bind(ServerSettings(port=server.port))
 
 
 async def test_a_client_without_a_server_says_what_to_do() -> None:

@@ -178,7 +178,7 @@ async def test_flush_ends_the_utterance_there() -> None:
 
 @pytest.mark.parametrize("lost_ms", [5_000, 5_003, 3_600_000])
 async def test_a_long_gap_moves_the_clock_and_is_told(lost_ms: int) -> None:
-    items = [pcm(silence(500), voice(1_000)), Lost(lost_ms, "testing"), pcm(voice(1_000, seed=1))]
+    items: list[Item] = [pcm(silence(500), voice(1_000)), Lost(lost_ms, "testing"), pcm(voice(1_000, seed=1))]
     seen = await run(ListSource(items))
     (dropped,) = [event for event in seen if isinstance(event, events.Dropped)]
     assert (dropped.ms, dropped.why) == (lost_ms, "testing")
@@ -192,7 +192,11 @@ async def test_a_long_gap_moves_the_clock_and_is_told(lost_ms: int) -> None:
 
 
 async def test_a_short_gap_does_not_split_an_utterance() -> None:
-    items = [pcm(silence(500), voice(1_000)), Lost(100, "testing"), pcm(voice(1_000, seed=1), silence(600))]
+    items: list[Item] = [
+        pcm(silence(500), voice(1_000)),
+        Lost(100, "testing"),
+        pcm(voice(1_000, seed=1), silence(600)),
+    ]
     (one,) = finals(await run(ListSource(items)))
     assert (one.start_ms, one.end_ms) == (500, 2_600)
 

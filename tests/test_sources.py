@@ -40,8 +40,7 @@ def encode(path: Path, codec: str, rate_hz: int, channels: int, *, picture: bool
             video.width = video.height = 64
             video.pix_fmt = "yuv420p"
             for _ in range(20):
-                frame = av.VideoFrame(64, 64, "yuv420p")
-                container.mux(video.encode(frame))
+                container.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
             container.mux(video.encode(None))
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(sound.reshape(1, -1)), format="flt", layout=stream.layout.name
@@ -171,8 +170,7 @@ async def test_a_paced_file_gives_each_block_when_it_would_have_been_spoken(tmp_
     heard = 0
     for tick in range(1, 21):
         waiting = asyncio.ensure_future(anext(items))
-        while not clock._sleepers:
-            await asyncio.sleep(0.001)
+        await clock.somebody_sleeps()
         assert not waiting.done()
         clock.advance_to(tick * 0.1)
         item = await waiting
@@ -222,7 +220,12 @@ class FakePortAudio(SimpleNamespace):
     def query_devices(self) -> list[dict[str, Any]]:
         return [
             {"index": 0, "name": "Speakers", "max_input_channels": 0, "default_samplerate": 48_000.0},
-            {"index": 1, "name": "Built-in Microphone", "max_input_channels": 2, "default_samplerate": 44_100.0},
+            {
+                "index": 1,
+                "name": "Built-in Microphone",
+                "max_input_channels": 2,
+                "default_samplerate": 44_100.0,
+            },
             {"index": 2, "name": "USB Microphone", "max_input_channels": 1, "default_samplerate": 48_000.0},
         ]
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ..broadcast import Billing, broadcast
 from ..clock import WallClock
+from ..listening import bind
 from ..sinks import ConsoleSink
 from ..sources import LoopSource
 from . import options
@@ -39,6 +40,7 @@ def demo(
         vad={"name": vad},
         server={"port": port},
     )
+    bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
     engine = options.load_engine(settings, console, clock)
@@ -48,6 +50,6 @@ def demo(
         async def run() -> None:
             source = LoopSource(recording, pace=clock, pause_s=_PAUSE_S, rounds=1 if once else None)
             billing = Billing("demo", "Bundled recording", "The voice is synthetic.")
-            await broadcast(source, billing, engine, settings, clock, [ConsoleSink(console)], console)
+            await broadcast(bound, source, billing, engine, settings, clock, [ConsoleSink(console)], console)
 
         asyncio.run(run())

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ..broadcast import Billing, broadcast
 from ..clock import WallClock
+from ..listening import bind
 from ..microphone import MicrophoneSource, find_device
 from ..sinks import ConsoleSink
 from . import options
@@ -40,6 +41,7 @@ def live(
         server={"port": port},
     )
     chosen = find_device(microphone)
+    bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
     engine = options.load_engine(settings, console, clock)
@@ -49,6 +51,6 @@ def live(
     async def run() -> None:
         billing = Billing("microphone", chosen.name)
         sinks = [ConsoleSink(console)]
-        await broadcast(MicrophoneSource(chosen), billing, engine, settings, clock, sinks, console)
+        await broadcast(bound, MicrophoneSource(chosen), billing, engine, settings, clock, sinks, console)
 
     asyncio.run(run())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from socket import socket as Socket
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from ..broadcast import on_interrupt
 from ..clock import WallClock
 from ..config import Settings
 from ..engine import Engine
+from ..listening import bind
 from ..server import Server
 from . import options
 
@@ -52,15 +54,18 @@ def serve(
             "allow_origins": allow_origin or None,
         },
     )
+    bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
     engine = options.load_engine(settings, console, clock)
     options.say_who_speaks(console, engine)
-    asyncio.run(_serve(engine, settings, clock, console))
+    asyncio.run(_serve(bound, engine, settings, clock, console))
 
 
-async def _serve(engine: Engine, settings: Settings, clock: WallClock, console: Console) -> None:
+async def _serve(
+    bound: Socket, engine: Engine, settings: Settings, clock: WallClock, console: Console
+) -> None:
     stop = on_interrupt()
-    async with engine.running(), Server(engine, settings, clock) as server:
+    async with engine.running(), Server(bound, engine, settings, clock) as server:
         console.print(f"Listening on {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         await stop.wait()

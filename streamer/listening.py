@@ -1,0 +1,37 @@
+"""The server's address, taken before anything slow is done."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from .config import ServerSettings
+from .errors import ListenError
+
+
+def bind(settings: ServerSettings) -> socket.socket:
+    """A bound socket that does not listen yet: who connects before the models are warm is refused.
+
+    Raises ListenError where the address cannot be had.
+    """
+    host, port = settings.host, settings.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            # A port whose last connections are still saying goodbye is free; on Windows the same
+            # option would let two servers share it.
+            if os.name == "posix":
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        raise ListenError(
+            f"expected to listen on {host} port {port}, got: {error.strerror or error}; "
+            "end the other program or choose another --port"
+        ) from error
+    return bound
