@@ -99,7 +99,8 @@ def test_utterances_are_found_one_to_one(
     ua = float(np.mean([np.mean(hits) for hits in recalls.values()]))
     with capsys.disabled():
         print(
-            f"\n{matched} of {UTTERANCES} utterances one to one within {TOLERANCE_MS} ms, {len(found)} found; "
+            f"\n{matched} of {UTTERANCES} utterances one to one within {TOLERANCE_MS} ms, "
+            f"{len(found)} found; "
             f"UA {ua:.2f} over {len(recalls)} classes, sound alone"
         )
     assert matched >= 28

@@ -1,0 +1,97 @@
+"""What each stage costs for one utterance of 4 s, and what a frame costs on the event loop."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from emostream.models import Clip, Transcript, load_recognizer, load_transcriber
+from emostream.streamer.audio import AudioChain, Samples
+from emostream.streamer.config import FRAME_SAMPLES, SegmenterSettings, VadSettings
+from emostream.streamer.recording import Recording
+from emostream.streamer.segmenter import Segmenter
+from emostream.streamer.vad import make_vad
+
+SECONDS = 4
+REPEATS = 15
+
+
+@dataclass(frozen=True)
+class Row:
+    """Milliseconds (or microseconds, as the unit says), over the repeats."""
+
+    what: str
+    unit: str
+    median: float
+    low: float
+    high: float
+
+
+def rows(whisper: str | None) -> Iterator[Row]:
+    """whisper: a model name or folder, None leaves it out."""
+    sound = bundled_recording()
+    clip = Clip(sound[16_000 : 16_000 * (1 + SECONDS)])
+    recognizer = load_recognizer(device="cpu")
+    (code,) = recognizer.encode([clip])
+    transcript = Transcript(text="the next train leaves at nine in the morning", language="en")
+    (words,) = recognizer.align([clip], [transcript])
+    yield _timed("audio encoder", lambda: recognizer.encode([clip]))
+    yield _timed("alignment", lambda: recognizer.align([clip], [transcript]))
+    yield _timed("text encoder and fusion", lambda: recognizer.fuse([code], [transcript], [words]))
+    yield _timed(
+        "emotion, all of it",
+        lambda: recognizer.fuse(
+            recognizer.encode([clip]), [transcript], recognizer.align([clip], [transcript])
+        ),
+    )
+    for name in filter(None, ("pocketsphinx", whisper)):
+        transcriber = load_transcriber(name)
+        if transcriber is not None:
+            yield _timed(f"words, {transcriber.name}", lambda chosen=transcriber: chosen.transcribe([clip]))
+    yield from _per_frame(sound)
+
+
+def bundled_recording() -> Samples:
+    """(N,) at 16 kHz."""
+    recording = Recording(Path(str(files("emostream.demo") / "recording.ogg")))
+    chain = AudioChain(recording.sample_rate_hz, recording.channels)
+    frames = [frame for block in recording.blocks() for frame in chain.push(block)] + chain.finish()
+    recording.close()
+    return np.concatenate(frames)
+
+
+def _per_frame(sound: Samples) -> Iterator[Row]:
+    frames = list(sound[: len(sound) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES))
+    flags: list[bool] = []
+    for settings in (VadSettings(name="webrtc"), VadSettings(name="silero")):
+
+        def judge(settings: VadSettings = settings) -> list[bool]:
+            vad = make_vad(settings)
+            return [vad.is_speech(frame) for frame in frames]
+
+        flags = flags or judge()
+        yield _timed(f"VAD {settings.name}, a frame", judge, unit="us", count=len(frames))
+
+    def segment() -> None:
+        segmenter = Segmenter(SegmenterSettings())
+        for frame, flag in zip(frames, flags, strict=True):
+            segmenter.push(frame, flag)
+
+    yield _timed("segmenter, a frame", segment, unit="us", count=len(frames))
+
+
+def _timed(what: str, call: Callable[[], object], *, unit: str = "ms", count: int = 1) -> Row:
+    call()  # warm
+    scale = {"ms": 1e3, "us": 1e6}[unit] / count
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - began) * scale)
+    return Row(what, unit, statistics.median(times), min(times), max(times))
