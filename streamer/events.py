@@ -193,11 +193,12 @@ class Dropped(_Event, frozen=True, kw_only=True, tag="dropped"):
 
 
 class Error(_Event, frozen=True, kw_only=True, tag="error"):
-    """code is stable. fatal: the session ends with it."""
+    """code is stable. fatal: the session ends with it. utterance: the one it is about, if it is one."""
 
     code: str
     message: str
     fatal: bool
+    utterance: int | None = None
     retry_after_ms: int | None = None
 
 

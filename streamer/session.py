@@ -193,12 +193,10 @@ class Session:
             except AnalysisError as error:
                 log.error("utterance %d: %s", job.utterance.utterance, error, exc_info=error)
                 message = f"utterance {job.utterance.utterance} has no result: {error}"
-                await self._events.put(events.Error(code=error.code, message=message, fatal=False))
+                await self._tell(error.code, message, job)
                 continue
             if analysis.asr_error is not None:
-                await self._events.put(
-                    events.Error(code="transcription_failed", message=analysis.asr_error, fatal=False)
-                )
+                await self._tell("transcription_failed", analysis.asr_error, job)
             self._finals += 1
             await self._events.put(
                 emotion_event(
@@ -210,6 +208,12 @@ class Session:
                 )
             )
         await self._close()
+
+    async def _tell(self, code: str, message: str, job: _Job) -> None:
+        """An error that concerns one utterance."""
+        await self._events.put(
+            events.Error(code=code, message=message, fatal=False, utterance=job.utterance.utterance)
+        )
 
     async def _close(self) -> None:
         if self._failure is not None:

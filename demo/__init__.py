@@ -1,0 +1,1 @@
+"""The page and the bundled recording: static files, served by the streamer."""

@@ -1,0 +1,132 @@
+/**
+ * What a server says on the wire (protocol 1), read with suspicion: a message of a type that this
+ * page does not know, or with a field that it cannot do without, is `null`; unknown fields are left out.
+ *
+ * @typedef {{vad: string, asr: string | null, emotion: string, device: string}} Models
+ * @typedef {Record<string, number>} Scores  Probability per label.
+ * @typedef {{endpoint: number, queue: number, asr: number, align: number, emotion: number, total: number}}
+ *   Timing  Milliseconds.
+ *
+ * @typedef {{type: "ready", session: string, labels: string[], models: Models}} Ready
+ * @typedef {{type: "speech_started", seq: number | null, utterance: number, startMs: number}} SpeechStarted
+ * @typedef {{type: "emotion", seq: number | null, utterance: number, final: boolean, startMs: number,
+ *   endMs: number, reason: string, label: string, confidence: number, uncertain: string[],
+ *   probabilities: Scores, audioOnly: Scores | null, textOnly: Scores | null, text: string,
+ *   language: string | null, timing: Timing | null}} Emotion
+ * @typedef {{type: "dropped", seq: number | null, ms: number, why: string}} Dropped
+ * @typedef {{type: "error", seq: number | null, code: string, message: string, fatal: boolean,
+ *   utterance: number | null, retryAfterMs: number | null}} ErrorEvent
+ * @typedef {{type: "closed", seq: number | null, reason: string,
+ *   totals: {audioMs: number, utterances: number, droppedMs: number} | null}} Closed
+ * @typedef {Ready | SpeechStarted | Emotion | Dropped | ErrorEvent | Closed} ServerEvent
+ */
+
+/**
+ * @param {unknown} data  A websocket message.
+ * @returns {ServerEvent | null}
+ */
+export function parseEvent(data) {
+  if (typeof data !== "string") return null;
+  let message;
+  try {
+    message = JSON.parse(data);
+  } catch {
+    return null;
+  }
+  if (!isObject(message) || typeof message.type !== "string") return null;
+  return Object.hasOwn(READERS, message.type) ? READERS[message.type](message) : null;
+}
+
+const READERS = { ready, speech_started: speechStarted, emotion, dropped, error, closed };
+
+function ready(m) {
+  if (typeof m.session !== "string") return null;
+  const models = isObject(m.models) ? m.models : {};
+  return {
+    type: "ready",
+    session: m.session,
+    labels: strings(m.labels),
+    models: {
+      vad: text(models.vad) || "unknown",
+      asr: text(models.asr) || null,
+      emotion: text(models.emotion) || "unknown",
+      device: text(models.device) || "unknown",
+    },
+  };
+}
+
+function speechStarted(m) {
+  if (!Number.isInteger(m.utterance)) return null;
+  return { type: "speech_started", seq: sequence(m), utterance: m.utterance, startMs: number(m.start_ms) };
+}
+
+function emotion(m) {
+  const probabilities = scores(m.probabilities);
+  if (!Number.isInteger(m.utterance) || typeof m.label !== "string" || probabilities === null) return null;
+  return {
+    type: "emotion",
+    seq: sequence(m),
+    utterance: m.utterance,
+    final: m.final === true,
+    startMs: number(m.start_ms),
+    endMs: number(m.end_ms),
+    reason: text(m.reason),
+    label: m.label,
+    confidence: number(m.confidence),
+    uncertain: strings(m.uncertain),
+    probabilities,
+    audioOnly: scores(m.audio_only),
+    textOnly: scores(m.text_only),
+    text: text(m.text),
+    language: text(m.language) || null,
+    timing: timing(m.timing),
+  };
+}
+
+function dropped(m) {
+  return { type: "dropped", seq: sequence(m), ms: number(m.ms), why: text(m.why) };
+}
+
+function error(m) {
+  return {
+    type: "error",
+    seq: sequence(m),
+    code: text(m.code),
+    message: text(m.message),
+    fatal: m.fatal === true,
+    utterance: Number.isInteger(m.utterance) ? m.utterance : null,
+    retryAfterMs: Number.isFinite(m.retry_after_ms) ? m.retry_after_ms : null,
+  };
+}
+
+function closed(m) {
+  const t = m.totals;
+  const totals = isObject(t)
+    ? { audioMs: number(t.audio_ms), utterances: number(t.utterances), droppedMs: number(t.dropped_ms) }
+    : null;
+  return { type: "closed", seq: sequence(m), reason: text(m.reason), totals };
+}
+
+function timing(t) {
+  if (!isObject(t)) return null;
+  return {
+    endpoint: number(t.endpoint_ms),
+    queue: number(t.queue_ms),
+    asr: number(t.asr_ms),
+    align: number(t.align_ms),
+    emotion: number(t.emotion_ms),
+    total: number(t.total_ms),
+  };
+}
+
+/** Label to probability, null where there is no object; what is no number is left out. */
+function scores(value) {
+  if (!isObject(value)) return null;
+  return Object.fromEntries(Object.entries(value).filter(([, p]) => Number.isFinite(p)));
+}
+
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const text = (value) => (typeof value === "string" ? value : "");
+const number = (value) => (Number.isFinite(value) ? value : 0);
+const strings = (value) => (Array.isArray(value) ? value.filter((item) => typeof item === "string") : []);
+const sequence = (m) => (Number.isInteger(m.seq) ? m.seq : null);

@@ -1,0 +1,244 @@
+/**
+ * The connection: finds the server's own streams, watches one, comes back after a break.
+ *
+ * No DOM in here. What happens is told to one function as a `Report`; time, chance and network are
+ * handed in, so that the module runs anywhere.
+ *
+ * @typedef {import("./events.js").ServerEvent} ServerEvent
+ * @typedef {{name: string, title: string, note: string}} Stream
+ * @typedef {"looking" | "waiting" | "connecting" | "live" | "reconnecting" | "ended" | "refused"} Phase
+ *
+ * @typedef {{kind: "streams", streams: Stream[]}} StreamsReport
+ * @typedef {{kind: "phase", phase: Phase, stream: string | null, delayMs: number | null, why: string}}
+ *   PhaseReport  delayMs: until the next try. why: for people, may be empty.
+ * @typedef {{kind: "event", event: ServerEvent}} EventReport
+ * @typedef {StreamsReport | PhaseReport | EventReport} Report
+ *
+ * @typedef {object} Platform
+ * @property {typeof fetch} fetch
+ * @property {typeof WebSocket} WebSocket
+ * @property {(run: () => void, ms: number) => any} setTimeout
+ * @property {(timer: any) => void} clearTimeout
+ * @property {() => number} random  In [0, 1).
+ * @property {() => number} now  Milliseconds on a clock that never goes back.
+ */
+import { parseEvent } from "./events.js";
+import { backoffMs, verdict } from "./reconnect.js";
+
+export const SUBPROTOCOL = "emostream.v1";
+
+const POLL_MS = 3000; // how often an empty or an ended server is asked for streams
+const ANSWER_WITHIN_MS = 10_000; // for the list, and for `ready` on a new socket
+const STABLE_AFTER_MS = 5000; // a connection that lived this long starts the backoff afresh
+
+/** @type {() => Platform} */
+const browser = () => ({
+  fetch: (...request) => fetch(...request),
+  WebSocket,
+  setTimeout: (run, ms) => setTimeout(run, ms),
+  clearTimeout: (timer) => clearTimeout(timer),
+  random: Math.random,
+  now: () => performance.now(),
+});
+
+/**
+ * @param {string} base  The page's address.
+ * @returns {string} The address of the socket beside it.
+ */
+export function socketAddress(base) {
+  const address = new URL("/v1/stream", base);
+  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+  return address.href;
+}
+
+/** Follows one stream for as long as it is not stopped. */
+export class Follower {
+  #base;
+  #report;
+  #platform;
+  #wanted = null; // the stream's name that was asked for
+  #run = null; // AbortController of the loop that is under way
+  #wake = null; // ends the pause that is under way
+
+  /**
+   * @param {object} settings
+   * @param {string} settings.base  The page's address.
+   * @param {(report: Report) => void} settings.report
+   * @param {Platform} [settings.platform]
+   */
+  constructor({ base, report, platform = browser() }) {
+    this.#base = base;
+    this.#report = report;
+    this.#platform = platform;
+  }
+
+  /**
+   * Follow this stream, or the server's first one; replaces what was followed before.
+   *
+   * @param {string | null} [name]
+   */
+  follow(name = null) {
+    this.stop();
+    this.#wanted = name;
+    this.#run = new AbortController();
+    this.#loop(this.#run.signal);
+  }
+
+  stop() {
+    this.#run?.abort();
+    this.#wake?.();
+  }
+
+  /** Do not wait for the next try. A stream that ended or was refused is asked for again. */
+  retryNow() {
+    if (this.#wake) this.#wake();
+    else this.follow(this.#wanted);
+  }
+
+  async #loop(stopped) {
+    let attempt = 0;
+    let why = "";
+    this.#phase("looking");
+    while (!stopped.aborted) {
+      const found = await this.#list(stopped);
+      if (stopped.aborted) return;
+      if (found.refused) return this.#refuse(found.why);
+      if (found.streams === null) {
+        await this.#pauseBeforeRetry(attempt++, why || found.why, stopped);
+        continue;
+      }
+      this.#report({ kind: "streams", streams: found.streams });
+      const stream = found.streams.find(({ name }) => name === this.#wanted) ?? found.streams[0];
+      if (!stream) {
+        this.#phase("waiting");
+        await this.#pause(POLL_MS, stopped);
+        continue;
+      }
+      this.#phase("connecting", { stream: stream.name });
+      const end = await this.#watch(stream.name, stopped);
+      if (stopped.aborted) return;
+      why = end.why;
+      if (end.verdict === "refused") return this.#refuse(why);
+      if (end.verdict === "ended") {
+        this.#phase("ended", { stream: stream.name, why });
+        if (!(await this.#untilServerLeaves(stopped))) continue;
+        why = "";
+      }
+      attempt = end.livedMs > STABLE_AFTER_MS ? 0 : attempt;
+      await this.#pauseBeforeRetry(attempt++, why, stopped, end.retryAfterMs);
+    }
+  }
+
+  /** The streams, or null where the server does not answer as it should. */
+  async #list(stopped) {
+    const timeout = new AbortController();
+    const timer = this.#platform.setTimeout(() => timeout.abort(), ANSWER_WITHIN_MS);
+    const cancel = () => timeout.abort();
+    stopped.addEventListener("abort", cancel);
+    try {
+      const answer = await this.#platform.fetch(new URL("/v1/streams", this.#base), {
+        cache: "no-store",
+        signal: timeout.signal,
+      });
+      if (answer.status === 401 || answer.status === 403) {
+        return { streams: null, refused: true, why: "the server does not let this page in" };
+      }
+      if (!answer.ok) return { streams: null, why: `the server answered with ${answer.status}` };
+      return { streams: readStreams(await answer.json()), why: "" };
+    } catch {
+      return { streams: null, why: "the server does not answer" };
+    } finally {
+      this.#platform.clearTimeout(timer);
+      stopped.removeEventListener("abort", cancel);
+    }
+  }
+
+  /** One socket from opening to its end. Never rejects. */
+  #watch(stream, stopped) {
+    const socket = new this.#platform.WebSocket(socketAddress(this.#base), SUBPROTOCOL);
+    const close = () => socket.close();
+    const timer = this.#platform.setTimeout(close, ANSWER_WITHIN_MS);
+    let closedReason = null;
+    let liveSince = null;
+    let why = "";
+    let retryAfterMs = null;
+
+    return new Promise((resolve) => {
+      stopped.addEventListener("abort", close);
+      socket.onopen = () => socket.send(JSON.stringify({ type: "watch", stream }));
+      socket.onmessage = ({ data }) => {
+        const event = stopped.aborted ? null : parseEvent(data);
+        if (event === null) return;
+        if (event.type === "ready") {
+          liveSince = this.#platform.now();
+          this.#platform.clearTimeout(timer);
+        }
+        if (event.type === "closed") closedReason = event.reason;
+        if (event.type === "error" && event.fatal) {
+          why = event.message;
+          retryAfterMs = event.retryAfterMs;
+        }
+        this.#report({ kind: "event", event });
+        if (event.type === "ready") this.#phase("live", { stream });
+      };
+      socket.onclose = ({ code }) => {
+        this.#platform.clearTimeout(timer);
+        stopped.removeEventListener("abort", close);
+        const livedMs = liveSince === null ? 0 : this.#platform.now() - liveSince;
+        resolve({ verdict: verdict(code, closedReason), why, retryAfterMs, livedMs });
+      };
+    });
+  }
+
+  /** True once the server has gone, so that a restarted one is found; false when somebody asks to retry. */
+  async #untilServerLeaves(stopped) {
+    while (!stopped.aborted) {
+      if (await this.#pause(POLL_MS, stopped)) return false;
+      const { streams } = await this.#list(stopped);
+      if (streams === null) return true;
+      if (!stopped.aborted) this.#report({ kind: "streams", streams });
+    }
+    return false;
+  }
+
+  async #pauseBeforeRetry(attempt, why, stopped, retryAfterMs = null) {
+    const delayMs = Math.max(backoffMs(attempt, this.#platform.random()), retryAfterMs ?? 0);
+    if (!stopped.aborted) this.#phase("reconnecting", { delayMs, why });
+    await this.#pause(delayMs, stopped);
+  }
+
+  /** Resolves after `ms` with false, or with true when it was cut short. */
+  #pause(ms, stopped) {
+    if (stopped.aborted) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const end = (early) => {
+        this.#platform.clearTimeout(timer);
+        if (this.#wake === wake) this.#wake = null;
+        resolve(early);
+      };
+      const wake = () => end(true);
+      const timer = this.#platform.setTimeout(() => end(false), ms);
+      this.#wake = wake;
+    });
+  }
+
+  #refuse(why) {
+    this.#phase("refused", { why });
+  }
+
+  #phase(phase, { stream = null, delayMs = null, why = "" } = {}) {
+    this.#report({ kind: "phase", phase, stream, delayMs, why });
+  }
+}
+
+/** @returns {Stream[]} The streams of `/v1/streams`' answer; what has no name is left out. */
+function readStreams(answer) {
+  const listed = Array.isArray(answer?.streams) ? answer.streams : [];
+  return listed
+    .filter((stream) => typeof stream?.name === "string")
+    .map(({ name, title, note }) => ({
+      name,
+      title: typeof title === "string" && title ? title : name,
+      note: typeof note === "string" ? note : "",
+    }));
+}

@@ -1,0 +1,103 @@
+/** The page from the state: touches only what changed. */
+import { judgedCard, speakingCard } from "./card.js";
+import { element } from "./dom.js";
+import { announcement, connectionWords, noticeWords, title } from "./format.js";
+import { icon } from "./icons.js";
+import { isFinished } from "./state.js";
+
+const RETRYABLE = new Set(["reconnecting", "ended", "refused"]);
+
+export class View {
+  #shown = null; // the state that is on the page
+  #rows = new Map(); // key -> {item, row}
+  #part = (id) => document.getElementById(id);
+
+  /** @param {import("./state.js").State} state */
+  render(state) {
+    const before = this.#shown;
+    this.#shown = state;
+    if (state.connection !== before?.connection) this.#connection(state.connection);
+    if (state.streams !== before?.streams || state.stream !== before?.stream) this.#stream(state);
+    if (state.models !== before?.models) this.#models(state.models);
+    if (state.labels !== before?.labels) this.#legend(state.labels);
+    if (state.items !== before?.items) this.#items(state.items, state.labels);
+    const live = state.connection.phase === "live";
+    this.#part("quiet").hidden = !live || state.items.length > 0;
+    this.#part("help").hidden = state.connection.phase !== "waiting";
+    if (before) this.#announce(before, state);
+  }
+
+  #connection(connection) {
+    this.#part("connection").dataset.state = connection.phase;
+    this.#part("connection-text").textContent = connectionWords(connection);
+    this.#part("retry").hidden = !RETRYABLE.has(connection.phase);
+  }
+
+  #stream({ streams, stream }) {
+    const chosen = streams.find(({ name }) => name === stream);
+    this.#part("stream-title").textContent = chosen?.title ?? stream ?? "No stream yet";
+    this.#part("stream-note").textContent = chosen?.note ?? "";
+    this.#part("stream-note").hidden = !chosen?.note;
+    this.#part("stream-choice").hidden = streams.length < 2;
+    const select = this.#part("stream-select");
+    select.replaceChildren(...streams.map(({ name, title }) => element("option", { value: name }, [title])));
+    if (chosen) select.value = chosen.name;
+  }
+
+  #models(models) {
+    this.#part("models").hidden = models === null;
+    if (models === null) return;
+    const rows = [
+      ["Finds speech", models.vad],
+      ["Writes the words", models.asr ?? "none: sound alone"],
+      ["Judges the emotion", models.emotion],
+      ["Runs on", models.device],
+    ];
+    const entries = rows.flatMap(([name, value]) => [element("dt", {}, [name]), element("dd", {}, [value])]);
+    this.#part("models-list").replaceChildren(...entries);
+  }
+
+  #legend(labels) {
+    const entries = labels.map((label) => element("li", { "data-label": label }, [icon(label), title(label)]));
+    this.#part("legend").replaceChildren(...entries);
+  }
+
+  /** Newest first: a reader at the top needs no scrolling, and one further down is not moved. */
+  #items(items, labels) {
+    const list = this.#part("utterances");
+    const rows = new Map();
+    for (const item of items) {
+      const known = this.#rows.get(item.key);
+      rows.set(item.key, known?.item === item ? known : { item, row: makeRow(item, labels) });
+    }
+    for (const [key, { row }] of this.#rows) if (rows.get(key)?.row !== row) row.remove();
+    this.#rows = rows;
+    let next = null;
+    for (const { row } of rows.values()) {
+      if (row.nextElementSibling !== next || row.parentElement !== list) list.insertBefore(row, next);
+      next = row;
+    }
+  }
+
+  /** Reads out what the page saw being spoken: not the past that a server gives a newcomer. */
+  #announce(before, { items }) {
+    if (items === before.items) return;
+    const spoken = new Set(before.items.filter((item) => !isFinished(item)).map(({ key }) => key));
+    const finals = items.filter((item) => item.kind === "judged" && isFinished(item) && spoken.has(item.key));
+    if (finals.length > 0) this.#part("announcer").textContent = announcement(finals.at(-1).emotion);
+  }
+}
+
+/** @param {import("./state.js").Item} item */
+function makeRow(item, labels) {
+  switch (item.kind) {
+    case "speaking":
+      return element("li", {}, [speakingCard(item)]);
+    case "judged":
+      return element("li", {}, [judgedCard(item, labels)]);
+    case "notice":
+      return element("li", { class: "notice", "data-tone": item.tone }, [noticeWords(item)]);
+    case "divider":
+      return element("li", { class: "divider" }, ["A new session began"]);
+  }
+}
