@@ -1,0 +1,120 @@
+"""Whisper models in the local cache and on the model hub: which there are, whether they are whole.
+
+Nothing here loads a model, and the libraries that know the hub are imported when they are asked. The hub's
+address, the cache's place and the offline switch are huggingface_hub's own settings (HF_ENDPOINT,
+HF_HUB_CACHE, HF_HUB_OFFLINE); the table of repositories is faster-whisper's.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, cast
+
+from .errors import TranscriberError
+
+REQUIRED_FILES: Final = ("model.bin", "config.json", "tokenizer.json")
+_VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")
+_PROBE_TIMEOUT_S: Final = 2.0
+
+
+def whisper_repositories() -> Mapping[str, str]:
+    """Model name to hub repository, as faster-whisper has it."""
+    from faster_whisper.utils import _MODELS
+
+    return cast("Mapping[str, str]", _MODELS)
+
+
+def missing_files(folder: Path) -> tuple[str, ...]:
+    """What a faster-whisper folder lacks; empty when it is whole. Contents are not looked at."""
+    missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        missing.append(_VOCABULARIES[0])
+    return tuple(missing)
+
+
+def cached_whisper(name: str) -> Path | None:
+    """The folder of a known model in the local cache; None where it is absent or was fetched only in part."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(whisper_repositories()[name], local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    return None if missing_files(folder) else folder
+
+
+def whisper_cached(name: str) -> bool:
+    """Whether a Whisper model can be loaded without a network. False for a name that nobody knows."""
+    return name in whisper_repositories() and cached_whisper(name) is not None
+
+
+def offline() -> bool:
+    """Whether huggingface_hub has been told to stay off the network."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def probe_hub(timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
+    """Whether the model hub answers, found out in at most `timeout_s`. Asks nobody in offline mode."""
+    from huggingface_hub import constants
+
+    if offline():
+        return False
+    answered = threading.Event()
+    # A name server that never answers is outside any socket's time limit, so the question is asked by a
+    # thread that can be left behind.
+    question = threading.Thread(
+        target=_ask, args=(constants.ENDPOINT, timeout_s, answered), name="hub-probe", daemon=True
+    )
+    question.start()
+    question.join(timeout_s)
+    return answered.is_set()
+
+
+def _ask(address: str, timeout_s: float, answered: threading.Event) -> None:
+    try:
+        # Proxies and certificates come from the environment, as they do for the download itself.
+        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=timeout_s):
+            answered.set()
+    except (OSError, ValueError, http.client.HTTPException):  # refused, an error status, not an address
+        return
+
+
+def fetch_whisper(name: str) -> Path:
+    """Download a known model into the local cache, with progress bars on stderr, and return its folder.
+
+    Raises TranscriberError where the download fails or leaves something out.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(
+            snapshot_download(
+                whisper_repositories()[name],
+                allow_patterns=[*REQUIRED_FILES, *_VOCABULARIES, "preprocessor_config.json"],
+            )
+        )
+    # The hub's client raises its own errors and those of whichever HTTP library it stands on.
+    except Exception as error:
+        raise TranscriberError(
+            f"Whisper {name} could not be fetched from the model hub ({first_line(error)}): try again, or "
+            "name a faster-whisper folder"
+        ) from error
+    if missing := missing_files(folder):
+        raise TranscriberError(
+            f"Whisper {name} as the model hub has it lacks {', '.join(missing)}: name another model or a "
+            "faster-whisper folder"
+        )
+    return folder
+
+
+def first_line(error: BaseException) -> str:
+    """An error of another library in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".:") if lines else type(error).__name__

@@ -1,0 +1,132 @@
+"""Opening a faster-whisper folder: whole or not, which device, which precision, how many threads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import ctranslate2
+from faster_whisper import WhisperModel
+from faster_whisper.transcribe import merge_punctuations
+
+from .errors import DeviceError, TranscriberError
+from .hub import first_line, missing_files
+
+_MOST_THREADS: Final = 4
+"""Whisper's small models gain little from more, and the emotion model wants processors too."""
+
+_PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8", "float32")}
+
+
+class IndependentClips(WhisperModel):  # type: ignore[misc,unused-ignore]  # faster-whisper ships no types
+    """A WhisperModel whose word times do not depend on the clip before.
+
+    The library's own step shortens the first word by its distance from the last word of the chunk before,
+    which between unrelated clips is a number without meaning. The alignment itself is the library's.
+    """
+
+    def add_word_timestamps(
+        self,
+        segments: list[list[dict[str, Any]]],
+        tokenizer: Any,
+        encoder_output: Any,
+        num_frames: Any,
+        prepend_punctuations: str,
+        append_punctuations: str,
+        last_speech_timestamp: float,
+    ) -> float:
+        """Put `words` into the first segment of each clip, in seconds from the start of that clip."""
+        tokens = [
+            [t for segment in clip for t in segment["tokens"] if t < tokenizer.eot] for clip in segments
+        ]
+        alignments = self.find_alignment(tokenizer, tokens, encoder_output, num_frames)
+        for clip, alignment in zip(segments, alignments, strict=True):
+            merge_punctuations(alignment, prepend_punctuations, append_punctuations)
+            for segment in clip:
+                segment["words"] = []
+            clip[0]["words"] = [
+                {key: timing[key] for key in ("word", "start", "end", "probability")}
+                for timing in alignment
+                if timing["word"]
+            ]
+        return last_speech_timestamp
+
+
+def open_model(folder: Path, *, device: str, compute_type: str, cpu_threads: int | None) -> IndependentClips:
+    """The model in `folder`, loaded.
+
+    device: cpu or cuda. compute_type: CTranslate2's name, or `default`. cpu_threads: None for one a physical
+    core, at most four. Raises TranscriberError where the folder is missing, incomplete or damaged, or the
+    device cannot compute in that type.
+    """
+    if not folder.is_dir():
+        raise TranscriberError(
+            f"expected a folder with a faster-whisper model, found none at {folder}: check the path, or name "
+            "a Whisper model"
+        )
+    if missing := missing_files(folder):
+        raise TranscriberError(
+            f"expected a faster-whisper model in {folder}, but it lacks {', '.join(missing)}: fetch or "
+            "convert the model again"
+        )
+    precision = precise_type(compute_type, device)
+    try:
+        return IndependentClips(
+            str(folder), device=device, compute_type=precision, cpu_threads=cpu_threads or default_threads()
+        )
+    # CTranslate2 raises RuntimeError and ValueError, the tokenizer's reader a bare Exception.
+    except Exception as error:
+        raise unusable(folder, error) from error
+
+
+def unusable(folder: Path, error: Exception) -> TranscriberError:
+    return TranscriberError(
+        f"expected a faster-whisper model in {folder}, but it cannot be used ({first_line(error)}): fetch or "
+        "convert the model again"
+    )
+
+
+def present_device(device: str) -> str:
+    """`cpu` or `cuda` for auto, cpu or cuda. Raises DeviceError where cuda is asked for and absent."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise DeviceError(f"expected the device auto, cpu or cuda, got {device!r}: choose one of the three")
+    if device == "cpu":
+        return "cpu"
+    if ctranslate2.get_cuda_device_count() > 0:
+        return "cuda"
+    if device == "cuda":
+        raise DeviceError(
+            "expected a CUDA device for Whisper, found none: install NVIDIA's driver, or choose the "
+            "device cpu"
+        )
+    return "cpu"
+
+
+def precise_type(compute_type: str, device: str) -> str:
+    """The precision to load with: for `default` the best that the device supports, else the one named."""
+    supported = ctranslate2.get_supported_compute_types(device)
+    if compute_type == "default":
+        return next((kind for kind in _PREFERRED[device] if kind in supported), "auto")
+    if compute_type not in supported | {"auto"}:
+        raise TranscriberError(
+            f"expected a compute type that the {device} supports, got {compute_type!r}: choose default, "
+            f"auto, {', '.join(sorted(supported))}"
+        )
+    return compute_type
+
+
+def default_threads() -> int:
+    """Physical cores that this process may use, at most four: twin threads of a core share its arithmetic."""
+    return min(_physical_cores(), _MOST_THREADS)
+
+
+def _physical_cores() -> int:
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    usable = os.sched_getaffinity(0)
+    topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        return len({Path(topology.format(cpu)).read_text("ascii") for cpu in usable})
+    except OSError:
+        return len(usable)

@@ -1,0 +1,147 @@
+"""Guards: what is believed, what is cut, what is thrown away and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emostream.models.hallucination import Heard, Thresholds, Verdict, compression_ratio, judge
+from emostream.models.types import Word
+
+SENTENCE = "I can't believe you did that to me."
+BABBLE = " ".join(Random(0).choices(["lala", "hoho", "hihi"], k=80))
+"""Repeats itself without being a loop."""
+
+
+def heard(text: str, *, duration_s: float = 5.0, timed: bool = True, **figures: float | None) -> Heard:
+    """A decoder's output whose words stand a tenth of a second apart."""
+    words = tuple(Word(w, 1600 * i, 1600 * i + 800, 0.9) for i, w in enumerate(text.split())) if timed else ()
+    return Heard(text, words, duration_s, **figures)
+
+
+def texts(words: tuple[Word, ...]) -> list[str]:
+    return [word.text for word in words]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SENTENCE,
+        "No, no, no, no, no!",
+        "no " * 11,
+        "Ha ha ha ha ha ha ha ha.",
+        "Oh my God, oh my God, oh my God!",
+        "Nooooooooooo!",
+        "Very, very, very, very angry, and very, very, very sad.",
+        "我不敢相信你这样对我",
+    ],
+)
+def test_what_people_say_is_left_alone(text: str) -> None:
+    given_text = heard(text)
+    assert judge(given_text) == Verdict(text.strip(), given_text.words)
+
+
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        ("She was a" + " day" * 50, "She was a day"),
+        ("It makes me so" + " angry," * 9, "It makes me so angry,"),
+        ("Oh " + "no, " * 12, "Oh no,"),
+        ("Well, I said" + " thank you so much." * 5 + " thank you", "Well, I said thank you so much."),
+        ("One two" + " la" * 30 + " and then some more", "One two la"),
+        ("Stop day day. " + "Stop it now! " * 6, "Stop day day. Stop it now!"),
+    ],
+)
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_runaway_tail_is_cut_after_its_first_phrase(text: str, head: str, timed: bool) -> None:
+    verdict = judge(heard(text, duration_s=28.0, timed=timed))
+    assert verdict.text == head
+    assert verdict.rejected is None
+    assert texts(verdict.words) == (head.split() if timed else [])
+
+
+def test_text_without_spaces_is_cut_at_its_words() -> None:
+    words = tuple(Word(w, 100 * i, 100 * i + 50) for i, w in enumerate(["我", "说", *["好的"] * 20]))
+    verdict = judge(Heard("我说" + "好的" * 20, words, 10.0))
+    assert verdict.text == "我说好的"
+    assert texts(verdict.words) == ["我", "说", "好的"]
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (heard("no " * 12), "repetition"),
+        (heard("Thank you. " * 4), "repetition"),
+        (heard("Sead" + "er" * 100), "repetition"),
+        (heard("... " + "no " * 12), "repetition"),
+        (heard("谢谢" * 20, timed=False), "repetition"),
+        (heard(". . ."), "no words"),
+        (heard("Thank you.", no_speech_prob=0.95, avg_logprob=-0.2), "no speech"),
+        (heard("Thank you.", no_speech_prob=0.7, avg_logprob=-1.1), "no speech"),
+        (heard("Thank you.", no_speech_prob=0.1, avg_logprob=-1.6), "low log-probability"),
+        (heard("Thank you.", no_speech_prob=0.1, avg_logprob=float("nan")), "low log-probability"),
+        (heard("Thank you.", no_speech_prob=float("nan"), avg_logprob=-0.1), "no speech"),
+        (heard(SENTENCE, duration_s=0.5), "impossible speaking rate"),
+        (heard(BABBLE, duration_s=28.0), "compression ratio"),
+    ],
+)
+def test_what_nobody_said_is_rejected_with_its_reason(case: Heard, reason: str) -> None:
+    assert judge(case) == Verdict("", (), reason)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("no_speech_prob", "avg_logprob"), [(0.7, -0.9), (0.6, -1.4), (0.9, -0.1), (0.0, -1.5), (None, None)]
+)
+def test_doubt_needs_the_threshold_to_be_passed(
+    no_speech_prob: float | None, avg_logprob: float | None
+) -> None:
+    given_text = heard(SENTENCE, no_speech_prob=no_speech_prob, avg_logprob=avg_logprob)
+    assert judge(given_text).text == SENTENCE
+
+
+def test_nothing_heard_is_no_rejection() -> None:
+    assert judge(heard("  ")) == Verdict("")
+
+
+def test_words_that_are_not_those_of_the_text_are_not_cut_with_it() -> None:
+    strange = Heard("She was a" + " day" * 50, (Word("something", 0, 10),), 28.0)
+    assert judge(strange) == Verdict("She was a day")
+
+
+def test_compression_ratio_against_zlib_of_a_known_text() -> None:
+    assert compression_ratio("") == 0.0
+    assert compression_ratio(SENTENCE) < 1.1
+    assert compression_ratio("la " * 200) > 2.4
+
+
+def test_thresholds_are_settings() -> None:
+    strict = replace(Thresholds(), words_per_second=1.0, spare_words=0)
+    assert judge(heard(SENTENCE), strict).rejected == "impossible speaking rate"
+
+
+# A tiny vocabulary, so that loops of every kind come up by themselves.
+babble = st.lists(st.sampled_from(["no", "No,", "oh", "a", "day", "你好", "…", "it's"]), max_size=60).map(
+    " ".join
+)
+repeated = st.builds(
+    lambda head, phrase, n: f"{head} {phrase * n}", babble, st.text(max_size=12), st.integers(0, 30)
+)
+anything = st.one_of(st.text(max_size=200), babble, repeated)
+probabilities = st.none() | st.floats(allow_nan=True)
+
+
+@given(text=anything, timed=st.booleans(), no_speech=probabilities, logprob=probabilities)
+def test_never_longer_than_what_was_heard_and_settled_at_once(
+    text: str, timed: bool, no_speech: float | None, logprob: float | None
+) -> None:
+    first = heard(text, duration_s=10.0, timed=timed, no_speech_prob=no_speech, avg_logprob=logprob)
+    verdict = judge(first)
+    assert text.strip().startswith(verdict.text)
+    assert first.words[: len(verdict.words)] == verdict.words
+    assert not (verdict.text and verdict.rejected)
+    again = judge(replace(first, text=verdict.text, words=verdict.words))
+    assert (again.text, again.words) == (verdict.text, verdict.words)
