@@ -10,7 +10,8 @@ from pathlib import Path
 
 
 def machine() -> str:
-    return f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, torch {version('torch')}"
+    software = f"Python {platform.python_version()}, torch {version('torch')}"
+    return f"{_processor()}, {os.cpu_count()} cores; {software}"
 
 
 def commit() -> str:

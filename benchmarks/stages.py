@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def rows(whisper: str | None) -> Iterator[Row]:
     for name in filter(None, ("pocketsphinx", whisper)):
         transcriber = load_transcriber(name)
         if transcriber is not None:
-            yield _timed(f"words, {transcriber.name}", lambda chosen=transcriber: chosen.transcribe([clip]))
+            yield _timed(f"words, {transcriber.name}", partial(transcriber.transcribe, [clip]))
     yield from _per_frame(sound)
 
 

@@ -16,10 +16,11 @@ from .clock import Clock
 from .config import Settings
 from .engine import Engine
 from .hub import Hub
-from .server import OwnStream, Server
+from .server import Server
 from .session import Session, SessionSettings, Sink
 from .sources import Source
 from .vad import make_vad
+from .watching import OwnStream
 
 _LAST_FINALS_S: Final = 1.2
 

@@ -7,19 +7,14 @@ import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from http import HTTPStatus
-from importlib.metadata import version
 from socket import socket as Socket
 from types import TracebackType
 from typing import Final
 
-import msgspec
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from . import events
@@ -31,30 +26,20 @@ from .errors import (
     BadStartError,
     ConfigError,
     EmostreamError,
-    ForeignOriginError,
     ProtocolError,
     UnknownStreamError,
 )
 from .hub import Hub
-from .pages import json_response, load_pages, text_response
+from .pages import Facts, Pages
 from .session import Session
-from .socket_session import SocketSink, make_session, read_socket
+from .socket_session import make_session, read_socket
 from .vad import make_vad
+from .watching import OwnStream, show_stream
 
 log = logging.getLogger(__name__)
 
 _DRAIN_S: Final = 1.2  # what is left of the two seconds that a person waits after Ctrl-C
 _GOODBYE_S: Final = 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class OwnStream:
-    """A stream of the server's own that anybody at the door may watch."""
-
-    name: str
-    title: str
-    note: str | None
-    hub: Hub
 
 
 class Server:
@@ -74,7 +59,7 @@ class Server:
         self._clock = clock
         self._streams = {stream.name: stream for stream in streams}
         self._door = Door(settings.server)
-        self._pages = load_pages()
+        self._pages = Pages(self._door, self._facts)
         self._models = models_of(engine, settings)
 
         self._listener: WebSocketServer | None = None
@@ -100,7 +85,7 @@ class Server:
         self._listener = await serve(
             self._handle,
             sock=self._bound,
-            process_request=self._answer,
+            process_request=self._pages.answer,
             select_subprotocol=_select_subprotocol,
             compression=None,
             max_size=self._settings.server.message_bytes,
@@ -125,40 +110,14 @@ class Server:
                 async with asyncio.timeout(_GOODBYE_S):
                     await self._listener.wait_closed()
 
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Plain HTTP. None lets the socket's handshake go on."""
-        path = request.path.partition("?")[0]
-        if path == "/v1/stream":
-            return None  # refused behind the handshake: a browser cannot see why an upgrade failed
-        try:
-            self._door.check_host(request.headers.get("Host"))
-        except ForeignOriginError as error:
-            return text_response(HTTPStatus.FORBIDDEN, str(error))
-        if path in self._pages:
-            return self._pages[path]
-        match path:
-            case "/healthz":
-                return json_response(msgspec.json.encode(self._health()))
-            case "/v1/streams":
-                return json_response(msgspec.json.encode({"streams": self._list_streams()}))
-            case "/v1/schema.json":
-                return json_response(msgspec.json.encode(events.schema()))
-        return text_response(HTTPStatus.NOT_FOUND, f"expected a page of this server, {path} is none; try /")
-
-    def _health(self) -> dict[str, object]:
-        return {
-            "status": "closing" if self._closing else "ok",
-            "version": version("emostream"),
-            "models": msgspec.to_builtins(self._models),
-            "sessions": len(self._sessions),
-            "connections": len(self._handlers),
-        }
-
-    def _list_streams(self) -> list[dict[str, str | None]]:
-        return [
-            {"name": stream.name, "title": stream.title, "note": stream.note}
-            for stream in self._streams.values()
-        ]
+    def _facts(self) -> Facts:
+        return Facts(
+            status="closing" if self._closing else "ok",
+            models=self._models,
+            sessions=len(self._sessions),
+            connections=len(self._handlers),
+            streams=tuple(self._streams.values()),
+        )
 
     async def _handle(self, socket: ServerConnection) -> None:
         task = asyncio.current_task()
@@ -245,16 +204,7 @@ class Server:
                 f"expected a stream of this server ({known}), got {watch.stream!r}; see /v1/streams"
             )
         await socket.send(events.encode(self._ready(stream.hub.session, None, None)))
-        sink = SocketSink(socket)
-        with stream.hub.subscribe(self._settings.server.watcher_events) as subscription:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    reader = group.create_task(_read_watcher(socket), name="read")
-                    async for event in subscription:
-                        await sink.send(event)
-                    reader.cancel()
-            except ExceptionGroup as failed:
-                raise failed.exceptions[0] from failed
+        await show_stream(socket, stream, self._settings.server.watcher_events)
         await socket.close(1001 if self._closing else 1000)
 
     def _ready(self, session: str, secret: str | None, lost_from_seq: int | None) -> events.Ready:
@@ -276,14 +226,6 @@ def models_of(engine: Engine, settings: Settings) -> events.Models:
         emotion=engine.recognizer.name,
         device=engine.recognizer.device,
     )
-
-
-async def _read_watcher(socket: ServerConnection) -> None:
-    """A watcher has nothing to say; hearing it out is how its leaving is noticed."""
-    while True:
-        await socket.recv()
-        error = ProtocolError("expected nothing from a watcher, got a message; start a session to send audio")
-        await socket.send(events.encode(events.Error(code=error.code, message=str(error), fatal=False)))
 
 
 async def _refuse(socket: ServerConnection, code: str, message: str, close_code: int) -> None:

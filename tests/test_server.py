@@ -27,7 +27,8 @@ from emostream.streamer.engine import Engine
 from emostream.streamer.errors import ConnectError, ListenError
 from emostream.streamer.hub import Hub
 from emostream.streamer.listening import bind
-from emostream.streamer.server import OwnStream, Server
+from emostream.streamer.server import Server
+from emostream.streamer.watching import OwnStream
 
 from .fakes import FakeRecognizer, FakeTranscriber, silence, voice
 from .test_session import comparable, finals, kinds

@@ -1,0 +1,49 @@
+"""The server's own streams, and a websocket that watches one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from websockets.asyncio.server import ServerConnection
+
+from . import events
+from .errors import ProtocolError
+from .hub import Hub
+from .socket_session import SocketSink
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStream:
+    """A stream of the server's own that anybody at the door may watch."""
+
+    name: str
+    title: str
+    note: str | None
+    hub: Hub
+
+
+async def show_stream(socket: ServerConnection, stream: OwnStream, capacity: int) -> None:
+    """What is kept and what comes, up to and with `closed`.
+
+    capacity: how many events may wait unread. Raises WatcherTooSlowError and ConnectionClosed.
+    """
+    sink = SocketSink(socket)
+    with stream.hub.subscribe(capacity) as subscription:
+        try:
+            async with asyncio.TaskGroup() as group:
+                reader = group.create_task(_hear_out(socket), name="read")
+                async for event in subscription:
+                    await sink.send(event)
+                reader.cancel()
+        except ExceptionGroup as failed:
+            # One side failed and the other was cancelled: its error is the watcher's.
+            raise failed.exceptions[0] from failed
+
+
+async def _hear_out(socket: ServerConnection) -> None:
+    """A watcher has nothing to say; hearing it out is how its leaving is noticed."""
+    while True:
+        await socket.recv()
+        error = ProtocolError("expected nothing from a watcher, got a message; start a session to send audio")
+        await socket.send(events.encode(events.Error(code=error.code, message=str(error), fatal=False)))
