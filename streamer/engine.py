@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from emostream.models import (
     AudioCode,
@@ -23,6 +22,7 @@ from emostream.models import (
 from .batcher import Batcher, ModelThread, Timed
 from .clock import Clock
 from .errors import AnalysisError
+from .tasks import task_group
 
 log = logging.getLogger(__name__)
 
@@ -99,23 +99,23 @@ class Engine:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
         """The batchers serve inside this context."""
-        loops = [self._encode.run(), self._align.run(), self._fuse.run()]
+        batchers: list[Batcher[Any, Any]] = [self._encode, self._align, self._fuse]
         if self._transcribe is not None:
-            loops.append(self._transcribe.run())
-        tasks = [asyncio.create_task(loop, name="batcher") for loop in loops]
+            batchers.append(self._transcribe)
         try:
-            yield self
+            async with task_group() as group:
+                loops = [group.create_task(batcher.run(), name="batcher") for batcher in batchers]
+                yield self
+                for loop in loops:
+                    loop.cancel()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._emotion_thread.close()
             if self._asr_thread is not None:
                 self._asr_thread.close()
 
     async def analyse(self, clip: Clip) -> Analysis:
         """Raises AnalysisError where there is no judgement; without words there is still one."""
-        async with asyncio.TaskGroup() as group:
+        async with task_group() as group:
             hearing = group.create_task(self._hear(clip))
             encoding = group.create_task(_result(self._encode.submit(clip)))
         (heard, asr_error), code = hearing.result(), encoding.result()

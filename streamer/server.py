@@ -33,6 +33,7 @@ from .hub import Hub
 from .pages import Facts, Pages
 from .session import Session
 from .socket_session import make_session, read_socket
+from .tasks import task_group
 from .vad import make_vad
 from .watching import OwnStream, show_stream
 
@@ -183,15 +184,13 @@ class Server:
             session.stop()
         code = 1000
         try:
-            async with asyncio.TaskGroup() as group:
+            async with task_group() as group:
                 reader = group.create_task(read_socket(socket, source), name="read")
                 try:
                     await session.run()
                 except EmostreamError as error:
                     code = error.close_code  # its `error` event has been sent by the session
                 reader.cancel()
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from failed
         finally:
             self._sessions.discard(session)
         await socket.close(1001 if self._closing else code)

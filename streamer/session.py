@@ -25,6 +25,7 @@ from .errors import AnalysisError, EmostreamError
 from .hub import Hub
 from .segmenter import Segmenter, SpeechStarted, Utterance
 from .sources import Flush, Lost, Mishap, Pcm, Source
+from .tasks import task_group
 from .vad import Vad
 from .wire import emotion_event, started_event
 
@@ -102,14 +103,10 @@ class Session:
 
     async def run(self) -> events.Totals:
         """Until the source ends. A source that fails has its finals delivered before it raises."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(), name="listen")
-                group.create_task(self._analyse(), name="analyse")
-                group.create_task(self._deliver(), name="deliver")
-        except ExceptionGroup as failed:
-            # One task failed and the others were cancelled: its error is the session's.
-            raise failed.exceptions[0] from failed
+        async with task_group() as group:
+            group.create_task(self._listen(), name="listen")
+            group.create_task(self._analyse(), name="analyse")
+            group.create_task(self._deliver(), name="deliver")
         if self._failure is not None:
             raise self._failure
         return self._totals()

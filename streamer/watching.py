@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from websockets.asyncio.server import ServerConnection
@@ -11,6 +10,7 @@ from . import events
 from .errors import ProtocolError
 from .hub import Hub
 from .socket_session import SocketSink
+from .tasks import task_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,11 @@ async def show_stream(socket: ServerConnection, stream: OwnStream, capacity: int
     """
     sink = SocketSink(socket)
     with stream.hub.subscribe(capacity) as subscription:
-        try:
-            async with asyncio.TaskGroup() as group:
-                reader = group.create_task(_hear_out(socket), name="read")
-                async for event in subscription:
-                    await sink.send(event)
-                reader.cancel()
-        except ExceptionGroup as failed:
-            # One side failed and the other was cancelled: its error is the watcher's.
-            raise failed.exceptions[0] from failed
+        async with task_group() as group:
+            reader = group.create_task(_hear_out(socket), name="read")
+            async for event in subscription:
+                await sink.send(event)
+            reader.cancel()
 
 
 async def _hear_out(socket: ServerConnection) -> None:
