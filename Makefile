@@ -16,7 +16,7 @@ install: $(STAMP)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer, got " + sys.version.split()[0] + "; set PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(LIST): FORCE | $(VENV)/bin/python
 	@echo '$(FILES)' | cmp -s - $@ || echo '$(FILES)' > $@

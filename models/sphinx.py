@@ -54,6 +54,10 @@ class SphinxTranscriber:
     def name(self) -> str:
         return "pocketsphinx en-us"
 
+    @property
+    def batch(self) -> int:
+        return 1
+
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
         """The words of each clip, in order. Clips of any length, any sample values."""
         return [self._one(clip) for clip in clips]

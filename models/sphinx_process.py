@@ -19,7 +19,7 @@ from typing import Any, Final
 from .errors import TranscriberError
 from .types import Clip, Transcript
 
-_GOODBYE_S: Final = 2.0
+_GOODBYE_S: Final = 0.2
 
 
 class SphinxProcess:
@@ -37,11 +37,15 @@ class SphinxProcess:
     def name(self) -> str:
         return self._name
 
+    @property
+    def batch(self) -> int:
+        return 1  # it decodes one after the other: in a batch the first would wait for the last
+
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
         """Raises TranscriberError where the child has died; the next call finds a new one."""
         try:
             return self._child.ask(list(clips))
-        except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
             self._child.end()
             self._child = _Child()
             self._child.hello()
@@ -54,10 +58,12 @@ class _Child:
     def __init__(self) -> None:
         # Not in the terminal's process group: Ctrl-C is the parent's to answer.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            # -P: a file of the user's that is called like a module of ours is not imported.
+            [sys.executable, "-P", "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         self.end = weakref.finalize(self, _end, self._process)
 
@@ -89,15 +95,17 @@ class _Child:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(BrokenPipeError):
-                pipe.close()
+    """Ask, then kill. The output is closed last: a thread that still reads from it holds its lock."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(OSError):
+        process.stdin.close()
     try:
         process.wait(_GOODBYE_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    process.stdout.close()
 
 
 def _serve() -> None:

@@ -51,6 +51,10 @@ def choose_transcriber(
 
 def _automatic(device: str, compute_type: str, cpu_threads: int | None) -> Transcriber:
     """Whisper from the cache, or from the hub, or else PocketSphinx with one warning that says why."""
+    from .whisper_model import precise_type, present_device
+
+    # A wrong device or arithmetic is a mistake to be told, not a reason to fall back.
+    precise_type(compute_type, present_device(device))
     try:
         return _known(AUTO_WHISPER, device, compute_type, cpu_threads)
     except TranscriberError as error:

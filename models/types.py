@@ -103,6 +103,11 @@ class Transcriber(Protocol):
         """Shown to people: `whisper tiny.en (int8, cpu)`, `pocketsphinx en-us`."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """How many clips gain from being transcribed in one call."""
+        ...
+
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]: ...
 
 

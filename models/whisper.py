@@ -91,6 +91,10 @@ class WhisperTranscriber:
     def name(self) -> str:
         return self._name
 
+    @property
+    def batch(self) -> int:
+        return 8  # the encoder's 30 s windows fill two cores long before that; a GPU gains up to it
+
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
         """The words of each clip, in order. Clips of at most 30 s, any sample values.
 

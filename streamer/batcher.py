@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from .clock import Clock
 
@@ -23,8 +23,15 @@ Out = TypeVar("Out")
 class ModelThread:
     """The one thread that touches a model. Calls run in order; `lock` is held by the next batch.
 
-    A daemon: a model that hangs must not keep the process from ending.
+    A daemon: a model that hangs must not keep the process from ending. But Python's own ending kills
+    such a thread inside the model's C++, which aborts: whoever ends the process asks `any_busy` first.
     """
+
+    _busy: ClassVar[set[ModelThread]] = set()
+
+    @classmethod
+    def any_busy(cls) -> bool:
+        return bool(cls._busy)
 
     def __init__(self, name: str) -> None:
         self.lock = asyncio.Lock()
@@ -46,10 +53,13 @@ class ModelThread:
         while (item := self._calls.get()) is not None:
             call, future = item
             loop = future.get_loop()
+            self._busy.add(self)
             try:
                 result, error = call(), None
             except Exception as caught:  # it goes to whoever waits for the result
                 result, error = None, caught
+            finally:
+                self._busy.discard(self)
             if loop.is_closed():
                 return  # nobody waits any more: the program is ending
             loop.call_soon_threadsafe(_settle, future, result, error)

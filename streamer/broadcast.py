@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from socket import socket as Socket
 from typing import Final
@@ -35,18 +35,33 @@ class Billing:
 
 
 def on_interrupt() -> asyncio.Event:
-    """Set by Ctrl-C and SIGTERM, instead of an exception in the middle of something."""
+    """Set by Ctrl-C and SIGTERM, instead of an exception in the middle of something. A second one is
+    taken literally.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def once() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    def once_on_windows(number: int, frame: object) -> None:
+        loop.call_soon_threadsafe(stop.set)
+        signal.signal(number, signal.default_int_handler)
+
+    for number in signals:
         try:
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, once)
         except NotImplementedError:  # Windows: its event loops have no signal handlers
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+            signal.signal(number, once_on_windows)
     return stop
 
 
-async def run_session(session: Session, stop: asyncio.Event) -> bool:
+async def run_session(
+    session: Session, stop: asyncio.Event, *, on_stop: Callable[[], None] | None = None
+) -> bool:
     """Run to its end, or until `stop` is set: then its finals still come, within a bound.
 
     True where it came to its end by itself. Raises what the session raises.
@@ -58,11 +73,12 @@ async def run_session(session: Session, stop: asyncio.Event) -> bool:
         if running.done():
             await running
             return True
+        if on_stop is not None:
+            on_stop()
         session.stop()
-        async with asyncio.timeout(_LAST_FINALS_S):
+        await asyncio.wait({running}, timeout=_LAST_FINALS_S)
+        if running.done():
             await running
-        return False
-    except TimeoutError:
         return False  # a model that hangs does not keep the person waiting
     finally:
         stopping.cancel()
@@ -95,5 +111,5 @@ async def broadcast(
             SessionSettings(segmenter=settings.segmenter),
             clock,
         )
-        if await run_session(session, stop):
+        if await run_session(session, stop, on_stop=server.wind_down):
             await stop.wait()

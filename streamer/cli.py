@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -13,6 +15,7 @@ from rich.logging import RichHandler
 
 from emostream.models import ModelError
 
+from .batcher import ModelThread
 from .commands import client, demo, devices, doctor, live, replay, serve
 from .errors import EmostreamError
 
@@ -58,13 +61,30 @@ for command in (
 
 def main() -> None:
     """Exit status: 0 done, 1 done with failures that were named, 2 bad input, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # on Windows a redirected one cannot write every word
+            stream.reconfigure(encoding="utf-8")
+    status = _run()
+    if ModelThread.any_busy():
+        # A model still computes what nobody waits for; see ModelThread.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        logging.shutdown()
+        os._exit(status)
+    sys.exit(status)
+
+
+def _run() -> int:
     try:
         app(prog_name="emostream")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0 if done.code is None else 1
     except (EmostreamError, ModelError) as error:
         print(f"emostream: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    return 0
 
 
 if __name__ == "__main__":

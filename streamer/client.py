@@ -12,14 +12,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from . import events
 from .errors import ConnectError
+
+_READY_S: Final = 10.0
 
 
 class ClientStream:
@@ -95,7 +98,8 @@ class ClientStream:
         try:
             async for event in self:
                 yield event
-            await sender
+            if sender.done():
+                sender.result()  # the audio's own error, if it had one
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
@@ -108,7 +112,7 @@ async def connect(url: str, start: events.Start) -> AsyncIterator[ClientStream]:
         socket = await connect_socket(
             url, subprotocols=[Subprotocol(events.SUBPROTOCOL)], compression=None, max_size=None
         )
-    except (OSError, InvalidHandshake, InvalidURI) as error:
+    except (OSError, ValueError, WebSocketException) as error:  # ValueError: a port or a name out of range
         raise ConnectError(
             f"expected an emostream server at {url}, got: {error}; start one with `emostream serve`"
         ) from error
@@ -118,8 +122,13 @@ async def connect(url: str, start: events.Start) -> AsyncIterator[ClientStream]:
 
 async def _introduce(socket: ClientConnection, start: events.Start) -> events.Ready:
     try:
-        await socket.send(events.encode(start))
-        first = events.decode_server(await socket.recv())
+        async with asyncio.timeout(_READY_S):
+            await socket.send(events.encode(start))
+            first = events.decode_server(await socket.recv())
+    except TimeoutError:
+        raise ConnectError(
+            f"expected `ready` within {_READY_S:g} s, got nothing; is this an emostream server?"
+        ) from None
     except ConnectionClosed as error:
         raise ConnectError(f"expected `ready`, {_how_it_ended(error)}") from error
     if isinstance(first, events.Ready):

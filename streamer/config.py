@@ -158,7 +158,7 @@ def load_settings(path: Path | None) -> Settings:
         raise ConfigError(
             f"expected a settings file at {path}, but it cannot be read ({error.strerror}); check the path"
         ) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"expected TOML with the sections vad, segmenter, models and server in {path}, "
             f"got: {error}; correct that line"

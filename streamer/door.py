@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 from .config import ServerSettings
 from .errors import ForeignOriginError
 
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-_WILDCARDS = ("0.0.0.0", "::", "")
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+WILDCARDS = ("0.0.0.0", "::", "")
 
 
 class Door:
     def __init__(self, settings: ServerSettings) -> None:
-        listening = () if settings.host in _WILDCARDS else (settings.host,)
-        names = (*_LOOPBACK_NAMES, *listening, *settings.host_names)
+        listening = () if settings.host in WILDCARDS else (settings.host,)
+        names = (*LOOPBACK_NAMES, *listening, *settings.host_names)
         self._names = frozenset(name.casefold().strip("[]") for name in names)
         self._origins = frozenset(origin.casefold().rstrip("/") for origin in settings.allow_origins)
 
@@ -31,14 +31,25 @@ class Door:
                 "start it with --host-name to add one"
             )
 
-    def check_origin(self, origins: Sequence[str]) -> None:
-        """origins: all Origin headers; programs that are no browser send none. Raises ForeignOriginError."""
+    def check_origin(self, origins: Sequence[str], host: str | None) -> None:
+        """origins: all Origin headers; programs that are no browser send none. host: the Host header:
+        a page that another port of this machine serves is foreign too. Raises ForeignOriginError.
+        """
         for origin in origins:
-            if origin.casefold().rstrip("/") not in self._origins and _host_name(origin) not in self._names:
+            own = host is not None and _address(origin) == host.casefold()
+            if not own and origin.casefold().rstrip("/") not in self._origins:
                 raise ForeignOriginError(
                     f"expected a page of this server, got one from {origin}; "
                     "start the server with --allow-origin to let it in"
                 )
+
+
+def _address(origin: str) -> str | None:
+    """`https://Example.org:80` -> `example.org:80`."""
+    try:
+        return urlsplit(origin).netloc.casefold()
+    except ValueError:
+        return None
 
 
 def _host_name(address: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -28,10 +29,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds of padded audio in one forward. Whisper hears 30 s windows whatever is in them, so its cost
-# counts clips; the emotion encoder's grows with the longest clip.
-_ASR_BUDGET: Final = 8.0
+# Seconds of padded audio in one forward of the emotion model. A transcriber's cost counts clips: Whisper
+# hears 30 s windows whatever is in them.
 _EMOTION_BUDGET: Final = 64.0
+
+# How long words are waited for once the house is closing: a final without words is better than none.
+_HURRY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,16 @@ class Engine:
     def __init__(self, transcriber: Transcriber | None, recognizer: Recognizer, clock: Clock) -> None:
         self.transcriber = transcriber
         self.recognizer = recognizer
+        self._clock = clock
+        self._hurry = asyncio.Event()
+        self._hurry_until = math.inf
         self._asr_thread = None if transcriber is None else ModelThread("asr")
         self._emotion_thread = ModelThread("emotion")
         self._transcribe = (
             None
             if transcriber is None or self._asr_thread is None
             else Batcher[Clip, Transcript](
-                transcriber.transcribe, self._asr_thread, clock, cost=lambda _: 1.0, budget=_ASR_BUDGET
+                transcriber.transcribe, self._asr_thread, clock, cost=lambda _: 1.0, budget=transcriber.batch
             )
         )
         self._encode = Batcher[Clip, AudioCode](
@@ -113,6 +119,11 @@ class Engine:
             if self._asr_thread is not None:
                 self._asr_thread.close()
 
+    def hurry(self) -> None:
+        """The house closes: from now on words that take long are not waited for."""
+        self._hurry_until = self._clock.now() + _HURRY_S
+        self._hurry.set()
+
     async def analyse(self, clip: Clip) -> Analysis:
         """Raises AnalysisError where there is no judgement; without words there is still one."""
         async with task_group() as group:
@@ -147,11 +158,27 @@ class Engine:
     async def _hear(self, clip: Clip) -> tuple[Timed[Transcript] | None, str | None]:
         if self._transcribe is None:
             return None, None
-        heard = await _result(self._transcribe.submit(clip))
+        asking = asyncio.create_task(_result(self._transcribe.submit(clip)), name="hear")
+        try:
+            if not await self._in_time(asking):
+                return None, "the server is closing: this utterance is judged by its sound alone"
+        finally:
+            asking.cancel()
+        heard = asking.result()
         if isinstance(heard, Exception):
             log.error("the transcriber failed on %.1f s of audio", clip.seconds, exc_info=heard)
             return None, f"the transcriber failed: {heard}; this utterance is judged by its sound alone"
         return heard, None
+
+    async def _in_time(self, asking: asyncio.Task[Any]) -> bool:
+        hurrying = asyncio.create_task(self._hurry.wait(), name="hurry")
+        try:
+            await asyncio.wait({asking, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                await asyncio.wait({asking}, timeout=max(0.0, self._hurry_until - self._clock.now()))
+        finally:
+            hurrying.cancel()
+        return asking.done()
 
     def _call_align(self, heard: Sequence[Heard]) -> list[tuple[Word, ...]]:
         clips, transcripts = zip(*heard, strict=True)

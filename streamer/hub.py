@@ -33,6 +33,11 @@ class Hub:
             watcher.offer(event)
         return event
 
+    def end(self, event: Closed) -> None:
+        """The last word, unless it has been said."""
+        if not self._kept or not isinstance(self._kept[-1], Closed):
+            self.publish(event)
+
     @contextmanager
     def subscribe(self, capacity: int) -> Iterator[Subscription]:
         """What is kept, then what comes. capacity: how many new events may wait unread."""
@@ -54,7 +59,8 @@ class Subscription:
         self._overflowed = False
 
     def offer(self, event: ServerEvent) -> None:
-        if len(self._waiting) >= self._capacity:
+        # Once something is lost the rest is of no use: a reader must not see a hole.
+        if self._overflowed or len(self._waiting) >= self._capacity:
             self._overflowed = True
         else:
             self._waiting.append(event)

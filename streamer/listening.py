@@ -29,9 +29,14 @@ def bind(settings: ServerSettings) -> socket.socket:
         except OSError:
             bound.close()
             raise
-    except OSError as error:
-        raise ListenError(
-            f"expected to listen on {host} port {port}, got: {error.strerror or error}; "
-            "end the other program or choose another --port"
-        ) from error
+    except (OSError, UnicodeError) as error:  # a name too long for the DNS is the latter
+        raise cannot_listen(settings, error) from error
     return bound
+
+
+def cannot_listen(settings: ServerSettings, error: OSError | UnicodeError) -> ListenError:
+    got = (error.strerror if isinstance(error, OSError) else None) or error
+    return ListenError(
+        f"expected to listen on {settings.host} port {settings.port}, got: {got}; "
+        "end the other program or choose another --port or --host"
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,21 +65,22 @@ class MicrophoneSource:
     """One input device, mono, at its own rate.
 
     A microphone cannot wait: where the session is more than `ahead_s` behind, blocks are dropped and
-    the loss is told.
+    the loss is told in its place. One that gives nothing for `silent_s` has been unplugged.
     """
 
     channels = 1
 
-    def __init__(self, device: InputDevice, *, ahead_s: float = 10.0) -> None:
+    def __init__(self, device: InputDevice, *, ahead_s: float = 10.0, silent_s: float = 5.0) -> None:
         self._device = device
         self.sample_rate_hz = device.sample_rate_hz
-        self._blocks: asyncio.Queue[Samples | None] = asyncio.Queue()
+        self._silent_s = silent_s
+        self._queue: asyncio.Queue[Samples | Lost | None] = asyncio.Queue()
         self._capacity = round(ahead_s * 1_000 / BLOCK_MS)
         self._dropped_samples = 0
-        self._overflows = 0
 
     def stop(self) -> None:
-        self._blocks.put_nowait(None)
+        self._tell_dropped()
+        self._queue.put_nowait(None)
 
     async def items(self) -> AsyncIterator[Item]:
         loop = asyncio.get_running_loop()
@@ -87,32 +89,40 @@ class MicrophoneSource:
             loop.call_soon_threadsafe(self._take, data.copy(), bool(status.input_overflow))
 
         with self._open(callback):
-            while (block := await self._blocks.get()) is not None:
-                yield Pcm(block)
-                if lost := self._take_losses():
-                    yield lost
+            while (item := await self._next()) is not None:
+                yield item if isinstance(item, Lost) else Pcm(item)
+
+    async def _next(self) -> Samples | Lost | None:
+        try:
+            async with asyncio.timeout(self._silent_s):
+                return await self._queue.get()
+        except TimeoutError:
+            raise DeviceError(
+                f"expected sound from {self._device.name!r}, got none for {self._silent_s:g} s; "
+                "is it still plugged in?"
+            ) from None
 
     def _take(self, block: Samples, overflow: bool) -> None:
-        self._overflows += overflow
-        if self._blocks.qsize() >= self._capacity:
+        if overflow:
+            # PortAudio says that it lost sound, not how much: at least a block.
+            self._queue.put_nowait(Lost(BLOCK_MS, "the sound card overflowed"))
+        if self._queue.qsize() >= self._capacity:
             self._dropped_samples += len(block)
-        else:
-            self._blocks.put_nowait(block)
+            return
+        self._tell_dropped()
+        self._queue.put_nowait(block)
 
-    def _take_losses(self) -> Lost | None:
-        """Losses are told where the queue has run empty: behind what was still there to hear."""
-        if not self._blocks.empty() or not (self._dropped_samples or self._overflows):
-            return None
-        # PortAudio says that it lost sound, not how much: at least a block.
-        ms = round(self._dropped_samples / self.sample_rate_hz * 1_000) + self._overflows * BLOCK_MS
-        why = "the models were too slow" if self._dropped_samples else "the sound card overflowed"
-        self._dropped_samples = self._overflows = 0
-        return Lost(ms, why)
+    def _tell_dropped(self) -> None:
+        if self._dropped_samples:
+            ms = round(self._dropped_samples / self.sample_rate_hz * 1_000)
+            self._queue.put_nowait(Lost(ms, "the models were too slow"))
+            self._dropped_samples = 0
 
-    def _open(self, callback: Any) -> Any:
+    @contextmanager
+    def _open(self, callback: Any) -> Iterator[None]:
         portaudio = _portaudio()
         try:
-            return portaudio.InputStream(
+            stream = portaudio.InputStream(
                 samplerate=self.sample_rate_hz,
                 blocksize=self.sample_rate_hz * BLOCK_MS // 1_000,
                 device=self._device.index,
@@ -120,19 +130,24 @@ class MicrophoneSource:
                 dtype="float32",
                 callback=callback,
             )
+            stream.start()
         except portaudio.PortAudioError as error:
             raise DeviceError(
                 f"expected to record from {self._device.name!r}, got: {error}; "
                 "close other programs that use it or choose another with --microphone"
             ) from error
+        try:
+            yield
+        finally:
+            stream.close()
 
 
 def _portaudio() -> Any:
     try:
         import sounddevice
-    except OSError as error:
+    except Exception as error:  # OSError without the library; its own PortAudioError where it does not start
         raise DeviceError(
-            "expected the PortAudio library for the microphone, found none; install it "
+            f"expected the PortAudio library for the microphone, got: {error}; install it "
             "(Debian and Ubuntu: apt install libportaudio2)"
         ) from error
     return sounddevice

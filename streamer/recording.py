@@ -55,7 +55,8 @@ class Recording:
 
     def blocks(self) -> Iterator[Samples]:
         """Blocks of (n, channels) float32, as the codec's packets cut them."""
-        to_float = av.AudioResampler(format="flt", layout=self._stream.layout.name, rate=self.sample_rate_hz)
+        layout = self._stream.layout.name
+        shape, to_float = None, None
         samples, damaged = 0, 0
         for packet in self._packets():
             try:
@@ -64,6 +65,10 @@ class Recording:
                 damaged += 1
                 continue
             for frame in frames:
+                if to_float is None or shape != (frame.layout.name, frame.sample_rate):
+                    # Files joined end to end change on the way: all becomes what the first one was.
+                    shape = (frame.layout.name, frame.sample_rate)
+                    to_float = av.AudioResampler(format="flt", layout=layout, rate=self.sample_rate_hz)
                 for part in to_float.resample(frame):
                     block = part.to_ndarray().reshape(-1, self.channels).astype(np.float32, copy=False)
                     samples += len(block)

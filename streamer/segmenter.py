@@ -115,6 +115,9 @@ class Segmenter:
     def flush(self, reason: Literal["flush", "end_of_stream"]) -> list[SpeechStarted | Utterance]:
         """End the utterance in progress here, if there is one."""
         if not self._speaking:
+            # What is not confirmed by now does not help to start the next one, nor is it part of it.
+            self._window.clear()
+            self._floor = self._base + len(self._frames)
             return []
         return self._end(reason, self._base + len(self._frames) - 1)
 

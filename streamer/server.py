@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 from . import events
 from .clock import Clock
 from .config import Settings
-from .door import Door
+from .door import WILDCARDS, Door
 from .engine import Engine
 from .errors import (
     BadStartError,
@@ -30,6 +30,7 @@ from .errors import (
     UnknownStreamError,
 )
 from .hub import Hub
+from .listening import cannot_listen
 from .pages import Facts, Pages
 from .session import Session
 from .socket_session import make_session, read_socket
@@ -65,6 +66,7 @@ class Server:
 
         self._listener: WebSocketServer | None = None
         self._closing = False
+        self._closing_since = 0.0
         self._sessions: set[Session] = set()
         self._handlers: set[asyncio.Task[None]] = set()
 
@@ -75,7 +77,10 @@ class Server:
 
     @property
     def url(self) -> str:
+        """Where a browser on this machine finds the page."""
         host = self._settings.server.host
+        if host in WILDCARDS:
+            host = "127.0.0.1"
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{self.port}"
 
@@ -83,27 +88,40 @@ class Server:
         # Strangers' broken handshakes are their own affair; our own failures are logged in `_handle`.
         quiet = logging.getLogger("emostream.websockets")
         quiet.setLevel(logging.CRITICAL)
-        self._listener = await serve(
-            self._handle,
-            sock=self._bound,
-            process_request=self._pages.answer,
-            select_subprotocol=_select_subprotocol,
-            compression=None,
-            max_size=self._settings.server.message_bytes,
-            server_header=None,
-            logger=quiet,
-        )
+        try:
+            self._listener = await serve(
+                self._handle,
+                sock=self._bound,
+                process_request=self._pages.answer,
+                select_subprotocol=_select_subprotocol,
+                compression=None,
+                max_size=self._settings.server.message_bytes,
+                server_header=None,
+                logger=quiet,
+            )
+        except OSError as error:  # another server that was bound at the same time was faster to listen
+            raise cannot_listen(self._settings.server, error) from error
         return self
+
+    def wind_down(self) -> None:
+        """The house closes: sessions end as if their sound were over. Newcomers' end at once."""
+        if self._closing:
+            return
+        self._closing = True
+        self._closing_since = self._clock.now()
+        self._engine.hurry()
+        for session in tuple(self._sessions):
+            session.stop()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Sessions get their finals out, then every socket is closed with 1001."""
-        self._closing = True
-        for session in tuple(self._sessions):
-            session.stop()
+        """Sessions get their finals out, within a bound, then every socket is closed with 1001."""
+        self.wind_down()
         if self._handlers:
-            await asyncio.wait(self._handlers, timeout=_DRAIN_S)
+            await asyncio.wait(
+                self._handlers, timeout=max(0.1, self._closing_since + _DRAIN_S - self._clock.now())
+            )
         if self._listener is not None:
             self._listener.close()
             # A client that does not answer the closing handshake is not waited for.
@@ -139,7 +157,7 @@ class Server:
     async def _welcome(self, socket: ServerConnection) -> None:
         headers = Headers() if socket.request is None else socket.request.headers
         self._door.check_host(headers.get("Host"))
-        self._door.check_origin(headers.get_all("Origin"))
+        self._door.check_origin(headers.get_all("Origin"), headers.get("Host"))
         match await self._first_message(socket):
             case events.Start() as start:
                 await self._serve_session(socket, start)
@@ -202,7 +220,8 @@ class Server:
             raise UnknownStreamError(
                 f"expected a stream of this server ({known}), got {watch.stream!r}; see /v1/streams"
             )
-        await socket.send(events.encode(self._ready(stream.hub.session, None, None)))
+        lost = None if watch.resume is None else watch.resume.last_seq + 1
+        await socket.send(events.encode(self._ready(stream.hub.session, None, lost)))
         await show_stream(socket, stream, self._settings.server.watcher_events)
         await socket.close(1001 if self._closing else 1000)
 

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _UTTERANCES: Final = 4
 _EVENTS: Final = 64
 _YIELD_FRAMES: Final = 50  # a second of audio between two looks at the rest of the house
-_ARRIVALS: Final = 2_048  # frames: more than the longest utterance and its pause
+_ARRIVALS: Final = 2_048  # blocks of a frame at least: more than the longest utterance and its pause
 
 
 class Sink(Protocol):
@@ -103,10 +103,15 @@ class Session:
 
     async def run(self) -> events.Totals:
         """Until the source ends. A source that fails has its finals delivered before it raises."""
-        async with task_group() as group:
-            group.create_task(self._listen(), name="listen")
-            group.create_task(self._analyse(), name="analyse")
-            group.create_task(self._deliver(), name="deliver")
+        try:
+            async with task_group() as group:
+                group.create_task(self._listen(), name="listen")
+                group.create_task(self._analyse(), name="analyse")
+                group.create_task(self._deliver(), name="deliver")
+        except BaseException:
+            # Whoever watches is told, though the owner may be gone and finals may be missing.
+            self._hub.end(events.Closed(reason="error", totals=self._totals()))
+            raise
         if self._failure is not None:
             raise self._failure
         return self._totals()
@@ -133,6 +138,8 @@ class Session:
         await self._utterances.put(None)
 
     async def _feed(self, frames: list[Samples]) -> None:
+        if not frames:
+            return
         now = self._clock.now()
         self._arrivals.append((self._segmenter.position + len(frames) * FRAME_SAMPLES, now))
         for count, frame in enumerate(frames, 1):
@@ -162,7 +169,7 @@ class Session:
             # The silence has ended any utterance, unless the VAD took the zeros for speech.
             await self._pass_on(self._segmenter.flush("flush"))
             self._segmenter.skip(skipped)
-            await self._feed(self._chain.silence(samples - silence - skipped * FRAME_SAMPLES))
+        await self._feed(self._chain.silence(samples - silence - skipped * FRAME_SAMPLES))
         self._dropped_ms += lost_ms
         await self._events.put(events.Dropped(ms=lost_ms, why=why))
 

@@ -41,17 +41,18 @@ class SocketSource:
 
         # What the session has not asked for yet: audio is bounded by the credit, the rest by _PENDING.
         self._queue: deque[Item | _Stop] = deque()
+        self._others = 0
         self._arrived = asyncio.Event()
         self._stopped = False
         self._failure: EmostreamError | None = None
 
         # Positions in sample frames at the client's rate.
         self._fed = 0
+        self._taken = 0
         self._consumed = 0
         self._acked = 0
-        self._flush_at: int | None = None
-        self._stop_at: int | None = None
-        self._last_flush = -1
+        self._marks: list[tuple[int, Flush | _Stop]] = []  # announced ahead of the audio, in order
+        self._flushed: set[int] = set()
 
     def stop(self) -> None:
         """The house closes: what has arrived is still analysed."""
@@ -87,19 +88,15 @@ class SocketSource:
                     raise ProtocolError(
                         f"expected gap.ms of 1 to {_LONGEST_GAP_MS}, got {ms}; send several gaps"
                     )
-                self._put(Lost(ms, "the client dropped it"))
+                self._lose(ms)
             case events.Flush(at_samples=at):
                 self._check_position("flush", at)
-                if at > self._fed:
-                    self._flush_at = at
-                elif at > self._last_flush:
-                    self._flush(at)
+                if at not in self._flushed:
+                    self._flushed.add(at)
+                    self._place(at, Flush())
             case events.Stop(at_samples=at):
                 self._check_position("stop", at)
-                if at > self._fed:
-                    self._stop_at = at
-                else:
-                    self.stop()
+                self._place(at, _Stop())
 
     def tell(self, code: str, message: str) -> None:
         """Have the session report something, in its place among the events."""
@@ -113,11 +110,15 @@ class SocketSource:
             item = self._queue.popleft()
             if isinstance(item, _Stop):
                 break
-            yield item
             if isinstance(item, Pcm):
-                self._consumed += len(item.block)
+                self._taken += len(item.block)
+            else:
+                self._others -= 1
+            yield item
+            self._consumed = self._taken
             if self._consumed - self._acked >= self._ack_every or isinstance(item, Flush):
                 await self._ack()
+        self._consumed = self._taken
         await self._ack()
         if self._failure is not None:
             raise self._failure
@@ -129,17 +130,13 @@ class SocketSource:
 
     def _accept(self, block: Samples) -> None:
         """Queue the audio, cut where a flush or the stop has been announced."""
-        for at in sorted(mark for mark in (self._flush_at, self._stop_at) if mark is not None):
-            if at > self._fed + len(block):
-                break
+        while self._marks and self._marks[0][0] <= self._fed + len(block):
+            at, mark = self._marks.pop(0)
             cut = at - self._fed
             self._queue_audio(block[:cut])
             block = block[cut:]
-            if at == self._flush_at:
-                self._flush_at = None
-                self._flush(at)
-            if at == self._stop_at:
-                self.stop()
+            self._put(mark)
+            if self._stopped:
                 return
         self._queue_audio(block)
 
@@ -149,25 +146,70 @@ class SocketSource:
             self._queue.append(Pcm(block))
             self._arrived.set()
 
-    def _flush(self, at: int) -> None:
-        self._last_flush = at
-        self._put(Flush())
+    def _place(self, at: int, mark: Flush | _Stop) -> None:
+        """Where the mark belongs: ahead of the audio it waits, inside what is queued it cuts, behind what
+        the session has taken it means now. So it does not depend on how the audio was cut.
+        """
+        if at > self._fed:
+            if len(self._marks) >= _PENDING:
+                raise _flood()
+            self._marks.append((at, mark))
+            self._marks.sort(key=lambda announced: announced[0])
+            return
+        self._check_room()
+        before: list[Item | _Stop] = []
+        position = self._taken
+        # What was said about the same place before comes before.
+        while self._queue and (position < at or not isinstance(self._queue[0], Pcm)):
+            item = self._queue.popleft()
+            if isinstance(item, Pcm) and position + len(item.block) > at:
+                before.append(Pcm(item.block[: at - position]))
+                self._queue.appendleft(Pcm(item.block[at - position :]))
+                position = at
+            else:
+                before.append(item)
+                position += len(item.block) if isinstance(item, Pcm) else 0
+        if isinstance(mark, _Stop):
+            self._queue.clear()
+        self._queue.appendleft(mark)
+        self._queue.extendleft(reversed(before))
+        self._note(mark)
 
     def _put(self, item: Item | _Stop) -> None:
         if self._stopped:
             return
+        if not isinstance(item, _Stop):
+            self._check_room()
+        self._queue.append(item)
+        self._note(item)
+
+    def _lose(self, ms: int) -> None:
+        """Gaps one behind the other are one gap: a client that says each block it drops is no flood."""
+        if self._queue and isinstance(last := self._queue[-1], Lost):
+            self._queue[-1] = Lost(last.ms + ms, last.why)
+        else:
+            self._put(Lost(ms, "the client dropped it"))
+
+    def _note(self, item: Item | _Stop) -> None:
         if isinstance(item, _Stop):
             self._stopped = True
-        elif sum(not isinstance(queued, Pcm) for queued in self._queue) >= _PENDING:
-            raise TooFarAheadError(
-                f"expected at most {_PENDING} messages beside audio ahead of the session, got more; slow down"
-            )
-        self._queue.append(item)
+        else:
+            self._others += 1
         self._arrived.set()
+
+    def _check_room(self) -> None:
+        if self._others >= _PENDING:
+            raise _flood()
 
     def _check_position(self, kind: str, at: int) -> None:
         if at < 0:
             raise ProtocolError(f"expected {kind}.at_samples of 0 or more, got {at}; correct the client")
+
+
+def _flood() -> TooFarAheadError:
+    return TooFarAheadError(
+        f"expected at most {_PENDING} messages beside audio ahead of the session, got more; slow down"
+    )
 
 
 def check_start(start: events.Start) -> None:

@@ -99,8 +99,13 @@ class FileSource:
     async def _paced(self, blocks: Iterator[Samples]) -> AsyncIterator[Samples]:
         pacer = None if self._pace is None else Pacer(self._pace, self.sample_rate_hz, self._stopped)
         while not self._stopped.is_set():
-            # Decoding reads the disk: off the event loop.
-            block = await asyncio.to_thread(next, blocks, None)
+            # Decoding reads the disk: off the event loop. A session that is cancelled meanwhile waits for
+            # the thread, or the file would be closed under it.
+            decoding = asyncio.ensure_future(asyncio.to_thread(next, blocks, None))
+            try:
+                block = await asyncio.shield(decoding)
+            finally:
+                await asyncio.wait({decoding})
             if block is None:
                 return
             if pacer is None:

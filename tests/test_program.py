@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from .programs import json_lines, run, running, without
+from .programs import PATIENCE_S, json_lines, run, running, without
 
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
 BUNDLED = Path(str(files("emostream.models") / "bundled"))
@@ -177,3 +179,49 @@ def test_the_doctor_finds_this_machine_well() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for what in ("python", "emotion model", "Whisper", "PocketSphinx", "VAD silero", "microphone"):
         assert what in done.stdout
+
+
+def test_a_recording_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    soundfile.write(path, np.zeros(1_600, np.float32), 16_000)
+    before = path.read_bytes()
+    done = run("replay", str(path), "--output", str(path), "--asr", "none")
+    assert done.returncode == 2
+    assert path.read_bytes() == before
+
+
+def test_an_interrupted_replay_says_what_is_missing() -> None:
+    arguments = ("replay", str(RECORDING), str(RECORDING), "--pace", "natural", "--asr", "none")
+    with running(*arguments) as replay:
+        assert replay.process.stdout is not None
+        assert json.loads(replay.process.stdout.readline())["type"] == "speech_started"
+        assert replay.interrupt() == 130
+        replay.wait_for("interrupted; 1 of 2 files not begun")
+        rest = json_lines(replay.process.stdout.read())
+    assert [line["type"] for line in rest] == ["emotion", "closed"]
+
+
+def test_leaving_while_a_model_computes_is_no_crash(tmp_path: Path) -> None:
+    """Python's own ending would kill the model's thread inside C++ and abort the process."""
+    program = (
+        "import asyncio, sys\n"
+        "import torch\n"
+        "from emostream.streamer import cli\n"
+        "from emostream.streamer.batcher import ModelThread\n"
+        "def compute():\n"
+        "    x = torch.randn(2000, 2000)\n"
+        "    while True:\n"
+        "        x = torch.tanh(x @ x)\n"
+        "async def leave():\n"
+        "    thread = ModelThread('busy')\n"
+        "    task = asyncio.create_task(thread.run(compute))\n"
+        "    while not ModelThread.any_busy():\n"
+        "        await asyncio.sleep(0)\n"
+        "    task.cancel()\n"
+        "cli.app = lambda **_: asyncio.run(leave())\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

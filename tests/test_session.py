@@ -191,6 +191,13 @@ async def test_a_long_gap_moves_the_clock_and_is_told(lost_ms: int) -> None:
     assert closed.totals.audio_ms == 2_500 + lost_ms
 
 
+async def test_many_odd_gaps_lose_no_time() -> None:
+    """719 ms is no whole number of frames: twenty of them are 14.38 s all the same."""
+    seen = await run(ListSource([*[Lost(719, "testing")] * 20, pcm(silence(1_000), voice(1_000))]))
+    (one,) = finals(seen)
+    assert abs(one.start_ms - (20 * 719 + 1_000)) <= 20
+
+
 async def test_a_short_gap_does_not_split_an_utterance() -> None:
     items: list[Item] = [
         pcm(silence(500), voice(1_000)),

@@ -14,7 +14,7 @@ from emostream.streamer.sinks import ConsoleSink, JsonLinesSink, clock_time
 from .test_events import EXAMPLES
 
 FINAL = events.decode_server(next(example for example in EXAMPLES if '"emotion"' in example))
-OTHERS = [
+OTHERS: list[events.ServerEvent] = [
     events.Dropped(ms=120, why="testing"),
     events.Error(code="analysis_failed", message="no result", fatal=False),
     events.Closed(reason="end_of_stream", totals=events.Totals(audio_ms=1, utterances=1, dropped_ms=0)),

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -16,12 +16,14 @@ from ..audio import encode_pcm
 from ..broadcast import on_interrupt
 from ..client import ClientStream, connect
 from ..clock import WallClock
-from ..errors import ConnectError
+from ..errors import ConfigError, ConnectError
 from ..microphone import MicrophoneSource, find_device
 from ..session import Sink
 from ..sinks import ConsoleSink, JsonLinesSink
 from ..sources import FileSource, Lost, Pcm, Source
 from . import options
+
+_LAST_FINALS_S: Final = 5.0
 
 
 def client(
@@ -48,6 +50,10 @@ def client(
 ) -> None:
     """Send a recording or the microphone to a server and print its events."""
     clock = WallClock()
+    if file is not None and microphone is not None:
+        raise ConfigError("expected a recording or --microphone, got both; leave one out")
+    if file is None and fast:
+        raise ConfigError("expected a recording for --fast, got the microphone; a microphone is never fast")
     if file is not None:
         source: Source = FileSource(file, pace=None if fast else clock)
     else:
@@ -59,28 +65,35 @@ def client(
         channels=source.channels,
         language=language,
     )
-    asyncio.run(_run(url, start, source, sink))
+    try:
+        asyncio.run(_run(url, start, source, sink))
+    except TimeoutError:
+        raise ConnectError(
+            f"expected the last finals within {_LAST_FINALS_S:g} s, got none; the server may be overloaded"
+        ) from None
 
 
 async def _run(url: str, start: events.Start, source: Source, sink: Sink) -> None:
     stop = on_interrupt()
-    stopping = asyncio.create_task(_stop_source(stop, source), name="stop")
     fatal: events.Error | None = None
-    try:
-        async with connect(url, start) as stream:
-            async for event in stream.recognize(_audio(source, stream)):
-                await sink.send(event)
-                if isinstance(event, events.Error) and event.fatal:
-                    fatal = event
-    finally:
-        stopping.cancel()
+    async with asyncio.timeout(None) as patience:
+
+        async def stop_source() -> None:
+            await stop.wait()
+            source.stop()
+            patience.reschedule(asyncio.get_running_loop().time() + _LAST_FINALS_S)
+
+        stopping = asyncio.create_task(stop_source(), name="stop")
+        try:
+            async with connect(url, start) as stream:
+                async for event in stream.recognize(_audio(source, stream)):
+                    await sink.send(event)
+                    if isinstance(event, events.Error) and event.fatal:
+                        fatal = event
+        finally:
+            stopping.cancel()
     if fatal is not None:
         raise ConnectError(f"the server ended the session ({fatal.code}): {fatal.message}")
-
-
-async def _stop_source(stop: asyncio.Event, source: Source) -> None:
-    await stop.wait()
-    source.stop()
 
 
 async def _audio(source: Source, stream: ClientStream) -> AsyncIterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import DeviceError
@@ -19,7 +20,7 @@ def devices() -> None:
         table.add_row(
             "default" if device.is_default else "",
             str(device.index),
-            device.name,
+            escape(device.name),
             str(device.channels),
             str(device.sample_rate_hz),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,12 +11,14 @@ from typing import Literal
 import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from emostream.models import ModelError, load_recognizer, load_transcriber
 
-from ..config import FRAME_SAMPLES, VadSettings
-from ..errors import EmostreamError
+from ..config import FRAME_SAMPLES, ServerSettings, VadSettings
+from ..errors import EmostreamError, ListenError
+from ..listening import bind
 from ..microphone import input_devices
 from ..vad import make_vad
 
@@ -55,7 +56,7 @@ def doctor() -> None:
         for name, check in checks:
             finding = check()
             failed |= finding.verdict == "fail"
-            table.add_row(_MARKS[finding.verdict], name, finding.text)
+            table.add_row(_MARKS[finding.verdict], name, escape(finding.text))
     console.print(table)
     if failed:
         raise typer.Exit(1)
@@ -71,8 +72,10 @@ def _packages() -> Finding:
 
 
 def _accelerator() -> Finding:
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        return Finding("fail", f"torch cannot be imported ({error}); install emostream again")
     if torch.cuda.is_available():
         return Finding("ok", torch.cuda.get_device_name())
     return Finding("note", f"no CUDA device; the models run on the CPU ({torch.get_num_threads()} threads)")
@@ -126,9 +129,8 @@ def _microphone() -> Finding:
 
 
 def _port() -> Finding:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", 8765))
-        except OSError as error:
-            return Finding("note", f"taken ({error.strerror}); use --port")
+    try:
+        bind(ServerSettings()).close()
+    except ListenError as error:
+        return Finding("note", str(error))
     return Finding("ok", "free")

@@ -46,7 +46,8 @@ def live(
     clock = WallClock()
     engine = options.load_engine(settings, console, clock)
     options.say_who_speaks(console, engine)
-    console.print(f"Microphone: {chosen.name}, {chosen.sample_rate_hz} Hz", highlight=False)
+    said = f"Microphone: {chosen.name}, {chosen.sample_rate_hz} Hz"
+    console.print(said, highlight=False, markup=False)
 
     async def run() -> None:
         billing = Billing("microphone", chosen.name)

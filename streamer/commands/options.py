@@ -107,4 +107,6 @@ def load_engine(settings: Settings, console: Console, clock: Clock) -> Engine:
 
 def say_who_speaks(console: Console, engine: Engine) -> None:
     asr = "no words (--asr none)" if engine.transcriber is None else engine.transcriber.name
-    console.print(f"Words: {asr}. Emotion: {engine.recognizer.name}.", highlight=False, soft_wrap=True)
+    console.print(
+        f"Words: {asr}. Emotion: {engine.recognizer.name}.", highlight=False, soft_wrap=True, markup=False
+    )

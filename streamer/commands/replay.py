@@ -17,7 +17,7 @@ from ..broadcast import on_interrupt, run_session
 from ..clock import WallClock
 from ..config import Settings
 from ..engine import Engine
-from ..errors import ConfigError, SourceError
+from ..errors import AnalysisError, ConfigError, SourceError
 from ..hub import Hub
 from ..recording import Recording
 from ..session import Session, SessionSettings, Sink
@@ -62,6 +62,9 @@ def replay(
     clock = WallClock()
     # A wrong name is told before the models are loaded.
     readable, failures = _check_all(files)
+    if output is not None and any(_same(output, file) for file in files):
+        raise ConfigError(f"expected --output to be a new file, got the recording {output}; choose another")
+    player: _Player | None = None
     if readable:
         console = Console(stderr=True)
         engine = options.load_engine(settings, console, clock)
@@ -69,15 +72,26 @@ def replay(
         player = _Player(engine, settings, language, clock, console, form, natural=pace == "natural")
         with _open_output(output) as out:
             failures += asyncio.run(player.play_all(readable, out, named=len(files) > 1))
+        if player.interrupted:
+            failures.append(f"interrupted; {len(readable) - player.begun} of {len(readable)} files not begun")
     for failure in failures:
         print(f"emostream: {failure}", file=sys.stderr)
+    if player is not None and player.interrupted:
+        raise typer.Exit(130)
     if failures:
         raise typer.Exit(2)
+    if player is not None and player.failed_utterances:
+        raise typer.Exit(1)
 
 
-def _check_all(files: Sequence[Path]) -> tuple[list[Path], list[SourceError]]:
+def _same(output: Path, file: Path) -> bool:
+    return output.exists() and file.exists() and output.samefile(file)
+
+
+def _check_all(files: Sequence[Path]) -> tuple[list[Path], list[SourceError | str]]:
     """Reads the headers only, one file at a time."""
-    readable, failures = [], []
+    readable: list[Path] = []
+    failures: list[SourceError | str] = []
     for file in files:
         try:
             Recording(file).close()
@@ -118,17 +132,22 @@ class _Player:
         self._clock = clock
         self._console = console
         self._form = form
+        self.interrupted = False
+        self.begun = 0
+        self.failed_utterances = 0
 
     async def play_all(self, files: Sequence[Path], out: TextIO, *, named: bool) -> list[SourceError]:
         stop = on_interrupt()
         failures = []
         async with self._engine.running():
             for file in files:
+                self.begun += 1
                 try:
                     await self._play(file, self._sink(out, file, named), stop)
                 except SourceError as error:
                     failures.append(error)
                 if stop.is_set():
+                    self.interrupted = True
                     break
         return failures
 
@@ -144,30 +163,39 @@ class _Player:
             self._clock,
         )
         try:
-            await run_session(session, stop)
+            await run_session(session, stop, on_stop=self._engine.hurry)
         finally:
+            self.failed_utterances += totals.failed
             if totals.totals is not None:
-                self._console.print(f"{file}: {_summary(totals.totals)}", highlight=False, soft_wrap=True)
+                said = f"{file}: {_summary(totals.totals, totals.failed)}"
+                self._console.print(said, highlight=False, soft_wrap=True, markup=False)
 
     def _sink(self, out: TextIO, file: Path, named: bool) -> Sink:
         if self._form == "text":
+            if named:
+                out.write(f"{file}\n")
             return ConsoleSink(Console(file=out))
         return JsonLinesSink(out, file=str(file) if named else None)
 
 
 class _TotalsSink:
-    """Keeps the last word of a session."""
+    """Keeps the last word of a session, and how many utterances have no result."""
 
     def __init__(self) -> None:
         self.totals: events.Totals | None = None
+        self.failed = 0
 
     async def send(self, event: events.ServerEvent) -> None:
         if isinstance(event, events.Closed):
             self.totals = event.totals
+        elif isinstance(event, events.Error) and event.code == AnalysisError.code:
+            self.failed += 1
 
 
-def _summary(totals: events.Totals) -> str:
+def _summary(totals: events.Totals, failed: int) -> str:
     seconds = totals.audio_ms / 1_000
+    if failed:
+        return f"{totals.utterances} utterances in {seconds:.1f} s of sound, {failed} more have no result"
     if totals.utterances == 0:
         return f"no utterances in {seconds:.1f} s of sound: no speech was found"
     return f"{totals.utterances} utterances in {seconds:.1f} s of sound"

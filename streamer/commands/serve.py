@@ -12,6 +12,7 @@ from rich.console import Console
 from ..broadcast import on_interrupt
 from ..clock import WallClock
 from ..config import Settings
+from ..door import LOOPBACK_NAMES
 from ..engine import Engine
 from ..listening import bind
 from ..server import Server
@@ -68,4 +69,6 @@ async def _serve(
     stop = on_interrupt()
     async with engine.running(), Server(bound, engine, settings, clock) as server:
         console.print(f"Listening on {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        if settings.server.host not in LOOPBACK_NAMES:
+            console.print("Whoever reaches this address may use it: there is no token yet.", style="yellow")
         await stop.wait()
