@@ -22,7 +22,5 @@ def manifest(**wanted: str) -> list[dict[str, str]]:
     with (DATA / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return [
-        row
-        for row in rows
-        if not row["dup_of"] and all(row[name] == value for name, value in wanted.items())
+        row for row in rows if not row["dup_of"] and all(row[name] == value for name, value in wanted.items())
     ]

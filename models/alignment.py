@@ -1,0 +1,34 @@
+"""From a transcript to a place in the clip for every word."""
+
+from __future__ import annotations
+
+from .types import Transcript, Word
+
+
+def word_spans(transcript: Transcript | None, samples: int) -> tuple[Word, ...]:
+    """Words in order, each span inside [0, samples) and none starting before the one in front of it.
+
+    A transcriber without word times gives an even split of the clip by character count: crude, but it
+    keeps the order and the proportions. No transcript and no text: no words.
+    """
+    if transcript is None or not transcript.text.strip():
+        return ()
+    words = transcript.words or _even_split(transcript.text.split(), samples)
+    placed: list[Word] = []
+    earliest = 0
+    for word in words:
+        start = min(max(word.start, earliest), samples)
+        end = min(max(word.end, start), samples)
+        placed.append(Word(word.text, start, end, word.p))
+        earliest = start
+    return tuple(placed)
+
+
+def _even_split(texts: list[str], samples: int) -> tuple[Word, ...]:
+    total = sum(map(len, texts))
+    words, before = [], 0
+    for text in texts:
+        start, end = before * samples // total, (before + len(text)) * samples // total
+        words.append(Word(text, start, end))
+        before += len(text)
+    return tuple(words)

@@ -1,0 +1,37 @@
+"""From logits to probabilities: late fusion and temperatures, the last step and the only tuned one.
+
+    log p(c)  =  sum_h w_h log p_h(c) / T  + constant
+
+with h over the heads that the item's modalities allow. Weights and temperatures belong to the pattern of
+modalities and were fitted on validation speakers. Source: Guo et al., arXiv 1706.04599 (temperature).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from .config import HEADS_OF, EmotionConfig
+
+
+def pattern_of(has_audio: bool, has_text: bool) -> str:
+    """both, audio or text; an item with neither counts as silent audio."""
+    if has_text:
+        return "both" if has_audio else "text"
+    return "audio"
+
+
+def head_posterior(logits: Tensor, head: str, config: EmotionConfig) -> Tensor:
+    """logits: (B, C) of the audio-only or text-only head -> calibrated (B, C), float64."""
+    return (logits.double() / config.temperatures[head]).softmax(-1)
+
+
+def fused_posterior(logits: Mapping[str, Tensor], pattern: str, config: EmotionConfig) -> Tensor:
+    """logits: head -> (B, C), all items of one pattern -> calibrated (B, C), float64."""
+    weights = config.late_weights[pattern]
+    total = torch.stack(
+        [weights[head] * logits[head].double().log_softmax(-1) for head in HEADS_OF[pattern]]
+    ).sum(0)
+    return (total / config.temperatures[f"fused_{pattern}"]).softmax(-1)

@@ -1,0 +1,161 @@
+"""A checkpoint folder: found, read strictly, and written.
+
+Every damage is a CheckpointError of one line. Nothing is filled in with random weights, and a folder
+never needs a network.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from transformers import Wav2Vec2FeatureExtractor
+
+from .config import EmotionConfig
+from .emotion import EmotionModel
+from .errors import CheckpointError
+from .types import SAMPLE_RATE_HZ
+
+BUNDLED: Final = Path(__file__).resolve().parent / "bundled"
+CONFIG_FILE: Final = "config.json"
+WEIGHTS_FILE: Final = "model.safetensors"
+TOKENIZER_FILE: Final = "tokenizer.json"
+_HUB_NAME: Final = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model in eval mode in float32 on the CPU, its tokenizer, and the folder they came from."""
+
+    model: EmotionModel
+    tokenizer: Tokenizer
+    folder: Path
+
+
+def find_checkpoint(name: str | Path | None) -> Path:
+    """None: the bundled folder. An existing folder wins over a hub name. Raises CheckpointError."""
+    if name is None:
+        return BUNDLED
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if isinstance(name, Path) or not _HUB_NAME.fullmatch(name):
+        raise CheckpointError(f"expected a checkpoint folder at {folder}, found none: check the path")
+    try:
+        return Path(snapshot_download(name))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"expected a folder or a hub model called {name}: there is no such folder and the hub gave none "
+            f"({type(error).__name__}); check the name or the network"
+        ) from error
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Raises CheckpointError for whatever is missing, damaged or of another program."""
+    config = _read_config(folder)
+    try:
+        model = EmotionModel(config)
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, AssertionError) as error:
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE}: expected sizes that build a model: {_line(error)}"
+        ) from error
+    model.load_state_dict(_read_weights(folder, model))
+    tokenizer = _read_tokenizer(folder)
+    vocabulary = config.text_config.vocab_size
+    if tokenizer.get_vocab_size() > vocabulary:
+        raise CheckpointError(
+            f"{folder / TOKENIZER_FILE}: expected at most {vocabulary} tokens, got "
+            f"{tokenizer.get_vocab_size()}; the tokenizer belongs to another checkpoint"
+        )
+    return Checkpoint(model.float().eval(), tokenizer, folder)
+
+
+def write_checkpoint(model: EmotionModel, tokenizer: Tokenizer, folder: Path) -> None:
+    """Weights as float16, configuration, tokenizer and feature extractor; the model is left as it was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    half = EmotionModel(model.config)
+    half.load_state_dict(model.state_dict())
+    half.half().save_pretrained(folder)
+    (folder / WEIGHTS_FILE).chmod(0o644)  # the library writes it for its owner alone
+    tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": model.config.max_tokens}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about | special, indent=2) + "\n")
+    Wav2Vec2FeatureExtractor(
+        sampling_rate=SAMPLE_RATE_HZ, do_normalize=True, return_attention_mask=True
+    ).save_pretrained(folder)
+
+
+def _read_config(folder: Path) -> EmotionConfig:
+    fields = _read_json(folder / CONFIG_FILE)
+    if fields.get("model_type") != EmotionConfig.model_type:
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE}: expected model_type {EmotionConfig.model_type}, got "
+            f"{fields.get('model_type')!r}; this is another program's model"
+        )
+    try:
+        return EmotionConfig.from_dict(fields)  # type: ignore[no-any-return]
+    except Exception as error:  # the library validates with exception types of its own, by version
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE}: expected a valid configuration: {_line(error)}"
+        ) from error
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"expected {file}, found none: the checkpoint is incomplete") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"expected JSON in {file}: {_line(error)}") from error
+    if not isinstance(fields, dict):
+        raise CheckpointError(f"expected a JSON object in {file}, got {type(fields).__name__}")
+    return fields
+
+
+def _read_weights(folder: Path, model: EmotionModel) -> dict[str, torch.Tensor]:
+    file = folder / WEIGHTS_FILE
+    try:
+        weights: dict[str, torch.Tensor] = load_file(file)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"expected {file}, found none: the checkpoint is incomplete") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file} is damaged ({_line(error)}): fetch it again") from error
+    wanted = model.state_dict()
+    if strange := sorted(wanted.keys() ^ weights.keys()):
+        raise CheckpointError(
+            f"{file}: expected the weights that config.json describes, {len(strange)} differ "
+            f"({strange[0]}, ...); weights and config.json are of different models"
+        )
+    for name, tensor in weights.items():
+        if tensor.shape != wanted[name].shape:
+            raise CheckpointError(
+                f"{file}: expected {name} of shape {tuple(wanted[name].shape)}, got {tuple(tensor.shape)}; "
+                "weights and config.json are of different models"
+            )
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{file}: {name} holds values that are not finite: fetch or train it again")
+    return weights
+
+
+def _read_tokenizer(folder: Path) -> Tokenizer:
+    file = folder / TOKENIZER_FILE
+    if not file.is_file():
+        raise CheckpointError(f"expected {file}, found none: the checkpoint is incomplete")
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise CheckpointError(f"{file} is damaged ({_line(error)}): fetch it again") from error
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

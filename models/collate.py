@@ -1,0 +1,90 @@
+"""Clips and texts to padded batches: shared by training and serving, so that they cannot drift.
+
+Everything that depends on a clip alone (normalisation, the shortest length) happens before padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from .types import Samples
+from .wording import spoken
+
+VARIANCE_FLOOR: Final = 1e-7
+"""As in wav2vec 2.0's feature extractor: digital silence stays silence instead of dividing by zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioBatch:
+    """samples: (B, N) float32, zero mean and unit variance per clip; mask: (B, N); present: (B,)."""
+
+    samples: Tensor
+    mask: Tensor
+    present: Tensor
+
+    def to(self, device: torch.device) -> AudioBatch:
+        return AudioBatch(self.samples.to(device), self.mask.to(device), self.present.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class TextBatch:
+    """ids: (B, T) int64; mask: (B, T) bool; present: (B,) false where there is no text. T >= 1."""
+
+    ids: Tensor
+    mask: Tensor
+    present: Tensor
+
+    def to(self, device: torch.device) -> TextBatch:
+        return TextBatch(self.ids.to(device), self.mask.to(device), self.present.to(device))
+
+
+def normalise(samples: Samples, min_samples: int) -> Samples:
+    """(N,) -> (max(N, min_samples),): not-a-number and infinity become 0, then zero mean, unit variance.
+
+    The level of a microphone says nothing about a feeling; a clip shorter than one frame gets silence
+    behind it.
+    """
+    clean = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    if len(clean):
+        # A sample near the float's end would overflow the square: scaling changes no result.
+        peak = float(np.abs(clean).max())
+        clean = clean / peak if peak > 1.0 else clean
+        clean = (clean - clean.mean()) / np.sqrt(clean.var() + VARIANCE_FLOOR)
+    return np.pad(clean, (0, max(0, min_samples - len(clean)))).astype(np.float32)
+
+
+def collate_audio(clips: Sequence[Samples | None], min_samples: int) -> AudioBatch:
+    """Raw waveforms to a batch; None is an item without sound."""
+    silent = np.zeros(0, dtype=np.float32)
+    rows = [normalise(silent if clip is None else clip, min_samples) for clip in clips]
+    samples = torch.zeros(len(rows), max((len(row) for row in rows), default=min_samples))
+    mask = torch.zeros(samples.shape, dtype=torch.bool)
+    for index, row in enumerate(rows):
+        samples[index, : len(row)] = torch.from_numpy(row)
+        mask[index, : len(row)] = True
+    return AudioBatch(samples, mask, torch.tensor([clip is not None for clip in clips], dtype=torch.bool))
+
+
+def collate_text(texts: Sequence[str | None], tokenizer: Tokenizer, max_tokens: int) -> TextBatch:
+    """Any text to a batch of tokens; None, and text without a word in it, is absent."""
+    words = [spoken(text) if text else "" for text in texts]
+    rows = [_tokens(tokenizer, line, max_tokens) if line else [] for line in words]
+    ids = torch.zeros(len(rows), max([1, *map(len, rows)]), dtype=torch.long)
+    mask = torch.zeros(ids.shape, dtype=torch.bool)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = torch.tensor(row, dtype=torch.long)
+        mask[index, : len(row)] = True
+    return TextBatch(ids, mask, torch.tensor([bool(line) for line in words], dtype=torch.bool))
+
+
+def _tokens(tokenizer: Tokenizer, line: str, max_tokens: int) -> list[int]:
+    """The head of the line with the tokenizer's closing token kept at the end."""
+    ids: list[int] = tokenizer.encode(line).ids
+    return ids if len(ids) <= max_tokens else [*ids[: max_tokens - 1], ids[-1]]

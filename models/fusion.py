@@ -1,0 +1,85 @@
+"""Early fusion by co-attention, and the pooling that turns a sequence into one vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSize:
+    """width: of both streams. heads: attention heads. feed_forward: inner width. layers: K."""
+
+    width: int
+    heads: int
+    feed_forward: int
+    layers: int
+    dropout: float
+
+
+class _Stream(nn.Module):
+    """One side of a co-attention layer: X' = LN(X + MHA(X, Y, Y)), then X'' = LN(X' + FFN(X'))."""
+
+    def __init__(self, size: FusionSize) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(size.width, size.heads, dropout=size.dropout, batch_first=True)
+        self.attention_norm = nn.LayerNorm(size.width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(size.width, size.feed_forward),
+            nn.GELU(),
+            nn.Dropout(size.dropout),
+            nn.Linear(size.feed_forward, size.width),
+            nn.Dropout(size.dropout),
+        )
+        self.feed_forward_norm = nn.LayerNorm(size.width)
+
+    def forward(self, x: Tensor, y: Tensor, y_mask: Tensor) -> Tensor:
+        attended, _ = self.attention(x, y, y, key_padding_mask=~y_mask, need_weights=False)
+        x = self.attention_norm(x + attended)
+        normed: Tensor = self.feed_forward_norm(x + self.feed_forward(x))
+        return normed
+
+
+class CoAttention(nn.Module):
+    """K layers in which audio looks at text and text at audio, both from the layer before.
+
+    A' = LN(A + MHA(A, T, T)), T' = LN(T + MHA(T, A, A)), each followed by FFN + LN (in the sense of
+    ViLBERT; Zhao, Wang, Wang, arXiv 2207.04697).
+    """
+
+    def __init__(self, size: FusionSize) -> None:
+        super().__init__()
+        self.audio = nn.ModuleList(_Stream(size) for _ in range(size.layers))
+        self.text = nn.ModuleList(_Stream(size) for _ in range(size.layers))
+
+    def forward(
+        self, audio: Tensor, audio_mask: Tensor, text: Tensor, text_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """audio: (B, Ta, D), text: (B, Tt, D); masks true where valid, at least once per row."""
+        for listen, read in zip(self.audio, self.text, strict=True):
+            audio, text = listen(audio, text, text_mask), read(text, audio, audio_mask)
+        return audio, text
+
+
+class AttentivePooling(nn.Module):
+    """Attention-weighted mean, and with `deviation` the weighted standard deviation beside it.
+
+    Source: attentive statistics pooling, Okabe et al., arXiv 1803.10963.
+    """
+
+    def __init__(self, width: int, *, deviation: bool = False) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Linear(width, width // 2), nn.Tanh(), nn.Linear(width // 2, 1))
+        self.deviation = deviation
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x: (B, T, D), mask: (B, T) -> (B, D), or (B, 2 D) with the deviation."""
+        score = self.score(x).squeeze(-1).masked_fill(~mask, -torch.inf)  # (B, T)
+        share = score.softmax(1)[..., None]  # (B, T, 1)
+        mean: Tensor = (share * x).sum(1)  # (B, D)
+        if not self.deviation:
+            return mean
+        variance = (share * (x - mean[:, None]) ** 2).sum(1)
+        return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)

@@ -1,0 +1,184 @@
+"""A checkpoint folder: self-contained, read strictly, every damage one clear line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from emostream.models import CheckpointError, load_recognizer
+from emostream.models.checkpoint import BUNDLED, find_checkpoint, read_checkpoint
+from emostream.models.emotion import EmotionModel
+
+from .tiny_emotion import tiny_config, tiny_model, write_tiny
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
+def test_what_was_written_is_read(whole: Path) -> None:
+    model, wanted = read_checkpoint(whole).model, tiny_model().state_dict()
+    assert not model.training
+    for name, weights in model.state_dict().items():
+        assert weights.dtype == wanted[name].dtype
+        torch.testing.assert_close(weights, wanted[name], atol=2e-3, rtol=1e-3)
+
+
+def test_the_transformers_way_reads_the_same(whole: Path) -> None:
+    """from_pretrained and our strict reading agree, buffers included."""
+    theirs = EmotionModel.from_pretrained(whole, dtype=torch.float32)
+    ours = read_checkpoint(whole).model
+    assert dict(theirs.config.temperatures) == ours.config.temperatures
+    for name, buffer in ours.named_buffers():
+        assert torch.equal(buffer, dict(theirs.named_buffers())[name])
+    for name, weights in ours.state_dict().items():
+        assert torch.equal(weights, theirs.state_dict()[name])
+
+
+def test_calibration_and_thresholds_travel_with_the_weights(tmp_path: Path) -> None:
+    config = tiny_config()
+    config.temperatures["fused_both"] = 1.7
+    config.late_weights["audio"] = {"early": 0.25, "audio": 0.75}
+    config.low_snr_db = 3.0
+    config.save_pretrained(tmp_path)
+    again = type(config).from_pretrained(tmp_path)
+    assert again.temperatures["fused_both"] == 1.7
+    assert again.late_weights["audio"] == {"early": 0.25, "audio": 0.75}
+    assert again.low_snr_db == 3.0
+    assert again.label_names == ["angry", "happy", "sad", "neutral"]
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def cut(name: str, keep: float) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[: int(keep * len(data))])
+
+    return damage
+
+
+def configure(**fields: object) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        file = folder / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | fields))
+
+    return damage
+
+
+def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        held = load_file(folder / "model.safetensors")
+        change(held)
+        save_file(held, folder / "model.safetensors")
+
+    return damage
+
+
+def spoil(held: dict[str, torch.Tensor]) -> None:
+    held["absent_text"][0] = torch.nan
+
+
+def exchange(held: dict[str, torch.Tensor]) -> None:
+    held.clear()
+    held["w"] = torch.zeros(2)
+
+
+def text_of(name: str, text: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        (folder / name).write_text(text)
+
+    return damage
+
+
+def list_of_json(folder: Path) -> None:
+    (folder / "config.json").write_text("[1, 2]")
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no config": (remove("config.json"), "incomplete"),
+    "no weights": (remove("model.safetensors"), "incomplete"),
+    "no tokenizer": (remove("tokenizer.json"), "incomplete"),
+    "config is not JSON": (text_of("config.json", "{"), "expected JSON"),
+    "config is a list": (list_of_json, "JSON object"),
+    "another program's config": (configure(model_type="bert"), "another program's"),
+    "sizes that build nothing": (configure(width=7), "sizes that build a model"),
+    "a size of the wrong kind": (configure(width="wide"), "sizes that build a model"),
+    "another width": (configure(width=32), "different models"),
+    "another depth": (configure(layers=3), "different models"),
+    "truncated weights": (cut("model.safetensors", 0.5), "damaged"),
+    "empty weights": (cut("model.safetensors", 0.0), "damaged"),
+    "weights that are text": (text_of("model.safetensors", "hello, this is no tensor"), "damaged"),
+    "a tensor too few": (weights(lambda held: held.pop("absent_text")), "absent_text"),
+    "a tensor too many": (weights(lambda held: held.update(extra=torch.zeros(1))), "extra"),
+    "foreign weights": (weights(exchange), "different"),
+    "not a number": (weights(spoil), "not finite"),
+    "truncated tokenizer": (cut("tokenizer.json", 0.5), "damaged"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_one_clear_line(name: str, folder: Path) -> None:
+    damage, says = DAMAGES[name]
+    damage(folder)
+    with pytest.raises(CheckpointError, match=says) as caught:
+        load_recognizer(folder, device="cpu")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(folder) in message
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "nowhere", Path("some/where")])
+def test_a_folder_that_is_not_there(name: str | Path) -> None:
+    with pytest.raises(CheckpointError, match="found none"):
+        find_checkpoint(name)
+
+
+def test_a_hub_name_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(name: str) -> str:
+        raise OSError(f"no network for {name}")
+
+    monkeypatch.setattr("emostream.models.checkpoint.snapshot_download", offline)
+    with pytest.raises(CheckpointError, match="check the name or the network"):
+        find_checkpoint("somebody/something")
+
+
+def test_a_folder_needs_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a folder asked for the network")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    assert load_recognizer(folder, device="cpu").labels
+
+
+class TestBundled:
+    def test_it_is_complete_and_small(self) -> None:
+        held = {file.name for file in BUNDLED.iterdir()}
+        assert held >= {
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "preprocessor_config.json",
+            "README.md",
+            "LICENSE.md",
+            "audio_used.csv",
+        }
+        assert sum(file.stat().st_size for file in BUNDLED.iterdir()) <= 5_000_000
+
+    def test_none_means_bundled(self) -> None:
+        assert find_checkpoint(None) == BUNDLED

@@ -1,0 +1,80 @@
+"""Co-attention and pooling, against loops written from the formulas."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from emostream.models.fusion import AttentivePooling, CoAttention, FusionSize
+
+
+def heads_by_hand(attention: nn.MultiheadAttention, query: Tensor, keys: Tensor) -> Tensor:
+    """One item, one head after another, one query after another."""
+    width, heads = query.shape[1], attention.num_heads
+    part = width // heads
+    wq, wk, wv = attention.in_proj_weight.split(width)
+    bq, bk, bv = attention.in_proj_bias.split(width)
+    q, k, v = query @ wq.T + bq, keys @ wk.T + bk, keys @ wv.T + bv
+    rows = []
+    for row in q:
+        pieces = []
+        for head in range(heads):
+            at = slice(head * part, (head + 1) * part)
+            scores = torch.stack([row[at] @ key[at] / math.sqrt(part) for key in k])
+            pieces.append(sum(p * value[at] for p, value in zip(scores.softmax(0), v, strict=True)))
+        rows.append(torch.cat(pieces))
+    joined: Tensor = attention.out_proj(torch.stack(rows))
+    return joined
+
+
+def stream_by_hand(stream: Any, x: Tensor, y: Tensor) -> Tensor:
+    x = stream.attention_norm(x + heads_by_hand(stream.attention, x, y))
+    normed: Tensor = stream.feed_forward_norm(x + stream.feed_forward(x))
+    return normed
+
+
+@pytest.fixture
+def fusion() -> CoAttention:
+    torch.manual_seed(3)
+    return CoAttention(FusionSize(width=8, heads=2, feed_forward=12, layers=2, dropout=0.3)).eval()
+
+
+def test_each_layer_is_the_formula(fusion: CoAttention) -> None:
+    """A' = LN(A + MHA(A, T, T)) and T' = LN(T + MHA(T, A, A)), both from the layer before, then FFN + LN."""
+    audio, text = torch.randn(5, 8), torch.randn(3, 8)
+    heard, read = fusion(
+        audio[None], torch.ones(1, 5, dtype=torch.bool), text[None], torch.ones(1, 3, dtype=torch.bool)
+    )
+    for listen, look in zip(fusion.audio, fusion.text, strict=True):
+        audio, text = stream_by_hand(listen, audio, text), stream_by_hand(look, text, audio)
+    torch.testing.assert_close(heard[0], audio, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(read[0], text, atol=1e-5, rtol=1e-5)
+
+
+def test_padding_is_not_heard(fusion: CoAttention) -> None:
+    audio, text = torch.randn(1, 4, 8), torch.randn(1, 3, 8)
+    clean = fusion(audio, torch.ones(1, 4, dtype=torch.bool), text, torch.ones(1, 3, dtype=torch.bool))
+    padded = fusion(
+        torch.cat([audio, 100 * torch.randn(1, 2, 8)], 1),
+        torch.tensor([[True] * 4 + [False] * 2]),
+        torch.cat([text, 100 * torch.randn(1, 3, 8)], 1),
+        torch.tensor([[True] * 3 + [False] * 3]),
+    )
+    torch.testing.assert_close(padded[0][:, :4], clean[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(padded[1][:, :3], clean[1], atol=1e-5, rtol=1e-5)
+
+
+def test_pooling_is_a_weighted_mean_and_deviation() -> None:
+    torch.manual_seed(0)
+    pool = AttentivePooling(6, deviation=True)
+    x, mask = torch.randn(1, 4, 6), torch.tensor([[True, True, True, False]])
+    scores = [math.exp(pool.score(row).item()) for row in x[0, :3]]
+    shares = [score / sum(scores) for score in scores]
+    mean = sum(share * row for share, row in zip(shares, x[0, :3], strict=True))
+    variance = sum(share * (row - mean) ** 2 for share, row in zip(shares, x[0, :3], strict=True))
+    expected = torch.cat([mean, (variance + 1e-5).sqrt()])
+    torch.testing.assert_close(pool(x, mask)[0], expected, atol=1e-6, rtol=1e-5)

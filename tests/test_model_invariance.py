@@ -1,0 +1,56 @@
+"""A batch must not change a clip's result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emostream.models import Clip, Prediction, Speech, Transcript
+from emostream.models.recognizer import EmotionRecognizer
+
+from .tiny_emotion import noise, write_tiny
+
+LENGTHS = (48_000, 11_025, 700, 0, 31_999, 16_000)
+WORDS = ("i am so happy", None, "leave me alone i hate this i hate this", "", "the door is open", None)
+
+
+def speeches() -> list[Speech]:
+    return [
+        Speech(Clip(noise(length, seed)), None if words is None else Transcript(words))
+        for seed, (length, words) in enumerate(zip(LENGTHS, WORDS, strict=True))
+    ]
+
+
+def numbers(prediction: Prediction) -> list[float]:
+    return [*prediction.probabilities, *prediction.audio_only, *(prediction.text_only or ())]
+
+
+@pytest.mark.parametrize("which", ["layer", "group", "bundled"])
+def test_a_clip_alone_is_the_clip_in_a_crowd(which: str, tmp_path: Path) -> None:
+    """Mixed lengths, with and without words, front ends with layer norm and with group norm."""
+    checkpoint = None if which == "bundled" else write_tiny(tmp_path, norm=which)
+    recognizer = EmotionRecognizer.load(checkpoint, device="cpu")
+    crowd = recognizer.recognize(speeches())
+    for speech, together in zip(speeches(), crowd, strict=True):
+        alone = recognizer.recognize([speech])[0]
+        assert np.abs(np.subtract(numbers(alone), numbers(together))).max() < 1e-4
+        assert alone.uncertain == together.uncertain
+
+
+def test_encoding_in_one_batch_and_fusing_in_another_is_the_same(tmp_path: Path) -> None:
+    recognizer = EmotionRecognizer.load(write_tiny(tmp_path), device="cpu")
+    clips = [speech.clip for speech in speeches()]
+    transcripts = [speech.transcript for speech in speeches()]
+    codes = [recognizer.encode([clip])[0] for clip in clips]
+    joined = recognizer.fuse(codes, transcripts, recognizer.align(clips, transcripts))
+    for one, other in zip(joined, recognizer.recognize(speeches()), strict=True):
+        np.testing.assert_allclose(numbers(one), numbers(other), atol=1e-4)
+
+
+def test_the_random_models_do_tell_clips_apart(tmp_path: Path) -> None:
+    """Or the tests above would hold for a model that says the same to everything."""
+    recognizer = EmotionRecognizer.load(write_tiny(tmp_path), device="cpu")
+    first, second = recognizer.recognize([Speech(Clip(noise(20_000, seed))) for seed in (1, 2)])
+    assert np.abs(np.subtract(first.audio_only, second.audio_only)).max() > 1e-3

@@ -1,0 +1,112 @@
+"""Figures of the bundled checkpoint, and the command that makes them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from emostream.models.checkpoint import BUNDLED
+from emostream.models.recognizer import EmotionRecognizer
+from emostream.training.__main__ import main
+from emostream.training.corpora import read_manifest
+from emostream.training.evaluate import judge, score
+
+from .shared import DATA, needs_data
+from .tiny_emotion import noise, write_tiny
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Eight short clips of two speakers in a folder with its manifest."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    rows = []
+    for index in range(8):
+        soundfile.write(folder / f"{index}.flac", noise(6000, index), 16_000)
+        label = ("angry", "happy", "sad", "neutral")[index % 4]
+        split = "test" if index < 4 else "train"
+        rows.append([f"{index}.flac", f"s{index // 4}", label, "The door.", split, "c", "en", label, ""])
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["path", "speaker", "emotion", "text", "split", "corpus", "lang", "emotion_orig", "dup_of"]
+        )
+        writer.writerows(rows)
+    return folder / "manifest.csv"
+
+
+def test_evaluate_writes_figures_and_predictions(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = write_tiny(tmp_path / "model"), tmp_path / "out"
+    arguments = ["evaluate", "--checkpoint", str(folder), "--manifest", str(corpus), "--out", str(out)]
+    assert main(arguments) == 0
+    rows = json.loads((out / "figures.json").read_text())
+    assert [(row["what"], row["read"], row["count"]) for row in rows] == [
+        ("sound alone", "audio", 4),
+        ("sound alone", "fused", 4),
+        ("sound and its own words", "fused", 4),
+    ]
+    assert capsys.readouterr().out.count("| c | test |") == 3
+    with (out / "predictions.csv").open(newline="") as file:
+        predictions = list(csv.DictReader(file))
+    assert len(predictions) == 8
+    assert all(float(row["angry"]) <= 1.0 for row in predictions)
+    right = [row["truth"] == row["guess"] for row in predictions if row["asked_with"] == "sound alone"]
+    assert np.mean(right) == pytest.approx(rows[1]["wa"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["evaluate", "--manifest", "nowhere.csv", "--out", "out"], "expected a manifest"),
+        (["evaluate", "--checkpoint", "./nowhere", "--out", "out"], "found none"),
+        (["train", "--config", "nowhere.toml", "--out", "out"], "expected a TOML file"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert says in message
+    assert message.count("\n") == 1
+
+
+@needs_data
+def test_the_bundled_weights_beat_the_floor_on_strangers() -> None:
+    """RAVDESS's four classes, test speakers, sound alone: plain MFCC means reach 0.64."""
+    recognizer = EmotionRecognizer.load(device="cpu")
+    examples = [
+        example
+        for example in read_manifest(DATA / "manifest.csv")
+        if example.corpus == "ravdess" and example.split == "test" and example.emotion in recognizer.labels
+    ]
+    assert len(examples) == 112
+    predictions = judge(recognizer, DATA, examples, [None] * len(examples))
+    assert score(recognizer.labels, examples, predictions, "audio").ua > 0.64
+    assert score(recognizer.labels, examples, predictions, "fused").ua > 0.6
+
+
+def test_the_card_says_what_it_must() -> None:
+    card = (BUNDLED / "README.md").read_text(encoding="utf-8")
+    for needed in (
+        "CC BY-NC-SA 4.0",
+        "Livingstone",
+        "Christop",
+        "inflated",
+        "not for",
+        "Confusion",
+        "--split test",
+    ):
+        assert needed in card

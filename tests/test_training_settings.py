@@ -1,0 +1,57 @@
+"""A run's TOML: defaults, overrides, and no silent typo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emostream.training.settings import FusionSettings, RunSettings, SettingsError, read_settings
+
+from .shared import REPO
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "trial.toml"
+    file.write_text(text)
+    return file
+
+
+def test_what_is_not_named_is_the_default(tmp_path: Path) -> None:
+    settings = read_settings(written(tmp_path, "seed = 5\n[fusion]\nepochs = 2\nlearning_rate = 1\n"))
+    assert settings == RunSettings(name="trial", seed=5, fusion=FusionSettings(epochs=2, learning_rate=1.0))
+
+
+def test_a_list_becomes_layers(tmp_path: Path) -> None:
+    assert read_settings(written(tmp_path, "[distil]\nteacher_layers = [1, 3]")).distil.teacher_layers == (
+        1,
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sed = 1", "unknown setting `sed`"),
+        ("[fusion]\nepoch = 1", "unknown setting `epoch`"),
+        ("seed = 'one'", "expected int"),
+        ("fusion = 3", "expected a table"),
+        ("[distil]\nteacher_layers = 3", "expected a list of integers"),
+        ("seed = ", "expected a TOML file"),
+    ],
+)
+def test_what_does_not_fit(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        read_settings(written(tmp_path, text))
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="expected a TOML file"):
+        read_settings(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    "file", sorted((REPO / "training" / "runs").glob("*.toml")), ids=lambda file: file.stem
+)
+def test_the_runs_that_are_kept_can_be_read(file: Path) -> None:
+    assert read_settings(file).name == file.stem

@@ -1,0 +1,1 @@
+"""From corpora to a checkpoint folder, and from a checkpoint folder to figures."""

@@ -1,0 +1,79 @@
+"""What a microphone, a room and a careless cut do to a clip. Pure: the generator is an argument."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emostream.models import SAMPLE_RATE_HZ, Samples
+
+
+def crop(samples: Samples, start: int, length: int) -> Samples:
+    return samples[start : start + length]
+
+
+def random_window(samples: Samples, max_samples: int, step: int, rng: np.random.Generator) -> tuple[int, int]:
+    """(start, length) of a cut that takes up to 0.25 s off either end; start is a multiple of `step`."""
+    margin = min(SAMPLE_RATE_HZ // 4, len(samples) // 8)
+    start = int(rng.integers(0, margin + 1))
+    end = len(samples) - int(rng.integers(0, margin + 1))
+    if end - start > max_samples:
+        start = int(rng.integers(start, end - max_samples + 1))
+        end = start + max_samples
+    start -= start % step
+    return start, end - start
+
+
+def add_noise(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Noise of a random colour (white to brown) at 3 to 35 dB below the clip's mean power."""
+    size = _fast_length(len(samples))
+    spectrum = np.fft.rfft(rng.standard_normal(size))
+    frequency = np.maximum(np.arange(len(spectrum)), 1.0)
+    noise = np.fft.irfft(spectrum * frequency ** -rng.uniform(0.0, 1.0), size)[: len(samples)]
+    ratio = 10 ** (-rng.uniform(3.0, 35.0) / 20)
+    power = np.sqrt((samples**2).mean() + 1e-12) / np.sqrt((noise**2).mean() + 1e-12)
+    noisy: Samples = (samples + ratio * power * noise).astype(np.float32)
+    return noisy
+
+
+def colour(samples: Samples, rng: np.random.Generator) -> Samples:
+    """A microphone's response: a tilt of up to 4 dB an octave about 1 kHz, perhaps a telephone's band."""
+    size = _fast_length(len(samples))
+    spectrum = np.fft.rfft(samples, size)
+    hertz = np.fft.rfftfreq(size, 1.0 / SAMPLE_RATE_HZ)
+    octaves = np.log2(np.maximum(hertz, 60.0) / 1000.0)
+    gain = 10 ** (rng.uniform(-4.0, 4.0) * octaves / 20)
+    if rng.random() < 0.3:
+        gain = gain * (hertz < rng.uniform(3000.0, 7000.0)) * (hertz > rng.uniform(60.0, 250.0))
+    coloured: Samples = np.fft.irfft(spectrum * gain, size)[: len(samples)].astype(np.float32)
+    return coloured
+
+
+def pad_silence(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Up to 0.6 s of near silence at either end: what a segmenter leaves."""
+    floor = 10 ** rng.uniform(-6.0, -3.0)
+    front, back = (
+        floor * rng.standard_normal(int(rng.integers(0, 6 * SAMPLE_RATE_HZ // 10))) for _ in range(2)
+    )
+    return np.concatenate([front, samples, back]).astype(np.float32)
+
+
+def change_speed(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Speed and pitch together by up to 8 %: another vocal tract, hardly another feeling."""
+    factor = rng.uniform(0.92, 1.08)
+    positions = np.arange(0.0, len(samples) - 1, factor)
+    moved: Samples = np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
+    return moved
+
+
+def distort(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Each kind of harm with its own chance; the length stays."""
+    if rng.random() < 0.4:
+        samples = colour(samples, rng)
+    if rng.random() < 0.5:
+        samples = add_noise(samples, rng)
+    return samples
+
+
+def _fast_length(length: int) -> int:
+    """The next power of two: a transform of prime length costs five times as much."""
+    return 1 << max(1, length - 1).bit_length()

@@ -1,0 +1,62 @@
+"""Stage 4: late-fusion weights and temperatures, fitted on validation speakers and texts.
+
+Nothing else is learned here and nothing of a test speaker is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from emostream.models.calibration import fused_posterior
+from emostream.models.config import HEADS_OF, EmotionConfig
+
+
+def fit_temperature(logits: Tensor, truth: Tensor) -> float:
+    """The divisor of `logits` (B, C) that makes the mean negative log-likelihood least; 0.2 to 10."""
+    log_temperature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    _minimise(
+        [log_temperature],
+        lambda: nn.functional.cross_entropy(logits.double() / log_temperature.exp(), truth),
+    )
+    return float(log_temperature.detach().exp().clamp(0.2, 10.0))
+
+
+def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: Tensor) -> dict[str, float]:
+    """Weights >= 0 that sum to 1, of the heads' log posteriors, by likelihood.
+
+    The scale is free meanwhile: it is the temperature's business.
+    """
+    raw = torch.zeros(len(heads), dtype=torch.float64, requires_grad=True)
+    scale = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    posteriors = torch.stack([logits[head].double().log_softmax(-1) for head in heads])  # (H, B, C)
+
+    def loss() -> Tensor:
+        mixed = (raw.softmax(0)[:, None, None] * posteriors).sum(0) * scale.exp()
+        # The pull to even weights stands for what a few hundred clips cannot know.
+        return nn.functional.cross_entropy(mixed, truth) + 0.01 * raw.square().sum()
+
+    _minimise([raw, scale], loss)
+    return dict(zip(heads, (float(weight) for weight in raw.detach().softmax(0)), strict=True))
+
+
+def fit_pattern(config: EmotionConfig, pattern: str, logits: Mapping[str, Tensor], truth: Tensor) -> None:
+    """Writes the pattern's weights and temperature into the configuration."""
+    config.late_weights[pattern] = fit_late_weights(logits, HEADS_OF[pattern], truth)
+    config.temperatures[f"fused_{pattern}"] = 1.0
+    posterior = fused_posterior(logits, pattern, config)
+    config.temperatures[f"fused_{pattern}"] = fit_temperature(posterior.log(), truth)
+
+
+def _minimise(parameters: list[Tensor], loss: object) -> None:
+    optimizer = torch.optim.LBFGS(parameters, max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value: Tensor = loss()  # type: ignore[operator]
+        value.backward()
+        return value
+
+    optimizer.step(closure)

@@ -1,0 +1,153 @@
+"""The whole run: corpora to a checkpoint folder, stage by stage, each resumed where it was left.
+
+Only training speakers are learned from; validation speakers are looked at while distilling and fit the
+calibration; test speakers are dropped before the first stage sees anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from emostream.models.checkpoint import write_checkpoint
+from emostream.models.emotion import EmotionModel
+
+from .calibration_data import calibrate
+from .corpora import OTHER, Example, TextLine, read_manifest, read_texts
+from .distill import DistilData, distil
+from .log import Log
+from .loop import FusionData, train_fusion
+from .pairs import Pairing
+from .provenance import Provenance
+from .settings import RunSettings
+from .sounds import Sounds, cached_sounds
+from .student import new_student
+from .teacher import cached_states
+from .textstudent import TextData, minilm_vectors, teach_text
+from .vocabulary import learn_tokenizer
+
+TEXT_CORPORA: Final = ("goemotions", "emorynlp", "dailydialog_reccon")
+"""MELD stays out: its licence is unsettled for released weights."""
+_DEV_CLIPS: Final = 192
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """data: corpora. weights: teachers. work: snapshots and caches. out: the checkpoint folder."""
+
+    data: Path
+    weights: Path
+    work: Path
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """The clips by role, without any test speaker, and their decoded sound."""
+
+    train: list[Example]
+    dev: list[Example]
+    sounds: Sounds
+
+
+def train(settings: RunSettings, places: Places) -> None:
+    """Runs what is left to do of all stages and writes the checkpoint folder, card apart."""
+    torch.set_flush_denormal(True)
+    log = Log(places.work / "log.txt")
+    speaking = _speaking(places)
+    lines = read_texts(places.data / "text.csv.gz", TEXT_CORPORA)
+    tokenizer = _tokenizer(settings, lines, places.work)
+    words = sorted(word for word in tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
+    provenance = Provenance()
+    torch.manual_seed(settings.seed)
+    model = _new_model(settings, speaking)
+    _distil(model, settings, places, speaking, provenance, log)
+    _teach_text(model, tokenizer, lines, words, settings, places, log)
+    pairing = Pairing(_named(lines, "train"), model.config.label_names, words, settings.fusion)
+    provenance.add("fusion", [example for example in speaking.train if example.emotion != OTHER])
+    model = train_fusion(
+        model,
+        FusionData(speaking.train, speaking.dev, speaking.sounds, pairing, tokenizer),
+        settings.fusion,
+        settings.seed,
+        places.work / "fusion.pt",
+        log,
+    )
+    dev = [example for example in speaking.dev if example.emotion != OTHER]
+    provenance.add("calibration", dev)
+    dev_lines = _named(lines, "dev")
+    dev_pairing = Pairing(dev_lines, model.config.label_names, words, settings.fusion)
+    calibrate(model, dev, speaking.sounds, dev_lines, dev_pairing, tokenizer, settings.seed, log)
+    write_checkpoint(model, tokenizer, places.out)
+    provenance.write(places.out / "audio_used.csv")
+    log.line(f"wrote {places.out}")
+
+
+def _speaking(places: Places) -> Speaking:
+    examples = [e for e in read_manifest(places.data / "manifest.csv") if e.split != "test"]
+    sounds = cached_sounds(places.data, [example.path for example in examples], places.work / "cache")
+    train = [example for example in examples if example.split == "train"]
+    return Speaking(train, [example for example in examples if example.split == "dev"], sounds)
+
+
+def _new_model(settings: RunSettings, speaking: Speaking) -> EmotionModel:
+    rng = np.random.default_rng(settings.seed)
+    rows = rng.choice(len(speaking.train), min(64, len(speaking.train)), replace=False)
+    return new_student(settings.student, [speaking.sounds.clip(speaking.train[row].path) for row in rows])
+
+
+def _distil(
+    model: EmotionModel,
+    settings: RunSettings,
+    places: Places,
+    speaking: Speaking,
+    provenance: Provenance,
+    log: Log,
+) -> None:
+    rng = np.random.default_rng(0)
+    count = min(_DEV_CLIPS, len(speaking.dev))
+    dev = [speaking.dev[row] for row in sorted(rng.choice(len(speaking.dev), count, replace=False))]
+    paths = [example.path for example in speaking.train + dev]
+    cache = places.work / "cache"
+    states = cached_states(speaking.sounds, paths, settings.distil.teacher_layers, places.weights, cache, log)
+    provenance.add("distillation", speaking.train)
+    provenance.add("distillation, validation loss only", dev)
+    data = DistilData(speaking.train, dev, speaking.sounds, states)
+    distil(model, data, settings.distil, settings.seed, places.work / "distil.pt", log)
+
+
+def _teach_text(
+    model: EmotionModel,
+    tokenizer: Tokenizer,
+    lines: Sequence[TextLine],
+    words: Sequence[str],
+    settings: RunSettings,
+    places: Places,
+    log: Log,
+) -> None:
+    train = [line for line in lines if line.split == "train"]
+    texts = [line.text for line in train]
+    vectors = minilm_vectors(texts, settings.text.teacher_lines, places.work / "cache", log)
+    data = TextData(train, [line for line in lines if line.split == "dev"], vectors, words)
+    teach_text(model, tokenizer, data, settings.text, places.work / "text.pt", log)
+
+
+def _tokenizer(settings: RunSettings, lines: Sequence[TextLine], work: Path) -> Tokenizer:
+    file = work / "tokenizer.json"
+    if file.exists():
+        return Tokenizer.from_file(str(file))
+    work.mkdir(parents=True, exist_ok=True)
+    texts = (line.text for line in lines if line.split == "train")
+    tokenizer = learn_tokenizer(texts, settings.student.vocabulary)
+    tokenizer.save(str(file))
+    return tokenizer
+
+
+def _named(lines: Sequence[TextLine], split: str) -> list[TextLine]:
+    return [line for line in lines if line.split == split and line.emotion != OTHER]

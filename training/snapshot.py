@@ -1,0 +1,54 @@
+"""A stage's state on disk, so that a stopped run goes on where its last epoch ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """file: one stage's. modules, optimizer and schedule are restored in place."""
+
+    file: Path
+    modules: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+
+    def save(self, epoch: int) -> None:
+        """Replaces the file at once: a kill in the middle leaves the older one."""
+        state = {
+            "epoch": epoch,
+            "modules": self.modules.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+        fresh = self.file.with_suffix(".tmp")
+        torch.save(state, fresh)
+        fresh.replace(self.file)
+
+    def restore(self) -> int:
+        """The number of finished epochs, 0 where nothing was saved."""
+        if not self.file.exists():
+            return 0
+        state: dict[str, Any] = torch.load(self.file, weights_only=True)
+        self.modules.load_state_dict(state["modules"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        return int(state["epoch"])
+
+
+def one_cycle(
+    optimizer: torch.optim.Optimizer, steps: int, warmup: float
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear rise over the share `warmup` of the steps, then linearly to nothing."""
+    rise = max(1, int(warmup * steps))
+
+    def factor(step: int) -> float:
+        return min((step + 1) / rise, max(0.0, (steps - step) / max(1, steps - rise)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
