@@ -129,7 +129,9 @@ def _read_weights(folder: Path, model: EmotionModel) -> dict[str, torch.Tensor]:
     except FileNotFoundError as error:
         raise CheckpointError(f"expected {file}, found none: the checkpoint is incomplete") from error
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file} is damaged ({_line(error)}): fetch it again") from error
+        raise CheckpointError(
+            f"expected {file} to be whole, but it is damaged ({_line(error)}): fetch it again"
+        ) from error
     wanted = model.state_dict()
     if strange := sorted(wanted.keys() ^ weights.keys()):
         raise CheckpointError(
@@ -154,7 +156,9 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # the tokenizers library raises bare Exception
-        raise CheckpointError(f"{file} is damaged ({_line(error)}): fetch it again") from error
+        raise CheckpointError(
+            f"expected {file} to be whole, but it is damaged ({_line(error)}): fetch it again"
+        ) from error
 
 
 def _line(error: BaseException) -> str:

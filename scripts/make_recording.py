@@ -89,15 +89,15 @@ AWB: Final = Voice("awb", pitch_hz=124.0, pitch_std_hz=14.0)
 # Directions as the literature on acted speech has them: anger and joy are fast, high, wide and loud
 # with more energy above 1 kHz, sadness is slow, low, flat and soft.
 PROSODY: Final = {
-    "angry": Prosody(stretch=0.84, pitch=1.28, pitch_range=2.6, level_dbfs=-15.0, effort=0.55),
-    "happy": Prosody(stretch=0.88, pitch=1.42, pitch_range=3.2, level_dbfs=-18.0, effort=0.2),
-    "sad": Prosody(stretch=1.22, pitch=0.9, pitch_range=0.7, level_dbfs=-26.0, effort=-0.5),
-    "neutral": Prosody(stretch=0.98, pitch=1.0, pitch_range=1.0, level_dbfs=-22.0, effort=0.0),
+    "angry": Prosody(stretch=0.8, pitch=1.28, pitch_range=5.0, level_dbfs=-15.0, effort=0.8),
+    "happy": Prosody(stretch=0.88, pitch=1.8, pitch_range=5.0, level_dbfs=-18.0, effort=0.5),
+    "sad": Prosody(stretch=1.15, pitch=0.95, pitch_range=0.7, level_dbfs=-26.0, effort=-0.4),
+    "neutral": Prosody(stretch=1.05, pitch=0.85, pitch_range=0.6, level_dbfs=-22.0, effort=-0.2),
 }
 
 LINES: Final = (
-    Line("neutral", SLT, "The next train leaves at nine in the morning."),
-    Line("happy", AWB, "I am so happy today, we won the game."),
+    Line("neutral", AWB, "The next train leaves at nine in the morning."),
+    Line("happy", SLT, "I am so happy today, we won the game."),
     Line("angry", SLT, "Stop it, you broke my phone and you lied to me about it."),
     Line("sad", AWB, "We lost him last night and I cannot stop crying."),
     Line("neutral", AWB, "Please put the paper on the table in the other room."),
@@ -214,9 +214,10 @@ recordings; flite and its voices may be used and passed on freely, also for prof
 ours. Sound and text of the recording are under Apache-2.0 like the code.
 
 An emotion is acted by the wording, the rate, the pitch and its range, the loudness and the spectral tilt;
-over everything lies a constant noise floor of {noise:.0f} dBFS. Sentences and voices were chosen so that a
-small recognizer understands them. It shows how the program works: it is no measure of how well it
-recognizes people.
+over everything lies a constant noise floor of {noise:.0f} dBFS. Sentences, voices and prosody were chosen so
+that a small recognizer understands the words and the bundled model hears the intended emotions: with sound
+and words together it names all eight, by the sound alone it mostly hears this voice as sad. It shows how the
+program works: it is no measure of how well it recognizes people.
 
 | # | start (s) | end (s) | intended emotion | voice | words |
 |---|---|---|---|---|---|

@@ -103,25 +103,12 @@ def test_the_tests_run_on_the_installed_package() -> None:
 
 
 def wanted_in_wheel() -> set[str]:
-    data = {
-        ".py",
-        ".html",
-        ".css",
-        ".js",
-        ".svg",
-        ".ogg",
-        ".md",
-        ".json",
-        ".safetensors",
-        ".txt",
-        ".toml",
-        ".typed",
-    }
+    data = {".py", ".html", ".css", ".js", ".svg", ".ogg", ".md", ".json", ".csv", ".safetensors", ".toml"}
     return {
         f"emostream/{path.relative_to(REPO).as_posix()}"
         for package in PACKAGES
         for path in (REPO / package).rglob("*")
-        if path.is_file() and path.suffix in data and "__pycache__" not in path.parts
+        if path.is_file() and path.suffix in data | {".typed"} and "__pycache__" not in path.parts
     }
 
 
