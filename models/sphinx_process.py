@@ -133,8 +133,13 @@ def _serve() -> None:
 
 
 def _reply(replies: Any, answer: object) -> None:
-    pickle.dump(answer, replies)
-    replies.flush()
+    try:
+        pickle.dump(answer, replies)
+        replies.flush()
+    except BrokenPipeError:
+        # The parent has gone, and with it everybody who could be told. Not by way of Python's ending: it
+        # would try to flush again, and say so.
+        os._exit(0)
 
 
 if __name__ == "__main__":
