@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := streamer models training demo
+EXTRAS ?= dev
 
 # The editable install links every file by name, so it is made anew when pyproject or the list of
 # files changes; the list's own file is rewritten only when the list differs.
@@ -19,10 +20,10 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(LIST): FORCE | $(VENV)/bin/python
-	@echo '$(FILES)' | cmp -s - $@ || echo '$(FILES)' > $@
+	@echo '$(EXTRAS) $(FILES)' | cmp -s - $@ || echo '$(EXTRAS) $(FILES)' > $@
 
 $(STAMP): pyproject.toml $(LIST) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --config-settings editable_mode=strict
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]' --config-settings editable_mode=strict
 	@touch $@
 
 FORCE:
