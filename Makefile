@@ -35,7 +35,7 @@ test: install
 	$(BIN)/python -m pytest
 
 types: install
-	$(BIN)/mypy -p emostream -p tests -p benchmarks
+	$(BIN)/mypy -p emostream.streamer -p emostream.models -p emostream.training -p tests -p benchmarks
 
 check: install
 	$(BIN)/ruff format --check .

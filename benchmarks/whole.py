@@ -58,7 +58,7 @@ def _replay_speed(recording: str, asr: str) -> float:
             if event["type"] == "closed":
                 # The models' loading and the process's end are not the replay's.
                 took = time.perf_counter() - began
-                return (event["totals"]["audio_ms"] - first["start_ms"]) / 1_000 / took
+                return float(event["totals"]["audio_ms"] - first["start_ms"]) / 1_000 / took
     raise RuntimeError(f"expected `closed` as the last event of a replay of {recording}")
 
 
