@@ -10,12 +10,10 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
-
 from emostream.models import Clip, Transcript, load_recognizer, load_transcriber
-from emostream.streamer.audio import AudioChain, Samples
+from emostream.streamer.audio import Samples
 from emostream.streamer.config import FRAME_SAMPLES, SegmenterSettings, VadSettings
-from emostream.streamer.recording import Recording
+from emostream.streamer.recording import read_whole
 from emostream.streamer.segmenter import Segmenter
 from emostream.streamer.vad import make_vad
 
@@ -60,11 +58,7 @@ def rows(whisper: str | None) -> Iterator[Row]:
 
 def bundled_recording() -> Samples:
     """(N,) at 16 kHz."""
-    recording = Recording(Path(str(files("emostream.demo") / "recording.ogg")))
-    chain = AudioChain(recording.sample_rate_hz, recording.channels)
-    frames = [frame for block in recording.blocks() for frame in chain.push(block)] + chain.finish()
-    recording.close()
-    return np.concatenate(frames)
+    return read_whole(Path(str(files("emostream.demo") / "recording.ogg")))
 
 
 def _per_frame(sound: Samples) -> Iterator[Row]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from socket import socket as Socket
 from typing import Final
 
@@ -15,7 +13,6 @@ from rich.console import Console
 from .clock import Clock
 from .config import Settings
 from .engine import Engine
-from .hub import Hub
 from .server import Server
 from .session import Session, SessionSettings, Sink
 from .sources import Source
@@ -23,15 +20,6 @@ from .vad import make_vad
 from .watching import OwnStream
 
 _LAST_FINALS_S: Final = 1.2
-
-
-@dataclass(frozen=True, slots=True)
-class Billing:
-    """How a stream is announced: its name in `/v1/streams`, its title and a note, if it needs one."""
-
-    name: str
-    title: str
-    note: str | None = None
 
 
 def on_interrupt() -> asyncio.Event:
@@ -89,7 +77,7 @@ async def run_session(
 async def broadcast(
     bound: Socket,
     source: Source,
-    billing: Billing,
+    own: OwnStream,
     engine: Engine,
     settings: Settings,
     clock: Clock,
@@ -98,15 +86,13 @@ async def broadcast(
 ) -> None:
     """Serve the page and analyse the source until Ctrl-C; a source that ends leaves the page up."""
     stop = on_interrupt()
-    hub = Hub(secrets.token_urlsafe(12))
-    own = OwnStream(billing.name, billing.title, billing.note, hub)
     async with engine.running(), Server(bound, engine, settings, clock, [own]) as server:
         console.print(f"The page: {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         session = Session(
             source,
             make_vad(settings.vad),
             engine,
-            hub,
+            own.hub,
             sinks,
             SessionSettings(segmenter=settings.segmenter),
             clock,

@@ -7,6 +7,7 @@ with a WatcherTooSlowError and may watch again.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,11 @@ class Hub:
         self._kept: deque[ServerEvent] = deque(maxlen=keep)
         self._watchers: set[Subscription] = set()
         self._seq = 0
+
+    @classmethod
+    def with_new_name(cls) -> Hub:
+        """For a session that nobody named before."""
+        return cls(secrets.token_urlsafe(12))
 
     def publish(self, event: E) -> E:
         """Number the event and give it to everybody. Never waits."""

@@ -183,7 +183,7 @@ class Server:
             raise BadStartError(str(error)) from error
 
     async def _serve_session(self, socket: ServerConnection, start: events.Start) -> None:
-        hub = Hub(secrets.token_urlsafe(12))
+        hub = Hub.with_new_name()
         try:
             session, source = make_session(socket, start, self._settings, self._engine, hub, self._clock)
         except ConfigError as error:

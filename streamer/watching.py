@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from websockets.asyncio.server import ServerConnection
 
@@ -15,12 +15,15 @@ from .tasks import task_group
 
 @dataclass(frozen=True, slots=True)
 class OwnStream:
-    """A stream of the server's own that anybody at the door may watch."""
+    """A stream of the server's own that anybody at the door may watch.
+
+    name: in `/v1/streams` and `watch`. title, note: what the page shows.
+    """
 
     name: str
     title: str
-    note: str | None
-    hub: Hub
+    note: str | None = None
+    hub: Hub = field(default_factory=Hub.with_new_name)
 
 
 async def show_stream(socket: ServerConnection, stream: OwnStream, capacity: int) -> None:

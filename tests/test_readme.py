@@ -8,13 +8,12 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from emostream.streamer.audio import AudioChain, encode_pcm
+from emostream.streamer.audio import encode_pcm
 from emostream.streamer.cli import app
 from emostream.streamer.config import load_settings
-from emostream.streamer.recording import Recording
+from emostream.streamer.recording import read_whole
 
 from .programs import ENVIRONMENT, PATIENCE_S, running
 from .shared import REPO
@@ -37,11 +36,8 @@ def test_its_settings_file_loads(tmp_path: Path) -> None:
 
 def test_its_program_prints_labels(tmp_path: Path) -> None:
     """The example as it stands, on the first sentence of the bundled recording, at another port."""
-    recording = Recording(Path(str(files("emostream.demo") / "recording.ogg")))
-    chain = AudioChain(recording.sample_rate_hz, recording.channels)
-    frames = [frame for block in recording.blocks() for frame in chain.push(block)]
-    recording.close()
-    (tmp_path / "speech.raw").write_bytes(encode_pcm(np.concatenate(frames)[: 4 * 16_000, None], "pcm_s16le"))
+    sound = read_whole(Path(str(files("emostream.demo") / "recording.ogg")))
+    (tmp_path / "speech.raw").write_bytes(encode_pcm(sound[: 4 * 16_000, None], "pcm_s16le"))
     (program,) = blocks("python")
     with running("serve", "--asr", "none", "--port", "0") as server:
         url = server.wait_for(r"Listening on http://(\S+)")[1]

@@ -14,18 +14,13 @@ import pytest
 from emostream.models import Clip, Samples, TranscriberError
 from emostream.models.sphinx import SphinxTranscriber
 from emostream.models.sphinx_process import SphinxProcess
-from emostream.streamer.audio import AudioChain
-from emostream.streamer.recording import Recording
+from emostream.streamer.recording import read_whole
 
 
 @pytest.fixture(scope="module")
 def sound() -> Samples:
     """The first three sentences of the bundled recording."""
-    recording = Recording(Path(str(files("emostream.demo") / "recording.ogg")))
-    chain = AudioChain(recording.sample_rate_hz, recording.channels)
-    frames = [frame for block in recording.blocks() for frame in chain.push(block)]
-    recording.close()
-    return np.concatenate(frames)[: 11 * 16_000]
+    return read_whole(Path(str(files("emostream.demo") / "recording.ogg")))[: 11 * 16_000]
 
 
 @pytest.fixture(scope="module")

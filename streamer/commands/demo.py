@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..broadcast import Billing, broadcast
+from ..broadcast import broadcast
 from ..clock import WallClock
 from ..listening import bind
 from ..sinks import ConsoleSink
 from ..sources import LoopSource
+from ..watching import OwnStream
 from . import options
 
 _PAUSE_S = 4.0
@@ -49,7 +50,7 @@ def demo(
 
         async def run() -> None:
             source = LoopSource(recording, pace=clock, pause_s=_PAUSE_S, rounds=1 if once else None)
-            billing = Billing("demo", "Bundled recording", "The voice is synthetic.")
-            await broadcast(bound, source, billing, engine, settings, clock, [ConsoleSink(console)], console)
+            own = OwnStream("demo", "Bundled recording", "The voice is synthetic.")
+            await broadcast(bound, source, own, engine, settings, clock, [ConsoleSink(console)], console)
 
         asyncio.run(run())

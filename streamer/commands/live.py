@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..broadcast import Billing, broadcast
+from ..broadcast import broadcast
 from ..clock import WallClock
 from ..listening import bind
 from ..microphone import MicrophoneSource, find_device
 from ..sinks import ConsoleSink
+from ..watching import OwnStream
 from . import options
 
 
@@ -50,8 +51,8 @@ def live(
     console.print(said, highlight=False, markup=False)
 
     async def run() -> None:
-        billing = Billing("microphone", chosen.name)
+        own = OwnStream("microphone", chosen.name)
         sinks = [ConsoleSink(console)]
-        await broadcast(bound, MicrophoneSource(chosen), billing, engine, settings, clock, sinks, console)
+        await broadcast(bound, MicrophoneSource(chosen), own, engine, settings, clock, sinks, console)
 
     asyncio.run(run())
