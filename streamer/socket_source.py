@@ -52,7 +52,9 @@ class SocketSource:
         self._consumed = 0
         self._acked = 0
         self._marks: list[tuple[int, Flush | _Stop]] = []  # announced ahead of the audio, in order
-        self._flushed: set[int] = set()
+        # Where flushes were asked for: the last one the session has passed, and those it has not.
+        self._flushed_to = -1
+        self._flushes: set[int] = set()
 
     def stop(self) -> None:
         """The house closes: what has arrived is still analysed."""
@@ -91,8 +93,8 @@ class SocketSource:
                 self._lose(ms)
             case events.Flush(at_samples=at):
                 self._check_position("flush", at)
-                if at not in self._flushed:
-                    self._flushed.add(at)
+                if self._is_new(at):
+                    self._flushes.add(at)
                     self._place(at, Flush())
             case events.Stop(at_samples=at):
                 self._check_position("stop", at)
@@ -145,6 +147,15 @@ class SocketSource:
             self._fed += len(block)
             self._queue.append(Pcm(block))
             self._arrived.set()
+
+    def _is_new(self, at: int) -> bool:
+        """A flush said again, or one behind a flush that is done, changes nothing. What the session has
+        passed is kept as one number: a long stream may flush as often as it likes.
+        """
+        passed = {mark for mark in self._flushes if mark <= self._consumed}
+        self._flushes -= passed
+        self._flushed_to = max(self._flushed_to, *passed, -1)
+        return at > self._flushed_to and at not in self._flushes
 
     def _place(self, at: int, mark: Flush | _Stop) -> None:
         """Where the mark belongs: ahead of the audio it waits, inside what is queued it cuts, behind what

@@ -123,6 +123,21 @@ def test_credit_is_one_message_past_the_limit() -> None:
         heard.feed(audio(1))
 
 
+async def test_a_long_stream_of_flushes_leaves_nothing_behind() -> None:
+    heard = source()
+    items = heard.items()
+    for at in range(1_600, 1_600 * 300, 1_600):
+        heard.feed(audio(1_600))
+        for _ in range(2):  # said again, it is one
+            heard.mark(events.Flush(at_samples=at))
+        assert isinstance(await anext(items), Pcm)
+        assert isinstance(await anext(items), Flush)
+    assert len(heard._flushes) <= 2
+    heard.mark(events.Flush(at_samples=1_600))  # long done
+    heard.stop()
+    assert [item async for item in items] == []
+
+
 async def test_the_flush_items_are_flushes() -> None:
     heard = source()
     heard.mark(events.Flush(at_samples=0))
