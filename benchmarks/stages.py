@@ -39,10 +39,10 @@ def rows(whisper: str | None) -> Iterator[Row]:
     recognizer = load_recognizer(device="cpu")
     (code,) = recognizer.encode([clip])
     transcript = Transcript(text="the next train leaves at nine in the morning", language="en")
-    (words,) = recognizer.align([clip], [transcript])
+    (alignment,) = recognizer.align([clip], [transcript])
     yield _timed("audio encoder", lambda: recognizer.encode([clip]))
     yield _timed("alignment", lambda: recognizer.align([clip], [transcript]))
-    yield _timed("text encoder and fusion", lambda: recognizer.fuse([code], [transcript], [words]))
+    yield _timed("text encoder and fusion", lambda: recognizer.fuse([code], [transcript], [alignment]))
     yield _timed(
         "emotion, all of it",
         lambda: recognizer.fuse(

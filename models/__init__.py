@@ -10,12 +10,14 @@ from .labels import LABELS
 from .loading import load_recognizer, load_transcriber
 from .types import (
     SAMPLE_RATE_HZ,
+    Alignment,
     AudioCode,
     Clip,
     Prediction,
     Probabilities,
     Recognizer,
     Samples,
+    Span,
     Speech,
     Transcriber,
     Transcript,
@@ -25,6 +27,7 @@ from .types import (
 __all__ = [
     "LABELS",
     "SAMPLE_RATE_HZ",
+    "Alignment",
     "AudioCode",
     "CheckpointError",
     "Clip",
@@ -34,6 +37,7 @@ __all__ = [
     "Probabilities",
     "Recognizer",
     "Samples",
+    "Span",
     "Speech",
     "Transcriber",
     "TranscriberError",

@@ -22,8 +22,16 @@ VARIANCE_FLOOR: Final = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
+class Waveform:
+    """How an audio encoder wants its sound: the shortest clip, and whether the level is taken out of it."""
+
+    min_samples: int
+    unit_variance: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class AudioBatch:
-    """samples: (B, N) float32, zero mean and unit variance per clip; mask: (B, N); present: (B,)."""
+    """samples: (B, N) float32, prepared as the encoder's `Waveform` says; mask: (B, N); present: (B,)."""
 
     samples: Tensor
     mask: Tensor
@@ -45,26 +53,27 @@ class TextBatch:
         return TextBatch(self.ids.to(device), self.mask.to(device), self.present.to(device))
 
 
-def normalise(samples: Samples, min_samples: int) -> Samples:
+def prepare(samples: Samples, waveform: Waveform) -> Samples:
     """(N,) -> (max(N, min_samples),): not-a-number and infinity become 0, then zero mean, unit variance.
 
     The level of a microphone says nothing about a feeling; a clip shorter than one frame gets silence
-    behind it.
+    behind it. An encoder that was trained on sound as it is gets it so, within [-1, 1].
     """
     clean = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if len(clean):
         # A sample near the float's end would overflow the square: scaling changes no result.
         peak = float(np.abs(clean).max())
         clean = clean / peak if peak > 1.0 else clean
-        clean = (clean - clean.mean()) / np.sqrt(clean.var() + VARIANCE_FLOOR)
-    return np.pad(clean, (0, max(0, min_samples - len(clean)))).astype(np.float32)
+        if waveform.unit_variance:
+            clean = (clean - clean.mean()) / np.sqrt(clean.var() + VARIANCE_FLOOR)
+    return np.pad(clean, (0, max(0, waveform.min_samples - len(clean)))).astype(np.float32)
 
 
-def collate_audio(clips: Sequence[Samples | None], min_samples: int) -> AudioBatch:
+def collate_audio(clips: Sequence[Samples | None], waveform: Waveform) -> AudioBatch:
     """Raw waveforms to a batch; None is an item without sound."""
     silent = np.zeros(0, dtype=np.float32)
-    rows = [normalise(silent if clip is None else clip, min_samples) for clip in clips]
-    samples = torch.zeros(len(rows), max((len(row) for row in rows), default=min_samples))
+    rows = [prepare(silent if clip is None else clip, waveform) for clip in clips]
+    samples = torch.zeros(len(rows), max((len(row) for row in rows), default=waveform.min_samples))
     mask = torch.zeros(samples.shape, dtype=torch.bool)
     for index, row in enumerate(rows):
         samples[index, : len(row)] = torch.from_numpy(row)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import BertModel, PretrainedConfig, Wav2Vec2Model
 
+from .collate import Waveform
+
 
 class LayerMix(nn.Module):
     """Softmax-weighted sum over a network's layers: shallow layers carry prosody, deep ones words."""
@@ -44,12 +46,12 @@ class AudioEncoder(nn.Module):
         self._steps = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
 
     @property
-    def min_samples(self) -> int:
-        """Receptive field of one frame: a shorter clip would give none."""
+    def waveform(self) -> Waveform:
+        """At least the receptive field of one frame: a shorter clip would give none."""
         samples = 1
         for kernel, stride in reversed(self._steps):
             samples = (samples - 1) * stride + kernel
-        return samples
+        return Waveform(samples)
 
     def frame_counts(self, samples: Tensor) -> Tensor:
         """samples: (B,) valid samples -> (B,) frames."""

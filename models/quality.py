@@ -45,23 +45,28 @@ class Thresholds:
 
 
 def uncertain_reasons(
-    samples: Samples,
+    samples: Samples | None,
     fused: Probabilities,
-    audio_only: Probabilities,
+    audio_only: Probabilities | None,
     text_only: Probabilities | None,
     limits: Thresholds,
 ) -> tuple[str, ...]:
-    """Reasons to doubt a prediction, always in this order; empty where there is none."""
+    """Reasons to doubt a prediction, always in this order; empty where there is none.
+
+    samples, audio_only: None where words were judged alone, which says nothing of a sound's worth.
+    """
     reasons = {
-        "too_short": len(samples) < limits.too_short_s * SAMPLE_RATE_HZ,
-        "low_snr": estimate_snr_db(samples) < limits.low_snr_db,
+        "too_short": samples is not None and len(samples) < limits.too_short_s * SAMPLE_RATE_HZ,
+        "low_snr": samples is not None and estimate_snr_db(samples) < limits.low_snr_db,
         "no_text": text_only is None,
-        "modalities_disagree": text_only is not None and _disagree(audio_only, text_only, limits.disagree_p),
+        "modalities_disagree": _disagree(audio_only, text_only, limits.disagree_p),
         "low_confidence": max(fused) < limits.low_confidence_p,
     }
     return tuple(reason for reason, holds in reasons.items() if holds)
 
 
-def _disagree(audio: Probabilities, text: Probabilities, least: float) -> bool:
+def _disagree(audio: Probabilities | None, text: Probabilities | None, least: float) -> bool:
+    if audio is None or text is None:
+        return False
     both_sure = max(audio) >= least and max(text) >= least
     return both_sure and audio.index(max(audio)) != text.index(max(text))

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .alignment import word_spans
+from .alignment import place_words
 from .calibration import fused_posterior, head_posterior, pattern_of
 from .checkpoint import BUNDLED, Checkpoint, find_checkpoint, read_checkpoint
 from .collate import collate_audio, collate_text
 from .emotion import Encoded
 from .errors import DeviceError
 from .quality import Thresholds, uncertain_reasons
-from .types import AudioCode, Clip, Prediction, Probabilities, Speech, Transcript, Word
+from .types import Alignment, AudioCode, Clip, Prediction, Probabilities, Speech, Transcript
 
 
 class EmotionRecognizer:
@@ -61,11 +61,12 @@ class EmotionRecognizer:
         return tuple(self._config.label_names)
 
     @torch.inference_mode()
-    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
-        """The audio branch. Each code holds its clip's own frames (T, H), no padding."""
+    def encode(self, clips: Sequence[Clip | None]) -> list[AudioCode]:
+        """The audio branch. Each code holds its clip's own frames (T, H), no padding; None is no sound."""
         if not clips:
             return []
-        batch = collate_audio([clip.samples for clip in clips], self._model.audio_encoder.min_samples)
+        sounds = [None if clip is None else clip.samples for clip in clips]
+        batch = collate_audio(sounds, self._model.audio_encoder.waveform)
         encoded = self._model.encode_audio(batch.to(self._device))
         return [
             AudioCode(features[mask], clip)
@@ -73,10 +74,10 @@ class EmotionRecognizer:
         ]
 
     def align(
-        self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]
-    ) -> list[tuple[Word, ...]]:
+        self, clips: Sequence[Clip | None], transcripts: Sequence[Transcript | None]
+    ) -> list[Alignment]:
         return [
-            word_spans(transcript, len(clip.samples))
+            place_words(transcript, 0 if clip is None else len(clip.samples))
             for clip, transcript in zip(clips, transcripts, strict=True)
         ]
 
@@ -85,13 +86,13 @@ class EmotionRecognizer:
         self,
         codes: Sequence[AudioCode],
         transcripts: Sequence[Transcript | None],
-        spans: Sequence[tuple[Word, ...]],
+        alignments: Sequence[Alignment],
     ) -> list[Prediction]:
         """The text branch, the fusion and the calibration; spans matter to finer granularities only."""
-        if not len(codes) == len(transcripts) == len(spans):
+        if not len(codes) == len(transcripts) == len(alignments):
             raise ValueError(
-                f"expected as many codes, transcripts and spans, got {len(codes)}, {len(transcripts)} and "
-                f"{len(spans)}"
+                f"expected as many codes, transcripts and alignments, got {len(codes)}, {len(transcripts)} "
+                f"and {len(alignments)}"
             )
         if not codes:
             return []
@@ -117,11 +118,13 @@ class EmotionRecognizer:
         counts = torch.tensor([len(rows) for rows in frames], device=self._device)
         features = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)  # (B, T, H)
         mask = torch.arange(features.shape[1], device=self._device) < counts[:, None]
-        return Encoded(features, mask, torch.ones_like(counts, dtype=torch.bool))
+        present = torch.tensor([code.clip is not None for code in codes], device=self._device)
+        return Encoded(features, mask & present[:, None], present)
 
     def _prediction(self, code: AudioCode, logits: dict[str, Tensor], has_text: bool) -> Prediction:
-        fused = _tuple(fused_posterior(logits, pattern_of(True, has_text), self._config))
-        audio_only = _tuple(head_posterior(logits["audio"], "audio", self._config))
+        has_audio = code.clip is not None
+        fused = _tuple(fused_posterior(logits, pattern_of(has_audio, has_text), self._config))
+        audio_only = _tuple(head_posterior(logits["audio"], "audio", self._config)) if has_audio else None
         text_only = _tuple(head_posterior(logits["text"], "text", self._config)) if has_text else None
         winner = fused.index(max(fused))
         return Prediction(
@@ -130,7 +133,13 @@ class EmotionRecognizer:
             probabilities=fused,
             audio_only=audio_only,
             text_only=text_only,
-            uncertain=uncertain_reasons(code.clip.samples, fused, audio_only, text_only, self._thresholds),
+            uncertain=uncertain_reasons(
+                None if code.clip is None else code.clip.samples,
+                fused,
+                audio_only,
+                text_only,
+                self._thresholds,
+            ),
         )
 
 

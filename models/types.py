@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,15 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A named stretch of the clip: samples [start, end). text: an ARPAbet phone, or a syllable's phones."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """What was said. `text` is empty where nothing was understood.
 
@@ -58,20 +67,45 @@ class Transcript:
     rejected: str | None = None
 
 
+AlignmentMethod = Literal["forced", "word_times", "even"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Where in the clip a transcript's words, syllables and phones lie, each in order.
+
+    words: one for each word of the transcript. syllables, phones: empty where nobody asked for them or the
+    language has no dictionary. method: `forced` (an acoustic model found the places), `word_times` (the
+    transcriber's own; inside a word an even split) or `even` (by letters alone; also where nothing was said).
+    """
+
+    words: tuple[Word, ...] = ()
+    syllables: tuple[Span, ...] = ()
+    phones: tuple[Span, ...] = ()
+    method: AlignmentMethod = "even"
+
+
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A clip and its words: what the recognizer judges. transcript None: sound alone."""
+    """A clip and its words: what the recognizer judges. clip None: words alone; transcript None: sound."""
 
-    clip: Clip
+    clip: Clip | None
     transcript: Transcript | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AudioCode:
-    """What `encode` made of one clip. Opaque: only `fuse` of the same recognizer reads `frames`."""
+    """What `encode` made of one clip. Opaque: only `fuse` of the same recognizer reads `frames`.
+
+    clip None: no sound.
+    """
 
     frames: Any
-    clip: Clip
+    clip: Clip | None
+
+    @property
+    def seconds(self) -> float:
+        return 0.0 if self.clip is None else self.clip.seconds
 
 
 Probabilities = tuple[float, ...]
@@ -83,14 +117,14 @@ class Prediction:
     """The judgement on one utterance.
 
     probabilities: calibrated, fused over what was there to hear and read. audio_only, text_only: the
-    single-modality heads; text_only is None where there was no text. uncertain: reasons out of
+    single-modality heads, None where there was no sound or no text. uncertain: reasons out of
     too_short, low_snr, no_text, modalities_disagree, low_confidence; empty when there is none.
     """
 
     label: str
     confidence: float
     probabilities: Probabilities
-    audio_only: Probabilities
+    audio_only: Probabilities | None
     text_only: Probabilities | None
     uncertain: tuple[str, ...] = ()
 
@@ -112,10 +146,11 @@ class Transcriber(Protocol):
 
 
 class Recognizer(Protocol):
-    """Sound and words to emotion. Synchronous, ordered, equal length, called from one thread.
+    """Sound and words to emotion. Synchronous, ordered, equal length.
 
     `encode` needs no words, so it can run while the transcriber runs; `align` gives every word of a
     transcript a span inside its clip; `fuse` joins the two. A batch does not change a clip's result.
+    `encode` and `fuse` are called from one thread, `align` from one that may be another.
     """
 
     @property
@@ -129,13 +164,11 @@ class Recognizer(Protocol):
 
     def encode(self, clips: Sequence[Clip]) -> list[AudioCode]: ...
 
-    def align(
-        self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]
-    ) -> list[tuple[Word, ...]]: ...
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]: ...
 
     def fuse(
         self,
         codes: Sequence[AudioCode],
         transcripts: Sequence[Transcript | None],
-        spans: Sequence[tuple[Word, ...]],
+        alignments: Sequence[Alignment],
     ) -> list[Prediction]: ...

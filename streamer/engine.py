@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from emostream.models import (
+    Alignment,
     AudioCode,
     Clip,
     Prediction,
@@ -56,7 +57,7 @@ class Analysis:
 
 
 Heard = tuple[Clip, Transcript | None]
-Fusable = tuple[AudioCode, Transcript | None, tuple[Word, ...]]
+Fusable = tuple[AudioCode, Transcript | None, Alignment]
 
 
 class Engine:
@@ -73,6 +74,8 @@ class Engine:
         self._hurry_until = math.inf
         self._asr_thread = None if transcriber is None else ModelThread("asr")
         self._emotion_thread = ModelThread("emotion")
+        # An aligner is a model of its own: while it searches, other utterances are encoded and fused.
+        self._align_thread = ModelThread("align")
         self._transcribe = (
             None
             if transcriber is None or self._asr_thread is None
@@ -87,9 +90,9 @@ class Engine:
             cost=lambda clip: clip.seconds,
             budget=_EMOTION_BUDGET,
         )
-        self._align = Batcher[Heard, tuple[Word, ...]](
+        self._align = Batcher[Heard, Alignment](
             self._call_align,
-            self._emotion_thread,
+            self._align_thread,
             clock,
             cost=lambda heard: heard[0].seconds,
             budget=_EMOTION_BUDGET,
@@ -98,7 +101,7 @@ class Engine:
             self._call_fuse,
             self._emotion_thread,
             clock,
-            cost=lambda fusable: fusable[0].clip.seconds,
+            cost=lambda fusable: fusable[0].seconds,
             budget=_EMOTION_BUDGET,
         )
 
@@ -116,6 +119,7 @@ class Engine:
                     loop.cancel()
         finally:
             self._emotion_thread.close()
+            self._align_thread.close()
             if self._asr_thread is not None:
                 self._asr_thread.close()
 
@@ -133,25 +137,25 @@ class Engine:
         if isinstance(code, Exception):
             raise AnalysisError(f"the emotion model failed: {code}") from code
         transcript = None if heard is None else heard.value
-        words = await _result(self._align.submit((clip, transcript)))
-        if isinstance(words, Exception):
-            raise AnalysisError(f"the alignment failed: {words}") from words
-        judged = await _result(self._fuse.submit((code.value, transcript, words.value)))
+        aligned = await _result(self._align.submit((clip, transcript)))
+        if isinstance(aligned, Exception):
+            raise AnalysisError(f"the alignment failed: {aligned}") from aligned
+        judged = await _result(self._fuse.submit((code.value, transcript, aligned.value)))
         if isinstance(judged, Exception):
             raise AnalysisError(f"the emotion model failed: {judged}") from judged
         if not all(math.isfinite(p) for p in judged.value.probabilities):
             raise AnalysisError("the emotion model gave probabilities that are not numbers")
         return Analysis(
             transcript=transcript,
-            words=words.value,
+            words=aligned.value.words,
             prediction=judged.value,
             asr_error=asr_error,
             # Hearing and encoding run side by side: the utterance waited for the slower of the two.
             queue_s=max(code.waited_s, 0.0 if heard is None else heard.waited_s)
-            + words.waited_s
+            + aligned.waited_s
             + judged.waited_s,
             asr_s=0.0 if heard is None else heard.took_s,
-            align_s=words.took_s,
+            align_s=aligned.took_s,
             emotion_s=code.took_s + judged.took_s,
         )
 
@@ -180,13 +184,13 @@ class Engine:
             hurrying.cancel()
         return asking.done()
 
-    def _call_align(self, heard: Sequence[Heard]) -> list[tuple[Word, ...]]:
+    def _call_align(self, heard: Sequence[Heard]) -> list[Alignment]:
         clips, transcripts = zip(*heard, strict=True)
         return self.recognizer.align(clips, transcripts)
 
     def _call_fuse(self, items: Sequence[Fusable]) -> list[Prediction]:
-        codes, transcripts, words = zip(*items, strict=True)
-        return self.recognizer.fuse(codes, transcripts, words)
+        codes, transcripts, alignments = zip(*items, strict=True)
+        return self.recognizer.fuse(codes, transcripts, alignments)
 
 
 async def _result(waiting: Awaitable[T]) -> T | Exception:

@@ -33,6 +33,7 @@ def emotion_event(
 ) -> events.Emotion:
     """words: whether the event carries the words one by one (`options.words`)."""
     prediction, transcript = analysis.prediction, analysis.transcript
+    assert prediction.audio_only is not None  # what a stream cuts out is sound
     return events.Emotion(
         utterance=utterance.utterance,
         final=True,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emostream.models import LABELS, AudioCode, Clip, Prediction, Transcript, Word
+from emostream.models import LABELS, Alignment, AudioCode, Clip, Prediction, Transcript, Word
 from emostream.streamer.audio import Samples
 
 FRAME = 320
@@ -74,16 +74,16 @@ class FakeRecognizer:
             raise RuntimeError("this clip is poison")
         return [AudioCode(frames=len(clip.samples), clip=clip) for clip in clips]
 
-    def align(
-        self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]
-    ) -> list[tuple[Word, ...]]:
-        return [() if transcript is None else transcript.words for transcript in transcripts]
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
+        return [
+            Alignment() if transcript is None else Alignment(transcript.words) for transcript in transcripts
+        ]
 
     def fuse(
         self,
         codes: Sequence[AudioCode],
         transcripts: Sequence[Transcript | None],
-        spans: Sequence[tuple[Word, ...]],
+        alignments: Sequence[Alignment],
     ) -> list[Prediction]:
         return [
             judge(code.frames, has_text=bool(transcript and transcript.text))

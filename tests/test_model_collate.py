@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from transformers import Wav2Vec2FeatureExtractor
 
-from emostream.models.collate import collate_audio, collate_text, normalise
+from emostream.models.collate import Waveform, collate_audio, collate_text, prepare
 from emostream.models.wording import spoken
 
 from .tiny_emotion import noise, tiny_tokenizer
@@ -14,7 +14,7 @@ from .tiny_emotion import noise, tiny_tokenizer
 
 def test_the_waveform_is_what_wav2vec2s_own_extractor_gives() -> None:
     clips = [noise(5000), 0.01 * noise(3000, seed=1) + np.float32(0.2)]
-    batch = collate_audio(clips, min_samples=400)
+    batch = collate_audio(clips, Waveform(400))
     extractor = Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=True)
     theirs = extractor(clips, sampling_rate=16_000, padding=True, return_tensors="np")
     np.testing.assert_allclose(batch.samples.numpy(), theirs["input_values"], atol=1e-4)
@@ -22,7 +22,7 @@ def test_the_waveform_is_what_wav2vec2s_own_extractor_gives() -> None:
 
 
 def test_a_short_clip_is_filled_to_one_frame() -> None:
-    batch = collate_audio([np.zeros(0, np.float32), noise(100)], min_samples=720)
+    batch = collate_audio([np.zeros(0, np.float32), noise(100)], Waveform(720))
     assert batch.samples.shape == (2, 720)
     assert batch.mask.all()
 
@@ -32,15 +32,17 @@ def test_what_is_not_finite_counts_as_silence() -> None:
     holes = clip.copy()
     holes[[10, 20, 30]] = [np.nan, np.inf, -np.inf]
     clip[[10, 20, 30]] = 0.0
-    np.testing.assert_array_equal(normalise(holes, 400), normalise(clip, 400))
+    np.testing.assert_array_equal(prepare(holes, Waveform(400)), prepare(clip, Waveform(400)))
 
 
 def test_samples_near_the_end_of_float_do_not_overflow() -> None:
-    assert np.isfinite(normalise(np.array([3e38, -3e38, 1.0] * 300, np.float32), 400)).all()
+    assert np.isfinite(prepare(np.array([3e38, -3e38, 1.0] * 300, np.float32), Waveform(400))).all()
 
 
 def test_level_does_not_matter() -> None:
-    np.testing.assert_allclose(normalise(noise(4000), 400), normalise(8 * noise(4000), 400), atol=1e-3)
+    np.testing.assert_allclose(
+        prepare(noise(4000), Waveform(400)), prepare(8 * noise(4000), Waveform(400)), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def _logits(
     rows: list[dict[str, Tensor]] = []
     for start in range(0, len(items), 16):
         sounds, texts, _ = zip(*items[start : start + 16], strict=True)
-        audio = collate_audio(sounds, model.audio_encoder.min_samples)
+        audio = collate_audio(sounds, model.audio_encoder.waveform)
         rows.append(model(audio, collate_text(texts, tokenizer, model.config.max_tokens)).logits())
     heads = {head: torch.cat([row[head] for row in rows]) for head in rows[0]}
     return heads, torch.tensor([label for *_, label in items])

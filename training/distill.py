@@ -164,7 +164,7 @@ def _batch(
         for target, clip in zip(targets, clips, strict=True)
     ]
     return DistilBatch(
-        collate_audio(clips, model.audio_encoder.min_samples),
+        collate_audio(clips, model.audio_encoder.waveform),
         torch.from_numpy(np.stack(targets)),
         torch.from_numpy(np.stack(whole)),
         torch.tensor([classes[f"{example.corpus}/{example.emotion_orig}"] for example in group]),

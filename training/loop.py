@@ -102,7 +102,7 @@ def audio_recalls(model: EmotionModel, data: FusionData) -> dict[str, float]:
         guesses: list[int] = []
         for start in range(0, len(part), 16):
             clips = [data.sounds.clip(example.path) for example in part[start : start + 16]]
-            audio = model.encode_audio(collate_audio(clips, model.audio_encoder.min_samples))
+            audio = model.encode_audio(collate_audio(clips, model.audio_encoder.waveform))
             guesses += model.audio_head(model.audio_pool(audio.features, audio.mask)).argmax(1).tolist()
         truth = [labels[example.emotion] for example in part]
         recalls[corpus] = round(unweighted_recall(truth, guesses), 3)
@@ -146,7 +146,7 @@ def _output(
     clips = [
         _heard(data.sounds.clip(pair.example.path), settings, rng) if pair.example else None for pair in pairs
     ]
-    audio = collate_audio(clips, model.audio_encoder.min_samples)
+    audio = collate_audio(clips, model.audio_encoder.waveform)
     text = collate_text([pair.text for pair in pairs], data.tokenizer, model.config.max_tokens)
     output: EmotionOutput = model(audio, text)
     return output

@@ -13,7 +13,7 @@ import torch
 from transformers import BertConfig, Wav2Vec2Config
 
 from emostream.models import SAMPLE_RATE_HZ, Samples
-from emostream.models.collate import normalise
+from emostream.models.collate import Waveform, prepare
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 
@@ -104,7 +104,7 @@ def _response(filters: npt.NDArray[np.float32], speech: list[Samples]) -> npt.ND
     weight = torch.from_numpy(filters)[:, None]
     power = [
         torch.nn.functional.conv1d(
-            torch.from_numpy(normalise(clip, filters.shape[1]))[None], weight, stride=160
+            torch.from_numpy(prepare(clip, Waveform(filters.shape[1])))[None], weight, stride=160
         )
         .square()
         .mean(-1)
