@@ -1,0 +1,138 @@
+"""A decoder in a process of its own, behind a pipe.
+
+PocketSphinx's binding holds Python's global lock while it searches. In the server's process every socket
+would wait as long, whatever thread it ran on; a child leaves the thread that asks waiting for a pipe only
+(docs/adr/0006).
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from .errors import TranscriberError
+
+_GOODBYE_S: Final = 0.2
+
+Worker = tuple[str, Callable[[Any], object]]
+"""The name that people are shown, and what answers one request."""
+
+
+class ChildProcess:
+    """A child that answers requests one after the other, called from one thread.
+
+    It ends when this object goes, or when the parent dies: its input is closed then.
+    """
+
+    def __init__(self, module: str, task: str) -> None:
+        """Start `python -m module`, which must call `serve`, and wait until it is ready.
+
+        task: what is expected of it, for messages: `words from PocketSphinx`. Raises TranscriberError.
+        """
+        self._module = module
+        self._task = task
+        self.name = self._start()
+
+    def ask(self, request: object) -> Any:
+        """The answer to one request. An exception of the child's is raised here.
+
+        Raises TranscriberError where the child has died; the next call starts a new one.
+        """
+        if not self.end.alive:
+            self.name = self._start()
+        assert self._process.stdin is not None
+        try:
+            pickle.dump(request, self._process.stdin)
+            self._process.stdin.flush()
+            reply = self._receive()
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            self.end()
+            raise TranscriberError(
+                f"expected {self._task}, but its process ended; a new one serves the next call"
+            ) from error
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _start(self) -> str:
+        # Not in the terminal's process group: Ctrl-C is the parent's to answer.
+        self._process = subprocess.Popen(
+            # -P: a file of the user's that is called like a module of ours is not imported.
+            [sys.executable, "-P", "-m", self._module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        self.end = weakref.finalize(self, _end, self._process)
+        try:
+            greeting = self._receive()
+        except EOFError as error:
+            self.end()
+            raise TranscriberError(
+                "expected PocketSphinx to start, but its process ended: reinstall pocketsphinx"
+            ) from error
+        if isinstance(greeting, Exception):
+            self.end()
+            raise greeting
+        return str(greeting)
+
+    def _receive(self) -> Any:
+        # Both ends are this module: what is unpickled was pickled by our own child.
+        assert self._process.stdout is not None
+        return pickle.load(self._process.stdout)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask, then kill. The output is closed last: a thread that still reads from it holds its lock."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(_GOODBYE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+
+
+def serve(load: Callable[[], Worker]) -> None:
+    """The child: its name or an error first, then an answer or an exception for each request.
+
+    load: imports and sets up what does the work; may raise TranscriberError.
+    """
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is no reply
+    try:
+        name, answer = load()
+    except TranscriberError as error:
+        _reply(replies, error)
+        return
+    _reply(replies, name)
+    while True:
+        try:
+            request = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            reply = answer(request)
+        except Exception as error:  # it is the parent's to judge
+            reply = error
+        _reply(replies, reply)
+
+
+def _reply(replies: Any, answer: object) -> None:
+    try:
+        pickle.dump(answer, replies)
+        replies.flush()
+    except BrokenPipeError:
+        # The parent has gone, and with it everybody who could be told. Not by way of Python's ending: it
+        # would try to flush again, and say so.
+        os._exit(0)
