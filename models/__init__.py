@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from .errors import CheckpointError, DeviceError, ModelError, TranscriberError
 from .labels import LABELS
-from .loading import load_recognizer, load_transcriber
+from .loading import load_aligner, load_recognizer, load_transcriber
 from .types import (
     SAMPLE_RATE_HZ,
+    Aligner,
     Alignment,
     AudioCode,
     Clip,
@@ -27,6 +28,7 @@ from .types import (
 __all__ = [
     "LABELS",
     "SAMPLE_RATE_HZ",
+    "Aligner",
     "Alignment",
     "AudioCode",
     "CheckpointError",
@@ -43,6 +45,7 @@ __all__ = [
     "TranscriberError",
     "Transcript",
     "Word",
+    "load_aligner",
     "load_recognizer",
     "load_transcriber",
 ]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .types import Recognizer, Transcriber
+from .types import Aligner, Recognizer, Transcriber
 
 
-def load_recognizer(checkpoint: str | Path | None = None, *, device: str = "auto") -> Recognizer:
+def load_recognizer(
+    checkpoint: str | Path | None = None, *, device: str = "auto", dtype: str = "auto"
+) -> Recognizer:
     """The emotion model, in eval mode and warm.
 
-    checkpoint: a folder, a hub name, or None for the bundled weights. device: auto, cpu or cuda.
-    Raises CheckpointError and DeviceError.
+    checkpoint: a folder, a hub name, or None for the bundled weights. device: auto, cpu or cuda. dtype: of
+    the encoders: float32, bfloat16, or auto for what pays on the device. Raises CheckpointError and
+    DeviceError, and TranscriberError where the model needs an alignment and PocketSphinx cannot be loaded.
     """
     from .recognizer import EmotionRecognizer
 
-    return EmotionRecognizer.load(checkpoint, device=device)
+    return EmotionRecognizer.load(checkpoint, device=device, dtype=dtype)
 
 
 def load_transcriber(
@@ -30,3 +33,13 @@ def load_transcriber(
     from .transcriber import choose_transcriber
 
     return choose_transcriber(name, device=device, compute_type=compute_type)
+
+
+def load_aligner() -> Aligner:
+    """The forced aligner for English, warm, in a process of its own.
+
+    Raises TranscriberError where PocketSphinx, whose model and dictionary it uses, cannot be loaded.
+    """
+    from .alignment_process import AlignmentProcess
+
+    return AlignmentProcess()

@@ -172,3 +172,11 @@ class Recognizer(Protocol):
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]: ...
+
+
+class Aligner(Protocol):
+    """Words to their places in the sound. Synchronous, ordered, equal length, called from one thread."""
+
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
+        """One alignment a clip, words one for one those of its transcript, all spans inside the clip."""
+        ...
