@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .config import HEADS_OF, EmotionConfig
+from .config import EmotionConfig
 
 
 def pattern_of(has_audio: bool, has_text: bool) -> str:
@@ -32,6 +32,6 @@ def fused_posterior(logits: Mapping[str, Tensor], pattern: str, config: EmotionC
     """logits: head -> (B, C), all items of one pattern -> calibrated (B, C), float64."""
     weights = config.late_weights[pattern]
     total = torch.stack(
-        [weights[head] * logits[head].double().log_softmax(-1) for head in HEADS_OF[pattern]]
+        [weights[head] * logits[head].double().log_softmax(-1) for head in config.fused_heads(pattern)]
     ).sum(0)
     return (total / config.temperatures[f"fused_{pattern}"]).softmax(-1)

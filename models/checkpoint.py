@@ -18,10 +18,10 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from transformers import Wav2Vec2FeatureExtractor
+from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 from .config import EmotionConfig
-from .emotion import EmotionModel
+from .emotion import FORMER_NAMES, EmotionModel
 from .errors import CheckpointError
 from .types import SAMPLE_RATE_HZ
 
@@ -64,6 +64,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     config = _read_config(folder)
     try:
         model = EmotionModel(config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, AssertionError) as error:
         raise CheckpointError(
             f"{folder / CONFIG_FILE}: expected sizes that build a model: {_line(error)}"
@@ -90,9 +92,16 @@ def write_checkpoint(model: EmotionModel, tokenizer: Tokenizer, folder: Path) ->
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": model.config.max_tokens}
     (folder / "tokenizer_config.json").write_text(json.dumps(about | special, indent=2) + "\n")
-    Wav2Vec2FeatureExtractor(
-        sampling_rate=SAMPLE_RATE_HZ, do_normalize=True, return_attention_mask=True
-    ).save_pretrained(folder)
+    _feature_extractor(model.config).save_pretrained(folder)
+
+
+def _feature_extractor(config: EmotionConfig) -> Wav2Vec2FeatureExtractor | WhisperFeatureExtractor:
+    """What other programs need to prepare sound as `collate` does."""
+    if config.audio_config.model_type == "whisper":
+        return WhisperFeatureExtractor(feature_size=config.audio_config.num_mel_bins)
+    return Wav2Vec2FeatureExtractor(
+        sampling_rate=SAMPLE_RATE_HZ, do_normalize=config.audio_unit_variance, return_attention_mask=True
+    )
 
 
 def _read_config(folder: Path) -> EmotionConfig:
@@ -132,6 +141,7 @@ def _read_weights(folder: Path, model: EmotionModel) -> dict[str, torch.Tensor]:
         raise CheckpointError(
             f"expected {file} to be whole, but it is damaged ({_line(error)}): fetch it again"
         ) from error
+    weights = {_todays_name(name): tensor for name, tensor in weights.items()}
     wanted = model.state_dict()
     if strange := sorted(wanted.keys() ^ weights.keys()):
         raise CheckpointError(
@@ -147,6 +157,12 @@ def _read_weights(folder: Path, model: EmotionModel) -> dict[str, torch.Tensor]:
         if not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{file}: {name} holds values that are not finite: fetch or train it again")
     return weights
+
+
+def _todays_name(name: str) -> str:
+    for former, today in FORMER_NAMES.items():
+        name = re.sub(former, today, name)
+    return name
 
 
 def _read_tokenizer(folder: Path) -> Tokenizer:

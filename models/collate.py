@@ -14,7 +14,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from .types import Samples
+from .granularity import SpanBatch
+from .types import Alignment, Samples, Span, Word
 from .wording import spoken
 
 VARIANCE_FLOOR: Final = 1e-7
@@ -91,6 +92,30 @@ def collate_text(texts: Sequence[str | None], tokenizer: Tokenizer, max_tokens: 
         ids[index, : len(row)] = torch.tensor(row, dtype=torch.long)
         mask[index, : len(row)] = True
     return TextBatch(ids, mask, torch.tensor([bool(line) for line in words], dtype=torch.bool))
+
+
+def collate_spans(alignments: Sequence[Alignment], kinds: Sequence[str]) -> dict[str, SpanBatch]:
+    """Alignments to a batch for each kind out of phone, syllable, word."""
+    return {kind: _span_batch([_spans_of(alignment, kind) for alignment in alignments]) for kind in kinds}
+
+
+def _spans_of(alignment: Alignment, kind: str) -> Sequence[Span | Word]:
+    by_kind: dict[str, Sequence[Span | Word]] = {
+        "phone": alignment.phones,
+        "syllable": alignment.syllables,
+        "word": alignment.words,
+    }
+    return by_kind[kind]
+
+
+def _span_batch(rows: Sequence[Sequence[Span | Word]]) -> SpanBatch:
+    bounds = torch.zeros(len(rows), max([1, *map(len, rows)]), 2, dtype=torch.long)
+    mask = torch.zeros(bounds.shape[:2], dtype=torch.bool)
+    for index, row in enumerate(rows):
+        if row:
+            bounds[index, : len(row)] = torch.tensor([(span.start, span.end) for span in row])
+            mask[index, : len(row)] = True
+    return SpanBatch(bounds, mask)
 
 
 def _tokens(tokenizer: Tokenizer, line: str, max_tokens: int) -> list[int]:

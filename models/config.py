@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Literal, TypeVar
 
 from transformers import AutoConfig, BertConfig, PretrainedConfig, Wav2Vec2Config
 
@@ -15,13 +16,26 @@ HEADS_OF: Final[dict[str, tuple[str, ...]]] = {
 }
 """Pattern of modalities -> the heads with something to say under it, which late fusion combines."""
 
+GRANULARITIES: Final = ("frame", "phone", "syllable", "word")
+"""Fine to coarse: the order of the streams, whatever order a configuration names them in."""
+
+FusionName = Literal["early", "late", "both"]
+SpanPoolingName = Literal["mean", "attentive"]
+Name = TypeVar("Name", FusionName, SpanPoolingName)
+
 
 class EmotionConfig(PretrainedConfig):
     """Configuration of `EmotionModel`; the encoders' own configurations are nested in it.
 
-    audio_config, text_config: a configuration or its dict with `model_type` (wav2vec2, bert).
+    audio_config, text_config: a configuration or its dict with `model_type` (wav2vec2, hubert, wavlm,
+    whisper; bert and its relatives). By default facebook/wav2vec2-base and bert-base-uncased in size.
+    audio_unit_variance: whether the audio encoder was trained on clips of zero mean and unit variance.
     width, layers, heads, feed_forward: of the co-attention. label_names: in the order of every output.
     max_tokens: a transcript is cut there, [CLS] and [SEP] included.
+    granularities: any of GRANULARITIES, each a stream of early fusion; all but `frame` need an alignment.
+    span_pooling: of the frames inside a span, `mean` or `attentive`.
+    fusion: `early` (co-attention alone decides), `late` (the two single-modality heads, no co-attention) or
+    `both` (late fusion of all three).
     temperatures: {"audio", "text", "fused_both", "fused_audio", "fused_text"} -> divisor of the log
     posterior. late_weights: pattern -> {head: weight}, learned on validation speakers.
 
@@ -47,6 +61,10 @@ class EmotionConfig(PretrainedConfig):
         feed_forward: int = 128,
         dropout: float = 0.1,
         max_tokens: int = 96,
+        granularities: Sequence[str] = ("frame",),
+        span_pooling: SpanPoolingName = "mean",
+        fusion: FusionName = "both",
+        audio_unit_variance: bool = True,
         label_names: list[str] | None = None,
         temperatures: dict[str, float] | None = None,
         late_weights: dict[str, dict[str, float]] | None = None,
@@ -68,13 +86,40 @@ class EmotionConfig(PretrainedConfig):
         self.feed_forward = feed_forward
         self.dropout = dropout
         self.max_tokens = max_tokens
+        self.granularities = _ordered(granularities)
+        self.span_pooling = _one_of("span_pooling", span_pooling, ("mean", "attentive"))
+        self.fusion = _one_of("fusion", fusion, ("early", "late", "both"))
+        self.audio_unit_variance = audio_unit_variance
         self.label_names = names
         self.temperatures = _unit_temperatures() | (temperatures or {})
-        self.late_weights = late_weights or _even_weights()
+        self.late_weights = late_weights or self._even_weights()
         self.too_short_s = too_short_s
         self.low_snr_db = low_snr_db
         self.disagree_p = disagree_p
         self.low_confidence_p = low_confidence_p
+
+    @property
+    def spans(self) -> tuple[str, ...]:
+        """The granularities that need an alignment."""
+        return tuple(name for name in self.granularities if name != "frame")
+
+    def fused_heads(self, pattern: str) -> tuple[str, ...]:
+        """The heads that speak in the fused posterior of a pattern: both, audio, text."""
+        allowed = {"early": ("early",), "late": ("audio", "text"), "both": HEADS_OF["both"]}[self.fusion]
+        return tuple(head for head in HEADS_OF[pattern] if head in allowed)
+
+    def _even_weights(self) -> dict[str, dict[str, float]]:
+        heads = {pattern: self.fused_heads(pattern) for pattern in HEADS_OF}
+        return {pattern: dict.fromkeys(names, 1.0 / len(names)) for pattern, names in heads.items()}
+
+
+def reference_config(**changes: Any) -> EmotionConfig:
+    """Full size: facebook/wav2vec2-base and bert-base-uncased, co-attention over all four granularities.
+
+    It builds a model of random weights; `pretrained.assemble` builds one around pretrained encoders.
+    """
+    sizes: dict[str, Any] = {"width": 256, "feed_forward": 1024, "granularities": GRANULARITIES}
+    return EmotionConfig(**(sizes | changes))
 
 
 def _nested(
@@ -92,5 +137,16 @@ def _unit_temperatures() -> dict[str, float]:
     return {"audio": 1.0, "text": 1.0, "fused_both": 1.0, "fused_audio": 1.0, "fused_text": 1.0}
 
 
-def _even_weights() -> dict[str, dict[str, float]]:
-    return {pattern: dict.fromkeys(heads, 1.0 / len(heads)) for pattern, heads in HEADS_OF.items()}
+def _ordered(granularities: Sequence[str]) -> list[str]:
+    named = set(granularities)
+    if not named or isinstance(granularities, str) or named - set(GRANULARITIES):
+        raise ValueError(
+            f"expected one or more granularities out of {', '.join(GRANULARITIES)}, got {granularities!r}"
+        )
+    return [name for name in GRANULARITIES if name in named]
+
+
+def _one_of(name: str, value: Name, allowed: tuple[Name, ...]) -> Name:
+    if value not in allowed:
+        raise ValueError(f"expected {name} to be one of {', '.join(allowed)}, got {value!r}")
+    return value

@@ -1,4 +1,4 @@
-"""The emotion model: wav2vec 2.0 and BERT, co-attention, three heads.
+"""The emotion model: wav2vec 2.0 and BERT, co-attention at several granularities, three heads.
 
 It gives logits; `calibration` makes probabilities of them. It knows no files, no tokenizer and no
 devices: `recognizer` does.
@@ -7,6 +7,7 @@ devices: `recognizer` does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,16 @@ from transformers import PreTrainedModel
 
 from .collate import AudioBatch, TextBatch
 from .config import EmotionConfig
-from .encoders import AudioEncoder, TextEncoder
-from .fusion import AttentivePooling, CoAttention, FusionSize
+from .encoders import make_audio_encoder, make_text_encoder
+from .fusion import AttentivePooling, EarlyFusion, FusionSize, Sequences
+from .granularity import SpanPooling, Spans, frames_inside
+
+FORMER_NAMES: Final = {
+    r"^fusion\.(audio|text)\.": r"early.streams.frame.fusion.\1.",
+    r"^early_(audio|text)_pool\.": r"early.streams.frame.\1_pool.",
+    r"^early_head\.": "early.head.",
+}
+"""Weights of checkpoints from before there was more than one granularity -> what they are called today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +38,21 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class EmotionOutput:
-    """Logits (B, C) of the three heads, and the codes (B, D) that contrastive regularization pairs."""
+    """Logits (B, C) of the heads, and the codes (B, D) that contrastive regularization pairs.
 
-    early: Tensor
+    early: None in a model with late fusion only.
+    """
+
+    early: Tensor | None
     audio: Tensor
     text: Tensor
     audio_code: Tensor
     text_code: Tensor
 
     def logits(self) -> dict[str, Tensor]:
-        return {"early": self.early, "audio": self.audio, "text": self.text}
+        """By head, those that there are."""
+        early = {} if self.early is None else {"early": self.early}
+        return early | {"audio": self.audio, "text": self.text}
 
 
 class EmotionModel(PreTrainedModel):
@@ -50,24 +64,31 @@ class EmotionModel(PreTrainedModel):
 
     def __init__(self, config: EmotionConfig) -> None:
         super().__init__(config)
-        width, labels = config.width, len(config.label_names)
-        audio_width, text_width = config.audio_config.hidden_size, config.text_config.hidden_size
-        self.audio_encoder = AudioEncoder(config.audio_config)
-        self.text_encoder = TextEncoder(config.text_config)
+        width = config.width
+        self.audio_encoder = make_audio_encoder(config.audio_config, unit_variance=config.audio_unit_variance)
+        self.text_encoder = make_text_encoder(config.text_config)
+        audio_width, text_width = self.audio_encoder.hidden_size, self.text_encoder.hidden_size
         self.audio_pool = AttentivePooling(audio_width, deviation=True)
         self.text_pool = AttentivePooling(text_width, deviation=True)
-        self.audio_head = _head(2 * audio_width, config, labels)
-        self.text_head = _head(2 * text_width, config, labels)
+        self.audio_head = _head(2 * audio_width, config)
+        self.text_head = _head(2 * text_width, config)
         self.audio_projection = _projection(audio_width, width)
         self.text_projection = _projection(text_width, width)
         self.absent_audio = nn.Parameter(torch.zeros(width))
         self.absent_text = nn.Parameter(torch.zeros(width))
-        size = FusionSize(width, config.heads, config.feed_forward, config.layers, config.dropout)
-        self.fusion = CoAttention(size)
-        self.early_audio_pool = AttentivePooling(width)
-        self.early_text_pool = AttentivePooling(width)
-        self.early_head = _head(2 * width, config, labels)
+        self.early = _early_fusion(config)
+        finer = config.spans if self.early else ()
+        self.span_pools = nn.ModuleDict(
+            {kind: SpanPooling(audio_width, config.span_pooling) for kind in finer}
+        )
+        # What tells a word's vector from a phone's; the frames are the origin and have none.
+        self.kinds = nn.ParameterDict({kind: nn.Parameter(0.02 * torch.randn(width)) for kind in finer})
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As transformers has it; `checkpoint.read_checkpoint` is stricter about what it reads."""
+        return super().from_pretrained(*args, **({"key_mapping": FORMER_NAMES} | kwargs))
 
     def _init_weights(self, module: nn.Module) -> None:
         """The encoders and torch's own layers start as they were made; nothing is drawn twice."""
@@ -75,51 +96,81 @@ class EmotionModel(PreTrainedModel):
     def encode_audio(self, batch: AudioBatch) -> Encoded:
         """The branch that needs no words."""
         features, mask = self.audio_encoder(batch.samples, batch.mask)
-        return Encoded(features, mask, batch.present)
+        return Encoded(features.float(), mask, batch.present)
 
     def encode_text(self, batch: TextBatch) -> Encoded:
         """Rows without text never enter BERT: a row that is all padding has no softmax."""
         rows = batch.present.nonzero()[:, 0]
-        shape = (*batch.ids.shape, self.config.text_config.hidden_size)
-        features = self.absent_text.new_zeros(shape)
+        features = self.absent_text.new_zeros((*batch.ids.shape, self.text_encoder.hidden_size))
         if len(rows):
             encoded, _ = self.text_encoder(batch.ids[rows], batch.mask[rows])
-            features = features.to(encoded.dtype).index_copy(0, rows, encoded)
+            features = features.index_copy(0, rows, encoded.to(features.dtype))
         return Encoded(features, batch.mask & batch.present[:, None], batch.present)
 
-    def fuse(self, audio: Encoded, text: Encoded) -> EmotionOutput:
-        """Both branches to logits. A row whose modality is absent holds one learned token instead."""
+    def fuse(self, audio: Encoded, text: Encoded, spans: Spans | None = None) -> EmotionOutput:
+        """Both branches to logits. A row whose modality is absent holds one learned token instead.
+
+        spans: for every granularity of the configuration but the frames; without them, those streams hear
+        nothing.
+        """
         heard = _with_first(audio.mask, audio.present)
         read = _with_first(text.mask, text.present)
         sound = _absent(self.audio_projection(audio.features), audio.present, self.absent_audio)
         words = _absent(self.text_projection(text.features), text.present, self.absent_text)
-        fused_sound, fused_words = self.fusion(sound, heard, words, read)
-        audio_code = self.early_audio_pool(fused_sound, heard)
-        text_code = self.early_text_pool(fused_words, read)
+        early = None
+        if self.early is not None:
+            streams = {"frame": Sequences(sound, heard)} | self._finer(audio, spans or {})
+            early = self.early(streams, Sequences(words, read))
+        alone = self.config.fusion == "early"  # then the other two report, and shape no encoder
+        audio_features = audio.features.detach() if alone else audio.features
+        text_features = text.features.detach() if alone else text.features
         return EmotionOutput(
-            early=self.early_head(torch.cat([audio_code, text_code], dim=1)),
-            audio=self.audio_head(self.audio_pool(audio.features, heard)),
-            text=self.text_head(self.text_pool(text.features, read)),
+            early=early,
+            audio=self.audio_head(self.audio_pool(audio_features, heard)),
+            text=self.text_head(self.text_pool(text_features, read)),
             audio_code=_masked_mean(sound, heard),
             text_code=_masked_mean(words, read),
         )
 
-    def forward(self, audio: AudioBatch, text: TextBatch) -> EmotionOutput:
-        return self.fuse(self.encode_audio(audio), self.encode_text(text))
+    def forward(self, audio: AudioBatch, text: TextBatch, spans: Spans | None = None) -> EmotionOutput:
+        return self.fuse(self.encode_audio(audio), self.encode_text(text), spans)
+
+    def _finer(self, audio: Encoded, spans: Spans) -> dict[str, Sequences]:
+        """Phones, syllables, words: granularity -> one vector a span."""
+        centres = self.audio_encoder.frame_centres(audio.features.shape[1]).to(audio.features.device)
+        heard = audio.mask & audio.present[:, None]
+        sequences: dict[str, Sequences] = {}
+        for kind, pool in self.span_pools.items():
+            if kind in spans:
+                pooled, held = pool(audio.features, frames_inside(spans[kind], centres, heard))
+            else:
+                pooled, held = audio.features[:, :1], heard[:, :1] & False
+            present = held.any(1)
+            x = self.audio_projection(pooled) + self.kinds[kind]
+            sequences[kind] = Sequences(_absent(x, present, self.absent_audio), _with_first(held, present))
+        return sequences
+
+
+def _early_fusion(config: EmotionConfig) -> EarlyFusion | None:
+    if config.fusion == "late":
+        return None
+    size = FusionSize(config.width, config.heads, config.feed_forward, config.layers, config.dropout)
+    head = _head(2 * config.width * len(config.granularities), config)
+    return EarlyFusion(size, config.granularities, head)
 
 
 def _projection(inner: int, outer: int) -> nn.Module:
     return nn.Sequential(nn.Linear(inner, outer), nn.LayerNorm(outer))
 
 
-def _head(inner: int, config: EmotionConfig, labels: int) -> nn.Module:
+def _head(inner: int, config: EmotionConfig) -> nn.Module:
     return nn.Sequential(
         nn.LayerNorm(inner),
         nn.Dropout(config.dropout),
         nn.Linear(inner, config.feed_forward),
         nn.GELU(),
         nn.Dropout(config.dropout),
-        nn.Linear(config.feed_forward, labels),
+        nn.Linear(config.feed_forward, len(config.label_names)),
     )
 
 

@@ -1,7 +1,8 @@
-"""Early fusion by co-attention, and the pooling that turns a sequence into one vector."""
+"""Early fusion by co-attention, for every granularity, and the pooling of a sequence to a vector."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class FusionSize:
-    """width: of both streams. heads: attention heads. feed_forward: inner width. layers: K."""
+    """width: of both sides. heads: attention heads. feed_forward: inner width. layers: K."""
 
     width: int
     heads: int
@@ -19,7 +20,15 @@ class FusionSize:
     dropout: float
 
 
-class _Stream(nn.Module):
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """x: (B, T, D). mask: (B, T), true where valid, at least once per row."""
+
+    x: Tensor
+    mask: Tensor
+
+
+class _Side(nn.Module):
     """One side of a co-attention layer: X' = LN(X + MHA(X, Y, Y)), then X'' = LN(X' + FFN(X'))."""
 
     def __init__(self, size: FusionSize) -> None:
@@ -36,6 +45,7 @@ class _Stream(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(size.width)
 
     def forward(self, x: Tensor, y: Tensor, y_mask: Tensor) -> Tensor:
+        # Without the weights, torch takes its fused scaled-dot-product attention.
         attended, _ = self.attention(x, y, y, key_padding_mask=~y_mask, need_weights=False)
         x = self.attention_norm(x + attended)
         normed: Tensor = self.feed_forward_norm(x + self.feed_forward(x))
@@ -51,8 +61,8 @@ class CoAttention(nn.Module):
 
     def __init__(self, size: FusionSize) -> None:
         super().__init__()
-        self.audio = nn.ModuleList(_Stream(size) for _ in range(size.layers))
-        self.text = nn.ModuleList(_Stream(size) for _ in range(size.layers))
+        self.audio = nn.ModuleList(_Side(size) for _ in range(size.layers))
+        self.text = nn.ModuleList(_Side(size) for _ in range(size.layers))
 
     def forward(
         self, audio: Tensor, audio_mask: Tensor, text: Tensor, text_mask: Tensor
@@ -83,3 +93,33 @@ class AttentivePooling(nn.Module):
             return mean
         variance = (share * (x - mean[:, None]) ** 2).sum(1)
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
+
+
+class GranularStream(nn.Module):
+    """One granularity against the tokens: co-attention, then each side pooled to a vector."""
+
+    def __init__(self, size: FusionSize) -> None:
+        super().__init__()
+        self.fusion = CoAttention(size)
+        self.audio_pool = AttentivePooling(size.width)
+        self.text_pool = AttentivePooling(size.width)
+
+    def forward(self, audio: Sequences, text: Sequences) -> Tensor:
+        """-> (B, 2 D)."""
+        heard, read = self.fusion(audio.x, audio.mask, text.x, text.mask)
+        return torch.cat([self.audio_pool(heard, audio.mask), self.text_pool(read, text.mask)], dim=1)
+
+
+class EarlyFusion(nn.Module):
+    """A stream for each granularity, concatenated and classified. head: (B, 2 D streams) -> (B, C)."""
+
+    def __init__(self, size: FusionSize, granularities: Sequence[str], head: nn.Module) -> None:
+        super().__init__()
+        self.streams = nn.ModuleDict({name: GranularStream(size) for name in granularities})
+        self.head = head
+
+    def forward(self, audio: Mapping[str, Sequences], text: Sequences) -> Tensor:
+        """audio: granularity -> its sequence -> logits (B, C)."""
+        codes = [stream(audio[name], text) for name, stream in self.streams.items()]
+        logits: Tensor = self.head(torch.cat(codes, dim=1))
+        return logits

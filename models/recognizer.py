@@ -4,46 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .alignment import place_words
+from .batching import in_batches
 from .calibration import fused_posterior, head_posterior, pattern_of
 from .checkpoint import BUNDLED, Checkpoint, find_checkpoint, read_checkpoint
-from .collate import collate_audio, collate_text
+from .collate import collate_audio, collate_spans, collate_text
+from .device import choose_device, choose_dtype
 from .emotion import Encoded
-from .errors import DeviceError
+from .loading import load_aligner
 from .quality import Thresholds, uncertain_reasons
-from .types import Alignment, AudioCode, Clip, Prediction, Probabilities, Speech, Transcript
+from .types import Aligner, Alignment, AudioCode, Clip, Prediction, Probabilities, Speech, Transcript
+
+_BUDGET_S: Final = {"cpu": 32.0, "cuda": 256.0}
+"""Padded seconds in one forward. On two cores a batch gains nothing past 16 s; memory ends it on a GPU."""
 
 
 class EmotionRecognizer:
-    """Synchronous, ordered, equal length, called from one thread."""
+    """Synchronous, ordered, equal length; `encode` and `fuse` called from one thread.
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        self._model = checkpoint.model.to(device)
+    A model whose granularities need spans gets an aligner of its own; `align` may run on another thread.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        aligner: Aligner | None = None,
+    ) -> None:
+        """dtype: of the encoders. aligner: None where the model needs no spans."""
+        model = checkpoint.model.to(device)
+        model.audio_encoder.to(dtype)
+        model.text_encoder.to(dtype)
+        self._model = model
         self._tokenizer = checkpoint.tokenizer
         self._device = device
-        config = checkpoint.model.config
+        self._aligner = aligner
+        config = model.config
         self._config = config
+        self._budget_s = _BUDGET_S[device.type]
         self._thresholds = Thresholds(
             config.too_short_s, config.low_snr_db, config.disagree_p, config.low_confidence_p
         )
-        which = "bundled" if checkpoint.folder == BUNDLED else checkpoint.folder.name
-        millions = sum(weights.numel() for weights in checkpoint.model.parameters()) / 1e6
-        self._name = f"wav2vec2+bert {which} ({millions:.1f} M parameters, {device.type})"
+        self._name = _name(checkpoint, device, dtype)
 
     @classmethod
-    def load(cls, checkpoint: str | Path | None = None, *, device: str = "auto") -> EmotionRecognizer:
+    def load(
+        cls, checkpoint: str | Path | None = None, *, device: str = "auto", dtype: str = "auto"
+    ) -> EmotionRecognizer:
         """checkpoint: a folder, a hub name, or None for the bundled weights. device: auto, cpu or cuda.
+        dtype: of the encoders: auto, float32 or bfloat16.
 
-        Raises CheckpointError and DeviceError. The first call of a network costs more than the later
-        ones, so it happens here.
+        Raises CheckpointError and DeviceError, and TranscriberError where the model wants an alignment and
+        PocketSphinx cannot be loaded. The first call of a network costs more than the later ones, so it
+        happens here.
         """
         chosen = choose_device(device)
-        recognizer = cls(read_checkpoint(find_checkpoint(checkpoint)), chosen)
+        read = read_checkpoint(find_checkpoint(checkpoint))
+        encoders = (read.model.audio_encoder, read.model.text_encoder)
+        parameters = sum(weights.numel() for encoder in encoders for weights in encoder.parameters())
+        aligner = load_aligner() if read.model.config.spans else None
+        recognizer = cls(read, chosen, choose_dtype(dtype, chosen, parameters), aligner)
         second = Clip(np.zeros(16_000, dtype=np.float32))
         recognizer.recognize([Speech(second, Transcript("warm up")), Speech(second)])
         return recognizer
@@ -60,28 +87,26 @@ class EmotionRecognizer:
     def labels(self) -> tuple[str, ...]:
         return tuple(self._config.label_names)
 
-    @torch.inference_mode()
     def encode(self, clips: Sequence[Clip | None]) -> list[AudioCode]:
         """The audio branch. Each code holds its clip's own frames (T, H), no padding; None is no sound."""
-        if not clips:
-            return []
-        sounds = [None if clip is None else clip.samples for clip in clips]
-        batch = collate_audio(sounds, self._model.audio_encoder.waveform)
-        encoded = self._model.encode_audio(batch.to(self._device))
-        return [
-            AudioCode(features[mask], clip)
-            for features, mask, clip in zip(encoded.features, encoded.mask, clips, strict=True)
-        ]
+        return in_batches(
+            [0.0 if clip is None else clip.seconds for clip in clips],
+            self._budget_s,
+            lambda batch: self._encode([clips[index] for index in batch]),
+        )
 
     def align(
         self, clips: Sequence[Clip | None], transcripts: Sequence[Transcript | None]
     ) -> list[Alignment]:
-        return [
-            place_words(transcript, 0 if clip is None else len(clip.samples))
-            for clip, transcript in zip(clips, transcripts, strict=True)
-        ]
+        """As the model's granularities need it: the transcripts' own word times, or a forced alignment."""
+        if self._aligner is None:
+            return [
+                place_words(transcript, 0 if clip is None else len(clip.samples))
+                for clip, transcript in zip(clips, transcripts, strict=True)
+            ]
+        nothing = Clip(np.zeros(0, dtype=np.float32))
+        return self._aligner.align([nothing if clip is None else clip for clip in clips], transcripts)
 
-    @torch.inference_mode()
     def fuse(
         self,
         codes: Sequence[AudioCode],
@@ -94,24 +119,51 @@ class EmotionRecognizer:
                 f"expected as many codes, transcripts and alignments, got {len(codes)}, {len(transcripts)} "
                 f"and {len(alignments)}"
             )
-        if not codes:
-            return []
+        return in_batches(
+            [code.seconds for code in codes],
+            self._budget_s,
+            lambda batch: self._fuse(
+                [codes[index] for index in batch],
+                [transcripts[index] for index in batch],
+                [alignments[index] for index in batch],
+            ),
+        )
+
+    def recognize(self, speeches: Sequence[Speech]) -> list[Prediction]:
+        """All of it, for offline use; any number of speeches."""
+        clips = [speech.clip for speech in speeches]
+        transcripts = [speech.transcript for speech in speeches]
+        return self.fuse(self.encode(clips), transcripts, self.align(clips, transcripts))
+
+    @torch.inference_mode()
+    def _encode(self, clips: Sequence[Clip | None]) -> list[AudioCode]:
+        sounds = [None if clip is None else clip.samples for clip in clips]
+        batch = collate_audio(sounds, self._model.audio_encoder.waveform)
+        encoded = self._model.encode_audio(batch.to(self._device))
+        return [
+            AudioCode(features[mask], clip)
+            for features, mask, clip in zip(encoded.features, encoded.mask, clips, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _fuse(
+        self,
+        codes: Sequence[AudioCode],
+        transcripts: Sequence[Transcript | None],
+        alignments: Sequence[Alignment],
+    ) -> list[Prediction]:
         words = [transcript.text if transcript else None for transcript in transcripts]
         batch = collate_text(words, self._tokenizer, self._config.max_tokens).to(self._device)
         text = self._model.encode_text(batch)
-        logits = self._model.fuse(self._padded(codes), text).logits()
+        spans = collate_spans(alignments, self._config.spans)
+        spans = {kind: found.to(self._device) for kind, found in spans.items()}
+        logits = self._model.fuse(self._padded(codes), text, spans).logits()
         rows = {head: values.float().cpu() for head, values in logits.items()}
         has_text = batch.present.tolist()
         return [
             self._prediction(code, {head: values[index] for head, values in rows.items()}, has_text[index])
             for index, code in enumerate(codes)
         ]
-
-    def recognize(self, speeches: Sequence[Speech]) -> list[Prediction]:
-        """All of it, for offline use."""
-        clips = [speech.clip for speech in speeches]
-        transcripts = [speech.transcript for speech in speeches]
-        return self.fuse(self.encode(clips), transcripts, self.align(clips, transcripts))
 
     def _padded(self, codes: Sequence[AudioCode]) -> Encoded:
         frames: list[Tensor] = [code.frames for code in codes]
@@ -127,33 +179,24 @@ class EmotionRecognizer:
         audio_only = _tuple(head_posterior(logits["audio"], "audio", self._config)) if has_audio else None
         text_only = _tuple(head_posterior(logits["text"], "text", self._config)) if has_text else None
         winner = fused.index(max(fused))
+        samples = None if code.clip is None else code.clip.samples
         return Prediction(
             label=self.labels[winner],
             confidence=fused[winner],
             probabilities=fused,
             audio_only=audio_only,
             text_only=text_only,
-            uncertain=uncertain_reasons(
-                None if code.clip is None else code.clip.samples,
-                fused,
-                audio_only,
-                text_only,
-                self._thresholds,
-            ),
+            uncertain=uncertain_reasons(samples, fused, audio_only, text_only, self._thresholds),
         )
 
 
-def choose_device(name: str) -> torch.device:
-    """auto: CUDA where there is one. Raises DeviceError for an unknown or absent device."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise DeviceError(f"expected a device out of auto, cpu, cuda, got {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(
-            "expected a CUDA device, found none: use --device cpu, or install CUDA and its torch"
-        )
-    return torch.device(name)
+def _name(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> str:
+    config = checkpoint.model.config
+    kinds = f"{config.audio_config.model_type}+{config.text_config.model_type}"
+    which = "bundled" if checkpoint.folder == BUNDLED else checkpoint.folder.name
+    millions = sum(weights.numel() for weights in checkpoint.model.parameters()) / 1e6
+    precision = "" if dtype == torch.float32 else ", bfloat16"
+    return f"{kinds} {which} ({millions:.1f} M parameters, {device.type}{precision})"
 
 
 def _tuple(probabilities: Tensor) -> Probabilities:

@@ -18,6 +18,7 @@ FRAME_SAMPLES: Final = 320
 FRAME_MS: Final = 20
 
 VadName = Literal["webrtc", "silero"]
+DtypeName = Literal["auto", "float32", "bfloat16"]
 
 
 def _require(holds: bool, name: str, expected: str, got: object) -> None:
@@ -105,12 +106,16 @@ class SegmenterSettings(_Settings, frozen=True, kw_only=True):
 
 
 class ModelSettings(_Settings, frozen=True, kw_only=True):
-    """Which models speak. See `emostream serve --help` for the values of `asr`."""
+    """Which models speak. See `emostream serve --help` for the values of `asr`.
+
+    compute_type: of Whisper. dtype: of the emotion model's encoders.
+    """
 
     asr: str = "auto"
     checkpoint: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compute_type: str = "default"
+    dtype: DtypeName = "auto"
 
 
 class ServerSettings(_Settings, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emostream.models.fusion import AttentivePooling, CoAttention, FusionSize
+from emostream.models.fusion import AttentivePooling, CoAttention, EarlyFusion, FusionSize, Sequences
 
 
 def heads_by_hand(attention: nn.MultiheadAttention, query: Tensor, keys: Tensor) -> Tensor:
@@ -43,16 +44,28 @@ def fusion() -> CoAttention:
     return CoAttention(FusionSize(width=8, heads=2, feed_forward=12, layers=2, dropout=0.3)).eval()
 
 
-def test_each_layer_is_the_formula(fusion: CoAttention) -> None:
-    """A' = LN(A + MHA(A, T, T)) and T' = LN(T + MHA(T, A, A)), both from the layer before, then FFN + LN."""
-    audio, text = torch.randn(5, 8), torch.randn(3, 8)
+def relative_error(got: Tensor, reference: Tensor) -> float:
+    return float((got.double() - reference).norm() / reference.norm())
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+@torch.no_grad()
+def test_each_layer_is_the_formula(layers: int) -> None:
+    """A' = LN(A + MHA(A, T, T)) and T' = LN(T + MHA(T, A, A)), both from the layer before, then FFN + LN.
+
+    The network in float32 against slow loops in float64.
+    """
+    torch.manual_seed(3)
+    fusion = CoAttention(FusionSize(width=24, heads=4, feed_forward=36, layers=layers, dropout=0.3)).eval()
+    audio, text = torch.randn(50, 24), torch.randn(13, 24)
     heard, read = fusion(
-        audio[None], torch.ones(1, 5, dtype=torch.bool), text[None], torch.ones(1, 3, dtype=torch.bool)
+        audio[None], torch.ones(1, 50, dtype=torch.bool), text[None], torch.ones(1, 13, dtype=torch.bool)
     )
-    for listen, look in zip(fusion.audio, fusion.text, strict=True):
+    slow, (audio, text) = copy.deepcopy(fusion).double(), (audio.double(), text.double())
+    for listen, look in zip(slow.audio, slow.text, strict=True):
         audio, text = stream_by_hand(listen, audio, text), stream_by_hand(look, text, audio)
-    torch.testing.assert_close(heard[0], audio, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(read[0], text, atol=1e-5, rtol=1e-5)
+    assert relative_error(heard[0], audio) < 1e-5
+    assert relative_error(read[0], text) < 1e-5
 
 
 def test_padding_is_not_heard(fusion: CoAttention) -> None:
@@ -78,3 +91,16 @@ def test_pooling_is_a_weighted_mean_and_deviation() -> None:
     variance = sum(share * (row - mean) ** 2 for share, row in zip(shares, x[0, :3], strict=True))
     expected = torch.cat([mean, (variance + 1e-5).sqrt()])
     torch.testing.assert_close(pool(x, mask)[0], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_every_granularity_meets_the_tokens_in_a_stream_of_its_own() -> None:
+    """The head reads the streams side by side, in the order of the granularities."""
+    torch.manual_seed(1)
+    size = FusionSize(width=8, heads=2, feed_forward=12, layers=1, dropout=0.0)
+    early = EarlyFusion(size, ["frame", "word"], nn.Identity()).eval()
+    everywhere = torch.ones(1, 3, dtype=torch.bool)
+    frames, words, tokens = (Sequences(torch.randn(1, 3, 8), everywhere) for _ in range(3))
+    joined = early({"frame": frames, "word": words}, tokens)
+    assert joined.shape == (1, 32)
+    torch.testing.assert_close(joined[:, :16], early.streams["frame"](frames, tokens))
+    torch.testing.assert_close(joined[:, 16:], early.streams["word"](words, tokens))

@@ -8,7 +8,6 @@ import pytest
 from emostream.models import (
     LABELS,
     Clip,
-    DeviceError,
     Recognizer,
     Samples,
     Speech,
@@ -17,7 +16,7 @@ from emostream.models import (
     load_recognizer,
 )
 from emostream.models.alignment import word_spans
-from emostream.models.recognizer import EmotionRecognizer, choose_device
+from emostream.models.recognizer import EmotionRecognizer
 
 from .tiny_emotion import noise
 
@@ -108,19 +107,6 @@ def test_words_change_the_answer_only_where_there_are_words(recognizer: EmotionR
     )
     assert silent.audio_only == pytest.approx(happy.audio_only, abs=1e-5)
     assert happy.probabilities != pytest.approx(angry.probabilities, abs=1e-3)
-
-
-@pytest.mark.parametrize("name", ["tpu", "cuda:7", ""])
-def test_unknown_devices(name: str) -> None:
-    with pytest.raises(DeviceError, match="auto, cpu, cuda"):
-        choose_device(name)
-
-
-def test_a_cuda_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(DeviceError, match="--device cpu"):
-        choose_device("cuda")
-    assert choose_device("auto").type == "cpu"
 
 
 class TestAlign:

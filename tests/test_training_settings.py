@@ -22,6 +22,11 @@ def test_what_is_not_named_is_the_default(tmp_path: Path) -> None:
     assert settings == RunSettings(name="trial", seed=5, fusion=FusionSettings(epochs=2, learning_rate=1.0))
 
 
+def test_an_encoder_may_be_frozen_in_part(tmp_path: Path) -> None:
+    fusion = read_settings(written(tmp_path, "[fusion]\naudio_frozen = 2\ntext_frozen = 'all'\n")).fusion
+    assert (fusion.audio_frozen, fusion.text_frozen) == (2, "all")
+
+
 def test_a_list_becomes_layers(tmp_path: Path) -> None:
     assert read_settings(written(tmp_path, "[distil]\nteacher_layers = [1, 3]")).distil.teacher_layers == (
         1,
@@ -38,6 +43,11 @@ def test_a_list_becomes_layers(tmp_path: Path) -> None:
         ("fusion = 3", "expected a table"),
         ("[distil]\nteacher_layers = 3", "expected a list of integers"),
         ("seed = ", "expected a TOML file"),
+        (
+            "[fusion]\naudio_frozen = 'some'",
+            "expected none, front_end, all or a number of layers, got 'some'",
+        ),
+        ("[fusion]\naudio_frozen = true", "number of layers, got True"),
     ],
 )
 def test_what_does_not_fit(tmp_path: Path, text: str, says: str) -> None:

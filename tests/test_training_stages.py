@@ -15,7 +15,13 @@ from emostream.training.distill import DistilData, distil
 from emostream.training.log import Log
 from emostream.training.loop import FusionData, train_fusion
 from emostream.training.pairs import Pairing
-from emostream.training.settings import DistilSettings, FusionSettings, StudentSize, TextSettings
+from emostream.training.settings import (
+    DistilSettings,
+    FusionSettings,
+    SettingsError,
+    StudentSize,
+    TextSettings,
+)
 from emostream.training.sounds import Sounds
 from emostream.training.student import PHASES, gabor_filters, new_student
 from emostream.training.teacher import TeacherStates
@@ -95,9 +101,7 @@ def test_text_is_learned(tmp_path: Path) -> None:
 
 def test_fusion_lowers_its_loss_and_leaves_an_average(tmp_path: Path) -> None:
     settings = FusionSettings(epochs=6, batch=8, learning_rate=3e-3, encoder_rate=3e-3, average_decay=0.5)
-    data = FusionData(
-        CLIPS, CLIPS[:4], sounds(), Pairing(LINES, LABELS, ["strange"], settings), tiny_tokenizer()
-    )
+    data = fusion_data(settings)
     log = tmp_path / "log.txt"
     model = tiny_model()
     averaged = train_fusion(model, data, settings, 1, tmp_path / "fusion.pt", Log(log))
@@ -107,6 +111,42 @@ def test_fusion_lowers_its_loss_and_leaves_an_average(tmp_path: Path) -> None:
     assert not same(averaged, model)
     again = train_fusion(tiny_model(seed=3), data, settings, 1, tmp_path / "fusion.pt", Log(log))
     assert same(again, averaged)
+
+
+def fusion_data(settings: FusionSettings) -> FusionData:
+    pairing = Pairing(LINES, LABELS, ["strange"], settings)
+    return FusionData(CLIPS, CLIPS[:4], sounds(), pairing, tiny_tokenizer())
+
+
+def test_what_is_frozen_stays_and_the_rest_learns(tmp_path: Path) -> None:
+    settings = FusionSettings(epochs=1, batch=8, audio_frozen=1, text_frozen="all", average_decay=0.5)
+    before = tiny_model().state_dict()
+    after = train_fusion(
+        tiny_model(), fusion_data(settings), settings, 1, tmp_path / "fusion.pt", Log(tmp_path / "log.txt")
+    ).state_dict()
+    moved = {name for name, weights in after.items() if not torch.equal(weights, before[name])}
+    frozen = (
+        "text_encoder.backbone",
+        "audio_encoder.backbone.feature",
+        "audio_encoder.backbone.encoder.layers.0",
+    )
+    assert not [name for name in moved if name.startswith(frozen)]
+    learned = (
+        "text_encoder.mix",
+        "audio_encoder.mix",
+        "audio_encoder.backbone.encoder.layers.1",
+        "early.head",
+    )
+    for part in learned:
+        assert [name for name in moved if name.startswith(part)], part
+
+
+def test_freezing_more_than_there_is(tmp_path: Path) -> None:
+    settings = FusionSettings(audio_frozen=9)
+    with pytest.raises(SettingsError, match="audio_frozen, text_frozen: expected a freeze depth out of"):
+        train_fusion(
+            tiny_model(), fusion_data(settings), settings, 1, tmp_path / "f.pt", Log(tmp_path / "log.txt")
+        )
 
 
 def test_the_first_filters_ring_at_their_own_pitch() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ SENTENCES = [
 ]
 
 
-def tiny_config(norm: str = "layer") -> EmotionConfig:
+def tiny_config(norm: str = "layer", **changes: Any) -> EmotionConfig:
     audio = Wav2Vec2Config(
         conv_dim=[16, 16, 16],
         conv_kernel=[10, 8, 4],
@@ -47,14 +49,13 @@ def tiny_config(norm: str = "layer") -> EmotionConfig:
         num_attention_heads=2,
         max_position_embeddings=32,
     )
-    return EmotionConfig(
-        audio_config=audio, text_config=text, width=16, heads=2, feed_forward=32, max_tokens=32
-    )
+    sizes = {"width": 16, "heads": 2, "feed_forward": 32, "max_tokens": 32}
+    return EmotionConfig(audio_config=audio, text_config=text, **(sizes | changes))
 
 
-def tiny_model(norm: str = "layer", seed: int = 0) -> EmotionModel:
+def tiny_model(norm: str = "layer", seed: int = 0, **changes: Any) -> EmotionModel:
     torch.manual_seed(seed)
-    model = EmotionModel(tiny_config(norm))
+    model = EmotionModel(tiny_config(norm, **changes))
     with torch.no_grad():  # larger weights than a start of training has: differences must show
         for weights in model.parameters():
             weights.add_(0.1 * torch.randn_like(weights))
@@ -62,12 +63,14 @@ def tiny_model(norm: str = "layer", seed: int = 0) -> EmotionModel:
     return model
 
 
+@cache
 def tiny_tokenizer() -> Tokenizer:
+    """Made once: its training breaks ties by chance."""
     return learn_tokenizer(SENTENCES * 5, 120)
 
 
-def write_tiny(folder: Path, norm: str = "layer") -> Path:
-    write_checkpoint(tiny_model(norm), tiny_tokenizer(), folder)
+def write_tiny(folder: Path, norm: str = "layer", **changes: Any) -> Path:
+    write_checkpoint(tiny_model(norm, **changes), tiny_tokenizer(), folder)
     return folder
 
 

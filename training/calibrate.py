@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from emostream.models.calibration import fused_posterior
-from emostream.models.config import HEADS_OF, EmotionConfig
+from emostream.models.config import EmotionConfig
 
 
 def fit_temperature(logits: Tensor, truth: Tensor) -> float:
@@ -44,7 +44,7 @@ def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: 
 
 def fit_pattern(config: EmotionConfig, pattern: str, logits: Mapping[str, Tensor], truth: Tensor) -> None:
     """Writes the pattern's weights and temperature into the configuration."""
-    config.late_weights[pattern] = fit_late_weights(logits, HEADS_OF[pattern], truth)
+    config.late_weights[pattern] = fit_late_weights(logits, config.fused_heads(pattern), truth)
     config.temperatures[f"fused_{pattern}"] = 1.0
     posterior = fused_posterior(logits, pattern, config)
     config.temperatures[f"fused_{pattern}"] = fit_temperature(posterior.log(), truth)

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from emostream.models import SAMPLE_RATE_HZ, Samples
 from emostream.models.collate import collate_audio, collate_text
 from emostream.models.emotion import EmotionModel, EmotionOutput
+from emostream.models.encoders import freeze
 
 from .augment import change_speed, crop, distort, pad_silence, random_window
 from .corpora import OTHER, Example
@@ -26,7 +27,7 @@ from .log import Log
 from .metrics import unweighted_recall
 from .objective import PairDiscriminator, pair_bce, soft_cross_entropy
 from .pairs import Pair, Pairing
-from .settings import FusionSettings
+from .settings import FusionSettings, SettingsError
 from .snapshot import Snapshot, one_cycle
 from .sounds import Sounds
 
@@ -64,6 +65,7 @@ def train_fusion(
 ) -> EmotionModel:
     """Trains in place and returns the averaged model; resumes after the last epoch."""
     torch.manual_seed(seed)
+    _freeze(model, settings)
     clips = [example for example in data.train if example.emotion != OTHER]
     trainee = Trainee(model, settings.average_decay)
     optimizer = torch.optim.AdamW(_groups(trainee, settings), weight_decay=0.02)
@@ -112,19 +114,19 @@ def audio_recalls(model: EmotionModel, data: FusionData) -> dict[str, float]:
 def fusion_loss(
     trainee: Trainee, pairs: Sequence[Pair], output: EmotionOutput, settings: FusionSettings
 ) -> Tensor:
-    """(1 - alpha) (CE of the three heads) + alpha (BCE over the batch's audio/text pairs)."""
-    classes = output.early.shape[1]
-    entropy = (
-        soft_cross_entropy(
-            output.early, torch.tensor([pair.target for pair in pairs]), settings.label_smoothing
-        )
-        + soft_cross_entropy(
-            output.audio, _one_hot([pair.audio_label for pair in pairs], classes), settings.label_smoothing
-        )
-        + soft_cross_entropy(
-            output.text, _one_hot([pair.text_label for pair in pairs], classes), settings.label_smoothing
-        )
-    )
+    """(1 - alpha) (CE of every head there is) + alpha (BCE over the batch's audio/text pairs)."""
+    classes = output.audio.shape[1]
+    targets = {
+        "early": torch.tensor([pair.target for pair in pairs]),
+        "audio": _one_hot([pair.audio_label for pair in pairs], classes),
+        "text": _one_hot([pair.text_label for pair in pairs], classes),
+    }
+    entropy = torch.stack(
+        [
+            soft_cross_entropy(logits, targets[head], settings.label_smoothing)
+            for head, logits in output.logits().items()
+        ]
+    ).sum()
     heard = [row for row, pair in enumerate(pairs) if pair.audio_label is not None]
     read = [row for row, pair in enumerate(pairs) if pair.text_label is not None]
     scores = trainee.discriminator(output.audio_code[heard], output.text_code[read])
@@ -170,6 +172,14 @@ def _one_hot(labels: Sequence[int | None], classes: int) -> Tensor:
     return rows
 
 
+def _freeze(model: EmotionModel, settings: FusionSettings) -> None:
+    try:
+        freeze(model.audio_encoder, settings.audio_frozen)
+        freeze(model.text_encoder, settings.text_frozen)
+    except ValueError as error:  # more layers than the encoder has
+        raise SettingsError(f"audio_frozen, text_frozen: {error}") from error
+
+
 def _groups(trainee: Trainee, settings: FusionSettings) -> list[dict[str, object]]:
     encoders = [*trainee.model.audio_encoder.parameters(), *trainee.model.text_encoder.parameters()]
     slow = {id(parameter) for parameter in encoders}
@@ -177,7 +187,7 @@ def _groups(trainee: Trainee, settings: FusionSettings) -> list[dict[str, object
     fast = [p for p in trainee.parameters() if id(p) not in slow and id(p) not in averaged]
     return [
         {"params": fast, "lr": settings.learning_rate},
-        {"params": encoders, "lr": settings.encoder_rate},
+        {"params": [p for p in encoders if p.requires_grad], "lr": settings.encoder_rate},
     ]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from emostream.models.encoders import FreezeDepth
+
 
 class SettingsError(ValueError):
     """A run's TOML does not fit `RunSettings`."""
@@ -58,7 +60,11 @@ class TextSettings:
 
 @dataclass(frozen=True, slots=True)
 class FusionSettings:
-    """Heads, fusion and a gentle pass over both encoders. Shares are probabilities per item."""
+    """Heads, fusion and a gentle pass over both encoders. Shares are probabilities per item.
+
+    audio_frozen, text_frozen: how much of an encoder stays as it is: `none`, `front_end`, so many of the
+    lower layers as well, or `all`.
+    """
 
     epochs: int = 12
     batch: int = 32
@@ -74,6 +80,8 @@ class FusionSettings:
     average_decay: float = 0.99
     cell_clips: int = 256
     max_repeat: int = 3
+    audio_frozen: FreezeDepth = "none"
+    text_frozen: FreezeDepth = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,10 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         if type(value) is not kind:
             raise SettingsError(f"{where}: expected {kind.__name__}, got {value!r}")
         return value
+    if kind == FreezeDepth:
+        if value in ("none", "front_end", "all") or (type(value) is int and value >= 0):
+            return value
+        raise SettingsError(f"{where}: expected none, front_end, all or a number of layers, got {value!r}")
     if isinstance(value, list) and all(type(item) is int for item in value):
         return tuple(value)
     raise SettingsError(f"{where}: expected a list of integers, got {value!r}")

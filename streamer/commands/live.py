@@ -31,13 +31,20 @@ def live(
     vad: options.VadOption = None,
     device: options.DeviceOption = None,
     compute_type: options.ComputeTypeOption = None,
+    dtype: options.DtypeOption = None,
     checkpoint: options.CheckpointOption = None,
     config: options.ConfigOption = None,
 ) -> None:
     """Listen to this machine's microphone; results in the terminal and on the page."""
     settings = options.settings_from(
         config,
-        models={"asr": asr, "device": device, "compute_type": compute_type, "checkpoint": checkpoint},
+        models={
+            "asr": asr,
+            "device": device,
+            "compute_type": compute_type,
+            "dtype": dtype,
+            "checkpoint": checkpoint,
+        },
         vad={"name": vad},
         server={"port": port},
     )

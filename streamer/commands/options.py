@@ -12,7 +12,7 @@ from rich.console import Console
 from emostream.models import load_recognizer, load_transcriber
 
 from ..clock import Clock
-from ..config import Settings, VadName, load_settings
+from ..config import DtypeName, Settings, VadName, load_settings
 from ..engine import Engine
 from ..errors import ConfigError
 
@@ -49,6 +49,15 @@ ComputeTypeOption = Annotated[
         "--compute-type",
         help="Whisper's arithmetic, as CTranslate2 names it: int8, float16, ... Default: int8 on a CPU, "
         "float16 on a GPU.",
+        show_default=False,
+    ),
+]
+DtypeOption = Annotated[
+    DtypeName | None,
+    typer.Option(
+        "--dtype",
+        help="Arithmetic of the emotion model's encoders: float32, bfloat16 or auto (bfloat16 where the "
+        "hardware has it and the model is large enough to gain). Default: auto.",
         show_default=False,
     ),
 ]
@@ -99,7 +108,7 @@ def load_engine(settings: Settings, console: Console, clock: Clock) -> Engine:
     """Load the models, saying so. Raises ModelError."""
     chosen = settings.models
     with console.status("Loading the models ..."):
-        recognizer = load_recognizer(chosen.checkpoint, device=chosen.device)
+        recognizer = load_recognizer(chosen.checkpoint, device=chosen.device, dtype=chosen.dtype)
     # No spinner here: a download draws its own progress bar.
     transcriber = load_transcriber(chosen.asr, device=chosen.device, compute_type=chosen.compute_type)
     return Engine(transcriber, recognizer, clock)

@@ -42,6 +42,7 @@ def replay(
     vad: options.VadOption = None,
     device: options.DeviceOption = None,
     compute_type: options.ComputeTypeOption = None,
+    dtype: options.DtypeOption = None,
     checkpoint: options.CheckpointOption = None,
     language: Annotated[
         str | None,
@@ -56,7 +57,13 @@ def replay(
     """
     settings = options.settings_from(
         config,
-        models={"asr": asr, "device": device, "compute_type": compute_type, "checkpoint": checkpoint},
+        models={
+            "asr": asr,
+            "device": device,
+            "compute_type": compute_type,
+            "dtype": dtype,
+            "checkpoint": checkpoint,
+        },
         vad={"name": vad},
     )
     clock = WallClock()

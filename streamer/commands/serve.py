@@ -26,6 +26,7 @@ def serve(
     vad: options.VadOption = None,
     device: options.DeviceOption = None,
     compute_type: options.ComputeTypeOption = None,
+    dtype: options.DtypeOption = None,
     checkpoint: options.CheckpointOption = None,
     host_name: Annotated[
         list[str] | None,
@@ -46,7 +47,13 @@ def serve(
     """
     settings = options.settings_from(
         config,
-        models={"asr": asr, "device": device, "compute_type": compute_type, "checkpoint": checkpoint},
+        models={
+            "asr": asr,
+            "device": device,
+            "compute_type": compute_type,
+            "dtype": dtype,
+            "checkpoint": checkpoint,
+        },
         vad={"name": vad},
         server={
             "host": host,

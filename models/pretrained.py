@@ -1,0 +1,151 @@
+"""A new emotion model around pretrained encoders, to be trained: from names on the model hub, or folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, WhisperModel
+
+from .checkpoint import CONFIG_FILE
+from .config import EmotionConfig
+from .emotion import EmotionModel
+from .errors import CheckpointError
+from .hub import first_line
+from .text_encoder import without_pooler
+
+PREPROCESSOR_FILE: Final = "preprocessor_config.json"
+
+
+def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[EmotionModel, Tokenizer]:
+    """Encoders as their checkpoints have them; pooling, fusion and heads with random weights.
+
+    audio: wav2vec 2.0, HuBERT, WavLM or Whisper (whole or its encoder). text: BERT or a relative, with its
+    tokenizer. Both may carry heads of other tasks, which are left behind. config: fields of EmotionConfig;
+    by default `audio_unit_variance` is what the audio checkpoint says and `max_tokens` no more than the
+    text encoder reads. Raises CheckpointError, also where a weight of an encoder would stay random.
+    """
+    sound, words = _source(audio), _source(text)
+    audio_config, text_config = _read_config(sound), _read_config(words)
+    if "audio_unit_variance" not in config:
+        config["audio_unit_variance"] = _unit_variance(sound, audio_config.model_type)
+    settings = EmotionConfig(audio_config=audio_config, text_config=text_config, **config)
+    with _reading(f"{sound}, {words}", "configurations that build a network"):
+        model = EmotionModel(settings)
+    _bound_tokens(model, chosen="max_tokens" in config)
+    _load(sound, model.audio_encoder.backbone)
+    _load(words, model.text_encoder.backbone)
+    return model, _read_tokenizer(words, model.text_encoder.backbone.config.vocab_size)
+
+
+def _source(name: str | Path) -> str:
+    """An existing folder wins over a hub name."""
+    folder = Path(name).expanduser()
+    return str(folder if folder.is_dir() else name)
+
+
+def _read_config(source: str) -> PretrainedConfig:
+    file = Path(source) / CONFIG_FILE
+    if file.parent.is_dir() and not file.is_file():  # from here, transformers 4 guesses by the folder's name
+        raise CheckpointError(f"expected {file}, found none: the checkpoint is incomplete")
+    with _reading(source, "a folder or a hub model with a configuration"):
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+
+
+def _unit_variance(source: str, model_type: str) -> bool:
+    """What the checkpoint's feature extractor did to the sound; without a word, what wav2vec 2.0's does."""
+    if model_type == "whisper":
+        return False
+    with _reading(source, f"a readable {PREPROCESSOR_FILE}"):
+        file = _preprocessor_file(source)
+        return file is None or bool(json.loads(file.read_text(encoding="utf-8")).get("do_normalize", True))
+
+
+def _preprocessor_file(source: str) -> Path | None:
+    if Path(source).is_dir():
+        file = Path(source) / PREPROCESSOR_FILE
+        return file if file.is_file() else None
+    try:
+        return Path(hf_hub_download(source, PREPROCESSOR_FILE))
+    except LocalEntryNotFoundError:  # the hub cannot be asked: that is no answer
+        raise
+    except EntryNotFoundError:
+        return None
+
+
+def _bound_tokens(model: EmotionModel, chosen: bool) -> None:
+    """The text encoder's table of positions bounds `max_tokens`."""
+    limit, wanted = model.text_encoder.max_tokens, model.config.max_tokens
+    if limit is None or wanted <= limit:
+        return
+    if chosen:
+        raise CheckpointError(
+            f"expected max_tokens of at most {limit}, which the text encoder can read, got {wanted}: lower it"
+        )
+    model.config.max_tokens = limit
+
+
+def _load(source: str, backbone: Any) -> None:
+    """Weights of `source` into `backbone`, every one of them."""
+    network, inside = type(backbone), ""
+    if backbone.config.model_type == "whisper" and backbone.config.architectures != ["WhisperEncoder"]:
+        network, inside = WhisperModel, "encoder."
+    with _reading(source, "whole weights of the network that its config.json describes"):
+        loaded, report = network.from_pretrained(
+            source,
+            config=backbone.config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **without_pooler(network),
+        )
+    if missing := sorted(name for name in report["missing_keys"] if name.startswith(inside)):
+        raise CheckpointError(
+            f"{source}: expected weights for the whole encoder, {len(missing)} are missing ({missing[0]}, "
+            "...); weights and config.json are of different models"
+        )
+    weights = (loaded.encoder if inside else loaded).state_dict()
+    if strange := [name for name, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]:
+        raise CheckpointError(f"{source}: {strange[0]} holds values that are not finite: fetch it again")
+    backbone.load_state_dict(weights)
+
+
+def _read_tokenizer(source: str, vocabulary: int) -> Tokenizer:
+    with _reading(source, "a tokenizer"):
+        loaded = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+    if not loaded.is_fast:
+        raise CheckpointError(
+            f"{source}: expected a tokenizer that the tokenizers library runs, got {type(loaded).__name__}: "
+            "save it with a tokenizer.json"
+        )
+    # Where there is no file, some versions make up a tokenizer of special tokens alone.
+    if len(loaded) <= len(loaded.all_special_ids):
+        raise CheckpointError(f"{source}: expected a tokenizer with words, found none: add tokenizer.json")
+    tokenizer: Tokenizer = loaded.backend_tokenizer
+    needed = max(tokenizer.get_vocab().values()) + 1
+    if needed > vocabulary:
+        raise CheckpointError(
+            f"{source}: expected at most {vocabulary} tokens, got {needed}; the tokenizer belongs to another "
+            "checkpoint"
+        )
+    tokenizer.no_padding()  # `collate` pads, and a padded line would look like so many words
+    return tokenizer
+
+
+@contextmanager
+def _reading(source: str, wanted: str) -> Iterator[None]:
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:  # each library, file format and version fails with types of its own
+        raise CheckpointError(
+            f"{source}: expected {wanted}: {first_line(error)} ({type(error).__name__}); check the name, the "
+            "files and the network"
+        ) from error

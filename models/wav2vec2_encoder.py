@@ -1,0 +1,94 @@
+"""wav2vec 2.0 and what shares its form: HuBERT, WavLM.
+
+A layer-norm front end leaves a clip alone in a batch as it stands: a frame sees only its own receptive
+field, and the encoder's key mask hides the padding. A group-norm front end takes statistics over time,
+so there the padding has to be left out of them.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import torch
+from torch import Tensor, nn
+from transformers import MODEL_MAPPING, PretrainedConfig
+
+from .collate import Waveform
+from .encoder_base import AudioEncoder, first_places, recorded
+from .group_norm import all_at_once, clip_by_clip
+
+
+class Wav2Vec2AudioEncoder(AudioEncoder):
+    """(B, N) samples to frames, 50 a second at the usual strides."""
+
+    def __init__(self, config: PretrainedConfig, *, unit_variance: bool = True) -> None:
+        network = MODEL_MAPPING[type(config)](_without_idle_parts(config))
+        super().__init__(network, config.num_hidden_layers, config.hidden_size)
+        self._group_norm = config.feat_extract_norm == "group"
+        self._steps = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
+        self._unit_variance = unit_variance
+
+    @property
+    def waveform(self) -> Waveform:
+        """At least the receptive field of one frame: a shorter clip would give none."""
+        return Waveform(self._receptive_field(), self._unit_variance)
+
+    def frame_centres(self, frames: int) -> Tensor:
+        hop = 1
+        for _, stride in self._steps:
+            hop *= stride
+        return torch.arange(frames) * hop + (self._receptive_field() - 1) // 2
+
+    def layers(self, samples: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
+        counts = mask.sum(1)
+        frames = self._front_end(samples, counts)  # (B, T, C)
+        frame_mask = first_places(self._frame_counts(counts), frames.shape[1])
+        projected = self.backbone.feature_projection(frames)
+        # HuBERT's projection gives the frames alone, the others' the normalised ones beside them.
+        hidden = projected[0] if isinstance(projected, tuple) else projected  # (B, T, H)
+        with recorded(self.backbone.encoder.layers) as states, warnings.catch_warnings():
+            # WavLM's attention adds a float bias to a bool mask, which torch would rather not have.
+            warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask", UserWarning)
+            last = self.backbone.encoder(hidden, attention_mask=frame_mask).last_hidden_state
+        states[-1] = last  # the pre-norm variant ends with a layer norm of its own
+        return states, frame_mask
+
+    def stages(self) -> list[list[nn.Module]]:
+        encoder = self.backbone.encoder
+        entrance = [encoder.pos_conv_embed, encoder.dropout]
+        if not self.backbone.config.do_stable_layer_norm:  # there the norm comes after the last layer
+            entrance.append(encoder.layer_norm)
+        first, *others = encoder.layers
+        front_end = [self.backbone.feature_extractor, self.backbone.feature_projection]
+        return [front_end, [*entrance, first], *([layer] for layer in others)]
+
+    def _receptive_field(self) -> int:
+        samples = 1
+        for kernel, stride in reversed(self._steps):
+            samples = (samples - 1) * stride + kernel
+        return samples
+
+    def _frame_counts(self, samples: Tensor) -> Tensor:
+        """samples: (B,) valid samples -> (B,) frames."""
+        for kernel, stride in self._steps:
+            samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
+        return samples
+
+    def _front_end(self, samples: Tensor, counts: Tensor) -> Tensor:
+        """(B, N), (B,) -> (B, T, C)."""
+        extract = self.backbone.feature_extractor
+        samples = samples.to(extract.conv_layers[0].conv.weight.dtype)
+        if not self._group_norm:
+            return extract(samples).transpose(1, 2)  # type: ignore[no-any-return]
+        extract_padded = clip_by_clip if samples.device.type == "cpu" else all_at_once
+        return extract_padded(extract, samples, counts).transpose(1, 2)
+
+
+def _without_idle_parts(config: PretrainedConfig) -> PretrainedConfig:
+    """The mix weighs every layer, so none is skipped; masking and adapter never run, so neither is built."""
+    changed = copy.deepcopy(config)
+    changed.layerdrop = 0.0
+    changed.mask_time_prob = changed.mask_feature_prob = 0.0
+    changed.add_adapter = False
+    return changed

@@ -1,0 +1,94 @@
+"""Whisper's encoder on clips of any length.
+
+The stock forward takes 30 s and knows no mask. Here the table of positions is cut to the frames at hand
+and the padding is hidden from the keys, so that two seconds cost two seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PretrainedConfig
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from .collate import Waveform
+from .encoder_base import AudioEncoder, first_places
+from .log_mel import HOP, WINDOW, log_mel
+from .types import SAMPLE_RATE_HZ
+
+_STRIDE: Final = 2
+"""Of the second convolution: two spectrogram frames make one of the encoder's, 50 a second."""
+
+
+class WhisperAudioEncoder(AudioEncoder):
+    """The encoder half of Whisper; `config` may be the whole model's."""
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        super().__init__(WhisperEncoder(config), config.encoder_layers, config.d_model)
+        self._bins = config.num_mel_bins
+
+    @property
+    def waveform(self) -> Waveform:
+        """At least one window of the spectrogram; Whisper learned from sound as it is."""
+        return Waveform(WINDOW, unit_variance=False)
+
+    def frame_centres(self, frames: int) -> Tensor:
+        return torch.arange(frames) * (HOP * _STRIDE)
+
+    def layers(self, samples: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Raises ValueError for a clip longer than the table of positions (30 s)."""
+        counts = mask.sum(1)
+        hidden, frame_mask = self._embedded(log_mel(samples, counts, self._bins), counts // HOP)
+        states = [hidden]
+        for layer in self.backbone.layers:
+            hidden = _layer(layer, hidden, frame_mask[:, None, None])
+            states.append(hidden)
+        states[-1] = self.backbone.layer_norm(hidden)
+        return states, frame_mask
+
+    def stages(self) -> list[list[nn.Module]]:
+        network = self.backbone
+        return [[network.conv1, network.conv2, network.embed_positions], *([x] for x in network.layers)]
+
+    def _embedded(self, mel: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, bins, F), (B,) valid frames of F -> (B, T, H), (B, T)."""
+        network = self.backbone
+        x = F.gelu(network.conv1(mel.to(network.conv1.weight.dtype)))
+        # Behind a clip alone the second convolution meets zeros: so it must in a batch.
+        x = x * first_places(counts, x.shape[2])[:, None]
+        x = F.gelu(network.conv2(x)).transpose(1, 2)  # (B, T, H)
+        positions = network.embed_positions.weight
+        if x.shape[1] > len(positions):
+            limit = len(positions) * HOP * _STRIDE / SAMPLE_RATE_HZ
+            raise ValueError(f"expected clips of at most {limit:g} s for Whisper, got longer ones: cut them")
+        x = x + positions[: x.shape[1]]
+        x = F.dropout(x, network.dropout, training=network.embed_positions.training)
+        return x, first_places((counts + _STRIDE - 1) // _STRIDE, x.shape[1])
+
+
+def _layer(layer: Any, x: Tensor, mask: Tensor) -> Tensor:
+    """A WhisperEncoderLayer with a key mask. x: (B, T, H); mask: (B, 1, 1, T) true on keys -> (B, T, H)."""
+    attended: Tensor = _attention(layer.self_attn, layer.self_attn_layer_norm(x), mask)
+    x = x + F.dropout(attended, layer.dropout, training=layer.training)
+    inner = layer.activation_fn(layer.fc1(layer.final_layer_norm(x)))
+    inner = F.dropout(inner, layer.activation_dropout, training=layer.training)
+    outer: Tensor = F.dropout(layer.fc2(inner), layer.dropout, training=layer.training)
+    return x + outer
+
+
+def _attention(attention: Any, x: Tensor, mask: Tensor) -> Tensor:
+    def heads(y: Tensor) -> Tensor:  # (B, T, H) -> (B, heads, T, H / heads)
+        split: Tensor = y.unflatten(2, (attention.num_heads, -1))
+        return split.transpose(1, 2)
+
+    mixed = F.scaled_dot_product_attention(
+        heads(attention.q_proj(x)),
+        heads(attention.k_proj(x)),
+        heads(attention.v_proj(x)),
+        attn_mask=mask,
+        dropout_p=attention.dropout if attention.training else 0.0,
+    )
+    return attention.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]

@@ -1,0 +1,98 @@
+"""Which device and which precision, asked for or found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emostream.models import Clip, DeviceError, Speech, Transcript
+from emostream.models.device import WORTH_HALVING, choose_device, choose_dtype
+from emostream.models.recognizer import EmotionRecognizer
+
+from .shared import DATA, manifest, needs_data
+from .speech import recording
+from .tiny_emotion import noise
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:7", ""])
+def test_unknown_devices(name: str) -> None:
+    with pytest.raises(DeviceError, match="auto, cpu, cuda"):
+        choose_device(name)
+
+
+def test_a_cuda_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(DeviceError, match="--device cpu"):
+        choose_device("cuda")
+    assert choose_device("auto").type == "cpu"
+
+
+PROCESSORS = {
+    "x86 with AVX-512 BF16": ("flags\t\t: fpu avx512f avx512_bf16 sse", True),
+    "x86 with AMX": ("flags\t\t: fpu amx_bf16 amx_tile", True),
+    "Arm with BF16": ("Features\t: fp asimd bf16 i8mm", True),
+    "x86 that would emulate it": ("flags\t\t: fpu avx512f avx2", False),
+    "a name that holds the letters": ("model name\t: bf16 9000\nflags\t\t: fpu", False),
+}
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_auto_takes_bfloat16_from_processors_that_have_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, has_it = PROCESSORS[name]
+    (tmp_path / "cpuinfo").write_text(lines + "\n")
+    monkeypatch.setattr("emostream.models.device.CPUINFO", tmp_path / "cpuinfo")
+    wanted = torch.bfloat16 if has_it else torch.float32
+    assert choose_dtype("auto", CPU, WORTH_HALVING) == wanted
+    assert choose_dtype("auto", CPU, WORTH_HALVING - 1) == torch.float32
+
+
+def test_auto_stays_with_float32_where_nobody_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emostream.models.device.CPUINFO", tmp_path / "none")
+    assert choose_dtype("auto", CPU, WORTH_HALVING) == torch.float32
+
+
+def test_a_dtype_asked_for_is_given() -> None:
+    assert choose_dtype("float32", CPU, WORTH_HALVING) == torch.float32
+    assert choose_dtype("bfloat16", CPU, 1) == torch.bfloat16
+
+
+def test_an_unknown_dtype() -> None:
+    with pytest.raises(DeviceError, match="auto, float32, bfloat16, got 'int3'"):
+        choose_dtype("int3", CPU, 1)
+
+
+def test_bfloat16_is_nearly_float32() -> None:
+    """Clips and words, alone and together; probabilities of the bundled model."""
+    speeches = [
+        Speech(Clip(noise(8_000 * (1 + seed % 5), seed)), Transcript("so happy") if seed % 2 else None)
+        for seed in range(12)
+    ]
+    exact, short = (
+        EmotionRecognizer.load(device="cpu", dtype=dtype).recognize(speeches)
+        for dtype in ("float32", "bfloat16")
+    )
+    apart = [
+        np.abs(np.subtract(a.probabilities, b.probabilities)).max() for a, b in zip(exact, short, strict=True)
+    ]
+    assert 0.0 < max(apart) < 0.03
+
+
+@needs_data
+def test_bfloat16_changes_the_label_of_one_clip_in_a_hundred_at_most() -> None:
+    """RAVDESS test speakers, sound alone."""
+    rows = manifest(corpus="ravdess", split="test")
+    speeches = [Speech(Clip(recording(str((DATA / row["path"]).relative_to(DATA))))) for row in rows]
+    exact, short = (
+        EmotionRecognizer.load(device="cpu", dtype=dtype).recognize(speeches)
+        for dtype in ("float32", "bfloat16")
+    )
+    assert len(speeches) >= 100
+    changed = sum(a.label != b.label for a, b in zip(exact, short, strict=True))
+    assert changed <= 0.01 * len(speeches)

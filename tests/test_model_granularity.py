@@ -1,0 +1,131 @@
+"""Frames inside spans, and their pooling: against spans worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emostream.models import Alignment, Span, Word
+from emostream.models.collate import collate_spans
+from emostream.models.granularity import SpanBatch, SpanPooling, frames_inside
+
+CENTRES = torch.tensor([200, 520, 840, 1160, 1480, 1800])
+"""Six frames, 320 samples apart."""
+
+
+def spans(*bounds: tuple[int, int]) -> SpanBatch:
+    return SpanBatch(torch.tensor([bounds]), torch.ones(1, len(bounds), dtype=torch.bool))
+
+
+def frames_of(*bounds: tuple[int, int], valid: int = 6) -> list[list[int]]:
+    inside = frames_inside(spans(*bounds), CENTRES, (torch.arange(6) < valid)[None])
+    return [row.nonzero()[:, 0].tolist() for row in inside[0]]
+
+
+BY_HAND = {
+    "start is in, end is out": ((200, 840), [0, 1]),
+    "all of it": ((0, 2000), [0, 1, 2, 3, 4, 5]),
+    "one centre": ((500, 560), [1]),
+    "between two centres, nearer to the second": ((700, 760), [2]),
+    "between two centres, nearer to the first": ((600, 660), [1]),
+    "before the first centre": ((0, 60), [0]),
+    "behind the last centre": ((1900, 1990), [5]),
+    "empty": ((800, 800), []),
+    "backwards": ((900, 800), []),
+    "past the sound": ((5000, 6000), []),
+    "a little past the sound": ((2300, 2400), []),
+    "reaching over the end": ((1700, 9000), [5]),
+    "before the clip": ((-900, -600), []),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_which_frames_a_span_holds(name: str) -> None:
+    bounds, expected = BY_HAND[name]
+    assert frames_of(bounds) == [expected]
+
+
+def test_overlapping_spans_share_frames() -> None:
+    assert frames_of((0, 900), (500, 1200)) == [[0, 1, 2], [1, 2, 3]]
+
+
+def test_padding_frames_belong_to_nobody() -> None:
+    assert frames_of((0, 2000), (1400, 1900), (1100, 1130), valid=3) == [[0, 1, 2], [], [2]]
+
+
+def test_padding_spans_hold_nothing() -> None:
+    batch = SpanBatch(torch.tensor([[(0, 600), (0, 600)]]), torch.tensor([[True, False]]))
+    assert frames_inside(batch, CENTRES, torch.ones(1, 6, dtype=torch.bool)).any(2).tolist() == [
+        [True, False]
+    ]
+
+
+def test_a_clip_of_one_frame() -> None:
+    inside = frames_inside(spans((0, 100), (5000, 5100)), CENTRES[:1], torch.ones(1, 1, dtype=torch.bool))
+    assert inside.tolist() == [[[True], [False]]]
+
+
+def test_the_mean_is_the_mean() -> None:
+    frames = torch.tensor([[[1.0, 10.0], [2.0, 20.0], [6.0, 60.0]]])
+    inside = torch.tensor([[[True, True, False], [False, True, True], [False, False, False]]])
+    pooled, held = SpanPooling(2, "mean")(frames, inside)
+    assert pooled.tolist() == [[[1.5, 15.0], [4.0, 40.0], [0.0, 0.0]]]
+    assert held.tolist() == [[True, True, False]]
+
+
+def test_the_attentive_mean_is_the_softmax_over_the_span_alone() -> None:
+    torch.manual_seed(0)
+    pooling = SpanPooling(3, "attentive")
+    frames = torch.randn(1, 4, 3)
+    inside = torch.tensor([[[True, True, False, False], [False, False, False, False]]])
+    pooled, held = pooling(frames, inside)
+    assert pooling.score is not None
+    scores = [pooling.score(row).exp().item() for row in frames[0, :2]]
+    by_hand = sum(score / sum(scores) * row for score, row in zip(scores, frames[0, :2], strict=True))
+    torch.testing.assert_close(pooled[0, 0], by_hand)
+    assert pooled[0, 1].tolist() == [0.0, 0.0, 0.0]
+    assert held.tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize("how", ["mean", "attentive"])
+@given(
+    bounds=st.lists(
+        st.tuples(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6)), min_size=1, max_size=8
+    ),
+    valid=st.integers(0, 6),
+)
+def test_no_span_does_harm(how: str, bounds: list[tuple[int, int]], valid: int) -> None:
+    """Whatever the bounds, result and gradient are finite, and each span has frames or is not held."""
+    torch.manual_seed(0)
+    pooling = SpanPooling(3, "mean" if how == "mean" else "attentive")
+    frames = torch.randn(1, 6, 3, requires_grad=True)
+    inside = frames_inside(spans(*bounds), CENTRES, (torch.arange(6) < valid)[None])
+    pooled, held = pooling(frames, inside)
+    pooled.sum().backward()
+    assert frames.grad is not None
+    assert bool(torch.isfinite(pooled).all())
+    assert bool(torch.isfinite(frames.grad).all())
+    assert torch.equal(held, inside.any(2))
+    assert not inside[..., valid:].any()
+
+
+def test_alignments_of_different_lengths_become_a_batch() -> None:
+    alignments = [
+        Alignment(
+            words=(Word("hi", 0, 900),), phones=(Span("HH", 0, 400), Span("AY", 400, 900)), method="forced"
+        ),
+        Alignment(),
+    ]
+    batch = collate_spans(alignments, ("phone", "word"))
+    assert set(batch) == {"phone", "word"}
+    assert batch["phone"].bounds.tolist() == [[[0, 400], [400, 900]], [[0, 0], [0, 0]]]
+    assert batch["phone"].mask.tolist() == [[True, True], [False, False]]
+    assert batch["word"].mask.tolist() == [[True], [False]]
+
+
+def test_a_batch_without_any_span_is_still_a_batch() -> None:
+    batch = collate_spans([Alignment(), Alignment()], ("syllable",))["syllable"]
+    assert batch.bounds.shape == (2, 1, 2)
+    assert not batch.mask.any()

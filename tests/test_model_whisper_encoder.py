@@ -1,0 +1,108 @@
+"""Whisper's encoder at any length: the stock features, the stock states, and no padding in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from transformers import WhisperConfig, WhisperFeatureExtractor
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from emostream.models import Samples
+from emostream.models.encoders import make_audio_encoder
+from emostream.models.log_mel import log_mel
+from emostream.training.teacher import WhisperTeacher
+
+from .shared import SHARED
+from .tiny_emotion import noise
+from .tiny_encoders import batch_of, tiny_audio_encoder, tiny_whisper_config
+
+FOLDER = SHARED / "weights" / "whisper-tiny.en-encoder"
+
+
+def stock_features(clip: Samples, bins: int) -> torch.Tensor:
+    """(bins, F) of a clip that is not padded to 30 s."""
+    extractor = WhisperFeatureExtractor(feature_size=bins)
+    features: torch.Tensor = extractor(
+        clip, sampling_rate=16_000, padding=False, truncation=False, return_tensors="pt"
+    ).input_features[0]
+    return features
+
+
+class TestFeatures:
+    @pytest.mark.parametrize("bins", [80, 128])
+    def test_each_clip_of_a_batch_has_the_stock_features(self, bins: int) -> None:
+        """Loud beside soft: each has a floor of its own. And lengths that are no whole number of hops."""
+        clips = [noise(16_000), noise(4_321, seed=1, level=0.001), noise(400, seed=2)]
+        encoder = make_audio_encoder(tiny_whisper_config(bins))
+        batch = batch_of(encoder, clips)
+        ours = log_mel(batch.samples, batch.mask.sum(1), bins)
+        assert ours.shape == (3, bins, 100)
+        for row, clip in zip(ours, clips, strict=True):
+            frames = len(clip) // 160
+            torch.testing.assert_close(row[:, :frames], stock_features(clip, bins), atol=1e-4, rtol=1e-4)
+            assert not row[:, frames:].any()
+
+    def test_a_click_shows_where_a_frame_is(self) -> None:
+        clip = np.full(16_000, 1e-4, dtype=np.float32)
+        encoder = tiny_audio_encoder("whisper")
+        for frame in (5, 20, 44):
+            clip[:] = 1e-4
+            clip[encoder.frame_centres(50)[frame]] = 1.0
+            energy = log_mel(torch.from_numpy(clip)[None], torch.tensor([16_000]), 80)[0].sum(0)
+            assert energy.argmax() == 2 * frame  # two steps of the spectrogram are one frame
+            torch.testing.assert_close(energy[2 * frame - 1], energy[2 * frame + 1], atol=1e-2, rtol=1e-3)
+
+    def test_what_was_made_for_inference_serves_training(self) -> None:
+        encoder = make_audio_encoder(tiny_whisper_config(bins=64)).train()
+        batch = batch_of(encoder, [noise(8_000)])
+        with torch.inference_mode():
+            encoder(batch.samples, batch.mask)
+        encoder(batch.samples, batch.mask)[0].sum().backward()
+        assert encoder.backbone.conv1.weight.grad.abs().sum() > 0
+
+
+class TestStates:
+    def test_thirty_seconds_give_what_the_stock_encoder_gives(self) -> None:
+        """The stock forward takes 30 s and nothing else; there the two must agree, layer by layer."""
+        encoder, clip = tiny_audio_encoder("whisper"), noise(30 * 16_000)
+        batch = batch_of(encoder, [clip])
+        with torch.no_grad():
+            ours, mask = encoder.layers(batch.samples, batch.mask)
+            theirs = encoder.backbone(stock_features(clip, 80)[None], output_hidden_states=True)
+        assert mask.shape == (1, 1500)
+        expected = [*theirs.hidden_states[:-1], theirs.last_hidden_state]
+        for mine, other in zip(ours, expected, strict=True):
+            torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-4)
+
+    @pytest.mark.parametrize(("samples", "frames"), [(32_000, 100), (16_160, 51), (700, 2), (0, 1)])
+    def test_fifty_frames_a_second(self, samples: int, frames: int) -> None:
+        encoder = tiny_audio_encoder("whisper")
+        batch = batch_of(encoder, [noise(samples)])
+        assert encoder(batch.samples, batch.mask)[0].shape == (1, frames, encoder.hidden_size)
+
+    def test_more_than_thirty_seconds_are_refused(self) -> None:
+        encoder = tiny_audio_encoder("whisper")
+        batch = batch_of(encoder, [noise(30 * 16_000 + 320)])
+        with pytest.raises(ValueError, match=r"expected clips of at most 30 s .*: cut them"):
+            encoder(batch.samples, batch.mask)
+
+    def test_the_seconds_are_those_of_the_table(self) -> None:
+        encoder = make_audio_encoder(
+            WhisperConfig(**tiny_whisper_config().to_dict() | {"max_source_positions": 50})
+        )
+        batch = batch_of(encoder, [noise(16_320)])
+        with pytest.raises(ValueError, match="at most 1 s"):
+            encoder(batch.samples, batch.mask)
+
+    @pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no Whisper weights at {FOLDER}")
+    @pytest.mark.parametrize("samples", [8_000, 21_321, 48_000])
+    def test_real_weights_on_a_short_clip(self, samples: int) -> None:
+        stock = WhisperEncoder.from_pretrained(FOLDER, dtype=torch.float32)
+        encoder = make_audio_encoder(stock.config).eval()
+        encoder.backbone.load_state_dict(stock.state_dict())
+        batch = batch_of(encoder, [noise(samples), noise(50_000, seed=1)])
+        with torch.no_grad():
+            states, mask = encoder.layers(batch.samples, batch.mask)
+        for ours, theirs in zip(states, WhisperTeacher(FOLDER).layers(noise(samples)), strict=True):
+            torch.testing.assert_close(ours[0][mask[0]], theirs, atol=2e-3, rtol=1e-3)
