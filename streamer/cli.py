@@ -16,7 +16,7 @@ from rich.logging import RichHandler
 from emostream.models import ModelError
 
 from .batcher import ModelThread
-from .commands import client, demo, devices, doctor, live, replay, serve
+from .commands import align, client, demo, devices, doctor, live, replay, serve
 from .errors import EmostreamError
 
 app = typer.Typer(
@@ -52,6 +52,7 @@ for command in (
     live.live,
     serve.serve,
     replay.replay,
+    align.align,
     client.client,
     devices.devices,
     doctor.doctor,

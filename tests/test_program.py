@@ -115,7 +115,9 @@ def test_a_bad_file_does_not_keep_the_good_one_back(tmp_path: Path) -> None:
     assert "nowhere.wav" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["demo", "live", "serve", "replay", "client", "devices", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["demo", "live", "serve", "replay", "client", "align", "devices", "doctor"]
+)
 def test_every_command_explains_itself(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
