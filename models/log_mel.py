@@ -15,7 +15,6 @@ WINDOW: Final = 400
 HOP: Final = 160
 
 
-@torch.no_grad()
 def log_mel(samples: Tensor, counts: Tensor, bins: int) -> Tensor:
     """samples: (B, N) float; counts: (B,) valid samples, more than half a window -> (B, bins, F) float32.
 

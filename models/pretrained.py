@@ -101,7 +101,6 @@ def _load(source: str, backbone: Any) -> None:
         loaded, report = network.from_pretrained(
             source,
             config=backbone.config,
-            dtype=torch.float32,
             output_loading_info=True,
             **without_pooler(network),
         )

@@ -120,6 +120,12 @@ class TestConfiguration:
         model, _ = assemble(published / name, published / "bert")
         assert model.config.audio_unit_variance == normalised
 
+    def test_a_feature_extractor_that_does_not_say(self, copies: Path) -> None:
+        """Its class normalises, then."""
+        (copies / "hubert" / "preprocessor_config.json").write_text('{"sampling_rate": 16000}')
+        model, _ = assemble(copies / "hubert", copies / "bert")
+        assert model.config.audio_unit_variance
+
     def test_a_tokenizer_that_pads_pads_no_more(self, copies: Path) -> None:
         """Sentence encoders come with one that fills every line up."""
         padding = tiny_tokenizer()
