@@ -1,0 +1,179 @@
+"""`python -m benchmarks.model [--manifest CSV] [--compile]`: the emotion model by size, precision and batch.
+
+Writes model.md. Times are of whole forwards (both encoders, co-attention, heads) and of the audio encoder
+through other back ends; the peak that they are held against is measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from emostream.models.checkpoint import BUNDLED, read_checkpoint
+from emostream.models.collate import AudioBatch, TextBatch
+from emostream.models.config import reference_config
+from emostream.models.emotion import EmotionModel
+from emostream.models.granularity import SpanBatch
+from emostream.models.types import SAMPLE_RATE_HZ
+
+from . import backends
+from .machine import commit, machine
+from .peak import matmul_peak, median_seconds
+
+RESULTS = Path(__file__).with_name("model.md")
+TOKENS: Final = 24
+SPANS: Final = {"phone": 40, "syllable": 16, "word": 11}
+"""In every clip, whatever its length: what is said in about four seconds."""
+
+SHAPES: Final = ((1, 1), (1, 4), (1, 16), (4, 4), (16, 4), (64, 4))
+"""Clips in a batch, seconds of each."""
+
+MOST_SECONDS: Final = {"cpu": 64, "cuda": 256}
+"""Of sound in one batch: past that a processor gains nothing, and a full-size run takes minutes."""
+
+DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16}
+REPEATS: Final = {"bundled": 15, "full size": 5}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement. seconds: of a forward; share: of the device's matmul peak in that precision."""
+
+    seconds: float
+    share: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.model", description=__doc__)
+    parser.add_argument(
+        "--manifest", type=Path, help="labelled clips (as for training) on which back ends must agree"
+    )
+    parser.add_argument("--compile", action="store_true", help="torch.compile too; needs a C++ compiler")
+    arguments = parser.parse_args()
+    devices = [torch.device("cpu")] + [torch.device("cuda")] * torch.cuda.is_available()
+    text = "\n".join(
+        [
+            "# The emotion model's speed\n",
+            f"Made by `python -m benchmarks.model` on {datetime.now(UTC):%Y-%m-%d}, commit {commit()}.",
+            f"{machine()}; {torch.get_num_threads()} threads. GPU: {_gpu()}.\n",
+            *_forwards(devices),
+            *backends.section(arguments.manifest, compiled=arguments.compile),
+        ]
+    )
+    RESULTS.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def _gpu() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none, not measured"
+
+
+@torch.no_grad()
+def _forwards(devices: list[torch.device]) -> Iterator[str]:
+    peaks = {
+        (device.type, name): matmul_peak(device, dtype)
+        for device in devices
+        for name, dtype in DTYPES.items()
+    }
+    yield "## Whole forwards\n"
+    for (kind, name), peak in peaks.items():
+        yield f"- measured matmul peak, {kind}, {name}: {peak / 1e9:.0f} GFLOP/s"
+    yield f"\nMedian of {REPEATS['bundled']} (bundled) and {REPEATS['full size']} (full size, random weights)"
+    yield f"forwards; {TOKENS} tokens a clip. Share: of the peak above, by counted operations.\n"
+    yield (
+        "| model | encoders | clips x seconds | GFLOP per audio second | CPU ms | CPU ms per audio second "
+        "| share of peak | GPU ms | GPU ms per audio second | share of peak |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for which in REPEATS:
+        for name, dtype in DTYPES.items():
+            yield from _rows(which, name, dtype, devices, peaks)
+
+
+def _rows(
+    which: str,
+    name: str,
+    dtype: torch.dtype,
+    devices: list[torch.device],
+    peaks: dict[tuple[str, str], float],
+) -> Iterator[str]:
+    cells: dict[tuple[str, tuple[int, int]], Cell] = {}
+    operations: dict[tuple[int, int], float] = {}
+    for device in devices:
+        model = make_model(which, device, dtype)
+        for shape in SHAPES:
+            if shape[0] * shape[1] > MOST_SECONDS[device.type]:
+                continue
+            print(f"{which}, {name}, {device}: {shape[0]} x {shape[1]} s", file=sys.stderr)
+            audio, text, spans = inputs(model, *shape, device)
+            if shape not in operations:
+                operations[shape] = _operations(model, audio, text, spans)
+            seconds = median_seconds(partial(model.forward, audio, text, spans), device, REPEATS[which])
+            share = operations[shape] / seconds / peaks[device.type, name]
+            cells[device.type, shape] = Cell(seconds, share)
+        del model
+        gc.collect()
+    for shape, count in operations.items():
+        audible = shape[0] * shape[1]
+        columns = [_columns(cells.get((kind, shape)), audible) for kind in ("cpu", "cuda")]
+        yield (
+            f"| {which} | {name} | {shape[0]} x {shape[1]} | {count / audible / 1e9:.2f} | "
+            + " | ".join(columns)
+            + " |"
+        )
+
+
+def _columns(cell: Cell | None, audible: int) -> str:
+    """Milliseconds a forward, milliseconds a second of sound, share of the peak."""
+    if cell is None:
+        return "not measured | | "
+    return f"{cell.seconds * 1e3:.1f} | {cell.seconds * 1e3 / audible:.2f} | {cell.share:.0%}"
+
+
+def make_model(which: str, device: torch.device, dtype: torch.dtype) -> EmotionModel:
+    """In eval mode, encoders in `dtype`."""
+    torch.manual_seed(0)
+    model = read_checkpoint(BUNDLED).model if which == "bundled" else EmotionModel(reference_config()).eval()
+    model.to(device)
+    model.audio_encoder.to(dtype)
+    model.text_encoder.to(dtype)
+    return model
+
+
+def inputs(
+    model: EmotionModel, clips: int, seconds: int, device: torch.device
+) -> tuple[AudioBatch, TextBatch, dict[str, SpanBatch]]:
+    """Noise, random tokens, and even spans, of equal lengths."""
+    samples = seconds * SAMPLE_RATE_HZ
+    everyone = torch.ones(clips, dtype=torch.bool)
+    audio = AudioBatch(torch.randn(clips, samples), torch.ones(clips, samples, dtype=torch.bool), everyone)
+    ids = torch.randint(5, model.config.text_config.vocab_size, (clips, TOKENS))
+    text = TextBatch(ids, torch.ones(clips, TOKENS, dtype=torch.bool), everyone)
+    spans = {}
+    for kind in model.config.spans:
+        edges = torch.linspace(0, samples, SPANS[kind] + 1).long()
+        bounds = torch.stack([edges[:-1], edges[1:]], dim=1).expand(clips, -1, -1)
+        spans[kind] = SpanBatch(bounds, torch.ones(bounds.shape[:2], dtype=torch.bool)).to(device)
+    return audio.to(device), text.to(device), spans
+
+
+def _operations(
+    model: EmotionModel, audio: AudioBatch, text: TextBatch, spans: dict[str, SpanBatch]
+) -> float:
+    with FlopCounterMode(display=False) as counter:
+        model(audio, text, spans)
+    return float(counter.get_total_flops())
+
+
+if __name__ == "__main__":
+    main()
