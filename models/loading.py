@@ -30,7 +30,7 @@ def load_transcriber(
     warning), `none` (returns None), `pocketsphinx`, a Whisper model name (tiny.en, small, ...) or a
     faster-whisper folder. Raises TranscriberError and DeviceError.
     """
-    from .transcriber import choose_transcriber
+    from .transcription.choice import choose_transcriber
 
     return choose_transcriber(name, device=device, compute_type=compute_type)
 
@@ -40,6 +40,6 @@ def load_aligner() -> Aligner:
 
     Raises TranscriberError where PocketSphinx, whose model and dictionary it uses, cannot be loaded.
     """
-    from .alignment_process import AlignmentProcess
+    from .alignment.process import AlignmentProcess
 
     return AlignmentProcess()

@@ -17,9 +17,9 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, WhisperMod
 from .checkpoint import CONFIG_FILE
 from .config import EmotionConfig
 from .emotion import EmotionModel
+from .encoders.text import without_pooler
 from .errors import CheckpointError
-from .hub import first_line
-from .text_encoder import without_pooler
+from .transcription.hub import first_line
 
 PREPROCESSOR_FILE: Final = "preprocessor_config.json"
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .alignment import place_words
+from .alignment.places import place_words
 from .batching import in_batches
 from .calibration import fused_posterior, head_posterior, pattern_of
 from .checkpoint import BUNDLED, Checkpoint, find_checkpoint, read_checkpoint

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from emostream.models import SAMPLE_RATE_HZ, Alignment, Clip, Span, Transcript, Word
-from emostream.models.forced_alignment import ForcedAligner
+from emostream.models.alignment.forced import ForcedAligner
 from emostream.streamer.alignment_figure import alignment_figure, label_fit, require_matplotlib, write_png
 from emostream.streamer.errors import ConfigError
 

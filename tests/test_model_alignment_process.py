@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from emostream.models import Clip, Samples, TranscriberError, Transcript, Word, load_aligner
-from emostream.models.alignment import place_words
-from emostream.models.alignment_process import AlignmentProcess
+from emostream.models.alignment.forced import ForcedAligner
+from emostream.models.alignment.places import place_words
+from emostream.models.alignment.process import AlignmentProcess
 from emostream.models.child_process import ChildProcess
-from emostream.models.forced_alignment import ForcedAligner
 from emostream.streamer.recording import read_whole
 
 SAID = Transcript("hello there", "en", (Word("hello", 0, 8_000, 0.9), Word("there", 8_000, 16_000, 0.8)))

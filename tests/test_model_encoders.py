@@ -8,10 +8,10 @@ from torch import nn
 from transformers import GPT2Config, T5Config, Wav2Vec2Config, Wav2Vec2ConformerConfig
 
 from emostream.models import CheckpointError
-from emostream.models.encoder_base import AudioEncoder
-from emostream.models.encoders import make_audio_encoder, make_text_encoder
-from emostream.models.group_norm import all_at_once, clip_by_clip, masked_group_norm
-from emostream.models.text_encoder import TEXT_ENCODERS
+from emostream.models.encoders.base import AudioEncoder
+from emostream.models.encoders.choice import make_audio_encoder, make_text_encoder
+from emostream.models.encoders.group_norm import all_at_once, clip_by_clip, masked_group_norm
+from emostream.models.encoders.text import TEXT_ENCODERS
 
 from .tiny_emotion import noise
 from .tiny_encoders import (

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emostream.models import Alignment, Clip, Samples, Span, TranscriberError, Transcript, Word
-from emostream.models.alignment import place_words
-from emostream.models.forced_alignment import ForcedAligner
+from emostream.models.alignment.forced import ForcedAligner
+from emostream.models.alignment.places import place_words
 
 from .synthesis import Spoken, speak
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from emostream.models.emotion import EmotionModel
-from emostream.models.encoder_base import AudioEncoder, Encoder
-from emostream.models.encoders import FreezeDepth, freeze
+from emostream.models.encoders.base import AudioEncoder, Encoder
+from emostream.models.encoders.choice import FreezeDepth, freeze
 
 from .tiny_emotion import noise, tiny_config
 from .tiny_encoders import LAYERS, audio_configs, batch_of, tiny_audio_encoder, tiny_text_encoder, token_batch

@@ -15,7 +15,7 @@ from emostream.models.checkpoint import read_checkpoint, write_checkpoint
 from emostream.models.collate import collate_audio, collate_text
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
-from emostream.models.encoder_base import AudioEncoder
+from emostream.models.encoders.base import AudioEncoder
 from emostream.models.pretrained import assemble
 from emostream.models.recognizer import EmotionRecognizer
 

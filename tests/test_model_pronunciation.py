@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from emostream.models.letter_to_sound import letter_phones
-from emostream.models.pronunciation import Lexicon
-from emostream.models.sphinx_aligner import SphinxAligner
-from emostream.models.spoken_tokens import spoken_tokens
-from emostream.models.syllables import VOWELS
+from emostream.models.alignment.letter_to_sound import letter_phones
+from emostream.models.alignment.pronunciation import Lexicon
+from emostream.models.alignment.sphinx import SphinxAligner
+from emostream.models.alignment.spoken_tokens import spoken_tokens
+from emostream.models.alignment.syllables import VOWELS
 
 from .dictionary import entries
 

@@ -15,7 +15,7 @@ from emostream.models import (
     Word,
     load_recognizer,
 )
-from emostream.models.alignment import word_spans
+from emostream.models.alignment.places import word_spans
 from emostream.models.recognizer import EmotionRecognizer
 
 from .tiny_emotion import noise

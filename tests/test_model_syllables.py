@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emostream.models.syllables import VOWELS, syllabify
+from emostream.models.alignment.syllables import VOWELS, syllabify
 
 from .dictionary import entries
 

@@ -9,8 +9,8 @@ from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from emostream.models import Samples
-from emostream.models.encoders import make_audio_encoder
-from emostream.models.log_mel import log_mel
+from emostream.models.encoders.choice import make_audio_encoder
+from emostream.models.encoders.log_mel import log_mel
 from emostream.training.teacher import WhisperTeacher
 
 from .shared import SHARED

@@ -17,9 +17,10 @@ import pytest
 from huggingface_hub import constants
 
 from emostream.models import Clip, Transcriber, Transcript, load_transcriber
-from emostream.models import transcriber as choice
 from emostream.models.errors import DeviceError, TranscriberError
-from emostream.models.hub import (
+from emostream.models.transcription import choice
+from emostream.models.transcription.choice import choose_transcriber
+from emostream.models.transcription.hub import (
     cached_whisper,
     fetch_whisper,
     missing_files,
@@ -27,7 +28,6 @@ from emostream.models.hub import (
     whisper_cached,
     whisper_repositories,
 )
-from emostream.models.transcriber import choose_transcriber
 
 from .tiny_whisper import make_tiny_whisper
 
@@ -287,7 +287,7 @@ def test_a_name_server_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch
         raise TimeoutError
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("emostream.models.hub.urllib.request.urlopen", hang)
+    monkeypatch.setattr("emostream.models.transcription.hub.urllib.request.urlopen", hang)
     assert not probe_hub(timeout_s=0.05)
     released.set()
 
@@ -315,7 +315,8 @@ def test_a_download_asks_for_what_the_loader_needs(cache: Path, monkeypatch: pyt
 
 def test_the_front_door_imports_no_framework() -> None:
     heavy = {"torch", "transformers", "faster_whisper", "ctranslate2", "pocketsphinx", "huggingface_hub"}
-    program = "import sys, emostream.models, emostream.models.transcriber, emostream.models.hub\n"
+    program = "import sys, emostream.models\n"
+    program += "from emostream.models.transcription import choice, hub\n"
     program += f"print(sorted({heavy} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

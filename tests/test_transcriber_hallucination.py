@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emostream.models.hallucination import Heard, Thresholds, Verdict, compression_ratio, judge
+from emostream.models.transcription.hallucination import Heard, Thresholds, Verdict, compression_ratio, judge
 from emostream.models.types import Word
 
 SENTENCE = "I can't believe you did that to me."

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from emostream.models import Clip, Samples, TranscriberError
-from emostream.models.sphinx import SphinxTranscriber
-from emostream.models.sphinx_process import SphinxProcess
+from emostream.models.transcription.process import SphinxProcess
+from emostream.models.transcription.sphinx import SphinxTranscriber
 from emostream.streamer.recording import read_whole
 
 

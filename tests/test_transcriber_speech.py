@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emostream.models.hallucination import compression_ratio
-from emostream.models.transcriber import choose_transcriber
+from emostream.models.transcription.choice import choose_transcriber
+from emostream.models.transcription.hallucination import compression_ratio
+from emostream.models.transcription.whisper import WhisperTranscriber
+from emostream.models.transcription.whisper_model import open_model
 from emostream.models.types import Clip, Samples, Transcript
-from emostream.models.whisper import WhisperTranscriber
-from emostream.models.whisper_model import open_model
 
 from .speech import spoken, weights
 from .tiny_whisper import BELIEVE_ALL

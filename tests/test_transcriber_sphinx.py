@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emostream.models.errors import TranscriberError
-from emostream.models.sphinx import SphinxTranscriber
+from emostream.models.transcription.sphinx import SphinxTranscriber
 from emostream.models.types import Clip, Samples, Transcript
 
 from .speech import recording

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from emostream.models.errors import DeviceError, TranscriberError
-from emostream.models.types import SAMPLE_RATE_HZ, Clip, Samples, Transcript
-from emostream.models.whisper import WhisperTranscriber
-from emostream.models.whisper_model import (
+from emostream.models.transcription.whisper import WhisperTranscriber
+from emostream.models.transcription.whisper_model import (
     IndependentClips,
     default_threads,
     open_model,
     precise_type,
     present_device,
 )
+from emostream.models.types import SAMPLE_RATE_HZ, Clip, Samples, Transcript
 
 from .tiny_whisper import BELIEVE_ALL, LANGUAGES, make_tiny_whisper
 
@@ -85,7 +85,7 @@ def test_more_clips_than_one_forward_takes_keep_their_order(
 ) -> None:
     clips = [Clip(sound(0.3, seed)) for seed in range(3)]
     at_once = english.transcribe(clips)
-    monkeypatch.setattr("emostream.models.whisper._MOST_CLIPS", 2)
+    monkeypatch.setattr("emostream.models.transcription.whisper._MOST_CLIPS", 2)
     in_parts = english.transcribe(clips)
     assert all(same(a, b) for a, b in zip(at_once, in_parts, strict=True))
 
@@ -273,7 +273,7 @@ def test_auto_leaves_a_graphics_card_aside_that_cannot_be_used(
         return open_model(folder, device=device, **rest)
 
     no_graphics(monkeypatch, count=1)
-    monkeypatch.setattr("emostream.models.whisper.open_model", without_libraries)
+    monkeypatch.setattr("emostream.models.transcription.whisper.open_model", without_libraries)
     with caplog.at_level(logging.WARNING, logger="emostream"):
         transcriber = WhisperTranscriber.load(folder, label="tiny", device="auto")
     assert transcriber.name == "whisper tiny (int8, cpu)"

@@ -7,8 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emostream.models.transcription.word_times import TimedWord, words_in_clip
 from emostream.models.types import Word
-from emostream.models.word_times import TimedWord, words_in_clip
 
 
 def test_seconds_become_samples_and_blanks_go() -> None:

@@ -65,7 +65,6 @@ def tiny_model(norm: str = "layer", seed: int = 0, **changes: Any) -> EmotionMod
 
 @cache
 def tiny_tokenizer() -> Tokenizer:
-    """Made once: its training breaks ties by chance."""
     return learn_tokenizer(SENTENCES * 5, 120)
 
 

@@ -18,9 +18,9 @@ from transformers import (
 
 from emostream.models import Samples
 from emostream.models.collate import AudioBatch, collate_audio
-from emostream.models.encoder_base import AudioEncoder
-from emostream.models.encoders import make_audio_encoder, make_text_encoder
-from emostream.models.text_encoder import TextEncoder
+from emostream.models.encoders.base import AudioEncoder
+from emostream.models.encoders.choice import make_audio_encoder, make_text_encoder
+from emostream.models.encoders.text import TextEncoder
 
 E = TypeVar("E", bound=nn.Module)
 

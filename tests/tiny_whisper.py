@@ -14,7 +14,7 @@ from ctranslate2.converters import TransformersConverter
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, WhisperConfig, WhisperForConditionalGeneration
 
-from emostream.models.hallucination import Thresholds
+from emostream.models.transcription.hallucination import Thresholds
 
 _TIME_STAMPS = 1_501
 _WORDS = 300

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from emostream.models import SAMPLE_RATE_HZ, Samples
 from emostream.models.collate import collate_audio, collate_text
 from emostream.models.emotion import EmotionModel, EmotionOutput
-from emostream.models.encoders import freeze
+from emostream.models.encoders.choice import freeze
 
 from .augment import change_speed, crop, distort, pad_silence, random_window
 from .corpora import OTHER, Example

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from emostream.models.encoders import FreezeDepth
+from emostream.models.encoders.choice import FreezeDepth
 
 
 class SettingsError(ValueError):

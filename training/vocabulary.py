@@ -23,6 +23,9 @@ def learn_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
         vocab_size=size, special_tokens=SPECIAL, show_progress=False, limit_alphabet=64, min_frequency=3
     )
     tokenizer.train_from_iterator((spoken(text) for text in texts), trainer)
+    # The trainer numbers pieces of equal rank by chance; longest match does not care for the numbers.
+    pieces = SPECIAL + sorted(set(tokenizer.get_vocab()) - set(SPECIAL))
+    tokenizer.model = WordPiece({piece: index for index, piece in enumerate(pieces)}, unk_token="[UNK]")
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]",
         special_tokens=[(token, SPECIAL.index(token)) for token in ("[CLS]", "[SEP]")],

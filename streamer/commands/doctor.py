@@ -90,7 +90,7 @@ def _emotion_model() -> Finding:
 
 
 def _whisper() -> Finding:
-    from emostream.models.hub import probe_hub, whisper_cached
+    from emostream.models.transcription.hub import probe_hub, whisper_cached
 
     if whisper_cached("tiny.en"):
         return Finding("ok", "in the local cache")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .types import Alignment, Transcript, Word
+from ..types import Alignment, Transcript, Word
 
 
 def place_words(transcript: Transcript | None, samples: int) -> Alignment:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from .collate import Waveform
+from ..collate import Waveform
 
 
 class LayerMix(nn.Module):

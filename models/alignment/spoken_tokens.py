@@ -8,7 +8,7 @@ from typing import Final
 
 from num2words import num2words
 
-from .wording import spoken
+from ..wording import spoken
 
 _SIGNS: Final = {"&": "and", "%": "percent", "+": "plus", "=": "equals", "@": "at", "°": "degrees"}
 _CURRENCIES: Final = {"$": "dollars", "£": "pounds", "€": "euros"}

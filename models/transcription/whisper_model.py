@@ -10,7 +10,7 @@ import ctranslate2
 from faster_whisper import WhisperModel
 from faster_whisper.transcribe import merge_punctuations
 
-from .errors import DeviceError, TranscriberError
+from ..errors import DeviceError, TranscriberError
 from .hub import first_line, missing_files
 
 _MOST_THREADS: Final = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from .types import SAMPLE_RATE_HZ, Word
+from ..types import SAMPLE_RATE_HZ, Word
 
 TimedWord = tuple[str, float, float, float | None]
 """(text, start in seconds, end in seconds, probability or None), counted from the start of the clip."""

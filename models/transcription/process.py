@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .child_process import ChildProcess, Worker, serve
-from .types import Clip, Transcript
+from ..child_process import ChildProcess, Worker, serve
+from ..types import Clip, Transcript
 
 
 class SphinxProcess:

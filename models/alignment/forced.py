@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .alignment import place_words
-from .phone_spans import forced_tiers, spread_tiers
-from .sphinx_aligner import SphinxAligner
-from .types import Alignment, Clip, Transcript
-from .waveform import audible, bounded
+from ..types import Alignment, Clip, Transcript
+from ..waveform import audible, bounded
+from .places import place_words
+from .sphinx import SphinxAligner
+from .tiers import forced_tiers, spread_tiers
 
 
 class ForcedAligner:
     """`types.Aligner` with PocketSphinx, in this process. It holds the interpreter while it searches, some
-    30 ms for a second of speech: `alignment_process` keeps that from others.
+    30 ms for a second of speech: `process` keeps that from others.
 
     Where no forced alignment can be had (nothing audible, too many words for the sound, no path found) words
     lie where the transcriber heard them, or in an even split, with their phones at even distances inside. A

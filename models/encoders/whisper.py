@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from .collate import Waveform
-from .encoder_base import AudioEncoder, first_places
+from ..collate import Waveform
+from ..types import SAMPLE_RATE_HZ
+from .base import AudioEncoder, first_places
 from .log_mel import HOP, WINDOW, log_mel
-from .types import SAMPLE_RATE_HZ
 
 _STRIDE: Final = 2
 """Of the second convolution: two spectrogram frames make one of the encoder's, 50 a second."""

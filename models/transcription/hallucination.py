@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final, Literal
 
-from .types import Word
+from ..types import Word
 
 Reason = Literal[
     "no speech",

@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 import pocketsphinx
 
-from .errors import TranscriberError
+from ..errors import TranscriberError
+from ..types import SAMPLE_RATE_HZ, Samples, Span
 from .pronunciation import Lexicon, Token
-from .types import SAMPLE_RATE_HZ, Samples, Span
 
 _FRAME_SAMPLES: Final = SAMPLE_RATE_HZ // 100
 _FULL_SCALE: Final = 32_767

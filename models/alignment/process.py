@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from .alignment import place_words
-from .child_process import ChildProcess, Worker, serve
-from .errors import TranscriberError
-from .types import Alignment, Clip, Transcript
+from ..child_process import ChildProcess, Worker, serve
+from ..errors import TranscriberError
+from ..types import Alignment, Clip, Transcript
+from .places import place_words
 
 logger = logging.getLogger("emostream")
 
@@ -41,7 +41,7 @@ class AlignmentProcess:
 
 
 def _load() -> Worker:
-    from .forced_alignment import ForcedAligner
+    from .forced import ForcedAligner
 
     aligner = ForcedAligner()
     return aligner.name, lambda request: aligner.align(*request)

@@ -9,11 +9,11 @@ from typing import Final, Literal
 
 from transformers import PretrainedConfig
 
-from .encoder_base import AudioEncoder, Encoder
-from .errors import CheckpointError
-from .text_encoder import TextEncoder
-from .wav2vec2_encoder import Wav2Vec2AudioEncoder
-from .whisper_encoder import WhisperAudioEncoder
+from ..errors import CheckpointError
+from .base import AudioEncoder, Encoder
+from .text import TextEncoder
+from .wav2vec2 import Wav2Vec2AudioEncoder
+from .whisper import WhisperAudioEncoder
 
 AUDIO_ENCODERS: Final = ("wav2vec2", "hubert", "wavlm", "whisper")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank
 
-from .types import SAMPLE_RATE_HZ
+from ..types import SAMPLE_RATE_HZ
 
 WINDOW: Final = 400
 HOP: Final = 160

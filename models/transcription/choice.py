@@ -9,9 +9,9 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from .errors import TranscriberError
+from ..errors import TranscriberError
+from ..types import Transcriber
 from .hub import cached_whisper, fetch_whisper, offline, probe_hub, whisper_repositories
-from .types import Transcriber
 
 logger = logging.getLogger("emostream")
 
@@ -94,6 +94,6 @@ def _whisper(
 
 
 def _sphinx() -> Transcriber:
-    from .sphinx_process import SphinxProcess
+    from .process import SphinxProcess
 
     return SphinxProcess()

@@ -8,8 +8,8 @@ from typing import Any, Final
 from torch import Tensor, nn
 from transformers import MODEL_MAPPING, PretrainedConfig
 
-from .encoder_base import Encoder
-from .errors import CheckpointError
+from ..errors import CheckpointError
+from .base import Encoder
 
 TEXT_ENCODERS: Final = (
     "bert",

@@ -16,10 +16,10 @@ import numpy as np
 from faster_whisper import BatchedInferencePipeline
 from faster_whisper.audio import pad_or_trim
 
-from .errors import TranscriberError
+from ..errors import TranscriberError
+from ..types import SAMPLE_RATE_HZ, Clip, Samples, Transcript
+from ..waveform import audible, bounded
 from .hallucination import DEFAULT_THRESHOLDS, Heard, Thresholds, judge
-from .types import SAMPLE_RATE_HZ, Clip, Samples, Transcript
-from .waveform import audible, bounded
 from .whisper_model import IndependentClips, open_model, present_device, unusable
 from .word_times import TimedWord, words_in_clip
 

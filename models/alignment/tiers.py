@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..types import Alignment, AlignmentMethod, Span, Word
 from .pronunciation import Token
 from .syllables import syllabify
-from .types import Alignment, AlignmentMethod, Span, Word
 
 TokenSpans = Sequence[Span]
 """The phones of one spoken word, in order, where the sound has them."""

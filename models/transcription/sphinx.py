@@ -13,10 +13,10 @@ from typing import Final
 
 import pocketsphinx
 
-from .errors import TranscriberError
+from ..errors import TranscriberError
+from ..types import Clip, Samples, Transcript, Word
+from ..waveform import audible, bounded
 from .hallucination import Heard, judge
-from .types import Clip, Samples, Transcript, Word
-from .waveform import audible, bounded
 from .word_times import TimedWord, words_in_clip
 
 logger = logging.getLogger("emostream")

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from transformers import MODEL_MAPPING, PretrainedConfig
 
-from .collate import Waveform
-from .encoder_base import AudioEncoder, first_places, recorded
+from ..collate import Waveform
+from .base import AudioEncoder, first_places, recorded
 from .group_norm import all_at_once, clip_by_clip
 
 

@@ -1,0 +1,1 @@
+"""Words to places in the sound, down to syllables and phones."""

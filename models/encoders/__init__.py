@@ -1,0 +1,1 @@
+"""Sound and tokens to vectors: pretrained networks behind one shape."""

@@ -1,0 +1,1 @@
+"""Sound to words: Whisper, PocketSphinx, and which of them to take."""
