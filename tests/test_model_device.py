@@ -14,7 +14,7 @@ from emostream.models.recognizer import EmotionRecognizer
 
 from .shared import DATA, manifest, needs_data
 from .speech import recording
-from .tiny_emotion import noise
+from .tiny_emotion import noise, write_tiny
 
 CPU = torch.device("cpu")
 
@@ -96,3 +96,20 @@ def test_bfloat16_changes_the_label_of_one_clip_in_a_hundred_at_most() -> None:
     assert len(speeches) >= 100
     changed = sum(a.label != b.label for a, b in zip(exact, short, strict=True))
     assert changed <= 0.01 * len(speeches)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(("dtype", "apart"), [("float32", 1e-3), ("bfloat16", 0.03)])
+def test_a_gpu_says_what_the_processor_says(dtype: str, apart: float, tmp_path: Path) -> None:
+    """The bundled model, and a group-norm front end, which a GPU runs over the whole batch."""
+    speeches = [
+        Speech(Clip(noise(8_000 * (1 + seed % 5), seed)), Transcript("so happy") if seed % 2 else None)
+        for seed in range(12)
+    ]
+    for checkpoint in (None, write_tiny(tmp_path, norm="group")):
+        ours, theirs = (
+            EmotionRecognizer.load(checkpoint, device=device, dtype=precision).recognize(speeches)
+            for device, precision in (("cpu", "float32"), ("cuda", dtype))
+        )
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.abs(np.subtract(a.probabilities, b.probabilities)).max() < apart

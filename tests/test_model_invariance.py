@@ -6,11 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from transformers import BertConfig
 
 from emostream.models import Clip, Prediction, Speech, Transcript
+from emostream.models.checkpoint import Checkpoint
+from emostream.models.config import reference_config
+from emostream.models.emotion import EmotionModel
 from emostream.models.recognizer import EmotionRecognizer
 
-from .tiny_emotion import noise, write_tiny
+from .tiny_emotion import noise, tiny_tokenizer, write_tiny
+from .tiny_encoders import audio_configs
 
 LENGTHS = (48_000, 11_025, 700, 0, 31_999, 16_000)
 WORDS = ("i am so happy", None, "leave me alone i hate this i hate this", "", "the door is open", None)
@@ -27,16 +33,37 @@ def numbers(prediction: Prediction) -> list[float]:
     return [*prediction.probabilities, *(prediction.audio_only or ()), *(prediction.text_only or ())]
 
 
-@pytest.mark.parametrize("which", ["layer", "group", "bundled"])
-def test_a_clip_alone_is_the_clip_in_a_crowd(which: str, tmp_path: Path) -> None:
-    """Mixed lengths, with and without words, front ends with layer norm and with group norm."""
-    checkpoint = None if which == "bundled" else write_tiny(tmp_path, norm=which)
-    recognizer = EmotionRecognizer.load(checkpoint, device="cpu")
-    crowd = recognizer.recognize(speeches())
-    for speech, together in zip(speeches(), crowd, strict=True):
+def assert_alone_as_in_a_crowd(recognizer: EmotionRecognizer, speeches: list[Speech]) -> None:
+    crowd = recognizer.recognize(speeches)
+    for speech, together in zip(speeches, crowd, strict=True):
         alone = recognizer.recognize([speech])[0]
         assert np.abs(np.subtract(numbers(alone), numbers(together))).max() < 1e-4
         assert alone.uncertain == together.uncertain
+
+
+@pytest.mark.parametrize("kind", audio_configs())
+def test_a_clip_alone_is_the_clip_in_a_crowd(kind: str, tmp_path: Path) -> None:
+    """Probabilities, through every kind of audio encoder: mixed lengths, with and without words."""
+    audio = audio_configs()[kind]
+    checkpoint = write_tiny(
+        tmp_path, audio_config=audio, audio_unit_variance=audio.model_type not in ("wavlm", "whisper")
+    )
+    assert_alone_as_in_a_crowd(EmotionRecognizer.load(checkpoint, device="cpu"), speeches())
+
+
+def test_so_it_is_with_the_bundled_weights() -> None:
+    assert_alone_as_in_a_crowd(EmotionRecognizer.load(device="cpu"), speeches())
+
+
+def test_so_it_is_at_full_size(tmp_path: Path) -> None:
+    """wav2vec2-base, whose group norm looks over time, and bert-base in size, from their configurations alone."""
+    torch.manual_seed(0)
+    config = reference_config(
+        text_config=BertConfig(num_hidden_layers=2, vocab_size=120), granularities=["frame"], max_tokens=32
+    )
+    checkpoint = Checkpoint(EmotionModel(config).eval(), tiny_tokenizer(), tmp_path)
+    recognizer = EmotionRecognizer(checkpoint, torch.device("cpu"))
+    assert_alone_as_in_a_crowd(recognizer, speeches()[1:])
 
 
 def test_encoding_in_one_batch_and_fusing_in_another_is_the_same(tmp_path: Path) -> None:

@@ -49,8 +49,9 @@ def tiny_config(norm: str = "layer", **changes: Any) -> EmotionConfig:
         num_attention_heads=2,
         max_position_embeddings=32,
     )
-    sizes = {"width": 16, "heads": 2, "feed_forward": 32, "max_tokens": 32}
-    return EmotionConfig(audio_config=audio, text_config=text, **(sizes | changes))
+    small: dict[str, Any] = {"audio_config": audio, "text_config": text, "max_tokens": 32}
+    small |= {"width": 16, "heads": 2, "feed_forward": 32}
+    return EmotionConfig(**(small | changes))
 
 
 def tiny_model(norm: str = "layer", seed: int = 0, **changes: Any) -> EmotionModel:

@@ -88,5 +88,5 @@ def _segments(path: Path) -> Iterator[Span]:
 
 
 def _syllable_name(text: str) -> str:
-    """`ih_t_s`, `IH T S` and `IH-T-S` are all IH-T-S, as `models.forced_alignment` writes it."""
+    """`ih_t_s`, `IH T S` and `IH-T-S` are all IH-T-S, as `models.alignment` writes it."""
     return _BETWEEN_PHONES.sub("-", text.upper()).strip("-")
