@@ -12,13 +12,15 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from emostream.models.calibration import fused_posterior
 from emostream.models.checkpoint import BUNDLED, read_checkpoint
 from emostream.models.collate import collate_audio, collate_text
 from emostream.models.config import reference_config
 from emostream.models.emotion import EmotionModel, Encoded
+from emostream.models.encoders.onnx_graph import OnnxEncoder, write_graph
+from emostream.models.encoders.plain import PlainEncoder
 from emostream.models.types import SAMPLE_RATE_HZ, Samples
 from emostream.training.corpora import read_manifest
 from emostream.training.sounds import read_clip
@@ -31,27 +33,6 @@ REPEATS: Final = {"bundled": 25, "full size": 7}
 
 Encode = Callable[[Tensor], Tensor]
 """(1, N) prepared waveform -> (1, T, H) mixed features, float32."""
-
-
-class PlainEncoder(nn.Module):
-    """One clip through wav2vec 2.0 and the mix of its layers: no padding, no hooks, so that it exports."""
-
-    def __init__(self, model: EmotionModel) -> None:
-        super().__init__()
-        self.backbone = model.audio_encoder.backbone
-        self.mix = model.audio_encoder.mix
-
-    def forward(self, samples: Tensor) -> Tensor:
-        encoder = self.backbone.encoder
-        hidden = self.backbone.feature_projection(self.backbone.feature_extractor(samples).transpose(1, 2))[0]
-        hidden = encoder.layer_norm(hidden + encoder.pos_conv_embed(hidden))
-        states = [hidden]
-        for layer in encoder.layers:
-            output = layer(hidden)
-            hidden = output[0] if isinstance(output, tuple) else output
-            states.append(hidden)
-        mixed: Tensor = self.mix(states)
-        return mixed
 
 
 @torch.no_grad()
@@ -78,11 +59,11 @@ def _clips(manifest: Path | None) -> list[Samples]:
 def _rows(which: str, clips: list[Samples], *, compiled: bool) -> Iterator[str]:
     model = read_checkpoint(BUNDLED).model if which == "bundled" else EmotionModel(reference_config()).eval()
     sound = torch.randn(1, SECONDS * SAMPLE_RATE_HZ)
-    plain = PlainEncoder(model)
+    plain = PlainEncoder(model.audio_encoder)
     reference, labels, base = plain(sound), _labels(model, plain, clips), 0.0
     for name, encode in _encoders(model, compiled=compiled):
         if encode is None:
-            yield f"| {which} | {name} | not measured: `pip install 'emostream[bench]'` | | | |"
+            yield f"| {which} | {name} | not measured: `pip install 'emostream[train]'` | | | |"
             continue
         seconds = median_seconds(partial(encode, sound), CPU, REPEATS[which])
         base = base or seconds
@@ -93,7 +74,7 @@ def _rows(which: str, clips: list[Samples], *, compiled: bool) -> Iterator[str]:
 
 
 def _encoders(model: EmotionModel, *, compiled: bool) -> Iterator[tuple[str, Encode | None]]:
-    plain = PlainEncoder(model)
+    plain = PlainEncoder(model.audio_encoder)
     yield "torch fp32", plain
     if compiled:
         began = time.perf_counter()
@@ -102,34 +83,40 @@ def _encoders(model: EmotionModel, *, compiled: bool) -> Iterator[tuple[str, Enc
             fast(torch.randn(1, length * SAMPLE_RATE_HZ))
         yield f"torch.compile fp32 (first calls {time.perf_counter() - began:.0f} s)", fast
     with tempfile.TemporaryDirectory() as folder:
-        for name, session in _onnx(plain, Path(folder)):
-            yield name, None if session is None else _through(session)
-    plain.bfloat16()  # last: it changes the model's own weights
+        yield from _onnx(model, plain, Path(folder))
+    plain.bfloat16()  # last: it changes the weights
     yield "torch bf16", lambda sound: plain(sound.bfloat16()).float()
 
 
-def _onnx(plain: PlainEncoder, folder: Path) -> Iterator[tuple[str, Any]]:
+def _onnx(model: EmotionModel, plain: PlainEncoder, folder: Path) -> Iterator[tuple[str, Encode | None]]:
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         yield "ONNX Runtime fp32", None
         yield "ONNX Runtime int8", None
         return
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    whole, quantized = folder / "fp32.onnx", folder / "int8.onnx"
+    graph, whole, quantized = (folder / name for name in ("graph.onnx", "fp32.onnx", "int8.onnx"))
+    write_graph(model.audio_encoder, graph)
+    served = OnnxEncoder(graph, model.audio_encoder)
+    yield "ONNX Runtime fp32", lambda sound: served(sound[0])[None]
     torch.onnx.export(
         plain,
         (torch.randn(1, SECONDS * SAMPLE_RATE_HZ),),
         whole,
+        dynamo=True,
         input_names=["samples"],
         output_names=["features"],
         dynamic_shapes=({1: torch.export.Dim("n", min=SAMPLE_RATE_HZ // 4, max=30 * SAMPLE_RATE_HZ)},),
         external_data=False,
         verbose=False,
     )
-    yield "ONNX Runtime fp32", _session(whole)
-    # The convolutions' weights are computed (weight norm) or few; the products are where the time goes.
+    # The products are where the time goes; the convolutions stay as they are.
     quantize_dynamic(whole, quantized, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
-    yield "ONNX Runtime int8", _session(quantized)
+    session = _session(quantized)
+    yield (
+        "ONNX Runtime int8",
+        lambda sound: torch.from_numpy(session.run(None, {"samples": sound.numpy()})[0]),
+    )
 
 
 def _session(file: Path) -> Any:
@@ -138,10 +125,6 @@ def _session(file: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-
-
-def _through(session: Any) -> Encode:
-    return lambda sound: torch.from_numpy(session.run(None, {"samples": sound.numpy()})[0])
 
 
 def _labels(model: EmotionModel, encode: Encode, clips: list[Samples]) -> list[int]:

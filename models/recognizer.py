@@ -14,15 +14,18 @@ from .alignment.places import place_words
 from .batching import in_batches
 from .calibration import fused_posterior, head_posterior, pattern_of
 from .checkpoint import BUNDLED, Checkpoint, find_checkpoint, read_checkpoint
-from .collate import collate_audio, collate_spans, collate_text
+from .collate import collate_audio, collate_spans, collate_text, prepare
 from .device import choose_device, choose_dtype
 from .emotion import Encoded
+from .encoders.onnx_graph import GRAPH_FILE, OnnxEncoder
 from .loading import load_aligner
 from .quality import Thresholds, uncertain_reasons
 from .types import Aligner, Alignment, AudioCode, Clip, Prediction, Probabilities, Speech, Transcript
 
-_BUDGET_S: Final = {"cpu": 32.0, "cuda": 256.0}
-"""Padded seconds in one forward. On two cores a batch gains nothing past 16 s; memory ends it on a GPU."""
+_BUDGET_S: Final = {"cpu": 64.0, "cuda": 256.0}
+"""Padded seconds in one forward. On two cores 64 s cost a third less than 16 clips of 4 s one by one with the
+bundled model in torch, and a fifteenth less at full size (benchmarks/model.md); on a GPU nobody has measured
+it yet, and memory sets the limit."""
 
 
 class EmotionRecognizer:
@@ -37,8 +40,11 @@ class EmotionRecognizer:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         aligner: Aligner | None = None,
+        graph: OnnxEncoder | None = None,
     ) -> None:
-        """dtype: of the encoders. aligner: None where the model needs no spans."""
+        """dtype: of the encoders. aligner: None where the model needs no spans. graph: runs in place of
+        torch's audio encoder.
+        """
         model = checkpoint.model.to(device)
         model.audio_encoder.to(dtype)
         model.text_encoder.to(dtype)
@@ -46,13 +52,14 @@ class EmotionRecognizer:
         self._tokenizer = checkpoint.tokenizer
         self._device = device
         self._aligner = aligner
+        self._graph = graph
         config = model.config
         self._config = config
         self._budget_s = _BUDGET_S[device.type]
         self._thresholds = Thresholds(
             config.too_short_s, config.low_snr_db, config.disagree_p, config.low_confidence_p
         )
-        self._name = _name(checkpoint, device, dtype)
+        self._name = _name(checkpoint, device, dtype, graph)
 
     @classmethod
     def load(
@@ -69,8 +76,9 @@ class EmotionRecognizer:
         read = read_checkpoint(find_checkpoint(checkpoint))
         encoders = (read.model.audio_encoder, read.model.text_encoder)
         parameters = sum(weights.numel() for encoder in encoders for weights in encoder.parameters())
+        precision = choose_dtype(dtype, chosen, parameters)
         aligner = load_aligner() if read.model.config.spans else None
-        recognizer = cls(read, chosen, choose_dtype(dtype, chosen, parameters), aligner)
+        recognizer = cls(read, chosen, precision, aligner, _graph(read, chosen, precision))
         second = Clip(np.zeros(16_000, dtype=np.float32))
         recognizer.recognize([Speech(second, Transcript("warm up")), Speech(second)])
         return recognizer
@@ -138,7 +146,15 @@ class EmotionRecognizer:
     @torch.inference_mode()
     def _encode(self, clips: Sequence[Clip | None]) -> list[AudioCode]:
         sounds = [None if clip is None else clip.samples for clip in clips]
-        batch = collate_audio(sounds, self._model.audio_encoder.waveform)
+        waveform = self._model.audio_encoder.waveform
+        if self._graph is not None:
+            silence = np.zeros(0, dtype=np.float32)
+            alone = [prepare(silence if sound is None else sound, waveform) for sound in sounds]
+            return [
+                AudioCode(self._graph(torch.from_numpy(samples)), clip)
+                for samples, clip in zip(alone, clips, strict=True)
+            ]
+        batch = collate_audio(sounds, waveform)
         encoded = self._model.encode_audio(batch.to(self._device))
         return [
             AudioCode(features[mask], clip)
@@ -190,13 +206,21 @@ class EmotionRecognizer:
         )
 
 
-def _name(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> str:
+def _graph(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> OnnxEncoder | None:
+    """Where the folder has one, it is what is fastest on a CPU in float32."""
+    file = checkpoint.folder / GRAPH_FILE
+    if device.type != "cpu" or dtype != torch.float32 or not file.is_file():
+        return None
+    return OnnxEncoder(file, checkpoint.model.audio_encoder)
+
+
+def _name(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, graph: OnnxEncoder | None) -> str:
     config = checkpoint.model.config
     kinds = f"{config.audio_config.model_type}+{config.text_config.model_type}"
     which = "bundled" if checkpoint.folder == BUNDLED else checkpoint.folder.name
     millions = sum(weights.numel() for weights in checkpoint.model.parameters()) / 1e6
-    precision = "" if dtype == torch.float32 else ", bfloat16"
-    return f"{kinds} {which} ({millions:.1f} M parameters, {device.type}{precision})"
+    how = ", ONNX Runtime" if graph else "" if dtype == torch.float32 else ", bfloat16"
+    return f"{kinds} {which} ({millions:.1f} M parameters, {device.type}{how})"
 
 
 def _tuple(probabilities: Tensor) -> Probabilities:

@@ -103,7 +103,20 @@ def test_the_tests_run_on_the_installed_package() -> None:
 
 
 def wanted_in_wheel() -> set[str]:
-    data = {".py", ".html", ".css", ".js", ".svg", ".ogg", ".md", ".json", ".csv", ".safetensors", ".toml"}
+    data = {
+        ".py",
+        ".html",
+        ".css",
+        ".js",
+        ".svg",
+        ".ogg",
+        ".md",
+        ".json",
+        ".csv",
+        ".safetensors",
+        ".onnx",
+        ".toml",
+    }
     return {
         f"emostream/{path.relative_to(REPO).as_posix()}"
         for package in PACKAGES

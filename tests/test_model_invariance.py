@@ -56,7 +56,7 @@ def test_so_it_is_with_the_bundled_weights() -> None:
 
 
 def test_so_it_is_at_full_size(tmp_path: Path) -> None:
-    """wav2vec2-base, whose group norm looks over time, and bert-base in size, from their configurations alone."""
+    """wav2vec2-base, whose group norm looks over time, from its configuration alone."""
     torch.manual_seed(0)
     config = reference_config(
         text_config=BertConfig(num_hidden_layers=2, vocab_size=120), granularities=["frame"], max_tokens=32

@@ -1,14 +1,16 @@
-"""`python -m emostream.training train | evaluate`: from corpora to weights, from weights to figures."""
+"""`python -m emostream.training train | evaluate | export`: corpora to weights, and what comes of them."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from emostream.models import ModelError
+from emostream.models import CheckpointError, ModelError
 from emostream.models.checkpoint import read_checkpoint
+from emostream.models.encoders.onnx_graph import GRAPH_FILE, write_graph
 
 from .card import write_card
 from .corpora import DEFAULT_DATA, CorpusError
@@ -24,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "train":
             _train(options)
+        elif options.command == "export":
+            _export(options.checkpoint)
         else:
             print(table(evaluate(options.checkpoint, options.manifest, options.split, options.out)))
     except (ModelError, CorpusError, SettingsError) as error:
@@ -35,12 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> None:
     settings = read_settings(options.config)
     train(settings, Places(options.data, options.weights, options.work, options.out))
+    _export(options.out)
     rows = evaluate(options.out, options.data / "manifest.csv", "test", options.work / "figures")
     print(table(rows))
     model = read_checkpoint(options.out).model
     encoders = {"audio": model.audio_encoder, "text": model.text_encoder}
     sizes = {name: sum(p.numel() for p in part.parameters()) / 1e6 for name, part in encoders.items()}
     write_card(options.out, model.config, sizes, rows, settings)
+
+
+def _export(folder: Path) -> None:
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        raise CheckpointError(
+            f"expected the packages onnx and onnxscript to write {folder / GRAPH_FILE}, found none: "
+            "pip install 'emostream[train]'"
+        )
+    write_graph(read_checkpoint(folder).model.audio_encoder, folder / GRAPH_FILE)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="folder of the teachers")
     run.add_argument("--work", type=Path, default=Path("run"), help="snapshots, caches and the log")
     run.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
+    export = commands.add_parser(
+        "export", help="write the audio encoder's ONNX graph beside its weights: faster on a CPU"
+    )
+    export.add_argument("--checkpoint", type=Path, required=True, help="checkpoint folder")
     judge = commands.add_parser("evaluate", help="figures of a checkpoint on a manifest")
     judge.add_argument("--checkpoint", type=Path, help="checkpoint folder; the bundled one if left out")
     judge.add_argument("--manifest", type=Path, default=DEFAULT_DATA / "manifest.csv")

@@ -1,0 +1,108 @@
+"""The audio encoder as an ONNX graph: what it computes, without the weights.
+
+ONNX Runtime runs a small encoder in half of torch's time (docs/adr/0008). The weights stay where they are,
+in model.safetensors, and are handed over when the graph is loaded: there is one copy of them, so graph and
+weights cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from ..errors import CheckpointError
+from .base import AudioEncoder
+from .plain import PlainEncoder
+
+GRAPH_FILE: Final = "audio_encoder.onnx"
+_INPUT: Final = "samples"
+_LONGEST: Final = 30 * 16_000
+
+
+class OnnxEncoder:
+    """A graph with an encoder's weights on the CPU; one clip at a time, so nothing is padded."""
+
+    def __init__(self, file: Path, encoder: AudioEncoder) -> None:
+        """Raises CheckpointError where the graph is damaged or belongs to another encoder."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        # Threads that spin while they wait would take the cores from the transcriber.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        weights = {name: _as_ort(tensor) for name, tensor in _weights(encoder).items()}
+        options.add_external_initializers(list(weights), list(weights.values()))
+        try:
+            self._session = onnxruntime.InferenceSession(
+                file.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the library's errors have no base of their own
+            raise CheckpointError(
+                f"{file}: expected the graph of this checkpoint's audio encoder "
+                f"({' '.join(str(error).split())[:150]}): export it again, or remove it"
+            ) from error
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """(N,) prepared samples -> (T, H)."""
+        (features,) = self._session.run(None, {_INPUT: samples[None].numpy()})
+        return torch.from_numpy(features[0])
+
+
+def write_graph(encoder: AudioEncoder, file: Path) -> None:
+    """Export the encoder. Needs the packages onnx and onnxscript.
+
+    Raises CheckpointError for a kind of encoder that is not exported.
+    """
+    import onnx
+
+    plain = PlainEncoder(encoder)
+    shortest = encoder.waveform.min_samples
+    length = torch.export.Dim("length", min=shortest + 1, max=_LONGEST)
+    with torch.no_grad():
+        program = torch.onnx.export(
+            plain,
+            (torch.zeros(1, 4 * shortest),),
+            None,
+            dynamo=True,
+            input_names=[_INPUT],
+            output_names=["features"],
+            dynamic_shapes=({1: length},),
+            optimize=False,  # or weights would be transposed, renamed and written out
+            verbose=False,
+        )
+    assert program is not None
+    graph = program.model_proto
+    for weight in graph.graph.initializer:
+        _leave_out(weight)
+    for node in graph.graph.node:
+        node.ClearField("doc_string")
+        node.ClearField("metadata_props")
+    onnx.save(graph, file)
+
+
+def _leave_out(weight: Any) -> None:
+    import onnx
+
+    shape, kind = list(weight.dims), weight.data_type
+    name = weight.name
+    weight.Clear()
+    weight.name, weight.data_type, weight.data_location = name, kind, onnx.TensorProto.EXTERNAL
+    weight.dims.extend(shape)
+    weight.external_data.add(key="location", value="model.safetensors")
+
+
+def _weights(encoder: AudioEncoder) -> dict[str, Tensor]:
+    """Of `PlainEncoder`, without a copy of the network."""
+    weights: dict[str, Tensor] = dict(encoder.state_dict())
+    for name, module in encoder.named_modules():
+        if parametrize.is_parametrized(module, "weight"):
+            weights[f"{name}.weight"] = module.weight
+    return {name: weight for name, weight in weights.items() if ".parametrizations." not in name}
+
+
+def _as_ort(tensor: Tensor) -> Any:
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(tensor.detach().float().numpy()))

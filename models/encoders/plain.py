@@ -1,0 +1,67 @@
+"""wav2vec 2.0 for one clip without padding: nothing but the arithmetic, so that it can be exported."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..errors import CheckpointError
+from .base import AudioEncoder
+
+PLAIN_KINDS = ("wav2vec2", "hubert")
+
+
+class PlainEncoder(nn.Module):
+    """A copy of a wav2vec 2.0 or HuBERT encoder with its weight norm multiplied out, in eval mode.
+
+    Its weights are called as in `AudioEncoder`, which gives the same features for a clip alone.
+    """
+
+    def __init__(self, encoder: AudioEncoder) -> None:
+        """Raises CheckpointError for another kind of encoder."""
+        super().__init__()
+        kind = encoder.backbone.config.model_type
+        if kind not in PLAIN_KINDS:
+            raise CheckpointError(
+                f"expected an audio encoder out of {', '.join(PLAIN_KINDS)} to export, got {kind}: "
+                "it runs in torch alone"
+            )
+        self.backbone = copy.deepcopy(encoder.backbone).eval()
+        self.mix = copy.deepcopy(encoder.mix)
+        for module in list(self.backbone.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.Conv1d) and parametrize.is_parametrized(child, "weight"):
+                    setattr(module, name, _multiplied_out(child))
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """(1, N) prepared samples -> (1, T, H)."""
+        network = self.backbone.encoder
+        norm_first = self.backbone.config.do_stable_layer_norm
+        projected = self.backbone.feature_projection(self.backbone.feature_extractor(samples).transpose(1, 2))
+        hidden = projected[0] if isinstance(projected, tuple) else projected
+        hidden = hidden + network.pos_conv_embed(hidden)
+        states = [hidden if norm_first else network.layer_norm(hidden)]
+        for layer in network.layers:
+            output = layer(states[-1])
+            states.append(output[0] if isinstance(output, tuple) else output)
+        if norm_first:
+            states[-1] = network.layer_norm(states[-1])
+        mixed: Tensor = self.mix(states)
+        return mixed
+
+
+def _multiplied_out(conv: nn.Conv1d) -> nn.Conv1d:
+    """A new module: taking the weight norm off a copy would take it off the original's class as well."""
+    plain = nn.Conv1d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size[0],
+        stride=conv.stride[0],
+        padding=conv.padding[0],
+        groups=conv.groups,
+        bias=conv.bias is not None,
+    )
+    plain.load_state_dict({"weight": conv.weight} | ({} if conv.bias is None else {"bias": conv.bias}))
+    return plain
