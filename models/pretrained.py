@@ -17,6 +17,8 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, WhisperMod
 from .checkpoint import CONFIG_FILE
 from .config import EmotionConfig
 from .emotion import EmotionModel
+from .encoders.base import AudioEncoder
+from .encoders.choice import make_audio_encoder
 from .encoders.text import without_pooler
 from .errors import CheckpointError
 from .transcription.hub import first_line
@@ -43,6 +45,16 @@ def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[Emotio
     _load(sound, model.audio_encoder.backbone)
     _load(words, model.text_encoder.backbone)
     return model, _read_tokenizer(words, model.text_encoder.backbone.config.vocab_size)
+
+
+def pretrained_audio_encoder(audio: str | Path) -> AudioEncoder:
+    """The encoder alone, in eval mode, its mix even. audio, errors: as in `assemble`."""
+    source = _source(audio)
+    config = _read_config(source)
+    with _reading(source, "a configuration that builds a network"):
+        encoder = make_audio_encoder(config, unit_variance=_unit_variance(source, config.model_type))
+    _load(source, encoder.backbone)
+    return encoder.eval()
 
 
 def _source(name: str | Path) -> str:

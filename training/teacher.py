@@ -1,26 +1,20 @@
-"""Whisper's encoder as a teacher: the states of its layers for every clip, computed once.
-
-The stock forward wants 30 s; here the positional table is cut to the clip, one clip at a time, so no
-padding enters.
-"""
+"""Whisper's encoder as a teacher: the states of its layers for every clip, computed once."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from transformers import WhisperFeatureExtractor
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
+from torch import Tensor
 
-from emostream.models import SAMPLE_RATE_HZ
+from emostream.models.collate import collate_audio
+from emostream.models.pretrained import pretrained_audio_encoder
 
 from .log import Log
 from .sounds import Sounds
@@ -57,31 +51,16 @@ class TeacherStates:
 
 
 class WhisperTeacher:
-    """`folder`: an encoder in transformers' layout with its preprocessor_config.json."""
+    """`folder`: an encoder in transformers' layout."""
 
     def __init__(self, folder: Path) -> None:
-        self._features = WhisperFeatureExtractor.from_pretrained(folder)
-        self._encoder = WhisperEncoder.from_pretrained(folder, dtype=torch.float32).eval()
-        # transformers 4 insists on a head mask, transformers 5 knows none.
-        wanted = signature(self._encoder.layers[0].forward).parameters
-        self._layer_arguments = {"layer_head_mask": None} if "layer_head_mask" in wanted else {}
+        self._encoder = pretrained_audio_encoder(folder)
 
     @torch.inference_mode()
     def layers(self, samples: npt.NDArray[np.float32]) -> list[Tensor]:
         """(N,) -> 5 tensors (T, D) at 50 frames a second: the embedding and four layers."""
-        features = self._features(
-            samples, sampling_rate=SAMPLE_RATE_HZ, padding=False, truncation=False, return_tensors="pt"
-        ).input_features
-        encoder = self._encoder
-        hidden = nn.functional.gelu(encoder.conv1(features))
-        hidden = nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)  # (1, T, D)
-        hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
-        states = [hidden]
-        for layer in encoder.layers:
-            output = layer(hidden, None, **self._layer_arguments)
-            hidden = output[0] if isinstance(output, tuple) else output
-            states.append(hidden)
-        states[-1] = encoder.layer_norm(hidden)
+        batch = collate_audio([samples], self._encoder.waveform)
+        states, _ = self._encoder.layers(batch.samples, batch.mask)
         return [state[0] for state in states]
 
 
