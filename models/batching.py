@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+
+_LEAST_S: Final = 0.5
+"""What a clip counts at least, however short it is, or where there are words alone: those cost too."""
 
 
 def length_sorted(seconds: Sequence[float], budget_s: float) -> list[list[int]]:
     """Indices in batches of like length, the longest first, each within a budget of padded seconds.
 
-    The cost of a batch is its longest clip times its clips: what the network computes, padding included.
-    A clip longer than the budget is a batch of its own.
+    The cost of a batch is its longest clip, or half a second, times its clips: what the network computes,
+    padding included. A clip longer than the budget is a batch of its own.
     """
     batches: list[list[int]] = []
     longest = 0.0
     for index in sorted(range(len(seconds)), key=lambda index: -seconds[index]):
         if not batches or longest * (len(batches[-1]) + 1) > budget_s:
             batches.append([])
-            longest = seconds[index]
+            longest = max(seconds[index], _LEAST_S)
         batches[-1].append(index)
     return batches
 

@@ -6,6 +6,7 @@ never needs a network.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 from .config import EmotionConfig
 from .emotion import FORMER_NAMES, EmotionModel
+from .encoders.onnx_graph import GRAPH_FILE
 from .errors import CheckpointError
 from .types import SAMPLE_RATE_HZ
 
@@ -71,28 +73,63 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{folder / CONFIG_FILE}: expected sizes that build a model: {_line(error)}"
         ) from error
     model.load_state_dict(_read_weights(folder, model))
-    tokenizer = _read_tokenizer(folder)
-    vocabulary = config.text_config.vocab_size
-    if tokenizer.get_vocab_size() > vocabulary:
+    limit = model.text_encoder.max_tokens
+    if limit is not None and config.max_tokens > limit:
         raise CheckpointError(
-            f"{folder / TOKENIZER_FILE}: expected at most {vocabulary} tokens, got "
-            f"{tokenizer.get_vocab_size()}; the tokenizer belongs to another checkpoint"
+            f"{folder / CONFIG_FILE}: expected max_tokens of at most {limit}, which the text encoder reads, "
+            f"got {config.max_tokens}"
         )
+    source = str(folder / TOKENIZER_FILE)
+    tokenizer = bare_tokenizer(_read_tokenizer(folder), config.text_config.vocab_size, source)
     return Checkpoint(model.float().eval(), tokenizer, folder)
 
 
+def bare_tokenizer(tokenizer: Tokenizer, vocabulary: int, source: str) -> Tokenizer:
+    """The tokenizer without padding and cutting of its own, which are `collate`'s.
+
+    Raises CheckpointError where it numbers tokens that the text encoder's vocabulary does not have.
+    """
+    needed = max(tokenizer.get_vocab().values(), default=-1) + 1
+    if needed > vocabulary:
+        raise CheckpointError(
+            f"{source}: expected at most {vocabulary} tokens, got {needed}; the tokenizer belongs to another "
+            "checkpoint"
+        )
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
 def write_checkpoint(model: EmotionModel, tokenizer: Tokenizer, folder: Path) -> None:
-    """Weights as float16, configuration, tokenizer and feature extractor; the model is left as it was."""
+    """Weights as float16, configuration, tokenizer and feature extractor; the model is left as it was.
+
+    Weights that float16 cannot hold keep all of them in float32. A graph that was exported from other
+    weights goes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    half = EmotionModel(model.config)
-    half.load_state_dict(model.state_dict())
-    half.half().save_pretrained(folder)
+    written = EmotionModel(copy.deepcopy(model.config))
+    written.load_state_dict(model.state_dict())
+    most = max(float(weights.detach().abs().max()) for weights in written.parameters())
+    (written.half() if most <= torch.finfo(torch.float16).max else written).save_pretrained(folder)
+    (folder / GRAPH_FILE).unlink(missing_ok=True)
     (folder / WEIGHTS_FILE).chmod(0o644)  # the library writes it for its owner alone
     tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": model.config.max_tokens}
-    (folder / "tokenizer_config.json").write_text(json.dumps(about | special, indent=2) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps(about | _special(tokenizer), indent=2) + "\n")
     _feature_extractor(model.config).save_pretrained(folder)
+
+
+def _special(tokenizer: Tokenizer) -> dict[str, str]:
+    """The special tokens that the vocabulary has, as BERT or RoBERTa spell them: naming another adds it."""
+    spellings = {
+        "pad_token": ("[PAD]", "<pad>"),
+        "unk_token": ("[UNK]", "<unk>"),
+        "cls_token": ("[CLS]", "<s>"),
+        "sep_token": ("[SEP]", "</s>"),
+    }
+    vocabulary = tokenizer.get_vocab()
+    found = {role: next((s for s in names if s in vocabulary), None) for role, names in spellings.items()}
+    return {role: spelling for role, spelling in found.items() if spelling is not None}
 
 
 def _feature_extractor(config: EmotionConfig) -> Wav2Vec2FeatureExtractor | WhisperFeatureExtractor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final, Literal, TypeVar
 
@@ -74,7 +75,7 @@ class EmotionConfig(PretrainedConfig):
         low_confidence_p: float = 0.45,
         **kwargs: Any,
     ) -> None:
-        names = list(label_names or LABELS)
+        names = _labels(label_names or LABELS)
         kwargs.setdefault("id2label", dict(enumerate(names)))
         kwargs.setdefault("label2id", {name: index for index, name in enumerate(names)})
         super().__init__(**kwargs)
@@ -85,28 +86,40 @@ class EmotionConfig(PretrainedConfig):
         self.heads = heads
         self.feed_forward = feed_forward
         self.dropout = dropout
-        self.max_tokens = max_tokens
+        self.max_tokens = _number("max_tokens", max_tokens, 3, whole=True)
         self.granularities = _ordered(granularities)
         self.span_pooling = _one_of("span_pooling", span_pooling, ("mean", "attentive"))
         self.fusion = _one_of("fusion", fusion, ("early", "late", "both"))
-        self.audio_unit_variance = audio_unit_variance
+        self.audio_unit_variance = bool(_number("audio_unit_variance", audio_unit_variance, 0, 1))
         self.label_names = names
-        self.temperatures = _unit_temperatures() | (temperatures or {})
-        self.late_weights = late_weights or self._even_weights()
-        self.too_short_s = too_short_s
-        self.low_snr_db = low_snr_db
-        self.disagree_p = disagree_p
-        self.low_confidence_p = low_confidence_p
+        self.temperatures = _unit_temperatures() | _temperatures(temperatures or {})
+        self.late_weights = self._weights(late_weights) if late_weights else self._even_weights()
+        self.too_short_s = _number("too_short_s", too_short_s, 0)
+        self.low_snr_db = _number("low_snr_db", low_snr_db)
+        self.disagree_p = _number("disagree_p", disagree_p, 0, 1)
+        self.low_confidence_p = _number("low_confidence_p", low_confidence_p, 0, 1)
 
     @property
     def spans(self) -> tuple[str, ...]:
-        """The granularities that need an alignment."""
-        return tuple(name for name in self.granularities if name != "frame")
+        """The granularities that need an alignment: none where there is no early fusion."""
+        return () if self.fusion == "late" else tuple(name for name in self.granularities if name != "frame")
 
     def fused_heads(self, pattern: str) -> tuple[str, ...]:
         """The heads that speak in the fused posterior of a pattern: both, audio, text."""
         allowed = {"early": ("early",), "late": ("audio", "text"), "both": HEADS_OF["both"]}[self.fusion]
         return tuple(head for head in HEADS_OF[pattern] if head in allowed)
+
+    def _weights(self, given: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for pattern in HEADS_OF:
+            heads, weights = self.fused_heads(pattern), given.get(pattern)
+            if not isinstance(weights, dict) or set(weights) != set(heads):
+                raise ValueError(
+                    f"expected late_weights.{pattern} for exactly {', '.join(heads)}, got {weights!r}"
+                )
+            total = sum(_number(f"late_weights.{pattern}", weight, 0, 1) for weight in weights.values())
+            if abs(total - 1.0) > 1e-3:
+                raise ValueError(f"expected late_weights.{pattern} to sum to 1, got {total:g}")
+        return given
 
     def _even_weights(self) -> dict[str, dict[str, float]]:
         heads = {pattern: self.fused_heads(pattern) for pattern in HEADS_OF}
@@ -131,6 +144,32 @@ def _nested(
         fields = dict(value)
         return AutoConfig.for_model(fields.pop("model_type", default.model_type), **fields)
     return value
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    listed = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    if not listed or len(set(names)) != len(names) or len(names) < 2:
+        raise ValueError(f"expected two or more different label_names, got {names!r}")
+    return list(names)
+
+
+def _number(
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, whole: bool = False
+) -> Any:
+    kinds = (int,) if whole else (int, float)
+    if not isinstance(value, kinds) or not math.isfinite(value) or not low <= value <= high:
+        wanted = "a whole number" if whole else "a number"
+        raise ValueError(f"expected {name} to be {wanted} from {low:g} to {high:g}, got {value!r}")
+    return value
+
+
+def _temperatures(given: dict[str, float]) -> dict[str, float]:
+    for name, value in given.items():
+        if name not in _unit_temperatures() or not _number(f"temperatures.{name}", value) > 0:
+            raise ValueError(
+                f"expected temperatures above 0 of {', '.join(_unit_temperatures())}, got {name} {value!r}"
+            )
+    return given
 
 
 def _unit_temperatures() -> dict[str, float]:

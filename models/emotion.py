@@ -77,18 +77,23 @@ class EmotionModel(PreTrainedModel):
         self.absent_audio = nn.Parameter(torch.zeros(width))
         self.absent_text = nn.Parameter(torch.zeros(width))
         self.early = _early_fusion(config)
-        finer = config.spans if self.early else ()
         self.span_pools = nn.ModuleDict(
-            {kind: SpanPooling(audio_width, config.span_pooling) for kind in finer}
+            {kind: SpanPooling(audio_width, config.span_pooling) for kind in config.spans}
         )
         # What tells a word's vector from a phone's; the frames are the origin and have none.
-        self.kinds = nn.ParameterDict({kind: nn.Parameter(0.02 * torch.randn(width)) for kind in finer})
+        self.kinds = nn.ParameterDict(
+            {kind: nn.Parameter(0.02 * torch.randn(width)) for kind in config.spans}
+        )
         self.post_init()
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As transformers has it; `checkpoint.read_checkpoint` is stricter about what it reads."""
-        return super().from_pretrained(*args, **({"key_mapping": FORMER_NAMES} | kwargs))
+        """As transformers has it, in float32 whatever the file holds: heads and fusion are.
+
+        `checkpoint.read_checkpoint` is stricter about what it reads.
+        """
+        defaults = {"key_mapping": FORMER_NAMES, "dtype": torch.float32}
+        return super().from_pretrained(*args, **(defaults | kwargs))
 
     def _init_weights(self, module: nn.Module) -> None:
         """The encoders and torch's own layers start as they were made; nothing is drawn twice."""
@@ -142,7 +147,8 @@ class EmotionModel(PreTrainedModel):
         sequences: dict[str, Sequences] = {}
         for kind, pool in self.span_pools.items():
             if kind in spans:
-                pooled, held = pool(audio.features, frames_inside(spans[kind], centres, heard))
+                inside = frames_inside(spans[kind], centres, heard, self.audio_encoder.step)
+                pooled, held = pool(audio.features, inside)
             else:
                 pooled, held = audio.features[:, :1], heard[:, :1] & False
             present = held.any(1)

@@ -29,17 +29,16 @@ Spans = Mapping[str, SpanBatch]
 """Granularity -> its spans, for every granularity but the frames, which need none."""
 
 
-def frames_inside(spans: SpanBatch, centres: Tensor, frame_mask: Tensor) -> Tensor:
+def frames_inside(spans: SpanBatch, centres: Tensor, frame_mask: Tensor, step: int) -> Tensor:
     """Which frames belong to which span: (B, S, T) bool.
 
-    centres: (T,) samples, evenly spaced; frame_mask: (B, T). A frame belongs to every span that its centre
+    centres: (T,) samples, `step` apart; frame_mask: (B, T). A frame belongs to every span that its centre
     lies in, so overlapping spans share frames. A span too short to hold a centre takes the nearest frame,
     if that is within one step of its middle. An empty span, one past the sound, and padding have none.
     """
     start, end = spans.bounds[..., :1], spans.bounds[..., 1:]  # (B, S, 1)
     valid = (spans.mask[..., None] & (start < end)) & frame_mask[:, None]  # (B, S, T)
     inside = valid & (centres >= start) & (centres < end)
-    step = centres[1] - centres[0] if len(centres) > 1 else centres[0] * 2 + 1
     away = (centres * 2 - (start + end - 1)).abs()  # (B, S, T), twice the distance to the middle
     away = away.masked_fill(~valid, torch.iinfo(away.dtype).max)
     closest = torch.zeros_like(inside).scatter(2, away.argmin(2, keepdim=True), True)

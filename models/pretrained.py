@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +14,9 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, WhisperModel
+from transformers.utils import logging
 
-from .checkpoint import CONFIG_FILE
+from .checkpoint import CONFIG_FILE, bare_tokenizer
 from .config import EmotionConfig
 from .emotion import EmotionModel
 from .encoders.base import AudioEncoder
@@ -38,9 +40,9 @@ def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[Emotio
     audio_config, text_config = _read_config(sound), _read_config(words)
     if "audio_unit_variance" not in config:
         config["audio_unit_variance"] = _unit_variance(sound, audio_config.model_type)
-    settings = EmotionConfig(audio_config=audio_config, text_config=text_config, **config)
+    _refuse_unknown(config)
     with _reading(f"{sound}, {words}", "configurations that build a network"):
-        model = EmotionModel(settings)
+        model = EmotionModel(EmotionConfig(audio_config=audio_config, text_config=text_config, **config))
     _bound_tokens(model, chosen="max_tokens" in config)
     _load(sound, model.audio_encoder.backbone)
     _load(words, model.text_encoder.backbone)
@@ -92,6 +94,16 @@ def _preprocessor_file(source: str) -> Path | None:
         return None
 
 
+def _refuse_unknown(config: dict[str, Any]) -> None:
+    """transformers keeps whatever it does not know, so a slip of the pen would be a field like any other."""
+    known = set(signature(EmotionConfig).parameters) - {"audio_config", "text_config", "kwargs"}
+    if unknown := sorted(set(config) - known):
+        raise CheckpointError(
+            f"expected fields of EmotionConfig, got {', '.join(unknown)}: choose from "
+            f"{', '.join(sorted(known))}"
+        )
+
+
 def _bound_tokens(model: EmotionModel, chosen: bool) -> None:
     """The text encoder's table of positions bounds `max_tokens`."""
     limit, wanted = model.text_encoder.max_tokens, model.config.max_tokens
@@ -109,7 +121,7 @@ def _load(source: str, backbone: Any) -> None:
     network, inside = type(backbone), ""
     if backbone.config.model_type == "whisper" and backbone.config.architectures != ["WhisperEncoder"]:
         network, inside = WhisperModel, "encoder."
-    with _reading(source, "whole weights of the network that its config.json describes"):
+    with _reading(source, "whole weights of the network that its config.json describes"), _quietly():
         loaded, report = network.from_pretrained(
             source,
             config=backbone.config,
@@ -138,15 +150,18 @@ def _read_tokenizer(source: str, vocabulary: int) -> Tokenizer:
     # Where there is no file, some versions make up a tokenizer of special tokens alone.
     if len(loaded) <= len(loaded.all_special_ids):
         raise CheckpointError(f"{source}: expected a tokenizer with words, found none: add tokenizer.json")
-    tokenizer: Tokenizer = loaded.backend_tokenizer
-    needed = max(tokenizer.get_vocab().values()) + 1
-    if needed > vocabulary:
-        raise CheckpointError(
-            f"{source}: expected at most {vocabulary} tokens, got {needed}; the tokenizer belongs to another "
-            "checkpoint"
-        )
-    tokenizer.no_padding()  # `collate` pads, and a padded line would look like so many words
-    return tokenizer
+    return bare_tokenizer(loaded.backend_tokenizer, vocabulary, source)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without transformers' report of the heads that are left behind, which is meant."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 @contextmanager

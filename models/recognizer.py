@@ -18,6 +18,7 @@ from .collate import collate_audio, collate_spans, collate_text, prepare
 from .device import choose_device, choose_dtype
 from .emotion import Encoded
 from .encoders.onnx_graph import GRAPH_FILE, OnnxEncoder
+from .errors import CheckpointError
 from .loading import load_aligner
 from .quality import Thresholds, uncertain_reasons
 from .types import Aligner, Alignment, AudioCode, Clip, Prediction, Probabilities, Speech, Transcript
@@ -42,9 +43,12 @@ class EmotionRecognizer:
         aligner: Aligner | None = None,
         graph: OnnxEncoder | None = None,
     ) -> None:
-        """dtype: of the encoders. aligner: None where the model needs no spans. graph: runs in place of
-        torch's audio encoder.
+        """dtype: of the encoders. aligner: None where the model needs no spans, otherwise ValueError. graph:
+        runs in place of torch's audio encoder.
         """
+        if checkpoint.model.config.spans and aligner is None:
+            wanted = ", ".join(checkpoint.model.config.spans)
+            raise ValueError(f"expected an aligner for {wanted}, got none: pass load_aligner()")
         model = checkpoint.model.to(device)
         model.audio_encoder.to(dtype)
         model.text_encoder.to(dtype)
@@ -80,7 +84,13 @@ class EmotionRecognizer:
         aligner = load_aligner() if read.model.config.spans else None
         recognizer = cls(read, chosen, precision, aligner, _graph(read, chosen, precision))
         second = Clip(np.zeros(16_000, dtype=np.float32))
-        recognizer.recognize([Speech(second, Transcript("warm up")), Speech(second)])
+        try:
+            recognizer.recognize([Speech(second, Transcript("warm up")), Speech(second)])
+        except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
+            raise CheckpointError(
+                f"{read.folder}: expected a network that runs, got {' '.join(str(error).split())[:200]}; "
+                "its config.json is damaged"
+            ) from error
         return recognizer
 
     @property

@@ -21,6 +21,11 @@ def test_like_goes_with_like() -> None:
     assert length_sorted([1.0, 8.0, 1.0, 7.0, 2.0], 16.0) == [[1, 3], [4, 0, 2]]
 
 
+def test_clips_of_no_length_fill_a_batch_too() -> None:
+    """Words alone have no seconds, and a network to go through all the same."""
+    assert [len(batch) for batch in length_sorted([0.0] * 10, 2.0)] == [4, 4, 2]
+
+
 @given(seconds=lengths, budget=st.floats(0.5, 100.0))
 def test_every_clip_once_and_within_the_budget(seconds: list[float], budget: float) -> None:
     batches = length_sorted(seconds, budget)

@@ -12,12 +12,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
 
 from emostream.models import CheckpointError, load_recognizer
-from emostream.models.checkpoint import BUNDLED, find_checkpoint, read_checkpoint
+from emostream.models.checkpoint import BUNDLED, find_checkpoint, read_checkpoint, write_checkpoint
 from emostream.models.emotion import EmotionModel
 
-from .tiny_emotion import tiny_config, tiny_model, write_tiny
+from .tiny_emotion import tiny_config, tiny_model, tiny_tokenizer, write_tiny
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,7 @@ def test_what_was_written_is_read(whole: Path) -> None:
 
 def test_the_transformers_way_reads_the_same(whole: Path) -> None:
     """from_pretrained and our strict reading agree, buffers included."""
-    theirs = EmotionModel.from_pretrained(whole, dtype=torch.float32)
+    theirs = EmotionModel.from_pretrained(whole)
     ours = read_checkpoint(whole).model
     assert dict(theirs.config.temperatures) == ours.config.temperatures
     for name, buffer in ours.named_buffers():
@@ -89,6 +93,41 @@ def test_a_round_trip_in_a_process_without_a_network(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout.strip()) == (0, "16"), done.stderr
+
+
+def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
+    model = tiny_model()
+    before = (model.config.to_dict(), {name: weights.clone() for name, weights in model.state_dict().items()})
+    write_checkpoint(model, tiny_tokenizer(), tmp_path)
+    assert model.config.to_dict() == before[0]
+    assert all(torch.equal(weights, before[1][name]) for name, weights in model.state_dict().items())
+
+
+def test_weights_too_large_for_float16_stay_what_they_are(tmp_path: Path) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.absent_text[0] = 1e6
+    write_checkpoint(model, tiny_tokenizer(), tmp_path)
+    assert read_checkpoint(tmp_path).model.absent_text[0] == 1e6
+
+
+def test_other_programs_find_the_special_tokens_that_there_are(tmp_path: Path) -> None:
+    """A tokenizer in RoBERTa's spelling gets no token added when transformers loads it."""
+    tokenizer = Tokenizer(WordLevel({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "so": 4}, "<unk>"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    write_checkpoint(tiny_model(), tokenizer, tmp_path)
+    theirs = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    assert (theirs.pad_token_id, theirs.cls_token_id, theirs.unk_token_id) == (1, 0, 3)
+    assert len(theirs) == 5
+
+
+def test_a_tokenizer_neither_pads_nor_cuts_by_itself(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_str(tiny_tokenizer().to_str())
+    tokenizer.enable_padding(length=30)
+    tokenizer.enable_truncation(3)
+    write_checkpoint(tiny_model(), tokenizer, tmp_path)
+    ids = read_checkpoint(tmp_path).tokenizer.encode("i am so happy").ids
+    assert ids == tiny_tokenizer().encode("i am so happy").ids
 
 
 def remove(name: str) -> Callable[[Path], None]:
@@ -154,6 +193,24 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "another granularity": (configure(granularities=["frame", "word"]), "different models"),
     "an unknown granularity": (configure(granularities=["letter"]), "out of frame, phone"),
     "a fusion that is none": (configure(fusion="middle"), "early, late, both"),
+    "a temperature of 0": (configure(temperatures={"audio": 0.0}), "temperatures above 0"),
+    "a temperature that turns the ranking round": (configure(temperatures={"text": -1}), "above 0"),
+    "a temperature in words": (configure(temperatures={"text": "warm"}), "temperatures.text to be a number"),
+    "a temperature of nothing": (configure(temperatures={"head": 1.0}), "got head"),
+    "late weights without a pattern": (
+        configure(late_weights={"both": {"early": 1.0, "audio": 0.0, "text": 0.0}}),
+        "late_weights.audio for exactly early, audio",
+    ),
+    "late weights of another fusion": (configure(fusion="early"), "late_weights.both for exactly early"),
+    "late weights that sum to nothing": (
+        configure(late_weights={"both": {"early": 0.0, "audio": 0.0, "text": 0.0}}),
+        "sum to 1",
+    ),
+    "a threshold that is none": (configure(low_confidence_p=float("nan")), "low_confidence_p"),
+    "a threshold in words": (configure(too_short_s="short"), "too_short_s to be a number"),
+    "the same label twice": (configure(label_names=["sad", "sad"]), "different label_names"),
+    "more tokens than the encoder reads": (configure(max_tokens=4_000), "max_tokens of at most 32"),
+    "no tokens": (configure(max_tokens=0), "max_tokens"),
     "an audio encoder of a kind that hears nothing": (
         configure(audio_config={"model_type": "bert"}),
         "audio encoder",

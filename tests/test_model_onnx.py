@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from emostream.models import CheckpointError, Clip, Speech, Transcript
-from emostream.models.checkpoint import BUNDLED
+from emostream.models.checkpoint import BUNDLED, read_checkpoint, write_checkpoint
 from emostream.models.encoders.onnx_graph import GRAPH_FILE, OnnxEncoder, write_graph
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.__main__ import main
@@ -88,6 +89,21 @@ class TestBundled:
         shutil.copy(BUNDLED / GRAPH_FILE, write_tiny(tmp_path) / GRAPH_FILE)
         with pytest.raises(CheckpointError, match="the graph of this checkpoint's audio encoder"):
             EmotionRecognizer.load(tmp_path, device="cpu")
+
+    def test_a_graph_that_computes_something_else_is_one_clear_line(self, tmp_path: Path) -> None:
+        """Other heads: every weight fits, every result is wrong."""
+        folder = shutil.copytree(BUNDLED, tmp_path / "copy")
+        config = json.loads((folder / "config.json").read_text())
+        config["audio_config"]["num_attention_heads"] = 2
+        (folder / "config.json").write_text(json.dumps(config))
+        with pytest.raises(CheckpointError, match="computes something else: export it again, or remove it"):
+            EmotionRecognizer.load(folder, device="cpu")
+
+    def test_new_weights_do_without_the_old_graph(self, tmp_path: Path) -> None:
+        folder = shutil.copytree(BUNDLED, tmp_path / "copy")
+        checkpoint = read_checkpoint(folder)
+        write_checkpoint(checkpoint.model, checkpoint.tokenizer, folder)
+        assert not (folder / GRAPH_FILE).exists()
 
     @quiet_export
     def test_the_command_writes_it(self, tmp_path: Path) -> None:

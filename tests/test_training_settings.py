@@ -41,7 +41,7 @@ def test_a_list_becomes_layers(tmp_path: Path) -> None:
         ("[fusion]\nepoch = 1", "unknown setting `epoch`"),
         ("seed = 'one'", "expected int"),
         ("fusion = 3", "expected a table"),
-        ("[distil]\nteacher_layers = 3", "expected a list of integers"),
+        ("[distil]\nteacher_layers = 3", "expected a list of int"),
         ("seed = ", "expected a TOML file"),
         (
             "[fusion]\naudio_frozen = 'some'",

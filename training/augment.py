@@ -48,21 +48,21 @@ def colour(samples: Samples, rng: np.random.Generator) -> Samples:
     return coloured
 
 
-def pad_silence(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Up to 0.6 s of near silence at either end: what a segmenter leaves."""
+def pad_silence(samples: Samples, rng: np.random.Generator) -> tuple[Samples, int]:
+    """Up to 0.6 s of near silence at either end, what a segmenter leaves; and the samples in front."""
     floor = 10 ** rng.uniform(-6.0, -3.0)
     front, back = (
         floor * rng.standard_normal(int(rng.integers(0, 6 * SAMPLE_RATE_HZ // 10))) for _ in range(2)
     )
-    return np.concatenate([front, samples, back]).astype(np.float32)
+    return np.concatenate([front, samples, back]).astype(np.float32), len(front)
 
 
-def change_speed(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Speed and pitch together by up to 8 %: another vocal tract, hardly another feeling."""
+def change_speed(samples: Samples, rng: np.random.Generator) -> tuple[Samples, float]:
+    """Speed and pitch together by up to 8 %: another vocal tract, hardly another feeling; and the factor."""
     factor = rng.uniform(0.92, 1.08)
     positions = np.arange(0.0, len(samples) - 1, factor)
     moved: Samples = np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
-    return moved
+    return moved, factor
 
 
 def distort(samples: Samples, rng: np.random.Generator) -> Samples:

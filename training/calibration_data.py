@@ -9,46 +9,39 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from emostream.models import Samples
-from emostream.models.collate import collate_audio, collate_text
+from emostream.models import Alignment, Samples
+from emostream.models.collate import collate_audio, collate_spans, collate_text
 from emostream.models.emotion import EmotionModel
 
+from .alignments import moved
 from .augment import distort, pad_silence
 from .calibrate import fit_pattern, fit_temperature
-from .corpora import Example, TextLine
+from .corpora import OTHER, Example, TextLine
 from .log import Log
-from .pairs import Pairing
-from .sounds import Sounds
+from .loop import FusionData
 
 _NEUTRAL_SHARE = 0.5
 """Half of what people say in anger is worded plainly; without such pairs the words would always win."""
 
-Heard = tuple[Samples | None, str | None, int]
-"""Sound, words and the true label."""
+Heard = tuple[Samples | None, Alignment, str | None, int]
+"""Sound, where its words lie, the words it is paired with, and the true label."""
 
 
-def calibrate(
-    model: EmotionModel,
-    dev: Sequence[Example],
-    sounds: Sounds,
-    lines: Sequence[TextLine],
-    pairing: Pairing,
-    tokenizer: Tokenizer,
-    seed: int,
-    log: Log,
-) -> None:
-    """Writes late weights and temperatures into `model.config`. dev, lines: validation only."""
+def calibrate(model: EmotionModel, data: FusionData, lines: Sequence[TextLine], seed: int, log: Log) -> None:
+    """Writes late weights and temperatures into `model.config`. data.dev, pairing, lines: validation only."""
     rng = np.random.default_rng([seed, 4])
-    clips = _clips(dev, sounds, rng)
+    clips = _clips(data, rng)
     labels = model.config.label2id
-    alone: list[Heard] = [(samples, None, labels[example.emotion]) for example, samples in clips]
+    nowhere = Alignment()
+    # Without words nobody knows where they lie, in serving too.
+    alone: list[Heard] = [(samples, nowhere, None, labels[example.emotion]) for example, samples, _ in clips]
     paired: list[Heard] = []
-    for example, samples in clips:
-        draw = pairing.neutral if rng.random() < _NEUTRAL_SHARE else pairing.matched
-        paired.append((samples, draw(example, rng).text, labels[example.emotion]))
-    read: list[Heard] = [(None, line.text, labels[line.emotion]) for line in _balanced(lines, rng)]
+    for example, samples, places in clips:
+        draw = data.pairing.neutral if rng.random() < _NEUTRAL_SHARE else data.pairing.matched
+        paired.append((samples, places, draw(example, rng).text, labels[example.emotion]))
+    read: list[Heard] = [(None, nowhere, line.text, labels[line.emotion]) for line in _balanced(lines, rng)]
     for pattern, items in (("audio", alone), ("both", paired), ("text", read)):
-        logits, truth = _logits(model, items, tokenizer)
+        logits, truth = _logits(model, items, data.tokenizer)
         fit_pattern(model.config, pattern, logits, truth)
         if pattern != "both":
             model.config.temperatures[pattern] = fit_temperature(logits[pattern], truth)
@@ -57,15 +50,18 @@ def calibrate(
     log.line(f"temperatures: { {k: round(v, 3) for k, v in model.config.temperatures.items()} }")
 
 
-def _clips(dev: Sequence[Example], sounds: Sounds, rng: np.random.Generator) -> list[tuple[Example, Samples]]:
+def _clips(data: FusionData, rng: np.random.Generator) -> list[tuple[Example, Samples, Alignment]]:
     """Each clip clean and harmed; a corpus with fewer clips is repeated toward the largest."""
+    dev = [example for example in data.dev if example.emotion != OTHER]
     corpora = sorted({example.corpus for example in dev})
     parts = [[example for example in dev if example.corpus == corpus] for corpus in corpora]
     clips = []
     for part in parts:
         for example in part * max(1, round(max(map(len, parts)) / len(part))):
-            samples = sounds.clip(example.path)
-            clips += [(example, samples), (example, distort(pad_silence(samples, rng), rng))]
+            samples, places = data.sounds.clip(example.path), data.alignments.get(example.path, Alignment())
+            padded, front = pad_silence(samples, rng)
+            clips.append((example, samples, places))
+            clips.append((example, distort(padded, rng), moved(places, 1.0, front)))
     return clips
 
 
@@ -85,8 +81,9 @@ def _logits(
     model.eval()
     rows: list[dict[str, Tensor]] = []
     for start in range(0, len(items), 16):
-        sounds, texts, _ = zip(*items[start : start + 16], strict=True)
+        sounds, places, texts, _ = zip(*items[start : start + 16], strict=True)
         audio = collate_audio(sounds, model.audio_encoder.waveform)
-        rows.append(model(audio, collate_text(texts, tokenizer, model.config.max_tokens)).logits())
+        text = collate_text(texts, tokenizer, model.config.max_tokens)
+        rows.append(model(audio, text, collate_spans(places, model.config.spans)).logits())
     heads = {head: torch.cat([row[head] for row in rows]) for head in rows[0]}
     return heads, torch.tensor([label for *_, label in items])

@@ -7,7 +7,7 @@ steadier than any single epoch, and no epoch has to be chosen on held-out speake
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from emostream.models import SAMPLE_RATE_HZ, Samples
-from emostream.models.collate import collate_audio, collate_text
+from emostream.models import SAMPLE_RATE_HZ, Alignment, Samples
+from emostream.models.collate import collate_audio, collate_spans, collate_text
 from emostream.models.emotion import EmotionModel, EmotionOutput
 from emostream.models.encoders.choice import freeze
 
+from .alignments import Alignments, moved
 from .augment import change_speed, crop, distort, pad_silence, random_window
 from .corpora import OTHER, Example
 from .log import Log
@@ -34,13 +35,17 @@ from .sounds import Sounds
 
 @dataclass(frozen=True, slots=True)
 class FusionData:
-    """train: clips of training speakers only. dev: looked at after each epoch, nothing is chosen by it."""
+    """train: clips of training speakers only. dev: looked at after each epoch, nothing is chosen by it.
+
+    alignments: of every clip with known words, where the model has granularities that need them.
+    """
 
     train: Sequence[Example]
     dev: Sequence[Example]
     sounds: Sounds
     pairing: Pairing
     tokenizer: Tokenizer
+    alignments: Alignments = field(default_factory=dict)
 
 
 class Trainee(nn.Module):
@@ -145,23 +150,34 @@ def _output(
     settings: FusionSettings,
     rng: np.random.Generator,
 ) -> EmotionOutput:
-    clips = [
-        _heard(data.sounds.clip(pair.example.path), settings, rng) if pair.example else None for pair in pairs
-    ]
+    clips: list[Samples | None] = []
+    places: list[Alignment] = []
+    for pair in pairs:
+        samples, place = None, Alignment()
+        if pair.example is not None:
+            if pair.text is not None:  # without words nobody knows where they lie, in serving too
+                place = data.alignments.get(pair.example.path, place)
+            samples, place = heard(data.sounds.clip(pair.example.path), place, settings, rng)
+        clips.append(samples)
+        places.append(place)
     audio = collate_audio(clips, model.audio_encoder.waveform)
     text = collate_text([pair.text for pair in pairs], data.tokenizer, model.config.max_tokens)
-    output: EmotionOutput = model(audio, text)
+    output: EmotionOutput = model(audio, text, collate_spans(places, model.config.spans))
     return output
 
 
-def _heard(samples: Samples, settings: FusionSettings, rng: np.random.Generator) -> Samples:
+def heard(
+    samples: Samples, alignment: Alignment, settings: FusionSettings, rng: np.random.Generator
+) -> tuple[Samples, Alignment]:
+    """The clip as a microphone, a room and a segmenter might have left it, and its words moved along."""
+    factor, front = 1.0, 0
     if rng.random() < 0.5:
-        samples = change_speed(samples, rng)
-    limit = int(settings.max_seconds * SAMPLE_RATE_HZ)
-    samples = crop(samples, *random_window(samples, limit, 1, rng))
+        samples, factor = change_speed(samples, rng)
+    start, length = random_window(samples, int(settings.max_seconds * SAMPLE_RATE_HZ), 1, rng)
+    samples = crop(samples, start, length)
     if rng.random() < 0.3:
-        samples = pad_silence(samples, rng)
-    return distort(samples, rng)
+        samples, front = pad_silence(samples, rng)
+    return distort(samples, rng), moved(alignment, factor, front - start)
 
 
 def _one_hot(labels: Sequence[int | None], classes: int) -> Tensor:

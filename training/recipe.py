@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from emostream.models.checkpoint import write_checkpoint
 from emostream.models.emotion import EmotionModel
 
+from .alignments import Alignments, cached_alignments
 from .calibration_data import calibrate
 from .corpora import OTHER, Example, TextLine, read_manifest, read_texts
 from .distill import DistilData, distil
@@ -70,10 +71,11 @@ def train(settings: RunSettings, places: Places) -> None:
     _distil(model, settings, places, speaking, provenance, log)
     _teach_text(model, tokenizer, lines, words, settings, places, log)
     pairing = Pairing(_named(lines, "train"), model.config.label_names, words, settings.fusion)
+    alignments = _alignments(model, speaking, places, log)
     provenance.add("fusion", [example for example in speaking.train if example.emotion != OTHER])
     model = train_fusion(
         model,
-        FusionData(speaking.train, speaking.dev, speaking.sounds, pairing, tokenizer),
+        FusionData(speaking.train, speaking.dev, speaking.sounds, pairing, tokenizer, alignments),
         settings.fusion,
         settings.seed,
         places.work / "fusion.pt",
@@ -83,7 +85,8 @@ def train(settings: RunSettings, places: Places) -> None:
     provenance.add("calibration", dev)
     dev_lines = _named(lines, "dev")
     dev_pairing = Pairing(dev_lines, model.config.label_names, words, settings.fusion)
-    calibrate(model, dev, speaking.sounds, dev_lines, dev_pairing, tokenizer, settings.seed, log)
+    held_out = FusionData([], dev, speaking.sounds, dev_pairing, tokenizer, alignments)
+    calibrate(model, held_out, dev_lines, settings.seed, log)
     write_checkpoint(model, tokenizer, places.out)
     provenance.write(places.out / "audio_used.csv")
     log.line(f"wrote {places.out}")
@@ -94,6 +97,12 @@ def _speaking(places: Places) -> Speaking:
     sounds = cached_sounds(places.data, [example.path for example in examples], places.work / "cache")
     train = [example for example in examples if example.split == "train"]
     return Speaking(train, [example for example in examples if example.split == "dev"], sounds)
+
+
+def _alignments(model: EmotionModel, speaking: Speaking, places: Places, log: Log) -> Alignments:
+    if not model.config.spans:
+        return {}
+    return cached_alignments(speaking.train + speaking.dev, speaking.sounds, places.work / "cache", log)
 
 
 def _new_model(settings: RunSettings, speaking: Speaking) -> EmotionModel:

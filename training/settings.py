@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from emostream.models.encoders.choice import FreezeDepth
 
@@ -16,7 +16,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StudentSize:
-    """The network to be trained; see EmotionConfig, Wav2Vec2Config, BertConfig."""
+    """The network to be trained; see EmotionConfig, Wav2Vec2Config, BertConfig.
+
+    granularities, span_pooling, fusion: the ablations. Clips without known words have frames alone.
+    """
 
     filters: int = 256
     filter_samples: int = 400
@@ -29,6 +32,9 @@ class StudentSize:
     width: int = 64
     fusion_layers: int = 2
     dropout: float = 0.1
+    granularities: tuple[str, ...] = ("frame",)
+    span_pooling: str = "mean"
+    fusion: str = "both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         if value in ("none", "front_end", "all") or (type(value) is int and value >= 0):
             return value
         raise SettingsError(f"{where}: expected none, front_end, all or a number of layers, got {value!r}")
-    if isinstance(value, list) and all(type(item) is int for item in value):
+    inner = get_args(kind)[0]
+    if isinstance(value, list) and all(type(item) is inner for item in value):
         return tuple(value)
-    raise SettingsError(f"{where}: expected a list of integers, got {value!r}")
+    raise SettingsError(f"{where}: expected a list of {inner.__name__}, got {value!r}")

@@ -17,7 +17,7 @@ from emostream.models.collate import Waveform, prepare
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 
-from .settings import StudentSize
+from .settings import SettingsError, StudentSize
 
 PHASES = 4
 
@@ -75,15 +75,21 @@ def student_config(size: StudentSize) -> EmotionConfig:
         hidden_dropout_prob=size.dropout,
         attention_probs_dropout_prob=size.dropout,
     )
-    return EmotionConfig(
-        audio_config=audio,
-        text_config=text,
-        width=size.width,
-        layers=size.fusion_layers,
-        feed_forward=2 * size.width,
-        dropout=size.dropout,
-        max_tokens=size.max_tokens,
-    )
+    try:
+        return EmotionConfig(
+            audio_config=audio,
+            text_config=text,
+            width=size.width,
+            layers=size.fusion_layers,
+            feed_forward=2 * size.width,
+            dropout=size.dropout,
+            max_tokens=size.max_tokens,
+            granularities=size.granularities,
+            span_pooling=size.span_pooling,  # type: ignore[arg-type]  # checked there
+            fusion=size.fusion,  # type: ignore[arg-type]
+        )
+    except ValueError as error:
+        raise SettingsError(f"student: {error}") from error
 
 
 def gabor_filters(bands: int, length: int) -> npt.NDArray[np.float32]:

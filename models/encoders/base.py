@@ -70,6 +70,11 @@ class AudioEncoder(Encoder):
     def waveform(self) -> Waveform:
         """How the sound is to be prepared."""
 
+    @property
+    @abstractmethod
+    def step(self) -> int:
+        """Samples from one frame to the next."""
+
     @abstractmethod
     def frame_centres(self, frames: int) -> Tensor:
         """(frames,) int64: the sample at the middle of what each frame hears by itself."""

@@ -1,8 +1,8 @@
 """The audio encoder as an ONNX graph: what it computes, without the weights.
 
 ONNX Runtime runs a small encoder in half of torch's time (docs/adr/0008). The weights stay where they are,
-in model.safetensors, and are handed over when the graph is loaded: there is one copy of them, so graph and
-weights cannot drift apart.
+in model.safetensors, and are handed over when the graph is loaded: there is one copy of them, and what the
+graph makes of them is compared with torch's then.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from .plain import PlainEncoder
 GRAPH_FILE: Final = "audio_encoder.onnx"
 _INPUT: Final = "samples"
 _LONGEST: Final = 30 * 16_000
+_TOLERANCE: Final = 1e-3
 
 
 class OnnxEncoder:
     """A graph with an encoder's weights on the CPU; one clip at a time, so nothing is padded."""
 
     def __init__(self, file: Path, encoder: AudioEncoder) -> None:
-        """Raises CheckpointError where the graph is damaged or belongs to another encoder."""
+        """Raises CheckpointError where the graph is damaged or computes something else than `encoder`."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         # Threads that spin while they wait would take the cores from the transcriber.
@@ -45,6 +46,18 @@ class OnnxEncoder:
                 f"{file}: expected the graph of this checkpoint's audio encoder "
                 f"({' '.join(str(error).split())[:150]}): export it again, or remove it"
             ) from error
+        self._compare(encoder, file)
+
+    def _compare(self, encoder: AudioEncoder, file: Path) -> None:
+        """On a breath of noise: a graph of other heads or another activation takes the same weights."""
+        probe = torch.randn(encoder.waveform.min_samples * 4, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            features, _ = encoder(probe[None], torch.ones(1, len(probe), dtype=torch.bool))
+        if not torch.allclose(self(probe), features[0], atol=_TOLERANCE, rtol=_TOLERANCE):
+            raise CheckpointError(
+                f"{file}: expected the graph of this checkpoint's audio encoder, got one that "
+                "computes something else: export it again, or remove it"
+            )
 
     def __call__(self, samples: Tensor) -> Tensor:
         """(N,) prepared samples -> (T, H)."""

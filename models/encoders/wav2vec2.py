@@ -8,6 +8,7 @@ so there the padding has to be left out of them.
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 
 import torch
@@ -34,11 +35,12 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
         """At least the receptive field of one frame: a shorter clip would give none."""
         return Waveform(self._receptive_field(), self._unit_variance)
 
+    @property
+    def step(self) -> int:
+        return math.prod(stride for _, stride in self._steps)
+
     def frame_centres(self, frames: int) -> Tensor:
-        hop = 1
-        for _, stride in self._steps:
-            hop *= stride
-        return torch.arange(frames) * hop + (self._receptive_field() - 1) // 2
+        return torch.arange(frames) * self.step + (self._receptive_field() - 1) // 2
 
     def layers(self, samples: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
         counts = mask.sum(1)

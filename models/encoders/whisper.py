@@ -35,8 +35,12 @@ class WhisperAudioEncoder(AudioEncoder):
         """At least one window of the spectrogram; Whisper learned from sound as it is."""
         return Waveform(WINDOW, unit_variance=False)
 
+    @property
+    def step(self) -> int:
+        return HOP * _STRIDE
+
     def frame_centres(self, frames: int) -> Tensor:
-        return torch.arange(frames) * (HOP * _STRIDE)
+        return torch.arange(frames) * self.step
 
     def layers(self, samples: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
         """Raises ValueError for a clip longer than the table of positions (30 s)."""
