@@ -42,9 +42,11 @@ class ChildProcess:
     def ask(self, request: object) -> Any:
         """The answer to one request. An exception of the child's is raised here.
 
-        Raises TranscriberError where the child has died; the next call starts a new one.
+        A child that died since the last request is replaced first. Raises TranscriberError where it dies at
+        this one, or cannot be started; the next call starts a new one.
         """
-        if not self.end.alive:
+        if not self.end.alive or self._process.poll() is not None:
+            self.end()
             self.name = self._start()
         assert self._process.stdin is not None
         try:
@@ -56,32 +58,48 @@ class ChildProcess:
             raise TranscriberError(
                 f"expected {self._task}, but its process ended; a new one serves the next call"
             ) from error
+        except BaseException:
+            # Ctrl-C, or a request that cannot be sent: what is left in the pipe is nobody's answer.
+            self.end()
+            raise
         if isinstance(reply, Exception):
             raise reply
         return reply
 
     def _start(self) -> str:
-        # Not in the terminal's process group: Ctrl-C is the parent's to answer.
-        self._process = subprocess.Popen(
-            # -P: a file of the user's that is called like a module of ours is not imported.
-            [sys.executable, "-P", "-m", self._module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
+        self._process = self._open()
         self.end = weakref.finalize(self, _end, self._process)
         try:
             greeting = self._receive()
-        except EOFError as error:
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
             self.end()
             raise TranscriberError(
                 "expected PocketSphinx to start, but its process ended: reinstall pocketsphinx"
             ) from error
+        except BaseException:
+            self.end()  # a greeting that comes later would be the first answer
+            raise
         if isinstance(greeting, Exception):
             self.end()
             raise greeting
         return str(greeting)
+
+    def _open(self) -> subprocess.Popen[bytes]:
+        try:
+            # Not in the terminal's process group: Ctrl-C is the parent's to answer.
+            return subprocess.Popen(
+                # -P: a file of the user's that is called like a module of ours is not imported.
+                [sys.executable, "-P", "-m", self._module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+        except OSError as error:
+            raise TranscriberError(
+                f"expected to start a process for {self._task}, got: {error.strerror or error}; "
+                "free some memory or end other programs"
+            ) from error
 
     def _receive(self) -> Any:
         # Both ends are this module: what is unpickled was pickled by our own child.
@@ -119,7 +137,7 @@ def serve(load: Callable[[], Worker]) -> None:
     while True:
         try:
             request = pickle.load(sys.stdin.buffer)
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):  # the parent has gone, perhaps in the middle of a request
             return
         try:
             reply = answer(request)

@@ -6,6 +6,8 @@ list of them and picks a window system.
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +17,7 @@ import numpy as np
 from emostream.models import SAMPLE_RATE_HZ, Alignment, Samples, Span, Word
 
 from .errors import ConfigError
+from .file_names import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +46,9 @@ _TIER_COLOURS: Final = {"words": "#E69F00", "syllables": "#56B4E9", "phones": "#
 _SHADES: Final = (0.45, 0.22)
 """Opacity of neighbours, in turn, so that they can be told apart where no line fits between them."""
 
+_MISSING_GLYPH: Final = re.compile(r"Glyph (\d+) ")
+"""How matplotlib's warning about a letter that none of its fonts has begins."""
+
 
 def require_matplotlib() -> None:
     """Raises ConfigError where it is not installed."""
@@ -54,16 +60,33 @@ def require_matplotlib() -> None:
         ) from error
 
 
-def write_png(samples: Samples, alignment: Alignment, title: str, path: Path) -> None:
-    """samples: (N,) at 16 kHz, what was aligned. Raises ConfigError where `path` cannot be written."""
+def write_png(samples: Samples, alignment: Alignment, title: str, path: Path) -> str:
+    """Draw, and say which letters the font lacks, each once: boxes stand for them in the picture.
+
+    samples: (N,) at 16 kHz, what was aligned. Raises ConfigError where `path` cannot be written.
+    """
     require_matplotlib()
     figure = alignment_figure(samples, alignment, title)
-    try:
-        figure.savefig(path, format="png")
-    except OSError as error:
-        raise ConfigError(
-            f"expected to write to {path}, got: {error.strerror}; choose another --png"
-        ) from error
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            figure.savefig(path, format="png")
+        except OSError as error:
+            raise ConfigError(
+                f"expected to write to {shown(path)}, got: {error.strerror}; choose another --png"
+            ) from error
+    return _missing_letters(caught)
+
+
+def _missing_letters(caught: Sequence[warnings.WarningMessage]) -> str:
+    """What of these is no missing letter is warned of again."""
+    letters: dict[str, None] = {}
+    for warning in caught:
+        if found := _MISSING_GLYPH.match(str(warning.message)):
+            letters[chr(int(found[1]))] = None
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return "".join(letters)
 
 
 def alignment_figure(samples: Samples, alignment: Alignment, title: str) -> Figure:

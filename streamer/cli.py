@@ -62,9 +62,9 @@ for command in (
 
 def main() -> None:
     """Exit status: 0 done, 1 done with failures that were named, 2 bad input, 130 interrupted."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):  # on Windows a redirected one cannot write every word
-            stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(encoding="utf-8", errors=errors)
     status = _run()
     if ModelThread.any_busy():
         # A model still computes what nobody waits for; see ModelThread.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,17 +97,78 @@ def test_words_in_another_language_say_how_they_were_placed(recording: str) -> N
         (["{tmp}/short.wav", "--asr", "none"], "--asr none"),
         (["{tmp}/short.wav", "--text", "hello", "--png", "{tmp}/short.wav"], "ends in .png"),
         (["{tmp}/short.wav", "--text", "hello", "--png", "{tmp}/nowhere/a.png"], "cannot be written"),
+        # Told before the recording is looked for.
+        (["{tmp}/nowhere.wav", "--text", "hello", "--png", "{tmp}/folder.png"], "Is a directory"),
+        (
+            ["{tmp}/nowhere.wav", "--text", "hello", "--png", "/proc/a.png"],
+            "expected to write to /proc/a.png",
+        ),
+        (["{tmp}/short.wav", "--text", "h\udcffi"], "--text in UTF-8, got 'h\ufffdi'"),
     ],
-    ids=["too long", "missing", "no text", "nobody to write it", "not a picture", "no such folder"],
+    ids=[
+        "too long",
+        "missing",
+        "no text",
+        "nobody to write it",
+        "not a picture",
+        "no such folder",
+        "a folder for a picture",
+        "nowhere to write",
+        "not UTF-8",
+    ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(tmp_path: Path, arguments: list[str], said: str) -> None:
     soundfile.write(tmp_path / "long.wav", np.zeros(29 * 16_000, np.float32), SAMPLE_RATE_HZ)
     soundfile.write(tmp_path / "short.wav", np.zeros(1_600, np.float32), SAMPLE_RATE_HZ)
+    (tmp_path / "folder.png").mkdir()
     done = run("align", *(argument.replace("{tmp}", str(tmp_path)) for argument in arguments))
     told = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
     assert (done.returncode, done.stdout, len(told)) == (2, "", 1), done.stderr
     assert said in told[0]
     assert "expected" in told[0]
+
+
+def test_looking_whether_a_picture_can_be_written_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    there, new = tmp_path / "there.png", tmp_path / "new.png"
+    there.write_bytes(b"mine")
+    for png in (there, new):
+        assert run("align", str(tmp_path / "no.wav"), "--text", "hello", "--png", str(png)).returncode == 2
+    assert there.read_bytes() == b"mine"
+    assert not new.exists()
+
+
+def test_a_name_that_is_no_utf8_is_shown_as_well_as_can_be(recording: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    odd = odd_copy(recording)
+    png = tmp_path / "odd.png"
+    done = run("align", str(odd), "--text", SAID, "--format", "json", "--png", str(png))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["file"] == str(tmp_path / "tr\ufffdin.flac")
+    assert png.stat().st_size > 0
+
+
+@pytest.mark.parametrize("form", ["jsonl", "text"])
+def test_replay_shows_such_a_name_too(recording: str, tmp_path: Path, form: str) -> None:
+    odd, missing = odd_copy(recording), str(tmp_path / "n\udcffne.wav")
+    done = run("replay", str(odd), recording, missing, "--asr", "none", "--format", form)
+    told = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
+    assert (done.returncode, len(told)) == (2, 1), done.stderr
+    assert "n\ufffdne.wav, but there is no such file" in told[0]
+    shown = str(tmp_path / "tr\ufffdin.flac")
+    first = done.stdout.splitlines()[0]
+    assert (json.loads(first)["file"] if form == "jsonl" else first) == shown
+    assert f"{shown}: 1 utterances" in done.stderr
+
+
+def odd_copy(recording: str) -> Path:
+    """A copy whose name holds a byte that is no UTF-8; skips where the disk takes no such name."""
+    odd = Path(recording).with_name("tr\udcffin.flac")
+    try:
+        shutil.copy(recording, odd)
+    except OSError:
+        pytest.skip("needs a disk that takes any bytes for a name")
+    return odd
 
 
 def test_it_explains_itself() -> None:
@@ -175,3 +238,28 @@ def test_odd_texts_and_hardly_any_sound_can_be_drawn(samples: int, tmp_path: Pat
     alignment = Alignment((Word("$5_{and$6\\", 0, samples),), (Span("^", 0, samples),), ())
     write_png(np.zeros(samples, np.float32), alignment, "$x.wav", tmp_path / "odd.png")
     assert (tmp_path / "odd.png").stat().st_size > 0
+
+
+def test_letters_that_the_font_lacks_are_one_note(recording: str, tmp_path: Path) -> None:
+    """Runes: hardly a font has them, and their words are wide enough to be drawn."""
+    pytest.importorskip("matplotlib")
+    runes = "\U00016a0a\U00016a0b"
+    text = f"{runes} {SAID}"
+    done = run("align", recording, "--text", text, "--language", "de", "--png", str(tmp_path / "a.png"))
+    assert done.returncode == 0, done.stderr
+    notes = [line for line in done.stderr.splitlines() if "picture" in line]
+    assert notes == [f"the picture's font has no letters for: {runes}"]
+    assert "Warning" not in done.stderr
+
+
+def test_other_warnings_of_the_drawing_are_not_swallowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = pytest.importorskip("matplotlib.figure")
+
+    def warn(*_: object, **__: object) -> None:
+        warnings.warn("of another kind", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(figure.Figure, "savefig", warn)
+    with pytest.warns(UserWarning, match="of another kind"):
+        assert write_png(np.zeros(100, np.float32), Alignment(), "title", tmp_path / "a.png") == ""

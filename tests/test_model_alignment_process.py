@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from importlib.resources import files
@@ -49,11 +50,15 @@ def test_the_alignments_are_those_of_the_aligner_itself(process: AlignmentProces
 
 
 def test_a_death_costs_one_call_its_phones(
-    process: AlignmentProcess, sound: Samples, caplog: pytest.LogCaptureFixture
+    process: AlignmentProcess,
+    sound: Samples,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clips, transcripts = [Clip(sound), Clip(sound)], [SAID, None]
     before = process.align(clips, transcripts)
     kill(process)
+    monkeypatch.setattr(process._child._process, "poll", lambda: None)  # it died after the look at it
     with caplog.at_level(logging.WARNING, logger="emostream"):
         during = process.align(clips, transcripts)
     assert during == [place_words(SAID, len(sound)), place_words(None, len(sound))]
@@ -69,6 +74,23 @@ def test_a_child_that_cannot_start_again_costs_no_more(
     monkeypatch.setattr(process._child, "_module", "emostream.models.types")
     for _ in range(3):
         assert process.align([Clip(sound)], [SAID]) == [place_words(SAID, len(sound))]
+
+
+def test_a_system_that_starts_no_process_costs_no_more(
+    process: AlignmentProcess,
+    sound: Samples,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    kill(process)
+    with monkeypatch.context() as full, caplog.at_level(logging.WARNING, logger="emostream"):
+        full.setattr("subprocess.Popen", refuse)
+        assert process.align([Clip(sound)], [SAID]) == [place_words(SAID, len(sound))]
+    assert ["Resource temporarily unavailable" in record.message for record in caplog.records] == [True]
+    assert process.align([Clip(sound)], [SAID])[0].method == "forced"
 
 
 def test_a_mistake_of_the_callers_is_raised(process: AlignmentProcess, sound: Samples) -> None:

@@ -218,10 +218,23 @@ def test_other_languages_have_words_alone(
     assert align(aligner, train.samples, text, language) == place_words(transcript, len(train.samples))
 
 
-def test_the_hint_counts_where_the_transcriber_does_not_say(aligner: ForcedAligner, train: Spoken) -> None:
-    german = Clip(train.samples, "de")
-    spoken, known = Transcript(SENTENCES[0]), Transcript(SENTENCES[0], "en-US")
-    assert [a.method for a in aligner.align([german, german], [spoken, known])] == ["even", "forced"]
+@pytest.mark.parametrize(
+    ("hint", "transcriber_says", "method"),
+    [
+        ("de", None, "even"),
+        ("de", "en", "even"),  # it knows English only: whatever it wrote, that was not said
+        ("en_US", "en", "forced"),
+        ("en-GB", None, "forced"),
+        (None, "en-US", "forced"),
+        (None, "de", "even"),
+        (None, None, "forced"),
+    ],
+)
+def test_the_hint_counts_before_the_transcriber(
+    aligner: ForcedAligner, train: Spoken, hint: str | None, transcriber_says: str | None, method: str
+) -> None:
+    clip, transcript = Clip(train.samples, hint), Transcript(SENTENCES[0], transcriber_says)
+    assert aligner.align([clip], [transcript])[0].method == method
 
 
 @pytest.mark.parametrize("transcript", [None, Transcript(""), Transcript("   "), Transcript("", words=())])

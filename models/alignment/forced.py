@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ..types import Alignment, Clip, Transcript
 from ..waveform import audible, bounded
 from .places import place_words
+from .pronunciation import Pronunciation
 from .sphinx import SphinxAligner
 from .tiers import forced_tiers, spread_tiers
 
@@ -20,8 +21,10 @@ class ForcedAligner:
     30 ms for a second of speech: `process` keeps that from others.
 
     Where no forced alignment can be had (nothing audible, too many words for the sound, no path found) words
-    lie where the transcriber heard them, or in an even split, with their phones at even distances inside. A
-    transcript in another language, or with a word in another script, has words alone.
+    lie where the transcriber heard them, or in an even split, with their phones at even distances inside.
+
+    A word that cannot be read as English (one in another script) has a place between its neighbours and no
+    phones. A transcript in another language, or with more such words than others, has words alone.
     """
 
     def __init__(self) -> None:
@@ -40,17 +43,27 @@ class ForcedAligner:
     def _one(self, clip: Clip, transcript: Transcript | None) -> Alignment:
         samples = bounded(clip.samples)
         rough = place_words(transcript, len(samples))
-        language = None if transcript is None else transcript.language or clip.language
-        if not rough.words or not _is_english(language):
+        if transcript is None or not rough.words or not _is_english(clip.language or transcript.language):
             return rough
         spoken = [self._aligner.lexicon.pronounce(word.text) for word in rough.words]
-        tokens = [token for word in spoken for token in word]
-        if not all(token.phones for token in tokens):
+        if not _mostly_readable(spoken):
             return rough
+        tokens = [token for word in spoken for token in word or ()]
         placed = self._aligner.place(samples, tokens) if audible(samples) else None
-        return spread_tiers(rough, spoken) if placed is None else forced_tiers(rough.words, spoken, placed)
+        if placed is None:
+            return spread_tiers(rough, spoken)
+        return forced_tiers(rough.words, spoken, placed, len(samples))
 
 
 def _is_english(language: str | None) -> bool:
-    """Whether it is, as far as anybody has said. language: BCP 47."""
-    return language is None or language.lower().split("-")[0] == "en"
+    """Whether it is, as far as anybody has said. language: BCP 47.
+
+    The clip's hint is to be asked first. A transcriber that knows the hinted language says the same; one that
+    does not says `en` of whatever it wrote, and those words are not in the sound.
+    """
+    return language is None or language.lower().replace("_", "-").split("-")[0] == "en"
+
+
+def _mostly_readable(spoken: Sequence[Pronunciation]) -> bool:
+    """Whether no more words are beyond reading than are read. Words that say nothing are neither."""
+    return sum(word is None for word in spoken) <= sum(bool(word) for word in spoken)

@@ -16,7 +16,8 @@ logger = logging.getLogger("emostream")
 class AlignmentProcess:
     """`ForcedAligner` behind a pipe: same alignments, called from one thread.
 
-    An alignment is never worth an utterance: where the child dies, words lie where the transcript says.
+    An alignment is never worth an utterance: where the child dies, or a new one cannot be started, words lie
+    where the transcript says.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,7 @@ class AlignmentProcess:
         return self._child.name
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
-        """As `ForcedAligner.align`; words alone, with a warning, for a call in which the child died."""
+        """As `ForcedAligner.align`; words alone, with a warning, for a call that no child answers."""
         try:
             alignments: list[Alignment] = self._child.ask((list(clips), list(transcripts)))
         except TranscriberError as error:

@@ -24,10 +24,14 @@ class Dictionary(Protocol):
 @dataclass(frozen=True, slots=True)
 class Token:
     """One spoken word. name: its entry in the dictionary. phones: ARPAbet without stress, the entry's first
-    pronunciation; () where nobody knows how to say it."""
+    pronunciation."""
 
     name: str
     phones: tuple[str, ...]
+
+
+Pronunciation = tuple[Token, ...] | None
+"""What is said for one display word: () where nothing is, None where nobody knows how to say a part of it."""
 
 
 class Lexicon:
@@ -40,9 +44,9 @@ class Lexicon:
     def __init__(self, dictionary: Dictionary) -> None:
         self._dictionary = dictionary
 
-    def pronounce(self, word: str) -> tuple[Token, ...]:
+    def pronounce(self, word: str) -> Pronunciation:
         """What a speaker says for one display word: `It's` is one token, `21` is two, `-` is none."""
-        tokens: list[Token] = []
+        tokens: list[Token | None] = []
         for text in spoken_tokens(word):
             known = self._known(text)
             if known is not None:
@@ -51,7 +55,8 @@ class Lexicon:
                 tokens += [self._known(letter) or self._guessed(letter) for letter in text]
             else:
                 tokens.append(self._guessed(text))
-        return tuple(tokens)
+        readable = tuple(token for token in tokens if token is not None)
+        return readable if len(readable) == len(tokens) else None
 
     def _known(self, text: str) -> Token | None:
         """The entry, also of a word that is drawn out: `nooo`, `hmmmm`."""
@@ -61,10 +66,12 @@ class Lexicon:
                 return Token(spelling, tuple(phones.split()))
         return None
 
-    def _guessed(self, text: str) -> Token:
+    def _guessed(self, text: str) -> Token | None:
         phones = letter_phones(_DRAWN_OUT.sub(r"\1\1", text))
+        if not phones:
+            return None
         name = "~" + "_".join(phones)
-        if phones and self._dictionary.lookup_word(name) is None:
+        if self._dictionary.lookup_word(name) is None:
             self._dictionary.add_word(name, " ".join(phones), update=True)
         return Token(name, phones)
 

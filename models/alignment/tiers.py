@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..types import Alignment, AlignmentMethod, Span, Word
-from .pronunciation import Token
+from .pronunciation import Pronunciation, Token
 from .syllables import syllabify
 
 TokenSpans = Sequence[Span]
@@ -13,35 +13,57 @@ TokenSpans = Sequence[Span]
 
 
 def forced_tiers(
-    words: Sequence[Word], spoken: Sequence[Sequence[Token]], placed: Sequence[TokenSpans]
+    words: Sequence[Word],
+    spoken: Sequence[Pronunciation],
+    placed: Sequence[TokenSpans],
+    samples: int,
 ) -> Alignment:
     """words: as displayed, their own times are not read. spoken: the tokens of each. placed: the phones of
-    every token in turn.
+    every token in turn, at least one. samples: the clip's length.
 
-    A word spans its tokens. One that says nothing (`-`) lies empty behind the word in front of it.
+    A word spans its tokens. One that nobody can pronounce fills the gap between its neighbours, or up to the
+    clip's edge; several in one gap share it by their letters. One that says nothing (`-`) lies empty behind
+    the word in front of it.
     """
     rest = iter(placed)
-    spans_of = [[next(rest) for _ in tokens] for tokens in spoken]
     located: list[Word] = []
-    behind = min((spans[0].start for spans in placed), default=0)
-    for word, token_spans in zip(words, spans_of, strict=True):
-        start, end = (token_spans[0][0].start, token_spans[-1][-1].end) if token_spans else (behind, behind)
-        located.append(Word(word.text, start, end, word.p))
-        behind = end
+    waiting: list[tuple[Word, bool]] = []
+    for word, tokens in zip(words, spoken, strict=True):
+        if not tokens:
+            waiting.append((word, tokens is None))
+            continue
+        spans = [phone for _ in tokens for phone in next(rest)]
+        located += _fill_gap(waiting, located[-1].end if located else 0, spans[0].start)
+        located.append(Word(word.text, spans[0].start, spans[-1].end, word.p))
+        waiting = []
+    located += _fill_gap(waiting, located[-1].end if located else 0, samples)
     return _tiers(located, placed, "forced")
 
 
-def spread_tiers(placed: Alignment, spoken: Sequence[Sequence[Token]]) -> Alignment:
+def _fill_gap(words: Sequence[tuple[Word, bool]], start: int, end: int) -> Iterator[Word]:
+    """Words without phones over [start, end), by their letters. Each with whether it is spoken: only those
+    take room."""
+    total = sum(len(word.text) for word, is_spoken in words if is_spoken)
+    before = 0
+    for word, is_spoken in words:
+        upto = before + len(word.text) * is_spoken
+        edges = [start + (end - start) * letters // max(total, 1) for letters in (before, upto)]
+        yield Word(word.text, edges[0], edges[1], word.p)
+        before = upto
+
+
+def spread_tiers(placed: Alignment, spoken: Sequence[Pronunciation]) -> Alignment:
     """The alignment with each word's phones at even distances inside its span, and syllables from them.
 
-    Words that overlap are taken one after the other, so that phones stay in order.
+    Words that overlap are taken one after the other, so that phones stay in order. A word that nobody can
+    pronounce keeps its span, without phones.
     """
     tokens_spans: list[TokenSpans] = []
     earliest = 0
     for word, tokens in zip(placed.words, spoken, strict=True):
         start = max(word.start, earliest)
         end = max(word.end, start)
-        tokens_spans += _even_spans(tokens, start, end)
+        tokens_spans += _even_spans(tokens or (), start, end)
         earliest = end
     return _tiers(placed.words, tokens_spans, placed.method)
 

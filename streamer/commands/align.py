@@ -25,6 +25,7 @@ from emostream.models import (
 
 from ..alignment_figure import require_matplotlib, write_png
 from ..errors import ConfigError, SourceError
+from ..file_names import shown
 from ..recording import Recording, read_whole
 from . import options
 
@@ -68,21 +69,40 @@ def align(
     else:
         _print_lines(alignment)
     if png is not None:
-        write_png(samples, alignment, f"{file.name}: {_HOW[alignment.method]}", png)
+        missing = write_png(samples, alignment, f"{shown(file.name)}: {_HOW[alignment.method]}", png)
+        if missing:
+            note = Text(f"the picture's font has no letters for: {missing}")
+            Console(stderr=True).print(note, soft_wrap=True)
 
 
 def _check(text: str | None, png: Path | None, asr: str | None) -> None:
     """Wrong flags are told before anything is loaded."""
     if text is not None and not text.strip():
         raise ConfigError("expected --text to have words, got none: write what is said, or leave it to --asr")
+    if text is not None and shown(text) != text:
+        raise ConfigError(f"expected --text in UTF-8, got {shown(text)!r}: write it in that encoding")
     if text is None and asr == "none":
         raise ConfigError("expected words to align, got --asr none: write them with --text")
     if png is not None:
-        if png.suffix.lower() != ".png":
-            raise ConfigError(f"expected --png to name a file that ends in .png, got {png}: rename it")
-        if not png.parent.is_dir():
-            raise ConfigError(f"expected a folder for --png, but {png} cannot be written: make its folder")
+        _check_png(png)
         require_matplotlib()
+
+
+def _check_png(png: Path) -> None:
+    name = shown(png)
+    if png.suffix.lower() != ".png":
+        raise ConfigError(f"expected --png to name a file that ends in .png, got {name}: rename it")
+    if not png.parent.is_dir():
+        raise ConfigError(f"expected a folder for --png, but {name} cannot be written: make its folder")
+    existed = png.exists()
+    try:
+        png.open("ab").close()  # only trying tells: rights, read-only disks and folders in its place
+    except OSError as error:
+        raise ConfigError(
+            f"expected to write to {name}, got: {error.strerror}; choose another --png"
+        ) from error
+    if not existed:
+        png.unlink()
 
 
 def _read_utterance(file: Path) -> Samples:
@@ -157,7 +177,7 @@ def _take(spans: list[Span], word: Word) -> list[Span]:
 
 def _json(file: Path, transcript: Transcript, alignment: Alignment) -> str:
     whole = {
-        "file": str(file),
+        "file": shown(file),
         "text": transcript.text,
         "method": alignment.method,
         "words": [_mark(word) | {"p": word.p} for word in alignment.words],

@@ -18,6 +18,7 @@ from ..clock import WallClock
 from ..config import Settings
 from ..engine import Engine
 from ..errors import AnalysisError, ConfigError, SourceError
+from ..file_names import shown
 from ..hub import Hub
 from ..recording import Recording
 from ..session import Session, SessionSettings, Sink
@@ -70,7 +71,9 @@ def replay(
     # A wrong name is told before the models are loaded.
     readable, failures = _check_all(files)
     if output is not None and any(_same(output, file) for file in files):
-        raise ConfigError(f"expected --output to be a new file, got the recording {output}; choose another")
+        raise ConfigError(
+            f"expected --output to be a new file, got the recording {shown(output)}; choose another"
+        )
     player: _Player | None = None
     if readable:
         console = Console(stderr=True)
@@ -82,7 +85,7 @@ def replay(
         if player.interrupted:
             failures.append(f"interrupted; {len(readable) - player.begun} of {len(readable)} files not begun")
     for failure in failures:
-        print(f"emostream: {failure}", file=sys.stderr)
+        print(f"emostream: {shown(str(failure))}", file=sys.stderr)
     if player is not None and player.interrupted:
         raise typer.Exit(130)
     if failures:
@@ -116,7 +119,7 @@ def _open_output(path: Path | None) -> nullcontext[TextIO] | TextIO:
         return path.open("w", encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"expected to write to {path}, got: {error.strerror}; choose another --output"
+            f"expected to write to {shown(path)}, got: {error.strerror}; choose another --output"
         ) from error
 
 
@@ -164,7 +167,7 @@ class _Player:
             FileSource(file, pace=self._pace),
             make_vad(self._settings.vad),
             self._engine,
-            Hub(file.name),
+            Hub(shown(file.name)),
             [sink, totals],
             self._session_settings,
             self._clock,
@@ -174,15 +177,15 @@ class _Player:
         finally:
             self.failed_utterances += totals.failed
             if totals.totals is not None:
-                said = f"{file}: {_summary(totals.totals, totals.failed)}"
+                said = f"{shown(file)}: {_summary(totals.totals, totals.failed)}"
                 self._console.print(said, highlight=False, soft_wrap=True, markup=False)
 
     def _sink(self, out: TextIO, file: Path, named: bool) -> Sink:
         if self._form == "text":
             if named:
-                out.write(f"{file}\n")
+                out.write(f"{shown(file)}\n")
             return ConsoleSink(Console(file=out))
-        return JsonLinesSink(out, file=str(file) if named else None)
+        return JsonLinesSink(out, file=shown(file) if named else None)
 
 
 class _TotalsSink:
