@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from emostream.models import Clip, DeviceError, Speech, Transcript
+from emostream.models.checkpoint import BUNDLED, read_checkpoint
 from emostream.models.device import WORTH_HALVING, choose_device, choose_dtype
 from emostream.models.recognizer import EmotionRecognizer
 
@@ -66,6 +67,15 @@ def test_a_dtype_asked_for_is_given() -> None:
 def test_an_unknown_dtype() -> None:
     with pytest.raises(DeviceError, match="auto, float32, bfloat16, got 'int3'"):
         choose_dtype("int3", CPU, 1)
+
+
+def test_bfloat16_is_for_the_encoders_alone() -> None:
+    """Both of them, whole; what stands behind them is small and stays exact."""
+    checkpoint = read_checkpoint(BUNDLED)
+    EmotionRecognizer(checkpoint, CPU, torch.bfloat16)
+    for name, weights in checkpoint.model.named_parameters():
+        encodes = name.startswith(("audio_encoder.", "text_encoder."))
+        assert (name, weights.dtype) == (name, torch.bfloat16 if encodes else torch.float32)
 
 
 def test_bfloat16_is_nearly_float32() -> None:

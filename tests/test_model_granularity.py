@@ -12,7 +12,9 @@ from emostream.models.collate import collate_spans
 from emostream.models.granularity import SpanBatch, SpanPooling, frames_inside
 
 CENTRES = torch.tensor([200, 520, 840, 1160, 1480, 1800])
-"""Six frames, 320 samples apart."""
+"""Six frames, a step apart."""
+
+STEP = 320
 
 
 def spans(*bounds: tuple[int, int]) -> SpanBatch:
@@ -20,7 +22,7 @@ def spans(*bounds: tuple[int, int]) -> SpanBatch:
 
 
 def frames_of(*bounds: tuple[int, int], valid: int = 6) -> list[list[int]]:
-    inside = frames_inside(spans(*bounds), CENTRES, (torch.arange(6) < valid)[None])
+    inside = frames_inside(spans(*bounds), CENTRES, (torch.arange(6) < valid)[None], STEP)
     return [row.nonzero()[:, 0].tolist() for row in inside[0]]
 
 
@@ -38,6 +40,11 @@ BY_HAND = {
     "a little past the sound": ((2300, 2400), []),
     "reaching over the end": ((1700, 9000), [5]),
     "before the clip": ((-900, -600), []),
+    "middle one step before the first centre": ((-125, -114), [0]),
+    "middle one step and a sample before it": ((-126, -115), []),
+    "middle one step behind the last centre": ((2115, 2126), [5]),
+    "middle one step and a sample behind it": ((2116, 2127), []),
+    "middle almost a step and a half behind it": ((2270, 2280), []),
 }
 
 
@@ -57,14 +64,28 @@ def test_padding_frames_belong_to_nobody() -> None:
 
 def test_padding_spans_hold_nothing() -> None:
     batch = SpanBatch(torch.tensor([[(0, 600), (0, 600)]]), torch.tensor([[True, False]]))
-    assert frames_inside(batch, CENTRES, torch.ones(1, 6, dtype=torch.bool)).any(2).tolist() == [
-        [True, False]
-    ]
+    inside = frames_inside(batch, CENTRES, torch.ones(1, 6, dtype=torch.bool), STEP)
+    assert inside.any(2).tolist() == [[True, False]]
 
 
-def test_a_clip_of_one_frame() -> None:
-    inside = frames_inside(spans((0, 100), (5000, 5100)), CENTRES[:1], torch.ones(1, 1, dtype=torch.bool))
-    assert inside.tolist() == [[[True], [False]]]
+ONE_FRAME = {
+    "beside the centre": (200, (0, 100), True),
+    "centre at the clip's start": (0, (20, 30), True),
+    "middle one step away": (200, (515, 526), True),
+    "middle one step and a sample away": (200, (516, 527), False),
+    "centre at the clip's start, more than a step away": (0, (395, 405), False),
+    "far away": (200, (5000, 5100), False),
+}
+
+
+@pytest.mark.parametrize("name", ONE_FRAME)
+@pytest.mark.parametrize("padding", [0, 1, 5])
+def test_a_clip_of_one_frame(name: str, padding: int) -> None:
+    """The frames that others have decide nothing about it."""
+    centre, bounds, held = ONE_FRAME[name]
+    frames = torch.arange(1 + padding)
+    inside = frames_inside(spans(bounds), centre + STEP * frames, (frames < 1)[None], STEP)
+    assert inside.tolist() == [[[held] + [False] * padding]]
 
 
 def test_the_mean_is_the_mean() -> None:
@@ -101,7 +122,7 @@ def test_no_span_does_harm(how: str, bounds: list[tuple[int, int]], valid: int) 
     torch.manual_seed(0)
     pooling = SpanPooling(3, "mean" if how == "mean" else "attentive")
     frames = torch.randn(1, 6, 3, requires_grad=True)
-    inside = frames_inside(spans(*bounds), CENTRES, (torch.arange(6) < valid)[None])
+    inside = frames_inside(spans(*bounds), CENTRES, (torch.arange(6) < valid)[None], STEP)
     pooled, held = pooling(frames, inside)
     pooled.sum().backward()
     assert frames.grad is not None
@@ -114,15 +135,26 @@ def test_no_span_does_harm(how: str, bounds: list[tuple[int, int]], valid: int) 
 def test_alignments_of_different_lengths_become_a_batch() -> None:
     alignments = [
         Alignment(
-            words=(Word("hi", 0, 900),), phones=(Span("HH", 0, 400), Span("AY", 400, 900)), method="forced"
+            words=(Word("any", 0, 900),),
+            syllables=(Span("EH", 0, 300), Span("N-IY", 300, 900)),
+            phones=(Span("EH", 0, 300), Span("N", 300, 400), Span("IY", 400, 900)),
+            method="forced",
         ),
         Alignment(),
     ]
-    batch = collate_spans(alignments, ("phone", "word"))
-    assert set(batch) == {"phone", "word"}
-    assert batch["phone"].bounds.tolist() == [[[0, 400], [400, 900]], [[0, 0], [0, 0]]]
-    assert batch["phone"].mask.tolist() == [[True, True], [False, False]]
-    assert batch["word"].mask.tolist() == [[True], [False]]
+    batch = collate_spans(alignments, ("phone", "syllable", "word"))
+    assert {kind: found.bounds[0].tolist() for kind, found in batch.items()} == {
+        "phone": [[0, 300], [300, 400], [400, 900]],
+        "syllable": [[0, 300], [300, 900]],
+        "word": [[0, 900]],
+    }
+    for found in batch.values():
+        assert found.mask[0].all()
+        assert not found.mask[1].any()
+
+
+def test_only_the_tiers_asked_for_become_a_batch() -> None:
+    assert set(collate_spans([Alignment()], ("phone", "word"))) == {"phone", "word"}
 
 
 def test_a_batch_without_any_span_is_still_a_batch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,13 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from emostream.models import Clip, Prediction, Speech, Transcript
+from emostream.models import Alignment, Clip, Prediction, Speech, Transcript, Word
 from emostream.models.checkpoint import Checkpoint
 from emostream.models.config import reference_config
 from emostream.models.emotion import EmotionModel
 from emostream.models.recognizer import EmotionRecognizer
 
-from .tiny_emotion import noise, tiny_tokenizer, write_tiny
+from .tiny_emotion import noise, tiny_model, tiny_tokenizer, write_tiny
 from .tiny_encoders import audio_configs
 
 LENGTHS = (48_000, 11_025, 700, 0, 31_999, 16_000)
@@ -51,6 +52,13 @@ def test_a_clip_alone_is_the_clip_in_a_crowd(kind: str, tmp_path: Path) -> None:
     assert_alone_as_in_a_crowd(EmotionRecognizer.load(checkpoint, device="cpu"), speeches())
 
 
+def test_so_it_is_with_far_more_than_one_forward_takes(tmp_path: Path) -> None:
+    """Clips of like length share a forward."""
+    recognizer = EmotionRecognizer.load(write_tiny(tmp_path), device="cpu")
+    crowd = [Speech(Clip(noise(8_000 * (1 + seed % 7), seed))) for seed in range(40)]
+    assert_alone_as_in_a_crowd(recognizer, crowd)
+
+
 def test_so_it_is_with_the_bundled_weights() -> None:
     assert_alone_as_in_a_crowd(EmotionRecognizer.load(device="cpu"), speeches())
 
@@ -64,6 +72,47 @@ def test_so_it_is_at_full_size(tmp_path: Path) -> None:
     checkpoint = Checkpoint(EmotionModel(config).eval(), tiny_tokenizer(), tmp_path)
     recognizer = EmotionRecognizer(checkpoint, torch.device("cpu"))
     assert_alone_as_in_a_crowd(recognizer, speeches()[1:])
+
+
+class FixedAligner:
+    """Gives every clip with a transcript these words."""
+
+    def __init__(self, words: tuple[Word, ...]) -> None:
+        self.words = words
+
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
+        return [Alignment(self.words if transcript else ()) for transcript in transcripts]
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounds", "held"),
+    [
+        ("wav2vec2, layer norm", (20, 30), True),
+        ("wav2vec2, layer norm", (395, 405), True),  # less than a step from the centre at 128
+        ("whisper", (20, 30), True),
+        ("whisper", (395, 405), False),  # more than a step from the centre at 0
+    ],
+)
+def test_a_clip_of_one_frame_holds_the_same_spans_in_a_crowd(
+    kind: str, bounds: tuple[int, int], held: bool, tmp_path: Path
+) -> None:
+    model = tiny_model(
+        audio_config=audio_configs()[kind],
+        audio_unit_variance=kind != "whisper",
+        granularities=["frame", "word"],
+    )
+    checkpoint = Checkpoint(model, tiny_tokenizer(), tmp_path)
+    spoken = Speech(Clip(noise(420)), Transcript("door"))
+    others = [Speech(Clip(noise(length, seed))) for seed, length in enumerate(LENGTHS)]
+
+    def first(speeches: list[Speech], *words: Word) -> list[float]:
+        recognizer = EmotionRecognizer(checkpoint, torch.device("cpu"), aligner=FixedAligner(words))
+        return numbers(recognizer.recognize(speeches)[0])
+
+    word = Word("door", *bounds)
+    alone, crowd, without = first([spoken], word), first([spoken, *others], word), first([spoken])
+    assert np.abs(np.subtract(alone, crowd)).max() < 1e-4
+    assert (np.abs(np.subtract(alone, without)).max() > 1e-3) == held
 
 
 def test_encoding_in_one_batch_and_fusing_in_another_is_the_same(tmp_path: Path) -> None:
