@@ -94,7 +94,7 @@ def test_text_is_learned(tmp_path: Path) -> None:
     lines = LINES * 8
     data = TextData(lines, LINES, np.ones((len(lines), 384), np.float16), ["strange"])
     model, tokenizer = tiny_model(), tiny_tokenizer()
-    settings = TextSettings(epochs=20, batch=8, learning_rate=3e-3)
+    settings = TextSettings(epochs=30, batch=8, learning_rate=3e-3)
     teach_text(model, tokenizer, data, settings, tmp_path / "text.pt", Log(tmp_path / "log.txt"))
     assert text_recall(model, tokenizer, lines) == 1.0
 

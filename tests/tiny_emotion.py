@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from emostream.models import Samples
 from emostream.models.checkpoint import write_checkpoint
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
-from emostream.training.vocabulary import learn_tokenizer
+from emostream.training.vocabulary import tokenizer_of
 
 SENTENCES = [
     "i am so happy to see you",
@@ -64,9 +63,11 @@ def tiny_model(norm: str = "layer", seed: int = 0, **changes: Any) -> EmotionMod
     return model
 
 
-@cache
 def tiny_tokenizer() -> Tokenizer:
-    return learn_tokenizer(SENTENCES * 5, 120)
+    """The words of SENTENCES, and letters for any other."""
+    words = {word for sentence in SENTENCES for word in sentence.split()}
+    letters = {letter for word in words for letter in word}
+    return tokenizer_of(words | letters | {f"##{letter}" for letter in letters})
 
 
 def write_tiny(folder: Path, norm: str = "layer", **changes: Any) -> Path:
