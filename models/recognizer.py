@@ -14,7 +14,7 @@ from .alignment.places import place_words
 from .batching import in_batches
 from .calibration import fused_posterior, head_posterior, pattern_of
 from .checkpoint import BUNDLED, Checkpoint, find_checkpoint, read_checkpoint
-from .collate import collate_audio, collate_spans, collate_text, prepare
+from .collate import collate_audio, collate_spans, collate_text
 from .device import choose_device, choose_dtype
 from .emotion import Encoded
 from .encoders.onnx_graph import GRAPH_FILE, OnnxEncoder
@@ -24,8 +24,8 @@ from .quality import Thresholds, uncertain_reasons
 from .types import Aligner, Alignment, AudioCode, Clip, Prediction, Probabilities, Speech, Transcript
 
 _BUDGET_S: Final = {"cpu": 64.0, "cuda": 256.0}
-"""Padded seconds in one forward. On two cores 64 s cost a third less than 16 clips of 4 s one by one with the
-bundled model in torch, and a fifteenth less at full size (benchmarks/model.md); on a GPU nobody has measured
+"""Padded seconds in one forward. On two cores 16 clips of 4 s together cost half as much as one by one with
+the bundled model in torch, a seventh less at full size (benchmarks/model.md); on a GPU nobody has measured
 it yet, and memory sets the limit."""
 
 
@@ -44,7 +44,7 @@ class EmotionRecognizer:
         graph: OnnxEncoder | None = None,
     ) -> None:
         """dtype: of the encoders. aligner: None where the model needs no spans, otherwise ValueError. graph:
-        runs in place of torch's audio encoder.
+        runs in place of torch's audio encoder where a clip is alone.
         """
         if checkpoint.model.config.spans and aligner is None:
             wanted = ", ".join(checkpoint.model.config.spans)
@@ -157,14 +157,9 @@ class EmotionRecognizer:
     def _encode(self, clips: Sequence[Clip | None]) -> list[AudioCode]:
         sounds = [None if clip is None else clip.samples for clip in clips]
         waveform = self._model.audio_encoder.waveform
-        if self._graph is not None:
-            silence = np.zeros(0, dtype=np.float32)
-            alone = [prepare(silence if sound is None else sound, waveform) for sound in sounds]
-            return [
-                AudioCode(self._graph(torch.from_numpy(samples)), clip)
-                for samples, clip in zip(alone, clips, strict=True)
-            ]
         batch = collate_audio(sounds, waveform)
+        if self._graph is not None and len(clips) == 1:  # in company torch's batch is the faster one
+            return [AudioCode(self._graph(batch.samples[0]), clips[0])]
         encoded = self._model.encode_audio(batch.to(self._device))
         return [
             AudioCode(features[mask], clip)

@@ -1,8 +1,8 @@
 """The audio encoder as an ONNX graph: what it computes, without the weights.
 
-ONNX Runtime runs a small encoder in half of torch's time (docs/adr/0008). The weights stay where they are,
-in model.safetensors, and are handed over when the graph is loaded: there is one copy of them, and what the
-graph makes of them is compared with torch's then.
+ONNX Runtime runs a small encoder in three quarters of torch's time (docs/adr/0008). The weights stay where
+they are, in model.safetensors, and are handed over when the graph is loaded: there is one copy of them, and
+what the graph makes of them is compared with torch's then.
 """
 
 from __future__ import annotations
