@@ -38,13 +38,7 @@ def live(
     """Listen to this machine's microphone; results in the terminal and on the page."""
     settings = options.settings_from(
         config,
-        models={
-            "asr": asr,
-            "device": device,
-            "compute_type": compute_type,
-            "dtype": dtype,
-            "checkpoint": checkpoint,
-        },
+        models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
         vad={"name": vad},
         server={"port": port},
     )

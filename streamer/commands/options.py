@@ -104,6 +104,23 @@ def settings_from(
         raise ConfigError(f"expected valid settings, got: {error}; see --help") from error
 
 
+def model_flags(
+    asr: str | None,
+    device: DeviceName | None,
+    compute_type: str | None,
+    dtype: DtypeName | None,
+    checkpoint: str | None,
+) -> dict[str, Any]:
+    """The flags of the `models` section, for `settings_from`."""
+    return {
+        "asr": asr,
+        "device": device,
+        "compute_type": compute_type,
+        "dtype": dtype,
+        "checkpoint": checkpoint,
+    }
+
+
 def load_engine(settings: Settings, console: Console, clock: Clock) -> Engine:
     """Load the models, saying so. Raises ModelError."""
     chosen = settings.models

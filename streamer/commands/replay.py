@@ -58,13 +58,7 @@ def replay(
     """
     settings = options.settings_from(
         config,
-        models={
-            "asr": asr,
-            "device": device,
-            "compute_type": compute_type,
-            "dtype": dtype,
-            "checkpoint": checkpoint,
-        },
+        models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
         vad={"name": vad},
     )
     clock = WallClock()

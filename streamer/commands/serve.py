@@ -47,13 +47,7 @@ def serve(
     """
     settings = options.settings_from(
         config,
-        models={
-            "asr": asr,
-            "device": device,
-            "compute_type": compute_type,
-            "dtype": dtype,
-            "checkpoint": checkpoint,
-        },
+        models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
         vad={"name": vad},
         server={
             "host": host,
