@@ -227,3 +227,11 @@ def test_leaving_while_a_model_computes_is_no_crash(tmp_path: Path) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("dtype", "how"), [("float32", "ONNX Runtime"), ("bfloat16", "bfloat16")])
+def test_the_encoders_arithmetic_is_a_flag(dtype: str, how: str, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16_000, np.float32), 16_000)
+    done = run("replay", str(tmp_path / "silence.wav"), "--asr", "none", "--device", "cpu", "--dtype", dtype)
+    assert done.returncode == 0, done.stderr
+    assert f"cpu, {how})" in done.stderr
