@@ -15,21 +15,20 @@ import torch
 from torch import Tensor
 
 from emostream.models.calibration import fused_posterior
-from emostream.models.checkpoint import BUNDLED, read_checkpoint
 from emostream.models.collate import collate_audio, collate_text
-from emostream.models.config import reference_config
 from emostream.models.emotion import EmotionModel, Encoded
-from emostream.models.encoders.onnx_graph import OnnxEncoder, write_graph
+from emostream.models.encoders.onnx_graph import INPUT, OnnxEncoder, export, write_graph
 from emostream.models.encoders.plain import PlainEncoder
 from emostream.models.types import SAMPLE_RATE_HZ, Samples
 from emostream.training.corpora import read_manifest
 from emostream.training.sounds import read_clip
 
 from .peak import median_seconds
+from .sizes import Size, model_of
 
 CPU: Final = torch.device("cpu")
 SECONDS: Final = 4
-REPEATS: Final = {"bundled": 25, "full size": 7}
+REPEATS: Final[dict[Size, int]] = {"bundled": 25, "full size": 7}
 
 Encode = Callable[[Tensor], Tensor]
 """(1, N) prepared waveform -> (1, T, H) mixed features, float32."""
@@ -56,8 +55,8 @@ def _clips(manifest: Path | None) -> list[Samples]:
     return [read_clip(manifest.parent / example.path) for example in examples]
 
 
-def _rows(which: str, clips: list[Samples], *, compiled: bool) -> Iterator[str]:
-    model = read_checkpoint(BUNDLED).model if which == "bundled" else EmotionModel(reference_config()).eval()
+def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]:
+    model = model_of(which)
     sound = torch.randn(1, SECONDS * SAMPLE_RATE_HZ)
     plain = PlainEncoder(model.audio_encoder)
     reference, labels, base = plain(sound), _labels(model, plain, clips), 0.0
@@ -99,23 +98,14 @@ def _onnx(model: EmotionModel, plain: PlainEncoder, folder: Path) -> Iterator[tu
     write_graph(model.audio_encoder, graph)
     served = OnnxEncoder(graph, model.audio_encoder)
     yield "ONNX Runtime fp32", lambda sound: served(sound[0])[None]
-    torch.onnx.export(
-        plain,
-        (torch.randn(1, SECONDS * SAMPLE_RATE_HZ),),
-        whole,
-        dynamo=True,
-        input_names=["samples"],
-        output_names=["features"],
-        dynamic_shapes=({1: torch.export.Dim("n", min=SAMPLE_RATE_HZ // 4, max=30 * SAMPLE_RATE_HZ)},),
-        external_data=False,
-        verbose=False,
-    )
+    shortest = model.audio_encoder.waveform.min_samples
+    export(plain, shortest, optimize=True).save(whole, external_data=False)
     # The products are where the time goes; the convolutions stay as they are.
     quantize_dynamic(whole, quantized, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
     session = _session(quantized)
     yield (
         "ONNX Runtime int8",
-        lambda sound: torch.from_numpy(session.run(None, {"samples": sound.numpy()})[0]),
+        lambda sound: torch.from_numpy(session.run(None, {INPUT: sound.numpy()})[0]),
     )
 
 

@@ -20,9 +20,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from emostream.models.checkpoint import BUNDLED, read_checkpoint
 from emostream.models.collate import AudioBatch, TextBatch
-from emostream.models.config import reference_config
 from emostream.models.emotion import EmotionModel
 from emostream.models.granularity import SpanBatch
 from emostream.models.types import SAMPLE_RATE_HZ
@@ -30,6 +28,7 @@ from emostream.models.types import SAMPLE_RATE_HZ
 from . import backends
 from .machine import commit, machine
 from .peak import matmul_peak, median_seconds
+from .sizes import Size, model_of
 
 RESULTS = Path(__file__).with_name("model.md")
 TOKENS: Final = 24
@@ -43,7 +42,7 @@ MOST_SECONDS: Final = {"cpu": 64, "cuda": 256}
 """Of sound in one batch: past that a processor gains nothing, and a full-size run takes minutes."""
 
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16}
-REPEATS: Final = {"bundled": 15, "full size": 5}
+REPEATS: Final[dict[Size, int]] = {"bundled": 15, "full size": 5}
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def _forwards(devices: list[torch.device]) -> Iterator[str]:
 
 
 def _rows(
-    which: str,
+    which: Size,
     name: str,
     devices: list[torch.device],
     peaks: dict[tuple[str, str], float],
@@ -139,10 +138,10 @@ def _columns(cell: Cell | None, audible: int) -> str:
     return f"{cell.seconds * 1e3:.1f} | {cell.seconds * 1e3 / audible:.2f} | {cell.share:.0%}"
 
 
-def make_model(which: str, device: torch.device, dtype: torch.dtype) -> EmotionModel:
+def make_model(which: Size, device: torch.device, dtype: torch.dtype) -> EmotionModel:
     """In eval mode, encoders in `dtype`."""
     torch.manual_seed(0)
-    model = read_checkpoint(BUNDLED).model if which == "bundled" else EmotionModel(reference_config()).eval()
+    model = model_of(which)
     model.to(device)
     model.audio_encoder.to(dtype)
     model.text_encoder.to(dtype)
@@ -166,7 +165,7 @@ def inputs(
     return audio.to(device), text.to(device), spans
 
 
-def _operations(which: str) -> dict[int, float]:
+def _operations(which: Size) -> dict[int, float]:
     """Seconds of a clip -> floating-point operations of its forward, on any device and in any precision.
 
     A batch of equal clips costs that for each. Counted on the CPU with attention as plain products, because

@@ -24,7 +24,7 @@ from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 from .config import EmotionConfig
 from .emotion import FORMER_NAMES, EmotionModel
 from .encoders.onnx_graph import GRAPH_FILE
-from .errors import CheckpointError
+from .errors import CheckpointError, one_line
 from .types import SAMPLE_RATE_HZ
 
 BUNDLED: Final = Path(__file__).resolve().parent / "bundled"
@@ -70,18 +70,23 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, AssertionError) as error:
         raise CheckpointError(
-            f"{folder / CONFIG_FILE}: expected sizes that build a model: {_line(error)}"
+            f"{folder / CONFIG_FILE}: expected sizes that build a model: {one_line(error)}"
         ) from error
     model.load_state_dict(_read_weights(folder, model))
-    limit = model.text_encoder.max_tokens
-    if limit is not None and config.max_tokens > limit:
-        raise CheckpointError(
-            f"{folder / CONFIG_FILE}: expected max_tokens of at most {limit}, which the text encoder reads, "
-            f"got {config.max_tokens}"
-        )
+    refuse_unread_tokens(model, str(folder / CONFIG_FILE))
     source = str(folder / TOKENIZER_FILE)
     tokenizer = bare_tokenizer(_read_tokenizer(folder), config.text_config.vocab_size, source)
     return Checkpoint(model.float().eval(), tokenizer, folder)
+
+
+def refuse_unread_tokens(model: EmotionModel, source: str) -> None:
+    """Raises CheckpointError where `max_tokens` is more than the text encoder's table of positions holds."""
+    limit, wanted = model.text_encoder.max_tokens, model.config.max_tokens
+    if limit is not None and wanted > limit:
+        raise CheckpointError(
+            f"{source}: expected max_tokens of at most {limit}, which the text encoder can read, "
+            f"got {wanted}: lower it"
+        )
 
 
 def bare_tokenizer(tokenizer: Tokenizer, vocabulary: int, source: str) -> Tokenizer:
@@ -152,7 +157,7 @@ def _read_config(folder: Path) -> EmotionConfig:
         return EmotionConfig.from_dict(fields)  # type: ignore[no-any-return]
     except Exception as error:  # the library validates with exception types of its own, by version
         raise CheckpointError(
-            f"{folder / CONFIG_FILE}: expected a valid configuration: {_line(error)}"
+            f"{folder / CONFIG_FILE}: expected a valid configuration: {one_line(error)}"
         ) from error
 
 
@@ -162,7 +167,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise CheckpointError(f"expected {file}, found none: the checkpoint is incomplete") from error
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"expected JSON in {file}: {_line(error)}") from error
+        raise CheckpointError(f"expected JSON in {file}: {one_line(error)}") from error
     if not isinstance(fields, dict):
         raise CheckpointError(f"expected a JSON object in {file}, got {type(fields).__name__}")
     return fields
@@ -176,7 +181,7 @@ def _read_weights(folder: Path, model: EmotionModel) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"expected {file}, found none: the checkpoint is incomplete") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"expected {file} to be whole, but it is damaged ({_line(error)}): fetch it again"
+            f"expected {file} to be whole, but it is damaged ({one_line(error)}): fetch it again"
         ) from error
     weights = {_todays_name(name): tensor for name, tensor in weights.items()}
     wanted = model.state_dict()
@@ -210,9 +215,5 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # the tokenizers library raises bare Exception
         raise CheckpointError(
-            f"expected {file} to be whole, but it is damaged ({_line(error)}): fetch it again"
+            f"expected {file} to be whole, but it is damaged ({one_line(error)}): fetch it again"
         ) from error
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

@@ -62,7 +62,7 @@ def prepare(samples: Samples, waveform: Waveform) -> Samples:
     """
     clean = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if len(clean):
-        # A sample near the float's end would overflow the square: scaling changes no result.
+        # A sample near the float's end would overflow the square; sound has none beyond 1.
         peak = float(np.abs(clean).max())
         clean = clean / peak if peak > 1.0 else clean
         if waveform.unit_variance:

@@ -25,3 +25,8 @@ class DeviceError(ModelError):
     """The device asked for is not there."""
 
     code = "device_error"
+
+
+def one_line(error: BaseException) -> str:
+    """What another library says, for the middle of a message of ours: no line breaks, 200 characters."""
+    return " ".join(str(error).split())[:200]

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, WhisperModel
 from transformers.utils import logging
 
-from .checkpoint import CONFIG_FILE, bare_tokenizer
+from .checkpoint import CONFIG_FILE, bare_tokenizer, refuse_unread_tokens
 from .config import EmotionConfig
 from .emotion import EmotionModel
 from .encoders.base import AudioEncoder
@@ -43,7 +43,9 @@ def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[Emotio
     _refuse_unknown(config)
     with _reading(f"{sound}, {words}", "configurations that build a network"):
         model = EmotionModel(EmotionConfig(audio_config=audio_config, text_config=text_config, **config))
-    _bound_tokens(model, chosen="max_tokens" in config)
+    if "max_tokens" not in config and model.text_encoder.max_tokens is not None:
+        model.config.max_tokens = min(model.config.max_tokens, model.text_encoder.max_tokens)
+    refuse_unread_tokens(model, words)
     _load(sound, model.audio_encoder.backbone)
     _load(words, model.text_encoder.backbone)
     return model, _read_tokenizer(words, model.text_encoder.backbone.config.vocab_size)
@@ -102,18 +104,6 @@ def _refuse_unknown(config: dict[str, Any]) -> None:
             f"expected fields of EmotionConfig, got {', '.join(unknown)}: choose from "
             f"{', '.join(sorted(known))}"
         )
-
-
-def _bound_tokens(model: EmotionModel, chosen: bool) -> None:
-    """The text encoder's table of positions bounds `max_tokens`."""
-    limit, wanted = model.text_encoder.max_tokens, model.config.max_tokens
-    if limit is None or wanted <= limit:
-        return
-    if chosen:
-        raise CheckpointError(
-            f"expected max_tokens of at most {limit}, which the text encoder can read, got {wanted}: lower it"
-        )
-    model.config.max_tokens = limit
 
 
 def _load(source: str, backbone: Any) -> None:

@@ -17,8 +17,9 @@ from .checkpoint import BUNDLED, Checkpoint, find_checkpoint, read_checkpoint
 from .collate import collate_audio, collate_spans, collate_text
 from .device import choose_device, choose_dtype
 from .emotion import Encoded
+from .encoders.base import first_places
 from .encoders.onnx_graph import GRAPH_FILE, OnnxEncoder
-from .errors import CheckpointError
+from .errors import CheckpointError, one_line
 from .loading import load_aligner
 from .quality import Thresholds, uncertain_reasons
 from .types import Aligner, Alignment, AudioCode, Clip, Prediction, Probabilities, Speech, Transcript
@@ -86,9 +87,10 @@ class EmotionRecognizer:
         second = Clip(np.zeros(16_000, dtype=np.float32))
         try:
             recognizer.recognize([Speech(second, Transcript("warm up")), Speech(second)])
+            recognizer.recognize([Speech(second)])  # alone it may take another way
         except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
             raise CheckpointError(
-                f"{read.folder}: expected a network that runs, got {' '.join(str(error).split())[:200]}; "
+                f"{read.folder}: expected a network that runs, got {one_line(error)}; "
                 "its config.json is damaged"
             ) from error
         return recognizer
@@ -190,7 +192,7 @@ class EmotionRecognizer:
         frames: list[Tensor] = [code.frames for code in codes]
         counts = torch.tensor([len(rows) for rows in frames], device=self._device)
         features = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)  # (B, T, H)
-        mask = torch.arange(features.shape[1], device=self._device) < counts[:, None]
+        mask = first_places(counts, features.shape[1])
         present = torch.tensor([code.clip is not None for code in codes], device=self._device)
         return Encoded(features, mask & present[:, None], present)
 

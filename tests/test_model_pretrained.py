@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -22,19 +21,9 @@ from emostream.models.recognizer import EmotionRecognizer
 from .shared import SHARED
 from .tiny_emotion import noise, tiny_tokenizer
 from .tiny_encoders import LAYERS, batch_of, token_batch
-from .tiny_pretrained import AUDIO, TEXT, publish, save_tokenizer
+from .tiny_pretrained import AUDIO, TEXT, save_tokenizer
 
 WHISPER_ENCODER = SHARED / "weights" / "whisper-tiny.en-encoder"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return publish(tmp_path_factory.mktemp("published"))
-
-
-@pytest.fixture
-def copies(published: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(published, tmp_path / "copies"))
 
 
 def states_of(encoder: AudioEncoder, samples: int = 9_000) -> list[torch.Tensor]:

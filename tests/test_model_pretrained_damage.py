@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,17 +16,7 @@ from emostream.models import CheckpointError
 from emostream.models.pretrained import assemble
 
 from .tiny_encoders import LAYERS, VOCABULARY
-from .tiny_pretrained import publish, save_tokenizer
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return publish(tmp_path_factory.mktemp("published"))
-
-
-@pytest.fixture
-def copies(published: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(published, tmp_path / "copies"))
+from .tiny_pretrained import save_tokenizer
 
 
 def configure(folder: str, **fields: object) -> Callable[[Path], None]:

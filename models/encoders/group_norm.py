@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .base import first_places
+
 
 def clip_by_clip(extract: Any, samples: Tensor, counts: Tensor) -> Tensor:
     """Each clip alone. extract: a feature extractor of transformers; samples: (B, N); counts: (B,) valid
@@ -32,8 +34,7 @@ def all_at_once(extract: Any, samples: Tensor, counts: Tensor) -> Tensor:
     x: Tensor = first.conv(samples[:, None])  # (B, C, T)
     kernel, stride = first.conv.kernel_size[0], first.conv.stride[0]
     valid = torch.div(counts - kernel, stride, rounding_mode="floor") + 1
-    mask = torch.arange(x.shape[2], device=x.device) < valid[:, None]
-    x = first.activation(masked_group_norm(x, mask, first.layer_norm))
+    x = first.activation(masked_group_norm(x, first_places(valid, x.shape[2]), first.layer_norm))
     for layer in others:
         x = layer(x)
     return x

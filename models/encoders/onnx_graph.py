@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, one_line
 from .base import AudioEncoder
 from .plain import PlainEncoder
 
 GRAPH_FILE: Final = "audio_encoder.onnx"
-_INPUT: Final = "samples"
+INPUT: Final = "samples"
 _LONGEST: Final = 30 * 16_000
 _TOLERANCE: Final = 1e-3
 
@@ -44,7 +44,7 @@ class OnnxEncoder:
         except Exception as error:  # the library's errors have no base of their own
             raise CheckpointError(
                 f"{file}: expected the graph of this checkpoint's audio encoder "
-                f"({' '.join(str(error).split())[:150]}): export it again, or remove it"
+                f"({one_line(error)}): export it again, or remove it"
             ) from error
         self._compare(encoder, file)
 
@@ -61,7 +61,7 @@ class OnnxEncoder:
 
     def __call__(self, samples: Tensor) -> Tensor:
         """(N,) prepared samples -> (T, H)."""
-        (features,) = self._session.run(None, {_INPUT: samples[None].numpy()})
+        (features,) = self._session.run(None, {INPUT: samples[None].numpy()})
         return torch.from_numpy(features[0])
 
 
@@ -72,8 +72,18 @@ def write_graph(encoder: AudioEncoder, file: Path) -> None:
     """
     import onnx
 
-    plain = PlainEncoder(encoder)
-    shortest = encoder.waveform.min_samples
+    # Optimised, weights would be transposed, renamed and written out.
+    graph = export(PlainEncoder(encoder), encoder.waveform.min_samples, optimize=False).model_proto
+    for weight in graph.graph.initializer:
+        _leave_out(weight)
+    for node in graph.graph.node:
+        node.ClearField("doc_string")
+        node.ClearField("metadata_props")
+    onnx.save(graph, file)
+
+
+def export(plain: PlainEncoder, shortest: int, *, optimize: bool) -> torch.onnx.ONNXProgram:
+    """With its weights, for clips from `shortest` samples up to 30 s."""
     length = torch.export.Dim("length", min=shortest + 1, max=_LONGEST)
     with torch.no_grad():
         program = torch.onnx.export(
@@ -81,20 +91,14 @@ def write_graph(encoder: AudioEncoder, file: Path) -> None:
             (torch.zeros(1, 4 * shortest),),
             None,
             dynamo=True,
-            input_names=[_INPUT],
+            input_names=[INPUT],
             output_names=["features"],
             dynamic_shapes=({1: length},),
-            optimize=False,  # or weights would be transposed, renamed and written out
+            optimize=optimize,
             verbose=False,
         )
     assert program is not None
-    graph = program.model_proto
-    for weight in graph.graph.initializer:
-        _leave_out(weight)
-    for node in graph.graph.node:
-        node.ClearField("doc_string")
-        node.ClearField("metadata_props")
-    onnx.save(graph, file)
+    return program
 
 
 def _leave_out(weight: Any) -> None:
