@@ -20,8 +20,8 @@ from emostream.models.emotion import EmotionModel, Encoded
 from emostream.models.encoders.onnx_graph import INPUT, OnnxEncoder, export, write_graph
 from emostream.models.encoders.plain import PlainEncoder
 from emostream.models.types import SAMPLE_RATE_HZ, Samples
-from emostream.training.corpora import read_manifest
-from emostream.training.sounds import read_clip
+from emostream.training.corpora.manifest import read_manifest
+from emostream.training.preparation.sounds import read_clip
 
 from .peak import median_seconds
 from .sizes import Size, model_of
@@ -52,7 +52,7 @@ def _clips(manifest: Path | None) -> list[Samples]:
     if manifest is None:
         return []
     examples = [example for example in read_manifest(manifest) if example.split == "test"]
-    return [read_clip(manifest.parent / example.path) for example in examples]
+    return [read_clip(example.sound) for example in examples]
 
 
 def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]:

@@ -21,9 +21,9 @@ from emostream.models.config import GRANULARITIES, HEADS_OF, EmotionConfig
 from emostream.models.emotion import EmotionModel, EmotionOutput
 from emostream.models.granularity import SpanBatch
 from emostream.models.recognizer import EmotionRecognizer
-from emostream.training.loop import Trainee, fusion_loss
-from emostream.training.pairs import Pair
-from emostream.training.settings import FusionSettings
+from emostream.training.recipe.fusion import Trainee, fusion_loss
+from emostream.training.recipe.pairs import Pair
+from emostream.training.recipe.settings import FusionSettings
 
 from .tiny_emotion import noise, tiny_config, tiny_model, tiny_tokenizer, write_tiny
 

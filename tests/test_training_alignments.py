@@ -10,30 +10,39 @@ import pytest
 
 from emostream.models import LABELS, Alignment, Clip, Span, Transcript, Word
 from emostream.models.emotion import EmotionModel
-from emostream.training.alignments import Alignments, cached_alignments, moved
-from emostream.training.corpora import Example, TextLine
+from emostream.training.corpora.example import Example
 from emostream.training.log import Log
-from emostream.training.loop import FusionData, heard, train_fusion
-from emostream.training.pairs import Pairing
-from emostream.training.settings import FusionSettings, SettingsError, read_settings
-from emostream.training.sounds import Sounds
-from emostream.training.student import student_config
+from emostream.training.preparation.alignments import Alignments, cached_alignments, moved
+from emostream.training.preparation.sounds import Sounds
+from emostream.training.recipe.fusion import FusionData, heard, train_fusion
+from emostream.training.recipe.pairs import Pairing
+from emostream.training.recipe.settings import FusionSettings, SettingsError, read_settings
+from emostream.training.recipe.student import student_config
 
 from .tiny_emotion import SENTENCES, noise, tiny_model, tiny_tokenizer
 
 SECOND = 16_000
 CLIPS = [
-    Example(f"{i}.flac", f"s{i}", LABELS[i % 4], "", "c", "train", "so happy" if i else "") for i in range(8)
+    Example(
+        corpus="c",
+        key=f"{i}.flac",
+        speaker=f"s{i}",
+        emotion=LABELS[i % 4],
+        emotion_orig="",
+        split="train",
+        words="so happy" if i else "",
+    )
+    for i in range(8)
 ]
 LINES = [
-    TextLine("c", "train", text, label)
+    Example(corpus="c", key=text, split="train", words=text, emotion=label, emotion_orig=label)
     for text, label in zip(SENTENCES, ("happy", "angry", "sad", "neutral"), strict=True)
 ]
 
 
 def sounds() -> Sounds:
     pieces = [(8_000 * noise(SECOND, seed, level=1.0)).astype(np.int16) for seed in range(len(CLIPS))]
-    spans = {clip.path: (i * SECOND, (i + 1) * SECOND) for i, clip in enumerate(CLIPS)}
+    spans = {clip.key: (i * SECOND, (i + 1) * SECOND) for i, clip in enumerate(CLIPS)}
     return Sounds(np.concatenate(pieces), spans)
 
 
@@ -82,10 +91,10 @@ class CountingAligner:
 
 def test_clips_with_words_are_aligned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     aligner = CountingAligner()
-    monkeypatch.setattr("emostream.training.alignments.load_aligner", lambda: aligner)
+    monkeypatch.setattr("emostream.training.preparation.alignments.load_aligner", lambda: aligner)
     log = Log(tmp_path / "log.txt")
     found = cached_alignments(CLIPS, sounds(), tmp_path, log)
-    assert set(found) == {clip.path for clip in CLIPS[1:]}
+    assert set(found) == {clip.key for clip in CLIPS[1:]}
     assert found["1.flac"] == halves(SECOND)
     assert cached_alignments(CLIPS, sounds(), tmp_path, log) == found
     assert aligner.texts == ["so happy"] * 7
@@ -105,7 +114,7 @@ def trained(folder: Path, alignments: Alignments) -> EmotionModel:
 def test_the_streams_learn_from_the_spans(tmp_path: Path) -> None:
     """With alignments the words' own vector learns; without any there is nothing to learn it from."""
     start = tiny_model(granularities=["frame", "word"]).kinds["word"]
-    aligned = trained(tmp_path / "with", {clip.path: halves(SECOND) for clip in CLIPS}).kinds["word"]
+    aligned = trained(tmp_path / "with", {clip.key: halves(SECOND) for clip in CLIPS}).kinds["word"]
     alone = trained(tmp_path / "without", {}).kinds["word"]
     assert (aligned - start).abs().max() > 10 * (alone - start).abs().max()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emostream.training.augment import (
+from emostream.training.augmentation.sound import (
     add_noise,
     change_speed,
     colour,

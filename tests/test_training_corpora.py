@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from emostream.models.checkpoint import BUNDLED
-from emostream.training.corpora import CorpusError, read_manifest, read_texts
-from emostream.training.provenance import Provenance
-from emostream.training.sounds import read_clip, trim
+from emostream.training.corpora.example import CorpusError
+from emostream.training.corpora.manifest import read_manifest
+from emostream.training.corpora.texts import read_texts
+from emostream.training.preparation.sounds import read_clip, trim
+from emostream.training.recipe.provenance import Provenance
 
 from .shared import DATA, manifest, needs_data
 from .tiny_emotion import noise
@@ -33,13 +35,13 @@ def write_manifest(folder: Path, *rows: tuple[str, str, str]) -> Path:
 
 def test_copies_are_left_out(tmp_path: Path) -> None:
     examples = read_manifest(write_manifest(tmp_path, ("a", "train", ""), ("a", "train", "0.flac")))
-    assert [example.path for example in examples] == ["0.flac"]
-    assert examples[0].words == ""  # not English: the words' branch must not read it
+    assert [example.key for example in examples] == ["0.flac"]
+    assert examples[0].english == ""  # not English: the words' branch must not read it
 
 
 def test_a_speaker_in_two_splits_is_refused(tmp_path: Path) -> None:
     file = write_manifest(tmp_path, ("a", "train", ""), ("b", "dev", ""), ("a", "test", ""))
-    with pytest.raises(CorpusError, match="speaker a stands in the splits train and test"):
+    with pytest.raises(CorpusError, match="speaker a stands in train and in test"):
         read_manifest(file)
 
 
@@ -47,16 +49,18 @@ def test_a_missing_manifest_and_a_missing_column(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="expected a manifest"):
         read_manifest(tmp_path / "manifest.csv")
     (tmp_path / "manifest.csv").write_text("path,speaker\na.flac,a\n")
-    with pytest.raises(CorpusError, match="column 'emotion' is missing"):
+    with pytest.raises(CorpusError, match="column 'corpus' is missing"):
         read_manifest(tmp_path / "manifest.csv")
 
 
 def test_lines_that_repeat_melds_held_out_ones_are_dropped(tmp_path: Path) -> None:
     file = tmp_path / "text.csv.gz"
     with gzip.open(file, "wt") as out:
-        out.write("corpus,split,text,emotion,in_meld_devtest\n")
-        out.write("emorynlp,train,hi,happy,0\nemorynlp,train,no,angry,1\nmeld,train,oh,sad,0\n")
-    assert [line.text for line in read_texts(file, ["emorynlp"])] == ["hi"]
+        out.write("corpus,split,text,emotion,emotion_orig,dialogue_id,in_meld_devtest\n")
+        out.write(
+            "emorynlp,train,hi,happy,joy,d0,0\nemorynlp,train,no,angry,mad,d0,1\nmeld,train,oh,sad,sad,d0,0\n"
+        )
+    assert [line.words for line in read_texts(file, ["emorynlp"])] == ["hi"]
 
 
 def test_trimming_keeps_the_loud_stretch_and_its_margins() -> None:

@@ -13,8 +13,8 @@ import soundfile
 from emostream.models.checkpoint import BUNDLED
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.__main__ import main
-from emostream.training.corpora import read_manifest
-from emostream.training.evaluate import judge, score
+from emostream.training.corpora.manifest import read_manifest
+from emostream.training.evaluation.checkpoint import judge, score
 
 from .shared import DATA, needs_data
 from .tiny_emotion import noise, write_tiny
@@ -93,7 +93,7 @@ def test_the_bundled_weights_beat_the_floor_on_strangers() -> None:
         if example.corpus == "ravdess" and example.split == "test" and example.emotion in recognizer.labels
     ]
     assert len(examples) == 112
-    predictions = judge(recognizer, DATA, examples, [None] * len(examples))
+    predictions = judge(recognizer, examples, [None] * len(examples))
     assert score(recognizer.labels, examples, predictions, "audio").ua > 0.64
     assert score(recognizer.labels, examples, predictions, "fused").ua > 0.6
 

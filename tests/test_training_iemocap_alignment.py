@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from emostream.models import Span, Word
-from emostream.training.corpora import CorpusError
-from emostream.training.iemocap_alignment import read_alignment
+from emostream.training.corpora.example import CorpusError
+from emostream.training.corpora.iemocap_alignment import read_alignment
 
 UTTERANCE = "Ses01F_impro01_F000"
 

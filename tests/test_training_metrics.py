@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from emostream.training.metrics import calibration_error, figures, unweighted_recall
+from emostream.training.evaluation.metrics import calibration_error, figures, unweighted_recall
 
 TRUTH = [0, 0, 0, 1, 2, 3]
 SHARES = np.array(

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from emostream.models import LABELS
-from emostream.training.corpora import Example, TextLine
-from emostream.training.objective import PairDiscriminator, pair_bce, soft_cross_entropy
-from emostream.training.pairs import Pairing
-from emostream.training.settings import FusionSettings
-from emostream.training.textnoise import mishear
+from emostream.training.augmentation.words import mishear
+from emostream.training.corpora.example import Example
+from emostream.training.objectives.contrastive import PairDiscriminator, pair_bce
+from emostream.training.objectives.cross_entropy import soft_cross_entropy
+from emostream.training.recipe.pairs import Pairing
+from emostream.training.recipe.settings import FusionSettings
 
 
 def log_sigmoid(x: float) -> float:
@@ -64,8 +65,18 @@ def test_soft_targets_and_silent_rows() -> None:
     assert soft_cross_entropy(logits, torch.zeros(2, 4), 0.0).item() == 0.0
 
 
-LINES = [TextLine("c", "train", f"{label} words here", label) for label in LABELS]
-CLIP = Example("a.flac", "a", "happy", "happy", "c", "train")
+LINES = [
+    Example(
+        corpus="c",
+        key=f"{label} words here",
+        split="train",
+        words=f"{label} words here",
+        emotion=label,
+        emotion_orig=label,
+    )
+    for label in LABELS
+]
+CLIP = Example(corpus="c", key="a.flac", speaker="a", emotion="happy", emotion_orig="happy", split="train")
 
 
 def pairing(**shares: Any) -> Pairing:

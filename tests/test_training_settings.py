@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emostream.training.settings import FusionSettings, RunSettings, SettingsError, read_settings
+from emostream.training.recipe.settings import FusionSettings, RunSettings, SettingsError, read_settings
 
 from .shared import REPO
 

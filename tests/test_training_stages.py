@@ -10,30 +10,40 @@ import torch
 
 from emostream.models import LABELS
 from emostream.models.emotion import EmotionModel
-from emostream.training.corpora import Example, TextLine
-from emostream.training.distill import DistilData, distil
+from emostream.training.corpora.example import Example
 from emostream.training.log import Log
-from emostream.training.loop import FusionData, train_fusion
-from emostream.training.pairs import Pairing
-from emostream.training.settings import (
+from emostream.training.preparation.sounds import Sounds
+from emostream.training.recipe.distill import DistilData, distil
+from emostream.training.recipe.fusion import FusionData, train_fusion
+from emostream.training.recipe.pairs import Pairing
+from emostream.training.recipe.settings import (
     DistilSettings,
     FusionSettings,
     SettingsError,
     StudentSize,
     TextSettings,
 )
-from emostream.training.sounds import Sounds
-from emostream.training.student import PHASES, gabor_filters, new_student
-from emostream.training.teacher import TeacherStates
-from emostream.training.textstudent import TextData, teach_text, text_recall
+from emostream.training.recipe.student import PHASES, gabor_filters, new_student
+from emostream.training.recipe.teacher import TeacherStates
+from emostream.training.recipe.textstudent import TextData, teach_text, text_recall
 
 from .tiny_emotion import SENTENCES, noise, tiny_model, tiny_tokenizer
 
-CLIPS = [Example(f"{i}.flac", f"s{i % 3}", LABELS[i % 4], LABELS[i % 4], "c", "train") for i in range(16)]
+CLIPS = [
+    Example(
+        corpus="c",
+        key=f"{i}.flac",
+        speaker=f"s{i % 3}",
+        emotion=LABELS[i % 4],
+        emotion_orig=LABELS[i % 4],
+        split="train",
+    )
+    for i in range(16)
+]
 
 
 LINES = [
-    TextLine("c", "train", text, label)
+    Example(corpus="c", key=text, split="train", words=text, emotion=label, emotion_orig=label)
     for text, label in zip(SENTENCES, ("happy", "angry", "sad", "neutral"), strict=True)
 ]
 
@@ -45,7 +55,7 @@ def sounds() -> Sounds:
         hertz = 200.0 * (1 + LABELS.index(clip.emotion))
         tone = np.sin(2 * np.pi * hertz * np.arange(8000) / 16_000) + noise(8000, seed=index)
         pieces.append((8000 * tone).astype(np.int16))
-        spans[clip.path] = (position, position + 8000)
+        spans[clip.key] = (position, position + 8000)
         position += 8000
     return Sounds(np.concatenate(pieces), spans)
 
@@ -53,7 +63,7 @@ def sounds() -> Sounds:
 def teacher() -> TeacherStates:
     rng = np.random.default_rng(0)
     states = np.concatenate([np.tile(rng.standard_normal(6), (25, 1)) for _ in CLIPS]).astype(np.float16)
-    spans = {clip.path: (25 * index, 25 * (index + 1)) for index, clip in enumerate(CLIPS)}
+    spans = {clip.key: (25 * index, 25 * (index + 1)) for index, clip in enumerate(CLIPS)}
     six, twelve = np.ones(6, np.float32), np.ones(12, np.float32)
     return TeacherStates(states, spans, 0 * six, six, 0 * twelve, twelve)
 

@@ -8,7 +8,7 @@ import torch
 from transformers import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from emostream.training.teacher import WhisperTeacher
+from emostream.training.recipe.teacher import WhisperTeacher
 
 from .shared import SHARED
 from .tiny_emotion import noise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emostream.training.vocabulary import SPECIAL, learn_tokenizer, tokenizer_of
+from emostream.training.recipe.vocabulary import SPECIAL, learn_tokenizer, tokenizer_of
 
 
 def test_frequent_words_are_whole_and_rare_ones_are_spelt() -> None:

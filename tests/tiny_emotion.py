@@ -14,7 +14,7 @@ from emostream.models import Samples
 from emostream.models.checkpoint import write_checkpoint
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
-from emostream.training.vocabulary import tokenizer_of
+from emostream.training.recipe.vocabulary import tokenizer_of
 
 SENTENCES = [
     "i am so happy to see you",

@@ -12,12 +12,13 @@ from emostream.models import CheckpointError, ModelError
 from emostream.models.checkpoint import read_checkpoint
 from emostream.models.encoders.onnx_graph import GRAPH_FILE, write_graph
 
-from .card import write_card
-from .corpora import DEFAULT_DATA, CorpusError
-from .evaluate import evaluate, table
-from .recipe import Places, train
-from .settings import SettingsError, read_settings
-from .teacher import DEFAULT_WEIGHTS
+from .corpora.example import CorpusError
+from .corpora.manifest import DEFAULT_DATA
+from .evaluation.checkpoint import evaluate, table
+from .recipe.card import write_card
+from .recipe.settings import SettingsError, read_settings
+from .recipe.stages import Places, train
+from .recipe.teacher import DEFAULT_WEIGHTS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

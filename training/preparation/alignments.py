@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from emostream.models import Alignment, Clip, Span, Transcript, Word, load_aligner
 
-from .corpora import Example
-from .log import Log
+from ..corpora.example import Example
+from ..log import Log
 from .sounds import Sounds
 
 Alignments = Mapping[str, Alignment]
@@ -27,7 +27,7 @@ def cached_alignments(examples: Sequence[Example], sounds: Sounds, cache: Path, 
 
     Raises TranscriberError where PocketSphinx cannot be loaded.
     """
-    spoken = {example.path: example.words for example in examples if example.words}
+    spoken = {example.key: example.english for example in examples if example.english}
     key = {path: [words, *sounds.spans[path]] for path, words in spoken.items()}
     file = cache / "alignments.json"
     if file.exists():

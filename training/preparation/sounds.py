@@ -14,7 +14,7 @@ import soundfile
 
 from emostream.models import SAMPLE_RATE_HZ, Samples
 
-from .corpora import CorpusError
+from ..corpora.example import CorpusError, Example
 
 FRAME: Final = SAMPLE_RATE_HZ // 50
 """20 ms: the grain of the trimming, and the step of the encoders' frames."""
@@ -22,13 +22,13 @@ FRAME: Final = SAMPLE_RATE_HZ // 50
 
 @dataclass(frozen=True, slots=True)
 class Sounds:
-    """samples: all clips end to end, int16. spans: path -> (start, end)."""
+    """samples: all clips end to end, int16. spans: key of the example -> (start, end)."""
 
     samples: npt.NDArray[np.int16]
     spans: dict[str, tuple[int, int]]
 
-    def clip(self, path: str) -> Samples:
-        start, end = self.spans[path]
+    def clip(self, key: str) -> Samples:
+        start, end = self.spans[key]
         return self.samples[start:end].astype(np.float32) / 32768.0
 
 
@@ -57,20 +57,21 @@ def trim(samples: Samples, *, below_peak_db: float = 35.0, margin_s: float = 0.2
     return samples[start:end]
 
 
-def cached_sounds(root: Path, paths: Sequence[str], cache: Path) -> Sounds:
-    """Decoded and trimmed clips, from `cache` where it holds exactly these paths."""
+def cached_sounds(examples: Sequence[Example], cache: Path) -> Sounds:
+    """Decoded and trimmed clips, from `cache` where it holds exactly these clips."""
+    keys = [example.key for example in examples]
     index_file, sample_file = cache / "sounds.json", cache / "sounds.npy"
     if index_file.exists():
-        spans = {path: (a, b) for path, (a, b) in json.loads(index_file.read_text()).items()}
-        if list(spans) == list(paths):
+        spans = {key: (a, b) for key, (a, b) in json.loads(index_file.read_text()).items()}
+        if list(spans) == keys:
             return Sounds(np.load(sample_file, mmap_mode="r"), spans)
     cache.mkdir(parents=True, exist_ok=True)
     pieces: list[npt.NDArray[np.int16]] = []
     spans, position = {}, 0
-    for path in paths:
-        clip = trim(read_clip(root / path))
+    for example in examples:
+        clip = trim(read_clip(example.sound))
         pieces.append(np.round(clip.clip(-1, 1) * 32767).astype(np.int16))
-        spans[path] = (position, position + len(clip))
+        spans[example.key] = (position, position + len(clip))
         position += len(clip)
     samples = np.concatenate(pieces)
     np.save(sample_file, samples)

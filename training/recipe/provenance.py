@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from .corpora import Example
+from ..corpora.example import Example
 
 
 class Provenance:
@@ -20,7 +20,7 @@ class Provenance:
         """All of the stage's clips, one row a speaker."""
         for speaker in sorted({example.speaker for example in examples}):
             part = [example for example in examples if example.speaker == speaker]
-            paths = "\n".join(sorted(example.path for example in part))
+            paths = "\n".join(sorted(example.key for example in part))
             digest = hashlib.sha256(paths.encode()).hexdigest()
             self._rows.append((stage, part[0].corpus, speaker, part[0].split, len(part), digest))
 

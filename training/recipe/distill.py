@@ -18,12 +18,12 @@ from emostream.models import SAMPLE_RATE_HZ
 from emostream.models.collate import AudioBatch, collate_audio
 from emostream.models.emotion import EmotionModel
 
-from .augment import crop, distort, random_window
-from .corpora import Example
-from .log import Log
+from ..augmentation.sound import crop, distort, random_window
+from ..corpora.example import Example
+from ..log import Log
+from ..preparation.sounds import FRAME, Sounds
 from .settings import DistilSettings
 from .snapshot import Snapshot, one_cycle
-from .sounds import FRAME, Sounds
 from .teacher import TeacherStates
 
 
@@ -129,7 +129,7 @@ def _groups(
     examples: Sequence[Example], sounds: Sounds, settings: DistilSettings, rng: np.random.Generator
 ) -> Iterator[list[Example]]:
     """Clips of like length together, batches in random order: little padding, little order."""
-    lengths = [sounds.spans[example.path][1] - sounds.spans[example.path][0] for example in examples]
+    lengths = [sounds.spans[example.key][1] - sounds.spans[example.key][0] for example in examples]
     order = np.argsort(np.array(lengths) * rng.uniform(0.9, 1.1, len(lengths)))
     size = max(1, round(settings.batch_seconds * SAMPLE_RATE_HZ / max(1.0, float(np.mean(lengths)))))
     starts = rng.permutation(np.arange(0, len(order), size))
@@ -149,7 +149,7 @@ def _batch(
     clips, starts = [], []
     limit = int(settings.max_seconds * SAMPLE_RATE_HZ)
     for example in group:
-        samples = data.sounds.clip(example.path)
+        samples = data.sounds.clip(example.key)
         start, length = (
             (0, min(len(samples), limit)) if rng is None else random_window(samples, limit, FRAME, rng)
         )
@@ -158,7 +158,7 @@ def _batch(
         starts.append(start // FRAME + 1)
     frames = max(map(len, clips)) // FRAME + 1
     places = list(zip(group, starts, clips, strict=True))
-    targets = [data.teacher.window(example.path, start, frames) for example, start, _ in places]
+    targets = [data.teacher.window(example.key, start, frames) for example, start, _ in places]
     whole = [
         data.teacher.whole(target[: max(1, len(clip) // FRAME)])
         for target, clip in zip(targets, clips, strict=True)

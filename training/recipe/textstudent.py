@@ -17,12 +17,12 @@ from transformers import AutoModel, AutoTokenizer
 from emostream.models.collate import TextBatch, collate_text
 from emostream.models.emotion import EmotionModel
 
-from .corpora import OTHER, TextLine
-from .log import Log
-from .metrics import unweighted_recall
+from ..augmentation.words import mishear
+from ..corpora.example import OTHER, Example
+from ..evaluation.metrics import unweighted_recall
+from ..log import Log
 from .settings import TextSettings
 from .snapshot import Snapshot, one_cycle
-from .textnoise import mishear
 
 TEACHER_WIDTH = 384
 
@@ -34,8 +34,8 @@ class TextData:
     words: what a misheard word may turn into.
     """
 
-    train: Sequence[TextLine]
-    dev: Sequence[TextLine]
+    train: Sequence[Example]
+    dev: Sequence[Example]
     vectors: npt.NDArray[np.float16]
     words: Sequence[str]
 
@@ -90,7 +90,7 @@ def teach_text(
 
 def _loss(
     heads: TextHeads,
-    lines: Sequence[TextLine],
+    lines: Sequence[Example],
     data: TextData,
     rows: npt.NDArray[np.int64],
     tokenizer: Tokenizer,
@@ -99,7 +99,7 @@ def _loss(
     rng: np.random.Generator,
     model: EmotionModel,
 ) -> Tensor:
-    texts = [mishear(line.text, data.words, rng) if rng.random() < 0.5 else line.text for line in lines]
+    texts = [mishear(line.words, data.words, rng) if rng.random() < 0.5 else line.words for line in lines]
     batch = collate_text(texts, tokenizer, model.config.max_tokens)
     logits, vectors, other = heads(batch)
     is_other = torch.tensor([line.emotion == OTHER for line in lines])
@@ -115,28 +115,28 @@ def _loss(
 
 
 @torch.no_grad()
-def text_recall(model: EmotionModel, tokenizer: Tokenizer, lines: Sequence[TextLine]) -> float:
+def text_recall(model: EmotionModel, tokenizer: Tokenizer, lines: Sequence[Example]) -> float:
     """Mean recall of the text-only head over lines of the four labels."""
     model.eval()
     named = [line for line in lines if line.emotion != OTHER]
     guesses: list[int] = []
     for start in range(0, len(named), 256):
-        texts = [line.text for line in named[start : start + 256]]
+        texts = [line.words for line in named[start : start + 256]]
         text = model.encode_text(collate_text(texts, tokenizer, model.config.max_tokens))
         safe = text.mask | (torch.arange(text.mask.shape[1]) == 0)
         guesses += model.text_head(model.text_pool(text.features, safe)).argmax(1).tolist()
     return unweighted_recall([model.config.label2id[line.emotion] for line in named], guesses)
 
 
-def _class_weights(lines: Sequence[TextLine], labels: dict[str, int]) -> Tensor:
+def _class_weights(lines: Sequence[Example], labels: dict[str, int]) -> Tensor:
     """Inverse frequency: late fusion wants a uniform prior, three lines in four here are neutral."""
     counts = torch.tensor([float(sum(line.emotion == label for line in lines)) for label in labels])
     return counts.sum() / (len(labels) * counts.clamp(min=1.0))
 
 
-def _batches(lines: Sequence[TextLine], size: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
+def _batches(lines: Sequence[Example], size: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
     """Lines of like length together, batches in random order."""
-    lengths = np.array([len(line.text) for line in lines])
+    lengths = np.array([len(line.words) for line in lines])
     order = np.argsort(lengths * rng.uniform(0.8, 1.25, len(lines)))
     starts = rng.permutation(np.arange(0, len(order), size))
     return [order[start : start + size] for start in starts]

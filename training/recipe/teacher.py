@@ -16,10 +16,10 @@ from torch import Tensor
 from emostream.models.collate import collate_audio
 from emostream.models.pretrained import pretrained_audio_encoder
 
-from .log import Log
-from .sounds import Sounds
+from ..log import Log
+from ..preparation.sounds import Sounds
 
-DEFAULT_WEIGHTS: Final = Path(__file__).resolve().parents[1].parent / "shared" / "weights"
+DEFAULT_WEIGHTS: Final = Path(__file__).resolve().parents[2].parent / "shared" / "weights"
 
 
 @dataclass(frozen=True, slots=True)

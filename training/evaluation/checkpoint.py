@@ -18,9 +18,11 @@ import numpy as np
 from emostream.models import Clip, Prediction, Speech, Transcript
 from emostream.models.recognizer import EmotionRecognizer
 
-from .corpora import CorpusError, Example, TextLine, read_manifest, read_texts
+from ..corpora.example import CorpusError, Example
+from ..corpora.manifest import read_manifest
+from ..corpora.texts import read_texts
+from ..preparation.sounds import read_clip
 from .metrics import Figures, figures
-from .sounds import read_clip
 
 BATCH = 8
 ALONE = "sound alone"
@@ -43,13 +45,13 @@ class Row:
 
 
 def judge(
-    recognizer: EmotionRecognizer, root: Path, examples: Sequence[Example], texts: Sequence[str | None]
+    recognizer: EmotionRecognizer, examples: Sequence[Example], texts: Sequence[str | None]
 ) -> list[Prediction]:
-    """examples and texts: one to one; clips are whole files under `root`, nothing trimmed."""
+    """examples and texts: one to one; clips are whole files, nothing trimmed."""
     predictions: list[Prediction] = []
     for start in range(0, len(examples), BATCH):
         speeches = [
-            Speech(Clip(read_clip(root / example.path)), Transcript(text) if text else None)
+            Speech(Clip(read_clip(example.sound)), Transcript(text) if text else None)
             for example, text in zip(
                 examples[start : start + BATCH], texts[start : start + BATCH], strict=True
             )
@@ -95,7 +97,7 @@ def evaluate(checkpoint: Path | None, manifest: Path, split: str, out: Path) -> 
         for corpus in sorted({example.corpus for example in chosen}):
             part = [example for example in chosen if example.corpus == corpus]
             for what, texts in _asks(part, lines):
-                predictions = judge(recognizer, manifest.parent, part, texts)
+                predictions = judge(recognizer, part, texts)
                 for read in ("audio", "fused") if what == ALONE else ("fused",):
                     rows.append(Row(what, corpus, split, read, score(labels, part, predictions, read)))
                 writer.writerows(_lines(what, part, predictions))
@@ -104,19 +106,19 @@ def evaluate(checkpoint: Path | None, manifest: Path, split: str, out: Path) -> 
     return rows
 
 
-def _asks(examples: Sequence[Example], lines: Sequence[TextLine]) -> list[tuple[str, list[str | None]]]:
+def _asks(examples: Sequence[Example], lines: Sequence[Example]) -> list[tuple[str, list[str | None]]]:
     asks: list[tuple[str, list[str | None]]] = [(ALONE, [None] * len(examples))]
-    if any(example.words for example in examples):
-        asks.append(("sound and its own words", [example.words or None for example in examples]))
+    if any(example.english for example in examples):
+        asks.append(("sound and its own words", [example.english or None for example in examples]))
     lines = [line for line in lines if line.corpus != "meld"]
     if lines:
         rng = np.random.default_rng(0)
-        drawn = [rng.choice([x.text for x in lines if x.emotion == e.emotion]) for e in examples]
+        drawn = [rng.choice([x.words for x in lines if x.emotion == e.emotion]) for e in examples]
         asks.append(("sound and a text of the same label (inflated)", [str(text) for text in drawn]))
     return asks
 
 
-def _text_rows(recognizer: EmotionRecognizer, lines: Sequence[TextLine], split: str) -> list[Row]:
+def _text_rows(recognizer: EmotionRecognizer, lines: Sequence[Example], split: str) -> list[Row]:
     """The text-only head on written dialogue; the sound is empty and that head does not hear it."""
     nothing = Clip(np.zeros(0, dtype=np.float32))
     rows = []
@@ -126,7 +128,7 @@ def _text_rows(recognizer: EmotionRecognizer, lines: Sequence[TextLine], split: 
             prediction.text_only
             for start in range(0, len(part), 64)
             for prediction in recognizer.recognize(
-                [Speech(nothing, Transcript(line.text)) for line in part[start : start + 64]]
+                [Speech(nothing, Transcript(line.words)) for line in part[start : start + 64]]
             )
         ]
         truth = [recognizer.labels.index(line.emotion) for line in part]
@@ -157,4 +159,4 @@ def _lines(
 ) -> Iterable[list[object]]:
     for example, prediction in zip(examples, predictions, strict=True):
         shares = [f"{p:.4f}" for p in prediction.probabilities]
-        yield [what, example.path, example.emotion, prediction.label, *shares]
+        yield [what, example.key, example.emotion, prediction.label, *shares]

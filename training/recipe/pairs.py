@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .corpora import Example, TextLine
+from ..augmentation.words import mishear
+from ..corpora.example import Example
 from .settings import FusionSettings
-from .textnoise import mishear
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Pairing:
     """Draws a text for each clip. lines: only of the four labels, only of one split."""
 
     def __init__(
-        self, lines: Sequence[TextLine], labels: Sequence[str], words: Sequence[str], settings: FusionSettings
+        self, lines: Sequence[Example], labels: Sequence[str], words: Sequence[str], settings: FusionSettings
     ) -> None:
         self._labels = list(labels)
         self._words = words
         self._settings = settings
-        self._texts = [[line.text for line in lines if line.emotion == label] for label in labels]
+        self._texts = [[line.words for line in lines if line.emotion == label] for label in labels]
         self._neutral = self._labels.index("neutral")
 
     def draw(self, example: Example, rng: np.random.Generator) -> Pair:

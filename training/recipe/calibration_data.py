@@ -13,12 +13,12 @@ from emostream.models import Alignment, Samples
 from emostream.models.collate import collate_audio, collate_spans, collate_text
 from emostream.models.emotion import EmotionModel
 
-from .alignments import moved
-from .augment import distort, pad_silence
+from ..augmentation.sound import distort, pad_silence
+from ..corpora.example import OTHER, Example
+from ..log import Log
+from ..preparation.alignments import moved
 from .calibrate import fit_pattern, fit_temperature
-from .corpora import OTHER, Example, TextLine
-from .log import Log
-from .loop import FusionData
+from .fusion import FusionData
 
 _NEUTRAL_SHARE = 0.5
 """Half of what people say in anger is worded plainly; without such pairs the words would always win."""
@@ -27,7 +27,7 @@ Heard = tuple[Samples | None, Alignment, str | None, int]
 """Sound, where its words lie, the words it is paired with, and the true label."""
 
 
-def calibrate(model: EmotionModel, data: FusionData, lines: Sequence[TextLine], seed: int, log: Log) -> None:
+def calibrate(model: EmotionModel, data: FusionData, lines: Sequence[Example], seed: int, log: Log) -> None:
     """Writes late weights and temperatures into `model.config`. data.dev, pairing, lines: validation only."""
     rng = np.random.default_rng([seed, 4])
     clips = _clips(data, rng)
@@ -39,7 +39,7 @@ def calibrate(model: EmotionModel, data: FusionData, lines: Sequence[TextLine], 
     for example, samples, places in clips:
         draw = data.pairing.neutral if rng.random() < _NEUTRAL_SHARE else data.pairing.matched
         paired.append((samples, places, draw(example, rng).text, labels[example.emotion]))
-    read: list[Heard] = [(None, nowhere, line.text, labels[line.emotion]) for line in _balanced(lines, rng)]
+    read: list[Heard] = [(None, nowhere, line.words, labels[line.emotion]) for line in _balanced(lines, rng)]
     for pattern, items in (("audio", alone), ("both", paired), ("text", read)):
         logits, truth = _logits(model, items, data.tokenizer)
         fit_pattern(model.config, pattern, logits, truth)
@@ -58,14 +58,14 @@ def _clips(data: FusionData, rng: np.random.Generator) -> list[tuple[Example, Sa
     clips = []
     for part in parts:
         for example in part * max(1, round(max(map(len, parts)) / len(part))):
-            samples, places = data.sounds.clip(example.path), data.alignments.get(example.path, Alignment())
+            samples, places = data.sounds.clip(example.key), data.alignments.get(example.key, Alignment())
             padded, front = pad_silence(samples, rng)
             clips.append((example, samples, places))
             clips.append((example, distort(padded, rng), moved(places, 1.0, front)))
     return clips
 
 
-def _balanced(lines: Sequence[TextLine], rng: np.random.Generator) -> list[TextLine]:
+def _balanced(lines: Sequence[Example], rng: np.random.Generator) -> list[Example]:
     """As many lines of every label: late fusion assumes an even prior."""
     cells = [
         [line for line in lines if line.emotion == label] for label in sorted({x.emotion for x in lines})

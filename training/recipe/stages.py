@@ -18,16 +18,18 @@ from tokenizers import Tokenizer
 from emostream.models.checkpoint import write_checkpoint
 from emostream.models.emotion import EmotionModel
 
-from .alignments import Alignments, cached_alignments
+from ..corpora.example import OTHER, Example
+from ..corpora.manifest import read_manifest
+from ..corpora.texts import read_texts
+from ..log import Log
+from ..preparation.alignments import Alignments, cached_alignments
+from ..preparation.sounds import Sounds, cached_sounds
 from .calibration_data import calibrate
-from .corpora import OTHER, Example, TextLine, read_manifest, read_texts
 from .distill import DistilData, distil
-from .log import Log
-from .loop import FusionData, train_fusion
+from .fusion import FusionData, train_fusion
 from .pairs import Pairing
 from .provenance import Provenance
 from .settings import RunSettings
-from .sounds import Sounds, cached_sounds
 from .student import new_student
 from .teacher import cached_states
 from .textstudent import TextData, minilm_vectors, teach_text
@@ -94,7 +96,7 @@ def train(settings: RunSettings, places: Places) -> None:
 
 def _speaking(places: Places) -> Speaking:
     examples = [e for e in read_manifest(places.data / "manifest.csv") if e.split != "test"]
-    sounds = cached_sounds(places.data, [example.path for example in examples], places.work / "cache")
+    sounds = cached_sounds(examples, places.work / "cache")
     train = [example for example in examples if example.split == "train"]
     return Speaking(train, [example for example in examples if example.split == "dev"], sounds)
 
@@ -122,7 +124,7 @@ def _distil(
     rng = np.random.default_rng(0)
     count = min(_DEV_CLIPS, len(speaking.dev))
     dev = [speaking.dev[row] for row in sorted(rng.choice(len(speaking.dev), count, replace=False))]
-    paths = [example.path for example in speaking.train + dev]
+    paths = [example.key for example in speaking.train + dev]
     cache = places.work / "cache"
     states = cached_states(speaking.sounds, paths, settings.distil.teacher_layers, places.weights, cache, log)
     provenance.add("distillation", speaking.train)
@@ -134,29 +136,29 @@ def _distil(
 def _teach_text(
     model: EmotionModel,
     tokenizer: Tokenizer,
-    lines: Sequence[TextLine],
+    lines: Sequence[Example],
     words: Sequence[str],
     settings: RunSettings,
     places: Places,
     log: Log,
 ) -> None:
     train = [line for line in lines if line.split == "train"]
-    texts = [line.text for line in train]
+    texts = [line.words for line in train]
     vectors = minilm_vectors(texts, settings.text.teacher_lines, places.work / "cache", log)
     data = TextData(train, [line for line in lines if line.split == "dev"], vectors, words)
     teach_text(model, tokenizer, data, settings.text, places.work / "text.pt", log)
 
 
-def _tokenizer(settings: RunSettings, lines: Sequence[TextLine], work: Path) -> Tokenizer:
+def _tokenizer(settings: RunSettings, lines: Sequence[Example], work: Path) -> Tokenizer:
     file = work / "tokenizer.json"
     if file.exists():
         return Tokenizer.from_file(str(file))
     work.mkdir(parents=True, exist_ok=True)
-    texts = (line.text for line in lines if line.split == "train")
+    texts = (line.words for line in lines if line.split == "train")
     tokenizer = learn_tokenizer(texts, settings.student.vocabulary)
     tokenizer.save(str(file))
     return tokenizer
 
 
-def _named(lines: Sequence[TextLine], split: str) -> list[TextLine]:
+def _named(lines: Sequence[Example], split: str) -> list[Example]:
     return [line for line in lines if line.split == split and line.emotion != OTHER]

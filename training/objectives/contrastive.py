@@ -1,4 +1,4 @@
-"""What training minimises: cross entropy against soft targets, and contrastive regularization.
+"""Contrastive regularization: are the sound and the words of one emotion?
 
 total = (1 - alpha) CE + alpha L_CR, after Qian and Han, arXiv 2211.10885, in its label-aware BCE form.
 """
@@ -39,13 +39,3 @@ def pair_bce(scores: Tensor, audio_labels: Tensor, text_labels: Tensor) -> Tenso
         nn.functional.softplus(scores[~same]).mean() if bool((~same).any()) else scores.sum() * 0.0,
     ]
     return terms[0] + terms[1]
-
-
-def soft_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """logits, targets: (B, C), targets sum to 1; rows that are all zero say nothing and do not count."""
-    counted = targets.sum(1) > 0
-    if not bool(counted.any()):
-        return logits.sum() * 0.0
-    classes = logits.shape[1]
-    smoothed = targets[counted] * (1.0 - smoothing) + smoothing / classes
-    return -(smoothed * logits[counted].log_softmax(1)).sum(1).mean()

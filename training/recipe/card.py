@@ -8,7 +8,7 @@ from typing import Final
 
 from emostream.models.config import EmotionConfig
 
-from .evaluate import ALONE, Row, table
+from ..evaluation.checkpoint import ALONE, Row, table
 from .settings import RunSettings
 
 _HEAD: Final = """---

@@ -21,16 +21,17 @@ from emostream.models.collate import collate_audio, collate_spans, collate_text
 from emostream.models.emotion import EmotionModel, EmotionOutput
 from emostream.models.encoders.choice import freeze
 
-from .alignments import Alignments, moved
-from .augment import change_speed, crop, distort, pad_silence, random_window
-from .corpora import OTHER, Example
-from .log import Log
-from .metrics import unweighted_recall
-from .objective import PairDiscriminator, pair_bce, soft_cross_entropy
+from ..augmentation.sound import change_speed, crop, distort, pad_silence, random_window
+from ..corpora.example import OTHER, Example
+from ..evaluation.metrics import unweighted_recall
+from ..log import Log
+from ..objectives.contrastive import PairDiscriminator, pair_bce
+from ..objectives.cross_entropy import soft_cross_entropy
+from ..preparation.alignments import Alignments, moved
+from ..preparation.sounds import Sounds
 from .pairs import Pair, Pairing
 from .settings import FusionSettings, SettingsError
 from .snapshot import Snapshot, one_cycle
-from .sounds import Sounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def audio_recalls(model: EmotionModel, data: FusionData) -> dict[str, float]:
         part = [e for e in data.dev if e.corpus == corpus and e.emotion in labels]
         guesses: list[int] = []
         for start in range(0, len(part), 16):
-            clips = [data.sounds.clip(example.path) for example in part[start : start + 16]]
+            clips = [data.sounds.clip(example.key) for example in part[start : start + 16]]
             audio = model.encode_audio(collate_audio(clips, model.audio_encoder.waveform))
             guesses += model.audio_head(model.audio_pool(audio.features, audio.mask)).argmax(1).tolist()
         truth = [labels[example.emotion] for example in part]
@@ -156,8 +157,8 @@ def _output(
         samples, place = None, Alignment()
         if pair.example is not None:
             if pair.text is not None:  # without words nobody knows where they lie, in serving too
-                place = data.alignments.get(pair.example.path, place)
-            samples, place = heard(data.sounds.clip(pair.example.path), place, settings, rng)
+                place = data.alignments.get(pair.example.key, place)
+            samples, place = heard(data.sounds.clip(pair.example.key), place, settings, rng)
         clips.append(samples)
         places.append(place)
     audio = collate_audio(clips, model.audio_encoder.waveform)

@@ -22,7 +22,7 @@ from typing import Final
 
 from emostream.models import SAMPLE_RATE_HZ, Alignment, Span, Word
 
-from .corpora import CorpusError
+from .example import CorpusError
 
 _FRAME_SAMPLES: Final = SAMPLE_RATE_HZ // 100
 

@@ -1,0 +1,1 @@
+"""What the corpora hold, one parser a corpus, all into `Example`."""

@@ -1,0 +1,1 @@
+"""Figures of a model, and what they are worth."""

@@ -1,0 +1,1 @@
+"""What is computed once and kept: decoded sound, alignments, transcripts, frozen features."""

@@ -1,0 +1,1 @@
+"""How models/bundled is made: distilled encoders, then heads and fusion, then calibration."""
