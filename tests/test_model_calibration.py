@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from emostream.models.calibration import fused_posterior, head_posterior, pattern_of
-from emostream.training.recipe.calibrate import fit_late_weights, fit_pattern, fit_temperature
+from emostream.training.evaluation.calibrate import fit_late_weights, fit_pattern, fit_temperature
 
 from .tiny_emotion import tiny_config
 

@@ -16,7 +16,8 @@ from emostream.training.preparation.alignments import Alignments, cached_alignme
 from emostream.training.preparation.sounds import Sounds
 from emostream.training.recipe.fusion import FusionData, heard, train_fusion
 from emostream.training.recipe.pairs import Pairing
-from emostream.training.recipe.settings import FusionSettings, SettingsError, read_settings
+from emostream.training.errors import SettingsError
+from emostream.training.recipe.settings import FusionSettings, read_settings
 from emostream.training.recipe.student import student_config
 
 from .tiny_emotion import SENTENCES, noise, tiny_model, tiny_tokenizer
@@ -92,13 +93,19 @@ class CountingAligner:
 def test_clips_with_words_are_aligned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     aligner = CountingAligner()
     monkeypatch.setattr("emostream.training.preparation.alignments.load_aligner", lambda: aligner)
-    log = Log(tmp_path / "log.txt")
-    found = cached_alignments(CLIPS, sounds(), tmp_path, log)
+    spoken = {clip.key: Transcript(clip.english, "en") for clip in CLIPS if clip.english}
+    seen: list[tuple[int, int]] = []
+
+    def cached(spoken: dict[str, Transcript]) -> Alignments:
+        return cached_alignments(spoken, sounds(), tmp_path, lambda *done: seen.append(done))
+
+    found = cached(spoken)
+    assert seen == [(7, 7)]
     assert set(found) == {clip.key for clip in CLIPS[1:]}
     assert found["1.flac"] == halves(SECOND)
-    assert cached_alignments(CLIPS, sounds(), tmp_path, log) == found
+    assert cached(spoken) == found
     assert aligner.texts == ["so happy"] * 7
-    cached_alignments(CLIPS[:3], sounds(), tmp_path, log)
+    cached({name: spoken[name] for name in ("1.flac", "2.flac")})
     assert len(aligner.texts) == 9
 
 

@@ -1,4 +1,4 @@
-"""Splits are by speaker, copies are left out, and no test speaker was ever heard."""
+"""The corpora by name, what each may not hold, and that no test speaker was ever heard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 from emostream.models.checkpoint import BUNDLED
-from emostream.training.corpora.example import CorpusError
+from emostream.training.corpora import choice
+from emostream.training.corpora.choice import Corpus, read_corpus
+from emostream.training.corpora.example import CorpusError, Example
+from emostream.training.corpora.labels import label_of
+from emostream.training.corpora.leaks import refuse_leaks
 from emostream.training.corpora.manifest import read_manifest
 from emostream.training.corpora.texts import read_texts
 from emostream.training.preparation.sounds import read_clip, trim
@@ -18,39 +22,6 @@ from emostream.training.recipe.provenance import Provenance
 
 from .shared import DATA, manifest, needs_data
 from .tiny_emotion import noise
-
-COLUMNS = ["path", "speaker", "emotion", "text", "split", "corpus", "lang", "emotion_orig", "dup_of"]
-
-
-def write_manifest(folder: Path, *rows: tuple[str, str, str]) -> Path:
-    """rows: speaker, split, dup_of."""
-    file = folder / "manifest.csv"
-    with file.open("w", newline="") as out:
-        writer = csv.writer(out)
-        writer.writerow(COLUMNS)
-        for index, (speaker, split, copy) in enumerate(rows):
-            writer.writerow([f"{index}.flac", speaker, "sad", "Tak.", split, "c", "pl", "sadness", copy])
-    return file
-
-
-def test_copies_are_left_out(tmp_path: Path) -> None:
-    examples = read_manifest(write_manifest(tmp_path, ("a", "train", ""), ("a", "train", "0.flac")))
-    assert [example.key for example in examples] == ["0.flac"]
-    assert examples[0].english == ""  # not English: the words' branch must not read it
-
-
-def test_a_speaker_in_two_splits_is_refused(tmp_path: Path) -> None:
-    file = write_manifest(tmp_path, ("a", "train", ""), ("b", "dev", ""), ("a", "test", ""))
-    with pytest.raises(CorpusError, match="speaker a stands in train and in test"):
-        read_manifest(file)
-
-
-def test_a_missing_manifest_and_a_missing_column(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="expected a manifest"):
-        read_manifest(tmp_path / "manifest.csv")
-    (tmp_path / "manifest.csv").write_text("path,speaker\na.flac,a\n")
-    with pytest.raises(CorpusError, match="column 'corpus' is missing"):
-        read_manifest(tmp_path / "manifest.csv")
 
 
 def test_lines_that_repeat_melds_held_out_ones_are_dropped(tmp_path: Path) -> None:
@@ -78,11 +49,104 @@ def test_a_file_that_is_no_sound(tmp_path: Path) -> None:
         read_clip(tmp_path / "a.flac")
 
 
+def example(key: str, speaker: str = "", dialogue: str = "", split: str = "") -> Example:
+    return Example(
+        corpus="c",
+        key=key,
+        emotion="sad",
+        emotion_orig="sad",
+        words="No.",
+        speaker=speaker,
+        dialogue=dialogue,
+        split=split,
+    )
+
+
+def test_a_speaker_or_a_dialogue_on_both_sides_is_refused() -> None:
+    one, two = example("1", speaker="a", dialogue="d"), example("2", speaker="b", dialogue="d")
+    with pytest.raises(
+        CorpusError, match="dialogue d stands in train and in test: expected dialogue-disjoint"
+    ):
+        refuse_leaks({"train": [one], "test": [two]})
+    refuse_leaks({"train": [one], "test": [two]}, units=["speaker"])
+    refuse_leaks({"train": [example("3")], "test": [example("4")]})  # nobody's speech
+
+
+def test_an_unknown_corpus(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"expected a corpus out of iemocap, meld, .*, got 'iemokap'"):
+        read_corpus("iemokap", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("examples", "complaint"),
+    [
+        ([], "expected utterances of toy in .*, got none"),
+        ([example("1"), example("2"), example("1")], "expected every utterance of toy once, got 1 2 times"),
+        (
+            [example("1", speaker="a", split="train"), example("2", speaker="a", split="dev")],
+            "speaker a stands in train and in dev",
+        ),
+        (
+            [example("1", dialogue="d", split="train"), example("2", dialogue="d", split="dev")],
+            None,
+        ),
+    ],
+)
+def test_what_a_corpus_may_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, examples: list[Example], complaint: str | None
+) -> None:
+    """Splits are held to what the corpus promises: this one, to keep speakers apart."""
+    toy = Corpus(read=lambda root: examples, disjoint=("speaker",))
+    monkeypatch.setattr(choice, "CORPORA", {"toy": toy})
+    if complaint is None:
+        assert read_corpus("toy", tmp_path) == examples
+        return
+    with pytest.raises(CorpusError, match=complaint):
+        read_corpus("toy", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("crema-d", "AudioWAV"),
+        ("ravdess", r"Actor_\*"),
+        ("emodb", "wav"),
+        ("esd", "00"),
+        ("nemo", "data.tsv"),
+        ("meld", "train_sent_emo.csv"),
+        ("emorynlp", "emotion-detection-trn.json"),
+        ("goemotions", "emotions.txt"),
+        ("dailydialog", "dialogues_train.txt"),
+        ("manifest", "manifest.csv"),
+        ("label-matched", "manifest.csv"),
+    ],
+)
+def test_the_folder_of_something_else(tmp_path: Path, name: str, inside: str) -> None:
+    for root in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(CorpusError, match=f"expected .*{inside}") as caught:
+            read_corpus(name, root)
+        assert str(root) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("Anger", "angry"), ("exc", "happy"), ("No Emotion", "neutral"), (" sadness", "sad"), ("calm", "other")],
+)
+def test_emotions_have_many_names(name: str, label: str) -> None:
+    assert label_of(name, "here") == label
+
+
+def test_a_name_of_no_emotion() -> None:
+    with pytest.raises(CorpusError, match=r"a.csv:7: expected one of angry, .*, other or .*, got 'angyr'"):
+        label_of("angyr", "a.csv:7")
+
+
 @needs_data
 def test_the_corpora_at_hand_keep_their_promises() -> None:
-    examples = read_manifest(DATA / "manifest.csv")
+    examples = read_corpus("manifest", DATA)
     assert len(examples) == len(manifest())
     assert {example.split for example in examples} == {"train", "dev", "test"}
+    assert {example.group for example in examples} == {"", "1", "2", "3", "4", "5", "6"}
 
 
 def used() -> list[dict[str, str]]:

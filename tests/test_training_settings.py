@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from emostream.training.recipe.settings import FusionSettings, RunSettings, SettingsError, read_settings
+from emostream.training.errors import SettingsError
+from emostream.training.recipe.settings import FusionSettings, RunSettings, read_settings
 
 from .shared import REPO
 

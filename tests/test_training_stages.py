@@ -11,6 +11,7 @@ import torch
 from emostream.models import LABELS
 from emostream.models.emotion import EmotionModel
 from emostream.training.corpora.example import Example
+from emostream.training.errors import SettingsError
 from emostream.training.log import Log
 from emostream.training.preparation.sounds import Sounds
 from emostream.training.recipe.distill import DistilData, distil
@@ -19,7 +20,6 @@ from emostream.training.recipe.pairs import Pairing
 from emostream.training.recipe.settings import (
     DistilSettings,
     FusionSettings,
-    SettingsError,
     StudentSize,
     TextSettings,
 )

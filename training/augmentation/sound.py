@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
+import soxr
 
 from emostream.models import SAMPLE_RATE_HZ, Samples
 
@@ -25,13 +29,22 @@ def random_window(samples: Samples, max_samples: int, step: int, rng: np.random.
 
 def add_noise(samples: Samples, rng: np.random.Generator) -> Samples:
     """Noise of a random colour (white to brown) at 3 to 35 dB below the clip's mean power."""
-    size = _fast_length(len(samples))
+    noise = coloured_noise(len(samples), rng)
+    return with_noise(samples, noise, rng.uniform(3.0, 35.0))
+
+
+def coloured_noise(length: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """(length,) noise whose power falls by nothing to 6 dB an octave; of no particular level."""
+    size = _fast_length(length)
     spectrum = np.fft.rfft(rng.standard_normal(size))
     frequency = np.maximum(np.arange(len(spectrum)), 1.0)
-    noise = np.fft.irfft(spectrum * frequency ** -rng.uniform(0.0, 1.0), size)[: len(samples)]
-    ratio = 10 ** (-rng.uniform(3.0, 35.0) / 20)
+    return np.fft.irfft(spectrum * frequency ** -rng.uniform(0.0, 1.0), size)[:length]
+
+
+def with_noise(samples: Samples, noise: npt.NDArray[np.floating[Any]], snr_db: float) -> Samples:
+    """The sum, after the noise has been brought to `snr_db` below the clip's mean power."""
     power = np.sqrt((samples**2).mean() + 1e-12) / np.sqrt((noise**2).mean() + 1e-12)
-    noisy: Samples = (samples + ratio * power * noise).astype(np.float32)
+    noisy: Samples = (samples + 10 ** (-snr_db / 20) * power * noise).astype(np.float32)
     return noisy
 
 
@@ -60,9 +73,13 @@ def pad_silence(samples: Samples, rng: np.random.Generator) -> tuple[Samples, in
 def change_speed(samples: Samples, rng: np.random.Generator) -> tuple[Samples, float]:
     """Speed and pitch together by up to 8 %: another vocal tract, hardly another feeling; and the factor."""
     factor = rng.uniform(0.92, 1.08)
-    positions = np.arange(0.0, len(samples) - 1, factor)
-    moved: Samples = np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
-    return moved, factor
+    return at_speed(samples, factor), factor
+
+
+def at_speed(samples: Samples, factor: float) -> Samples:
+    """(N,) -> (N / factor,): played `factor` times as fast, what lies above 8 kHz then left out."""
+    moved: Samples = soxr.resample(samples, factor * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ)
+    return moved
 
 
 def distort(samples: Samples, rng: np.random.Generator) -> Samples:

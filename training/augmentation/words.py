@@ -12,7 +12,8 @@ from emostream.models.wording import spoken
 def mishear(text: str, strangers: Sequence[str], rng: np.random.Generator) -> str:
     """The spoken form with up to a quarter of its words dropped, replaced or doubled.
 
-    strangers: words to replace with. At least one word of a text that has one is kept.
+    strangers: words to replace with; without any, a word that would be replaced is dropped. At least one
+    word of a text that has one is kept.
     """
     words = spoken(text).split()
     rate = rng.uniform(0.0, 0.25)
@@ -22,7 +23,8 @@ def mishear(text: str, strangers: Sequence[str], rng: np.random.Generator) -> st
         if luck < 0.45 * rate:
             continue
         if luck < 0.9 * rate:
-            heard.append(strangers[int(rng.integers(len(strangers)))])
+            if strangers:
+                heard.append(strangers[int(rng.integers(len(strangers)))])
         else:
             heard.extend([word, word] if luck < rate else [word])
     return " ".join(heard or words[:1])

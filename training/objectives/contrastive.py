@@ -1,41 +1,63 @@
 """Contrastive regularization: are the sound and the words of one emotion?
 
-total = (1 - alpha) CE + alpha L_CR, after Qian and Han, arXiv 2211.10885, in its label-aware BCE form.
+After Qian and Han, arXiv 2211.10885, by labels: a pair is positive where both sides are of one emotion,
+wherever in the batch they stand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
+from ..errors import SettingsError
+from .bce import pair_bce
+from .discriminator import DiscriminatorName, make_discriminator
+from .infonce import info_nce
+from .mine import MINELoss
 
-class PairDiscriminator(nn.Module):
-    """Scores every (audio code, text code) pair of a batch: s_ij = cos(g_a(a_i), g_t(t_j)) / tau + b."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.audio = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-        self.text = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-        self.log_scale = nn.Parameter(torch.tensor(2.0))
-        self.bias = nn.Parameter(torch.tensor(0.0))
-
-    def forward(self, audio: Tensor, text: Tensor) -> Tensor:
-        """audio: (Ba, D), text: (Bt, D) -> (Ba, Bt)."""
-        heard = nn.functional.normalize(self.audio(audio), dim=1)
-        read = nn.functional.normalize(self.text(text), dim=1)
-        scores: Tensor = heard @ read.T * self.log_scale.exp() + self.bias
-        return scores
+ObjectiveName = Literal["bce", "infonce", "mine"]
+PairLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Scores (Ba, Bt), audio labels (Ba,), text labels (Bt,) -> what is minimised, a scalar."""
 
 
-def pair_bce(scores: Tensor, audio_labels: Tensor, text_labels: Tensor) -> Tensor:
-    """-mean over pairs of one emotion of log sig(s), -mean over the other pairs of log(1 - sig(s)).
+class ContrastiveObjective(nn.Module):
+    """L_CR: a discriminator, and what is asked of its scores.
 
-    scores: (Ba, Bt). The labels decide, never the position: a shuffled row is the same emotion once in
-    four. A batch that has only one kind of pair gives that kind's term; an empty one gives 0.
+    kind: bce (`pair_bce`), infonce (`info_nce`) or mine (`MINELoss`). width: of the codes.
+    Raises SettingsError where there is none of that name.
     """
-    same = audio_labels[:, None] == text_labels[None, :]
-    terms = [
-        nn.functional.softplus(-scores[same]).mean() if bool(same.any()) else scores.sum() * 0.0,
-        nn.functional.softplus(scores[~same]).mean() if bool((~same).any()) else scores.sum() * 0.0,
-    ]
-    return terms[0] + terms[1]
+
+    def __init__(self, kind: ObjectiveName, width: int, discriminator: DiscriminatorName = "cosine") -> None:
+        super().__init__()
+        self.discriminator = make_discriminator(discriminator, width)
+        self.loss = _pair_loss(kind)
+
+    def forward(
+        self, audio_codes: Tensor, text_codes: Tensor, audio_labels: Tensor, text_labels: Tensor
+    ) -> Tensor:
+        """codes: (Ba, D), (Bt, D), only of rows that have that side; labels: (Ba,), (Bt,) integers.
+
+        Ba and Bt may differ and may be 0. With several processes: the gathered rows (`gather_rows`). The
+        scalar is finite for finite codes; a term for which the batch holds no pair is 0 without a gradient.
+        Computed in the discriminator's own precision whatever the caller's autocast says: a cosine over a
+        temperature has too few digits in bfloat16.
+        """
+        dtype = next(self.discriminator.parameters()).dtype
+        with torch.autocast(audio_codes.device.type, enabled=False):
+            scores = self.discriminator(audio_codes.to(dtype), text_codes.to(dtype))
+            return self.loss(scores, audio_labels, text_labels)
+
+
+def _pair_loss(kind: ObjectiveName) -> PairLoss:
+    if kind == "bce":
+        return pair_bce
+    if kind == "infonce":
+        return info_nce
+    if kind == "mine":
+        return MINELoss()
+    raise SettingsError(
+        f"contrastive objective: expected bce, infonce or mine, got {kind!r}: choose one of them"
+    )

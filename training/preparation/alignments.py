@@ -6,44 +6,47 @@ A clip is aligned with the words that are spoken in it, whatever text it is pair
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from emostream.models import Alignment, Clip, Span, Transcript, Word, load_aligner
 
-from ..corpora.example import Example
-from ..log import Log
 from .sounds import Sounds
 
 Alignments = Mapping[str, Alignment]
-"""Path of a clip -> its alignment. A clip that is not in here has no known words, and no spans."""
+"""Key of a clip -> its alignment. A clip that is not in here has no known words, and no spans."""
 
 _BATCH: Final = 16
 
 
-def cached_alignments(examples: Sequence[Example], sounds: Sounds, cache: Path, log: Log) -> Alignments:
-    """Forced alignments of the examples with words, from `cache` where it holds exactly these clips.
+def cached_alignments(
+    spoken: Mapping[str, Transcript], sounds: Sounds, cache: Path, seen: Callable[[int, int], None]
+) -> Alignments:
+    """Alignments of clips with what is said in them, from `cache` where it holds exactly these.
 
-    Raises TranscriberError where PocketSphinx cannot be loaded.
+    spoken: key of the clip -> its words; those with word times of their own keep them where no forced
+    alignment is possible. seen: told how many clips of how many are done. Raises TranscriberError where
+    PocketSphinx cannot be loaded.
     """
-    spoken = {example.key: example.english for example in examples if example.english}
-    key = {path: [words, *sounds.spans[path]] for path, words in spoken.items()}
+    key = {name: [said.text, said.language, *sounds.spans[name]] for name, said in spoken.items()}
     file = cache / "alignments.json"
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["key"] == key:
-            return {path: _read(fields) for path, fields in kept["alignments"].items()}
-    aligner, found, paths = load_aligner(), dict[str, Alignment](), list(spoken)
-    for start in range(0, len(paths), _BATCH):
-        batch = paths[start : start + _BATCH]
-        clips = [Clip(sounds.clip(path), "en") for path in batch]
-        aligned = aligner.align(clips, [Transcript(spoken[path], "en") for path in batch])
+            return {name: read_alignment_fields(fields) for name, fields in kept["alignments"].items()}
+    aligner, found, names = load_aligner(), dict[str, Alignment](), list(spoken)
+    for start in range(0, len(names), _BATCH):
+        batch = names[start : start + _BATCH]
+        clips = [Clip(sounds.clip(name), spoken[name].language) for name in batch]
+        aligned = aligner.align(clips, [spoken[name] for name in batch])
         found.update(zip(batch, aligned, strict=True))
-        if start % 512 == 0:
-            log.line(f"alignment: {start} of {len(paths)} clips")
-    written = {path: _write(alignment) for path, alignment in found.items()}
-    file.write_text(json.dumps({"key": key, "alignments": written}), encoding="utf-8")
+        seen(len(found), len(names))
+    written = {name: alignment_fields(alignment) for name, alignment in found.items()}
+    cache.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps({"key": key, "alignments": written}), encoding="utf-8")
+    part.replace(file)
     return found
 
 
@@ -64,7 +67,8 @@ def moved(alignment: Alignment, factor: float, shift: int) -> Alignment:
     )
 
 
-def _write(alignment: Alignment) -> dict[str, Any]:
+def alignment_fields(alignment: Alignment) -> dict[str, Any]:
+    """As JSON has it."""
     tiers: dict[str, Sequence[Word | Span]] = {
         "words": alignment.words,
         "syllables": alignment.syllables,
@@ -74,7 +78,8 @@ def _write(alignment: Alignment) -> dict[str, Any]:
     return spans | {"method": alignment.method}
 
 
-def _read(fields: dict[str, Any]) -> Alignment:
+def read_alignment_fields(fields: dict[str, Any]) -> Alignment:
+    """Back from JSON."""
     return Alignment(
         tuple(Word(*span) for span in fields["words"]),
         tuple(Span(*span) for span in fields["syllables"]),

@@ -15,9 +15,9 @@ from emostream.models.emotion import EmotionModel
 
 from ..augmentation.sound import distort, pad_silence
 from ..corpora.example import OTHER, Example
+from ..evaluation.calibrate import fit_pattern, fit_temperature
 from ..log import Log
 from ..preparation.alignments import moved
-from .calibrate import fit_pattern, fit_temperature
 from .fusion import FusionData
 
 _NEUTRAL_SHARE = 0.5

@@ -21,9 +21,10 @@ from emostream.models.emotion import EmotionModel
 from ..augmentation.sound import crop, distort, random_window
 from ..corpora.example import Example
 from ..log import Log
+from ..loop.schedule import one_cycle
 from ..preparation.sounds import FRAME, Sounds
 from .settings import DistilSettings
-from .snapshot import Snapshot, one_cycle
+from .snapshot import Snapshot
 from .teacher import TeacherStates
 
 

@@ -23,15 +23,18 @@ from emostream.models.encoders.choice import freeze
 
 from ..augmentation.sound import change_speed, crop, distort, pad_silence, random_window
 from ..corpora.example import OTHER, Example
+from ..errors import SettingsError
 from ..evaluation.metrics import unweighted_recall
 from ..log import Log
-from ..objectives.contrastive import PairDiscriminator, pair_bce
+from ..loop.schedule import one_cycle
+from ..objectives.bce import pair_bce
 from ..objectives.cross_entropy import soft_cross_entropy
+from ..objectives.discriminator import CosineDiscriminator
 from ..preparation.alignments import Alignments, moved
 from ..preparation.sounds import Sounds
 from .pairs import Pair, Pairing
-from .settings import FusionSettings, SettingsError
-from .snapshot import Snapshot, one_cycle
+from .settings import FusionSettings
+from .snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Trainee(nn.Module):
     def __init__(self, model: EmotionModel, decay: float) -> None:
         super().__init__()
         self.model = model
-        self.discriminator = PairDiscriminator(model.config.width)
+        self.discriminator = CosineDiscriminator(model.config.width)
         self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
     def averaged(self) -> EmotionModel:

@@ -9,9 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from emostream.models.encoders.choice import FreezeDepth
 
-
-class SettingsError(ValueError):
-    """A run's TOML does not fit `RunSettings`."""
+from ..errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)

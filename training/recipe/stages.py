@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from emostream.models import Transcript
 from emostream.models.checkpoint import write_checkpoint
 from emostream.models.emotion import EmotionModel
 
@@ -104,13 +105,19 @@ def _speaking(places: Places) -> Speaking:
 def _alignments(model: EmotionModel, speaking: Speaking, places: Places, log: Log) -> Alignments:
     if not model.config.spans:
         return {}
-    return cached_alignments(speaking.train + speaking.dev, speaking.sounds, places.work / "cache", log)
+    spoken = {e.key: Transcript(e.english, "en") for e in speaking.train + speaking.dev if e.english}
+
+    def seen(done: int, clips: int) -> None:
+        if done % 512 == 0:
+            log.line(f"alignment: {done} of {clips} clips")
+
+    return cached_alignments(spoken, speaking.sounds, places.work / "cache", seen)
 
 
 def _new_model(settings: RunSettings, speaking: Speaking) -> EmotionModel:
     rng = np.random.default_rng(settings.seed)
     rows = rng.choice(len(speaking.train), min(64, len(speaking.train)), replace=False)
-    return new_student(settings.student, [speaking.sounds.clip(speaking.train[row].path) for row in rows])
+    return new_student(settings.student, [speaking.sounds.clip(speaking.train[row].key) for row in rows])
 
 
 def _distil(

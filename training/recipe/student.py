@@ -17,7 +17,8 @@ from emostream.models.collate import Waveform, prepare
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 
-from .settings import SettingsError, StudentSize
+from ..errors import SettingsError
+from .settings import StudentSize
 
 PHASES = 4
 

@@ -21,8 +21,9 @@ from ..augmentation.words import mishear
 from ..corpora.example import OTHER, Example
 from ..evaluation.metrics import unweighted_recall
 from ..log import Log
+from ..loop.schedule import one_cycle
 from .settings import TextSettings
-from .snapshot import Snapshot, one_cycle
+from .snapshot import Snapshot
 
 TEACHER_WIDTH = 384
 

@@ -1,4 +1,4 @@
-"""Stage 4: late-fusion weights and temperatures, fitted on validation speakers and texts.
+"""Late-fusion weights and temperatures, fitted on validation speakers and texts.
 
 Nothing else is learned here and nothing of a test speaker is seen.
 """

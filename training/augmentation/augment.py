@@ -1,0 +1,48 @@
+"""Everything that may happen to a training clip, in the order of the world, and its words moved along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from emostream.models import Alignment, Samples
+
+from ..preparation.alignments import moved
+from .codec import random_codec
+from .room import random_room
+from .settings import AugmentSettings
+from .sound import add_noise, change_speed, colour, pad_silence
+from .words import mishear
+
+
+def augment(
+    samples: Samples, alignment: Alignment, settings: AugmentSettings, rng: np.random.Generator
+) -> tuple[Samples, Alignment]:
+    """Another voice, cut by a segmenter, in a room with noise, through a microphone and over a line.
+
+    Each harm has a generator of its own: another chance for one leaves what the others do as it was, so runs
+    that differ in one setting hear the same clips otherwise. Speed and silence alone change the length.
+    """
+    speed, silence, room, noise, microphone, line = rng.spawn(6)
+    factor, front = 1.0, 0
+    if speed.random() < settings.speed:
+        samples, factor = change_speed(samples, speed)
+    if silence.random() < settings.silence:
+        samples, front = pad_silence(samples, silence)
+    if room.random() < settings.room:
+        samples = random_room(samples, room)
+    if noise.random() < settings.noise:
+        samples = add_noise(samples, noise)
+    if microphone.random() < settings.colour:
+        samples = colour(samples, microphone)
+    if line.random() < settings.codec:
+        samples = random_codec(samples, line)
+    return samples, moved(alignment, factor, front)
+
+
+def augment_text(
+    text: str, settings: AugmentSettings, rng: np.random.Generator, strangers: Sequence[str] = ()
+) -> str:
+    """The words as a transcriber may have misheard them; as they are where chance spares them."""
+    return mishear(text, strangers, rng) if rng.random() < settings.text_noise else text

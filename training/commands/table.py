@@ -1,0 +1,155 @@
+"""`python -m emostream.training table papers | folds`"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ..errors import SettingsError
+from ..loop.fit import make_accelerator
+from ..loop.watch import progress
+from ..protocols.experiment import Experiment
+from ..protocols.facts import RunFacts, commit, machine
+from ..protocols.published import IEMOCAP_NOT_RUN
+from ..protocols.report import write_report
+from ..protocols.rows import Row, paper_rows
+from ..protocols.table import Request, prepare, run_table
+from . import options
+from .screen import Preparing
+
+_PROTOCOLS: Final = {
+    "group": "each of the corpus's own groups (sessions, numbered folds) left out in turn",
+    "speaker": "each speaker left out in turn",
+    "corpus": "each corpus left out in turn, trained on the others",
+    "split": "the corpus's own train, dev and test",
+}
+
+tables = typer.Typer(no_args_is_help=True, help="Train and judge fold by fold, and write what came of it.")
+
+OutOption = Annotated[
+    Path, typer.Option("--out", help="Folder of the report: table.md, CSV, plots.", show_default=False)
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes side by side; on a CPU, one a core pays.")
+]
+
+
+@tables.command()
+def papers(
+    corpus: options.CorpusOption,
+    data: options.DataOption,
+    out: OutOption = Path("run/papers"),
+    config: options.ConfigOption = "papers",
+    work: options.WorkOption = Path("run"),
+    workers: WorkersOption = 1,
+    asr: options.AsrOption = "auto",
+    audio: options.AudioOption = None,
+    text: options.TextOption = None,
+    cpu: options.CpuOption = False,
+    part: options.PartOption = False,
+) -> None:
+    """The table of both papers: contrastive regularization (each objective, each alpha) beside its baseline,
+    early and late fusion, each granularity; over all folds and seeds.
+    """
+    experiment = options.read_config(config, audio, text)
+    rows = paper_rows(experiment.alphas)
+    title = f"Fusion, granularities and contrastive regularization on {', '.join(corpus)}"
+    _run(experiment, rows, title, _Asked(corpus, data, out, work, workers, asr, cpu, part))
+
+
+@tables.command()
+def folds(
+    corpus: options.CorpusOption,
+    data: options.DataOption,
+    config: options.ConfigOption,
+    out: OutOption = Path("run/folds"),
+    work: options.WorkOption = Path("run"),
+    workers: WorkersOption = 1,
+    asr: options.AsrOption = "auto",
+    audio: options.AudioOption = None,
+    text: options.TextOption = None,
+    cpu: options.CpuOption = False,
+    part: options.PartOption = False,
+) -> None:
+    """One experiment over all its folds and seeds."""
+    experiment = options.read_config(config, audio, text)
+    title = f"{experiment.name} on {', '.join(corpus)}"
+    asked = _Asked(corpus, data, out, work, workers, asr, cpu, part)
+    _run(experiment, [Row(experiment.name, "other")], title, asked)
+
+
+class _Asked:
+    """What both commands were asked besides the experiment."""
+
+    def __init__(
+        self,
+        corpus: Sequence[str],
+        data: Sequence[Path],
+        out: Path,
+        work: Path,
+        workers: int,
+        asr: str,
+        cpu: bool,
+        part: bool,
+    ) -> None:
+        self.corpus, self.data, self.out, self.work = corpus, data, out, work
+        self.workers, self.asr, self.cpu, self.part = workers, asr, cpu, part
+
+
+def _run(experiment: Experiment, rows: Sequence[Row], title: str, asked: _Asked) -> None:
+    examples = options.read_corpora(asked.corpus, asked.data, part=asked.part)
+    request = Request(
+        experiment=experiment,
+        examples=tuple(examples),
+        units=options.units_of(asked.corpus),
+        rows=tuple(rows),
+        asr=asked.asr,
+        work=asked.work,
+        cpu=asked.cpu,
+    )
+    accelerator = make_accelerator(experiment.loop.precision, cpu=asked.cpu)
+    if asked.workers > 1 and (accelerator.num_processes > 1 or accelerator.device.type != "cpu"):
+        raise SettingsError(
+            f"expected one worker on {accelerator.device} with {accelerator.num_processes} processes, got "
+            f"--workers {asked.workers}: workers are for the cores of a CPU"
+        )
+    with progress() as bars:
+        prepared = prepare(request, accelerator, Preparing(bars))
+        outcomes = run_table(request, prepared, bars, asked.workers)
+    if not accelerator.is_main_process:
+        return
+    about = RunFacts(
+        command=f"python -m emostream.training {shlex.join(sys.argv[1:])}",
+        corpus=", ".join(asked.corpus),
+        protocol=_PROTOCOLS[experiment.protocol],
+        validation=_validation(experiment),
+        device=str(accelerator.device),
+        date=datetime.now(UTC).date().isoformat(),
+        machine=machine(),
+        commit=commit(),
+        notes=(experiment.note,) if experiment.note else (),
+    )
+    file = write_report(
+        asked.out,
+        title,
+        outcomes,
+        about=about,
+        inflated=any(example.paired for example in examples),
+        not_run=[] if "iemocap" in asked.corpus or len(rows) == 1 else [IEMOCAP_NOT_RUN],
+    )
+    print(file.read_text(encoding="utf-8").split("## Files")[0].rstrip())
+    print(f"\n{file}")
+
+
+def _validation(experiment: Experiment) -> str:
+    if experiment.protocol == "split":
+        part = "the corpus's own dev split"
+    else:
+        part = f"whole speakers and dialogues, about {experiment.validation_share:.0%} of what is not tested"
+    return f"{part}; it stops training, chooses alpha and fits the calibration"

@@ -1,0 +1,77 @@
+"""Corpora as they lie on a disk: a folder too high, macOS's `._` files, whatever encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .example import CorpusError
+
+
+def corpus_root(root: Path, pattern: str, corpus: str) -> Path:
+    """`root`, or the first folder right inside it, that holds something named like `pattern`.
+
+    Raises CorpusError where none does.
+    """
+    if root.is_dir():
+        inside = sorted(child for child in root.iterdir() if child.is_dir() and not hidden(child))
+        for folder in (root, *inside):
+            if any(not hidden(path) for path in folder.glob(pattern)):
+                return folder
+    raise CorpusError(
+        f"expected {corpus} with {pattern} in it, got {root}: give the folder that the corpus was unpacked to"
+    )
+
+
+def hidden(path: Path) -> bool:
+    """macOS leaves a `._name` beside each file it copied."""
+    return path.name.startswith(".")
+
+
+def files(folder: Path, pattern: str) -> Iterator[Path]:
+    """The files named like `pattern`, sorted; none where there is no folder."""
+    return (path for path in sorted(folder.glob(pattern)) if path.is_file() and not hidden(path))
+
+
+def lookup(root: Path, name: str) -> Path | None:
+    """A file or folder of that name in `root` or up to two folders below, the highest first."""
+    for depth in ("", "*/", "*/*/"):
+        found = sorted(root.glob(f"{depth}{name}"))
+        if found:
+            return found[0]
+    return None
+
+
+def read_decoded(path: Path, *encodings: str) -> str:
+    """The text of a file in the first of the encodings that fits; UTF-16 shows itself by its zero bytes.
+
+    Raises CorpusError for a file that cannot be read, or fits none.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(
+            f"expected a text file, got {error}: take the file from the corpus again"
+        ) from error
+    for encoding in ("utf-16",) if b"\0" in data else encodings:
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise CorpusError(
+        f"{path}: expected text in {' or '.join(encodings)}, got other bytes: take the file from "
+        "the corpus again"
+    )
+
+
+def read_lines(path: Path, *encodings: str) -> list[str]:
+    """The same by lines. `\\n` alone ends one: texts hold other characters that Python would split at."""
+    return [line.removesuffix("\r") for line in read_decoded(path, *encodings).split("\n")]
+
+
+def refuse_missing(names: Iterable[str], expected: str, advice: str) -> None:
+    """Raises CorpusError where anything is missing: names the first, says how many."""
+    missing = sorted(names)
+    if missing:
+        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        raise CorpusError(f"expected {expected}, got none for {missing[0]}{more}: {advice}")

@@ -1,0 +1,36 @@
+"""What the corpora call their emotions, and which of the four labels each of them is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from emostream.models import LABELS
+
+from .example import OTHER, CorpusError
+
+_NAMES: Final = {
+    "angry": "angry anger ang mad",
+    "happy": "happy happiness hap joy joyful excited excitement exc",
+    "sad": "sad sadness",
+    "neutral": "neutral neutrality neu no-emotion",
+    OTHER: "other oth xxx calm peaceful powerful boredom bored surprise surprised sur "
+    "fear fearful fea scared disgust disgusted dis contempt frustration frustrated fru",
+}
+_LABELS: Final = {name: label for label, names in _NAMES.items() for name in names.split()}
+
+
+def label_of(name: str, where: str) -> str:
+    """angry, happy, sad, neutral or `other`, for what a corpus calls an emotion; capitals do not matter.
+
+    Excited is happy, as the papers on IEMOCAP count it; calm, surprised, frustrated and the like are `other`.
+    where: what the error names, a file or `file:line`.
+
+    Raises CorpusError for a name that is none of them: a typo must not quietly become `other`.
+    """
+    label = _LABELS.get(name.strip().lower().replace(" ", "-"))
+    if label is None:
+        raise CorpusError(
+            f"{where}: expected one of {', '.join((*LABELS, OTHER))} or a common name of one, got {name!r}: "
+            "mend the label"
+        )
+    return label

@@ -1,0 +1,1 @@
+"""Examples to batches, batches to losses and judgements: what the loop trains."""

@@ -1,0 +1,47 @@
+"""A trained model's probabilities made honest, on the validation examples and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from msgspec.structs import replace
+
+from emostream.models.emotion import EmotionModel
+
+from ..corpora.example import Example
+from ..evaluation.calibrate import fit_pattern, fit_temperature
+from .batch import Batches
+from .judge import Judgement, judge, stacked
+from .material import Material
+from .settings import DataSettings
+
+
+def calibrate(model: EmotionModel, judgements: Sequence[Judgement], labels: Mapping[str, int]) -> None:
+    """Writes late weights and the fused temperature of every pattern that is judged into `model.config`.
+
+    judgements: of validation examples. labels: key -> number.
+    """
+    for pattern in sorted({one.pattern for one in judgements}):
+        part = [one for one in judgements if one.pattern == pattern]
+        truth = torch.tensor([labels[one.key] for one in part])
+        fit_pattern(model.config, pattern, stacked(part), truth)
+        if pattern in ("audio", "text"):
+            model.config.temperatures[pattern] = fit_temperature(stacked(part)[pattern], truth)
+
+
+def calibrate_all(
+    model: EmotionModel,
+    material: Material,
+    settings: DataSettings,
+    validation: Sequence[Example],
+    labels: Mapping[str, int],
+    device: torch.device,
+) -> None:
+    """The same for what a served model may meet besides: the sound without words, the words without sound."""
+    for asked in (settings, replace(settings, words="none"), replace(settings, sound=False)):
+        if asked.sound or asked.words != "none":
+            batches = Batches(material, asked, model, labels)
+            judgements = judge(model, batches, validation, device)
+            present = [one for one in judgements if one.informed]
+            calibrate(model, present, labels)

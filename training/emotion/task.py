@@ -1,0 +1,67 @@
+"""Emotion recognition as a `loop.Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..corpora.example import Example
+from ..evaluation.metrics import unweighted_recall
+from ..loop.plan import balanced, mixed_batches
+from ..loop.schedule import layer_wise, the_rest
+from ..loop.settings import LoopSettings
+from .batch import Batches, EmotionBatch
+from .judge import Judgement, judge, posteriors
+from .objective import EmotionObjective
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionTask:
+    """labels: key -> number of the label, of all examples. What is chosen, `validation` alone decides."""
+
+    module: EmotionObjective
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    batches: Batches
+    labels: Mapping[str, int]
+    loop: LoopSettings
+    seed: int
+    balanced: bool = False
+
+    def groups(self) -> list[dict[str, object]]:
+        model, rate, decay = self.module.model, self.loop.encoder_rate, self.loop.layer_decay
+        groups = [*layer_wise(model.audio_encoder, rate, decay), *layer_wise(model.text_encoder, rate, decay)]
+        # The first group's rate is the one that is shown.
+        return [the_rest(self.module, groups, self.loop.learning_rate), *groups]
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        rng = np.random.default_rng([self.seed, epoch])
+        labels = [self.labels[example.key] for example in self.train]
+        lengths = [self.batches.length(example) for example in self.train]
+        if not self.balanced:
+            return mixed_batches(labels, lengths, self.loop.batch, rng)
+        drawn = balanced([(example.corpus, self.labels[example.key]) for example in self.train], rng)
+        plan = mixed_batches(
+            [labels[item] for item in drawn], [lengths[item] for item in drawn], self.loop.batch, rng
+        )
+        return [[drawn[place] for place in batch] for batch in plan]
+
+    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> EmotionBatch:
+        return self.batches.training([self.train[item] for item in items], counted, self.seed, epoch)
+
+    def validate(self, process: int, processes: int) -> list[Judgement]:
+        device = next(self.module.parameters()).device
+        return judge(self.module.model, self.batches, self.validation[process::processes], device)
+
+    def figures(self, judgements: Sequence[Judgement]) -> dict[str, float]:
+        truth = [self.labels[one.key] for one in judgements]
+        shares = posteriors(judgements, self.module.model.config)
+        entropy = -np.log(shares[np.arange(len(truth)), truth] + 1e-12).mean()
+        guesses = shares.argmax(1)
+        return {
+            "ua": unweighted_recall(truth, guesses.tolist()),
+            "wa": float((guesses == np.array(truth)).mean()),
+            "cross entropy": float(entropy),
+        }

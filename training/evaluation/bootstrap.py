@@ -1,0 +1,190 @@
+"""What a figure, or the gain of one row over another, is worth: intervals by bootstrap over speakers.
+
+Utterances of one speaker are judged alike, so speakers are drawn, not utterances. All rows, seeds and figures
+of a comparison share the draws: that is what makes it paired. The interval says what other speakers would do
+to the figure; what other seeds would do stands beside it, in `Estimate.per_seed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm, t
+
+from .metrics import FigureName, figure_of
+from .outcomes import Outcome
+
+Drawn = Literal["speakers", "utterances"]
+
+LEVEL: Final = 0.95
+RESAMPLES: Final = 10_000
+FEWEST_SPEAKERS: Final = 5
+"""With fewer, resampling them says nothing, and utterances are drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure or a gain, as a share (0.01 is one point). per_seed: its value for each seed, in seed order.
+
+    value: the mean over the seeds of the figure pooled over all folds. interval: 95 %.
+    drawn: what was resampled, `units` of them; utterances where speakers are unknown or fewer than five.
+    """
+
+    value: float
+    interval: Interval
+    per_seed: tuple[float, ...]
+    drawn: Drawn
+    units: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pool:
+    """All folds of a row together, utterances in the order of their keys. guesses: (S seeds, N)."""
+
+    labels: tuple[str, ...]
+    seeds: tuple[int, ...]
+    folds: tuple[str, ...]
+    keys: tuple[str, ...]
+    speakers: tuple[str, ...]
+    truth: npt.NDArray[np.int64]
+    guesses: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Units:
+    """What is drawn, `draws` of them a resample, each with the probability in `shares` (U,).
+
+    confusions: (U, R rows, S seeds, C, C), what one draw of the unit adds, truth by guess.
+    """
+
+    drawn: Drawn
+    draws: int
+    shares: npt.NDArray[np.float64]
+    confusions: npt.NDArray[np.float64]
+
+
+def paired_gain(
+    first: Sequence[Outcome],
+    second: Sequence[Outcome],
+    figure: FigureName,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """How much better `first` is than `second`: the figure of the one minus that of the other.
+
+    Raises ValueError unless both hold the same folds, seeds, utterances, speakers and truth.
+    """
+    one, other = _pool(first), _pool(second)
+    for what in ("labels", "seeds", "folds", "keys", "speakers"):
+        if getattr(one, what) != getattr(other, what):
+            raise ValueError(f"{first[0].row} and {second[0].row}: expected the same {what}, got others")
+    if not np.array_equal(one.truth, other.truth):
+        raise ValueError(f"{first[0].row} and {second[0].row}: expected the same truth, got another")
+    units = _units(one, np.stack([one.guesses, other.guesses]))
+    return _estimate(units, figure, np.array([1.0, -1.0]), resamples, seed)
+
+
+def pooled_interval(
+    outcomes: Sequence[Outcome], figure: FigureName, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """The figure of one row. Raises ValueError unless every seed has the same folds and utterances."""
+    pool = _pool(outcomes)
+    return _estimate(_units(pool, pool.guesses[None]), figure, np.ones(1), resamples, seed)
+
+
+def _estimate(
+    units: _Units, figure: FigureName, signs: npt.NDArray[np.float64], resamples: int, seed: int
+) -> Estimate:
+    """signs: (R,) what each row's figure counts for."""
+    weights = np.random.default_rng(seed).multinomial(units.draws, units.shares, size=resamples)
+    flat = units.confusions.reshape(len(units.shares), -1)
+    drawn = (weights.astype(np.float64) @ flat).reshape(resamples, *units.confusions.shape[1:])
+    values = signs @ figure_of(drawn, figure).mean(-1).T
+    low, high = np.quantile(values, _tails(units.draws))
+    whole = np.tensordot(np.rint(units.shares * units.draws), units.confusions, 1)
+    per_seed = signs @ figure_of(whole, figure)
+    interval = Interval(float(low), float(high))
+    return Estimate(float(per_seed.mean()), interval, tuple(per_seed.tolist()), units.drawn, units.draws)
+
+
+def _tails(count: int) -> tuple[float, float]:
+    """The quantiles of the resampled figures that bound the interval.
+
+    Plain percentile intervals of few units are too narrow. These reach further out: by Student's t instead of
+    the normal distribution, and by the sample's deviation instead of that of the resamples (Hesterberg's
+    expanded percentile interval, arXiv 1411.5279).
+    """
+    reach = t.ppf((1 + LEVEL) / 2, count - 1) * np.sqrt(count / (count - 1))
+    tail = float(norm.cdf(-reach))
+    return tail, 1 - tail
+
+
+def _units(pool: _Pool, guesses: npt.NDArray[np.int64]) -> _Units:
+    """guesses: (R, S, N)."""
+    classes, count = len(pool.labels), len(pool.keys)
+    cells = pool.truth * classes + guesses  # (R, S, N): where in its flat confusion matrix each judgement is
+    names = sorted(set(pool.speakers))
+    by_speaker = len(names) >= FEWEST_SPEAKERS and "" not in names
+    if by_speaker:
+        unit = np.searchsorted(names, pool.speakers)
+        draws, shares = len(names), np.full(len(names), 1 / len(names))
+    else:
+        # Drawing utterances is drawing their distinct judgements, each as often as it occurs.
+        distinct, times = np.unique(cells.reshape(-1, count), axis=1, return_counts=True)
+        cells, unit = distinct.reshape(*guesses.shape[:2], -1), np.arange(len(times))
+        draws, shares = count, times / count
+    confusions = np.zeros((len(shares), *guesses.shape[:2], classes**2))
+    rows, seeds = np.ogrid[: guesses.shape[0], : guesses.shape[1]]
+    np.add.at(confusions, (unit, rows[..., None], seeds[..., None], cells), 1)
+    drawn: Drawn = "speakers" if by_speaker else "utterances"
+    return _Units(drawn, draws, shares, confusions.reshape(*confusions.shape[:3], classes, classes))
+
+
+def _pool(outcomes: Sequence[Outcome]) -> _Pool:
+    seeds = tuple(sorted({outcome.seed for outcome in outcomes}))
+    pools = [_pool_of_seed([outcome for outcome in outcomes if outcome.seed == seed]) for seed in seeds]
+    first = pools[0]
+    for pool in pools[1:]:
+        same = (pool.folds, pool.keys, pool.speakers) == (first.folds, first.keys, first.speakers)
+        if not same or not np.array_equal(pool.truth, first.truth):
+            raise ValueError(
+                f"{outcomes[0].row}: expected the same folds and utterances for seeds "
+                f"{first.seeds[0]} and {pool.seeds[0]}, got others"
+            )
+    return replace(first, seeds=seeds, guesses=np.concatenate([pool.guesses for pool in pools]))
+
+
+def _pool_of_seed(outcomes: Sequence[Outcome]) -> _Pool:
+    """Raises ValueError where a fold, or an utterance in two folds, occurs twice."""
+    keys = np.array([key for outcome in outcomes for key in outcome.keys])
+    speakers = np.array([speaker for outcome in outcomes for speaker in outcome.speakers])
+    order = np.argsort(keys, kind="stable")
+    folds = tuple(sorted(outcome.fold for outcome in outcomes))
+    name = f"{outcomes[0].row}, seed {outcomes[0].seed}"
+    if len(set(folds)) < len(folds) or len(set(keys.tolist())) < len(keys):
+        raise ValueError(f"{name}: expected every fold and utterance once, got some twice")
+    if len({outcome.labels for outcome in outcomes}) > 1:
+        raise ValueError(f"{name}: expected the same labels in every fold, got others")
+    return _Pool(
+        labels=outcomes[0].labels,
+        seeds=(outcomes[0].seed,),
+        folds=folds,
+        keys=tuple(keys[order].tolist()),
+        speakers=tuple(speakers[order].tolist()),
+        truth=np.concatenate([outcome.truth for outcome in outcomes])[order],
+        guesses=np.concatenate([outcome.guesses for outcome in outcomes])[order][None],
+    )

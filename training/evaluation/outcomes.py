@@ -1,0 +1,142 @@
+"""What a fit leaves behind: its judgement on the test fold, one file each, whole or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+_SLUG: Final = re.compile(r"[^a-z0-9.]+")
+_DAMAGE: Final = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What numpy, zipfile and zlib raise over a file that is not what it was."""
+
+
+class OutcomeError(ValueError):
+    """A file of a fit's outcome cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """One trained model judged on one test fold.
+
+    row: which line of the table: "baseline", "bce alpha=0.3", ... fold, seed: which fit of that line.
+    labels: C names, in the order of the columns of `probabilities`.
+    keys, speakers: of the N utterances; a speaker is empty where unknown.
+    truth: (N,) class indices. probabilities: (N, C), each row sums to 1.
+    codes: (N, D) fused codes for the plots, None where not kept.
+    validation_ua: of the epoch that was kept, in [0, 1]. epochs: trained. seconds: the fit took.
+
+    Raises ValueError where these do not fit each other.
+    """
+
+    row: str
+    fold: str
+    seed: int
+    labels: tuple[str, ...]
+    keys: tuple[str, ...]
+    speakers: tuple[str, ...]
+    truth: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+    codes: npt.NDArray[np.float32] | None
+    validation_ua: float
+    epochs: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        count, classes = len(self.keys), len(self.labels)
+        shapes = (len(self.speakers), *self.truth.shape, *self.probabilities.shape)
+        if shapes != (count, count, count, classes):
+            raise ValueError(
+                f"{self.name}: expected {count} keys, speakers, truths, probabilities of {classes}"
+            )
+        if self.codes is not None and len(self.codes) != count:
+            raise ValueError(f"{self.name}: expected {count} codes, got {len(self.codes)}")
+        if not np.allclose(self.probabilities.sum(1), 1, atol=1e-4):
+            raise ValueError(f"{self.name}: expected probabilities that sum to 1")
+
+    @property
+    def name(self) -> str:
+        return f"{self.row}, fold {self.fold}, seed {self.seed}"
+
+    @property
+    def guesses(self) -> npt.NDArray[np.int64]:
+        """(N,) indices of the likeliest label."""
+        return np.asarray(self.probabilities.argmax(1), dtype=np.int64)
+
+
+def outcome_file(folder: Path, row: str, fold: str, seed: int) -> Path:
+    """Where the outcome of this fit lies or will lie. Readable, and distinct for distinct fits."""
+    slug = _SLUG.sub("-", f"{row} fold {fold} seed {seed}".lower()).strip("-")[:80]
+    digest = hashlib.sha256(repr((row, fold, seed)).encode()).hexdigest()[:8]
+    return folder / f"{slug}.{digest}.npz"
+
+
+def write_outcome(folder: Path, outcome: Outcome) -> Path:
+    """A kill in the middle leaves the old file or none: the whole is written beside it, then renamed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = outcome_file(folder, outcome.row, outcome.fold, outcome.seed)
+    values: dict[str, Any] = {
+        "row": outcome.row,
+        "fold": outcome.fold,
+        "seed": outcome.seed,
+        "labels": np.array(outcome.labels, dtype=np.str_),
+        "keys": np.array(outcome.keys, dtype=np.str_),
+        "speakers": np.array(outcome.speakers, dtype=np.str_),
+        "truth": outcome.truth,
+        "probabilities": outcome.probabilities,
+        "validation_ua": outcome.validation_ua,
+        "epochs": outcome.epochs,
+        "seconds": outcome.seconds,
+    }
+    if outcome.codes is not None:
+        values["codes"] = outcome.codes
+    unfinished = file.with_suffix(".partial")
+    with unfinished.open("wb") as out:
+        np.savez_compressed(out, **values)
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(file)
+    return file
+
+
+def read_outcomes(folder: Path) -> list[Outcome]:
+    """All outcomes of the folder, by file name. Raises OutcomeError, which names the damaged file."""
+    return [read_outcome(file) for file in sorted(folder.glob("*.npz"))]
+
+
+def read_outcome(file: Path) -> Outcome:
+    """Raises OutcomeError where the file is damaged or holds something else."""
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as values:
+            return _outcome({name: values[name] for name in values.files})
+    except _DAMAGE as error:
+        raise OutcomeError(
+            f"{file}: expected the outcome of a fit, got: {error}; delete the file to fit anew"
+        ) from error
+
+
+def _outcome(values: Mapping[str, npt.NDArray[Any]]) -> Outcome:
+    codes = values.get("codes")
+    return Outcome(
+        row=str(values["row"]),
+        fold=str(values["fold"]),
+        seed=int(values["seed"]),
+        labels=tuple(values["labels"].tolist()),
+        keys=tuple(values["keys"].tolist()),
+        speakers=tuple(values["speakers"].tolist()),
+        truth=values["truth"].astype(np.int64),
+        probabilities=values["probabilities"].astype(np.float64),
+        codes=None if codes is None else codes.astype(np.float32),
+        validation_ua=float(values["validation_ua"]),
+        epochs=int(values["epochs"]),
+        seconds=float(values["seconds"]),
+    )

@@ -1,0 +1,38 @@
+"""The curves of a run: what every step and every epoch came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class History:
+    """steps: named losses of every step. epochs: named validation figures of every epoch.
+
+    best: the epoch (from 0) with the highest validation UA, the earliest of equals; -1 before the first.
+    """
+
+    steps: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    best: int = -1
+
+    def add_epoch(self, figures: Mapping[str, float]) -> bool:
+        """True where it is the best one so far."""
+        better = self.best < 0 or figures["ua"] > self.epochs[self.best]["ua"]
+        self.epochs.append({name: float(value) for name, value in figures.items()})
+        if better:
+            self.best = len(self.epochs) - 1
+        return better
+
+    def waited(self) -> int:
+        """Epochs since the best one."""
+        return len(self.epochs) - 1 - self.best
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self.steps, "epochs": self.epochs, "best": self.best}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> History:
+        return cls(list(state["steps"]), list(state["epochs"]), int(state["best"]))

@@ -1,0 +1,81 @@
+"""Which examples go together in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+import numpy as np
+
+from ..errors import SettingsError
+
+T = TypeVar("T")
+
+_POOL: Final = 8
+"""Batches that are sorted by length together: the order stays random enough, the padding is halved."""
+
+
+def mixed_batches(
+    labels: Sequence[int], lengths: Sequence[float], size: int, rng: np.random.Generator
+) -> list[list[int]]:
+    """Every example once, in batches that hold at least two labels each and examples of like length.
+
+    A batch of one emotion has no pair of different emotions to learn from. labels, lengths: of the N
+    examples. A last batch of a single example joins the one before it. Raises SettingsError for a size
+    under 2, and where there are too few examples of a second label.
+    """
+    if size < 2 or len(set(labels)) < 2:
+        raise SettingsError(
+            f"expected batches of 2 or more and examples of two or more labels, got {size} and "
+            f"{len(set(labels))}: change batch or the choice of examples"
+        )
+    order = rng.permutation(len(labels)).tolist()
+    pools = [order[start : start + _POOL * size] for start in range(0, len(order), _POOL * size)]
+    order = [item for pool in pools for item in sorted(pool, key=lambda item: lengths[item])]
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        last = batches.pop()
+        batches[-1] += last
+    batches = [batches[place] for place in rng.permutation(len(batches))]
+    for batch in batches:
+        if _one_label(batch, labels):
+            _exchange(batch, batches, labels)
+    return batches
+
+
+def _one_label(batch: Sequence[int], labels: Sequence[int]) -> bool:
+    return len({labels[item] for item in batch}) == 1
+
+
+def _exchange(batch: list[int], batches: Sequence[list[int]], labels: Sequence[int]) -> None:
+    """Swaps the batch's last example for another batch's, so that both hold two labels."""
+    for other in batches:
+        for place, item in enumerate(other):
+            if labels[item] != labels[batch[0]]:
+                mine, batch[-1] = batch[-1], item
+                other[place] = mine
+                if not _one_label(other, labels):
+                    return
+                other[place], batch[-1] = item, mine
+    raise SettingsError(
+        f"expected enough examples of a second label for {len(batches)} batches of two labels each, "
+        "got fewer: choose larger batches"
+    )
+
+
+def balanced(cells: Sequence[T], rng: np.random.Generator, *, most_repeats: int = 3) -> list[int]:
+    """Numbers of examples such that every cell comes up equally often in an epoch.
+
+    cells: of each example, such as (corpus, label). Each cell gives as many as the middle-sized one has; a
+    smaller one is repeated, at most `most_repeats` times, a larger one takes turns.
+    """
+    members: dict[T, list[int]] = {}
+    for index, cell in enumerate(cells):
+        members.setdefault(cell, []).append(index)
+    wanted = int(np.median([len(rows) for rows in members.values()]))
+    drawn: list[int] = []
+    for rows in members.values():
+        count = min(wanted, most_repeats * len(rows))
+        rounds = [rng.permutation(len(rows)) for _ in range(-(-count // len(rows)))]
+        drawn += [rows[index] for index in np.concatenate(rounds)[:count]]
+    return drawn

@@ -1,0 +1,41 @@
+"""How a model is trained, whatever it is trained on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1)]
+Rate = Annotated[float, Meta(ge=0)]
+
+
+class LoopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One training run.
+
+    epochs: at most so many. batch: examples a step, over all processes together.
+    learning_rate: of everything that is new. encoder_rate: of the encoders' uppermost layers; each layer
+        below learns `layer_decay` times as fast as the one above it.
+    warmup: share of the steps over which the rate rises; after it the rate falls linearly to nothing.
+    clip_norm: the gradient is scaled down to this Euclidean norm.
+    patience: epochs without a better validation figure before it stops; 0: all epochs are run.
+    average_decay: of an exponential running average of the weights, which is then what is judged and kept;
+        0: the weights themselves.
+    precision: of the forward pass: no (float32), bf16 or fp16.
+    save_every: steps between two snapshots; 0: one after each epoch.
+    """
+
+    epochs: Count = 20
+    batch: Annotated[int, Meta(ge=2)] = 32
+    learning_rate: Rate = 1e-3
+    encoder_rate: Rate = 2e-5
+    layer_decay: Annotated[float, Meta(gt=0, le=1)] = 0.9
+    weight_decay: Rate = 0.01
+    warmup: Share = 0.1
+    clip_norm: Annotated[float, Meta(gt=0)] = 1.0
+    patience: Annotated[int, Meta(ge=0)] = 5
+    average_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    save_every: Annotated[int, Meta(ge=0)] = 0

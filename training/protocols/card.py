@@ -1,0 +1,67 @@
+"""The model card of a fitted model: what was trained on what, and what it reached. Never written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ..evaluation.metrics import Figures
+from .experiment import Experiment
+from .facts import commit
+from .folds import Fold
+
+_CARD: Final = """---
+library_name: transformers
+pipeline_tag: audio-classification
+tags: [speech-emotion-recognition, multimodal]
+---
+# {name}
+
+Says of an utterance, from its sound and its words, which of these it is: {labels}.
+For `emostream live --checkpoint FOLDER` and the other commands of emostream.
+
+{note}
+Trained on {corpora}: {train} utterances; {validation} of other speakers decided when to stop and fitted the
+calibration; {test} of others again (`{fold}`) were judged, once:
+
+| WA | UA | macro-F1 | ECE | NLL | Brier |
+|---|---|---|---|---|---|
+| {wa:.3f} | {ua:.3f} | {macro_f1:.3f} | {ece:.3f} | {nll:.3f} | {brier:.3f} |
+
+WA is accuracy, UA mean recall per class, chance {chance:.3f}. {inflated}
+Encoders: {audio}, {text}. Code: {commit}. The weights are under the terms of the corpora and the encoders
+that they come from. These are a few people's voices: expect worse figures on a stranger's microphone.
+
+```json
+{settings}
+```
+"""
+
+
+def write_fit_card(
+    folder: Path, experiment: Experiment, corpora: Sequence[str], fold: Fold, found: Figures
+) -> None:
+    """README.md of the checkpoint folder. found: of the fold's test examples."""
+    paired = any(example.paired for example in fold.test)
+    settings = msgspec.json.format(msgspec.json.encode(experiment), indent=2).decode()
+    text = _CARD.format(
+        name=experiment.name,
+        labels=", ".join(experiment.labels),
+        note=f"{experiment.note}\n" if experiment.note else "",
+        corpora=", ".join(corpora),
+        train=len(fold.train),
+        validation=len(fold.validation),
+        test=len(fold.test),
+        fold=fold.name,
+        chance=1 / len(experiment.labels),
+        inflated="**Inflated**: every clip was judged with an unrelated text of its label." if paired else "",
+        audio=experiment.model.audio,
+        text=experiment.model.text,
+        commit=commit(),
+        settings=settings,
+        **{name: getattr(found, name) for name in ("wa", "ua", "macro_f1", "ece", "nll", "brier")},
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")

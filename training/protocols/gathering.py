@@ -1,0 +1,226 @@
+"""From a corpus and an experiment to what all cells of its table share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from emostream.models import Alignment, Transcriber, Transcript
+from emostream.models.collate import collate_audio, collate_text
+
+from ..augmentation.augment import augment, augment_text
+from ..corpora.choice import own_alignment
+from ..corpora.example import CorpusError, Example
+from ..emotion.blueprint import Blueprint
+from ..emotion.material import NOWHERE, Material, words_of
+from ..emotion.settings import DataSettings
+from ..loop.randomness import keyed
+from ..preparation.alignments import Alignments, cached_alignments, moved
+from ..preparation.features import FrozenFeatures, cached_features, fingerprint
+from ..preparation.sounds import Sounds, cached_sounds
+from ..preparation.transcripts import Transcripts, cached_transcripts
+from .experiment import Experiment
+from .variant import spans_of
+
+Seen = Callable[[str, int, int], None]
+"""Told what is being prepared, how many are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """transcriber: loaded only where something is left to transcribe. cache: decoded sound and the like."""
+
+    transcriber: Callable[[], Transcriber]
+    cache: Path
+    seen: Seen
+
+
+def chosen_examples(examples: Sequence[Example], experiment: Experiment) -> list[Example]:
+    """Those with one of the experiment's labels, at most so many of each speaker and label.
+
+    Raises CorpusError where a label has none at all.
+    """
+    chosen = [example for example in examples if label_of(example, experiment) in experiment.labels]
+    held = {label_of(example, experiment) for example in chosen}
+    if missing := [label for label in experiment.labels if label not in held]:
+        found = sorted({label_of(example, experiment) for example in examples})
+        raise CorpusError(
+            f"expected utterances of every label, got none of {', '.join(missing)}; the corpus has "
+            f"{', '.join(found)} in its column {experiment.label}: change labels or label"
+        )
+    return _at_most(chosen, experiment) if experiment.at_most else chosen
+
+
+def _at_most(examples: Sequence[Example], experiment: Experiment) -> list[Example]:
+    """Drawn by the examples' keys alone: whoever is added, the others' draw stays."""
+    cells: dict[tuple[str, str], list[Example]] = {}
+    for example in examples:
+        cells.setdefault((example.speaker, label_of(example, experiment)), []).append(example)
+    drawn = set()
+    for cell in cells.values():
+        ranked = sorted(cell, key=lambda example: keyed(0, 0, example.key).random())
+        drawn |= {example.key for example in ranked[: experiment.at_most]}
+    return [example for example in examples if example.key in drawn]
+
+
+def label_of(example: Example, experiment: Experiment) -> str:
+    """As the experiment names it."""
+    return example.emotion if experiment.label == "emotion" else example.emotion_orig
+
+
+def numbered_labels(examples: Iterable[Example], experiment: Experiment) -> dict[str, int]:
+    """Key -> number of the label."""
+    return {e.key: experiment.labels.index(label_of(e, experiment)) for e in examples}
+
+
+def gather(
+    examples: Sequence[Example], variants: Sequence[Experiment], blueprint: Blueprint, helpers: Helpers
+) -> Material:
+    """All that the variants of an experiment need, each part computed once and kept.
+
+    variants: they differ in their model and in what is heard and read, not in their other `data`.
+    """
+    data = variants[0].data
+    with_sound = [example for example in examples if example.path is not None]
+    sounds = cached_sounds(with_sound, helpers.cache / "sounds", trimmed=data.trimmed)
+    transcripts: Transcripts = {}
+    if any(variant.data.words == "recognized" for variant in variants):
+        unread = [example for example in with_sound if not example.paired]
+        transcripts = _transcripts(unread, sounds, helpers)
+    alignments: Alignments = {}
+    if any(spans_of(variant) for variant in variants):
+        alignments = _alignments(with_sound, sounds, transcripts, data, helpers)
+    material = Material(sounds, blueprint.tokenizer, transcripts, alignments)
+    return _kept(examples, material, data, blueprint, helpers) if data.keep_features else material
+
+
+def _transcripts(examples: Sequence[Example], sounds: Sounds, helpers: Helpers) -> Transcripts:
+    if not examples:
+        return {}
+
+    def seen(done: int, clips: int) -> None:
+        helpers.seen("transcripts", done, clips)
+
+    return cached_transcripts(examples, sounds, helpers.transcriber(), helpers.cache, seen)
+
+
+def _alignments(
+    examples: Sequence[Example],
+    sounds: Sounds,
+    transcripts: Transcripts,
+    data: DataSettings,
+    helpers: Helpers,
+) -> Alignments:
+    """Of what is said in every clip: the corpus's own alignment where gold words are read and it has one."""
+    found: dict[str, Alignment] = {}
+    spoken: dict[str, Transcript] = {}
+    for example in examples:
+        own = own_alignment(example) if data.words == "gold" and not example.paired else None
+        if own is not None:
+            found[example.key] = moved(own, 1.0, -sounds.fronts.get(example.key, 0))
+        elif said := _said(example, transcripts):
+            spoken[example.key] = said
+
+    def seen(done: int, clips: int) -> None:
+        helpers.seen("alignments", done, clips)
+
+    return found | dict(cached_alignments(spoken, sounds, helpers.cache / "alignments", seen))
+
+
+def _said(example: Example, transcripts: Transcripts) -> Transcript | None:
+    """What is really said in the clip, as far as is known: never a paired text."""
+    if example.key in transcripts:
+        return transcripts[example.key] if transcripts[example.key].text else None
+    return Transcript(example.english, "en") if example.english else None
+
+
+def _kept(
+    examples: Sequence[Example],
+    material: Material,
+    data: DataSettings,
+    blueprint: Blueprint,
+    helpers: Helpers,
+) -> Material:
+    """The same, with what the frozen encoders say."""
+    heard = _heard(examples, material, data, blueprint, helpers)
+    read = _read(examples, material, data, blueprint, helpers)
+    return Material(
+        material.sounds, material.tokenizer, material.transcripts, material.alignments, heard, read
+    )
+
+
+def _heard(
+    examples: Sequence[Example],
+    material: Material,
+    data: DataSettings,
+    blueprint: Blueprint,
+    helpers: Helpers,
+) -> FrozenFeatures | None:
+    encoder = blueprint.template.audio_encoder
+    keys = [example.key for example in examples if example.path is not None]
+    if not keys or not data.sound:
+        return None
+
+    @torch.inference_mode()
+    def encode(key: str, view: int) -> tuple[Tensor, Alignment]:
+        samples, alignment = material.sounds.clip(key), material.alignments.get(key, NOWHERE)
+        if view:
+            samples, alignment = augment(samples, alignment, data.augment, keyed(view, 0, key))
+        batch = collate_audio([samples], encoder.waveform)
+        states, mask = encoder.layers(batch.samples, batch.mask)
+        return torch.stack([state[0, : int(mask.sum())] for state in states]), alignment
+
+    of = (keys, data.augment, data.trimmed, _digest(material, keys))
+    return _features("audio features", keys, data.views, encode, fingerprint(encoder, *of), helpers)
+
+
+def _read(
+    examples: Sequence[Example],
+    material: Material,
+    data: DataSettings,
+    blueprint: Blueprint,
+    helpers: Helpers,
+) -> FrozenFeatures | None:
+    encoder = blueprint.template.text_encoder
+    texts = {example.key: words_of(example, data.words, material.transcripts) for example in examples}
+    keys = [key for key, text in texts.items() if text]
+    if not keys:
+        return None
+
+    @torch.inference_mode()
+    def encode(key: str, view: int) -> tuple[Tensor, Alignment]:
+        text = augment_text(texts[key], data.augment, keyed(view, 1, key)) if view else texts[key]
+        batch = collate_text([text], material.tokenizer, blueprint.template.config.max_tokens)
+        return torch.stack([state[0] for state in encoder.layers(batch.ids, batch.mask)]), NOWHERE
+
+    of = (texts, data.augment)
+    return _features("text features", keys, data.views, encode, fingerprint(encoder, *of), helpers)
+
+
+def _digest(material: Material, keys: Sequence[str]) -> str:
+    """Of the clips and of where their words lie."""
+    digest = hashlib.blake2b(digest_size=16)
+    for key in keys:
+        start, end = material.sounds.spans[key]
+        digest.update(material.sounds.samples[start:end].tobytes())
+        digest.update(repr(material.alignments.get(key)).encode())
+    return digest.hexdigest()
+
+
+def _features(
+    what: str,
+    keys: Sequence[str],
+    views: int,
+    encode: Callable[[str, int], tuple[Tensor, Alignment]],
+    identity: str,
+    helpers: Helpers,
+) -> FrozenFeatures:
+    def seen(done: int) -> None:
+        helpers.seen(what, done, len(keys) * views)
+
+    return cached_features(keys, views, encode, identity, helpers.cache / "features", seen)
