@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import math
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +29,6 @@ from emostream.training.loop.watch import Bar, TensorBoard, Unwatched, Watch, Wa
 
 from .shared import REPO
 from .training_task import (
-    EMOTION_LOOP,
     LINE_LOOP,
     Line,
     LineTask,
@@ -80,6 +81,15 @@ class Rates:
     def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None: ...
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _quick_collections() -> Iterator[None]:
+    """Every run ends with a garbage collection: half a second among all that the libraries hold."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _one_thread_and_no_accelerator() -> Iterator[None]:
     with one_thread(), fresh_accelerator():
@@ -87,7 +97,7 @@ def _one_thread_and_no_accelerator() -> Iterator[None]:
 
 
 def slow_run(loop: LoopSettings, factors: Sequence[float]) -> LineTask:
-    """The loop written out by hand: a step's gradient is cut to its norm, its rates are those of its number."""
+    """The loop written out by hand: gradients are cut to their norm, rates are those of the step."""
     task = LineTask(Line(0.0))
     groups = task.groups()
     rates = [float(str(group["lr"])) for group in groups]
@@ -159,20 +169,20 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, value: float) -> 
         run(Broken(Line(0.0)), LINE_LOOP, tmp_path)
 
 
-@pytest.mark.parametrize("stop", [PullsThePlug(at_step=step) for step in range(12)], ids=str)
-@pytest.mark.parametrize("save_every", [0, 1, 3])
-@pytest.mark.parametrize("decay", [0.0, 0.9])
+@pytest.mark.parametrize(("save_every", "decay"), [(0, 0.0), (0, 0.9), (1, 0.0), (3, 0.9)])
 def test_a_run_stopped_at_any_step_goes_on_to_the_same_bits(
-    tmp_path: Path, stop: PullsThePlug, save_every: int, decay: float
+    tmp_path: Path, save_every: int, decay: float
 ) -> None:
     loop = replace(LINE_LOOP, save_every=save_every, average_decay=decay)
-    whole, stopped, resumed = (LineTask(Line(0.3)) for _ in range(3))
+    whole = LineTask(Line(0.3))
     history = run(whole, loop, tmp_path / "whole")
-    with pytest.raises(KilledError):
-        run(stopped, loop, tmp_path / "stopped", stop)
-    assert run(resumed, loop, tmp_path / "stopped") == history
-    assert bits(resumed) == bits(whole)
     assert len(history.steps) == 12
+    for step in range(12):
+        folder, resumed = tmp_path / str(step), LineTask(Line(0.3))
+        with pytest.raises(KilledError):
+            run(LineTask(Line(0.3)), loop, folder, PullsThePlug(at_step=step))
+        assert run(resumed, loop, folder) == history, step
+        assert bits(resumed) == bits(whole), step
 
 
 @pytest.mark.parametrize("stop", [PullsThePlug(at_step=1), PullsThePlug(at_step=6), PullsThePlug(at_epoch=0)])
@@ -204,22 +214,23 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_kill_in_the_middle_of_any_write_changes_nothing(tmp_path: Path, killed: Path) -> None:
     """Of the snapshot and of the best weights: before the first byte, after half of them, after the last."""
-    task, history = line_run(tmp_path)
-    folders = sorted(killed.glob("line-*"))
-    assert len(folders) > 3 * (3 + 3)  # a mid-epoch snapshot and one at the end for each of three epochs
-    for folder in folders:
+    task, history = line_run(tmp_path / "whole")
+    names = [folder.name for folder in killed.glob("line-*")]
+    assert len(names) > 3 * (3 + 3)  # a mid-epoch snapshot and one at the end for each of three epochs
+    for name in names:
+        folder = Path(shutil.copytree(killed / name, tmp_path / name))
         resumed, same = line_run(folder)
-        assert same == history, folder
-        assert bits(resumed) == bits(task), folder
+        assert same == history, name
+        assert bits(resumed) == bits(task), name
         assert not list(folder.glob("*.part"))
 
 
-def test_nor_does_it_to_a_whole_model(killed: Path, whole_emotion: tuple[dict[str, bytes], History]) -> None:
-    folders = sorted(killed.glob("emotion-*"))
-    assert len(folders) == 2
-    for folder in folders:
-        resumed, history = emotion_run(folder)
-        assert (bits(resumed), history) == whole_emotion, folder
+@pytest.mark.parametrize("name", ["emotion-2-0.5", "emotion-4-0.5"])
+def test_nor_does_it_to_a_whole_model(
+    killed: Path, tmp_path: Path, whole_emotion: tuple[dict[str, bytes], History], name: str
+) -> None:
+    resumed, history = emotion_run(Path(shutil.copytree(killed / name, tmp_path / name)))
+    assert (bits(resumed), history) == whole_emotion
 
 
 def test_the_best_weights_are_written_before_the_snapshot_that_counts_them(killed: Path) -> None:
@@ -335,7 +346,7 @@ def test_a_killed_run_s_curves_have_neither_gaps_nor_doubles(
 ) -> None:
     """The snapshot lags behind the curves: what is trained again is drawn once."""
     folder = tmp_path / run_of
-    (killed / run_of).rename(folder)  # the other tests finish the others
+    shutil.copytree(killed / run_of, folder)
     (first,) = (folder / "board").iterdir()
     first.rename(folder / "board" / "events.out.tfevents.0000000001.earlier")  # files are read by time
     boarded(folder)
@@ -345,7 +356,7 @@ def test_a_killed_run_s_curves_have_neither_gaps_nor_doubles(
 
 
 class Clock:
-    """A second each time that somebody asks."""
+    """Goes on where a test moves it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -390,8 +401,3 @@ def test_it_learns_eight_examples_by_heart(tmp_path: Path) -> None:
     assert len(task.validation) == 8
     assert history.epochs[history.best]["wa"] == 1.0
     assert history.steps[-1]["loss"] < 0.1 * history.steps[0]["loss"]
-
-
-def test_the_emotion_run_of_these_tests_draws_what_it_can() -> None:
-    assert EMOTION_LOOP.average_decay > 0.0
-    assert EMOTION_LOOP.save_every > 0

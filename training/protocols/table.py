@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -97,6 +98,7 @@ def run_table(request: Request, prepared: Prepared, bars: Progress, workers: int
 
     workers: processes on this machine's cores, each with a fold and seed of its own at a time.
     """
+    gc.freeze()  # after each fit Accelerate collects garbage: what was prepared is none, and need not be searched
     seeds = request.experiment.seeds
     parts = list(product(range(len(prepared.folds)), seeds))
     total = len(parts) * len(request.rows)
@@ -150,6 +152,7 @@ def _begin(request: Request, threads: int) -> None:
     _Worker.request = request
     accelerator = make_accelerator(request.experiment.loop.precision, cpu=request.cpu)
     _Worker.prepared = prepare(request, accelerator, _nobody)
+    gc.freeze()
 
 
 def _part(fold: int, seed: int) -> list[Outcome]:
