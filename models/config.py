@@ -22,7 +22,9 @@ GRANULARITIES: Final = ("frame", "phone", "syllable", "word")
 
 FusionName = Literal["early", "late", "both"]
 SpanPoolingName = Literal["mean", "attentive"]
-Name = TypeVar("Name", FusionName, SpanPoolingName)
+AudioMixName = Literal["sum", "concat"]
+ClassifierName = Literal["mlp", "linear"]
+Name = TypeVar("Name", FusionName, SpanPoolingName, AudioMixName, ClassifierName)
 
 
 class EmotionConfig(PretrainedConfig):
@@ -33,6 +35,10 @@ class EmotionConfig(PretrainedConfig):
     audio_unit_variance: whether the audio encoder was trained on clips of zero mean and unit variance.
     width, layers, heads, feed_forward: of the co-attention. label_names: in the order of every output.
     max_tokens: a transcript is cut there, [CLS] and [SEP] included.
+    audio_mix: of the audio encoder's layers: `sum`, weighted and learned, or `concat`: audio_mix_layers
+    (None: all; 0 is what enters the first), standardised and projected to audio_mix_width.
+    pooling_heads: attentions of the single-modality heads' pooling. classifier: of every head, `mlp` or
+    `linear`. classifier_dropout: inside it, None: as `dropout`.
     granularities: any of GRANULARITIES, each a stream of early fusion; all but `frame` need an alignment.
     span_pooling: of the frames inside a span, `mean` or `attentive`.
     fusion: `early` (co-attention alone decides), `late` (the two single-modality heads, no co-attention) or
@@ -62,6 +68,12 @@ class EmotionConfig(PretrainedConfig):
         feed_forward: int = 128,
         dropout: float = 0.1,
         max_tokens: int = 96,
+        audio_mix: AudioMixName = "sum",
+        audio_mix_layers: Sequence[int] | None = None,
+        audio_mix_width: int = 256,
+        pooling_heads: int = 1,
+        classifier: ClassifierName = "mlp",
+        classifier_dropout: float | None = None,
         granularities: Sequence[str] = ("frame",),
         span_pooling: SpanPoolingName = "mean",
         fusion: FusionName = "both",
@@ -87,6 +99,12 @@ class EmotionConfig(PretrainedConfig):
         self.feed_forward = feed_forward
         self.dropout = dropout
         self.max_tokens = _number("max_tokens", max_tokens, 3, whole=True)
+        self.audio_mix = _one_of("audio_mix", audio_mix, ("sum", "concat"))
+        self.audio_mix_layers = None if audio_mix_layers is None else list(audio_mix_layers)
+        self.audio_mix_width = _number("audio_mix_width", audio_mix_width, 1, whole=True)
+        self.pooling_heads = _number("pooling_heads", pooling_heads, 1, whole=True)
+        self.classifier = _one_of("classifier", classifier, ("mlp", "linear"))
+        self.classifier_dropout = dropout if classifier_dropout is None else classifier_dropout
         self.granularities = _ordered(granularities)
         self.span_pooling = _one_of("span_pooling", span_pooling, ("mean", "attentive"))
         self.fusion = _one_of("fusion", fusion, ("early", "late", "both"))

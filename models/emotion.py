@@ -66,10 +66,12 @@ class EmotionModel(PreTrainedModel):
         super().__init__(config)
         width = config.width
         self.audio_encoder = make_audio_encoder(config.audio_config, unit_variance=config.audio_unit_variance)
+        if config.audio_mix == "concat":
+            self.audio_encoder.concatenate(config.audio_mix_layers, config.audio_mix_width, config.dropout)
         self.text_encoder = make_text_encoder(config.text_config)
         audio_width, text_width = self.audio_encoder.hidden_size, self.text_encoder.hidden_size
-        self.audio_pool = AttentivePooling(audio_width, deviation=True)
-        self.text_pool = AttentivePooling(text_width, deviation=True)
+        self.audio_pool = AttentivePooling(audio_width, deviation=True, heads=config.pooling_heads)
+        self.text_pool = AttentivePooling(text_width, deviation=True, heads=config.pooling_heads)
         self.audio_head = _head(2 * audio_width, config)
         self.text_head = _head(2 * text_width, config)
         self.audio_projection = _projection(audio_width, width)
@@ -170,12 +172,18 @@ def _projection(inner: int, outer: int) -> nn.Module:
 
 
 def _head(inner: int, config: EmotionConfig) -> nn.Module:
+    if config.classifier == "linear":
+        return nn.Sequential(
+            nn.LayerNorm(inner),
+            nn.Dropout(config.classifier_dropout),
+            nn.Linear(inner, len(config.label_names)),
+        )
     return nn.Sequential(
         nn.LayerNorm(inner),
-        nn.Dropout(config.dropout),
+        nn.Dropout(config.classifier_dropout),
         nn.Linear(inner, config.feed_forward),
         nn.GELU(),
-        nn.Dropout(config.dropout),
+        nn.Dropout(config.classifier_dropout),
         nn.Linear(config.feed_forward, len(config.label_names)),
     )
 

@@ -76,18 +76,21 @@ class CoAttention(nn.Module):
 class AttentivePooling(nn.Module):
     """Attention-weighted mean, and with `deviation` the weighted standard deviation beside it.
 
-    Source: attentive statistics pooling, Okabe et al., arXiv 1803.10963.
+    heads: so many attentions, each over its own part of the width, which they divide. Source: attentive
+    statistics pooling, Okabe et al., arXiv 1803.10963; several heads, India et al., arXiv 1906.09890.
     """
 
-    def __init__(self, width: int, *, deviation: bool = False) -> None:
+    def __init__(self, width: int, *, deviation: bool = False, heads: int = 1) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Linear(width, width // 2), nn.Tanh(), nn.Linear(width // 2, 1))
+        if width % heads:
+            raise ValueError(f"expected pooling_heads that divide the width {width}, got {heads}")
+        self.score = nn.Sequential(nn.Linear(width, width // 2), nn.Tanh(), nn.Linear(width // 2, heads))
         self.deviation = deviation
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x: (B, T, D), mask: (B, T) -> (B, D), or (B, 2 D) with the deviation."""
-        score = self.score(x).squeeze(-1).masked_fill(~mask, -torch.inf)  # (B, T)
-        share = score.softmax(1)[..., None]  # (B, T, 1)
+        score = self.score(x).masked_fill(~mask[..., None], -torch.inf)  # (B, T, heads)
+        share = score.softmax(1).repeat_interleave(x.shape[-1] // score.shape[-1], dim=-1)  # (B, T, D)
         mean: Tensor = (share * x).sum(1)  # (B, D)
         if not self.deviation:
             return mean

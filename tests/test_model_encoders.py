@@ -82,7 +82,7 @@ class TestAudio:
         encoder = tiny_audio_encoder(kind)
         batch = batch_of(encoder, [noise(6_000)])
         with torch.no_grad():
-            encoder.mix.weights.copy_(torch.log(torch.tensor([1.0, 2.0, 3.0, 4.0])))
+            encoder.get_parameter("mix.weights").copy_(torch.log(torch.tensor([1.0, 2.0, 3.0, 4.0])))
             states, _ = encoder.layers(batch.samples, batch.mask)
             features, _ = encoder(batch.samples, batch.mask)
         expected = sum(share * state for share, state in zip((0.1, 0.2, 0.3, 0.4), states, strict=True))

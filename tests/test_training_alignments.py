@@ -11,12 +11,12 @@ import pytest
 from emostream.models import LABELS, Alignment, Clip, Span, Transcript, Word
 from emostream.models.emotion import EmotionModel
 from emostream.training.corpora.example import Example
+from emostream.training.errors import SettingsError
 from emostream.training.log import Log
 from emostream.training.preparation.alignments import Alignments, cached_alignments, moved
 from emostream.training.preparation.sounds import Sounds
 from emostream.training.recipe.fusion import FusionData, heard, train_fusion
 from emostream.training.recipe.pairs import Pairing
-from emostream.training.errors import SettingsError
 from emostream.training.recipe.settings import FusionSettings, read_settings
 from emostream.training.recipe.student import student_config
 

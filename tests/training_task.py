@@ -5,6 +5,8 @@ As a program it is a run that is killed at every write of its files: `python -m 
 
 from __future__ import annotations
 
+import gc
+import importlib
 import io
 import os
 import signal
@@ -29,7 +31,6 @@ from emostream.training.emotion.material import Material
 from emostream.training.emotion.objective import EmotionObjective
 from emostream.training.emotion.settings import ContrastSettings, DataSettings
 from emostream.training.emotion.task import EmotionTask
-from emostream.training.loop import snapshot
 from emostream.training.loop.fit import Place, fit, make_accelerator
 from emostream.training.loop.history import History
 from emostream.training.loop.randomness import keyed
@@ -116,7 +117,7 @@ def corpus(count: int, *, whole: bool = False) -> list[Example]:
             emotion=LABELS[number % 4],
             emotion_orig=LABELS[number % 4],
             path=Path(f"{number}.wav") if whole or number % 7 != 6 else None,
-            words=SENTENCES[number % 4] if whole or number % 5 != 3 else "",
+            words=SENTENCES[number % 4] if whole or number % 5 != 3 or number % 7 == 6 else "",
             speaker=f"s{number % 3}",
         )
         for number in range(count)
@@ -164,7 +165,8 @@ def material_of(examples: Sequence[Example]) -> Material:
 
 def network(dropout: float = 0.0, seed: int = 0, **changes: Any) -> EmotionModel:
     """dropout: of everything, the encoders included."""
-    config = tiny_config(**({"granularities": ("frame", "word"), "dropout": dropout} | changes))
+    chosen: dict[str, Any] = {"granularities": ("frame", "word"), "dropout": dropout} | changes
+    config = tiny_config(**chosen)
     for encoder in (config.audio_config, config.text_config):
         for name in encoder.to_dict():
             if name.endswith(("dropout", "dropout_prob")) and name != "layerdrop":
@@ -221,6 +223,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def quick_collections() -> Iterator[None]:
+    """Every run ends with a garbage collection: half a second among all that the libraries hold."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 LINE_LOOP = LoopSettings(epochs=3, batch=4, patience=0, save_every=2, average_decay=0.9)
 EMOTION_LOOP = LoopSettings(epochs=2, batch=4, patience=0, save_every=2, average_decay=0.9)
 
@@ -240,8 +253,7 @@ def emotion_run(folder: Path, watch: Watch | None = None) -> tuple[EmotionTask, 
 
 def killed_at_every_write(folder: Path) -> None:
     """FOLDER/line-W-S: a run that died in its write W after the share S of the bytes; FOLDER/emotion-..."""
-    import torch.utils.tensorboard  # once, and not in every child
-
+    importlib.import_module("torch.utils.tensorboard")  # once, and not in every child
     with one_thread():
         write = 0
         while all(_dies(folder / f"line-{write}-{share}", line_run, write, share) for share in SHARES):
@@ -250,7 +262,7 @@ def killed_at_every_write(folder: Path) -> None:
             assert _dies(folder / f"emotion-{write}-0.5", emotion_run, write, 0.5)
 
 
-SHARES = (0.0, 0.5, 1.0)
+SHARES = (0.0, 0.5)
 
 
 def _dies(folder: Path, train: Any, write: int, share: float) -> bool:
@@ -279,7 +291,7 @@ def _kill_in_write(number: int, share: float) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         out.write(data)
 
-    snapshot.torch.save = save  # type: ignore[assignment]
+    torch.save = save  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

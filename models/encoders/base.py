@@ -11,35 +11,36 @@ import torch
 from torch import Tensor, nn
 
 from ..collate import Waveform
-
-
-class LayerMix(nn.Module):
-    """Softmax-weighted sum over a network's layers: shallow layers carry prosody, deep ones words."""
-
-    def __init__(self, layers: int) -> None:
-        super().__init__()
-        self.weights = nn.Parameter(torch.zeros(layers))
-
-    def forward(self, hidden: Sequence[Tensor]) -> Tensor:
-        """hidden: L tensors (B, T, H) -> (B, T, H)."""
-        share = self.weights.softmax(0)
-        mixed = share[0] * hidden[0]
-        for weight, layer in zip(share[1:], hidden[1:], strict=True):
-            mixed = mixed + weight * layer
-        return mixed
+from .mix import LayerConcat, LayerMix
 
 
 class Encoder(nn.Module, ABC):
-    """`backbone` is a network of transformers with `layers` layers; `mix` weighs its layers + 1 states."""
+    """`backbone` is a network of transformers; `mix` makes one sequence of its layers + 1 states.
+
+    states: how many there are. state_size: the width of each. hidden_size: the width of what `mix` makes.
+    """
 
     backbone: Any
+    mix: LayerMix | LayerConcat
 
     def __init__(self, backbone: Any, layers: int, hidden_size: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.mix = LayerMix(layers + 1)
-        self.hidden_size = hidden_size
+        self.states = layers + 1
+        self.state_size = self.hidden_size = hidden_size
         self._frozen: tuple[nn.Module, ...] = ()
+
+    def concatenate(self, layers: Sequence[int] | None, width: int, dropout: float) -> None:
+        """Chosen layers (all of them: None) side by side instead of their weighted sum; see `LayerConcat`.
+
+        Raises ValueError for a layer that there is not.
+        """
+        chosen = range(self.states) if layers is None else layers
+        if not chosen or not set(chosen) <= set(range(self.states)):
+            raise ValueError(f"expected layers from 0 to {self.states - 1} to concatenate, got {layers}")
+        self.mix = LayerConcat(chosen, self.state_size, width, dropout)
+        self.hidden_size = width
 
     @abstractmethod
     def stages(self) -> list[list[nn.Module]]:

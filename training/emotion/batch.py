@@ -85,8 +85,8 @@ class Batches:
         self._waveform: Waveform = model.audio_encoder.waveform
         self._step = model.audio_encoder.step
         self._widths = (
-            (model.audio_encoder.hidden_size, len(model.audio_encoder.mix.weights)),
-            (model.text_encoder.hidden_size, len(model.text_encoder.mix.weights)),
+            (model.audio_encoder.state_size, model.audio_encoder.states),
+            (model.text_encoder.state_size, model.text_encoder.states),
         )
 
     def training(
@@ -153,9 +153,12 @@ class Batches:
         return item
 
     def _cut(self, item: _Item, rng: np.random.Generator) -> _Item:
-        """A window of at most `max_seconds`, anywhere in the clip."""
+        """A window of at most `max_seconds`, anywhere in the clip; or some of the frames, all over it."""
         if item.sound is None:
             return item
+        if isinstance(item.sound, Tensor) and 0 < self._settings.frames < item.sound.shape[1]:
+            drawn = np.sort(rng.choice(item.sound.shape[1], self._settings.frames, replace=False))
+            return _Item(item.sound[:, torch.from_numpy(drawn)], item.words, NOWHERE)
         frozen = isinstance(item.sound, Tensor)
         length = item.sound.shape[1] if frozen else len(item.sound)
         step = self._step if frozen else 1

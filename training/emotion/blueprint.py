@@ -47,8 +47,9 @@ class Blueprint:
                 **_new_parts(settings, old.label_names),
             )
             model = EmotionModel(config)
-            model.audio_encoder.load_state_dict(self.template.audio_encoder.state_dict())
-            model.text_encoder.load_state_dict(self.template.text_encoder.state_dict())
+            for name in ("audio_encoder", "text_encoder"):
+                backbone = getattr(self.template, name).backbone
+                getattr(model, name).backbone.load_state_dict(backbone.state_dict())
             torch.nn.init.normal_(model.absent_audio, std=0.02)
             torch.nn.init.normal_(model.absent_text, std=0.02)
             freeze(model.audio_encoder, settings.audio_frozen)
@@ -66,6 +67,12 @@ def _new_parts(settings: ModelSettings, labels: Sequence[str]) -> dict[str, Any]
         "feed_forward": settings.feed_forward,
         "layers": settings.layers,
         "dropout": settings.dropout,
+        "audio_mix": settings.audio_mix,
+        "audio_mix_layers": settings.audio_mix_layers,
+        "audio_mix_width": settings.audio_mix_width,
+        "pooling_heads": settings.pooling_heads,
+        "classifier": settings.classifier,
+        "classifier_dropout": settings.classifier_dropout,
         "granularities": settings.granularities,
         "span_pooling": settings.span_pooling,
         "fusion": settings.fusion,

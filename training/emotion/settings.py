@@ -31,6 +31,12 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     feed_forward: Count = 1024
     layers: Count = 2
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    audio_mix: Literal["sum", "concat"] = "sum"
+    audio_mix_layers: tuple[int, ...] | None = None
+    audio_mix_width: Count = 256
+    pooling_heads: Count = 1
+    classifier: Literal["mlp", "linear"] = "mlp"
+    classifier_dropout: Annotated[float, Meta(ge=0, lt=1)] | None = None
     granularities: tuple[Granularity, ...] = ("frame",)
     span_pooling: SpanPoolingName = "mean"
     fusion: FusionName = "both"
@@ -45,6 +51,8 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         said, or nothing. A paired text takes the words' place.
     trimmed: silent edges are cut off first, as a segmenter does.
     max_seconds: of a training clip; a longer one is cut, elsewhere in every epoch.
+    frames: so many frames of a training clip whose features are kept, drawn anew in every epoch, in order; 0:
+        all. Quicker, and a little noise that helps; not for granularities that need spans.
     augment: chances of what may happen to a training clip and its words.
     drop_sound, drop_words: chance that a training example goes without, so that the model learns to do so.
     balanced: every (corpus, label) equally often in an epoch, instead of every example once.
@@ -57,6 +65,7 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     words: WordSource = "recognized"
     trimmed: bool = True
     max_seconds: Annotated[float, Meta(ge=0.5)] = 10.0
+    frames: Annotated[int, Meta(ge=0)] = 0
     augment: AugmentSettings = msgspec.field(default_factory=AugmentSettings)
     drop_sound: Share = 0.1
     drop_words: Share = 0.1

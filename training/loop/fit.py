@@ -22,7 +22,7 @@ from .task import Batch, Losses, Task
 from .watch import Unwatched, Watch
 
 SNAPSHOT: Final = "snapshot.pt"
-BEST: Final = "best.pt"
+KEPT: Final = "kept.pt"
 
 
 def make_accelerator(precision: str, *, cpu: bool = False) -> Accelerator:
@@ -44,7 +44,7 @@ class Place:
 
 
 def fit(task: Task[Any], settings: LoopSettings, seed: int, place: Place) -> History:
-    """Trains `task.module` in place and leaves the weights of the best validation epoch in it.
+    """Trains `task.module` in place and leaves the weights of the epoch that is kept in it.
 
     Goes on where `place.folder` says that the same run stopped. With the same seed and dropout off, the
     curve is the same in one process or several. Raises FloatingPointError where the loss is not finite.
@@ -54,9 +54,9 @@ def fit(task: Task[Any], settings: LoopSettings, seed: int, place: Place) -> His
         run.to_the_end()
     finally:
         place.accelerator.free_memory()
-    best = read_whole(place.folder / BEST)
-    assert best is not None
-    load_trainable(task.module, best)
+    kept = read_whole(place.folder / KEPT)
+    assert kept is not None
+    load_trainable(task.module, kept)
     task.module.eval()
     return run.history
 
@@ -123,9 +123,9 @@ class _Run:
         return {name: _number(value) for name, value in losses.items()}
 
     def _end_epoch(self) -> None:
-        better = self.history.add_epoch(self._validated())
-        if better and self._place.accelerator.is_main_process:
-            write_whole(self._judged_weights(), self._place.folder / BEST)
+        keep = self.history.add_epoch(self._validated(), self._settings.keep)
+        if keep and self._place.accelerator.is_main_process:
+            write_whole(self._judged_weights(), self._place.folder / KEPT)
         self._watch.epoch(self._epoch, len(self.history.steps) - 1, self.history.epochs[-1])
         self._epoch, self._step = self._epoch + 1, 0
         self._save()

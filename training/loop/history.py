@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(slots=True)
@@ -12,27 +12,31 @@ class History:
     """steps: named losses of every step. epochs: named validation figures of every epoch.
 
     best: the epoch (from 0) with the highest validation UA, the earliest of equals; -1 before the first.
+    kept: the epoch whose weights are kept: that one, or the last one.
     """
 
     steps: list[dict[str, float]] = field(default_factory=list)
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = -1
+    kept: int = -1
 
-    def add_epoch(self, figures: Mapping[str, float]) -> bool:
-        """True where it is the best one so far."""
+    def add_epoch(self, figures: Mapping[str, float], keep: Literal["best", "last"] = "best") -> bool:
+        """True where its weights are to be kept for now."""
         better = self.best < 0 or figures["ua"] > self.epochs[self.best]["ua"]
         self.epochs.append({name: float(value) for name, value in figures.items()})
         if better:
             self.best = len(self.epochs) - 1
-        return better
+        if better or keep == "last":
+            self.kept = len(self.epochs) - 1
+        return self.kept == len(self.epochs) - 1
 
     def waited(self) -> int:
         """Epochs since the best one."""
         return len(self.epochs) - 1 - self.best
 
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": self.steps, "epochs": self.epochs, "best": self.best}
+        return {"steps": self.steps, "epochs": self.epochs, "best": self.best, "kept": self.kept}
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> History:
-        return cls(list(state["steps"]), list(state["epochs"]), int(state["best"]))
+        return cls(list(state["steps"]), list(state["epochs"]), int(state["best"]), int(state["kept"]))

@@ -20,6 +20,7 @@ class LoopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         below learns `layer_decay` times as fast as the one above it.
     warmup: share of the steps over which the rate rises; after it the rate falls linearly to nothing.
     clip_norm: the gradient is scaled down to this Euclidean norm.
+    keep: the weights of the epoch with the best validation UA, or of the last one.
     patience: epochs without a better validation figure before it stops; 0: all epochs are run.
     average_decay: of an exponential running average of the weights, which is then what is judged and kept;
         0: the weights themselves.
@@ -36,6 +37,7 @@ class LoopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     warmup: Share = 0.1
     clip_norm: Annotated[float, Meta(gt=0)] = 1.0
     patience: Annotated[int, Meta(ge=0)] = 5
+    keep: Literal["best", "last"] = "best"
     average_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     precision: Literal["no", "bf16", "fp16"] = "no"
     save_every: Annotated[int, Meta(ge=0)] = 0

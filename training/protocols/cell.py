@@ -21,10 +21,11 @@ from ..emotion.calibration import calibrate
 from ..emotion.judge import Judgement, judge, posteriors
 from ..emotion.material import Material
 from ..emotion.objective import EmotionObjective
+from ..emotion.standardise import standardise
 from ..emotion.task import EmotionTask
 from ..evaluation.outcomes import Outcome, outcome_file, read_outcome, write_outcome
 from ..loop.average import load_trainable, trainable_state
-from ..loop.fit import BEST, SNAPSHOT, Place, fit
+from ..loop.fit import KEPT, SNAPSHOT, Place, fit
 from ..loop.snapshot import read_whole
 from ..loop.watch import Watch
 from .experiment import Experiment
@@ -77,8 +78,9 @@ def fit_cell(bench: Bench, row: Row, fold: Fold, seed: int, watch: Watch) -> Fit
     model = bench.blueprint.new(settings.model, seed)
     module = EmotionObjective(model, settings.contrast, settings.data.label_smoothing)
     if starts_from_baseline(row):
-        _start_from(_folder(bench, Row(BASELINE, "baseline"), fold, seed) / BEST, module)
+        _start_from(_folder(bench, Row(BASELINE, "baseline"), fold, seed) / KEPT, module)
     batches = Batches(bench.material, settings.data, model, bench.labels)
+    standardise(model.to(bench.accelerator.device), batches, fold.train, bench.accelerator.device)
     task = EmotionTask(
         module,
         fold.train,
@@ -92,7 +94,7 @@ def fit_cell(bench: Bench, row: Row, fold: Fold, seed: int, watch: Watch) -> Fit
     place = Place(bench.accelerator, _folder(bench, row, fold, seed), watch)
     history = fit(task, settings.loop, seed, place)
     calibrate(model, _judged(bench, model, batches, fold.validation), bench.labels)
-    return Fitted(model, batches, history.epochs[history.best]["ua"], len(history.epochs))
+    return Fitted(model, batches, history.epochs[history.kept]["ua"], len(history.epochs))
 
 
 def _outcome(bench: Bench, row: Row, fold: Fold, seed: int, watch: Watch) -> Outcome:

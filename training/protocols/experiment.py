@@ -23,6 +23,7 @@ Alpha = Annotated[float, Meta(gt=0, lt=1)]
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A run of `fit` or of a table.
 
+    corpora: of a manifest that holds several; none named: all.
     labels: what is told apart, in the order of every output. label: which of an example's columns holds them;
         examples with any other are left out.
     at_most: examples of each speaker and label, drawn once, for a quicker table; 0: all of them.
@@ -33,6 +34,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     name: str = ""
     note: str = ""
+    corpora: tuple[str, ...] = ()
     labels: Annotated[tuple[str, ...], Meta(min_length=2)] = LABELS
     label: Literal["emotion", "emotion_orig"] = "emotion"
     at_most: Annotated[int, Meta(ge=0)] = 0
@@ -75,6 +77,11 @@ def refuse_contradictions(experiment: Experiment, where: str) -> None:
         raise SettingsError(
             f"{where}: expected augmentation and views > 1 together where features are kept, got "
             f"views = {data.views}: augmented clips are further views"
+        )
+    if data.frames and (not data.keep_features or set(model.granularities) != {"frame"}):
+        raise SettingsError(
+            f"{where}: expected frames to be drawn from kept features of the granularity frame alone, got "
+            f"{', '.join(model.granularities)} and keep_features = {str(data.keep_features).lower()}"
         )
     if not data.sound and data.words == "none":
         raise SettingsError(f"{where}: expected sound, words or both, got neither")

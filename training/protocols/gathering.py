@@ -41,10 +41,14 @@ class Helpers:
 
 
 def chosen_examples(examples: Sequence[Example], experiment: Experiment) -> list[Example]:
-    """Those with one of the experiment's labels, at most so many of each speaker and label.
+    """Those of its corpora with one of the experiment's labels, at most so many of each speaker and label.
 
-    Raises CorpusError where a label has none at all.
+    Raises CorpusError where a corpus or a label has none at all.
     """
+    named = set(experiment.corpora) or {example.corpus for example in examples}
+    if unknown := sorted(named - {example.corpus for example in examples}):
+        raise CorpusError(f"expected utterances of {unknown[0]}, got none: change corpora")
+    examples = [example for example in examples if example.corpus in named]
     chosen = [example for example in examples if label_of(example, experiment) in experiment.labels]
     held = {label_of(example, experiment) for example in chosen}
     if missing := [label for label in experiment.labels if label not in held]:

@@ -1,4 +1,4 @@
-"""All cells of a table, lines x folds x seeds: one after the other or by several workers, resumed at any time."""
+"""All cells of a table, lines x folds x seeds: in turn or by several workers, resumed at any time."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def run_table(request: Request, prepared: Prepared, bars: Progress, workers: int
 
     workers: processes on this machine's cores, each with a fold and seed of its own at a time.
     """
-    gc.freeze()  # after each fit Accelerate collects garbage: what was prepared is none, and need not be searched
+    # After each fit Accelerate collects garbage: what was prepared is none, and need not be searched.
+    gc.freeze()
     seeds = request.experiment.seeds
     parts = list(product(range(len(prepared.folds)), seeds))
     total = len(parts) * len(request.rows)
