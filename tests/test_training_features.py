@@ -202,7 +202,7 @@ def with_features(
     return other(
         material,
         heard=keep("sound", [example.key for example in examples if example.path is not None], hear),
-        read=keep("words", [example.key for example in examples if example.words], read),
+        read={"gold": keep("words", [example.key for example in examples if example.words], read)},
     )
 
 

@@ -58,9 +58,8 @@ def papers(
     early and late fusion, each granularity; over all folds and seeds.
     """
     experiment = options.read_config(config, audio, text)
-    rows = paper_rows(experiment.alphas)
     title = f"Fusion, granularities and contrastive regularization on {', '.join(corpus)}"
-    _run(experiment, rows, title, _Asked(corpus, data, out, work, workers, asr, cpu, part))
+    _run(experiment, None, title, _Asked(corpus, data, out, work, workers, asr, cpu, part))
 
 
 @tables.command()
@@ -81,7 +80,7 @@ def folds(
     experiment = options.read_config(config, audio, text)
     title = f"{experiment.name} on {', '.join(corpus)}"
     asked = _Asked(corpus, data, out, work, workers, asr, cpu, part)
-    _run(experiment, [Row(experiment.name, "other")], title, asked)
+    _run(experiment, Row(experiment.name, "other"), title, asked)
 
 
 class _Asked:
@@ -102,8 +101,12 @@ class _Asked:
         self.workers, self.asr, self.cpu, self.part = workers, asr, cpu, part
 
 
-def _run(experiment: Experiment, rows: Sequence[Row], title: str, asked: _Asked) -> None:
+def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> None:
+    """row: the only one; None: the papers'."""
     examples = options.read_corpora(asked.corpus, asked.data, part=asked.part)
+    recognized = experiment.data.words == "recognized"
+    gold = recognized and any(e.english and e.path and not e.paired for e in examples)
+    rows = paper_rows(experiment.alphas, gold=gold) if row is None else [row]
     request = Request(
         experiment=experiment,
         examples=tuple(examples),

@@ -79,6 +79,7 @@ class Batches:
         """labels: key of the example -> number of its label."""
         self._material = material
         self._settings = settings
+        self._read = None if material.read is None else material.read.get(settings.words)
         self._labels = labels
         self._spans = model.config.spans
         self._max_tokens = model.config.max_tokens
@@ -127,8 +128,8 @@ class Batches:
         words = words_of(example, self._settings.words, self._material.transcripts)
         if not words:
             return None
-        if self._material.read is not None:
-            return self._material.read.view(example.key, view)[0]
+        if self._read is not None:
+            return self._read.view(example.key, view)[0]
         return words
 
     def _varied(self, example: Example, rng: np.random.Generator) -> _Item:
@@ -181,7 +182,7 @@ class Batches:
         )
         text = (
             collate_text(read, self._material.tokenizer, self._max_tokens)  # type: ignore[arg-type]
-            if self._material.read is None
+            if self._read is None
             else _pad(read, *self._widths[1])  # type: ignore[arg-type]
         )
         return EmotionBatch(

@@ -25,7 +25,7 @@ class Material:
 
     transcripts: what the transcriber understood, where words are `recognized`. alignments: of the words that
     are really spoken, where the model has granularities that need them. heard, read: what wholly frozen
-    encoders made of sound and words; None where the encoders run.
+    encoders made of sound and, by their source, of words; None where the encoders run.
     """
 
     sounds: Sounds
@@ -33,7 +33,7 @@ class Material:
     transcripts: Mapping[str, Transcript] = field(default_factory=dict)
     alignments: Alignments = field(default_factory=dict)
     heard: FrozenFeatures | None = None
-    read: FrozenFeatures | None = None
+    read: Mapping[WordSource, FrozenFeatures] | None = None
 
 
 def words_of(example: Example, source: WordSource, transcripts: Mapping[str, Transcript]) -> str:

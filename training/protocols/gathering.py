@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from emostream.models import Alignment, Transcriber, Transcript
@@ -18,7 +19,7 @@ from ..corpora.choice import own_alignment
 from ..corpora.example import CorpusError, Example
 from ..emotion.blueprint import Blueprint
 from ..emotion.material import NOWHERE, Material, words_of
-from ..emotion.settings import DataSettings
+from ..emotion.settings import DataSettings, WordSource
 from ..loop.randomness import keyed
 from ..preparation.alignments import Alignments, cached_alignments, moved
 from ..preparation.features import FrozenFeatures, cached_features, fingerprint
@@ -100,7 +101,10 @@ def gather(
     if any(spans_of(variant) for variant in variants):
         alignments = _alignments(with_sound, sounds, transcripts, data, helpers)
     material = Material(sounds, blueprint.tokenizer, transcripts, alignments)
-    return _kept(examples, material, data, blueprint, helpers) if data.keep_features else material
+    if not data.keep_features:
+        return material
+    sources = sorted({variant.data.words for variant in variants} - {"none"})
+    return _kept(examples, material, data, sources, blueprint, helpers)
 
 
 def _transcripts(examples: Sequence[Example], sounds: Sounds, helpers: Helpers) -> Transcripts:
@@ -147,12 +151,17 @@ def _kept(
     examples: Sequence[Example],
     material: Material,
     data: DataSettings,
+    sources: Sequence[WordSource],
     blueprint: Blueprint,
     helpers: Helpers,
 ) -> Material:
-    """The same, with what the frozen encoders say."""
+    """The same, with what the frozen encoders say of the sound and of the words from each source."""
     heard = _heard(examples, material, data, blueprint, helpers)
-    read = _read(examples, material, data, blueprint, helpers)
+    read = {
+        source: features
+        for source in sources
+        if (features := _read(examples, material, replace(data, words=source), blueprint, helpers))
+    }
     return Material(
         material.sounds, material.tokenizer, material.transcripts, material.alignments, heard, read
     )

@@ -28,6 +28,7 @@ _GROUP_TITLES: Final[dict[Group, str]] = {
     "fusion": "fusion",
     "granularity": "granularity beside frames",
     "modality": "one modality",
+    "words": "gold words in place of recognized ones",
     "other": "other",
 }
 _LEGEND: Final = """WA is accuracy, UA the mean recall per class, in percent: mean ± sample deviation over the

@@ -10,13 +10,16 @@ from typing import Final, Literal, get_args
 
 from ..evaluation.outcomes import Outcome
 
-Group = Literal["baseline", "contrastive", "fusion", "granularity", "modality", "other"]
+Group = Literal["baseline", "contrastive", "fusion", "granularity", "modality", "words", "other"]
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)
 """In the order of the table."""
 
 BASELINE: Final = "baseline"
 CONTINUED: Final = "continued (alpha = 0)"
 """The baseline trained on as long as the contrastive rows, without their term: what time alone brings."""
+
+GOLD: Final = "gold words"
+"""The baseline with what was really said in place of what the transcriber understood."""
 
 OBJECTIVES: Final = ("bce", "infonce", "mine")
 BY_VALIDATION: Final = "alpha by validation"
@@ -26,6 +29,7 @@ _NAMES: Final[dict[Group, tuple[str, ...]]] = {
     "fusion": ("early fusion", "late fusion", "early and late fusion"),
     "granularity": ("phone", "syllable", "word", "all granularities"),
     "modality": ("audio alone", "text alone"),
+    "words": (GOLD,),
 }
 _CONTRASTIVE: Final = re.compile(rf"({'|'.join(OBJECTIVES)}) alpha=([0-9.]+)")
 
@@ -40,10 +44,13 @@ class Row:
     alpha: float | None = None
 
 
-def paper_rows(alphas: Sequence[float]) -> list[Row]:
-    """Every line that is trained, in the order of the table."""
+def paper_rows(alphas: Sequence[float], *, gold: bool = False) -> list[Row]:
+    """Every line that is trained, in the order of the table.
+
+    gold: with the one that reads the gold words, where the others read recognized ones.
+    """
     contrastive = [f"{objective} alpha={alpha:g}" for objective in OBJECTIVES for alpha in alphas]
-    others = [name for names in _NAMES.values() for name in names]
+    others = [name for group, names in _NAMES.items() for name in names if gold or group != "words"]
     return [row_of(name) for name in (BASELINE, CONTINUED, *contrastive, *others)]
 
 
@@ -92,10 +99,15 @@ def chosen_by_validation(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]
 
 
 def paper_comparisons(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Every contrastive line against the baseline and the baseline trained on, where these are there."""
+    """Every contrastive line against the baseline and the baseline trained on; gold words against recognized.
+
+    Of what is there.
+    """
     names = in_table_order(names)
     against = [name for name in (BASELINE, CONTINUED) if name in names]
-    return [(name, other) for name in names if row_of(name).group == "contrastive" for other in against]
+    pairs = [(name, other) for name in names if row_of(name).group == "contrastive" for other in against]
+    words = [(name, BASELINE) for name in names if name == GOLD and BASELINE in names]
+    return pairs + words
 
 
 def _best(outcomes: Sequence[Outcome]) -> list[Outcome]:

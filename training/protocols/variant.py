@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ..emotion.settings import ContrastSettings, Granularity
 from .experiment import Experiment
-from .rows import BASELINE, CONTINUED, Row
+from .rows import BASELINE, CONTINUED, GOLD, Row
 
 
 def variant(experiment: Experiment, row: Row) -> Experiment:
@@ -66,4 +66,5 @@ _CHANGES: Final[Mapping[str, Callable[[Experiment], Experiment]]] = {
     "all granularities": lambda base: _granularities(base, *get_args(Granularity)),
     "audio alone": lambda base: _alone(base, words="none"),
     "text alone": lambda base: _alone(base, sound=False),
+    GOLD: lambda base: replace(base, data=replace(base.data, words="gold")),
 }
