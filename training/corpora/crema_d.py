@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from .example import CorpusError, Example
-from .folders import corpus_root, files
+from .example import Example
+from .folders import corpus_root, files, name_parts
 from .labels import label_of
 
 CORPUS: Final = "crema-d"
@@ -52,12 +52,7 @@ def read_crema_d(root: Path) -> list[Example]:
 
 
 def _example(path: Path) -> Example:
-    found = _NAME.fullmatch(path.stem)
-    if found is None:
-        raise CorpusError(
-            f"expected names such as 1001_DFA_ANG_XX.wav, got {path}: leave in the folder what the corpus has"
-        )
-    actor, sentence, emotion = found.groups()
+    actor, sentence, emotion = name_parts(path, _NAME, "1001_DFA_ANG_XX.wav")
     return Example(
         corpus=CORPUS,
         key=f"{CORPUS}/{path.stem}",

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from .example import CorpusError, Example
-from .folders import corpus_root, files
+from .example import Example
+from .folders import corpus_root, files, name_parts
 from .labels import label_of
 
 CORPUS: Final = "emodb"
@@ -45,12 +45,7 @@ def read_emodb(root: Path) -> list[Example]:
 
 
 def _example(path: Path) -> Example:
-    found = _NAME.fullmatch(path.stem)
-    if found is None:
-        raise CorpusError(
-            f"expected names such as 03a01Fa.wav, got {path}: leave in the folder what the corpus has"
-        )
-    speaker, sentence, emotion = found.groups()
+    speaker, sentence, emotion = name_parts(path, _NAME, "03a01Fa.wav")
     return Example(
         corpus=CORPUS,
         key=f"{CORPUS}/{path.stem}",

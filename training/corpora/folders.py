@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def hidden(path: Path) -> bool:
 def files(folder: Path, pattern: str) -> Iterator[Path]:
     """The files named like `pattern`, sorted; none where there is no folder."""
     return (path for path in sorted(folder.glob(pattern)) if path.is_file() and not hidden(path))
+
+
+def name_parts(path: Path, pattern: re.Pattern[str], such_as: str) -> tuple[str, ...]:
+    """The groups of a file's name without its ending. Raises CorpusError for a name of another kind."""
+    found = pattern.fullmatch(path.stem)
+    if found is None:
+        raise CorpusError(
+            f"expected names such as {such_as}, got {path}: leave in the folder what the corpus has"
+        )
+    return found.groups()
 
 
 def lookup(root: Path, name: str) -> Path | None:

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from .example import CorpusError, Example
-from .folders import corpus_root, files
+from .example import Example
+from .folders import corpus_root, files, name_parts
 from .labels import label_of
 
 CORPUS: Final = "ravdess"
@@ -42,7 +42,7 @@ FOLD_OF_ACTOR: Final = {actor: fold for fold, actors in _FOLDS.items() for actor
 _COPIES: Final = frozenset({"03-01-03-01-02-02-07"})
 """Byte for byte another clip of the release, `03-01-03-01-02-01-07`."""
 
-_NAME: Final = re.compile(r"03-01-(0[1-8])-0[12]-(0[12])-0[12]-([01]\d|2[0-4])")
+_NAME: Final = re.compile(r"03-01-(0[1-8])-0[12]-(0[12])-0[12]-(0[1-9]|1\d|2[0-4])")
 _SONG: Final = re.compile(r"03-02-.*")
 
 
@@ -58,13 +58,7 @@ def read_ravdess(root: Path) -> list[Example]:
 
 
 def _example(path: Path) -> Example:
-    found = _NAME.fullmatch(path.stem)
-    if found is None or found[3] not in FOLD_OF_ACTOR:
-        raise CorpusError(
-            f"expected names such as 03-01-06-01-02-01-12.wav, got {path}: leave in the "
-            "folder what the corpus has"
-        )
-    emotion, statement, actor = found.groups()
+    emotion, statement, actor = name_parts(path, _NAME, "03-01-06-01-02-01-12.wav")
     return Example(
         corpus=CORPUS,
         key=f"{CORPUS}/{path.stem}",

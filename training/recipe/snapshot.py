@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
+
+from ..loop.snapshot import read_whole, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,13 @@ class Snapshot:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
-        fresh = self.file.with_suffix(".tmp")
-        torch.save(state, fresh)
-        fresh.replace(self.file)
+        write_whole(state, self.file)
 
     def restore(self) -> int:
         """The number of finished epochs, 0 where nothing was saved."""
-        if not self.file.exists():
+        state = read_whole(self.file)
+        if state is None:
             return 0
-        state: dict[str, Any] = torch.load(self.file, weights_only=True)
         self.modules.load_state_dict(state["modules"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
