@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 from .config import EmotionConfig
+from .device import cast_weights
 from .emotion import FORMER_NAMES, EmotionModel
 from .encoders.onnx_graph import GRAPH_FILE
 from .errors import CheckpointError, one_line
@@ -108,14 +109,16 @@ def bare_tokenizer(tokenizer: Tokenizer, vocabulary: int, source: str) -> Tokeni
 def write_checkpoint(model: EmotionModel, tokenizer: Tokenizer, folder: Path) -> None:
     """Weights as float16, configuration, tokenizer and feature extractor; the model is left as it was.
 
-    Weights that float16 cannot hold keep all of them in float32. A graph that was exported from other
-    weights goes.
+    Weights that float16 cannot hold keep all of them in float32; buffers always are. A graph that
+    was exported from other weights goes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = EmotionModel(copy.deepcopy(model.config))
     written.load_state_dict(model.state_dict())
     most = max(float(weights.detach().abs().max()) for weights in written.parameters())
-    (written.half() if most <= torch.finfo(torch.float16).max else written).save_pretrained(folder)
+    if most <= torch.finfo(torch.float16).max:
+        cast_weights(written, torch.float16)
+    written.save_pretrained(folder)
     (folder / GRAPH_FILE).unlink(missing_ok=True)
     (folder / WEIGHTS_FILE).chmod(0o644)  # the library writes it for its owner alone
     tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)

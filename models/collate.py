@@ -24,10 +24,15 @@ VARIANCE_FLOOR: Final = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """How an audio encoder wants its sound: the shortest clip, and whether the level is taken out of it."""
+    """How an audio encoder wants its sound.
+
+    min_samples, max_samples: the shortest and the longest clip that it takes; None: any length.
+    unit_variance: whether the level is taken out of the clip.
+    """
 
     min_samples: int
     unit_variance: bool = True
+    max_samples: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +60,13 @@ class TextBatch:
 
 
 def prepare(samples: Samples, waveform: Waveform) -> Samples:
-    """(N,) -> (max(N, min_samples),): not-a-number and infinity become 0, then zero mean, unit variance.
+    """(N,) -> (N',): not-a-number and infinity become 0, then zero mean, unit variance.
 
     The level of a microphone says nothing about a feeling; a clip shorter than one frame gets silence
-    behind it. An encoder that was trained on sound as it is gets it so, within [-1, 1].
+    behind it, one longer than the encoder takes is cut there. An encoder that was trained on sound as it is
+    gets it so, within [-1, 1].
     """
+    samples = samples[: waveform.max_samples]
     clean = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if len(clean):
         # A sample near the float's end would overflow the square; sound has none beyond 1.

@@ -93,14 +93,16 @@ class EmotionConfig(PretrainedConfig):
         super().__init__(**kwargs)
         self.audio_config = _nested(audio_config, Wav2Vec2Config)
         self.text_config = _nested(text_config, BertConfig)
-        self.width = width
+        self.width = _number("width", width, 1, whole=True)
         self.layers = layers
-        self.heads = heads
+        self.heads = _number("heads", heads, 1, whole=True)
+        if width % heads:
+            raise ValueError(f"expected heads that divide the width {width}, got {heads}")
         self.feed_forward = feed_forward
         self.dropout = dropout
         self.max_tokens = _number("max_tokens", max_tokens, 3, whole=True)
         self.audio_mix = _one_of("audio_mix", audio_mix, ("sum", "concat"))
-        self.audio_mix_layers = None if audio_mix_layers is None else list(audio_mix_layers)
+        self.audio_mix_layers = _mix_layers(audio_mix_layers, audio_mix)
         self.audio_mix_width = _number("audio_mix_width", audio_mix_width, 1, whole=True)
         self.pooling_heads = _number("pooling_heads", pooling_heads, 1, whole=True)
         self.classifier = _one_of("classifier", classifier, ("mlp", "linear"))
@@ -169,6 +171,20 @@ def _labels(names: Sequence[str]) -> list[str]:
     if not listed or len(set(names)) != len(names) or len(names) < 2:
         raise ValueError(f"expected two or more different label_names, got {names!r}")
     return list(names)
+
+
+def _mix_layers(layers: Sequence[int] | None, mix: AudioMixName) -> list[int] | None:
+    if layers is None:
+        return None
+    if mix == "sum":
+        raise ValueError(
+            f"expected no audio_mix_layers with audio_mix sum, got {layers!r}: a sum is of all layers, leave "
+            "them out or take concat"
+        )
+    listed = isinstance(layers, (list, tuple)) and all(type(layer) is int for layer in layers)
+    if not listed or len(set(layers)) != len(layers) or min(layers, default=-1) < 0:
+        raise ValueError(f"expected audio_mix_layers to be different whole numbers from 0 up, got {layers!r}")
+    return list(layers)
 
 
 def _number(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import torch
+from torch import nn
 
 from .errors import DeviceError
 
@@ -46,6 +47,16 @@ def choose_dtype(name: str, device: torch.device, parameters: int) -> torch.dtyp
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     return torch.bfloat16 if parameters >= WORTH_HALVING and _multiplies_bfloat16() else torch.float32
+
+
+def cast_weights(network: nn.Module, dtype: torch.dtype) -> None:
+    """Weights to another precision, in place.
+
+    Buffers stay what they are: they hold measures of the data (`LayerConcat`) or angles, few numbers each,
+    whose rounding would be the same mistake in every frame.
+    """
+    for weights in network.parameters():
+        weights.data = weights.data.to(dtype)
 
 
 def _multiplies_bfloat16() -> bool:

@@ -27,6 +27,9 @@ from .transcription.hub import first_line
 
 PREPROCESSOR_FILE: Final = "preprocessor_config.json"
 
+_FILES: Final = "check the name, the files and the network"
+_SETTINGS: Final = "change the settings, or the encoder"
+
 
 def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[EmotionModel, Tokenizer]:
     """Encoders as their checkpoints have them; pooling, fusion and heads with random weights.
@@ -41,7 +44,7 @@ def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[Emotio
     if "audio_unit_variance" not in config:
         config["audio_unit_variance"] = _unit_variance(sound, audio_config.model_type)
     _refuse_unknown(config)
-    with _reading(f"{sound}, {words}", "configurations that build a network"):
+    with _reading(f"{sound}, {words}", "settings and configurations that build a network", _SETTINGS):
         model = EmotionModel(EmotionConfig(audio_config=audio_config, text_config=text_config, **config))
     if "max_tokens" not in config and model.text_encoder.max_tokens is not None:
         model.config.max_tokens = min(model.config.max_tokens, model.text_encoder.max_tokens)
@@ -155,13 +158,12 @@ def _quietly() -> Iterator[None]:
 
 
 @contextmanager
-def _reading(source: str, wanted: str) -> Iterator[None]:
+def _reading(source: str, wanted: str, advice: str = _FILES) -> Iterator[None]:
     try:
         yield
     except CheckpointError:
         raise
     except Exception as error:  # each library, file format and version fails with types of its own
         raise CheckpointError(
-            f"{source}: expected {wanted}: {first_line(error)} ({type(error).__name__}); check the name, the "
-            "files and the network"
+            f"{source}: expected {wanted}: {first_line(error)} ({type(error).__name__}); {advice}"
         ) from error

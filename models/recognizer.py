@@ -15,7 +15,7 @@ from .batching import in_batches
 from .calibration import fused_posterior, head_posterior, pattern_of
 from .checkpoint import BUNDLED, Checkpoint, find_checkpoint, read_checkpoint
 from .collate import collate_audio, collate_spans, collate_text
-from .device import choose_device, choose_dtype
+from .device import cast_weights, choose_device, choose_dtype
 from .emotion import Encoded
 from .encoders.base import first_places
 from .encoders.onnx_graph import GRAPH_FILE, OnnxEncoder
@@ -51,8 +51,8 @@ class EmotionRecognizer:
             wanted = ", ".join(checkpoint.model.config.spans)
             raise ValueError(f"expected an aligner for {wanted}, got none: pass load_aligner()")
         model = checkpoint.model.to(device)
-        model.audio_encoder.to(dtype)
-        model.text_encoder.to(dtype)
+        cast_weights(model.audio_encoder, dtype)
+        cast_weights(model.text_encoder, dtype)
         self._model = model
         self._tokenizer = checkpoint.tokenizer
         self._device = device
@@ -108,7 +108,10 @@ class EmotionRecognizer:
         return tuple(self._config.label_names)
 
     def encode(self, clips: Sequence[Clip | None]) -> list[AudioCode]:
-        """The audio branch. Each code holds its clip's own frames (T, H), no padding; None is no sound."""
+        """The audio branch. Each code holds its clip's own frames (T, H), no padding; None is no sound.
+
+        An encoder with a longest clip (Whisper: 30 s) hears a longer one up to there.
+        """
         return in_batches(
             [0.0 if clip is None else clip.seconds for clip in clips],
             self._budget_s,

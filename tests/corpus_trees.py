@@ -87,7 +87,8 @@ def iemocap_tree(root: Path, per_speaker: int = 4, others: int = 1) -> Path:
     """The five sessions, two dialogues each, an improvised and a scripted one.
 
     per_speaker: utterances of the 4-class set of each of the two actors of a session, of all four labels from
-    four on. others: `xxx` and `fru` of each, so many.
+    four on. others: `xxx` and `fru` of each, so many; and of a third session two turns that have another kind
+    of name and no words, one of them `xxx`, the other without a label.
     """
     for session in range(1, 6):
         turns = list(_turns(session, per_speaker, others))
@@ -95,6 +96,8 @@ def iemocap_tree(root: Path, per_speaker: int = 4, others: int = 1) -> Path:
             _write(
                 root / f"Session{session}", dialogue, [turn for turn in turns if turn.dialogue == dialogue]
             )
+    if others:
+        _write_turns_without_words(root / "Session3", "Ses03F_impro01")
     return root
 
 
@@ -130,6 +133,14 @@ def _write(session: Path, dialogue: str, turns: list[Turn]) -> None:
     (evaluation / f"._{dialogue}.txt").write_bytes(b"\0\5\x16\7Mac OS X")
     (session / "sentences" / "wav" / dialogue / f"._{turns[0].name}.wav").write_bytes(b"\0\5\x16\7Mac OS X")
     write_lines(session / "dialog" / "transcriptions" / f"{dialogue}.txt", words)
+
+
+def _write_turns_without_words(session: Path, dialogue: str) -> None:
+    names = [f"{dialogue}_FXX{number}" for number in (0, 1)]
+    for seed, name in enumerate(names):
+        write_sound(session / "sentences" / "wav" / dialogue / f"{name}.wav", "other", seed)
+    with (session / "dialog" / "EmoEvaluation" / f"{dialogue}.txt").open("a", encoding="utf-8") as file:
+        file.write(f"[90.0000 - 90.6000]\t{names[0]}\txxx\t[2.5000, 2.5000, 2.5000]\n")
 
 
 def _tone(turn: Turn) -> str:

@@ -111,6 +111,19 @@ def test_weights_too_large_for_float16_stay_what_they_are(tmp_path: Path) -> Non
     assert read_checkpoint(tmp_path).model.absent_text[0] == 1e6
 
 
+def test_a_buffer_is_no_weight_and_keeps_its_precision(tmp_path: Path) -> None:
+    """Beside weights in half precision, and larger than that could hold."""
+    model = tiny_model(audio_mix="concat", audio_mix_width=12)
+    mean = model.audio_encoder.mix.get_buffer("mean").fill_(1e6 + 0.125)
+    write_checkpoint(model, tiny_tokenizer(), tmp_path)
+    held = load_file(tmp_path / "model.safetensors")
+    assert {name for name, tensor in held.items() if tensor.dtype == torch.float32} == {
+        "audio_encoder.mix.mean",
+        "audio_encoder.mix.scale",
+    }
+    assert torch.equal(read_checkpoint(tmp_path).model.audio_encoder.mix.get_buffer("mean"), mean)
+
+
 def test_other_programs_find_the_special_tokens_that_there_are(tmp_path: Path) -> None:
     """A tokenizer in RoBERTa's spelling gets no token added when transformers loads it."""
     tokenizer = Tokenizer(WordLevel({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "so": 4}, "<unk>"))
@@ -186,8 +199,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "config is not JSON": (text_of("config.json", "{"), "expected JSON"),
     "config is a list": (list_of_json, "JSON object"),
     "another program's config": (configure(model_type="bert"), "another program's"),
-    "sizes that build nothing": (configure(width=7), "sizes that build a model"),
-    "a size of the wrong kind": (configure(width="wide"), "sizes that build a model"),
+    "sizes that build nothing": (configure(feed_forward=-1), "sizes that build a model"),
+    "a size of the wrong kind": (configure(feed_forward="wide"), "sizes that build a model"),
+    "a width of the wrong kind": (configure(width="wide"), "width to be a whole number"),
+    "heads that do not divide the width": (configure(width=7), "heads that divide the width 7, got 2"),
     "another width": (configure(width=32), "different models"),
     "another depth": (configure(layers=3), "different models"),
     "another granularity": (configure(granularities=["frame", "word"]), "different models"),

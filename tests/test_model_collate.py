@@ -27,6 +27,15 @@ def test_a_short_clip_is_filled_to_one_frame() -> None:
     assert batch.mask.all()
 
 
+def test_a_long_clip_ends_where_the_encoder_does() -> None:
+    """What is beyond has no part in its level either."""
+    clip = noise(5_000)
+    clip[3_000:] *= 50
+    batch = collate_audio([clip, noise(900)], Waveform(400, max_samples=3_000))
+    assert batch.mask.sum(1).tolist() == [3_000, 900]
+    np.testing.assert_array_equal(batch.samples[0], prepare(clip[:3_000], Waveform(400)))
+
+
 def test_what_is_not_finite_counts_as_silence() -> None:
     clip = noise(1000)
     holes = clip.copy()

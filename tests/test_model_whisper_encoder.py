@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +13,14 @@ from torch import Tensor, nn
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from emostream.models import Samples
+from emostream.models import Alignment, Clip, Samples, Speech, Transcript, Word
+from emostream.models.checkpoint import Checkpoint
 from emostream.models.encoders.choice import make_audio_encoder
 from emostream.models.encoders.log_mel import log_mel
+from emostream.models.recognizer import EmotionRecognizer
 
 from .shared import SHARED
-from .tiny_emotion import noise
+from .tiny_emotion import noise, tiny_model, tiny_tokenizer
 from .tiny_encoders import batch_of, tiny_audio_encoder, tiny_whisper_config
 
 FOLDER = SHARED / "weights" / "whisper-tiny.en-encoder"
@@ -29,6 +33,23 @@ def stock_features(clip: Samples, bins: int) -> torch.Tensor:
         clip, sampling_rate=16_000, padding=False, truncation=False, return_tensors="pt"
     ).input_features[0]
     return features
+
+
+def whisper_config(positions: int) -> WhisperConfig:
+    """With a table of so many positions, 50 a second."""
+    return WhisperConfig(**tiny_whisper_config().to_dict() | {"max_source_positions": positions})
+
+
+def words(end: int) -> tuple[Word, ...]:
+    """One before, the other behind the end."""
+    return Word("happy", 1_000, end - 4_000), Word("door", end + 2_000, end + 9_000)
+
+
+class GivenTimes:
+    """Words lie where the transcript says."""
+
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
+        return [Alignment(words=transcript.words if transcript else ()) for transcript in transcripts]
 
 
 class TestFeatures:
@@ -85,19 +106,40 @@ class TestStates:
         batch = batch_of(encoder, [noise(samples)])
         assert encoder(batch.samples, batch.mask)[0].shape == (1, frames, encoder.hidden_size)
 
-    def test_more_than_thirty_seconds_are_refused(self) -> None:
-        encoder = tiny_audio_encoder("whisper")
-        batch = batch_of(encoder, [noise(30 * 16_000 + 320)])
-        with pytest.raises(ValueError, match=r"expected clips of at most 30 s .*: cut them"):
-            encoder(batch.samples, batch.mask)
+    @pytest.mark.parametrize(("positions", "seconds"), [(1500, 30), (50, 1)])
+    def test_more_than_the_table_of_positions_holds_is_refused(self, positions: int, seconds: int) -> None:
+        encoder = make_audio_encoder(whisper_config(positions))
+        samples = torch.from_numpy(noise(seconds * 16_000 + 320))[None]
+        with pytest.raises(ValueError, match=rf"expected clips of at most {seconds} s .*: cut them"):
+            encoder(samples, torch.ones(samples.shape, dtype=torch.bool))
 
-    def test_the_seconds_are_those_of_the_table(self) -> None:
-        encoder = make_audio_encoder(
-            WhisperConfig(**tiny_whisper_config().to_dict() | {"max_source_positions": 50})
+    @pytest.mark.parametrize("positions", [50, 1500])
+    def test_a_batch_has_no_more_than_that(self, positions: int) -> None:
+        encoder = make_audio_encoder(whisper_config(positions)).eval()
+        longer = noise(320 * positions + 5_000)
+        batch, cut = (batch_of(encoder, [clip]) for clip in (longer, longer[: 320 * positions]))
+        with torch.no_grad():
+            ours, theirs = encoder(batch.samples, batch.mask), encoder(cut.samples, cut.mask)
+        assert ours[0].shape[1] == positions
+        assert torch.equal(ours[0], theirs[0])
+
+    def test_a_longer_clip_is_served_as_its_beginning(self, tmp_path: Path) -> None:
+        """With words, some of which are spoken behind the end of what is heard."""
+        model = tiny_model(
+            audio_config=whisper_config(50), audio_unit_variance=False, granularities=["frame", "word"]
         )
-        batch = batch_of(encoder, [noise(16_320)])
-        with pytest.raises(ValueError, match="at most 1 s"):
-            encoder(batch.samples, batch.mask)
+        recognizer = EmotionRecognizer(
+            Checkpoint(model, tiny_tokenizer(), tmp_path), torch.device("cpu"), aligner=GivenTimes()
+        )
+        clip, second = noise(40_000), 16_000
+        whole, beginning = recognizer.recognize(
+            [
+                Speech(Clip(clip), Transcript("happy door", words=words(second)))
+                for clip in (clip, clip[:second])
+            ]
+        )
+        assert whole.probabilities == pytest.approx(beginning.probabilities, abs=1e-6)
+        assert whole.audio_only == pytest.approx(beginning.audio_only, abs=1e-6)
 
     @pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no Whisper weights at {FOLDER}")
     @pytest.mark.parametrize("samples", [8_000, 21_321, 48_000])

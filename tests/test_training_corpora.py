@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from emostream.training.corpora import choice
 from emostream.training.corpora.choice import Corpus, read_corpus
 from emostream.training.corpora.example import CorpusError, Example
 from emostream.training.corpora.labels import label_of
-from emostream.training.corpora.leaks import refuse_leaks
+from emostream.training.corpora.leaks import SharedLines, refuse_leaks
 from emostream.training.corpora.manifest import read_manifest
 from emostream.training.corpora.texts import read_texts
 from emostream.training.preparation.sounds import read_clip, trim
@@ -70,6 +71,57 @@ def test_a_speaker_or_a_dialogue_on_both_sides_is_refused() -> None:
         refuse_leaks({"train": [one], "test": [two]})
     refuse_leaks({"train": [one], "test": [two]}, units=["speaker"])
     refuse_leaks({"train": [example("3")], "test": [example("4")]})  # nobody's speech
+
+
+LINE = "It's what I have always wanted!"
+
+
+def line_of(corpus: str, words: str = LINE, **fields: Any) -> Example:
+    """A line of a conversation."""
+    told = {"dialogue": f"{corpus}_1"} | fields
+    return Example(
+        corpus=corpus, key=f"{corpus}/{words}", emotion="sad", emotion_orig="", words=words, **told
+    )
+
+
+SOUND: dict[str, Any] = {"path": Path("1.wav"), "dialogue": ""}
+
+
+@pytest.mark.parametrize(
+    ("one", "tested", "kept"),
+    [
+        (line_of("emorynlp", "It's what I have always wanted..."), line_of("meld"), False),
+        (line_of("emorynlp", path=Path("1.wav")), line_of("meld", path=Path("2.wav")), False),
+        (line_of("goemotions", dialogue=""), line_of("meld"), False),
+        (line_of("nemo", "Drzwi.", path=Path("1.wav"), paired=LINE), line_of("meld"), False),
+        (line_of("emorynlp", "It's what I always wanted!"), line_of("meld"), True),
+        (
+            line_of("emorynlp", "I have always wanted this."),
+            line_of("meld", "I have always wanted this."),
+            True,
+        ),
+        (line_of("meld"), line_of("meld", "it's what I have always wanted"), True),
+        (line_of("ravdess", **SOUND), line_of("crema-d", **SOUND), True),
+        (line_of("ravdess", **SOUND), line_of("meld"), True),
+        (line_of("nemo", path=Path("1.wav"), paired="She went out an hour ago."), line_of("meld"), True),
+    ],
+    ids=[
+        "two corpora, one line",
+        "with their sounds",
+        "written and spoken",
+        "paired with it",
+        "another line",
+        "five words",
+        "one corpus says it twice",
+        "a fixed sentence in two corpora",
+        "a fixed sentence and a line",
+        "its own words are not read",
+    ],
+)
+def test_what_another_corpus_is_tested_on(one: Example, tested: Example, kept: bool) -> None:
+    other = line_of("emorynlp", "We were on a break, you know!")
+    left = SharedLines([one, other, tested]).without([one, other], [tested])
+    assert left == ([one, other] if kept else [other])
 
 
 def test_an_unknown_corpus(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from emostream.models.checkpoint import BUNDLED
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.__main__ import main
 from emostream.training.corpora.manifest import read_manifest
-from emostream.training.evaluation.checkpoint import judge, score
+from emostream.training.evaluation.checkpoint import evaluate, judge, score
 
 from .shared import DATA, needs_data
 from .tiny_emotion import noise, write_tiny
@@ -59,6 +60,65 @@ def test_evaluate_writes_figures_and_predictions(
     assert all(float(row["angry"]) <= 1.0 for row in predictions)
     right = [row["truth"] == row["guess"] for row in predictions if row["asked_with"] == "sound alone"]
     assert np.mean(right) == pytest.approx(rows[1]["wa"])
+
+
+def evaluated(folder: Path, manifest: Path, out: Path) -> list[tuple[str, int]]:
+    """What was asked, and of how many."""
+    return [(row.what, row.figures.count) for row in evaluate(folder, manifest, "test", out)]
+
+
+def write_texts(folder: Path, *labels: str) -> None:
+    """A test line of each label beside the manifest."""
+    with gzip.open(folder / "text.csv.gz", "wt", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["corpus", "text", "emotion", "emotion_orig", "split", "dialogue_id", "in_meld_devtest"]
+        )
+        for label in labels:
+            writer.writerow(["emorynlp", f"so {label}", label, label, "test", "1", ""])
+
+
+INFLATED = "sound and a text of the same label (inflated)"
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked"),
+    [(("angry", "happy", "sad", "neutral"), [INFLATED]), (("angry", "happy", "sad"), []), ((), [])],
+)
+def test_texts_of_the_same_label_are_read_where_every_label_has_some(
+    labels: tuple[str, ...], asked: list[str], corpus: Path, tmp_path: Path
+) -> None:
+    write_texts(corpus.parent, *labels)
+    rows = evaluated(write_tiny(tmp_path / "model"), corpus, tmp_path / "out")
+    assert rows[:3] == [("sound alone", 4), ("sound alone", 4), ("sound and its own words", 4)]
+    alone = [("words alone", len(labels))] if labels else []
+    assert rows[3:] == [(what, 4) for what in asked] + alone
+
+
+def test_a_checkpoint_with_labels_of_its_own_is_judged_by_the_corpus_s_own(
+    corpus: Path, tmp_path: Path
+) -> None:
+    """The manifest calls calm neutral, as the four classes do; here calm is a label and fear is none."""
+    with corpus.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, original in zip(rows, ["angry", "fear", "sad", "calm"], strict=False):
+        row["emotion_orig"] = original
+    with corpus.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    write_texts(corpus.parent, "angry", "sad", "calm")
+    names = ["angry", "calm", "neutral", "sad"]
+    folder = write_tiny(tmp_path / "model", label_names=names)
+    assert evaluated(folder, corpus, tmp_path / "out")[0] == ("sound alone", 3)
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        truth = [row["truth"] for row in csv.DictReader(file) if row["asked_with"] == "sound alone"]
+    assert truth == ["angry", "sad", "calm"]
+    recognizer = EmotionRecognizer.load(folder, device="cpu")
+    examples = [e for e in read_manifest(corpus) if e.split == "test" and e.emotion_orig in names]
+    predictions = judge(recognizer, examples, [None] * 3)
+    right = [prediction.label == original for prediction, original in zip(predictions, truth, strict=True)]
+    assert score(recognizer.labels, examples, predictions, "fused").wa == pytest.approx(np.mean(right))
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_rows_stand_in_their_groups_in_the_papers_order(folder: Path) -> None:
         "objective and alpha by validation",
         "**fusion**",
         "late fusion",
-        "**granularity beside frames**",
+        "**granularity in place of frames**",
         "word",
         "**one modality**",
         "text alone",
@@ -183,7 +183,7 @@ def test_every_picture_that_is_linked_is_there(folder: Path) -> None:
     linked = re.findall(r"!\[.*?\]\((.*?)\)", (folder / "table.md").read_text(encoding="utf-8"))
     assert linked == [
         f"plots/{name}.png"
-        for name in ("confusion-matrix", "reliability-diagram", "fused-codes", "gain-over-alpha")
+        for name in ("confusion-matrix", "reliability-diagram", "codes", "gain-over-alpha")
     ]
     assert all((folder / name).stat().st_size > 10_000 for name in linked)
 

@@ -16,6 +16,8 @@ from .errors import SettingsError
 from .evaluation.outcomes import OutcomeError
 
 _PROGRAM: Final = "python -m emostream.training"
+_INTERRUPTED: Final = 130
+"""What Typer makes of a KeyboardInterrupt."""
 
 app = typer.Typer(
     name=_PROGRAM,
@@ -38,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(args=None if arguments is None else list(arguments), prog_name=_PROGRAM)
     except SystemExit as done:
+        if done.code == _INTERRUPTED:
+            print("stopped: the same command goes on from here", file=sys.stderr)
         return done.code if isinstance(done.code, int) else 0 if done.code is None else 1
     except (ModelError, CorpusError, SettingsError, OutcomeError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -45,9 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FloatingPointError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
-        return 130
     return 0
 
 

@@ -33,6 +33,8 @@ class LayerConcat(nn.Module):
 
     A weighted sum lets the few dimensions with the largest values speak for all, and what one layer has and
     another has not is lost in it. mean, scale: (L', H), of the frames that are trained on; see `standardise`.
+    They, and what is standardised by them, are float32 whatever the precision of the weights: a dimension may
+    lie a hundred deviations away from zero.
     """
 
     mean: Tensor
@@ -51,10 +53,11 @@ class LayerConcat(nn.Module):
     def forward(self, hidden: Sequence[Tensor]) -> Tensor:
         """hidden: L tensors (B, T, H) -> (B, T, width)."""
         layers = [
-            ((hidden[layer] - mean) / scale).clamp(-_FARTHEST, _FARTHEST)
+            ((hidden[layer].float() - mean) / scale).clamp(-_FARTHEST, _FARTHEST)
             for layer, mean, scale in zip(self.chosen, self.mean, self.scale, strict=True)
         ]
-        projected: Tensor = self.project(torch.cat(layers, dim=-1))
+        standing = torch.cat(layers, dim=-1).to(next(self.project.parameters()).dtype)
+        projected: Tensor = self.project(standing)
         return projected
 
     @torch.no_grad()

@@ -32,8 +32,11 @@ class WhisperAudioEncoder(AudioEncoder):
 
     @property
     def waveform(self) -> Waveform:
-        """At least one window of the spectrogram; Whisper learned from sound as it is."""
-        return Waveform(WINDOW, unit_variance=False)
+        """From one window of the spectrogram to what the table of positions holds, in the published models
+        30 s; Whisper learned from sound as it is.
+        """
+        longest = len(self.backbone.embed_positions.weight) * self.step
+        return Waveform(WINDOW, unit_variance=False, max_samples=longest)
 
     @property
     def step(self) -> int:
@@ -43,7 +46,7 @@ class WhisperAudioEncoder(AudioEncoder):
         return torch.arange(frames) * self.step
 
     def layers(self, samples: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Raises ValueError for a clip longer than the table of positions (30 s)."""
+        """Raises ValueError for a clip longer than `waveform` says."""
         counts = mask.sum(1)
         hidden, frame_mask = self._embedded(log_mel(samples, counts, self._bins), counts // HOP)
         states = [hidden]

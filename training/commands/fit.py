@@ -12,7 +12,6 @@ from emostream.models.checkpoint import write_checkpoint
 
 from ..emotion.calibration import calibrate_all
 from ..emotion.judge import judge, posteriors
-from ..errors import SettingsError
 from ..evaluation.metrics import Figures, figures
 from ..loop.fit import make_accelerator
 from ..loop.watch import Bar, TensorBoard, Watches, progress
@@ -20,7 +19,7 @@ from ..protocols.card import write_fit_card
 from ..protocols.cell import fit_cell
 from ..protocols.folds import Fold
 from ..protocols.rows import Row
-from ..protocols.table import Prepared, Request, prepare
+from ..protocols.table import Request, prepare
 from . import options
 from .screen import Preparing
 
@@ -35,7 +34,8 @@ def fit(
         typer.Option("--fold", help="What is left out as test set. Default: the first.", show_default=False),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Default: the experiment's first.", show_default=False)
+        int | None,
+        typer.Option("--seed", min=0, help="Default: the experiment's first.", show_default=False),
     ] = None,
     work: options.WorkOption = Path("run"),
     tensorboard: Annotated[
@@ -48,6 +48,7 @@ def fit(
     part: options.PartOption = False,
 ) -> None:
     """Train one model and write its checkpoint, for `emostream live --checkpoint` and all other commands."""
+    options.refuse_file(out, "--out")
     experiment = options.read_config(config, audio, text)
     row = Row(experiment.name, "other")
     request = Request(
@@ -58,18 +59,20 @@ def fit(
         asr=asr,
         work=work,
         cpu=cpu,
+        fold=fold,
     )
     accelerator = make_accelerator(experiment.loop.precision, cpu=cpu)
     with ExitStack() as stack:
         bars = stack.enter_context(progress())
         prepared = prepare(request, accelerator, Preparing(bars))
-        chosen = _fold(prepared, fold)
+        chosen = prepared.folds[0]
+        number = experiment.seeds[0] if seed is None else seed
         watches: list[Bar | TensorBoard] = [Bar(bars, experiment.name)]
         if tensorboard and accelerator.is_main_process:
-            board = TensorBoard(work / "tensorboard" / prepared.bench.work.name)
+            run = f"fold-{chosen.name}-seed-{number}"
+            board = TensorBoard(work / "tensorboard" / prepared.bench.work.name / run)
             stack.callback(board.close)
             watches.append(board)
-        number = experiment.seeds[0] if seed is None else seed
         fitted = fit_cell(prepared.bench, row, chosen, number, Watches(*watches))
     if not accelerator.is_main_process:
         return
@@ -84,18 +87,9 @@ def fit(
     print(out)
 
 
-def _fold(prepared: Prepared, name: str | None) -> Fold:
-    if name is None:
-        return prepared.folds[0]
-    known = {fold.name: fold for fold in prepared.folds}
-    if name not in known:
-        raise SettingsError(f"expected --fold to be one of {', '.join(known)}, got {name}")
-    return known[name]
-
-
 def _said(found: Figures, fold: Fold) -> str:
     return (
         f"test ({fold.name}, {found.count} utterances): WA {100 * found.wa:.1f}, UA {100 * found.ua:.1f} "
         f"(chance {100 / len(found.confusion):.1f}), macro-F1 {100 * found.macro_f1:.1f}, "
-        f"ECE {100 * found.ece:.1f}"
+        f"ECE {100 * found.ece_equal_mass:.1f}"
     )

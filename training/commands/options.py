@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as renamed
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -52,9 +53,12 @@ def read_corpora(names: Sequence[str], folders: Sequence[Path], *, part: bool) -
         raise CorpusError(
             f"expected as many --data as --corpus, got {len(folders)} and {len(names)}: name them in pairs"
         )
-    examples = [
-        e for name, folder in zip(names, folders, strict=True) for e in read_corpus(name, folder, part=part)
-    ]
+    mixed = len(units_of(names)) > 1
+    examples: list[Example] = []
+    for name, folder in zip(names, folders, strict=True):
+        found = read_corpus(name, folder, part=part)
+        # Beside other corpora such characters are nobody: their names would join all dialogues to one island.
+        examples += [renamed(e, speaker="") for e in found] if mixed and _everywhere(name) else found
     seen: set[str] = set()
     for example in examples:
         if example.key in seen:
@@ -64,15 +68,26 @@ def read_corpora(names: Sequence[str], folders: Sequence[Path], *, part: bool) -
 
 
 def units_of(names: Sequence[str]) -> tuple[Unit, ...]:
-    """What the parts of a fold must not share: where a corpus's own splits share speakers, dialogues."""
-    shared = any(CORPORA[name].disjoint == ("dialogue",) for name in names)
-    return ("dialogue",) if shared else ("speaker", "dialogue")
+    """What the parts of a fold must not share: dialogues alone where the characters are everywhere."""
+    return ("dialogue",) if all(_everywhere(name) for name in names) else ("speaker", "dialogue")
+
+
+def _everywhere(corpus: str) -> bool:
+    """Whether its own splits share speakers: the characters of *Friends*."""
+    return CORPORA[corpus].disjoint == ("dialogue",)
+
+
+def refuse_file(folder: Path, option: str) -> None:
+    """Raises SettingsError where there is something else in the place of a folder that will be written."""
+    blocked = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+    if blocked is not None:
+        raise SettingsError(f"expected a folder, or none yet, for {option}, got {blocked}: name another one")
 
 
 def read_config(config: str, audio: str | None, text: str | None) -> Experiment:
     """A file, or the name of a run that comes along. Raises SettingsError."""
     path = Path(config)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         path = RUNS / f"{config}.toml"
         if not path.exists():
             known = ", ".join(sorted(file.stem for file in RUNS.glob("*.toml")))

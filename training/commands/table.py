@@ -11,15 +11,18 @@ from typing import Annotated, Final
 
 import typer
 
+from ..emotion.settings import ContrastSettings
 from ..errors import SettingsError
 from ..loop.fit import make_accelerator
 from ..loop.watch import progress
 from ..protocols.experiment import Experiment
 from ..protocols.facts import RunFacts, commit, machine
+from ..protocols.folds import Fold
 from ..protocols.published import IEMOCAP_NOT_RUN
 from ..protocols.report import write_report
 from ..protocols.rows import Row, paper_rows
-from ..protocols.table import Request, prepare, run_table
+from ..protocols.table import Prepared, Request, prepare, run_table
+from ..protocols.variant import spans_of
 from . import options
 from .screen import Preparing
 
@@ -32,9 +35,7 @@ _PROTOCOLS: Final = {
 
 tables = typer.Typer(no_args_is_help=True, help="Train and judge fold by fold, and write what came of it.")
 
-OutOption = Annotated[
-    Path, typer.Option("--out", help="Folder of the report: table.md, CSV, plots.", show_default=False)
-]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the report: table.md, CSV, plots.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=1, help="Processes side by side; on a CPU, one a core pays.")
 ]
@@ -58,6 +59,11 @@ def papers(
     early and late fusion, each granularity; over all folds and seeds.
     """
     experiment = options.read_config(config, audio, text)
+    if experiment.contrast != ContrastSettings():
+        raise SettingsError(
+            f"{config}: expected no [contrast], which the lines of this table set, got "
+            f"{experiment.contrast.objective} with alpha {experiment.contrast.alpha:g}: remove it"
+        )
     title = f"Fusion, granularities and contrastive regularization on {', '.join(corpus)}"
     _run(experiment, None, title, _Asked(corpus, data, out, work, workers, asr, cpu, part))
 
@@ -103,8 +109,11 @@ class _Asked:
 
 def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> None:
     """row: the only one; None: the papers'."""
+    options.refuse_file(asked.out, "--out")
+    options.refuse_file(asked.work, "--work")
     examples = options.read_corpora(asked.corpus, asked.data, part=asked.part)
-    recognized = experiment.data.words == "recognized"
+    # Other alignments than the baseline's would be a second difference between the two.
+    recognized = experiment.data.words == "recognized" and not spans_of(experiment)
     gold = recognized and any(e.english and e.path and not e.paired for e in examples)
     rows = paper_rows(experiment.alphas, gold=gold) if row is None else [row]
     request = Request(
@@ -129,14 +138,14 @@ def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> 
         return
     about = RunFacts(
         command=f"python -m emostream.training {shlex.join(sys.argv[1:])}",
-        corpus=", ".join(asked.corpus),
+        corpus=_judged_on(prepared.folds, part=asked.part or experiment.at_most > 0),
         protocol=_PROTOCOLS[experiment.protocol],
-        validation=_validation(experiment),
+        validation=_validation(experiment, prepared.folds),
         device=str(accelerator.device),
         date=datetime.now(UTC).date().isoformat(),
         machine=machine(),
         commit=commit(),
-        notes=(experiment.note,) if experiment.note else (),
+        notes=_notes(experiment, prepared),
     )
     file = write_report(
         asked.out,
@@ -150,9 +159,26 @@ def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> 
     print(f"\n{file}")
 
 
-def _validation(experiment: Experiment) -> str:
+def _notes(experiment: Experiment, prepared: Prepared) -> tuple[str, ...]:
+    encoders = f"Encoders: {experiment.model.audio}, {experiment.model.text}."
+    words = f"Words: {experiment.data.words}"
+    words += f" by {prepared.transcriber}." if prepared.transcriber else "."
+    return (*([experiment.note] if experiment.note else []), encoders, words)
+
+
+def _judged_on(folds: Sequence[Fold], *, part: bool) -> str:
+    corpora = ", ".join(sorted({example.corpus for fold in folds for example in fold.test}))
+    return f"part of {corpora}" if part else corpora
+
+
+def _validation(experiment: Experiment, folds: Sequence[Fold]) -> str:
+    """What it was, how large, and what it decided."""
     if experiment.protocol == "split":
-        part = "the corpus's own dev split"
+        what = "the corpus's own dev split"
     else:
-        part = f"whole speakers and dialogues, about {experiment.validation_share:.0%} of what is not tested"
-    return f"{part}; it stops training, chooses alpha and fits the calibration"
+        known = all(example.speaker for fold in folds for example in fold.validation)
+        what = "whole speakers and dialogues" if known else "whole dialogues, as far as they are known"
+    shares = [len(fold.validation) / len(fold.train + fold.validation) for fold in folds]
+    stops = experiment.loop.keep == "best" or experiment.loop.patience > 0
+    decides = "stops training, chooses alpha and fits" if stops else "chooses alpha and fits"
+    return f"{what}, {sum(shares) / len(shares):.0%} of what is not tested; it {decides} the calibration"

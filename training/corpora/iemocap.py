@@ -7,7 +7,8 @@ r"""IEMOCAP (Busso et al. 2008) as its licence holders have it, the folder `IEMO
     Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav
 
 The label is the annotators' consensus, `xxx` where they found none. A dialogue is named after the actor who
-wears the markers; who speaks is the letter of the utterance.
+wears the markers; who speaks is the letter of the utterance. Some turns are numbered otherwise, such as
+`Ses03F_impro06_FXX1`, and may lack a label or words.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SESSIONS: Final = tuple(f"Session{number}" for number in range(1, 6))
 COUNTS: Final[Mapping[str, int]] = {"angry": 1103, "happy": 1636, "neutral": 1708, "sad": 1084}
 """The 4-class set of the field, excited counted as happy: 5,531 utterances."""
 
-_LABEL: Final = re.compile(r"\[[\d.]+ - [\d.]+\]\s+(Ses0[1-5][FM]_\w+_[FM]\d+)\s+([a-z]{3})\s+\[.*\]\s*")
+_LABEL: Final = re.compile(r"\[[\d.]+ - [\d.]+\]\s+(Ses0[1-5][FM]_\w+_[FM][^\W_]+)\s+([a-z]{3})\s+\[.*\]\s*")
 _TRANSCRIPT: Final = re.compile(r"(Ses\S+)\s+\[[^]]*\]:(.*)")
 _NOISE: Final = re.compile(r"\[[^]]*\]")
 """`[LAUGHTER]`, `[BREATHING]`: no word, and no transcriber writes it."""
@@ -41,9 +42,10 @@ def read_iemocap(root: Path, *, expected: Mapping[str, int] | None = COUNTS) -> 
     """All labelled utterances of the five sessions, in order; `group` is the session.
 
     root: the release, or the folder above it. emotion_orig keeps the corpus's code, `exc` among them.
-    expected: examples of each of the four labels; None for a part of the corpus.
+    expected: examples of each of the four labels; None for a part of the corpus. What has a sound and no
+    label, or another label than the four and no sound, is left out.
 
-    Raises CorpusError for a missing session, a sound without label, a label without sound or transcript, and
+    Raises CorpusError for a missing session, an utterance of the four labels without sound or transcript, and
     counts other than the expected.
     """
     root = corpus_root(root, "Session[1-5]", "IEMOCAP")
@@ -53,7 +55,11 @@ def read_iemocap(root: Path, *, expected: Mapping[str, int] | None = COUNTS) -> 
         _AGAIN,
     )
     sessions = [_read_session(root / name) for name in SESSIONS]
-    examples = [_example(session, utterance) for session in sessions for utterance in sorted(session.labels)]
+    examples = [
+        _example(session, utterance)
+        for session in sessions
+        for utterance in sorted(session.labels.keys() & session.sounds.keys())
+    ]
     if expected is not None:
         _refuse_other_counts(examples, expected)
     return examples
@@ -61,10 +67,11 @@ def read_iemocap(root: Path, *, expected: Mapping[str, int] | None = COUNTS) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """Of one session, by utterance: consensus labels, words, sounds."""
+    """Of one session, by utterance: consensus labels, ours, words where there are any, sounds."""
 
     name: str
     labels: Mapping[str, str]
+    emotions: Mapping[str, str]
     words: Mapping[str, str]
     sounds: Mapping[str, Path]
 
@@ -79,10 +86,11 @@ def _read_session(folder: Path) -> _Session:
     if not labels:
         raise CorpusError(f"expected labels in {folder / 'dialog' / 'EmoEvaluation'}, got none: {_AGAIN}")
     sounds = {path.stem: path for path in files(folder / "sentences" / "wav", "*/*.wav")}
-    refuse_missing(labels.keys() - sounds.keys(), f"a sound for each label of {folder}", _AGAIN)
-    refuse_missing(sounds.keys() - labels.keys(), f"a label for each sound of {folder}", _AGAIN)
-    refuse_missing(labels.keys() - words.keys(), f"a transcript for each label of {folder}", _AGAIN)
-    return _Session(folder.name, labels, words, sounds)
+    emotions = {utterance: label_of(label, utterance) for utterance, label in labels.items()}
+    wanted = {utterance for utterance, emotion in emotions.items() if emotion != OTHER}
+    refuse_missing(wanted - sounds.keys(), f"a sound for each utterance of {folder}", _AGAIN)
+    refuse_missing(wanted - words.keys(), f"a transcript for each utterance of {folder}", _AGAIN)
+    return _Session(folder.name, labels, emotions, words, sounds)
 
 
 def _labels(path: Path) -> dict[str, str]:
@@ -106,14 +114,13 @@ def _words(path: Path) -> dict[str, str]:
 
 def _example(session: _Session, utterance: str) -> Example:
     dialogue, _, turn = utterance.rpartition("_")
-    label = session.labels[utterance]
     return Example(
         corpus=CORPUS,
         key=f"{CORPUS}/{utterance}",
-        emotion=label_of(label, utterance),
-        emotion_orig=label,
+        emotion=session.emotions[utterance],
+        emotion_orig=session.labels[utterance],
         path=session.sounds[utterance],
-        words=session.words[utterance],
+        words=session.words.get(utterance, ""),
         speaker=f"{CORPUS}_{dialogue[:5]}{turn[0]}",  # Ses01 and F
         dialogue=f"{CORPUS}_{dialogue}",
         group=session.name,

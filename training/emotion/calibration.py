@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import torch
 from msgspec.structs import replace
 
+from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 
 from ..corpora.example import Example
@@ -15,6 +17,9 @@ from .batch import Batches
 from .judge import Judgement, judge, stacked
 from .material import Material
 from .settings import DataSettings
+
+_SILENT: Final = 1e6
+"""A temperature at which every label is equally likely."""
 
 
 def calibrate(model: EmotionModel, judgements: Sequence[Judgement], labels: Mapping[str, int]) -> None:
@@ -43,5 +48,16 @@ def calibrate_all(
         if asked.sound or asked.words != "none":
             batches = Batches(material, asked, model, labels)
             judgements = judge(model, batches, validation, device)
-            present = [one for one in judgements if one.informed]
-            calibrate(model, present, labels)
+            calibrate(model, [one for one in judgements if one.informed], labels)
+    if settings.words == "none":
+        _mute(model.config, "text", "audio")
+    if not settings.sound:
+        _mute(model.config, "audio", "text")
+
+
+def _mute(config: EmotionConfig, head: str, other: str) -> None:
+    """A head that never learned says nothing: no vote beside the other, and every label alike by itself."""
+    config.late_weights["both"] = {name: float(name == other) for name in config.fused_heads("both")}
+    config.temperatures["fused_both"] = config.temperatures[f"fused_{other}"]
+    for name in (head, f"fused_{head}"):
+        config.temperatures[name] = _SILENT

@@ -1,7 +1,8 @@
 """Figures of a checkpoint on a manifest, through the very recognizer that serves.
 
 A row is one way of asking: sound alone, sound with the words that were really spoken, sound with a text of
-the same label (inflated, and named so).
+the same label (inflated, and named so). A checkpoint of the four labels is judged by what the corpora's own
+become among the four, one with other labels by the corpora's own of the same names.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from emostream.models import Clip, Prediction, Speech, Transcript
+from emostream.models import LABELS, Clip, Prediction, Speech, Transcript
 from emostream.models.recognizer import EmotionRecognizer
 
-from ..corpora.example import CorpusError, Example
+from ..corpora.example import OTHER, CorpusError, Example
 from ..corpora.manifest import read_manifest
 from ..corpora.texts import read_texts
 from ..preparation.sounds import read_clip
@@ -60,11 +61,18 @@ def judge(
     return predictions
 
 
+def truth_of(example: Example, labels: Sequence[str]) -> str:
+    """What a checkpoint of these labels should have said: calm is neutral to one that knows four labels, and
+    calm to one that knows calm.
+    """
+    return example.emotion if set(labels) <= {*LABELS, OTHER} else example.emotion_orig
+
+
 def score(
     labels: Sequence[str], examples: Sequence[Example], predictions: Sequence[Prediction], read: str
 ) -> Figures:
     """read: which posterior is judged, `fused` or `audio`."""
-    truth = [labels.index(example.emotion) for example in examples]
+    truth = [labels.index(truth_of(example, labels)) for example in examples]
     chosen = {
         "fused": [prediction.probabilities for prediction in predictions],
         "audio": [prediction.audio_only for prediction in predictions],
@@ -79,16 +87,14 @@ def evaluate(checkpoint: Path | None, manifest: Path, split: str, out: Path) -> 
     """
     recognizer = EmotionRecognizer.load(checkpoint)
     labels = recognizer.labels
-    chosen = [
-        example for example in read_manifest(manifest) if example.split == split and example.emotion in labels
-    ]
+    chosen = _of(read_manifest(manifest), split, labels)
     if not chosen:
         raise CorpusError(
             f"{manifest}: expected clips of split {split} with a label out of {labels}, got none"
         )
     text_file = manifest.parent / "text.csv.gz"
     lines = read_texts(text_file, TEXT_CORPORA) if text_file.exists() else []
-    lines = [line for line in lines if line.split == split and line.emotion in labels]
+    lines = _of(lines, split, labels)
     out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
@@ -96,25 +102,36 @@ def evaluate(checkpoint: Path | None, manifest: Path, split: str, out: Path) -> 
         writer.writerow(["asked_with", "path", "truth", "guess", *labels])
         for corpus in sorted({example.corpus for example in chosen}):
             part = [example for example in chosen if example.corpus == corpus]
-            for what, texts in _asks(part, lines):
+            for what, texts in _asks(part, lines, labels):
                 predictions = judge(recognizer, part, texts)
                 for read in ("audio", "fused") if what == ALONE else ("fused",):
                     rows.append(Row(what, corpus, split, read, score(labels, part, predictions, read)))
-                writer.writerows(_lines(what, part, predictions))
+                writer.writerows(_lines(what, part, predictions, labels))
     rows += _text_rows(recognizer, lines, split)
     write_rows(out / "figures.json", rows)
     return rows
 
 
-def _asks(examples: Sequence[Example], lines: Sequence[Example]) -> list[tuple[str, list[str | None]]]:
+def _of(examples: Iterable[Example], split: str, labels: Sequence[str]) -> list[Example]:
+    return [e for e in examples if e.split == split and truth_of(e, labels) in labels]
+
+
+def _asks(
+    examples: Sequence[Example], lines: Sequence[Example], labels: Sequence[str]
+) -> list[tuple[str, list[str | None]]]:
+    """Texts of the same label only where every label of the examples has some."""
     asks: list[tuple[str, list[str | None]]] = [(ALONE, [None] * len(examples))]
     if any(example.english for example in examples):
         asks.append(("sound and its own words", [example.english or None for example in examples]))
-    lines = [line for line in lines if line.corpus != "meld"]
-    if lines:
+    texts: dict[str, list[str]] = {}
+    for line in lines:
+        if line.corpus != "meld":
+            texts.setdefault(truth_of(line, labels), []).append(line.words)
+    wanted = [truth_of(example, labels) for example in examples]
+    if set(wanted) <= texts.keys():
         rng = np.random.default_rng(0)
-        drawn = [rng.choice([x.words for x in lines if x.emotion == e.emotion]) for e in examples]
-        asks.append(("sound and a text of the same label (inflated)", [str(text) for text in drawn]))
+        drawn = [texts[label][rng.integers(len(texts[label]))] for label in wanted]
+        asks.append(("sound and a text of the same label (inflated)", [*drawn]))
     return asks
 
 
@@ -131,7 +148,7 @@ def _text_rows(recognizer: EmotionRecognizer, lines: Sequence[Example], split: s
                 [Speech(nothing, Transcript(line.words)) for line in part[start : start + 64]]
             )
         ]
-        truth = [recognizer.labels.index(line.emotion) for line in part]
+        truth = [recognizer.labels.index(truth_of(line, recognizer.labels)) for line in part]
         rows.append(Row("words alone", corpus, split, "text", figures(truth, np.array(shares))))
     return rows
 
@@ -155,8 +172,8 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def _lines(
-    what: str, examples: Sequence[Example], predictions: Sequence[Prediction]
+    what: str, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
 ) -> Iterable[list[object]]:
     for example, prediction in zip(examples, predictions, strict=True):
         shares = [f"{p:.4f}" for p in prediction.probabilities]
-        yield [what, example.key, example.emotion, prediction.label, *shares]
+        yield [what, example.key, truth_of(example, labels), prediction.label, *shares]

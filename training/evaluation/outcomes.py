@@ -32,7 +32,7 @@ class Outcome:
     labels: C names, in the order of the columns of `probabilities`.
     keys, speakers: of the N utterances; a speaker is empty where unknown.
     truth: (N,) class indices. probabilities: (N, C), each row sums to 1.
-    codes: (N, D) fused codes for the plots, None where not kept.
+    codes: (N, D) codes of sound and words for the plots, None where not kept.
     validation_ua: of the epoch that was kept, in [0, 1]. epochs: trained. seconds: the fit took.
 
     Raises ValueError where these do not fit each other.

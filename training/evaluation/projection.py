@@ -1,4 +1,4 @@
-"""What the fused codes look like: t-SNE of them, one panel for each row of the table."""
+"""What the codes of sound and words look like: t-SNE of them, one panel for each row of the table."""
 
 from __future__ import annotations
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, gather_object
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, gather_object
 from torch import Tensor
 
 from .average import WeightAverage, load_trainable, trainable_state
@@ -21,6 +22,9 @@ from .snapshot import read_whole, write_whole
 from .task import Batch, Losses, Task
 from .watch import Unwatched, Watch
 
+_PREPARATION: Final = timedelta(hours=12)
+"""How long the other processes wait for the first, which transcribes and decodes for all of them."""
+
 SNAPSHOT: Final = "snapshot.pt"
 KEPT: Final = "kept.pt"
 
@@ -31,7 +35,8 @@ def make_accelerator(precision: str, *, cpu: bool = False) -> Accelerator:
     Parameters that one step has no use for (an absent modality's) are nothing to wait for.
     """
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[unused])
+    patient = InitProcessGroupKwargs(timeout=_PREPARATION)
+    return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[unused, patient])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ A clip is aligned with the words that are spoken in it, whatever text it is pair
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +31,7 @@ def cached_alignments(
     alignment is possible. seen: told how many clips of how many are done. Raises TranscriberError where
     PocketSphinx cannot be loaded.
     """
-    key = {name: [said.text, said.language, *sounds.spans[name]] for name, said in spoken.items()}
+    key = {name: _question(said, sounds, name) for name, said in spoken.items()}
     file = cache / "alignments.json"
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))
@@ -44,10 +46,17 @@ def cached_alignments(
         seen(len(found), len(names))
     written = {name: alignment_fields(alignment) for name, alignment in found.items()}
     cache.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
+    part = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     part.write_text(json.dumps({"key": key, "alignments": written}), encoding="utf-8")
     part.replace(file)
     return found
+
+
+def _question(said: Transcript, sounds: Sounds, name: str) -> list[Any]:
+    """What an alignment depends on: the words, their own times, and the sound."""
+    start, end = sounds.spans[name]
+    sound = hashlib.blake2b(sounds.samples[start:end].tobytes(), digest_size=8).hexdigest()
+    return [said.text, said.language, [[word.start, word.end] for word in said.words], sound]
 
 
 def moved(alignment: Alignment, factor: float, shift: int) -> Alignment:

@@ -24,14 +24,14 @@ Says of an utterance, from its sound and its words, which of these it is: {label
 For `emostream live --checkpoint FOLDER` and the other commands of emostream.
 
 {note}
-Trained on {corpora}: {train} utterances; {validation} of other speakers decided when to stop and fitted the
-calibration; {test} of others again (`{fold}`) were judged, once:
+Trained on {corpora}: {train} utterances; {validation} others decided when to stop and fitted the calibration;
+{test} others again (`{fold}`) were judged, once. {apart}
 
 | WA | UA | macro-F1 | ECE | NLL | Brier |
 |---|---|---|---|---|---|
-| {wa:.3f} | {ua:.3f} | {macro_f1:.3f} | {ece:.3f} | {nll:.3f} | {brier:.3f} |
+| {wa:.3f} | {ua:.3f} | {macro_f1:.3f} | {ece_equal_mass:.3f} | {nll:.3f} | {brier:.3f} |
 
-WA is accuracy, UA mean recall per class, chance {chance:.3f}. {inflated}
+WA is accuracy, UA mean recall per class, chance {chance:.3f}; ECE in ten bins of equal mass. {inflated}
 Encoders: {audio}, {text}. Code: {commit}. The weights are under the terms of the corpora and the encoders
 that they come from. These are a few people's voices: expect worse figures on a stranger's microphone.
 
@@ -41,10 +41,15 @@ that they come from. These are a few people's voices: expect worse figures on a 
 """
 
 
+_APART: Final = "No speaker is in two of the three parts."
+_NOT_KNOWN: Final = "**Not every speaker is known**: one may be in two parts, which flatters the figures."
+
+
 def write_fit_card(
     folder: Path, experiment: Experiment, corpora: Sequence[str], fold: Fold, found: Figures
 ) -> None:
     """README.md of the checkpoint folder. found: of the fold's test examples."""
+    known = all(example.speaker for example in fold.train + fold.validation + fold.test)
     paired = any(example.paired for example in fold.test)
     settings = msgspec.json.format(msgspec.json.encode(experiment), indent=2).decode()
     text = _CARD.format(
@@ -56,12 +61,13 @@ def write_fit_card(
         validation=len(fold.validation),
         test=len(fold.test),
         fold=fold.name,
+        apart=_APART if known else _NOT_KNOWN,
         chance=1 / len(experiment.labels),
         inflated="**Inflated**: every clip was judged with an unrelated text of its label." if paired else "",
         audio=experiment.model.audio,
         text=experiment.model.text,
         commit=commit(),
         settings=settings,
-        **{name: getattr(found, name) for name in ("wa", "ua", "macro_f1", "ece", "nll", "brier")},
+        **{name: getattr(found, name) for name in ("wa", "ua", "macro_f1", "ece_equal_mass", "nll", "brier")},
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

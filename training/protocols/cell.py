@@ -62,7 +62,9 @@ def run_cell(bench: Bench, row: Row, fold: Fold, seed: int, watch: Watch) -> Out
     if file.exists():
         return read_outcome(file)
     if same_as_baseline(bench.experiment, row):
-        outcome = replace(run_cell(bench, Row(BASELINE, "baseline"), fold, seed, watch), row=row.name)
+        outcome = replace(
+            run_cell(bench, Row(BASELINE, "baseline"), fold, seed, watch), row=row.name, seconds=0.0
+        )
     else:
         outcome = _outcome(bench, row, fold, seed, watch)
     if bench.accelerator.is_main_process:
@@ -93,7 +95,8 @@ def fit_cell(bench: Bench, row: Row, fold: Fold, seed: int, watch: Watch) -> Fit
     )
     place = Place(bench.accelerator, _folder(bench, row, fold, seed), watch)
     history = fit(task, settings.loop, seed, place)
-    calibrate(model, _judged(bench, model, batches, fold.validation), bench.labels)
+    judgements = _judged(bench, model, batches, fold.validation)
+    calibrate(model, [one for one in judgements if one.informed], bench.labels)
     return Fitted(model, batches, history.epochs[history.kept]["ua"], len(history.epochs))
 
 

@@ -17,7 +17,8 @@ from ..errors import SettingsError
 from ..loop.settings import LoopSettings
 from .folds import ProtocolName
 
-Alpha = Annotated[float, Meta(gt=0, lt=1)]
+Alpha = Annotated[float, Meta(ge=0.001, lt=1)]
+Seed = Annotated[int, Meta(ge=0)]
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,7 +41,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     at_most: Annotated[int, Meta(ge=0)] = 0
     protocol: ProtocolName = "group"
     validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.15
-    seeds: Annotated[tuple[int, ...], Meta(min_length=1)] = (1, 2, 3)
+    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (1, 2, 3)
     alphas: tuple[Alpha, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     model: ModelSettings = msgspec.field(default_factory=ModelSettings)
     data: DataSettings = msgspec.field(default_factory=DataSettings)
@@ -85,8 +86,22 @@ def refuse_contradictions(experiment: Experiment, where: str) -> None:
         )
     if not data.sound and data.words == "none":
         raise SettingsError(f"{where}: expected sound, words or both, got neither")
-    if len(set(experiment.labels)) != len(experiment.labels):
-        raise SettingsError(f"{where}: expected different labels, got {', '.join(experiment.labels)}")
+    if (not data.sound or data.words == "none") and model.fusion != "late":
+        raise SettingsError(
+            f"{where}: expected fusion = late where there is nothing to fuse, got {model.fusion} with "
+            f"sound = {str(data.sound).lower()}, words = {data.words}: early fusion would be served what it "
+            "never learned"
+        )
+    if data.words == "none" and set(model.granularities) != {"frame"}:
+        raise SettingsError(
+            f"{where}: expected the granularity frame alone where nothing is read, got "
+            f"{', '.join(model.granularities)}: without words nobody knows where they lie"
+        )
+    lists = {name: getattr(experiment, name) for name in ("labels", "seeds", "alphas", "corpora")}
+    for name, listed in (lists | {"granularities": model.granularities}).items():
+        values = [f"{value:g}" if isinstance(value, float) else value for value in listed]
+        if len(set(values)) != len(values):
+            raise SettingsError(f"{where}: expected different {name}, got {', '.join(map(str, values))}")
 
 
 def _augments(settings: AugmentSettings) -> bool:

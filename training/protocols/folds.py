@@ -1,7 +1,8 @@
 """Who is trained on, who decides when to stop, and who is judged.
 
 No speaker and no conversation stands on two sides. Examples that share either, directly or through others,
-form an *island*; islands are never cut. An IEMOCAP session is one, a RAVDESS speaker is one.
+form an *island*; islands are never cut. An IEMOCAP session is one, a RAVDESS speaker is one. Nor is anything
+learned from a line that another corpus is tested on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..corpora.example import CorpusError, Example
-from ..corpora.leaks import Unit, refuse_leaks
+from ..corpora.leaks import SharedLines, Unit, refuse_leaks
 
 ProtocolName = Literal["group", "speaker", "corpus", "split"]
 """group: leave one of the corpus's own groups out (IEMOCAP's sessions, EmoBox's folds). speaker: leave one
@@ -42,10 +43,11 @@ def make_folds(
 ) -> list[Fold]:
     """All folds of a protocol. labels: key -> label. validation_share: of what is not tested.
 
-    Whoever shares a speaker or a dialogue with the test examples is in neither other part: with
+    Whoever shares an island with the test examples is in neither other part: with
     leave-one-speaker-out that is the partner of IEMOCAP's two-person sessions. Validation takes whole islands
     of the rest, others in every fold, until it has its share. units: what must not be shared; a corpus whose
-    own splits share speakers (MELD) has dialogues only.
+    own splits share speakers (MELD) has dialogues only. Neither other part has a line of the test examples
+    from another corpus (EmoryNLP and MELD share many): see `SharedLines`.
 
     Raises CorpusError where the examples do not allow the protocol.
     """
@@ -59,10 +61,15 @@ def make_folds(
         }
         groups = _grouped(examples, protocol, name[protocol])
         islands = _islands(examples, units)
+        if protocol != "speaker":
+            refuse_leaks(groups, units)
         folds = [
-            _leave_out(group, number, groups, examples, islands, units, validation_share, labels)
-            for number, group in enumerate(groups)
+            _leave_out(group, number, test, examples, islands, validation_share, labels)
+            for number, (group, test) in enumerate(groups.items())
         ]
+    shared = SharedLines(examples)
+    folds = [_without_tested_lines(fold, shared) for fold in folds]
+    _refuse_half_known(examples)
     for fold in folds:
         _refuse_poor(fold, labels)
         refuse_leaks({"train": fold.train, "validation": fold.validation, "test": fold.test}, units)
@@ -87,25 +94,20 @@ def _grouped(
 
 
 def _leave_out(
-    group: str,
+    name: str,
     number: int,
-    groups: Mapping[str, list[Example]],
+    test: Sequence[Example],
     examples: Sequence[Example],
     islands: Sequence[int],
-    units: Sequence[Unit],
     share: float,
     labels: Mapping[str, int],
 ) -> Fold:
-    test = groups[group]
-    tested, taken = {example.key for example in test}, _names(test, units)
-    rest = [
-        (example, island)
-        for example, island in zip(examples, islands, strict=True)
-        if example.key not in tested and not _names([example], units) & taken
-    ]
+    tested = {example.key for example in test}
+    taken = {island for example, island in zip(examples, islands, strict=True) if example.key in tested}
+    rest = [(e, island) for e, island in zip(examples, islands, strict=True) if island not in taken]
     chosen = _validation_islands([island for _, island in rest], [e for e, _ in rest], number, share, labels)
     return Fold(
-        group,
+        name,
         [example for example, island in rest if island not in chosen],
         [example for example, island in rest if island in chosen],
         list(test),
@@ -120,17 +122,22 @@ def _validation_islands(
     The corpora take turns, so that each of them has its part in the decision.
     """
     wanted = {labels[example.key] for example in rest}
-    corpus_of = {island: example.corpus for island, example in zip(islands, rest, strict=True)}
+    members: dict[int, list[Example]] = {}
+    for island, example in zip(islands, rest, strict=True):
+        members.setdefault(island, []).append(example)
     queues: dict[str, list[int]] = {}
-    for island in dict.fromkeys(islands):
-        queues.setdefault(corpus_of[island], []).append(island)
+    for island, examples in members.items():
+        queues.setdefault(examples[-1].corpus, []).append(island)
     order = _in_turn([_from(queue, number * max(1, round(share * len(queue)))) for queue in queues.values()])
     chosen: set[int] = set()
+    held: set[int] = set()
+    count = 0
     for island in order[:-1]:
-        inside = [e for e, own in zip(rest, islands, strict=True) if own in chosen]
-        if len(inside) >= share * len(rest) and {labels[e.key] for e in inside} == wanted:
+        if count >= share * len(rest) and held == wanted:
             break
         chosen.add(island)
+        count += len(members[island])
+        held |= {labels[example.key] for example in members[island]}
     return chosen
 
 
@@ -162,6 +169,20 @@ def _names(examples: Sequence[Example], units: Sequence[Unit]) -> set[tuple[str,
     return {(unit, getattr(e, unit)) for e in examples for unit in units if getattr(e, unit)}
 
 
+def _refuse_half_known(examples: Sequence[Example]) -> None:
+    """Where no speaker is known, the report says so; where some are, the others may be any of them."""
+    nameless = {
+        corpus: [e.key for e in examples if e.corpus == corpus and not e.speaker and e.path is not None]
+        for corpus in {example.corpus for example in examples if example.speaker}
+    }
+    for corpus, keys in nameless.items():
+        if keys:
+            raise CorpusError(
+                f"{corpus}: expected the speaker of every clip or of none, got none for {len(keys)}, the "
+                f"first is {keys[0]}: fill the column in"
+            )
+
+
 def _own_split(examples: Sequence[Example]) -> Fold:
     parts = {split: [e for e in examples if e.split == split] for split in ("train", "dev", "test")}
     if missing := [split for split, part in parts.items() if not part]:
@@ -172,13 +193,20 @@ def _own_split(examples: Sequence[Example]) -> Fold:
     return Fold("test", parts["train"], parts["dev"], parts["test"])
 
 
+def _without_tested_lines(fold: Fold, shared: SharedLines) -> Fold:
+    train, validation = (shared.without(part, fold.test) for part in (fold.train, fold.validation))
+    return Fold(fold.name, train, validation, fold.test)
+
+
 def _refuse_poor(fold: Fold, labels: Mapping[str, int]) -> None:
     """Without training examples of every label that is judged there is nothing to compare."""
     for part in ("train", "validation"):
-        if len({labels[example.key] for example in getattr(fold, part)}) < 2:
+        examples: list[Example] = getattr(fold, part)
+        if len({labels[example.key] for example in examples}) < 2:
+            got = f"{len(examples)} of one" if examples else "none"
             raise CorpusError(
-                f"fold {fold.name}: expected examples of two labels or more for {part}, got "
-                f"{len(getattr(fold, part))} of one: the corpus is too small for this protocol"
+                f"fold {fold.name}: expected examples of two labels or more for {part}, got {got}: the "
+                "corpus is too small for this protocol"
             )
     learned = {labels[example.key] for example in fold.train}
     if unknown := sorted({labels[example.key] for example in fold.test} - learned):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ Seen = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Helpers:
-    """transcriber: loaded only where something is left to transcribe. cache: decoded sound and the like."""
+    """transcriber: loaded only where recognized words are read. cache: decoded sound and the like."""
 
     transcriber: Callable[[], Transcriber]
     cache: Path
@@ -91,7 +92,8 @@ def gather(
     variants: they differ in their model and in what is heard and read, not in their other `data`.
     """
     data = variants[0].data
-    with_sound = [example for example in examples if example.path is not None]
+    listens = any(of_row.data.sound or of_row.data.words == "recognized" for of_row in variants)
+    with_sound = [example for example in examples if example.path is not None and listens]
     sounds = cached_sounds(with_sound, helpers.cache / "sounds", trimmed=data.trimmed)
     transcripts: Transcripts = {}
     if any(variant.data.words == "recognized" for variant in variants):
@@ -188,7 +190,8 @@ def _heard(
         states, mask = encoder.layers(batch.samples, batch.mask)
         return torch.stack([state[0, : int(mask.sum())] for state in states]), alignment
 
-    of = (keys, data.augment, data.trimmed, _digest(material, keys))
+    how = (encoder.waveform, str(blueprint.template.config.audio_config))
+    of = (keys, data.augment, data.trimmed, _digest(material, keys), how)
     return _features("audio features", keys, data.views, encode, fingerprint(encoder, *of), helpers)
 
 
@@ -211,8 +214,16 @@ def _read(
         batch = collate_text([text], material.tokenizer, blueprint.template.config.max_tokens)
         return torch.stack([state[0] for state in encoder.layers(batch.ids, batch.mask)]), NOWHERE
 
-    of = (texts, data.augment)
+    config = blueprint.template.config
+    how = (material.tokenizer.to_str(), config.max_tokens, str(config.text_config))
+    of = (texts, data.augment, how)
     return _features("text features", keys, data.views, encode, fingerprint(encoder, *of), helpers)
+
+
+def material_digest(material: Material) -> str:
+    """Of all clips, of what was understood of them, and of where their words lie."""
+    understood = {key: transcript.text for key, transcript in material.transcripts.items()}
+    return _digest(material, sorted(material.sounds.spans)) + json.dumps(understood, sort_keys=True)
 
 
 def _digest(material: Material, keys: Sequence[str]) -> str:

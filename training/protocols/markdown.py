@@ -26,14 +26,15 @@ _GROUP_TITLES: Final[dict[Group, str]] = {
     "baseline": "baseline",
     "contrastive": "contrastive regularization",
     "fusion": "fusion",
-    "granularity": "granularity beside frames",
+    "granularity": "granularity in place of frames",
     "modality": "one modality",
     "words": "gold words in place of recognized ones",
     "other": "other",
 }
 _LEGEND: Final = """WA is accuracy, UA the mean recall per class, in percent: mean ± sample deviation over the
 fits, one for every fold and seed. Pooled: all folds of a seed as one test set, ± over the seeds. ECE is the
-gap between confidence and accuracy over 10 bins of equal mass; `fits.csv` has that of equal width too."""
+gap between confidence and accuracy over 10 bins of equal mass, which a single fold has too few utterances
+for; `fits.csv` has it of every fit, and that of equal width."""
 _GAIN_LEGEND: Final = """Points of a percent, pooled over the folds, mean over {seeds}, with a 95 % bootstrap
 interval over {units} {drawn}: the same folds, seeds and draws for both rows. The interval speaks of other
 {drawn}, not of other seeds. Nothing is corrected for the number of intervals: without any effect one in
@@ -81,7 +82,7 @@ def head(title: str, about: RunFacts, outcomes: Sequence[Outcome]) -> list[str]:
         "protocol": f"{about.protocol}; {_counted(len(folds), 'fold')}",
         "seeds": ", ".join(map(str, seeds)),
         "validation": about.validation,
-        "fits": f"{len(outcomes)}, {minutes:.0f} minutes of training",
+        "fits": f"{len(outcomes)}, {_counted(round(minutes), 'minute')} of training",
         "machine": f"{about.machine}; {about.device}",
         "commit": about.commit,
         "date": about.date,
@@ -93,14 +94,14 @@ def head(title: str, about: RunFacts, outcomes: Sequence[Outcome]) -> list[str]:
 
 def main_table(summaries: Sequence[RowSummary], inflated: bool) -> list[str]:
     """One line a row under the name of its group; one group alone needs no name."""
-    header = ("row", "WA", "UA", "macro-F1", "ECE", "pooled WA", "pooled UA", "fits")
+    header = ("row", "WA", "UA", "macro-F1", "pooled WA", "pooled UA", "pooled ECE", "fits")
     groups = [(group, list(part)) for group, part in groupby(summaries, lambda one: row_of(one.row).group)]
     lines: list[list[str]] = []
     for group, part in groups:
         if len(groups) > 1:
             lines.append([f"**{_GROUP_TITLES[group]}**", *[""] * (len(header) - 1)])
         for one in part:
-            values = (one.wa, one.ua, one.macro_f1, one.ece, one.pooled_wa, one.pooled_ua)
+            values = (one.wa, one.ua, one.macro_f1, one.pooled_wa, one.pooled_ua, one.pooled_ece)
             lines.append([one.row, *map(percent, values), str(one.fits)])
     warning = [INFLATED, ""] if inflated else []
     return ["## Figures", "", _LEGEND, "", *warning, *grid(header, lines), ""]
@@ -139,11 +140,11 @@ def fold_table(row: str, outcomes: Sequence[Outcome]) -> list[str]:
     for fold in sorted({outcome.fold for outcome in outcomes}, key=_natural):
         part = [outcome for outcome in outcomes if outcome.fold == fold]
         each: list[Figures] = [fit.figures for fit in judged(part)]
-        columns = zip(*((one.wa, one.ua, one.macro_f1, one.ece_equal_mass) for one in each), strict=True)
+        columns = zip(*((one.wa, one.ua, one.macro_f1) for one in each), strict=True)
         cells = [percent(spread(values)) for values in columns]
         validation = percent(spread([outcome.validation_ua for outcome in part]))
         lines.append([fold, str(len(part[0].keys)), *cells, validation])
-    header = ("test fold", "utterances", "WA", "UA", "macro-F1", "ECE", "validation UA")
+    header = ("test fold", "utterances", "WA", "UA", "macro-F1", "validation UA")
     return [f"## Folds: {row}", "", *grid(header, lines), ""]
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from emostream.models import LABELS
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedFigure:
@@ -80,6 +82,7 @@ IEMOCAP_NOT_RUN: Final = NotRun(
 
 
 def published_on(corpus: str, labels: Sequence[str]) -> tuple[PublishedFigure, ...]:
-    """What stands beside a table of this corpus and so many labels; empty where nothing compares."""
-    known = {("iemocap", 4): IEMOCAP_4, ("ravdess", 8): RAVDESS_8}
-    return known.get((corpus, len(labels)), ())
+    """What stands beside a table of all of this corpus with these labels; empty where nothing compares."""
+    if corpus == "iemocap" and set(labels) == set(LABELS):
+        return IEMOCAP_4
+    return RAVDESS_8 if corpus == "ravdess" and len(labels) == 8 else ()

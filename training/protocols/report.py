@@ -125,7 +125,7 @@ def _write_plots(
     }
     if drawable := _with_codes(shown):
         where = f"fold {drawable[0].fold}, seed {drawable[0].seed}"
-        figures["Fused codes"] = projection_figure(drawable, f"t-SNE of the fused codes, {where}")
+        figures["Codes"] = projection_figure(drawable, f"t-SNE of the codes of sound and words, {where}")
     if sweep := _sweep(gains):
         against, lines = sweep
         figures["Gain over alpha"] = alpha_figure(

@@ -7,10 +7,14 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import product
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Final
 
@@ -24,15 +28,16 @@ from emostream.models import Transcriber, load_transcriber
 from ..corpora.example import Example
 from ..corpora.leaks import Unit
 from ..emotion.blueprint import Blueprint
+from ..emotion.material import Material
 from ..errors import SettingsError
 from ..evaluation.outcomes import Outcome
 from ..loop.fit import make_accelerator
 from ..loop.watch import Bar, Unwatched
 from ..preparation.features import fingerprint
 from .cell import Bench, run_cell
-from .experiment import Experiment
+from .experiment import Experiment, refuse_contradictions
 from .folds import Fold, make_folds
-from .gathering import Helpers, Seen, chosen_examples, gather, numbered_labels
+from .gathering import Helpers, Seen, chosen_examples, gather, material_digest, numbered_labels
 from .rows import BASELINE, Row
 from .variant import starts_from_baseline, variant
 
@@ -54,14 +59,19 @@ class Request:
     asr: str
     work: Path
     cpu: bool = False
+    fold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request with everything read and computed that its cells share."""
+    """A request with everything read and computed that its cells share.
+
+    transcriber: the name of the one that recognized the words, None where none was asked.
+    """
 
     bench: Bench
     folds: list[Fold]
+    transcriber: str | None
 
 
 def prepare(request: Request, accelerator: Accelerator, seen: Seen) -> Prepared:
@@ -76,21 +86,38 @@ def prepare(request: Request, accelerator: Accelerator, seen: Seen) -> Prepared:
         validation_share=experiment.validation_share,
         units=request.units,
     )
+    if request.fold is not None:
+        folds = [_named(request.fold, folds)]
     variants = [variant(experiment, row) for row in request.rows]
+    for row, of_row in zip(request.rows, variants, strict=True):
+        refuse_contradictions(of_row, row.name)
     blueprint = Blueprint.read(experiment.model, experiment.labels)
+    for settings in {msgspec.json.encode(of_row.model): of_row.model for of_row in variants}.values():
+        blueprint.new(settings, 0)  # sizes that build nothing are told now
+
+    names: list[str] = []
 
     def transcriber() -> Transcriber:
         loaded = load_transcriber(request.asr)
         if loaded is None:
             raise SettingsError("expected a transcriber for `words = recognized`, got --asr none: name one")
+        names.append(loaded.name)
         return loaded
 
     with accelerator.main_process_first():
         material = gather(chosen, variants, blueprint, Helpers(transcriber, request.work / "cache", seen))
-    work = request.work / _name(experiment, chosen, blueprint)
+    work = request.work / _name(experiment, folds, material, blueprint)
     work.mkdir(parents=True, exist_ok=True)
     (work / _EXPERIMENT).write_text(msgspec.json.encode(experiment).decode() + "\n", encoding="utf-8")
-    return Prepared(Bench(experiment, blueprint, material, labels, accelerator, work), folds)
+    bench = Bench(experiment, blueprint, material, labels, accelerator, work)
+    return Prepared(bench, folds, names[0] if names else None)
+
+
+def _named(name: str, folds: Sequence[Fold]) -> Fold:
+    for fold in folds:
+        if fold.name == name:
+            return fold
+    raise SettingsError(f"expected --fold to be one of {', '.join(fold.name for fold in folds)}, got {name}")
 
 
 def run_table(request: Request, prepared: Prepared, bars: Progress, workers: int = 1) -> list[Outcome]:
@@ -110,6 +137,9 @@ def run_table(request: Request, prepared: Prepared, bars: Progress, workers: int
     ):
         outcomes += found
         bars.update(task, completed=len(outcomes))
+        if not bars.console.is_terminal:  # bars would not be seen
+            for one in found:
+                bars.console.print(f"{one.name}: validation UA {one.validation_ua:.3f}, {one.seconds:.0f} s")
     order = {row.name: number for number, row in enumerate(request.rows)}
     return sorted(outcomes, key=lambda outcome: (order[outcome.row], outcome.fold, outcome.seed))
 
@@ -134,11 +164,20 @@ def _here(
 
 def _in_parallel(request: Request, parts: Sequence[tuple[int, int]], workers: int) -> Iterator[list[Outcome]]:
     threads = max(1, (os.cpu_count() or 1) // workers)
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _begin, (request, threads)
-    ) as pool:
-        for done in as_completed([pool.submit(_part, fold, seed) for fold, seed in parts]):
-            yield done.result()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, _begin, (request, threads)) as pool:
+        try:
+            for done in as_completed([pool.submit(_part, fold, seed) for fold, seed in parts]):
+                yield done.result()
+        except BrokenProcessPool as error:
+            raise SettingsError(
+                f"expected {workers} workers to live, one was killed: go on with fewer --workers"
+            ) from error
+        except BaseException:
+            # After an error or Ctrl-C nobody waits for the others: what they began goes on another time.
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
 
 
 class _Worker:
@@ -149,11 +188,21 @@ class _Worker:
 
 
 def _begin(request: Request, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then ends its workers
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     torch.set_num_threads(threads)
     _Worker.request = request
     accelerator = make_accelerator(request.experiment.loop.precision, cpu=request.cpu)
     _Worker.prepared = prepare(request, accelerator, _nobody)
     gc.freeze()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would write where the next command writes too."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _part(fold: int, seed: int) -> list[Outcome]:
@@ -168,13 +217,15 @@ def _nobody(what: str, done: int, of: int) -> None:
     """The main process has prepared everything already, and shown it."""
 
 
-def _name(experiment: Experiment, examples: Sequence[Example], blueprint: Blueprint) -> str:
+def _name(experiment: Experiment, folds: Sequence[Fold], material: Material, blueprint: Blueprint) -> str:
     """Another folder where anything is different that an outcome depends on: more seeds or alphas are not."""
     same = msgspec.structs.replace(experiment, name="", note="", seeds=(0,), alphas=())
     digest = hashlib.sha256(msgspec.json.encode(same))
-    digest.update(
-        json.dumps([[e.key, e.emotion, e.emotion_orig, e.words, e.paired] for e in examples]).encode()
-    )
+    for fold in folds:
+        for part in (fold.train, fold.validation, fold.test):
+            held = [[e.key, e.emotion, e.emotion_orig, e.words, e.paired, e.speaker] for e in part]
+            digest.update(json.dumps([fold.name, held]).encode())
+    digest.update(material_digest(material).encode())
     for encoder in (blueprint.template.audio_encoder, blueprint.template.text_encoder):
         digest.update(fingerprint(encoder).encode())
     return f"{experiment.name or 'experiment'}-{digest.hexdigest()[:10]}"

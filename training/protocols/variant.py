@@ -32,7 +32,9 @@ def starts_from_baseline(row: Row) -> bool:
 
 def same_as_baseline(experiment: Experiment, row: Row) -> bool:
     """Whether the line is the baseline under another name, so that nothing need be trained."""
-    return row.name != BASELINE and variant(experiment, row) == variant(experiment, Row(BASELINE, "baseline"))
+    if row.name == BASELINE or starts_from_baseline(row):
+        return False
+    return variant(experiment, row) == variant(experiment, Row(BASELINE, "baseline"))
 
 
 def spans_of(experiment: Experiment) -> tuple[Granularity, ...]:
@@ -51,8 +53,10 @@ def _granularities(experiment: Experiment, *names: str) -> Experiment:
 
 
 def _alone(experiment: Experiment, **data: object) -> Experiment:
-    """One modality, through its own head: with nothing to fuse, fusion would only add parameters."""
-    return _fusion(replace(experiment, data=replace(experiment.data, **data)), "late")
+    """One modality, through its own head: with nothing to fuse, fusion would only add parameters, and its
+    granularities have no place."""
+    heard = replace(experiment, data=replace(experiment.data, **data))
+    return _granularities(_fusion(heard, "late"), "frame")
 
 
 _CHANGES: Final[Mapping[str, Callable[[Experiment], Experiment]]] = {
