@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from emostream.models.collate import AudioBatch, TextBatch
+from emostream.models.device import cast_weights
 from emostream.models.emotion import EmotionModel
 from emostream.models.granularity import SpanBatch
 from emostream.models.types import SAMPLE_RATE_HZ
@@ -143,8 +144,8 @@ def make_model(which: Size, device: torch.device, dtype: torch.dtype) -> Emotion
     torch.manual_seed(0)
     model = model_of(which)
     model.to(device)
-    model.audio_encoder.to(dtype)
-    model.text_encoder.to(dtype)
+    cast_weights(model.audio_encoder, dtype)
+    cast_weights(model.text_encoder, dtype)
     return model
 
 
