@@ -148,13 +148,16 @@ def _read_tokenizer(source: str, vocabulary: int) -> Tokenizer:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without transformers' report of the heads that are left behind, which is meant."""
-    before = logging.get_verbosity()
+    """Without transformers' report of the heads that are left behind, which is meant, and without its bars."""
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
 
 
 @contextmanager

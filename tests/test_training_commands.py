@@ -312,14 +312,16 @@ def test_a_text_alone_needs_no_sounds(tones: Corpus, capsys: pytest.CaptureFixtu
     assert not tones.work.exists()
 
 
-def served(tones: Corpus, group: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which utterances of the group the checkpoint gets right, through the recognizer, words given."""
+def served(tones: Corpus, group: str) -> tuple[float, float]:
+    """Accuracy and negative log-likelihood on a group, by the recognizer that reads the checkpoint."""
     rows = [row for row in tones.rows if row[6] == group]
     clips = [Clip(read_clip(tones.root / row[0])) for row in rows]
     words = [Transcript(row[1], "en") for row in rows]
     recognizer = load_recognizer(tones.root / "out", device="cpu", dtype="float32")
     found = recognizer.fuse(recognizer.encode(clips), words, recognizer.align(clips, words))
-    return np.array([one.label == row[2] for one, row in zip(found, rows, strict=True)])
+    right = [one.label == row[2] for one, row in zip(found, rows, strict=True)]
+    shares = [one.probabilities[LABELS.index(row[2])] for one, row in zip(found, rows, strict=True)]
+    return float(np.mean(right)), float(-np.log(shares).mean())
 
 
 def test_fit_writes_a_checkpoint_and_what_it_is_worth(
@@ -330,10 +332,10 @@ def test_fit_writes_a_checkpoint_and_what_it_is_worth(
     assert tones.run("fit", "--fold", "1", "--seed", "2") == 0
     printed = capsys.readouterr().out
     card = (tones.root / "out" / "README.md").read_text()
-    wa, ua, *_ = (float(cell) for cell in re.findall(r"\| (\d\.\d{3}) (?=\|)", card))
+    wa, ua, _, _, nll, _ = (float(cell) for cell in re.findall(r"\| (\d\.\d{3}) (?=\|)", card))
     assert f"test (1, 8 utterances): WA {100 * wa:.1f}, UA {100 * ua:.1f} (chance 25.0)" in printed
     assert printed.rstrip().endswith(str(tones.root / "out"))
-    assert served(tones, "1").mean() == pytest.approx(wa, abs=5e-4)
+    assert served(tones, "1") == pytest.approx((wa, nll), abs=2e-3)
     assert "# tiny\n" in card
     told = " ".join(card.split())
     assert "Trained on manifest: 12 utterances; 4 others decided when to stop" in told

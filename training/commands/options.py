@@ -18,6 +18,9 @@ from ..protocols.experiment import Experiment, read_experiment, refuse_contradic
 
 RUNS: Final = Path(__file__).resolve().parents[1] / "runs"
 
+_RECIPE: Final = "bundled"
+"""The one run in there that is no experiment but the recipe of models/bundled, for `train`."""
+
 CorpusOption = Annotated[
     list[str], typer.Option("--corpus", help=f"One of {', '.join(CORPORA)}. Several: repeat, with --data.")
 ]
@@ -90,7 +93,7 @@ def read_config(config: str, audio: str | None, text: str | None) -> Experiment:
     if not path.suffix and not path.is_file():
         path = RUNS / f"{config}.toml"
         if not path.exists():
-            known = ", ".join(sorted(file.stem for file in RUNS.glob("*.toml")))
+            known = ", ".join(sorted({file.stem for file in RUNS.glob("*.toml")} - {_RECIPE}))
             raise SettingsError(f"expected a TOML file or one of {known}, got {config}: check --config")
     experiment = read_experiment(path)
     model = replace(
