@@ -148,7 +148,7 @@ def _read_tokenizer(source: str, vocabulary: int) -> Tokenizer:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without transformers' report of the heads that are left behind, which is meant, and without its bars."""
+    """Without bars, and without the report of the heads that are left behind, which is meant."""
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
