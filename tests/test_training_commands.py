@@ -195,7 +195,7 @@ def test_a_part_of_iemocap_is_none_unless_it_is_called_one(
             "expected every utterance once, got 0-angry.wav twice",
         ),
         (["--corpus", "iemo", "--data", "{root}"], "expected a corpus out of iemocap, meld, "),
-        (["--config", "paper"], "expected a TOML file or one of bundled, papers, papers-finetuned"),
+        (["--config", "paper"], "expected a TOML file or one of papers, papers-finetuned"),
         (["--config", "{root}/none.toml"], "expected a TOML file of an experiment at {root}/none.toml"),
         (["--config", "bundled"], "{runs}/bundled.toml: Object contains unknown field"),
         (["--audio", "{root}"], "expected {root}/config.json, found none"),

@@ -250,6 +250,7 @@ def test_lines_that_are_the_baseline_under_another_name(experiment: Experiment, 
     """None that starts from it: with the same schedule it is still trained on."""
     rows = [row for row in paper_rows((), gold=True) if row.name != BASELINE]
     assert {row.name for row in rows if same_as_baseline(experiment, row)} == same
+    assert not same_as_baseline(experiment, Row("an experiment alone", "other"))
 
 
 @pytest.mark.parametrize(

@@ -409,6 +409,7 @@ def test_the_bar_is_told_how_far_it_is(clips: list[Example], tmp_path: Path, ali
     gathered(clips, where, experiment_of("recognized", "word", **KEPT))
     last = {what: (done, of) for what, done, of in told}
     assert last == {
+        "sounds": (5, 5),
         "transcripts": (4, 4),
         "alignments": (5, 5),
         "audio features": (5, 5),

@@ -44,7 +44,14 @@ def prepare(
     with_sound = [example for example in examples if example.path is not None]
     if not with_sound:
         return
-    sounds = cached_sounds(with_sound, work / "cache" / "sounds", trimmed=trim)
+    with progress() as bars:
+        seen = Preparing(bars)
+        sounds = cached_sounds(
+            with_sound,
+            work / "cache" / "sounds",
+            trimmed=trim,
+            seen=lambda done, clips: seen("sounds", done, clips),
+        )
     print(f"\n{kept_sounds(with_sound, sounds).table()}")
     if not transcribe:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -64,12 +64,23 @@ def trim(samples: Samples, *, below_peak_db: float = _BELOW_PEAK_DB, margin_s: f
     return samples[start:end]
 
 
-def cached_sounds(examples: Sequence[Example], cache: Path, *, trimmed: bool = True) -> Sounds:
+def _unseen(done: int, clips: int) -> None:
+    """Nobody looks on."""
+
+
+def cached_sounds(
+    examples: Sequence[Example],
+    cache: Path,
+    *,
+    trimmed: bool = True,
+    seen: Callable[[int, int], None] = _unseen,
+) -> Sounds:
     """Decoded clips, memory-mapped from `cache` where it holds exactly these files as they are now.
 
     Otherwise all files are decoded, and this is their check as well: one CorpusError names every file that
     cannot be used (see `decoded`), and nothing is kept. A killed run leaves no half cache, only a `.tmp` that
     nobody reads: the samples are complete before the index that names them is there.
+    seen: told how many clips of how many are decoded.
     """
     if not examples:
         return Sounds(np.zeros(0, np.int16), {})
@@ -77,7 +88,7 @@ def cached_sounds(examples: Sequence[Example], cache: Path, *, trimmed: bool = T
     index, samples = stem.with_suffix(".json"), stem.with_suffix(".int16")
     if not (index.exists() and samples.exists()):
         cache.mkdir(parents=True, exist_ok=True)
-        _write(examples, trimmed, samples, index)
+        _write(examples, trimmed, samples, index, seen)
     places: dict[str, list[int]] = json.loads(index.read_text(encoding="utf-8"))
     return Sounds(
         np.memmap(samples, np.int16, mode="r"),
@@ -99,7 +110,13 @@ def _fingerprint(examples: Sequence[Example], trimmed: bool) -> str:
     return digest.hexdigest()
 
 
-def _write(examples: Sequence[Example], trimmed: bool, samples: Path, index: Path) -> None:
+def _write(
+    examples: Sequence[Example],
+    trimmed: bool,
+    samples: Path,
+    index: Path,
+    seen: Callable[[int, int], None],
+) -> None:
     """Clip by clip into files of this process, which then take their names: the index last."""
     places: dict[str, tuple[int, int, int]] = {}
     position = 0
@@ -112,6 +129,7 @@ def _write(examples: Sequence[Example], trimmed: bool, samples: Path, index: Pat
                 out.write(pcm.tobytes())
                 places[example.key] = (position, position + len(pcm), start)
                 position += len(pcm)
+                seen(len(places), len(examples))
         unfinished[1].write_text(json.dumps(places), encoding="utf-8")
         for file, name in zip(unfinished, (samples, index), strict=True):
             file.replace(name)

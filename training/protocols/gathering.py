@@ -94,7 +94,12 @@ def gather(
     data = variants[0].data
     listens = any(of_row.data.sound or of_row.data.words == "recognized" for of_row in variants)
     with_sound = [example for example in examples if example.path is not None and listens]
-    sounds = cached_sounds(with_sound, helpers.cache / "sounds", trimmed=data.trimmed)
+    sounds = cached_sounds(
+        with_sound,
+        helpers.cache / "sounds",
+        trimmed=data.trimmed,
+        seen=lambda done, clips: helpers.seen("sounds", done, clips),
+    )
     transcripts: Transcripts = {}
     if any(variant.data.words == "recognized" for variant in variants):
         unread = [example for example in with_sound if not example.paired]

@@ -32,7 +32,7 @@ def starts_from_baseline(row: Row) -> bool:
 
 def same_as_baseline(experiment: Experiment, row: Row) -> bool:
     """Whether the line is the baseline under another name, so that nothing need be trained."""
-    if row.name == BASELINE or starts_from_baseline(row):
+    if row.name == BASELINE or row.group == "other" or starts_from_baseline(row):
         return False
     return variant(experiment, row) == variant(experiment, Row(BASELINE, "baseline"))
 
