@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -89,22 +90,18 @@ def folds(
     _run(experiment, Row(experiment.name, "other"), title, asked)
 
 
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """What both commands were asked besides the experiment."""
 
-    def __init__(
-        self,
-        corpus: Sequence[str],
-        data: Sequence[Path],
-        out: Path,
-        work: Path,
-        workers: int,
-        asr: str,
-        cpu: bool,
-        part: bool,
-    ) -> None:
-        self.corpus, self.data, self.out, self.work = corpus, data, out, work
-        self.workers, self.asr, self.cpu, self.part = workers, asr, cpu, part
+    corpus: Sequence[str]
+    data: Sequence[Path]
+    out: Path
+    work: Path
+    workers: int
+    asr: str
+    cpu: bool
+    part: bool
 
 
 def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> None:
