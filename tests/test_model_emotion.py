@@ -21,9 +21,9 @@ from emostream.models.config import GRANULARITIES, HEADS_OF, EmotionConfig
 from emostream.models.emotion import EmotionModel, EmotionOutput
 from emostream.models.granularity import SpanBatch
 from emostream.models.recognizer import EmotionRecognizer
-from emostream.training.recipe.fusion import Trainee, fusion_loss
-from emostream.training.recipe.pairs import Pair
-from emostream.training.recipe.settings import FusionSettings
+from emostream.training.emotion.batch import EmotionBatch
+from emostream.training.emotion.objective import EmotionObjective
+from emostream.training.emotion.settings import ContrastSettings
 
 from .tiny_emotion import noise, tiny_config, tiny_model, tiny_tokenizer, write_tiny
 
@@ -42,7 +42,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 
 SOUNDS = (noise(16_000, 1), noise(9_000, 2), None, noise(12_000, 4))
 TEXTS = ("i am so happy", None, "leave me alone", "the door is open")
-CONFIG = FusionSettings(contrastive_alpha=0.3)
+CONTRAST = ContrastSettings(alpha=0.3)
 
 SHIFTS = (".key.bias", ".k_proj.bias", ".score.bias", ".score.2.bias")
 """They move all scores of a softmax alike, which changes no share: their gradient is rounding."""
@@ -89,39 +89,31 @@ def batch(model: EmotionModel, rows: Sequence[int]) -> tuple[AudioBatch, TextBat
     )
 
 
-def pairs() -> list[Pair]:
-    targets = [tuple(float(label == row) for label in range(4)) for row in range(4)]
-    return [
-        Pair(None, text, None if sound is None else row, None if text is None else row, targets[row])
-        for row, (sound, text) in enumerate(zip(SOUNDS, TEXTS, strict=True))
-    ]
-
-
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_each_ablation_trains(name: str) -> None:
     """Steps on one batch bring its loss down, with either modality missing in some rows, and every weight
     that the ablation has is one that learns.
     """
     torch.manual_seed(0)
-    trainee = Trainee(EmotionModel(tiny_config(dropout=0.0, **ABLATIONS[name])), 0.9)
-    trainee.train()
-    optimizer = torch.optim.Adam(trainee.parameters(), lr=3e-3)
+    model = EmotionModel(tiny_config(dropout=0.0, **ABLATIONS[name]))
+    objective = EmotionObjective(model, CONTRAST, 0.05).train()
+    every = EmotionBatch(*batch(model, range(4)), torch.arange(4), torch.ones(4, dtype=torch.bool))
+    optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
     losses = []
     steepest: defaultdict[str, float] = defaultdict(float)  # weights -> largest gradient of all steps
     for _ in range(12):
-        output = trainee.model(*batch(trainee.model, range(4)))
-        loss = fusion_loss(trainee, pairs(), output, CONFIG)
+        loss = objective(every)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        for weight, values in trainee.model.named_parameters():
+        for weight, values in model.named_parameters():
             if values.grad is not None:
                 steepest[weight] = max(steepest[weight], values.grad.abs().max().item())
     assert losses[-1] < 0.9 * losses[0]
-    idle = {weight for weight, _ in trainee.model.named_parameters() if steepest[weight] < 1e-7}
+    idle = {weight for weight, _ in model.named_parameters() if steepest[weight] < 1e-7}
     # Only co-attention hears the absent tokens: the other heads and the contrast leave such rows out.
-    expected = {"absent_audio", "absent_text"} if trainee.model.early is None else set()
+    expected = {"absent_audio", "absent_text"} if model.early is None else set()
     assert {weight for weight in idle if not weight.endswith(SHIFTS)} == expected
 
 

@@ -25,7 +25,7 @@ quiet_export = pytest.mark.filterwarnings("ignore")
 
 
 @quiet_export
-@pytest.mark.parametrize("kind", ["wav2vec2, group norm", "wav2vec2, stable", "hubert"])
+@pytest.mark.parametrize("kind", ["wav2vec2, group norm", "wav2vec2, stable", "wav2vec2, mel", "hubert"])
 def test_the_graph_gives_the_features_of_the_network(kind: str, tmp_path: Path) -> None:
     """Clips from the shortest that gives a frame to the longest utterance."""
     encoder = tiny_audio_encoder(kind)

@@ -15,7 +15,7 @@ from torch import nn
 from emostream.models.encoders.base import Encoder
 from emostream.models.encoders.choice import freeze
 from emostream.training.errors import SettingsError
-from emostream.training.loop.plan import balanced, mixed_batches
+from emostream.training.loop.plan import balanced, by_length, mixed_batches
 from emostream.training.loop.randomness import keyed, seed_torch
 from emostream.training.loop.schedule import layer_wise, one_cycle, the_rest
 
@@ -53,6 +53,28 @@ def test_every_example_once_and_two_labels_in_every_batch(drawn: tuple[list[int]
         assert len({labels[item] for item in batch}) >= 2
         assert 2 <= len(batch) <= size + 1
     assert sum(len(batch) != size for batch in batches) <= 1
+
+
+@given(st.lists(st.floats(0, 30), max_size=80), st.integers(2, 9), st.integers(0, 99))
+def test_by_length_has_every_example_once_and_no_single_last_one(
+    lengths: list[float], size: int, seed: int
+) -> None:
+    batches = by_length(lengths, size, rng(seed))
+    assert sorted(item for batch in batches for item in batch) == list(range(len(lengths)))
+    odd = [len(batch) for batch in batches if len(batch) != size]
+    rest = len(lengths) % size
+    alone = rest == 1 and len(lengths) > size
+    assert odd == ([size + 1] if alone else [rest] if rest else [])
+
+
+def test_by_length_puts_like_to_like_in_random_order() -> None:
+    lengths = [float(number) for number in rng().permutation(24)]
+    batches = by_length(lengths, 4, rng(1))
+    ranges = [sorted(lengths[item] for item in batch) for batch in batches]
+    assert sorted(ranges) == [[4.0 * n + step for step in range(4)] for n in range(6)]
+    assert ranges != sorted(ranges)
+    assert batches != by_length(lengths, 4, rng(2))
+    assert batches == by_length(lengths, 4, rng(1))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from emostream.training.augmentation.settings import AugmentSettings
+from emostream.training.emotion.settings import DataSettings
 from emostream.training.errors import SettingsError
-from emostream.training.recipe.settings import FusionSettings, RunSettings, read_settings
+from emostream.training.loop.settings import LoopSettings
+from emostream.training.recipe.settings import FusionSettings, HeadSettings, RunSettings, read_settings
 
 from .shared import REPO
 
@@ -23,9 +26,16 @@ def test_what_is_not_named_is_the_default(tmp_path: Path) -> None:
     assert settings == RunSettings(name="trial", seed=5, fusion=FusionSettings(epochs=2, learning_rate=1.0))
 
 
-def test_an_encoder_may_be_frozen_in_part(tmp_path: Path) -> None:
-    fusion = read_settings(written(tmp_path, "[fusion]\naudio_frozen = 2\ntext_frozen = 'all'\n")).fusion
-    assert (fusion.audio_frozen, fusion.text_frozen) == (2, "all")
+def test_the_head_has_the_loop_s_and_the_data_s_own_settings(tmp_path: Path) -> None:
+    """What such a table does not name is the structure's own default, not the recipe's."""
+    text = (
+        "[heads.loop]\nepochs = 3\n[heads.data]\nviews = 2\nframes = 16\n[heads.data.augment]\nnoise = 0.5\n"
+    )
+    heads = read_settings(written(tmp_path, text)).heads
+    assert heads.loop == LoopSettings(epochs=3)
+    assert heads.data == DataSettings(views=2, frames=16, augment=AugmentSettings(noise=0.5))
+    alone = read_settings(written(tmp_path, "[heads.loop]\nepochs = 3\n")).heads
+    assert alone.data == HeadSettings().data
 
 
 def test_a_list_becomes_layers(tmp_path: Path) -> None:
@@ -44,16 +54,18 @@ def test_a_list_becomes_layers(tmp_path: Path) -> None:
         ("fusion = 3", "expected a table"),
         ("[distil]\nteacher_layers = 3", "expected a list of int"),
         ("seed = ", "expected a TOML file"),
-        (
-            "[fusion]\naudio_frozen = 'some'",
-            "expected none, front_end, all or a number of layers, got 'some'",
-        ),
-        ("[fusion]\naudio_frozen = true", "number of layers, got True"),
+        ("[heads.loop]\nepoch = 3", "trial.toml: heads: loop: .*unknown field `epoch`"),
+        ("[heads.loop]\nepochs = 0", "trial.toml: heads: loop: .*>= 1"),
+        ("[heads.data.augment]\nnoises = 1.0", "trial.toml: heads: data: .*unknown field `noises`"),
+        ("[heads]\ndata = 3", "trial.toml: heads: data: .*object.*int"),
+        ("[distil]\nwithout = 'ravdess'", "expected a list of str"),
     ],
 )
 def test_what_does_not_fit(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(SettingsError, match=says):
+    with pytest.raises(SettingsError, match=says) as caught:
         read_settings(written(tmp_path, text))
+    assert str(tmp_path / "trial.toml") in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -62,4 +74,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_the_run_of_the_bundled_model_can_be_read() -> None:
-    assert read_settings(REPO / "training" / "runs" / "bundled.toml").name == "bundled"
+    """And its distillation never hears what it is judged on."""
+    settings = read_settings(REPO / "training" / "runs" / "bundled.toml")
+    assert settings.name == "bundled"
+    assert settings.judged in settings.distil.without

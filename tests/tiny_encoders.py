@@ -69,6 +69,7 @@ def audio_configs() -> dict[str, PretrainedConfig]:
         "wav2vec2, layer norm": Wav2Vec2Config(**_WAV2VEC2, feat_extract_norm="layer", conv_bias=True),
         "wav2vec2, group norm": Wav2Vec2Config(**_WAV2VEC2),
         "wav2vec2, stable": Wav2Vec2Config(**_WAV2VEC2, **_STABLE),
+        "wav2vec2, mel": Wav2Vec2Config(**_WAV2VEC2, **_STABLE, mel_bins=80),
         "hubert": HubertConfig(**_WAV2VEC2),
         "hubert, stable": HubertConfig(**_WAV2VEC2, **_STABLE),
         "wavlm": WavLMConfig(**_WAV2VEC2),

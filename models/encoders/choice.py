@@ -12,7 +12,7 @@ from transformers import PretrainedConfig
 from ..errors import CheckpointError
 from .base import AudioEncoder, Encoder
 from .text import TextEncoder
-from .wav2vec2 import Wav2Vec2AudioEncoder
+from .wav2vec2 import MelWav2Vec2AudioEncoder, Wav2Vec2AudioEncoder
 from .whisper import WhisperAudioEncoder
 
 AUDIO_ENCODERS: Final = ("wav2vec2", "hubert", "wavlm", "whisper")
@@ -24,6 +24,7 @@ def make_audio_encoder(config: PretrainedConfig, *, unit_variance: bool = True) 
     """An encoder with random weights. Raises CheckpointError for a configuration of another kind.
 
     unit_variance: whether it was trained on clips of zero mean and unit variance; Whisper never was.
+    A wav2vec2 configuration with `mel_bins` is one whose convolutions run over a spectrogram.
     """
     if config.model_type not in AUDIO_ENCODERS:
         raise CheckpointError(
@@ -32,6 +33,8 @@ def make_audio_encoder(config: PretrainedConfig, *, unit_variance: bool = True) 
         )
     if config.model_type == "whisper":
         return WhisperAudioEncoder(config)
+    if config.model_type == "wav2vec2" and getattr(config, "mel_bins", None):
+        return MelWav2Vec2AudioEncoder(config, unit_variance=unit_variance)
     return Wav2Vec2AudioEncoder(config, unit_variance=unit_variance)
 
 

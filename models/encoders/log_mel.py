@@ -21,7 +21,7 @@ def log_mel(samples: Tensor, counts: Tensor, bins: int) -> Tensor:
     A clip of n samples has n // HOP frames, centred at multiples of HOP; zeros follow. Each clip is taken
     at its own length: the window reflects at its end, and its loudest bin sets its floor.
     """
-    filters, window = _filters(bins, samples.device), torch.hann_window(WINDOW, device=samples.device)
+    filters, window = mel_filters(bins, samples.device), torch.hann_window(WINDOW, device=samples.device)
     clips = [_one(row[:count].float(), filters, window) for row, count in zip(samples, counts, strict=True)]
     return nn.utils.rnn.pad_sequence(clips, batch_first=True).transpose(1, 2)
 
@@ -29,12 +29,17 @@ def log_mel(samples: Tensor, counts: Tensor, bins: int) -> Tensor:
 def _one(clip: Tensor, filters: Tensor, window: Tensor) -> Tensor:
     """(n,) -> (F, bins)."""
     spectrum = torch.stft(clip, WINDOW, HOP, window=window, return_complex=True)[:, :-1]
-    power = (filters @ spectrum.abs().square()).clamp(min=1e-10).log10()
-    return (torch.maximum(power, power.max() - 8.0).T + 4.0) / 4.0
+    return relative_log(filters @ spectrum.abs().square()).T
+
+
+def relative_log(power: Tensor) -> Tensor:
+    """Of one clip: decimal logarithm, nothing more than 80 dB below the loudest bin, brought near [-1, 1]."""
+    logarithm = power.clamp(min=1e-10).log10()
+    return (torch.maximum(logarithm, logarithm.max() - 8.0) + 4.0) / 4.0
 
 
 @cache
-def _filters(bins: int, device: torch.device) -> Tensor:
+def mel_filters(bins: int, device: torch.device) -> Tensor:
     """(bins, WINDOW // 2 + 1). Not a buffer of a module: a checkpoint has nothing to say about it."""
     bank = mel_filter_bank(
         num_frequency_bins=WINDOW // 2 + 1,

@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 
 from ..errors import CheckpointError, one_line
 from .base import AudioEncoder
+from .mel_front_end import MelFrontEnd, tables
 from .plain import PlainEncoder
 
 GRAPH_FILE: Final = "audio_encoder.onnx"
@@ -115,6 +116,9 @@ def _leave_out(weight: Any) -> None:
 def _weights(encoder: AudioEncoder) -> dict[str, Tensor]:
     """Of `PlainEncoder`, without a copy of the network."""
     weights: dict[str, Tensor] = dict(encoder.state_dict())
+    front_end = encoder.backbone.feature_extractor
+    if isinstance(front_end, MelFrontEnd):
+        weights |= {f"backbone.feature_extractor.{name}": t for name, t in tables(front_end.bins).items()}
     for name, module in encoder.named_modules():
         if parametrize.is_parametrized(module, "weight"):
             weights[f"{name}.weight"] = module.weight

@@ -9,6 +9,7 @@ from torch.nn.utils import parametrize
 
 from ..errors import CheckpointError
 from .base import AudioEncoder
+from .mel_front_end import MelFrontEnd, PlainMelFrontEnd
 
 PLAIN_KINDS = ("wav2vec2", "hubert")
 
@@ -30,6 +31,8 @@ class PlainEncoder(nn.Module):
             )
         self.backbone = copy.deepcopy(encoder.backbone).eval()
         self.mix = copy.deepcopy(encoder.mix)
+        if isinstance(self.backbone.feature_extractor, MelFrontEnd):
+            self.backbone.feature_extractor = PlainMelFrontEnd(self.backbone.feature_extractor)
         for module in list(self.backbone.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.Conv1d) and parametrize.is_parametrized(child, "weight"):

@@ -18,6 +18,8 @@ from transformers import MODEL_MAPPING, PretrainedConfig
 from ..collate import Waveform
 from .base import AudioEncoder, first_places, recorded
 from .group_norm import all_at_once, clip_by_clip
+from .log_mel import HOP, WINDOW
+from .mel_front_end import STRIDE, MelFrontEnd
 
 
 class Wav2Vec2AudioEncoder(AudioEncoder):
@@ -43,9 +45,8 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
         return torch.arange(frames) * self.step + (self._receptive_field() - 1) // 2
 
     def layers(self, samples: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
-        counts = mask.sum(1)
-        frames = self._front_end(samples, counts)  # (B, T, C)
-        frame_mask = first_places(self._frame_counts(counts), frames.shape[1])
+        frames, valid = self._front_end(samples, mask.sum(1))  # (B, T, C)
+        frame_mask = first_places(valid, frames.shape[1])
         projected = self.backbone.feature_projection(frames)
         # HuBERT's projection gives the frames alone, the others' the normalised ones beside them.
         hidden = projected[0] if isinstance(projected, tuple) else projected  # (B, T, H)
@@ -77,14 +78,41 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
             samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
         return samples
 
-    def _front_end(self, samples: Tensor, counts: Tensor) -> Tensor:
-        """(B, N), (B,) -> (B, T, C)."""
+    def _front_end(self, samples: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """samples: (B, N); counts: (B,) valid ones -> (B, T, C), and (B,) valid frames of T."""
         extract = self.backbone.feature_extractor
         samples = samples.to(extract.conv_layers[0].conv.weight.dtype)
         if not self._group_norm:
-            return extract(samples).transpose(1, 2)  # type: ignore[no-any-return]
+            return extract(samples).transpose(1, 2), self._frame_counts(counts)
         extract_padded = clip_by_clip if samples.device.type == "cpu" else all_at_once
-        return extract_padded(extract, samples, counts).transpose(1, 2)
+        return extract_padded(extract, samples, counts).transpose(1, 2), self._frame_counts(counts)
+
+
+class MelWav2Vec2AudioEncoder(Wav2Vec2AudioEncoder):
+    """wav2vec 2.0 from the projection up, over a spectrogram of `config.mel_bins` bins; see `MelFrontEnd`.
+
+    Of the configuration's convolutions only the channels of the last count.
+    """
+
+    def __init__(self, config: PretrainedConfig, *, unit_variance: bool = True) -> None:
+        super().__init__(config, unit_variance=unit_variance)
+        self.backbone.feature_extractor = MelFrontEnd(config.mel_bins, config.conv_dim[-1])
+
+    @property
+    def waveform(self) -> Waveform:
+        """At least one window of the spectrogram."""
+        return Waveform(WINDOW, self._unit_variance)
+
+    @property
+    def step(self) -> int:
+        return HOP * STRIDE
+
+    def frame_centres(self, frames: int) -> Tensor:
+        return torch.arange(frames) * self.step
+
+    def _front_end(self, samples: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        frames, valid = self.backbone.feature_extractor.padded(samples, counts)
+        return frames.transpose(1, 2), valid
 
 
 def _without_idle_parts(config: PretrainedConfig) -> PretrainedConfig:

@@ -6,7 +6,7 @@ and the padding is hidden from the keys, so that two seconds cost two seconds.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,7 @@ from ..collate import Waveform
 from ..types import SAMPLE_RATE_HZ
 from .base import AudioEncoder, first_places
 from .log_mel import HOP, WINDOW, log_mel
-
-_STRIDE: Final = 2
-"""Of the second convolution: two spectrogram frames make one of the encoder's, 50 a second."""
+from .mel_front_end import STRIDE, convolved
 
 
 class WhisperAudioEncoder(AudioEncoder):
@@ -40,7 +38,7 @@ class WhisperAudioEncoder(AudioEncoder):
 
     @property
     def step(self) -> int:
-        return HOP * _STRIDE
+        return HOP * STRIDE
 
     def frame_centres(self, frames: int) -> Tensor:
         return torch.arange(frames) * self.step
@@ -63,17 +61,16 @@ class WhisperAudioEncoder(AudioEncoder):
     def _embedded(self, mel: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """(B, bins, F), (B,) valid frames of F -> (B, T, H), (B, T)."""
         network = self.backbone
-        x = F.gelu(network.conv1(mel.to(network.conv1.weight.dtype)))
-        # Behind a clip alone the second convolution meets zeros: so it must in a batch.
-        x = x * first_places(counts, x.shape[2])[:, None]
-        x = F.gelu(network.conv2(x)).transpose(1, 2)  # (B, T, H)
+        mel = mel.to(network.conv1.weight.dtype)
+        x, valid = convolved(network.conv1, network.conv2, mel, counts)
+        x = x.transpose(1, 2)  # (B, T, H)
         positions = network.embed_positions.weight
         if x.shape[1] > len(positions):
-            limit = len(positions) * HOP * _STRIDE / SAMPLE_RATE_HZ
+            limit = len(positions) * HOP * STRIDE / SAMPLE_RATE_HZ
             raise ValueError(f"expected clips of at most {limit:g} s for Whisper, got longer ones: cut them")
         x = x + positions[: x.shape[1]]
         x = F.dropout(x, network.dropout, training=network.embed_positions.training)
-        return x, first_places((counts + _STRIDE - 1) // _STRIDE, x.shape[1])
+        return x, first_places(valid, x.shape[1])
 
 
 def _layer(layer: Any, x: Tensor, mask: Tensor) -> Tensor:

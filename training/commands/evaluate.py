@@ -7,20 +7,42 @@ from typing import Annotated, Literal
 
 import typer
 
+from emostream.models.checkpoint import find_checkpoint
+
 from ..corpora.manifest import DEFAULT_DATA
+from ..evaluation.checkpoint import conflict_table, harm_table, table
 from ..evaluation.checkpoint import evaluate as figures_of
-from ..evaluation.checkpoint import table
+from ..evaluation.crossvalidation import fold_table, read_folds
 
 
 def evaluate(
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for figures.json and predictions.csv.", show_default=False)
+        Path,
+        typer.Option(
+            "--out", help="Folder for figures.json, predictions.csv, confusion.png.", show_default=False
+        ),
     ],
     checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Checkpoint folder. Default: the bundled one.")
+        str | None,
+        typer.Option("--checkpoint", help="Checkpoint folder or hub name. Default: the bundled one."),
     ] = None,
-    manifest: Annotated[Path, typer.Option("--manifest")] = DEFAULT_DATA / "manifest.csv",
-    split: Annotated[Literal["train", "dev", "test"], typer.Option("--split")] = "test",
+    manifest: Annotated[
+        Path, typer.Option("--manifest", help="CSV, JSONL, or a folder with manifest.csv.")
+    ] = DEFAULT_DATA / "manifest.csv",
+    split: Annotated[
+        Literal["train", "dev", "test", "all"],
+        typer.Option("--split", help="all: every clip, and the only one for a manifest without splits."),
+    ] = "test",
+    robustness: Annotated[
+        bool,
+        typer.Option("--robustness", help="Noise, codecs, levels, silence, cuts as well: ten times as long."),
+    ] = False,
 ) -> None:
-    """Figures of a checkpoint on a manifest, through the recognizer that serves."""
-    print(table(figures_of(checkpoint, manifest, split, out)))
+    """Figures of a checkpoint on a manifest, through the recognizer that serves.
+
+    Where the checkpoint holds the judgements of its recipe's cross-validation, their figures follow.
+    """
+    folder = find_checkpoint(checkpoint)
+    found = figures_of(folder, manifest, split, out, robustness=robustness)
+    parts = [table(found.rows), conflict_table(found), harm_table(found), fold_table(read_folds(folder))]
+    print("\n\n".join(part for part in parts if part))

@@ -11,6 +11,7 @@ from emostream.models.checkpoint import read_checkpoint
 
 from ..corpora.manifest import DEFAULT_DATA
 from ..evaluation.checkpoint import evaluate, table
+from ..evaluation.crossvalidation import read_folds, write_folds
 from ..recipe.card import write_card
 from ..recipe.settings import read_settings
 from ..recipe.stages import Places
@@ -28,16 +29,17 @@ def train(
     weights: Annotated[Path, typer.Option("--weights", help="Folder of the teachers.")] = DEFAULT_WEIGHTS,
     work: Annotated[Path, typer.Option("--work", help="Snapshots, caches and the log.")] = Path("run"),
 ) -> None:
-    """Run the recipe of models/bundled: distil both encoders, train heads and fusion, calibrate.
+    """Run the recipe of models/bundled: distil both encoders, train heads and fusion, calibrate, judge.
 
     A stopped run goes on where it was. To train on a corpus of your own, see fit.
     """
     settings = read_settings(config)
-    run_stages(settings, Places(data, weights, work, out))
+    outcomes = run_stages(settings, Places(data, weights, work, out))
     write_encoder_graph(out)
-    rows = evaluate(out, data / "manifest.csv", "test", work / "figures")
-    print(table(rows))
+    write_folds(out, outcomes)
+    found = evaluate(out, data / "manifest.csv", "test", work / "figures", robustness=True)
+    print(table(found.rows))
     model = read_checkpoint(out).model
     encoders = {"audio": model.audio_encoder, "text": model.text_encoder}
     sizes = {name: sum(p.numel() for p in part.parameters()) / 1e6 for name, part in encoders.items()}
-    write_card(out, model.config, sizes, rows, settings)
+    write_card(out, model.config, sizes, found, read_folds(out), settings)

@@ -24,7 +24,8 @@ class Example:
     path: the sound file; None where there are words alone.
     words: what is said, as the corpus writes it, in `language` (BCP 47); empty where unknown.
     paired: a text from elsewhere, read in place of the words. Figures on label-matched pairs are inflated.
-    speaker, dialogue: unique across corpora; empty where unknown.
+    speaker, dialogue: unique across corpora; empty where unknown. sex: of the speaker, as the corpus writes
+        it; for figures by it, nothing is learned from it.
     group: the corpus's own unit of cross-validation, a session or a numbered fold; empty where it has none.
     split: train, dev or test, where the corpus or its manifest says; otherwise empty.
     """
@@ -38,6 +39,7 @@ class Example:
     language: str = "en"
     paired: str = ""
     speaker: str = ""
+    sex: str = ""
     dialogue: str = ""
     group: str = ""
     split: str = ""

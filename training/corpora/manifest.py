@@ -7,6 +7,7 @@
 | `emotion_orig` | the corpus's own label |
 | `corpus`, `lang` | its name, `manifest` otherwise; the language of the words (BCP 47), `en` otherwise |
 | `speaker`, `dialogue` | unique across all corpora |
+| `sex` or `gender` | of the speaker; figures are given for each |
 | `split` | train, dev or test, disjoint in speakers and dialogues |
 | `group`, `fold`, `session` | the unit of cross-validation, the first of the three that there is |
 | `dup_of` | the row is a copy of another and is left out |
@@ -102,6 +103,7 @@ def _example(row: Row, path: Path) -> Example:
         words=words,
         language=cells.get("lang") or "en",
         speaker=cells.get("speaker", ""),
+        sex=_first(cells, ("sex", "gender")),
         dialogue=cells.get("dialogue", ""),
         group=_first(cells, ("group", "fold", "session")),
         split=_split(row),

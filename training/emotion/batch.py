@@ -40,6 +40,17 @@ class FrozenBatch:
     def to(self, device: torch.device) -> FrozenBatch:
         return FrozenBatch(self.states.to(device), self.mask.to(device), self.present.to(device))
 
+    @classmethod
+    def of(cls, rows: Sequence[Tensor | None], layers: int, width: int) -> FrozenBatch:
+        """States (L, T, H) of every row, None where absent."""
+        lengths = [0 if row is None else row.shape[1] for row in rows]
+        states = torch.zeros(len(rows), layers, max(1, *lengths), width, dtype=torch.float16)
+        for index, row in enumerate(rows):
+            if row is not None:
+                states[index, :, : row.shape[1]] = row
+        mask = torch.arange(states.shape[2]) < torch.tensor(lengths)[:, None]
+        return cls(states, mask, torch.tensor([row is not None for row in rows]))
+
 
 @dataclass(frozen=True, slots=True)
 class EmotionBatch:
@@ -85,9 +96,9 @@ class Batches:
         self._max_tokens = model.config.max_tokens
         self._waveform: Waveform = model.audio_encoder.waveform
         self._step = model.audio_encoder.step
-        self._widths = (
-            (model.audio_encoder.state_size, model.audio_encoder.states),
-            (model.text_encoder.state_size, model.text_encoder.states),
+        self._sizes = (
+            (model.audio_encoder.states, model.audio_encoder.state_size),
+            (model.text_encoder.states, model.text_encoder.state_size),
         )
 
     def training(
@@ -178,12 +189,12 @@ class Batches:
         audio = (
             collate_audio(heard, self._waveform)  # type: ignore[arg-type]
             if self._material.heard is None
-            else _pad(heard, *self._widths[0])  # type: ignore[arg-type]
+            else FrozenBatch.of(heard, *self._sizes[0])  # type: ignore[arg-type]
         )
         text = (
             collate_text(read, self._material.tokenizer, self._max_tokens)  # type: ignore[arg-type]
             if self._read is None
-            else _pad(read, *self._widths[1])  # type: ignore[arg-type]
+            else FrozenBatch.of(read, *self._sizes[1])  # type: ignore[arg-type]
         )
         return EmotionBatch(
             audio,
@@ -192,17 +203,6 @@ class Batches:
             torch.tensor([self._labels[example.key] for example in examples]),
             torch.tensor(list(counted)),
         )
-
-
-def _pad(rows: Sequence[Tensor | None], width: int, layers: int) -> FrozenBatch:
-    """States (L, T, H) of every row, None where absent."""
-    lengths = [0 if row is None else row.shape[1] for row in rows]
-    states = torch.zeros(len(rows), layers, max(1, *lengths), width, dtype=torch.float16)
-    for index, row in enumerate(rows):
-        if row is not None:
-            states[index, :, : row.shape[1]] = row
-    mask = torch.arange(states.shape[2]) < torch.tensor(lengths)[:, None]
-    return FrozenBatch(states, mask, torch.tensor([row is not None for row in rows]))
 
 
 def encode_audio(model: EmotionModel, audio: AudioBatch | FrozenBatch) -> Encoded:

@@ -9,25 +9,38 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from emostream.models import LABELS, Clip, Prediction, Speech, Transcript
+from emostream.models import LABELS, Clip, Prediction, Samples, Speech, Transcript
 from emostream.models.recognizer import EmotionRecognizer
 
 from ..corpora.example import OTHER, CorpusError, Example
 from ..corpora.manifest import read_manifest
 from ..corpora.texts import read_texts
+from ..loop.randomness import keyed
 from ..preparation.sounds import read_clip
+from .harms import harms
 from .metrics import Figures, figures
+from .trust import Trust, trust
+from .wording import SURE, UNSURE, Conflicts, Texts, conflicts
 
-BATCH = 8
-ALONE = "sound alone"
-TEXT_CORPORA = ("dailydialog_reccon", "emorynlp", "goemotions", "meld")
+BATCH: Final = 8
+ALONE: Final = "sound alone"
+OWN_WORDS: Final = "sound and its own words"
+MATCHED: Final = "sound and a text of the same label (inflated)"
+TEXT_ALONE: Final = "that text alone (inflated)"
+WORDS: Final = "words alone"
+TEXT_CORPORA: Final = ("dailydialog_reccon", "emorynlp", "goemotions", "meld")
+PAIRED_CORPUS: Final = "meld"
+"""Whose lines are paired with clips, where there are any: a corpus that nothing was trained on."""
+
+Probabilities = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +52,54 @@ class Row:
     split: str
     read: str
     figures: Figures
+    trust: Trust
 
     def as_dict(self) -> dict[str, Any]:
         head = {"what": self.what, "corpus": self.corpus, "split": self.split, "read": self.read}
-        return head | self.figures.as_dict()
+        return head | self.figures.as_dict() | {"trust": self.trust.as_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """labels: in the order of every confusion matrix. rows: what was asked. harmed: (corpus, harm) -> figures
+    of sound alone, empty where that was not asked for. conflicts: corpus -> what contradicting texts changed.
+    """
+
+    labels: tuple[str, ...]
+    rows: list[Row] = field(default_factory=list)
+    harmed: dict[tuple[str, str], Figures] = field(default_factory=dict)
+    conflicts: dict[str, Conflicts] = field(default_factory=dict)
+
+    def row(self, what: str, corpus: str, read: str) -> Row | None:
+        found = (row for row in self.rows if (row.what, row.corpus, row.read) == (what, corpus, read))
+        return next(found, None)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "labels": list(self.labels),
+            "rows": [row.as_dict() for row in self.rows],
+            "harmed": [
+                {"corpus": corpus, "harm": harm} | found.as_dict()
+                for (corpus, harm), found in self.harmed.items()
+            ],
+            "conflicts": {corpus: found.as_dict() for corpus, found in self.conflicts.items()},
+        }
 
 
 def judge(
-    recognizer: EmotionRecognizer, examples: Sequence[Example], texts: Sequence[str | None]
+    recognizer: EmotionRecognizer,
+    examples: Sequence[Example],
+    texts: Sequence[str | None],
+    harm: Callable[[Samples, np.random.Generator], Samples] = lambda samples, _: samples,
 ) -> list[Prediction]:
     """examples and texts: one to one; clips are whole files, nothing trimmed."""
     predictions: list[Prediction] = []
     for start in range(0, len(examples), BATCH):
         speeches = [
-            Speech(Clip(read_clip(example.sound)), Transcript(text) if text else None)
+            Speech(
+                Clip(harm(read_clip(example.sound), keyed(0, 0, example.key))),
+                Transcript(text) if text else None,
+            )
             for example, text in zip(
                 examples[start : start + BATCH], texts[start : start + BATCH], strict=True
             )
@@ -71,68 +118,126 @@ def truth_of(example: Example, labels: Sequence[str]) -> str:
 def score(
     labels: Sequence[str], examples: Sequence[Example], predictions: Sequence[Prediction], read: str
 ) -> Figures:
-    """read: which posterior is judged, `fused` or `audio`."""
-    truth = [labels.index(truth_of(example, labels)) for example in examples]
-    chosen = {
-        "fused": [prediction.probabilities for prediction in predictions],
-        "audio": [prediction.audio_only for prediction in predictions],
-    }[read]
-    return figures(truth, np.array(chosen, dtype=np.float64))
+    """read: which posterior is judged, `fused`, `audio` or `text`."""
+    return figures(_numbers(labels, examples), _chosen(predictions, read))
 
 
-def evaluate(checkpoint: Path | None, manifest: Path, split: str, out: Path) -> list[Row]:
-    """All rows that the manifest's folder allows, written to `out` as figures.json and predictions.csv.
+def evaluate(
+    checkpoint: Path | None, manifest: Path, split: str, out: Path, *, robustness: bool = False
+) -> Evaluation:
+    """All that the manifest's folder allows, written to `out`: figures.json, predictions.csv, confusion.png.
 
-    Raises CorpusError where the split holds no clip of the checkpoint's labels.
+    split: train, dev, test, or all. robustness: harm the clips in known ways as well, which takes ten times
+    as long. Raises CorpusError where the split holds no clip of the checkpoint's labels.
     """
     recognizer = EmotionRecognizer.load(checkpoint)
     labels = recognizer.labels
     chosen = _of(read_manifest(manifest), split, labels)
-    if not chosen:
+    if not any(example.path is not None for example in chosen):
         raise CorpusError(
             f"{manifest}: expected clips of split {split} with a label out of {labels}, got none"
         )
-    text_file = manifest.parent / "text.csv.gz"
+    folder = manifest if manifest.is_dir() else manifest.parent
+    text_file = folder / "text.csv.gz"
     lines = read_texts(text_file, TEXT_CORPORA) if text_file.exists() else []
     lines = _of(lines, split, labels)
     out.mkdir(parents=True, exist_ok=True)
-    rows: list[Row] = []
+    found = Evaluation(tuple(labels))
     with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["asked_with", "path", "truth", "guess", *labels])
         for corpus in sorted({example.corpus for example in chosen}):
-            part = [example for example in chosen if example.corpus == corpus]
-            for what, texts in _asks(part, lines, labels):
-                predictions = judge(recognizer, part, texts)
-                for read in ("audio", "fused") if what == ALONE else ("fused",):
-                    rows.append(Row(what, corpus, split, read, score(labels, part, predictions, read)))
-                writer.writerows(_lines(what, part, predictions, labels))
-    rows += _text_rows(recognizer, lines, split)
-    write_rows(out / "figures.json", rows)
-    return rows
+            part = [e for e in chosen if e.corpus == corpus and e.path is not None]
+            if part:
+                _judge_corpus(found, recognizer, part, lines, split, writer)
+                if robustness:
+                    _judge_harmed(found, recognizer, part)
+    found.rows.extend(_text_rows(recognizer, lines, split))
+    (out / "figures.json").write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")
+    write_confusions(found, out / "confusion.png")
+    return found
+
+
+def _judge_corpus(
+    found: Evaluation,
+    recognizer: EmotionRecognizer,
+    examples: Sequence[Example],
+    lines: Sequence[Example],
+    split: str,
+    writer: Any,
+) -> None:
+    labels, corpus = recognizer.labels, examples[0].corpus
+
+    def add(what: str, part: Sequence[Example], predictions: Sequence[Prediction], read: str) -> None:
+        found.rows.append(_row(what, corpus, split, read, labels, part, predictions))
+
+    def ask(what: str, texts: Sequence[str | None]) -> list[Prediction]:
+        predictions = judge(recognizer, examples, texts)
+        writer.writerows(_lines(what, examples, predictions, labels))
+        return predictions
+
+    alone = ask(ALONE, [None] * len(examples))
+    add(ALONE, examples, alone, "audio")
+    add(ALONE, examples, alone, "fused")
+    for sex in sorted({example.sex for example in examples} - {""}):
+        part = [row for row, example in enumerate(examples) if example.sex == sex]
+        add(f"{ALONE}, {sex}", [examples[row] for row in part], [alone[row] for row in part], "audio")
+    if any(example.english for example in examples):
+        add(OWN_WORDS, examples, ask(OWN_WORDS, [example.english or None for example in examples]), "fused")
+    texts = _paired_texts(lines, labels)
+    wanted = [truth_of(example, labels) for example in examples]
+    # Texts of the same label only where every label of the examples has some.
+    if set(wanted) <= set(texts.labels):
+        keys = [example.key for example in examples]
+        matched = ask(MATCHED, [texts.draw(*pair) for pair in zip(keys, wanted, strict=True)])
+        add(MATCHED, examples, matched, "fused")
+        add(TEXT_ALONE, examples, matched, "text")
+        if len(texts.labels) > 1:
+            others = [texts.other(*pair) for pair in zip(keys, wanted, strict=True)]
+            against = [texts.draw(*pair) for pair in zip(keys, others, strict=True)]
+            found.conflicts[corpus] = conflicts(matched, judge(recognizer, examples, against))
+
+
+def _judge_harmed(found: Evaluation, recognizer: EmotionRecognizer, examples: Sequence[Example]) -> None:
+    for harm in harms():
+        predictions = judge(recognizer, examples, [None] * len(examples), harm.apply)
+        figures_of = score(recognizer.labels, examples, predictions, "audio")
+        found.harmed[examples[0].corpus, harm.name] = figures_of
+
+
+def _paired_texts(lines: Sequence[Example], labels: Sequence[str]) -> Texts:
+    chosen = [line for line in lines if line.corpus == PAIRED_CORPUS] or list(lines)
+    return Texts(chosen, [truth_of(line, labels) for line in chosen])
+
+
+def _row(
+    what: str,
+    corpus: str,
+    split: str,
+    read: str,
+    labels: Sequence[str],
+    examples: Sequence[Example],
+    predictions: Sequence[Prediction],
+) -> Row:
+    truth, shares = _numbers(labels, examples), _chosen(predictions, read)
+    return Row(what, corpus, split, read, figures(truth, shares), trust(truth, shares))
+
+
+def _numbers(labels: Sequence[str], examples: Sequence[Example]) -> npt.NDArray[np.int64]:
+    return np.array([labels.index(truth_of(example, labels)) for example in examples], dtype=np.int64)
+
+
+def _chosen(predictions: Sequence[Prediction], read: str) -> Probabilities:
+    chosen = {
+        "fused": [prediction.probabilities for prediction in predictions],
+        "audio": [prediction.audio_only for prediction in predictions],
+        "text": [prediction.text_only for prediction in predictions],
+    }[read]
+    return np.array(chosen, dtype=np.float64)
 
 
 def _of(examples: Iterable[Example], split: str, labels: Sequence[str]) -> list[Example]:
-    return [e for e in examples if e.split == split and truth_of(e, labels) in labels]
-
-
-def _asks(
-    examples: Sequence[Example], lines: Sequence[Example], labels: Sequence[str]
-) -> list[tuple[str, list[str | None]]]:
-    """Texts of the same label only where every label of the examples has some."""
-    asks: list[tuple[str, list[str | None]]] = [(ALONE, [None] * len(examples))]
-    if any(example.english for example in examples):
-        asks.append(("sound and its own words", [example.english or None for example in examples]))
-    texts: dict[str, list[str]] = {}
-    for line in lines:
-        if line.corpus != "meld":
-            texts.setdefault(truth_of(line, labels), []).append(line.words)
-    wanted = [truth_of(example, labels) for example in examples]
-    if set(wanted) <= texts.keys():
-        rng = np.random.default_rng(0)
-        drawn = [texts[label][rng.integers(len(texts[label]))] for label in wanted]
-        asks.append(("sound and a text of the same label (inflated)", [*drawn]))
-    return asks
+    return [e for e in examples if split in ("all", e.split) and truth_of(e, labels) in labels]
 
 
 def _text_rows(recognizer: EmotionRecognizer, lines: Sequence[Example], split: str) -> list[Row]:
@@ -141,33 +246,70 @@ def _text_rows(recognizer: EmotionRecognizer, lines: Sequence[Example], split: s
     rows = []
     for corpus in sorted({line.corpus for line in lines}):
         part = [line for line in lines if line.corpus == corpus]
-        shares = [
-            prediction.text_only
+        predictions = [
+            prediction
             for start in range(0, len(part), 64)
             for prediction in recognizer.recognize(
                 [Speech(nothing, Transcript(line.words)) for line in part[start : start + 64]]
             )
         ]
-        truth = [recognizer.labels.index(truth_of(line, recognizer.labels)) for line in part]
-        rows.append(Row("words alone", corpus, split, "text", figures(truth, np.array(shares))))
+        rows.append(_row(WORDS, corpus, split, "text", recognizer.labels, part, predictions))
     return rows
 
 
-def write_rows(file: Path, rows: Iterable[Row]) -> None:
-    file.write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n", encoding="utf-8")
+def write_confusions(found: Evaluation, file: Path) -> None:
+    """Of sound alone, a panel for each corpus."""
+    from .plots import confusion_figure, write_png  # a second to import, and only here
+
+    panels = {
+        row.corpus: np.array(row.figures.confusion)
+        for row in found.rows
+        if row.what == ALONE and row.read == "audio"
+    }
+    write_png(confusion_figure(panels, found.labels, "Sound alone"), file)
 
 
 def table(rows: Iterable[Row]) -> str:
     """Markdown, one line a row."""
     lines = [
-        "| asked with | corpus | split | posterior | clips | UA | WA | macro-F1 | ECE | NLL | Brier |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| asked with | corpus | split | posterior | clips | UA | WA | macro-F1 | ECE | by chance | NLL "
+        "| Brier |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        f = row.figures
-        numbers = (f.ua, f.wa, f.macro_f1, f.ece, f.nll, f.brier)
+        f, t = row.figures, row.trust
+        numbers = (f.ua, f.wa, f.macro_f1, t.calibration_error, t.by_chance, f.nll, f.brier)
         cells = [row.what, row.corpus, row.split, row.read, str(f.count), *(f"{n:.3f}" for n in numbers)]
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def harm_table(found: Evaluation) -> str:
+    """UA of sound alone by condition. Empty where nothing was harmed."""
+    if not found.harmed:
+        return ""
+    corpora = list(dict.fromkeys(corpus for corpus, _ in found.harmed))
+    lines = ["| sound alone | " + " | ".join(corpora) + " |", "|---" * (len(corpora) + 1) + "|"]
+    for harm in dict.fromkeys(harm for _, harm in found.harmed):
+        cells = [f"{found.harmed[corpus, harm].ua:.3f}" for corpus in corpora]
+        lines.append(f"| {harm} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def conflict_table(found: Evaluation) -> str:
+    """How often a text of another label changes the fused label. Empty where there were no texts."""
+    if not found.conflicts:
+        return ""
+    lines = [
+        f"| another text changes the label | audio confidence < {UNSURE:g} | > {SURE:g} |",
+        "|---|---|---|",
+    ]
+    for corpus, one in found.conflicts.items():
+        cells = [
+            "no such clip" if share is None else f"{100 * share:.1f} % of {count}"
+            for share, count in ((one.unsure, one.unsure_pairs), (one.sure, one.sure_pairs))
+        ]
+        lines.append(f"| {corpus} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 class History:
     """steps: named losses of every step. epochs: named validation figures of every epoch.
 
-    best: the epoch (from 0) with the highest validation UA, the earliest of equals; -1 before the first.
+    best: the epoch (from 0) with the highest first figure, the earliest of equals; -1 before the first.
     kept: the epoch whose weights are kept: that one, or the last one.
     """
 
@@ -22,7 +22,8 @@ class History:
 
     def add_epoch(self, figures: Mapping[str, float], keep: Literal["best", "last"] = "best") -> bool:
         """True where its weights are to be kept for now."""
-        better = self.best < 0 or figures["ua"] > self.epochs[self.best]["ua"]
+        first = next(iter(figures))
+        better = self.best < 0 or figures[first] > self.epochs[self.best][first]
         self.epochs.append({name: float(value) for name, value in figures.items()})
         if better:
             self.best = len(self.epochs) - 1

@@ -29,18 +29,26 @@ def mixed_batches(
             f"expected batches of 2 or more and examples of two or more labels, got {size} and "
             f"{len(set(labels))}: change batch or the choice of examples"
         )
-    order = rng.permutation(len(labels)).tolist()
+    batches = by_length(lengths, size, rng)
+    for batch in batches:
+        if _one_label(batch, labels):
+            _exchange(batch, batches, labels)
+    return batches
+
+
+def by_length(lengths: Sequence[float], size: int, rng: np.random.Generator) -> list[list[int]]:
+    """Every example once, those of like length together, in random order.
+
+    A last batch of a single example joins the one before it.
+    """
+    order = rng.permutation(len(lengths)).tolist()
     pools = [order[start : start + _POOL * size] for start in range(0, len(order), _POOL * size)]
     order = [item for pool in pools for item in sorted(pool, key=lambda item: lengths[item])]
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     if len(batches) > 1 and len(batches[-1]) == 1:
         last = batches.pop()
         batches[-1] += last
-    batches = [batches[place] for place in rng.permutation(len(batches))]
-    for batch in batches:
-        if _one_label(batch, labels):
-            _exchange(batch, batches, labels)
-    return batches
+    return [batches[place] for place in rng.permutation(len(batches))]
 
 
 def _one_label(batch: Sequence[int], labels: Sequence[int]) -> bool:

@@ -48,7 +48,7 @@ class Task(Protocol[B_co]):
         ...
 
     def figures(self, judgements: Sequence[Any]) -> Mapping[str, float]:
-        """All processes' judgements to named figures; `ua` decides when to stop and what is kept."""
+        """All processes' judgements to named figures; the first decides when to stop and what is kept."""
         ...
 
 

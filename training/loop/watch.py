@@ -50,7 +50,8 @@ class Bar:
         self._progress.update(self._task, completed=number + 1, loss=f"loss {losses['loss']:.3f}")
 
     def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None:
-        shown = f"epoch {number + 1}: validation UA {figures['ua']:.3f}"
+        name, value = next(iter(figures.items()))
+        shown = f"epoch {number + 1}: validation {name.upper()} {value:.3f}"
         self._progress.update(self._task, figures=shown)
 
     def remove(self) -> None:

@@ -9,59 +9,74 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from emostream.models import Alignment, Samples
-from emostream.models.collate import collate_audio, collate_spans, collate_text
+from emostream.models import Samples
+from emostream.models.collate import collate_audio, collate_text
 from emostream.models.emotion import EmotionModel
 
 from ..augmentation.sound import distort, pad_silence
-from ..corpora.example import OTHER, Example
+from ..corpora.example import Example
 from ..evaluation.calibrate import fit_pattern, fit_temperature
 from ..log import Log
-from ..preparation.alignments import moved
-from .fusion import FusionData
+from ..loop.randomness import keyed
+from ..preparation.sounds import Sounds
+from .pairs import Pairing
 
 _NEUTRAL_SHARE = 0.5
 """Half of what people say in anger is worded plainly; without such pairs the words would always win."""
 
-Heard = tuple[Samples | None, Alignment, str | None, int]
-"""Sound, where its words lie, the words it is paired with, and the true label."""
+Heard = tuple[Samples | None, str | None, int]
+"""Sound, the text it is paired with, and the true label."""
 
 
-def calibrate(model: EmotionModel, data: FusionData, lines: Sequence[Example], seed: int, log: Log) -> None:
-    """Writes late weights and temperatures into `model.config`. data.dev, pairing, lines: validation only."""
+def calibrate(
+    model: EmotionModel,
+    tokenizer: Tokenizer,
+    clips: tuple[Sequence[Example], Sounds],
+    lines: Sequence[Example],
+    pairing: Pairing,
+    seed: int,
+    log: Log,
+) -> None:
+    """Writes late weights and temperatures into `model.config`. clips, lines, pairing: validation only.
+
+    Sound without words is left to the audio-only head: what early fusion makes of it, it makes of less, and
+    the figures of that head are then those of the pattern.
+    """
     rng = np.random.default_rng([seed, 4])
-    clips = _clips(data, rng)
     labels = model.config.label2id
-    nowhere = Alignment()
-    # Without words nobody knows where they lie, in serving too.
-    alone: list[Heard] = [(samples, nowhere, None, labels[example.emotion]) for example, samples, _ in clips]
+    heard = _clips(*clips, seed)
+    alone: list[Heard] = [(samples, None, labels[example.emotion]) for example, samples in heard]
     paired: list[Heard] = []
-    for example, samples, places in clips:
-        draw = data.pairing.neutral if rng.random() < _NEUTRAL_SHARE else data.pairing.matched
-        paired.append((samples, places, draw(example, rng).text, labels[example.emotion]))
-    read: list[Heard] = [(None, nowhere, line.words, labels[line.emotion]) for line in _balanced(lines, rng)]
+    for example, samples in heard:
+        draw = pairing.neutral if rng.random() < _NEUTRAL_SHARE else pairing.matched
+        paired.append((samples, draw(example, rng).text, labels[example.emotion]))
+    read: list[Heard] = [(None, line.words, labels[line.emotion]) for line in _balanced(lines, rng)]
     for pattern, items in (("audio", alone), ("both", paired), ("text", read)):
-        logits, truth = _logits(model, items, data.tokenizer)
+        logits, truth = _logits(model, items, tokenizer)
         fit_pattern(model.config, pattern, logits, truth)
         if pattern != "both":
             model.config.temperatures[pattern] = fit_temperature(logits[pattern], truth)
         weights = {head: round(weight, 3) for head, weight in model.config.late_weights[pattern].items()}
         log.line(f"calibration, {pattern}: weights {weights}")
+    model.config.late_weights["audio"] = {
+        head: float(head == "audio") for head in model.config.fused_heads("audio")
+    }
+    model.config.temperatures["fused_audio"] = model.config.temperatures["audio"]
     log.line(f"temperatures: { {k: round(v, 3) for k, v in model.config.temperatures.items()} }")
 
 
-def _clips(data: FusionData, rng: np.random.Generator) -> list[tuple[Example, Samples, Alignment]]:
+def _clips(dev: Sequence[Example], sounds: Sounds, seed: int) -> list[tuple[Example, Samples]]:
     """Each clip clean and harmed; a corpus with fewer clips is repeated toward the largest."""
-    dev = [example for example in data.dev if example.emotion != OTHER]
     corpora = sorted({example.corpus for example in dev})
     parts = [[example for example in dev if example.corpus == corpus] for corpus in corpora]
     clips = []
     for part in parts:
-        for example in part * max(1, round(max(map(len, parts)) / len(part))):
-            samples, places = data.sounds.clip(example.key), data.alignments.get(example.key, Alignment())
-            padded, front = pad_silence(samples, rng)
-            clips.append((example, samples, places))
-            clips.append((example, distort(padded, rng), moved(places, 1.0, front)))
+        for turn in range(max(1, round(max(map(len, parts)) / len(part)))):
+            for example in part:
+                rng = keyed(seed, turn, example.key)
+                samples = sounds.clip(example.key)
+                clips.append((example, samples))
+                clips.append((example, distort(pad_silence(samples, rng)[0], rng)))
     return clips
 
 
@@ -78,12 +93,16 @@ def _balanced(lines: Sequence[Example], rng: np.random.Generator) -> list[Exampl
 def _logits(
     model: EmotionModel, items: Sequence[Heard], tokenizer: Tokenizer
 ) -> tuple[dict[str, Tensor], Tensor]:
+    """In the order of `items`; like lengths go through the model together."""
     model.eval()
-    rows: list[dict[str, Tensor]] = []
-    for start in range(0, len(items), 16):
-        sounds, places, texts, _ = zip(*items[start : start + 16], strict=True)
-        audio = collate_audio(sounds, model.audio_encoder.waveform)
-        text = collate_text(texts, tokenizer, model.config.max_tokens)
-        rows.append(model(audio, text, collate_spans(places, model.config.spans)).logits())
-    heads = {head: torch.cat([row[head] for row in rows]) for head in rows[0]}
+    order = sorted(range(len(items)), key=lambda row: 0 if items[row][0] is None else len(items[row][0]))  # type: ignore[arg-type]
+    found: dict[int, dict[str, Tensor]] = {}
+    for start in range(0, len(order), 16):
+        rows = order[start : start + 16]
+        audio = collate_audio([items[row][0] for row in rows], model.audio_encoder.waveform)
+        text = collate_text([items[row][1] for row in rows], tokenizer, model.config.max_tokens)
+        logits = model(audio, text).logits()
+        for place, row in enumerate(rows):
+            found[row] = {head: values[place] for head, values in logits.items()}
+    heads = {head: torch.stack([found[row][head] for row in range(len(items))]) for head in found[0]}
     return heads, torch.tensor([label for *_, label in items])

@@ -1,230 +1,201 @@
-"""Stage 3: heads and fusion on pairs, with a gentle pass over both encoders.
+"""Stage 4: early fusion learns from pairs what sound and words say together. Everything else stays as it is.
 
-An exponential average of the weights is what the stage leaves behind: on a few thousand clips it is
-steadier than any single epoch, and no epoch has to be chosen on held-out speakers.
+Both encoders and both single-modality heads are frozen, so the figures of sound alone are those of the head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from emostream.models import SAMPLE_RATE_HZ, Alignment, Samples
-from emostream.models.collate import collate_audio, collate_spans, collate_text
+from emostream.models.collate import TextBatch, collate_text
 from emostream.models.emotion import EmotionModel, EmotionOutput
-from emostream.models.encoders.choice import freeze
 
-from ..augmentation.sound import change_speed, crop, distort, pad_silence, random_window
-from ..corpora.example import OTHER, Example
-from ..errors import SettingsError
+from ..corpora.example import Example
+from ..emotion.batch import FrozenBatch, encode_audio
 from ..evaluation.metrics import unweighted_recall
-from ..log import Log
-from ..loop.schedule import one_cycle
+from ..loop.fit import Place, fit
+from ..loop.history import History
+from ..loop.plan import balanced, mixed_batches
+from ..loop.randomness import keyed
+from ..loop.settings import LoopSettings
+from ..loop.task import Losses
 from ..objectives.bce import pair_bce
 from ..objectives.cross_entropy import soft_cross_entropy
 from ..objectives.discriminator import CosineDiscriminator
-from ..preparation.alignments import Alignments, moved
-from ..preparation.sounds import Sounds
+from ..preparation.features import FrozenFeatures
 from .pairs import Pair, Pairing
 from .settings import FusionSettings
-from .snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class PairBatch:
+    """targets: (B, C) of the fused heads. audio_labels, text_labels: (B,), -1 where there is none."""
+
+    audio: FrozenBatch
+    text: TextBatch
+    targets: Tensor
+    audio_labels: Tensor
+    text_labels: Tensor
+
+    def to(self, device: torch.device) -> PairBatch:
+        parts = (part.to(device) for part in (self.targets, self.audio_labels, self.text_labels))
+        return PairBatch(self.audio.to(device), self.text.to(device), *parts)
+
+
+class Fusion(nn.Module):
+    """The model, and the discriminator that only training needs."""
+
+    def __init__(self, model: EmotionModel, settings: FusionSettings) -> None:
+        super().__init__()
+        self.model = model
+        self.discriminator = CosineDiscriminator(model.config.width)
+        self._settings = settings
+
+    def forward(self, batch: PairBatch) -> Losses:
+        """(1 - alpha) CE of early fusion + alpha BCE over the batch's audio/text pairs."""
+        output = fused(self.model, batch)
+        assert output.early is not None
+        entropy = soft_cross_entropy(output.early.float(), batch.targets, self._settings.label_smoothing)
+        heard, read = batch.audio_labels >= 0, batch.text_labels >= 0
+        scores = self.discriminator(output.audio_code[heard], output.text_code[read])
+        contrast = pair_bce(scores, batch.audio_labels[heard], batch.text_labels[read])
+        alpha = self._settings.contrastive_alpha
+        return {
+            "loss": (1.0 - alpha) * entropy + alpha * contrast,
+            "cross_entropy": entropy,
+            "contrast": contrast,
+        }
+
+
+def fused(model: EmotionModel, batch: PairBatch) -> EmotionOutput:
+    """Through everything behind the frozen audio encoder."""
+    return model.fuse(encode_audio(model, batch.audio), model.encode_text(batch.text))
 
 
 @dataclass(frozen=True, slots=True)
 class FusionData:
     """train: clips of training speakers only. dev: looked at after each epoch, nothing is chosen by it.
 
-    alignments: of every clip with known words, where the model has granularities that need them.
+    heard: of all of them. labels: key -> number. pairing, dev_pairing: of texts of the same split.
     """
 
     train: Sequence[Example]
     dev: Sequence[Example]
-    sounds: Sounds
+    heard: FrozenFeatures
+    labels: Mapping[str, int]
     pairing: Pairing
+    dev_pairing: Pairing
     tokenizer: Tokenizer
-    alignments: Alignments = field(default_factory=dict)
 
 
-class Trainee(nn.Module):
-    """The model, the discriminator that only training needs, and the running average of the model."""
+@dataclass(frozen=True, slots=True)
+class FusionTask:
+    """Early fusion as a `loop.Task`."""
 
-    def __init__(self, model: EmotionModel, decay: float) -> None:
-        super().__init__()
-        self.model = model
-        self.discriminator = CosineDiscriminator(model.config.width)
-        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    module: Fusion
+    data: FusionData
+    settings: FusionSettings
+    seed: int
 
-    def averaged(self) -> EmotionModel:
-        """The running average, in eval mode."""
-        model = self.average.module
-        assert isinstance(model, EmotionModel)
-        model.eval()
-        return model
+    def groups(self) -> list[dict[str, object]]:
+        learned = [weights for weights in self.module.parameters() if weights.requires_grad]
+        return [{"params": learned, "lr": self.settings.learning_rate}]
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        """Every corpus and label equally often."""
+        rng = np.random.default_rng([self.seed, 3, epoch])
+        train, labels = self.data.train, self.data.labels
+        drawn = balanced([(example.corpus, labels[example.key]) for example in train], rng)
+        lengths = [self.data.heard.places[train[row].key][0].frames for row in drawn]
+        plan = mixed_batches([labels[train[row].key] for row in drawn], lengths, self.settings.batch, rng)
+        return [[drawn[place] for place in batch] for batch in plan]
+
+    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> PairBatch:
+        """Runs in one process, so every item counts."""
+        pairs, sounds = [], []
+        for item in items:
+            example = self.data.train[item]
+            rng = keyed(self.seed, epoch, example.key)
+            pairs.append(self.data.pairing.draw(example, rng))
+            views = len(self.data.heard.places[example.key])
+            sounds.append(self._sound(example, int(rng.integers(views)), rng))
+        return self._collate(pairs, sounds)
+
+    def _sound(self, example: Example, view: int, rng: np.random.Generator) -> Tensor:
+        """(L, T, H): some of the frames, in order."""
+        states, _ = self.data.heard.view(example.key, view)
+        if states.shape[1] <= self.settings.frames:
+            return states
+        drawn = np.sort(rng.choice(states.shape[1], self.settings.frames, replace=False))
+        return states[:, torch.from_numpy(drawn)]
+
+    def validate(self, process: int, processes: int) -> list[tuple[str, int, int]]:
+        """Each validation clip as it is, with a neutral line and with one of its label."""
+        found = []
+        for name, draw in (
+            ("neutral", self.data.dev_pairing.neutral),
+            ("matched", self.data.dev_pairing.matched),
+        ):
+            examples = self.data.dev[process::processes]
+            for start in range(0, len(examples), 32):
+                part = examples[start : start + 32]
+                pairs = [draw(example, keyed(self.seed, 0, example.key)) for example in part]
+                sounds = [self.data.heard.view(example.key, 0)[0] for example in part]
+                with torch.inference_mode():
+                    output = fused(self.module.model, self._collate(pairs, sounds))
+                assert output.early is not None
+                guesses = output.early.argmax(1).tolist()
+                found += [(name, self.data.labels[e.key], g) for e, g in zip(part, guesses, strict=True)]
+        return found
+
+    def figures(self, judgements: Sequence[Any]) -> dict[str, float]:
+        """ua: of early fusion, neutral and matched words together. The latter are inflated."""
+        figures = {}
+        for name, kinds in (
+            ("ua", {"neutral", "matched"}),
+            ("neutral", {"neutral"}),
+            ("matched", {"matched"}),
+        ):
+            part = [(truth, guess) for kind, truth, guess in judgements if kind in kinds]
+            figures[name] = unweighted_recall([truth for truth, _ in part], [guess for _, guess in part])
+        return figures
+
+    def _collate(self, pairs: Sequence[Pair], sounds: Sequence[Tensor]) -> PairBatch:
+        model = self.module.model
+        rows = [None if pair.example is None else sound for pair, sound in zip(pairs, sounds, strict=True)]
+        return PairBatch(
+            FrozenBatch.of(rows, model.audio_encoder.states, model.audio_encoder.state_size),
+            collate_text([pair.text for pair in pairs], self.data.tokenizer, model.config.max_tokens),
+            torch.tensor([pair.target for pair in pairs]),
+            torch.tensor([-1 if pair.audio_label is None else pair.audio_label for pair in pairs]),
+            torch.tensor([-1 if pair.text_label is None else pair.text_label for pair in pairs]),
+        )
 
 
 def train_fusion(
-    model: EmotionModel, data: FusionData, settings: FusionSettings, seed: int, file: Path, log: Log
-) -> EmotionModel:
-    """Trains in place and returns the averaged model; resumes after the last epoch."""
+    model: EmotionModel, data: FusionData, settings: FusionSettings, seed: int, place: Place
+) -> History:
+    """Trains in place; goes on where `place.folder` says that it stopped."""
     torch.manual_seed(seed)
-    _freeze(model, settings)
-    clips = [example for example in data.train if example.emotion != OTHER]
-    trainee = Trainee(model, settings.average_decay)
-    optimizer = torch.optim.AdamW(_groups(trainee, settings), weight_decay=0.02)
-    per_epoch = len(list(_batches(clips, settings, np.random.default_rng(seed))))
-    schedule = one_cycle(optimizer, per_epoch * settings.epochs, 0.1)
-    snapshot = Snapshot(file, trainee, optimizer, schedule)
-    for epoch in range(snapshot.restore(), settings.epochs):
-        torch.manual_seed(1000 * seed + epoch)
-        trainee.train()
-        rng = np.random.default_rng([seed, 3, epoch])
-        total, steps = 0.0, 0
-        for batch in _batches(clips, settings, rng):
-            pairs = [data.pairing.draw(example, rng) for example in batch]
-            loss = fusion_loss(trainee, pairs, _output(model, pairs, data, settings, rng), settings)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(trainee.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            trainee.average.update_parameters(model)
-            total, steps = total + loss.item(), steps + 1
-        recalls = audio_recalls(trainee.averaged(), data)
-        log.line(f"fusion {epoch + 1}/{settings.epochs}: loss {total / steps:.3f} | dev UA {recalls}")
-        snapshot.save(epoch + 1)
-    return trainee.averaged()
-
-
-@torch.inference_mode()
-def audio_recalls(model: EmotionModel, data: FusionData) -> dict[str, float]:
-    """corpus -> mean recall of the audio-only head over the validation clips, to the third digit."""
-    model.eval()
-    labels = model.config.label2id
-    recalls: dict[str, float] = {}
-    for corpus in sorted({example.corpus for example in data.dev}):
-        part = [e for e in data.dev if e.corpus == corpus and e.emotion in labels]
-        guesses: list[int] = []
-        for start in range(0, len(part), 16):
-            clips = [data.sounds.clip(example.key) for example in part[start : start + 16]]
-            audio = model.encode_audio(collate_audio(clips, model.audio_encoder.waveform))
-            guesses += model.audio_head(model.audio_pool(audio.features, audio.mask)).argmax(1).tolist()
-        truth = [labels[example.emotion] for example in part]
-        recalls[corpus] = round(unweighted_recall(truth, guesses), 3)
-    return recalls
-
-
-def fusion_loss(
-    trainee: Trainee, pairs: Sequence[Pair], output: EmotionOutput, settings: FusionSettings
-) -> Tensor:
-    """(1 - alpha) (CE of every head there is) + alpha (BCE over the batch's audio/text pairs)."""
-    classes = output.audio.shape[1]
-    targets = {
-        "early": torch.tensor([pair.target for pair in pairs]),
-        "audio": _one_hot([pair.audio_label for pair in pairs], classes),
-        "text": _one_hot([pair.text_label for pair in pairs], classes),
-    }
-    entropy = torch.stack(
-        [
-            soft_cross_entropy(logits, targets[head], settings.label_smoothing)
-            for head, logits in output.logits().items()
-        ]
-    ).sum()
-    heard = [row for row, pair in enumerate(pairs) if pair.audio_label is not None]
-    read = [row for row, pair in enumerate(pairs) if pair.text_label is not None]
-    scores = trainee.discriminator(output.audio_code[heard], output.text_code[read])
-    contrast = pair_bce(
-        scores,
-        torch.tensor([pairs[row].audio_label for row in heard]),
-        torch.tensor([pairs[row].text_label for row in read]),
+    for encoder in (model.audio_encoder, model.text_encoder):
+        encoder.hold([encoder.backbone, encoder.mix])
+    for part in (model.audio_pool, model.audio_head, model.text_pool, model.text_head):
+        part.requires_grad_(False)
+    loop = LoopSettings(
+        epochs=settings.epochs,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        weight_decay=0.02,
+        clip_norm=1.0,
+        patience=0,
+        keep="last",
+        average_decay=settings.average_decay,
     )
-    return (1.0 - settings.contrastive_alpha) * entropy + settings.contrastive_alpha * contrast
-
-
-def _output(
-    model: EmotionModel,
-    pairs: Sequence[Pair],
-    data: FusionData,
-    settings: FusionSettings,
-    rng: np.random.Generator,
-) -> EmotionOutput:
-    clips: list[Samples | None] = []
-    places: list[Alignment] = []
-    for pair in pairs:
-        samples, place = None, Alignment()
-        if pair.example is not None:
-            if pair.text is not None:  # without words nobody knows where they lie, in serving too
-                place = data.alignments.get(pair.example.key, place)
-            samples, place = heard(data.sounds.clip(pair.example.key), place, settings, rng)
-        clips.append(samples)
-        places.append(place)
-    audio = collate_audio(clips, model.audio_encoder.waveform)
-    text = collate_text([pair.text for pair in pairs], data.tokenizer, model.config.max_tokens)
-    output: EmotionOutput = model(audio, text, collate_spans(places, model.config.spans))
-    return output
-
-
-def heard(
-    samples: Samples, alignment: Alignment, settings: FusionSettings, rng: np.random.Generator
-) -> tuple[Samples, Alignment]:
-    """The clip as a microphone, a room and a segmenter might have left it, and its words moved along."""
-    factor, front = 1.0, 0
-    if rng.random() < 0.5:
-        samples, factor = change_speed(samples, rng)
-    start, length = random_window(samples, int(settings.max_seconds * SAMPLE_RATE_HZ), 1, rng)
-    samples = crop(samples, start, length)
-    if rng.random() < 0.3:
-        samples, front = pad_silence(samples, rng)
-    return distort(samples, rng), moved(alignment, factor, front - start)
-
-
-def _one_hot(labels: Sequence[int | None], classes: int) -> Tensor:
-    rows = torch.zeros(len(labels), classes)
-    for row, label in enumerate(labels):
-        if label is not None:
-            rows[row, label] = 1.0
-    return rows
-
-
-def _freeze(model: EmotionModel, settings: FusionSettings) -> None:
-    try:
-        freeze(model.audio_encoder, settings.audio_frozen)
-        freeze(model.text_encoder, settings.text_frozen)
-    except ValueError as error:  # more layers than the encoder has
-        raise SettingsError(f"audio_frozen, text_frozen: {error}") from error
-
-
-def _groups(trainee: Trainee, settings: FusionSettings) -> list[dict[str, object]]:
-    encoders = [*trainee.model.audio_encoder.parameters(), *trainee.model.text_encoder.parameters()]
-    slow = {id(parameter) for parameter in encoders}
-    averaged = {id(parameter) for parameter in trainee.average.parameters()}
-    fast = [p for p in trainee.parameters() if id(p) not in slow and id(p) not in averaged]
-    return [
-        {"params": fast, "lr": settings.learning_rate},
-        {"params": [p for p in encoders if p.requires_grad], "lr": settings.encoder_rate},
-    ]
-
-
-def _batches(
-    clips: Sequence[Example], settings: FusionSettings, rng: np.random.Generator
-) -> Iterator[list[Example]]:
-    """Each epoch every (corpus, label) cell gives `cell_clips`, a smaller one repeated up to `max_repeat`
-    times; a larger one takes turns.
-    """
-    cells: dict[tuple[str, str], list[Example]] = {}
-    for clip in clips:
-        cells.setdefault((clip.corpus, clip.emotion), []).append(clip)
-    drawn: list[Example] = []
-    for cell in cells.values():
-        wanted = min(settings.cell_clips, settings.max_repeat * len(cell))
-        order = np.concatenate([rng.permutation(len(cell)) for _ in range(-(-wanted // len(cell)))])
-        drawn += [cell[index] for index in order[:wanted]]
-    order = rng.permutation(len(drawn))
-    for start in range(0, len(order), settings.batch):
-        yield [drawn[index] for index in order[start : start + settings.batch]]
+    return fit(FusionTask(Fusion(model, settings), data, settings, seed), loop, seed, place)

@@ -5,99 +5,156 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
-from emostream.models.encoders.choice import FreezeDepth
+import msgspec
 
+from ..augmentation.settings import AugmentSettings
+from ..emotion.settings import DataSettings
 from ..errors import SettingsError
+from ..loop.settings import LoopSettings
+
+PRECISION: Final = "bf16"
+"""Of every stage: one program has one. Twice as fast where the processor knows it (AVX-512 BF16, AMX)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudentSize:
     """The network to be trained; see EmotionConfig, Wav2Vec2Config, BertConfig.
 
-    granularities, span_pooling, fusion: the ablations. Clips without known words have frames alone.
+    mel_bins: of the spectrogram that the audio encoder hears. mix_width, pooling_heads: of the head that puts
+    the audio encoder's layers side by side.
     """
 
-    filters: int = 256
-    filter_samples: int = 400
-    audio_width: int = 160
-    audio_layers: int = 3
-    text_width: int = 96
-    text_layers: int = 2
-    vocabulary: int = 6000
+    mel_bins: int = 80
+    audio_width: int = 256
+    audio_layers: int = 4
+    mix_width: int = 256
+    pooling_heads: int = 4
+    text_width: int = 128
+    text_layers: int = 3
+    vocabulary: int = 8000
     max_tokens: int = 96
     width: int = 64
     fusion_layers: int = 2
     dropout: float = 0.1
-    granularities: tuple[str, ...] = ("frame",)
-    span_pooling: str = "mean"
-    fusion: str = "both"
 
 
 @dataclass(frozen=True, slots=True)
 class DistilSettings:
-    """Audio student after Whisper's encoder. teacher_layers: 0 is the embedding, 4 the last of tiny."""
+    """Audio student after Whisper's encoder, on all training speakers but those of the corpora `without`.
 
-    epochs: int = 10
+    teacher_layers: 0 is the embedding, 4 the last of tiny; learned by as many of the student's uppermost.
+    synthetic: lines of text that espeak-ng and Flite read, a corpus like the others. clips_per_corpus: in
+    each epoch. speed: up to so much faster or slower, as a logarithm. harmed: chance that the student hears a
+    clip distorted.
+    """
+
+    epochs: int = 40
+    without: tuple[str, ...] = ()
+    synthetic: int = 3000
     clips_per_corpus: int = 1000
-    batch_seconds: float = 32.0
+    batch: int = 6
     max_seconds: float = 3.0
-    learning_rate: float = 2e-3
-    warmup: float = 0.05
-    teacher_layers: tuple[int, ...] = (2, 4)
-    whole_weight: float = 1.0
-    label_weight: float = 0.2
+    speed: float = 0.15
+    harmed: float = 0.5
+    learning_rate: float = 1e-3
+    warmup: float = 0.03
+    teacher_layers: tuple[int, ...] = (0, 1, 2, 3)
+    clip_weight: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TextTeacherSettings:
+    """MiniLM, fine-tuned. others: lines of other emotions in each epoch, beside all of the four labels."""
+
+    epochs: int = 2
+    batch: int = 64
+    others: int = 8000
+    learning_rate: float = 5e-5
 
 
 @dataclass(frozen=True, slots=True)
 class TextSettings:
-    """Text student: MiniLM's sentence vectors of so many lines, and the labels of all."""
+    """Text student after the teacher's vectors and its opinion of each label, and after the labels.
 
-    epochs: int = 5
-    batch: int = 96
-    teacher_lines: int = 15_000
+    soft_weight: of the teacher's opinion; temperature: at which it is compared (arXiv 1503.02531).
+    """
+
+    epochs: int = 8
+    batch: int = 64
     learning_rate: float = 1e-3
-    teacher_weight: float = 1.0
+    vector_weight: float = 1.0
+    soft_weight: float = 1.0
+    temperature: float = 2.0
     other_weight: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
+class HeadSettings:
+    """The audio-only head on the frozen encoder; see the two structures."""
+
+    data: DataSettings = field(
+        default_factory=lambda: DataSettings(
+            words="none",
+            keep_features=True,
+            views=4,
+            frames=32,
+            max_seconds=8.0,
+            balanced=True,
+            label_smoothing=0.1,
+            augment=AugmentSettings(speed=0.8, noise=0.4, colour=0.3, codec=0.2, room=0.2, silence=0.3),
+        )
+    )
+    loop: LoopSettings = field(
+        default_factory=lambda: LoopSettings(
+            epochs=20,
+            batch=32,
+            learning_rate=1e-3,
+            weight_decay=0.05,
+            clip_norm=5.0,
+            patience=0,
+            keep="last",
+            average_decay=0.99,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class FusionSettings:
-    """Heads, fusion and a gentle pass over both encoders. Shares are probabilities per item.
+    """Early fusion. frames: so many of each training clip. Shares are probabilities per item."""
 
-    audio_frozen, text_frozen: how much of an encoder stays as it is: `none`, `front_end`, so many of the
-    lower layers as well, or `all`.
-    """
-
-    epochs: int = 12
+    epochs: int = 15
     batch: int = 32
     learning_rate: float = 1e-3
-    encoder_rate: float = 5e-4
-    max_seconds: float = 3.0
+    frames: int = 48
     contrastive_alpha: float = 0.2
-    neutral_text: float = 0.3
+    neutral_text: float = 0.35
     mismatched_text: float = 0.1
-    drop_text: float = 0.25
+    drop_text: float = 0.1
     drop_audio: float = 0.1
     label_smoothing: float = 0.05
     average_decay: float = 0.99
-    cell_clips: int = 256
-    max_repeat: int = 3
-    audio_frozen: FreezeDepth = "none"
-    text_frozen: FreezeDepth = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """One run. seed: of everything drawn. note: what the card should add to the figures."""
+    """One run. seed: of everything drawn. note: what the card should add to the figures.
+
+    judged: the corpus that is cross-validated in its own folds; for figures of strangers, distil.without has
+    to name it. fold_seeds: one training each.
+    """
 
     name: str
     seed: int = 1
     note: str = ""
+    judged: str = "ravdess"
+    fold_seeds: tuple[int, ...] = (1, 2, 3)
     student: StudentSize = field(default_factory=StudentSize)
     distil: DistilSettings = field(default_factory=DistilSettings)
+    text_teacher: TextTeacherSettings = field(default_factory=TextTeacherSettings)
     text: TextSettings = field(default_factory=TextSettings)
+    heads: HeadSettings = field(default_factory=HeadSettings)
     fusion: FusionSettings = field(default_factory=FusionSettings)
 
 
@@ -121,21 +178,27 @@ def _build(kind: type[Any], table: dict[str, Any], where: str) -> Any:
     return kind(**values)
 
 
+def _struct(kind: type[msgspec.Struct], value: Any, where: str) -> Any:
+    """Whole: what is not named has the structure's own default."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{where}: {error}") from error
+
+
 def _value(kind: Any, value: Any, where: str) -> Any:
     if is_dataclass(kind):
         if not isinstance(value, dict):
             raise SettingsError(f"{where}: expected a table, got {value!r}")
         return _build(kind, value, where)  # type: ignore[arg-type]
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _struct(kind, value, where)
     if kind is float and type(value) is int:
         return float(value)
     if kind in (int, float, str):
         if type(value) is not kind:
             raise SettingsError(f"{where}: expected {kind.__name__}, got {value!r}")
         return value
-    if kind == FreezeDepth:
-        if value in ("none", "front_end", "all") or (type(value) is int and value >= 0):
-            return value
-        raise SettingsError(f"{where}: expected none, front_end, all or a number of layers, got {value!r}")
     inner = get_args(kind)[0]
     if isinstance(value, list) and all(type(item) is inner for item in value):
         return tuple(value)

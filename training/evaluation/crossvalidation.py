@@ -1,0 +1,129 @@
+"""The judgements of the bundled recipe's own cross-validation, kept beside the weights.
+
+The models that made them are not shipped; what they said of every clip that they had not heard is, so that
+anybody can compute the figures again. Source of the form: `training.recipe.stages.judge`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from .bootstrap import Estimate, pooled_interval
+from .metrics import Figures
+from .outcomes import Outcome, OutcomeError
+from .summary import pooled_by_seed
+from .trust import Trust, trust
+
+FILE: Final = "crossvalidation.csv"
+_HEAD: Final = ("row", "fold", "seed", "key", "speaker", "truth")
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """All folds of a row as one test set. figures, trusts: one a seed. ua: with an interval over speakers."""
+
+    row: str
+    ua: Estimate
+    figures: list[Figures]
+    trusts: list[Trust]
+
+
+def write_folds(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    with (folder / FILE).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*_HEAD, *outcomes[0].labels])
+        for one in outcomes:
+            rows = zip(one.keys, one.speakers, one.truth.tolist(), one.probabilities.tolist(), strict=True)
+            for key, speaker, truth, shares in rows:
+                # What is left of rounding goes to the likeliest.
+                cut = [round(share, 4) for share in shares]
+                cut[int(np.argmax(cut))] += 1.0 - sum(cut)
+                cells = [f"{share:.4f}" for share in cut]
+                writer.writerow([one.row, one.fold, one.seed, key, speaker, one.labels[truth], *cells])
+
+
+def read_folds(folder: Path) -> list[Outcome]:
+    """Nothing where the checkpoint has none. Raises OutcomeError for a file that is damaged."""
+    file = folder / FILE
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as opened:
+        reader = csv.reader(opened)
+        head = next(reader, [])
+        labels = tuple(head[len(_HEAD) :])
+        if tuple(head[: len(_HEAD)]) != _HEAD or len(labels) < 2:
+            raise OutcomeError(f"{file}: expected columns {', '.join(_HEAD)} and labels, got {head}")
+        cells: dict[tuple[str, str, int], list[list[str]]] = {}
+        for line in reader:
+            if len(line) != len(head):
+                raise OutcomeError(f"{file}: expected {len(head)} cells a line, got {len(line)}")
+            cells.setdefault((line[0], line[1], int(line[2])), []).append(line[3:])
+    return [_outcome(row, fold, seed, labels, lines) for (row, fold, seed), lines in cells.items()]
+
+
+def _outcome(row: str, fold: str, seed: int, labels: tuple[str, ...], lines: list[list[str]]) -> Outcome:
+    return Outcome(
+        row=row,
+        fold=fold,
+        seed=seed,
+        labels=labels,
+        keys=tuple(line[0] for line in lines),
+        speakers=tuple(line[1] for line in lines),
+        truth=np.array([labels.index(line[2]) for line in lines]),
+        probabilities=np.array([[float(share) for share in line[3:]] for line in lines]),
+        codes=None,
+        validation_ua=float("nan"),
+        epochs=0,
+        seconds=0.0,
+    )
+
+
+def pooled_rows(outcomes: Sequence[Outcome]) -> list[Pooled]:
+    """One for each row, in the order in which they come first."""
+    found = []
+    for row in dict.fromkeys(one.row for one in outcomes):
+        part = [one for one in outcomes if one.row == row]
+        seeds = sorted({one.seed for one in part})
+        trusts = []
+        for seed in seeds:
+            of_seed = [one for one in part if one.seed == seed]
+            truth = np.concatenate([one.truth for one in of_seed])
+            trusts.append(trust(truth, np.concatenate([one.probabilities for one in of_seed])))
+        found.append(Pooled(row, pooled_interval(part, "ua"), pooled_by_seed(part), trusts))
+    return found
+
+
+def fold_table(outcomes: Sequence[Outcome]) -> str:
+    """Markdown: means over the seeds; UA with its 95 % interval over speakers. Empty where there are none."""
+    if not outcomes:
+        return ""
+    lines = [
+        "| cross-validation, sound alone | clips | seeds | UA | WA | macro-F1 | ECE | by chance | NLL "
+        "| Brier | UA of the most certain 75 % |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in pooled_rows(outcomes):
+        interval = one.ua.interval
+        numbers = [
+            *(np.mean([getattr(f, name) for f in one.figures]) for name in ("wa", "macro_f1")),
+            *(np.mean([getattr(t, name) for t in one.trusts]) for name in ("calibration_error", "by_chance")),
+            *(np.mean([getattr(f, name) for f in one.figures]) for name in ("nll", "brier")),
+        ]
+        certain = np.mean([t.certain_ua for t in one.trusts])
+        gain = np.mean([t.certain_gain for t in one.trusts])
+        cells = [
+            one.row,
+            str(one.figures[0].count),
+            str(len(one.figures)),
+            f"{one.ua.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]",
+            *(f"{number:.3f}" for number in numbers),
+            f"{certain:.3f} ({gain:+.3f})",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

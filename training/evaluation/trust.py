@@ -1,0 +1,61 @@
+"""Whether a probability can be relied on: beside the calibration error, what chance alone makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .metrics import calibration_error, unweighted_recall
+
+CERTAIN_SHARE: Final = 0.75
+_DRAWS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Shares. calibration_error: 10 bins of equal mass. by_chance: the mean of what a model of the same
+    confidences would show if each were exactly right: with few clips it is not zero. certain_ua: of the most
+    certain CERTAIN_SHARE of the clips; certain_gain: over the UA of all.
+    """
+
+    calibration_error: float
+    by_chance: float
+    certain_ua: float
+    certain_gain: float
+
+    @property
+    def excess(self) -> float:
+        """The part of the calibration error that chance does not explain."""
+        return self.calibration_error - self.by_chance
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self) | {"excess": self.excess}
+
+
+def trust(truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> Trust:
+    """truth: (N,) class indices; probabilities: (N, C)."""
+    guesses, confidence = probabilities.argmax(1), probabilities.max(1)
+    certain = np.argsort(-confidence, kind="stable")[: max(1, round(CERTAIN_SHARE * len(truth)))]
+    of_all = unweighted_recall(truth.tolist(), guesses.tolist())
+    of_certain = unweighted_recall(truth[certain].tolist(), guesses[certain].tolist())
+    return Trust(
+        calibration_error(truth, probabilities, binning="equal mass"),
+        by_chance(probabilities),
+        of_certain,
+        of_certain - of_all,
+    )
+
+
+def by_chance(probabilities: npt.NDArray[np.float64], draws: int = _DRAWS) -> float:
+    """(N, C) -> the mean calibration error where every truth is drawn from its own row."""
+    rng = np.random.default_rng(0)
+    steps = probabilities.cumsum(1)
+    errors = []
+    for _ in range(draws):
+        luck = rng.random((len(probabilities), 1)) * steps[:, -1:]
+        drawn = (luck > steps).sum(1)
+        errors.append(calibration_error(drawn, probabilities, binning="equal mass"))
+    return float(np.mean(errors))
