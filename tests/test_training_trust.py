@@ -76,6 +76,12 @@ def predicted(label: str, audio: float) -> Prediction:
     return Prediction(label, 0.5, (0.25, 0.25, 0.25, 0.25), alone, None)
 
 
+def test_a_label_that_no_certain_clip_has_is_recalled_by_nothing() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])
+    found = trust(np.array([0, 0, 0, 1]), probabilities)
+    assert (found.certain_ua, found.certain_gain) == (0.5, -0.5)
+
+
 def test_conflicts_count_changes_among_the_unsure_and_the_sure() -> None:
     matched = [
         predicted("angry", 0.5),
@@ -105,7 +111,7 @@ def test_a_text_is_drawn_by_clip_and_label_alone() -> None:
     assert all(texts.draw(f"{n}.wav", "sad").startswith("sad") for n in range(20))
     assert texts.draw("a.wav", "sad") == texts.draw("a.wav", "sad")
     assert len({texts.draw(f"{n}.wav", "sad") for n in range(20)}) > 3
-    assert {texts.other(f"{n}.wav", "sad") for n in range(5)} == {"angry"}
+    assert texts.others("sad") == ["angry"]
 
 
 def test_harms_do_what_their_names_say() -> None:
@@ -116,7 +122,7 @@ def test_harms_do_what_their_names_say() -> None:
     for snr in (20, 0):
         added = by_name[f"noise, SNR {snr} dB"](clip, rng) - clip
         assert 10 * np.log10((clip**2).mean() / (added**2).mean()) == pytest.approx(snr, abs=0.5)
-    quiet = by_name["level -35 dBFS"](clip, rng)
+    quiet = by_name["peak at -35 dBFS"](clip, rng)
     assert 20 * np.log10(np.abs(quiet).max()) == pytest.approx(-35.0, abs=0.1)
     longer = by_name["0.6 s of near silence at both ends"](clip, rng)
     assert len(longer) == len(clip) + 2 * 9600
@@ -153,7 +159,7 @@ def test_judgements_come_back_as_they_were_kept(tmp_path: Path) -> None:
     ]
     for before, after in zip(outcomes, kept, strict=True):
         assert (before.truth == after.truth).all()
-        np.testing.assert_allclose(after.probabilities, before.probabilities, atol=3e-4)
+        np.testing.assert_allclose(after.probabilities, before.probabilities, rtol=1e-4)
         assert (before.guesses == after.guesses).all()
 
 
@@ -171,8 +177,20 @@ def test_a_checkpoint_without_judgements_has_none(tmp_path: Path) -> None:
     assert read_folds(tmp_path) == []
 
 
-@pytest.mark.parametrize("damage", ["", "row,fold\n", "row,fold,seed,key,speaker,truth,a,b\nx,1,1\n"])
+HEAD = "row,fold,seed,key,speaker,truth,angry,sad\n"
+DAMAGES = {
+    "empty": "",
+    "other columns": "row,fold\n",
+    "a short line": f"{HEAD}x,1,1\n",
+    "no number": f"{HEAD}x,1,one,k,s,sad,0.5,0.5\n",
+    "an unknown label": f"{HEAD}x,1,1,k,s,glad,0.5,0.5\n",
+    "no probabilities": f"{HEAD}x,1,1,k,s,sad,0.5,0.7\n",
+    "other clips in another seed": f"{HEAD}x,1,1,k,s,sad,0.5,0.5\nx,1,2,l,s,sad,0.5,0.5\n",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_file_of_judgements_is_named(damage: str, tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(damage)
-    with pytest.raises(OutcomeError, match=FILE):
+    with pytest.raises(OutcomeError, match=f"{FILE}: expected the judgements of a cross-validation, got"):
         read_folds(tmp_path)

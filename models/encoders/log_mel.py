@@ -22,7 +22,10 @@ def log_mel(samples: Tensor, counts: Tensor, bins: int) -> Tensor:
     at its own length: the window reflects at its end, and its loudest bin sets its floor.
     """
     filters, window = mel_filters(bins, samples.device), torch.hann_window(WINDOW, device=samples.device)
-    clips = [_one(row[:count].float(), filters, window) for row, count in zip(samples, counts, strict=True)]
+    with torch.autocast(samples.device.type, enabled=False):
+        clips = [
+            _one(row[:count].float(), filters, window) for row, count in zip(samples, counts, strict=True)
+        ]
     return nn.utils.rnn.pad_sequence(clips, batch_first=True).transpose(1, 2)
 
 

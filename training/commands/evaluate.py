@@ -10,7 +10,7 @@ import typer
 from emostream.models.checkpoint import find_checkpoint
 
 from ..corpora.manifest import DEFAULT_DATA
-from ..evaluation.checkpoint import conflict_table, harm_table, table
+from ..evaluation.checkpoint import conflict_table, gain_list, harm_table, table
 from ..evaluation.checkpoint import evaluate as figures_of
 from ..evaluation.crossvalidation import fold_table, read_folds
 
@@ -43,6 +43,13 @@ def evaluate(
     Where the checkpoint holds the judgements of its recipe's cross-validation, their figures follow.
     """
     folder = find_checkpoint(checkpoint)
+    folds = read_folds(folder)
     found = figures_of(folder, manifest, split, out, robustness=robustness)
-    parts = [table(found.rows), conflict_table(found), harm_table(found), fold_table(read_folds(folder))]
+    parts = [
+        table(found.rows),
+        gain_list(found),
+        conflict_table(found),
+        harm_table(found),
+        fold_table(folds),
+    ]
     print("\n\n".join(part for part in parts if part))

@@ -23,6 +23,7 @@ from emostream.models.recognizer import EmotionRecognizer
 from ..corpora.example import OTHER, CorpusError, Example
 from ..corpora.manifest import read_manifest
 from ..corpora.texts import read_texts
+from ..errors import SettingsError
 from ..loop.randomness import keyed
 from ..preparation.sounds import read_clip
 from .harms import harms
@@ -34,6 +35,7 @@ BATCH: Final = 8
 ALONE: Final = "sound alone"
 OWN_WORDS: Final = "sound and its own words"
 MATCHED: Final = "sound and a text of the same label (inflated)"
+AGAINST: Final = "sound and a text of another label"
 TEXT_ALONE: Final = "that text alone (inflated)"
 WORDS: Final = "words alone"
 TEXT_CORPORA: Final = ("dailydialog_reccon", "emorynlp", "goemotions", "meld")
@@ -109,8 +111,8 @@ def judge(
 
 
 def truth_of(example: Example, labels: Sequence[str]) -> str:
-    """What a checkpoint of these labels should have said: calm is neutral to one that knows four labels, and
-    calm to one that knows calm.
+    """What a checkpoint of these labels should have said: one of the four, what the corpora's own labels
+    become among them; any other, the corpus's own label.
     """
     return example.emotion if set(labels) <= {*LABELS, OTHER} else example.emotion_orig
 
@@ -135,12 +137,15 @@ def evaluate(
     chosen = _of(read_manifest(manifest), split, labels)
     if not any(example.path is not None for example in chosen):
         raise CorpusError(
-            f"{manifest}: expected clips of split {split} with a label out of {labels}, got none"
+            f"{manifest}: expected clips of split {split} with a label out of {', '.join(labels)}, got none: "
+            "take another --split (all, where the manifest has none), or mend the labels"
         )
     folder = manifest if manifest.is_dir() else manifest.parent
     text_file = folder / "text.csv.gz"
     lines = read_texts(text_file, TEXT_CORPORA) if text_file.exists() else []
-    lines = _of(lines, split, labels)
+    lines = _of(lines, split, labels) + [example for example in chosen if example.path is None]
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"expected a folder to write to at {out}, got a file: name another with --out")
     out.mkdir(parents=True, exist_ok=True)
     found = Evaluation(tuple(labels))
     with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
@@ -182,8 +187,10 @@ def _judge_corpus(
     for sex in sorted({example.sex for example in examples} - {""}):
         part = [row for row, example in enumerate(examples) if example.sex == sex]
         add(f"{ALONE}, {sex}", [examples[row] for row in part], [alone[row] for row in part], "audio")
-    if any(example.english for example in examples):
-        add(OWN_WORDS, examples, ask(OWN_WORDS, [example.english or None for example in examples]), "fused")
+    if worded := [example for example in examples if example.english]:
+        own = judge(recognizer, worded, [example.english for example in worded])
+        writer.writerows(_lines(OWN_WORDS, worded, own, labels))
+        add(OWN_WORDS, worded, own, "fused")
     texts = _paired_texts(lines, labels)
     wanted = [truth_of(example, labels) for example in examples]
     # Texts of the same label only where every label of the examples has some.
@@ -192,10 +199,15 @@ def _judge_corpus(
         matched = ask(MATCHED, [texts.draw(*pair) for pair in zip(keys, wanted, strict=True)])
         add(MATCHED, examples, matched, "fused")
         add(TEXT_ALONE, examples, matched, "text")
-        if len(texts.labels) > 1:
-            others = [texts.other(*pair) for pair in zip(keys, wanted, strict=True)]
-            against = [texts.draw(*pair) for pair in zip(keys, others, strict=True)]
-            found.conflicts[corpus] = conflicts(matched, judge(recognizer, examples, against))
+        others = [texts.others(label) for label in wanted]
+        against = [
+            ask(AGAINST, [texts.draw(key, names[turn]) for key, names in zip(keys, others, strict=True)])
+            for turn in range(len(texts.labels) - 1)
+        ]
+        if against:
+            found.conflicts[corpus] = conflicts(
+                matched * len(against), [one for part in against for one in part]
+            )
 
 
 def _judge_harmed(found: Evaluation, recognizer: EmotionRecognizer, examples: Sequence[Example]) -> None:
@@ -311,6 +323,23 @@ def conflict_table(found: Evaluation) -> str:
         ]
         lines.append(f"| {corpus} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def gain_list(found: Evaluation) -> str:
+    """Markdown: what the words bring, on the same clips, in points of UA. Empty where there were none."""
+    lines = []
+    for corpus in dict.fromkeys(row.corpus for row in found.rows):
+        alone, text = found.row(ALONE, corpus, "audio"), found.row(TEXT_ALONE, corpus, "text")
+        own, matched = found.row(OWN_WORDS, corpus, "fused"), found.row(MATCHED, corpus, "fused")
+        if alone and own and own.figures.count == alone.figures.count:
+            gain = 100 * (own.figures.ua - alone.figures.ua)
+            lines.append(f"- {corpus}, its own words: {gain:+.1f} points of UA over sound alone")
+        if alone and matched and text:
+            gain = 100 * (matched.figures.ua - max(alone.figures.ua, text.figures.ua))
+            lines.append(
+                f"- {corpus}, texts of the same label (**inflated**): {gain:+.1f} over the better of the two"
+            )
+    return "Sound and words, on the same clips:\n\n" + "\n".join(lines) if lines else ""
 
 
 def _lines(

@@ -41,10 +41,7 @@ def write_folds(folder: Path, outcomes: Sequence[Outcome]) -> None:
         for one in outcomes:
             rows = zip(one.keys, one.speakers, one.truth.tolist(), one.probabilities.tolist(), strict=True)
             for key, speaker, truth, shares in rows:
-                # What is left of rounding goes to the likeliest.
-                cut = [round(share, 4) for share in shares]
-                cut[int(np.argmax(cut))] += 1.0 - sum(cut)
-                cells = [f"{share:.4f}" for share in cut]
+                cells = [f"{share:.5g}" for share in shares]
                 writer.writerow([one.row, one.fold, one.seed, key, speaker, one.labels[truth], *cells])
 
 
@@ -53,16 +50,27 @@ def read_folds(folder: Path) -> list[Outcome]:
     file = folder / FILE
     if not file.exists():
         return []
+    try:
+        outcomes = _read(file)
+        pooled_rows(outcomes)  # whether its folds and seeds fit each other
+    except (OSError, ValueError, csv.Error, ArithmeticError) as error:
+        raise OutcomeError(
+            f"{file}: expected the judgements of a cross-validation, got {error}: fetch it again"
+        ) from error
+    return outcomes
+
+
+def _read(file: Path) -> list[Outcome]:
     with file.open(newline="", encoding="utf-8") as opened:
         reader = csv.reader(opened)
         head = next(reader, [])
         labels = tuple(head[len(_HEAD) :])
         if tuple(head[: len(_HEAD)]) != _HEAD or len(labels) < 2:
-            raise OutcomeError(f"{file}: expected columns {', '.join(_HEAD)} and labels, got {head}")
+            raise ValueError(f"the columns {', '.join(head)}")
         cells: dict[tuple[str, str, int], list[list[str]]] = {}
         for line in reader:
             if len(line) != len(head):
-                raise OutcomeError(f"{file}: expected {len(head)} cells a line, got {len(line)}")
+                raise ValueError(f"a line of {len(line)} cells, not {len(head)}")
             cells.setdefault((line[0], line[1], int(line[2])), []).append(line[3:])
     return [_outcome(row, fold, seed, labels, lines) for (row, fold, seed), lines in cells.items()]
 

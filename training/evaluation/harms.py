@@ -34,7 +34,7 @@ def harms() -> list[Harm]:
         found.append(Harm("telephone (G.711, 8 kHz)", lambda samples, _: through_codec(samples, MULAW, 64.0)))
     if OPUS in codecs():
         found.append(Harm("Opus, 8 kbit/s", lambda samples, _: through_codec(samples, OPUS, 8.0)))
-    found += [Harm(f"level {level} dBFS", _level(float(level))) for level in (-35, -3)]
+    found += [Harm(f"peak at {level} dBFS", _level(float(level))) for level in (-35, -3)]
     found.append(Harm(f"{_SILENCE_S:g} s of near silence at both ends", _padded))
     found.append(Harm(f"speech cut by {_CUT_S:g} s at both ends", _cut))
     return found

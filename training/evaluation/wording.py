@@ -19,7 +19,7 @@ SURE: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Conflicts:
-    """How often another text changes the fused label of a clip.
+    """How often the fused label of a clip changes when a text of its true label is exchanged for another's.
 
     unsure, sure: share of the clips whose audio-only confidence is under UNSURE, over SURE; None where there
         are none. unsure_pairs, sure_pairs: how many there are.
@@ -52,14 +52,13 @@ class Texts:
         lines = self._of[label]
         return lines[int(keyed(0, 0, f"{key} {label}").integers(len(lines)))]
 
-    def other(self, key: str, label: str) -> str:
-        """A label that is not the clip's own."""
-        others = [name for name in self.labels if name != label]
-        return others[int(keyed(0, 1, key).integers(len(others)))]
+    def others(self, label: str) -> list[str]:
+        """Every label but this one."""
+        return [name for name in self.labels if name != label]
 
 
 def conflicts(matched: Sequence[Prediction], contradicted: Sequence[Prediction]) -> Conflicts:
-    """Of the same clips, once with a text of their label, once with a text of another."""
+    """Of the same clips one by one, with a text of their label and with a text of another."""
     confidence = np.array([max(one.audio_only or (0.0,)) for one in contradicted])
     changed = np.array([a.label != b.label for a, b in zip(matched, contradicted, strict=True)])
     shares = [

@@ -241,6 +241,5 @@ def distil(
         weight_decay=0.01,
         patience=0,
         keep="last",
-        precision="bf16",
     )
     return fit(task, loop, seed, place)

