@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from emostream.models.emotion import EmotionModel
 from emostream.training.corpora.example import Example
+from emostream.training.errors import SettingsError
 from emostream.training.log import Log
 from emostream.training.preparation.sounds import Sounds
 from emostream.training.recipe import stages
@@ -38,6 +40,7 @@ SETTINGS = RunSettings(
 def _no_accelerator() -> Iterator[None]:
     with fresh_accelerator():
         yield
+    torch.set_flush_denormal(False)  # `train` has the processor flush denormal numbers, for good
 
 
 @pytest.fixture
@@ -117,6 +120,35 @@ def test_who_was_heard_is_written_down(places: Places, lessons: list[DistilData]
         ("distillation", "synthetic", 3),
         ("distillation, validation loss only", "other-dev", 2),
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"distil": DistilSettings(without=())}, "the judged corpus judged in it, got none"),
+        ({"distil": DistilSettings(without=("jugded",))}, "among judged, other, got 'jugded'"),
+        ({"judged": "nobody"}, "among judged, other, got 'nobody'"),
+        ({}, "a corpus with folds of its own, judged has none"),
+    ],
+)
+def test_what_would_fail_after_an_hour_fails_at_once(
+    change: dict[str, Any], says: str, places: Places, lessons: list[DistilData]
+) -> None:
+    with pytest.raises(SettingsError, match=says):
+        stages.train(replace(SETTINGS, **({"judged": "judged"} | change)), places)
+    assert not lessons
+
+
+def test_a_folder_of_another_run_is_refused(places: Places, lessons: list[DistilData]) -> None:
+    """Its snapshots are of other stages; a name and a note make no other run."""
+    first = replace(SETTINGS, judged="judged")
+    for settings, says in (
+        (first, "folds of its own"),
+        (replace(first, name="again", note="x"), "folds of its own"),
+        (replace(first, seed=2), "expected the settings that .* was begun with"),
+    ):
+        with pytest.raises(SettingsError, match=says):
+            stages.train(settings, places)
 
 
 def test_a_student_is_drawn_by_its_seed() -> None:
