@@ -11,22 +11,6 @@ import soxr
 from emostream.models import SAMPLE_RATE_HZ, Samples
 
 
-def crop(samples: Samples, start: int, length: int) -> Samples:
-    return samples[start : start + length]
-
-
-def random_window(samples: Samples, max_samples: int, step: int, rng: np.random.Generator) -> tuple[int, int]:
-    """(start, length) of a cut that takes up to 0.25 s off either end; start is a multiple of `step`."""
-    margin = min(SAMPLE_RATE_HZ // 4, len(samples) // 8)
-    start = int(rng.integers(0, margin + 1))
-    end = len(samples) - int(rng.integers(0, margin + 1))
-    if end - start > max_samples:
-        start = int(rng.integers(start, end - max_samples + 1))
-        end = start + max_samples
-    start -= start % step
-    return start, end - start
-
-
 def add_noise(samples: Samples, rng: np.random.Generator) -> Samples:
     """Noise of a random colour (white to brown) at 3 to 35 dB below the clip's mean power."""
     noise = coloured_noise(len(samples), rng)

@@ -100,7 +100,6 @@ class HeadSettings:
             keep_features=True,
             views=4,
             frames=32,
-            max_seconds=8.0,
             balanced=True,
             label_smoothing=0.1,
             augment=AugmentSettings(speed=0.8, noise=0.4, colour=0.3, codec=0.2, room=0.2, silence=0.3),
