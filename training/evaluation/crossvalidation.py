@@ -52,7 +52,8 @@ def read_folds(folder: Path) -> list[Outcome]:
         return []
     try:
         outcomes = _read(file)
-        pooled_rows(outcomes)  # whether its folds and seeds fit each other
+        for row in {one.row for one in outcomes}:  # whether its folds and seeds fit each other
+            pooled_interval([one for one in outcomes if one.row == row], "ua", resamples=1)
     except (OSError, ValueError, csv.Error, ArithmeticError) as error:
         raise OutcomeError(
             f"{file}: expected the judgements of a cross-validation, got {error}: fetch it again"

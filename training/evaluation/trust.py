@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from .metrics import calibration_error
+from .metrics import calibration_error, confusion_matrix
 
 CERTAIN_SHARE: Final = 0.75
 _DRAWS: Final = 500
@@ -40,20 +40,19 @@ def trust(truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) 
     """truth: (N,) class indices; probabilities: (N, C)."""
     guesses, confidence = probabilities.argmax(1), probabilities.max(1)
     certain = np.argsort(-confidence, kind="stable")[: max(1, round(CERTAIN_SHARE * len(truth)))]
-    of_all, of_certain = (
-        np.mean(
-            [
-                (guesses[part] == label)[truth[part] == label].sum() / max(1, (truth[part] == label).sum())
-                for label in np.unique(truth)
-            ]
-        )
-        for part in (np.arange(len(truth)), certain)
-    )
+    occurring = np.unique(truth)
+
+    def recall(truth: npt.NDArray[np.int64], guesses: npt.NDArray[np.int64]) -> float:
+        confusion = confusion_matrix(truth, guesses, probabilities.shape[1])[occurring]
+        hits = confusion[np.arange(len(occurring)), occurring]
+        return float((hits / np.maximum(confusion.sum(1), 1)).mean())
+
+    of_all, of_certain = recall(truth, guesses), recall(truth[certain], guesses[certain])
     return Trust(
         calibration_error(truth, probabilities, binning="equal mass"),
         by_chance(probabilities),
-        float(of_certain),
-        float(of_certain - of_all),
+        of_certain,
+        of_certain - of_all,
     )
 
 
