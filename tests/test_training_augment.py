@@ -24,6 +24,7 @@ from emostream.training.augmentation.sound import (
     pad_silence,
     with_noise,
 )
+from emostream.training.augmentation.voice import change_voice, in_voice
 from emostream.training.augmentation.words import mishear
 from emostream.training.errors import SettingsError
 
@@ -87,6 +88,40 @@ class TestSound:
         np.testing.assert_array_equal(first, second)
 
 
+class TestVoice:
+    @pytest.mark.parametrize("tempo", [0.91, 1.0, 1.1])
+    @pytest.mark.parametrize("voice", [0.67, 1.0, 1.49])
+    def test_it_moves_pitch_and_apart_from_it_the_tempo(self, voice: float, tempo: float) -> None:
+        moved = in_voice(sine(1_000), voice, tempo)
+        assert len(moved) == round(2 * SECOND / tempo)
+        assert moved.dtype == np.float32
+        middle = moved[SECOND // 2 : -SECOND // 2]
+        peak_hertz = np.abs(np.fft.rfft(middle * np.hanning(len(middle)), 16 * SECOND)).argmax() / 16
+        assert peak_hertz == pytest.approx(1_000 * voice, rel=0.005)
+
+    @pytest.mark.parametrize("voice", [0.67, 1.49])
+    def test_what_is_said_stays_where_it_is(self, voice: float) -> None:
+        clip = 0.1 * noise(2 * SECOND) * (np.arange(2 * SECOND) // (SECOND // 4) % 4 == 2)
+        power = np.convolve(in_voice(clip.astype(np.float32), voice, 1.0) ** 2, np.ones(800), "same")
+        was = np.convolve(clip**2, np.ones(800), "same")
+        delay = np.correlate(power, was, "full").argmax() - (2 * SECOND - 1)
+        assert abs(delay) < 0.05 * SECOND
+
+    @pytest.mark.parametrize("length", [1, 10, 300, 3_000])
+    def test_short_clips_are_no_exception(self, length: int) -> None:
+        for seed in range(4):
+            moved, tempo = change_voice(noise(length), np.random.default_rng(seed))
+            assert len(moved) == round(length / tempo)
+            assert np.isfinite(moved).all()
+
+    def test_it_stays_in_its_range_and_by_the_generator(self) -> None:
+        tempos = [change_voice(noise(800), np.random.default_rng(seed))[1] for seed in range(40)]
+        assert 0.9 < min(tempos) < 0.95
+        assert 1.05 < max(tempos) < 1.11
+        first, second = (change_voice(noise(8_000), np.random.default_rng(3))[0] for _ in range(2))
+        np.testing.assert_array_equal(first, second)
+
+
 EVERYTHING = AugmentSettings(speed=1, noise=1, codec=1, room=1, colour=1, silence=1, text_noise=1)
 
 
@@ -125,7 +160,7 @@ class TestAugment:
         ]
         assert 0.22 < np.mean(changed) < 0.38
 
-    @pytest.mark.parametrize("harm", ["speed", "noise", "codec", "room", "colour", "silence"])
+    @pytest.mark.parametrize("harm", ["voice", "speed", "noise", "codec", "room", "colour", "silence"])
     def test_every_setting_does_something(self, harm: str) -> None:
         settings = AugmentSettings(**{harm: 1.0})
         harmed, _ = augment(voice(0.5), Alignment(), settings, np.random.default_rng(0))

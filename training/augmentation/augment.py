@@ -13,6 +13,7 @@ from .codec import random_codec
 from .room import random_room
 from .settings import AugmentSettings
 from .sound import add_noise, change_speed, colour, pad_silence
+from .voice import change_voice
 from .words import mishear
 
 
@@ -22,10 +23,12 @@ def augment(
     """Another voice, cut by a segmenter, in a room with noise, through a microphone and over a line.
 
     Each harm has a generator of its own: another chance for one leaves what the others do as it was, so runs
-    that differ in one setting hear the same clips otherwise. Speed and silence alone change the length.
+    that differ in one setting hear the same clips otherwise. Only voice, speed and silence change the length.
     """
-    speed, silence, room, noise, microphone, line = rng.spawn(6)
-    factor, front = 1.0, 0
+    speed, silence, room, noise, microphone, line, voice = rng.spawn(7)
+    tempo, factor, front = 1.0, 1.0, 0
+    if voice.random() < settings.voice:
+        samples, tempo = change_voice(samples, voice)
     if speed.random() < settings.speed:
         samples, factor = change_speed(samples, speed)
     if silence.random() < settings.silence:
@@ -38,7 +41,7 @@ def augment(
         samples = colour(samples, microphone)
     if line.random() < settings.codec:
         samples = random_codec(samples, line)
-    return samples, moved(alignment, factor, front)
+    return samples, moved(alignment, tempo * factor, front)
 
 
 def augment_text(

@@ -22,6 +22,7 @@ from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.base import AudioEncoder
 
 from ..augmentation.sound import at_speed, distort
+from ..augmentation.voice import change_voice
 from ..corpora.example import Example
 from ..loop.fit import Place, fit
 from ..loop.history import History
@@ -179,8 +180,10 @@ def distil_batch(
 
 
 def drawn_clip(samples: Samples, settings: DistilSettings, rng: np.random.Generator) -> Samples:
-    """Another voice by up to `speed`, cut to a window of at most `max_seconds`."""
+    """Another voice, cut to a window of at most `max_seconds`."""
     samples = at_speed(samples, float(np.exp(rng.uniform(-settings.speed, settings.speed))))
+    if rng.random() < settings.voice:
+        samples, _ = change_voice(samples, rng)
     limit = int(settings.max_seconds * SAMPLE_RATE_HZ)
     if len(samples) > limit:
         start = int(rng.integers(0, len(samples) - limit + 1))

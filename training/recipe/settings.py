@@ -46,8 +46,8 @@ class DistilSettings:
 
     teacher_layers: 0 is the embedding, 4 the last of tiny; learned by as many of the student's uppermost.
     synthetic: lines of text that espeak-ng and Flite read, a corpus like the others. clips_per_corpus: in
-    each epoch. speed: up to so much faster or slower, as a logarithm. harmed: chance that the student hears a
-    clip distorted.
+    each epoch. speed: up to so much faster or slower, as a logarithm. voice: chance of another voice, see
+    AugmentSettings. harmed: chance that the student hears a clip distorted.
     """
 
     epochs: int = 40
@@ -57,6 +57,7 @@ class DistilSettings:
     batch: int = 6
     max_seconds: float = 3.0
     speed: float = 0.15
+    voice: float = 0.5
     harmed: float = 0.5
     learning_rate: float = 1e-3
     warmup: float = 0.03
@@ -98,11 +99,11 @@ class HeadSettings:
         default_factory=lambda: DataSettings(
             words="none",
             keep_features=True,
-            views=4,
+            views=5,
             frames=32,
             balanced=True,
             label_smoothing=0.1,
-            augment=AugmentSettings(speed=0.8, noise=0.4, colour=0.3, codec=0.2, room=0.2, silence=0.3),
+            augment=AugmentSettings(voice=0.8, noise=0.4, colour=0.3, codec=0.2, room=0.2, silence=0.3),
         )
     )
     loop: LoopSettings = field(
@@ -123,7 +124,7 @@ class HeadSettings:
 class FusionSettings:
     """Early fusion. frames: so many of each training clip. Shares are probabilities per item."""
 
-    epochs: int = 15
+    epochs: int = 8
     batch: int = 32
     learning_rate: float = 1e-3
     frames: int = 48
