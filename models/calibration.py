@@ -1,9 +1,11 @@
 """From logits to probabilities: late fusion and temperatures, the last step and the only tuned one.
 
-    log p(c)  =  sum_h w_h log p_h(c) / T  + constant
+    log p(c)  =  sum_h w_h (log p_h(c) - log q_h(c)) / T  + constant
 
 with h over the heads that the item's modalities allow. Weights and temperatures belong to the pattern of
-modalities and were fitted on validation speakers. Source: Guo et al., arXiv 1706.04599 (temperature).
+modalities and were fitted on validation speakers. q is even, but for the text-only head beside sound: people
+write what is neutral far more often than what is sad, that head knows it, and so much is no evidence. Source:
+Guo et al., arXiv 1706.04599 (temperature).
 """
 
 from __future__ import annotations
@@ -32,6 +34,17 @@ def fused_posterior(logits: Mapping[str, Tensor], pattern: str, config: EmotionC
     """logits: head -> (B, C), all items of one pattern -> calibrated (B, C), float64."""
     weights = config.late_weights[pattern]
     total = torch.stack(
-        [weights[head] * logits[head].double().log_softmax(-1) for head in config.fused_heads(pattern)]
+        [
+            weights[head] * evidence(logits[head], head, pattern, config)
+            for head in config.fused_heads(pattern)
+        ]
     ).sum(0)
     return (total / config.temperatures[f"fused_{pattern}"]).softmax(-1)
+
+
+def evidence(logits: Tensor, head: str, pattern: str, config: EmotionConfig) -> Tensor:
+    """logits: (B, C) of one head -> (B, C), float64: its log posterior less what it takes for granted."""
+    posterior = logits.double().log_softmax(-1)
+    if (head, pattern) != ("text", "both") or config.text_prior is None:
+        return posterior
+    return posterior - posterior.new_tensor(config.text_prior).log()

@@ -45,6 +45,8 @@ class EmotionConfig(PretrainedConfig):
     `both` (late fusion of all three).
     temperatures: {"audio", "text", "fused_both", "fused_audio", "fused_text"} -> divisor of the log
     posterior. late_weights: pattern -> {head: weight}, learned on validation speakers.
+    text_prior: shares of the labels that the text-only head takes for granted, in the order of label_names;
+    divided out of its posterior where sound speaks as well. None: even ones.
 
     Thresholds of the `uncertain` reasons:
     too_short_s: the shortest training clip lasts 0.87 s with its margins of silence, about 0.4 s without;
@@ -81,6 +83,7 @@ class EmotionConfig(PretrainedConfig):
         label_names: list[str] | None = None,
         temperatures: dict[str, float] | None = None,
         late_weights: dict[str, dict[str, float]] | None = None,
+        text_prior: Sequence[float] | None = None,
         too_short_s: float = 0.5,
         low_snr_db: float = 12.0,
         disagree_p: float = 0.5,
@@ -114,6 +117,7 @@ class EmotionConfig(PretrainedConfig):
         self.label_names = names
         self.temperatures = _unit_temperatures() | _temperatures(temperatures or {})
         self.late_weights = self._weights(late_weights) if late_weights else self._even_weights()
+        self.text_prior = _prior(text_prior, len(names))
         self.too_short_s = _number("too_short_s", too_short_s, 0)
         self.low_snr_db = _number("low_snr_db", low_snr_db)
         self.disagree_p = _number("disagree_p", disagree_p, 0, 1)
@@ -195,6 +199,15 @@ def _number(
         wanted = "a whole number" if whole else "a number"
         raise ValueError(f"expected {name} to be {wanted} from {low:g} to {high:g}, got {value!r}")
     return value
+
+
+def _prior(given: Sequence[float] | None, labels: int) -> list[float] | None:
+    if given is None:
+        return None
+    shares = [_number("text_prior", share, 1e-3, 1) for share in given]
+    if len(shares) != labels or abs(sum(shares) - 1.0) > 1e-3:
+        raise ValueError(f"expected a text_prior of {labels} shares that sum to 1, got {given!r}")
+    return shares
 
 
 def _temperatures(given: dict[str, float]) -> dict[str, float]:

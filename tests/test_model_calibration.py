@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from emostream.models.calibration import fused_posterior, head_posterior, pattern_of
-from emostream.training.evaluation.calibrate import fit_late_weights, fit_pattern, fit_temperature
+from emostream.training.evaluation.calibrate import (
+    fit_late_weights,
+    fit_pattern,
+    fit_prior,
+    fit_temperature,
+)
 
 from .tiny_emotion import tiny_config
 
@@ -29,6 +34,40 @@ def test_the_log_linear_formula() -> None:
     ]
     got = fused_posterior({head: torch.tensor([values]) for head, values in heads.items()}, "both", config)
     assert got[0].tolist() == pytest.approx(softmax(mixed), abs=1e-6)
+
+
+def test_beside_sound_the_words_prior_is_divided_out() -> None:
+    config = tiny_config(text_prior=[0.1, 0.2, 0.1, 0.6])
+    config.late_weights["both"] = {"early": 0.0, "audio": 0.5, "text": 0.5}
+    config.temperatures["fused_both"] = 0.5
+    audio, text = [0.1, 0.2, 0.3, 0.4], [-1.0, 3.0, 0.0, 0.0]
+    wanted = [
+        a * t / prior for a, t, prior in zip(softmax(audio), softmax(text), [0.1, 0.2, 0.1, 0.6], strict=True)
+    ]
+    heads = {"early": torch.zeros(1, 4), "audio": torch.tensor([audio]), "text": torch.tensor([text])}
+    got = fused_posterior(heads, "both", config)
+    assert got[0].tolist() == pytest.approx([share / sum(wanted) for share in wanted], abs=1e-6)
+
+
+def test_words_alone_keep_their_prior() -> None:
+    heads = {"early": torch.zeros(1, 4), "text": torch.tensor([[-1.0, 3.0, 0.0, 0.0]])}
+    even, uneven = (
+        fused_posterior(heads, "text", tiny_config(text_prior=prior))
+        for prior in (None, [0.1, 0.2, 0.1, 0.6])
+    )
+    assert torch.equal(even, uneven)
+
+
+def test_the_prior_of_a_head_is_found_again() -> None:
+    """A head that knows Bayes' rule, learned where labels were uneven, and is asked where they are even."""
+    torch.manual_seed(0)
+    prior = torch.tensor([0.1, 0.25, 0.05, 0.6])
+    truth = torch.arange(4).repeat(2_000)
+    means = 1.5 * torch.eye(4)
+    evidence = (means[truth] + torch.randn(8_000, 4)) @ means.T  # of Gaussian classes, constants left out
+    logits = evidence + prior.log()
+    assert fit_prior(logits, truth) == pytest.approx(prior.tolist(), abs=0.015)
+    assert fit_prior(2.0 * evidence, truth) == pytest.approx([0.25] * 4, abs=0.015)
 
 
 def test_one_temperature_per_head() -> None:

@@ -57,11 +57,13 @@ def test_calibration_and_thresholds_travel_with_the_weights(tmp_path: Path) -> N
     config = tiny_config()
     config.temperatures["fused_both"] = 1.7
     config.late_weights["audio"] = {"early": 0.25, "audio": 0.75}
+    config.text_prior = [0.1, 0.2, 0.3, 0.4]
     config.low_snr_db = 3.0
     config.save_pretrained(tmp_path)
     again = type(config).from_pretrained(tmp_path)
     assert again.temperatures["fused_both"] == 1.7
     assert again.late_weights["audio"] == {"early": 0.25, "audio": 0.75}
+    assert again.text_prior == [0.1, 0.2, 0.3, 0.4]
     assert again.low_snr_db == 3.0
     assert again.label_names == ["angry", "happy", "sad", "neutral"]
 
@@ -220,6 +222,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "late weights that sum to nothing": (
         configure(late_weights={"both": {"early": 0.0, "audio": 0.0, "text": 0.0}}),
         "sum to 1",
+    ),
+    "a prior of two labels": (configure(text_prior=[0.5, 0.5]), "text_prior of 4 shares"),
+    "a prior of more than all": (configure(text_prior=[0.5, 0.5, 0.5, 0.5]), "4 shares that sum to 1"),
+    "a prior that rules a label out": (
+        configure(text_prior=[0.5, 0.5, 0.0, 0.0]),
+        "text_prior to be a number",
     ),
     "a threshold that is none": (configure(low_confidence_p=float("nan")), "low_confidence_p"),
     "a threshold in words": (configure(too_short_s="short"), "too_short_s to be a number"),

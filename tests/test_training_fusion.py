@@ -116,9 +116,14 @@ class TestCalibration:
             assert sum(weights.values()) == pytest.approx(1.0)
         assert all(0.2 <= value <= 10.0 for value in model.config.temperatures.values())
 
+    def test_what_the_words_take_for_granted_is_known(self, model: EmotionModel) -> None:
+        assert model.config.text_prior is not None
+        assert sum(model.config.text_prior) == pytest.approx(1.0)
+
     def test_it_is_no_accident(self, model: EmotionModel, tmp_path: Path) -> None:
         again = tiny_model()
         log = Log(tmp_path / "again.txt")
         calibrate(again, tiny_tokenizer(), (CLIPS, tones()), LINES, pairing(), 1, log)
         assert again.config.late_weights == model.config.late_weights
         assert again.config.temperatures == model.config.temperatures
+        assert again.config.text_prior == model.config.text_prior

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from emostream.models.calibration import fused_posterior
+from emostream.models.calibration import evidence, fused_posterior
 from emostream.models.config import EmotionConfig
 
 
@@ -24,8 +24,25 @@ def fit_temperature(logits: Tensor, truth: Tensor) -> float:
     return float(log_temperature.detach().exp().clamp(0.2, 10.0))
 
 
+def fit_prior(logits: Tensor, truth: Tensor) -> list[float]:
+    """logits: (B, C) of items of every label, equally many -> (C,) shares that sum to 1: what a head takes
+    for granted, and what has to be divided out of its posterior to make it most likely. At least 0.01 each.
+    """
+    shift = torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True)
+    scale = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    posterior = logits.double().log_softmax(-1)
+
+    def loss() -> Tensor:
+        centred = shift - shift.mean()
+        return nn.functional.cross_entropy((posterior - centred) * scale.exp(), truth)
+
+    _minimise([shift, scale], loss)
+    shares = shift.detach().softmax(0).clamp(min=0.01)
+    return [float(share) for share in shares / shares.sum()]
+
+
 def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: Tensor) -> dict[str, float]:
-    """Weights >= 0 that sum to 1, of the heads' log posteriors, by likelihood.
+    """Weights >= 0 that sum to 1, by likelihood. logits: log posteriors will do, and `evidence`.
 
     The scale is free meanwhile: it is the temperature's business.
     """
@@ -44,7 +61,9 @@ def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: 
 
 def fit_pattern(config: EmotionConfig, pattern: str, logits: Mapping[str, Tensor], truth: Tensor) -> None:
     """Writes the pattern's weights and temperature into the configuration."""
-    config.late_weights[pattern] = fit_late_weights(logits, config.fused_heads(pattern), truth)
+    heads = config.fused_heads(pattern)
+    said = {head: evidence(logits[head], head, pattern, config) for head in heads}
+    config.late_weights[pattern] = fit_late_weights(said, heads, truth)
     config.temperatures[f"fused_{pattern}"] = 1.0
     posterior = fused_posterior(logits, pattern, config)
     config.temperatures[f"fused_{pattern}"] = fit_temperature(posterior.log(), truth)

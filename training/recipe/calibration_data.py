@@ -15,7 +15,7 @@ from emostream.models.emotion import EmotionModel
 
 from ..augmentation.sound import distort, pad_silence
 from ..corpora.example import Example
-from ..evaluation.calibrate import fit_pattern, fit_temperature
+from ..evaluation.calibrate import fit_pattern, fit_prior, fit_temperature
 from ..log import Log
 from ..loop.randomness import keyed
 from ..preparation.sounds import Sounds
@@ -37,7 +37,9 @@ def calibrate(
     seed: int,
     log: Log,
 ) -> None:
-    """Writes late weights and temperatures into `model.config`. clips, lines, pairing: validation only.
+    """Writes late weights, temperatures and the words' prior into `model.config`.
+
+    clips, lines, pairing: validation only.
 
     Sound without words is left to the audio-only head: what early fusion makes of it, it makes of less, and
     the figures of that head are then those of the pattern.
@@ -51,8 +53,10 @@ def calibrate(
         draw = pairing.neutral if rng.random() < _NEUTRAL_SHARE else pairing.matched
         paired.append((samples, draw(example, rng).text, labels[example.emotion]))
     read: list[Heard] = [(None, line.words, labels[line.emotion]) for line in _balanced(lines, rng)]
-    for pattern, items in (("audio", alone), ("both", paired), ("text", read)):
+    for pattern, items in (("text", read), ("audio", alone), ("both", paired)):
         logits, truth = _logits(model, items, tokenizer)
+        if pattern == "text":
+            model.config.text_prior = fit_prior(logits["text"], truth)
         fit_pattern(model.config, pattern, logits, truth)
         if pattern != "both":
             model.config.temperatures[pattern] = fit_temperature(logits[pattern], truth)
@@ -62,6 +66,8 @@ def calibrate(
         head: float(head == "audio") for head in model.config.fused_heads("audio")
     }
     model.config.temperatures["fused_audio"] = model.config.temperatures["audio"]
+    assert model.config.text_prior is not None
+    log.line(f"text prior: {[round(share, 3) for share in model.config.text_prior]}")
     log.line(f"temperatures: { {k: round(v, 3) for k, v in model.config.temperatures.items()} }")
 
 
