@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -14,13 +16,20 @@ import torch
 from emostream.models import LABELS
 from emostream.models.emotion import EmotionModel
 from emostream.training.corpora.example import CorpusError, Example
+from emostream.training.emotion.objective import EmotionObjective
 from emostream.training.emotion.settings import DataSettings
+from emostream.training.evaluation.crossvalidation import MATCHED, OWN_WORDS, TEXT_ALONE
+from emostream.training.evaluation.wording import Texts
 from emostream.training.log import Log
 from emostream.training.loop.settings import LoopSettings
-from emostream.training.protocols.cell import Bench
+from emostream.training.loop.watch import Unwatched
+from emostream.training.preparation.sounds import cached_sounds
+from emostream.training.protocols.cell import fit_cell
 from emostream.training.protocols.folds import Fold
+from emostream.training.recipe.cross_fusion import Finish, Wording, with_words
 from emostream.training.recipe.heads import (
     FOLDS,
+    HeadBench,
     HeadPlace,
     cross_validated,
     head_bench,
@@ -28,11 +37,12 @@ from emostream.training.recipe.heads import (
     six_folds,
     stranger_fold,
 )
-from emostream.training.recipe.settings import HeadSettings, StudentSize
+from emostream.training.recipe.pairs import Pairing
+from emostream.training.recipe.settings import FusionSettings, HeadSettings, StudentSize
 from emostream.training.recipe.student import new_student
 
 from .corpus_trees import write_sound
-from .recipe_run import same
+from .recipe_run import LINES, same
 from .tiny_emotion import tiny_tokenizer
 from .training_task import fresh_accelerator, one_thread
 
@@ -63,6 +73,10 @@ def examples() -> list[Example]:
     return acted + [
         clip("read", speaker, number, splits[speaker]) for speaker in range(9) for number in range(12)
     ]
+
+
+def untrained(*_: object) -> NoReturn:
+    raise AssertionError("expected no step to be taken again")
 
 
 def speakers(part: list[Example]) -> set[str]:
@@ -152,7 +166,7 @@ class TestTraining:
         )
         return new_student(replace(size, max_tokens=32))
 
-    def bench(self, model: EmotionModel, clips: list[Example], folder: Path) -> Bench:
+    def bench(self, model: EmotionModel, clips: list[Example], folder: Path) -> HeadBench:
         place = HeadPlace(folder / "work", folder / "cache", Log(folder / "log.txt"))
         return head_bench(model, tiny_tokenizer(), clips, self.SETTINGS, [1], place)
 
@@ -178,3 +192,55 @@ class TestTraining:
         (second,) = cross_validated(self.bench(model, clips, tmp_path), [fold], FOLDS, [1], log)
         np.testing.assert_allclose(first.probabilities, second.probabilities, atol=1e-6)
         assert "six folds 3, seed 1: WA 1.000" in (tmp_path / "log.txt").read_text()
+
+    def finish(self, model: EmotionModel, clips: list[Example], folder: Path) -> Finish:
+        bench = self.bench(model, clips, folder)
+        settings = FusionSettings(epochs=2, batch=8)
+        pairing = Pairing(LINES, LABELS, ["strange"], settings)
+        wording = Wording(pairing, pairing, LINES, Texts(LINES, [line.emotion for line in LINES]))
+        sounds = cached_sounds(clips, folder / "cache")
+        return Finish(bench, sounds, wording, settings, 1, Log(folder / "log.txt"))
+
+    def test_words_are_judged_in_every_fold_and_the_student_stays(
+        self, model: EmotionModel, clips: list[Example], tmp_path: Path
+    ) -> None:
+        clips = [replace(one, words="well, there it is") for one in clips]
+        before = deepcopy(model.state_dict())
+        parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
+        finish, fold = self.finish(model, clips, tmp_path), Fold("3", *parts)
+        own, matched, text = with_words(model, finish, [fold], 1)
+        assert [one.row for one in (own, matched, text)] == [OWN_WORDS, MATCHED, TEXT_ALONE]
+        for one in (own, matched, text):
+            assert one.keys == tuple(example.key for example in parts[2])
+            assert [LABELS[number] for number in one.truth] == [example.emotion for example in parts[2]]
+        # One text for all clips has one judgement; each label has a line of its own, and so another.
+        assert len(np.unique(text.probabilities.round(9), axis=0)) == 4
+        assert (own.guesses == own.truth).all()
+        assert not np.allclose(own.probabilities, matched.probabilities)
+        for name, weights in model.state_dict().items():
+            assert torch.equal(weights, before[name]), name
+
+    def test_the_head_beside_words_is_that_of_sound_alone(
+        self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Trained once: what the fold with words began, the fold without goes on with."""
+        parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
+        finish, fold = self.finish(model, clips, tmp_path), Fold("3", *parts)
+        heads = []
+        monkeypatch.setattr(Finish, "__call__", lambda _, whole, head, *__: heads.append(head))
+        with_words(model, finish, [fold], 1)
+        monkeypatch.setattr(EmotionObjective, "forward", untrained)
+        fitted = fit_cell(finish.bench, FOLDS, fold, 1, Unwatched())
+        assert same(fitted.model.audio_head, heads[0].audio_head)
+
+    def test_words_of_a_foreign_corpus_are_not_asked_about(
+        self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clips = [replace(one, words="no to jest", language="pl") for one in clips]
+        parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
+        found = with_words(model, self.finish(model, clips, tmp_path), [Fold("3", *parts)], 1)
+        assert [one.row for one in found] == [MATCHED, TEXT_ALONE]
+        monkeypatch.setattr("emostream.training.recipe.cross_fusion.fit_cell", None)
+        again = with_words(model, self.finish(model, clips, tmp_path), [Fold("3", *parts)], 1)
+        for one, kept in zip(found, again, strict=True):
+            np.testing.assert_array_equal(one.probabilities, kept.probabilities)

@@ -12,7 +12,7 @@ from emostream.models.checkpoint import find_checkpoint
 from ..corpora.manifest import DEFAULT_DATA
 from ..evaluation.checkpoint import conflict_table, gain_list, harm_table, table
 from ..evaluation.checkpoint import evaluate as figures_of
-from ..evaluation.crossvalidation import fold_table, read_folds
+from ..evaluation.crossvalidation import fold_gains, fold_table, read_folds
 
 
 def evaluate(
@@ -51,5 +51,6 @@ def evaluate(
         conflict_table(found),
         harm_table(found),
         fold_table(folds),
+        fold_gains(folds),
     ]
     print("\n\n".join(part for part in parts if part))

@@ -14,13 +14,17 @@ from typing import Final
 
 import numpy as np
 
-from .bootstrap import Estimate, pooled_interval
+from .bootstrap import Estimate, paired_gain, pooled_interval
 from .metrics import Figures
 from .outcomes import Outcome, OutcomeError
 from .summary import pooled_by_seed
 from .trust import Trust, trust
 
 FILE: Final = "crossvalidation.csv"
+SOUND: Final = "six folds"
+OWN_WORDS: Final = "six folds, its own words"
+MATCHED: Final = "six folds, a text of the same label (inflated)"
+TEXT_ALONE: Final = "six folds, that text alone (inflated)"
 _HEAD: Final = ("row", "fold", "seed", "key", "speaker", "truth")
 
 
@@ -41,7 +45,7 @@ def write_folds(folder: Path, outcomes: Sequence[Outcome]) -> None:
         for one in outcomes:
             rows = zip(one.keys, one.speakers, one.truth.tolist(), one.probabilities.tolist(), strict=True)
             for key, speaker, truth, shares in rows:
-                cells = [f"{share:.5g}" for share in shares]
+                cells = [f"{share:.4g}" for share in shares]
                 writer.writerow([one.row, one.fold, one.seed, key, speaker, one.labels[truth], *cells])
 
 
@@ -113,7 +117,7 @@ def fold_table(outcomes: Sequence[Outcome]) -> str:
     if not outcomes:
         return ""
     lines = [
-        "| cross-validation, sound alone | clips | seeds | UA | WA | macro-F1 | ECE | by chance | NLL "
+        "| cross-validation | clips | seeds | UA | WA | macro-F1 | ECE | by chance | NLL "
         "| Brier | UA of the most certain 75 % |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -136,3 +140,25 @@ def fold_table(outcomes: Sequence[Outcome]) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def fold_gains(outcomes: Sequence[Outcome]) -> str:
+    """Markdown: what words bring to the clips of the six folds, paired. Empty where they were not asked."""
+    lines = []
+    if (own := _gain(outcomes, OWN_WORDS, (SOUND,))) is not None:
+        lines.append(f"- its own words: {own} points of UA over sound alone")
+    if (matched := _gain(outcomes, MATCHED, (SOUND, TEXT_ALONE))) is not None:
+        lines.append(f"- texts of the same label (**inflated**): {matched} over the better of the two")
+    return "Six folds, sound and words, on the same clips:\n\n" + "\n".join(lines) if lines else ""
+
+
+def _gain(outcomes: Sequence[Outcome], row: str, others: Sequence[str]) -> str | None:
+    """Of a row over the best of the others, in the row's own seeds."""
+    fused = [one for one in outcomes if one.row == row]
+    seeds = {one.seed for one in fused}
+    single = [[one for one in outcomes if one.row == name and one.seed in seeds] for name in others]
+    if not fused or not all(single):
+        return None
+    gain = min((paired_gain(fused, one, "ua") for one in single), key=lambda estimate: estimate.value)
+    low, high = gain.interval.low, gain.interval.high
+    return f"{100 * gain.value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

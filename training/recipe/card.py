@@ -17,7 +17,7 @@ from ..evaluation.checkpoint import (
     harm_table,
     table,
 )
-from ..evaluation.crossvalidation import FILE, fold_table
+from ..evaluation.crossvalidation import FILE, fold_gains, fold_table
 from ..evaluation.outcomes import Outcome
 from .settings import RunSettings
 
@@ -41,11 +41,16 @@ weights are not theirs: both encoders were trained here.
 _FOLDS: Final = """
 ## Figures to trust
 
-Cross-validation of the recipe, four labels, sound alone, RAVDESS's {clips} clips of 24 speakers. *six folds*:
-the audio-only head trained again without the speakers of each of EmoBox's six folds. *stranger*: trained
-on nEMO alone, eight speakers of another language, and tested on all of RAVDESS. Both on the audio encoder
-of this folder, which has never heard any of RAVDESS; on clips whose silent edges are trimmed; their
-temperature is fitted on clean clips of validation speakers, that of the shipped head on harmed ones as well.
+Cross-validation of the recipe, four labels, RAVDESS's {clips} clips of 24 speakers. *six folds*: the
+audio-only head trained again without the speakers of each of EmoBox's six folds; with words, early fusion
+and calibration as well (first seed only). *stranger*: the audio-only head trained on nEMO alone, eight
+speakers of another language, and tested on all of RAVDESS. All on the audio encoder of this folder, which
+has never heard any of RAVDESS; on clips whose silent edges are trimmed; their temperature is fitted on
+clean clips of validation speakers, that of the shipped head and of what hears words on harmed ones as well.
+RAVDESS's own words are two neutral sentences. Rows marked *inflated* pair a clip with an unrelated line of
+MELD's test split that has the clip's label: the text gives the answer away, so the figure shows that fusion
+works, not how well it does on people.
+
 UA is mean recall per class (chance 0.250) with its 95 % interval by bootstrap over
 speakers, WA accuracy; ECE the calibration error in 10 bins of equal mass, *by chance* what a perfectly
 calibrated model of the same confidences would show. The judgements themselves are in `{file}`, from which
@@ -65,9 +70,7 @@ points) and nEMO TP0, WR0; whole files. MELD is cross-corpus: nothing of it was 
 """
 
 _AFTER_TEST: Final = """
-Rows marked *inflated* pair a clip with an unrelated line of MELD that has the clip's label: the text
-gives the answer away, so the figure shows that fusion works, not how well it does on people. RAVDESS's
-own words are two neutral sentences.
+Rows marked *inflated* are label-matched, as above.
 """
 
 _LIMITS: Final = """
@@ -133,7 +136,7 @@ def write_card(
     clips = len({key for one in outcomes for key in one.keys})
     parts = [
         _HEAD.format(audio=f"{sizes['audio']:.1f}", text=f"{sizes['text']:.1f}"),
-        _FOLDS.format(file=FILE, clips=clips) + fold_table(outcomes) + "\n",
+        _FOLDS.format(file=FILE, clips=clips) + fold_table(outcomes) + "\n\n" + fold_gains(outcomes) + "\n",
         _TEST + table(found.rows) + "\n" + _AFTER_TEST,
         gain_list(found) + "\n",
         "Conflict: the clip's text of its own label is exchanged for one of another.\n",

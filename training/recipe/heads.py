@@ -21,6 +21,7 @@ from ..corpora.example import Example
 from ..corpora.leaks import refuse_leaks
 from ..emotion.blueprint import Blueprint
 from ..emotion.settings import ModelSettings
+from ..evaluation.crossvalidation import SOUND
 from ..evaluation.outcomes import Outcome
 from ..log import Log
 from ..loop.fit import make_accelerator
@@ -32,7 +33,7 @@ from ..protocols.rows import Row
 from .settings import PRECISION, HeadSettings
 from .watching import Logged
 
-FOLDS = Row("six folds", "other")
+FOLDS = Row(SOUND, "other")
 STRANGER = Row("stranger", "other")
 HEAD = Row("head", "other")
 _VALIDATION_SPEAKERS = 3

@@ -7,7 +7,7 @@ distilling and fit the calibration; test speakers are in no stage of theirs. The
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,13 +24,14 @@ from ..corpora.example import Example
 from ..corpora.manifest import read_manifest
 from ..corpora.texts import read_texts
 from ..errors import SettingsError
+from ..evaluation.checkpoint import PAIRED_CORPUS
 from ..evaluation.outcomes import Outcome
+from ..evaluation.wording import Texts
 from ..log import Log
 from ..loop.fit import Place, make_accelerator
 from ..preparation.sounds import Sounds, cached_sounds
-from .calibration_data import calibrate
+from .cross_fusion import Finish, Wording, with_words
 from .distill import DistilData, distil
-from .fusion import FusionData, train_fusion
 from .heads import (
     FOLDS,
     STRANGER,
@@ -176,41 +177,45 @@ def head_stage(
     return head_bench(model, tokenizer, examples, settings.heads, settings.fold_seeds, place)
 
 
-def judge(bench: HeadBench, settings: RunSettings, log: Log) -> list[Outcome]:
+def finishing(bench: HeadBench, settings: RunSettings, places: Places, reading: Reading, log: Log) -> Finish:
+    """How a head becomes a model that weighs sound and words: for the folds and for shipping alike."""
+    names = bench.experiment.labels
+    pairing, dev_pairing = (
+        Pairing(_named(lines, names), names, reading.words, settings.fusion)
+        for lines in (reading.train, reading.dev)
+    )
+    unheard = [
+        line
+        for line in _named(read_texts(places.data / "text.csv.gz", (PAIRED_CORPUS,)), names)
+        if line.split == "test"
+    ]
+    texts = Texts(unheard, [line.emotion for line in unheard])
+    wording = Wording(pairing, dev_pairing, _named(reading.dev, names), texts)
+    sounds = cached_sounds(bench.examples, places.cache)
+    return Finish(bench, sounds, wording, settings.fusion, settings.seed, log)
+
+
+def judge(model: EmotionModel, finish: Finish, settings: RunSettings, log: Log) -> list[Outcome]:
     """The recipe's own cross-validation: heads trained as the shipped one is, six times without the speakers
-    of one fold, and once without the judged corpus. Their temperature is fitted on clean validation clips.
+    of one fold, and once without the judged corpus; for the first seed's folds fusion, too. The temperature
+    of sound alone is fitted on clean validation clips.
     """
+    bench, seeds = finish.bench, settings.fold_seeds
     examples = list(bench.examples)
-    outcomes = cross_validated(bench, six_folds(examples, settings.judged), FOLDS, settings.fold_seeds, log)
-    alone = stranger_fold(examples, settings.judged)
-    return outcomes + cross_validated(bench, [alone], STRANGER, settings.fold_seeds, log)
+    folds, alone = six_folds(examples, settings.judged), stranger_fold(examples, settings.judged)
+    worded = with_words(model, finish, folds, seeds[0])
+    outcomes = cross_validated(bench, folds, FOLDS, seeds, log)
+    return outcomes + cross_validated(bench, [alone], STRANGER, seeds, log) + worded
 
 
 def fuse(
-    model: EmotionModel,
-    bench: HeadBench,
-    settings: RunSettings,
-    places: Places,
-    speaking: Speaking,
-    reading: Reading,
-    log: Log,
+    model: EmotionModel, finish: Finish, settings: RunSettings, places: Places, speaking: Speaking, log: Log
 ) -> None:
     """Stages 3 and 4: the audio-only head that is shipped, early fusion, and the calibration of all."""
     labels = model.config.label2id
     train, dev = ([e for e in part if e.emotion in labels] for part in (speaking.train, speaking.dev))
-    head = shipped_head(bench, train, dev, settings.seed, log).model
-    model.audio_encoder.mix.load_state_dict(head.audio_encoder.mix.state_dict())
-    model.audio_pool.load_state_dict(head.audio_pool.state_dict())
-    model.audio_head.load_state_dict(head.audio_head.state_dict())
-    pairing, dev_pairing = (
-        Pairing(_named(lines, labels), model.config.label_names, reading.words, settings.fusion)
-        for lines in (reading.train, reading.dev)
-    )
-    assert bench.material.heard is not None
-    data = FusionData(train, dev, bench.material.heard, bench.labels, pairing, dev_pairing, reading.tokenizer)
-    train_fusion(model, data, settings.fusion, settings.seed, _place(places, "fusion", log))
-    dev_lines = _named(reading.dev, labels)
-    calibrate(model, reading.tokenizer, (dev, speaking.sounds), dev_lines, dev_pairing, settings.seed, log)
+    head = shipped_head(finish.bench, train, dev, settings.seed, log).model
+    finish(model, head, train, dev, _place(places, "fusion", log))
 
 
 def train(settings: RunSettings, places: Places) -> list[Outcome]:
@@ -229,8 +234,9 @@ def train(settings: RunSettings, places: Places) -> list[Outcome]:
     hear(model, settings, places, speaking, provenance, log)
     read(model, settings, places, reading, log)
     bench = head_stage(model, reading.tokenizer, settings, places, log)
-    outcomes = judge(bench, settings, log)
-    fuse(model, bench, settings, places, speaking, reading, log)
+    finish = finishing(bench, settings, places, reading, log)
+    outcomes = judge(model, finish, settings, log)
+    fuse(model, finish, settings, places, speaking, log)
     for stage, clips in (("head and fusion", speaking.train), ("calibration", speaking.dev)):
         provenance.add(stage, [example for example in clips if example.emotion in model.config.label2id])
     write_checkpoint(model, reading.tokenizer, places.out)
@@ -288,5 +294,5 @@ def _tokenizer(settings: RunSettings, train: Sequence[Example], work: Path) -> T
     return tokenizer
 
 
-def _named(lines: Sequence[Example], labels: Mapping[str, int]) -> list[Example]:
+def _named(lines: Sequence[Example], labels: Collection[str]) -> list[Example]:
     return [line for line in lines if line.emotion in labels]
