@@ -7,7 +7,7 @@ Every `SpeechStarted` is followed by exactly one `Utterance` of the same number.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from .audio import Samples
 from .config import FRAME_MS, FRAME_SAMPLES, SegmenterSettings
 
-Reason = Literal["silence", "max_length", "end_of_stream", "flush"]
+Reason = Literal["silence", "max_length", "end_of_stream", "flush", "speaking"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Utterance:
     """Speech from sample `start` to `end`, and the clip around it that is analysed.
 
     samples: (N,) float32; the clip, which begins at sample `clip_start` of the stream. decided_at:
-    where the stream stood when the end was decided. All positions count from the stream's start.
+    where the stream stood when the end was decided. All positions count from the stream's start. reason:
+    `speaking` where it has no end yet, see `Segmenter.so_far`.
     """
 
     utterance: int
@@ -73,6 +74,7 @@ class Segmenter:
         self._last = 0
         self._speech = 0
         self._peak = 0.0
+        self._candidate: Utterance | None = None
 
     @property
     def position(self) -> int:
@@ -82,6 +84,22 @@ class Segmenter:
     @property
     def in_speech(self) -> bool:
         return self._speaking
+
+    @property
+    def candidate(self) -> Utterance | None:
+        """The utterance in progress, as it will be if this pause lasts; None while somebody speaks.
+
+        The final that follows holds the very same samples. Speech that is confirmed takes it back, and so
+        does a cut for length.
+        """
+        return self._candidate
+
+    def so_far(self) -> Utterance | None:
+        """What has been heard of the utterance in progress; None where none is certain, or in a pause."""
+        if not (self._speaking and self._announced) or self._candidate is not None:
+            return None
+        now = self._base + len(self._frames) - 1
+        return self._utterance(now + 1, self._last + 1, "speaking", now)
 
     def push(self, frame: Samples, is_speech: bool) -> list[SpeechStarted | Utterance]:
         """One frame, (320,) float32, and whether it is speech -> what it brought about."""
@@ -103,13 +121,17 @@ class Segmenter:
             self._speech += 1
         if confirmed:
             # A blip inside a pause is not confirmed and does not move the end of speech.
-            self._last = now
+            self._last, self._candidate = now, None
         out = self._announce() if self._speech >= self._min_speech and confirmed else []
         if now - self._last >= self._min_silence and not is_speech:
             # Speech that has just resumed gets the frames it takes to be confirmed or to be a blip.
             out += self._end("silence", now)
         elif now + 1 - self._clip_first >= self._max:
             out += self._cut(now)
+        elif self._announced and not is_speech and now - self._last >= max(self._tail, 1):
+            self._candidate = self._candidate or self._utterance(
+                self._last + 1 + self._tail, self._last + 1, "silence", now
+            )
         return out
 
     def flush(self, reason: Literal["flush", "end_of_stream"]) -> list[SpeechStarted | Utterance]:
@@ -145,7 +167,7 @@ class Segmenter:
         self._last = now
         self._speech = sum(self._window)
         self._peak = max(self._energies[i - self._base] for i in speech)
-        self._speaking, self._announced = True, False
+        self._speaking, self._announced, self._candidate = True, False, None
         self._drop_before(self._clip_first)
 
     def _announce(self) -> list[SpeechStarted | Utterance]:
@@ -156,10 +178,14 @@ class Segmenter:
         return [SpeechStarted(self._number, self._first * FRAME_SAMPLES)]
 
     def _end(self, reason: Reason, now: int) -> list[SpeechStarted | Utterance]:
-        self._speaking = False
         cut = min(self._last + 1 + self._tail, now + 1)
-        out = self._utterance(cut, self._last + 1, reason, now) if self._announced else []
-        self._floor = cut
+        out: list[SpeechStarted | Utterance] = []
+        if self._candidate is not None:
+            decided_at = (now + 1) * FRAME_SAMPLES
+            out.append(replace(self._candidate, reason=reason, decided_at=decided_at))
+        elif self._announced:
+            out.append(self._utterance(cut, self._last + 1, reason, now))
+        self._speaking, self._candidate, self._floor = False, None, cut
         if reason != "silence":
             self._window.clear()  # what was flushed does not help to start the next one
         self._forget(now)
@@ -170,8 +196,9 @@ class Segmenter:
         cut = self._quietest()
         before = [i for i in range(self._first, cut) if self._flags[i - self._base]]
         after = [i for i in range(cut, now + 1) if self._flags[i - self._base]]
-        out = self._announce() + self._utterance(cut, max(before, default=cut - 1) + 1, "max_length", now)
-        self._floor = cut
+        out = self._announce()
+        out.append(self._utterance(cut, max(before, default=cut - 1) + 1, "max_length", now))
+        self._floor, self._candidate = cut, None
         if after and self._last >= cut:
             # The rest belongs to speech that was already certain: it is announced at once, however
             # little of it there is, so that no syllable is lost.
@@ -191,21 +218,19 @@ class Segmenter:
         half = len(energy) // 2
         return self._base + half + int(np.argmin(smooth[half:])) + 2
 
-    def _utterance(self, cut: int, end: int, reason: Reason, now: int) -> list[SpeechStarted | Utterance]:
+    def _utterance(self, cut: int, end: int, reason: Reason, now: int) -> Utterance:
         first = self._first_loud(end)
         clip_first = max(self._clip_first, first - self._pre_roll)
         clip = [self._frames[i - self._base] for i in range(clip_first, cut)]
-        return [
-            Utterance(
-                utterance=self._number,
-                start=first * FRAME_SAMPLES,
-                end=end * FRAME_SAMPLES,
-                clip_start=clip_first * FRAME_SAMPLES,
-                samples=np.concatenate(clip),
-                reason=reason,
-                decided_at=(now + 1) * FRAME_SAMPLES,
-            )
-        ]
+        return Utterance(
+            utterance=self._number,
+            start=first * FRAME_SAMPLES,
+            end=end * FRAME_SAMPLES,
+            clip_start=clip_first * FRAME_SAMPLES,
+            samples=np.concatenate(clip),
+            reason=reason,
+            decided_at=(now + 1) * FRAME_SAMPLES,
+        )
 
     def _first_loud(self, end: int) -> int:
         """The first speech frame that is loud enough now that the utterance's peak is known."""

@@ -155,6 +155,111 @@ def test_a_gap_moves_the_clock() -> None:
     assert out == [SpeechStarted(1, 10_000 * 16)]
 
 
+def candidates(
+    runs: Runs, config: SegmenterSettings = DEFAULT
+) -> list[tuple[Utterance | None, list[object]]]:
+    """After every frame: the candidate, and what the frame brought about."""
+    samples, flags = sound(runs)
+    segmenter = Segmenter(config)
+    seen: list[tuple[Utterance | None, list[object]]] = []
+    for frame, flag in zip(samples.reshape(-1, FRAME), flags, strict=True):
+        happened = segmenter.push(frame, flag)
+        seen.append((segmenter.candidate, [*happened]))
+    return seen
+
+
+class TestCandidate:
+    def test_it_is_there_as_soon_as_the_tail_is(self) -> None:
+        seen = candidates([("speech", 50), ("silence", 40)])
+        first = next(i for i, (candidate, _) in enumerate(seen) if candidate is not None)
+        assert first == 50 + DEFAULT.tail_ms // 20 - 1
+        candidate = seen[first][0]
+        assert candidate is not None
+        assert len(candidate.samples) == (1000 + DEFAULT.tail_ms) * 16
+
+    def test_without_a_tail_it_is_there_in_the_first_silent_frame(self) -> None:
+        seen = candidates([("speech", 50), ("silence", 40)], SegmenterSettings(tail_ms=0))
+        assert next(i for i, (candidate, _) in enumerate(seen) if candidate is not None) == 50
+
+    def test_the_final_holds_its_very_samples(self) -> None:
+        seen = candidates([("speech", 50), ("silence", 40)])
+        before = [candidate for candidate, _ in seen if candidate is not None]
+        (final,) = [one for _, happened in seen for one in happened if isinstance(one, Utterance)]
+        assert all(candidate.samples is final.samples for candidate in before)
+        assert seen[-1][0] is None
+
+    def test_speech_takes_it_back(self) -> None:
+        seen = candidates([("speech", 50), ("silence", 20), ("speech", 20), ("silence", 40)])
+        two = list(dict.fromkeys(id(candidate) for candidate, _ in seen if candidate is not None))
+        assert len(two) == 2
+        (final,) = [one for _, happened in seen for one in happened if isinstance(one, Utterance)]
+        assert final.end == 90 * FRAME
+        confirmed = 70 + DEFAULT.start_speech_ms // 20 - 1
+        assert seen[confirmed - 1][0] is not None
+        assert seen[confirmed][0] is None
+
+    def test_a_loud_blip_leaves_it_as_it_is(self) -> None:
+        """However loud: what is not speech says nothing about how loud speech is."""
+        samples, flags = sound([("speech", 50), ("silence", 12), ("speech", 2), ("silence", 40)])
+        samples[: 25 * FRAME] *= 10 ** (-30 / 20)  # within the range of the voice, not of the blip
+        samples[62 * FRAME : 64 * FRAME] *= 30
+        segmenter, found, final = Segmenter(DEFAULT), [], None
+        for frame, flag in zip(samples.reshape(-1, FRAME), flags, strict=True):
+            for one in segmenter.push(frame, flag):
+                final = one if isinstance(one, Utterance) else final
+            if segmenter.candidate is not None:
+                found.append(segmenter.candidate)
+        assert final is not None
+        assert all(one.samples is final.samples for one in found)
+        assert final.start == 0
+
+    @pytest.mark.parametrize("reason", ["flush", "end_of_stream"])
+    def test_a_pause_that_is_cut_short_has_it_too(self, reason: str) -> None:
+        samples, flags = sound([("speech", 50), ("silence", 15)])
+        segmenter = Segmenter(DEFAULT)
+        for frame, flag in zip(samples.reshape(-1, FRAME), flags, strict=True):
+            segmenter.push(frame, flag)
+        candidate = segmenter.candidate
+        (final,) = segmenter.flush(reason)  # type: ignore[arg-type]
+        assert candidate is not None
+        assert isinstance(final, Utterance)
+        assert final.samples is candidate.samples
+        assert (final.reason, final.decided_at) == (reason, 65 * FRAME)
+        assert segmenter.candidate is None
+
+    def test_what_is_not_certain_has_none(self) -> None:
+        assert not [one for one, _ in candidates([("speech", 9), ("silence", 50)]) if one is not None]
+
+
+class TestSoFar:
+    def heard(self, runs: Runs) -> Utterance | None:
+        samples, flags = sound(runs)
+        segmenter = Segmenter(DEFAULT)
+        for frame, flag in zip(samples.reshape(-1, FRAME), flags, strict=True):
+            segmenter.push(frame, flag)
+        return segmenter.so_far()
+
+    def test_it_is_all_that_was_said(self) -> None:
+        one = self.heard([("silence", 50), ("speech", 100)])
+        assert one is not None
+        assert (one.reason, one.utterance) == ("speaking", 1)
+        assert (one.start, one.end) == (50 * FRAME, 150 * FRAME)
+        assert len(one.samples) == 100 * FRAME + DEFAULT.pre_roll_ms * 16
+
+    @pytest.mark.parametrize(
+        "runs",
+        [
+            [("silence", 50)],
+            [("speech", 8)],
+            [("speech", 50), ("silence", 15)],
+            [("speech", 50), ("silence", 30)],
+        ],
+        ids=["silence", "nothing certain", "a pause", "over"],
+    )
+    def test_otherwise_there_is_nothing_to_say(self, runs: Runs) -> None:
+        assert self.heard(runs) is None
+
+
 def reference_spans(runs: Runs, min_silence: int) -> list[tuple[int, int]]:
     """Speech runs of at least 200 ms, joined over shorter pauses: run lengths only, no state machine."""
     spans: list[tuple[int, int]] = []
@@ -209,6 +314,21 @@ def test_invariants(runs: Runs) -> None:
         assert len(one.samples) <= config.max_utterance_ms * 16
     for before, after in pairwise(found):
         assert before.clip_start + len(before.samples) <= after.clip_start
+
+
+@given(anything)
+@settings(deadline=None)
+def test_every_end_by_silence_was_a_candidate(runs: Runs) -> None:
+    before: Utterance | None = None
+    for candidate, happened in candidates(
+        [*runs, ("silence", 40)], SegmenterSettings(max_utterance_ms=2_000)
+    ):
+        for one in happened:
+            if isinstance(one, Utterance) and one.reason == "silence":
+                assert before is not None
+                assert one.samples is before.samples
+                assert (one.utterance, one.start, one.end) == (before.utterance, before.start, before.end)
+        before = candidate
 
 
 @pytest.mark.parametrize(
