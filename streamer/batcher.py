@@ -1,7 +1,8 @@
 """Dynamic batching in front of a model's thread: greedy, no timer.
 
-As soon as the thread is free, what waits goes in, up to a padded cost. A failing batch is tried again
-one by one, so that the poison item alone gets its exception.
+As soon as the thread is free, what waits goes in, up to a padded cost: finals before candidates before
+provisionals, and never two of these in one batch, because whoever shares a batch waits for all of it. A
+failing batch is tried again one by one, so that the poison item alone gets its exception.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
+from .asking import Ask, NotNowError, Priority
 from .clock import Clock
+
+_SHEDDABLE: Final = 32
+"""So many candidates and provisionals may wait; what comes then is refused, a provisional first."""
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
 
 class ModelThread:
-    """The one thread that touches a model. Calls run in order; `lock` is held by the next batch.
+    """The one thread that touches a model, and the batchers of its calls.
 
     A daemon: a model that hangs must not keep the process from ending. But Python's own ending kills
     such a thread inside the model's C++, which aborts: whoever ends the process asks `any_busy` first.
@@ -34,11 +38,30 @@ class ModelThread:
         return bool(cls._busy)
 
     def __init__(self, name: str) -> None:
-        self.lock = asyncio.Lock()
+        self._batchers: list[Batcher[Any, Any]] = []
+        self._arrived = asyncio.Event()
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None]
         self._calls = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
+
+    def register(self, batcher: Batcher[Any, Any]) -> None:
+        """Of equally wanted items, those of the batcher that registered first go first."""
+        self._batchers.append(batcher)
+
+    def wake(self) -> None:
+        """Something waits."""
+        self._arrived.set()
+
+    async def serve(self) -> None:
+        """One batch after the other, of whatever is wanted most when the thread is free; until cancelled."""
+        while True:
+            await self._arrived.wait()
+            waiting = [one for one in self._batchers if one.urgency is not None]
+            if waiting:
+                await min(waiting, key=lambda one: one.urgency or Priority.FINAL).step()
+            else:
+                self._arrived.clear()
 
     async def run(self, call: Callable[[], Out]) -> Out:
         future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
@@ -77,15 +100,21 @@ class Timed(Generic[Out]):
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[In, Out]):
     item: In
+    ask: Ask
     since: float
     future: asyncio.Future[Timed[Out]]
+
+    @property
+    def wanted(self) -> bool:
+        """Whoever gave up has cancelled the future."""
+        return not self.future.done()
 
 
 class Batcher(Generic[In, Out]):
     """call: ordered, equal length, run on `thread`. cost: of one item; a batch closes before longest
     cost times count passes `budget` (a single item always goes).
 
-    The queue is bounded by the sessions: each waits for its result before it submits again.
+    Finals are bounded by the sessions, which have a few under way and no more; the rest is shed.
     """
 
     def __init__(
@@ -102,56 +131,82 @@ class Batcher(Generic[In, Out]):
         self._clock = clock
         self._cost = cost
         self._budget = budget
-        self._waiting: deque[_Waiting[In, Out]] = deque()
-        self._arrived = asyncio.Event()
+        self._waiting: list[_Waiting[In, Out]] = []
+        thread.register(self)
 
-    async def submit(self, item: In) -> Timed[Out]:
-        """Wait for the result. Raises what the model raised for this item."""
+    @property
+    def urgency(self) -> Priority | None:
+        """Of the most wanted that waits; None where nobody does."""
+        return min((one.ask.priority for one in self._waiting if one.wanted), default=None)
+
+    @property
+    def backlog(self) -> int:
+        """How many wait."""
+        return sum(one.wanted for one in self._waiting)
+
+    async def submit(self, item: In, ask: Ask) -> Timed[Out]:
+        """Wait for the result. Raises what the model raised for this item, and NotNowError."""
+        if ask.priority is not Priority.FINAL:
+            self._make_room(ask.priority)
         future: asyncio.Future[Timed[Out]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(item, self._clock.now(), future))
-        self._arrived.set()
+        self._waiting.append(_Waiting(item, ask, self._clock.now(), future))
+        self._thread.wake()
         return await future
 
-    async def run(self) -> None:
-        """Serve until cancelled."""
-        while True:
-            await self._arrived.wait()
-            async with self._thread.lock:
-                # The batch is chosen only now that the thread is free: whoever came meanwhile is in.
-                batch = self._take()
-                if batch:
-                    await self._run(batch)
+    async def step(self) -> None:
+        """One batch, chosen only now that the thread is free: whoever came meanwhile is in."""
+        batch = self._take()
+        if batch:
+            await self._run(batch)
+
+    def _make_room(self, priority: Priority) -> None:
+        lesser = [one for one in self._waiting if one.wanted and one.ask.priority is not Priority.FINAL]
+        if len(lesser) < _SHEDDABLE:
+            return
+        last = max(reversed(lesser), key=lambda one: one.ask.priority)
+        if last.ask.priority <= priority:
+            raise NotNowError
+        _settle(last.future, None, NotNowError())
 
     def _take(self) -> list[_Waiting[In, Out]]:
+        """The first of the most wanted, and those of its kind that came next and fit beside it."""
+        waiting = [one for one in self._waiting if one.wanted]
+        first = min((one.ask.priority for one in waiting), default=None)
         batch: list[_Waiting[In, Out]] = []
         longest = 0.0
-        while self._waiting:
-            head = self._waiting[0]
-            if head.future.done():  # cancelled: nobody waits for it
-                self._waiting.popleft()
+        for one in waiting:
+            if one.ask.priority is not first:
                 continue
-            longest = max(longest, self._cost(head.item))
+            longest = max(longest, self._cost(one.item))
             if batch and longest * (len(batch) + 1) > self._budget:
                 break
-            batch.append(self._waiting.popleft())
-        if not self._waiting:
-            self._arrived.clear()
+            batch.append(one)
+        self._waiting = [one for one in waiting if one not in batch]
         return batch
 
     async def _run(self, batch: list[_Waiting[In, Out]]) -> None:
         began = self._clock.now()
+        for one in batch:
+            one.ask.running += 1
         try:
-            results = await self._thread.run(lambda: self._checked([one.item for one in batch]))
+            results, failure = (
+                await self._thread.run(lambda: self._checked([one.item for one in batch])),
+                None,
+            )
         except Exception as error:
-            if len(batch) == 1:
-                _settle(batch[0].future, None, error)
-                return
+            results, failure = [], error
+        took = self._clock.now() - began
+        for one in batch:
+            one.ask.running -= 1
+            one.ask.spend(took / len(batch))
+        if failure is None:
+            for one, value in zip(batch, results, strict=True):
+                _settle(one.future, Timed(value, began - one.since, took), None)
+        elif len(batch) == 1:
+            _settle(batch[0].future, None, failure)
+        else:
             for one in batch:
                 await self._run([one])
-            return
-        took = self._clock.now() - began
-        for one, value in zip(batch, results, strict=True):
-            _settle(one.future, Timed(value, began - one.since, took), None)
 
     def _checked(self, items: list[In]) -> list[Out]:
         results = self._call(items)

@@ -94,7 +94,7 @@ async def broadcast(
             engine,
             own.hub,
             sinks,
-            SessionSettings(segmenter=settings.segmenter),
+            SessionSettings.paced(settings.segmenter, settings.live),
             clock,
         )
         if await run_session(session, stop, on_stop=server.wind_down):

@@ -105,6 +105,21 @@ class SegmenterSettings(_Settings, frozen=True, kw_only=True):
         )
 
 
+class LiveSettings(_Settings, frozen=True, kw_only=True):
+    """What is done ahead of time for sound that comes at its natural pace.
+
+    speculate: whether the models begin when a pause begins. provisional_ms: how often a long utterance is
+    judged while somebody speaks, by its sound so far; 0 is never.
+    """
+
+    speculate: bool = True
+    provisional_ms: int = 2_000
+
+    def __post_init__(self) -> None:
+        wanted = self.provisional_ms == 0 or 500 <= self.provisional_ms <= 28_000
+        _require(wanted, "live.provisional_ms", "0 or 500 to 28000", self.provisional_ms)
+
+
 class ModelSettings(_Settings, frozen=True, kw_only=True):
     """Which models speak. See `emostream serve --help` for the values of `asr`.
 
@@ -149,6 +164,7 @@ class Settings(_Settings, frozen=True, kw_only=True):
 
     vad: VadSettings = VadSettings()
     segmenter: SegmenterSettings = SegmenterSettings()
+    live: LiveSettings = LiveSettings()
     models: ModelSettings = ModelSettings()
     server: ServerSettings = ServerSettings()
 
@@ -165,6 +181,6 @@ def load_settings(path: Path | None) -> Settings:
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"expected TOML with the sections vad, segmenter, models and server in {path}, "
+            f"expected TOML with the sections vad, segmenter, live, models and server in {path}, "
             f"got: {error}; correct that line"
         ) from error

@@ -21,6 +21,7 @@ from emostream.models import (
     Word,
 )
 
+from .asking import Ask, ModelTime, NotNowError, Priority
 from .batcher import Batcher, ModelThread, Timed
 from .clock import Clock
 from .errors import AnalysisError
@@ -69,6 +70,7 @@ class Engine:
     def __init__(self, transcriber: Transcriber | None, recognizer: Recognizer, clock: Clock) -> None:
         self.transcriber = transcriber
         self.recognizer = recognizer
+        self.time = ModelTime()
         self._clock = clock
         self._hurry = asyncio.Event()
         self._hurry_until = math.inf
@@ -82,6 +84,14 @@ class Engine:
             else Batcher[Clip, Transcript](
                 transcriber.transcribe, self._asr_thread, clock, cost=lambda _: 1.0, budget=transcriber.batch
             )
+        )
+        # Registered first: whoever is nearly done goes before whoever has just come.
+        self._fuse = Batcher[Fusable, Prediction](
+            self._call_fuse,
+            self._emotion_thread,
+            clock,
+            cost=lambda fusable: fusable[0].seconds,
+            budget=_EMOTION_BUDGET,
         )
         self._encode = Batcher[Clip, AudioCode](
             recognizer.encode,
@@ -98,50 +108,49 @@ class Engine:
             cost=lambda _: 1.0,
             budget=1.0,
         )
-        self._fuse = Batcher[Fusable, Prediction](
-            self._call_fuse,
-            self._emotion_thread,
-            clock,
-            cost=lambda fusable: fusable[0].seconds,
-            budget=_EMOTION_BUDGET,
-        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
         """The batchers serve inside this context."""
-        batchers: list[Batcher[Any, Any]] = [self._encode, self._align, self._fuse]
-        if self._transcribe is not None:
-            batchers.append(self._transcribe)
+        threads = [self._emotion_thread, self._align_thread]
+        if self._asr_thread is not None:
+            threads.append(self._asr_thread)
         try:
             async with task_group() as group:
-                loops = [group.create_task(batcher.run(), name="batcher") for batcher in batchers]
+                loops = [group.create_task(thread.serve(), name="serve a model") for thread in threads]
                 yield self
                 for loop in loops:
                     loop.cancel()
         finally:
-            self._emotion_thread.close()
-            self._align_thread.close()
-            if self._asr_thread is not None:
-                self._asr_thread.close()
+            for thread in threads:
+                thread.close()
 
     def hurry(self) -> None:
         """The house closes: from now on words that take long are not waited for."""
         self._hurry_until = self._clock.now() + _HURRY_S
         self._hurry.set()
 
-    async def analyse(self, clip: Clip) -> Analysis:
-        """Raises AnalysisError where there is no judgement; without words there is still one."""
+    def ask(self, priority: Priority) -> Ask:
+        """For one analysis."""
+        return Ask(priority, self.time, self._clock.now())
+
+    async def analyse(self, clip: Clip, ask: Ask, *, words: bool = True) -> Analysis:
+        """words: whether the transcriber is asked, where there is one.
+
+        Raises AnalysisError where there is no judgement; without words there is still one. Raises NotNowError
+        where the models have no time for what is no final.
+        """
         async with task_group() as group:
-            hearing = group.create_task(self._hear(clip))
-            encoding = group.create_task(_result(self._encode.submit(clip)))
+            hearing = group.create_task(self._hear(clip, ask) if words else _nothing())
+            encoding = group.create_task(_result(self._encode.submit(clip, ask)))
         (heard, asr_error), code = hearing.result(), encoding.result()
         if isinstance(code, Exception):
             raise AnalysisError(f"the emotion model failed: {code}") from code
         transcript = None if heard is None else heard.value
-        aligned = await _result(self._align.submit((clip, transcript)))
+        aligned = await _result(self._align.submit((clip, transcript), ask))
         if isinstance(aligned, Exception):
             raise AnalysisError(f"the alignment failed: {aligned}") from aligned
-        judged = await _result(self._fuse.submit((code.value, transcript, aligned.value)))
+        judged = await _result(self._fuse.submit((code.value, transcript, aligned.value), ask))
         if isinstance(judged, Exception):
             raise AnalysisError(f"the emotion model failed: {judged}") from judged
         if not all(math.isfinite(p) for p in judged.value.probabilities):
@@ -160,10 +169,10 @@ class Engine:
             emotion_s=code.took_s + judged.took_s,
         )
 
-    async def _hear(self, clip: Clip) -> tuple[Timed[Transcript] | None, str | None]:
+    async def _hear(self, clip: Clip, ask: Ask) -> tuple[Timed[Transcript] | None, str | None]:
         if self._transcribe is None:
             return None, None
-        asking = asyncio.create_task(_result(self._transcribe.submit(clip)), name="hear")
+        asking = asyncio.create_task(_result(self._transcribe.submit(clip, ask)), name="hear")
         try:
             if not await self._in_time(asking):
                 return None, "the server is closing: this utterance is judged by its sound alone"
@@ -194,9 +203,15 @@ class Engine:
         return self.recognizer.fuse(codes, transcripts, alignments)
 
 
+async def _nothing() -> tuple[None, None]:
+    return None, None
+
+
 async def _result(waiting: Awaitable[T]) -> T | Exception:
     """The exception as a value: in a TaskGroup a raised one would cancel its neighbours."""
     try:
         return await waiting
+    except NotNowError:
+        raise  # and its neighbours need not go on
     except Exception as error:  # it becomes an AnalysisError of this utterance, with its cause
         return error

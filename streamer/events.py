@@ -150,11 +150,13 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """Where the time went, in milliseconds of the wall clock.
 
-    endpoint_ms: silence heard after the last speech sample until the end was decided. queue_ms:
-    waiting for the models. total_ms: from the arrival of the last speech sample to the sending.
+    endpoint_ms: silence heard after the last speech sample until the end was decided. lead_ms: how long
+    before that the analysis had begun, 0 where it had not. queue_ms: waiting for the models. total_ms: from
+    the arrival of the last speech sample to the sending.
     """
 
     endpoint_ms: float
+    lead_ms: float
     queue_ms: float
     asr_ms: float
     align_ms: float

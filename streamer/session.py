@@ -1,8 +1,9 @@
 """The life of one stream: three tasks, two bounded queues.
 
-`listen` turns sound into utterances, `analyse` turns utterances into events, `deliver` numbers the
-events and hands them out. Both queues wait when they are full: a reader that stops holds back
-`deliver`, then `analyse`, then `listen`, and at last the source.
+`listen` turns sound into utterances and asks for their analyses, ahead of time where it can; `analyse`
+turns them into events in the order of speech; `deliver` numbers the events and hands them out. Both
+queues wait when they are full: a reader that stops holds back `deliver`, then `analyse`, then `listen`,
+and at last the source.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from typing import Final, Literal, Protocol
 from emostream.models import Clip
 
 from . import events
+from .asking import NotNowError, Priority
 from .audio import AudioChain, Samples
 from .clock import Clock
-from .config import FRAME_SAMPLES, SAMPLE_RATE_HZ, SegmenterSettings
+from .config import FRAME_SAMPLES, SAMPLE_RATE_HZ, LiveSettings, SegmenterSettings
 from .engine import Analysis, Engine
 from .errors import AnalysisError, EmostreamError
 from .hub import Hub
+from .previews import Previews
 from .segmenter import Segmenter, SpeechStarted, Utterance
 from .sources import Flush, Lost, Mishap, Pcm, Source
+from .speculation import Asked, Speculation
 from .tasks import task_group
 from .vad import Vad
 from .wire import emotion_event, started_event
@@ -45,11 +49,20 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """language: hint for the transcriber. words: whether events carry the words one by one."""
+    """language: hint for the transcriber. words: whether events carry the words one by one. speculate,
+    provisional_ms: see LiveSettings; for sound at its natural pace only.
+    """
 
     segmenter: SegmenterSettings
     language: str | None = None
     words: bool = True
+    speculate: bool = False
+    provisional_ms: int = 0
+
+    @classmethod
+    def paced(cls, segmenter: SegmenterSettings, live: LiveSettings) -> SessionSettings:
+        """For sound that comes as it is spoken."""
+        return cls(segmenter, speculate=live.speculate, provisional_ms=live.provisional_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,7 @@ class _Job:
     utterance: Utterance
     arrived: float
     decided: float
+    asked: Asked
 
 
 class Session:
@@ -84,6 +98,9 @@ class Session:
         self._segmenter = Segmenter(settings.segmenter)
         self._utterances: asyncio.Queue[_Job | None] = asyncio.Queue(_UTTERANCES)
         self._events: asyncio.Queue[events.ServerEvent] = asyncio.Queue(_EVENTS)
+        self._speculation = Speculation(self._ask)
+        self._previews = Previews(settings.provisional_ms, self._ask, self._show)
+        self._under_way: set[asyncio.Task[Analysis]] = set()
 
         # (position in samples, moment) of what arrived: when was the last speech sample here?
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=_ARRIVALS)
@@ -112,6 +129,10 @@ class Session:
             # Whoever watches is told, though the owner may be gone and finals may be missing.
             self._hub.end(events.Closed(reason="error", totals=self._totals()))
             raise
+        finally:
+            self._previews.stop()
+            for task in self._under_way:
+                task.cancel()
         if self._failure is not None:
             raise self._failure
         return self._totals()
@@ -146,7 +167,10 @@ class Session:
             happened = self._segmenter.push(frame, self._vad.is_speech(frame))
             if happened:
                 await self._pass_on(happened)
-            elif count % _YIELD_FRAMES == 0:
+            if self._settings.speculate:
+                self._speculation.consider(self._segmenter.candidate)
+            self._previews.consider(self._segmenter)
+            if not happened and count % _YIELD_FRAMES == 0:
                 await asyncio.sleep(0)
 
     async def _pass_on(self, happened: list[SpeechStarted | Utterance]) -> None:
@@ -154,8 +178,24 @@ class Session:
             if isinstance(one, SpeechStarted):
                 await self._events.put(started_event(one))
             else:
-                job = _Job(one, self._arrival(one.end), self._clock.now())
-                await self._utterances.put(job)
+                self._previews.stop()
+                decided = self._clock.now()
+                asked = self._speculation.claim(one) or self._ask(one, Priority.FINAL)
+                await self._utterances.put(_Job(one, self._arrival(one.end), decided, asked))
+
+    def _ask(self, utterance: Utterance, priority: Priority) -> Asked:
+        ask = self._engine.ask(priority)
+        clip = Clip(utterance.samples, self._settings.language)
+        words = priority is not Priority.PROVISIONAL
+        task = asyncio.create_task(self._engine.analyse(clip, ask, words=words), name="analysis")
+        self._under_way.add(task)
+        task.add_done_callback(self._over)
+        return Asked(task, ask)
+
+    def _over(self, task: asyncio.Task[Analysis]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it is told; of a lost bet nobody asks
 
     async def _lose(self, lost_ms: int, why: str) -> None:
         """A short gap is silence like any other; a long one ends the utterance, and then the clock jumps."""
@@ -190,10 +230,8 @@ class Session:
 
     async def _analyse(self) -> None:
         while (job := await self._utterances.get()) is not None:
-            clip = Clip(job.utterance.samples, self._settings.language)
-            began = self._clock.now()
             try:
-                analysis = await self._engine.analyse(clip)
+                analysis = await self._analysis(job)
             except AnalysisError as error:
                 log.error("utterance %d: %s", job.utterance.utterance, error, exc_info=error)
                 message = f"utterance {job.utterance.utterance} has no result: {error}"
@@ -207,11 +245,27 @@ class Session:
                     job.utterance,
                     analysis,
                     self._engine.recognizer.labels,
-                    self._timing(job, analysis, began),
+                    self._timing(job, analysis),
                     words=self._settings.words,
                 )
             )
         await self._close()
+
+    async def _analysis(self, job: _Job) -> Analysis:
+        try:
+            return await job.asked.task
+        except NotNowError:  # it was a candidate then
+            return await self._ask(job.utterance, Priority.FINAL).task
+
+    async def _show(self, utterance: Utterance, asked: Asked) -> None:
+        """A provisional event, unless the models have no time for it."""
+        try:
+            analysis = await asked.task
+        except (NotNowError, AnalysisError):
+            return
+        job = _Job(utterance, self._arrival(utterance.end), asked.ask.since, asked)
+        timing, labels = self._timing(job, analysis), self._engine.recognizer.labels
+        await self._events.put(emotion_event(utterance, analysis, labels, timing, words=False))
 
     async def _tell(self, code: str, message: str, job: _Job) -> None:
         """An error that concerns one utterance."""
@@ -238,13 +292,14 @@ class Session:
             if isinstance(event, events.Closed):
                 return
 
-    def _timing(self, job: _Job, analysis: Analysis, began: float) -> events.Timing:
+    def _timing(self, job: _Job, analysis: Analysis) -> events.Timing:
         def to_ms(seconds: float) -> float:
             return round(seconds * 1_000, 1)
 
         return events.Timing(
             endpoint_ms=to_ms(job.decided - job.arrived),
-            queue_ms=to_ms(began - job.decided + analysis.queue_s),
+            lead_ms=to_ms(max(0.0, job.decided - job.asked.ask.since)),
+            queue_ms=to_ms(analysis.queue_s),
             asr_ms=to_ms(analysis.asr_s),
             align_ms=to_ms(analysis.align_s),
             emotion_ms=to_ms(analysis.emotion_s),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
 
 from . import events
 from .clock import Clock
-from .config import SegmenterSettings, Settings
+from .config import LiveSettings, SegmenterSettings, Settings
 from .engine import Engine
 from .errors import ProtocolError, TooFarAheadError
 from .hub import Hub
@@ -51,8 +52,10 @@ def make_session(
         engine,
         hub,
         [SocketSink(socket)],
-        SessionSettings(
-            segmenter=segmenter_for(settings.segmenter, start.options),
+        replace(
+            SessionSettings.paced(
+                segmenter_for(settings.segmenter, start.options), live_for(settings.live, start.options)
+            ),
             language=start.language,
             words=start.options.words is not False,
         ),
@@ -73,6 +76,13 @@ def segmenter_for(settings: SegmenterSettings, options: events.Options) -> Segme
     if options.max_utterance_ms is not None:
         asked["max_utterance_ms"] = options.max_utterance_ms
     return SegmenterSettings(**asked)
+
+
+def live_for(settings: LiveSettings, options: events.Options) -> LiveSettings:
+    """The server's settings; a client may do without provisional events, but not ask for more."""
+    if options.provisional is False:
+        return msgspec.structs.replace(settings, provisional_ms=0)
+    return settings
 
 
 async def read_socket(socket: ServerConnection, source: SocketSource) -> None:

@@ -36,7 +36,7 @@ def emotion_event(
     assert prediction.audio_only is not None  # what a stream cuts out is sound
     return events.Emotion(
         utterance=utterance.utterance,
-        final=True,
+        final=utterance.reason != "speaking",
         start_ms=ms(utterance.start),
         end_ms=ms(utterance.end),
         reason=utterance.reason,

@@ -51,6 +51,7 @@ def emotion(utterance: int, label: str = "angry", text: str = "stop it", **chang
         "words": [],
         "timing": {
             "endpoint_ms": 500.0,
+            "lead_ms": 300.0,
             "queue_ms": 1.0,
             "asr_ms": 120.0,
             "align_ms": 2.0,

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
 
@@ -132,7 +133,12 @@ class _Player:
         self._pace = clock if natural else None
         self._engine = engine
         self._settings = settings
-        self._session_settings = SessionSettings(segmenter=settings.segmenter, language=language)
+        self._session_settings = replace(
+            SessionSettings.paced(settings.segmenter, settings.live)
+            if natural
+            else SessionSettings(settings.segmenter),
+            language=language,
+        )
         self._clock = clock
         self._console = console
         self._form = form

@@ -1,0 +1,52 @@
+"""How much an analysis is wanted: shared by all the calls that it makes of the models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Priority(IntEnum):
+    """Who goes first. A final is never refused; the other two may be."""
+
+    FINAL = 0
+    CANDIDATE = 1
+    PROVISIONAL = 2
+
+
+@dataclass(slots=True)
+class ModelTime:
+    """Seconds of all models' work: in all, and for analyses that came to nothing."""
+
+    spent_s: float = 0.0
+    wasted_s: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """priority: may rise while the analysis waits. running: calls that a model is at work on; a call that was
+    begun cannot be taken back. since: the moment it was asked. spent_s: its share of the models' time so far.
+    """
+
+    priority: Priority = Priority.FINAL
+    time: ModelTime = field(default_factory=ModelTime)
+    since: float = 0.0
+    running: int = 0
+    spent_s: float = 0.0
+    _discarded: bool = False
+
+    def spend(self, seconds: float) -> None:
+        self.spent_s += seconds
+        self.time.spent_s += seconds
+        if self._discarded:
+            self.time.wasted_s += seconds
+
+    def discard(self) -> None:
+        """It came to nothing, and so does what a running call of it will have cost."""
+        if not self._discarded:
+            self._discarded = True
+            self.time.wasted_s += self.spent_s
+
+
+class NotNowError(Exception):
+    """The models have no time for what is no final. Never on the wire."""
