@@ -16,7 +16,7 @@ from rich.logging import RichHandler
 from emostream.models import ModelError
 
 from .batcher import ModelThread
-from .commands import align, client, demo, devices, doctor, live, replay, serve
+from .commands import align, bench, client, demo, devices, doctor, live, replay, serve
 from .errors import EmostreamError
 
 app = typer.Typer(
@@ -58,6 +58,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -65,6 +65,13 @@ class ClientStream:
         """No more audio: the finals come, then `closed`."""
         await self._socket.send(events.encode(events.Stop(at_samples=self.sent_samples)))
 
+    async def ping(self) -> float:
+        """Seconds to the server and back. Raises ConnectError where the connection has ended."""
+        try:
+            return await (await self._socket.ping())
+        except ConnectionClosed as error:
+            raise ConnectError(f"expected an answer to a ping, {_how_it_ended(error)}") from error
+
     async def __aiter__(self) -> AsyncIterator[events.ServerEvent]:
         """Events up to and with `closed`. Raises ConnectError where the connection ends before it."""
         try:

@@ -25,6 +25,7 @@ from .asking import Ask, ModelTime, NotNowError, Priority
 from .batcher import Batcher, ModelThread, Timed
 from .clock import Clock
 from .errors import AnalysisError
+from .metrics import Metrics
 from .tasks import task_group
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Engine:
         self.transcriber = transcriber
         self.recognizer = recognizer
         self.time = ModelTime()
+        self.metrics = Metrics(self.time)
         self._clock = clock
         self._hurry = asyncio.Event()
         self._hurry_until = math.inf

@@ -1,4 +1,4 @@
-"""What the port answers to plain HTTP: the page, its files, and JSON about the server."""
+"""What the port answers to plain HTTP: the page, its files, JSON about the server, and its counters."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from websockets.http11 import Request, Response
 from . import events
 from .door import Door
 from .errors import ForeignOriginError
+from .metrics import CONTENT_TYPE
 from .watching import OwnStream
 
 _TYPES: Final = {
@@ -46,11 +47,12 @@ class Facts:
 
 
 class Pages:
-    """facts: asked anew for every answer."""
+    """facts, metrics: asked anew for every answer."""
 
-    def __init__(self, door: Door, facts: Callable[[], Facts]) -> None:
+    def __init__(self, door: Door, facts: Callable[[], Facts], metrics: Callable[[], bytes]) -> None:
         self._door = door
         self._facts = facts
+        self._metrics = metrics
         # Read once: nothing of a request's path ever reaches the file system.
         self._files = _load_files()
 
@@ -70,6 +72,8 @@ class Pages:
         match path:
             case "/healthz":
                 return _json(_health(self._facts()))
+            case "/metrics":
+                return _respond(HTTPStatus.OK, CONTENT_TYPE, self._metrics())
             case "/v1/streams":
                 return _json(_streams(self._facts()))
             case "/v1/schema.json":

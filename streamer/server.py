@@ -61,7 +61,7 @@ class Server:
         self._clock = clock
         self._streams = {stream.name: stream for stream in streams}
         self._door = Door(settings.server)
-        self._pages = Pages(self._door, self._facts)
+        self._pages = Pages(self._door, self._facts, engine.metrics.text)
         self._models = models_of(engine, settings)
 
         self._listener: WebSocketServer | None = None
@@ -147,6 +147,7 @@ class Server:
         except ConnectionClosed:
             pass  # the client left: there is nobody to tell
         except EmostreamError as error:
+            self._engine.metrics.refusals.labels(error.code).inc()
             await _refuse(socket, error.code, str(error), error.close_code)
         except Exception:
             log.exception("a session failed")
@@ -198,6 +199,8 @@ class Server:
             )
         )
         self._sessions.add(session)
+        self._engine.metrics.sessions.inc()
+        self._engine.metrics.open_sessions.inc()
         if self._closing:
             session.stop()
         code = 1000
@@ -211,6 +214,7 @@ class Server:
                 reader.cancel()
         finally:
             self._sessions.discard(session)
+            self._engine.metrics.open_sessions.dec()
         await socket.close(1001 if self._closing else code)
 
     async def _serve_watcher(self, socket: ServerConnection, watch: events.Watch) -> None:

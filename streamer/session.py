@@ -98,7 +98,10 @@ class Session:
         self._segmenter = Segmenter(settings.segmenter)
         self._utterances: asyncio.Queue[_Job | None] = asyncio.Queue(_UTTERANCES)
         self._events: asyncio.Queue[events.ServerEvent] = asyncio.Queue(_EVENTS)
-        self._speculation = Speculation(self._ask)
+        self._metrics = engine.metrics
+        self._speculation = Speculation(
+            self._ask, lambda outcome: self._metrics.candidates.labels(outcome).inc()
+        )
         self._previews = Previews(settings.provisional_ms, self._ask, self._show)
         self._under_way: set[asyncio.Task[Analysis]] = set()
 
@@ -143,6 +146,7 @@ class Session:
                 match item:
                     case Pcm(block):
                         self._received_samples += len(block)
+                        self._metrics.audio.inc(len(block) / self._source.sample_rate_hz)
                         await self._feed(self._chain.push(block))
                         await self._tell_invalid()
                     case Lost(lost_ms, why):
@@ -211,6 +215,7 @@ class Session:
             self._segmenter.skip(skipped)
         await self._feed(self._chain.silence(samples - silence - skipped * FRAME_SAMPLES))
         self._dropped_ms += lost_ms
+        self._metrics.dropped.inc(lost_ms / 1_000)
         await self._events.put(events.Dropped(ms=lost_ms, why=why))
 
     async def _tell_invalid(self) -> None:
@@ -287,10 +292,19 @@ class Session:
     async def _deliver(self) -> None:
         while True:
             event = self._hub.publish(await self._events.get())
+            self._tally(event)
             for sink in self._sinks:
                 await sink.send(event)
             if isinstance(event, events.Closed):
                 return
+
+    def _tally(self, event: events.ServerEvent) -> None:
+        if isinstance(event, events.Emotion) and event.final:
+            self._metrics.final(event)
+        elif isinstance(event, events.Emotion):
+            self._metrics.provisionals.inc()
+        elif isinstance(event, events.Error):
+            self._metrics.errors.labels(event.code).inc()
 
     def _timing(self, job: _Job, analysis: Analysis) -> events.Timing:
         def to_ms(seconds: float) -> float:

@@ -26,8 +26,12 @@ class Asked:
 class Speculation:
     """One stream's bets: at most one at a time, and none while the models are at work on one that is lost."""
 
-    def __init__(self, ask: Callable[[Utterance, Priority], Asked]) -> None:
+    def __init__(
+        self, ask: Callable[[Utterance, Priority], Asked], count: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """count: told what becomes of candidates: asked, won, lost, shed."""
         self._ask = ask
+        self._count = count
         self._utterance: Utterance | None = None
         self._asked: Asked | None = None
         self._lost: Ask | None = None
@@ -38,8 +42,13 @@ class Speculation:
             return
         self._lose()
         self._utterance = candidate
-        if candidate is not None and (self._lost is None or not self._lost.running):
-            self._asked = self._ask(candidate, Priority.CANDIDATE)
+        if candidate is None:
+            return
+        if self._lost is not None and self._lost.running:
+            self._count("shed")
+            return
+        self._count("asked")
+        self._asked = self._ask(candidate, Priority.CANDIDATE)
 
     def claim(self, final: Utterance) -> Asked | None:
         """The analysis of a final, wanted as one from now on; None where none was begun or it failed."""
@@ -49,6 +58,7 @@ class Speculation:
             return None
         self._utterance = self._asked = None
         asked.ask.priority = Priority.FINAL
+        self._count("won")
         return asked
 
     def _lose(self) -> None:
@@ -56,6 +66,7 @@ class Speculation:
             self._asked.task.cancel()
             self._asked.ask.discard()
             self._lost = self._asked.ask
+            self._count("lost")
         self._utterance = self._asked = None
 
 
