@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -38,12 +39,20 @@ class ModelThread:
         return bool(cls._busy)
 
     def __init__(self, name: str) -> None:
+        self._busy_s = 0.0
+        self._began: float | None = None
         self._batchers: list[Batcher[Any, Any]] = []
         self._arrived = asyncio.Event()
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None]
         self._calls = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds for which it has worked so far, those of the running call among them."""
+        began = self._began
+        return self._busy_s + (0.0 if began is None else time.monotonic() - began)
 
     def register(self, batcher: Batcher[Any, Any]) -> None:
         """Of equally wanted items, those of the batcher that registered first go first."""
@@ -77,11 +86,13 @@ class ModelThread:
             call, future = item
             loop = future.get_loop()
             self._busy.add(self)
+            began = self._began = time.monotonic()
             try:
                 result, error = call(), None
             except Exception as caught:  # it goes to whoever waits for the result
                 result, error = None, caught
             finally:
+                self._began, self._busy_s = None, self._busy_s + time.monotonic() - began
                 self._busy.discard(self)
             if loop.is_closed():
                 return  # nobody waits any more: the program is ending

@@ -139,7 +139,8 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
     host_names: further names under which this server is reached. allow_origins: web pages from
     elsewhere that may connect. message_bytes: the longest message. ahead_ms: how far a client may be
     ahead of the last `ack`. start_ms: the time a client has for its first message.
-    watcher_events: how many events may wait for one watcher before it is closed as too slow.
+    watcher_events: how many events may wait for one watcher before it is closed as too slow. max_load: share
+    of the busiest model's time past which no further stream is let in, see `admission`.
     """
 
     host: str = "127.0.0.1"
@@ -150,12 +151,14 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
     ahead_ms: int = 5_000
     start_ms: int = 10_000
     watcher_events: int = 1_000
+    max_load: float = 0.7
 
     def __post_init__(self) -> None:
         _require(0 <= self.port <= 65_535, "server.port", "0 to 65535", self.port)
         _require(self.ahead_ms >= 1_000, "server.ahead_ms", "at least 1000", self.ahead_ms)
         _require(self.message_bytes >= 4_096, "server.message_bytes", "at least 4096", self.message_bytes)
         _require(self.start_ms >= 100, "server.start_ms", "at least 100", self.start_ms)
+        _require(0.0 < self.max_load <= 1.0, "server.max_load", "above 0, at most 1", self.max_load)
         _require(self.watcher_events >= 1, "server.watcher_events", "at least 1", self.watcher_events)
 
 

@@ -39,6 +39,9 @@ _EMOTION_BUDGET: Final = 64.0
 # How long words are waited for once the house is closing: a final without words is better than none.
 _HURRY_S: Final = 0.5
 
+# Between two utterances of somebody who talks, in `rehearse`.
+_PAUSE_S: Final = 1.4
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -111,26 +114,38 @@ class Engine:
             budget=1.0,
         )
 
+    @property
+    def threads(self) -> list[ModelThread]:
+        """One a model."""
+        threads = [self._emotion_thread, self._align_thread]
+        return threads if self._asr_thread is None else [*threads, self._asr_thread]
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
         """The batchers serve inside this context."""
-        threads = [self._emotion_thread, self._align_thread]
-        if self._asr_thread is not None:
-            threads.append(self._asr_thread)
         try:
             async with task_group() as group:
-                loops = [group.create_task(thread.serve(), name="serve a model") for thread in threads]
+                loops = [group.create_task(thread.serve(), name="serve a model") for thread in self.threads]
                 yield self
                 for loop in loops:
                     loop.cancel()
         finally:
-            for thread in threads:
+            for thread in self.threads:
                 thread.close()
 
     def hurry(self) -> None:
         """The house closes: from now on words that take long are not waited for."""
         self._hurry_until = self._clock.now() + _HURRY_S
         self._hurry.set()
+
+    async def rehearse(self, clip: Clip) -> float:
+        """What a stream costs that says such a clip every time, as a share of the busiest model's time: with
+        the pause behind it, and half as much again for what is analysed in vain and while somebody speaks.
+        """
+        before = [thread.busy_s for thread in self.threads]
+        await self.analyse(clip, self.ask(Priority.FINAL))
+        busiest = max(thread.busy_s - was for thread, was in zip(self.threads, before, strict=True))
+        return 1.5 * busiest / (clip.seconds + _PAUSE_S)
 
     def ask(self, priority: Priority) -> Ask:
         """For one analysis."""

@@ -14,6 +14,7 @@ class EmostreamError(Exception):
 
     code: ClassVar[str] = "internal"
     close_code: ClassVar[int] = 1011
+    retry_after_ms: ClassVar[int | None] = None
 
 
 class ConfigError(EmostreamError):
@@ -77,6 +78,14 @@ class ForeignOriginError(EmostreamError):
 
     code = "foreign_origin"
     close_code = 4403
+
+
+class OverloadedError(EmostreamError):
+    """There is no room for one more stream. Those inside are not disturbed."""
+
+    code = "overloaded"
+    close_code = 1013
+    retry_after_ms = 5_000
 
 
 class WatcherTooSlowError(EmostreamError):

@@ -7,6 +7,8 @@ import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
+from importlib.resources import as_file, files
 from socket import socket as Socket
 from types import TracebackType
 from typing import Final
@@ -17,21 +19,28 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from emostream.models import SAMPLE_RATE_HZ, Clip
+
 from . import events
+from .admission import Admission
+from .batcher import ModelThread
 from .clock import Clock
 from .config import Settings
 from .door import WILDCARDS, Door
 from .engine import Engine
 from .errors import (
+    AnalysisError,
     BadStartError,
     ConfigError,
     EmostreamError,
     ProtocolError,
+    SourceError,
     UnknownStreamError,
 )
 from .hub import Hub
 from .listening import cannot_listen
 from .pages import Facts, Pages
+from .recording import read_whole
 from .session import Session
 from .socket_session import make_session, read_socket
 from .tasks import task_group
@@ -69,6 +78,10 @@ class Server:
         self._closing_since = 0.0
         self._sessions: set[Session] = set()
         self._handlers: set[asyncio.Task[None]] = set()
+        self._admission = Admission(
+            [partial(_busy, thread) for thread in engine.threads], clock, settings.server.max_load
+        )
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -101,6 +114,7 @@ class Server:
             )
         except OSError as error:  # another server that was bound at the same time was faster to listen
             raise cannot_listen(self._settings.server, error) from error
+        self._watching = asyncio.create_task(self._watch(), name="watch the load")
         return self
 
     def wind_down(self) -> None:
@@ -118,6 +132,8 @@ class Server:
     ) -> None:
         """Sessions get their finals out, within a bound, then every socket is closed with 1001."""
         self.wind_down()
+        if self._watching is not None:
+            self._watching.cancel()
         if self._handlers:
             await asyncio.wait(
                 self._handlers, timeout=max(0.1, self._closing_since + _DRAIN_S - self._clock.now())
@@ -128,6 +144,17 @@ class Server:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_S):
                     await self._listener.wait_closed()
+
+    async def _watch(self) -> None:
+        """What a stream costs is measured once before there is one, and then by those that there are."""
+        try:
+            clip = await asyncio.to_thread(_rehearsal)
+            self._admission.expect(await self._engine.rehearse(clip))
+        except (AnalysisError, SourceError) as error:
+            log.warning("no rehearsal: %s", error)
+        while True:
+            self._admission.watch()
+            await self._clock.sleep_until(self._clock.now() + 1.0)
 
     def _facts(self) -> Facts:
         return Facts(
@@ -148,7 +175,7 @@ class Server:
             pass  # the client left: there is nobody to tell
         except EmostreamError as error:
             self._engine.metrics.refusals.labels(error.code).inc()
-            await _refuse(socket, error.code, str(error), error.close_code)
+            await _refuse(socket, error.code, str(error), error.close_code, error.retry_after_ms)
         except Exception:
             log.exception("a session failed")
             await _refuse(socket, "internal", "the server failed; its log says why", 1011)
@@ -184,6 +211,7 @@ class Server:
             raise BadStartError(str(error)) from error
 
     async def _serve_session(self, socket: ServerConnection, start: events.Start) -> None:
+        self._admission.admit(len(self._sessions))
         hub = Hub.with_new_name()
         try:
             session, source = make_session(socket, start, self._settings, self._engine, hub, self._clock)
@@ -241,6 +269,16 @@ class Server:
         )
 
 
+def _busy(thread: ModelThread) -> float:
+    return thread.busy_s
+
+
+def _rehearsal() -> Clip:
+    """Four seconds of the demo's speech. Raises SourceError."""
+    with as_file(files("emostream.demo") / "recording.ogg") as file:
+        return Clip(read_whole(file)[: 4 * SAMPLE_RATE_HZ])
+
+
 def models_of(engine: Engine, settings: Settings) -> events.Models:
     return events.Models(
         vad=make_vad(settings.vad).name,
@@ -250,10 +288,13 @@ def models_of(engine: Engine, settings: Settings) -> events.Models:
     )
 
 
-async def _refuse(socket: ServerConnection, code: str, message: str, close_code: int) -> None:
+async def _refuse(
+    socket: ServerConnection, code: str, message: str, close_code: int, retry_after_ms: int | None = None
+) -> None:
     """An `error` first, since a browser shows its page nothing of a failed handshake."""
     try:
-        await socket.send(events.encode(events.Error(code=code, message=message, fatal=True)))
+        told = events.Error(code=code, message=message, fatal=True, retry_after_ms=retry_after_ms)
+        await socket.send(events.encode(told))
     except ConnectionClosed:
         return
     await socket.close(close_code)
