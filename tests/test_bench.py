@@ -10,14 +10,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from emostream.streamer import events
+from emostream.streamer.bare import replay_speed
 from emostream.streamer.clock import WallClock
+from emostream.streamer.config import Settings
 from emostream.streamer.errors import SourceError
 from emostream.streamer.latency import LatencyRow, Percentiles, Segmentation, rows, segmentation
 from emostream.streamer.load import Load, make_load, read_clips, trimmed
 from emostream.streamer.measuring import Arrival, StreamRun, run_streams
 
 from .corpus_trees import write_sound
-from .fakes import silence, voice
+from .fakes import FakeRecognizer, FakeTranscriber, silence, voice
 from .programs import run as run_program
 from .serving import SPEECH, get, serving, socket_url, stream
 
@@ -196,3 +198,16 @@ def test_what_cannot_be_measured_is_said_in_a_line(arguments: list[str], said: s
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_replay_is_compared_with_the_very_calls_that_it_made() -> None:
+    transcriber, recognizer = FakeTranscriber(), FakeRecognizer()
+    load = make_load(CLIPS, 6.0)
+    found = await replay_speed(load.samples, transcriber, recognizer, Settings(), WallClock(), repeats=2)
+    assert found.utterances == len(load.spans)
+    assert found.replay > 0
+    assert found.bare > 0
+    half = len(recognizer.batches) // 2
+    # Each turn: the session's calls, and the same again.
+    assert recognizer.batches[: half // 2] == recognizer.batches[half // 2 : half]
+    assert sum(transcriber.batches) == 4 * found.utterances

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from rich.console import Console
 
+from ..audio import Samples
+from ..bare import replay_speed
 from ..clock import WallClock
 from ..errors import ConfigError
 from ..house_under_test import Cost, HouseUnderTest
@@ -85,6 +88,39 @@ def streams(
     _measure(numbers, speech, seconds, seed, _flags(asr, vad, checkpoint, config), to)
 
 
+@app.command()
+def replay(
+    speech: SpeechOption = None,
+    seconds: SecondsOption = 120.0,
+    seed: SeedOption = 0,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Turns; the median counts.")] = 5,
+    asr: options.AsrOption = None,
+    vad: options.VadOption = None,
+    checkpoint: options.CheckpointOption = None,
+    config: options.ConfigOption = None,
+    to: JsonOption = None,
+) -> None:
+    """Replay at full speed against the models in a bare loop over the same calls."""
+    models = options.model_flags(asr, None, None, None, checkpoint)
+    settings = options.settings_from(config, models=models, vad={"name": vad})
+    load = make_load(_clips(speech), seconds, seed=seed)
+    engine = options.load_engine(settings, Console(stderr=True), WallClock())
+    found = asyncio.run(
+        replay_speed(load.samples, engine.transcriber, engine.recognizer, settings, WallClock(), repeats)
+    )
+    print(
+        f"- replay {found.replay:.1f} x, the bare models {found.bare:.1f} x real time: "
+        f"{100 * found.share:.0f} % of their speed; {found.utterances} utterances "
+        f"in {found.batches} calls, median of {repeats} turns"
+    )
+    if to is not None:
+        to.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+
+
+def _clips(speech: Sequence[Path] | None) -> list[Samples]:
+    return read_clips(speech or [Path(str(files("emostream.demo") / "recording.ogg"))])
+
+
 def _flags(asr: str | None, vad: str | None, checkpoint: str | None, config: Path | None) -> list[str]:
     given = {"--asr": asr, "--vad": vad, "--checkpoint": checkpoint, "--config": config}
     return [word for name, value in given.items() if value is not None for word in (name, str(value))]
@@ -98,7 +134,7 @@ def _measure(
     flags: Sequence[str],
     to: Path | None,
 ) -> None:
-    clips = read_clips(speech or [Path(str(files("emostream.demo") / "recording.ogg"))])
+    clips = _clips(speech)
     found: list[dict[str, Any]] = []
     print(_HEAD)
     for number in counts:
