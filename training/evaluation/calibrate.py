@@ -52,8 +52,8 @@ def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: 
 
     def loss() -> Tensor:
         mixed = (raw.softmax(0)[:, None, None] * posteriors).sum(0) * scale.exp()
-        # The pull to even weights stands for what a few hundred clips cannot know.
-        return nn.functional.cross_entropy(mixed, truth) + 0.01 * raw.square().sum()
+        # The pull to even weights stands for what few clips cannot know: as much as one of them.
+        return nn.functional.cross_entropy(mixed, truth) + raw.square().sum() / len(truth)
 
     _minimise([raw, scale], loss)
     return dict(zip(heads, (float(weight) for weight in raw.detach().softmax(0)), strict=True))

@@ -25,7 +25,7 @@ from ..corpora.manifest import read_manifest
 from ..corpora.texts import read_texts
 from ..errors import SettingsError
 from ..loop.randomness import keyed
-from ..preparation.sounds import read_clip
+from ..preparation.sounds import read_clip, trim
 from .harms import harms
 from .metrics import Figures, figures
 from .trust import Trust, trust
@@ -94,12 +94,12 @@ def judge(
     texts: Sequence[str | None],
     harm: Callable[[Samples, np.random.Generator], Samples] = lambda samples, _: samples,
 ) -> list[Prediction]:
-    """examples and texts: one to one; clips are whole files, nothing trimmed."""
+    """examples and texts: one to one. Silent edges are trimmed, as a segmenter does it and training did."""
     predictions: list[Prediction] = []
     for start in range(0, len(examples), BATCH):
         speeches = [
             Speech(
-                Clip(harm(read_clip(example.sound), keyed(0, 0, example.key))),
+                Clip(harm(trim(read_clip(example.sound)), keyed(0, 0, example.key))),
                 Transcript(text) if text else None,
             )
             for example, text in zip(

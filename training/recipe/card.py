@@ -65,7 +65,7 @@ _TEST: Final = """
 ## Held-out speakers
 
 The weights of this folder, `split` = test: RAVDESS 01, 11, 20, 21 (112 clips: UA has a deviation of 4
-points) and nEMO TP0, WR0; whole files. MELD is cross-corpus: nothing of it was trained on.
+points) and nEMO TP0, WR0; silent edges trimmed. MELD is cross-corpus: nothing of it was trained on.
 
 """
 
