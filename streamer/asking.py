@@ -24,13 +24,15 @@ class ModelTime:
 
 @dataclass(slots=True, eq=False)
 class Ask:
-    """priority: may rise while the analysis waits. running: calls that a model is at work on; a call that was
-    begun cannot be taken back. since: the moment it was asked. spent_s: its share of the models' time so far.
+    """priority: may rise while the analysis waits. since: the moment it was asked. stream: whose it is; no
+    batch holds two of one stream. running: calls that a model is at work on; a call that was begun cannot be
+    taken back. spent_s: its share of the models' time so far.
     """
 
     priority: Priority = Priority.FINAL
     time: ModelTime = field(default_factory=ModelTime)
     since: float = 0.0
+    stream: object = None
     running: int = 0
     spent_s: float = 0.0
     _discarded: bool = False

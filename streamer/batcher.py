@@ -180,13 +180,17 @@ class Batcher(Generic[In, Out]):
         _settle(last.future, None, NotNowError())
 
     def _take(self) -> list[_Waiting[In, Out]]:
-        """The first of the most wanted, and those of its kind that came next and fit beside it."""
+        """The first of the most wanted, and those of its kind that came next and fit; one a stream.
+
+        In company the last digits of a result depend on who the company is, and a stream alone in the house is
+        to get the same results however its sound was cut into blocks.
+        """
         waiting = [one for one in self._waiting if one.wanted]
         first = min((one.ask.priority for one in waiting), default=None)
         batch: list[_Waiting[In, Out]] = []
         longest = 0.0
         for one in waiting:
-            if one.ask.priority is not first:
+            if one.ask.priority is not first or any(_same_stream(one.ask, other.ask) for other in batch):
                 continue
             longest = max(longest, self._cost(one.item))
             if batch and longest * (len(batch) + 1) > self._budget:
@@ -224,6 +228,10 @@ class Batcher(Generic[In, Out]):
         if len(results) != len(items):
             raise RuntimeError(f"expected {len(items)} results from the model, got {len(results)}")
         return results
+
+
+def _same_stream(one: Ask, other: Ask) -> bool:
+    return one.stream is not None and one.stream is other.stream
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

@@ -147,9 +147,9 @@ class Engine:
         busiest = max(thread.busy_s - was for thread, was in zip(self.threads, before, strict=True))
         return 1.5 * busiest / (clip.seconds + _PAUSE_S)
 
-    def ask(self, priority: Priority) -> Ask:
-        """For one analysis."""
-        return Ask(priority, self.time, self._clock.now())
+    def ask(self, priority: Priority, stream: object = None) -> Ask:
+        """For one analysis. stream: whose, where there is one."""
+        return Ask(priority, self.time, self._clock.now(), stream)
 
     async def analyse(self, clip: Clip, ask: Ask, *, words: bool = True) -> Analysis:
         """words: whether the transcriber is asked, where there is one.

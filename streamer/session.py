@@ -67,12 +67,14 @@ class SessionSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """An utterance, when its last speech sample arrived and when its end was decided (seconds)."""
+    """An utterance, when its last speech sample arrived and when its end was decided (seconds). asked: its
+    analysis, where a bet on it was won.
+    """
 
     utterance: Utterance
     arrived: float
     decided: float
-    asked: Asked
+    asked: Asked | None
 
 
 class Session:
@@ -184,11 +186,11 @@ class Session:
             else:
                 self._previews.stop()
                 decided = self._clock.now()
-                asked = self._speculation.claim(one) or self._ask(one, Priority.FINAL)
+                asked = self._speculation.claim(one)
                 await self._utterances.put(_Job(one, self._arrival(one.end), decided, asked))
 
     def _ask(self, utterance: Utterance, priority: Priority) -> Asked:
-        ask = self._engine.ask(priority)
+        ask = self._engine.ask(priority, self)
         clip = Clip(utterance.samples, self._settings.language)
         words = priority is not Priority.PROVISIONAL
         task = asyncio.create_task(self._engine.analyse(clip, ask, words=words), name="analysis")
@@ -235,8 +237,11 @@ class Session:
 
     async def _analyse(self) -> None:
         while (job := await self._utterances.get()) is not None:
+            # One after the other: in company the last digits of a result depend on who the company is, and
+            # one stream's results are to be the same however its sound was cut into blocks.
+            asked = job.asked or self._ask(job.utterance, Priority.FINAL)
             try:
-                analysis = await self._analysis(job)
+                analysis = await self._analysis(job.utterance, asked)
             except AnalysisError as error:
                 log.error("utterance %d: %s", job.utterance.utterance, error, exc_info=error)
                 message = f"utterance {job.utterance.utterance} has no result: {error}"
@@ -250,17 +255,17 @@ class Session:
                     job.utterance,
                     analysis,
                     self._engine.recognizer.labels,
-                    self._timing(job, analysis),
+                    self._timing(job, asked, analysis),
                     words=self._settings.words,
                 )
             )
         await self._close()
 
-    async def _analysis(self, job: _Job) -> Analysis:
+    async def _analysis(self, utterance: Utterance, asked: Asked) -> Analysis:
         try:
-            return await job.asked.task
+            return await asked.task
         except NotNowError:  # it was a candidate then
-            return await self._ask(job.utterance, Priority.FINAL).task
+            return await self._ask(utterance, Priority.FINAL).task
 
     async def _show(self, utterance: Utterance, asked: Asked) -> None:
         """A provisional event, unless the models have no time for it."""
@@ -269,7 +274,7 @@ class Session:
         except (NotNowError, AnalysisError):
             return
         job = _Job(utterance, self._arrival(utterance.end), asked.ask.since, asked)
-        timing, labels = self._timing(job, analysis), self._engine.recognizer.labels
+        timing, labels = self._timing(job, asked, analysis), self._engine.recognizer.labels
         await self._events.put(emotion_event(utterance, analysis, labels, timing, words=False))
 
     async def _tell(self, code: str, message: str, job: _Job) -> None:
@@ -306,13 +311,13 @@ class Session:
         elif isinstance(event, events.Error):
             self._metrics.errors.labels(event.code).inc()
 
-    def _timing(self, job: _Job, analysis: Analysis) -> events.Timing:
+    def _timing(self, job: _Job, asked: Asked, analysis: Analysis) -> events.Timing:
         def to_ms(seconds: float) -> float:
             return round(seconds * 1_000, 1)
 
         return events.Timing(
             endpoint_ms=to_ms(job.decided - job.arrived),
-            lead_ms=to_ms(max(0.0, job.decided - job.asked.ask.since)),
+            lead_ms=to_ms(max(0.0, job.decided - asked.ask.since)),
             queue_ms=to_ms(analysis.queue_s),
             asr_ms=to_ms(analysis.asr_s),
             align_ms=to_ms(analysis.align_s),

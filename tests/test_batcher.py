@@ -207,6 +207,17 @@ class TestPriority:
         assert model.batches == [[1], [3], [4], [2], [5]]
 
 
+async def test_no_batch_holds_two_of_one_stream() -> None:
+    model, stream, other = Gate(), object(), object()
+    async with serving(model) as batcher:
+        first = await submit_all(batcher, [1])
+        asks = {item: Ask(stream=whose) for item, whose in ((2, stream), (3, stream), (4, other), (5, None))}
+        rest = await submit_as(batcher, asks)
+        model.open.set()
+        await asyncio.gather(*first, *rest.values())
+    assert model.batches == [[1], [2, 4, 5], [3]]
+
+
 class TestModelTime:
     async def test_each_has_its_share(self) -> None:
         time = ModelTime()

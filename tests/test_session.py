@@ -77,14 +77,14 @@ def kinds(seen: Sequence[events.ServerEvent]) -> list[str]:
 
 
 def finals(seen: Sequence[events.ServerEvent]) -> list[events.Emotion]:
-    return [event for event in seen if isinstance(event, events.Emotion)]
+    return [event for event in seen if isinstance(event, events.Emotion) and event.final]
 
 
 def comparable(seen: Sequence[events.ServerEvent]) -> list[bytes]:
     """`speech_started` and finals without what may differ from run to run, in utterance order."""
     kept = []
     for event in seen:
-        if isinstance(event, events.SpeechStarted | events.Emotion):
+        if isinstance(event, events.SpeechStarted) or (isinstance(event, events.Emotion) and event.final):
             fields = msgspec.structs.asdict(event)
             fields.pop("seq")
             fields.pop("timing", None)
