@@ -182,8 +182,8 @@ class Batcher(Generic[In, Out]):
     def _take(self) -> list[_Waiting[In, Out]]:
         """The first of the most wanted, and those of its kind that came next and fit; one a stream.
 
-        In company the last digits of a result depend on who the company is, and a stream alone in the house is
-        to get the same results however its sound was cut into blocks.
+        In company the last digits of a result depend on who the company is, and a stream alone in the house
+        is to get the same results however its sound was cut into blocks.
         """
         waiting = [one for one in self._waiting if one.wanted]
         first = min((one.ask.priority for one in waiting), default=None)
