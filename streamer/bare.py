@@ -5,23 +5,21 @@ from __future__ import annotations
 import statistics
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from emostream.models import Recognizer, Transcriber
 
-from . import events
 from .audio import Samples
 from .clock import Clock
 from .config import SAMPLE_RATE_HZ, Settings
 from .engine import Engine
 from .hub import Hub
+from .measuring import BLOCK_SAMPLES
 from .session import Session, SessionSettings
 from .sources import Item, Pcm
 from .vad import make_vad
-
-_BLOCK: Final = SAMPLE_RATE_HZ // 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +56,12 @@ async def replay_speed(
             _Recorded(recognizer, calls),
             clock,
         )
-        last = _Last()
         session = Session(
             _Memory(samples),
             make_vad(settings.vad),
             engine,
             Hub("bench"),
-            [last],
+            [],
             SessionSettings(settings.segmenter),
             clock,
         )
@@ -113,9 +110,5 @@ class _Memory:
         self._samples = self._samples[:0]
 
     async def items(self) -> AsyncIterator[Item]:
-        for start in range(0, len(self._samples), _BLOCK):
-            yield Pcm(self._samples[start : start + _BLOCK, np.newaxis])
-
-
-class _Last:
-    async def send(self, event: events.ServerEvent) -> None: ...
+        for start in range(0, len(self._samples), BLOCK_SAMPLES):
+            yield Pcm(self._samples[start : start + BLOCK_SAMPLES, np.newaxis])

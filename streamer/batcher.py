@@ -150,11 +150,6 @@ class Batcher(Generic[In, Out]):
         """Of the most wanted that waits; None where nobody does."""
         return min((one.ask.priority for one in self._waiting if one.wanted), default=None)
 
-    @property
-    def backlog(self) -> int:
-        """How many wait."""
-        return sum(one.wanted for one in self._waiting)
-
     async def submit(self, item: In, ask: Ask) -> Timed[Out]:
         """Wait for the result. Raises what the model raised for this item, and NotNowError."""
         if ask.priority is not Priority.FINAL:

@@ -84,7 +84,7 @@ def rows(runs: Sequence[StreamRun]) -> list[LatencyRow]:
 
 
 def segmentation(loads: Sequence[Load], runs: Sequence[StreamRun]) -> Segmentation:
-    """A final belongs to the clip that it overlaps most."""
+    """A final and a clip belong together where they overlap."""
     clips = split = missed = 0
     for load, run in zip(loads, runs, strict=True):
         spans = [(one.event.start_ms, one.event.end_ms) for one in run.finals]

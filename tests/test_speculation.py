@@ -24,6 +24,7 @@ from emostream.streamer.sources import Item, Pcm
 from emostream.streamer.speculation import Asked, Speculation
 
 from .fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, silence, voice
+from .test_session import ListSink
 
 SETTINGS = SegmenterSettings()
 
@@ -95,14 +96,6 @@ class Script:
                 await asyncio.sleep(0)
             else:
                 step()
-
-
-class ListSink:
-    def __init__(self) -> None:
-        self.events: list[events.ServerEvent] = []
-
-    async def send(self, event: events.ServerEvent) -> None:
-        self.events.append(event)
 
 
 async def play(
