@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from emostream.models import Clip, Speech, Transcript
+from emostream.models import Clip, Prediction, Speech, Transcript
 from emostream.models.checkpoint import Checkpoint
 from emostream.models.emotion import EmotionModel
 from emostream.models.recognizer import EmotionRecognizer
@@ -102,8 +102,12 @@ def with_words(student: EmotionModel, finish: Finish, folds: Sequence[Fold], see
         files = [outcome_file(folder, row, fold.name, seed) for row in rows]
         if not all(file.exists() for file in files):
             recognizer = _fitted(student, finish, fold, seed)
-            for row in rows:
-                write_outcome(folder, _outcome(row, recognizer, finish, fold, seed))
+            said: dict[bool, list[Prediction]] = {}
+            for row in rows:  # the fused posterior and that of the text alone are of one asking
+                own = row == OWN_WORDS
+                if own not in said:
+                    said[own] = _asked(recognizer, finish, fold, own_words=own)
+                write_outcome(folder, _outcome(row, said[own], recognizer.labels, finish, fold, seed))
         outcomes += [read_outcome(file) for file in files]
     return outcomes
 
@@ -119,18 +123,23 @@ def _fitted(student: EmotionModel, finish: Finish, fold: Fold, seed: int) -> Emo
     return EmotionRecognizer(checkpoint, torch.device("cpu"))
 
 
-def _outcome(row: str, recognizer: EmotionRecognizer, finish: Finish, fold: Fold, seed: int) -> Outcome:
-    labels = recognizer.labels
-    truth = [example.emotion for example in fold.test]
+def _asked(recognizer: EmotionRecognizer, finish: Finish, fold: Fold, *, own_words: bool) -> list[Prediction]:
+    """Of the fold's test clips, each with its own words or with a text of its label."""
     words = [
-        example.english if row == OWN_WORDS else finish.wording.texts.draw(example.key, example.emotion)
+        example.english if own_words else finish.wording.texts.draw(example.key, example.emotion)
         for example in fold.test
     ]
-    speeches = [
-        Speech(Clip(finish.sounds.clip(example.key)), Transcript(text))
-        for example, text in zip(fold.test, words, strict=True)
-    ]
-    said = recognizer.recognize(speeches)
+    return recognizer.recognize(
+        [
+            Speech(Clip(finish.sounds.clip(example.key)), Transcript(text))
+            for example, text in zip(fold.test, words, strict=True)
+        ]
+    )
+
+
+def _outcome(
+    row: str, said: Sequence[Prediction], labels: tuple[str, ...], finish: Finish, fold: Fold, seed: int
+) -> Outcome:
     shares = [one.text_only if row == TEXT_ALONE else one.probabilities for one in said]
     return Outcome(
         row=row,
@@ -139,7 +148,7 @@ def _outcome(row: str, recognizer: EmotionRecognizer, finish: Finish, fold: Fold
         labels=labels,
         keys=tuple(example.key for example in fold.test),
         speakers=tuple(example.speaker for example in fold.test),
-        truth=np.array([labels.index(label) for label in truth]),
+        truth=np.array([labels.index(example.emotion) for example in fold.test]),
         probabilities=np.array(shares, dtype=np.float64),
         codes=None,
         validation_ua=float("nan"),
