@@ -6,16 +6,22 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from faster_whisper import WhisperModel
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from emostream.models.errors import DeviceError, TranscriberError
+from emostream.models.transcription.hallucination import DEFAULT_THRESHOLDS, Heard, judge
 from emostream.models.transcription.whisper import WhisperTranscriber
+from emostream.models.transcription.whisper_decoder import WhisperDecoder, Written
+from emostream.models.transcription.whisper_limits import LONGEST_S, most_tokens, window_s
 from emostream.models.transcription.whisper_model import (
-    IndependentClips,
     default_threads,
     open_model,
     precise_type,
@@ -23,7 +29,18 @@ from emostream.models.transcription.whisper_model import (
 )
 from emostream.models.types import SAMPLE_RATE_HZ, Clip, Samples, Transcript
 
+from .speech import spoken, weights
 from .tiny_whisper import BELIEVE_ALL, LANGUAGES, make_tiny_whisper
+
+ENDING = "Ġw111"
+"""A model that ends its text in place of this piece writes 5 to 40 tokens about most sounds."""
+
+BELIEVE_ANY_WORDS = replace(
+    BELIEVE_ALL,
+    words_per_second=DEFAULT_THRESHOLDS.words_per_second,
+    spare_words=DEFAULT_THRESHOLDS.spare_words,
+)
+"""No guard but the speaking rate."""
 
 
 def sound(seconds: float, seed: int) -> Samples:
@@ -33,9 +50,12 @@ def sound(seconds: float, seed: int) -> Samples:
     return (noise * np.sin(np.arange(n) / (300.0 + 400.0 * seed))).astype(np.float32)
 
 
+def opened(folder: Path, compute_type: str = "int8") -> WhisperModel:
+    return open_model(folder, device="cpu", compute_type=compute_type, cpu_threads=2)
+
+
 def believing(folder: Path) -> WhisperTranscriber:
-    model = open_model(folder, device="cpu", compute_type="int8", cpu_threads=2)
-    return WhisperTranscriber(model, "whisper tiny (int8, cpu)", BELIEVE_ALL)
+    return WhisperTranscriber(opened(folder), "whisper tiny (int8, cpu)", BELIEVE_ALL)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +71,11 @@ def english(folder: Path) -> WhisperTranscriber:
 @pytest.fixture(scope="module")
 def multilingual(tmp_path_factory: pytest.TempPathFactory) -> WhisperTranscriber:
     return believing(make_tiny_whisper(tmp_path_factory.mktemp("multilingual"), multilingual=True))
+
+
+@pytest.fixture(scope="module")
+def ending(tmp_path_factory: pytest.TempPathFactory) -> WhisperModel:
+    return opened(make_tiny_whisper(tmp_path_factory.mktemp("ending"), ends_for=ENDING))
 
 
 @pytest.fixture
@@ -172,12 +197,109 @@ def test_without_a_hint_the_language_is_found_for_each_clip_alone(multilingual: 
     assert all(same(t, multilingual.transcribe([c])[0]) for t, c in zip(together, clips, strict=True))
 
 
-def test_the_guards_stand_behind_the_model(folder: Path) -> None:
-    transcriber = WhisperTranscriber.load(folder, label="tiny", device="cpu", cpu_threads=2)
+def test_the_guards_stand_behind_the_model(folder: Path, english: WhisperTranscriber) -> None:
+    guarded = WhisperTranscriber.load(folder, label="tiny", device="cpu", cpu_threads=2)
     clips = [Clip(sound(seconds, seed)) for seed, seconds in enumerate((0.5, 2.0, 7.0))]
-    for transcript in transcriber.transcribe(clips):
-        assert transcript.rejected
-        assert (transcript.text, transcript.words) == ("", ())
+    believed, babbled = guarded.transcribe(clips), english.transcribe(clips)
+    assert all(len(b.text) < len(a.text) / 2 for a, b in zip(babbled, believed, strict=True))
+    assert any(b.rejected for b in believed)
+
+
+def test_the_window_leaves_quiet_behind_the_clip_as_far_as_whisper_hears() -> None:
+    assert [window_s(clip_s) for clip_s in (0.0, 3.0, 7.0, 7.1, 12.0, 12.1, 17.0, 17.1, 30.0)] == [
+        *(10, 10, 10, 15, 15, 20, 20, 30, 30)
+    ]
+    windows = [window_s(n / 100) for n in range(100 * LONGEST_S + 1)]
+    assert windows == sorted(windows)
+    assert all(n / 100 + 3 <= window or window == LONGEST_S for n, window in enumerate(windows))
+
+
+@pytest.mark.parametrize("clip_s", [0.5, 2.0, 5.0])
+def test_whoever_the_guards_believe_may_write_his_words(clip_s: float) -> None:
+    limit = most_tokens(clip_s, True, DEFAULT_THRESHOLDS)
+    count = next(n for n in range(1, 1_000) if judge(Heard(words(n + 1), (), clip_s)).rejected)
+    assert judge(Heard(words(count), (), clip_s)).text == words(count)
+    assert 1.5 * count <= limit <= 2.0 * count + 8
+    assert most_tokens(clip_s, False, DEFAULT_THRESHOLDS) >= 4.0 * count
+
+
+def test_the_limit_grows_with_the_clip_up_to_the_model_s_own() -> None:
+    limits = [most_tokens(n / 10, True, DEFAULT_THRESHOLDS) for n in range(301)]
+    assert limits == sorted(limits)
+    assert limits[-1] == most_tokens(1.0, True, BELIEVE_ALL) == 224
+
+
+def words(count: int) -> str:
+    """As many different words, without a loop and not to be compressed well."""
+    letters = np.random.default_rng(count).integers(ord("a"), ord("z") + 1, (count, 6), dtype=np.uint8)
+    return " ".join(row.tobytes().decode("ascii") for row in letters)
+
+
+@pytest.mark.parametrize("frames", [3000, 1000])
+def test_a_window_is_the_encoder_with_its_positions_cut(folder: Path, frames: int) -> None:
+    clip = sound(4.0, 1)
+    heard = np.asarray(WhisperDecoder(opened(folder, "float32")).encode([clip], frames))
+    original = WhisperForConditionalGeneration.from_pretrained(folder.parent / "transformers").model.encoder
+    extractor = WhisperFeatureExtractor(feature_size=80)
+    # faster-whisper lets 10 ms of silence follow, lest the last frame mirror the sound.
+    followed = np.pad(clip, (0, 160))
+    mels = extractor(followed, sampling_rate=SAMPLE_RATE_HZ, padding=False, return_tensors="pt")
+    features = torch.nn.functional.pad(mels.input_features[..., :400], (0, frames - 400))
+    with torch.inference_mode():
+        states = torch.nn.functional.gelu(original.conv1(features))
+        states = torch.nn.functional.gelu(original.conv2(states)).transpose(1, 2)  # (1, frames / 2, D)
+        states = states + original.embed_positions.weight[: frames // 2]
+        for layer in original.layers:
+            states = layer(states, attention_mask=None)
+            states = states[0] if isinstance(states, tuple) else states
+        wanted = original.layer_norm(states).numpy()
+    assert heard.shape == (1, frames // 2, 16)
+    np.testing.assert_allclose(heard, wanted, atol=1e-3)
+
+
+def written(model: WhisperModel, clip: Samples, limit: int) -> Written:
+    decoder = WhisperDecoder(model)
+    (one,) = decoder.write(decoder.encode([clip], 1000), ["en"], limit)
+    return one
+
+
+def test_a_text_that_ends_just_at_its_limit_is_whole(ending: WhisperModel) -> None:
+    texts = [(clip, written(ending, clip, 223)) for clip in (sound(1.2, seed) for seed in range(8))]
+    ended = [(clip, one) for clip, one in texts if 5 < len(one.tokens) < 100]
+    assert ended, "the model must end a text itself, or this means nothing"
+    for clip, one in ended:
+        length = len(one.tokens)
+        assert written(ending, clip, length + 8) == one
+        assert not written(ending, clip, length // 2).whole
+    assert any(written(ending, clip, len(one.tokens)) == one for clip, one in ended)
+
+
+def test_a_model_that_runs_on_is_judged_alike_alone_and_beside_longer_clips(ending: WhisperModel) -> None:
+    transcriber = WhisperTranscriber(ending, "whisper tiny (int8, cpu)", BELIEVE_ANY_WORDS)
+    clips = [Clip(sound(0.4 * (seed + 1), seed)) for seed in range(16)]
+    together = transcriber.transcribe(clips)
+    alone = [transcriber.transcribe([clip])[0] for clip in clips]
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+    assert 3 < sum(t.rejected == "impossible speaking rate" for t in together) < 13
+    assert all(bool(t.text) != bool(t.rejected) for t in together)
+
+
+@pytest.mark.data
+def test_a_loop_is_cut_alike_alone_and_beside_a_longer_clip(tmp_path: Path) -> None:
+    model = opened(weights("whisper-tiny.en-relearned"))
+    transcriber = WhisperTranscriber(model, "whisper tiny (int8, cpu)")
+    lost = Clip(spoken("She was walking slowly along the river with her dog.", "rms", tmp_path))
+    noise = Clip(np.random.default_rng(0).normal(0.0, 0.05, 48_000).astype(np.float32))
+    longer = Clip(
+        spoken("I can't believe you did that to me, it makes me so angry and so sad.", "slt", tmp_path)
+    )
+    alone = [transcriber.transcribe([clip])[0] for clip in (lost, noise, longer)]
+    together = transcriber.transcribe([lost, noise, longer])
+    assert window_s(lost.seconds) == window_s(noise.seconds) == window_s(longer.seconds)
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+    limit = most_tokens(noise.seconds, True, DEFAULT_THRESHOLDS)
+    assert not written(model, noise.samples, limit).whole, "the model must run on, or this means nothing"
+    assert together[1].rejected
 
 
 def test_the_name_says_model_precision_and_device(folder: Path) -> None:
@@ -267,7 +389,7 @@ def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_leaves_a_graphics_card_aside_that_cannot_be_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def without_libraries(folder: Path, *, device: str, **rest: Any) -> IndependentClips:
+    def without_libraries(folder: Path, *, device: str, **rest: Any) -> WhisperModel:
         if device == "cuda":
             raise TranscriberError("libcublas is missing")
         return open_model(folder, device=device, **rest)

@@ -32,15 +32,28 @@ BELIEVE_ALL = Thresholds(
 
 
 def make_tiny_whisper(
-    folder: Path, *, multilingual: bool = False, time_stamps: bool = False, seed: int = 3
+    folder: Path,
+    *,
+    multilingual: bool = False,
+    time_stamps: bool = False,
+    ends_for: str | None = None,
+    seed: int = 3,
 ) -> Path:
-    """Write the model to `folder` / `ct2` and return that folder. time_stamps: whether it writes any."""
+    """Write the model to `folder` / `ct2` and return that folder, the original beside it in `transformers`.
+
+    time_stamps: whether it writes any. ends_for: a piece of the vocabulary where it ends its text instead of
+    writing that; without one it hardly ever ends.
+    """
     tokenizer = _byte_tokenizer(multilingual)
     size = tokenizer.get_vocab_size() + _TIME_STAMPS
     model = _random_whisper(tokenizer, size, seed)
     if not time_stamps:
         with torch.no_grad():  # the output layer is the embedding: zero rows are never the likeliest
             model.model.decoder.embed_tokens.weight[-_TIME_STAMPS:] = 0.0
+    if ends_for is not None:
+        with torch.no_grad():
+            table = model.model.decoder.embed_tokens.weight
+            table[tokenizer.token_to_id("<|endoftext|>")] = 1.2 * table[tokenizer.token_to_id(ends_for)]
     source = folder / "transformers"
     model.save_pretrained(source)
     PreTrainedTokenizerFast(

@@ -1,35 +1,34 @@
-"""Whisper behind `Sequence[Clip] -> list[Transcript]`.
-
-faster-whisper's batched pipeline cuts one long recording into chunks; here the chunks are clips that know
-nothing of each other. Clips stand in one buffer, each from a whole second on, because the pipeline's offsets
-pass through floats and whole frames and only whole seconds come back unharmed.
-"""
+"""Whisper behind `Sequence[Clip] -> list[Transcript]`: which clips share a pass, in which language, what is
+believed of what comes out."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from faster_whisper import BatchedInferencePipeline
-from faster_whisper.audio import pad_or_trim
+from faster_whisper import WhisperModel
 
 from ..errors import TranscriberError
 from ..types import SAMPLE_RATE_HZ, Clip, Samples, Transcript
 from ..waveform import audible, bounded
-from .hallucination import DEFAULT_THRESHOLDS, Heard, Thresholds, judge
-from .whisper_model import IndependentClips, open_model, present_device, unusable
+from .hallucination import DEFAULT_THRESHOLDS, Heard, Thresholds, Verdict, judge
+from .whisper_decoder import WhisperDecoder, Written
+from .whisper_limits import LONGEST_S, most_tokens, window_s
+from .whisper_model import open_model, present_device, unusable
 from .word_times import TimedWord, words_in_clip
 
 logger = logging.getLogger("emostream")
 
-_WINDOW_S: Final = 30
-"""What Whisper hears at once; what lies behind it would be lost without a word."""
-
 _MOST_CLIPS: Final = 16
-"""In one forward: each takes 30 s of features, and about 60 MB in a small model, however short it is."""
+"""In one forward: in a window of 30 s each takes about 60 MB in a small model, however short it is."""
+
+_SUSPICIOUS_REPEATS: Final = 3
+_SUSPICIOUS_CHARACTERS: Final = 12
+"""See `Thresholds.loop_repeats` and `loop_characters`."""
 
 
 class WhisperTranscriber:
@@ -38,12 +37,15 @@ class WhisperTranscriber:
     A clip alone takes the same path as sixteen, and its transcript is the same in any company.
     """
 
-    def __init__(
-        self, model: IndependentClips, name: str, thresholds: Thresholds = DEFAULT_THRESHOLDS
-    ) -> None:
-        self._model = model
+    def __init__(self, model: WhisperModel, name: str, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> None:
+        self._decoder = WhisperDecoder(model)
         self._thresholds = thresholds
-        self._pipeline = BatchedInferencePipeline(model)
+        # Of a text that did not end by itself: less of a loop is proof enough, for it has a reason.
+        self._suspicious = replace(
+            thresholds,
+            loop_repeats=min(_SUSPICIOUS_REPEATS, thresholds.loop_repeats),
+            loop_characters=min(_SUSPICIOUS_CHARACTERS, thresholds.loop_characters),
+        )
         self._name = name
         # An ignored hint is said once, not once an utterance: hints come from clients, without end.
         self._hint_said = False
@@ -93,7 +95,7 @@ class WhisperTranscriber:
 
     @property
     def batch(self) -> int:
-        return 8  # the encoder's 30 s windows fill two cores long before that; a GPU gains up to it
+        return 8  # the encoder fills two cores long before that; a GPU gains up to it
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
         """The words of each clip, in order. Clips of at most 30 s, any sample values.
@@ -101,45 +103,76 @@ class WhisperTranscriber:
         Raises TranscriberError for a longer clip.
         """
         for clip in clips:
-            if clip.seconds > _WINDOW_S:
+            if clip.seconds > LONGEST_S:
                 raise TranscriberError(
-                    f"Whisper hears clips of at most {_WINDOW_S} s, got one of {clip.seconds:.1f} s: cut it "
+                    f"Whisper hears clips of at most {LONGEST_S} s, got one of {clip.seconds:.1f} s: cut it "
                     "into utterances first"
                 )
         transcripts = [Transcript("") for _ in clips]
         bounded_clips = ((i, bounded(clip.samples)) for i, clip in enumerate(clips))
         sounds = {i: samples for i, samples in bounded_clips if audible(samples)}
-        for language, members in self._by_language(clips, sounds).items():
+        passes: dict[tuple[int, int], list[int]] = {}
+        for i in sounds:
+            passes.setdefault(self._window_and_limit(clips[i]), []).append(i)
+        for (seconds, limit), members in passes.items():
             for first in range(0, len(members), _MOST_CLIPS):
                 group = members[first : first + _MOST_CLIPS]
-                heard = self._listen([sounds[i] for i in group], language)
-                for i, one in zip(group, heard, strict=True):
-                    verdict = judge(one, self._thresholds)
-                    transcripts[i] = Transcript(verdict.text, language, verdict.words, verdict.rejected)
+                hints = [clips[i].language for i in group]
+                heard = self._listen([sounds[i] for i in group], hints, seconds, limit)
+                for i, transcript in zip(group, heard, strict=True):
+                    transcripts[i] = transcript
         return transcripts
+
+    def _window_and_limit(self, clip: Clip) -> tuple[int, int]:
+        """Clips that agree in both share a pass. Neither may depend on what is heard only there."""
+        english = self._language(clip.language) == "en"
+        return window_s(clip.seconds), most_tokens(clip.seconds, english, self._thresholds)
 
     def warm_up(self) -> None:
         """Run the whole path once on two seconds of low noise, so that the first utterance does not wait."""
         noise = np.random.default_rng(0).normal(0.0, 0.01, 2 * SAMPLE_RATE_HZ).astype(np.float32)
-        self._listen([noise], "en", max_new_tokens=8)
+        self._listen([noise], ["en"], window_s(2.0), limit=8)
 
-    def _by_language(self, clips: Sequence[Clip], sounds: dict[int, Samples]) -> dict[str, list[int]]:
-        """Indices of the clips in `sounds`, by the language each is to be written in."""
-        languages = {i: self._language(clips[i].language) for i in sounds}
-        unknown = [i for i, language in languages.items() if language is None]
-        for first in range(0, len(unknown), _MOST_CLIPS):
-            group = unknown[first : first + _MOST_CLIPS]
-            languages.update(zip(group, self._detect([sounds[i] for i in group]), strict=True))
-        groups: dict[str, list[int]] = {}
-        for i, language in languages.items():
-            groups.setdefault(language or "en", []).append(i)
-        return groups
+    def _listen(
+        self, sounds: Sequence[Samples], hints: Sequence[str | None], seconds: int, limit: int
+    ) -> list[Transcript]:
+        """One pass over sounds that are all heard in a window of `seconds` and may have `limit` tokens."""
+        decoder = self._decoder
+        encoded = decoder.encode(sounds, seconds * decoder.frames_per_second)
+        languages = [self._language(hint) for hint in hints]
+        if None in languages:
+            found = decoder.detect(encoded)
+            languages = [said or heard for said, heard in zip(languages, found, strict=True)]
+        codes = [code or "en" for code in languages]
+        written = decoder.write(encoded, codes, limit)
+        frames = [-(-len(sound) * decoder.frames_per_second // SAMPLE_RATE_HZ) for sound in sounds]
+        placed = decoder.place(encoded, written, codes, frames)
+        return [
+            self._transcript(one, timed, len(sound), code)
+            for one, timed, sound, code in zip(written, placed, sounds, codes, strict=True)
+        ]
+
+    def _transcript(
+        self, written: Written, timed: Sequence[TimedWord], samples: int, language: str
+    ) -> Transcript:
+        heard = Heard(
+            text=self._decoder.text(written),
+            words=words_in_clip(timed, samples),
+            duration_s=samples / SAMPLE_RATE_HZ,
+            avg_logprob=written.avg_logprob,
+            no_speech_prob=written.no_speech_prob,
+        )
+        verdict = judge(heard, self._thresholds if written.whole else self._suspicious)
+        if not written.whole and verdict.text == heard.text:
+            # It would have gone on, and no loop shows where it left what was said.
+            verdict = Verdict("", rejected="impossible speaking rate")
+        return Transcript(verdict.text, language, verdict.words, verdict.rejected)
 
     def _language(self, hint: str | None) -> str | None:
         """The model's code for a BCP 47 hint; None where the model must find out."""
-        multilingual = bool(self._model.model.is_multilingual)
+        multilingual = self._decoder.multilingual
         code = hint.replace("_", "-").split("-")[0].lower() if hint else None
-        if code is not None and code not in self._model.supported_languages:
+        if code is not None and code not in self._decoder.languages:
             if not self._hint_said:
                 self._hint_said = True
                 logger.warning(
@@ -152,60 +185,3 @@ class WhisperTranscriber:
                 )
             code = None
         return code if multilingual else "en"
-
-    def _detect(self, sounds: Sequence[Samples]) -> list[str]:
-        """The likeliest language of each sound: a second pass of the encoder, saved by a hint.
-
-        The pipeline's own detection would hear all clips as one recording.
-        """
-        features = np.stack([pad_or_trim(self._model.feature_extractor(sound)[..., :-1]) for sound in sounds])
-        guesses = self._model.model.detect_language(self._model.encode(features))  # features: (B, mels, 3000)
-        return [guess[0][0].strip("<|>") for guess in guesses]
-
-    def _listen(
-        self, sounds: Sequence[Samples], language: str, *, max_new_tokens: int | None = None
-    ) -> list[Heard]:
-        """One batched call: what the model writes for each sound, before any guard."""
-        starts_s = np.cumsum([0, *(_whole_seconds(sound) for sound in sounds)])
-        buffer = np.zeros(int(starts_s[-1]) * SAMPLE_RATE_HZ, dtype=np.float32)
-        spans = []
-        for sound, start_s in zip(sounds, starts_s[:-1].tolist(), strict=True):
-            start = start_s * SAMPLE_RATE_HZ
-            buffer[start : start + len(sound)] = sound
-            # Half a sample more, because the pipeline truncates seconds to samples.
-            spans.append({"start": start_s, "end": (start + len(sound) + 0.5) / SAMPLE_RATE_HZ})
-        segments, _ = self._pipeline.transcribe(
-            buffer,
-            language=language,
-            clip_timestamps=spans,
-            vad_filter=False,
-            condition_on_previous_text=False,
-            word_timestamps=True,
-            temperature=0.0,
-            batch_size=len(sounds),
-            max_new_tokens=max_new_tokens,
-        )
-        by_start: dict[int, list[Any]] = {}
-        for segment in segments:
-            by_start.setdefault(segment.seek // self._model.frames_per_second, []).append(segment)
-        return [
-            _heard(by_start.get(s, []), sound) for s, sound in zip(starts_s.tolist(), sounds, strict=False)
-        ]
-
-
-def _whole_seconds(sound: Samples) -> int:
-    return -(-len(sound) // SAMPLE_RATE_HZ)
-
-
-def _heard(segments: Sequence[Any], sound: Samples) -> Heard:
-    """The segments of one clip as one: a model may write time stamps although it was told not to."""
-    timed: list[TimedWord] = [
-        (word.word, word.start, word.end, word.probability) for segment in segments for word in segment.words
-    ]
-    return Heard(
-        text="".join(segment.text for segment in segments).strip(),
-        words=words_in_clip(timed, len(sound)),
-        duration_s=len(sound) / SAMPLE_RATE_HZ,
-        avg_logprob=segments[0].avg_logprob if segments else None,
-        no_speech_prob=segments[0].no_speech_prob if segments else None,
-    )

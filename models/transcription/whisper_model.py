@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import ctranslate2
 from faster_whisper import WhisperModel
-from faster_whisper.transcribe import merge_punctuations
 
 from ..errors import DeviceError, TranscriberError
 from .hub import first_line, missing_files
@@ -19,41 +18,7 @@ _MOST_THREADS: Final = 4
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8", "float32")}
 
 
-class IndependentClips(WhisperModel):  # type: ignore[misc,unused-ignore]  # faster-whisper ships no types
-    """A WhisperModel whose word times do not depend on the clip before.
-
-    The library's own step shortens the first word by its distance from the last word of the chunk before,
-    which between unrelated clips is a number without meaning. The alignment itself is the library's.
-    """
-
-    def add_word_timestamps(
-        self,
-        segments: list[list[dict[str, Any]]],
-        tokenizer: Any,
-        encoder_output: Any,
-        num_frames: Any,
-        prepend_punctuations: str,
-        append_punctuations: str,
-        last_speech_timestamp: float,
-    ) -> float:
-        """Put `words` into the first segment of each clip, in seconds from the start of that clip."""
-        tokens = [
-            [t for segment in clip for t in segment["tokens"] if t < tokenizer.eot] for clip in segments
-        ]
-        alignments = self.find_alignment(tokenizer, tokens, encoder_output, num_frames)
-        for clip, alignment in zip(segments, alignments, strict=True):
-            merge_punctuations(alignment, prepend_punctuations, append_punctuations)
-            for segment in clip:
-                segment["words"] = []
-            clip[0]["words"] = [
-                {key: timing[key] for key in ("word", "start", "end", "probability")}
-                for timing in alignment
-                if timing["word"]
-            ]
-        return last_speech_timestamp
-
-
-def open_model(folder: Path, *, device: str, compute_type: str, cpu_threads: int | None) -> IndependentClips:
+def open_model(folder: Path, *, device: str, compute_type: str, cpu_threads: int | None) -> WhisperModel:
     """The model in `folder`, loaded.
 
     device: cpu or cuda. compute_type: CTranslate2's name, or `default`. cpu_threads: None for one a physical
@@ -72,7 +37,7 @@ def open_model(folder: Path, *, device: str, compute_type: str, cpu_threads: int
         )
     precision = precise_type(compute_type, device)
     try:
-        return IndependentClips(
+        return WhisperModel(
             str(folder), device=device, compute_type=precision, cpu_threads=cpu_threads or default_threads()
         )
     # CTranslate2 raises RuntimeError and ValueError, the tokenizer's reader a bare Exception.
