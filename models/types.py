@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -143,6 +143,17 @@ class Transcriber(Protocol):
         ...
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]: ...
+
+
+@runtime_checkable
+class HearsAhead(Transcriber, Protocol):
+    """A transcriber that can work on an utterance while somebody still speaks. A cache: what `transcribe`
+    says of a clip does not change by it, and whether there was time for it is nobody's worry.
+    """
+
+    def listen(self, clip: Clip) -> None:
+        """Work ahead on the beginning of a clip. Called from the thread that transcribes."""
+        ...
 
 
 class Recognizer(Protocol):

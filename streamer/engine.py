@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -14,6 +14,7 @@ from emostream.models import (
     Alignment,
     AudioCode,
     Clip,
+    HearsAhead,
     Prediction,
     Recognizer,
     Transcriber,
@@ -90,6 +91,13 @@ class Engine:
                 transcriber.transcribe, self._asr_thread, clock, cost=lambda _: 1.0, budget=transcriber.batch
             )
         )
+        self._listen = (
+            Batcher[Clip, None](
+                _one_by_one(transcriber.listen), self._asr_thread, clock, cost=lambda _: 1.0, budget=1.0
+            )
+            if isinstance(transcriber, HearsAhead) and self._asr_thread is not None
+            else None
+        )
         # Registered first: whoever is nearly done goes before whoever has just come.
         self._fuse = Batcher[Fusable, Prediction](
             self._call_fuse,
@@ -150,6 +158,22 @@ class Engine:
     def ask(self, priority: Priority, stream: object = None) -> Ask:
         """For one analysis. stream: whose, where there is one."""
         return Ask(priority, self.time, self._clock.now(), stream)
+
+    @property
+    def hears_ahead(self) -> bool:
+        """Whether `listen` does anything."""
+        return self._listen is not None
+
+    async def listen(self, clip: Clip, ask: Ask) -> None:
+        """Let the transcriber work on the beginning of an utterance, if it can and has time."""
+        if self._listen is None:
+            return
+        try:
+            await self._listen.submit(clip, ask)
+        except NotNowError:
+            return
+        except Exception as error:  # the words are not lost: the final asks for them, and is told
+            log.warning("the transcriber failed while somebody spoke: %s", error)
 
     async def analyse(self, clip: Clip, ask: Ask, *, words: bool = True) -> Analysis:
         """words: whether the transcriber is asked, where there is one.
@@ -218,6 +242,15 @@ class Engine:
     def _call_fuse(self, items: Sequence[Fusable]) -> list[Prediction]:
         codes, transcripts, alignments = zip(*items, strict=True)
         return self.recognizer.fuse(codes, transcripts, alignments)
+
+
+def _one_by_one(call: Callable[[Clip], None]) -> Callable[[Sequence[Clip]], list[None]]:
+    def calls(clips: Sequence[Clip]) -> list[None]:
+        for clip in clips:
+            call(clip)
+        return [None] * len(clips)
+
+    return calls
 
 
 async def _nothing() -> tuple[None, None]:

@@ -13,11 +13,12 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from emostream.models import Clip
 
 from . import events
+from .ahead import HearingAhead
 from .asking import NotNowError, Priority
 from .audio import AudioChain, Samples
 from .clock import Clock
@@ -34,6 +35,8 @@ from .vad import Vad
 from .wire import emotion_event, started_event
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _UTTERANCES: Final = 4
 _EVENTS: Final = 64
@@ -105,7 +108,9 @@ class Session:
             self._ask, lambda outcome: self._metrics.candidates.labels(outcome).inc()
         )
         self._previews = Previews(settings.provisional_ms, self._ask, self._show)
-        self._under_way: set[asyncio.Task[Analysis]] = set()
+        ahead = settings.speculate and engine.hears_ahead
+        self._ahead = HearingAhead(self._listen_to) if ahead else None
+        self._under_way: set[asyncio.Task[Any]] = set()
 
         # (position in samples, moment) of what arrived: when was the last speech sample here?
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=_ARRIVALS)
@@ -176,6 +181,8 @@ class Session:
             if self._settings.speculate:
                 self._speculation.consider(self._segmenter.candidate)
             self._previews.consider(self._segmenter)
+            if self._ahead is not None:
+                self._ahead.consider(self._segmenter)
             if not happened and count % _YIELD_FRAMES == 0:
                 await asyncio.sleep(0)
 
@@ -194,11 +201,20 @@ class Session:
         clip = Clip(utterance.samples, self._settings.language)
         words = priority is not Priority.PROVISIONAL
         task = asyncio.create_task(self._engine.analyse(clip, ask, words=words), name="analysis")
+        return Asked(self._mind(task), ask)
+
+    def _listen_to(self, utterance: Utterance) -> asyncio.Task[None]:
+        ask = self._engine.ask(Priority.PROVISIONAL, self)
+        clip = Clip(utterance.samples, self._settings.language)
+        return self._mind(asyncio.create_task(self._engine.listen(clip, ask), name="listen ahead"))
+
+    def _mind(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
+        """It ends with the session at the latest."""
         self._under_way.add(task)
         task.add_done_callback(self._over)
-        return Asked(task, ask)
+        return task
 
-    def _over(self, task: asyncio.Task[Analysis]) -> None:
+    def _over(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waits for it is told; of a lost bet nobody asks

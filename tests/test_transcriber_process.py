@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emostream.models import Clip, Samples, TranscriberError
+from emostream.models import Clip, HearsAhead, Samples, TranscriberError
 from emostream.models.transcription.process import SphinxProcess
 from emostream.models.transcription.sphinx import SphinxTranscriber
 from emostream.streamer.recording import read_whole
@@ -37,6 +37,14 @@ def test_the_words_are_those_of_the_decoder_itself(process: SphinxProcess, sound
     theirs = process.transcribe(clips)
     assert theirs == here.transcribe(clips)
     assert theirs[0].text
+
+
+def test_it_hears_ahead_as_the_decoder_does(process: SphinxProcess, sound: Samples) -> None:
+    assert isinstance(process, HearsAhead)
+    clip = Clip(sound[: 4 * 16_000])
+    for seconds in (2, 3):
+        process.listen(Clip(sound[: seconds * 16_000]))
+    assert process.transcribe([clip]) == SphinxTranscriber().transcribe([clip])
 
 
 def test_other_threads_go_on_while_it_decodes(process: SphinxProcess, sound: Samples) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from emostream.models.errors import TranscriberError
 from emostream.models.transcription.sphinx import SphinxTranscriber
 from emostream.models.types import Clip, Samples, Transcript
+from emostream.streamer.recording import read_whole
 
 from .speech import recording
 
@@ -125,3 +129,76 @@ def test_a_missing_model_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_its_name_says_the_model(sphinx: SphinxTranscriber) -> None:
     assert sphinx.name == "pocketsphinx en-us"
+
+
+class Counting:
+    """A decoder that notes how many samples are searched."""
+
+    def __init__(self, decoder: Any) -> None:
+        self._decoder = decoder
+        self.searched = 0
+
+    def process_raw(self, pcm: bytes, no_search: bool = False, full_utt: bool = False) -> None:
+        self.searched += 0 if no_search else len(pcm) // 2
+        self._decoder.process_raw(pcm, no_search=no_search, full_utt=full_utt)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._decoder, name)
+
+
+@pytest.fixture(scope="module")
+def spoken() -> list[Samples]:
+    """Three sentences of the bundled recording, 3 to 4 s each."""
+    sound = read_whole(Path(str(files("emostream.demo") / "recording.ogg")))
+    return [
+        sound[start : start + length] for start, length in ((0, 60_000), (64_000, 48_000), (128_000, 56_000))
+    ]
+
+
+@pytest.mark.parametrize(
+    "ends", [[24_000, 38_000, 45_000], [30_001, 30_002, 59_999, 60_000], [10, 23_999, 60_000]]
+)
+def test_hearing_ahead_changes_no_transcript(
+    sphinx: SphinxTranscriber, spoken: list[Samples], ends: list[int]
+) -> None:
+    clip = Clip(spoken[0])
+    cold = SphinxTranscriber().transcribe([clip])
+    assert cold[0].words, "there must be words, or this means nothing"
+    for end in ends:
+        sphinx.listen(Clip(clip.samples[:end]))
+    assert sphinx.transcribe([clip]) == cold
+    assert sphinx.transcribe([clip]) == cold
+
+
+def test_what_was_heard_ahead_is_not_searched_again(spoken: list[Samples]) -> None:
+    sphinx, sound = SphinxTranscriber(), spoken[0]
+    counting = sphinx._hearings[0]._decoder = Counting(sphinx._hearings[0]._decoder)
+    for end in (38_000, 46_000, 54_000):
+        sphinx.listen(Clip(sound[:end]))
+    assert counting.searched == 48_000  # a second at a time, however far behind
+    sphinx.transcribe([Clip(sound)])
+    assert counting.searched == len(sound)
+
+
+def test_several_are_heard_at_once_and_none_disturbs_another(
+    sphinx: SphinxTranscriber, spoken: list[Samples]
+) -> None:
+    cold = [SphinxTranscriber().transcribe([Clip(sound)])[0] for sound in spoken]
+    for end in range(24_000, 60_000, 6_000):
+        for sound in spoken:
+            sphinx.listen(Clip(sound[:end]))
+    assert [sphinx.transcribe([Clip(sound)])[0] for sound in spoken] == cold
+
+
+def test_an_utterance_that_went_another_way_is_begun_anew(
+    sphinx: SphinxTranscriber, spoken: list[Samples]
+) -> None:
+    sphinx.listen(Clip(spoken[0]))
+    later = Clip(spoken[0][4_000:])  # a louder voice came, and the quiet beginning is no part of it
+    assert sphinx.transcribe([later]) == SphinxTranscriber().transcribe([later])
+
+
+def test_a_beginning_of_digital_silence_is_no_hindrance(sphinx: SphinxTranscriber) -> None:
+    quiet = np.zeros(40_000, np.float32)
+    sphinx.listen(Clip(quiet))
+    assert sphinx.transcribe([Clip(quiet)]) == [Transcript("")]

@@ -28,12 +28,24 @@ class SphinxProcess:
         transcripts: list[Transcript] = self._child.ask(list(clips))
         return transcripts
 
+    def listen(self, clip: Clip) -> None:
+        """As `SphinxTranscriber.listen`. Raises TranscriberError as `transcribe` does."""
+        self._child.ask(clip)
+
 
 def _load() -> Worker:
     from .sphinx import SphinxTranscriber
 
     transcriber = SphinxTranscriber()
-    return transcriber.name, transcriber.transcribe
+
+    def answer(request: Clip | list[Clip]) -> list[Transcript] | None:
+        """A list is to be transcribed; a clip alone is a beginning."""
+        if isinstance(request, Clip):
+            transcriber.listen(request)
+            return None
+        return transcriber.transcribe(request)
+
+    return transcriber.name, answer
 
 
 if __name__ == "__main__":

@@ -11,38 +11,32 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-import pocketsphinx
-
 from ..errors import TranscriberError
 from ..types import Clip, Samples, Transcript, Word
 from ..waveform import audible, bounded
 from .hallucination import Heard, judge
-from .word_times import TimedWord, words_in_clip
+from .sphinx_hearing import Hearing
+from .word_times import words_in_clip
 
 logger = logging.getLogger("emostream")
-
-_MOST_STATES_A_FRAME: Final = 3_000
-"""Cap on the search. Against the library's 30,000: half the time, no more errors on 60 RAVDESS clips (word
-error rate 0.34 and 0.36)."""
-
-_FRAMES_A_SECOND: Final = 100
-_FULL_SCALE: Final = 32_767
 
 _FILLER: Final = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")
 _VARIANT: Final = re.compile(r"\(\d+\)$")
 
+_MOST_DECODERS: Final = 2
+"""So many people may be heard ahead at once; a third one's words are searched for when he has spoken."""
+
 
 class SphinxTranscriber:
-    """Decodes freely with the wheel's language model, one clip at a time, from one thread.
+    """Decodes freely with the wheel's language model, from one thread.
 
-    Features are set up anew for every clip, because the decoder's running estimates would otherwise carry
-    from one clip into the next.
+    Hears ahead: the search of a clip goes on where that of its beginning stood. The transcript is the same.
     """
 
     def __init__(self) -> None:
         """Load the wheel's model; raises TranscriberError where it is not there."""
         try:
-            self._decoder = pocketsphinx.Decoder(loglevel="FATAL", maxhmmpf=_MOST_STATES_A_FRAME)
+            self._hearings = [Hearing()]
         except (RuntimeError, ValueError) as error:
             raise TranscriberError(
                 "expected the en-us model that the pocketsphinx wheel carries, but it cannot be loaded: "
@@ -71,26 +65,33 @@ class SphinxTranscriber:
         verdict = judge(Heard(" ".join(word.text for word in words), words, clip.seconds))
         return Transcript(verdict.text, "en", verdict.words, verdict.rejected)
 
+    def listen(self, clip: Clip) -> None:
+        """Search ahead in the beginning of a clip that may come to `transcribe` later."""
+        samples = bounded(clip.samples)
+        hearing = self._hearing_of(samples) or self._free_hearing()
+        if hearing is not None:
+            hearing.ahead(samples)
+
     def _decode(self, samples: Samples) -> tuple[Word, ...]:
-        pcm = (samples * _FULL_SCALE).astype("<i2").tobytes()
-        self._decoder.reinit_feat()
-        self._decoder.start_utt()
-        try:
-            self._decoder.process_raw(pcm, full_utt=True)
-        finally:
-            self._decoder.end_utt()
-        # Its frame numbers are 10 ms, the last one included in the word.
-        timed: list[TimedWord] = [
-            (
-                _VARIANT.sub("", segment.word),
-                segment.start_frame / _FRAMES_A_SECOND,
-                (segment.end_frame + 1) / _FRAMES_A_SECOND,
-                segment.prob,
-            )
-            for segment in self._decoder.seg() or ()
-            if not _FILLER.fullmatch(segment.word)
+        hearing = self._hearing_of(samples) or self._free_hearing()
+        if hearing is None:
+            hearing = min(self._hearings, key=lambda one: one.moment)
+        timed = [
+            (_VARIANT.sub("", word), start_s, end_s, p)
+            for word, start_s, end_s, p in hearing.finish(samples)
+            if not _FILLER.fullmatch(word)
         ]
         return words_in_clip(timed, len(samples))
+
+    def _hearing_of(self, samples: Samples) -> Hearing | None:
+        return next((one for one in self._hearings if one.follows(samples)), None)
+
+    def _free_hearing(self) -> Hearing | None:
+        free = next((one for one in self._hearings if one.free), None)
+        if free is None and len(self._hearings) < _MOST_DECODERS:
+            free = Hearing()
+            self._hearings.append(free)
+        return free
 
     def _mind_language(self, hint: str | None) -> None:
         if hint is None or hint.lower().startswith("en") or self._language_said:
