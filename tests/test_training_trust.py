@@ -169,6 +169,15 @@ def test_judgements_come_back_as_they_were_kept(tmp_path: Path) -> None:
         assert (before.guesses == after.guesses).all()
 
 
+def test_rounding_leaves_probabilities_that_sum_to_1(tmp_path: Path) -> None:
+    """Four digits would round three shares down by half a step each, and the file could not be read."""
+    one = outcome("1", 1)
+    one.probabilities[0] = [0.300049, 0.300049, 0.300049, 0.099853]
+    write_folds(tmp_path, [one])
+    (kept,) = read_folds(tmp_path)
+    np.testing.assert_allclose(kept.probabilities[0], one.probabilities[0], atol=1e-5)
+
+
 def test_folds_are_pooled_by_seed() -> None:
     outcomes = [outcome(fold, seed) for seed in (1, 2) for fold in "12"]
     (row,) = pooled_rows(outcomes)

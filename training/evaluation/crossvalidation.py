@@ -45,7 +45,7 @@ def write_folds(folder: Path, outcomes: Sequence[Outcome]) -> None:
         for one in outcomes:
             rows = zip(one.keys, one.speakers, one.truth.tolist(), one.probabilities.tolist(), strict=True)
             for key, speaker, truth, shares in rows:
-                cells = [f"{share:.4g}" for share in shares]
+                cells = [f"{share:.5g}" for share in shares]
                 writer.writerow([one.row, one.fold, one.seed, key, speaker, one.labels[truth], *cells])
 
 
