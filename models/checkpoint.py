@@ -23,7 +23,7 @@ from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 from .config import EmotionConfig
 from .device import cast_weights
-from .emotion import FORMER_NAMES, EmotionModel
+from .emotion import EmotionModel
 from .encoders.onnx_graph import GRAPH_FILE
 from .errors import CheckpointError, one_line
 from .types import SAMPLE_RATE_HZ
@@ -186,7 +186,6 @@ def _read_weights(folder: Path, model: EmotionModel) -> dict[str, torch.Tensor]:
         raise CheckpointError(
             f"expected {file} to be whole, but it is damaged ({one_line(error)}): fetch it again"
         ) from error
-    weights = {_todays_name(name): tensor for name, tensor in weights.items()}
     wanted = model.state_dict()
     if strange := sorted(wanted.keys() ^ weights.keys()):
         raise CheckpointError(
@@ -202,12 +201,6 @@ def _read_weights(folder: Path, model: EmotionModel) -> dict[str, torch.Tensor]:
         if not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{file}: {name} holds values that are not finite: fetch or train it again")
     return weights
-
-
-def _todays_name(name: str) -> str:
-    for former, today in FORMER_NAMES.items():
-        name = re.sub(former, today, name)
-    return name
 
 
 def _read_tokenizer(folder: Path) -> Tokenizer:

@@ -7,7 +7,7 @@ devices: `recognizer` does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,6 @@ from .config import EmotionConfig
 from .encoders.choice import make_audio_encoder, make_text_encoder
 from .fusion import AttentivePooling, EarlyFusion, FusionSize, Sequences
 from .granularity import SpanPooling, Spans, frames_inside
-
-FORMER_NAMES: Final = {
-    r"^fusion\.(audio|text)\.": r"early.streams.frame.fusion.\1.",
-    r"^early_(audio|text)_pool\.": r"early.streams.frame.\1_pool.",
-    r"^early_head\.": "early.head.",
-}
-"""Weights of checkpoints from before there was more than one granularity -> what they are called today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +87,7 @@ class EmotionModel(PreTrainedModel):
 
         `checkpoint.read_checkpoint` is stricter about what it reads.
         """
-        defaults = {"key_mapping": FORMER_NAMES, "dtype": torch.float32}
-        return super().from_pretrained(*args, **(defaults | kwargs))
+        return super().from_pretrained(*args, **({"dtype": torch.float32} | kwargs))
 
     def _init_weights(self, module: nn.Module) -> None:
         """The encoders and torch's own layers start as they were made; nothing is drawn twice."""

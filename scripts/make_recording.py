@@ -87,19 +87,19 @@ SLT: Final = Voice("slt", pitch_hz=170.0, pitch_std_hz=11.0)
 AWB: Final = Voice("awb", pitch_hz=124.0, pitch_std_hz=14.0)
 
 # Directions as the literature on acted speech has them: anger and joy are fast, high, wide and loud
-# with more energy above 1 kHz, sadness is slow, low, flat and soft.
+# with more energy above 1 kHz, sadness is slow, flat and soft. How far was chosen by the bundled model.
 PROSODY: Final = {
-    "angry": Prosody(stretch=0.8, pitch=1.28, pitch_range=5.0, level_dbfs=-15.0, effort=0.8),
+    "angry": Prosody(stretch=0.85, pitch=1.1, pitch_range=2.0, level_dbfs=-17.0, effort=0.8),
     "happy": Prosody(stretch=0.88, pitch=1.8, pitch_range=5.0, level_dbfs=-18.0, effort=0.5),
-    "sad": Prosody(stretch=1.15, pitch=0.95, pitch_range=0.7, level_dbfs=-26.0, effort=-0.4),
-    "neutral": Prosody(stretch=1.05, pitch=0.85, pitch_range=0.6, level_dbfs=-22.0, effort=-0.2),
+    "sad": Prosody(stretch=1.15, pitch=1.3, pitch_range=0.4, level_dbfs=-26.0, effort=-0.4),
+    "neutral": Prosody(stretch=1.05, pitch=1.0, pitch_range=0.6, level_dbfs=-22.0, effort=-0.2),
 }
 
 LINES: Final = (
-    Line("neutral", AWB, "The next train leaves at nine in the morning."),
+    Line("neutral", AWB, "The meeting starts at ten in the second room."),
     Line("happy", SLT, "I am so happy today, we won the game."),
-    Line("angry", SLT, "Stop it, you broke my phone and you lied to me about it."),
-    Line("sad", AWB, "We lost him last night and I cannot stop crying."),
+    Line("angry", AWB, "Stop it, you broke my phone and you lied to me about it."),
+    Line("sad", SLT, "We lost him last night and I cannot stop crying."),
     Line("neutral", AWB, "Please put the paper on the table in the other room."),
     Line("happy", SLT, "I am so happy to see you, thank you so much."),
     Line("angry", AWB, "I am so angry with you, leave me alone."),
@@ -215,9 +215,9 @@ ours. Sound and text of the recording are under Apache-2.0 like the code.
 
 An emotion is acted by the wording, the rate, the pitch and its range, the loudness and the spectral tilt;
 over everything lies a constant noise floor of {noise:.0f} dBFS. Sentences, voices and prosody were chosen so
-that a small recognizer understands the words and the bundled model hears the intended emotions: with sound
-and words together it names all eight, by the sound alone it mostly hears this voice as sad. It shows how the
-program works: it is no measure of how well it recognizes people.
+that a small recognizer understands the words and the bundled model hears the intended emotions: it names all
+eight, with the words and by the sound alone. It shows how the program works: it is no measure of how well it
+recognizes people.
 
 | # | start (s) | end (s) | intended emotion | voice | words |
 |---|---|---|---|---|---|

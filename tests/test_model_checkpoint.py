@@ -296,7 +296,7 @@ class TestBundled:
             "LICENSE.md",
             "audio_used.csv",
         }
-        assert sum(file.stat().st_size for file in BUNDLED.iterdir()) <= 5_000_000
+        assert sum(file.stat().st_size for file in BUNDLED.iterdir()) <= 20_000_000
 
     def test_none_means_bundled(self) -> None:
         assert find_checkpoint(None) == BUNDLED

@@ -23,8 +23,8 @@ from .pairs import Pairing
 
 _NEUTRAL_SHARE = 0.4
 """Much of what people say in anger is worded plainly; without such pairs the words would always win. By the
-validation speakers of six folds: 0.3 to 0.5 change a neutral sentence's gain by 0.3 points, 0.4 leaves more to
-words that tell."""
+validation speakers of six folds: between 0.3 and 0.5 a neutral sentence's gain stays within 0.3 points, and
+less leaves more to words that tell."""
 
 Heard = tuple[Samples | None, str | None, int]
 """Sound, the text it is paired with, and the true label."""
