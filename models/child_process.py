@@ -31,13 +31,21 @@ class ChildProcess:
     """
 
     def __init__(self, module: str, task: str) -> None:
-        """Start `python -m module`, which must call `serve`, and wait until it is ready.
+        """Start `python -m module`, which must call `serve`. It loads meanwhile.
 
-        task: what is expected of it, for messages: `words from PocketSphinx`. Raises TranscriberError.
+        task: what is expected of it, for messages: `words from PocketSphinx`. Raises TranscriberError where
+        no process can be started.
         """
         self._module = module
         self._task = task
-        self.name = self._start()
+        self._start()
+
+    @property
+    def name(self) -> str:
+        """Waits until the child is ready. Raises TranscriberError where it cannot be."""
+        if self._name is None:
+            self._name = self._greeting()
+        return self._name
 
     def ask(self, request: object) -> Any:
         """The answer to one request. An exception of the child's is raised here.
@@ -47,7 +55,9 @@ class ChildProcess:
         """
         if not self.end.alive or self._process.poll() is not None:
             self.end()
-            self.name = self._start()
+            self._start()
+        if self._name is None:
+            self._name = self._greeting()
         assert self._process.stdin is not None
         try:
             pickle.dump(request, self._process.stdin)
@@ -66,9 +76,12 @@ class ChildProcess:
             raise reply
         return reply
 
-    def _start(self) -> str:
+    def _start(self) -> None:
+        self._name: str | None = None
         self._process = self._open()
         self.end = weakref.finalize(self, _end, self._process)
+
+    def _greeting(self) -> str:
         try:
             greeting = self._receive()
         except (EOFError, OSError, pickle.UnpicklingError) as error:

@@ -24,7 +24,8 @@ def load_recognizer(
 def load_transcriber(
     name: str = "auto", *, device: str = "auto", compute_type: str = "default"
 ) -> Transcriber | None:
-    """The transcriber that `name` asks for, warm.
+    """The transcriber that `name` asks for, warm; or still loading in a process of its own, until its
+    `name` is asked for.
 
     name: `auto` (Whisper tiny.en from the cache or the hub, otherwise PocketSphinx with one plain
     warning), `none` (returns None), `pocketsphinx`, a Whisper model name (tiny.en, small, ...) or a

@@ -101,7 +101,7 @@ def test_a_mistake_of_the_callers_is_raised(process: AlignmentProcess, sound: Sa
 
 def test_a_child_that_never_speaks_is_one_line() -> None:
     with pytest.raises(TranscriberError, match="its process ended: reinstall pocketsphinx"):
-        ChildProcess("emostream.models.types", "nothing")
+        _ = ChildProcess("emostream.models.types", "nothing").name
 
 
 def test_the_child_ends_with_its_owner() -> None:

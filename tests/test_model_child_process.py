@@ -37,6 +37,33 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildProc
     child.end()
 
 
+SLOW = """
+import sys
+import time
+from pathlib import Path
+from emostream.models.child_process import serve
+
+def load():
+    while not Path(sys.argv[0]).with_suffix(".go").exists():
+        time.sleep(0.001)
+    return "slow", lambda request: request
+
+serve(load)
+"""
+
+
+def test_it_loads_while_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were it waited for, it would never be told to go on."""
+    (tmp_path / "slow_worker.py").write_text(SLOW, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    child = ChildProcess("slow_worker", "an echo")
+    try:
+        (tmp_path / "slow_worker.go").touch()
+        assert child.name == "slow"
+    finally:
+        child.end()
+
+
 def interrupt_once(monkeypatch: pytest.MonkeyPatch, child: ChildProcess) -> None:
     """Ctrl-C while the next reply is waited for."""
     receive: Callable[[], Any] = child._receive

@@ -69,6 +69,7 @@ def test_other_threads_go_on_while_it_decodes(process: SphinxProcess, sound: Sam
 def test_a_death_costs_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     transcriber = SphinxProcess()
     try:
+        assert transcriber.name
         transcriber._child._process.kill()
         transcriber._child._process.wait()
         monkeypatch.setattr(transcriber._child._process, "poll", lambda: None)  # after the look at it

@@ -23,10 +23,11 @@ class AlignmentProcess:
     def __init__(self) -> None:
         """Start the child and wait until its model is loaded. Raises TranscriberError."""
         self._child = ChildProcess(__name__, "an alignment from PocketSphinx")
+        self._name = self._child.name
 
     @property
     def name(self) -> str:
-        return self._child.name
+        return self._name
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
         """As `ForcedAligner.align`; words alone, with a warning, for a call that no child answers."""

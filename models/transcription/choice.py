@@ -22,7 +22,7 @@ AUTO_WHISPER: Final = "tiny.en"
 def choose_transcriber(
     name: str, *, device: str = "auto", compute_type: str = "default", cpu_threads: int | None = None
 ) -> Transcriber | None:
-    """The transcriber that `name` asks for, warm; None for `none`.
+    """The transcriber that `name` asks for, warm or still loading (see `load_transcriber`); None for `none`.
 
     name: `auto`, `none`, `pocketsphinx`, a Whisper model name, or a faster-whisper folder (one that is called
     like a model is written ./tiny.en). device: auto, cpu or cuda, for Whisper. compute_type: CTranslate2's,

@@ -12,11 +12,12 @@ class SphinxProcess:
     """`SphinxTranscriber` behind a pipe: same words, called from one thread."""
 
     def __init__(self) -> None:
-        """Start the child and wait until its model is loaded. Raises TranscriberError."""
+        """Start the child, which loads its model meanwhile. Raises TranscriberError where it cannot start."""
         self._child = ChildProcess(__name__, "words from PocketSphinx")
 
     @property
     def name(self) -> str:
+        """Waits until the model is loaded. Raises TranscriberError where it cannot be."""
         return self._child.name
 
     @property

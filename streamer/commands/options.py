@@ -124,10 +124,13 @@ def model_flags(
 def load_engine(settings: Settings, console: Console, clock: Clock) -> Engine:
     """Load the models, saying so. Raises ModelError."""
     chosen = settings.models
+    # No spinner here: a download draws its own progress bar. First, because what has a process of its own
+    # loads there while the recognizer loads here.
+    transcriber = load_transcriber(chosen.asr, device=chosen.device, compute_type=chosen.compute_type)
     with console.status("Loading the models ..."):
         recognizer = load_recognizer(chosen.checkpoint, device=chosen.device, dtype=chosen.dtype)
-    # No spinner here: a download draws its own progress bar.
-    transcriber = load_transcriber(chosen.asr, device=chosen.device, compute_type=chosen.compute_type)
+        if transcriber is not None:
+            _ = transcriber.name  # waits for it
     return Engine(transcriber, recognizer, clock)
 
 
