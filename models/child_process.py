@@ -38,6 +38,7 @@ class ChildProcess:
         """
         self._module = module
         self._task = task
+        self._name: str | None = None
         self._start()
 
     @property
@@ -77,7 +78,7 @@ class ChildProcess:
         return reply
 
     def _start(self) -> None:
-        self._name: str | None = None
+        self._name = None
         self._process = self._open()
         self.end = weakref.finalize(self, _end, self._process)
 
