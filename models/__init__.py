@@ -8,6 +8,7 @@ from __future__ import annotations
 from .errors import CheckpointError, DeviceError, ModelError, TranscriberError
 from .labels import LABELS
 from .loading import load_aligner, load_recognizer, load_transcriber
+from .threads import threads_for_emotion
 from .types import (
     SAMPLE_RATE_HZ,
     Aligner,
@@ -50,4 +51,5 @@ __all__ = [
     "load_aligner",
     "load_recognizer",
     "load_transcriber",
+    "threads_for_emotion",
 ]

@@ -8,17 +8,22 @@ from .types import Aligner, Recognizer, Transcriber
 
 
 def load_recognizer(
-    checkpoint: str | Path | None = None, *, device: str = "auto", dtype: str = "auto"
+    checkpoint: str | Path | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    cpu_threads: int | None = None,
 ) -> Recognizer:
     """The emotion model, in eval mode and warm.
 
     checkpoint: a folder, a hub name, or None for the bundled weights. device: auto, cpu or cuda. dtype: of
-    the encoders: float32, bfloat16, or auto for what pays on the device. Raises CheckpointError and
-    DeviceError, and TranscriberError where the model needs an alignment and PocketSphinx cannot be loaded.
+    the encoders: float32, bfloat16, or auto for what pays on the device. cpu_threads: of
+    this process; None for torch's own choice. Raises CheckpointError and DeviceError, and TranscriberError
+    where the model needs an alignment and PocketSphinx cannot be loaded.
     """
     from .recognizer import EmotionRecognizer
 
-    return EmotionRecognizer.load(checkpoint, device=device, dtype=dtype)
+    return EmotionRecognizer.load(checkpoint, device=device, dtype=dtype, cpu_threads=cpu_threads)
 
 
 def load_transcriber(

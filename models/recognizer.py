@@ -68,16 +68,24 @@ class EmotionRecognizer:
 
     @classmethod
     def load(
-        cls, checkpoint: str | Path | None = None, *, device: str = "auto", dtype: str = "auto"
+        cls,
+        checkpoint: str | Path | None = None,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        cpu_threads: int | None = None,
     ) -> EmotionRecognizer:
         """checkpoint: a folder, a hub name, or None for the bundled weights. device: auto, cpu or cuda.
-        dtype: of the encoders: auto, float32 or bfloat16.
+        dtype: of the encoders: auto, float32 or bfloat16. cpu_threads: torch's, for the whole process; None
+        leaves them as they are.
 
         Raises CheckpointError and DeviceError, and TranscriberError where the model wants an alignment and
         PocketSphinx cannot be loaded. The first call of a network costs more than the later ones, so it
         happens here.
         """
         chosen = choose_device(device)
+        if cpu_threads is not None:
+            torch.set_num_threads(cpu_threads)
         read = read_checkpoint(find_checkpoint(checkpoint))
         encoders = (read.model.audio_encoder, read.model.text_encoder)
         parameters = sum(weights.numel() for encoder in encoders for weights in encoder.parameters())

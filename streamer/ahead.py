@@ -9,7 +9,7 @@ from typing import Final
 from .config import SAMPLE_RATE_HZ
 from .segmenter import Segmenter, Utterance
 
-_EVERY_SAMPLES: Final = SAMPLE_RATE_HZ // 5
+_EVERY_SAMPLES: Final = SAMPLE_RATE_HZ // 10
 
 
 class HearingAhead:

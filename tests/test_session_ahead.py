@@ -18,7 +18,7 @@ from .stage import NEIGHBOUR, KeenWords, on_stage, turns
 SECOND = (0, 60)
 
 
-async def test_it_is_shown_all_so_far_every_200_ms_until_the_pause() -> None:
+async def test_it_is_shown_all_so_far_every_100_ms_until_the_pause() -> None:
     words = KeenWords()
     async with on_stage(words=words) as stage:
         await stage.hear("speech", 50)
@@ -28,7 +28,7 @@ async def test_it_is_shown_all_so_far_every_200_ms_until_the_pause() -> None:
     assert {first for first, _ in shown} == {0}
     ends = [end for _, end in shown]
     assert len(ends) >= 4
-    assert {later - sooner for sooner, later in pairwise(ends)} == {10}
+    assert {later - sooner for sooner, later in pairwise(ends)} == {5}
     assert ends[-1] < SECOND[1]
     assert words.gate.heard == [SECOND]
 

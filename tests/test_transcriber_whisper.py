@@ -22,7 +22,6 @@ from emostream.models.transcription.whisper import WhisperTranscriber
 from emostream.models.transcription.whisper_decoder import WhisperDecoder, Written
 from emostream.models.transcription.whisper_limits import LONGEST_S, most_tokens, window_s
 from emostream.models.transcription.whisper_model import (
-    default_threads,
     open_model,
     precise_type,
     present_device,
@@ -400,7 +399,3 @@ def test_auto_leaves_a_graphics_card_aside_that_cannot_be_used(
         transcriber = WhisperTranscriber.load(folder, label="tiny", device="auto")
     assert transcriber.name == "whisper tiny (int8, cpu)"
     assert [record.message for record in caplog.records if "libcublas" in record.message]
-
-
-def test_threads_are_one_to_four() -> None:
-    assert 1 <= default_threads() <= 4

@@ -27,7 +27,7 @@ def choose_transcriber(
     name: `auto`, `none`, `pocketsphinx`, a Whisper model name, or a faster-whisper folder (one that is called
     like a model is written ./tiny.en). device: auto, cpu or cuda, for Whisper. compute_type: CTranslate2's,
     or `default` (int8 on the processor, float16 on CUDA). cpu_threads: for Whisper on the processor; None for
-    one a physical core, at most four.
+    half of the physical cores, at most four.
 
     Raises TranscriberError (unknown name, not to be had, damaged) and DeviceError.
     """

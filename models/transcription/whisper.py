@@ -13,13 +13,13 @@ import numpy as np
 from faster_whisper import WhisperModel
 
 from ..errors import TranscriberError
-from ..types import SAMPLE_RATE_HZ, Clip, Samples, Transcript
+from ..types import SAMPLE_RATE_HZ, Clip, Samples, Transcript, Word
 from ..waveform import audible, bounded
 from .hallucination import DEFAULT_THRESHOLDS, Heard, Thresholds, Verdict, judge
-from .whisper_decoder import WhisperDecoder, Written
+from .whisper_decoder import WITHOUT_SPACES, WhisperDecoder, Written
 from .whisper_limits import LONGEST_S, most_tokens, window_s
 from .whisper_model import open_model, present_device, unusable
-from .word_times import TimedWord, words_in_clip
+from .word_times import words_in_clip
 
 logger = logging.getLogger("emostream")
 
@@ -145,19 +145,30 @@ class WhisperTranscriber:
             languages = [said or heard for said, heard in zip(languages, found, strict=True)]
         codes = [code or "en" for code in languages]
         written = decoder.write(encoded, codes, limit)
-        frames = [-(-len(sound) * decoder.frames_per_second // SAMPLE_RATE_HZ) for sound in sounds]
-        placed = decoder.place(encoded, written, codes, frames)
-        return [
-            self._transcript(one, timed, len(sound), code)
-            for one, timed, sound, code in zip(written, placed, sounds, codes, strict=True)
+        # Judged before its words are placed, where spaces divide the text: many words take long to place.
+        verdicts = [
+            None if code in WITHOUT_SPACES else self._verdict(one, (), len(sound))
+            for one, sound, code in zip(written, sounds, codes, strict=True)
         ]
+        kept = [
+            one if verdict is None else decoder.cut(one, verdict.text)
+            for one, verdict in zip(written, verdicts, strict=True)
+        ]
+        frames = [-(-len(sound) * decoder.frames_per_second // SAMPLE_RATE_HZ) for sound in sounds]
+        transcripts = []
+        placed = decoder.place(encoded, kept, codes, frames)
+        for one, verdict, timed, sound, code in zip(written, verdicts, placed, sounds, codes, strict=True):
+            words = words_in_clip(timed, len(sound))
+            if verdict is None:
+                verdict = self._verdict(one, words, len(sound))
+                words = verdict.words
+            transcripts.append(Transcript(verdict.text, code, words, verdict.rejected))
+        return transcripts
 
-    def _transcript(
-        self, written: Written, timed: Sequence[TimedWord], samples: int, language: str
-    ) -> Transcript:
+    def _verdict(self, written: Written, words: tuple[Word, ...], samples: int) -> Verdict:
         heard = Heard(
             text=self._decoder.text(written),
-            words=words_in_clip(timed, samples),
+            words=words,
             duration_s=samples / SAMPLE_RATE_HZ,
             avg_logprob=written.avg_logprob,
             no_speech_prob=written.no_speech_prob,
@@ -165,8 +176,8 @@ class WhisperTranscriber:
         verdict = judge(heard, self._thresholds if written.whole else self._suspicious)
         if not written.whole and verdict.text == heard.text:
             # It would have gone on, and no loop shows where it left what was said.
-            verdict = Verdict("", rejected="impossible speaking rate")
-        return Transcript(verdict.text, language, verdict.words, verdict.rejected)
+            return Verdict("", rejected="impossible speaking rate")
+        return verdict
 
     def _language(self, hint: str | None) -> str | None:
         """The model's code for a BCP 47 hint; None where the model must find out."""

@@ -7,7 +7,7 @@ makes its tokenizer anew for each call. Clips are unrelated and short, so its st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ from .word_times import TimedWord
 _OPENING_PUNCTUATION: Final = "\"'“¿([{-"
 _CLOSING_PUNCTUATION: Final = "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001 - full-width on purpose
 
+WITHOUT_SPACES: Final = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+"""Languages whose words nothing in the text divides: the tokenizer splits them by character."""
 
 _BEAM: Final = 2
 """Greedy search loses words, more than two find few (docs/adr/0012)."""
@@ -105,6 +107,15 @@ class WhisperDecoder:
 
     def text(self, written: Written) -> str:
         return str(self._tokenizer("en").decode(written.tokens)).strip()
+
+    def cut(self, written: Written, head: str) -> Written:
+        """Without the tokens behind `head`, the beginning of its text up to the end of a word; or nothing."""
+        count = len(written.tokens) if head == self.text(written) else 0
+        while head and count < len(written.tokens):
+            count += 1
+            if len(self.text(replace(written, tokens=written.tokens[:count]))) >= len(head):
+                break
+        return replace(written, tokens=written.tokens[:count])
 
     def place(
         self, encoded: Any, written: Sequence[Written], languages: Sequence[str], frames: Sequence[int]

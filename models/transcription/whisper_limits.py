@@ -20,9 +20,9 @@ _QUIET_S: Final = 3
 """Of the window behind the clip, at least. Whisper's decoder ends its text where it sees the end of speech;
 in a window filled to the brim it runs on."""
 
-_TOKENS: Final = (16, 24, 32, 40, 48, 64, 96, 144, 224)
-"""The limits that there are; few, for the same reason. The last is half of the decoder's 448 positions, the
-reference's own limit for any window."""
+_TOKENS: Final = (16, 20, 24, 28, 32, 36, 40, 44, 48, 56, 64, 96, 144, 224)
+"""The limits that there are; few, for the same reason, but four tokens are 20 ms. The last is half of the
+decoder's 448 positions, the reference's own limit for any window."""
 
 _ENGLISH_TOKENS_A_WORD: Final = 1.5
 _ANY_TOKENS_A_WORD: Final = 4.0

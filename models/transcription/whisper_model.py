@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -10,10 +9,8 @@ import ctranslate2
 from faster_whisper import WhisperModel
 
 from ..errors import DeviceError, TranscriberError
+from ..threads import threads_for_words
 from .hub import first_line, missing_files
-
-_MOST_THREADS: Final = 4
-"""Whisper's small models gain little from more, and the emotion model wants processors too."""
 
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8", "float32")}
 
@@ -21,9 +18,9 @@ _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8", "fl
 def open_model(folder: Path, *, device: str, compute_type: str, cpu_threads: int | None) -> WhisperModel:
     """The model in `folder`, loaded.
 
-    device: cpu or cuda. compute_type: CTranslate2's name, or `default`. cpu_threads: None for one a physical
-    core, at most four. Raises TranscriberError where the folder is missing, incomplete or damaged, or the
-    device cannot compute in that type.
+    device: cpu or cuda. compute_type: CTranslate2's name, or `default`. cpu_threads: None for half of the
+    physical cores, at most four. Raises TranscriberError where the folder is missing, incomplete or damaged,
+    or the device cannot compute in that type.
     """
     if not folder.is_dir():
         raise TranscriberError(
@@ -38,7 +35,7 @@ def open_model(folder: Path, *, device: str, compute_type: str, cpu_threads: int
     precision = precise_type(compute_type, device)
     try:
         return WhisperModel(
-            str(folder), device=device, compute_type=precision, cpu_threads=cpu_threads or default_threads()
+            str(folder), device=device, compute_type=precision, cpu_threads=cpu_threads or threads_for_words()
         )
     # CTranslate2 raises RuntimeError and ValueError, the tokenizer's reader a bare Exception.
     except Exception as error:
@@ -79,19 +76,3 @@ def precise_type(compute_type: str, device: str) -> str:
             f"auto, {', '.join(sorted(supported))}"
         )
     return compute_type
-
-
-def default_threads() -> int:
-    """Physical cores that this process may use, at most four: twin threads of a core share its arithmetic."""
-    return min(_physical_cores(), _MOST_THREADS)
-
-
-def _physical_cores() -> int:
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    usable = os.sched_getaffinity(0)
-    topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    try:
-        return len({Path(topology.format(cpu)).read_text("ascii") for cpu in usable})
-    except OSError:
-        return len(usable)

@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from emostream.models import load_recognizer, load_transcriber
+from emostream.models import load_recognizer, load_transcriber, threads_for_emotion
 
 from ..clock import Clock
 from ..config import DtypeName, Settings, VadName, load_settings
@@ -128,7 +128,12 @@ def load_engine(settings: Settings, console: Console, clock: Clock) -> Engine:
     # loads there while the recognizer loads here.
     transcriber = load_transcriber(chosen.asr, device=chosen.device, compute_type=chosen.compute_type)
     with console.status("Loading the models ..."):
-        recognizer = load_recognizer(chosen.checkpoint, device=chosen.device, dtype=chosen.dtype)
+        recognizer = load_recognizer(
+            chosen.checkpoint,
+            device=chosen.device,
+            dtype=chosen.dtype,
+            cpu_threads=threads_for_emotion(words=transcriber is not None),
+        )
         if transcriber is not None:
             _ = transcriber.name  # waits for it
     return Engine(transcriber, recognizer, clock)
