@@ -83,7 +83,7 @@ def test_a_batch_says_what_each_clip_says_alone(
 
 def test_runaway_repetitions_are_caught(whisper: WhisperTranscriber, tmp_path: Path) -> None:
     lost = Clip(spoken("She was walking slowly along the river with her dog.", "slt", tmp_path))
-    noise = Clip(np.random.default_rng(0).normal(0.0, 0.05, 48_000).astype(np.float32))
+    noise = Clip(np.random.default_rng(0).normal(0.0, 0.02, 48_000).astype(np.float32))
     model = open_model(weights("whisper-tiny.en-relearned"), device="cpu", compute_type="int8", cpu_threads=2)
     unguarded = WhisperTranscriber(model, "unguarded", BELIEVE_ALL).transcribe([lost])
     assert compression_ratio(unguarded[0].text) > 2.4, "the model must run away, or this means nothing"

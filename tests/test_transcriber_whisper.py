@@ -288,7 +288,7 @@ def test_a_loop_is_cut_alike_alone_and_beside_a_longer_clip(tmp_path: Path) -> N
     model = opened(weights("whisper-tiny.en-relearned"))
     transcriber = WhisperTranscriber(model, "whisper tiny (int8, cpu)")
     lost = Clip(spoken("She was walking slowly along the river with her dog.", "rms", tmp_path))
-    noise = Clip(np.random.default_rng(0).normal(0.0, 0.05, 48_000).astype(np.float32))
+    noise = Clip(np.random.default_rng(0).normal(0.0, 0.02, 48_000).astype(np.float32))
     longer = Clip(
         spoken("I can't believe you did that to me, it makes me so angry and so sad.", "slt", tmp_path)
     )

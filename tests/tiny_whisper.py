@@ -53,7 +53,7 @@ def make_tiny_whisper(
     if ends_for is not None:
         with torch.no_grad():
             table = model.model.decoder.embed_tokens.weight
-            table[tokenizer.token_to_id("<|endoftext|>")] = 1.2 * table[tokenizer.token_to_id(ends_for)]
+            table[tokenizer.token_to_id("<|endoftext|>")] = 1.1 * table[tokenizer.token_to_id(ends_for)]
     source = folder / "transformers"
     model.save_pretrained(source)
     PreTrainedTokenizerFast(

@@ -29,6 +29,9 @@ WITHOUT_SPACES: Final = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 _BEAM: Final = 2
 """Greedy search loses words, more than two find few (docs/adr/0012)."""
 
+_PATIENCE: Final = 1 / _BEAM
+"""The search ends with the first text that ends. Were the other beam waited for, it would often run on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -88,6 +91,7 @@ class WhisperDecoder:
             encoded,
             prompts,
             beam_size=_BEAM,
+            patience=_PATIENCE,
             # CTranslate2 stops at half of max_length. Should that change, a runaway costs more time.
             max_length=min(2 * (limit + 1), self._model.max_length),
             suppress_blank=True,
