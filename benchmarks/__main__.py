@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--whisper NAME_OR_FOLDER]`: measure, print, and write results.md."""
+"""`python -m benchmarks [--whisper NAME_OR_FOLDER] [--speech FOLDER]`: measure, print, and write results.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import stages, whole
+from . import live, stages, whole
 from .machine import commit, machine
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -16,6 +16,9 @@ RESULTS = Path(__file__).with_name("results.md")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--whisper", help="also time this Whisper: a model name or a faster-whisper folder")
+    parser.add_argument(
+        "--speech", type=Path, help="also measure live streams of these recordings, each one utterance (40 min)"
+    )
     arguments = parser.parse_args()
     text = (
         "# Benchmarks\n\n"
@@ -27,6 +30,8 @@ def main() -> None:
         f"## Whole runs\n\n{whole.REPEATS} repeats, each a process of its own.\n\n"
         f"{_table(whole.rows())}"
     )
+    if arguments.speech is not None:
+        text += "\n## Live\n\n" + "".join(live.tables(arguments.speech, arguments.whisper))
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
 

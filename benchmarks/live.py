@@ -1,0 +1,118 @@
+"""Streams against a real server over loopback: `emostream bench`, what silence costs, what hours leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from emostream.streamer.audio import Samples
+from emostream.streamer.clock import WallClock
+from emostream.streamer.config import SAMPLE_RATE_HZ
+from emostream.streamer.house_under_test import HouseUnderTest
+from emostream.streamer.load import make_load, read_clips
+from emostream.streamer.measuring import run_streams
+
+LATENCY_S: Final = 150
+STREAMS_S: Final = 60
+SILENCE_S: Final = 60.0
+HOURS: Final = 4
+COUNTS: Final = {"none": "1,16,32", "pocketsphinx": "1,2,4"}
+WORDS_COUNTS: Final = "1,4"
+_AS_FAST_AS_IT_GOES: Final = 1e6
+_LOOK_EVERY_S: Final = 2.0
+
+
+def tables(speech: Path, whisper: str | None) -> Iterator[str]:
+    """Markdown. speech: a folder of recordings, each one utterance."""
+    transcribers = ["none", "pocketsphinx", *([] if whisper is None else [whisper])]
+    for asr in transcribers:
+        counts = COUNTS.get(asr, WORDS_COUNTS)
+        commands = (
+            ("latency", "--seconds", str(LATENCY_S)),
+            ("streams", "--seconds", str(STREAMS_S), "--counts", counts),
+            ("replay", "--seconds", str(LATENCY_S)),
+        )
+        for command in commands:
+            shown = Path(asr).name
+            yield f"`emostream bench {' '.join(command)} --asr {shown} --speech ...`:\n\n"
+            yield _bench(*command, "--asr", asr, "--speech", str(speech)) + "\n"
+    yield f"- a silent open stream, --asr none: {100 * silence():.2f} % of a core (100 ms blocks, {SILENCE_S:.0f} s)\n"
+    found = endurance(speech)
+    yield (
+        f"- {HOURS} hours of speech in one stream, --asr none, at {found.speed:.0f} x real time: "
+        f"{found.utterances} utterances, {found.dropped_ms} ms dropped; memory after ten minutes "
+        f"{found.early_mib:.0f} MiB, at the end {found.late_mib:.0f} MiB ({100 * found.growth:+.1f} %)\n"
+    )
+
+
+def _bench(*arguments: str) -> str:
+    program = [sys.executable, "-m", "emostream.streamer.cli", "bench", *arguments]
+    return subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def silence() -> float:
+    """Cores that one silent stream costs beside an idle server."""
+    with HouseUnderTest(["--asr", "none"]) as house:
+        began = house.cost().cpu_s
+        time.sleep(SILENCE_S)
+        idle_s = house.cost().cpu_s - began
+        quiet = np.zeros(int(SILENCE_S * SAMPLE_RATE_HZ), np.float32)
+        began = house.cost().cpu_s
+        asyncio.run(run_streams(house.socket_url, [quiet], WallClock()))
+        return (house.cost().cpu_s - began - idle_s) / SILENCE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Endurance:
+    """early_mib: after ten minutes of sound. late_mib: at its end. speed: in multiples of real time."""
+
+    utterances: int
+    dropped_ms: int
+    early_mib: float
+    late_mib: float
+    speed: float
+
+    @property
+    def growth(self) -> float:
+        return self.late_mib / self.early_mib - 1.0
+
+
+def endurance(speech: Path) -> Endurance:
+    """Hours of sound in one stream, as fast as the server takes it."""
+    sound = make_load(read_clips([speech]), HOURS * 3_600.0).samples
+    with HouseUnderTest(["--asr", "none"]) as house:
+        return asyncio.run(_endure(house, sound))
+
+
+async def _endure(house: HouseUnderTest, sound: Samples) -> Endurance:
+    began = time.perf_counter()
+    running = asyncio.create_task(
+        run_streams(house.socket_url, [sound], WallClock(), pace=_AS_FAST_AS_IT_GOES), name="stream"
+    )
+    seen: list[tuple[float, float]] = []  # seconds of sound, MiB
+    while not running.done():
+        await asyncio.wait({running}, timeout=_LOOK_EVERY_S)
+        heard = await asyncio.to_thread(house.counters)
+        seen.append((heard["emostream_audio_seconds_total", ()], house.cost().rss_bytes / 2**20))
+    took = time.perf_counter() - began
+    (run,) = running.result()
+    assert run.totals is not None
+    return Endurance(
+        utterances=run.totals.utterances,
+        dropped_ms=run.totals.dropped_ms,
+        early_mib=_first_after(seen, 600.0),
+        late_mib=seen[-1][1],
+        speed=len(sound) / SAMPLE_RATE_HZ / took,
+    )
+
+
+def _first_after(seen: Sequence[tuple[float, float]], seconds: float) -> float:
+    return next(memory for heard, memory in seen if heard >= seconds)
