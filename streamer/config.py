@@ -39,7 +39,7 @@ class VadSettings(_Settings, frozen=True, kw_only=True):
 
     name: VadName = "webrtc"
     aggressiveness: int = 2
-    threshold: float = 0.5
+    threshold: float = 0.3
 
     def __post_init__(self) -> None:
         _require(0 <= self.aggressiveness <= 3, "vad.aggressiveness", "0 to 3", self.aggressiveness)
