@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--whisper NAME_OR_FOLDER] [--speech FOLDER]`: measure, print, and write results.md."""
+"""`python -m benchmarks [--whisper FOLDER] [--speech FOLDER]`: measure, print, and write results.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--whisper", help="also time this Whisper: a model name or a faster-whisper folder")
     parser.add_argument(
-        "--speech", type=Path, help="also measure live streams of these recordings, each one utterance (40 min)"
+        "--speech",
+        type=Path,
+        help="also measure live streams of these recordings, one utterance each (30 min)",
     )
     arguments = parser.parse_args()
     text = (
@@ -31,7 +33,10 @@ def main() -> None:
         f"{_table(whole.rows())}"
     )
     if arguments.speech is not None:
-        text += "\n## Live\n\n" + "".join(live.tables(arguments.speech, arguments.whisper))
+        text += "\n## Live\n\n"
+        for part in live.tables(arguments.speech, arguments.whisper):
+            text += part
+            RESULTS.write_text(text, encoding="utf-8")  # half an hour of figures is not to be lost
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
 

@@ -1,4 +1,4 @@
-"""Streams against a real server over loopback: `emostream bench`, what silence costs, what hours leave behind."""
+"""Streams against a real server over loopback: `emostream bench`, the cost of silence, what hours leave."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from emostream.streamer.measuring import run_streams
 LATENCY_S: Final = 150
 STREAMS_S: Final = 60
 SILENCE_S: Final = 60.0
+_SETTLING_S: Final = 10.0  # what a start leaves to do is no cost of silence
 HOURS: Final = 4
 COUNTS: Final = {"none": "1,16,32", "pocketsphinx": "1,2,4"}
 WORDS_COUNTS: Final = "1,4"
@@ -44,7 +45,8 @@ def tables(speech: Path, whisper: str | None) -> Iterator[str]:
             shown = Path(asr).name
             yield f"`emostream bench {' '.join(command)} --asr {shown} --speech ...`:\n\n"
             yield _bench(*command, "--asr", asr, "--speech", str(speech)) + "\n"
-    yield f"- a silent open stream, --asr none: {100 * silence():.2f} % of a core (100 ms blocks, {SILENCE_S:.0f} s)\n"
+    share = 100 * silence()
+    yield f"- a silent open stream, --asr none: {share:.2f} % of a core (100 ms blocks, {SILENCE_S:.0f} s)\n"
     found = endurance(speech)
     yield (
         f"- {HOURS} hours of speech in one stream, --asr none, at {found.speed:.0f} x real time: "
@@ -61,6 +63,7 @@ def _bench(*arguments: str) -> str:
 def silence() -> float:
     """Cores that one silent stream costs beside an idle server."""
     with HouseUnderTest(["--asr", "none"]) as house:
+        time.sleep(_SETTLING_S)
         began = house.cost().cpu_s
         time.sleep(SILENCE_S)
         idle_s = house.cost().cpu_s - began
