@@ -69,7 +69,9 @@ def silence() -> float:
         idle_s = house.cost().cpu_s - began
         quiet = np.zeros(int(SILENCE_S * SAMPLE_RATE_HZ), np.float32)
         began = house.cost().cpu_s
-        asyncio.run(run_streams(house.socket_url, [quiet], WallClock()))
+        (run,) = asyncio.run(run_streams(house.socket_url, [quiet], WallClock()))
+        assert run.totals is not None, run.refused
+        assert run.totals.audio_ms == SILENCE_S * 1_000, run.errors
         return (house.cost().cpu_s - began - idle_s) / SILENCE_S
 
 

@@ -39,13 +39,15 @@ class ChildProcess:
         self._module = module
         self._task = task
         self._name: str | None = None
+        self._greeted = False
         self._start()
 
     @property
     def name(self) -> str:
-        """Waits until the child is ready. Raises TranscriberError where it cannot be."""
+        """Waits until the first child is ready. Raises TranscriberError where it cannot be."""
         if self._name is None:
-            self._name = self._greeting()
+            self._greet()
+        assert self._name is not None
         return self._name
 
     def ask(self, request: object) -> Any:
@@ -57,8 +59,8 @@ class ChildProcess:
         if not self.end.alive or self._process.poll() is not None:
             self.end()
             self._start()
-        if self._name is None:
-            self._name = self._greeting()
+        if not self._greeted:
+            self._greet()
         assert self._process.stdin is not None
         try:
             pickle.dump(request, self._process.stdin)
@@ -78,25 +80,26 @@ class ChildProcess:
         return reply
 
     def _start(self) -> None:
-        self._name = None
         self._process = self._open()
+        self._greeted = False
         self.end = weakref.finalize(self, _end, self._process)
 
-    def _greeting(self) -> str:
+    def _greet(self) -> None:
+        failure = "expected PocketSphinx to start, but its process ended: reinstall pocketsphinx"
+        if not self.end.alive:
+            raise TranscriberError(failure)
         try:
             greeting = self._receive()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             self.end()
-            raise TranscriberError(
-                "expected PocketSphinx to start, but its process ended: reinstall pocketsphinx"
-            ) from error
+            raise TranscriberError(failure) from error
         except BaseException:
             self.end()  # a greeting that comes later would be the first answer
             raise
         if isinstance(greeting, Exception):
             self.end()
             raise greeting
-        return str(greeting)
+        self._name, self._greeted = str(greeting), True
 
     def _open(self) -> subprocess.Popen[bytes]:
         try:

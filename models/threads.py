@@ -20,8 +20,8 @@ def threads_for_words() -> int:
 
 
 def threads_for_emotion(*, words: bool) -> int | None:
-    """words: whether a transcriber works at the same time. None where the environment says it itself
-    (OMP_NUM_THREADS).
+    """words: whether a transcriber works at the same time. None where the environment says how many torch
+    gets (OMP_NUM_THREADS).
     """
     if "OMP_NUM_THREADS" in os.environ:
         return None

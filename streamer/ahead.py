@@ -13,7 +13,7 @@ _EVERY_SAMPLES: Final = SAMPLE_RATE_HZ // 10
 
 
 class HearingAhead:
-    """One stream's: at most one call under way. What is left when the pause begins takes that much less."""
+    """One stream's: at most one call that waits. What is left when the pause begins takes that much less."""
 
     def __init__(self, listen: Callable[[Utterance], asyncio.Task[None]]) -> None:
         self._listen = listen
@@ -23,8 +23,7 @@ class HearingAhead:
     def consider(self, segmenter: Segmenter) -> None:
         """After every frame."""
         if not segmenter.in_speech or segmenter.candidate is not None:
-            self._due = None
-            self._stop()
+            self.stop()
             return
         if self._due is None:
             self._due = segmenter.position + _EVERY_SAMPLES
@@ -35,8 +34,9 @@ class HearingAhead:
             self._due = segmenter.position + _EVERY_SAMPLES
             self._listening = self._listen(utterance)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """It may be the end: a call that still waits for its turn would come after that of the whole clip."""
+        self._due = None
         if self._listening is not None:
             self._listening.cancel()
             self._listening = None

@@ -108,7 +108,8 @@ class SegmenterSettings(_Settings, frozen=True, kw_only=True):
 class LiveSettings(_Settings, frozen=True, kw_only=True):
     """What is done ahead of time for sound that comes at its natural pace.
 
-    speculate: whether the models begin when a pause begins. provisional_ms: how often a long utterance is
+    speculate: whether the models begin when a pause begins, and a transcriber that can while somebody
+    speaks. provisional_ms: how often a long utterance is
     judged while somebody speaks, by its sound so far; 0 is never.
     """
 

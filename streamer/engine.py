@@ -33,12 +33,15 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds of padded audio in one forward of the emotion model. A transcriber's cost counts clips: Whisper
-# hears 30 s windows whatever is in them.
+# Seconds of padded audio in one forward of the emotion model. A transcriber's cost counts clips: it groups
+# them by itself.
 _EMOTION_BUDGET: Final = 64.0
 
 # How long words are waited for once the house is closing: a final without words is better than none.
 _HURRY_S: Final = 0.5
+
+# Without hearing ahead, once that has failed: it is asked ten times a second.
+_DEAF_S: Final = 10.0
 
 # Between two utterances of somebody who talks, in `rehearse`.
 _PAUSE_S: Final = 1.4
@@ -67,7 +70,8 @@ Fusable = tuple[AudioCode, Transcript | None, Alignment]
 
 
 class Engine:
-    """Four calls: transcribe, encode, align, fuse. Each model has one thread, and batches of its own.
+    """Four calls: transcribe, encode, align, fuse; and `listen`, for a transcriber that hears ahead. Each
+    model has one thread, and batches of its own.
 
     The audio encoder runs while the transcriber runs; alignment and fusion wait for both.
     """
@@ -78,6 +82,7 @@ class Engine:
         self.time = ModelTime()
         self.metrics = Metrics(self.time)
         self._clock = clock
+        self._deaf_until = -math.inf
         self._hurry = asyncio.Event()
         self._hurry_until = math.inf
         self._asr_thread = None if transcriber is None else ModelThread("asr")
@@ -91,7 +96,7 @@ class Engine:
                 transcriber.transcribe, self._asr_thread, clock, cost=lambda _: 1.0, budget=transcriber.batch
             )
         )
-        self._listen = (
+        self._ahead = (
             Batcher[Clip, None](
                 _one_by_one(transcriber.listen), self._asr_thread, clock, cost=lambda _: 1.0, budget=1.0
             )
@@ -162,17 +167,18 @@ class Engine:
     @property
     def hears_ahead(self) -> bool:
         """Whether `listen` does anything."""
-        return self._listen is not None
+        return self._ahead is not None
 
     async def listen(self, clip: Clip, ask: Ask) -> None:
         """Let the transcriber work on the beginning of an utterance, if it can and has time."""
-        if self._listen is None:
+        if self._ahead is None or self._clock.now() < self._deaf_until:
             return
         try:
-            await self._listen.submit(clip, ask)
+            await self._ahead.submit(clip, ask)
         except NotNowError:
             return
         except Exception as error:  # the words are not lost: the final asks for them, and is told
+            self._deaf_until = self._clock.now() + _DEAF_S
             log.warning("the transcriber failed while somebody spoke: %s", error)
 
     async def analyse(self, clip: Clip, ask: Ask, *, words: bool = True) -> Analysis:

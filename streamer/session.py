@@ -192,6 +192,8 @@ class Session:
                 await self._events.put(started_event(one))
             else:
                 self._previews.stop()
+                if self._ahead is not None:
+                    self._ahead.stop()
                 decided = self._clock.now()
                 asked = self._speculation.claim(one)
                 await self._utterances.put(_Job(one, self._arrival(one.end), decided, asked))

@@ -86,6 +86,12 @@ class Gate:
         self.held = False
         self._go.set()
 
+    async def anything(self) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not self.heard:
+                self._news.clear()
+                await self._news.wait()
+
     async def begun(self, clip: Span) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while clip not in self.heard:

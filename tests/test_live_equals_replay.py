@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emostream.models import Recognizer, Transcriber, load_recognizer, load_transcriber
+from emostream.models import Clip, HearsAhead, Recognizer, Transcriber, load_recognizer, load_transcriber
 from emostream.streamer import events
 from emostream.streamer.clock import Clock, WallClock
 from emostream.streamer.config import LiveSettings, Settings
@@ -22,6 +22,7 @@ from .fakes import ManualClock
 from .test_session import ListSink, finals
 
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
+AHEAD = ("analysis", "preview", "listen ahead")
 PATIENCE_S = 120  # for a loaded machine; nothing here measures time
 
 
@@ -48,7 +49,7 @@ async def speak(clock: ManualClock) -> None:
     """The recording at its pace, on a machine whose models are always done before the next 100 ms come."""
     while True:
         await clock.somebody_sleeps()
-        while under_way := [one for one in asyncio.all_tasks() if one.get_name() in ("analysis", "preview")]:
+        while under_way := [one for one in asyncio.all_tasks() if one.get_name() in AHEAD]:
             await asyncio.wait(under_way)
         clock.advance_to(clock.now() + 0.1)
 
@@ -74,8 +75,20 @@ async def replayed(recognizer: Recognizer, transcriber: Transcriber | None) -> l
         return await told(engine, FileSource(RECORDING), settings, WallClock())
 
 
-async def test_live_equals_replay(recognizer: Recognizer, transcriber: Transcriber | None) -> None:
+async def test_live_equals_replay(
+    recognizer: Recognizer, transcriber: Transcriber | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard_ahead: list[Clip] = []
+    if isinstance(transcriber, HearsAhead):
+        listen = transcriber.listen
+
+        def listened(clip: Clip) -> None:
+            heard_ahead.append(clip)
+            listen(clip)
+
+        monkeypatch.setattr(transcriber, "listen", listened)
     seen = await live(recognizer, transcriber)
+    assert len(heard_ahead) > 30 or not isinstance(transcriber, HearsAhead)
     reference = finals(await replayed(recognizer, transcriber))
     spoken = finals(seen)
     assert len(reference) >= 4

@@ -56,12 +56,31 @@ def test_it_loads_while_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Were it waited for, it would never be told to go on."""
     (tmp_path / "slow_worker.py").write_text(SLOW, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    child = ChildProcess("slow_worker", "an echo")
+    made: list[ChildProcess] = []
+    making = threading.Thread(target=lambda: made.append(ChildProcess("slow_worker", "an echo")), daemon=True)
+    making.start()
+    making.join(60)
+    (tmp_path / "slow_worker.go").touch()
+    (child,) = made
     try:
-        (tmp_path / "slow_worker.go").touch()
         assert child.name == "slow"
     finally:
         child.end()
+
+
+def test_a_name_stays_known_and_a_failed_start_stays_one_line(
+    child: ChildProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert child.name == "echo"
+    child.end()
+    monkeypatch.setattr(child, "_module", "emostream.models.types")  # which says nothing and ends
+    with pytest.raises(TranscriberError, match="its process ended"):
+        child.ask("anybody?")
+    assert child.name == "echo"
+    never = ChildProcess("emostream.models.types", "nothing")
+    for _ in range(2):
+        with pytest.raises(TranscriberError, match="its process ended: reinstall pocketsphinx"):
+            _ = never.name
 
 
 def interrupt_once(monkeypatch: pytest.MonkeyPatch, child: ChildProcess) -> None:

@@ -1,4 +1,4 @@
-"""Threads for each model: together no more than there are cores."""
+"""Threads for each model: together no more than there are cores, and one at least."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def test_two_models_share_the_cores(
     assert threads_for_emotion(words=False) == cores
 
 
-def test_whoever_sets_openmp_s_threads_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openmp_s_own_setting_is_the_emotion_model_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert threads_for_emotion(words=True) is None
 

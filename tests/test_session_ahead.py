@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from itertools import pairwise
@@ -63,11 +64,34 @@ async def test_whoever_still_waits_when_the_pause_begins_gives_way() -> None:
     assert words.gate.heard[-1] == SECOND
 
 
+@pytest.mark.parametrize("end", ["flush", "max_length", "end_of_stream"])
+async def test_whoever_still_waits_at_any_other_end_gives_way_too(end: str) -> None:
+    words = KeenWords()
+    async with on_stage(words=words, max_utterance_ms=2_000) as stage:
+        assert stage.words is not None
+        await stage.occupy(stage.words)
+        await stage.hear("speech", 99)
+        if end == "flush":
+            await stage.flush()
+        elif end == "max_length":
+            await stage.hear("speech", 1)
+        ending = asyncio.create_task(stage.end()) if end == "end_of_stream" else None
+        await turns()
+        stage.words.release()
+        await stage.quiet()
+        if ending is None:
+            await stage.end()
+        else:
+            await ending
+    assert not [one for one in words.listened.heard if one[0] == 0]
+
+
 async def test_no_second_call_while_one_is_under_way() -> None:
     words = KeenWords()
     async with on_stage(words=words) as stage:
         words.listened.hold()
         await stage.hear("speech", 45)
+        await words.listened.anything()
         assert len(words.listened.heard) == 1
         words.listened.release()
         await stage.quiet()

@@ -190,6 +190,60 @@ def test_several_are_heard_at_once_and_none_disturbs_another(
     assert [sphinx.transcribe([Clip(sound)])[0] for sound in spoken] == cold
 
 
+@pytest.mark.parametrize("fatal", [1, 2, 3], ids=["at the mean", "at the first piece", "at the second piece"])
+def test_a_decoder_that_stumbles_is_exchanged(spoken: list[Samples], fatal: int) -> None:
+    """Nobody knows what it holds: the next words are those of one that has heard nothing."""
+    sphinx = SphinxTranscriber()
+    healthy = sphinx._hearings[0]._decoder
+
+    class Stumbling(Counting):
+        calls = 0
+
+        def process_raw(self, pcm: bytes, no_search: bool = False, full_utt: bool = False) -> None:
+            self.calls += 1
+            if self.calls == fatal:
+                raise RuntimeError("stumbled")
+            super().process_raw(pcm, no_search=no_search, full_utt=full_utt)
+
+    sphinx._hearings[0]._decoder = Stumbling(healthy)
+    with pytest.raises(RuntimeError, match="stumbled"):
+        for end in (40_000, 60_000):
+            sphinx.listen(Clip(spoken[0][:end]))
+    assert all(one._decoder is not healthy for one in sphinx._hearings)
+    for sound in spoken:
+        assert sphinx.transcribe([Clip(sound)]) == SphinxTranscriber().transcribe([Clip(sound)])
+
+
+def test_a_third_voice_waits_until_somebody_has_been_cut_off(spoken: list[Samples]) -> None:
+    now = 0.0
+    sphinx = SphinxTranscriber(lambda: now)
+    first, second, third = (Clip(sound[:48_000]) for sound in spoken)
+    sphinx.listen(first)
+    now = 2.0
+    sphinx.listen(second)
+    sphinx.listen(third)
+    one, other = sphinx._hearings
+    assert one.follows(first.samples)
+    assert other.follows(second.samples)
+    now = 3.5  # the first has not gone on for more than three seconds
+    sphinx.listen(third)
+    assert one.follows(third.samples)
+    assert other.follows(second.samples)
+
+
+def test_a_long_silence_before_the_voice_is_no_part_of_the_mean(spoken: list[Samples]) -> None:
+    """The room's noise is not what the voice's features are measured against."""
+    room = np.random.default_rng(0).normal(0.0, 0.0005, 40_000).astype(np.float32)
+    sphinx = SphinxTranscriber()
+    sound = np.concatenate([room, spoken[2]])
+    alone, late = sphinx.transcribe([Clip(spoken[2]), Clip(sound)])
+    assert len(alone.words) >= 4
+    assert len(words(alone) & words(late)) >= 0.7 * len(words(alone))
+    for end in (30_000, 50_000, 80_000):
+        sphinx.listen(Clip(sound[:end]))
+    assert sphinx.transcribe([Clip(sound)]) == [late]
+
+
 def test_an_utterance_that_went_another_way_is_begun_anew(
     sphinx: SphinxTranscriber, spoken: list[Samples]
 ) -> None:

@@ -1,9 +1,8 @@
 """Guards against text that nobody said.
 
 Whisper writes something for any sound: on silence a stock phrase, on noise a loop that runs until the
-token limit. Its reference decoder answers with thresholds and a second try at a higher temperature;
-faster-whisper's batched pipeline accepts those settings and ignores them, and a second try has no place in
-a live stream. So the decision is made here, after the fact, from values alone.
+token limit. Its reference decoder answers with thresholds and a second try at a higher temperature, and
+a second try has no place in a live stream. So the decision is made here, after the fact, from values alone.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from typing import Final
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from ..errors import TranscriberError
 from ..types import Clip, Samples, Transcript, Word
@@ -19,6 +20,8 @@ from .sphinx_hearing import Hearing
 from .word_times import words_in_clip
 
 logger = logging.getLogger("emostream")
+
+T = TypeVar("T")
 
 _FILLER: Final = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")
 _VARIANT: Final = re.compile(r"\(\d+\)$")
@@ -33,10 +36,11 @@ class SphinxTranscriber:
     Hears ahead: the search of a clip goes on where that of its beginning stood. The transcript is the same.
     """
 
-    def __init__(self) -> None:
-        """Load the wheel's model; raises TranscriberError where it is not there."""
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """Load the wheel's model; raises TranscriberError where it is not there. now: seconds."""
+        self._now = now
         try:
-            self._hearings = [Hearing()]
+            self._hearings = [Hearing(now) for _ in range(_MOST_DECODERS)]
         except (RuntimeError, ValueError) as error:
             raise TranscriberError(
                 "expected the en-us model that the pocketsphinx wheel carries, but it cannot be loaded: "
@@ -70,7 +74,7 @@ class SphinxTranscriber:
         samples = bounded(clip.samples)
         hearing = self._hearing_of(samples) or self._free_hearing()
         if hearing is not None:
-            hearing.ahead(samples)
+            self._work(hearing, hearing.ahead, samples)
 
     def _decode(self, samples: Samples) -> tuple[Word, ...]:
         hearing = self._hearing_of(samples) or self._free_hearing()
@@ -78,7 +82,7 @@ class SphinxTranscriber:
             hearing = min(self._hearings, key=lambda one: one.moment)
         timed = [
             (_VARIANT.sub("", word), start_s, end_s, p)
-            for word, start_s, end_s, p in hearing.finish(samples)
+            for word, start_s, end_s, p in self._work(hearing, hearing.finish, samples)
             if not _FILLER.fullmatch(word)
         ]
         return words_in_clip(timed, len(samples))
@@ -87,11 +91,15 @@ class SphinxTranscriber:
         return next((one for one in self._hearings if one.follows(samples)), None)
 
     def _free_hearing(self) -> Hearing | None:
-        free = next((one for one in self._hearings if one.free), None)
-        if free is None and len(self._hearings) < _MOST_DECODERS:
-            free = Hearing()
-            self._hearings.append(free)
-        return free
+        return next((one for one in self._hearings if one.free), None)
+
+    def _work(self, hearing: Hearing, call: Callable[[Samples], T], samples: Samples) -> T:
+        """A decoder that stumbles is exchanged."""
+        try:
+            return call(samples)
+        except Exception:
+            self._hearings[self._hearings.index(hearing)] = Hearing(self._now)
+            raise
 
     def _mind_language(self, hint: str | None) -> None:
         if hint is None or hint.lower().startswith("en") or self._language_said:

@@ -118,7 +118,7 @@ class WhisperTranscriber:
             for first in range(0, len(members), _MOST_CLIPS):
                 group = members[first : first + _MOST_CLIPS]
                 hints = [clips[i].language for i in group]
-                heard = self._listen([sounds[i] for i in group], hints, seconds, limit)
+                heard = self._pass([sounds[i] for i in group], hints, seconds, limit)
                 for i, transcript in zip(group, heard, strict=True):
                     transcripts[i] = transcript
         return transcripts
@@ -131,9 +131,9 @@ class WhisperTranscriber:
     def warm_up(self) -> None:
         """Run the whole path once on two seconds of low noise, so that the first utterance does not wait."""
         noise = np.random.default_rng(0).normal(0.0, 0.01, 2 * SAMPLE_RATE_HZ).astype(np.float32)
-        self._listen([noise], ["en"], window_s(2.0), limit=8)
+        self._pass([noise], ["en"], window_s(2.0), limit=8)
 
-    def _listen(
+    def _pass(
         self, sounds: Sequence[Samples], hints: Sequence[str | None], seconds: int, limit: int
     ) -> list[Transcript]:
         """One pass over sounds that are all heard in a window of `seconds` and may have `limit` tokens."""
@@ -174,7 +174,7 @@ class WhisperTranscriber:
             no_speech_prob=written.no_speech_prob,
         )
         verdict = judge(heard, self._thresholds if written.whole else self._suspicious)
-        if not written.whole and verdict.text == heard.text:
+        if heard.text and not written.whole and verdict.text == heard.text:
             # It would have gone on, and no loop shows where it left what was said.
             return Verdict("", rejected="impossible speaking rate")
         return verdict

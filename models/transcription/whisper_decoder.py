@@ -48,7 +48,8 @@ class Written:
 
 
 class WhisperDecoder:
-    """The steps of one loaded model, for one thread. Nothing about a clip depends on the clips beside it."""
+    """The steps of one loaded model, for one thread. Nothing about a clip depends on the clips beside it,
+    but for the last digits of its probabilities."""
 
     def __init__(self, model: WhisperModel) -> None:
         self._model = model

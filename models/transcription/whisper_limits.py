@@ -17,8 +17,8 @@ _WINDOWS_S: Final = (10, 15, 20, LONGEST_S)
 """Few, so that clips of about one length share a forward pass."""
 
 _QUIET_S: Final = 3
-"""Of the window behind the clip, at least. Whisper's decoder ends its text where it sees the end of speech;
-in a window filled to the brim it runs on."""
+"""Of the window behind the clip, at least, as far as 30 s reach. Whisper's decoder ends its text where it
+sees the end of speech; in a window filled to the brim it runs on."""
 
 _TOKENS: Final = (16, 20, 24, 28, 32, 36, 40, 44, 48, 56, 64, 96, 144, 224)
 """The limits that there are; few, for the same reason, but four tokens are 20 ms. The last is half of the
