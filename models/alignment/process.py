@@ -23,11 +23,11 @@ class AlignmentProcess:
     def __init__(self) -> None:
         """Start the child and wait until its model is loaded. Raises TranscriberError."""
         self._child = ChildProcess(__name__, "an alignment from PocketSphinx")
-        self._name = self._child.name
+        _ = self._child.name  # waits for it
 
     @property
     def name(self) -> str:
-        return self._name
+        return self._child.name
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
         """As `ForcedAligner.align`; words alone, with a warning, for a call that no child answers."""

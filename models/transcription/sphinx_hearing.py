@@ -80,11 +80,12 @@ class Hearing:
 
     def follows(self, samples: Samples) -> bool:
         """Whether what it was fed is the beginning of (N,) `samples`, less the same mean."""
-        if not self._open or self._span != _mean_span(samples):
+        if not self._open:
             return False
         self._fed = [np.concatenate(self._fed)]
         (fed,) = self._fed
-        return len(fed) <= len(samples) and np.array_equal(fed, samples[: len(fed)])
+        beginning = len(fed) <= len(samples) and np.array_equal(fed, samples[: len(fed)])
+        return beginning and self._span == _mean_span(samples)
 
     def ahead(self, samples: Samples) -> None:
         """Search on in (N,) `samples`, the beginning of a clip. Too little sound for a mean is left alone."""
