@@ -13,6 +13,7 @@ from pathlib import Path
 from emostream.models import Clip, Transcript, load_recognizer, load_transcriber
 from emostream.streamer.audio import Samples
 from emostream.streamer.config import FRAME_SAMPLES, SegmenterSettings, VadSettings
+from emostream.streamer.measuring import BLOCK_SAMPLES
 from emostream.streamer.recording import read_whole
 from emostream.streamer.segmenter import Segmenter
 from emostream.streamer.vad import make_vad
@@ -62,13 +63,15 @@ def bundled_recording() -> Samples:
 
 
 def _per_frame(sound: Samples) -> Iterator[Row]:
-    frames = list(sound[: len(sound) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES))
+    frames = sound[: len(sound) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    block = BLOCK_SAMPLES // FRAME_SAMPLES
     flags: list[bool] = []
     for settings in (VadSettings(name="webrtc"), VadSettings(name="silero")):
 
         def judge(settings: VadSettings = settings) -> list[bool]:
             vad = make_vad(settings)
-            return [vad.is_speech(frame) for frame in frames]
+            starts = range(0, len(frames), block)
+            return [flag for start in starts for flag in vad.judge(frames[start : start + block])]
 
         flags = flags or judge()
         yield _timed(f"VAD {settings.name}, a frame", judge, unit="us", count=len(frames))

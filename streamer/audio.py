@@ -69,27 +69,28 @@ class AudioChain:
         self._rest: Samples = np.zeros(0, np.float32)
         self.invalid_samples = 0  # NaN and infinite samples heard so far: each became silence
 
-    def push(self, block: Samples) -> list[Samples]:
-        """block: (n, channels) float32 at the source's rate -> frames of (320,) float32."""
+    def push(self, block: Samples) -> Samples:
+        """block: (n, channels) float32 at the source's rate -> frames, (m, 320) float32."""
         return self._frames(self._resample(self._mix(block), last=False))
 
-    def silence(self, samples: int) -> list[Samples]:
+    def silence(self, samples: int) -> Samples:
         """`samples` zeros at 16 kHz, after whatever the resampler still holds."""
         tail = self.drain()
-        return tail + self._frames(np.zeros(samples, np.float32))
+        return np.concatenate([tail, self._frames(np.zeros(samples, np.float32))])
 
-    def drain(self) -> list[Samples]:
+    def drain(self) -> Samples:
         """Give out what the resampler holds back, and begin anew at this sample."""
         empty = np.zeros(0, np.float32)
         frames = self._frames(self._resample(empty, last=True))
         self._resampler = self._new_resampler()
         return frames
 
-    def finish(self) -> list[Samples]:
+    def finish(self) -> Samples:
         """The end of the stream. The last frame is filled up with zeros."""
         frames = self.drain()
         if len(self._rest):
-            frames += self._frames(np.zeros(FRAME_SAMPLES - len(self._rest), np.float32))
+            last = self._frames(np.zeros(FRAME_SAMPLES - len(self._rest), np.float32))
+            frames = np.concatenate([frames, last])
         return frames
 
     def _new_resampler(self) -> _Resampler | None:
@@ -117,8 +118,8 @@ class AudioChain:
             return mono
         return self._resampler.resample_chunk(mono, last=last)
 
-    def _frames(self, samples: Samples) -> list[Samples]:
+    def _frames(self, samples: Samples) -> Samples:
         joined = np.concatenate([self._rest, samples]) if len(self._rest) else samples
         whole = len(joined) - len(joined) % FRAME_SAMPLES
         self._rest = joined[whole:].copy()
-        return list(joined[:whole].reshape(-1, FRAME_SAMPLES))
+        return joined[:whole].reshape(-1, FRAME_SAMPLES)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import AsyncIterator, Callable
+import wave
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from emostream.models import Recognizer, Transcriber
 
-from .audio import Samples
+from .audio import Samples, encode_pcm
 from .clock import Clock
 from .config import SAMPLE_RATE_HZ, Settings
 from .engine import Engine
 from .hub import Hub
-from .measuring import BLOCK_SAMPLES
 from .session import Session, SessionSettings
-from .sources import Item, Pcm
+from .sources import FileSource
 from .vad import make_vad
 
 
@@ -45,10 +47,24 @@ async def replay_speed(
     clock: Clock,
     repeats: int,
 ) -> ReplaySpeed:
-    """Turn by turn: the sound through a session, then the calls that it made of the models, in a loop."""
+    """Turn by turn: a recording through a session, then the calls that it made of the models, in a loop."""
+    with TemporaryDirectory() as folder:
+        recording = _write(samples, Path(folder))
+        return await _replay_speed(recording, transcriber, recognizer, settings, clock, repeats)
+
+
+async def _replay_speed(
+    recording: Path,
+    transcriber: Transcriber | None,
+    recognizer: Recognizer,
+    settings: Settings,
+    clock: Clock,
+    repeats: int,
+) -> ReplaySpeed:
     replays: list[float] = []
     bares: list[float] = []
     utterances = batches = 0
+    seconds = 0.0
     for _ in range(repeats):
         calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         engine = Engine(
@@ -57,7 +73,7 @@ async def replay_speed(
             clock,
         )
         session = Session(
-            _Memory(samples),
+            FileSource(recording),
             make_vad(settings.vad),
             engine,
             Hub("bench"),
@@ -67,14 +83,13 @@ async def replay_speed(
         )
         async with engine.running():
             began = clock.now()
-            utterances = (await session.run()).utterances
+            totals = await session.run()
             replays.append(clock.now() - began)
         began = clock.now()
         for call, arguments in calls:
             call(*arguments)
         bares.append(clock.now() - began)
-        batches = len(calls)
-    seconds = len(samples) / SAMPLE_RATE_HZ
+        batches, utterances, seconds = len(calls), totals.utterances, totals.audio_ms / 1_000
     replay, bare = (seconds / statistics.median(times) for times in (replays, bares))
     return ReplaySpeed(replay, bare, utterances, batches)
 
@@ -98,17 +113,11 @@ class _Recorded:
         return call
 
 
-class _Memory:
-    """A source that has it all at once."""
-
-    sample_rate_hz, channels = SAMPLE_RATE_HZ, 1
-
-    def __init__(self, samples: Samples) -> None:
-        self._samples = samples
-
-    def stop(self) -> None:
-        self._samples = self._samples[:0]
-
-    async def items(self) -> AsyncIterator[Item]:
-        for start in range(0, len(self._samples), BLOCK_SAMPLES):
-            yield Pcm(self._samples[start : start + BLOCK_SAMPLES, np.newaxis])
+def _write(samples: Samples, folder: Path) -> Path:
+    path = folder / "load.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(encode_pcm(samples[:, np.newaxis], "pcm_s16le"))
+    return path

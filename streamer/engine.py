@@ -154,9 +154,12 @@ class Engine:
     async def rehearse(self, clip: Clip) -> float:
         """What a stream costs that says such a clip every time, as a share of the busiest model's time: with
         the pause behind it, and half as much again for what is analysed in vain and while somebody speaks.
+
+        Raises AnalysisError, and NotNowError where the models have too much to do.
         """
         before = [thread.busy_s for thread in self.threads]
-        await self.analyse(clip, self.ask(Priority.FINAL))
+        # Not as a final: it would share a batch with somebody's, and change the last digits of it.
+        await self.analyse(clip, self.ask(Priority.PROVISIONAL))
         busiest = max(thread.busy_s - was for thread, was in zip(self.threads, before, strict=True))
         return 1.5 * busiest / (clip.seconds + _PAUSE_S)
 

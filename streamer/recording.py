@@ -53,8 +53,29 @@ class Recording:
             return float(self._container.duration) / av.time_base
         return None
 
-    def blocks(self) -> Iterator[Samples]:
-        """Blocks of (n, channels) float32, as the codec's packets cut them."""
+    def blocks(self, at_least_s: float = 0.0) -> Iterator[Samples]:
+        """Blocks of (n, channels) float32, as the codec's packets cut them, joined to so many seconds each.
+
+        What was read before a failure is given out before it is raised.
+        """
+        held: list[Samples] = []
+        length = 0
+        failure: SourceError | None = None
+        try:
+            for block in self._decoded():
+                held.append(block)
+                length += len(block)
+                if length >= at_least_s * self.sample_rate_hz:
+                    yield np.concatenate(held)
+                    held, length = [], 0
+        except SourceError as error:
+            failure = error
+        if held:
+            yield np.concatenate(held)
+        if failure is not None:
+            raise failure
+
+    def _decoded(self) -> Iterator[Samples]:
         layout = self._stream.layout.name
         shape, to_float = None, None
         samples, damaged = 0, 0
@@ -111,10 +132,10 @@ def read_whole(path: Path) -> Samples:
     recording = Recording(path)
     try:
         chain = AudioChain(recording.sample_rate_hz, recording.channels)
-        frames = [frame for block in recording.blocks() for frame in chain.push(block)] + chain.finish()
+        frames = [*(chain.push(block) for block in recording.blocks()), chain.finish()]
     finally:
         recording.close()
-    return np.concatenate(frames)
+    return np.concatenate(frames).ravel()
 
 
 def _open(path: Path) -> Any:

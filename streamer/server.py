@@ -23,6 +23,7 @@ from emostream.models import SAMPLE_RATE_HZ, Clip
 
 from . import events
 from .admission import Admission
+from .asking import NotNowError
 from .batcher import ModelThread
 from .clock import Clock
 from .config import Settings
@@ -152,6 +153,8 @@ class Server:
             self._admission.expect(await self._engine.rehearse(clip))
         except (AnalysisError, SourceError) as error:
             log.warning("no rehearsal: %s", error)
+        except NotNowError:
+            pass  # those that are inside show what a stream costs
         while True:
             self._admission.watch()
             await self._clock.sleep_until(self._clock.now() + 1.0)

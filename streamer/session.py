@@ -38,9 +38,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_UTTERANCES: Final = 4
+_UTTERANCES: Final = 2
 _EVENTS: Final = 64
-_YIELD_FRAMES: Final = 5  # 100 ms of audio, 0.2 ms of work: who waits for a model's next call waits no longer
+_YIELD_FRAMES: Final = 25  # 0.3 ms of work: who waits for a model's next call waits no longer
+_WAITED_S: Final = 0.001  # a source that took so long for its next block has let others have theirs
 _ARRIVALS: Final = 2_048  # blocks of a frame at least: more than the longest utterance and its pause
 
 
@@ -70,14 +71,12 @@ class SessionSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """An utterance, when its last speech sample arrived and when its end was decided (seconds). asked: its
-    analysis, where a bet on it was won.
-    """
+    """An utterance, its analysis, and when (seconds) its last speech sample came and its end was decided."""
 
     utterance: Utterance
     arrived: float
     decided: float
-    asked: Asked | None
+    asked: Asked
 
 
 class Session:
@@ -118,6 +117,7 @@ class Session:
         # For `closed`.
         self._received_samples = 0
         self._unbroken = 0  # frames since others had their turn
+        self._fed = 0.0
         self._dropped_ms = 0
         self._finals = 0
         self._stopping = False
@@ -170,13 +170,16 @@ class Session:
         await self._pass_on(self._segmenter.flush("end_of_stream"))
         await self._utterances.put(None)
 
-    async def _feed(self, frames: list[Samples]) -> None:
-        if not frames:
+    async def _feed(self, frames: Samples) -> None:
+        """frames: (n, 320)."""
+        if not len(frames):
             return
         now = self._clock.now()
+        if now - self._fed > _WAITED_S:
+            self._unbroken = 0
         self._arrivals.append((self._segmenter.position + len(frames) * FRAME_SAMPLES, now))
-        for frame in frames:
-            happened = self._segmenter.push(frame, self._vad.is_speech(frame))
+        for frame, is_speech in zip(frames, self._vad.judge(frames), strict=True):
+            happened = self._segmenter.push(frame, is_speech)
             if happened:
                 await self._pass_on(happened)
             if self._settings.speculate:
@@ -184,10 +187,11 @@ class Session:
             self._previews.consider(self._segmenter)
             if self._ahead is not None:
                 self._ahead.consider(self._segmenter)
-            self._unbroken += 1
             if self._unbroken >= _YIELD_FRAMES:
                 self._unbroken = 0
                 await asyncio.sleep(0)
+            self._unbroken += 1
+        self._fed = self._clock.now()
 
     async def _pass_on(self, happened: list[SpeechStarted | Utterance]) -> None:
         for one in happened:
@@ -198,7 +202,9 @@ class Session:
                 if self._ahead is not None:
                     self._ahead.stop()
                 decided = self._clock.now()
-                asked = self._speculation.claim(one)
+                # The next one is asked for while the last one is analysed: no model waits for the other, nor
+                # for this loop. A batch never holds two of one stream, see `Batcher`.
+                asked = self._speculation.claim(one) or self._ask(one, Priority.FINAL)
                 await self._utterances.put(_Job(one, self._arrival(one.end), decided, asked))
 
     def _ask(self, utterance: Utterance, priority: Priority) -> Asked:
@@ -251,18 +257,17 @@ class Session:
 
     def _arrival(self, position: int) -> float:
         """The moment at which the sample before `position` was here."""
-        for reached, moment in self._arrivals:
-            if reached >= position:
-                return moment
-        return self._clock.now()
+        found = self._clock.now()
+        for reached, moment in reversed(self._arrivals):  # the end of an utterance is not long ago
+            if reached < position:
+                break
+            found = moment
+        return found
 
     async def _analyse(self) -> None:
         while (job := await self._utterances.get()) is not None:
-            # One after the other: in company the last digits of a result depend on who the company is, and
-            # one stream's results are to be the same however its sound was cut into blocks.
-            asked = job.asked or self._ask(job.utterance, Priority.FINAL)
             try:
-                analysis = await self._analysis(job.utterance, asked)
+                analysis = await self._analysis(job.utterance, job.asked)
             except AnalysisError as error:
                 log.error("utterance %d: %s", job.utterance.utterance, error, exc_info=error)
                 message = f"utterance {job.utterance.utterance} has no result: {error}"
@@ -276,7 +281,7 @@ class Session:
                     job.utterance,
                     analysis,
                     self._engine.recognizer.labels,
-                    self._timing(job, asked, analysis),
+                    self._timing(job, analysis),
                     words=self._settings.words,
                 )
             )
@@ -295,7 +300,7 @@ class Session:
         except (NotNowError, AnalysisError):
             return
         job = _Job(utterance, self._arrival(utterance.end), asked.ask.since, asked)
-        timing, labels = self._timing(job, asked, analysis), self._engine.recognizer.labels
+        timing, labels = self._timing(job, analysis), self._engine.recognizer.labels
         await self._events.put(emotion_event(utterance, analysis, labels, timing, words=False))
 
     async def _tell(self, code: str, message: str, job: _Job) -> None:
@@ -332,13 +337,13 @@ class Session:
         elif isinstance(event, events.Error):
             self._metrics.errors.labels(event.code).inc()
 
-    def _timing(self, job: _Job, asked: Asked, analysis: Analysis) -> events.Timing:
+    def _timing(self, job: _Job, analysis: Analysis) -> events.Timing:
         def to_ms(seconds: float) -> float:
             return round(seconds * 1_000, 1)
 
         return events.Timing(
             endpoint_ms=to_ms(job.decided - job.arrived),
-            lead_ms=to_ms(max(0.0, job.decided - asked.ask.since)),
+            lead_ms=to_ms(max(0.0, job.decided - job.asked.ask.since)),
             queue_ms=to_ms(analysis.queue_s),
             asr_ms=to_ms(analysis.asr_s),
             align_ms=to_ms(analysis.align_s),

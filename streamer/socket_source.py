@@ -16,7 +16,7 @@ from .audio import PcmDecoder, Samples
 from .errors import BadStartError, EmostreamError, ProtocolError, TooFarAheadError
 from .sources import Flush, Item, Lost, Mishap, Pcm
 
-_ACK_EVERY_MS = 200
+_ACK_EVERY_MS = 1_000
 _LONGEST_GAP_MS = 24 * 3_600_000
 _PENDING = 64  # things to tell that are not audio: more than that in one credit is a flood
 
@@ -27,7 +27,8 @@ class _Stop:
 
 
 class SocketSource:
-    """acknowledge: called with the samples received so far, every 200 ms of audio and at the end."""
+    """acknowledge: called with the samples received so far, every second of audio (a fifth of the credit,
+    where that is less) and at the end."""
 
     def __init__(
         self, start: events.Start, ahead_ms: int, acknowledge: Callable[[int], Awaitable[None]]
@@ -36,7 +37,7 @@ class SocketSource:
         self.channels = start.channels
         self._decoder = PcmDecoder(start.encoding, start.channels)
         self._ahead = ahead_ms * start.sample_rate // 1_000
-        self._ack_every = _ACK_EVERY_MS * start.sample_rate // 1_000
+        self._ack_every = min(_ACK_EVERY_MS * start.sample_rate // 1_000, self._ahead // 5)
         self._acknowledge = acknowledge
 
         # What the session has not asked for yet: audio is bounded by the credit, the rest by _PENDING.

@@ -15,6 +15,7 @@ from .clock import Clock
 from .recording import Recording
 
 BLOCK_MS = 100
+_READ_S = 4.0  # of a file at once: handing a packet from thread to thread costs more than decoding it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +92,7 @@ class FileSource:
 
     async def items(self) -> AsyncIterator[Item]:
         try:
-            async for block in self._paced(self._recording.blocks()):
+            async for block in self._paced(self._recording.blocks(_READ_S)):
                 yield Pcm(block)
         finally:
             self._recording.close()

@@ -28,8 +28,8 @@ class LoudnessVad:
 
     name = "loudness"
 
-    def is_speech(self, frame: Samples) -> bool:
-        return bool(np.mean(np.square(frame)) > 1e-6)
+    def judge(self, frames: Samples) -> list[bool]:
+        return [bool(np.mean(np.square(frame)) > 1e-6) for frame in frames]
 
 
 class FakeTranscriber:

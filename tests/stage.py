@@ -58,8 +58,8 @@ class ScriptedVad:
     def __init__(self) -> None:
         self.flags: deque[bool] = deque()
 
-    def is_speech(self, frame: Samples) -> bool:
-        return self.flags.popleft()
+    def judge(self, frames: Samples) -> list[bool]:
+        return [self.flags.popleft() for _ in frames]
 
 
 class Gate:

@@ -22,9 +22,9 @@ def frames(block_sizes: list[int], sound: np.ndarray, rate_hz: int) -> np.ndarra
     chain = AudioChain(rate_hz, sound.shape[1])
     out, start = [], 0
     for size in [*block_sizes, len(sound)]:
-        out += chain.push(sound[start : start + size])
+        out.append(chain.push(sound[start : start + size]))
         start += size
-    return np.concatenate(out + chain.finish())
+    return np.concatenate([*out, chain.finish()]).ravel()
 
 
 @pytest.mark.parametrize("rate_hz", RATES)
@@ -71,9 +71,9 @@ def test_a_drained_chain_begins_anew_at_the_same_place() -> None:
     sound = noise(48_000, 1, 0.2)
     half = len(sound) // 2  # a whole number of frames at 16 kHz
     chain = AudioChain(48_000, 1)
-    joined = chain.push(sound[:half]) + chain.drain() + chain.push(sound[half:]) + chain.finish()
+    joined = [chain.push(sound[:half]), chain.drain(), chain.push(sound[half:]), chain.finish()]
     apart = np.concatenate([frames([], sound[:half], 48_000), frames([], sound[half:], 48_000)])
-    np.testing.assert_array_equal(np.concatenate(joined), apart)
+    np.testing.assert_array_equal(np.concatenate(joined).ravel(), apart)
 
 
 @pytest.mark.parametrize("encoding", ["pcm_s16le", "pcm_f32le"])

@@ -105,14 +105,21 @@ def test_a_flood_of_marks_is_refused() -> None:
             heard.tell("x", str(i))
 
 
-async def test_what_the_session_has_taken_is_acknowledged() -> None:
+@pytest.mark.parametrize(
+    ("ahead_ms", "expected"),
+    [
+        pytest.param(5_000, [16_000, 32_000, 40_000], id="every second, and in the end"),
+        pytest.param(2_500, [8_000, 16_000, 24_000, 32_000, 40_000], id="five times in a small credit"),
+    ],
+)
+async def test_what_the_session_has_taken_is_acknowledged(ahead_ms: int, expected: list[int]) -> None:
     acks = Acks()
-    heard = source(acks)
-    for _ in range(10):
+    heard = source(acks, ahead_ms=ahead_ms)
+    for _ in range(25):
         heard.feed(audio(1_600))
     heard.stop()
     await everything(heard)
-    assert acks.said == [3_200, 6_400, 9_600, 12_800, 16_000]
+    assert acks.said == expected
 
 
 def test_credit_is_one_message_past_the_limit() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -10,6 +14,7 @@ from faster_whisper.vad import get_vad_model
 from emostream.streamer.audio import Samples
 from emostream.streamer.config import VadSettings
 from emostream.streamer.errors import ConfigError
+from emostream.streamer.recording import read_whole
 from emostream.streamer.vad import SileroVad, make_vad
 
 from .fakes import FRAME, silence, voice
@@ -21,12 +26,21 @@ BOTH = [VadSettings(name="webrtc"), VadSettings(name="silero")]
 def flags(settings: VadSettings, sound: Samples) -> list[bool]:
     vad = make_vad(settings)
     whole = len(sound) - len(sound) % FRAME
-    return [vad.is_speech(frame) for frame in sound[:whole].reshape(-1, FRAME)]
+    return vad.judge(sound[:whole].reshape(-1, FRAME))
 
 
 @pytest.mark.parametrize("settings", BOTH, ids=lambda settings: settings.name)
 def test_silence_is_no_speech(settings: VadSettings) -> None:
     assert not any(flags(settings, silence(2_000)))
+
+
+@pytest.mark.parametrize("settings", BOTH, ids=lambda settings: settings.name)
+def test_blocks_do_not_matter(settings: VadSettings) -> None:
+    sound = read_whole(Path(str(files("emostream.demo") / "recording.ogg")))[: 8 * 16_000].reshape(-1, FRAME)
+    vad, cuts = make_vad(settings), [0, 1, 1, 4, 40, len(sound)]
+    heard = [flag for a, b in pairwise(cuts) for flag in vad.judge(sound[a:b])]
+    assert heard == make_vad(settings).judge(sound)
+    assert {True, False} == set(heard)
 
 
 @pytest.mark.parametrize("settings", BOTH, ids=lambda settings: settings.name)
@@ -36,8 +50,8 @@ def test_two_streams_do_not_hear_each_other(settings: VadSettings) -> None:
     first, second = make_vad(settings), make_vad(settings)
     together = []
     for frame in sound.reshape(-1, FRAME):
-        together.append(first.is_speech(frame))
-        second.is_speech(frame[::-1].copy())
+        together += first.judge(frame[np.newaxis])
+        second.judge(frame[np.newaxis, ::-1])
     assert together == alone
 
 
@@ -58,7 +72,7 @@ def test_silero_carries_its_state_as_the_original_does() -> None:
     ours = []
     for i, frame in enumerate(sound.reshape(-1, FRAME)):
         before = i * FRAME // 512
-        vad.is_speech(frame)
+        vad.judge(frame[np.newaxis])
         ours += [vad.probability] * ((i + 1) * FRAME // 512 - before)
     # The original blanks the end of its very last window on the way to the context of the first.
     np.testing.assert_allclose(ours[:-1], theirs[:-1], atol=1e-4)
