@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import psutil
+from websockets.asyncio.client import connect
 
 from emostream.streamer.audio import Samples
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SAMPLE_RATE_HZ
 from emostream.streamer.house_under_test import HouseUnderTest
 from emostream.streamer.load import make_load, read_clips
-from emostream.streamer.measuring import run_streams
+from emostream.streamer.measuring import BLOCK_SAMPLES, run_streams
 
 LATENCY_S: Final = 150
 STREAMS_S: Final = 60
@@ -45,8 +47,11 @@ def tables(speech: Path, whisper: str | None) -> Iterator[str]:
             shown = Path(asr).name
             yield f"`emostream bench {' '.join(command)} --asr {shown} --speech ...`:\n\n"
             yield _bench(*command, "--asr", asr, "--speech", str(speech)) + "\n"
-    share = 100 * silence()
-    yield f"- a silent open stream, --asr none: {share:.2f} % of a core (100 ms blocks, {SILENCE_S:.0f} s)\n"
+    share, bare = 100 * silence(), 100 * bare_receiver()
+    yield (
+        f"- a silent open stream, --asr none: {share:.2f} % of a core (100 ms blocks, {SILENCE_S:.0f} s); "
+        f"a program that only receives the same messages with the same library: {bare:.2f} %\n"
+    )
     found = endurance(speech)
     yield (
         f"- {HOURS} hours of speech in one stream, --asr none, at {found.speed:.0f} x real time: "
@@ -73,6 +78,45 @@ def silence() -> float:
         assert run.totals is not None, run.refused
         assert run.totals.audio_ms == SILENCE_S * 1_000, run.errors
         return (house.cost().cpu_s - began - idle_s) / SILENCE_S
+
+
+_RECEIVER: Final = """
+import asyncio
+from websockets.asyncio.server import serve
+
+async def receive(socket):
+    async for _ in socket:
+        pass
+
+async def main():
+    async with serve(receive, "127.0.0.1", 0, compression=None) as server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def bare_receiver() -> float:
+    """Cores that the messages of a silent stream cost where nobody looks at them."""
+    block = bytes(2 * BLOCK_SAMPLES)
+
+    async def send(port: int) -> None:
+        clock = WallClock()
+        async with connect(f"ws://127.0.0.1:{port}", compression=None) as socket:
+            began = clock.now()
+            for sent in range(round(SILENCE_S * SAMPLE_RATE_HZ / BLOCK_SAMPLES)):
+                await clock.sleep_until(began + (sent + 1) * BLOCK_SAMPLES / SAMPLE_RATE_HZ)
+                await socket.send(block)
+
+    with subprocess.Popen([sys.executable, "-c", _RECEIVER], stdout=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stdout is not None
+        port = int(receiver.stdout.readline())
+        before = psutil.Process(receiver.pid).cpu_times()
+        asyncio.run(send(port))
+        after = psutil.Process(receiver.pid).cpu_times()
+        receiver.kill()
+    return (after.user + after.system - before.user - before.system) / SILENCE_S
 
 
 @dataclass(frozen=True, slots=True)
