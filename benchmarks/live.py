@@ -116,7 +116,8 @@ def bare_receiver() -> float:
         asyncio.run(send(port))
         after = psutil.Process(receiver.pid).cpu_times()
         receiver.kill()
-    return (after.user + after.system - before.user - before.system) / SILENCE_S
+    spent: float = after.user + after.system - before.user - before.system
+    return spent / SILENCE_S
 
 
 @dataclass(frozen=True, slots=True)

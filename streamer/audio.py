@@ -32,6 +32,10 @@ class PcmDecoder:
         self._width = self._dtype.itemsize * channels
         self._rest = b""
 
+    def discard_rest(self) -> None:
+        """A frame that is not whole yet never will be."""
+        self._rest = b""
+
     def push(self, data: bytes) -> Samples:
         data = self._rest + data
         whole = len(data) - len(data) % self._width

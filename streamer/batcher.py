@@ -11,7 +11,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
@@ -28,6 +28,9 @@ Out = TypeVar("Out")
 class ModelThread:
     """The one thread that touches a model, and the batchers of its calls.
 
+    patience_s: how long a call may take; whoever waits for a longer one is told so, while the thread waits
+    on.
+
     A daemon: a model that hangs must not keep the process from ending. But Python's own ending kills
     such a thread inside the model's C++, which aborts: whoever ends the process asks `any_busy` first.
     """
@@ -38,7 +41,10 @@ class ModelThread:
     def any_busy(cls) -> bool:
         return bool(cls._busy)
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, patience_s: float | None = None) -> None:
+        self.name = name
+        self.patience_s = patience_s
+        self._failure: str | None = None
         self._busy_s = 0.0
         self._began: float | None = None
         self._batchers: list[Batcher[Any, Any]] = []
@@ -53,6 +59,26 @@ class ModelThread:
         """Seconds for which it has worked so far, those of the running call among them."""
         began = self._began
         return self._busy_s + (0.0 if began is None else time.monotonic() - began)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the running call takes longer than it may."""
+        began = self._began
+        return (
+            began is not None and self.patience_s is not None and time.monotonic() - began > self.patience_s
+        )
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong at present: a call that takes too long, or the last one's failure."""
+        if self.hangs and self._began is not None:
+            return f"{self.name}: a call has taken {time.monotonic() - self._began:.0f} s"
+        return self._failure
+
+    def give_up_on_those_that_wait(self) -> None:
+        """Behind a call that hangs: who has waited longer than a call may take."""
+        for batcher in self._batchers:
+            batcher.give_up()
 
     def register(self, batcher: Batcher[Any, Any]) -> None:
         """Of equally wanted items, those of the batcher that registered first go first."""
@@ -94,6 +120,7 @@ class ModelThread:
             finally:
                 self._began, self._busy_s = None, self._busy_s + time.monotonic() - began
                 self._busy.discard(self)
+            self._failure = None if error is None else f"{self.name}: the last call failed: {error}"
             if loop.is_closed():
                 return  # nobody waits any more: the program is ending
             loop.call_soon_threadsafe(_settle, future, result, error)
@@ -198,13 +225,14 @@ class Batcher(Generic[In, Out]):
         began = self._clock.now()
         for one in batch:
             one.ask.running += 1
+        results: list[Out] = []
+        failure: Exception | None = None
         try:
-            results, failure = (
-                await self._thread.run(lambda: self._checked([one.item for one in batch])),
-                None,
+            results = await self._patiently(
+                self._thread.run(lambda: self._checked([one.item for one in batch])), batch
             )
         except Exception as error:
-            results, failure = [], error
+            failure = error
         took = self._clock.now() - began
         for one in batch:
             one.ask.running -= 1
@@ -217,6 +245,35 @@ class Batcher(Generic[In, Out]):
         else:
             for one in batch:
                 await self._run([one])
+
+    async def _patiently(
+        self, call: Coroutine[Any, Any, list[Out]], batch: Sequence[_Waiting[In, Out]]
+    ) -> list[Out]:
+        """The call's results. Whoever waits for one that hangs is told so, and the thread waits for its
+        end.
+        """
+        if self._thread.patience_s is None:
+            return await call
+        calling = asyncio.create_task(call, name="call a model")
+        try:
+            while not (await asyncio.wait({calling}, timeout=self._thread.patience_s))[0]:
+                for one in batch:
+                    _settle(one.future, None, self._no_answer())
+                self._thread.give_up_on_those_that_wait()
+        finally:
+            calling.cancel()
+        return calling.result()
+
+    def give_up(self) -> None:
+        """On all that have waited longer than a call may take."""
+        patience_s = self._thread.patience_s
+        assert patience_s is not None
+        for one in self._waiting:
+            if self._clock.now() - one.since > patience_s:
+                _settle(one.future, None, self._no_answer())
+
+    def _no_answer(self) -> Exception:
+        return TimeoutError(f"expected an answer within {self._thread.patience_s:g} s, got none")
 
     def _checked(self, items: list[In]) -> list[Out]:
         results = self._call(items)

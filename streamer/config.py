@@ -138,26 +138,56 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
     """Where the server listens, and what one client may ask of it.
 
     host_names: further names under which this server is reached. allow_origins: web pages from
-    elsewhere that may connect. message_bytes: the longest message. ahead_ms: how far a client may be
-    ahead of the last `ack`. start_ms: the time a client has for its first message.
-    watcher_events: how many events may wait for one watcher before it is closed as too slow. max_load: share
-    of the busiest model's time past which no further stream is let in, see `admission`.
+    elsewhere that may connect. token_file: tokens, one a line, of which a client needs one. open_to_anyone:
+    listen beyond this machine without tokens all the same. certificate, key: PEM files for TLS.
+    message_bytes:
+    the longest message. ahead_ms: how far a client may be ahead of the last `ack`. start_ms: the time a
+    client
+    has for its first message. watcher_events: how many events may wait for one watcher before it is closed as
+    too slow. max_load: share of the busiest model's time past which no further stream is let in, see
+    `admission`. connections: how many there may be at once; connections_per_minute: from one address.
+    session_ms, idle_ms: the longest session, and the longest time without a message from a client; 0 is
+    without limit. resume_ms: how long a session waits for a client that is gone; kept_events: how many of its
+    last events can be given again then. text: whether events carry the words. patience_ms: how long a
+    model may work on an utterance before it is given up.
     """
 
     host: str = "127.0.0.1"
     port: int = 8765
     host_names: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
+    token_file: str | None = None
+    open_to_anyone: bool = False
+    certificate: str | None = None
+    key: str | None = None
     message_bytes: int = 1 << 20
     ahead_ms: int = 5_000
     start_ms: int = 10_000
     watcher_events: int = 1_000
     max_load: float = 0.7
+    connections: int = 512
+    connections_per_minute: int = 600
+    session_ms: int = 0
+    idle_ms: int = 300_000
+    resume_ms: int = 60_000
+    kept_events: int = 1_000
+    text: bool = True
+    patience_ms: int = 8_000
 
     def __post_init__(self) -> None:
         _require(0 <= self.port <= 65_535, "server.port", "0 to 65535", self.port)
         _require(self.ahead_ms >= 1_000, "server.ahead_ms", "at least 1000", self.ahead_ms)
         _require(self.message_bytes >= 4_096, "server.message_bytes", "at least 4096", self.message_bytes)
+        for name in ("connections", "connections_per_minute"):
+            _require(getattr(self, name) >= 1, f"server.{name}", "at least 1", getattr(self, name))
+        for name in ("session_ms", "idle_ms"):
+            value = getattr(self, name)
+            _require(value == 0 or value >= 1_000, f"server.{name}", "0 or at least 1000", value)
+        _require(self.resume_ms >= 0, "server.resume_ms", "at least 0", self.resume_ms)
+        _require(self.kept_events >= 100, "server.kept_events", "at least 100", self.kept_events)
+        _require(self.patience_ms >= 100, "server.patience_ms", "at least 100", self.patience_ms)
+        together = (self.certificate is None) == (self.key is None)
+        _require(together, "server.certificate and server.key", "both or neither", "one")
         _require(self.start_ms >= 100, "server.start_ms", "at least 100", self.start_ms)
         _require(0.0 < self.max_load <= 1.0, "server.max_load", "above 0, at most 1", self.max_load)
         _require(self.watcher_events >= 1, "server.watcher_events", "at least 1", self.watcher_events)

@@ -74,9 +74,18 @@ class Engine:
     model has one thread, and batches of its own.
 
     The audio encoder runs while the transcriber runs; alignment and fusion wait for both.
+
+    patience_s: how long a model may work on an utterance before it is given up; None is for ever.
     """
 
-    def __init__(self, transcriber: Transcriber | None, recognizer: Recognizer, clock: Clock) -> None:
+    def __init__(
+        self,
+        transcriber: Transcriber | None,
+        recognizer: Recognizer,
+        clock: Clock,
+        *,
+        patience_s: float | None = None,
+    ) -> None:
         self.transcriber = transcriber
         self.recognizer = recognizer
         self.time = ModelTime()
@@ -85,10 +94,10 @@ class Engine:
         self._deaf_until = -math.inf
         self._hurry = asyncio.Event()
         self._hurry_until = math.inf
-        self._asr_thread = None if transcriber is None else ModelThread("asr")
-        self._emotion_thread = ModelThread("emotion")
+        self._asr_thread = None if transcriber is None else ModelThread("asr", patience_s)
+        self._emotion_thread = ModelThread("emotion", patience_s)
         # An aligner is a model of its own: while it searches, other utterances are encoded and fused.
-        self._align_thread = ModelThread("align")
+        self._align_thread = ModelThread("align", patience_s)
         self._transcribe = (
             None
             if transcriber is None or self._asr_thread is None
@@ -132,6 +141,15 @@ class Engine:
         """One a model."""
         threads = [self._emotion_thread, self._align_thread]
         return threads if self._asr_thread is None else [*threads, self._asr_thread]
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a model has worked on one call for longer than it may."""
+        return any(thread.hangs for thread in self.threads)
+
+    def trouble(self) -> tuple[str, ...]:
+        """For people: what is wrong with the models at present."""
+        return tuple(said for thread in self.threads if (said := thread.trouble) is not None)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:

@@ -88,6 +88,42 @@ class OverloadedError(EmostreamError):
     retry_after_ms = 5_000
 
 
+class UnauthorizedError(EmostreamError):
+    """No token, or none of this server."""
+
+    code = "unauthorized"
+    close_code = 4401
+
+
+class TooManyAttemptsError(EmostreamError):
+    """Many from one address wait behind a wrong token."""
+
+    code = "too_many_attempts"
+    close_code = 1013
+    retry_after_ms = 5_000
+
+
+class IdleError(EmostreamError):
+    """A client has sent nothing for long."""
+
+    code = "idle_too_long"
+    close_code = 4408
+
+
+class TakenOverError(EmostreamError):
+    """Another socket has taken the session over. The session goes on there."""
+
+    code = "taken_over"
+    close_code = 4409
+
+
+class SessionTooLongError(EmostreamError):
+    """The session has lasted as long as the server allows."""
+
+    code = "session_too_long"
+    close_code = 4410
+
+
 class WatcherTooSlowError(EmostreamError):
     """A watcher did not read its events in time. It may watch again."""
 

@@ -26,11 +26,13 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True):
-    """The session to take over, and the last `seq` that arrived."""
+    """The session to take over, and the last `seq` that arrived. secret: that of `ready`; a watcher has
+    none.
+    """
 
     session: str
-    secret: str
     last_seq: int
+    secret: str = ""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +109,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
     """The session stands. lost_from_seq: the first event that can no longer be given, or null.
 
-    secret is null for a watcher, who has nothing to take over.
+    secret is null for a watcher, who has nothing to take over. received_samples, received_gap_ms: audio
+    and gaps that have come, of a session taken over: the client goes on behind them.
     """
 
     session: str
@@ -119,6 +122,7 @@ class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
     resumed: bool = False
     lost_from_seq: int | None = None
     received_samples: int = 0
+    received_gap_ms: int = 0
 
 
 class Ack(_Message, frozen=True, kw_only=True, tag="ack"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
 from .errors import WatcherTooSlowError
@@ -28,7 +28,7 @@ class Hub:
     @classmethod
     def with_new_name(cls) -> Hub:
         """For a session that nobody named before."""
-        return cls(secrets.token_urlsafe(12))
+        return cls(new_name())
 
     def publish(self, event: E) -> E:
         """Number the event and give it to everybody. Never waits."""
@@ -39,15 +39,22 @@ class Hub:
             watcher.offer(event)
         return event
 
+    def lost_from(self, last_seq: int) -> int | None:
+        """The first event behind `last_seq` that can no longer be given; None where all can."""
+        oldest = self._kept[0].seq if self._kept else self._seq + 1
+        return last_seq + 1 if last_seq + 1 < oldest else None
+
     def end(self, event: Closed) -> None:
         """The last word, unless it has been said."""
         if not self._kept or not isinstance(self._kept[-1], Closed):
             self.publish(event)
 
     @contextmanager
-    def subscribe(self, capacity: int) -> Iterator[Subscription]:
-        """What is kept, then what comes. capacity: how many new events may wait unread."""
-        watcher = Subscription(self._kept, capacity)
+    def subscribe(self, capacity: int, last_seq: int = 0) -> Iterator[Subscription]:
+        """What is kept of what comes behind `last_seq`, then what comes. capacity: how many new events may
+        wait unread.
+        """
+        watcher = Subscription([event for event in self._kept if event.seq > last_seq], capacity)
         self._watchers.add(watcher)
         try:
             yield watcher
@@ -58,7 +65,7 @@ class Hub:
 class Subscription:
     """Iterate to read; ends behind `closed`. Raises WatcherTooSlowError when it fell behind."""
 
-    def __init__(self, kept: deque[ServerEvent], capacity: int) -> None:
+    def __init__(self, kept: Sequence[ServerEvent], capacity: int) -> None:
         self._waiting: deque[ServerEvent] = deque(kept)
         self._capacity = len(kept) + capacity
         self._arrived = asyncio.Event()
@@ -86,3 +93,8 @@ class Subscription:
                 )
             self._arrived.clear()
             await self._arrived.wait()
+
+
+def new_name() -> str:
+    """For a session that nobody named before."""
+    return secrets.token_urlsafe(12)

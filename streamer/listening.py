@@ -6,15 +6,23 @@ import os
 import socket
 
 from .config import ServerSettings
-from .errors import ListenError
+from .door import LOOPBACK_NAMES
+from .errors import ConfigError, ListenError
 
 
 def bind(settings: ServerSettings) -> socket.socket:
     """A bound socket that does not listen yet: who connects before the models are warm is refused.
 
-    Raises ListenError where the address cannot be had.
+    Raises ListenError where the address cannot be had, and ConfigError where others could reach it and
+    nobody has said who may.
     """
     host, port = settings.host, settings.port
+    if host not in LOOPBACK_NAMES and settings.token_file is None and not settings.open_to_anyone:
+        raise ConfigError(
+            f"expected --token-file for a server that other machines reach ({host}), got none: "
+            "whoever finds it "
+            "could use it; make one with `openssl rand -hex 24 > tokens.txt`, or say --open-to-anyone"
+        )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Literal
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
@@ -15,8 +17,9 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from . import events
+from .asyncapi import asyncapi
 from .door import Door
-from .errors import ForeignOriginError
+from .errors import EmostreamError, ForeignOriginError, UnauthorizedError
 from .metrics import CONTENT_TYPE
 from .watching import OwnStream
 
@@ -37,9 +40,10 @@ _POLICY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the server says about itself."""
+    """What the server says about itself. trouble: for people, what is wrong with the models at present."""
 
-    status: str
+    status: Literal["ok", "warming", "failing", "closing"]
+    trouble: tuple[str, ...]
     models: events.Models
     sessions: int
     connections: int
@@ -47,16 +51,25 @@ class Facts:
 
 
 class Pages:
-    """facts, metrics: asked anew for every answer."""
+    """facts, metrics: asked anew for every answer. check: raises where a request's token does not let it
+    in.
+    """
 
-    def __init__(self, door: Door, facts: Callable[[], Facts], metrics: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        door: Door,
+        facts: Callable[[], Facts],
+        metrics: Callable[[], bytes],
+        check: Callable[[ServerConnection, Request], Awaitable[object]],
+    ) -> None:
         self._door = door
+        self._check = check
         self._facts = facts
         self._metrics = metrics
         # Read once: nothing of a request's path ever reaches the file system.
         self._files = _load_files()
 
-    def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """None lets the socket's handshake go on: it is refused, where it must be, behind that, since a
         browser cannot see why an upgrade failed.
         """
@@ -71,19 +84,31 @@ class Pages:
             return self._files[path]
         match path:
             case "/healthz":
-                return _json(_health(self._facts()))
+                facts = self._facts()
+                fit = facts.status == "ok"
+                return _json(_health(facts), HTTPStatus.OK if fit else HTTPStatus.SERVICE_UNAVAILABLE)
+            case "/v1/schema.json":
+                return _json(events.schema())
+            case "/v1/asyncapi.json":
+                return _json(asyncapi())
+        try:
+            await self._check(connection, request)
+        except UnauthorizedError as error:
+            return _text(HTTPStatus.UNAUTHORIZED, str(error), {"WWW-Authenticate": "Bearer"})
+        except EmostreamError as error:
+            return too_many(str(error), (error.retry_after_ms or 0) / 1_000)
+        match path:
             case "/metrics":
                 return _respond(HTTPStatus.OK, CONTENT_TYPE, self._metrics())
             case "/v1/streams":
                 return _json(_streams(self._facts()))
-            case "/v1/schema.json":
-                return _json(events.schema())
         return _text(HTTPStatus.NOT_FOUND, f"expected a page of this server, {path} is none; try /")
 
 
 def _health(facts: Facts) -> dict[str, object]:
     return {
         "status": facts.status,
+        "trouble": facts.trouble,
         "version": version("emostream"),
         "models": facts.models,
         "sessions": facts.sessions,
@@ -110,12 +135,18 @@ def _load_files() -> dict[str, Response]:
     return pages
 
 
-def _json(content: object) -> Response:
-    return _respond(HTTPStatus.OK, "application/json", msgspec.json.encode(content))
+def too_many(text: str, retry_after_s: float, status: HTTPStatus = HTTPStatus.TOO_MANY_REQUESTS) -> Response:
+    return _text(status, text, {"Retry-After": str(max(1, math.ceil(retry_after_s)))})
 
 
-def _text(status: HTTPStatus, text: str) -> Response:
-    return _respond(status, "text/plain; charset=utf-8", f"{text}\n".encode())
+def _json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return _respond(status, "application/json", msgspec.json.encode(content))
+
+
+def _text(status: HTTPStatus, text: str, further: Mapping[str, str] = MappingProxyType({})) -> Response:
+    response = _respond(status, "text/plain; charset=utf-8", f"{text}\n".encode())
+    response.headers.update(further)
+    return response
 
 
 def _respond(status: HTTPStatus, content_type: str, body: bytes) -> Response:

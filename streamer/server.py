@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from importlib.resources import as_file, files
+from pathlib import Path
 from socket import socket as Socket
 from types import TracebackType
-from typing import Final
+from typing import Final, Literal
 
+import msgspec
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from emostream.models import SAMPLE_RATE_HZ, Clip
@@ -26,7 +30,8 @@ from .admission import Admission
 from .asking import NotNowError
 from .batcher import ModelThread
 from .clock import Clock
-from .config import Settings
+from .config import ServerSettings, Settings
+from .diary import session as told_of
 from .door import WILDCARDS, Door
 from .engine import Engine
 from .errors import (
@@ -38,14 +43,18 @@ from .errors import (
     SourceError,
     UnknownStreamError,
 )
-from .hub import Hub
+from .hub import new_name
 from .listening import cannot_listen
-from .pages import Facts, Pages
+from .outbox import Outbox
+from .pages import Facts, Pages, too_many
 from .recording import read_whole
+from .residents import Residents
 from .session import Session
-from .socket_session import make_session, read_socket
-from .tasks import task_group
+from .socket_session import make_session
+from .socket_source import SocketSource
+from .tokens import Tokens, bearer, read_tokens
 from .vad import make_vad
+from .visitors import Visitors, address_of
 from .watching import OwnStream, show_stream
 
 log = logging.getLogger(__name__)
@@ -71,13 +80,17 @@ class Server:
         self._clock = clock
         self._streams = {stream.name: stream for stream in streams}
         self._door = Door(settings.server)
-        self._pages = Pages(self._door, self._facts, engine.metrics.text)
+        self._tokens = Tokens.from_file(settings.server.token_file, clock)
+        self._visitors = Visitors(clock, settings.server.connections_per_minute)
+        self._tls = _tls(settings.server)
+        self._pages = Pages(self._door, self._facts, engine.metrics.text, self._check_request)
         self._models = models_of(engine, settings)
 
         self._listener: WebSocketServer | None = None
         self._closing = False
         self._closing_since = 0.0
-        self._sessions: set[Session] = set()
+        self._residents = Residents(self._make_session, settings.server, clock, engine.metrics)
+        self._warm = False
         self._handlers: set[asyncio.Task[None]] = set()
         self._admission = Admission(
             [partial(_busy, thread) for thread in engine.threads], clock, settings.server.max_load
@@ -96,7 +109,7 @@ class Server:
         if host in WILDCARDS:
             host = "127.0.0.1"
         shown = f"[{host}]" if ":" in host else host
-        return f"http://{shown}:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{shown}:{self.port}"
 
     async def __aenter__(self) -> Server:
         # Strangers' broken handshakes are their own affair; our own failures are logged in `_handle`.
@@ -106,7 +119,8 @@ class Server:
             self._listener = await serve(
                 self._handle,
                 sock=self._bound,
-                process_request=self._pages.answer,
+                process_request=self._answer,
+                ssl=self._tls,
                 select_subprotocol=_select_subprotocol,
                 compression=None,
                 max_size=self._settings.server.message_bytes,
@@ -125,8 +139,7 @@ class Server:
         self._closing = True
         self._closing_since = self._clock.now()
         self._engine.hurry()
-        for session in tuple(self._sessions):
-            session.stop()
+        self._residents.wind_down()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -145,6 +158,7 @@ class Server:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_S):
                     await self._listener.wait_closed()
+        await self._residents.dismiss()
 
     async def _watch(self) -> None:
         """What a stream costs is measured once before there is one, and then by those that there are."""
@@ -155,18 +169,44 @@ class Server:
             log.warning("no rehearsal: %s", error)
         except NotNowError:
             pass  # those that are inside show what a stream costs
+        self._warm = True
         while True:
             self._admission.watch()
+            self._residents.look_after()
             await self._clock.sleep_until(self._clock.now() + 1.0)
 
     def _facts(self) -> Facts:
         return Facts(
-            status="closing" if self._closing else "ok",
+            status=self._status(),
+            trouble=self._engine.trouble(),
             models=self._models,
-            sessions=len(self._sessions),
+            sessions=self._residents.running,
             connections=len(self._handlers),
             streams=tuple(self._streams.values()),
         )
+
+    def _status(self) -> Literal["ok", "warming", "failing", "closing"]:
+        if self._closing:
+            return "closing"
+        if not self._warm:
+            return "warming"
+        return "failing" if self._engine.hangs else "ok"
+
+    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """To plain HTTP, and to a socket's handshake where there is no room for it."""
+        wait_s = self._visitors.retry_after_s(address_of(connection.remote_address))
+        if wait_s:
+            most = self._settings.server.connections_per_minute
+            return too_many(f"expected at most {most} connections a minute from an address, got more", wait_s)
+        if len(self._handlers) >= self._settings.server.connections:
+            most = self._settings.server.connections
+            text = f"expected at most {most} connections at once, got more; try again later"
+            return too_many(text, 5.0, HTTPStatus.SERVICE_UNAVAILABLE)
+        return await self._pages.answer(connection, request)
+
+    async def _check_request(self, connection: ServerConnection, request: Request) -> str | None:
+        token = bearer(request.headers.get("Authorization"))
+        return await self._tokens.check(token, address_of(connection.remote_address))
 
     async def _handle(self, socket: ServerConnection) -> None:
         task = asyncio.current_task()
@@ -189,15 +229,17 @@ class Server:
         headers = Headers() if socket.request is None else socket.request.headers
         self._door.check_host(headers.get("Host"))
         self._door.check_origin(headers.get_all("Origin"), headers.get("Host"))
-        match await self._first_message(socket):
-            case events.Start() as start:
-                await self._serve_session(socket, start)
-            case events.Watch() as watch:
-                await self._serve_watcher(socket, watch)
-            case other:
-                raise BadStartError(
-                    f"expected start or watch as the first message, got {type(other).__name__.lower()}"
-                )
+        first = await self._first_message(socket)
+        if not isinstance(first, events.Start | events.Watch):
+            raise BadStartError(
+                f"expected start or watch as the first message, got {type(first).__name__.lower()}"
+            )
+        token = first.token or bearer(headers.get("Authorization"))
+        owner = await self._tokens.check(token, address_of(socket.remote_address))
+        if isinstance(first, events.Start):
+            await self._serve_session(socket, first, owner)
+        else:
+            await self._serve_watcher(socket, first)
 
     async def _first_message(self, socket: ServerConnection) -> events.ClientMessage:
         limit_ms = self._settings.server.start_ms
@@ -213,40 +255,46 @@ class Server:
         except ProtocolError as error:
             raise BadStartError(str(error)) from error
 
-    async def _serve_session(self, socket: ServerConnection, start: events.Start) -> None:
-        self._admission.admit(len(self._sessions))
-        hub = Hub.with_new_name()
+    async def _serve_session(self, socket: ServerConnection, start: events.Start, owner: str | None) -> None:
+        found = self._residents.find(start.resume, owner)
+        lost = None if start.resume is None else start.resume.last_seq + 1
+        if found is not None and start.resume is not None:
+            lost = found.lost_from(start)
+            last_seq = max(start.resume.last_seq, (lost or 1) - 1)
+            self._engine.metrics.resumed.inc()
+        else:
+            self._admission.admit(self._residents.running)
+            last_seq = 0
+        one = found or self._residents.begin(new_name(), start, owner)
+        told_of.set(one.name)
+        log.info(
+            "a client begins" if found is None else "a client comes back",
+            extra={"facts": {"address": address_of(socket.remote_address), "sample_rate": start.sample_rate}},
+        )
+
+        def ready() -> events.Ready:
+            return msgspec.structs.replace(
+                self._ready(one.name, one.secret, lost),
+                resumed=found is not None,
+                received_samples=one.received_samples,
+                received_gap_ms=one.received_gap_ms,
+            )
+
         try:
-            session, source = make_session(socket, start, self._settings, self._engine, hub, self._clock)
+            code = await self._residents.serve(one, socket, ready, last_seq)
+        except ConnectionClosed:
+            log.info("a client is gone; its session waits for it")
+            raise
+        await socket.close(1001 if self._closing else code)
+        if socket.protocol.close_rcvd is not None:
+            self._residents.delivered(one)
+        log.info("a session is over", extra={"facts": {"close_code": code}})
+
+    def _make_session(self, name: str, start: events.Start, outbox: Outbox) -> tuple[Session, SocketSource]:
+        try:
+            return make_session(name, start, outbox, self._settings, self._engine, self._clock)
         except ConfigError as error:
             raise BadStartError(str(error)) from error
-        await socket.send(
-            events.encode(
-                self._ready(
-                    hub.session,
-                    secrets.token_urlsafe(24),
-                    None if start.resume is None else start.resume.last_seq + 1,
-                )
-            )
-        )
-        self._sessions.add(session)
-        self._engine.metrics.sessions.inc()
-        self._engine.metrics.open_sessions.inc()
-        if self._closing:
-            session.stop()
-        code = 1000
-        try:
-            async with task_group() as group:
-                reader = group.create_task(read_socket(socket, source), name="read")
-                try:
-                    await session.run()
-                except EmostreamError as error:
-                    code = error.close_code  # its `error` event has been sent by the session
-                reader.cancel()
-        finally:
-            self._sessions.discard(session)
-            self._engine.metrics.open_sessions.dec()
-        await socket.close(1001 if self._closing else code)
 
     async def _serve_watcher(self, socket: ServerConnection, watch: events.Watch) -> None:
         stream = self._streams.get(watch.stream)
@@ -255,9 +303,14 @@ class Server:
             raise UnknownStreamError(
                 f"expected a stream of this server ({known}), got {watch.stream!r}; see /v1/streams"
             )
-        lost = None if watch.resume is None else watch.resume.last_seq + 1
-        await socket.send(events.encode(self._ready(stream.hub.session, None, lost)))
-        await show_stream(socket, stream, self._settings.server.watcher_events)
+        resumed = watch.resume is not None and watch.resume.session == stream.hub.session
+        last_seq, lost = 0, None
+        if watch.resume is not None:
+            last_seq = watch.resume.last_seq if resumed else 0
+            lost = stream.hub.lost_from(last_seq) if resumed else watch.resume.last_seq + 1
+        ready = self._ready(stream.hub.session, None, lost)
+        await socket.send(events.encode(msgspec.structs.replace(ready, resumed=resumed)))
+        await show_stream(socket, stream, self._settings.server.watcher_events, last_seq)
         await socket.close(1001 if self._closing else 1000)
 
     def _ready(self, session: str, secret: str | None, lost_from_seq: int | None) -> events.Ready:
@@ -267,7 +320,12 @@ class Server:
             secret=secret,
             labels=self._engine.recognizer.labels,
             models=self._models,
-            limits=events.Limits(message_bytes=limits.message_bytes, ahead_ms=limits.ahead_ms),
+            limits=events.Limits(
+                message_bytes=limits.message_bytes,
+                ahead_ms=limits.ahead_ms,
+                session_ms=limits.session_ms or None,
+                idle_ms=limits.idle_ms or None,
+            ),
             lost_from_seq=lost_from_seq,
         )
 
@@ -295,15 +353,40 @@ async def _refuse(
     socket: ServerConnection, code: str, message: str, close_code: int, retry_after_ms: int | None = None
 ) -> None:
     """An `error` first, since a browser shows its page nothing of a failed handshake."""
+    told = events.Error(code=code, message=message, fatal=True, retry_after_ms=retry_after_ms)
     try:
-        told = events.Error(code=code, message=message, fatal=True, retry_after_ms=retry_after_ms)
-        await socket.send(events.encode(told))
+        async with asyncio.timeout(_GOODBYE_S):  # who does not read is not waited for
+            await socket.send(events.encode(told))
+            await socket.close(close_code)
     except ConnectionClosed:
         return
-    await socket.close(close_code)
+    except TimeoutError:
+        socket.transport.abort()
 
 
 def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     """A client that offers none is taken as version 1."""
     ours = Subprotocol(events.SUBPROTOCOL)
     return ours if ours in offered else None
+
+
+def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
+    """Raises ConfigError."""
+    if settings.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"expected a certificate and its key as PEM files ({settings.certificate}, {settings.key}), "
+            f"got: {error}; check both"
+        ) from error
+    return context
+
+
+def check_doors(settings: ServerSettings) -> None:
+    """Before models are loaded: whether tokens and certificate can be read. Raises ConfigError."""
+    if settings.token_file is not None:
+        read_tokens(Path(settings.token_file))
+    _tls(settings)

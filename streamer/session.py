@@ -53,13 +53,15 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """language: hint for the transcriber. words: whether events carry the words one by one. speculate,
-    provisional_ms: see LiveSettings; for sound at its natural pace only.
+    """language: hint for the transcriber. words: whether events carry the words one by one; text: whether
+    they
+    say at all what was said. speculate, provisional_ms: see LiveSettings; for sound at its natural pace only.
     """
 
     segmenter: SegmenterSettings
     language: str | None = None
     words: bool = True
+    text: bool = True
     speculate: bool = False
     provisional_ms: int = 0
 
@@ -283,6 +285,7 @@ class Session:
                     self._engine.recognizer.labels,
                     self._timing(job, analysis),
                     words=self._settings.words,
+                    text=self._settings.text,
                 )
             )
         await self._close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -14,11 +14,10 @@ from .config import LiveSettings, SegmenterSettings, Settings
 from .engine import Engine
 from .errors import ProtocolError, TooFarAheadError
 from .hub import Hub
+from .outbox import Outbox
 from .session import Session, SessionSettings
 from .socket_source import SocketSource, check_start
 from .vad import make_vad
-
-log = logging.getLogger(__name__)
 
 
 class SocketSink:
@@ -32,32 +31,29 @@ class SocketSink:
 
 
 def make_session(
-    socket: ServerConnection,
+    name: str,
     start: events.Start,
+    outbox: Outbox,
     settings: Settings,
     engine: Engine,
-    hub: Hub,
     clock: Clock,
 ) -> tuple[Session, SocketSource]:
     """Raises BadStartError and ConfigError."""
     check_start(start)
-
-    async def acknowledge(samples: int) -> None:
-        await socket.send(events.encode(events.Ack(received_samples=samples)))
-
-    source = SocketSource(start, settings.server.ahead_ms, acknowledge)
+    source = SocketSource(start, settings.server.ahead_ms, outbox.acknowledge)
     session = Session(
         source,
         make_vad(settings.vad),
         engine,
-        hub,
-        [SocketSink(socket)],
+        Hub(name),
+        [outbox],
         replace(
             SessionSettings.paced(
                 segmenter_for(settings.segmenter, start.options), live_for(settings.live, start.options)
             ),
             language=start.language,
             words=start.options.words is not False,
+            text=settings.server.text,
         ),
         clock,
     )
@@ -85,10 +81,16 @@ def live_for(settings: LiveSettings, options: events.Options) -> LiveSettings:
     return settings
 
 
-async def read_socket(socket: ServerConnection, source: SocketSource) -> None:
-    """Always read: a server that stops reading never sees the pong. Raises ConnectionClosed."""
+async def read_socket(
+    socket: ServerConnection, source: SocketSource, heard: Callable[[], None] = lambda: None
+) -> None:
+    """Always read: a server that stops reading never sees the pong. heard: told of every message.
+
+    Raises ConnectionClosed.
+    """
     while True:
         message = await socket.recv()
+        heard()
         try:
             try:
                 _take(message, source)

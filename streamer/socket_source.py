@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from . import events
@@ -30,9 +30,7 @@ class SocketSource:
     """acknowledge: called with the samples received so far, every second of audio (a fifth of the credit,
     where that is less) and at the end."""
 
-    def __init__(
-        self, start: events.Start, ahead_ms: int, acknowledge: Callable[[int], Awaitable[None]]
-    ) -> None:
+    def __init__(self, start: events.Start, ahead_ms: int, acknowledge: Callable[[int], None]) -> None:
         self.sample_rate_hz = start.sample_rate
         self.channels = start.channels
         self._decoder = PcmDecoder(start.encoding, start.channels)
@@ -47,6 +45,8 @@ class SocketSource:
         self._stopped = False
         self._failure: EmostreamError | None = None
 
+        self.received_gap_ms = 0
+
         # Positions in sample frames at the client's rate.
         self._fed = 0
         self._taken = 0
@@ -57,12 +57,23 @@ class SocketSource:
         self._flushed_to = -1
         self._flushes: set[int] = set()
 
+    @property
+    def received_samples(self) -> int:
+        """Sample frames that have come, taken by the session or not."""
+        return self._fed
+
+    def discard_partial_frame(self) -> None:
+        """The socket broke in the middle of one; the next one begins with it."""
+        self._decoder.discard_rest()
+
     def stop(self) -> None:
         """The house closes: what has arrived is still analysed."""
         self._put(_Stop())
 
     def fail(self, error: EmostreamError) -> None:
-        """End with this error, behind what has arrived."""
+        """End with this error, behind what has arrived; unless the end has been said."""
+        if self._stopped:
+            return
         self._failure = error
         self._put(_Stop())
 
@@ -92,6 +103,7 @@ class SocketSource:
                         f"expected gap.ms of 1 to {_LONGEST_GAP_MS}, got {ms}; send several gaps"
                     )
                 self._lose(ms)
+                self.received_gap_ms += ms
             case events.Flush(at_samples=at):
                 self._check_position("flush", at)
                 if self._is_new(at):
@@ -120,16 +132,16 @@ class SocketSource:
             yield item
             self._consumed = self._taken
             if self._consumed - self._acked >= self._ack_every or isinstance(item, Flush):
-                await self._ack()
+                self._ack()
         self._consumed = self._taken
-        await self._ack()
+        self._ack()
         if self._failure is not None:
             raise self._failure
 
-    async def _ack(self) -> None:
+    def _ack(self) -> None:
         if self._acked != self._consumed:
             self._acked = self._consumed
-            await self._acknowledge(self._acked)
+            self._acknowledge(self._acked)
 
     def _accept(self, block: Samples) -> None:
         """Queue the audio, cut where a flush or the stop has been announced."""

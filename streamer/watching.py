@@ -26,13 +26,13 @@ class OwnStream:
     hub: Hub = field(default_factory=Hub.with_new_name)
 
 
-async def show_stream(socket: ServerConnection, stream: OwnStream, capacity: int) -> None:
-    """What is kept and what comes, up to and with `closed`.
+async def show_stream(socket: ServerConnection, stream: OwnStream, capacity: int, last_seq: int = 0) -> None:
+    """What is kept and what comes behind `last_seq`, up to and with `closed`.
 
     capacity: how many events may wait unread. Raises WatcherTooSlowError and ConnectionClosed.
     """
     sink = SocketSink(socket)
-    with stream.hub.subscribe(capacity) as subscription:
+    with stream.hub.subscribe(capacity, last_seq) as subscription:
         async with task_group() as group:
             reader = group.create_task(_hear_out(socket), name="read")
             async for event in subscription:

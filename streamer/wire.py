@@ -30,8 +30,11 @@ def emotion_event(
     timing: events.Timing,
     *,
     words: bool,
+    text: bool = True,
 ) -> events.Emotion:
-    """words: whether the event carries the words one by one (`options.words`)."""
+    """words: whether the event carries the words one by one (`options.words`); text: whether it says at
+    all what was said (`server.text`).
+    """
     prediction, transcript = analysis.prediction, analysis.transcript
     assert prediction.audio_only is not None  # what a stream cuts out is sound
     return events.Emotion(
@@ -46,7 +49,7 @@ def emotion_event(
         probabilities=_named(labels, prediction.probabilities),
         audio_only=_named(labels, prediction.audio_only),
         text_only=None if prediction.text_only is None else _named(labels, prediction.text_only),
-        text="" if transcript is None else transcript.text,
+        text="" if transcript is None or not text else transcript.text,
         language=None if transcript is None else transcript.language,
         words=tuple(
             events.Word(
@@ -55,7 +58,7 @@ def emotion_event(
                 end_ms=ms(utterance.clip_start + word.end),
                 p=None if word.p is None else round(word.p, 3),
             )
-            for word in (analysis.words if words else ())
+            for word in (analysis.words if words and text else ())
         ),
         timing=timing,
     )

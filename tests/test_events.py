@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from typing import get_args
 
 import jsonschema
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emostream.streamer import events
-from emostream.streamer.errors import ProtocolError
+from emostream.streamer.asyncapi import asyncapi
+from emostream.streamer.errors import EmostreamError, ProtocolError
 
 from .shared import REPO
 
@@ -30,8 +32,62 @@ def test_every_example_of_the_document_is_valid(example: str) -> None:
     assert json.loads(events.encode(read(example)))["type"] == kind
 
 
-def test_the_document_has_examples() -> None:
-    assert len(EXAMPLES) >= 2
+def test_every_message_has_an_example() -> None:
+    shown = {json.loads(example)["type"] for example in EXAMPLES}
+    tags = {
+        about["properties"]["type"]["enum"][0]
+        for about in events.schema()["$defs"].values()
+        if "type" in about.get("properties", {})
+    }
+    assert shown == tags
+
+
+def test_every_code_is_in_the_document() -> None:
+    """Of the errors that can reach a client: one that has been published stays."""
+    published = set(re.findall(r"`([a-z_]+)`", DOCUMENT.partition("## Error codes and close codes")[2]))
+    local = {"bad_config", "bad_source", "bad_device", "cannot_listen", "cannot_connect", "message_too_big"}
+    codes = {one.code for one in _tree(EmostreamError)}
+    assert codes - local <= published
+    closing = {int(code) for code in re.findall(r"^\| (\d{4}) \|", DOCUMENT, re.MULTILINE)}
+    assert {one.close_code for one in _tree(EmostreamError)} <= closing
+
+
+def _tree(one: type[EmostreamError]) -> set[type[EmostreamError]]:
+    return {one}.union(*(_tree(child) for child in one.__subclasses__()))
+
+
+def test_the_asyncapi_document_is_that_of_the_types() -> None:
+    written = json.loads((REPO / "docs" / "asyncapi.json").read_text(encoding="utf-8"))
+    assert written == asyncapi(), "make it anew: python -m emostream.streamer.asyncapi > docs/asyncapi.json"
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    document = asyncapi()
+
+    def follow(part: object) -> None:
+        if isinstance(part, dict):
+            for key, value in part.items():
+                if key == "$ref":
+                    target = document
+                    for step in value.removeprefix("#/").split("/"):
+                        target = target[step]
+                follow(value)
+        elif isinstance(part, list):
+            for one in part:
+                follow(one)
+
+    follow(document)
+    assert "#/$defs" not in json.dumps(document)
+
+
+def test_the_asyncapi_document_knows_all_that_is_said() -> None:
+    document = asyncapi()
+    said = {
+        side: {ref["$ref"].rpartition("/")[2] for ref in document["operations"][side]["messages"]}
+        for side in ("receive", "send")
+    }
+    assert said["receive"] == {one.__name__ for one in get_args(events.ClientMessage)} | {"Audio"}
+    assert said["send"] == {one.__name__ for one in get_args(events.ServerMessage)}
 
 
 @pytest.mark.parametrize("name", sorted(events.schema()["$defs"]))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,6 +22,7 @@ from emostream.streamer.config import ServerSettings
 from emostream.streamer.errors import ConnectError, ListenError
 from emostream.streamer.hub import Hub
 from emostream.streamer.listening import bind
+from emostream.streamer.server import Server
 from emostream.streamer.watching import OwnStream
 
 from .fakes import FakeTranscriber, silence, voice
@@ -70,6 +72,11 @@ async def test_a_name_that_dns_points_here_is_not_let_in() -> None:
     assert (errors(seen), code) == ([("foreign_origin", True)], 4403)
 
 
+async def health_of(server: Server) -> tuple[int, dict[str, Any]]:
+    status, _, body = await get(server, "/healthz")
+    return status, json.loads(body)
+
+
 async def test_the_page_and_the_facts() -> None:
     hub = Hub("s")
     own = OwnStream("demo", "A recording", "The voice is synthetic.", hub)
@@ -79,8 +86,10 @@ async def test_the_page_and_the_facts() -> None:
         assert headers["Content-Type"].startswith("text/html")
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert b"emostream" in body
-        status, _, body = await get(server, "/healthz")
-        health = json.loads(body)
+        status, health = await health_of(server)
+        while health["status"] == "warming":
+            assert status == 503
+            status, health = await health_of(server)
         assert (status, health["status"], health["models"]["emotion"]) == (200, "ok", "fake emotion")
         _, _, body = await get(server, "/v1/streams")
         assert json.loads(body) == {

@@ -21,7 +21,7 @@ class Acks:
     def __init__(self) -> None:
         self.said: list[int] = []
 
-    async def __call__(self, samples: int) -> None:
+    def __call__(self, samples: int) -> None:
         self.said.append(samples)
 
 

@@ -44,7 +44,7 @@ def demo(
     bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
-    engine = options.load_engine(settings, console, clock)
+    engine = options.load_engine(settings, console, clock, live=True)
     options.say_who_speaks(console, engine)
     with as_file(files("emostream.demo") / "recording.ogg") as recording:
 

@@ -46,7 +46,7 @@ def live(
     bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
-    engine = options.load_engine(settings, console, clock)
+    engine = options.load_engine(settings, console, clock, live=True)
     options.say_who_speaks(console, engine)
     said = f"Microphone: {chosen.name}, {chosen.sample_rate_hz} Hz"
     console.print(said, highlight=False, markup=False)

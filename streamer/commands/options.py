@@ -121,8 +121,10 @@ def model_flags(
     }
 
 
-def load_engine(settings: Settings, console: Console, clock: Clock) -> Engine:
-    """Load the models, saying so. Raises ModelError."""
+def load_engine(settings: Settings, console: Console, clock: Clock, *, live: bool = False) -> Engine:
+    """Load the models, saying so. live: whether somebody waits, so that an utterance on which a model
+    works for too long is given up. Raises ModelError.
+    """
     chosen = settings.models
     # No spinner here: a download draws its own progress bar. First, because what has a process of its own
     # loads there while the recognizer loads here.
@@ -136,7 +138,9 @@ def load_engine(settings: Settings, console: Console, clock: Clock) -> Engine:
         )
         if transcriber is not None:
             _ = transcriber.name  # waits for it
-    return Engine(transcriber, recognizer, clock)
+    return Engine(
+        transcriber, recognizer, clock, patience_s=settings.server.patience_ms / 1_000 if live else None
+    )
 
 
 def say_who_speaks(console: Console, engine: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from socket import socket as Socket
 from typing import Annotated
 
@@ -12,10 +13,11 @@ from rich.console import Console
 from ..broadcast import on_interrupt
 from ..clock import WallClock
 from ..config import Settings
+from ..diary import LogFormat, keep_diary
 from ..door import LOOPBACK_NAMES
 from ..engine import Engine
 from ..listening import bind
-from ..server import Server
+from ..server import Server, check_doors
 from . import options
 
 
@@ -38,6 +40,37 @@ def serve(
             "--allow-origin", help="A web page from elsewhere that may connect (https://...); repeatable."
         ),
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file", help="Tokens, one a line: a client needs one of them.", show_default=False
+        ),
+    ] = None,
+    open_to_anyone: Annotated[
+        bool,
+        typer.Option("--open-to-anyone", help="Listen beyond this machine without tokens all the same."),
+    ] = False,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificate", help="PEM file with the chain, for TLS (wss, https).", show_default=False
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="PEM file with the certificate's key.", show_default=False)
+    ] = None,
+    text: Annotated[
+        bool, typer.Option("--text/--no-text", help="Whether events carry what was said.")
+    ] = True,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            "--log-format",
+            help="Log sessions to standard error: text for people, json (an object a line) for programs. "
+            "Sound and words are never written. Default: warnings only.",
+            show_default=False,
+        ),
+    ] = None,
     config: options.ConfigOption = None,
 ) -> None:
     """Listen for websocket clients, each with audio of its own.
@@ -54,12 +87,20 @@ def serve(
             "port": port,
             "host_names": host_name or None,
             "allow_origins": allow_origin or None,
+            "token_file": None if token_file is None else str(token_file),
+            "open_to_anyone": open_to_anyone or None,
+            "certificate": None if certificate is None else str(certificate),
+            "key": None if key is None else str(key),
+            "text": None if text else False,
         },
     )
+    if log_format is not None:
+        keep_diary(log_format, "info")
+    check_doors(settings.server)
     bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
-    engine = options.load_engine(settings, console, clock)
+    engine = options.load_engine(settings, console, clock, live=True)
     options.say_who_speaks(console, engine)
     asyncio.run(_serve(bound, engine, settings, clock, console))
 
@@ -70,6 +111,6 @@ async def _serve(
     stop = on_interrupt()
     async with engine.running(), Server(bound, engine, settings, clock) as server:
         console.print(f"Listening on {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
-        if settings.server.host not in LOOPBACK_NAMES:
-            console.print("Whoever reaches this address may use it: there is no token yet.", style="yellow")
+        if settings.server.host not in LOOPBACK_NAMES and settings.server.token_file is None:
+            console.print("Whoever reaches this address may use it: there is no token.", style="yellow")
         await stop.wait()
