@@ -1,69 +1,137 @@
-"""What an integrator imports: audio in, typed events out, over one websocket.
+"""What an integrator imports: audio in, typed events out, over one websocket after the other.
 
     async with connect("ws://127.0.0.1:8765/v1/stream", start) as stream:
-        async for event in stream.recognize(blocks):
+        async for event in stream.recognize(audio):
             ...
 
-Needs websockets and msgspec only.
+A connection that breaks is taken up again, and the session with it: no audio and no event is lost or doubled,
+and a `Reconnected` among the events says so. Needs websockets and msgspec only; `client_audio` has
+microphone and recordings for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from dataclasses import dataclass
+from ssl import SSLContext
+from typing import Any, Final
 
+import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from . import events
+from .client_log import Log
 from .errors import ConnectError
 
 _READY_S: Final = 10.0
+_FOR_GOOD: Final = frozenset({1000, 1002, 1003, 1007, 1009, 4400, 4401, 4403, 4408, 4409, 4410, 4429})
+"""Close codes behind which coming again with the same words does not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How a broken connection is taken up again. attempts: in a row, 0 is never. The pauses double from
+    `first_s` to `longest_s`, each of them drawn between half and all of that.
+    """
+
+    attempts: int = 10
+    first_s: float = 0.25
+    longest_s: float = 10.0
+
+    def pause_s(self, attempt: int) -> float:
+        """attempt: 0 for the first one."""
+        return min(self.longest_s, self.first_s * 2.0 ** min(attempt, 30)) * random.uniform(0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnected:
+    """The connection broke, and another one stands.
+
+    resumed: the session goes on, and nothing is lost but what `lost_from_seq` says. Otherwise it is a
+    fresh one: its
+    clock begins at `begins_at_ms` of the one before, and what that one had heard behind `lost_from_ms`,
+    the end of its last final, is lost. why: how the connection ended.
+    """
+
+    resumed: bool
+    session: str
+    lost_from_seq: int | None
+    lost_from_ms: int
+    begins_at_ms: int
+    why: str
+
+
+Told = events.ServerEvent | Reconnected
 
 
 class ClientStream:
-    """One session. `ready` says what the server runs; positions are sample frames."""
+    """One stream. `ready` says what the server runs; positions are sample frames of the present session."""
 
-    def __init__(self, socket: ClientConnection, ready: events.Ready, start: events.Start) -> None:
+    def __init__(
+        self,
+        socket: ClientConnection,
+        ready: events.Ready,
+        start: events.Start,
+        url: str,
+        retry: Retry,
+        tls: Any,
+    ) -> None:
         self.ready = ready
         self._socket = socket
-        self._frame_bytes = start.channels * (2 if start.encoding == "pcm_s16le" else 4)
+        self._start = start
+        self._url = url
+        self._retry = retry
+        self._tls = tls
+        self._log = Log(start)
         self._ahead = ready.limits.ahead_ms * start.sample_rate // 1_000
         # A message is at most a second and at most what the server takes.
-        self._message_bytes = min(start.sample_rate, ready.limits.message_bytes // self._frame_bytes)
-        self._message_bytes *= self._frame_bytes
-        self._sent_bytes = 0
-        self._acked = 0
+        self._message_bytes = min(start.sample_rate, ready.limits.message_bytes // self._log.frame_bytes)
+        self._message_bytes *= self._log.frame_bytes
+        self._last_seq = 0
+        self._last_end_ms = 0
         self._credit = asyncio.Event()
+        self._ended: ConnectError | None = None
+        # Nobody says anything while what was said is said again.
+        self._saying = asyncio.Lock()
 
     @property
     def sent_samples(self) -> int:
-        return self._sent_bytes // self._frame_bytes
+        return self._log.sent_samples
 
     async def send(self, data: bytes) -> None:
-        """Audio in the encoding of `start`, any cut. Waits for credit. Somebody must read meanwhile."""
+        """Audio in the encoding of `start`, any cut. Waits for credit, and while the connection is down.
+        Somebody must read meanwhile. Raises ConnectError once the stream has ended.
+        """
         for first in range(0, len(data), self._message_bytes):
-            while self.sent_samples - self._acked >= self._ahead:
+            while self._ended is None and self._log.ahead_samples >= self._ahead:
                 self._credit.clear()
                 await self._credit.wait()
             part = data[first : first + self._message_bytes]
-            self._sent_bytes += len(part)
-            await self._socket.send(part)
+            async with self._saying:
+                self._log.audio(part)
+                await self._say(part)
 
     async def gap(self, ms: int) -> None:
-        await self._socket.send(events.encode(events.Gap(ms=ms)))
+        """Audio that had to be dropped: the clock moves on."""
+        async with self._saying:
+            self._log.gap(ms)
+            await self._say(events.encode(events.Gap(ms=ms)))
 
     async def flush(self) -> None:
         """End the utterance in progress behind what was sent."""
-        await self._socket.send(events.encode(events.Flush(at_samples=self.sent_samples)))
+        async with self._saying:
+            await self._say(self._log.flush())
 
     async def stop(self) -> None:
         """No more audio: the finals come, then `closed`."""
-        await self._socket.send(events.encode(events.Stop(at_samples=self.sent_samples)))
+        async with self._saying:
+            await self._say(self._log.stop())
 
     async def ping(self) -> float:
         """Seconds to the server and back. Raises ConnectError where the connection has ended."""
@@ -72,33 +140,61 @@ class ClientStream:
         except ConnectionClosed as error:
             raise ConnectError(f"expected an answer to a ping, {_how_it_ended(error)}") from error
 
-    async def __aiter__(self) -> AsyncIterator[events.ServerEvent]:
-        """Events up to and with `closed`. Raises ConnectError where the connection ends before it."""
+    async def _say(self, message: str | bytes) -> None:
+        if self._ended is not None:
+            raise self._ended
+        # It is in the log: the reader meets the same end, comes back and says it again.
+        with suppress(ConnectionClosed):
+            await self._socket.send(message)
+
+    async def __aiter__(self) -> AsyncIterator[Told]:
+        """Events up to and with `closed`, each once and in order. Raises ConnectError where the stream
+        ends before it: the server refused, or did not come back.
+        """
         try:
             while True:
-                message = events.decode_server(await self._socket.recv())
-                if isinstance(message, events.Ack):
-                    self._acked = message.received_samples
-                    self._credit.set()
-                elif not isinstance(message, events.Ready):
-                    yield message
-                    if isinstance(message, events.Closed):
-                        return
-        except ConnectionClosed as error:
-            raise ConnectError(f"expected `closed` as the last event, {_how_it_ended(error)}") from error
+                try:
+                    message = events.decode_server(await self._socket.recv())
+                except ConnectionClosed as error:
+                    yield await self._come_back(error)
+                    continue
+                match message:
+                    case events.Ack(received_samples=samples):
+                        self._log.acknowledge(samples)
+                        self._credit.set()
+                    case events.Ready():
+                        pass
+                    case event:
+                        self._last_seq = max(self._last_seq, event.seq)
+                        if isinstance(event, events.Emotion) and event.final:
+                            self._last_end_ms = event.end_ms
+                        yield event
+                        if isinstance(event, events.Closed):
+                            return
+        except ConnectError as error:
+            self._ended = error
+            raise
+        finally:
+            self._ended = self._ended or ConnectError(
+                "expected a stream that goes on, got one that has ended"
+            )
+            self._credit.set()
 
-    async def recognize(self, audio: AsyncIterable[bytes]) -> AsyncIterator[events.ServerEvent]:
+    async def recognize(self, audio: AsyncIterable[bytes | events.Gap]) -> AsyncIterator[Told]:
         """Send all of it, then `stop`; events as they come, up to and with `closed`."""
 
         async def sending() -> None:
             try:
                 async for data in audio:
-                    await self.send(data)
-            except ConnectionClosed:
+                    if isinstance(data, events.Gap):
+                        await self.gap(data.ms)
+                    else:
+                        await self.send(data)
+            except ConnectError:
                 return  # the reader meets the same end, and says why
             finally:
                 # Also where the audio itself fails: what was sent is worth its finals.
-                with suppress(ConnectionClosed):
+                if self._ended is None:
                     await self.stop()
 
         sender = asyncio.create_task(sending(), name="send")
@@ -111,38 +207,119 @@ class ClientStream:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
 
+    async def _come_back(self, ended: ConnectionClosed) -> Reconnected:
+        """Raises ConnectError where that does not help, or did not."""
+        why = _how_it_ended(ended)
+        if ended.rcvd is not None and ended.rcvd.code in _FOR_GOOD:
+            raise ConnectError(f"expected `closed` as the last event, {why}") from ended
+        wait_s = 0.0
+        for attempt in range(self._retry.attempts):
+            await asyncio.sleep(max(wait_s, self._retry.pause_s(attempt)))
+            try:
+                return await self._resume(why)
+            except _TryAgainError as error:
+                wait_s, why = error.after_s, str(error)
+            except ConnectionClosed as error:
+                why = _how_it_ended(error)
+        tried = f"; tried {self._retry.attempts} times to come back" if self._retry.attempts else ""
+        raise ConnectError(f"expected `closed` as the last event, {why}{tried}") from ended
+
+    async def _resume(self, why: str) -> Reconnected:
+        assert self.ready.secret is not None
+        resume = events.Resume(session=self.ready.session, secret=self.ready.secret, last_seq=self._last_seq)
+        socket = await _open(self._url, self._tls)
+        ready = await _introduce(socket, msgspec.structs.replace(self._start, resume=resume))
+        async with self._saying:
+            self._socket, self.ready = socket, ready
+            told = Reconnected(
+                ready.resumed,
+                ready.session,
+                ready.lost_from_seq,
+                self._last_end_ms,
+                0 if ready.resumed else self._log.acknowledged_ms,
+                why,
+            )
+            if not ready.resumed:
+                self._log.begin_anew()
+                self._last_seq = self._last_end_ms = 0
+            for message in self._log.since(ready.received_samples, ready.received_gap_ms):
+                await socket.send(message)
+        return told
+
+    async def close(self) -> None:
+        """Without waiting for finals; for those, `stop` and read on."""
+        await self._socket.close()
+
 
 @asynccontextmanager
-async def connect(url: str, start: events.Start) -> AsyncIterator[ClientStream]:
-    """Open a session. Raises ConnectError with the server's own words where it refuses."""
+async def connect(
+    url: str, start: events.Start, *, retry: Retry | None = None, tls: SSLContext | None = None
+) -> AsyncIterator[ClientStream]:
+    """Open a session. retry: for connections that break later; the first one is tried once. tls: for a wss
+    address whose certificate the system does not know.
+
+    Raises ConnectError with the server's own words where it refuses.
+    """
     try:
-        socket = await connect_socket(
-            url, subprotocols=[Subprotocol(events.SUBPROTOCOL)], compression=None, max_size=None
+        socket = await _open(url, tls)
+        ready = await _introduce(socket, start)
+    except ConnectionClosed as error:
+        raise ConnectError(f"expected `ready`, {_how_it_ended(error)}") from error
+    except _TryAgainError as error:
+        raise ConnectError(str(error)) from error
+    stream = ClientStream(socket, ready, start, url, retry or Retry(), tls)
+    try:
+        yield stream
+    finally:
+        await stream.close()
+
+
+class _TryAgainError(Exception):
+    """The server does not answer, or has no room at present."""
+
+    def __init__(self, message: str, after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+async def _open(url: str, tls: SSLContext | None) -> ClientConnection:
+    settings: dict[str, Any] = {} if tls is None else {"ssl": tls}
+    try:
+        return await connect_socket(
+            url,
+            subprotocols=[Subprotocol(events.SUBPROTOCOL)],
+            compression=None,
+            max_size=None,
+            **settings,
         )
-    except (OSError, ValueError, WebSocketException) as error:  # ValueError: a port or a name out of range
-        raise ConnectError(
+    except (OSError, WebSocketException) as error:
+        raise _TryAgainError(
             f"expected an emostream server at {url}, got: {error}; start one with `emostream serve`"
         ) from error
-    async with socket:
-        yield ClientStream(socket, await _introduce(socket, start), start)
+    except ValueError as error:  # a port or a name out of range
+        raise ConnectError(f"expected the address of an emostream server, got {url}: {error}") from error
 
 
 async def _introduce(socket: ClientConnection, start: events.Start) -> events.Ready:
+    """Raises ConnectError, ConnectionClosed, and _TryAgainError where it may help to come again."""
     try:
         async with asyncio.timeout(_READY_S):
             await socket.send(events.encode(start))
             first = events.decode_server(await socket.recv())
     except TimeoutError:
-        raise ConnectError(
+        await socket.close()
+        raise _TryAgainError(
             f"expected `ready` within {_READY_S:g} s, got nothing; is this an emostream server?"
         ) from None
-    except ConnectionClosed as error:
-        raise ConnectError(f"expected `ready`, {_how_it_ended(error)}") from error
     if isinstance(first, events.Ready):
         return first
-    if isinstance(first, events.Error):
-        raise ConnectError(f"the server refused ({first.code}): {first.message}")
-    raise ConnectError(f"expected `ready` as the first event, got {type(first).__name__}")
+    await socket.close()
+    if not isinstance(first, events.Error):
+        raise ConnectError(f"expected `ready` as the first event, got {type(first).__name__}")
+    refused = f"the server refused ({first.code}): {first.message}"
+    if first.retry_after_ms is not None:
+        raise _TryAgainError(refused, first.retry_after_ms / 1_000)
+    raise ConnectError(refused)
 
 
 def _how_it_ended(error: ConnectionClosed) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import events
 from .audio import Samples, encode_pcm
-from .client import ClientStream, connect
+from .client import ClientStream, Retry, Told, connect
 from .clock import Clock
 from .config import SAMPLE_RATE_HZ
 from .errors import ConnectError
@@ -61,7 +61,7 @@ async def _run_stream(url: str, load: Samples, clock: Clock, begin: float, pace:
     await clock.sleep_until(begin)
     start = events.Start(encoding="pcm_s16le", sample_rate=SAMPLE_RATE_HZ, channels=1)
     try:
-        async with connect(url, start) as stream:
+        async with connect(url, start, retry=Retry(attempts=0)) as stream:
             began = clock.now()
             pinging = asyncio.create_task(_ping(stream, clock, run.pings_s), name="ping")
             try:
@@ -75,7 +75,7 @@ async def _run_stream(url: str, load: Samples, clock: Clock, begin: float, pace:
     return run
 
 
-def _note(event: events.ServerEvent, run: StreamRun, moment: float, pace: float) -> None:
+def _note(event: Told, run: StreamRun, moment: float, pace: float) -> None:
     match event:
         case events.Emotion(final=True):
             # The block that holds the last speech sample was sent when all of it was spoken.

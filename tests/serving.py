@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from emostream.streamer import events
 from emostream.streamer.audio import encode_pcm
+from emostream.streamer.client import Reconnected
 from emostream.streamer.client import connect as connect_client
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
@@ -79,7 +80,7 @@ async def stream(server: Server, sound: np.ndarray, block: int = 3_200) -> list[
             yield encode_pcm(sound[first : first + block], "pcm_f32le")
 
     async with connect_client(socket_url(server), start) as client:
-        return [event async for event in client.recognize(blocks())]
+        return [event async for event in client.recognize(blocks()) if not isinstance(event, Reconnected)]
 
 
 def errors(seen: Sequence[events.ServerEvent]) -> list[tuple[str, bool]]:

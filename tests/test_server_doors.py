@@ -17,6 +17,7 @@ from websockets.typing import Origin
 from emostream.models import Clip, Transcript
 from emostream.streamer import events
 from emostream.streamer.audio import encode_pcm
+from emostream.streamer.client import Told
 from emostream.streamer.client import connect as connect_client
 from emostream.streamer.config import ServerSettings
 from emostream.streamer.errors import ConnectError, ListenError
@@ -191,7 +192,7 @@ async def test_our_client_ends_although_it_waits_for_credit() -> None:
         while True:
             yield endless
 
-    seen: list[events.ServerEvent] = []
+    seen: list[Told] = []
     async with serving(ahead_ms=1_000) as server:
         start = msgspec.convert(START, events.Start)
         async with connect_client(socket_url(server), start) as client:

@@ -72,7 +72,7 @@ def pcm(*parts: Samples) -> Pcm:
     return Pcm(np.concatenate(parts)[:, np.newaxis])
 
 
-def kinds(seen: Sequence[events.ServerEvent]) -> list[str]:
+def kinds(seen: Sequence[object]) -> list[str]:
     return [type(event).__name__ for event in seen]
 
 
