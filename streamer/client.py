@@ -274,6 +274,60 @@ async def connect(
         await stream.close()
 
 
+async def watch(
+    url: str,
+    stream: str,
+    *,
+    token: str | None = None,
+    retry: Retry | None = None,
+    tls: SSLContext | None = None,
+) -> AsyncIterator[Told]:
+    """The events of one of the server's own streams, up to and with `closed`: those that it keeps, then those
+    that come. A connection that breaks is taken up again.
+
+    Raises ConnectError where the server refuses, or does not come back.
+    """
+    retry = retry or Retry()
+    first = events.Watch(stream=stream, token=token)
+    session, last_seq, last_end_ms, why = "", 0, 0, ""
+    attempt, wait_s = 0, 0.0
+    while True:
+        try:
+            socket = await _open(url, tls)
+            try:
+                ready = await _introduce(socket, first)
+                if session:
+                    lost = ready.lost_from_seq
+                    yield Reconnected(ready.resumed, ready.session, lost, last_end_ms, 0, why)
+                if not ready.resumed:
+                    session, last_seq, last_end_ms = ready.session, 0, 0
+                attempt, wait_s = 0, 0.0
+                while True:
+                    event = events.decode_server(await socket.recv())
+                    if isinstance(event, events.Ready | events.Ack):
+                        continue
+                    last_seq = max(last_seq, event.seq)
+                    if isinstance(event, events.Emotion) and event.final:
+                        last_end_ms = event.end_ms
+                    yield event
+                    if isinstance(event, events.Closed):
+                        return
+            finally:
+                await socket.close()
+        except ConnectionClosed as error:
+            why = _how_it_ended(error)
+            if error.rcvd is not None and error.rcvd.code in _FOR_GOOD:
+                raise ConnectError(f"expected `closed` as the last event, {why}") from error
+        except _TryAgainError as error:
+            wait_s, why = error.after_s, str(error)
+        if attempt >= retry.attempts or not session:
+            raise ConnectError(f"expected `closed` as the last event, {why}")
+        await asyncio.sleep(max(wait_s, retry.pause_s(attempt)))
+        attempt += 1
+        resume = events.Resume(session=session, last_seq=last_seq)
+        first = events.Watch(stream=stream, token=token, resume=resume)
+
+
 class _TryAgainError(Exception):
     """The server does not answer, or has no room at present."""
 
@@ -300,7 +354,7 @@ async def _open(url: str, tls: SSLContext | None) -> ClientConnection:
         raise ConnectError(f"expected the address of an emostream server, got {url}: {error}") from error
 
 
-async def _introduce(socket: ClientConnection, start: events.Start) -> events.Ready:
+async def _introduce(socket: ClientConnection, start: events.Start | events.Watch) -> events.Ready:
     """Raises ConnectError, ConnectionClosed, and _TryAgainError where it may help to come again."""
     try:
         async with asyncio.timeout(_READY_S):

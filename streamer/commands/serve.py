@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from socket import socket as Socket
 from typing import Annotated
@@ -19,6 +20,8 @@ from ..engine import Engine
 from ..listening import bind
 from ..server import Server, check_doors
 from . import options
+
+log = logging.getLogger(__name__)
 
 
 def serve(
@@ -98,7 +101,7 @@ def serve(
         keep_diary(log_format, "info")
     check_doors(settings.server)
     bound = bind(settings.server)
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=log_format == "json")  # a log for programs has no other lines
     clock = WallClock()
     engine = options.load_engine(settings, console, clock, live=True)
     options.say_who_speaks(console, engine)
@@ -110,6 +113,7 @@ async def _serve(
 ) -> None:
     stop = on_interrupt()
     async with engine.running(), Server(bound, engine, settings, clock) as server:
+        log.info("listening", extra={"facts": {"url": server.url}})
         console.print(f"Listening on {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         if settings.server.host not in LOOPBACK_NAMES and settings.server.token_file is None:
             console.print("Whoever reaches this address may use it: there is no token.", style="yellow")

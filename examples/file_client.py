@@ -1,0 +1,36 @@
+"""Send a recording to a server and print what it hears.
+
+pip install emostream
+emostream serve &
+python examples/file_client.py speech.wav [ws://127.0.0.1:8765/v1/stream]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from emostream.streamer.client import Reconnected, connect
+from emostream.streamer.client_audio import ClientAudio
+from emostream.streamer.events import Emotion, Error
+
+
+async def main(path: str, url: str = "ws://127.0.0.1:8765/v1/stream") -> None:
+    audio = ClientAudio.file(Path(path), paced=False)
+    async with connect(url, audio.start()) as stream:
+        async for event in stream.recognize(audio):
+            match event:
+                case Emotion(final=True):
+                    times = f"{event.start_ms / 1000:7.2f} {event.end_ms / 1000:7.2f}"
+                    print(f"{times}  {event.label:<8} {event.confidence:4.0%}  {event.text}")
+                case Error(message=message):
+                    print(message, file=sys.stderr)
+                case Reconnected(resumed=resumed):
+                    print("reconnected" if resumed else "a fresh session", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    asyncio.run(main(*sys.argv[1:]))

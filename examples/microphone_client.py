@@ -1,0 +1,35 @@
+"""Send this machine's microphone to a server and print what it hears; Ctrl-C ends it.
+
+pip install emostream            (on Linux also: apt install libportaudio2)
+emostream serve &
+python examples/microphone_client.py [ws://127.0.0.1:8765/v1/stream]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from emostream.streamer.client import connect
+from emostream.streamer.client_audio import ClientAudio
+from emostream.streamer.events import Dropped, Emotion
+
+
+async def main(url: str = "ws://127.0.0.1:8765/v1/stream") -> None:
+    audio = ClientAudio.microphone()
+    # The sound ends, the last finals come, and with them the loop ends.
+    signal.signal(signal.SIGINT, lambda *_: audio.stop())
+    async with connect(url, audio.start()) as stream:
+        async for event in stream.recognize(audio):
+            match event:
+                case Emotion(final=False):
+                    print(f"\r... {event.label:<8} {event.confidence:4.0%}", end="", flush=True)
+                case Emotion():
+                    print(f"\r{event.label:<8} {event.confidence:4.0%}  {event.text}")
+                case Dropped(ms=ms):
+                    print(f"\r{ms} ms of sound were lost")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:2]))
