@@ -109,8 +109,8 @@ class LiveSettings(_Settings, frozen=True, kw_only=True):
     """What is done ahead of time for sound that comes at its natural pace.
 
     speculate: whether the models begin when a pause begins, and a transcriber that can while somebody
-    speaks. provisional_ms: how often a long utterance is
-    judged while somebody speaks, by its sound so far; 0 is never.
+    speaks. provisional_ms: how often a long utterance is judged while somebody speaks, by its sound so far;
+    0 is never.
     """
 
     speculate: bool = True
@@ -137,19 +137,22 @@ class ModelSettings(_Settings, frozen=True, kw_only=True):
 class ServerSettings(_Settings, frozen=True, kw_only=True):
     """Where the server listens, and what one client may ask of it.
 
-    host_names: further names under which this server is reached. allow_origins: web pages from
-    elsewhere that may connect. token_file: tokens, one a line, of which a client needs one. open_to_anyone:
-    listen beyond this machine without tokens all the same. certificate, key: PEM files for TLS.
-    message_bytes:
-    the longest message. ahead_ms: how far a client may be ahead of the last `ack`. start_ms: the time a
-    client
-    has for its first message. watcher_events: how many events may wait for one watcher before it is closed as
-    too slow. max_load: share of the busiest model's time past which no further stream is let in, see
-    `admission`. connections: how many there may be at once; connections_per_minute: from one address.
-    session_ms, idle_ms: the longest session, and the longest time without a message from a client; 0 is
-    without limit. resume_ms: how long a session waits for a client that is gone; kept_events: how many of its
-    last events can be given again then. text: whether events carry the words. patience_ms: how long a
-    model may work on an utterance before it is given up.
+    host_names: further names under which this server is reached. allow_origins: web pages from elsewhere
+    that may connect. token_file: tokens, one a line, of which a client needs one. open_to_anyone: listen
+    beyond this machine without tokens all the same. certificate, key: PEM files for TLS. behind_proxy:
+    addresses are those that a proxy in front gives (the last of X-Forwarded-For); without one anybody could
+    give any.
+
+    message_bytes: the longest message. ahead_ms: how far a client may be ahead of the last `ack`. start_ms:
+    the time a client has for its first message. watcher_events: how many events may wait for one watcher
+    before it is closed as too slow. connections: how many there may be at once; connections_per_minute: from
+    one address. session_ms, idle_ms: the longest session, and the longest time without a message from a
+    client; 0 is without limit. max_load: share of the busiest model's time past which no further stream is
+    let in, see `admission`.
+
+    resume_ms: how long a session waits for a client that is gone; kept_events: how many of its last events
+    can be given again then. text: whether events carry the words. patience_ms: how long a model may work on
+    an utterance before it is given up.
     """
 
     host: str = "127.0.0.1"
@@ -158,6 +161,7 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
     allow_origins: tuple[str, ...] = ()
     token_file: str | None = None
     open_to_anyone: bool = False
+    behind_proxy: bool = False
     certificate: str | None = None
     key: str | None = None
     message_bytes: int = 1 << 20

@@ -61,6 +61,7 @@ log = logging.getLogger(__name__)
 
 _DRAIN_S: Final = 1.2  # what is left of the two seconds that a person waits after Ctrl-C
 _GOODBYE_S: Final = 0.4
+_REFUSAL_S: Final = 5.0  # for whoever is told why, over whatever line
 
 
 class Server:
@@ -194,7 +195,7 @@ class Server:
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """To plain HTTP, and to a socket's handshake where there is no room for it."""
-        wait_s = self._visitors.retry_after_s(address_of(connection.remote_address))
+        wait_s = self._visitors.retry_after_s(self._address(connection, request))
         if wait_s:
             most = self._settings.server.connections_per_minute
             return too_many(f"expected at most {most} connections a minute from an address, got more", wait_s)
@@ -206,7 +207,15 @@ class Server:
 
     async def _check_request(self, connection: ServerConnection, request: Request) -> str | None:
         token = bearer(request.headers.get("Authorization"))
-        return await self._tokens.check(token, address_of(connection.remote_address))
+        return await self._tokens.check(token, self._address(connection, request))
+
+    def _address(self, connection: ServerConnection, request: Request | None) -> str:
+        """Of the client: what counts as one visitor."""
+        if self._settings.server.behind_proxy and request is not None:
+            forwarded = request.headers.get_all("X-Forwarded-For")
+            if forwarded:  # the last one is the proxy's own word, those before it the client's
+                return address_of((forwarded[-1].rpartition(",")[2].strip(),))
+        return address_of(connection.remote_address)
 
     async def _handle(self, socket: ServerConnection) -> None:
         task = asyncio.current_task()
@@ -235,7 +244,7 @@ class Server:
                 f"expected start or watch as the first message, got {type(first).__name__.lower()}"
             )
         token = first.token or bearer(headers.get("Authorization"))
-        owner = await self._tokens.check(token, address_of(socket.remote_address))
+        owner = await self._tokens.check(token, self._address(socket, socket.request))
         if isinstance(first, events.Start):
             await self._serve_session(socket, first, owner)
         else:
@@ -269,7 +278,7 @@ class Server:
         told_of.set(one.name)
         log.info(
             "a client begins" if found is None else "a client comes back",
-            extra={"facts": {"address": address_of(socket.remote_address), "sample_rate": start.sample_rate}},
+            extra={"facts": {"address": self._address(socket, socket.request)}},
         )
 
         def ready() -> events.Ready:
@@ -355,7 +364,7 @@ async def _refuse(
     """An `error` first, since a browser shows its page nothing of a failed handshake."""
     told = events.Error(code=code, message=message, fatal=True, retry_after_ms=retry_after_ms)
     try:
-        async with asyncio.timeout(_GOODBYE_S):  # who does not read is not waited for
+        async with asyncio.timeout(_REFUSAL_S):  # who does not read is not waited for
             await socket.send(events.encode(told))
             await socket.close(close_code)
     except ConnectionClosed:

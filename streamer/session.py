@@ -54,8 +54,8 @@ class Sink(Protocol):
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     """language: hint for the transcriber. words: whether events carry the words one by one; text: whether
-    they
-    say at all what was said. speculate, provisional_ms: see LiveSettings; for sound at its natural pace only.
+    they say at all what was said. speculate, provisional_ms: see LiveSettings; for sound at its natural pace
+    only.
     """
 
     segmenter: SegmenterSettings

@@ -47,19 +47,18 @@ class Tokens:
         """
         if not self.needed:
             return None
+        if token is None:  # nobody guesses like that
+            raise _unauthorized("none")
         await self._wait(address)
         owner = self._owner(token)
         if owner is None:
             self._charge(address)
             await self._wait(address)
-            raise UnauthorizedError(
-                "expected a token of this server (Authorization: Bearer, or start.token), got "
-                f"{'none' if token is None else 'another'}; ask whoever runs it"
-            )
+            raise _unauthorized("another")
         return owner
 
-    def _owner(self, token: str | None) -> str | None:
-        given = _digest(token or "")
+    def _owner(self, token: str) -> str | None:
+        given = _digest(token)
         found = None
         for digest in self._digests:  # all of them, whichever it is
             if hmac.compare_digest(given, digest):
@@ -108,6 +107,13 @@ def read_tokens(path: Path) -> list[str]:
             "make one with `openssl rand -hex 24`"
         )
     return tokens
+
+
+def _unauthorized(got: str) -> UnauthorizedError:
+    return UnauthorizedError(
+        f"expected a token of this server (Authorization: Bearer, or start.token), got {got}; "
+        "ask whoever runs it"
+    )
 
 
 def _digest(token: str) -> bytes:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
 from emostream.models import Clip, Transcript
@@ -222,3 +223,20 @@ async def test_words_that_take_long_are_not_waited_for_when_the_house_closes() -
         release.set()
     assert kinds(seen) == ["Error", "Emotion", "Closed"]
     assert finals(seen)[0].uncertain == ("no_text",)
+
+
+@pytest.mark.parametrize(("behind_proxy", "let_in"), [(True, [1, 0, 0, 1]), (False, [1, 0, 0, 0])])
+async def test_a_visitor_is_whom_the_proxy_names(behind_proxy: bool, let_in: list[int]) -> None:
+    """What stands before the proxy's own word is the client's, who may write there what it likes."""
+    forwarded = ["203.0.113.5", "203.0.113.5", "198.51.100.1, 203.0.113.5", "203.0.113.6"]
+    seen = []
+    async with serving(connections_per_minute=2, behind_proxy=behind_proxy) as server:
+        for said in forwarded:
+            try:
+                async with connect(socket_url(server), additional_headers={"X-Forwarded-For": said}):
+                    seen.append(1)
+            except InvalidStatus as refused:
+                assert refused.response.status_code == 429
+                assert int(refused.response.headers["Retry-After"]) >= 1
+                seen.append(0)
+    assert seen == let_in
