@@ -23,6 +23,10 @@ class Metrics:
         registry = self._registry = CollectorRegistry()
         self.sessions = Counter("emostream_sessions", "Sessions begun.", registry=registry)
         self.open_sessions = Gauge("emostream_open_sessions", "Sessions at present.", registry=registry)
+        self.connections = Gauge("emostream_connections", "Sockets at present.", registry=registry)
+        self.waiting_sessions = Gauge(
+            "emostream_waiting_sessions", "Sessions whose client is gone, at present.", registry=registry
+        )
         self.resumed = Counter("emostream_resumed_sessions", "Sessions taken over.", registry=registry)
         self.refusals = Counter("emostream_refusals", "Connections refused.", ["code"], registry=registry)
         self.audio = Counter("emostream_audio_seconds", "Sound heard.", registry=registry)

@@ -90,6 +90,10 @@ class Server:
         self._listener: WebSocketServer | None = None
         self._closing = False
         self._closing_since = 0.0
+        engine.metrics.connections.set_function(lambda: len(self._handlers))
+        engine.metrics.waiting_sessions.set_function(
+            lambda: sum(one.running and not one.attached for one in self._residents)
+        )
         self._residents = Residents(self._make_session, settings.server, clock, engine.metrics)
         self._warm = False
         self._handlers: set[asyncio.Task[None]] = set()
