@@ -33,6 +33,10 @@ class Outbox:
     def last_seq(self) -> int:
         return self._seq
 
+    @property
+    def last_event(self) -> ServerEvent | None:
+        return self._kept[-1] if self._kept else None
+
     async def send(self, event: ServerEvent) -> None:
         """As a sink. Waits while somebody reads who is far behind."""
         self._kept.append(event)

@@ -73,6 +73,12 @@ class Resident:
         return self._left
 
     @property
+    def totals(self) -> events.Totals | None:
+        """Of a session that is over."""
+        last = self._outbox.last_event
+        return last.totals if isinstance(last, events.Closed) else None
+
+    @property
     def received_samples(self) -> int:
         return self._source.received_samples
 

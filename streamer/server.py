@@ -301,7 +301,8 @@ class Server:
         await socket.close(1001 if self._closing else code)
         if socket.protocol.close_rcvd is not None:
             self._residents.delivered(one)
-        log.info("a session is over", extra={"facts": {"close_code": code}})
+        totals = {} if one.totals is None else msgspec.structs.asdict(one.totals)
+        log.info("a session is over", extra={"facts": {"close_code": code} | totals})
 
     def _make_session(self, name: str, start: events.Start, outbox: Outbox) -> tuple[Session, SocketSource]:
         try:
