@@ -4,38 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import events
-from ..broadcast import on_interrupt, run_session
+from ..broadcast import on_interrupt
 from ..clock import WallClock
-from ..config import Settings
-from ..engine import Engine
-from ..errors import AnalysisError, ConfigError, SourceError
+from ..errors import ConfigError, SourceError
 from ..file_names import shown
-from ..hub import Hub
-from ..recording import Recording
-from ..session import Session, SessionSettings, Sink
+from ..formats import FORMATS, FormatName
+from ..replaying import Job, Outcome, Player, Results, begin, find_jobs
+from ..session import SessionSettings, Sink
 from ..sinks import ConsoleSink, JsonLinesSink
-from ..sources import FileSource
-from ..vad import make_vad
 from . import options
 
 
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Recordings in any format FFmpeg decodes, or videos.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings in any format FFmpeg decodes, videos, folders of them, or patterns."),
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write there instead of to the terminal.", show_default=False),
+        typer.Option(
+            "--output", "-o", help="Write there, all in one, instead of to the terminal.", show_default=False
+        ),
     ] = None,
-    form: options.FormatOption = "jsonl",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write a file for each recording into this folder.", show_default=False),
+    ] = None,
+    form: Annotated[
+        Literal[FormatName, "text"],
+        typer.Option(
+            "--format",
+            help="jsonl: one event a line. text: for people. csv; srt and vtt: subtitles; textgrid: Praat; "
+            "rttm: diarisation tools; audacity: a label track.",
+        ),
+    ] = "jsonl",
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="How many recordings at a time, on the same models.")
+    ] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave out what has a result in --out already.")
+    ] = False,
     pace: Annotated[
         Literal["full", "natural"],
         typer.Option("--pace", help="full: as fast as the models go. natural: as it was spoken."),
@@ -54,8 +72,9 @@ def replay(
 ) -> None:
     """Judge recordings: the same pipeline as live, as fast as it goes.
 
-    Every event is one line of JSON; with several files each line names its file first. A file that
-    fails is reported, the others are done all the same, and the exit status is 2.
+    Every event is one line of JSON; with several files each line names its file first. A file that fails is
+    reported at the end and the others are done all the same: the exit status is 1 then, and 2 where none
+    could be read.
     """
     settings = options.settings_from(
         config,
@@ -63,146 +82,147 @@ def replay(
         vad={"name": vad},
     )
     clock = WallClock()
+    _check(output, out, form, jobs, resume=resume)
     # A wrong name is told before the models are loaded.
-    readable, failures = _check_all(files)
-    if output is not None and any(_same(output, file) for file in files):
+    found, unreadable = find_jobs(files)
+    failures: list[SourceError | str] = [*unreadable]
+    if output is not None and any(_same(output, job.path) for job in found):
         raise ConfigError(
             f"expected --output to be a new file, got the recording {shown(output)}; choose another"
         )
-    player: _Player | None = None
-    if readable:
+    if len(found) > 1 and out is None and form != "text" and not FORMATS[form].joins:
+        raise ConfigError(f"expected --out FOLDER for several recordings as {form}, got none; name one")
+    outcomes: list[Outcome] = []
+    interrupted = False
+    if found:
         console = Console(stderr=True)
         engine = options.load_engine(settings, console, clock)
         options.say_who_speaks(console, engine)
-        player = _Player(engine, settings, language, clock, console, form, natural=pace == "natural")
-        with _open_output(output) as out:
-            failures += asyncio.run(player.play_all(readable, out, named=len(files) > 1))
-        if player.interrupted:
-            failures.append(f"interrupted; {len(readable) - player.begun} of {len(readable)} files not begun")
+        labels = engine.recognizer.labels
+        results = None if out is None or form == "text" else Results(out, form, labels)
+        if results is not None:
+            results.check(found)
+        todo = results.open_jobs(found) if resume and results is not None else found
+        if len(todo) < len(found):
+            console.print(f"{len(found) - len(todo)} of {len(found)} recordings have a result already.")
+        natural = pace == "natural"
+        session_settings = replace(
+            SessionSettings.paced(settings.segmenter, settings.live)
+            if natural
+            else SessionSettings(settings.segmenter),
+            language=language,
+        )
+
+        async def play() -> bool:
+            nonlocal outcomes
+            stop = on_interrupt()
+            with _progress(console, todo) as heard, _open_output(output) as single:
+                player = Player(
+                    engine, settings, session_settings, clock, jobs, natural, _teller(console), heard
+                )
+                sinks = _one_output(single, form, labels, named=len(files) > 1 or len(found) > 1)
+                outcomes = await player.play_all(todo, sinks if results is None else results.writing, stop)
+            return stop.is_set()
+
+        interrupted = asyncio.run(play())
+        failures += [one.failure for one in outcomes if one.failure is not None]
+        if interrupted:
+            failures.append(f"interrupted; {len(todo) - len(outcomes)} of {len(todo)} files not begun")
     for failure in failures:
         print(f"emostream: {shown(str(failure))}", file=sys.stderr)
-    if player is not None and player.interrupted:
+    if interrupted:
         raise typer.Exit(130)
     if failures:
-        raise typer.Exit(2)
-    if player is not None and player.failed_utterances:
+        whole = any(one.failure is None for one in outcomes) or (bool(found) and not outcomes)
+        raise typer.Exit(1 if whole else 2)
+    if any(one.failed for one in outcomes):
         raise typer.Exit(1)
+
+
+def _check(output: Path | None, out: Path | None, form: str, jobs: int, *, resume: bool) -> None:
+    """Raises ConfigError where flags contradict each other."""
+    if output is not None and out is not None:
+        raise ConfigError("expected --output (one file) or --out (a folder), got both; leave one out")
+    if form == "text" and out is not None:
+        raise ConfigError("expected a format for programs with --out, got text; choose another --format")
+    if form == "text" and jobs > 1:
+        raise ConfigError("expected one recording at a time as text, got --jobs; choose another --format")
+    if resume and out is None:
+        raise ConfigError("expected --out with --resume, got none: results in one file cannot be told apart")
 
 
 def _same(output: Path, file: Path) -> bool:
     return output.exists() and file.exists() and output.samefile(file)
 
 
-def _check_all(files: Sequence[Path]) -> tuple[list[Path], list[SourceError | str]]:
-    """Reads the headers only, one file at a time."""
-    readable: list[Path] = []
-    failures: list[SourceError | str] = []
-    for file in files:
-        try:
-            Recording(file).close()
-        except SourceError as error:
-            failures.append(error)
-        else:
-            readable.append(file)
-    return readable, failures
-
-
 def _open_output(path: Path | None) -> nullcontext[TextIO] | TextIO:
     if path is None:
         return nullcontext(sys.stdout)
     try:
-        return path.open("w", encoding="utf-8")
+        return path.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise ConfigError(
             f"expected to write to {shown(path)}, got: {error.strerror}; choose another --output"
         ) from error
 
 
-class _Player:
-    def __init__(
-        self,
-        engine: Engine,
-        settings: Settings,
-        language: str | None,
-        clock: WallClock,
-        console: Console,
-        form: options.OutputFormat,
-        *,
-        natural: bool,
-    ) -> None:
-        self._pace = clock if natural else None
-        self._engine = engine
-        self._settings = settings
-        self._session_settings = replace(
-            SessionSettings.paced(settings.segmenter, settings.live)
-            if natural
-            else SessionSettings(settings.segmenter),
-            language=language,
-        )
-        self._clock = clock
-        self._console = console
-        self._form = form
-        self.interrupted = False
-        self.begun = 0
-        self.failed_utterances = 0
+def _one_output(
+    out: TextIO, form: FormatName | Literal["text"], labels: Sequence[str], *, named: bool
+) -> Callable[[Job, Outcome], Any]:
+    """All recordings in one file; what a file begins with is written once."""
+    begun = False
 
-    async def play_all(self, files: Sequence[Path], out: TextIO, *, named: bool) -> list[SourceError]:
-        stop = on_interrupt()
-        failures = []
-        async with self._engine.running():
-            for file in files:
-                self.begun += 1
-                try:
-                    await self._play(file, self._sink(out, file, named), stop)
-                except SourceError as error:
-                    failures.append(error)
-                if stop.is_set():
-                    self.interrupted = True
-                    break
-        return failures
-
-    async def _play(self, file: Path, sink: Sink, stop: asyncio.Event) -> None:
-        totals = _TotalsSink()
-        session = Session(
-            FileSource(file, pace=self._pace),
-            make_vad(self._settings.vad),
-            self._engine,
-            Hub(shown(file.name)),
-            [sink, totals],
-            self._session_settings,
-            self._clock,
-        )
-        try:
-            await run_session(session, stop, on_stop=self._engine.hurry)
-        finally:
-            self.failed_utterances += totals.failed
-            if totals.totals is not None:
-                said = f"{shown(file)}: {_summary(totals.totals, totals.failed)}"
-                self._console.print(said, highlight=False, soft_wrap=True, markup=False)
-
-    def _sink(self, out: TextIO, file: Path, named: bool) -> Sink:
-        if self._form == "text":
+    @contextmanager
+    def sink(job: Job, outcome: Outcome) -> Iterator[Sink]:
+        nonlocal begun
+        name = shown(job.path)
+        if form == "text":
             if named:
-                out.write(f"{shown(file)}\n")
-            return ConsoleSink(Console(file=out))
-        return JsonLinesSink(out, file=shown(file) if named else None)
+                out.write(f"{name}\n")
+            yield ConsoleSink(Console(file=out))
+        elif form == "jsonl":
+            yield JsonLinesSink(out, file=name if named else None)
+        elif begun:
+            yield FORMATS[form].make(out, name, labels)
+        else:
+            begun = True
+            yield begin(form, out, name, labels)
+        out.flush()
+
+    return sink
 
 
-class _TotalsSink:
-    """Keeps the last word of a session, and how many utterances have no result."""
+@contextmanager
+def _progress(console: Console, jobs: Sequence[Job]) -> Iterator[Callable[[float], None]]:
+    """A bar over all sound, with its speed, where somebody looks and it is known how much there is."""
+    seconds = [job.seconds for job in jobs]
+    if not console.is_terminal or None in seconds or sys.stdout.isatty():
+        yield lambda _: None  # events in the terminal are progress enough
+        return
+    total = sum(one for one in seconds if one is not None)
+    columns = (BarColumn(), TextColumn("{task.percentage:3.0f}%"), TextColumn("{task.fields[speed]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("replay", total=total, speed="")
 
-    def __init__(self) -> None:
-        self.totals: events.Totals | None = None
-        self.failed = 0
+        def heard(more: float) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, advance=more, speed="" if speed is None else f"{speed:.0f} x real time")
 
-    async def send(self, event: events.ServerEvent) -> None:
-        if isinstance(event, events.Closed):
-            self.totals = event.totals
-        elif isinstance(event, events.Error) and event.code == AnalysisError.code:
-            self.failed += 1
+        yield heard
 
 
-def _summary(totals: events.Totals, failed: int) -> str:
+def _teller(console: Console) -> Callable[[Outcome], None]:
+    def told(outcome: Outcome) -> None:
+        if outcome.totals is not None:
+            said = f"{shown(outcome.job.path)}: {_summary(outcome)}"
+            console.print(said, highlight=False, soft_wrap=True, markup=False)
+
+    return told
+
+
+def _summary(outcome: Outcome) -> str:
+    assert outcome.totals is not None
+    totals, failed = outcome.totals, outcome.failed
     seconds = totals.audio_ms / 1_000
     if failed:
         return f"{totals.utterances} utterances in {seconds:.1f} s of sound, {failed} more have no result"
