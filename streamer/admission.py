@@ -54,6 +54,10 @@ class Admission:
             return 0.0
         return max((busy() - was) / (now - then) for busy, was in zip(self._busy, before, strict=True))
 
+    def withdraw(self) -> None:
+        """Who was let in last did not come in after all."""
+        self._newcomers.pop()
+
     def admit(self, inside: int) -> None:
         """inside: how many streams there are. The first is always let in. Raises OverloadedError."""
         now = self._clock.now()

@@ -244,7 +244,8 @@ class Batcher(Generic[In, Out]):
             _settle(batch[0].future, None, failure)
         else:
             for one in batch:
-                await self._run([one])
+                if one.wanted:  # those that were given up meanwhile are not tried again
+                    await self._run([one])
 
     async def _patiently(
         self, call: Coroutine[Any, Any, list[Out]], batch: Sequence[_Waiting[In, Out]]

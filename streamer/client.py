@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ssl import SSLContext
@@ -28,6 +28,7 @@ from websockets.typing import Subprotocol
 from . import events
 from .client_log import Log
 from .errors import ConnectError
+from .line import say
 
 _READY_S: Final = 10.0
 _FOR_GOOD: Final = frozenset({1000, 1002, 1003, 1007, 1009, 4400, 4401, 4403, 4408, 4409, 4410, 4429})
@@ -89,10 +90,9 @@ class ClientStream:
         self._retry = retry
         self._tls = tls
         self._log = Log(start)
-        self._ahead = ready.limits.ahead_ms * start.sample_rate // 1_000
-        # A message is at most a second and at most what the server takes.
-        self._message_bytes = min(start.sample_rate, ready.limits.message_bytes // self._log.frame_bytes)
-        self._message_bytes *= self._log.frame_bytes
+        self._take_limits()
+        self._attempts = 0  # to come back, since the server last said something
+        self._untold: Reconnected | None = None
         self._last_seq = 0
         self._last_end_ms = 0
         self._credit = asyncio.Event()
@@ -104,18 +104,27 @@ class ClientStream:
     def sent_samples(self) -> int:
         return self._log.sent_samples
 
+    def _take_limits(self) -> None:
+        limits, rate_hz = self.ready.limits, self._start.sample_rate
+        self._ahead = limits.ahead_ms * rate_hz // 1_000
+        # A message is at most a second and at most what the server takes.
+        self._message_bytes = min(rate_hz, limits.message_bytes // self._log.frame_bytes)
+        self._message_bytes *= self._log.frame_bytes
+
     async def send(self, data: bytes) -> None:
         """Audio in the encoding of `start`, any cut. Waits for credit, and while the connection is down.
         Somebody must read meanwhile. Raises ConnectError once the stream has ended.
         """
-        for first in range(0, len(data), self._message_bytes):
+        size = self._message_bytes
+        for first in range(0, len(data), size):
             while self._ended is None and self._log.ahead_samples >= self._ahead:
                 self._credit.clear()
                 await self._credit.wait()
-            part = data[first : first + self._message_bytes]
+            part = data[first : first + size]
             async with self._saying:
                 self._log.audio(part)
-                await self._say(part)
+                for message in self._parts(part):
+                    await self._say(message)
 
     async def gap(self, ms: int) -> None:
         """Audio that had to be dropped: the clock moves on."""
@@ -145,7 +154,7 @@ class ClientStream:
             raise self._ended
         # It is in the log: the reader meets the same end, comes back and says it again.
         with suppress(ConnectionClosed):
-            await self._socket.send(message)
+            await say(self._socket, message)
 
     async def __aiter__(self) -> AsyncIterator[Told]:
         """Events up to and with `closed`, each once and in order. Raises ConnectError where the stream
@@ -158,6 +167,8 @@ class ClientStream:
                 except ConnectionClosed as error:
                     yield await self._come_back(error)
                     continue
+                if not isinstance(message, events.Ready):
+                    self._attempts = 0
                 match message:
                     case events.Ack(received_samples=samples):
                         self._log.acknowledge(samples)
@@ -184,6 +195,7 @@ class ClientStream:
         """Send all of it, then `stop`; events as they come, up to and with `closed`."""
 
         async def sending() -> None:
+            left = False
             try:
                 async for data in audio:
                     if isinstance(data, events.Gap):
@@ -192,10 +204,14 @@ class ClientStream:
                         await self.send(data)
             except ConnectError:
                 return  # the reader meets the same end, and says why
+            except asyncio.CancelledError:
+                left = True  # nobody reads the finals any more
+                raise
             finally:
                 # Also where the audio itself fails: what was sent is worth its finals.
-                if self._ended is None:
-                    await self.stop()
+                if self._ended is None and not left:
+                    with suppress(ConnectError):
+                        await self.stop()
 
         sender = asyncio.create_task(sending(), name="send")
         try:
@@ -213,8 +229,9 @@ class ClientStream:
         if ended.rcvd is not None and ended.rcvd.code in _FOR_GOOD:
             raise ConnectError(f"expected `closed` as the last event, {why}") from ended
         wait_s = 0.0
-        for attempt in range(self._retry.attempts):
-            await asyncio.sleep(max(wait_s, self._retry.pause_s(attempt)))
+        while self._attempts < self._retry.attempts:
+            await asyncio.sleep(max(wait_s, self._retry.pause_s(self._attempts)))
+            self._attempts += 1
             try:
                 return await self._resume(why)
             except _TryAgainError as error:
@@ -239,12 +256,26 @@ class ClientStream:
                 0 if ready.resumed else self._log.acknowledged_ms,
                 why,
             )
-            if not ready.resumed:
+            if ready.resumed:
+                # Where the line broke while a fresh session was being told, that is still to be said.
+                told = self._untold or told
+            else:
+                self._untold = self._untold or told
                 self._log.begin_anew()
+                self._take_limits()
                 self._last_seq = self._last_end_ms = 0
             for message in self._log.since(ready.received_samples, ready.received_gap_ms):
-                await socket.send(message)
+                for part in self._parts(message):
+                    await say(socket, part)
+            self._untold = None
         return told
+
+    def _parts(self, message: str | bytes) -> Sequence[str | bytes]:
+        """Audio of a server that took longer messages is cut for one that does not."""
+        if isinstance(message, str):
+            return [message]
+        size = self._message_bytes
+        return [message[first : first + size] for first in range(0, len(message), size)]
 
     async def close(self) -> None:
         """Without waiting for finals; for those, `stop` and read on."""
@@ -358,13 +389,16 @@ async def _introduce(socket: ClientConnection, start: events.Start | events.Watc
     """Raises ConnectError, ConnectionClosed, and _TryAgainError where it may help to come again."""
     try:
         async with asyncio.timeout(_READY_S):
-            await socket.send(events.encode(start))
+            await say(socket, events.encode(start))
             first = events.decode_server(await socket.recv())
     except TimeoutError:
         await socket.close()
         raise _TryAgainError(
             f"expected `ready` within {_READY_S:g} s, got nothing; is this an emostream server?"
         ) from None
+    except BaseException:
+        socket.transport.abort()  # nobody else knows of it
+        raise
     if isinstance(first, events.Ready):
         return first
     await socket.close()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from websockets.datastructures import Headers
+
 from .config import ServerSettings
 from .errors import ForeignOriginError
 
@@ -42,6 +44,12 @@ class Door:
                     f"expected a page of this server, got one from {origin}; "
                     "start the server with --allow-origin to let it in"
                 )
+
+
+def single(headers: Headers, name: str) -> str | None:
+    """The header that there may be once; None where there is none, or more than one to choose from."""
+    values = headers.get_all(name)
+    return values[0] if len(values) == 1 else None
 
 
 def _address(origin: str) -> str | None:

@@ -21,7 +21,8 @@ def bind(settings: ServerSettings) -> socket.socket:
         raise ConfigError(
             f"expected --token-file for a server that other machines reach ({host}), got none: "
             "whoever finds it "
-            "could use it; make one with `openssl rand -hex 24 > tokens.txt`, or say --open-to-anyone"
+            "could use it; make one with `openssl rand -hex 24 > tokens.txt`, or say "
+            "--open-to-anyone (in a settings file: server.token_file, server.open_to_anyone)"
         )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

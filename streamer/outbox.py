@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from .events import Ack, Closed, ServerEvent
@@ -61,7 +61,7 @@ class Outbox:
         oldest = self._kept[0].seq if self._kept else self._seq + 1
         return last_seq + 1 if last_seq + 1 < oldest else None
 
-    async def read(self, last_seq: int) -> AsyncIterator[ServerEvent | Ack]:
+    async def read(self, last_seq: int) -> AsyncGenerator[ServerEvent | Ack, None]:
         """What comes behind `last_seq`, each once and in order, and acks between them; up to and with
         `closed`.
 

@@ -18,7 +18,7 @@ from websockets.http11 import Request, Response
 
 from . import events
 from .asyncapi import asyncapi
-from .door import Door
+from .door import Door, single
 from .errors import EmostreamError, ForeignOriginError, UnauthorizedError
 from .metrics import CONTENT_TYPE
 from .watching import OwnStream
@@ -77,7 +77,7 @@ class Pages:
         if path == "/v1/stream":
             return None
         try:
-            self._door.check_host(request.headers.get("Host"))
+            self._door.check_host(single(request.headers, "Host"))
         except ForeignOriginError as error:
             return _text(HTTPStatus.FORBIDDEN, str(error))
         if path in self._files:

@@ -11,6 +11,7 @@ import hmac
 import logging
 import secrets
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from . import events
 from .clock import Clock
 from .diary import session as told
 from .errors import BadStartError, EmostreamError, IdleError, SessionTooLongError, TakenOverError
+from .line import say
 from .outbox import Outbox
 from .session import Session
 from .socket_session import read_socket
@@ -47,7 +49,8 @@ class Resident:
     ) -> None:
         self.name = name
         self.secret = secrets.token_urlsafe(_SECRET_BYTES)
-        self._start = start
+        self._start = _without_secrets(start)
+        self.introduced = False  # somebody has its name and secret
         self._owner = owner
         self._session = session
         self._source = source
@@ -95,8 +98,7 @@ class Resident:
     def lost_from(self, start: events.Start) -> int | None:
         """What can no longer be given. Raises BadStartError where `start` is not that of this session."""
         assert start.resume is not None
-        as_first = msgspec.structs.replace(start, token=self._start.token, resume=self._start.resume)
-        if as_first != self._start:
+        if _without_secrets(start) != self._start:
             raise BadStartError("expected the fields of the session's first start, got others; send the same")
         last_seq = start.resume.last_seq
         if not 0 <= last_seq <= self._outbox.last_seq:
@@ -142,11 +144,12 @@ class Resident:
                 self._serving = None
 
     async def _exchange(self, socket: ServerConnection, ready: events.Ready, last_seq: int) -> None:
-        await socket.send(events.encode(ready))
-        async with task_group() as group:
+        await say(socket, events.encode(ready))
+        self.introduced = True
+        async with task_group() as group, aclosing(self._outbox.read(last_seq)) as told:
             reader = group.create_task(read_socket(socket, self._source, self._note), name="read")
-            async for event in self._outbox.read(last_seq):
-                await socket.send(events.encode(event))
+            async for event in told:
+                await say(socket, events.encode(event))
             reader.cancel()
 
     def _note(self) -> None:
@@ -170,11 +173,10 @@ class Resident:
         self._session.stop()
 
     def look_after(self, *, idle_s: float, longest_s: float, patience_s: float) -> bool:
-        """To be called every second or so. False where nobody has come back in time, or need not."""
+        """To be called every second or so. False where nobody has come back in time."""
         now = self._clock.now()
         if not self.attached and now - self._left > patience_s:
-            self.stop()
-            return self.running
+            return False
         if self.attached and now - self._heard > idle_s:
             self._source.fail(
                 IdleError(
@@ -193,6 +195,10 @@ class Resident:
         """The house is closed."""
         self._running.cancel()
         await asyncio.wait({self._running})
+
+
+def _without_secrets(start: events.Start) -> events.Start:
+    return msgspec.structs.replace(start, token=None, resume=None)
 
 
 def _retrieve(running: asyncio.Task[None]) -> None:

@@ -35,6 +35,7 @@ class Residents:
         self._clock = clock
         self._metrics = metrics
         self._inside: dict[str, Resident] = {}
+        self._leaving: set[Resident] = set()  # to whom nobody comes back, while they end
         self._closing = False
 
     def __iter__(self) -> Iterator[Resident]:
@@ -43,7 +44,12 @@ class Residents:
     @property
     def running(self) -> int:
         """Sessions that still hear or judge."""
-        return sum(one.running for one in self._inside.values())
+        return sum(one.running for one in (*self._inside.values(), *self._leaving))
+
+    @property
+    def heard(self) -> int:
+        """Sessions to which a client speaks at present."""
+        return sum(one.running and one.attached for one in self._inside.values())
 
     def find(self, resume: events.Resume | None, owner: str | None) -> Resident | None:
         """The session to take over; None where there is none such, or where it is another's."""
@@ -73,9 +79,11 @@ class Residents:
         error = await one.serve(socket, ready, last_seq)
         return 1000 if error is None else error.close_code
 
-    def delivered(self, one: Resident) -> None:
-        """Its client has all: nobody will come back."""
-        self._inside.pop(one.name, None)
+    def leave(self, one: Resident) -> None:
+        """Nobody will come back: its client has all, or wants no more, or came too late."""
+        one.stop()
+        if self._inside.pop(one.name, None) is not None and one.running:
+            self._leaving.add(one)
 
     def look_after(self) -> None:
         """To be called every second or so."""
@@ -87,7 +95,8 @@ class Residents:
                 patience_s=limits.resume_ms / 1_000,
             )
             if not stays:
-                self._inside.pop(one.name, None)
+                self.leave(one)
+        self._leaving = {one for one in self._leaving if one.running}
 
     def wind_down(self) -> None:
         """The house closes: sessions end as if their sound were over. Newcomers' end at once."""
@@ -97,8 +106,9 @@ class Residents:
 
     async def dismiss(self) -> None:
         """Whatever is not over by now."""
-        await asyncio.gather(*(one.dismiss() for one in self))
+        await asyncio.gather(*(one.dismiss() for one in (*self, *self._leaving)))
         self._inside.clear()
+        self._leaving.clear()
 
     def _ended(self) -> None:
         self._metrics.open_sessions.dec()
@@ -117,5 +127,4 @@ class Residents:
         log.warning(
             "a session whose client left made room for another", extra={"facts": {"left": first.name}}
         )
-        first.stop()
-        self._inside.pop(first.name)
+        self.leave(first)

@@ -32,7 +32,7 @@ from .batcher import ModelThread
 from .clock import Clock
 from .config import ServerSettings, Settings
 from .diary import session as told_of
-from .door import WILDCARDS, Door
+from .door import WILDCARDS, Door, single
 from .engine import Engine
 from .errors import (
     AnalysisError,
@@ -41,6 +41,7 @@ from .errors import (
     EmostreamError,
     ProtocolError,
     SourceError,
+    TakenOverError,
     UnknownStreamError,
 )
 from .hub import new_name
@@ -48,6 +49,7 @@ from .listening import cannot_listen
 from .outbox import Outbox
 from .pages import Facts, Pages, too_many
 from .recording import read_whole
+from .resident import Resident
 from .residents import Residents
 from .session import Session
 from .socket_session import make_session
@@ -174,10 +176,15 @@ class Server:
             log.warning("no rehearsal: %s", error)
         except NotNowError:
             pass  # those that are inside show what a stream costs
+        except Exception:
+            log.exception("the rehearsal failed")
         self._warm = True
         while True:
             self._admission.watch()
-            self._residents.look_after()
+            try:
+                self._residents.look_after()
+            except Exception:
+                log.exception("a session could not be looked after")
             await self._clock.sleep_until(self._clock.now() + 1.0)
 
     def _facts(self) -> Facts:
@@ -198,7 +205,11 @@ class Server:
         return "failing" if self._engine.hangs else "ok"
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        """To plain HTTP, and to a socket's handshake where there is no room for it."""
+        """To plain HTTP, always: who looks whether a full house is well is to see that it is. To a socket's
+        handshake where there is no room for it.
+        """
+        if request.path.partition("?")[0] != "/v1/stream":
+            return await self._pages.answer(connection, request)
         wait_s = self._visitors.retry_after_s(self._address(connection, request))
         if wait_s:
             most = self._settings.server.connections_per_minute
@@ -210,7 +221,7 @@ class Server:
         return await self._pages.answer(connection, request)
 
     async def _check_request(self, connection: ServerConnection, request: Request) -> str | None:
-        token = bearer(request.headers.get("Authorization"))
+        token = bearer(single(request.headers, "Authorization"))
         return await self._tokens.check(token, self._address(connection, request))
 
     def _address(self, connection: ServerConnection, request: Request | None) -> str:
@@ -240,14 +251,15 @@ class Server:
 
     async def _welcome(self, socket: ServerConnection) -> None:
         headers = Headers() if socket.request is None else socket.request.headers
-        self._door.check_host(headers.get("Host"))
-        self._door.check_origin(headers.get_all("Origin"), headers.get("Host"))
+        host = single(headers, "Host")
+        self._door.check_host(host)
+        self._door.check_origin(headers.get_all("Origin"), host)
         first = await self._first_message(socket)
         if not isinstance(first, events.Start | events.Watch):
             raise BadStartError(
                 f"expected start or watch as the first message, got {type(first).__name__.lower()}"
             )
-        token = first.token or bearer(headers.get("Authorization"))
+        token = first.token or bearer(single(headers, "Authorization"))
         owner = await self._tokens.check(token, self._address(socket, socket.request))
         if isinstance(first, events.Start):
             await self._serve_session(socket, first, owner)
@@ -272,13 +284,9 @@ class Server:
         found = self._residents.find(start.resume, owner)
         lost = None if start.resume is None else start.resume.last_seq + 1
         if found is not None and start.resume is not None:
-            lost = found.lost_from(start)
-            last_seq = max(start.resume.last_seq, (lost or 1) - 1)
+            found.lost_from(start)  # is it a resume of this session at all?
             self._engine.metrics.resumed.inc()
-        else:
-            self._admission.admit(self._residents.running)
-            last_seq = 0
-        one = found or self._residents.begin(new_name(), start, owner)
+        one = found or self._begin(start, owner)
         told_of.set(one.name)
         log.info(
             "a client begins" if found is None else "a client comes back",
@@ -286,23 +294,42 @@ class Server:
         )
 
         def ready() -> events.Ready:
+            still_lost = lost if found is None else found.lost_from(start)
             return msgspec.structs.replace(
-                self._ready(one.name, one.secret, lost),
+                self._ready(one.name, one.secret, still_lost),
                 resumed=found is not None,
                 received_samples=one.received_samples,
                 received_gap_ms=one.received_gap_ms,
             )
 
         try:
+            last_seq = start.resume.last_seq if found is not None and start.resume is not None else 0
             code = await self._residents.serve(one, socket, ready, last_seq)
-        except ConnectionClosed:
-            log.info("a client is gone; its session waits for it")
+        except TakenOverError:
+            raise
+        except ConnectionClosed as gone:
+            # Who says goodbye does not come back, nor does who never learned the session's name.
+            goodbye = gone.rcvd is not None and gone.rcvd.code == 1000
+            if goodbye or not one.introduced:
+                self._residents.leave(one)
+            log.info("a client is gone" if goodbye else "a client is gone; its session waits for it")
+            raise
+        except Exception:
+            self._residents.leave(one)
             raise
         await socket.close(1001 if self._closing else code)
         if socket.protocol.close_rcvd is not None:
-            self._residents.delivered(one)
+            self._residents.leave(one)
         totals = {} if one.totals is None else msgspec.structs.asdict(one.totals)
         log.info("a session is over", extra={"facts": {"close_code": code} | totals})
+
+    def _begin(self, start: events.Start, owner: str | None) -> Resident:
+        self._admission.admit(self._residents.heard)
+        try:
+            return self._residents.begin(new_name(), start, owner)
+        except EmostreamError:
+            self._admission.withdraw()
+            raise
 
     def _make_session(self, name: str, start: events.Start, outbox: Outbox) -> tuple[Session, SocketSource]:
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar
 
@@ -180,7 +180,7 @@ class Session:
         if now - self._fed > _WAITED_S:
             self._unbroken = 0
         self._arrivals.append((self._segmenter.position + len(frames) * FRAME_SAMPLES, now))
-        for frame, is_speech in zip(frames, self._vad.judge(frames), strict=True):
+        for frame, is_speech in self._judged(frames):
             happened = self._segmenter.push(frame, is_speech)
             if happened:
                 await self._pass_on(happened)
@@ -194,6 +194,12 @@ class Session:
                 await asyncio.sleep(0)
             self._unbroken += 1
         self._fed = self._clock.now()
+
+    def _judged(self, frames: Samples) -> Iterator[tuple[Samples, bool]]:
+        """Piece by piece, so that no message, however long, keeps the loop from others."""
+        for first in range(0, len(frames), _YIELD_FRAMES):
+            piece = frames[first : first + _YIELD_FRAMES]
+            yield from zip(piece, self._vad.judge(piece), strict=True)
 
     async def _pass_on(self, happened: list[SpeechStarted | Utterance]) -> None:
         for one in happened:

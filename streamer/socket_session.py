@@ -20,16 +20,6 @@ from .socket_source import SocketSource, check_start
 from .vad import make_vad
 
 
-class SocketSink:
-    """Events to the client. Waits while the client does not read; raises ConnectionClosed when it left."""
-
-    def __init__(self, socket: ServerConnection) -> None:
-        self._socket = socket
-
-    async def send(self, event: events.ServerEvent) -> None:
-        await self._socket.send(events.encode(event))
-
-
 def make_session(
     name: str,
     start: events.Start,

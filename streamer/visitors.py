@@ -41,6 +41,10 @@ class Visitors:
 def address_of(peer: object) -> str:
     """Of `remote_address`. A household has a /64 of IPv6: it counts as one."""
     host = str(peer[0]) if isinstance(peer, tuple) and peer else "?"
+    if host.startswith("["):  # as proxies write it: [::1]:80, 127.0.0.1:80
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
     try:
         found = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

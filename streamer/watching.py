@@ -9,7 +9,7 @@ from websockets.asyncio.server import ServerConnection
 from . import events
 from .errors import ProtocolError
 from .hub import Hub
-from .socket_session import SocketSink
+from .line import say
 from .tasks import task_group
 
 
@@ -31,12 +31,11 @@ async def show_stream(socket: ServerConnection, stream: OwnStream, capacity: int
 
     capacity: how many events may wait unread. Raises WatcherTooSlowError and ConnectionClosed.
     """
-    sink = SocketSink(socket)
     with stream.hub.subscribe(capacity, last_seq) as subscription:
         async with task_group() as group:
             reader = group.create_task(_hear_out(socket), name="read")
             async for event in subscription:
-                await sink.send(event)
+                await say(socket, events.encode(event))
             reader.cancel()
 
 

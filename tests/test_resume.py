@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
 
 from emostream.streamer import events
 from emostream.streamer.audio import encode_pcm
 from emostream.streamer.client import Reconnected, Retry, Told
 from emostream.streamer.client import connect as connect_client
+from emostream.streamer.client_log import Log
 from emostream.streamer.errors import ConnectError
 from emostream.streamer.server import Server
+from emostream.streamer.session import Session
 
 from .cutting_proxy import CuttingProxy
 from .fakes import silence, voice
@@ -201,24 +204,83 @@ class started_with_ready:  # noqa: N801
 
 
 async def test_a_session_waits_for_its_client_only_so_long() -> None:
-    async with serving(resume_ms=0) as server:
+    """Whoever comes too late gets a fresh one, never one that is about to end."""
+    async with serving(resume_ms=0) as server, asyncio.timeout(60):
         socket = await connect(socket_url(server))
         await socket.send(json.dumps(START))
         first = await ready(socket)
         socket.transport.abort()
         resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
-        async with asyncio.timeout(30):
-            while True:  # the house looks after its sessions every second
-                async with connect(socket_url(server)) as again:
-                    await again.send(json.dumps(START | {"resume": resume}))
-                    if not (await ready(again)).resumed:
-                        break
-                    again.transport.abort()
-                await asyncio.sleep(1.2)
+        resumed = True
+        while resumed:  # the house looks after its sessions every second
+            async with connect(socket_url(server)) as again:
+                await again.send(json.dumps(START | {"resume": resume}))
+                resumed = (await ready(again)).resumed
+                await again.send(json.dumps({"type": "stop", "at_samples": 0}))
+                seen, code = await rest(again)
+                assert isinstance(seen[-1], events.Closed)
+                assert (seen[-1].reason, code) == ("end_of_stream", 1000)
+                if resumed:  # it was in time, and took the session to its end
+                    return
 
 
-async def test_a_fresh_server_goes_on_and_the_client_says_what_is_lost() -> None:
-    """As after kill -9 and a restart: nothing of the old session is known."""
+async def test_who_says_goodbye_leaves_no_session_behind() -> None:
+    async with serving() as server:
+        async with started_with_ready(server) as (socket, first):
+            await socket.send(encode_pcm(SPEECH[:, None], "pcm_s16le"))
+        async with connect(socket_url(server)) as again:
+            resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
+            await again.send(json.dumps(START | {"resume": resume}))
+            assert not (await ready(again)).resumed
+
+
+async def test_a_session_that_crashed_is_not_resumed_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    crashes = 0
+
+    async def crash(self: Session) -> events.Totals:
+        nonlocal crashes
+        crashes += 1
+        if crashes == 1:
+            raise RuntimeError("a bug of ours")
+        return await run(self)
+
+    run = Session.run
+    monkeypatch.setattr(Session, "run", crash)
+    async with serving() as server, asyncio.timeout(60):
+        seen = await told(socket_url(server), SPEECH)
+    (back,) = [event for event in seen if isinstance(event, Reconnected)]
+    assert not back.resumed
+    assert isinstance(seen[-1], events.Closed)
+
+
+async def test_a_loss_is_told_though_the_line_breaks_while_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The fresh session stands, what was kept is being sent again, and the connection breaks once more."""
+    breaks = 0
+
+    def since(self: Log, samples: int, gap_ms: int) -> Iterator[str | bytes]:
+        nonlocal breaks
+        for message in whole(self, samples, gap_ms):
+            yield message
+            if not breaks:
+                breaks += 1
+                raise ConnectionClosedError(None, None)
+
+    whole = Log.since
+    monkeypatch.setattr(Log, "since", since)
+    async with serving() as old, serving() as new:
+        seen = await move_behind_the_second_utterance(old, new)
+    assert breaks == 1
+    (back,) = [event for event in seen if isinstance(event, Reconnected)]
+    assert not back.resumed
+    assert isinstance(seen[-1], events.Closed)
+
+
+async def move_behind_the_second_utterance(old: Server, new: Server) -> list[Told]:
+    """What a client is told whose server goes away in the pause behind an utterance and comes back without
+    a memory.
+    """
     half = len(LONG) // 2
     seen: list[Told] = []
     moved = asyncio.Event()
@@ -228,17 +290,24 @@ async def test_a_fresh_server_goes_on_and_the_client_says_what_is_lost() -> None
         await moved.wait()
         yield encode_pcm(LONG[half:, None], "pcm_f32le")
 
-    async with asyncio.timeout(60), serving() as old, serving() as new:
-        proxy = MovingProxy(old.port, lambda: None)
-        async with (
-            proxy.running(),
-            connect_client(f"ws://127.0.0.1:{proxy.port}/v1/stream", START_F32, retry=QUICK) as client,
-        ):
-            async for event in client.recognize(audio()):
-                seen.append(event)
-                if isinstance(event, events.Emotion) and event.utterance == 2 and not moved.is_set():
-                    proxy.move_to(new.port)
-                    moved.set()
+    proxy = MovingProxy(old.port, lambda: None)
+    async with (
+        asyncio.timeout(60),
+        proxy.running(),
+        connect_client(f"ws://127.0.0.1:{proxy.port}/v1/stream", START_F32, retry=QUICK) as client,
+    ):
+        async for event in client.recognize(audio()):
+            seen.append(event)
+            if isinstance(event, events.Emotion) and event.utterance == 2 and not moved.is_set():
+                proxy.move_to(new.port)
+                moved.set()
+    return seen
+
+
+async def test_a_fresh_server_goes_on_and_the_client_says_what_is_lost() -> None:
+    """As after kill -9 and a restart: nothing of the old session is known."""
+    async with serving() as old, serving() as new:
+        seen = await move_behind_the_second_utterance(old, new)
     (back,) = [event for event in seen if isinstance(event, Reconnected)]
     assert not back.resumed
     assert back.lost_from_seq == 1 + max(event.seq for event in seen[: seen.index(back)])  # type: ignore[union-attr]
