@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from websockets.asyncio.connection import Connection
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 STALL_S: Final = 30.0
 """A line that has taken nothing for so long is dead. Its own pings cannot tell: they wait behind what it
@@ -22,3 +23,19 @@ async def say(socket: Connection, message: str | bytes) -> None:
     except TimeoutError:
         socket.transport.abort()
         raise ConnectionClosedError(None, None) from None
+
+
+async def hang_up(socket: Connection, code: int) -> None:
+    """Close it in good order. What still comes is read and thrown away: the answer comes behind it."""
+
+    async def hear_out() -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await socket.recv()
+
+    hearing = asyncio.create_task(hear_out(), name="hear out")
+    try:
+        await socket.close(code)
+    finally:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)

@@ -45,6 +45,7 @@ from .errors import (
     UnknownStreamError,
 )
 from .hub import new_name
+from .line import hang_up
 from .listening import cannot_listen
 from .outbox import Outbox
 from .pages import Facts, Pages, too_many
@@ -317,7 +318,7 @@ class Server:
         except Exception:
             self._residents.leave(one)
             raise
-        await socket.close(1001 if self._closing else code)
+        await hang_up(socket, 1001 if self._closing else code)
         if socket.protocol.close_rcvd is not None:
             self._residents.leave(one)
         totals = {} if one.totals is None else msgspec.structs.asdict(one.totals)
@@ -352,7 +353,7 @@ class Server:
         ready = self._ready(stream.hub.session, None, lost)
         await socket.send(events.encode(msgspec.structs.replace(ready, resumed=resumed)))
         await show_stream(socket, stream, self._settings.server.watcher_events, last_seq)
-        await socket.close(1001 if self._closing else 1000)
+        await hang_up(socket, 1001 if self._closing else 1000)
 
     def _ready(self, session: str, secret: str | None, lost_from_seq: int | None) -> events.Ready:
         limits = self._settings.server
@@ -398,7 +399,7 @@ async def _refuse(
     try:
         async with asyncio.timeout(_REFUSAL_S):  # who does not read is not waited for
             await socket.send(events.encode(told))
-            await socket.close(close_code)
+            await hang_up(socket, close_code)
     except ConnectionClosed:
         return
     except TimeoutError:

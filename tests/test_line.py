@@ -28,19 +28,18 @@ async def test_a_watcher_that_never_reads_is_let_go() -> None:
     async with (
         asyncio.timeout(PATIENCE_S),
         serving(streams=[OwnStream("own", "A stream", None, hub)]) as server,
-    ):
         # A queue of one message: what comes then stays in the socket.
-        async with connect(socket_url(server), max_queue=1, ping_interval=None) as socket:
-            await socket.send(events.encode(events.Watch(stream="own")))
-            await socket.recv()
-            for number in range(300):
-                hub.publish(events.Dropped(ms=number, why="word " * 20_000))
-            sockets = b"emostream_connections 1.0"
-            while sockets in (await get(server, "/metrics"))[2]:
-                pass
-            with pytest.raises(ConnectionClosed):
-                while True:
-                    await socket.recv()
+        connect(socket_url(server), max_queue=1, ping_interval=None, close_timeout=0.1) as socket,
+    ):
+        await socket.send(events.encode(events.Watch(stream="own")))
+        await socket.recv()
+        for number in range(300):
+            hub.publish(events.Dropped(ms=number, why="word " * 20_000))
+        while b"emostream_connections 1.0" in (await get(server, "/metrics"))[2]:
+            pass
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await socket.recv()
 
 
 async def test_saying_something_to_nobody_ends() -> None:
@@ -61,3 +60,25 @@ async def test_saying_something_to_nobody_ends() -> None:
             with pytest.raises(ConnectionClosed):
                 await socket.recv()
         over.set()
+
+
+async def test_a_close_is_answered_by_whoever_still_talks() -> None:
+    """The answer stands behind what the other end has said by then: it is read, not waited for."""
+    codes: list[int | None] = []
+
+    async def refuse(socket: ServerConnection) -> None:
+        await line.hang_up(socket, 4429)
+        codes.append(None if socket.protocol.close_rcvd is None else socket.protocol.close_rcvd.code)
+
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        serve(refuse, "127.0.0.1", 0, max_queue=1, close_timeout=PATIENCE_S) as server,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}", compression=None) as socket:
+            with pytest.raises(ConnectionClosed) as ended:
+                while True:
+                    await socket.send(bytes(100_000))
+    assert ended.value.rcvd is not None
+    assert ended.value.rcvd.code == 4429
+    assert codes == [4429]
