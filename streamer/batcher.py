@@ -75,6 +75,10 @@ class ModelThread:
             return f"{self.name}: a call has taken {time.monotonic() - self._began:.0f} s"
         return self._failure
 
+    def complain(self, what: str) -> None:
+        """Of the last call's result, which only its owner can judge."""
+        self._failure = f"{self.name}: {what}"
+
     def give_up_on_those_that_wait(self) -> None:
         """Behind a call that hangs: who has waited longer than a call may take."""
         for batcher in self._batchers:

@@ -222,6 +222,7 @@ class Engine:
         if isinstance(judged, Exception):
             raise AnalysisError(f"the emotion model failed: {judged}") from judged
         if not all(math.isfinite(p) for p in judged.value.probabilities):
+            self._emotion_thread.complain("probabilities that are not numbers")
             raise AnalysisError("the emotion model gave probabilities that are not numbers")
         return Analysis(
             transcript=transcript,

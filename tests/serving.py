@@ -40,7 +40,12 @@ async def serving(
     **server: Any,
 ) -> AsyncIterator[Server]:
     settings = Settings(server=ServerSettings(port=0, **server))
-    engine = Engine(transcriber, recognizer or FakeRecognizer(), WallClock())
+    engine = Engine(
+        transcriber,
+        recognizer or FakeRecognizer(),
+        WallClock(),
+        patience_s=settings.server.patience_ms / 1_000,
+    )
     async with (
         engine.running(),
         Server(bind(settings.server), engine, settings, WallClock(), streams) as listening,
