@@ -23,6 +23,10 @@ _DTYPES: Final[dict[Encoding, np.dtype[np.int16] | np.dtype[np.float32]]] = {
 }
 
 
+_LOUDEST: Final = np.float32(1_000.0)
+"""Times full scale. Nobody records that; beyond it squares and their sums are no numbers any more."""
+
+
 class PcmDecoder:
     """Bytes of interleaved PCM, cut anywhere -> (n, channels) float32 in [-1, 1]."""
 
@@ -107,15 +111,16 @@ class AudioChain:
         # Channel by channel: numpy's own mean over a short axis may sum in another order for
         # another block length, and the last bit would differ.
         mono = block[:, 0].astype(np.float32, copy=True)
-        for channel in range(1, self._channels):
-            mono += block[:, channel]
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is no number, and counted
+            for channel in range(1, self._channels):
+                mono += block[:, channel]
         if self._channels > 1:
             mono /= np.float32(self._channels)
         finite = np.isfinite(mono)
         if not finite.all():
             self.invalid_samples += int(len(mono) - finite.sum())
             mono[~finite] = 0.0
-        return mono
+        return np.clip(mono, -_LOUDEST, _LOUDEST, out=mono)
 
     def _resample(self, mono: Samples, *, last: bool) -> Samples:
         if self._resampler is None:

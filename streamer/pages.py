@@ -27,6 +27,7 @@ _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".ts": "text/plain; charset=utf-8",  # declarations: there is no registered type
     ".svg": "image/svg+xml",
     ".ogg": "audio/ogg",
 }
