@@ -1,5 +1,6 @@
 /**
- * The connection: finds the server's own streams, watches one, comes back after a break.
+ * The connection: finds the server's own streams, watches one, comes back after a break and goes on where
+ * it was.
  *
  * No DOM in here. What happens is told to one function as a `Report`; time, chance and network are
  * handed in, so that the module runs anywhere.
@@ -12,7 +13,11 @@
  * @typedef {{kind: "phase", phase: Phase, stream: string | null, delayMs: number | null, why: string}}
  *   PhaseReport  delayMs: until the next try. why: for people, may be empty.
  * @typedef {{kind: "event", event: ServerEvent}} EventReport
- * @typedef {StreamsReport | PhaseReport | EventReport} Report
+ * @typedef {{kind: "missed", session: string, fromSeq: number}} MissedReport  After a break the server could
+ *   no longer give all that came meanwhile. fromSeq: the first event that is missing.
+ * @typedef {{kind: "token", wrong: boolean}} TokenReport  Without a token of this server nobody is let in.
+ *   wrong: one was given, and is none.
+ * @typedef {StreamsReport | PhaseReport | EventReport | MissedReport | TokenReport} Report
  *
  * @typedef {object} Platform
  * @property {typeof fetch} fetch
@@ -29,6 +34,7 @@ export const SUBPROTOCOL = "emostream.v1";
 
 const POLL_MS = 3000; // how often an empty or an ended server is asked for streams
 const ANSWER_WITHIN_MS = 10_000; // for the list, and for `ready` on a new socket
+const UNAUTHORIZED = 4401;
 const STABLE_AFTER_MS = 5000; // a connection that lived this long starts the backoff afresh
 
 /** @type {() => Platform} */
@@ -56,7 +62,9 @@ export class Follower {
   #base;
   #report;
   #platform;
+  #token;
   #wanted = null; // the stream's name that was asked for
+  #seen = null; // {stream, session, lastSeq} of what was watched last: where to go on after a break
   #run = null; // AbortController of the loop that is under way
   #wake = null; // ends the pause that is under way
 
@@ -64,11 +72,13 @@ export class Follower {
    * @param {object} settings
    * @param {string} settings.base  The page's address.
    * @param {(report: Report) => void} settings.report
+   * @param {string | null} [settings.token]  Told in a header and in `watch`, never in an address.
    * @param {Platform} [settings.platform]
    */
-  constructor({ base, report, platform = browser() }) {
+  constructor({ base, report, token = null, platform = browser() }) {
     this.#base = base;
     this.#report = report;
+    this.#token = token;
     this.#platform = platform;
   }
 
@@ -82,6 +92,16 @@ export class Follower {
     this.#wanted = name;
     this.#run = new AbortController();
     this.#loop(this.#run.signal);
+  }
+
+  /**
+   * Come again with this token.
+   *
+   * @param {string} token
+   */
+  useToken(token) {
+    this.#token = token;
+    this.follow(this.#wanted);
   }
 
   stop() {
@@ -102,9 +122,9 @@ export class Follower {
     while (!stopped.aborted) {
       const found = await this.#list(stopped);
       if (stopped.aborted) return;
-      if (found.refused) return this.#refuse(found.why);
+      if (found.refused) return this.#refuse(found.why, found.unauthorized);
       if (found.streams === null) {
-        await this.#pauseBeforeRetry(attempt++, why || found.why, stopped);
+        await this.#pauseBeforeRetry(attempt++, why || found.why, stopped, found.retryAfterMs);
         continue;
       }
       this.#report({ kind: "streams", streams: found.streams });
@@ -118,7 +138,7 @@ export class Follower {
       const end = await this.#watch(stream.name, stopped);
       if (stopped.aborted) return;
       why = end.why;
-      if (end.verdict === "refused") return this.#refuse(why);
+      if (end.verdict === "refused") return this.#refuse(why, end.unauthorized);
       if (end.verdict === "ended") {
         this.#phase("ended", { stream: stream.name, why });
         if (!(await this.#untilServerLeaves(stopped))) continue;
@@ -138,12 +158,14 @@ export class Follower {
     try {
       const answer = await this.#platform.fetch(new URL("/v1/streams", this.#base), {
         cache: "no-store",
+        headers: this.#token === null ? {} : { Authorization: `Bearer ${this.#token}` },
         signal: timeout.signal,
       });
-      if (answer.status === 401 || answer.status === 403) {
-        return { streams: null, refused: true, why: "the server does not let this page in" };
+      if (answer.status === 401 || answer.status === 403) return shutOut(answer.status === 401);
+      if (!answer.ok) {
+        const retryAfterMs = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
+        return { streams: null, why: `the server answered with ${answer.status}`, retryAfterMs };
       }
-      if (!answer.ok) return { streams: null, why: `the server answered with ${answer.status}` };
       return { streams: readStreams(await answer.json()), why: "" };
     } catch {
       return { streams: null, why: "the server does not answer" };
@@ -162,10 +184,12 @@ export class Follower {
     let liveSince = null;
     let why = "";
     let retryAfterMs = null;
+    const seen = this.#seen?.stream === stream ? this.#seen : { stream, session: null, lastSeq: 0 };
+    this.#seen = seen;
 
     return new Promise((resolve) => {
       stopped.addEventListener("abort", close);
-      socket.onopen = () => socket.send(JSON.stringify({ type: "watch", stream }));
+      socket.onopen = () => socket.send(JSON.stringify(this.#firstMessage(seen)));
       socket.onmessage = ({ data }) => {
         const event = stopped.aborted ? null : parseEvent(data);
         if (event === null) return;
@@ -173,21 +197,35 @@ export class Follower {
           liveSince = this.#platform.now();
           this.#platform.clearTimeout(timer);
         }
-        if (event.type === "closed") closedReason = event.reason;
+        if (event.type === "closed") {
+          closedReason = event.reason;
+          this.#seen = null; // nothing comes behind it: who asks again is shown the whole
+        }
         if (event.type === "error" && event.fatal) {
           why = event.message;
           retryAfterMs = event.retryAfterMs;
         }
+        if (isRepeated(event, seen)) return;
         this.#report({ kind: "event", event });
-        if (event.type === "ready") this.#phase("live", { stream });
+        if (event.type !== "ready") return;
+        const fromSeq = missedFrom(data);
+        if (fromSeq !== null) this.#report({ kind: "missed", session: event.session, fromSeq });
+        this.#phase("live", { stream });
       };
       socket.onclose = ({ code }) => {
         this.#platform.clearTimeout(timer);
         stopped.removeEventListener("abort", close);
         const livedMs = liveSince === null ? 0 : this.#platform.now() - liveSince;
-        resolve({ verdict: verdict(code, closedReason), why, retryAfterMs, livedMs });
+        const unauthorized = code === UNAUTHORIZED;
+        resolve({ verdict: verdict(code, closedReason), unauthorized, why, retryAfterMs, livedMs });
       };
     });
+  }
+
+  /** JSON leaves out what is undefined. */
+  #firstMessage({ stream, session, lastSeq }) {
+    const resume = session === null ? undefined : { session, last_seq: lastSeq };
+    return { type: "watch", stream, token: this.#token ?? undefined, resume };
   }
 
   /** True once the server has gone, so that a restarted one is found; false when somebody asks to retry. */
@@ -222,13 +260,37 @@ export class Follower {
     });
   }
 
-  #refuse(why) {
+  #refuse(why, unauthorized = false) {
     this.#phase("refused", { why });
+    if (unauthorized) this.#report({ kind: "token", wrong: this.#token !== null });
   }
 
   #phase(phase, { stream = null, delayMs = null, why = "" } = {}) {
     this.#report({ kind: "phase", phase, stream, delayMs, why });
   }
+}
+
+function shutOut(unauthorized) {
+  const why = unauthorized ? "the server asks for a token" : "the server does not let this page in";
+  return { streams: null, refused: true, unauthorized, why };
+}
+
+/** Whether this event was reported before the break; notes how far `seen` has come. */
+function isRepeated(event, seen) {
+  if (event.type === "ready") {
+    if (event.session !== seen.session) Object.assign(seen, { session: event.session, lastSeq: 0 });
+    return false;
+  }
+  if (!(event.seq > 0)) return false; // it has no place in the session
+  if (event.seq <= seen.lastSeq) return true;
+  seen.lastSeq = event.seq;
+  return false;
+}
+
+/** The first event that a resumed session lacks; null where it lacks none. */
+function missedFrom(data) {
+  const { resumed, lost_from_seq: from } = JSON.parse(data);
+  return resumed === true && Number.isInteger(from) ? from : null;
 }
 
 /** @returns {Stream[]} The streams of `/v1/streams`' answer; what has no name is left out. */

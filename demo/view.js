@@ -5,11 +5,13 @@ import { announcement, connectionWords, noticeWords, title } from "./format.js";
 import { icon } from "./icons.js";
 import { isFinished } from "./state.js";
 
+const LET_IN = new Set(["waiting", "connecting", "live"]);
 const RETRYABLE = new Set(["reconnecting", "ended", "refused"]);
 
 export class View {
   #shown = null; // the state that is on the page
   #rows = new Map(); // key -> {item, row}
+  #missedIn = null; // the session that events are missing of
   #part = (id) => document.getElementById(id);
 
   /** @param {import("./state.js").State} state */
@@ -24,7 +26,30 @@ export class View {
     const live = state.connection.phase === "live";
     this.#part("quiet").hidden = !live || state.items.length > 0;
     this.#part("help").hidden = state.connection.phase !== "waiting";
+    this.#part("missed").hidden = this.#missedIn === null || this.#missedIn !== state.session;
+    if (LET_IN.has(state.connection.phase)) this.#part("token-form").hidden = true;
     if (before) this.#announce(before, state);
+  }
+
+  /** What stands in the form. */
+  get token() {
+    return this.#part("token").value;
+  }
+
+  /** @param {string} error  What is wrong with the one before; empty where there was none. */
+  askForToken(error) {
+    const field = this.#part("token");
+    this.#part("token-form").hidden = false;
+    this.#part("token-error").textContent = error;
+    field.setAttribute("aria-invalid", String(error !== ""));
+    field.value = "";
+    // Who reads further down is not moved; who has just given a token gives the next one.
+    if (error !== "" || document.activeElement === document.body) field.focus();
+  }
+
+  /** @param {string} session  Of which the server could not give all events after a break. */
+  tellMissed(session) {
+    this.#missedIn = session;
   }
 
   #connection(connection) {

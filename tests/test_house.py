@@ -108,6 +108,7 @@ def wanted_in_wheel() -> set[str]:
         ".html",
         ".css",
         ".js",
+        ".ts",
         ".svg",
         ".ogg",
         ".md",
