@@ -341,7 +341,7 @@ class Talker:
 
     async def _open(self, first: Step) -> None:
         self._opened += 1
-        self._socket = await connect(self._url, compression=None)
+        self._socket = await connect(self._url, compression=None, open_timeout=PATIENCE_S)
         self._sockets.append(self._socket)
         self._answered, self._unanswered = asyncio.Event(), 0
         reading = self._read(self._socket, first, self._answered)
