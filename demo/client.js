@@ -336,11 +336,10 @@ export class EmostreamClient {
   #broke(code, why = this.#error?.message ?? "") {
     const [error, closed] = [this.#error, this.#closed];
     this.#let();
-    const last = FINAL_CODES.has(code);
-    if (closed !== null && (last || closed.reason !== "shutting_down" || this.#tape.isHeard)) {
+    if (closed !== null && (closed.reason !== "shutting_down" || this.#tape.isHeard)) {
       const { reason, totals } = closed;
       this.#end({ phase: "ended", reason, totals, code, error, unheardMs: this.#unheardMs });
-    } else if (last) {
+    } else if (FINAL_CODES.has(code)) {
       this.#end({ phase: "refused", code, error, why, unheardMs: this.#unheardMs });
     } else {
       // A session that has ended, or that broke the server, is not the place to go on.

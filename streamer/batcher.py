@@ -121,6 +121,8 @@ class ModelThread:
                 result, error = call(), None
             except Exception as caught:  # it goes to whoever waits for the result
                 result, error = None, caught
+                if isinstance(caught, StopIteration):  # which no future takes
+                    error = RuntimeError(f"{type(caught).__name__}: {caught}")
             finally:
                 self._began, self._busy_s = None, self._busy_s + time.monotonic() - began
                 self._busy.discard(self)

@@ -221,9 +221,9 @@ class Engine:
         judged = await _result(self._fuse.submit((code.value, transcript, aligned.value), ask))
         if isinstance(judged, Exception):
             raise AnalysisError(f"the emotion model failed: {judged}") from judged
-        if not all(math.isfinite(p) for p in judged.value.probabilities):
-            self._emotion_thread.complain("probabilities that are not numbers")
-            raise AnalysisError("the emotion model gave probabilities that are not numbers")
+        if (wrong := _what_is_wrong(judged.value, self.recognizer.labels)) is not None:
+            self._emotion_thread.complain(wrong)
+            raise AnalysisError(f"the emotion model gave {wrong}")
         return Analysis(
             transcript=transcript,
             words=aligned.value.words,
@@ -270,6 +270,20 @@ class Engine:
     def _call_fuse(self, items: Sequence[Fusable]) -> list[Prediction]:
         codes, transcripts, alignments = zip(*items, strict=True)
         return self.recognizer.fuse(codes, transcripts, alignments)
+
+
+def _what_is_wrong(prediction: Prediction, labels: Sequence[str]) -> str | None:
+    """With what a recognizer says; None where it is a judgement."""
+    try:
+        views = [prediction.probabilities, prediction.audio_only]
+        views += [] if prediction.text_only is None else [prediction.text_only]
+        if not all(math.isfinite(p) for view in views for p in (*view, prediction.confidence)):  # type: ignore[misc]
+            return "probabilities that are not numbers"
+        if prediction.label not in labels or any(len(view) != len(labels) for view in views):  # type: ignore[arg-type]
+            return "a judgement that does not fit its labels"
+    except (AttributeError, TypeError):
+        return f"no judgement but {type(prediction).__name__}"
+    return None
 
 
 def _one_by_one(call: Callable[[Clip], None]) -> Callable[[Sequence[Clip]], list[None]]:

@@ -170,23 +170,31 @@ class Server:
 
     async def _watch(self) -> None:
         """What a stream costs is measured once before there is one, and then by those that there are."""
-        try:
-            clip = await asyncio.to_thread(_rehearsal)
-            self._admission.expect(await self._engine.rehearse(clip))
-        except (AnalysisError, SourceError) as error:
-            log.warning("no rehearsal: %s", error)
-        except NotNowError:
-            pass  # those that are inside show what a stream costs
-        except Exception:
-            log.exception("the rehearsal failed")
-        self._warm = True
         while True:
+            self._warm = self._warm or await self._rehearse()
             self._admission.watch()
             try:
                 self._residents.look_after()
             except Exception:
                 log.exception("a session could not be looked after")
             await self._clock.sleep_until(self._clock.now() + 1.0)
+
+    async def _rehearse(self) -> bool:
+        """Whether the models have judged a first utterance; where they could not, they are asked again."""
+        try:
+            clip = await asyncio.to_thread(_rehearsal)
+            self._admission.expect(await self._engine.rehearse(clip))
+        except SourceError as error:  # the recording is missing, the models are not
+            log.warning("no rehearsal: %s", error)
+        except NotNowError:
+            return False  # they have too much to do
+        except AnalysisError as error:
+            log.warning("no rehearsal: %s", error)
+            return False
+        except Exception:
+            log.exception("the rehearsal failed")
+            return False
+        return True
 
     def _facts(self) -> Facts:
         return Facts(

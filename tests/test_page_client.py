@@ -82,7 +82,8 @@ class World {
         return {
             WebSocket: class {
                 constructor(url, protocol) {
-                    Object.assign(this, { url, protocol, up: [], down: [], through: 0, open: false });
+                    Object.assign(this, { url, protocol, up: [], down: [], through: 0 });
+                    Object.assign(this, { open: false, marks: [] });
                     world.sockets.push(this);
                     this.down.push(world.offline ? { close: 1006 } : { open: true });
                 }
@@ -170,6 +171,7 @@ class World {
 
     hearText(socket, message) {
         if (message.type === "start") return this.begin(socket, message);
+        socket.marks.push(message.ms ? `gap ${message.ms}` : message.type);
         const session = socket.session;
         if (!session || session.over) return;
         if (message.type === "gap") {
@@ -430,11 +432,12 @@ async def test_what_the_client_does_not_know_is_ignored(blank: Page) -> None:
         world.say(world.socket, { type: "weather", seq: 1, rain: true });
         world.say(world.socket, { type: "weather", seq: 1, rain: false });
         world.say(world.socket, { type: "weather" });
+        world.say(world.socket, { type: "ready", session: "another" });
         world.run();
-        return [world.events, live(world)];
+        return [world.events, world.states.slice(1).map(({ ready }) => ready.session)];
         """,
     )
-    assert told == [[{"type": "weather", "seq": 1, "rain": True}], True]
+    assert told == [[{"type": "weather", "seq": 1, "rain": True}], ["s1"]]
 
 
 # Credit -------------------------------------------------------------------------------------------
@@ -575,10 +578,33 @@ async def test_losses_between_marks_are_in_their_place(blank: Page) -> None:
         world.offline = false;
         client.stop();
         world.run(() => !world.session?.over);
-        return [runs(world.session.heard), world.session.clockMs, world.faults];
+        return [runs(world.session.heard), world.session.clockMs, world.socket.marks, world.faults];
         """,
     )
-    assert told == [["gap 150", "flush", "gap 2900", [24_001, 32_000], "stop"], 4_050, []]
+    marks = ["gap 150", "flush", "gap 2900", "stop"]
+    assert told == [[*marks[:3], [24_001, 32_000], "stop"], 4_050, marks, []]
+
+
+async def test_what_would_change_nothing_is_not_said(blank: Page) -> None:
+    """A second flush at the same place; a second gap where the first is still here."""
+    told = await play(
+        blank,
+        """
+        const world = new World();
+        const client = world.client();
+        client.gap(5);
+        client.gap(6);
+        client.flush();
+        client.flush();
+        client.gap(7);
+        world.run();
+        client.gap(8);
+        client.gap(9);
+        world.run();
+        return world.socket.marks;
+        """,
+    )
+    assert told == ["gap 11", "flush", "gap 7", "gap 8", "gap 9"]
 
 
 async def test_gaps_of_fractions_of_a_millisecond_add_up(blank: Page) -> None:
@@ -673,6 +699,7 @@ const tell = ({ seed, cuts, ghosts }) => {
     same("heard", runs(world.session?.heard ?? []), expected);
     same("events", world.events, world.session?.events);
     same("end", world.states.at(-1).phase, "ended");
+    same("left", [client.unsentMs, client.unacknowledgedMs], [0, 0]);
     return { complaints, messages: world.sockets[0].through, sockets: world.sockets.length };
 };
 """
@@ -817,7 +844,8 @@ async def test_a_session_that_is_gone_is_told_and_another_goes_on_with_what_is_h
         world.run();
         const lost = world.states.find(({ phase }) => phase === "lost");
         return [lost, world.states.filter(({ phase }) => phase === "live").map(({ startMs }) => startMs),
-            runs(world.session.heard), world.events.map(({ type, seq }) => [type, seq]), world.faults];
+            runs(world.session.heard), world.events.map(({ type, seq }) => [type, seq]), client.unsentMs,
+            world.faults];
         """,
     )
     assert told == [
@@ -825,6 +853,7 @@ async def test_a_session_that_is_gone_is_told_and_another_goes_on_with_what_is_h
         [0, 1400],
         [[11_201, 14_400], "flush", [14_401, 16_800], "stop"],
         [["emotion", 1], ["closed", 1]],
+        0,
         [],
     ]
 
@@ -852,6 +881,66 @@ async def test_another_session_does_not_hear_what_a_final_has_covered(blank: Pag
         """,
     )
     assert told == [0, 1150, [[4401, 7000]]]
+
+
+async def test_where_another_session_begins_counts_the_gaps_before_it(blank: Page) -> None:
+    told = await play(
+        blank,
+        """
+        const world = new World({ acksAtOnce: false, judgesEveryMs: 0 });
+        const client = world.client();
+        client.send(count(1, 800));
+        client.gap(250);
+        client.send(count(801, 1600));
+        world.run();
+        world.take();
+        world.run();
+        world.sessions[0].secret = "another";
+        world.cut();
+        world.run(() => !live(world));
+        return [world.states.find(({ phase }) => phase === "lost").lostAudioMs, world.states.at(-1).startMs];
+        """,
+    )
+    assert told == [450, 450]
+
+
+async def test_a_session_that_is_gone_behind_the_stop_is_ended_all_the_same(blank: Page) -> None:
+    """A final may cover more than was sent: the last frame is filled up. The stop is for the next one."""
+    told = await play(
+        blank,
+        """
+        const world = new World({ acksAtOnce: false, judgesEveryMs: 0 });
+        const client = world.client();
+        client.send(count(1, 800));
+        world.run();
+        world.session.event({ type: "emotion", utterance: 1, final: true, end_ms: 120 });
+        world.deliver(world.socket);
+        world.run();
+        world.sessions[0].secret = "another";
+        client.stop();
+        world.cut();
+        world.run(() => world.sockets.length < 2);
+        world.run();
+        return [runs(world.session.heard), (await client.finished).phase];
+        """,
+    )
+    assert told == [["stop"], "ended"]
+
+
+async def test_a_message_of_which_the_server_has_the_head_only_is_gone_on_with(blank: Page) -> None:
+    told = await play(
+        blank,
+        """
+        const world = new World({ acksAtOnce: false, judgesEveryMs: 0 });
+        world.client().send(count(1, 800));
+        world.run();
+        world.session.heard.length = world.session.fed = 130;
+        world.cut();
+        world.run(() => !live(world));
+        return runs(world.session.heard);
+        """,
+    )
+    assert told == [[1, 800]]
 
 
 async def test_a_server_that_restarts_in_good_order_loses_nothing(blank: Page) -> None:
@@ -939,13 +1028,15 @@ async def test_a_server_that_owes_an_answer_and_is_silent_is_left(
         {silence}
         world.tick();
         const {{ phase, why }} = world.states.at(-1);
-        const [found, left] = [[world.now, phase, why, world.socket.gone ?? false], world.socket];
-        world.run(() => !live(world) && world.sockets.length < 3);
+        const [left] = world.sockets;
+        const found = [world.now, phase, why, left.gone ?? false];
+        world.onState = (state) => {{ if (state.phase === "live") found.push(left.gone); }};
+        world.run(() => found.length < 5);
         if (!world.session.over) world.take();
         world.run();
         client.stop();
         world.run();
-        return [...found, left.gone, (await client.finished).phase];
+        return [...found, (await client.finished).phase];
         """,
     )
     assert told == [after_ms, "reconnecting", why, False, True, "ended"]
@@ -1024,11 +1115,13 @@ async def test_the_server_says_when_to_come_again(blank: Page, code: str) -> Non
         const { delayMs, error } = world.states.at(-1);
         world.refuses = null;
         world.run(() => !live(world));
-        return [delayMs, world.now, error.code, phases(world), world.events];
+        const found = [delayMs, world.now, error.code, phases(world), world.events];
+        world.cut(); // a break of another kind
+        return [...found, world.states.at(-1).error, world.states.at(-1).delayMs];
         """,
         code,
     )
-    assert told == [5_500, 5_500, code, ["connecting", "reconnecting", "connecting", "live"], []]
+    assert told == [5_500, 5_500, code, ["connecting", "reconnecting", "connecting", "live"], [], None, 1_000]
 
 
 @pytest.mark.parametrize(
@@ -1066,7 +1159,8 @@ async def test_what_cannot_help_is_not_tried_again(blank: Page, close_code: int,
 
 
 @pytest.mark.parametrize(
-    ("close_code", "code"), [(4408, "idle_too_long"), (4410, "session_too_long"), (4429, "too_far_ahead")]
+    ("close_code", "code"),
+    [(4408, "idle_too_long"), (4410, "session_too_long"), (4429, "too_far_ahead"), (1011, "internal")],
 )
 async def test_a_session_that_the_server_ended_says_why(blank: Page, close_code: int, code: str) -> None:
     """The error has a place in the session then: it is an event, and in the last state."""

@@ -423,8 +423,6 @@ async def neighbour(server: Server) -> tuple[list[bytes], int]:
     return comparable(seen), code
 
 
-# Finite numbers that overflow float32 in the audio chain: numpy warns, see the last test of this file.
-@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
 async def test_whatever_clients_say_the_house_stands_and_their_neighbours_hear_nothing_of_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
