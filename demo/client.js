@@ -81,7 +81,7 @@ export class EmostreamClient {
   #tape;
   #rest = new Uint8Array(0); // of a sample frame that the caller's cut went through
   #stopped = false;
-  #roomFor = []; // callers that wait for room in the queue
+  #room = null; // {promise, resolve}: what callers wait for while the queue is full, one for all
 
   // The socket, and the only timer: for `ready`, for a sign of life, or for the next try.
   #socket = null;
@@ -133,7 +133,9 @@ export class EmostreamClient {
     this.#onState = onState;
     this.#platform = platform;
     this.#tape = new Tape(sampleRate, channels * (encoding === "pcm_s16le" ? 2 : 4), queueMs);
-    this.finished = new Promise((resolve) => (this.#finish = resolve));
+    const finished = awaited();
+    this.finished = finished.promise;
+    this.#finish = finished.resolve;
     this.#connect();
   }
 
@@ -167,7 +169,8 @@ export class EmostreamClient {
     if (!this.#waits) this.#tape.dropSurplus();
     this.#pump();
     if (this.#over !== null || !this.#tape.isFull) return Promise.resolve();
-    return new Promise((resolve) => this.#roomFor.push(resolve));
+    this.#room ??= awaited();
+    return this.#room.promise;
   }
 
   /**
@@ -306,11 +309,16 @@ export class EmostreamClient {
   #pump() {
     if (this.#limits === null || this.#closed !== null) return;
     for (let message; (message = this.#tape.next(this.#limits)) !== null; ) this.#socket.send(message);
-    if (!this.#tape.isFull) for (const resolve of this.#roomFor.splice(0)) resolve();
+    if (!this.#tape.isFull) this.#makeRoom();
     if (this.#tape.awaitsAnswer && !this.#awaitsSign) {
       this.#awaitsSign = true;
       this.#after(SILENT_MS, () => this.#abandon("the server has gone silent"));
     }
+  }
+
+  #makeRoom() {
+    this.#room?.resolve();
+    this.#room = null;
   }
 
   #disarm() {
@@ -368,7 +376,7 @@ export class EmostreamClient {
     if (this.#over !== null) return;
     this.#over = state.phase;
     this.#closeAbandoned();
-    for (const resolve of this.#roomFor.splice(0)) resolve();
+    this.#makeRoom();
     this.#finish(state);
     this.#tell(state);
   }
@@ -444,12 +452,16 @@ class Tape {
 
   addGap(ms) {
     const last = this.#entries.at(-1);
-    if (this.#next < this.#entries.length && last.kind === "gap") merge(last, ms);
+    if (this.#next < this.#entries.length && last.kind === "gap") last.ms += ms;
     else this.#entries.push(gapOf(ms));
   }
 
+  /** A second one changes nothing, unless sound lies between. */
   addFlush() {
-    if (this.#entries.at(-1)?.kind !== "flush") this.#entries.push({ kind: "flush", at: null });
+    for (let i = this.#entries.length - 1; i >= 0 && this.#entries[i].kind !== "sound"; i--) {
+      if (this.#entries[i].kind === "flush") return;
+    }
+    this.#entries.push({ kind: "flush", at: null });
   }
 
   addStop() {
@@ -477,7 +489,7 @@ class Tape {
     for (const entry of this.#entries.slice(this.#next, end)) {
       const last = tidied.at(-1);
       if (entry.kind === "flush" && tidied.some(({ kind }) => kind === "flush")) continue;
-      if (entry.kind === "gap" && last?.kind === "gap") merge(last, lengthOf(entry));
+      if (entry.kind === "gap" && last?.kind === "gap") last.ms += entry.ms;
       else tidied.push(entry);
     }
     this.#entries.splice(this.#next, end - this.#next, ...tidied);
@@ -511,28 +523,28 @@ class Tape {
   }
 
   #say(entry) {
-    if (entry.kind !== "gap") {
-      this.#next++;
-      entry.at = this.#sent;
-      return { type: entry.kind, at_samples: entry.at };
-    }
-    if (entry.said === null) {
-      const ms = entry.ms + this.#carryMs;
-      entry.said = Math.min(LONGEST_GAP_MS, Math.floor(ms));
-      this.#carryMs = ms - entry.said;
-      if (entry.said === 0) {
-        this.#entries.splice(this.#next, 1);
-        return null;
-      }
-      if (this.#carryMs >= 1) {
-        this.#entries.splice(this.#next + 1, 0, gapOf(this.#carryMs));
-        this.#carryMs = 0;
-      }
-    }
+    if (entry.kind === "gap") return this.#sayGap(entry);
     this.#next++;
     entry.at = this.#sent;
-    entry.upToMs = this.#sentGapMs += entry.said;
-    return { type: "gap", ms: entry.said };
+    return { type: entry.kind, at_samples: entry.at };
+  }
+
+  #sayGap(entry) {
+    const ms = Math.min(LONGEST_GAP_MS, Math.floor(entry.ms + this.#carryMs));
+    const rest = entry.ms + this.#carryMs - ms;
+    this.#carryMs = rest < 1 ? rest : 0;
+    this.#entries.splice(this.#next, 1, ...(rest < 1 ? [] : [gapOf(rest)]));
+    if (ms === 0) return null;
+    this.#sentGapMs += ms;
+    const last = this.#entries[this.#next - 1];
+    // What was said one behind the other is one: who tells each block that is missing fills no memory.
+    if (last?.kind === "gap") {
+      last.ms += ms;
+      last.upToMs = this.#sentGapMs;
+    } else {
+      this.#entries.splice(this.#next++, 0, { ...gapOf(ms), at: this.#sent, upToMs: this.#sentGapMs });
+    }
+    return { type: "gap", ms };
   }
 
   #marksAhead() {
@@ -553,7 +565,7 @@ class Tape {
       if (entry.kind === "sound" && entry.at + entry.frames > this.#acked) {
         this.#split(gone, this.#acked - entry.at);
       }
-      if (entry.kind === "gap") this.#ackedGapMs += entry.said;
+      if (entry.kind === "gap") this.#ackedGapMs += entry.ms;
       gone++;
     }
     this.#entries.splice(0, gone);
@@ -568,7 +580,8 @@ class Tape {
       if (entry.kind === "sound" && entry.at < received) {
         if (entry.at + entry.frames > received) this.#split(i, received - entry.at);
         from = i + 1;
-      } else if (entry.kind === "gap" && entry.upToMs <= receivedGapMs) {
+      } else if (entry.kind === "gap" && entry.upToMs - entry.ms < receivedGapMs) {
+        if (entry.upToMs > receivedGapMs) this.#splitGap(i, receivedGapMs);
         from = i + 1;
       }
     }
@@ -593,7 +606,7 @@ class Tape {
       if (entry.kind === "sound" && clock + this.#ms(entry.frames) > judgedMs) {
         this.#split(0, Math.min(entry.frames, Math.ceil(((judgedMs - clock) * this.rate) / 1_000)));
       }
-      clock += entry.kind === "sound" ? this.#ms(entry.frames) : lengthOf(entry);
+      clock += entry.kind === "sound" ? this.#ms(entry.frames) : (entry.ms ?? 0);
       this.#entries.shift();
     }
     this.#next = this.#acked = this.#sent = this.#sentGapMs = this.#ackedGapMs = 0;
@@ -614,6 +627,15 @@ class Tape {
     if (i < this.#next) this.#next++;
   }
 
+  /** Cut gap `i`, of which the server has had the head: all gaps up to it are so long. */
+  #splitGap(i, upToMs) {
+    const entry = this.#entries[i];
+    const tail = { ...entry, ms: entry.upToMs - upToMs };
+    Object.assign(entry, { ms: entry.ms - tail.ms, upToMs });
+    this.#entries.splice(i + 1, 0, tail);
+    this.#next++;
+  }
+
   #countUnsent() {
     this.#unsent = 0;
     for (let i = this.#next; i < this.#entries.length; i++) this.#unsent += this.#entries[i].frames ?? 0;
@@ -628,14 +650,8 @@ class Tape {
   }
 }
 
-/** said: the whole milliseconds that were told; null until then. upToMs: of all gaps up to this one. */
-const gapOf = (ms) => ({ kind: "gap", ms, said: null, upToMs: null, at: null });
-const lengthOf = (entry) => (entry.kind === "gap" ? (entry.said ?? entry.ms) : 0);
-
-function merge(gap, ms) {
-  gap.ms = lengthOf(gap) + ms;
-  gap.said = null;
-}
+/** upToMs: of all gaps that were sent, up to and with this one. */
+const gapOf = (ms) => ({ kind: "gap", ms, upToMs: null, at: null });
 
 /** Why there is no sound from the microphone. `code` is stable. */
 export class MicrophoneError extends Error {
@@ -854,6 +870,13 @@ function joined(head, tail) {
   both.set(head);
   both.set(tail, head.length);
   return both;
+}
+
+/** A promise, and how to keep it. */
+function awaited() {
+  let resolve;
+  const promise = new Promise((keep) => (resolve = keep));
+  return { promise, resolve };
 }
 
 function socketAddress(url) {

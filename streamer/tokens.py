@@ -92,7 +92,7 @@ class Tokens:
 def read_tokens(path: Path) -> list[str]:
     """Raises ConfigError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"expected tokens in {path}, one a line, got: {error}; check the file") from error
     tokens = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]

@@ -518,6 +518,22 @@ async def test_a_recording_waits_for_room_and_loses_nothing(blank: Page) -> None
     assert told == [[[1, 32_000], "stop"], True, full, []]
 
 
+async def test_a_microphone_need_not_wait_and_nothing_piles_up(blank: Page) -> None:
+    """Offline for long: as much sound as the queue holds, and one promise for whoever asks."""
+    told = await play(
+        blank,
+        """
+        const world = new World({ offline: true });
+        const client = world.client({ queueMs: 1000 });
+        world.run();
+        const promises = new Set();
+        for (let i = 0; i < 1000; i++) promises.add(client.send(count(1, 160)));
+        return [promises.size, client.unsentMs];
+        """,
+    )
+    assert told == [50, 1_000]
+
+
 async def test_nobody_waits_for_room_in_a_session_that_is_over(blank: Page) -> None:
     told = await play(
         blank,
@@ -586,7 +602,7 @@ async def test_losses_between_marks_are_in_their_place(blank: Page) -> None:
 
 
 async def test_what_would_change_nothing_is_not_said(blank: Page) -> None:
-    """A second flush at the same place; a second gap where the first is still here."""
+    """A second flush at the same place; a second gap where the first one is still here."""
     told = await play(
         blank,
         """
@@ -597,6 +613,7 @@ async def test_what_would_change_nothing_is_not_said(blank: Page) -> None:
         client.flush();
         client.flush();
         client.gap(7);
+        client.flush();
         world.run();
         client.gap(8);
         client.gap(9);
@@ -925,6 +942,49 @@ async def test_a_session_that_is_gone_behind_the_stop_is_ended_all_the_same(blan
         """,
     )
     assert told == [["stop"], "ended"]
+
+
+async def test_gaps_of_which_some_have_arrived_are_gone_on_with(blank: Page) -> None:
+    """A muted microphone tells each block that is missing. The break comes between two of them."""
+    told = await play(
+        blank,
+        """
+        const world = new World({ judgesEveryMs: 0, acksAtOnce: false });
+        const client = world.client();
+        client.send(count(1, 80));
+        world.run();
+        for (let i = 0; i < 100; i++) { client.gap(20); if (i === 59) world.run(); }
+        world.cut();
+        client.gap(20);
+        client.send(count(81, 160));
+        world.run(() => !live(world));
+        world.take();
+        world.run();
+        world.sessions[0].secret = "another";
+        world.cut();
+        const again = runs(world.session.heard);
+        world.run(() => !live(world));
+        return [again, world.socket.marks, world.states.at(-1).startMs];
+        """,
+    )
+    assert told == [[[1, 80], "gap 2020", [81, 160]], [], 2_040]
+
+
+async def test_a_gap_that_did_not_arrive_is_one_with_what_is_dropped_behind_it(blank: Page) -> None:
+    told = await play(
+        blank,
+        """
+        const world = new World({ judgesEveryMs: 0 });
+        const client = world.client();
+        world.run();
+        client.gap(10);
+        world.cut();
+        world.onState = ({ phase }) => { if (phase === "live") client.gap(5); };
+        world.run(() => !live(world));
+        return world.socket.marks;
+        """,
+    )
+    assert told == ["gap 15"]
 
 
 async def test_a_message_of_which_the_server_has_the_head_only_is_gone_on_with(blank: Page) -> None:
