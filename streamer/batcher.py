@@ -119,10 +119,8 @@ class ModelThread:
             began = self._began = time.monotonic()
             try:
                 result, error = call(), None
-            except Exception as caught:  # it goes to whoever waits for the result
-                result, error = None, caught
-                if isinstance(caught, StopIteration):  # which no future takes
-                    error = RuntimeError(f"{type(caught).__name__}: {caught}")
+            except BaseException as caught:  # it goes to whoever waits for the result
+                result, error = None, _as_failure(caught)
             finally:
                 self._began, self._busy_s = None, self._busy_s + time.monotonic() - began
                 self._busy.discard(self)
@@ -130,6 +128,13 @@ class ModelThread:
             if loop.is_closed():
                 return  # nobody waits any more: the program is ending
             loop.call_soon_threadsafe(_settle, future, result, error)
+
+
+def _as_failure(caught: BaseException) -> Exception:
+    """A future takes no StopIteration, and a model that calls exit() must not end the thread."""
+    if isinstance(caught, Exception) and not isinstance(caught, StopIteration):
+        return caught
+    return RuntimeError(f"{type(caught).__name__}: {caught}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,14 +170,28 @@ class Server:
 
     async def _watch(self) -> None:
         """What a stream costs is measured once before there is one, and then by those that there are."""
-        while True:
-            self._warm = self._warm or await self._rehearse()
+        rehearsal: asyncio.Task[None] | None = None
+        try:
+            while True:
+                if not self._warm and (rehearsal is None or rehearsal.done()):
+                    # Of its own: one that hangs must not keep the rest from being looked at.
+                    rehearsal = asyncio.create_task(self._warm_up(), name="rehearsal")
+                self._look_after(rehearsing=rehearsal is not None and not rehearsal.done())
+                await self._clock.sleep_until(self._clock.now() + 1.0)
+        finally:
+            if rehearsal is not None:
+                rehearsal.cancel()
+
+    async def _warm_up(self) -> None:
+        self._warm = await self._rehearse()
+
+    def _look_after(self, *, rehearsing: bool) -> None:
+        if not rehearsing:  # what a rehearsal costs no stream does
             self._admission.watch()
-            try:
-                self._residents.look_after()
-            except Exception:
-                log.exception("a session could not be looked after")
-            await self._clock.sleep_until(self._clock.now() + 1.0)
+        try:
+            self._residents.look_after()
+        except Exception:
+            log.exception("a session could not be looked after")
 
     async def _rehearse(self) -> bool:
         """Whether the models have judged a first utterance; where they could not, they are asked again."""

@@ -144,6 +144,8 @@ NAN = math.nan
         pytest.param(Sick(fuse=lambda one: replace(one, confidence=NAN)), id="no confidence"),
         pytest.param(Sick(fuse=lambda one: replace(one, probabilities=(0.5, 0.5))), id="too few labels"),
         pytest.param(Sick(encode=raising(StopIteration())), id="StopIteration"),
+        pytest.param(Sick(encode=raising(SystemExit(3))), id="exit"),
+        pytest.param(Sick(fuse=raising(asyncio.CancelledError())), id="a cancellation of its own"),
     ],
 )
 async def test_it_costs_this_utterance_and_no_other(recognizer: Sick) -> None:
@@ -167,10 +169,10 @@ async def test_it_costs_this_utterance_and_no_other(recognizer: Sick) -> None:
 
 @pytest.mark.parametrize(
     "failure",
-    [RuntimeError("no"), MemoryError(), TimeoutError(), StopIteration()],
+    [RuntimeError("no"), MemoryError(), TimeoutError(), StopIteration(), SystemExit(3)],
     ids=lambda failure: type(failure).__name__,
 )
-async def test_words_that_fail_cost_the_words(failure: Exception) -> None:
+async def test_words_that_fail_cost_the_words(failure: BaseException) -> None:
     transcriber = SickTranscriber(raising(failure))
     async with serving(transcriber=transcriber, patience_ms=2_000, max_load=1.0) as server:
         alone, _ = await spoken(server, HARMLESS)
@@ -282,18 +284,20 @@ async def test_a_model_that_hangs_is_named_and_all_is_well_behind_it(
 
 
 @asynccontextmanager
-async def by_hand(**server: int) -> AsyncIterator[tuple[Server, ManualClock]]:
+async def by_hand(
+    recognizer: FakeRecognizer | None = None, status: str = "ok", **server: int
+) -> AsyncIterator[tuple[Server, ManualClock]]:
     """A server whose time passes when the test says so."""
     limits: dict[str, Any] = dict(server)
     settings = Settings(server=ServerSettings(port=0, **limits))
     clock = ManualClock()
-    engine = Engine(FakeTranscriber(), FakeRecognizer(), clock)
+    engine = Engine(FakeTranscriber(), recognizer or FakeRecognizer(), clock)
     async with (
         asyncio.timeout(PATIENCE_S),
         engine.running(),
         Server(bind(settings.server), engine, settings, clock) as listening,
     ):
-        await until_it_is(listening, "ok")
+        await until_it_is(listening, status)
         yield listening, clock
 
 
@@ -344,6 +348,27 @@ async def test_who_says_nothing_for_long_is_told_and_whoever_says_something_is_n
         seen, code = await rest(other)
         assert (len(finals(seen)), code) == (1, 1000)
         assert set(errors(seen)) == {("bad_message", False)}
+
+
+async def test_a_rehearsal_that_hangs_keeps_nobody_from_being_looked_after(go: threading.Event) -> None:
+    class Hanging(FakeRecognizer):
+        def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+            assert go.wait(PATIENCE_S)
+            return super().encode(clips)
+
+    async with (
+        by_hand(Hanging(), "warming", idle_ms=3_000) as (server, clock),
+        started(server) as socket,
+    ):
+        for _ in range(4):
+            await a_second_passes(clock)
+        seen, code = await rest(socket)
+        assert (errors(seen), code) == ([("idle_too_long", True)], 4408)
+        assert (await health(server))[1]["status"] == "warming"
+        go.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while (await health(server))[1]["status"] != "ok":
+                await a_second_passes(clock)
 
 
 async def test_a_session_that_lasts_too_long_is_told_though_it_goes_on() -> None:
