@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from socket import socket as Socket
 from typing import Final
 
@@ -16,6 +17,7 @@ from .engine import Engine
 from .server import Server
 from .session import Session, SessionSettings, Sink
 from .sources import Source
+from .taps import KeptAudio, Tapped
 from .vad import make_vad
 from .watching import OwnStream
 
@@ -86,6 +88,9 @@ async def broadcast(
 ) -> None:
     """Serve the page and analyse the source until Ctrl-C; a source that ends leaves the page up."""
     stop = on_interrupt()
+    if settings.live.keep_audio_s:
+        kept = KeptAudio(settings.live.keep_audio_s, source.sample_rate_hz, source.channels)
+        source, own = Tapped(source, [kept.take]), replace(own, audio=kept)
     async with engine.running(), Server(bound, engine, settings, clock, [own]) as server:
         console.print(f"The page: {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         session = Session(

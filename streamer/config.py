@@ -110,15 +110,19 @@ class LiveSettings(_Settings, frozen=True, kw_only=True):
 
     speculate: whether the models begin when a pause begins, and a transcriber that can while somebody
     speaks. provisional_ms: how often a long utterance is judged while somebody speaks, by its sound so far;
-    0 is never.
+    0 is never. keep_audio_s: how much of its own streams' sound the server keeps, in memory, for those who
+    watch to hear again.
     """
 
     speculate: bool = True
     provisional_ms: int = 2_000
+    keep_audio_s: int = 0
 
     def __post_init__(self) -> None:
         wanted = self.provisional_ms == 0 or 500 <= self.provisional_ms <= 28_000
         _require(wanted, "live.provisional_ms", "0 or 500 to 28000", self.provisional_ms)
+        kept = self.keep_audio_s
+        _require(0 <= kept <= 86_400, "live.keep_audio_s", "0 to 86400 (a day)", kept)
 
 
 class ModelSettings(_Settings, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Final, Literal
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
@@ -37,6 +39,9 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+_AUDIO_PATH: Final = re.compile(r"/v1/streams/([^/]+)/audio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Pages:
         """None lets the socket's handshake go on: it is refused, where it must be, behind that, since a
         browser cannot see why an upgrade failed.
         """
-        path = request.path.partition("?")[0]
+        path, _, query = request.path.partition("?")
         if path == "/v1/stream":
             return None
         try:
@@ -103,6 +108,8 @@ class Pages:
                 return _respond(HTTPStatus.OK, CONTENT_TYPE, self._metrics())
             case "/v1/streams":
                 return _json(_streams(self._facts()))
+        if found := _AUDIO_PATH.fullmatch(path):
+            return _audio(self._facts(), unquote(found[1]), query)
         return _text(HTTPStatus.NOT_FOUND, f"expected a page of this server, {path} is none; try /")
 
 
@@ -120,9 +127,41 @@ def _health(facts: Facts) -> dict[str, object]:
 def _streams(facts: Facts) -> dict[str, object]:
     return {
         "streams": [
-            {"name": stream.name, "title": stream.title, "note": stream.note} for stream in facts.streams
+            {
+                "name": stream.name,
+                "title": stream.title,
+                "note": stream.note,
+                "session": stream.hub.session,
+                "audio_ms": 0 if stream.audio is None else stream.audio.capacity_ms,
+            }
+            for stream in facts.streams
         ]
     }
+
+
+def _audio(facts: Facts, name: str, query: str) -> Response:
+    """What is kept of a stream, as WAV; `Emostream-From-Ms` says where on its clock it begins."""
+    stream = next((stream for stream in facts.streams if stream.name == name), None)
+    if stream is None or stream.audio is None:
+        return _text(HTTPStatus.NOT_FOUND, "expected a stream that keeps its sound, see /v1/streams")
+    asked = parse_qs(query)
+    try:
+        from_ms, to_ms = (int(asked[name][-1]) for name in ("from_ms", "to_ms"))
+    except (KeyError, ValueError):
+        return _text(HTTPStatus.BAD_REQUEST, "expected from_ms and to_ms, milliseconds of the stream's clock")
+    found = stream.audio.wav(from_ms, to_ms)
+    if found is None:
+        kept_from, kept_to = stream.audio.span_ms
+        return _text(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            f"expected a span of what is kept, {kept_from} to {kept_to} ms, got {from_ms} to {to_ms}",
+        )
+    begins_ms, wav = found
+    response = _respond(HTTPStatus.OK, "audio/wav", wav)
+    response.headers["Emostream-From-Ms"] = str(begins_ms)
+    del response.headers["Cache-Control"]
+    response.headers["Cache-Control"] = "no-store"  # somebody's voice
+    return response
 
 
 def _load_files() -> dict[str, Response]:

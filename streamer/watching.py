@@ -10,6 +10,7 @@ from . import events
 from .errors import ProtocolError
 from .hub import Hub
 from .line import say
+from .taps import KeptAudio
 from .tasks import task_group
 
 
@@ -17,13 +18,15 @@ from .tasks import task_group
 class OwnStream:
     """A stream of the server's own that anybody at the door may watch.
 
-    name: in `/v1/streams` and `watch`. title, note: what the page shows.
+    name: in `/v1/streams` and `watch`. title, note: what the page shows. audio: its last seconds, where they
+    are kept.
     """
 
     name: str
     title: str
     note: str | None = None
     hub: Hub = field(default_factory=Hub.with_new_name)
+    audio: KeptAudio | None = None
 
 
 async def show_stream(socket: ServerConnection, stream: OwnStream, capacity: int, last_seq: int = 0) -> None:

@@ -95,7 +95,15 @@ async def test_the_page_and_the_facts() -> None:
         assert (status, health["status"], health["models"]["emotion"]) == (200, "ok", "fake emotion")
         _, _, body = await get(server, "/v1/streams")
         assert json.loads(body) == {
-            "streams": [{"name": "demo", "title": "A recording", "note": "The voice is synthetic."}]
+            "streams": [
+                {
+                    "name": "demo",
+                    "title": "A recording",
+                    "note": "The voice is synthetic.",
+                    "session": own.hub.session,
+                    "audio_ms": 0,
+                }
+            ]
         }
         for path in ("/nothing", "/../pyproject.toml", "/%2e%2e/cli.py", "/__init__.py"):
             assert (await get(server, path))[0] == 404

@@ -18,6 +18,7 @@ from ..watching import OwnStream
 from . import options
 
 _PAUSE_S = 4.0
+_KEPT_S = 600  # nobody's voice
 
 
 def demo(
@@ -29,6 +30,7 @@ def demo(
     vad: options.VadOption = None,
     device: options.DeviceOption = None,
     checkpoint: options.CheckpointOption = None,
+    keep_audio: options.KeepAudioOption = _KEPT_S,
     config: options.ConfigOption = None,
 ) -> None:
     """Play the bundled recording through the whole pipeline and show it on a page.
@@ -39,6 +41,7 @@ def demo(
         config,
         models={"asr": asr, "device": device, "checkpoint": checkpoint},
         vad={"name": vad},
+        live={"keep_audio_s": keep_audio},
         server={"port": port},
     )
     bound = bind(settings.server)

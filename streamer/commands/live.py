@@ -33,6 +33,7 @@ def live(
     compute_type: options.ComputeTypeOption = None,
     dtype: options.DtypeOption = None,
     checkpoint: options.CheckpointOption = None,
+    keep_audio: options.KeepAudioOption = None,
     config: options.ConfigOption = None,
 ) -> None:
     """Listen to this machine's microphone; results in the terminal and on the page."""
@@ -40,6 +41,7 @@ def live(
         config,
         models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
         vad={"name": vad},
+        live={"keep_audio_s": keep_audio},
         server={"port": port},
     )
     chosen = find_device(microphone)

@@ -76,6 +76,14 @@ HostOption = Annotated[
 PortOption = Annotated[
     int | None, typer.Option("--port", help="Port to listen on. Default: 8765.", show_default=False)
 ]
+KeepAudioOption = Annotated[
+    int | None,
+    typer.Option(
+        "--keep-audio",
+        metavar="SECONDS",
+        help="Keep so much of the sound, in memory, for those who watch to hear again.",
+    ),
+]
 OutputFormat = Literal["jsonl", "text"]
 FormatOption = Annotated[
     OutputFormat,
@@ -89,6 +97,7 @@ def settings_from(
     models: dict[str, Any] | None = None,
     vad: dict[str, Any] | None = None,
     segmenter: dict[str, Any] | None = None,
+    live: dict[str, Any] | None = None,
     server: dict[str, Any] | None = None,
 ) -> Settings:
     """The file's settings with the flags laid over them; None leaves a setting alone.
@@ -96,7 +105,8 @@ def settings_from(
     Raises ConfigError.
     """
     whole = msgspec.to_builtins(load_settings(config))
-    for section, flags in (("models", models), ("vad", vad), ("segmenter", segmenter), ("server", server)):
+    sections = {"models": models, "vad": vad, "segmenter": segmenter, "live": live, "server": server}
+    for section, flags in sections.items():
         whole[section] |= {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         return msgspec.convert(whole, Settings)
