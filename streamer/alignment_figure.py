@@ -17,6 +17,7 @@ import numpy as np
 from emostream.models import SAMPLE_RATE_HZ, Alignment, Samples, Span, Word
 
 from .errors import ConfigError
+from .extras import require_matplotlib
 from .file_names import shown
 
 if TYPE_CHECKING:
@@ -50,22 +51,12 @@ _MISSING_GLYPH: Final = re.compile(r"Glyph (\d+) ")
 """How matplotlib's warning about a letter that none of its fonts has begins."""
 
 
-def require_matplotlib() -> None:
-    """Raises ConfigError where it is not installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "expected matplotlib for --png, but it is not installed: pip install 'emostream[plot]'"
-        ) from error
-
-
 def write_png(samples: Samples, alignment: Alignment, title: str, path: Path) -> str:
     """Draw, and say which letters the font lacks, each once: boxes stand for them in the picture.
 
     samples: (N,) at 16 kHz, what was aligned. Raises ConfigError where `path` cannot be written.
     """
-    require_matplotlib()
+    require_matplotlib("--png")
     figure = alignment_figure(samples, alignment, title)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -1,92 +1,51 @@
-"""A recording's results in the formats that other programs read. Each is a sink: events in, text out as
-they come.
+"""A recording's results in the formats that other programs read, and in one for people: events in, files
+out.
 
-SRT and WebVTT are for players, TextGrid for Praat, RTTM for diarisation tools, labels for Audacity, CSV
-for the rest. Only finals are written; times are the recording's.
+SRT and WebVTT are for players, TextGrid for Praat, RTTM for diarisation tools, labels for Audacity, CSV and
+Parquet for the rest: these hold finals only. Times are the recording's.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Final, Literal, TextIO, get_args
+from typing import BinaryIO, Final, Literal, TextIO, get_args
+
+from rich.console import Console
 
 from . import events
+from .documents import Document, Finals, TextDocument
 from .session import Sink
-from .sinks import JsonLinesSink
+from .sinks import ConsoleSink, JsonLinesSink
+from .tables import CsvSink, ParquetDocument, csv_head, require_pyarrow
 
-FormatName = Literal["jsonl", "csv", "srt", "vtt", "textgrid", "rttm", "audacity"]
+FormatName = Literal["jsonl", "text", "csv", "parquet", "srt", "vtt", "textgrid", "rttm", "audacity"]
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """make: a sink for the recording of this name. suffix: of a file of results. joins: whether one such
-    file can hold the results of several recordings.
+    """begin: a file of results, from where it is written to, the labels, and whether it is for several
+    recordings. suffix: of its name. joins: whether it can be for several. binary: whether it is nothing for a
+    terminal. require: raises ConfigError where the package that writes it is not installed.
     """
 
-    make: Callable[[TextIO, str, Sequence[str]], Sink]
+    begin: Callable[[BinaryIO, Sequence[str], bool], Document]
     suffix: str
-    joins: bool
+    joins: bool = False
+    binary: bool = False
+    require: Callable[[], None] = lambda: None
 
 
-class _Finals:
-    """Base: what becomes of the finals, and of the end."""
+class _TextSink(Finals):
+    """Base of those that write text."""
 
     def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
         self.out = out
         self.recording = recording
-        self.labels = labels
-
-    async def send(self, event: events.ServerEvent) -> None:
-        if isinstance(event, events.Emotion) and event.final:
-            self.write(event)
-        elif isinstance(event, events.Closed):
-            self.end(event.totals.audio_ms)
-
-    def write(self, event: events.Emotion) -> None:
-        raise NotImplementedError
-
-    def end(self, audio_ms: int) -> None:
-        pass
 
 
-class CsvSink(_Finals):
-    """A row a final; the probabilities of each label, and those by sound and by words alone, in columns."""
-
-    def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
-        super().__init__(out, recording, labels)
-        self._rows = csv.writer(out, lineterminator="\n")
-
-    def head(self) -> None:
-        """Once a file."""
-        columns = [f"{view}_{label}" for view in ("p", "audio", "text") for label in self.labels]
-        first = ("file", "utterance", "start_s", "end_s", "reason", "label", "confidence", "uncertain")
-        self._rows.writerow([*first, *columns, "language", "text"])
-
-    def write(self, event: events.Emotion) -> None:
-        by_text = event.text_only or {}
-        self._rows.writerow(
-            [
-                self.recording,
-                event.utterance,
-                event.start_ms / 1_000,
-                event.end_ms / 1_000,
-                event.reason,
-                event.label,
-                event.confidence,
-                ";".join(event.uncertain),
-                *(event.probabilities[label] for label in self.labels),
-                *(event.audio_only[label] for label in self.labels),
-                *(by_text.get(label, "") for label in self.labels),
-                event.language or "",
-                event.text,
-            ]
-        )
-
-
-class SrtSink(_Finals):
+class SrtSink(_TextSink):
     """SubRip subtitles: `[angry 82%] words`."""
 
     def write(self, event: events.Emotion) -> None:
@@ -94,12 +53,8 @@ class SrtSink(_Finals):
         self.out.write(f"{event.utterance}\n{span}\n{_said(event)}\n\n")
 
 
-class VttSink(_Finals):
+class VttSink(_TextSink):
     """WebVTT: the emotion is a class of the cue's first words, for a style sheet."""
-
-    def head(self) -> None:
-        """Once a file."""
-        self.out.write("WEBVTT\n\n")
 
     def write(self, event: events.Emotion) -> None:
         span = f"{_clock(event.start_ms, '.')} --> {_clock(event.end_ms, '.')}"
@@ -108,7 +63,7 @@ class VttSink(_Finals):
         self.out.write(f"{event.utterance}\n{span}\n{text}\n\n")
 
 
-class RttmSink(_Finals):
+class RttmSink(_TextSink):
     """NIST's Rich Transcription Time Marked: a turn a final, whose speaker is the emotion."""
 
     def write(self, event: events.Emotion) -> None:
@@ -119,7 +74,7 @@ class RttmSink(_Finals):
         )
 
 
-class AudacitySink(_Finals):
+class AudacitySink(_TextSink):
     """A label track."""
 
     def write(self, event: events.Emotion) -> None:
@@ -134,7 +89,7 @@ class _Interval:
     text: str
 
 
-class TextGridSink(_Finals):
+class TextGridSink(_TextSink):
     """Praat: a tier of emotions, one of confidences, one of utterances and one of words. Written at the
     end, since the file says first how much there is.
     """
@@ -201,17 +156,42 @@ def _clock(ms: int, point: str) -> str:
     return f"{hours:02d}:{minutes:02d}:{rest // 1_000:02d}{point}{rest % 1_000:03d}"
 
 
-def _json_lines(out: TextIO, recording: str, labels: Sequence[str]) -> Sink:
-    return JsonLinesSink(out)
+def _json_lines(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+    return TextDocument(out, "", lambda text, name: JsonLinesSink(text, file=name if shared else None))
+
+
+def _for_people(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+    def sink(text: TextIO, name: str) -> Sink:
+        if shared:
+            text.write(f"{name}\n")
+        return ConsoleSink(Console(file=text))
+
+    return TextDocument(out, "", sink)
+
+
+def _parquet(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+    return ParquetDocument(out, labels)
+
+
+def _text(
+    sink: Callable[[TextIO, str, Sequence[str]], Sink],
+    head: Callable[[Sequence[str]], str] = lambda labels: "",
+) -> Callable[[BinaryIO, Sequence[str], bool], Document]:
+    def begin(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+        return TextDocument(out, head(labels), lambda text, name: sink(text, name, labels))
+
+    return begin
 
 
 FORMATS: Final[dict[FormatName, Format]] = {
     "jsonl": Format(_json_lines, ".jsonl", joins=True),
-    "csv": Format(CsvSink, ".csv", joins=True),
-    "srt": Format(SrtSink, ".srt", joins=False),
-    "vtt": Format(VttSink, ".vtt", joins=False),
-    "textgrid": Format(TextGridSink, ".TextGrid", joins=False),
-    "rttm": Format(RttmSink, ".rttm", joins=True),
-    "audacity": Format(AudacitySink, ".txt", joins=False),
+    "text": Format(_for_people, ".txt", joins=True),
+    "csv": Format(_text(CsvSink, csv_head), ".csv", joins=True),
+    "parquet": Format(_parquet, ".parquet", joins=True, binary=True, require=require_pyarrow),
+    "srt": Format(_text(SrtSink), ".srt"),
+    "vtt": Format(_text(VttSink, lambda labels: "WEBVTT\n\n"), ".vtt"),
+    "textgrid": Format(_text(TextGridSink), ".TextGrid"),
+    "rttm": Format(_text(RttmSink), ".rttm", joins=True),
+    "audacity": Format(_text(AudacitySink), ".txt"),
 }
 assert set(FORMATS) == set(get_args(FormatName))

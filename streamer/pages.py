@@ -151,11 +151,7 @@ def _audio(facts: Facts, name: str, query: str) -> Response:
         return _text(HTTPStatus.BAD_REQUEST, "expected from_ms and to_ms, milliseconds of the stream's clock")
     found = stream.audio.wav(from_ms, to_ms)
     if found is None:
-        kept_from, kept_to = stream.audio.span_ms
-        return _text(
-            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-            f"expected a span of what is kept, {kept_from} to {kept_to} ms, got {from_ms} to {to_ms}",
-        )
+        return _respond(HTTPStatus.NO_CONTENT, "audio/wav", b"")
     begins_ms, wav = found
     response = _respond(HTTPStatus.OK, "audio/wav", wav)
     response.headers["Emostream-From-Ms"] = str(begins_ms)

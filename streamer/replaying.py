@@ -1,30 +1,22 @@
-"""Many recordings through one engine: found, played some at a time, each with a result file of its own or
-all in one.
-"""
+"""Recordings to replay: found, and the results and pictures of each in files of their own."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final
 
 from . import events
-from .broadcast import run_session
-from .clock import Clock
-from .config import Settings
-from .engine import Engine
-from .errors import AnalysisError, ConfigError, SourceError
+from .errors import ConfigError, SourceError
 from .file_names import shown
 from .formats import FORMATS, FormatName
-from .hub import Hub
 from .recording import Recording
-from .session import Session, SessionSettings, Sink
-from .sources import FileSource, Item, Pcm
-from .vad import make_vad
+from .session import Sink
+from .timeline_figure import Timeline, write_png
 
 _AUDIO: Final = (
     ".aac",
@@ -64,6 +56,15 @@ class Outcome:
     totals: events.Totals | None = None
     failed: int = 0
     failure: SourceError | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.totals is not None and self.failure is None
+
+    @property
+    def partial(self) -> bool:
+        """It broke off behind some sound."""
+        return self.totals is not None and self.failure is not None and self.totals.audio_ms > 0
 
 
 def find_jobs(places: Sequence[Path]) -> tuple[list[Job], list[SourceError]]:
@@ -111,16 +112,16 @@ def _found(places: Sequence[Path], failures: list[SourceError]) -> Iterator[tupl
             yield place, place.name
 
 
-class Results:
-    """A folder with a file of results for each recording, there as soon as it is whole."""
+class FileEach:
+    """A folder with a file for each recording, there as soon as it is whole. flag: what named the folder."""
 
-    def __init__(self, folder: Path, form: FormatName, labels: Sequence[str]) -> None:
+    def __init__(self, folder: Path, suffix: str, flag: str) -> None:
         self._folder = folder
-        self._form = form
-        self._labels = labels
+        self._suffix = suffix
+        self._flag = flag
 
     def path(self, job: Job) -> Path:
-        return self._folder / f"{job.name}{FORMATS[self._form].suffix}"
+        return self._folder / f"{job.name}{self._suffix}"
 
     def check(self, jobs: Sequence[Job]) -> None:
         """Raises ConfigError where two recordings would share a file, or the folder cannot be written to."""
@@ -137,132 +138,66 @@ class Results:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
-                f"expected a folder at {shown(self._folder)}, got: {error.strerror}; choose another --out"
+                f"expected a folder at {shown(self._folder)}, got: {error.strerror}; "
+                f"choose another {self._flag}"
             ) from error
 
-    def open_jobs(self, jobs: Sequence[Job]) -> list[Job]:
-        """Those that have no result yet."""
-        return [job for job in jobs if not self.path(job).exists()]
+    def has(self, job: Job) -> bool:
+        return self.path(job).exists()
+
+    def _partial(self, path: Path) -> Path:
+        return path.with_name(f"{path.name.removesuffix(self._suffix)}.partial{self._suffix}")
 
     @contextmanager
-    def writing(self, job: Job, outcome: Outcome) -> Iterator[Sink]:
-        """What is written appears under its name when the recording is done; of one that could not be read
-        to its end as `.partial`, which counts as not done.
+    def placing(self, job: Job, outcome: Outcome) -> Iterator[Path]:
+        """Where to write. It appears under its name when the recording is done; of one that could not be
+        read to its end as `.partial`, which counts as not done.
         """
         path = self.path(job)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f"{path.name}.part")
         try:
-            with unfinished.open("w", encoding="utf-8", newline="") as out:
-                yield begin(self._form, out, shown(job.name), self._labels)
-            if outcome.totals is None:
-                return
-            if outcome.failure is None:
+            yield unfinished
+            if outcome.whole:
                 unfinished.replace(path)
-            elif outcome.totals.audio_ms:
-                suffix = FORMATS[self._form].suffix
-                unfinished.replace(path.with_name(f"{path.name.removesuffix(suffix)}.partial{suffix}"))
+            elif outcome.partial:
+                unfinished.replace(self._partial(path))
         finally:
             unfinished.unlink(missing_ok=True)
 
 
-def begin(form: FormatName, out: TextIO, recording: str, labels: Sequence[str]) -> Sink:
-    """A sink in this format, whose file begins here."""
-    sink = FORMATS[form].make(out, recording, labels)
-    head = getattr(sink, "head", None)
-    if head is not None:
-        head()
-    return sink
+class Results(FileEach):
+    """A file of results each."""
+
+    def __init__(self, folder: Path, form: FormatName, labels: Sequence[str]) -> None:
+        super().__init__(folder, FORMATS[form].suffix, "--out")
+        self._form = FORMATS[form]
+        self._labels = labels
+
+    @contextmanager
+    def writing(self, job: Job, outcome: Outcome) -> Iterator[Sink]:
+        """Its sink."""
+        with (
+            self.placing(job, outcome) as path,
+            path.open("wb") as out,
+            closing(self._form.begin(out, self._labels, False)) as document,
+        ):
+            yield document.add(shown(job.name))
 
 
-@dataclass(slots=True)
-class Player:
-    """jobs: how many recordings at a time. natural: at the pace at which they were spoken. told: of every
-    recording that is done or has failed. heard: of seconds of sound, as they are read.
-    """
+class Pictures(FileEach):
+    """A picture each, drawn one at a time beside the event loop: matplotlib does not promise more."""
 
-    engine: Engine
-    settings: Settings
-    session_settings: SessionSettings
-    clock: Clock
-    jobs: int
-    natural: bool
-    told: Callable[[Outcome], None]
-    heard: Callable[[float], None] = field(default=lambda seconds: None)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, ".png", "--plot")
+        self._at_work = asyncio.Lock()
 
-    async def play_all(
-        self, jobs: Sequence[Job], sink_for: Callable[[Job, Outcome], Any], stop: asyncio.Event
-    ) -> list[Outcome]:
-        """sink_for: a context manager that gives a recording's sink. Those that were not begun when `stop`
-        was set have no outcome.
-        """
-        outcomes: list[Outcome] = []
-        waiting = iter(jobs)
-
-        async def work() -> None:
-            for job in waiting:
-                if stop.is_set():
-                    return
-                outcome = Outcome(job)
-                outcomes.append(outcome)
-                with sink_for(job, outcome) as sink:
-                    await self._play(job, sink, outcome, stop)
-                self.told(outcome)
-
-        async with self.engine.running(), asyncio.TaskGroup() as group:
-            for _ in range(min(self.jobs, len(jobs))):
-                group.create_task(work(), name="replay")
-        return outcomes
-
-    async def _play(self, job: Job, sink: Sink, outcome: Outcome, stop: asyncio.Event) -> None:
-        totals = _TotalsSink()
-        try:
-            source = _Heard(FileSource(job.path, pace=self.clock if self.natural else None), self.heard)
-            session = Session(
-                source,
-                make_vad(self.settings.vad),
-                self.engine,
-                Hub(shown(job.name)),
-                [sink, totals],
-                self.session_settings,
-                self.clock,
-            )
-            whole = await run_session(session, stop, on_stop=self.engine.hurry)
-        except SourceError as error:
-            outcome.failure = error
-            whole = True
-        outcome.failed = totals.failed
-        outcome.totals = totals.totals if whole else None
-
-
-class _Heard:
-    """A recording that says how much of it has been read."""
-
-    def __init__(self, source: FileSource, heard: Callable[[float], None]) -> None:
-        self._source = source
-        self._heard = heard
-        self.sample_rate_hz = source.sample_rate_hz
-        self.channels = source.channels
-
-    def stop(self) -> None:
-        self._source.stop()
-
-    async def items(self) -> AsyncIterator[Item]:
-        async for item in self._source.items():
-            yield item
-            if isinstance(item, Pcm):
-                self._heard(len(item.block) / self.sample_rate_hz)
-
-
-class _TotalsSink:
-    """Keeps the last word of a session, and how many utterances have no result."""
-
-    def __init__(self) -> None:
-        self.totals: events.Totals | None = None
-        self.failed = 0
-
-    async def send(self, event: events.ServerEvent) -> None:
-        if isinstance(event, events.Closed):
-            self.totals = event.totals
-        elif isinstance(event, events.Error) and event.code == AnalysisError.code:
-            self.failed += 1
+    @asynccontextmanager
+    async def drawing(self, job: Job, outcome: Outcome, labels: Sequence[str]) -> AsyncIterator[Timeline]:
+        """What wants to see its events and hear its sound; drawn behind them."""
+        timeline = Timeline(labels)
+        with self.placing(job, outcome) as path:
+            yield timeline
+            if outcome.whole or outcome.partial:
+                async with self._at_work:
+                    await asyncio.to_thread(write_png, timeline, shown(job.name), path)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .alignment_figure import require_matplotlib
 from .errors import ConfigError
+from .extras import require_matplotlib
 from .file_names import shown
 from .palette import colour_of
 from .summarizing import Recording, longest
@@ -51,7 +51,7 @@ _HATCHES: Final = ("", "///", "...", "xxx", "\\\\\\", "ooo", "+++", "---")
 
 def write_png(summary: Summary, path: Path) -> None:
     """Raises ConfigError where matplotlib is missing or `path` cannot be written."""
-    require_matplotlib()
+    require_matplotlib("--png")
     figure = summary_figure(summary)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ ")  # a name in letters that its fonts lack: boxes

@@ -1,5 +1,5 @@
-"""Others who hear what a session hears: the last seconds of a stream, kept for those who want to hear an
-utterance again.
+"""Others who hear what a session hears; among them what keeps a stream's last seconds, for those who want to
+hear an utterance again.
 """
 
 from __future__ import annotations

@@ -16,8 +16,9 @@ import soundfile
 
 from emostream.models import SAMPLE_RATE_HZ, Alignment, Clip, Span, Transcript, Word
 from emostream.models.alignment.forced import ForcedAligner
-from emostream.streamer.alignment_figure import alignment_figure, label_fit, require_matplotlib, write_png
+from emostream.streamer.alignment_figure import alignment_figure, label_fit, write_png
 from emostream.streamer.errors import ConfigError
+from emostream.streamer.extras import require_matplotlib
 
 from .programs import run
 from .synthesis import Spoken, speak
@@ -180,7 +181,7 @@ def test_it_explains_itself() -> None:
 def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ConfigError, match=r"expected matplotlib .* pip install 'emostream\[plot\]'"):
-        require_matplotlib()
+        require_matplotlib("--png")
 
 
 def test_a_picture_of_an_utterance(recording: str, tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ from emostream.models import (
     load_transcriber,
 )
 
-from ..alignment_figure import require_matplotlib, write_png
+from ..alignment_figure import write_png
 from ..errors import ConfigError, SourceError
+from ..extras import require_matplotlib
 from ..file_names import shown
 from ..recording import Recording, read_whole
 from . import options
@@ -85,7 +86,7 @@ def _check(text: str | None, png: Path | None, asr: str | None) -> None:
         raise ConfigError("expected words to align, got --asr none: write them with --text")
     if png is not None:
         _check_png(png)
-        require_matplotlib()
+        require_matplotlib("--png")
 
 
 def _check_png(png: Path) -> None:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO
+from typing import Annotated, BinaryIO, Literal
 
 import typer
 from rich.console import Console
@@ -17,12 +24,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from ..broadcast import on_interrupt
 from ..clock import WallClock
 from ..errors import ConfigError, SourceError
+from ..extras import require_matplotlib
 from ..file_names import shown
 from ..formats import FORMATS, FormatName
-from ..replaying import Job, Outcome, Player, Results, begin, find_jobs
+from ..player import Outlet, Player
+from ..replaying import Job, Outcome, Pictures, Results, find_jobs
 from ..session import SessionSettings, Sink
-from ..sinks import ConsoleSink, JsonLinesSink
 from . import options
+
+SinkFor = Callable[[Job, Outcome], AbstractContextManager[Sink]]
 
 
 def replay(
@@ -41,18 +51,29 @@ def replay(
         typer.Option("--out", help="Write a file for each recording into this folder.", show_default=False),
     ] = None,
     form: Annotated[
-        Literal[FormatName, "text"],
+        FormatName,
         typer.Option(
             "--format",
-            help="jsonl: one event a line. text: for people. csv; srt and vtt: subtitles; textgrid: Praat; "
-            "rttm: diarisation tools; audacity: a label track.",
+            help="jsonl: one event a line. text: for people. csv; parquet: the same with types; srt and vtt: "
+            "subtitles; textgrid: Praat; rttm: diarisation tools; audacity: a label track.",
         ),
     ] = "jsonl",
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            help="Draw a picture of each recording into this folder: its sound, and its emotions below.",
+            show_default=False,
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, help="How many recordings at a time, on the same models.")
     ] = 1,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Leave out what has a result in --out already.")
+        bool,
+        typer.Option(
+            "--resume", help="Leave out what has a result in --out already, and a picture in --plot."
+        ),
     ] = False,
     pace: Annotated[
         Literal["full", "natural"],
@@ -82,7 +103,7 @@ def replay(
         vad={"name": vad},
     )
     clock = WallClock()
-    _check(output, out, form, jobs, resume=resume)
+    _check(output, out, form, plot, jobs, resume=resume)
     # A wrong name is told before the models are loaded.
     found, unreadable = find_jobs(files)
     failures: list[SourceError | str] = [*unreadable]
@@ -90,8 +111,11 @@ def replay(
         raise ConfigError(
             f"expected --output to be a new file, got the recording {shown(output)}; choose another"
         )
-    if len(found) > 1 and out is None and form != "text" and not FORMATS[form].joins:
+    if len(found) > 1 and out is None and not FORMATS[form].joins:
         raise ConfigError(f"expected --out FOLDER for several recordings as {form}, got none; name one")
+    pictures = None if plot is None else Pictures(plot)
+    if pictures is not None:
+        pictures.check(found)
     outcomes: list[Outcome] = []
     interrupted = False
     if found:
@@ -99,12 +123,10 @@ def replay(
         engine = options.load_engine(settings, console, clock)
         options.say_who_speaks(console, engine)
         labels = engine.recognizer.labels
-        results = None if out is None or form == "text" else Results(out, form, labels)
+        results = None if out is None else Results(out, form, labels)
         if results is not None:
             results.check(found)
-        todo = results.open_jobs(found) if resume and results is not None else found
-        if len(todo) < len(found):
-            console.print(f"{len(found) - len(todo)} of {len(found)} recordings have a result already.")
+        todo = found if results is None or not resume else _left_to_do(found, results, pictures, console)
         natural = pace == "natural"
         session_settings = replace(
             SessionSettings.paced(settings.segmenter, settings.live)
@@ -116,12 +138,17 @@ def replay(
         async def play() -> bool:
             nonlocal outcomes
             stop = on_interrupt()
-            with _progress(console, todo) as heard, _open_output(output) as single:
+            shared = len(files) > 1 or len(found) > 1
+            with (
+                _progress(console, todo) as heard,
+                _one_file(output, form, labels, shared=shared)
+                if results is None
+                else nullcontext(results.writing) as sink_for,
+            ):
                 player = Player(
                     engine, settings, session_settings, clock, jobs, natural, _teller(console), heard
                 )
-                sinks = _one_output(single, form, labels, named=len(files) > 1 or len(found) > 1)
-                outcomes = await player.play_all(todo, sinks if results is None else results.writing, stop)
+                outcomes = await player.play_all(todo, _outlets(sink_for, pictures, labels), stop)
             return stop.is_set()
 
         interrupted = asyncio.run(play())
@@ -139,8 +166,10 @@ def replay(
         raise typer.Exit(1)
 
 
-def _check(output: Path | None, out: Path | None, form: str, jobs: int, *, resume: bool) -> None:
-    """Raises ConfigError where flags contradict each other."""
+def _check(
+    output: Path | None, out: Path | None, form: FormatName, plot: Path | None, jobs: int, *, resume: bool
+) -> None:
+    """Raises ConfigError where flags contradict each other, or want what is not installed."""
     if output is not None and out is not None:
         raise ConfigError("expected --output (one file) or --out (a folder), got both; leave one out")
     if form == "text" and out is not None:
@@ -149,47 +178,63 @@ def _check(output: Path | None, out: Path | None, form: str, jobs: int, *, resum
         raise ConfigError("expected one recording at a time as text, got --jobs; choose another --format")
     if resume and out is None:
         raise ConfigError("expected --out with --resume, got none: results in one file cannot be told apart")
+    if FORMATS[form].binary and output is None and out is None:
+        raise ConfigError(
+            f"expected --output FILE or --out FOLDER for {form}, which is no text, got neither; name one"
+        )
+    FORMATS[form].require()
+    if plot is not None:
+        require_matplotlib("--plot")
+
+
+def _left_to_do(
+    found: Sequence[Job], results: Results, pictures: Pictures | None, console: Console
+) -> list[Job]:
+    """Those that have no result yet, or no picture where pictures are wanted."""
+    todo = [job for job in found if not results.has(job) or not (pictures is None or pictures.has(job))]
+    if len(todo) < len(found):
+        what = "a result" if pictures is None else "a result and a picture"
+        console.print(f"{len(found) - len(todo)} of {len(found)} recordings have {what} already.")
+    return todo
 
 
 def _same(output: Path, file: Path) -> bool:
     return output.exists() and file.exists() and output.samefile(file)
 
 
-def _open_output(path: Path | None) -> nullcontext[TextIO] | TextIO:
+def _open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
     if path is None:
-        return nullcontext(sys.stdout)
+        return nullcontext(sys.stdout.buffer)
     try:
-        return path.open("w", encoding="utf-8", newline="")
+        return path.open("wb")
     except OSError as error:
         raise ConfigError(
             f"expected to write to {shown(path)}, got: {error.strerror}; choose another --output"
         ) from error
 
 
-def _one_output(
-    out: TextIO, form: FormatName | Literal["text"], labels: Sequence[str], *, named: bool
-) -> Callable[[Job, Outcome], Any]:
-    """All recordings in one file; what a file begins with is written once."""
-    begun = False
+@contextmanager
+def _one_file(
+    output: Path | None, form: FormatName, labels: Sequence[str], *, shared: bool
+) -> Iterator[SinkFor]:
+    """All recordings in one. shared: whether they are several."""
+    with _open_output(output) as out, closing(FORMATS[form].begin(out, labels, shared)) as document:
+        yield lambda job, outcome: nullcontext(document.add(shown(job.path)))
 
-    @contextmanager
-    def sink(job: Job, outcome: Outcome) -> Iterator[Sink]:
-        nonlocal begun
-        name = shown(job.path)
-        if form == "text":
-            if named:
-                out.write(f"{name}\n")
-            yield ConsoleSink(Console(file=out))
-        elif form == "jsonl":
-            yield JsonLinesSink(out, file=name if named else None)
-        elif begun:
-            yield FORMATS[form].make(out, name, labels)
-        else:
-            begun = True
-            yield begin(form, out, name, labels)
-        out.flush()
 
-    return sink
+def _outlets(
+    sink_for: SinkFor, pictures: Pictures | None, labels: Sequence[str]
+) -> Callable[[Job, Outcome], AbstractAsyncContextManager[Outlet]]:
+    @asynccontextmanager
+    async def outlet(job: Job, outcome: Outcome) -> AsyncIterator[Outlet]:
+        with sink_for(job, outcome) as sink:
+            if pictures is None:
+                yield Outlet([sink])
+                return
+            async with pictures.drawing(job, outcome, labels) as timeline:
+                yield Outlet([sink, timeline], [timeline.hear])
+
+    return outlet
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from typing import Annotated, Literal, TextIO
 import typer
 from rich.console import Console
 
-from ..alignment_figure import require_matplotlib
 from ..errors import ConfigError, SourceError
+from ..extras import require_matplotlib
 from ..file_names import shown
 from ..result_files import ResultFile, find_results
 from ..summarizing import Recording, Weight
@@ -94,7 +94,7 @@ def _check(found: Sequence[ResultFile], output: Path | None, png: Path | None) -
     if png is not None:
         if png.suffix.lower() != ".png":
             raise ConfigError(f"expected --png to name a file that ends in .png, got {shown(png)}; rename it")
-        require_matplotlib()
+        require_matplotlib("--png")
     for flag, path in (("--output", output), ("--png", png)):
         if path is None:
             continue

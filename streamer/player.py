@@ -1,0 +1,123 @@
+"""Many recordings through one engine, some at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from . import events
+from .audio import Samples
+from .broadcast import run_session
+from .clock import Clock
+from .config import Settings
+from .engine import Engine
+from .errors import AnalysisError, SourceError
+from .file_names import shown
+from .hub import Hub
+from .replaying import Job, Outcome
+from .session import Session, SessionSettings, Sink
+from .sources import FileSource, Item, Pcm, Source
+from .taps import Tapped
+from .vad import make_vad
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """Where one recording goes. sinks: its events. ears: its sound as it is read, (n, channels) float32, and
+    the rate in Hz.
+    """
+
+    sinks: Sequence[Sink]
+    ears: Sequence[Callable[[Samples, int], None]] = ()
+
+
+@dataclass(slots=True)
+class Player:
+    """jobs: how many recordings at a time. natural: at the pace at which they were spoken. told: of every
+    recording that is done or has failed. heard: of seconds of sound, as they are read.
+    """
+
+    engine: Engine
+    settings: Settings
+    session_settings: SessionSettings
+    clock: Clock
+    jobs: int
+    natural: bool
+    told: Callable[[Outcome], None]
+    heard: Callable[[float], None] = field(default=lambda seconds: None)
+
+    async def play_all(
+        self,
+        jobs: Sequence[Job],
+        outlet: Callable[[Job, Outcome], AbstractAsyncContextManager[Outlet]],
+        stop: asyncio.Event,
+    ) -> list[Outcome]:
+        """outlet: of a recording, left when its outcome is known. Those that were not begun when `stop` was
+        set have no outcome.
+        """
+        outcomes: list[Outcome] = []
+        waiting = iter(jobs)
+
+        async def work() -> None:
+            for job in waiting:
+                if stop.is_set():
+                    return
+                outcome = Outcome(job)
+                outcomes.append(outcome)
+                async with outlet(job, outcome) as to:
+                    await self._play(job, to, outcome, stop)
+                self.told(outcome)
+
+        async with self.engine.running(), asyncio.TaskGroup() as group:
+            for _ in range(min(self.jobs, len(jobs))):
+                group.create_task(work(), name="replay")
+        return outcomes
+
+    async def _play(self, job: Job, to: Outlet, outcome: Outcome, stop: asyncio.Event) -> None:
+        totals = _TotalsSink()
+
+        def heard(block: Samples, rate_hz: int) -> None:
+            self.heard(len(block) / rate_hz)
+
+        try:
+            recording = FileSource(job.path, pace=self.clock if self.natural else None)
+            source = Tapped(recording, [_ear(recording, hear) for hear in (*to.ears, heard)])
+            session = Session(
+                source,
+                make_vad(self.settings.vad),
+                self.engine,
+                Hub(shown(job.name)),
+                [*to.sinks, totals],
+                self.session_settings,
+                self.clock,
+            )
+            whole = await run_session(session, stop, on_stop=self.engine.hurry)
+        except SourceError as error:
+            outcome.failure = error
+            whole = True
+        outcome.failed = totals.failed
+        outcome.totals = totals.totals if whole else None
+
+
+def _ear(source: Source, hear: Callable[[Samples, int], None]) -> Callable[[Item], None]:
+    def tap(item: Item) -> None:
+        if isinstance(item, Pcm):
+            hear(item.block, source.sample_rate_hz)
+
+    return tap
+
+
+class _TotalsSink:
+    """Keeps the last word of a session, and how many utterances have no result."""
+
+    def __init__(self) -> None:
+        self.totals: events.Totals | None = None
+        self.failed = 0
+
+    async def send(self, event: events.ServerEvent) -> None:
+        if isinstance(event, events.Closed):
+            self.totals = event.totals
+        elif isinstance(event, events.Error) and event.code == AnalysisError.code:
+            self.failed += 1
