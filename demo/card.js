@@ -28,6 +28,7 @@ export function judgedCard(item, labels) {
       element("h3", {}, [title(emotion.label)]),
       element("span", { class: "confidence" }, [percent(emotion.confidence)]),
       emotion.final ? null : element("span", { class: "chip" }, ["so far"]),
+      emotion.final ? more(item.key, emotion) : null,
       time(emotion.startMs, emotion.endMs),
     ]),
     element("div", { class: "body" }, [
@@ -36,6 +37,12 @@ export function judgedCard(item, labels) {
       emotion.final ? details(order, emotion) : null,
     ]),
   ]);
+}
+
+/** Shows it on the timeline, where it can be heard and stands with all its figures. */
+function more(key, { startMs }) {
+  const label = `Show the utterance at ${clock(startMs)} on the timeline`;
+  return element("button", { type: "button", class: "choose", "data-choose": key, "aria-label": label }, ["Show"]);
 }
 
 function card(item, stage, children) {
@@ -52,19 +59,21 @@ function card(item, stage, children) {
   );
 }
 
-function time(startMs, endMs) {
+export function time(startMs, endMs) {
   const span = endMs === null ? `from ${clock(startMs)}` : `${clock(startMs)} – ${clock(endMs)}`;
   return element("span", { class: "time" }, [span]);
 }
 
-function words({ text }) {
+export function words({ text, final }) {
+  if (text === "" && !final) return element("p", { class: "words none" }, ["the words come when it ends"]);
   if (text === "") return element("p", { class: "words none" }, ["no words, judged by sound alone"]);
   return element("p", { class: "words" }, [text]);
 }
 
-function chips({ uncertain }) {
-  if (uncertain.length === 0) return null;
-  const items = uncertain.map((reason) => element("li", { class: "chip doubt" }, [uncertainty(reason)]));
+export function chips({ uncertain, final }) {
+  const reasons = uncertain.filter((reason) => final || reason !== "no_text"); // they come at the end
+  if (reasons.length === 0) return null;
+  const items = reasons.map((reason) => element("li", { class: "chip doubt" }, [uncertainty(reason)]));
   return element("ul", { class: "chips", "aria-label": "Why this is uncertain" }, items);
 }
 
@@ -95,7 +104,7 @@ function bars(order, { label, probabilities }) {
   return element("ul", { class: "bars", "aria-label": "Probability of each emotion" }, rows);
 }
 
-function bar(p) {
+export function bar(p) {
   const fill = element("i");
   fill.style.setProperty("width", `${100 * Math.min(1, Math.max(0, p))}%`);
   return element("span", { class: "track", "aria-hidden": "true" }, [fill]);
@@ -131,7 +140,7 @@ function footnote({ utterance, reason, language, timing, startMs, endMs }) {
 }
 
 /** The server's labels first; a label it did not announce is shown all the same. */
-function barOrder(labels, scores) {
+export function barOrder(labels, scores) {
   const known = labels.filter((label) => label in scores);
   return [...known, ...Object.keys(scores).filter((label) => !known.includes(label))];
 }

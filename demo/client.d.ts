@@ -353,6 +353,8 @@ export function fileBlocks(
     sampleRate?: number;
     blockMs?: number;
     signal?: AbortSignal;
+    /** Told before the first block. */
+    onLength?: (ms: number) => void;
     platform?: Pick<Platform, "now" | "setTimeout">;
   },
 ): AsyncGenerator<Float32Array, void, void>;

@@ -813,15 +813,17 @@ class Blocks {
  * @param {number} [settings.sampleRate]  It is resampled to this.
  * @param {number} [settings.blockMs]
  * @param {AbortSignal} [settings.signal]
+ * @param {(ms: number) => void} [settings.onLength]  Told how long it is before the first block.
  * @param {Pick<Platform, "now" | "setTimeout">} [settings.platform]
  * @returns {AsyncGenerator<Float32Array, void, void>}
  */
 export async function* fileBlocks(
   file,
-  { pace = 1, sampleRate = 16_000, blockMs = 100, signal, platform = browser() } = {},
+  { pace = 1, sampleRate = 16_000, blockMs = 100, signal, onLength, platform = browser() } = {},
 ) {
   expect(pace > 0, "pace", "above 0", pace);
   const samples = await decoded(file, sampleRate);
+  onLength?.((samples.length * 1_000) / sampleRate);
   const frames = Math.max(1, Math.round((sampleRate * blockMs) / 1_000));
   const began = platform.now();
   for (let first = 0; first < samples.length && !signal?.aborted; first += frames) {

@@ -4,10 +4,10 @@
  *
  * @typedef {{vad: string, asr: string | null, emotion: string, device: string}} Models
  * @typedef {Record<string, number>} Scores  Probability per label.
- * @typedef {{endpoint: number, queue: number, asr: number, align: number, emotion: number, total: number}}
+ * @typedef {{endpoint: number, lead: number, queue: number, asr: number, align: number, emotion: number, total: number}}
  *   Timing  Milliseconds.
  *
- * @typedef {{type: "ready", session: string, labels: string[], models: Models}} Ready
+ * @typedef {{type: "ready", session: string, resumed: boolean, labels: string[], models: Models}} Ready
  * @typedef {{type: "speech_started", seq: number | null, utterance: number, startMs: number}} SpeechStarted
  * @typedef {{type: "emotion", seq: number | null, utterance: number, final: boolean, startMs: number,
  *   endMs: number, reason: string, label: string, confidence: number, uncertain: string[],
@@ -26,13 +26,27 @@
  * @returns {ServerEvent | null}
  */
 export function parseEvent(data) {
+  return readEvent(parseMessage(data));
+}
+
+/**
+ * @param {unknown} data
+ * @returns {unknown} null where it is no JSON.
+ */
+export function parseMessage(data) {
   if (typeof data !== "string") return null;
-  let message;
   try {
-    message = JSON.parse(data);
+    return JSON.parse(data);
   } catch {
     return null;
   }
+}
+
+/**
+ * @param {unknown} message  As it was parsed.
+ * @returns {ServerEvent | null}
+ */
+export function readEvent(message) {
   if (!isObject(message) || typeof message.type !== "string") return null;
   return Object.hasOwn(READERS, message.type) ? READERS[message.type](message) : null;
 }
@@ -45,6 +59,7 @@ function ready(m) {
   return {
     type: "ready",
     session: m.session,
+    resumed: m.resumed === true,
     labels: strings(m.labels),
     models: {
       vad: text(models.vad) || "unknown",
@@ -111,6 +126,7 @@ function timing(t) {
   if (!isObject(t)) return null;
   return {
     endpoint: number(t.endpoint_ms),
+    lead: number(t.lead_ms),
     queue: number(t.queue_ms),
     asr: number(t.asr_ms),
     align: number(t.align_ms),

@@ -78,6 +78,10 @@ export function connectionWords({ phase, delayMs, why }) {
       return `Reconnecting in ${duration(delayMs ?? 0)}${because}`;
     case "ended":
       return `Ended${because}`;
+    case "stopped":
+      return "Stopped";
+    case "stopping":
+      return "Stopping: the last words are judged";
     case "refused":
       return `Refused${because}`;
     default:
@@ -94,6 +98,10 @@ export function noticeWords({ event }) {
       return `${event.fatal ? "The stream broke" : "An error"}${event.code ? ` (${event.code})` : ""}: ${event.message}`;
     case "closed":
       return `${closing(event.reason)}.${event.totals ? ` ${totalsWords(event.totals)}` : ""}`;
+    case "resumed":
+      return "The connection was broken and is back: nothing is lost.";
+    case "lost":
+      return `The server lost this session${event.ms > 0 ? `, and up to ${duration(event.ms)} of sound with it` : ""}. A new one goes on.`;
     default:
       return "";
   }

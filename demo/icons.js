@@ -4,6 +4,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const EYES = "M8.6 10.6v1.6M15.4 10.6v1.6";
 
+/** body: filled; face: drawn over it, both in a box of 24. */
 const SHAPES = {
   angry: {
     body:
@@ -28,10 +29,18 @@ const OTHER = { body: "M12 1l11 11-11 11L1 12z", face: "M9 12h6" };
 
 /**
  * @param {string} label
+ * @returns {{body: string, face: string}} Paths for a canvas.
+ */
+export function shapeOf(label) {
+  return Object.hasOwn(SHAPES, label) ? SHAPES[label] : OTHER;
+}
+
+/**
+ * @param {string} label
  * @returns {SVGSVGElement} Decoration: the label stands beside it in words.
  */
 export function icon(label) {
-  const { body, face } = Object.hasOwn(SHAPES, label) ? SHAPES[label] : OTHER;
+  const { body, face } = shapeOf(label);
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
   svg.setAttribute("class", "icon");

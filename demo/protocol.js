@@ -6,13 +6,14 @@
  * handed in, so that the module runs anywhere.
  *
  * @typedef {import("./events.js").ServerEvent} ServerEvent
- * @typedef {{name: string, title: string, note: string}} Stream
+ * @typedef {{name: string, title: string, note: string, audioMs: number}} Stream  audioMs: how much of its sound the
+ *   server keeps; 0: none.
  * @typedef {"looking" | "waiting" | "connecting" | "live" | "reconnecting" | "ended" | "refused"} Phase
  *
  * @typedef {{kind: "streams", streams: Stream[]}} StreamsReport
  * @typedef {{kind: "phase", phase: Phase, stream: string | null, delayMs: number | null, why: string}}
  *   PhaseReport  delayMs: until the next try. why: for people, may be empty.
- * @typedef {{kind: "event", event: ServerEvent}} EventReport
+ * @typedef {{kind: "event", event: ServerEvent, wire: object}} EventReport  wire: the message itself.
  * @typedef {{kind: "missed", session: string, fromSeq: number}} MissedReport  After a break the server could
  *   no longer give all that came meanwhile. fromSeq: the first event that is missing.
  * @typedef {{kind: "token", wrong: boolean}} TokenReport  Without a token of this server nobody is let in.
@@ -27,7 +28,7 @@
  * @property {() => number} random  In [0, 1).
  * @property {() => number} now  Milliseconds on a clock that never goes back.
  */
-import { parseEvent } from "./events.js";
+import { parseMessage, readEvent } from "./events.js";
 import { backoffMs, verdict } from "./reconnect.js";
 
 export const SUBPROTOCOL = "emostream.v1";
@@ -102,6 +103,11 @@ export class Follower {
   useToken(token) {
     this.#token = token;
     this.follow(this.#wanted);
+  }
+
+  /** What was watched is shown no more: it is given anew to who follows it again. */
+  forget() {
+    this.#seen = null;
   }
 
   stop() {
@@ -191,7 +197,8 @@ export class Follower {
       stopped.addEventListener("abort", close);
       socket.onopen = () => socket.send(JSON.stringify(this.#firstMessage(seen)));
       socket.onmessage = ({ data }) => {
-        const event = stopped.aborted ? null : parseEvent(data);
+        const wire = parseMessage(data);
+        const event = stopped.aborted ? null : readEvent(wire);
         if (event === null) return;
         if (event.type === "ready") {
           liveSince = this.#platform.now();
@@ -206,9 +213,9 @@ export class Follower {
           retryAfterMs = event.retryAfterMs;
         }
         if (isRepeated(event, seen)) return;
-        this.#report({ kind: "event", event });
+        this.#report({ kind: "event", event, wire });
         if (event.type !== "ready") return;
-        const fromSeq = missedFrom(data);
+        const fromSeq = missedFrom(wire);
         if (fromSeq !== null) this.#report({ kind: "missed", session: event.session, fromSeq });
         this.#phase("live", { stream });
       };
@@ -288,8 +295,7 @@ function isRepeated(event, seen) {
 }
 
 /** The first event that a resumed session lacks; null where it lacks none. */
-function missedFrom(data) {
-  const { resumed, lost_from_seq: from } = JSON.parse(data);
+function missedFrom({ resumed, lost_from_seq: from }) {
   return resumed === true && Number.isInteger(from) ? from : null;
 }
 
@@ -298,9 +304,10 @@ function readStreams(answer) {
   const listed = Array.isArray(answer?.streams) ? answer.streams : [];
   return listed
     .filter((stream) => typeof stream?.name === "string")
-    .map(({ name, title, note }) => ({
+    .map(({ name, title, note, audio_ms: audioMs }) => ({
       name,
       title: typeof title === "string" && title ? title : name,
       note: typeof note === "string" ? note : "",
+      audioMs: Number.isFinite(audioMs) ? audioMs : 0,
     }));
 }

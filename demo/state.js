@@ -11,8 +11,8 @@
  *
  * @typedef {{kind: "speaking", key: string, utterance: number, startMs: number}} Speaking
  * @typedef {{kind: "judged", key: string, utterance: number, startMs: number, emotion: Emotion}} Judged
- * @typedef {{kind: "notice", key: string, tone: "dropped" | "error" | "closed",
- *   event: import("./events.js").ServerEvent}} Notice
+ * @typedef {{kind: "notice", key: string, tone: "dropped" | "error" | "closed" | "resumed" | "lost",
+ *   event: import("./events.js").ServerEvent | {type: "resumed"} | {type: "lost", ms: number}}} Notice
  * @typedef {{kind: "divider", key: string}} Divider
  * @typedef {Speaking | Judged | Notice | Divider} Item
  *
@@ -20,10 +20,12 @@
  * @property {{phase: import("./protocol.js").Phase, delayMs: number | null, why: string}} connection
  * @property {Stream[]} streams
  * @property {string | null} stream  The name of the one that is shown.
+ * @property {import("./own.js").OwnSource | null} own  Where it is the page's own sound that is shown.
  * @property {string | null} session
  * @property {number} lastSeq  Of the session.
  * @property {string[]} labels
  * @property {Models | null} models
+ * @property {number} told  How many notices there were.
  * @property {Item[]} items  Oldest first, at most KEPT.
  */
 
@@ -34,10 +36,12 @@ export const INITIAL = Object.freeze({
   connection: { phase: "looking", delayMs: null, why: "" },
   streams: [],
   stream: null,
+  own: null,
   session: null,
   lastSeq: 0,
   labels: ["angry", "happy", "sad", "neutral"],
   models: null,
+  told: 0,
   items: [],
 });
 
@@ -54,16 +58,18 @@ export function reduce(state, report) {
       return onPhase(state, report);
     case "event":
       return onEvent(state, report.event);
+    case "lost":
+      return onNotice(state, { type: "lost", seq: null, ms: report.ms });
     default:
       return state;
   }
 }
 
 /** Another stream is another story: its list begins empty. */
-function onPhase(state, { phase, stream, delayMs, why }) {
+function onPhase(state, { phase, stream, delayMs, why, own = null }) {
   const shown = stream ?? state.stream;
   const kept = shown === state.stream || state.stream === null ? state : { ...INITIAL, streams: state.streams };
-  return { ...kept, stream: shown, connection: { phase, delayMs, why } };
+  return { ...kept, stream: shown, own, connection: { phase, delayMs, why } };
 }
 
 function onEvent(state, event) {
@@ -86,9 +92,11 @@ function onEvent(state, event) {
   }
 }
 
-function onReady(state, { session, labels, models }) {
+function onReady(state, { session, resumed, labels, models }) {
   const known = { ...state, models, labels: labels.length > 0 ? labels : state.labels };
-  if (session === state.session) return known;
+  if (session === state.session) {
+    return resumed ? onNotice(known, { type: "resumed", seq: null }) : known;
+  }
   const finished = state.items.filter(isFinished);
   const items = finished.length > 0 ? [...finished, { kind: "divider", key: `${session}/start` }] : [];
   return { ...known, session, lastSeq: 0, items: bounded(items) };
@@ -97,10 +105,8 @@ function onReady(state, { session, labels, models }) {
 function onSpeech(state, { utterance, startMs }) {
   const key = `${state.session}/${utterance}`;
   if (state.items.some((item) => item.key === key)) return state;
-  // One utterance may still be with the models while the next is spoken; an older one that is unfinished
-  // failed, and its error stands in the list.
-  const items = withoutUnfinished(state.items, utterance - 1);
-  return { ...state, items: bounded([...items, { kind: "speaking", key, utterance, startMs }]) };
+  // Earlier ones may still be with the models: a recording is sent faster than it is judged.
+  return { ...state, items: bounded([...state.items, { kind: "speaking", key, utterance, startMs }]) };
 }
 
 function onEmotion(state, emotion) {
@@ -116,10 +122,13 @@ function onEmotion(state, emotion) {
 }
 
 function onNotice(state, event) {
-  const key = `${state.session}/#${event.seq ?? `${event.type}${state.items.length}`}`;
+  const last = state.items.at(-1);
+  if (event.type === "resumed" && last?.tone === "resumed") return state; // once is enough
+  const key = `${state.session}/#${event.seq ?? `n${state.told}`}`;
   if (state.items.some((item) => item.key === key)) return state;
   const items = state.items.filter((item) => isFinished(item) || !ends(event, item.utterance));
-  return { ...state, items: bounded([...items, { kind: "notice", key, tone: event.type, event }]) };
+  const told = { kind: "notice", key, tone: event.type, event };
+  return { ...state, told: state.told + 1, items: bounded([...items, told]) };
 }
 
 /** Whether an unfinished utterance will not be finished behind this event. */

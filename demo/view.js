@@ -11,6 +11,7 @@ const RETRYABLE = new Set(["reconnecting", "ended", "refused"]);
 export class View {
   #shown = null; // the state that is on the page
   #rows = new Map(); // key -> {item, row}
+  #title = "";
   #missedIn = null; // the session that events are missing of
   #part = (id) => document.getElementById(id);
 
@@ -18,8 +19,9 @@ export class View {
   render(state) {
     const before = this.#shown;
     this.#shown = state;
-    if (state.connection !== before?.connection) this.#connection(state.connection);
-    if (state.streams !== before?.streams || state.stream !== before?.stream) this.#stream(state);
+    if (state.connection !== before?.connection) this.#connection(state);
+    const named = ["streams", "stream", "own"].some((name) => state[name] !== before?.[name]);
+    if (named) this.#stream(state);
     if (state.models !== before?.models) this.#models(state.models);
     if (state.labels !== before?.labels) this.#legend(state.labels);
     if (state.items !== before?.items) this.#items(state.items, state.labels);
@@ -29,6 +31,11 @@ export class View {
     this.#part("missed").hidden = this.#missedIn === null || this.#missedIn !== state.session;
     if (LET_IN.has(state.connection.phase)) this.#part("token-form").hidden = true;
     if (before) this.#announce(before, state);
+  }
+
+  /** Of what is shown. */
+  get title() {
+    return this.#title;
   }
 
   /** What stands in the form. */
@@ -52,17 +59,20 @@ export class View {
     this.#missedIn = session;
   }
 
-  #connection(connection) {
+  #connection({ connection, own }) {
     this.#part("connection").dataset.state = connection.phase;
     this.#part("connection-text").textContent = connectionWords(connection);
-    this.#part("retry").hidden = !RETRYABLE.has(connection.phase);
+    const retryable = own === null ? RETRYABLE.has(connection.phase) : connection.phase === "reconnecting";
+    this.#part("retry").hidden = !retryable;
   }
 
-  #stream({ streams, stream }) {
+  #stream({ streams, stream, own }) {
     const chosen = streams.find(({ name }) => name === stream);
-    this.#part("stream-title").textContent = chosen?.title ?? stream ?? "No stream yet";
-    this.#part("stream-note").textContent = chosen?.note ?? "";
-    this.#part("stream-note").hidden = !chosen?.note;
+    const shown = own ?? chosen;
+    this.#title = shown?.title ?? "";
+    this.#part("stream-title").textContent = shown?.title ?? stream ?? "No stream yet";
+    this.#part("stream-note").textContent = shown?.note ?? "";
+    this.#part("stream-note").hidden = !shown?.note;
     this.#part("stream-choice").hidden = streams.length < 2;
     const select = this.#part("stream-select");
     select.replaceChildren(...streams.map(({ name, title }) => element("option", { value: name }, [title])));

@@ -10,6 +10,8 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
+from emostream.streamer.server import Server
+
 from .page_server import PageServer
 
 CHROMIUM: Final = shutil.which("chromium")
@@ -32,9 +34,9 @@ needs_chromium = pytest.mark.skipif(
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(*flags: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
         try:
             yield browser
         finally:
@@ -62,7 +64,7 @@ class Watched:
     def card(self, utterance: int) -> Locator:
         return self.page.locator(f'article.utterance[data-utterance="{utterance}"]')
 
-    async def open(self, server: PageServer, state: str = "live") -> None:
+    async def open(self, server: PageServer | Server, state: str = "live") -> None:
         await self.page.goto(server.url)
         await self.expect_state(state)
 

@@ -107,7 +107,11 @@ async def test_details_hold_every_channel_and_the_timing(server: PageServer, wat
     await expect(details).to_be_visible()
     await watched.page.keyboard.press("Tab")
     await expect(watched.page.get_by_role("link", name="Skip to the utterances")).to_be_focused()
+    await watched.page.keyboard.press("Enter")
     await watched.page.keyboard.press("Tab")  # the first thing to operate in the list
+    show = watched.card(1).get_by_role("button", name="Show the utterance at 00:04.0 on the timeline")
+    await expect(show).to_be_focused()
+    await watched.page.keyboard.press("Tab")
     await watched.page.keyboard.press("Enter")
     await expect(details).to_have_attribute("open", "")
     await expect(details.locator("tbody tr").first).to_have_text("angry91 %15 %97 %")

@@ -1,0 +1,288 @@
+"""The page's own sound: this browser's microphone and recordings, against the real server with models that
+answer by the length of what they hear.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from playwright.async_api import Browser, FilePayload, Page, expect
+
+from emostream.streamer.audio import encode_pcm
+from emostream.streamer.watching import OwnStream
+
+from .fakes import FakeTranscriber, silence, voice
+from .page_browser import Watched, chromium, needs_chromium
+from .serving import SPEECH, serving, stream
+from .test_session import finals
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+
+FAKE_MICROPHONE: Final = "--use-fake-device-for-media-stream"
+LEAVE: Final = "--use-fake-ui-for-media-stream"
+
+
+def wav(sound: np.ndarray, rate: int = 16_000) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(encode_pcm(sound, "pcm_s16le"))
+    return file.getvalue()
+
+
+@asynccontextmanager
+async def speaking(tmp_path: Path, *flags: str) -> AsyncIterator[Browser]:
+    """A browser whose microphone plays SPEECH again and again, at 48 kHz."""
+    path = tmp_path / "speech.wav"
+    path.write_bytes(wav(np.repeat(SPEECH, 3), 48_000))
+    async with chromium(FAKE_MICROPHONE, LEAVE, f"--use-file-for-fake-audio-capture={path}", *flags) as found:
+        yield found
+
+
+async def choose(page: Page, source: str) -> None:
+    await page.get_by_role("radio", name=source).check()
+
+
+async def give(page: Page, name: str, content: bytes) -> None:
+    """Choose this file."""
+    file: FilePayload = {"name": name, "mimeType": "audio/wav", "buffer": content}
+    await page.locator("#recording-file").set_input_files(files=[file])
+
+
+async def said(page: Page) -> list[str]:
+    return await page.locator(".final .words").all_text_contents()
+
+
+# The microphone -----------------------------------------------------------------------------------
+
+
+async def test_the_microphone_is_heard_metered_drawn_and_stopped(tmp_path: Path) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server, speaking(tmp_path) as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server, "waiting")
+        await page.get_by_role("button", name="Use my microphone").click()
+        await expect(page.get_by_role("radio", name="Microphone")).to_be_checked()
+        await page.get_by_role("button", name="Start listening").click()
+        await watched.expect_state("live")
+        await expect(watched.card(2)).to_have_attribute("data-final", "true")
+        await expect(watched.card(2).locator(".words")).to_have_text(re.compile(r"^\d+ milliseconds$"))
+        await expect(page.locator("#stream-note")).to_have_text("The microphone of this browser")
+        levels = await page.evaluate(
+            """() => new Promise((resolve) => {
+                const seen = [];
+                const look = () => (seen.push(document.getElementById("meter").value),
+                    seen.length < 90 ? requestAnimationFrame(look) : resolve(seen));
+                look();
+            })"""
+        )
+        assert max(levels) > min(levels) + 6  # it speaks and it pauses
+        devices = page.get_by_label("Device").locator("option")
+        assert (await devices.all_text_contents())[0] == "The system's default"
+        assert await devices.count() > 1  # named once the page may listen
+        await page.get_by_role("button", name="Stop").click()
+        await watched.expect_state("ended")
+        await expect(page.locator(".notice").first).to_contain_text("The stream has ended.")
+        await expect(page.get_by_role("button", name="Start listening")).to_be_enabled()
+        await expect(page.locator("#meter")).to_be_hidden()
+        assert watched.complaints == []
+        # It goes on as a new story.
+        await page.get_by_role("button", name="Start listening").click()
+        await watched.expect_state("live")
+        await expect(page.locator(".notice")).to_have_count(0)
+
+
+async def test_a_chosen_device_is_the_one_that_is_opened(tmp_path: Path) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server, speaking(tmp_path) as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await page.add_init_script(
+            """const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+            window.asked = [];
+            navigator.mediaDevices.getUserMedia = (wanted) => {
+                asked.push(wanted.audio.deviceId);
+                return open(wanted);
+            };"""
+        )
+        await watched.open(server, "waiting")
+        await choose(page, "Microphone")
+        await page.get_by_role("button", name="Start listening").click()
+        await watched.expect_state("live")
+        await page.get_by_role("button", name="Stop").click()
+        await watched.expect_state("ended")
+        device = await page.get_by_label("Device").locator("option").nth(1).get_attribute("value")
+        await page.get_by_label("Device").select_option(device)
+        await page.get_by_role("button", name="Start listening").click()
+        await watched.expect_state("live")
+        assert await page.evaluate("asked") == [None, {"exact": device}]
+
+
+async def test_a_refusal_is_said_in_words_and_what_was_shown_goes_on() -> None:
+    demo = OwnStream("demo", "A recording")
+    async with serving(streams=[demo]) as server, chromium(FAKE_MICROPHONE) as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server)
+        await choose(page, "Microphone")
+        await page.get_by_role("button", name="Start listening").click()
+        await expect(page.get_by_role("alert").filter(has_text="Allow it beside the address")).to_be_visible()
+        await watched.expect_state("live")
+        await expect(page.locator("#stream-title")).to_have_text("A recording")
+        await expect(page.get_by_role("button", name="Start listening")).to_be_enabled()
+
+
+async def test_a_page_that_is_not_safe_says_so_before_anybody_asks() -> None:
+    flag = "--host-resolver-rules=MAP studio.example 127.0.0.1"
+    async with serving(host_names=("studio.example",)) as server, chromium(flag) as browser:
+        page = await browser.new_page()
+        await page.goto(server.url.replace("127.0.0.1", "studio.example"))
+        await choose(page, "Microphone")
+        await expect(
+            page.get_by_role("alert").filter(has_text="over https or from localhost")
+        ).to_be_visible()
+
+
+async def test_a_muted_microphone_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "mute.wav"
+    path.write_bytes(wav(np.zeros(48_000, np.float32), 48_000))
+    mute = f"--use-file-for-fake-audio-capture={path}"
+    async with serving() as server, chromium(FAKE_MICROPHONE, LEAVE, mute) as browser:
+        watched = Watched(await browser.new_page())
+        await watched.open(server, "waiting")
+        await choose(watched.page, "Microphone")
+        await watched.page.get_by_role("button", name="Start listening").click()
+        await expect(watched.page.locator("#meter-words")).to_contain_text("is it muted?")
+
+
+async def test_a_cut_is_bridged_and_said(tmp_path: Path) -> None:
+    """The session goes on where it was; nothing comes twice."""
+    async with (
+        serving(transcriber=FakeTranscriber(), host_names=("127.0.0.1",)) as server,
+        speaking(tmp_path) as browser,
+    ):
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server, "waiting")
+        await choose(page, "Microphone")
+        await page.get_by_role("button", name="Start listening").click()
+        await expect(watched.card(1)).to_have_attribute("data-final", "true")
+        for socket in list(server._listener.connections):  # type: ignore[union-attr]
+            socket.transport.abort()
+        await expect(page.locator(".notice")).to_have_text(
+            "The connection was broken and is back: nothing is lost."
+        )
+        await expect(watched.card(3)).to_have_attribute("data-final", "true")
+        numbers = await watched.cards.evaluate_all(
+            "cards => cards.map((one) => Number(one.dataset.utterance))"
+        )
+        assert sorted(numbers, reverse=True) == numbers
+        assert len(set(numbers)) == len(numbers)
+
+
+# Recordings ---------------------------------------------------------------------------------------
+
+LONG: Final = np.concatenate([np.tile(SPEECH, 3), silence(300)])
+
+
+async def test_a_chosen_recording_is_judged_as_by_any_client() -> None:
+    async with serving(transcriber=FakeTranscriber()) as server, chromium() as browser:
+        expected = finals(await stream(server, LONG))
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server, "waiting")
+        await choose(page, "Recording")
+        await give(page, "talk.wav", wav(LONG))
+        await watched.expect_state("ended")
+        await expect(page.locator("#stream-title")).to_have_text("talk.wav")
+        await expect(watched.cards).to_have_count(len(expected))
+        assert await said(page) == [final.text for final in reversed(expected)]
+        times = await page.locator(".final .time").all_text_contents()
+        assert times[-1] == "00:00.3 \N{EN DASH} 00:01.3"
+        await expect(page.locator("#recording-progress-line")).to_be_hidden()
+        assert watched.complaints == []
+
+
+DROP = """async ({ name, data }) => {
+    const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+    const carried = new DataTransfer();
+    carried.items.add(new File([bytes], name, { type: "audio/wav" }));
+    for (const type of ["dragenter", "dragover", "drop"]) {
+        document.body.dispatchEvent(
+            new DragEvent(type, { dataTransfer: carried, bubbles: true, cancelable: true }));
+    }
+}"""
+
+
+async def test_a_dropped_recording_takes_the_place_of_what_is_watched() -> None:
+    demo = OwnStream("demo", "A recording")
+    async with serving(streams=[demo], transcriber=FakeTranscriber()) as server, chromium() as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server)
+        data = base64.b64encode(wav(SPEECH)).decode()
+        await page.evaluate(DROP, {"name": "drop.wav", "data": data})
+        await expect(page.get_by_role("radio", name="Recording")).to_be_checked()
+        await expect(page.locator("#stream-title")).to_have_text("drop.wav")
+        await watched.expect_state("ended")
+        await expect(watched.cards).to_have_count(2)
+        # And back to the server's stream, as if nothing had been.
+        await choose(page, "Server")
+        await watched.expect_state("live")
+        await expect(page.locator("#stream-title")).to_have_text("A recording")
+        await expect(watched.cards).to_have_count(0)
+
+
+async def test_what_is_no_recording_is_said() -> None:
+    async with serving() as server, chromium() as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server, "waiting")
+        await choose(page, "Recording")
+        await give(page, "diary.mp3", b"dear diary " * 100)
+        error = page.get_by_role("alert").filter(has_text="that this browser can decode, got diary.mp3")
+        await expect(error).to_be_visible()
+        await watched.expect_state("waiting")
+
+
+async def test_at_the_pace_of_speech_it_can_be_stopped_in_the_middle() -> None:
+    sound = np.concatenate([SPEECH, voice(60_000)])
+    async with serving(transcriber=FakeTranscriber()) as server, chromium() as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server, "waiting")
+        await choose(page, "Recording")
+        await page.get_by_label("Pace").select_option("spoken")
+        await give(page, "talk.wav", wav(sound))
+        await expect(watched.card(2)).to_have_attribute("data-final", "true")
+        await expect(page.locator("#recording-progress-words")).to_have_text(re.compile(r"^00:0\d of 01:03$"))
+        await page.get_by_role("button", name="Stop").click()
+        await watched.expect_state("ended")
+        await expect(page.locator(".notice").first).to_contain_text("utterances in 00:0")
+
+
+async def test_a_token_opens_the_page_and_its_microphone(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("open sesame, 0123456789\n")
+    options: dict[str, Any] = {"token_file": str(tokens)}
+    async with serving(transcriber=FakeTranscriber(), **options) as server, speaking(tmp_path) as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server, "refused")
+        await page.get_by_label("Token", exact=True).fill("open sesame, 0123456789")
+        await page.keyboard.press("Enter")
+        await watched.expect_state("waiting")
+        await choose(page, "Microphone")
+        await page.get_by_role("button", name="Start listening").click()
+        await watched.expect_state("live")
+        await expect(watched.card(1)).to_have_attribute("data-final", "true")
