@@ -16,7 +16,7 @@ from rich.logging import RichHandler
 from emostream.models import ModelError
 
 from .batcher import ModelThread
-from .commands import align, bench, client, demo, devices, doctor, live, replay, serve, summary
+from .commands import align, bench, client, demo, devices, doctor, live, record, replay, serve, summary
 from .errors import EmostreamError
 
 app = typer.Typer(
@@ -52,6 +52,7 @@ for command in (
     live.live,
     serve.serve,
     replay.replay,
+    record.record,
     summary.summary,
     align.align,
     client.client,

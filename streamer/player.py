@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import events
 from .audio import Samples
@@ -18,7 +18,7 @@ from .file_names import shown
 from .hub import Hub
 from .replaying import Job, Outcome
 from .session import Session, SessionSettings, Sink
-from .sources import FileSource, Item, Pcm, Source
+from .sources import Item, Pcm, Source
 from .taps import Tapped
 from .vad import make_vad
 
@@ -36,7 +36,8 @@ class Outlet:
 @dataclass(slots=True)
 class Player:
     """jobs: how many recordings at a time. natural: at the pace at which they were spoken. told: of every
-    recording that is done or has failed. heard: of seconds of sound, as they are read.
+    recording that is done or has failed. heard: of seconds of sound, as they are read. as_kept: whether a
+    kept session is cut into utterances as it was then.
     """
 
     engine: Engine
@@ -47,6 +48,7 @@ class Player:
     natural: bool
     told: Callable[[Outcome], None]
     heard: Callable[[float], None] = field(default=lambda seconds: None)
+    as_kept: bool = True
 
     async def play_all(
         self,
@@ -77,20 +79,23 @@ class Player:
 
     async def _play(self, job: Job, to: Outlet, outcome: Outcome, stop: asyncio.Event) -> None:
         totals = _TotalsSink()
+        vad, session_settings = self.settings.vad, self.session_settings
+        if job.kept is not None and self.as_kept:
+            vad, session_settings = job.kept.vad, replace(session_settings, segmenter=job.kept.segmenter)
 
         def heard(block: Samples, rate_hz: int) -> None:
             self.heard(len(block) / rate_hz)
 
         try:
-            recording = FileSource(job.path, pace=self.clock if self.natural else None)
+            recording = job.source(self.clock if self.natural else None)
             source = Tapped(recording, [_ear(recording, hear) for hear in (*to.ears, heard)])
             session = Session(
                 source,
-                make_vad(self.settings.vad),
+                make_vad(vad),
                 self.engine,
                 Hub(shown(job.name)),
                 [*to.sinks, totals],
-                self.session_settings,
+                session_settings,
                 self.clock,
             )
             whole = await run_session(session, stop, on_stop=self.engine.hurry)

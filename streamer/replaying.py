@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from . import events
+from .clock import Clock
 from .errors import ConfigError, SourceError
 from .file_names import shown
 from .formats import FORMATS, FormatName
+from .recorded import Header, RecordedSource, is_recorded, read_header, sound_of
 from .recording import Recording
 from .session import Sink
+from .sources import FileSource, Source
 from .timeline_figure import Timeline, write_png
 
 _AUDIO: Final = (
@@ -40,12 +43,19 @@ SUFFIXES: Final = frozenset(_AUDIO + _VIDEO)
 @dataclass(frozen=True, slots=True)
 class Job:
     """name: for people and result files, relative to the folder that was given. seconds: as the headers
-    promise.
+    promise. kept: of a session that `emostream record` kept, whose folder `path` is.
     """
 
     path: Path
     name: str
     seconds: float | None = None
+    kept: Header | None = None
+
+    def source(self, pace: Clock | None) -> Source:
+        """Raises SourceError. pace: see FileSource."""
+        if self.kept is not None:
+            return RecordedSource(self.path, pace=pace)
+        return FileSource(self.path, pace=pace)
 
 
 @dataclass(slots=True)
@@ -76,20 +86,23 @@ def find_jobs(places: Sequence[Path]) -> tuple[list[Job], list[SourceError]]:
     failures: list[SourceError] = []
     for path, name in _found(places, failures):
         try:
-            recording = Recording(path)
+            kept = read_header(path) if is_recorded(path) else None
+            recording = Recording(path if kept is None else sound_of(path))
         except SourceError as error:
             failures.append(error)
             continue
-        jobs.append(Job(path, name, recording.declared_s))
+        jobs.append(Job(path, name, recording.declared_s, kept))
         recording.close()
     return jobs, failures
 
 
 def _found(places: Sequence[Path], failures: list[SourceError]) -> Iterator[tuple[Path, str]]:
     for place in places:
-        if place.is_dir():
+        if is_recorded(place):
+            yield place, place.resolve().name
+        elif place.is_dir():
             inside = [
-                path
+                path.parent if is_recorded(path.parent) else path
                 for path in sorted(place.rglob("*"))
                 if path.suffix.lower() in SUFFIXES and not path.is_dir()
             ]

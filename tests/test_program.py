@@ -202,7 +202,7 @@ def test_a_recording_is_not_written_over(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_replay_says_what_is_missing() -> None:
-    arguments = ("replay", str(RECORDING), str(RECORDING), "--pace", "natural", "--asr", "none")
+    arguments = ("replay", str(RECORDING), str(RECORDING), "--pace", "realtime", "--asr", "none")
     with running(*arguments) as replay:
         assert replay.process.stdout is not None
         assert json.loads(replay.process.stdout.readline())["type"] == "speech_started"

@@ -111,7 +111,7 @@ def test_a_replay_that_was_killed_goes_on(tmp_path: Path) -> None:
         speech(tmp_path / "in" / f"{number}.wav", number, ms=1_500)
     out = tmp_path / "out"
     arguments = ("replay", str(tmp_path / "in"), "--out", str(out), "--asr", "none")
-    with running(*arguments, "--pace", "natural") as replay:
+    with running(*arguments, "--pace", "realtime") as replay:
         replay.wait_for(r"0\.wav: \d")
         replay.process.send_signal(signal.SIGKILL)
         replay.process.wait()
@@ -128,7 +128,7 @@ def test_a_replay_that_was_killed_goes_on(tmp_path: Path) -> None:
 
 def test_an_interrupted_recording_has_no_result(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ("replay", str(RECORDING), "--out", str(out), "--pace", "natural", "--asr", "none")
+    arguments = ("replay", str(RECORDING), "--out", str(out), "--pace", "realtime", "--asr", "none")
     with running(*arguments) as replay:
         replay.wait_for("Emotion:")
         while not list(out.glob("*.part")):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,22 +12,31 @@ from rich.console import Console
 
 from ..broadcast import broadcast
 from ..clock import WallClock
+from ..config import Settings
+from ..file_names import shown
 from ..listening import bind
 from ..microphone import MicrophoneSource, find_device
+from ..recorded import Recorder
+from ..server import models_of
+from ..session import Sink
 from ..sinks import ConsoleSink
+from ..sources import Source
+from ..taps import Tapped
 from ..watching import OwnStream
 from . import options
 
+MicrophoneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--microphone",
+        help="Number or part of the name, see [bold]emostream devices[/bold]. Default: the system's.",
+        show_default=False,
+    ),
+]
+
 
 def live(
-    microphone: Annotated[
-        str | None,
-        typer.Option(
-            "--microphone",
-            help="Number or part of the name, see [bold]emostream devices[/bold]. Default: the system's.",
-            show_default=False,
-        ),
-    ] = None,
+    microphone: MicrophoneOption = None,
     port: options.PortOption = None,
     asr: options.AsrOption = None,
     vad: options.VadOption = None,
@@ -44,6 +55,11 @@ def live(
         live={"keep_audio_s": keep_audio},
         server={"port": port},
     )
+    listen(settings, microphone)
+
+
+def listen(settings: Settings, microphone: str | None, folder: Path | None = None) -> None:
+    """Until Ctrl-C. folder: where the session is kept."""
     chosen = find_device(microphone)
     bound = bind(settings.server)
     console = Console(stderr=True)
@@ -54,8 +70,19 @@ def live(
     console.print(said, highlight=False, markup=False)
 
     async def run() -> None:
-        own = OwnStream("microphone", chosen.name)
-        sinks = [ConsoleSink(console)]
-        await broadcast(bound, MicrophoneSource(chosen), own, engine, settings, clock, sinks, console)
+        source: Source = MicrophoneSource(chosen)
+        own = OwnStream("microphone", chosen.name, None if folder is None else "This session is being kept.")
+        sinks: list[Sink] = [ConsoleSink(console)]
+        with ExitStack() as stack:
+            if folder is not None:
+                models = models_of(engine, settings)
+                recorder = Recorder(
+                    folder, chosen.name, source.sample_rate_hz, source.channels, settings, models
+                )
+                stack.enter_context(recorder)
+                source = Tapped(source, [recorder.take])
+                sinks.append(recorder)
+                console.print(f"Sound and words are kept in {shown(folder)}", highlight=False, markup=False)
+            await broadcast(bound, source, own, engine, settings, clock, sinks, console)
 
     asyncio.run(run())

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    closing,
-    contextmanager,
     nullcontext,
 )
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..broadcast import on_interrupt
 from ..clock import WallClock
@@ -27,12 +21,13 @@ from ..errors import ConfigError, SourceError
 from ..extras import require_matplotlib
 from ..file_names import shown
 from ..formats import FORMATS, FormatName
-from ..player import Outlet, Player
+from ..player import Player
 from ..replaying import Job, Outcome, Pictures, Results, find_jobs
-from ..session import SessionSettings, Sink
+from ..server import models_of
+from ..session import SessionSettings
 from . import options
-
-SinkFor = Callable[[Job, Outcome], AbstractContextManager[Sink]]
+from .replay_outputs import one_file, outlets, progress, teller
+from .replay_served import compare_models, serve_recording
 
 
 def replay(
@@ -76,9 +71,19 @@ def replay(
         ),
     ] = False,
     pace: Annotated[
-        Literal["full", "natural"],
-        typer.Option("--pace", help="full: as fast as the models go. natural: as it was spoken."),
+        Literal["full", "realtime"],
+        typer.Option("--pace", help="full: as fast as the models go. realtime: as it was spoken."),
     ] = "full",
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve",
+            help="Play one recording as if it were live: on the page, and to every client that watches. "
+            "Needs --pace realtime.",
+        ),
+    ] = False,
+    port: options.PortOption = None,
+    keep_audio: options.KeepAudioOption = None,
     asr: options.AsrOption = None,
     vad: options.VadOption = None,
     device: options.DeviceOption = None,
@@ -101,9 +106,13 @@ def replay(
         config,
         models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
         vad={"name": vad},
+        live={"keep_audio_s": keep_audio},
+        server={"port": port},
     )
+    as_kept = vad is None and config is None
     clock = WallClock()
     _check(output, out, form, plot, jobs, resume=resume)
+    _check_serve(pace, out, plot, port, keep_audio, serve=serve)
     # A wrong name is told before the models are loaded.
     found, unreadable = find_jobs(files)
     failures: list[SourceError | str] = [*unreadable]
@@ -113,6 +122,12 @@ def replay(
         )
     if len(found) > 1 and out is None and not FORMATS[form].joins:
         raise ConfigError(f"expected --out FOLDER for several recordings as {form}, got none; name one")
+    if serve:
+        if failures or len(found) != 1:
+            _tell(failures)
+            raise ConfigError(f"expected one recording with --serve, got {len(found)}; name one")
+        serve_recording(found[0], output, form, settings, clock, as_kept=as_kept)
+        return
     pictures = None if plot is None else Pictures(plot)
     if pictures is not None:
         pictures.check(found)
@@ -122,12 +137,13 @@ def replay(
         console = Console(stderr=True)
         engine = options.load_engine(settings, console, clock)
         options.say_who_speaks(console, engine)
+        compare_models(found, models_of(engine, settings), console)
         labels = engine.recognizer.labels
         results = None if out is None else Results(out, form, labels)
         if results is not None:
             results.check(found)
         todo = found if results is None or not resume else _left_to_do(found, results, pictures, console)
-        natural = pace == "natural"
+        natural = pace == "realtime"
         session_settings = replace(
             SessionSettings.paced(settings.segmenter, settings.live)
             if natural
@@ -140,23 +156,22 @@ def replay(
             stop = on_interrupt()
             shared = len(files) > 1 or len(found) > 1
             with (
-                _progress(console, todo) as heard,
-                _one_file(output, form, labels, shared=shared)
+                progress(console, todo) as heard,
+                one_file(output, form, labels, shared=shared)
                 if results is None
                 else nullcontext(results.writing) as sink_for,
             ):
                 player = Player(
-                    engine, settings, session_settings, clock, jobs, natural, _teller(console), heard
+                    engine, settings, session_settings, clock, jobs, natural, teller(console), heard, as_kept
                 )
-                outcomes = await player.play_all(todo, _outlets(sink_for, pictures, labels), stop)
+                outcomes = await player.play_all(todo, outlets(sink_for, pictures, labels), stop)
             return stop.is_set()
 
         interrupted = asyncio.run(play())
         failures += [one.failure for one in outcomes if one.failure is not None]
         if interrupted:
             failures.append(f"interrupted; {len(todo) - len(outcomes)} of {len(todo)} files not begun")
-    for failure in failures:
-        print(f"emostream: {shown(str(failure))}", file=sys.stderr)
+    _tell(failures)
     if interrupted:
         raise typer.Exit(130)
     if failures:
@@ -187,6 +202,28 @@ def _check(
         require_matplotlib("--plot")
 
 
+def _check_serve(
+    pace: str, out: Path | None, plot: Path | None, port: int | None, keep_audio: int | None, *, serve: bool
+) -> None:
+    """Raises ConfigError."""
+    if not serve:
+        for flag, value in (("--port", port), ("--keep-audio", keep_audio)):
+            if value is not None:
+                raise ConfigError(f"expected --serve with {flag}, got none; add it, or leave {flag} out")
+        return
+    if pace != "realtime":
+        raise ConfigError(f"expected --pace realtime with --serve, got {pace}; add it")
+    if out is not None or plot is not None:
+        raise ConfigError(
+            "expected --output with --serve, got --out or --plot; replay it once more for these"
+        )
+
+
+def _tell(failures: Sequence[SourceError | str]) -> None:
+    for failure in failures:
+        print(f"emostream: {shown(str(failure))}", file=sys.stderr)
+
+
 def _left_to_do(
     found: Sequence[Job], results: Results, pictures: Pictures | None, console: Console
 ) -> list[Job]:
@@ -200,77 +237,3 @@ def _left_to_do(
 
 def _same(output: Path, file: Path) -> bool:
     return output.exists() and file.exists() and output.samefile(file)
-
-
-def _open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
-    if path is None:
-        return nullcontext(sys.stdout.buffer)
-    try:
-        return path.open("wb")
-    except OSError as error:
-        raise ConfigError(
-            f"expected to write to {shown(path)}, got: {error.strerror}; choose another --output"
-        ) from error
-
-
-@contextmanager
-def _one_file(
-    output: Path | None, form: FormatName, labels: Sequence[str], *, shared: bool
-) -> Iterator[SinkFor]:
-    """All recordings in one. shared: whether they are several."""
-    with _open_output(output) as out, closing(FORMATS[form].begin(out, labels, shared)) as document:
-        yield lambda job, outcome: nullcontext(document.add(shown(job.path)))
-
-
-def _outlets(
-    sink_for: SinkFor, pictures: Pictures | None, labels: Sequence[str]
-) -> Callable[[Job, Outcome], AbstractAsyncContextManager[Outlet]]:
-    @asynccontextmanager
-    async def outlet(job: Job, outcome: Outcome) -> AsyncIterator[Outlet]:
-        with sink_for(job, outcome) as sink:
-            if pictures is None:
-                yield Outlet([sink])
-                return
-            async with pictures.drawing(job, outcome, labels) as timeline:
-                yield Outlet([sink, timeline], [timeline.hear])
-
-    return outlet
-
-
-@contextmanager
-def _progress(console: Console, jobs: Sequence[Job]) -> Iterator[Callable[[float], None]]:
-    """A bar over all sound, with its speed, where somebody looks and it is known how much there is."""
-    seconds = [job.seconds for job in jobs]
-    if not console.is_terminal or None in seconds or sys.stdout.isatty():
-        yield lambda _: None  # events in the terminal are progress enough
-        return
-    total = sum(one for one in seconds if one is not None)
-    columns = (BarColumn(), TextColumn("{task.percentage:3.0f}%"), TextColumn("{task.fields[speed]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("replay", total=total, speed="")
-
-        def heard(more: float) -> None:
-            speed = bar.tasks[task].speed
-            bar.update(task, advance=more, speed="" if speed is None else f"{speed:.0f} x real time")
-
-        yield heard
-
-
-def _teller(console: Console) -> Callable[[Outcome], None]:
-    def told(outcome: Outcome) -> None:
-        if outcome.totals is not None:
-            said = f"{shown(outcome.job.path)}: {_summary(outcome)}"
-            console.print(said, highlight=False, soft_wrap=True, markup=False)
-
-    return told
-
-
-def _summary(outcome: Outcome) -> str:
-    assert outcome.totals is not None
-    totals, failed = outcome.totals, outcome.failed
-    seconds = totals.audio_ms / 1_000
-    if failed:
-        return f"{totals.utterances} utterances in {seconds:.1f} s of sound, {failed} more have no result"
-    if totals.utterances == 0:
-        return f"no utterances in {seconds:.1f} s of sound: no speech was found"
-    return f"{totals.utterances} utterances in {seconds:.1f} s of sound"

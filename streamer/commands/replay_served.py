@@ -1,0 +1,63 @@
+"""`emostream replay --serve`: a recording as if it were live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from .. import events
+from ..broadcast import broadcast
+from ..clock import Clock
+from ..config import Settings
+from ..file_names import shown
+from ..formats import FormatName
+from ..listening import bind
+from ..replaying import Job, Outcome
+from ..server import models_of
+from ..sinks import ConsoleSink
+from ..watching import OwnStream
+from . import options
+from .replay_outputs import one_file
+
+
+def serve_recording(
+    job: Job, output: Path | None, form: FormatName, settings: Settings, clock: Clock, *, as_kept: bool
+) -> None:
+    """As if it were live, until Ctrl-C."""
+    if job.kept is not None and as_kept:
+        settings = msgspec.structs.replace(settings, vad=job.kept.vad, segmenter=job.kept.segmenter)
+    bound = bind(settings.server)
+    console = Console(stderr=True)
+    engine = options.load_engine(settings, console, clock, live=True)
+    options.say_who_speaks(console, engine)
+    compare_models([job], models_of(engine, settings), console)
+
+    async def run() -> None:
+        own = OwnStream("replay", shown(job.name), "A recording, at the pace at which it was spoken.")
+        source = job.source(clock)
+        if output is None:
+            await broadcast(bound, source, own, engine, settings, clock, [ConsoleSink(console)], console)
+            return
+        labels = engine.recognizer.labels
+        with one_file(output, form, labels, shared=False) as sink_for, sink_for(job, Outcome(job)) as sink:
+            await broadcast(bound, source, own, engine, settings, clock, [sink], console)
+
+    asyncio.run(run())
+
+
+def compare_models(jobs: Sequence[Job], models: events.Models, console: Console) -> None:
+    """Other models say other things: a session that was kept is not to blame."""
+    for job in jobs:
+        if job.kept is not None and job.kept.models != models:
+            then = job.kept.models
+            console.print(
+                f"{shown(job.path)} was kept with other models: {then.asr or 'no words'}, {then.emotion}, "
+                f"{then.vad}",
+                highlight=False,
+                soft_wrap=True,
+                markup=False,
+            )
