@@ -84,11 +84,14 @@ export class Journal {
     return moved;
   }
 
-  /** The connection is there, or is not: whether the clock goes on by itself. */
-  set live(live) {
-    this.#live = live;
+  /** The connection is there: the clock goes on by itself. */
+  start(now) {
+    this.#knownMs = this.edgeMs(now);
+    this.#knownAt = now;
+    this.#live = true;
   }
 
+  /** It is not. */
   stop(now) {
     this.#know(this.edgeMs(now), now);
     this.#live = false;
@@ -135,7 +138,7 @@ export class Journal {
     if (ready.labels.length > 0) this.labels = ready.labels;
     if (ready.session !== this.#session) {
       const first = this.#session === null;
-      this.#offsetMs = startMs ?? (first ? 0 : Math.ceil(this.edgeMs(now) / 1_000) * 1_000);
+      this.#offsetMs = Math.round(startMs ?? (first ? 0 : Math.ceil(this.edgeMs(now) / 1_000) * 1_000));
       this.#session = ready.session;
       this.#lastSeq = 0;
       this.open = [];

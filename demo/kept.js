@@ -80,7 +80,7 @@ export function readWav(file) {
   let rate = 0;
   for (let at = 12; at + 8 <= view.byteLength; ) {
     const length = view.getUint32(at + 4, true);
-    if (is(at, "fmt ")) rate = view.getUint32(at + 12, true);
+    if (is(at, "fmt ") && at + 16 <= view.byteLength) rate = view.getUint32(at + 12, true);
     if (is(at, "data") && rate > 0) {
       const samples = new Float32Array(Math.min(length, view.byteLength - at - 8) >> 1);
       for (let i = 0; i < samples.length; i++) samples[i] = view.getInt16(at + 8 + 2 * i, true) / 32_768;

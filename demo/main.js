@@ -59,7 +59,7 @@ function report(told) {
 
 function onPhase({ phase, stream }) {
   const now = performance.now();
-  if (phase === "live") journal.live = true;
+  if (phase === "live") journal.start(now);
   else journal.stop(now);
   if (own !== null) return;
   const keeps = state.streams.some(({ name, audioMs }) => name === stream && audioMs > 0);

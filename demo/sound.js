@@ -16,7 +16,6 @@ export class HeldSound {
   #peaks = new Uint8Array(60 * (1_000 / PEAK_MS));
   #secondPeaks = new Uint8Array(60);
   #endMs = 0;
-  #beginMs = null;
 
   /** @param {number} rate  Samples a second. */
   constructor(rate) {
@@ -39,7 +38,6 @@ export class HeldSound {
   add(fromMs, samples) {
     if (samples.length === 0 || fromMs < 0 || fromMs > LONGEST_MS) return;
     this.expected = true;
-    this.#beginMs ??= fromMs;
     const first = Math.round((fromMs * this.#rate) / 1_000);
     this.#hold(first, samples);
     this.#measure(first, samples);
@@ -132,6 +130,7 @@ export class Player {
   #onChange;
   #began = 0;
   #fromMs = 0;
+  #wishes = 0; // how often somebody wanted something else
 
   /** The key of what plays, null where nothing does. */
   playing = null;
@@ -143,7 +142,7 @@ export class Player {
 
   /** Where it is, on the page's clock; null where nothing plays. */
   get positionMs() {
-    if (this.playing === null) return null;
+    if (this.#node === null) return null;
     return this.#fromMs + 1_000 * (this.#context.currentTime - this.#began);
   }
 
@@ -157,10 +156,14 @@ export class Player {
     const same = this.playing === key;
     this.stop();
     if (same) return;
-    this.#context ??= new AudioContext();
-    await this.#context.resume();
     const samples = sound.samples(fromMs, toMs);
     if (samples.length === 0) return;
+    const wish = ++this.#wishes;
+    this.playing = key;
+    this.#fromMs = fromMs;
+    this.#context ??= new AudioContext();
+    await this.#context.resume();
+    if (wish !== this.#wishes) return; // somebody has wished for something else meanwhile
     const buffer = this.#context.createBuffer(1, samples.length, sound.rate);
     buffer.copyToChannel(samples, 0);
     const node = this.#context.createBufferSource();
@@ -169,17 +172,15 @@ export class Player {
     node.onended = () => this.#node === node && this.stop();
     this.#node = node;
     this.#began = this.#context.currentTime;
-    this.#fromMs = fromMs;
-    this.playing = key;
     node.start();
     this.#onChange();
   }
 
   stop() {
-    const node = this.#node;
-    if (node === null) return;
+    if (this.playing === null) return;
+    this.#wishes++;
+    this.#node?.stop();
     this.#node = this.playing = null;
-    node.stop();
     this.#onChange();
   }
 }

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO, Final, Literal, TextIO
 
 import msgspec
@@ -64,20 +64,25 @@ class CsvSink(Finals):
     """Nothing stands for None; semicolons part the reasons for doubt."""
 
     def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
-        self._rows = csv.DictWriter(out, list(columns(labels)), lineterminator="\n")
+        self._out = out
         self._recording = recording
         self._labels = labels
 
     def write(self, event: events.Emotion) -> None:
         cells = row(self._recording, event, self._labels)
-        self._rows.writerow(cells | {"uncertain": ";".join(event.uncertain)})
+        self._out.write(_csv_line((cells | {"uncertain": ";".join(event.uncertain)}).values()))
 
 
 def csv_head(labels: Sequence[str]) -> str:
     """The first line."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(columns(labels))
-    return out.getvalue()
+    return _csv_line(columns(labels))
+
+
+def _csv_line(cells: Iterable[object]) -> str:
+    # The module quotes a carriage return only where lines end in one.
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\r\n").writerow(cells)
+    return out.getvalue().removesuffix("\r\n") + "\n"
 
 
 class ParquetDocument:

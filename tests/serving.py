@@ -39,7 +39,8 @@ async def serving(
     streams: Sequence[OwnStream] = (),
     **server: Any,
 ) -> AsyncIterator[Server]:
-    settings = Settings(server=ServerSettings(port=0, **server))
+    limits: dict[str, Any] = {"port": 0} | server
+    settings = Settings(server=ServerSettings(**limits))
     engine = Engine(
         transcriber,
         recognizer or FakeRecognizer(),

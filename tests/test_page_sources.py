@@ -286,3 +286,31 @@ async def test_a_token_opens_the_page_and_its_microphone(tmp_path: Path) -> None
         await page.get_by_role("button", name="Start listening").click()
         await watched.expect_state("live")
         await expect(watched.card(1)).to_have_attribute("data-final", "true")
+
+
+async def test_a_restarted_server_gets_what_the_old_one_did_not_judge(tmp_path: Path) -> None:
+    """It says that the session is gone, goes on by itself, and the page's clock goes on."""
+    async with speaking(tmp_path) as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        async with serving(transcriber=FakeTranscriber()) as server:
+            port = server.port
+            await watched.open(server, "waiting")
+            await choose(page, "Microphone")
+            await page.get_by_role("button", name="Start listening").click()
+            await expect(watched.card(2)).to_have_attribute("data-final", "true")
+            for socket in list(server._listener.connections):  # type: ignore[union-attr]
+                socket.transport.abort()  # as a server that is killed
+        await watched.expect_state("reconnecting")
+        async with serving(transcriber=FakeTranscriber(), port=port):
+            await watched.expect_state("live")
+            await expect(
+                page.locator(".notice").filter(has_text="The server lost this session")
+            ).to_be_visible()
+            await expect(page.locator(".divider")).to_have_text("A new session began")
+            await expect(page.locator("#utterances > li").first.locator(".final")).to_be_visible()
+            times = await page.locator(".final .time").all_inner_texts()
+            assert times == sorted(times, reverse=True)
+            assert len(set(times)) == len(times)
+            await page.get_by_role("button", name="Stop").click()
+            await watched.expect_state("ended")
