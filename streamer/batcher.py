@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
+from weakref import WeakSet
 
 from .asking import Ask, NotNowError, Priority
 from .clock import Clock
@@ -35,11 +36,12 @@ class ModelThread:
     such a thread inside the model's C++, which aborts: whoever ends the process asks `any_busy` first.
     """
 
-    _busy: ClassVar[set[ModelThread]] = set()
+    _all: ClassVar[WeakSet[ModelThread]] = WeakSet()
 
     @classmethod
     def any_busy(cls) -> bool:
-        return bool(cls._busy)
+        """Whether a call is under way or waits for its turn."""
+        return any(thread._asked != thread._answered for thread in cls._all)
 
     def __init__(self, name: str, patience_s: float | None = None) -> None:
         self.name = name
@@ -49,6 +51,9 @@ class ModelThread:
         self._began: float | None = None
         self._batchers: list[Batcher[Any, Any]] = []
         self._arrived = asyncio.Event()
+        # Each is written by one thread alone: the loop's, and this one.
+        self._asked = self._answered = 0
+        self._all.add(self)
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None]
         self._calls = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -104,6 +109,7 @@ class ModelThread:
 
     async def run(self, call: Callable[[], Out]) -> Out:
         future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
+        self._asked += 1
         self._calls.put((call, future))
         return await future
 
@@ -115,7 +121,6 @@ class ModelThread:
         while (item := self._calls.get()) is not None:
             call, future = item
             loop = future.get_loop()
-            self._busy.add(self)
             began = self._began = time.monotonic()
             try:
                 result, error = call(), None
@@ -123,7 +128,7 @@ class ModelThread:
                 result, error = None, _as_failure(caught)
             finally:
                 self._began, self._busy_s = None, self._busy_s + time.monotonic() - began
-                self._busy.discard(self)
+                self._answered += 1
             self._failure = None if error is None else f"{self.name}: the last call failed: {error}"
             if loop.is_closed():
                 return  # nobody waits any more: the program is ending

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -18,6 +19,8 @@ from emostream.models import ModelError
 from .batcher import ModelThread
 from .commands import align, bench, client, demo, devices, doctor, live, record, replay, serve, summary
 from .errors import EmostreamError
+
+_DISK_TROUBLE = (errno.ENOSPC, errno.EIO)
 
 app = typer.Typer(
     name="emostream",
@@ -85,6 +88,11 @@ def _run() -> int:
         return done.code if isinstance(done.code, int) else 0 if done.code is None else 1
     except (EmostreamError, ModelError) as error:
         print(f"emostream: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in _DISK_TROUBLE:
+            raise
+        print(f"emostream: expected to write the results, got: {error.strerror}; make room", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -20,6 +20,7 @@ from .replaying import Job, Outcome
 from .session import Session, SessionSettings, Sink
 from .sources import Item, Pcm, Source
 from .taps import Tapped
+from .tasks import task_group
 from .vad import make_vad
 
 
@@ -72,7 +73,7 @@ class Player:
                     await self._play(job, to, outcome, stop)
                 self.told(outcome)
 
-        async with self.engine.running(), asyncio.TaskGroup() as group:
+        async with self.engine.running(), task_group() as group:
             for _ in range(min(self.jobs, len(jobs))):
                 group.create_task(work(), name="replay")
         return outcomes

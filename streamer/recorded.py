@@ -99,7 +99,9 @@ class Recorder:
         try:
             self._marks: IO[bytes] = (self._folder / _SESSION).open("wb", buffering=0)
             self._events = (self._folder / _EVENTS).open("w", encoding="utf-8", newline="")
-            self._sound = av.open(str(self._folder / _AUDIO), "w", options={"rf64": "auto", "flush_packets": "1"})
+            # Sizes beyond 4 GiB, and every block on its way to the disk at once.
+            options = {"rf64": "auto", "flush_packets": "1"}
+            self._sound = av.open(str(self._folder / _AUDIO), "w", options=options)
         except OSError as error:
             raise self._unwritable(error) from error
         rate, layout = self._header.sample_rate, _LAYOUTS[self._header.channels]

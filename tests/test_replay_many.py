@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from emostream.streamer.errors import ConfigError
 from emostream.streamer.replaying import Job, Results, find_jobs
 
 from .fakes import silence, voice
-from .programs import json_lines, run, running, without
+from .programs import ENVIRONMENT, PATIENCE_S, PROGRAM, json_lines, run, running, without
 from .test_program import RECORDING
 
 GOOD = 20
@@ -200,3 +201,33 @@ def test_json_lines_of_several_name_their_recording(tmp_path: Path) -> None:
     assert {line["file"] for line in lines} == set(paths)
     for path in paths:
         assert [line["seq"] for line in lines if line["file"] == path] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "text"])
+def test_a_reader_that_has_read_enough_costs_no_traceback(form: str) -> None:
+    """As `head` does."""
+    reader = subprocess.Popen(["head", "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert reader.stdin is not None
+    done = subprocess.run(
+        [*PROGRAM, "replay", str(RECORDING), str(RECORDING), "--asr", "none", "--format", form],
+        stdout=reader.stdin,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    reader.stdin.close()
+    reader.wait(timeout=PATIENCE_S)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="expected /dev/full, found none: not Linux")
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_full_disk_is_said_in_a_line(form: str) -> None:
+    done = run("replay", str(RECORDING), "--asr", "none", "--format", form, "-o", "/dev/full")
+    told = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
+    assert (done.returncode, len(told)) == (2, 1), done.stderr
+    assert told[0].endswith("expected to write the results, got: No space left on device; make room")
+    assert "Traceback" not in done.stderr
