@@ -7,6 +7,7 @@ Parquet for the rest: these hold finals only. Times are the recording's.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -21,6 +22,13 @@ from .sinks import ConsoleSink, JsonLinesSink
 from .tables import CsvSink, ParquetDocument, csv_head, require_pyarrow
 
 FormatName = Literal["jsonl", "text", "csv", "parquet", "srt", "vtt", "textgrid", "rttm", "audacity"]
+
+
+class _Console(Console):
+    """Rich's own ends the program in the middle of whatever runs."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, "nobody reads any more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +172,7 @@ def _for_people(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
     def sink(text: TextIO, name: str) -> Sink:
         if shared:
             text.write(f"{name}\n")
-        return ConsoleSink(Console(file=text))
+        return ConsoleSink(_Console(file=text))
 
     return TextDocument(out, "", sink)
 

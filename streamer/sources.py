@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,8 @@ class FileSource:
 
     def __init__(self, path: Path, *, pace: Clock | None = None) -> None:
         self._recording = Recording(path)
+        self._reading = threading.Lock()
+        self._closed = False
         self._pace = pace
         self._stopped = asyncio.Event()
 
@@ -95,18 +98,18 @@ class FileSource:
             async for block in self._paced(self._recording.blocks(_READ_S)):
                 yield Pcm(block)
         finally:
-            self._recording.close()
+            with self._reading:  # a thread may still read, whatever became of who waited for it
+                self._closed = True
+                self._recording.close()
+
+    def _read(self, blocks: Iterator[Samples]) -> Samples | None:
+        with self._reading:
+            return None if self._closed else next(blocks, None)
 
     async def _paced(self, blocks: Iterator[Samples]) -> AsyncIterator[Samples]:
         pacer = None if self._pace is None else Pacer(self._pace, self.sample_rate_hz, self._stopped)
         while not self._stopped.is_set():
-            # Decoding reads the disk: off the event loop. A session that is cancelled meanwhile waits for
-            # the thread, or the file would be closed under it.
-            decoding = asyncio.ensure_future(asyncio.to_thread(next, blocks, None))
-            try:
-                block = await asyncio.shield(decoding)
-            finally:
-                await asyncio.wait({decoding})
+            block = await asyncio.to_thread(self._read, blocks)  # the disk is not for the event loop
             if block is None:
                 return
             if pacer is None:
