@@ -86,6 +86,8 @@ export interface Ready {
   lost_from_seq: number | null;
   received_samples: number;
   received_gap_ms: number;
+  /** How far the stream is that a watcher joins. */
+  clock_ms: number;
   labels: string[];
   models: Models;
   limits: Limits;
@@ -150,6 +152,8 @@ export interface Dropped {
   seq: number;
   ms: number;
   why: string;
+  /** Where on the clock. */
+  at_ms: number;
 }
 
 export type ErrorCode =
@@ -335,7 +339,7 @@ export interface Microphone extends AsyncIterable<Float32Array> {
 export class MicrophoneError extends Error {
   constructor(code: MicrophoneError["code"], message: string, cause?: unknown);
   /** unread: nobody read the blocks for ten seconds. */
-  readonly code: "refused" | "missing" | "busy" | "insecure" | "unread" | "failed";
+  readonly code: "refused" | "missing" | "gone" | "busy" | "insecure" | "unread" | "failed";
 }
 
 /** Throws MicrophoneError. Needs worklet.js beside client.js. */

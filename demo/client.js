@@ -656,7 +656,7 @@ const gapOf = (ms) => ({ kind: "gap", ms, upToMs: null, at: null });
 /** Why there is no sound from the microphone. `code` is stable. */
 export class MicrophoneError extends Error {
   /**
-   * @param {"refused" | "missing" | "busy" | "insecure" | "unread" | "failed"} code
+   * @param {"refused" | "missing" | "gone" | "busy" | "insecure" | "unread" | "failed"} code
    * @param {string} message
    * @param {unknown} [cause]
    */
@@ -687,7 +687,7 @@ export async function microphone({ deviceId, signal, constraints = {} } = {}) {
   signal?.throwIfAborted();
   const wanted = { channelCount: 1, ...UNTOUCHED, ...constraints };
   if (deviceId !== undefined) wanted.deviceId = { exact: deviceId };
-  const stream = await askForSound(wanted);
+  const stream = await askForSound(wanted, signal);
   const blocks = new Blocks();
   let context = null;
   const stop = () => {
@@ -710,23 +710,42 @@ export async function microphone({ deviceId, signal, constraints = {} } = {}) {
   }
   const [track] = stream.getAudioTracks();
   track.onended = () => {
-    blocks.end(new MicrophoneError("missing", "expected the microphone to stay, got none; was it unplugged?"));
+    blocks.end(new MicrophoneError("gone", "expected the microphone to stay, got none; was it unplugged?"));
     stop();
   };
   return { sampleRate: context.sampleRate, label: track.label, stop, [Symbol.asyncIterator]: () => blocks };
 }
 
-async function askForSound(audio) {
+async function askForSound(audio, signal) {
   if (!globalThis.navigator?.mediaDevices) {
     const message = "expected a page over https or from localhost, got another: browsers give it no microphone";
     throw new MicrophoneError("insecure", message);
   }
+  const asked = navigator.mediaDevices.getUserMedia({ audio });
   try {
-    return await navigator.mediaDevices.getUserMedia({ audio });
+    return await unless(signal, asked);
   } catch (error) {
+    if (signal?.aborted) {
+      // The person may still say yes: nobody listens then.
+      asked.then(
+        (stream) => stream.getTracks().forEach((track) => track.stop()),
+        () => {},
+      );
+      throw signal.reason;
+    }
     const [code, message] = REFUSALS[error.name] ?? ["failed", `expected a microphone, got: ${error.message}`];
     throw new MicrophoneError(code, message, error);
   }
+}
+
+/** What the promise gives, or a rejection as soon as the signal says so. */
+function unless(signal, promise) {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
 }
 
 const NO_MICROPHONE = ["missing", "expected a microphone, found none; connect one, or choose another"];
@@ -823,6 +842,7 @@ export async function* fileBlocks(
 ) {
   expect(pace > 0, "pace", "above 0", pace);
   const samples = await decoded(file, sampleRate);
+  if (signal?.aborted) return;
   onLength?.((samples.length * 1_000) / sampleRate);
   const frames = Math.max(1, Math.round((sampleRate * blockMs) / 1_000));
   const began = platform.now();

@@ -67,8 +67,9 @@ export function visible(journal, fromMs, toMs, edgeMs) {
   }
   const found = [];
   for (let i = low; i < finals.length && finals[i].startMs <= toMs; i++) found.push(finals[i]);
-  for (const { key, startMs, emotion } of journal.open) {
-    const endMs = Math.max(edgeMs, emotion?.endMs ?? startMs);
+  for (const [i, { key, startMs, emotion }] of journal.open.entries()) {
+    // Of several that wait for the models only the last one may still be spoken.
+    const endMs = journal.open[i + 1]?.startMs ?? Math.max(edgeMs, emotion?.endMs ?? startMs);
     if (startMs <= toMs && endMs >= fromMs) {
       found.push(
         emotion === null

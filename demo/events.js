@@ -7,13 +7,13 @@
  * @typedef {{endpoint: number, lead: number, queue: number, asr: number, align: number, emotion: number, total: number}}
  *   Timing  Milliseconds.
  *
- * @typedef {{type: "ready", session: string, resumed: boolean, labels: string[], models: Models}} Ready
+ * @typedef {{type: "ready", session: string, resumed: boolean, clockMs: number, labels: string[], models: Models}} Ready
  * @typedef {{type: "speech_started", seq: number | null, utterance: number, startMs: number}} SpeechStarted
  * @typedef {{type: "emotion", seq: number | null, utterance: number, final: boolean, startMs: number,
  *   endMs: number, reason: string, label: string, confidence: number, uncertain: string[],
  *   probabilities: Scores, audioOnly: Scores | null, textOnly: Scores | null, text: string,
  *   language: string | null, timing: Timing | null}} Emotion
- * @typedef {{type: "dropped", seq: number | null, ms: number, why: string}} Dropped
+ * @typedef {{type: "dropped", seq: number | null, ms: number, why: string, atMs: number | null}} Dropped
  * @typedef {{type: "error", seq: number | null, code: string, message: string, fatal: boolean,
  *   utterance: number | null, retryAfterMs: number | null}} ErrorEvent
  * @typedef {{type: "closed", seq: number | null, reason: string,
@@ -60,6 +60,7 @@ function ready(m) {
     type: "ready",
     session: m.session,
     resumed: m.resumed === true,
+    clockMs: number(m.clock_ms),
     labels: strings(m.labels),
     models: {
       vad: text(models.vad) || "unknown",
@@ -99,7 +100,8 @@ function emotion(m) {
 }
 
 function dropped(m) {
-  return { type: "dropped", seq: sequence(m), ms: number(m.ms), why: text(m.why) };
+  const atMs = Number.isFinite(m.at_ms) ? m.at_ms : null;
+  return { type: "dropped", seq: sequence(m), ms: number(m.ms), why: text(m.why), atMs };
 }
 
 function error(m) {

@@ -1,6 +1,6 @@
 /**
- * A session as files: the finals in the columns and cues that `emostream replay` writes, every event as JSON
- * lines, and a picture. Times are the page's clock.
+ * A session as files: the finals in the columns and cues that `emostream replay` writes and a picture, on the
+ * page's clock; and every event as JSON lines, as the server said it.
  *
  * @typedef {import("./journal.js").Journal} Journal
  */

@@ -66,7 +66,6 @@ export class Inspector {
   setHearing({ held, playing, expected }) {
     this.#hear.disabled = !held;
     this.#hear.textContent = playing ? "Stop" : held ? "Hear it" : expected ? "Not held any more" : "No sound kept";
-    this.#hear.setAttribute("aria-pressed", String(playing));
   }
 }
 

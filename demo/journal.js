@@ -1,6 +1,7 @@
 /**
  * What has happened since this source was chosen, on the page's own clock: the source's time, which goes on
- * where a server that was restarted begins at nought again. Bounded; no DOM in here.
+ * where a server that was restarted begins at nought again, as do its numbers of utterances. Bounded; no DOM
+ * in here.
  *
  * @typedef {import("./events.js").ServerEvent} ServerEvent
  * @typedef {import("./events.js").Emotion} Emotion
@@ -10,7 +11,6 @@
 
 export const KEPT_FINALS = 10_000; // eight hours of talk
 const KEPT_LINES = 40_000;
-const TIMES = ["start_ms", "end_ms"];
 
 export class Journal {
   /** @type {(Emotion & {key: string})[]}  In the order of speech. */
@@ -26,8 +26,10 @@ export class Journal {
 
   #session = null;
   #offsetMs = 0;
-  #lines = []; // events of the wire, on this clock
+  #lines = []; // messages of the wire, as they came
   #lastSeq = 0;
+  #numbered = 0; // utterances of the sessions before
+  #highest = 0;
   #knownMs = 0; // the latest moment of the clock that an event told of
   #knownAt = 0; // when it did
   #live = false;
@@ -68,7 +70,7 @@ export class Journal {
         this.#judge({ ...moved, key: this.#key(moved) });
         break;
       case "dropped": {
-        const toMs = this.edgeMs(now);
+        const toMs = moved.atMs === null ? this.edgeMs(now) : moved.atMs + moved.ms;
         this.#mark({ kind: "lost", fromMs: Math.max(0, toMs - moved.ms), toMs });
         break;
       }
@@ -129,7 +131,10 @@ export class Journal {
     return { count: total.length, total: percentiles(total), decided: percentiles(decided) };
   }
 
-  /** @returns {readonly string[]} JSON, an event each, on this clock. */
+  /**
+   * @returns {readonly string[]} JSON, an event each as the server said it, on its session's own clock. Where
+   *   `seq` goes back another session begins.
+   */
   get lines() {
     return this.#lines;
   }
@@ -141,10 +146,12 @@ export class Journal {
       this.#offsetMs = Math.round(startMs ?? (first ? 0 : Math.ceil(this.edgeMs(now) / 1_000) * 1_000));
       this.#session = ready.session;
       this.#lastSeq = 0;
+      this.#numbered = this.#highest;
       this.open = [];
       if (!first) this.#mark({ kind: "session", fromMs: this.#offsetMs, toMs: this.#offsetMs });
       this.#know(this.#offsetMs, now);
     }
+    this.#know(this.#offsetMs + ready.clockMs, now);
     return ready;
   }
 
@@ -152,12 +159,16 @@ export class Journal {
     return `${this.#session}/${utterance}`;
   }
 
+  /** On this clock, and with numbers that go on. */
   #moved(event) {
     const by = this.#offsetMs;
-    if (by === 0) return event;
-    if (event.type === "speech_started") return { ...event, startMs: event.startMs + by };
-    if (event.type === "emotion") return { ...event, startMs: event.startMs + by, endMs: event.endMs + by };
-    return event;
+    const moved = { ...event };
+    for (const time of ["startMs", "endMs", "atMs"]) if (Number.isFinite(event[time])) moved[time] += by;
+    if (Number.isInteger(event.utterance)) {
+      moved.utterance += this.#numbered;
+      this.#highest = Math.max(this.#highest, moved.utterance);
+    }
+    return moved;
   }
 
   #judge(emotion) {
@@ -199,16 +210,7 @@ export class Journal {
   }
 
   #write(wire) {
-    const moved = { ...wire };
-    for (const name of TIMES) if (Number.isFinite(wire[name])) moved[name] = wire[name] + this.#offsetMs;
-    if (Array.isArray(wire.words)) {
-      moved.words = wire.words.map((word) => ({
-        ...word,
-        start_ms: word.start_ms + this.#offsetMs,
-        end_ms: word.end_ms + this.#offsetMs,
-      }));
-    }
-    this.#lines.push(JSON.stringify(moved));
+    this.#lines.push(JSON.stringify(wire));
     if (this.#lines.length > KEPT_LINES) this.#lines.splice(0, KEPT_LINES / 10);
   }
 }

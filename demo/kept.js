@@ -2,6 +2,7 @@
 
 const EVERY_MS = 500;
 const ALL_MS = 9e12;
+const WHOLE_MS = 59_000; // an answer is a minute at most
 
 export class KeptSound {
   #base;
@@ -37,11 +38,12 @@ export class KeptSound {
         if (signal.aborted) return;
         if (found === "none") return;
         if (found !== null) {
+          const lengthMs = (found.samples.length * 1_000) / found.rate;
           take(found.fromMs, found.samples);
-          fromMs = found.fromMs + (found.samples.length * 1_000) / found.rate;
-          continue;
+          fromMs = found.fromMs + lengthMs;
+          if (lengthMs >= WHOLE_MS) continue; // there is more
         }
-        more = live;
+        more = live || found !== null;
       }
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     }

@@ -14,12 +14,15 @@ import { View } from "./view.js";
 // In this tab only, and never in the address, which histories and logs keep.
 const TOKEN = "emostream.token";
 const SERVER_HZ = 16_000; // of the sound that the server keeps
+const GOES_ON = new Set(["connecting", "live", "reconnecting", "stopping"]);
 const base = location.href;
 
 let state = INITIAL;
 let journal = new Journal();
 let sound = new HeldSound(SERVER_HZ);
 let own = null; // the OwnSession that goes on, or was last shown
+let opening = null; // the one that has no sound yet: the browser asks, or decodes
+let watched = null; // the name of the server's stream that was watched last
 let kept = null; // fetches the sound of the stream that is watched
 let drawing = false;
 
@@ -29,12 +32,11 @@ const overview = new Overview();
 const timeline = new Timeline(document.getElementById("timeline"), { onChoose, onHear: hear, onMove: showTools });
 const inspector = new Inspector(document.getElementById("chosen"), {
   onHear: () => hear(timeline.chosen),
-  onClose: () => timeline.choose(null),
+  onClose: letGo,
   onStep: step,
 });
 const follower = new Follower({ base, token: storedToken(), report });
 const sources = new Sources({
-  onServer: watchServer,
   onMicrophone: (deviceId) => begin("microphone", (session) => session.listen(deviceId)),
   onRecording: (file, pace) =>
     begin("recording", (session) => session.play(file, { pace, onLength: (ms) => sources.setLength(ms) })),
@@ -62,6 +64,7 @@ function onPhase({ phase, stream }) {
   if (phase === "live") journal.start(now);
   else journal.stop(now);
   if (own !== null) return;
+  watched = stream ?? watched;
   const keeps = state.streams.some(({ name, audioMs }) => name === stream && audioMs > 0);
   if (phase === "live" && keeps && kept === null) fetchKept(stream);
   if (phase !== "live" && phase !== "ended") stopFetching(); // of an end the last sound still comes
@@ -69,7 +72,6 @@ function onPhase({ phase, stream }) {
 
 function fetchKept(stream) {
   const [written, held, offsetMs] = [journal, sound, journal.offsetMs];
-  held.expected = true;
   kept = new KeptSound({ base, token: storedToken() });
   const take = (fromMs, samples) => {
     held.add(offsetMs + fromMs, samples);
@@ -95,43 +97,50 @@ function startAnew(rate = SERVER_HZ) {
   overview.show(journal, sound, "");
 }
 
+/** Back to the server's streams: what the page heard itself is shown no more. */
 function watchServer() {
+  opening?.stop();
   endOwn();
   state = { ...INITIAL, streams: state.streams };
   startAnew();
   follower.forget();
-  follower.follow();
+  follower.follow(watched);
 }
 
 /**
- * Hear one of the page's own sources, to its end.
+ * Hear one of the page's own sources, to its end. What is shown goes on until there is something to hear: a
+ * microphone may be refused, and a file may be none.
  *
  * @param {"microphone" | "recording"} kind
  * @param {(session: OwnSession) => Promise<void>} run
  */
 async function begin(kind, run) {
-  endOwn();
+  opening?.stop();
   const session = new OwnSession({ base, token: storedToken(), report: reportOf, onSound });
-  own = session;
-  let first = true;
-  sources.setRunning(kind);
+  opening = session;
+  sources.setRunning(null);
+  sources.setRunning(kind, "asking");
   try {
     await run(session);
   } catch (error) {
-    if (own === session && error.name !== "AbortError") sources.tell(error);
-    if (own === session && first) own = null; // it never began: what was shown before goes on
+    const wanted = own === session || opening === session;
+    if (wanted && error.name !== "AbortError") sources.tell(error);
   }
-  if (own === session || own === null) sources.setRunning(null);
+  if (opening === session) opening = null;
+  showRunning();
 
   function reportOf(told) {
-    if (own !== session) return;
-    if (first) {
+    if (opening === session) {
+      opening = null;
       follower.stop();
       stopFetching();
+      own?.close();
+      own = session;
     }
-    first = false;
+    if (own !== session) return;
     if (told.kind === "phase" && told.phase === "live") sources.listDevices();
     report(told);
+    if (told.kind === "phase") showRunning();
   }
 
   function onSound(fromMs, samples, rate) {
@@ -143,16 +152,24 @@ async function begin(kind, run) {
     }
     sound.add(fromMs, samples);
     journal.reach(sound.endMs, performance.now());
-    sources.hear(samples, (samples.length * 1_000) / rate);
+    if (opening === null) sources.hear(samples, (samples.length * 1_000) / rate);
     timeline.change();
   }
 }
 
+/** What of the page's own goes on, as the panel shall show it. */
+function showRunning() {
+  if (opening !== null) return;
+  const { phase } = state.connection;
+  const goesOn = own !== null && GOES_ON.has(phase);
+  sources.setRunning(goesOn ? state.own.kind : null, phase === "stopping" ? "ending" : "on");
+}
+
 /** The first time it ends where it is, and the last words are judged; the second time at once. */
 function stopOwn() {
+  if (opening !== null) return opening.stop();
   if (own === null) return;
-  const waits = ["stopping", "reconnecting", "connecting"].includes(state.connection.phase);
-  if (waits && state.own !== null) own.leave();
+  if (["stopping", "reconnecting", "connecting"].includes(state.connection.phase)) own.leave();
   else own.stop();
 }
 
@@ -175,7 +192,7 @@ function changed() {
     overview.change();
     showTools();
     showHearing();
-    if (own !== null && state.connection.phase === "stopping") sources.setRunning(state.own?.kind ?? null, true);
+    sources.setElsewhere(state.own !== null);
   });
 }
 
@@ -191,6 +208,11 @@ function onChoose() {
 function hear(key) {
   const one = journal.finals.findLast((final) => final.key === key);
   if (one && sound.holds(one.startMs, one.endMs)) player.toggle(key, sound, one.startMs, one.endMs);
+}
+
+function letGo() {
+  timeline.choose(null);
+  document.getElementById("timeline").focus({ preventScroll: true });
 }
 
 function step(by) {
@@ -230,8 +252,13 @@ function useToken(event) {
     return;
   }
   storeToken(token);
-  sources.select("server");
-  endOwn();
+  if (own !== null) {
+    sources.select("server");
+    endOwn();
+    state = { ...INITIAL, streams: state.streams };
+    startAnew();
+    follower.forget();
+  }
   follower.useToken(token);
 }
 
@@ -272,6 +299,8 @@ document.getElementById("utterances").addEventListener("click", ({ target }) => 
   document.getElementById("timeline-part").scrollIntoView({ block: "nearest" });
   document.getElementById("timeline").focus({ preventScroll: true });
 });
+document.getElementById("chosen").addEventListener("keydown", ({ key }) => key === "Escape" && letGo());
+document.getElementById("server-button").addEventListener("click", watchServer);
 for (const link of document.querySelectorAll("[data-source]")) {
   link.addEventListener("click", () => {
     sources.select(link.dataset.source);
@@ -283,7 +312,8 @@ window.addEventListener("online", () => {
 });
 window.addEventListener("pagehide", () => {
   follower.stop();
-  own?.close();
+  opening?.stop();
+  own?.leave();
 });
 window.addEventListener("pageshow", ({ persisted }) => {
   if (persisted && own === null) follower.follow(state.stream);

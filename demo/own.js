@@ -106,15 +106,18 @@ export class OwnSession {
   async #send(blocks, rate) {
     let over = false;
     this.#client.finished.then(() => (over = true));
-    for await (const block of blocks) {
-      if (over) break;
-      this.#onSound(this.#heardMs, block, rate);
-      this.#heardMs += (block.length * 1_000) / rate;
-      await this.#client.send(block);
+    try {
+      for await (const block of blocks) {
+        if (over) break;
+        this.#onSound(this.#heardMs, block, rate);
+        this.#heardMs += (block.length * 1_000) / rate;
+        await this.#client.send(block);
+      }
+    } finally {
+      this.#client.stop(); // a microphone that is gone has been heard up to here
+      if (!over && this.#phase === "live") this.#tell("stopping");
+      await this.#client.finished;
     }
-    this.#client.stop();
-    if (!over && this.#phase === "live") this.#tell("stopping");
-    await this.#client.finished;
   }
 
   #hear(wire) {

@@ -6,7 +6,7 @@
  * handed in, so that the module runs anywhere.
  *
  * @typedef {import("./events.js").ServerEvent} ServerEvent
- * @typedef {{name: string, title: string, note: string, audioMs: number}} Stream  audioMs: how much of its sound the
+ * @typedef {{name: string, title: string, note: string, session: string | null, audioMs: number}} Stream  audioMs: how much of its sound the
  *   server keeps; 0: none.
  * @typedef {"looking" | "waiting" | "connecting" | "live" | "reconnecting" | "ended" | "refused"} Phase
  *
@@ -147,7 +147,7 @@ export class Follower {
       if (end.verdict === "refused") return this.#refuse(why, end.unauthorized);
       if (end.verdict === "ended") {
         this.#phase("ended", { stream: stream.name, why });
-        if (!(await this.#untilServerLeaves(stopped))) continue;
+        if (!(await this.#untilServerLeaves(stream.name, end.session, stopped))) continue;
         why = "";
       }
       attempt = end.livedMs > STABLE_AFTER_MS ? 0 : attempt;
@@ -187,6 +187,7 @@ export class Follower {
     const close = () => socket.close();
     const timer = this.#platform.setTimeout(close, ANSWER_WITHIN_MS);
     let closedReason = null;
+    let session = null;
     let liveSince = null;
     let why = "";
     let retryAfterMs = null;
@@ -201,6 +202,7 @@ export class Follower {
         const event = stopped.aborted ? null : readEvent(wire);
         if (event === null) return;
         if (event.type === "ready") {
+          session = event.session;
           liveSince = this.#platform.now();
           this.#platform.clearTimeout(timer);
         }
@@ -224,7 +226,7 @@ export class Follower {
         stopped.removeEventListener("abort", close);
         const livedMs = liveSince === null ? 0 : this.#platform.now() - liveSince;
         const unauthorized = code === UNAUTHORIZED;
-        resolve({ verdict: verdict(code, closedReason), unauthorized, why, retryAfterMs, livedMs });
+        resolve({ verdict: verdict(code, closedReason), unauthorized, why, retryAfterMs, livedMs, session });
       };
     });
   }
@@ -236,12 +238,16 @@ export class Follower {
   }
 
   /** True once the server has gone, so that a restarted one is found; false when somebody asks to retry. */
-  async #untilServerLeaves(stopped) {
+  async #untilServerLeaves(stream, session, stopped) {
     while (!stopped.aborted) {
       if (await this.#pause(POLL_MS, stopped)) return false;
       const { streams } = await this.#list(stopped);
       if (streams === null) return true;
-      if (!stopped.aborted) this.#report({ kind: "streams", streams });
+      if (stopped.aborted) return false;
+      this.#report({ kind: "streams", streams });
+      // Another server has come so soon that its absence was not seen.
+      const now = streams.find(({ name }) => name === stream)?.session ?? session;
+      if (session !== null && now !== session) return true;
     }
     return false;
   }
@@ -304,10 +310,11 @@ function readStreams(answer) {
   const listed = Array.isArray(answer?.streams) ? answer.streams : [];
   return listed
     .filter((stream) => typeof stream?.name === "string")
-    .map(({ name, title, note, audio_ms: audioMs }) => ({
+    .map(({ name, title, note, session, audio_ms: audioMs }) => ({
       name,
       title: typeof title === "string" && title ? title : name,
       note: typeof note === "string" ? note : "",
+      session: typeof session === "string" ? session : null,
       audioMs: Number.isFinite(audioMs) ? audioMs : 0,
     }));
 }

@@ -5,7 +5,7 @@
 
 const PEAK_MS = 10;
 const HELD_BYTES = 64 << 20; // 35 minutes at 16 kHz, 11 at 48 kHz
-const LONGEST_MS = 24 * 3_600_000; // of peaks: 8.6 MB
+const LONGEST_MS = 24 * 3_600_000; // of peaks, behind the first sound: 8.6 MB
 
 export class HeldSound {
   /** Whether there will be any: false where the server keeps none. */
@@ -16,6 +16,7 @@ export class HeldSound {
   #peaks = new Uint8Array(60 * (1_000 / PEAK_MS));
   #secondPeaks = new Uint8Array(60);
   #endMs = 0;
+  #originMs = null; // of the peaks: a whole second
 
   /** @param {number} rate  Samples a second. */
   constructor(rate) {
@@ -36,7 +37,9 @@ export class HeldSound {
    * @param {Float32Array} samples  1.0 is full scale.
    */
   add(fromMs, samples) {
-    if (samples.length === 0 || fromMs < 0 || fromMs > LONGEST_MS) return;
+    if (samples.length === 0 || fromMs < 0) return;
+    this.#originMs ??= Math.floor(fromMs / 1_000) * 1_000;
+    if (fromMs > this.#originMs + LONGEST_MS) return;
     this.expected = true;
     const first = Math.round((fromMs * this.#rate) / 1_000);
     this.#hold(first, samples);
@@ -61,9 +64,10 @@ export class HeldSound {
     }
   }
 
-  #measure(first, samples) {
+  #measure(at, samples) {
     const perPeak = (this.#rate * PEAK_MS) / 1_000;
-    for (let i = 0; i < samples.length; ) {
+    const first = at - (this.#originMs / 1_000) * this.#rate;
+    for (let i = Math.max(0, -first); i < samples.length; ) {
       const slot = Math.floor((first + i) / perPeak);
       const end = Math.min(samples.length, Math.ceil((slot + 1) * perPeak) - first);
       let loudest = 0;
@@ -82,8 +86,9 @@ export class HeldSound {
     const coarse = toMs - fromMs >= 2_000;
     const [peaks, unit] = coarse ? [this.#secondPeaks, 1_000] : [this.#peaks, PEAK_MS];
     let loudest = 0;
-    const last = Math.min(peaks.length, Math.ceil(toMs / unit));
-    for (let i = Math.max(0, Math.floor(fromMs / unit)); i < last; i++) loudest = Math.max(loudest, peaks[i]);
+    const originMs = this.#originMs ?? 0;
+    const last = Math.min(peaks.length, Math.ceil((toMs - originMs) / unit));
+    for (let i = Math.max(0, Math.floor((fromMs - originMs) / unit)); i < last; i++) loudest = Math.max(loudest, peaks[i]);
     return loudest / 255;
   }
 

@@ -10,6 +10,8 @@ const UNHEARD_MS = 4_000; // of digital silence: a muted microphone, not a quiet
 const MICROPHONE_WORDS = {
   refused: "The browser does not let this page hear the microphone. Allow it beside the address, then try again.",
   missing: "No microphone was found. Connect one, or choose another.",
+  gone: "The microphone is gone: was it unplugged? What was said before is judged.",
+  unread: "The page could not keep up with the microphone. What was said before is judged.",
   busy: "Another program holds the microphone. Close it, then try again.",
   insecure: "Browsers give a microphone only to pages over https or from localhost. Open this page in one of these ways.",
 };
@@ -20,6 +22,7 @@ export class Sources {
   #act;
   #running = null; // "microphone" or "recording" while one goes on
   #ending = false;
+  #stage = "on";
   #level = 0;
   #unheardMs = 0;
   #drawn = false;
@@ -28,7 +31,6 @@ export class Sources {
 
   /**
    * @param {object} act
-   * @param {() => void} act.onServer  The server's streams are to be watched.
    * @param {(deviceId: string | undefined) => void} act.onMicrophone
    * @param {(file: File, pace: number) => void} act.onRecording
    * @param {() => void} act.onStop
@@ -46,7 +48,7 @@ export class Sources {
     });
     this.#takeDrops();
     navigator.mediaDevices?.addEventListener?.("devicechange", () => this.listDevices());
-    this.#choose(this.chosen, true);
+    this.#choose(this.chosen);
   }
 
   get chosen() {
@@ -56,26 +58,35 @@ export class Sources {
   /** @param {"server" | "microphone" | "recording"} name */
   select(name) {
     for (const choice of this.#choices) choice.checked = choice.value === name;
-    this.#choose(name, true);
+    this.#choose(name);
   }
 
-  /** One of the page's own sources goes on, is ending, or (null) is over. */
-  setRunning(kind, ending = false) {
-    this.#running = kind;
-    this.#ending = ending;
-    if (kind === null) {
+  /**
+   * @param {"microphone" | "recording" | null} kind  Of the page's own sources; null: none goes on.
+   * @param {"asking" | "on" | "ending"} [stage]
+   */
+  setRunning(kind, stage = "on") {
+    if (kind !== this.#running) {
       this.#level = this.#unheardMs = this.#heardMs = 0;
       this.#lengthMs = null;
     }
+    this.#running = kind;
+    this.#stage = stage;
+    const stop = stage === "ending" ? "Leave now" : "Stop";
     const speaks = kind === "microphone";
-    this.#part("microphone-button").textContent = speaks ? (ending ? "Leave now" : "Stop") : "Start listening";
+    this.#part("microphone-button").textContent = speaks ? stop : "Start listening";
     this.#part("microphone-button").classList.toggle("primary", !speaks);
     this.#part("microphone-device").disabled = speaks;
     this.#part("meter-line").hidden = !speaks;
     this.#part("recording-stop").hidden = kind !== "recording";
-    this.#part("recording-stop").textContent = ending ? "Leave now" : "Stop";
+    this.#part("recording-stop").textContent = stop;
     this.#part("recording-progress-line").hidden = kind !== "recording";
     this.#draw();
+  }
+
+  /** @param {boolean} elsewhere  Whether something else than the server's streams is shown. */
+  setElsewhere(elsewhere) {
+    this.#part("server-line").hidden = !elsewhere;
   }
 
   /** @param {unknown} error  Why there is no sound. */
@@ -119,7 +130,9 @@ export class Sources {
   #draw() {
     this.#part("meter").value = Math.max(QUIET_DB, Math.min(0, this.#running ? this.#level : QUIET_DB));
     const muted = this.#running === "microphone" && this.#unheardMs > UNHEARD_MS;
-    const words = muted ? "The microphone gives perfect silence: is it muted?" : "";
+    const asks = this.#running === "microphone" && this.#stage === "asking";
+    const silent = muted ? "The microphone gives perfect silence: is it muted?" : "";
+    const words = asks ? "The browser asks whether this page may listen." : silent;
     if (this.#part("meter-words").textContent !== words) this.#part("meter-words").textContent = words;
     const progress = this.#part("recording-progress");
     if (this.#lengthMs !== null) {
@@ -146,14 +159,13 @@ export class Sources {
     if (named.some(({ deviceId }) => deviceId === chosen)) select.value = chosen;
   }
 
-  #choose(name, silently = false) {
+  #choose(name) {
     for (const part of ["server", "microphone", "recording"]) this.#part(`source-${part}`).hidden = part !== name;
     this.clearErrors();
     if (name === "microphone") {
       this.listDevices();
       if (!navigator.mediaDevices) this.tell(new MicrophoneError("insecure", ""));
     }
-    if (name === "server" && !silently) this.#act.onServer();
   }
 
   #toggleMicrophone() {

@@ -85,6 +85,7 @@ async def broadcast(
     clock: Clock,
     sinks: Sequence[Sink],
     console: Console,
+    language: str | None = None,
 ) -> None:
     """Serve the page and analyse the source until Ctrl-C; a source that ends leaves the page up."""
     stop = on_interrupt()
@@ -99,7 +100,7 @@ async def broadcast(
             engine,
             own.hub,
             sinks,
-            SessionSettings.paced(settings.segmenter, settings.live),
+            replace(SessionSettings.paced(settings.segmenter, settings.live), language=language),
             clock,
         )
         if await run_session(session, stop, on_stop=server.wind_down):

@@ -110,7 +110,8 @@ class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
     """The session stands. lost_from_seq: the first event that can no longer be given, or null.
 
     secret is null for a watcher, who has nothing to take over. received_samples, received_gap_ms: audio
-    and gaps that have come, of a session taken over: the client goes on behind them.
+    and gaps that have come, of a session taken over: the client goes on behind them. clock_ms: how far the
+    stream is that a watcher joins.
     """
 
     session: str
@@ -123,6 +124,7 @@ class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
     lost_from_seq: int | None = None
     received_samples: int = 0
     received_gap_ms: int = 0
+    clock_ms: int = 0
 
 
 class Ack(_Message, frozen=True, kw_only=True, tag="ack"):
@@ -192,10 +194,11 @@ class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
 
 
 class Dropped(_Event, frozen=True, kw_only=True, tag="dropped"):
-    """Audio that was not analysed: nothing is dropped in silence."""
+    """Audio that was not analysed: nothing is dropped in silence. at_ms: where on the clock it was."""
 
     ms: int
     why: str
+    at_ms: int = 0
 
 
 class Error(_Event, frozen=True, kw_only=True, tag="error"):

@@ -17,13 +17,14 @@ from .events import Closed, E, ServerEvent, numbered
 
 
 class Hub:
-    """keep: how many of the last events a newcomer gets first."""
+    """keep: how many of the last events a newcomer gets first. clock_ms: how far the stream has got."""
 
     def __init__(self, session: str, *, keep: int = 200) -> None:
         self.session = session
         self._kept: deque[ServerEvent] = deque(maxlen=keep)
         self._watchers: set[Subscription] = set()
         self._seq = 0
+        self.clock_ms = 0
 
     @classmethod
     def with_new_name(cls) -> Hub:

@@ -1,5 +1,5 @@
 """A live session in a folder: its sound as it came, what happened beside it, and its events. Played again, it
-gives the same events: the way to show somebody else what went wrong.
+is cut and judged the same: the way to show somebody else what went wrong.
 
     audio.wav      what the source gave, 32-bit float
     session.jsonl  settings and models, and where sound was lost
@@ -97,6 +97,8 @@ class Recorder:
     def __enter__(self) -> Recorder:
         make_folder(self._folder)
         try:
+            for name in (_SESSION, _EVENTS, _AUDIO):
+                (self._folder / name).touch(mode=0o600)
             self._marks: IO[bytes] = (self._folder / _SESSION).open("wb", buffering=0)
             self._events = (self._folder / _EVENTS).open("w", encoding="utf-8", newline="")
             # Sizes beyond 4 GiB, and every block on its way to the disk at once.

@@ -373,7 +373,8 @@ class Server:
             last_seq = watch.resume.last_seq if resumed else 0
             lost = stream.hub.lost_from(last_seq) if resumed else watch.resume.last_seq + 1
         ready = self._ready(stream.hub.session, None, lost)
-        await socket.send(events.encode(msgspec.structs.replace(ready, resumed=resumed)))
+        ready = msgspec.structs.replace(ready, resumed=resumed, clock_ms=stream.hub.clock_ms)
+        await socket.send(events.encode(ready))
         await show_stream(socket, stream, self._settings.server.watcher_events, last_seq)
         await hang_up(socket, 1001 if self._closing else 1000)
 

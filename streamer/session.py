@@ -156,6 +156,7 @@ class Session:
                 match item:
                     case Pcm(block):
                         self._received_samples += len(block)
+                        self._hub.clock_ms = self._clock_ms
                         self._metrics.audio.inc(len(block) / self._source.sample_rate_hz)
                         await self._feed(self._chain.push(block))
                         await self._tell_invalid()
@@ -171,6 +172,10 @@ class Session:
         await self._feed(self._chain.finish())
         await self._pass_on(self._segmenter.flush("end_of_stream"))
         await self._utterances.put(None)
+
+    @property
+    def _clock_ms(self) -> int:
+        return round(self._received_samples / self._source.sample_rate_hz * 1_000) + self._dropped_ms
 
     async def _feed(self, frames: Samples) -> None:
         """frames: (n, 320)."""
@@ -251,9 +256,10 @@ class Session:
             await self._pass_on(self._segmenter.flush("flush"))
             self._segmenter.skip(skipped)
         await self._feed(self._chain.silence(samples - silence - skipped * FRAME_SAMPLES))
+        at_ms = self._clock_ms
         self._dropped_ms += lost_ms
         self._metrics.dropped.inc(lost_ms / 1_000)
-        await self._events.put(events.Dropped(ms=lost_ms, why=why))
+        await self._events.put(events.Dropped(ms=lost_ms, why=why, at_ms=at_ms))
 
     async def _tell_invalid(self) -> None:
         if self._chain.invalid_samples and not self._told_invalid:

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import io
 import wave
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from .audio import AudioChain, Samples, to_int16
 from .config import SAMPLE_RATE_HZ
@@ -47,14 +47,15 @@ class Tapped:
 
 class KeptAudio:
     """The last `seconds` of a stream's sound as the models hear it (mono, 16 kHz), on its clock, in memory
-    alone. Lost sound is silence.
+    alone: 115 MB an hour. Lost sound is silence.
     """
 
     def __init__(self, seconds: int, sample_rate_hz: int, channels: int) -> None:
         self._chain = AudioChain(sample_rate_hz, channels)
         self._capacity = seconds * SAMPLE_RATE_HZ
-        self._blocks: deque[Samples] = deque()
-        self._first = 0  # of the oldest block, in samples since the beginning
+        # By the second, so that a span is found at once however much there is.
+        self._seconds: dict[int, npt.NDArray[np.int16]] = {}
+        self._first = 0  # behind a hole nothing older is kept
         self._end = 0
 
     @property
@@ -86,32 +87,40 @@ class KeptAudio:
         if from_ms >= to_ms:
             return None
         first, last = (ms * SAMPLE_RATE_HZ // 1_000 for ms in (from_ms, to_ms))
-        parts, position = [], self._first
-        for block in self._blocks:
-            parts.append(block[max(0, first - position) : max(0, last - position)])
-            position += len(block)
         file = io.BytesIO()
         with wave.open(file, "wb") as out:
             out.setnchannels(1)
             out.setsampwidth(2)
             out.setframerate(SAMPLE_RATE_HZ)
-            out.writeframes(to_int16(np.concatenate(parts)).astype("<i2").tobytes())
+            for second, start, end in _by_second(first, last):
+                out.writeframes(self._seconds[second][start:end].astype("<i2", copy=False).tobytes())
         return from_ms, file.getvalue()
 
     def _skip(self, samples: int) -> None:
         """A hole longer than what is kept leaves nothing in front of it."""
         if samples:
-            self._blocks.clear()
+            self._seconds.clear()
             self._end += samples
             self._first = self._end
 
     def _keep(self, samples: Samples) -> None:
-        if not len(samples):
-            return
-        self._blocks.append(samples)
+        integers, done = to_int16(samples), 0
+        for second, start, end in _by_second(self._end, self._end + len(samples)):
+            held = self._seconds.setdefault(second, np.zeros(SAMPLE_RATE_HZ, np.int16))
+            held[start:end] = integers[done : done + end - start]
+            done += end - start
         self._end += len(samples)
-        while self._first + len(self._blocks[0]) <= self._end - self._capacity:
-            self._first += len(self._blocks.popleft())
+        while self._seconds and (oldest := next(iter(self._seconds))) < (self._end - self._capacity) // (
+            SAMPLE_RATE_HZ
+        ):
+            del self._seconds[oldest]
+
+
+def _by_second(first: int, last: int) -> Iterator[tuple[int, int, int]]:
+    """A span of samples -> the seconds it lies in, and from where to where in each."""
+    for second in range(first // SAMPLE_RATE_HZ, -(-last // SAMPLE_RATE_HZ)):
+        begins = second * SAMPLE_RATE_HZ
+        yield second, max(0, first - begins), min(SAMPLE_RATE_HZ, last - begins)
 
 
 def _ms(samples: int) -> int:

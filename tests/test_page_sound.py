@@ -173,10 +173,19 @@ async def test_sound_is_expected_once_some_has_come(blank: Page) -> None:
     sound = await held(blank)
     await sound.add(0, some())
     await sound.add(-1, some(0.5))
-    await sound.add(DAY_MS + 1, some(0.5))
     assert (await sound.get("expected"), await sound.get("endMs")) == (False, 0)
     await sound.add(0, some(0.5))
     assert (await sound.get("expected"), await sound.get("endMs")) == (True, 1 / 16)
+
+
+async def test_of_a_stream_that_is_days_old_the_last_day_is_heard(blank: Page) -> None:
+    sound = await held(blank)
+    first = 3 * DAY_MS + 250
+    await sound.add(first, some(0.5, 0.25))
+    assert (await sound.samples(first, first + 2 / 16)).tolist() == [0.5, 0.25]
+    assert await sound.peaks([(first, first + 10), (0, 10)]) == [pytest.approx(0.5, abs=1 / 255), 0]
+    await sound.add(first + DAY_MS + 1_000, some(0.5))
+    assert await sound.get("endMs") == first + 2 / 16
 
 
 # What is drawn ------------------------------------------------------------------------------------

@@ -238,6 +238,7 @@ async def test_a_dropped_recording_takes_the_place_of_what_is_watched() -> None:
         await expect(watched.cards).to_have_count(2)
         # And back to the server's stream, as if nothing had been.
         await choose(page, "Server")
+        await page.get_by_role("button", name="Watch the server's streams").click()
         await watched.expect_state("live")
         await expect(page.locator("#stream-title")).to_have_text("A recording")
         await expect(watched.cards).to_have_count(0)
@@ -314,3 +315,161 @@ async def test_a_restarted_server_gets_what_the_old_one_did_not_judge(tmp_path: 
             assert len(set(times)) == len(times)
             await page.get_by_role("button", name="Stop").click()
             await watched.expect_state("ended")
+
+
+# Between sources ----------------------------------------------------------------------------------
+
+
+async def test_what_is_heard_goes_on_until_there_is_something_else_to_hear() -> None:
+    """A microphone that is refused and a file that is none change nothing."""
+    sound = np.concatenate([voice(60_000)])
+    async with serving(transcriber=FakeTranscriber()) as server, chromium(FAKE_MICROPHONE) as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server, "waiting")
+        await choose(page, "Recording")
+        await page.get_by_label("Pace").select_option("spoken")
+        await give(page, "talk.wav", wav(sound))
+        await watched.expect_state("live")
+        await give(page, "diary.wav", b"dear diary " * 100)
+        await expect(page.get_by_role("alert").filter(has_text="got diary.wav")).to_be_visible()
+        await choose(page, "Microphone")
+        await page.get_by_role("button", name="Start listening").click()
+        await expect(page.get_by_role("alert").filter(has_text="Allow it beside")).to_be_visible()
+        await watched.expect_state("live")
+        await expect(page.locator("#stream-title")).to_have_text("talk.wav")
+        await choose(page, "Recording")
+        await page.get_by_role("button", name="Stop").click()
+        await watched.expect_state("ended")
+
+
+async def test_looking_at_the_other_sources_costs_nothing() -> None:
+    streams = [OwnStream("a", "First"), OwnStream("b", "Second")]
+    async with serving(streams=streams) as server, chromium() as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server)
+        await page.get_by_label("Stream", exact=True).select_option("b")
+        await expect(page.locator("#stream-title")).to_have_text("Second")
+        await watched.expect_state("live")
+        sockets = len([url for url in watched.requests if url.startswith("ws")])
+        for source in ("Microphone", "Recording", "Server"):
+            await choose(page, source)
+        await expect(page.locator("#stream-title")).to_have_text("Second")
+        await watched.expect_state("live")
+        assert len([url for url in watched.requests if url.startswith("ws")]) == sockets
+        # And behind a recording it is the stream that was watched before.
+        await choose(page, "Recording")
+        await give(page, "talk.wav", wav(SPEECH))
+        await watched.expect_state("ended")
+        await choose(page, "Server")
+        await page.get_by_role("button", name="Watch the server's streams").click()
+        await watched.expect_state("live")
+        await expect(page.locator("#stream-title")).to_have_text("Second")
+        await expect(page.get_by_role("button", name="Watch the server's streams")).to_be_hidden()
+
+
+async def test_an_unplugged_microphone_ends_the_session_with_its_last_words(tmp_path: Path) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server, speaking(tmp_path) as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await page.add_init_script(
+            """const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+            navigator.mediaDevices.getUserMedia = async (wanted) => (window.given = await open(wanted));"""
+        )
+        await watched.open(server, "waiting")
+        await choose(page, "Microphone")
+        await page.get_by_role("button", name="Start listening").click()
+        await expect(watched.card(1)).to_have_attribute("data-final", "true")
+        await page.evaluate("given.getAudioTracks()[0].dispatchEvent(new Event('ended'))")
+        await watched.expect_state("ended")
+        await expect(page.get_by_role("alert").filter(has_text="was it unplugged?")).to_be_visible()
+        await expect(page.get_by_role("button", name="Start listening")).to_be_enabled()
+        await expect(page.locator(".notice").first).to_contain_text("The stream has ended.")
+
+
+async def test_a_question_that_nobody_answers_can_be_taken_back(tmp_path: Path) -> None:
+    async with serving() as server, speaking(tmp_path) as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await page.add_init_script(
+            """const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+            let answer;
+            const answered = new Promise((resolve) => (answer = resolve));
+            window.sayYes = () => answer();
+            navigator.mediaDevices.getUserMedia = async (wanted) => {
+                await answered;
+                return (window.given = await open(wanted));
+            };"""
+        )
+        await watched.open(server, "waiting")
+        await choose(page, "Microphone")
+        await page.get_by_role("button", name="Start listening").click()
+        await expect(page.locator("#meter-words")).to_have_text(
+            "The browser asks whether this page may listen."
+        )
+        await page.get_by_role("button", name="Stop").click()
+        await expect(page.get_by_role("button", name="Start listening")).to_be_enabled()
+        await expect(page.locator("#microphone-error")).to_be_empty()
+        # A late yes turns the microphone off again.
+        await page.evaluate("sayYes()")
+        handle = await page.evaluate_handle(
+            """async () => {
+                while (!window.given) await new Promise((next) => requestAnimationFrame(next));
+                while (given.getTracks().some(({ readyState }) => readyState === "live")) {
+                    await new Promise((next) => requestAnimationFrame(next));
+                }
+                return given.getTracks().length;
+            }"""
+        )
+        assert await handle.json_value() == 1
+        await watched.expect_state("waiting")
+
+
+async def test_a_page_that_was_left_and_is_come_back_to_says_that_it_stopped(tmp_path: Path) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server, speaking(tmp_path) as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server, "waiting")
+        await choose(page, "Microphone")
+        await page.get_by_role("button", name="Start listening").click()
+        await watched.expect_state("live")
+        await page.evaluate(
+            """for (const type of ["pagehide", "pageshow"]) {
+                dispatchEvent(new PageTransitionEvent(type, { persisted: true }));
+            }"""
+        )
+        await watched.expect_state("stopped")
+        await expect(page.get_by_role("button", name="Start listening")).to_be_enabled()
+
+
+async def test_of_two_recordings_the_second_one_is_told(tmp_path: Path) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server, chromium() as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server, "waiting")
+        await choose(page, "Recording")
+        await page.get_by_label("Pace").select_option("spoken")
+        await give(page, "long.wav", wav(np.zeros(16_000 * 600, np.float32)))
+        await give(page, "short.wav", wav(np.concatenate([SPEECH, silence(3_000)])))
+        await expect(page.locator("#recording-progress-words")).to_have_text(re.compile(r" of 00:0[67]$"))
+        await expect(page.locator("#stream-title")).to_have_text("short.wav")
+        await watched.expect_state("ended")
+
+
+async def test_a_token_that_comes_late_shows_the_server_again(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("open sesame, 0123456789\n")
+    demo = OwnStream("demo", "A tape")
+    options: dict[str, Any] = {"token_file": str(tmp_path / "tokens"), "streams": [demo]}
+    async with serving(**options) as server, chromium() as browser:
+        watched = Watched(await browser.new_page())
+        page = watched.page
+        await watched.open(server, "refused")
+        await choose(page, "Recording")
+        await give(page, "talk.wav", wav(SPEECH))
+        await expect(page.locator("#stream-title")).to_have_text("talk.wav")
+        await watched.expect_state("refused")
+        await page.get_by_label("Token", exact=True).fill("open sesame, 0123456789")
+        await page.keyboard.press("Enter")
+        await watched.expect_state("live")
+        await expect(page.locator("#stream-title")).to_have_text("A tape")

@@ -65,8 +65,7 @@ def test_memory_is_bounded() -> None:
     kept = KeptAudio(1, 16_000, 1)
     for _ in range(100):
         given(kept, noise(100))
-    held = sum(len(block) for block in kept._blocks)
-    assert held <= 16 * 1_100
+    assert len(kept._seconds) <= 2
 
 
 def test_no_answer_is_longer_than_a_minute() -> None:

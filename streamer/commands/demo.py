@@ -30,13 +30,15 @@ def demo(
     vad: options.VadOption = None,
     device: options.DeviceOption = None,
     checkpoint: options.CheckpointOption = None,
-    keep_audio: options.KeepAudioOption = _KEPT_S,
+    keep_audio: options.KeepAudioOption = None,
     config: options.ConfigOption = None,
 ) -> None:
     """Play the bundled recording through the whole pipeline and show it on a page.
 
     Needs no microphone, no account and, once installed, no network. The voice is synthetic.
     """
+    if keep_audio is None and config is None:
+        keep_audio = _KEPT_S
     settings = options.settings_from(
         config,
         models={"asr": asr, "device": device, "checkpoint": checkpoint},

@@ -81,7 +81,8 @@ KeepAudioOption = Annotated[
     typer.Option(
         "--keep-audio",
         metavar="SECONDS",
-        help="Keep so much of the sound, in memory, for those who watch to hear again.",
+        help="Keep so much of the sound, in memory (115 MB an hour), for those who watch to hear again.",
+        show_default=False,
     ),
 ]
 OutputFormat = Literal["jsonl", "text"]

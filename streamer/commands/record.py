@@ -29,7 +29,7 @@ def record(
 ) -> None:
     """Listen as [bold]emostream live[/bold] does, and keep the session: its sound and its events.
 
-    [bold]emostream replay FOLDER[/bold] gives the same events again. What is kept is somebody's voice.
+    [bold]emostream replay FOLDER[/bold] gives the same finals again. What is kept is somebody's voice.
     """
     settings = options.settings_from(
         config,

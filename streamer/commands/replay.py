@@ -112,13 +112,13 @@ def replay(
     as_kept = vad is None and config is None
     clock = WallClock()
     _check(output, out, form, plot, jobs, resume=resume)
-    _check_serve(pace, out, plot, port, keep_audio, serve=serve)
+    _check_serve(pace, out, plot, port, keep_audio, jobs, serve=serve)
     # A wrong name is told before the models are loaded.
     found, unreadable = find_jobs(files)
     failures: list[SourceError | str] = [*unreadable]
     if output is not None and any(_same(output, job.path) for job in found):
         raise ConfigError(
-            f"expected --output to be a new file, got the recording {shown(output)}; choose another"
+            f"expected --output to be a new file, got {shown(output)}, part of a recording; choose another"
         )
     if len(found) > 1 and out is None and not FORMATS[form].joins:
         raise ConfigError(f"expected --out FOLDER for several recordings as {form}, got none; name one")
@@ -126,7 +126,7 @@ def replay(
         if failures or len(found) != 1:
             _tell(failures)
             raise ConfigError(f"expected one recording with --serve, got {len(found)}; name one")
-        serve_recording(found[0], output, form, settings, clock, as_kept=as_kept)
+        serve_recording(found[0], output, form, settings, clock, language, as_kept=as_kept)
         return
     pictures = None if plot is None else Pictures(plot)
     if pictures is not None:
@@ -137,7 +137,7 @@ def replay(
         console = Console(stderr=True)
         engine = options.load_engine(settings, console, clock)
         options.say_who_speaks(console, engine)
-        compare_models(found, models_of(engine, settings), console)
+        compare_models(found, models_of(engine, settings), console, as_kept=as_kept)
         labels = engine.recognizer.labels
         results = None if out is None else Results(out, form, labels)
         if results is not None:
@@ -203,7 +203,14 @@ def _check(
 
 
 def _check_serve(
-    pace: str, out: Path | None, plot: Path | None, port: int | None, keep_audio: int | None, *, serve: bool
+    pace: str,
+    out: Path | None,
+    plot: Path | None,
+    port: int | None,
+    keep_audio: int | None,
+    jobs: int,
+    *,
+    serve: bool,
 ) -> None:
     """Raises ConfigError."""
     if not serve:
@@ -236,4 +243,7 @@ def _left_to_do(
 
 
 def _same(output: Path, file: Path) -> bool:
+    """Whether it would be written over, or into a kept session."""
+    if file.is_dir():
+        return file.resolve() in output.resolve().parents
     return output.exists() and file.exists() and output.samefile(file)

@@ -25,7 +25,14 @@ from .replay_outputs import one_file
 
 
 def serve_recording(
-    job: Job, output: Path | None, form: FormatName, settings: Settings, clock: Clock, *, as_kept: bool
+    job: Job,
+    output: Path | None,
+    form: FormatName,
+    settings: Settings,
+    clock: Clock,
+    language: str | None,
+    *,
+    as_kept: bool,
 ) -> None:
     """As if it were live, until Ctrl-C."""
     if job.kept is not None and as_kept:
@@ -34,23 +41,27 @@ def serve_recording(
     console = Console(stderr=True)
     engine = options.load_engine(settings, console, clock, live=True)
     options.say_who_speaks(console, engine)
-    compare_models([job], models_of(engine, settings), console)
+    compare_models([job], models_of(engine, settings), console, as_kept=as_kept)
 
     async def run() -> None:
         own = OwnStream("replay", shown(job.name), "A recording, at the pace at which it was spoken.")
         source = job.source(clock)
         if output is None:
-            await broadcast(bound, source, own, engine, settings, clock, [ConsoleSink(console)], console)
+            await broadcast(
+                bound, source, own, engine, settings, clock, [ConsoleSink(console)], console, language
+            )
             return
         labels = engine.recognizer.labels
         with one_file(output, form, labels, shared=False) as sink_for, sink_for(job, Outcome(job)) as sink:
-            await broadcast(bound, source, own, engine, settings, clock, [sink], console)
+            await broadcast(bound, source, own, engine, settings, clock, [sink], console, language)
 
     asyncio.run(run())
 
 
-def compare_models(jobs: Sequence[Job], models: events.Models, console: Console) -> None:
-    """Other models say other things: a session that was kept is not to blame."""
+def compare_models(jobs: Sequence[Job], models: events.Models, console: Console, *, as_kept: bool) -> None:
+    """Other models and settings say other things: a session that was kept is not to blame."""
+    if not as_kept and any(job.kept is not None for job in jobs):
+        console.print("Kept sessions are cut by --vad and --config, not as they were.", highlight=False)
     for job in jobs:
         if job.kept is not None and job.kept.models != models:
             then = job.kept.models
