@@ -88,11 +88,11 @@ function stopFetching() {
 }
 
 /** Another source is another story. */
-function startAnew(rate = SERVER_HZ) {
+function startAnew() {
   player.stop();
   stopFetching();
   journal = new Journal();
-  sound = new HeldSound(rate);
+  sound = new HeldSound(SERVER_HZ);
   timeline.show(journal, sound, player);
   overview.show(journal, sound, "");
 }

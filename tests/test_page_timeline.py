@@ -71,8 +71,14 @@ FOUR = [final(1, "angry", 0.9), final(2, "happy", 0.6), final(3, "sad", 0.8), fi
 
 @asynccontextmanager
 async def shown(
-    browser: Browser, told: Sequence[events.Emotion] = FOUR, *, keeps: bool = True, **server: Any
+    browser: Browser,
+    told: Sequence[events.Emotion] = FOUR,
+    *,
+    keeps: bool = True,
+    over: bool = False,
+    **server: Any,
 ) -> AsyncIterator[tuple[Watched, OwnStream, Server]]:
+    """over: the stream has ended behind 28 s, so that nothing moves any more."""
     own = stream(keeps=keeps)
     context = await browser.new_context(
         color_scheme="light", viewport={"width": 1280, "height": 900}, accept_downloads=True
@@ -81,7 +87,10 @@ async def shown(
         watched = Watched(await context.new_page())
         for event in told:
             own.hub.publish(event)
-        await watched.open(listening)
+        if over:
+            totals = events.Totals(audio_ms=1_000 * HEARD_S, utterances=len(told), dropped_ms=0)
+            own.hub.end(events.Closed(reason="end_of_stream", totals=totals))
+        await watched.open(listening, "ended" if over else "live")
         await expect(watched.cards).to_have_count(len(told))
         yield watched, own, listening
         await context.close()
@@ -150,13 +159,11 @@ async def test_the_chosen_one_shows_everything_that_is_known_of_it(browser: Brow
 
 
 async def test_a_click_on_an_utterance_plays_it(browser: Browser) -> None:
-    async with shown(browser) as (watched, _, _):
+    async with shown(browser, over=True) as (watched, _, _):
         page = watched.page
         box = await slider(page).bounding_box()
         assert box is not None
-        # The right edge stands 3 % of thirty seconds behind the last sound: the whole lies in view.
-        to_s = max(30, HEARD_S + 0.9)
-        x = box["width"] * (1 - (to_s - 6.2) / 30)  # the second one: 5.0 to 7.5 s
+        x = box["width"] * 6.2 / 30  # the second one: 5.0 to 7.5 s of thirty
         await slider(page).click(position={"x": x, "y": box["height"] / 2})
         await expect(chosen(page).locator("h3")).to_have_text("Happy")
         await expect(chosen(page).get_by_role("button", name="Stop")).to_be_visible()
@@ -226,7 +233,7 @@ def near(pixels: np.ndarray, hue: tuple[int, int, int], alpha: float = 0.24) -> 
 
 
 async def test_a_block_has_the_colour_of_its_emotion_and_is_as_high_as_it_is_sure(browser: Browser) -> None:
-    async with shown(browser, keeps=False) as (watched, _, _):
+    async with shown(browser, keeps=False, over=True) as (watched, _, _):
         heights = {}
         for label, at_s in (("angry", 2.0), ("happy", 6.0), ("sad", 10.0)):
             pixels = await column(watched.page, at_s)
@@ -239,7 +246,7 @@ async def test_a_block_has_the_colour_of_its_emotion_and_is_as_high_as_it_is_sur
 
 
 async def test_the_waveform_has_the_colour_of_the_utterance_it_lies_in(browser: Browser) -> None:
-    async with shown(browser) as (watched, _, _):
+    async with shown(browser, over=True) as (watched, _, _):
         page = watched.page
         await expect(chosen(page)).to_be_hidden()
         async with asyncio.timeout(30):
