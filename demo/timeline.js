@@ -154,7 +154,10 @@ export class Timeline {
     this.#running = false;
     if (this.#journal === null) return;
     const moving = this.#isMoving();
-    const wait = this.#calm.matches ? CALM_FRAME_MS : FRAME_MS;
+    // Where a pixel is seconds of sound, nothing is to be seen of a thirtieth of a second.
+    const halfPixelMs = this.spanMs / Math.max(1, this.#canvas.width) / 2;
+    const least = this.#calm.matches ? CALM_FRAME_MS : FRAME_MS;
+    const wait = Math.max(least, Math.min(halfPixelMs, CALM_FRAME_MS));
     if (this.#dirty || (moving && time - this.#drawn >= wait - 4)) {
       this.#dirty = false;
       this.#drawn = time;

@@ -92,6 +92,11 @@ async def test_a_page_that_nobody_looks_at_draws_nothing(browser: Browser) -> No
             return drawn - before;
         }"""
         assert await page.evaluate(drawn) > 5
+        for _ in range(5):
+            await page.get_by_role("button", name="Show more time").click()
+        assert await page.evaluate(drawn) < 15  # an hour: nothing moves as fast as frames come
+        for _ in range(5):
+            await page.get_by_role("button", name="Show less time").click()
         await page.evaluate("(seen = 'hidden', document.dispatchEvent(new Event('visibilitychange')))")
         assert await page.evaluate(drawn) == 0
         await page.evaluate("(seen = 'visible', document.dispatchEvent(new Event('visibilitychange')))")
