@@ -55,6 +55,24 @@ export function readTheme(element = document.documentElement) {
   };
 }
 
+/**
+ * Ready to be drawn on: as many pixels as the screen has for it, in the style sheet's units, and empty.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @returns {{pen: CanvasRenderingContext2D, box: Box} | null} null where it is not seen.
+ */
+export function blank(canvas) {
+  const scale = devicePixelRatio || 1;
+  const { clientWidth: width, clientHeight: height } = canvas;
+  if (width === 0) return null;
+  if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
+  if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
+  const pen = canvas.getContext("2d");
+  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  return { pen, box: { x: 0, y: 0, width, height } };
+}
+
 /** The finals and open utterances that lie in a span, in the order of speech. */
 export function visible(journal, fromMs, toMs, edgeMs) {
   const { finals } = journal;

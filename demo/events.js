@@ -23,14 +23,6 @@
 
 /**
  * @param {unknown} data  A websocket message.
- * @returns {ServerEvent | null}
- */
-export function parseEvent(data) {
-  return readEvent(parseMessage(data));
-}
-
-/**
- * @param {unknown} data
  * @returns {unknown} null where it is no JSON.
  */
 export function parseMessage(data) {

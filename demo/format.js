@@ -34,6 +34,9 @@ export function clock(ms) {
   return `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${seconds}`;
 }
 
+/** @param {number} ms  As `clock`, without tenths. @returns {string} */
+export const wholeClock = (ms) => clock(ms).replace(/\.\d$/, "");
+
 /** @param {number} p  A probability. @returns {string} */
 export function percent(p) {
   return `${Math.round(100 * Math.min(1, Math.max(0, p)))} %`;

@@ -1,8 +1,8 @@
 /** The session as a whole: shares of time, how late labels come, the trace, and its files. */
 import { element } from "./dom.js";
-import { drawTrace, readTheme } from "./drawing.js";
+import { blank, drawTrace, readTheme } from "./drawing.js";
 import { download, toCsv, toJsonLines, toPng, toWebVtt } from "./exports.js";
-import { clock, duration, percent, title } from "./format.js";
+import { clock, duration, percent, title, wholeClock } from "./format.js";
 import { icon } from "./icons.js";
 
 export class Overview {
@@ -76,7 +76,7 @@ export class Overview {
         icon(label),
         element("span", { class: "name" }, [title(label)]),
         element("span", { class: "share" }, [percent(share)]),
-        element("span", { class: "length" }, [clock(ms).replace(/\.\d$/, "")]),
+        element("span", { class: "length" }, [wholeClock(ms)]),
       ]),
     );
     this.#part("shares").replaceChildren(...rows);
@@ -89,17 +89,12 @@ export class Overview {
     requestAnimationFrame(() => {
       this.#drawing = false;
       const canvas = this.#part("trace");
-      const { clientWidth: width, clientHeight: height } = canvas;
-      if (width === 0) return;
-      const scale = devicePixelRatio || 1;
-      canvas.width = Math.round(width * scale);
-      canvas.height = Math.round(height * scale);
-      const pen = canvas.getContext("2d");
-      pen.setTransform(scale, 0, 0, scale, 0, 0);
+      const ready = blank(canvas);
+      if (ready === null) return;
       const { finals } = this.#journal;
       const fromMs = this.#journal.forgotten > 0 ? finals[0].startMs : 0;
       const toMs = finals.at(-1)?.endMs ?? 0;
-      drawTrace(pen, { x: 0, y: 0, width, height }, { journal: this.#journal, fromMs, toMs }, readTheme());
+      drawTrace(ready.pen, ready.box, { journal: this.#journal, fromMs, toMs }, readTheme());
       canvas.setAttribute("aria-label", told(this.#journal.shares()));
     });
   }

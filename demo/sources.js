@@ -1,7 +1,7 @@
 /** The choice of what is listened to: the server's streams, this browser's microphone, a recording. */
 import { MicrophoneError } from "./client.js";
 import { element } from "./dom.js";
-import { clock } from "./format.js";
+import { wholeClock } from "./format.js";
 
 const SILENT_DB = -90;
 const QUIET_DB = -60;
@@ -138,7 +138,7 @@ export class Sources {
     if (this.#lengthMs !== null) {
       progress.max = this.#lengthMs;
       progress.value = this.#heardMs;
-      const said = `${clock(this.#heardMs).replace(/\.\d$/, "")} of ${clock(this.#lengthMs).replace(/\.\d$/, "")}`;
+      const said = `${wholeClock(this.#heardMs)} of ${wholeClock(this.#lengthMs)}`;
       this.#part("recording-progress-words").textContent = said;
     } else {
       progress.removeAttribute("value");

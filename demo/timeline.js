@@ -2,7 +2,7 @@
  * The timeline on the page: follows what is heard, can be moved and stretched, and lets an utterance be
  * chosen with mouse, finger or keys. For who cannot see it, it is a slider over the utterances.
  */
-import { drawTimeline, readTheme, visible } from "./drawing.js";
+import { blank, drawTimeline, readTheme, visible } from "./drawing.js";
 import { clock, percent, title } from "./format.js";
 
 export const SPANS_MS = [10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 900_000, 3_600_000, 14_400_000];
@@ -176,16 +176,9 @@ export class Timeline {
   }
 
   #draw() {
-    const canvas = this.#canvas;
-    const scale = devicePixelRatio || 1;
-    const { clientWidth: width, clientHeight: height } = canvas;
-    if (width === 0) return;
-    if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
-    if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
+    const ready = blank(this.#canvas);
+    if (ready === null) return;
     this.#theme ??= readTheme();
-    const pen = canvas.getContext("2d");
-    pen.setTransform(scale, 0, 0, scale, 0, 0);
-    pen.clearRect(0, 0, width, height);
     const scene = {
       journal: this.#journal,
       sound: this.#sound,
@@ -194,7 +187,7 @@ export class Timeline {
       chosen: this.#chosen,
       playMs: this.#player?.positionMs ?? null,
     };
-    drawTimeline(pen, { x: 0, y: 0, width, height }, scene, this.#theme);
+    drawTimeline(ready.pen, ready.box, scene, this.#theme);
   }
 
   #press(event) {

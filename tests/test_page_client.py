@@ -23,14 +23,14 @@ from typing import Any, Final
 import numpy as np
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from emostream.streamer import events
 from emostream.streamer.audio import encode_pcm
 from emostream.streamer.recording import read_whole
 
 from .fakes import FakeTranscriber
-from .page_browser import CHROMIUM, FLAGS, Watched, needs_chromium
+from .page_browser import Watched, chromium, needs_chromium
 from .page_server import DEMO, PageServer
 from .serving import SPEECH, serving, socket_url, stream
 from .shared import REPO
@@ -282,20 +282,10 @@ const runs = (heard) => heard.reduce((found, one) => {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def blank() -> AsyncIterator[Page]:
     """A document of the page's origin, under its strict policy, in which nothing runs."""
-    async with PageServer() as server, browser() as found:
+    async with PageServer() as server, chromium() as found:
         page = await found.new_page()
         await page.goto(server.url + "style.css")
         yield page
-
-
-@asynccontextmanager
-async def browser(*flags: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        found = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
-        try:
-            yield found
-        finally:
-            await found.close()
 
 
 async def play(page: Page, script: str, argument: Any = None) -> Any:
@@ -1358,7 +1348,7 @@ async def test_cut_again_and_again_the_real_server_says_what_it_says_of_the_uncu
     lives = np.random.default_rng(seed).integers(300, 30_000, 12).tolist()
     async with (
         serving(transcriber=FakeTranscriber(), allow_origins=(site,)) as server,
-        browser() as found,
+        chromium() as found,
         asyncio.timeout(PATIENCE_S),
     ):
         uncut = finals(await stream(server, SPEECH))
@@ -1414,7 +1404,7 @@ async def test_the_example_shows_a_line_for_what_the_microphone_heard(site: str,
     microphone = f"--use-file-for-fake-audio-capture={tmp_path / 'speech.wav'}"
     async with (
         serving(transcriber=FakeTranscriber(), allow_origins=(site,)) as server,
-        browser(FAKE_MICROPHONE, LEAVE, microphone) as found,
+        chromium(FAKE_MICROPHONE, LEAVE, microphone) as found,
     ):
         watched = Watched(await found.new_page())
         await watched.page.goto(site)
@@ -1429,7 +1419,7 @@ async def test_the_example_shows_a_line_for_what_the_microphone_heard(site: str,
 
 
 async def test_the_example_says_why_it_is_refused_and_lets_go_of_the_microphone(site: str) -> None:
-    async with serving() as server, browser(FAKE_MICROPHONE, LEAVE) as found:
+    async with serving() as server, chromium(FAKE_MICROPHONE, LEAVE) as found:
         page = await found.new_page()
         await page.goto(site)
         await page.get_by_label("Server").fill(socket_url(server))
@@ -1453,7 +1443,7 @@ ASK = """async (settings) => {
 
 
 async def test_a_refused_microphone_is_said_in_words(site: str) -> None:
-    async with browser(FAKE_MICROPHONE) as found:
+    async with chromium(FAKE_MICROPHONE) as found:
         page = await found.new_page()
         await page.goto(site)
         refused = "expected leave to listen, got none; allow this page the microphone in the browser"
@@ -1461,7 +1451,7 @@ async def test_a_refused_microphone_is_said_in_words(site: str) -> None:
 
 
 async def test_a_microphone_that_is_not_there_is_said_in_words(site: str) -> None:
-    async with browser(FAKE_MICROPHONE, LEAVE) as found:
+    async with chromium(FAKE_MICROPHONE, LEAVE) as found:
         page = await found.new_page()
         await page.goto(site)
         missing = "expected a microphone, found none; connect one, or choose another"
@@ -1469,7 +1459,9 @@ async def test_a_microphone_that_is_not_there_is_said_in_words(site: str) -> Non
 
 
 async def test_a_page_that_is_not_safe_gets_no_microphone(site: str) -> None:
-    async with browser(FAKE_MICROPHONE, LEAVE, "--host-resolver-rules=MAP studio.example 127.0.0.1") as found:
+    async with chromium(
+        FAKE_MICROPHONE, LEAVE, "--host-resolver-rules=MAP studio.example 127.0.0.1"
+    ) as found:
         page = await found.new_page()
         await page.goto(site.replace("localhost", "studio.example"))
         name, code, message = await page.evaluate(ASK)
@@ -1478,7 +1470,7 @@ async def test_a_page_that_is_not_safe_gets_no_microphone(site: str) -> None:
 
 
 async def test_the_microphone_gives_mono_blocks_until_it_is_stopped_or_aborted(site: str) -> None:
-    async with browser(FAKE_MICROPHONE, LEAVE) as found:
+    async with chromium(FAKE_MICROPHONE, LEAVE) as found:
         page = await found.new_page()
         await page.goto(site)
         told = await page.evaluate(

@@ -159,10 +159,10 @@ async def keys_shown(page: Page, sessions: list[Events], names: list[str]) -> li
     result: list[list[Any]] = await page.evaluate(
         """async ([connections, names]) => {
             const { INITIAL, reduce } = await import("/state.js");
-            const { parseEvent } = await import("/events.js");
+            const { readEvent } = await import("/events.js");
             let state = INITIAL;
             const tell = (event) => {
-                state = reduce(state, { kind: "event", event: parseEvent(JSON.stringify(event)) });
+                state = reduce(state, { kind: "event", event: readEvent(event) });
             };
             connections.forEach((events, index) => {
                 tell({ type: "ready", session: names[index] });
