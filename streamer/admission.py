@@ -24,14 +24,25 @@ class Admission:
     on average (M/D/1).
 
     Whoever came less than a window ago is taken to cost as much as those before, or what `expect` was told.
+
+    ours: of these seconds, those for the streams of this house; None where no other shares the models.
     """
 
-    def __init__(self, busy: Sequence[Callable[[], float]], clock: Clock, limit: float) -> None:
+    def __init__(
+        self,
+        busy: Sequence[Callable[[], float]],
+        clock: Clock,
+        limit: float,
+        *,
+        ours: Sequence[Callable[[], float]] | None = None,
+    ) -> None:
         self._busy = busy
+        self._ours = busy if ours is None else ours
+        self._shared = ours is not None
         self._clock = clock
         self._limit = limit
         self._expected = 0.0
-        self._seen: deque[tuple[float, list[float]]] = deque()
+        self._seen: deque[tuple[float, list[float], list[float]]] = deque()
         self._newcomers: deque[float] = deque()
         self.watch()
 
@@ -42,33 +53,39 @@ class Admission:
     def watch(self) -> None:
         """To be called every second or so."""
         now = self._clock.now()
-        self._seen.append((now, [busy() for busy in self._busy]))
+        self._seen.append((now, [busy() for busy in self._busy], [ours() for ours in self._ours]))
         while self._seen[0][0] < now - WINDOW_S and len(self._seen) > 2:
             self._seen.popleft()
 
     @property
     def load(self) -> float:
         """The busiest model's share of time in the last window, 0 to 1."""
-        (then, before), now = self._seen[0], self._clock.now()
+        return self._share(self._busy, self._seen[0][1])
+
+    def _share(self, seconds: Sequence[Callable[[], float]], before: Sequence[float]) -> float:
+        then, now = self._seen[0][0], self._clock.now()
         if now <= then:
             return 0.0
-        return max((busy() - was) / (now - then) for busy, was in zip(self._busy, before, strict=True))
+        return max((busy() - was) / (now - then) for busy, was in zip(seconds, before, strict=True))
 
     def withdraw(self) -> None:
         """Who was let in last did not come in after all."""
         self._newcomers.pop()
 
     def admit(self, inside: int) -> None:
-        """inside: how many streams there are. The first is always let in. Raises OverloadedError."""
+        """inside: how many streams there are. The first is always let in, unless other houses have filled
+        the models that they share with this one. Raises OverloadedError.
+        """
         now = self._clock.now()
         while self._newcomers and self._newcomers[0] < now - WINDOW_S:
             self._newcomers.popleft()
         new = min(len(self._newcomers), inside)
-        load = self.load
+        load, ours = self.load, self._share(self._ours, self._seen[0][2])
         # Newcomers have been here for half a window on average: so much of them is in the load.
-        cost = max(self._expected, load / (inside - new / 2) if inside else 0.0)
-        wanted = max(load, cost * inside) + cost
-        if inside and wanted > self._limit:
+        cost = max(self._expected, ours / (inside - new / 2) if inside else 0.0)
+        wanted = max(load, load - ours + cost * inside) + cost
+        full = self._shared and load >= self._limit
+        if (inside or full) and wanted > self._limit:
             raise OverloadedError(
                 f"expected room for one more stream, got {inside} that leave the models too little time "
                 f"({100 * wanted:.0f} % of it with this one, {100 * self._limit:.0f} % at most); "

@@ -300,7 +300,7 @@ class Batcher(Generic[In, Out]):
 
 
 def _same_stream(one: Ask, other: Ask) -> bool:
-    return one.stream is not None and one.stream is other.stream
+    return one.stream is not None and one.stream == other.stream
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

@@ -11,9 +11,9 @@ from typing import Final
 
 from rich.console import Console
 
+from .analysing import Analyser
 from .clock import Clock
 from .config import Settings
-from .engine import Engine
 from .server import Server
 from .session import Session, SessionSettings, Sink
 from .sources import Source
@@ -80,7 +80,7 @@ async def broadcast(
     bound: Socket,
     source: Source,
     own: OwnStream,
-    engine: Engine,
+    engine: Analyser,
     settings: Settings,
     clock: Clock,
     sinks: Sequence[Sink],

@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from emostream.models import (
@@ -19,9 +19,9 @@ from emostream.models import (
     Recognizer,
     Transcriber,
     Transcript,
-    Word,
 )
 
+from .analysing import Analysis, Speakers
 from .asking import Ask, ModelTime, NotNowError, Priority
 from .batcher import Batcher, ModelThread, Timed
 from .clock import Clock
@@ -45,24 +45,6 @@ _DEAF_S: Final = 10.0
 
 # Between two utterances of somebody who talks, in `rehearse`.
 _PAUSE_S: Final = 1.4
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """What the models made of one utterance. words: the transcript's, each with a span in the clip.
-
-    transcript is None where nobody transcribes, or where the transcriber failed (`asr_error`).
-    The times are seconds of the wall clock.
-    """
-
-    transcript: Transcript | None
-    words: tuple[Word, ...]
-    prediction: Prediction
-    asr_error: str | None
-    queue_s: float
-    asr_s: float
-    align_s: float
-    emotion_s: float
 
 
 Heard = tuple[Clip, Transcript | None]
@@ -141,6 +123,25 @@ class Engine:
         """One a model."""
         threads = [self._emotion_thread, self._align_thread]
         return threads if self._asr_thread is None else [*threads, self._asr_thread]
+
+    @property
+    def speakers(self) -> Speakers:
+        """Waits for a transcriber that still loads."""
+        asr = None if self.transcriber is None else self.transcriber.name
+        one = self.recognizer
+        return Speakers(asr, one.name, one.device, one.labels)
+
+    @property
+    def busy(self) -> Sequence[Callable[[], float]]:
+        """For each model, the seconds for which it has worked so far."""
+        return [partial(_busy_s, thread) for thread in self.threads]
+
+    @property
+    def ours(self) -> None:
+        """Nobody shares the models."""
+
+    def check_room(self) -> None:
+        """The models are here: how much they have to do is `admission`'s."""
 
     @property
     def hangs(self) -> bool:
@@ -270,6 +271,10 @@ class Engine:
     def _call_fuse(self, items: Sequence[Fusable]) -> list[Prediction]:
         codes, transcripts, alignments = zip(*items, strict=True)
         return self.recognizer.fuse(codes, transcripts, alignments)
+
+
+def _busy_s(thread: ModelThread) -> float:
+    return thread.busy_s
 
 
 def _what_is_wrong(prediction: Prediction, labels: Sequence[str]) -> str | None:

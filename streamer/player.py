@@ -8,11 +8,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from . import events
+from .analysing import Analyser
 from .audio import Samples
 from .broadcast import run_session
 from .clock import Clock
 from .config import Settings
-from .engine import Engine
 from .errors import AnalysisError, SourceError
 from .file_names import shown
 from .hub import Hub
@@ -41,7 +41,7 @@ class Player:
     kept session is cut into utterances as it was then.
     """
 
-    engine: Engine
+    engine: Analyser
     settings: Settings
     session_settings: SessionSettings
     clock: Clock
@@ -57,8 +57,8 @@ class Player:
         outlet: Callable[[Job, Outcome], AbstractAsyncContextManager[Outlet]],
         stop: asyncio.Event,
     ) -> list[Outcome]:
-        """outlet: of a recording, left when its outcome is known. Those that were not begun when `stop` was
-        set have no outcome.
+        """Inside `engine.running()`. outlet: of a recording, left when its outcome is known. Those that were
+        not begun when `stop` was set have no outcome.
         """
         outcomes: list[Outcome] = []
         waiting = iter(jobs)
@@ -73,7 +73,7 @@ class Player:
                     await self._play(job, to, outcome, stop)
                 self.told(outcome)
 
-        async with self.engine.running(), task_group() as group:
+        async with task_group() as group:
             for _ in range(min(self.jobs, len(jobs))):
                 group.create_task(work(), name="replay")
         return outcomes

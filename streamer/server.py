@@ -7,7 +7,6 @@ import logging
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from http import HTTPStatus
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -27,13 +26,12 @@ from emostream.models import SAMPLE_RATE_HZ, Clip
 
 from . import events
 from .admission import Admission
+from .analysing import Analyser
 from .asking import NotNowError
-from .batcher import ModelThread
 from .clock import Clock
 from .config import ServerSettings, Settings
 from .diary import session as told_of
 from .door import WILDCARDS, Door, single
-from .engine import Engine
 from .errors import (
     AnalysisError,
     BadStartError,
@@ -73,7 +71,7 @@ class Server:
     def __init__(
         self,
         bound: Socket,
-        engine: Engine,
+        engine: Analyser,
         settings: Settings,
         clock: Clock,
         streams: Sequence[OwnStream] = (),
@@ -100,9 +98,7 @@ class Server:
         self._residents = Residents(self._make_session, settings.server, clock, engine.metrics)
         self._warm = False
         self._handlers: set[asyncio.Task[None]] = set()
-        self._admission = Admission(
-            [partial(_busy, thread) for thread in engine.threads], clock, settings.server.max_load
-        )
+        self._admission = Admission(engine.busy, clock, settings.server.max_load, ours=engine.ours)
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -347,6 +343,7 @@ class Server:
         log.info("a session is over", extra={"facts": {"close_code": code} | totals})
 
     def _begin(self, start: events.Start, owner: str | None) -> Resident:
+        self._engine.check_room()
         self._admission.admit(self._residents.heard)
         try:
             return self._residents.begin(new_name(), start, owner)
@@ -383,7 +380,7 @@ class Server:
         return events.Ready(
             session=session,
             secret=secret,
-            labels=self._engine.recognizer.labels,
+            labels=self._engine.speakers.labels,
             models=self._models,
             limits=events.Limits(
                 message_bytes=limits.message_bytes,
@@ -395,22 +392,19 @@ class Server:
         )
 
 
-def _busy(thread: ModelThread) -> float:
-    return thread.busy_s
-
-
 def _rehearsal() -> Clip:
     """Four seconds of the demo's speech. Raises SourceError."""
     with as_file(files("emostream.demo") / "recording.ogg") as file:
         return Clip(read_whole(file)[: 4 * SAMPLE_RATE_HZ])
 
 
-def models_of(engine: Engine, settings: Settings) -> events.Models:
+def models_of(engine: Analyser, settings: Settings) -> events.Models:
+    speakers = engine.speakers
     return events.Models(
         vad=make_vad(settings.vad).name,
-        asr=None if engine.transcriber is None else engine.transcriber.name,
-        emotion=engine.recognizer.name,
-        device=engine.recognizer.device,
+        asr=speakers.asr,
+        emotion=speakers.emotion,
+        device=speakers.device,
     )
 
 

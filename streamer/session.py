@@ -19,11 +19,11 @@ from emostream.models import Clip
 
 from . import events
 from .ahead import HearingAhead
+from .analysing import Analyser, Analysis
 from .asking import NotNowError, Priority
 from .audio import AudioChain, Samples
 from .clock import Clock
 from .config import FRAME_SAMPLES, SAMPLE_RATE_HZ, LiveSettings, SegmenterSettings
-from .engine import Analysis, Engine
 from .errors import AnalysisError, EmostreamError
 from .hub import Hub
 from .previews import Previews
@@ -86,7 +86,7 @@ class Session:
         self,
         source: Source,
         vad: Vad,
-        engine: Engine,
+        engine: Analyser,
         hub: Hub,
         sinks: Sequence[Sink],
         settings: SessionSettings,
@@ -294,7 +294,7 @@ class Session:
                 emotion_event(
                     job.utterance,
                     analysis,
-                    self._engine.recognizer.labels,
+                    self._engine.speakers.labels,
                     self._timing(job, analysis),
                     words=self._settings.words,
                     text=self._settings.text,
@@ -315,7 +315,7 @@ class Session:
         except (NotNowError, AnalysisError):
             return
         job = _Job(utterance, self._arrival(utterance.end), asked.ask.since, asked)
-        timing, labels = self._timing(job, analysis), self._engine.recognizer.labels
+        timing, labels = self._timing(job, analysis), self._engine.speakers.labels
         await self._events.put(emotion_event(utterance, analysis, labels, timing, words=False))
 
     async def _tell(self, code: str, message: str, job: _Job) -> None:

@@ -9,9 +9,9 @@ import msgspec
 from websockets.asyncio.server import ServerConnection
 
 from . import events
+from .analysing import Analyser
 from .clock import Clock
 from .config import LiveSettings, SegmenterSettings, Settings
-from .engine import Engine
 from .errors import ProtocolError, TooFarAheadError
 from .hub import Hub
 from .outbox import Outbox
@@ -25,7 +25,7 @@ def make_session(
     start: events.Start,
     outbox: Outbox,
     settings: Settings,
-    engine: Engine,
+    engine: Analyser,
     clock: Clock,
 ) -> tuple[Session, SocketSource]:
     """Raises BadStartError and ConfigError."""

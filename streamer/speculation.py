@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .analysing import Analysis
 from .asking import Ask, Priority
-from .engine import Analysis
 from .segmenter import Utterance
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import events
+from .analysing import Analysis
 from .config import SAMPLE_RATE_HZ
-from .engine import Analysis
 from .segmenter import SpeechStarted, Utterance
 
 # Probabilities are sent with six digits: below that the models' arithmetic is not the same on two

@@ -17,10 +17,11 @@ import numpy as np
 
 from emostream.models import AudioCode, Clip, Transcript
 from emostream.streamer import events
+from emostream.streamer.analysing import Analysis
 from emostream.streamer.asking import Priority
 from emostream.streamer.audio import Samples
 from emostream.streamer.config import SegmenterSettings
-from emostream.streamer.engine import Analysis, Engine
+from emostream.streamer.engine import Engine
 from emostream.streamer.hub import Hub
 from emostream.streamer.session import Session, SessionSettings
 from emostream.streamer.sources import Flush, Item, Pcm

@@ -54,6 +54,30 @@ def test_one_more_must_fit_beside_those_inside() -> None:
     assert not house.lets_in(inside=4)  # 0.15 each
 
 
+def shared_house(theirs: float, ours: float) -> House:
+    """One model that other houses ask as well, for a while at these shares of its time."""
+    house = House()
+    for_us = [0.0]
+    house.door = Admission([lambda: house.worked[0]], house.clock, 0.7, ours=[lambda: for_us[0]])
+    for _ in range(20):
+        for_us[0] += ours
+        house.work(1, theirs + ours, 0.0)
+    return house
+
+
+def test_of_shared_models_a_stream_costs_what_its_own_house_asks() -> None:
+    assert shared_house(theirs=0.5, ours=0.1).lets_in(inside=1)  # a tenth each: 0.7 with it
+    assert not shared_house(theirs=0.55, ours=0.1).lets_in(inside=1)
+
+
+def test_the_first_is_refused_where_others_have_filled_the_models() -> None:
+    assert shared_house(theirs=0.69, ours=0.0).lets_in(inside=0)
+    full = shared_house(theirs=0.75, ours=0.0)
+    assert not full.lets_in(inside=0)
+    full.work(20, 0.1, 0.0)
+    assert full.lets_in(inside=0)
+
+
 def test_the_first_is_always_let_in() -> None:
     house = House()
     house.door.expect(5.0)

@@ -427,7 +427,7 @@ async def test_whatever_clients_say_the_house_stands_and_their_neighbours_hear_n
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # So many sessions at once that few streams would be let in: how many is not the point here.
-    monkeypatch.setattr(Admission, "load", 0.0)
+    monkeypatch.setattr(Admission, "_share", lambda self, seconds, before: 0.0)
     monkeypatch.setattr(Admission, "expect", lambda self, share: None)
     loop = asyncio.get_running_loop()
     said = 0

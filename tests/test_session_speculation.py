@@ -9,8 +9,9 @@ import pytest
 
 from emostream.models import LABELS, Clip
 from emostream.streamer import events
+from emostream.streamer.analysing import Analysis
 from emostream.streamer.asking import Ask, NotNowError, Priority
-from emostream.streamer.engine import Analysis, Engine
+from emostream.streamer.engine import Engine
 
 from .stage import CROWD, NEIGHBOUR, QUEUE, Span, frame, on_stage
 from .test_session import kinds

@@ -12,11 +12,12 @@ import pytest
 
 from emostream.models import Alignment, AudioCode, Clip, Prediction, Transcript
 from emostream.streamer import events
+from emostream.streamer.analysing import Analysis
 from emostream.streamer.asking import Ask, NotNowError, Priority
 from emostream.streamer.audio import Samples
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SegmenterSettings
-from emostream.streamer.engine import Analysis, Engine
+from emostream.streamer.engine import Engine
 from emostream.streamer.hub import Hub
 from emostream.streamer.segmenter import Utterance
 from emostream.streamer.session import Session, SessionSettings

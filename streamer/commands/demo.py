@@ -50,7 +50,7 @@ def demo(
     console = Console(stderr=True)
     clock = WallClock()
     engine = options.load_engine(settings, console, clock, live=True)
-    options.say_who_speaks(console, engine)
+    options.say_who_speaks(console, engine.speakers)
     with as_file(files("emostream.demo") / "recording.ogg") as recording:
 
         async def run() -> None:

@@ -65,7 +65,7 @@ def listen(settings: Settings, microphone: str | None, folder: Path | None = Non
     console = Console(stderr=True)
     clock = WallClock()
     engine = options.load_engine(settings, console, clock, live=True)
-    options.say_who_speaks(console, engine)
+    options.say_who_speaks(console, engine.speakers)
     said = f"Microphone: {chosen.name}, {chosen.sample_rate_hz} Hz"
     console.print(said, highlight=False, markup=False)
 

@@ -9,8 +9,8 @@ import msgspec
 import typer
 from rich.console import Console
 
-from emostream.models import load_recognizer, load_transcriber, threads_for_emotion
-
+from .. import loading
+from ..analysing import Speakers
 from ..clock import Clock
 from ..config import DtypeName, Settings, VadName, load_settings
 from ..engine import Engine
@@ -133,29 +133,17 @@ def model_flags(
 
 
 def load_engine(settings: Settings, console: Console, clock: Clock, *, live: bool = False) -> Engine:
-    """Load the models, saying so. live: whether somebody waits, so that an utterance on which a model
-    works for too long is given up. Raises ModelError.
-    """
-    chosen = settings.models
-    # No spinner here: a download draws its own progress bar. First, because what has a process of its own
-    # loads there while the recognizer loads here.
-    transcriber = load_transcriber(chosen.asr, device=chosen.device, compute_type=chosen.compute_type)
-    with console.status("Loading the models ..."):
-        recognizer = load_recognizer(
-            chosen.checkpoint,
-            device=chosen.device,
-            dtype=chosen.dtype,
-            cpu_threads=threads_for_emotion(words=transcriber is not None),
-        )
-        if transcriber is not None:
-            _ = transcriber.name  # waits for it
-    return Engine(
-        transcriber, recognizer, clock, patience_s=settings.server.patience_ms / 1_000 if live else None
-    )
+    """Load the models, saying so. live: see `loading.load_engine`. Raises ModelError."""
+    status = console.status("Loading the models ...")
+    try:
+        # No spinner before: a download draws its own progress bar.
+        return loading.load_engine(settings, clock, live=live, at_last=status.start)
+    finally:
+        status.stop()
 
 
-def say_who_speaks(console: Console, engine: Engine) -> None:
-    asr = "no words (--asr none)" if engine.transcriber is None else engine.transcriber.name
+def say_who_speaks(console: Console, speakers: Speakers) -> None:
+    asr = "no words (--asr none)" if speakers.asr is None else speakers.asr
     console.print(
-        f"Words: {asr}. Emotion: {engine.recognizer.name}.", highlight=False, soft_wrap=True, markup=False
+        f"Words: {asr}. Emotion: {speakers.emotion}.", highlight=False, soft_wrap=True, markup=False
     )

@@ -136,9 +136,9 @@ def replay(
     if found:
         console = Console(stderr=True)
         engine = options.load_engine(settings, console, clock)
-        options.say_who_speaks(console, engine)
+        options.say_who_speaks(console, engine.speakers)
         compare_models(found, models_of(engine, settings), console, as_kept=as_kept)
-        labels = engine.recognizer.labels
+        labels = engine.speakers.labels
         results = None if out is None else Results(out, form, labels)
         if results is not None:
             results.check(found)
@@ -164,7 +164,8 @@ def replay(
                 player = Player(
                     engine, settings, session_settings, clock, jobs, natural, teller(console), heard, as_kept
                 )
-                outcomes = await player.play_all(todo, outlets(sink_for, pictures, labels), stop)
+                async with engine.running():
+                    outcomes = await player.play_all(todo, outlets(sink_for, pictures, labels), stop)
             return stop.is_set()
 
         interrupted = asyncio.run(play())

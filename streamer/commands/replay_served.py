@@ -40,7 +40,7 @@ def serve_recording(
     bound = bind(settings.server)
     console = Console(stderr=True)
     engine = options.load_engine(settings, console, clock, live=True)
-    options.say_who_speaks(console, engine)
+    options.say_who_speaks(console, engine.speakers)
     compare_models([job], models_of(engine, settings), console, as_kept=as_kept)
 
     async def run() -> None:
@@ -51,7 +51,7 @@ def serve_recording(
                 bound, source, own, engine, settings, clock, [ConsoleSink(console)], console, language
             )
             return
-        labels = engine.recognizer.labels
+        labels = engine.speakers.labels
         with one_file(output, form, labels, shared=False) as sink_for, sink_for(job, Outcome(job)) as sink:
             await broadcast(bound, source, own, engine, settings, clock, [sink], console, language)
 

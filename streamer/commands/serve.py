@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..analysing import Analyser
 from ..broadcast import on_interrupt
 from ..clock import WallClock
 from ..config import Settings
 from ..diary import LogFormat, keep_diary
 from ..door import LOOPBACK_NAMES
-from ..engine import Engine
 from ..listening import bind
 from ..server import Server, check_doors
 from . import options
@@ -104,12 +104,12 @@ def serve(
     console = Console(stderr=True, quiet=log_format == "json")  # a log for programs has no other lines
     clock = WallClock()
     engine = options.load_engine(settings, console, clock, live=True)
-    options.say_who_speaks(console, engine)
+    options.say_who_speaks(console, engine.speakers)
     asyncio.run(_serve(bound, engine, settings, clock, console))
 
 
 async def _serve(
-    bound: Socket, engine: Engine, settings: Settings, clock: WallClock, console: Console
+    bound: Socket, engine: Analyser, settings: Settings, clock: WallClock, console: Console
 ) -> None:
     stop = on_interrupt()
     async with engine.running(), Server(bound, engine, settings, clock) as server:
