@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := streamer models training demo
+PACKAGES := streamer models training cluster demo
 EXTRAS ?= dev
 
 # The editable install links every file by name, so it is made anew when pyproject or the list of
@@ -11,7 +11,7 @@ FILES := $(sort $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*' 2>
 STAMP := $(VENV)/.installed
 LIST := $(VENV)/.files
 
-.PHONY: install demo test check bench format types
+.PHONY: install demo test test-ray check bench format types
 
 install: $(STAMP)
 
@@ -32,10 +32,14 @@ demo: install
 	$(BIN)/emostream demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not ray"
+
+# Clusters of Ray nodes on this machine: minutes.
+test-ray: install
+	$(BIN)/python -m pytest -m ray
 
 types: install
-	$(BIN)/mypy -p emostream.streamer -p emostream.models -p emostream.training -p tests -p benchmarks
+	$(BIN)/mypy -p emostream.streamer -p emostream.models -p emostream.training -p emostream.cluster -p tests -p benchmarks
 
 check: install
 	$(BIN)/ruff format --check .

@@ -54,6 +54,12 @@ class ConnectError(EmostreamError):
     code = "cannot_connect"
 
 
+class ClusterError(EmostreamError):
+    """There is no cluster, it does not run our models, or it was lost."""
+
+    code = "no_cluster"
+
+
 class ProtocolError(EmostreamError):
     """A message that the protocol does not know or allow. The session goes on."""
 
