@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from emostream.streamer.errors import ClusterError
 from emostream.streamer.extras import require
+
+_KNOCK_S: Final = 5.0
 
 
 def require_ray(wanted_by: str) -> None:
@@ -26,20 +31,38 @@ def connected(address: str) -> Iterator[None]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
+    _knock(address)
     try:
         ray.init(
             None if address == "auto" else address,
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         said = str(error).strip().splitlines()
-        raise ClusterError(
-            f"expected a Ray cluster at {address}, got: {said[0] if said else type(error).__name__}; "
-            "start one with `ray start --head`, join it with `ray start --address=...`, or name none"
-        ) from error
+        raise _not_there(address, said[0] if said else type(error).__name__) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray itself knocks for minutes. Raises ClusterError where nobody opens."""
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise _not_there(address, "no HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise _not_there(address, str(error)) from error
+
+
+def _not_there(address: str, got: str) -> ClusterError:
+    return ClusterError(
+        f"expected a Ray cluster at {address}, got: {got}; start one with `ray start --head`, join it from "
+        "this machine with `ray start --address=HOST:PORT`, or name none"
+    )

@@ -201,6 +201,31 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
         _require(self.watcher_events >= 1, "server.watcher_events", "at least 1", self.watcher_events)
 
 
+class ClusterSettings(_Settings, frozen=True, kw_only=True):
+    """The models where servers share them (`emostream serve --engine ray`).
+
+    app: the name under which they are shared; servers with other models take another one. min_replicas,
+    max_replicas: how many copies there are at least and at most; waiting: how many utterances a copy should
+    have before it, above which there are to be more of them. cpus, gpus: of each, fractions allowed.
+    """
+
+    app: str = "emostream"
+    min_replicas: int = 1
+    max_replicas: int = 16
+    waiting: float = 4.0
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        least, most = self.min_replicas, self.max_replicas
+        _require(bool(self.app), "cluster.app", "a name", "nothing")
+        _require(least >= 1, "cluster.min_replicas", "at least 1", least)
+        _require(most >= least, "cluster.max_replicas", f"at least min_replicas ({least})", most)
+        _require(self.waiting > 0, "cluster.waiting", "above 0", self.waiting)
+        _require(self.cpus >= 0, "cluster.cpus", "at least 0", self.cpus)
+        _require(self.gpus >= 0, "cluster.gpus", "at least 0", self.gpus)
+
+
 class Settings(_Settings, frozen=True, kw_only=True):
     """All of them; the sections of the TOML file."""
 
@@ -209,6 +234,7 @@ class Settings(_Settings, frozen=True, kw_only=True):
     live: LiveSettings = LiveSettings()
     models: ModelSettings = ModelSettings()
     server: ServerSettings = ServerSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -223,6 +249,6 @@ def load_settings(path: Path | None) -> Settings:
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"expected TOML with the sections vad, segmenter, live, models and server in {path}, "
+            f"expected TOML with the sections vad, segmenter, live, models, server and cluster in {path}, "
             f"got: {error}; correct that line"
         ) from error

@@ -42,6 +42,11 @@ class Metrics:
             registry=registry,
         )
         self.errors = Counter("emostream_errors", "Errors told to clients.", ["code"], registry=registry)
+        self.lost = Counter(
+            "emostream_lost_analyses",
+            "Calls whose replica was lost with them; what is a final, or will be, is asked again.",
+            registry=registry,
+        )
         self._stages = Histogram(
             "emostream_stage_seconds",
             "Of finals: from the end being decided, and from the last speech sample, to the sending; waiting "

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from pathlib import Path
 from socket import socket as Socket
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from ..analysing import Analyser
 from ..broadcast import on_interrupt
-from ..clock import WallClock
+from ..clock import Clock, WallClock
 from ..config import Settings
 from ..diary import LogFormat, keep_diary
 from ..door import LOOPBACK_NAMES
+from ..errors import ConfigError
 from ..listening import bind
 from ..server import Server, check_doors
 from . import options
@@ -25,6 +27,22 @@ log = logging.getLogger(__name__)
 
 
 def serve(
+    address: Annotated[
+        str | None,
+        typer.Argument(
+            help="With --engine ray: HOST:PORT of a cluster that this machine is part of. Default: the one "
+            "that runs here, or one of its own.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(
+            "--engine",
+            help="Where the models are: in this process, or in a Ray cluster whose models servers share. How "
+            "many copies there are, and of which size: the section [bold]cluster[/bold] of --config.",
+        ),
+    ] = "local",
     host: options.HostOption = None,
     port: options.PortOption = None,
     asr: options.AsrOption = None,
@@ -100,19 +118,34 @@ def serve(
     if log_format is not None:
         keep_diary(log_format, "info")
     check_doors(settings.server)
+    if engine == "local" and address is not None:
+        raise ConfigError(f"expected --engine ray with an address ({address}), got local; add it")
     bound = bind(settings.server)
     console = Console(stderr=True, quiet=log_format == "json")  # a log for programs has no other lines
     clock = WallClock()
-    engine = options.load_engine(settings, console, clock, live=True)
-    options.say_who_speaks(console, engine.speakers)
-    asyncio.run(_serve(bound, engine, settings, clock, console))
+    if engine == "ray":
+        analyser: Analyser = _shared(address or "auto", settings, clock)
+    else:
+        analyser = options.load_engine(settings, console, clock, live=True)
+    asyncio.run(_serve(bound, analyser, settings, clock, console))
 
 
-async def _serve(
-    bound: Socket, engine: Analyser, settings: Settings, clock: WallClock, console: Console
-) -> None:
-    stop = on_interrupt()
-    async with engine.running(), Server(bound, engine, settings, clock) as server:
+def _shared(address: str, settings: Settings, clock: Clock) -> Analyser:
+    """Raises ConfigError where Ray is not installed."""
+    from emostream.cluster.connection import require_ray
+    from emostream.cluster.remote import RemoteEngine
+
+    require_ray("--engine ray")
+    return RemoteEngine(address, settings, clock)
+
+
+async def _serve(bound: Socket, engine: Analyser, settings: Settings, clock: Clock, console: Console) -> None:
+    async with AsyncExitStack() as house:
+        with console.status("Connecting to the models ..."):
+            await house.enter_async_context(engine.running())
+        stop = on_interrupt()  # until here it is taken literally
+        options.say_who_speaks(console, engine.speakers)
+        server = await house.enter_async_context(Server(bound, engine, settings, clock))
         log.info("listening", extra={"facts": {"url": server.url}})
         console.print(f"Listening on {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         if settings.server.host not in LOOPBACK_NAMES and settings.server.token_file is None:

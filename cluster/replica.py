@@ -1,0 +1,151 @@
+"""One copy of the models, in a process somewhere in the cluster, with the project's own batchers before it.
+
+Ray Serve has batching of its own, which waits on a timer; here a call goes straight to the engine that a
+server on one machine has, and shares its batches with the calls that wait there when a model is free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from socket import gethostname
+from typing import Final
+
+import msgspec
+
+from emostream.models import ModelError
+from emostream.streamer.admission import Admission
+from emostream.streamer.asking import Ask, NotNowError, Priority
+from emostream.streamer.clock import Clock, WallClock
+from emostream.streamer.config import Settings
+from emostream.streamer.engine import Engine
+from emostream.streamer.errors import AnalysisError
+from emostream.streamer.loading import load_engine
+
+from .calls import (
+    Analyse,
+    Analysed,
+    Answer,
+    Call,
+    Describe,
+    Described,
+    Failed,
+    Here,
+    NoModels,
+    NotNow,
+    Outcome,
+    Pulse,
+    Rehearse,
+    Rehearsed,
+    clip_of,
+    decode_call,
+    encode,
+)
+
+_WATCH_S: Final = 1.0
+
+
+def fingerprint(settings: Settings) -> str:
+    """Servers may share models where this is the same: version, models, patience."""
+    what = (version("emostream"), msgspec.to_builtins(settings.models), settings.server.patience_ms)
+    return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()[:16]
+
+
+def _load_live(settings: Settings, clock: Clock) -> Engine:
+    return load_engine(settings, clock, live=True)
+
+
+class Replica:
+    """Answers calls, many at once. Models that cannot be loaded are an answer too: a replica that died of it
+    would be started again for ever.
+
+    load: what makes the engine, in a thread of its own.
+    """
+
+    def __init__(self, settings: Settings, load: Callable[[Settings, Clock], Engine] = _load_live) -> None:
+        self._settings = settings
+        self._load_engine = load
+        self._name = f"{gethostname()}:{os.getpid()}"
+        self._clock = WallClock()
+        self._load: Admission | None = None
+        self._starting: asyncio.Task[Engine] | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def call(self, payload: bytes) -> bytes:
+        """A `calls.Call`, answered by a `calls.Answer`."""
+        call = decode_call(payload)
+        trouble: tuple[str, ...] = ()
+        try:
+            engine = await self._engine()
+            outcome = await self._outcome(engine, call)
+            trouble = engine.trouble()
+        except NotNowError:
+            outcome = NotNow()
+        except AnalysisError as error:
+            outcome = Failed(str(error))
+        except ModelError as error:
+            outcome = NoModels(str(error))
+        load = 0.0 if self._load is None else self._load.load
+        return encode(Answer(outcome, self._name, load, trouble))
+
+    async def check_health(self) -> None:
+        """Asked by Serve, which puts another replica into the place of one that raises here."""
+        starting = self._begin()
+        if not starting.done() or starting.exception() is not None:
+            return
+        if starting.result().hangs:
+            raise RuntimeError("; ".join(starting.result().trouble()))
+        if self._serving is not None and self._serving.done():
+            raise RuntimeError("nobody serves the models any more") from self._serving.exception()
+
+    async def _outcome(self, engine: Engine, call: Call) -> Outcome:
+        match call:
+            case Analyse():
+                return await self._analysed(engine, call)
+            case Rehearse():
+                return Rehearsed(await engine.rehearse(clip_of(call)))
+            case Describe():
+                return Described(engine.speakers, fingerprint(self._settings))
+            case Pulse():
+                return Here()
+
+    async def _analysed(self, engine: Engine, call: Analyse) -> Analysed:
+        began = self._clock.now()
+        ask = engine.ask(Priority(call.priority), call.stream)
+        promotion = None
+        if ask.priority is Priority.CANDIDATE:
+            promotion = asyncio.get_running_loop().call_later(call.final_after_s, _promote, ask)
+        try:
+            analysis = await engine.analyse(clip_of(call), ask, words=call.words)
+        finally:
+            if promotion is not None:
+                promotion.cancel()
+        return Analysed(analysis, self._clock.now() - began, ask.spent_s)
+
+    async def _engine(self) -> Engine:
+        return await asyncio.shield(self._begin())
+
+    def _begin(self) -> asyncio.Task[Engine]:
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start(), name="load the models")
+        return self._starting
+
+    async def _start(self) -> Engine:
+        engine = await asyncio.to_thread(self._load_engine, self._settings, self._clock)
+        self._load = Admission(engine.busy, self._clock, 1.0)
+        self._serving = asyncio.create_task(self._serve(engine, self._load), name="serve")
+        return engine
+
+    async def _serve(self, engine: Engine, load: Admission) -> None:
+        """Until the process ends, which is Serve's to say."""
+        async with engine.running():
+            while True:
+                load.watch()
+                await self._clock.sleep_until(self._clock.now() + _WATCH_S)
+
+
+def _promote(ask: Ask) -> None:
+    ask.priority = Priority.FINAL
