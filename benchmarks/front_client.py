@@ -1,0 +1,70 @@
+"""`python -m benchmarks.front_client URL SPEECH SECONDS FIRST STOP STEP`: some of the streams of `front`.
+
+Says `ready`, waits for a line, streams at natural pace and prints what it heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from emostream.streamer.clock import WallClock
+from emostream.streamer.config import SAMPLE_RATE_HZ
+from emostream.streamer.load import make_load, read_clips
+from emostream.streamer.measuring import StreamRun, run_streams
+
+APART_S: Final = 0.02
+"""Between two streams' beginnings, over all clients."""
+_LONGER_S: Final = 10.0  # a load ends with a whole clip: cut from a longer one, all are of one length
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Of all streams of one client process. after_end_s: of finals that silence ended, from the decision to
+    the event. refused: streams that were not let in, or let go.
+    """
+
+    finals: int
+    provisionals: int
+    after_end_s: list[float]
+    pings_s: list[float]
+    dropped_ms: int
+    refused: int
+    errors: int
+
+    @classmethod
+    def of(cls, runs: Sequence[StreamRun]) -> Heard:
+        finals = [final for run in runs for final in run.finals]
+        return cls(
+            finals=len(finals),
+            provisionals=sum(run.provisionals for run in runs),
+            after_end_s=[final.after_end_s for final in finals if final.event.reason == "silence"],
+            pings_s=[ping for run in runs for ping in run.pings_s],
+            dropped_ms=sum(run.totals.dropped_ms for run in runs if run.totals is not None),
+            refused=sum(run.refused is not None for run in runs),
+            errors=sum(len(run.errors) for run in runs),
+        )
+
+
+def main() -> None:
+    url, speech, seconds, *numbers = sys.argv[1:]
+    streams = range(*map(int, numbers))
+    clips = read_clips([Path(speech)])
+    length_s = float(seconds)
+    loads = [
+        make_load(clips, length_s + _LONGER_S, stream=stream).samples[: round(length_s * SAMPLE_RATE_HZ)]
+        for stream in streams
+    ]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    runs = asyncio.run(run_streams(url, loads, WallClock(), apart_s=APART_S * streams.step))
+    print(json.dumps(asdict(Heard.of(runs))))
+
+
+if __name__ == "__main__":
+    main()

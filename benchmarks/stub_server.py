@@ -1,0 +1,60 @@
+"""`python -m benchmarks.stub_server`: a whole server around a recognizer that answers at once.
+
+All of a live server is there but the models: sockets, sessions, voice activity detection, segmentation, the
+engine's threads and batchers. It says `Listening on http://...` when it does, and ends with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from emostream.models import LABELS, Alignment, AudioCode, Clip, Prediction, Transcript
+from emostream.streamer.broadcast import on_interrupt
+from emostream.streamer.clock import WallClock
+from emostream.streamer.config import ServerSettings, Settings
+from emostream.streamer.engine import Engine
+from emostream.streamer.listening import bind
+from emostream.streamer.server import Server
+
+_MANY: Final = 1_000_000
+_EVEN: Final = (1.0 / len(LABELS),) * len(LABELS)
+
+
+class StubRecognizer:
+    """Nobody is ever sure of anything, and at no cost."""
+
+    name = "stub"
+    device = "cpu"
+    labels = LABELS
+
+    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+        return [AudioCode(frames=None, clip=clip) for clip in clips]
+
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
+        return [Alignment() for _ in clips]
+
+    def fuse(
+        self,
+        codes: Sequence[AudioCode],
+        transcripts: Sequence[Transcript | None],
+        alignments: Sequence[Alignment],
+    ) -> list[Prediction]:
+        return [Prediction(LABELS[0], _EVEN[0], _EVEN, _EVEN, None, ("no_text",)) for _ in codes]
+
+
+async def serve() -> None:
+    """Until it is interrupted. No stream is refused: how many it bears is the question."""
+    server = ServerSettings(port=0, max_load=1.0, connections=_MANY, connections_per_minute=_MANY)
+    settings, clock = Settings(server=server), WallClock()
+    engine = Engine(None, StubRecognizer(), clock, patience_s=server.patience_ms / 1_000)
+    stop = on_interrupt()
+    async with engine.running(), Server(bind(server), engine, settings, clock) as listening:
+        print(f"Listening on {listening.url}", file=sys.stderr, flush=True)
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
