@@ -11,7 +11,7 @@ import ray
 from ray import serve
 from ray.exceptions import ActorAlreadyExistsError
 from ray.serve._private.common import ReplicaState
-from ray.serve.schema import ApplicationStatus
+from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import ClusterError
@@ -105,6 +105,7 @@ def _application(settings: Settings) -> Any:
         ray_actor_options={"num_cpus": chosen.cpus, "num_gpus": chosen.gpus},
         health_check_period_s=_HEALTH_EVERY_S,
         health_check_timeout_s=_HEALTH_WITHIN_S,
+        logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
     )
     return deployment(Replica).bind(settings)
 

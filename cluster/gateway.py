@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final
 
 import msgspec
@@ -39,14 +39,21 @@ from .replica import fingerprint
 _PULSE_EVERY_S: Final = 1.0
 _PULSE_WITHIN_S: Final = 4.0
 _COUNT_EVERY_S: Final = 5.0
+_DEAF_S: Final = 30.0
+"""Without an answer another gateway is to try: Ray may never find the way back from here."""
 _STILL_WAITING_S: Final = 15.0
 
 
-class Gateway:
-    """handle: of the replicas, a `serve.handle.DeploymentHandle`."""
+class LostClusterError(ClusterError):
+    """It answered, and does not any more."""
 
-    def __init__(self, handle: Any, app: str, out: asyncio.StreamWriter) -> None:
+
+class Gateway:
+    """handle: of the replicas, a `serve.handle.DeploymentHandle`. threads: for what blocks."""
+
+    def __init__(self, handle: Any, app: str, out: asyncio.StreamWriter, threads: Executor) -> None:
         self._handle = handle
+        self._threads = threads
         self._app = app
         self._out = out
         self._calls: dict[int, asyncio.Task[None]] = {}
@@ -57,22 +64,21 @@ class Gateway:
 
     async def serve(self, described: Described, frames: asyncio.StreamReader) -> None:
         """Until there are no more frames."""
-        with ThreadPoolExecutor(1, "count replicas") as counting:
-            self._replicas = await self._count(counting)
-            self._out.write(pack(Kind.OPENED, 0, encode(House(described.speakers, self._replicas))))
-            async with task_group() as group:
-                lasting = [
-                    group.create_task(self._feel_pulse(), name="pulse"),
-                    group.create_task(self._keep_counting(counting), name="count"),
-                ]
-                while (frame := await read(frames)) is not None:
-                    kind, number, payload = frame
-                    if kind is Kind.ASK:
-                        self._calls[number] = group.create_task(self._call(number, payload), name="call")
-                    elif kind is Kind.FORGET and number in self._calls:
-                        self._calls[number].cancel()
-                for task in (*lasting, *self._calls.values()):
-                    task.cancel()
+        self._replicas = await self._count()
+        self._out.write(pack(Kind.OPENED, 0, encode(House(described.speakers, self._replicas))))
+        async with task_group() as group:
+            lasting = [
+                group.create_task(self._feel_pulse(), name="pulse"),
+                group.create_task(self._keep_counting(), name="count"),
+            ]
+            while (frame := await read(frames)) is not None:
+                kind, number, payload = frame
+                if kind is Kind.ASK:
+                    self._calls[number] = group.create_task(self._call(number, payload), name="call")
+                elif kind is Kind.FORGET and number in self._calls:
+                    self._calls[number].cancel()
+            for task in (*lasting, *self._calls.values()):
+                task.cancel()
 
     async def _call(self, number: int, payload: bytes) -> None:
         response = self._handle.call.remote(payload)
@@ -87,34 +93,41 @@ class Gateway:
             del self._calls[number]
 
     async def _feel_pulse(self) -> None:
+        """Raises ClusterError where there has been none for long."""
+        heard = time.monotonic()
         while True:
             pulse = None
             try:
                 async with asyncio.timeout(_PULSE_WITHIN_S):
                     pulse = decode_answer(await self._handle.call.remote(encode(Pulse())))
+                heard = time.monotonic()
             except Exception as error:
                 print(f"no pulse: {_said(error)}", file=sys.stderr, flush=True)
+                if time.monotonic() - heard > _DEAF_S:
+                    raise ClusterError(
+                        f"expected the models to answer, got nothing for {_DEAF_S:.0f} s"
+                    ) from error
             self._out.write(pack(Kind.TOLD, 0, encode(Health(self._replicas, pulse))))
             await asyncio.sleep(_PULSE_EVERY_S)
 
-    async def _keep_counting(self, counting: ThreadPoolExecutor) -> None:
+    async def _keep_counting(self) -> None:
         while True:
             await asyncio.sleep(_COUNT_EVERY_S)
-            self._replicas = await self._count(counting)
+            self._replicas = await self._count()
 
-    async def _count(self, counting: ThreadPoolExecutor) -> int:
+    async def _count(self) -> int:
         """A call that blocks, and that may fail while the cluster does."""
         try:
             loop = asyncio.get_running_loop()
-            return max(1, await loop.run_in_executor(counting, running_replicas, self._app))
+            return max(1, await loop.run_in_executor(self._threads, running_replicas, self._app))
         except Exception as error:
             print(f"replicas not counted: {_said(error)}", file=sys.stderr, flush=True)
             return self._replicas
 
 
-async def _live(settings: Settings, fd: int) -> None:
-    frames, out = await _pipes(fd)
-    finding = asyncio.create_task(asyncio.to_thread(find_or_deploy, settings), name="find or deploy")
+async def _live(settings: Settings, fd: int, threads: Executor) -> None:
+    frames, out = await _pipes(os.dup(fd))  # the loop closes its own
+    finding = asyncio.get_running_loop().run_in_executor(threads, find_or_deploy, settings)
     # Nothing is asked of a cluster that is not open yet: what comes is the end.
     gone = asyncio.create_task(read(frames), name="input")
     try:
@@ -129,14 +142,8 @@ async def _live(settings: Settings, fd: int) -> None:
     finally:
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
-    try:
-        gateway = Gateway(finding.result(), settings.cluster.app, out)
-        described = _checked(await gateway.describe(), settings)
-    except ClusterError as error:
-        out.write(pack(Kind.REFUSED, 0, str(error).encode()))
-        await out.drain()
-        return
-    await gateway.serve(described, frames)
+    gateway = Gateway(finding.result(), settings.cluster.app, out, threads)
+    await gateway.serve(_checked(await gateway.describe(), settings), frames)
 
 
 def _checked(answer: Answer, settings: Settings) -> Described:
@@ -174,10 +181,25 @@ def main() -> None:
     os.dup2(2, 1)
     address, settings = sys.argv[1], msgspec.json.decode(sys.argv[2], type=Settings)
     try:
-        with connected(address), suppress(KeyboardInterrupt):
-            asyncio.run(_live(settings, fd))
+        with connected(address):
+            refused = _lived(settings, fd)
     except ClusterError as error:
+        refused = error
+    if refused is not None:
+        os.write(fd, pack(Kind.REFUSED, 0, str(refused).encode()))
+    os._exit(0 if refused is None else 1)  # a thread may still wait for a cluster that is gone
+
+
+def _lived(settings: Settings, fd: int) -> ClusterError | None:
+    """Why it came to an end, unless the server had enough of it."""
+    try:
+        asyncio.run(_live(settings, fd, ThreadPoolExecutor(1, "cluster")))
+    except LostClusterError as error:
         os.write(fd, pack(Kind.REFUSED, 0, str(error).encode()))
+        os._exit(1)  # Ray's own goodbye would wait for the cluster too
+    except ClusterError as error:
+        return error
+    return None
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from emostream.models import ModelError
 
 from .batcher import ModelThread
 from .commands import align, bench, client, demo, devices, doctor, live, record, replay, serve, summary
+from .commands.ray_address import TakesRay
 from .errors import EmostreamError
 
 _DISK_TROUBLE = (errno.ENOSPC, errno.EIO)
@@ -54,7 +55,6 @@ for command in (
     demo.demo,
     live.live,
     serve.serve,
-    replay.replay,
     record.record,
     summary.summary,
     align.align,
@@ -63,6 +63,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+app.command(cls=TakesRay)(replay.replay)
 app.add_typer(bench.app, name="bench")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import has_magic
 from pathlib import Path
 from typing import Final
@@ -84,19 +84,25 @@ def find_jobs(places: Sequence[Path]) -> tuple[list[Job], list[SourceError]]:
     """
     jobs: list[Job] = []
     failures: list[SourceError] = []
-    for path, name in _found(places, failures):
+    for path, name in search(places, failures):
         try:
-            kept = read_header(path) if is_recorded(path) else None
-            recording = Recording(path if kept is None else sound_of(path))
+            job = job_at(path, name)
+            recording = Recording(path if job.kept is None else sound_of(path))
         except SourceError as error:
             failures.append(error)
             continue
-        jobs.append(Job(path, name, recording.declared_s, kept))
+        jobs.append(replace(job, seconds=recording.declared_s))
         recording.close()
     return jobs, failures
 
 
-def _found(places: Sequence[Path], failures: list[SourceError]) -> Iterator[tuple[Path, str]]:
+def job_at(path: Path, name: str) -> Job:
+    """Of one that `search` found; its sound is not looked at. Raises SourceError."""
+    return Job(path, name, kept=read_header(path) if is_recorded(path) else None)
+
+
+def search(places: Sequence[Path], failures: list[SourceError]) -> Iterator[tuple[Path, str]]:
+    """Path and name of each recording (see Job), none of them opened. failures: grows by places without."""
     for place in places:
         if is_recorded(place):
             yield place, place.resolve().name

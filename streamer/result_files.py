@@ -89,7 +89,8 @@ def _whole_of(path: Path) -> Path | str:
 def _inside(place: Path, failures: list[SourceError]) -> list[Path]:
     name = shown(place)
     if place.is_dir():
-        paths = sorted(path for path in place.rglob(f"*{_SUFFIX}") if not path.is_dir())
+        files = (path for path in place.rglob(f"*{_SUFFIX}") if not path.is_dir())
+        paths = sorted(path for path in files if not _tells_errors(path))
         missing = (
             f"expected results (*{_SUFFIX}) in the folder {name}, found none; name files or another folder"
         )
@@ -105,6 +106,11 @@ def _inside(place: Path, failures: list[SourceError]) -> list[Path]:
     if not paths:
         failures.append(SourceError(missing))
     return paths
+
+
+def _tells_errors(path: Path) -> bool:
+    """Whether it is of the errors table that `replay --ray` writes beside its results."""
+    return path.parent.name == "errors" and (path.parent.parent / "done").is_dir()
 
 
 def read_results(lines: BinaryIO, results: str, name: str) -> list[Recording]:

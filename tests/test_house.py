@@ -37,7 +37,7 @@ FORBIDDEN_IN_PURE = {"asyncio", "torch", "websockets", "sounddevice", "emostream
 # The doctor looks at torch itself, and only when it is asked to; two commands go to the cluster when they
 # are told to.
 ALLOWED = {("streamer/commands/doctor.py", "torch")}
-GO_TO_THE_CLUSTER = ("streamer/commands/replay.py", "streamer/commands/serve.py")
+GO_TO_THE_CLUSTER = ("streamer/commands/replay_ray.py", "streamer/commands/serve.py")
 
 
 def imports(path: Path) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from contextlib import (
     nullcontext,
@@ -26,14 +25,20 @@ from ..replaying import Job, Outcome, Pictures, Results, find_jobs
 from ..server import models_of
 from ..session import SessionSettings
 from . import options
-from .replay_outputs import one_file, outlets, progress, teller
+from .ray_flags import RayFlags, refuse_with_ray
+from .replay_outputs import one_file, outlets, progress, tell, teller
+from .replay_ray import replay_on_ray
 from .replay_served import compare_models, serve_recording
 
 
 def replay(
-    files: Annotated[
-        list[Path],
-        typer.Argument(help="Recordings in any format FFmpeg decodes, videos, folders of them, or patterns."),
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILES",
+            help="Recordings in any format FFmpeg decodes, videos, folders of them, or patterns; with --ray "
+            "addresses too, such as s3://bucket/folder.",
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -41,9 +46,14 @@ def replay(
             "--output", "-o", help="Write there, all in one, instead of to the terminal.", show_default=False
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write a file for each recording into this folder.", show_default=False),
+    out_place: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            help="Write a file for each recording into this folder; with --ray one for some dozens.",
+            show_default=False,
+        ),
     ] = None,
     form: Annotated[
         FormatName,
@@ -82,6 +92,37 @@ def replay(
             "Needs --pace realtime.",
         ),
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Replay on a Ray cluster: HOST:PORT of one that this machine is part of, local for this "
+            "machine alone, or auto (the default) for whichever runs here. Needs --out.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --ray: how many. Default: as the cluster has room for.", show_default=False
+        ),
+    ] = None,
+    cpus_per_worker: Annotated[
+        float | None, typer.Option(min=0, help="With --ray. Default: 1.", show_default=False)
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(min=0, help="With --ray; 0.25 lets four share one. Default: 0.", show_default=False),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --ray: recordings that a worker takes at a time, at most. Default: 64.",
+            show_default=False,
+        ),
+    ] = None,
     port: options.PortOption = None,
     keep_audio: options.KeepAudioOption = None,
     asr: options.AsrOption = None,
@@ -110,6 +151,14 @@ def replay(
         server={"port": port},
     )
     as_kept = vad is None and config is None
+    flags = RayFlags(ray, workers, cpus_per_worker, gpus_per_worker, batch)
+    if ray is not None:
+        refuse_with_ray(output, plot, pace, port, keep_audio, serve=serve)
+        wanted = flags.check(out_place, form)
+        replay_on_ray(places, *wanted, flags, settings, language, jobs, as_kept=as_kept, resume=resume)
+        return
+    flags.refuse_alone([*places, *([] if out_place is None else [out_place])])
+    files, out = [Path(place) for place in places], None if out_place is None else Path(out_place)
     clock = WallClock()
     _check(output, out, form, plot, jobs, resume=resume)
     _check_serve(pace, out, plot, port, keep_audio, jobs, serve=serve)
@@ -124,7 +173,7 @@ def replay(
         raise ConfigError(f"expected --out FOLDER for several recordings as {form}, got none; name one")
     if serve:
         if failures or len(found) != 1:
-            _tell(failures)
+            tell(failures)
             raise ConfigError(f"expected one recording with --serve, got {len(found)}; name one")
         serve_recording(found[0], output, form, settings, clock, language, as_kept=as_kept)
         return
@@ -172,7 +221,7 @@ def replay(
         failures += [one.failure for one in outcomes if one.failure is not None]
         if interrupted:
             failures.append(f"interrupted; {len(todo) - len(outcomes)} of {len(todo)} files not begun")
-    _tell(failures)
+    tell(failures)
     if interrupted:
         raise typer.Exit(130)
     if failures:
@@ -225,11 +274,6 @@ def _check_serve(
         raise ConfigError(
             "expected --output with --serve, got --out or --plot; replay it once more for these"
         )
-
-
-def _tell(failures: Sequence[SourceError | str]) -> None:
-    for failure in failures:
-        print(f"emostream: {shown(str(failure))}", file=sys.stderr)
 
 
 def _left_to_do(

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, SourceError
 from ..file_names import shown
 from ..formats import FORMATS, FormatName
 from ..player import Outlet
@@ -89,6 +89,12 @@ def teller(console: Console) -> Callable[[Outcome], None]:
             console.print(said, highlight=False, soft_wrap=True, markup=False)
 
     return told
+
+
+def tell(failures: Sequence[SourceError | str]) -> None:
+    """On stderr, a line each."""
+    for failure in failures:
+        print(f"emostream: {shown(str(failure))}", file=sys.stderr)
 
 
 def _summary(outcome: Outcome) -> str:

@@ -1,0 +1,103 @@
+"""One recording on a worker: fetched where it is far, and what there is to tell about it in the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path, PurePosixPath
+
+from emostream.streamer import events
+from emostream.streamer.errors import AnalysisError, ClusterError, EmostreamError, SourceError
+from emostream.streamer.file_names import shown
+from emostream.streamer.replaying import Job, Outcome, job_at
+
+from .addresses import is_address
+from .errors_table import ErrorRow
+from .places import Recording, fetch
+
+
+class DeadlyError(SourceError):
+    """A worker died on this recording, each time that it was played."""
+
+    code = "worker_died"
+
+
+class Hearing:
+    """scratch: a path for a copy of it."""
+
+    def __init__(self, recording: Recording, scratch: Path) -> None:
+        self.recording = recording
+        self._far = is_address(recording.address)
+        # Some formats are known by the end of their name.
+        self._copy = scratch.with_suffix(PurePosixPath(recording.address.split("::")[0]).suffix)
+        self._outcome: Outcome | None = None
+        self._failure: SourceError | None = None
+        self._lapses: list[events.Error] = []
+
+    def job(self) -> Job | None:
+        """None where it cannot be played."""
+        if self._far:
+            return Job(self._copy, self.recording.name)
+        try:
+            return job_at(Path(self.recording.address), self.recording.name)
+        except SourceError as error:
+            self._failure = error
+            return None
+
+    def leave_alone(self) -> None:
+        self._failure = DeadlyError(
+            f"expected a recording that can be played, but a worker died on {shown(self.recording.name)}; "
+            "replay it alone to see why, or convert it"
+        )
+
+    @asynccontextmanager
+    async def going_on(self, outcome: Outcome) -> AsyncIterator[None]:
+        """While it is played. Raises ClusterError where the program fails on it."""
+        self._outcome = outcome
+        unreached: SourceError | None = None
+        if self._far:
+            try:
+                await asyncio.to_thread(fetch, self.recording.address, self._copy)
+            except SourceError as error:
+                unreached = error
+        try:
+            yield
+        except (EmostreamError, OSError):
+            raise
+        except Exception as error:
+            raise ClusterError(
+                f"expected to play {shown(self.recording.name)}, got: {type(error).__name__}: {error}; "
+                "leave it out, and report it"
+            ) from error
+        finally:
+            self._copy.unlink(missing_ok=True)
+        self._failure = outcome.failure if unreached is None else unreached
+
+    async def send(self, event: events.ServerEvent) -> None:
+        """A sink: of utterances without a result."""
+        if isinstance(event, events.Error) and event.code == AnalysisError.code:
+            self._lapses.append(event)
+
+    @property
+    def whole(self) -> bool:
+        return self._failure is None
+
+    @property
+    def audio_s(self) -> float:
+        totals = None if self._outcome is None else self._outcome.totals
+        return 0.0 if totals is None else totals.audio_ms / 1_000
+
+    @property
+    def utterances(self) -> int:
+        totals = None if self._outcome is None else self._outcome.totals
+        return 0 if totals is None else totals.utterances
+
+    def errors(self) -> Iterator[ErrorRow]:
+        """In the order in which they came."""
+        name = shown(self.recording.name)
+        for lapse in self._lapses:
+            yield ErrorRow(name, lapse.code, shown(lapse.message), lapse.utterance, self.audio_s)
+        if self._failure is not None:
+            said = shown(str(self._failure)).replace(str(self._copy), name)
+            yield ErrorRow(name, self._failure.code, said, None, self.audio_s)
