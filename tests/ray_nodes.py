@@ -14,11 +14,15 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 
 @contextmanager
-def cluster_of(*cpus: int) -> Iterator[Any]:
-    """A `ray.cluster_utils.Cluster`: a head without room for workers, and a node for each number of CPUs."""
+def cluster_of(*cpus: int, port: int | None = None) -> Iterator[Any]:
+    """A `ray.cluster_utils.Cluster`: a head without room for workers, and a node for each number of CPUs.
+
+    port: of the head, where it is to be found again.
+    """
     from ray.cluster_utils import Cluster
 
-    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    head = {"num_cpus": 0, "include_dashboard": False} | ({} if port is None else {"gcs_server_port": port})
+    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
     try:
         for number in cpus:
             cluster.add_node(num_cpus=number)

@@ -28,6 +28,7 @@ from .programs import Running, json_lines, run, running
 pytest.importorskip("ray", reason="expected Ray, found none: pip install 'emostream[ray]'")
 
 from .ray_nodes import cluster_of, workers
+from .test_served_program import free_port
 from .waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -147,13 +148,13 @@ def writes_words(replica: psutil.Process) -> bool:
     return any(child.status() == psutil.STATUS_RUNNING for child in replica.children(recursive=True))
 
 
-async def test_a_lost_cluster_is_seen_and_newcomers_are_refused() -> None:
-    """And those who were inside are told of every utterance that has no result."""
+async def test_a_lost_cluster_is_seen_newcomers_are_refused_and_it_may_come_back() -> None:
+    """Those who were inside are told of every utterance that has no result."""
+    sound, port = read_whole(RECORDING), free_port()
     with ExitStack() as stack:
-        with cluster_of(1) as cluster:
+        with cluster_of(1, port=port) as cluster:
             front = listening(start(stack, cluster.address))
             await until(lambda: front.health()[0] == 200)
-            sound = read_whole(RECORDING)
             inside = asyncio.create_task(run_streams(front.socket_url, [sound], WallClock()))
             await until(lambda: front.counter("emostream_finals_total") >= 1)
         await until(lambda: front.health()[1]["status"] == "failing")
@@ -165,9 +166,26 @@ async def test_a_lost_cluster_is_seen_and_newcomers_are_refused() -> None:
         assert "overloaded" in newcomer.refused
         (one,) = await inside
         assert one.totals is not None
-        # The clock of utterances counts on: each has a final or an error.
         assert len(one.finals) + len(one.errors) == 8
         assert all(error.startswith("analysis_failed") for error in one.errors)
+        with cluster_of(1, port=port):
+            await until(lambda: front.health()[0] == 200)
+            (back,) = await run_streams(front.socket_url, [sound], WallClock())
+            assert len(back.finals) == 8
+            assert back.errors == []
+
+
+async def test_there_are_more_replicas_where_more_waits(tmp_path: Path) -> None:
+    settings = tmp_path / "eager.toml"
+    settings.write_text("[cluster]\nmin_replicas = 1\nmax_replicas = 2\nwaiting = 0.002\n")
+    sound = read_whole(RECORDING)
+    with cluster_of(2) as cluster, ExitStack() as stack:
+        front = listening(start(stack, cluster.address, "--config", str(settings)))
+        assert len(workers(cluster, REPLICA)) == 1
+        loads = [np.tile(sound, 4)] * 4
+        streams = asyncio.create_task(run_streams(front.socket_url, loads, WallClock()))
+        await until(lambda: len(workers(cluster, REPLICA)) == 2)
+        streams.cancel()
 
 
 async def test_servers_with_other_models_do_not_share(tmp_path: Path) -> None:

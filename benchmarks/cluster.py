@@ -1,0 +1,225 @@
+"""`python -m benchmarks.cluster --speech FOLDER`: what Ray costs, one replica against the plain engine.
+
+Same machine, same load, in one run, turn by turn. The cluster is one node of this machine, so that nothing
+crosses a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from emostream.cluster.connection import connected
+from emostream.cluster.remote import RemoteEngine
+from emostream.models import Clip
+from emostream.streamer.analysing import Analyser
+from emostream.streamer.asking import Priority
+from emostream.streamer.clock import WallClock
+from emostream.streamer.config import ClusterSettings, ModelSettings, Settings
+from emostream.streamer.house_under_test import HouseUnderTest
+from emostream.streamer.load import make_load, read_clips
+from emostream.streamer.loading import load_engine
+from emostream.streamer.measuring import run_streams
+
+TURNS: Final = 5
+ALONE: Final = 40
+CROWD: Final = 16
+CROWD_CALLS: Final = 240
+STREAMS: Final = 8
+STREAMS_S: Final = 60.0
+_ONE: Final = ClusterSettings(max_replicas=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same thing, with the models in the process and in one replica."""
+
+    what: str
+    unit: str
+    plain: float
+    ray: float
+
+    def row(self) -> str:
+        ratio = self.ray / self.plain
+        return f"| {self.what} | {self.plain:.3g} | {self.ray:.3g} | {self.unit} | {ratio:.2f} |\n"
+
+
+def tables(speech: Path) -> Iterator[str]:
+    """Markdown. speech: a folder of recordings, each one utterance."""
+    yield "| what | plain | Ray, one replica | unit | ratio |\n|---|---|---|---|---|\n"
+    with _cluster() as address:
+        for pair in asyncio.run(_calls(speech, address)):
+            yield pair.row()
+        for pair in _streams(speech, address):
+            yield pair.row()
+        for pair in _archive(speech, address):
+            yield pair.row()
+
+
+@contextmanager
+def _cluster() -> Iterator[str]:
+    """A node of its own. `ray start` would ask nobody either, but leave it running."""
+    with connected("local"):
+        import ray
+
+        yield ray.get_runtime_context().gcs_address
+
+
+async def _calls(speech: Path, address: str) -> list[Pair]:
+    clips = [Clip(samples) for samples in read_clips([speech])]
+    settings, clock = Settings(models=ModelSettings(asr="none"), cluster=_ONE), WallClock()
+    near, far = load_engine(settings, clock), RemoteEngine(address, settings, clock)
+    async with near.running(), far.running():
+        alone = await _turns(near, far, lambda engine: _alone(engine, clips))
+        crowd = await _turns(near, far, lambda engine: _crowd(engine, clips))
+    return [
+        Pair(f"one analysis, nobody else asks (median of {ALONE})", "ms", *(1_000 * one for one in alone)),
+        Pair(f"analyses a second, {CROWD} ask at once", "1/s", *crowd),
+    ]
+
+
+async def _turns(
+    near: Analyser, far: Analyser, measure: Callable[[Analyser], Awaitable[float]]
+) -> tuple[float, float]:
+    found: tuple[list[float], list[float]] = ([], [])
+    await asyncio.gather(measure(near), measure(far))  # warm
+    for _ in range(TURNS):
+        found[0].append(await measure(near))
+        found[1].append(await measure(far))
+    return statistics.median(found[0]), statistics.median(found[1])
+
+
+async def _alone(engine: Analyser, clips: Sequence[Clip]) -> float:
+    took = []
+    for clip in clips[:ALONE]:
+        began = time.perf_counter()
+        await engine.analyse(clip, engine.ask(Priority.FINAL))
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+async def _crowd(engine: Analyser, clips: Sequence[Clip]) -> float:
+    waiting = iter([clips[number % len(clips)] for number in range(CROWD_CALLS)])
+
+    async def ask() -> None:
+        for clip in waiting:
+            await engine.analyse(clip, engine.ask(Priority.FINAL))
+
+    began = time.perf_counter()
+    await asyncio.gather(*(ask() for _ in range(CROWD)))
+    return CROWD_CALLS / (time.perf_counter() - began)
+
+
+def _streams(speech: Path, address: str) -> list[Pair]:
+    clips = read_clips([speech])
+    loads = [make_load(clips, STREAMS_S, stream=number).samples for number in range(STREAMS)]
+    plain = _served(["--asr", "none"], loads)
+    ray = _served(["--asr", "none", "--engine", "ray", address], loads)
+    what = f"{STREAMS} streams, {STREAMS_S:.0f} s"
+    return [
+        Pair(f"{what}: decision to event, p50", "ms", plain.p50_ms, ray.p50_ms),
+        Pair(f"{what}: decision to event, p95", "ms", plain.p95_ms, ray.p95_ms),
+        Pair(f"{what}: processor, server and gateway", "% of a core", 100 * plain.cores, 100 * ray.cores),
+        Pair(
+            f"{what}: processor, those and Ray's processes",
+            "% of a core",
+            100 * plain.cores,
+            100 * (ray.cores + ray.ray_cores),
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    p50_ms: float
+    p95_ms: float
+    cores: float
+    ray_cores: float
+
+
+def _served(arguments: Sequence[str], loads: Sequence[Any]) -> _Served:
+    with HouseUnderTest(arguments) as house:
+        asyncio.run(run_streams(house.socket_url, [loads[0][: 5 * 16_000]], WallClock()))  # warm
+        began, before, ray_before = time.perf_counter(), house.cost().cpu_s, _ray_cpu_s()
+        runs = asyncio.run(run_streams(house.socket_url, loads, WallClock()))
+        took = time.perf_counter() - began
+        cores = (house.cost().cpu_s - before) / took
+        ray_cores = (_ray_cpu_s() - ray_before) / took
+    assert not [run.refused or run.errors for run in runs if run.refused or run.errors]
+    after = sorted(1_000 * final.after_end_s for run in runs for final in run.finals)
+    return _Served(after[len(after) // 2], after[int(0.95 * len(after))], cores, ray_cores)
+
+
+def _ray_cpu_s() -> float:
+    """Of all of Ray's processes below this one: nodes, controllers, replicas."""
+    spent = 0.0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            line = " ".join(process.cmdline())
+            if line.startswith("ray::") or "/ray/" in line:
+                times = process.cpu_times()
+                spent += times.user + times.system
+        except psutil.Error:
+            continue  # it has just ended
+    return spent
+
+
+def _archive(speech: Path, address: str) -> list[Pair]:
+    """Files a second, from the moment the models are there."""
+    files = len([path for path in speech.iterdir() if path.is_file()])
+    found: tuple[list[float], list[float]] = ([], [])
+    for _ in range(3):
+        found[0].append(files / _replayed([str(speech), "--jobs", "2"], r"^Words:"))
+        found[1].append(
+            files / _replayed([str(speech), "--jobs", "2", "--ray", address, "--workers", "1"], _WORKING)
+        )
+    plain, ray = (statistics.median(one) for one in found)
+    return [Pair(f"archive: {files} recordings, --jobs 2", "recordings/s", plain, ray)]
+
+
+_WORKING: Final = r"^Cluster"
+
+
+def _replayed(arguments: Sequence[str], begun: str) -> float:
+    """Seconds from the line of standard error in which the pattern is found to the end."""
+    program = [sys.executable, "-m", "emostream.streamer.cli", "replay", *arguments, "--asr", "none"]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [*program, "--out", str(Path(folder, "out"))], stderr=subprocess.PIPE, text=True
+        ) as running,
+    ):
+        assert running.stderr is not None
+        began = None
+        for line in running.stderr:
+            if began is None and re.search(begun, line):
+                began = time.perf_counter()
+        ended = time.perf_counter()
+    assert began is not None
+    return ended - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__)
+    parser.add_argument(
+        "--speech", type=Path, required=True, help="a folder of recordings, one utterance each"
+    )
+    for part in tables(parser.parse_args().speech):
+        print(part, end="", flush=True)
+
+
+if __name__ == "__main__":
+    main()
