@@ -45,7 +45,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(MAKE) types
-	$(BIN)/python -m pytest
+	$(MAKE) test
 
 format: install
 	$(BIN)/ruff format .

@@ -26,7 +26,6 @@ from emostream.streamer.latency import Percentiles
 from emostream.streamer.measuring import BLOCK_SAMPLES
 
 from .front_client import APART_S, Heard
-from .machine import commit, machine
 
 COUNTS: Final = "25,50,100,150"
 SECONDS: Final = 30.0
@@ -73,7 +72,7 @@ class Point:
 def tables(speech: Path, counts: Sequence[int], seconds: float) -> Iterator[str]:
     """Markdown. speech: a folder of recordings, each one utterance."""
     yield (
-        f"{machine()}, commit {commit()}. A server whose recognizer answers at once; {CLIENTS} client "
+        f"A server whose recognizer answers at once; {CLIENTS} client "
         f"processes, {seconds:g} s of speech a stream, cores busy while all were open.\n\n"
     )
     heads = (

@@ -87,7 +87,7 @@ _PERCENTS: Final = (50, 95, 99)
 
 def tables() -> Iterator[str]:
     """Markdown."""
-    yield "## Measured, and simulated\n\n"
+    yield "#### Measured, and simulated\n\n"
     yield (
         f"Simulated: {SEEDS} seeds together, beside them the p95 of single seeds, least and most: so far "
         "apart can runs of this length be by chance. Milliseconds from the decision to the event.\n\n"
@@ -101,7 +101,7 @@ def tables() -> Iterator[str]:
         "\nThe simulation has no event loop: a final whose candidate is judged in time takes 0 ms. Nor does "
         "it know that models slow each other down on the same cores, and its costs are medians. Where its "
         "models work less than the measured ones, the streams that it lets a replica carry are too many.\n\n"
-        "## Predicted: replicas\n\n"
+        "#### Predicted: replicas\n\n"
         f"No transcriber, {LADDER_S:.0f} s, {1_000 * HOP_S:g} ms for a hop, each replica on its own cores. "
         "Judged: milliseconds from the asking of the candidate, of which 300 are for free. Lost: one of them "
         f"at {LOSS.at_s:g} s, noticed {LOSS.detect_s:g} s later, back {LOSS.restart_s:g} s after that.\n\n"

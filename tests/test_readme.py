@@ -60,6 +60,6 @@ def test_its_commands_exist(command: str) -> None:
     assert command in commands | {group.name for group in app.registered_groups}
 
 
-@pytest.mark.parametrize("target", ["install", "demo", "test", "check", "bench"])
+@pytest.mark.parametrize("target", ["install", "demo", "test", "test-ray", "check", "bench"])
 def test_the_makefile_has_its_targets(target: str) -> None:
     assert re.search(rf"^{target}:", (REPO / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
