@@ -190,7 +190,7 @@ def _archive(speech: Path, address: str) -> list[Pair]:
     return [Pair(f"archive: {files} recordings, --jobs 2", "recordings/s", plain, ray)]
 
 
-_WORKING: Final = r"^Cluster"
+_WORKING: Final = r"^Ray: "
 
 
 def _replayed(arguments: Sequence[str], begun: str) -> float:
