@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
@@ -9,7 +10,8 @@ import numpy as np
 
 from emostream.models import Clip
 from emostream.streamer.analysing import Analysis, Speakers
-from emostream.streamer.asking import Priority
+from emostream.streamer.asking import Ask
+from emostream.streamer.config import ClusterSettings
 
 
 class Analyse(msgspec.Struct, frozen=True, tag="analyse"):
@@ -17,7 +19,7 @@ class Analyse(msgspec.Struct, frozen=True, tag="analyse"):
     is; no batch holds two of one stream.
 
     final_after_s: a candidate that nobody has taken back by then is as urgent as a final: the pause on which
-    it was bet has lasted. Nobody need say so to a replica that is far away.
+    it was bet has lasted. Nobody need say so to a replica that is far away. None: never.
     """
 
     samples: bytes
@@ -25,7 +27,7 @@ class Analyse(msgspec.Struct, frozen=True, tag="analyse"):
     words: bool
     priority: int
     stream: str | None
-    final_after_s: float
+    final_after_s: float | None
 
 
 class Rehearse(msgspec.Struct, frozen=True, tag="rehearse"):
@@ -46,11 +48,13 @@ Call = Analyse | Rehearse | Pulse | Describe
 
 
 class Analysed(msgspec.Struct, frozen=True, tag="analysed"):
-    """took_s: from the call to the answer, in the replica. spent_s: its share of the models' time."""
+    """took_s: from the call to the answer, in the replica. spent_s: its share of each model's time, by the
+    model's name.
+    """
 
     analysis: Analysis
     took_s: float
-    spent_s: float
+    spent_s: dict[str, float]
 
 
 class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
@@ -64,10 +68,13 @@ class Here(msgspec.Struct, frozen=True, tag="here"):
 
 
 class Described(msgspec.Struct, frozen=True, tag="described"):
-    """fingerprint: of all that makes the same sound get the same answer."""
+    """fingerprint: of all that makes the same sound get the same answer. settings: which the first server
+    brought.
+    """
 
     speakers: Speakers
     fingerprint: str
+    settings: ClusterSettings
 
 
 class NotNow(msgspec.Struct, frozen=True, tag="not_now"):
@@ -80,13 +87,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     message: str
 
 
-class NoModels(msgspec.Struct, frozen=True, tag="no_models"):
-    """They could not be loaded."""
-
-    message: str
-
-
-Outcome = Analysed | Rehearsed | Here | Described | NotNow | Failed | NoModels
+Outcome = Analysed | Rehearsed | Here | Described | NotNow | Failed
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -124,10 +125,11 @@ decode_house: Final = msgspec.msgpack.Decoder(House).decode
 decode_health: Final = msgspec.msgpack.Decoder(Health).decode
 
 
-def analyse_call(
-    clip: Clip, priority: Priority, stream: str | None, final_after_s: float, *, words: bool
-) -> bytes:
-    return encode(Analyse(clip.samples.tobytes(), clip.language, words, int(priority), stream, final_after_s))
+def analyse_call(clip: Clip, ask: Ask, stream: str | None, *, words: bool) -> bytes:
+    """As the ask stands now."""
+    final_after_s = ask.final_after_s if math.isfinite(ask.final_after_s) else None
+    samples = clip.samples.tobytes()
+    return encode(Analyse(samples, clip.language, words, int(ask.priority), stream, final_after_s))
 
 
 def clip_of(call: Analyse | Rehearse) -> Clip:

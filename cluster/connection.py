@@ -27,19 +27,21 @@ def connected(address: str) -> Iterator[None]:
 
     Raises ClusterError.
     """
-    # Read when Ray is imported: nobody is told that it runs here.
+    # Read when Ray is imported: nobody is told that it runs here, and what asks for a cluster behind the end
+    # of this one does not start another.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     import ray
 
     _knock(address)
     try:
         ray.init(
             None if address == "auto" else address,
-            include_dashboard=False if address == "local" else None,
+            include_dashboard=False,  # of one of its own: whoever reaches it may run anything
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises whatever it meets
         said = str(error).strip().splitlines()
         raise _not_there(address, said[0] if said else type(error).__name__) from error
     try:
@@ -57,7 +59,7 @@ def _knock(address: str) -> None:
         raise _not_there(address, "no HOST:PORT")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise _not_there(address, str(error)) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from .replica import Replica
 DEPLOYMENT: Final = "models"
 # Far more than wait in practice: it is the engine's batchers that choose, and they choose best from all.
 _ONGOING: Final = 1_000
+# Models that cannot be loaded once, can they twice?
+_LOADS: Final = 2
 _HEALTH_EVERY_S: Final = 2.0
 _HEALTH_WITHIN_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.5
@@ -30,16 +33,23 @@ def find_or_deploy(settings: Settings) -> Any:
     """A `serve.handle.DeploymentHandle`, once a replica runs. Raises ClusterError."""
     app = settings.cluster.app
     with _alone(app):
-        if _status(app) not in (ApplicationStatus.RUNNING, ApplicationStatus.DEPLOYING):
+        status = _settled(app)
+        if status in (None, ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOY_FAILED):
             _deploy(settings)
-        while (status := _status(app)) is ApplicationStatus.DEPLOYING:
-            time.sleep(_LOOK_EVERY_S)
-    if status is not ApplicationStatus.RUNNING:
+            status = _settled(app)
+    # UNHEALTHY: a replica is lost, and another one on its way; those that are there answer.
+    if status not in (ApplicationStatus.RUNNING, ApplicationStatus.UNHEALTHY):
         said = "nothing" if status is None else status.value.lower().replace("_", " ")
         raise ClusterError(
             f"expected the models in the cluster to be running, got: {said}; see Ray's logs there"
         )
     return serve.get_app_handle(app)
+
+
+def _settled(app: str) -> ApplicationStatus | None:
+    while (status := _status(app)) in (ApplicationStatus.DEPLOYING, ApplicationStatus.DELETING):
+        time.sleep(_LOOK_EVERY_S)
+    return status
 
 
 @contextmanager
@@ -67,18 +77,17 @@ class _Holder:
 
 
 def _deploy(settings: Settings) -> None:
+    """Models that cannot be loaded are taken away again."""
+    app = settings.cluster.app
     serve.start(proxy_location="Disabled")  # nobody asks over HTTP: no port is opened
     try:
-        serve.run(_application(settings), name=settings.cluster.app, route_prefix=None)
+        serve.run(_application(settings), name=app, route_prefix=None)
     except RuntimeError as error:
-        raise ClusterError(
-            f"expected the cluster to start the models, got: {_last_line(error)}; see Ray's logs there"
-        ) from error
-
-
-def withdraw(settings: Settings) -> None:
-    """Models that could not be loaded serve nobody."""
-    serve.delete(settings.cluster.app, _blocking=False)
+        found = serve.status().applications[app].deployments.get(DEPLOYMENT)
+        said = None if found is None else _own_error(found.message)
+        serve.delete(app, _blocking=False)
+        said = said or f"expected the cluster to start the models, got: {_last_line(error)}; see Ray's logs"
+        raise ClusterError(said) from error
 
 
 def running_replicas(app: str) -> int:
@@ -97,10 +106,16 @@ def _application(settings: Settings) -> Any:
     deployment = serve.deployment(
         name=DEPLOYMENT,
         max_ongoing_requests=_ONGOING,
+        max_constructor_retry_count=_LOADS,
         autoscaling_config={
             "min_replicas": chosen.min_replicas,
             "max_replicas": chosen.max_replicas,
             "target_ongoing_requests": chosen.waiting,
+            # Somebody waits while there are too few; models take long to load again.
+            "metrics_interval_s": 2.0,
+            "look_back_period_s": 10.0,
+            "upscale_delay_s": 5.0,
+            "downscale_delay_s": 300.0,
         },
         ray_actor_options={"num_cpus": chosen.cpus, "num_gpus": chosen.gpus},
         health_check_period_s=_HEALTH_EVERY_S,
@@ -108,6 +123,12 @@ def _application(settings: Settings) -> Any:
         logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
     )
     return deployment(Replica).bind(settings)
+
+
+def _own_error(trace: str) -> str | None:
+    """What the models' loading says for people, out of all that Ray says around it."""
+    found = re.findall(r"^\s*emostream\.models\.errors\.\w+: (.+)$", trace, re.MULTILINE)
+    return found[-1] if found else None
 
 
 def _last_line(error: Exception) -> str:

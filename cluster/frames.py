@@ -17,15 +17,16 @@ class Kind(IntEnum):
     """The first two go to the gateway. ASK: a `calls.Call` for any replica. FORGET: nobody waits for that
     call any more.
 
-    ANSWER: a replica's `calls.Answer`. LOST: who had the call is lost, and why, as text. WAITING: for what,
-    as text. OPENED: the cluster answers; a `calls.House`. REFUSED: it will not; text. TOLD: a `calls.Health`.
+    ANSWER: a replica's `calls.Answer`. LOST: who had the call is lost, and why, as text. SAID: for the
+    server's log, as text. OPENED: the cluster answers; a `calls.House`. REFUSED: it will not; text. TOLD: a
+    `calls.Health`.
     """
 
     ASK = 1
     FORGET = 2
     ANSWER = 3
     LOST = 4
-    WAITING = 5
+    SAID = 5
     OPENED = 6
     REFUSED = 7
     TOLD = 8

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -26,13 +27,12 @@ from .calls import (
     Described,
     Health,
     House,
-    NoModels,
     Pulse,
     decode_answer,
     encode,
 )
 from .connection import connected
-from .deployment import find_or_deploy, running_replicas, withdraw
+from .deployment import find_or_deploy, running_replicas
 from .frames import Kind, pack, read
 from .replica import fingerprint
 
@@ -74,23 +74,30 @@ class Gateway:
             while (frame := await read(frames)) is not None:
                 kind, number, payload = frame
                 if kind is Kind.ASK:
-                    self._calls[number] = group.create_task(self._call(number, payload), name="call")
+                    call = group.create_task(self._call(number, payload), name="call")
+                    self._calls[number] = call
+                    call.add_done_callback(partial(self._over, number))
                 elif kind is Kind.FORGET and number in self._calls:
                     self._calls[number].cancel()
             for task in (*lasting, *self._calls.values()):
                 task.cancel()
 
     async def _call(self, number: int, payload: bytes) -> None:
-        response = self._handle.call.remote(payload)
+        response = None
         try:
+            response = self._handle.call.remote(payload)
             self._out.write(pack(Kind.ANSWER, number, await response))
-        except asyncio.CancelledError:
-            response.cancel()  # the replica leaves it out of its next batch
+        except asyncio.CancelledError as cancelled:
+            if response is not None:
+                response.cancel()  # the replica leaves it out of its next batch
+            # Where it was Ray who cancelled, somebody waits for it.
+            self._out.write(pack(Kind.LOST, number, _said(cancelled).encode()))
             raise
         except Exception as error:  # what models do wrong is an answer: this is Ray's, and it is passed on
             self._out.write(pack(Kind.LOST, number, _said(error).encode()))
-        finally:
-            del self._calls[number]
+
+    def _over(self, number: int, call: asyncio.Task[None]) -> None:
+        del self._calls[number]
 
     async def _feel_pulse(self) -> None:
         """Raises ClusterError where there has been none for long."""
@@ -98,17 +105,25 @@ class Gateway:
         while True:
             pulse = None
             try:
-                async with asyncio.timeout(_PULSE_WITHIN_S):
-                    pulse = decode_answer(await self._handle.call.remote(encode(Pulse())))
+                pulse = await self._pulse()
                 heard = time.monotonic()
             except Exception as error:
                 print(f"no pulse: {_said(error)}", file=sys.stderr, flush=True)
                 if time.monotonic() - heard > _DEAF_S:
-                    raise ClusterError(
+                    raise LostClusterError(
                         f"expected the models to answer, got nothing for {_DEAF_S:.0f} s"
                     ) from error
             self._out.write(pack(Kind.TOLD, 0, encode(Health(self._replicas, pulse))))
             await asyncio.sleep(_PULSE_EVERY_S)
+
+    async def _pulse(self) -> Answer:
+        response = self._handle.call.remote(encode(Pulse()))
+        try:
+            async with asyncio.timeout(_PULSE_WITHIN_S):
+                return decode_answer(await response)
+        except TimeoutError:
+            response.cancel()
+            raise
 
     async def _keep_counting(self) -> None:
         while True:
@@ -127,23 +142,44 @@ class Gateway:
 
 async def _live(settings: Settings, fd: int, threads: Executor) -> None:
     frames, out = await _pipes(os.dup(fd))  # the loop closes its own
-    finding = asyncio.get_running_loop().run_in_executor(threads, find_or_deploy, settings)
+    opening = asyncio.create_task(_open(settings, out, threads), name="open")
     # Nothing is asked of a cluster that is not open yet: what comes is the end.
     gone = asyncio.create_task(read(frames), name="input")
     try:
-        while not finding.done():
-            await asyncio.wait({finding, gone}, timeout=_STILL_WAITING_S, return_when=asyncio.FIRST_COMPLETED)
+        while not opening.done():
+            await asyncio.wait({opening, gone}, timeout=_STILL_WAITING_S, return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
                 return
-            if not finding.done():
+            if not opening.done():
                 chosen = settings.cluster
-                needed = f"{chosen.cpus:g} CPUs and {chosen.gpus:g} GPUs"
-                out.write(pack(Kind.WAITING, 0, f"the models: a replica needs {needed}".encode()))
+                needed = f"a replica needs {chosen.cpus:g} CPUs and {chosen.gpus:g} GPUs"
+                out.write(pack(Kind.SAID, 0, f"still waiting for the models: {needed}".encode()))
     finally:
         gone.cancel()
-        await asyncio.gather(gone, return_exceptions=True)
-    gateway = Gateway(finding.result(), settings.cluster.app, out, threads)
-    await gateway.serve(_checked(await gateway.describe(), settings), frames)
+        opening.cancel()
+        await asyncio.gather(gone, opening, return_exceptions=True)
+    gateway, described = opening.result()
+    await gateway.serve(described, frames)
+
+
+async def _open(
+    settings: Settings, out: asyncio.StreamWriter, threads: Executor
+) -> tuple[Gateway, Described]:
+    loop = asyncio.get_running_loop()
+    handle = await loop.run_in_executor(threads, find_or_deploy, settings)
+    gateway = Gateway(handle, settings.cluster.app, out, threads)
+    described = _checked(await gateway.describe(), settings)
+    if described.settings != settings.cluster:
+        theirs = ", ".join(f"{name} {value}" for name, value in _differing(described, settings).items())
+        said = f"the models are in the cluster with {theirs}; this server's settings change nothing there"
+        out.write(pack(Kind.SAID, 0, said.encode()))
+    return gateway, described
+
+
+def _differing(described: Described, settings: Settings) -> dict[str, object]:
+    ours = msgspec.structs.asdict(settings.cluster)
+    theirs = msgspec.structs.asdict(described.settings)
+    return {name: value for name, value in theirs.items() if value != ours[name]}
 
 
 def _checked(answer: Answer, settings: Settings) -> Described:
@@ -151,9 +187,6 @@ def _checked(answer: Answer, settings: Settings) -> Described:
     match answer.outcome:
         case Described(fingerprint=theirs) as described if theirs == fingerprint(settings):
             return described
-        case NoModels(message):
-            withdraw(settings)
-            raise ClusterError(message)
     raise ClusterError(
         f"expected this server's models in the cluster as {settings.cluster.app}, got others: "
         "start this server with the same models and version, or set cluster.app to another name"

@@ -7,7 +7,6 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from itertools import count
 from typing import Final
 
@@ -18,7 +17,7 @@ from emostream.streamer.config import Settings
 from emostream.streamer.errors import ClusterError
 
 from .calls import Answer, Health, House, decode_answer, decode_health, decode_house
-from .frames import Kind, pack, read
+from .frames import Frame, Kind, pack, read
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +25,14 @@ _GOODBYE_S: Final = 10.0  # a cluster that the gateway started ends with it
 _PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 _LINES: Final = 20
 _BUFFER_BYTES: Final = 1 << 20
+_SILENT_S: Final = 20.0
+"""A gateway says something every few seconds: one that does not is stuck."""
+_UNREAD_BYTES: Final = 64 << 20
+"""Twenty minutes of speech that a gateway has not read. What comes then is lost at once, and asked again."""
 
 
-GATEWAY: Final = (sys.executable, "-m", "emostream.cluster.gateway")
+# -P: what lies in the working folder is not run.
+GATEWAY: Final = (sys.executable, "-P", "-m", "emostream.cluster.gateway")
 
 
 class LostError(Exception):
@@ -62,6 +66,8 @@ class Link:
         """Waits while there is no gateway. Raises LostError where the one that answers was lost."""
         await self._up.wait()
         assert self._in is not None
+        if self._in.transport.get_write_buffer_size() > _UNREAD_BYTES:
+            raise LostError("the gateway does not read")
         number = next(self._numbers)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
@@ -81,7 +87,10 @@ class Link:
         """
         pauses: Iterator[float] = iter(())
         while True:
-            await self._live(opened)
+            try:
+                await self._live(opened)
+            except (OSError, ValueError, msgspec.DecodeError) as error:  # no process to be had, or no frame
+                self._why = f"{type(error).__name__}: {error}"
             was_up = self._up.is_set()
             self._up.clear()
             for waiting in self._waiting.values():
@@ -115,8 +124,14 @@ class Link:
         self._in = process.stdin
         logging_its_words = asyncio.create_task(self._keep_log(process.stderr), name="gateway's log")
         try:
-            while (frame := await read(process.stdout)) is not None:
+            while (frame := await self._next(process.stdout)) is not None:
                 self._take(*frame, opened)
+        except TimeoutError:
+            self._why = f"the gateway has said nothing for {_SILENT_S:.0f} s"
+            process.kill()
+        except (ValueError, msgspec.DecodeError):
+            process.kill()
+            raise
         finally:
             self._in.close()
             try:
@@ -130,6 +145,11 @@ class Link:
         last = self._log_lines[-1] if self._log_lines else f"exit status {process.returncode}"
         self._why = self._why or f"its process ended: {last}"
 
+    async def _next(self, frames: asyncio.StreamReader) -> Frame | None:
+        """Raises TimeoutError where one that was up is stuck."""
+        async with asyncio.timeout(_SILENT_S if self._up.is_set() else None):
+            return await read(frames)
+
     def _take(self, kind: Kind, number: int, payload: bytes, opened: asyncio.Future[House]) -> None:
         match kind:
             case Kind.ANSWER | Kind.LOST:
@@ -142,8 +162,8 @@ class Link:
                     waiting.set_exception(LostError(payload.decode()))
             case Kind.TOLD:
                 self._told(decode_health(payload))
-            case Kind.WAITING:
-                log.warning("still waiting for %s", payload.decode())
+            case Kind.SAID:
+                log.warning("%s", payload.decode())
             case Kind.REFUSED:
                 self._why = payload.decode()
             case Kind.OPENED:
@@ -152,9 +172,13 @@ class Link:
                 self._up.set()
 
     async def _keep_log(self, lines: asyncio.StreamReader) -> None:
-        with suppress(ValueError):  # a line beyond all measure
-            while line := await lines.readline():
-                said = line.decode(errors="replace").strip()
-                if said:
-                    self._log_lines.append(said)
-                    log.info("gateway: %s", said)
+        while True:
+            try:
+                line = await lines.readline()
+            except ValueError:  # one beyond all measure: the next one is read all the same
+                continue
+            if not line:
+                return
+            if said := line.decode(errors="replace").strip():
+                self._log_lines.append(said)
+                log.info("gateway: %s", said)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,16 +30,18 @@ class Loads:
         self._clock = clock
         self._said: dict[str, _Said] = {}
         self._since = clock.now()
-        self._busy_s = self._ours_s = 0.0
+        self._busy_s = 0.0
+        self._ours_s: defaultdict[str, float] = defaultdict(float)
 
     def note(self, answer: Answer) -> None:
         """Of a replica."""
         self._go_on()
         self._said[answer.replica] = _Said(answer.load, answer.trouble, self._clock.now())
 
-    def spend(self, seconds: float) -> None:
-        """Of models' time, for this server."""
-        self._ours_s += seconds / max(1, self.replicas)
+    def spend(self, seconds: Mapping[str, float]) -> None:
+        """Of each model's time, for this server."""
+        for model, spent_s in seconds.items():
+            self._ours_s[model] += spent_s / max(1, self.replicas)
 
     def trouble(self) -> tuple[str, ...]:
         """Of the replicas that have answered of late."""
@@ -48,9 +52,9 @@ class Loads:
         self._go_on()
         return self._busy_s
 
-    def ours_s(self) -> float:
-        """What this server's utterances took of their time, by the same measure."""
-        return self._ours_s
+    def ours_s(self, model: str) -> float:
+        """What this server's utterances took of a model's time, by the same measure."""
+        return self._ours_s[model]
 
     def _go_on(self) -> None:
         """Their load has been what they said last."""

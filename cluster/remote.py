@@ -8,7 +8,9 @@ import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
+from uuid import uuid4
 
 from emostream.models import Clip
 from emostream.streamer.analysing import Analysis, Speakers
@@ -25,7 +27,6 @@ from .calls import (
     Failed,
     Health,
     House,
-    NoModels,
     NotNow,
     Rehearse,
     Rehearsed,
@@ -37,11 +38,16 @@ from .loads import Loads
 
 log = logging.getLogger(__name__)
 
-_SILENT_S: Final = 6.0
+_SILENT_S: Final = 8.0
 """Without an answer or a pulse the cluster counts as lost."""
+_ROUNDS: Final = 3
+"""A replica may take its models' patience as often: to wait for them, for words, and for the judgement
+without them. It ends what hangs by itself; this is for what cannot be heard from any more.
+"""
+_MODELS: Final = ("asr", "emotion", "align")
 _TRIES: Final = 4
 """Replicas that may be lost on one utterance: it may be the utterance that kills them."""
-_PAUSE_S: Final = 0.05  # before the second try, twice as long before each further one
+_PAUSE_S: Final = 0.2  # before the second try, twice as long before each further one
 _HURRY_S: Final = 0.5
 
 
@@ -57,11 +63,9 @@ class RemoteEngine:
     ) -> None:
         self.time = ModelTime()
         self.metrics = Metrics(self.time)
-        self._settings = settings
+        self._name = uuid4().hex  # in the replicas, which other servers ask too
         self._clock = clock
         self._patience_s = settings.server.patience_ms / 1_000
-        # The pause of a candidate is this much shorter than that of a final.
-        self._final_after_s = (settings.segmenter.min_silence_ms - settings.segmenter.tail_ms) / 1_000
         self._link = Link(address, settings, clock, self._hear, gateway)
         self._loads = Loads(clock)
         self._house: House | None = None
@@ -94,7 +98,12 @@ class RemoteEngine:
     @property
     def ours(self) -> Sequence[Callable[[], float]]:
         """What this house's utterances took of that."""
-        return [self._loads.ours_s]
+        return [partial(self._loads.ours_s, model) for model in _MODELS]
+
+    @property
+    def copies(self) -> int:
+        """Of the models, at present, as far as is known."""
+        return self._loads.replicas
 
     def check_room(self) -> None:
         """Raises OverloadedError where the cluster is lost."""
@@ -124,11 +133,11 @@ class RemoteEngine:
         self._hurry.set()
 
     async def rehearse(self, clip: Clip) -> float:
-        """As a share of all replicas' time. Raises AnalysisError, NotNowError."""
+        """As a share of one replica's time. Raises AnalysisError, NotNowError."""
         call = encode(Rehearse(clip.samples.tobytes()))
         answer = await self._asked(lambda: call, self.ask(Priority.FINAL))
         assert isinstance(answer.outcome, Rehearsed)
-        return answer.outcome.share / self._loads.replicas
+        return answer.outcome.share
 
     def ask(self, priority: Priority, stream: object = None) -> Ask:
         """For one analysis. stream: whose, where there is one."""
@@ -147,7 +156,8 @@ class RemoteEngine:
             analysed = await self._in_time(clip, ask, words=words)
         finally:
             ask.running -= 1
-        ask.spend(analysed.spent_s)
+        for model, spent_s in analysed.spent_s.items():
+            ask.spend(spent_s, model)
         self._loads.spend(analysed.spent_s)
         # Whatever the way there and back took, the utterance waited.
         way_s = max(0.0, self._clock.now() - began - analysed.took_s)
@@ -174,28 +184,22 @@ class RemoteEngine:
         return Analysed(silent, analysed.took_s, analysed.spent_s)
 
     async def _analysed(self, clip: Clip, ask: Ask, *, words: bool) -> Analysed:
-        stream = None if ask.stream is None else f"{id(self)}.{id(ask.stream)}"
+        stream = None if ask.stream is None else f"{self._name}.{id(ask.stream)}"
 
         def call() -> bytes:
             # Made anew for every try: what was a candidate may be a final by then.
-            return analyse_call(clip, ask.priority, stream, self._final_after_s, words=words)
+            return analyse_call(clip, ask, stream, words=words)
 
         outcome = (await self._asked(call, ask)).outcome
         assert isinstance(outcome, Analysed)
         return outcome
 
     async def _asked(self, call: Callable[[], bytes], ask: Ask) -> Answer:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                answer = await self._answer(call, ask)
-        except TimeoutError:
-            raise AnalysisError(
-                f"expected an answer from the cluster within {self._patience_s:g} s, got none"
-            ) from None
+        answer = await self._answer(call, ask)
         match answer.outcome:
             case NotNow():
                 raise NotNowError
-            case Failed(message) | NoModels(message):
+            case Failed(message):
                 raise AnalysisError(message)
         return answer
 
@@ -203,21 +207,33 @@ class RemoteEngine:
         """From the first replica that is not lost with it."""
         for turn in range(1, _TRIES + 1):
             try:
-                answer = await self._link.ask(call())
+                answer = await self._patiently(call())
             except LostError as lost:
                 self.metrics.lost.inc()
                 if ask.priority is not Priority.FINAL:
                     raise NotNowError from lost  # it is asked for again as a final
                 if turn == _TRIES:
-                    raise AnalysisError(
-                        f"{_TRIES} replicas were lost on it, the last one with {lost}"
-                    ) from lost
+                    raise AnalysisError(f"it was lost with {_TRIES} replicas: {lost}") from lost
                 log.warning("an utterance is asked for again: %s", lost)
                 await self._clock.sleep_until(self._clock.now() + _PAUSE_S * 2 ** (turn - 1))
             else:
                 self._hear(Health(self._loads.replicas, answer))
                 return answer
         raise AssertionError("unreachable")
+
+    async def _patiently(self, call: bytes) -> Answer:
+        """Raises LostError, and AnalysisError where nobody answers for too long."""
+        asking = asyncio.create_task(self._link.ask(call), name="ask")
+        try:
+            for _ in range(_ROUNDS):
+                await asyncio.wait({asking}, timeout=self._patience_s)
+                if asking.done():
+                    return await asking
+                if self.hangs:
+                    break
+        finally:
+            asking.cancel()
+        raise AnalysisError(f"expected an answer from the cluster within {self._patience_s:g} s, got none")
 
     def _hear(self, health: Health) -> None:
         self._loads.replicas = health.replicas

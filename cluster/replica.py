@@ -10,13 +10,13 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from socket import gethostname
 from typing import Final
 
 import msgspec
 
-from emostream.models import ModelError
 from emostream.streamer.admission import Admission
 from emostream.streamer.asking import Ask, NotNowError, Priority
 from emostream.streamer.clock import Clock, WallClock
@@ -34,7 +34,6 @@ from .calls import (
     Described,
     Failed,
     Here,
-    NoModels,
     NotNow,
     Outcome,
     Pulse,
@@ -59,47 +58,36 @@ def _load_live(settings: Settings, clock: Clock) -> Engine:
 
 
 class Replica:
-    """Answers calls, many at once. Models that cannot be loaded are an answer too: a replica that died of it
-    would be started again for ever.
-
-    load: what makes the engine, in a thread of its own.
-    """
+    """Answers calls, many at once. load: what makes the engine, in a thread of its own."""
 
     def __init__(self, settings: Settings, load: Callable[[Settings, Clock], Engine] = _load_live) -> None:
         self._settings = settings
         self._load_engine = load
         self._name = f"{gethostname()}:{os.getpid()}"
         self._clock = WallClock()
-        self._load: Admission | None = None
-        self._starting: asyncio.Task[Engine] | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[_Started] | None = None
 
     async def call(self, payload: bytes) -> bytes:
-        """A `calls.Call`, answered by a `calls.Answer`."""
-        call = decode_call(payload)
-        trouble: tuple[str, ...] = ()
+        """A `calls.Call`, answered by a `calls.Answer`. Raises ModelError where there are no models."""
+        started = await self._started()
+        outcome: Outcome
         try:
-            engine = await self._engine()
-            outcome = await self._outcome(engine, call)
-            trouble = engine.trouble()
+            outcome = await self._outcome(started.engine, decode_call(payload))
         except NotNowError:
             outcome = NotNow()
         except AnalysisError as error:
             outcome = Failed(str(error))
-        except ModelError as error:
-            outcome = NoModels(str(error))
-        load = 0.0 if self._load is None else self._load.load
-        return encode(Answer(outcome, self._name, load, trouble))
+        return encode(Answer(outcome, self._name, started.load.load, started.engine.trouble()))
 
     async def check_health(self) -> None:
-        """Asked by Serve, which puts another replica into the place of one that raises here."""
-        starting = self._begin()
-        if not starting.done() or starting.exception() is not None:
-            return
-        if starting.result().hangs:
-            raise RuntimeError("; ".join(starting.result().trouble()))
-        if self._serving is not None and self._serving.done():
-            raise RuntimeError("nobody serves the models any more") from self._serving.exception()
+        """Asked by Serve before anybody else asks, so that a replica is one of those that are only when its
+        models are loaded; and later, to put another replica into the place of one that raises here.
+        """
+        started = await self._started()
+        if started.engine.hangs:
+            raise RuntimeError("; ".join(started.engine.trouble()))
+        if started.serving.done():
+            raise RuntimeError("nobody serves the models any more") from started.serving.exception()
 
     async def _outcome(self, engine: Engine, call: Call) -> Outcome:
         match call:
@@ -108,7 +96,7 @@ class Replica:
             case Rehearse():
                 return Rehearsed(await engine.rehearse(clip_of(call)))
             case Describe():
-                return Described(engine.speakers, fingerprint(self._settings))
+                return Described(engine.speakers, fingerprint(self._settings), self._settings.cluster)
             case Pulse():
                 return Here()
 
@@ -116,28 +104,24 @@ class Replica:
         began = self._clock.now()
         ask = engine.ask(Priority(call.priority), call.stream)
         promotion = None
-        if ask.priority is Priority.CANDIDATE:
+        if ask.priority is Priority.CANDIDATE and call.final_after_s is not None:
             promotion = asyncio.get_running_loop().call_later(call.final_after_s, _promote, ask)
         try:
             analysis = await engine.analyse(clip_of(call), ask, words=call.words)
         finally:
             if promotion is not None:
                 promotion.cancel()
-        return Analysed(analysis, self._clock.now() - began, ask.spent_s)
+        return Analysed(analysis, self._clock.now() - began, ask.by_model)
 
-    async def _engine(self) -> Engine:
-        return await asyncio.shield(self._begin())
-
-    def _begin(self) -> asyncio.Task[Engine]:
+    async def _started(self) -> _Started:
         if self._starting is None:
             self._starting = asyncio.create_task(self._start(), name="load the models")
-        return self._starting
+        return await asyncio.shield(self._starting)
 
-    async def _start(self) -> Engine:
+    async def _start(self) -> _Started:
         engine = await asyncio.to_thread(self._load_engine, self._settings, self._clock)
-        self._load = Admission(engine.busy, self._clock, 1.0)
-        self._serving = asyncio.create_task(self._serve(engine, self._load), name="serve")
-        return engine
+        load = Admission(engine.busy, self._clock, 1.0)
+        return _Started(engine, load, asyncio.create_task(self._serve(engine, load), name="serve"))
 
     async def _serve(self, engine: Engine, load: Admission) -> None:
         """Until the process ends, which is Serve's to say."""
@@ -145,6 +129,13 @@ class Replica:
             while True:
                 load.watch()
                 await self._clock.sleep_until(self._clock.now() + _WATCH_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    engine: Engine
+    load: Admission
+    serving: asyncio.Task[None]
 
 
 def _promote(ask: Ask) -> None:

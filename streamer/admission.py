@@ -26,6 +26,7 @@ class Admission:
     Whoever came less than a window ago is taken to cost as much as those before, or what `expect` was told.
 
     ours: of these seconds, those for the streams of this house; None where no other shares the models.
+    copies: of the models, at present, over which the load is spread.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class Admission:
         limit: float,
         *,
         ours: Sequence[Callable[[], float]] | None = None,
+        copies: Callable[[], int] = lambda: 1,
     ) -> None:
+        self._copies = copies
         self._busy = busy
         self._ours = busy if ours is None else ours
         self._shared = ours is not None
@@ -47,7 +50,7 @@ class Admission:
         self.watch()
 
     def expect(self, share: float) -> None:
-        """What one stream is likely to cost, measured before there was one."""
+        """What one stream is likely to cost in one copy of the models, measured before there was one."""
         self._expected = share
 
     def watch(self) -> None:
@@ -82,7 +85,7 @@ class Admission:
         new = min(len(self._newcomers), inside)
         load, ours = self.load, self._share(self._ours, self._seen[0][2])
         # Newcomers have been here for half a window on average: so much of them is in the load.
-        cost = max(self._expected, ours / (inside - new / 2) if inside else 0.0)
+        cost = max(self._expected / self._copies(), ours / (inside - new / 2) if inside else 0.0)
         wanted = max(load, load - ours + cost * inside) + cost
         full = self._shared and load >= self._limit
         if (inside or full) and wanted > self._limit:

@@ -76,6 +76,11 @@ class Analyser(Protocol):
         """How much of that was for this house; None where no other shares the models."""
         ...
 
+    @property
+    def copies(self) -> int:
+        """Of the models, at present."""
+        ...
+
     def check_room(self) -> None:
         """Raises OverloadedError where there are no models to ask at present."""
         ...
@@ -89,7 +94,8 @@ class Analyser(Protocol):
         ...
 
     async def rehearse(self, clip: Clip) -> float:
-        """What a stream costs that says such a clip every time, as a share of the busiest model's time.
+        """What a stream costs that says such a clip every time, as a share of the busiest model's time, in
+        one copy of the models.
 
         Raises AnalysisError, and NotNowError where the models have too much to do.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -26,7 +27,9 @@ class ModelTime:
 class Ask:
     """priority: may rise while the analysis waits. since: the moment it was asked. stream: whose it is; no
     batch holds two of one stream. running: calls that a model is at work on; a call that was begun cannot be
-    taken back. spent_s: its share of the models' time so far.
+    taken back. spent_s: its share of the models' time so far; by_model: of each, by its thread's name.
+
+    final_after_s: of a candidate, the time behind `since` at which its pause has lasted, and it is a final.
     """
 
     priority: Priority = Priority.FINAL
@@ -35,10 +38,13 @@ class Ask:
     stream: object = None
     running: int = 0
     spent_s: float = 0.0
+    by_model: dict[str, float] = field(default_factory=dict)
+    final_after_s: float = math.inf
     _discarded: bool = False
 
-    def spend(self, seconds: float) -> None:
+    def spend(self, seconds: float, model: str) -> None:
         self.spent_s += seconds
+        self.by_model[model] = self.by_model.get(model, 0.0) + seconds
         self.time.spent_s += seconds
         if self._discarded:
             self.time.wasted_s += seconds

@@ -252,7 +252,7 @@ class Batcher(Generic[In, Out]):
         took = self._clock.now() - began
         for one in batch:
             one.ask.running -= 1
-            one.ask.spend(took / len(batch))
+            one.ask.spend(took / len(batch), self._thread.name)
         if failure is None:
             for one, value in zip(batch, results, strict=True):
                 _settle(one.future, Timed(value, began - one.since, took), None)

@@ -140,6 +140,10 @@ class Engine:
     def ours(self) -> None:
         """Nobody shares the models."""
 
+    @property
+    def copies(self) -> int:
+        return 1
+
     def check_room(self) -> None:
         """The models are here: how much they have to do is `admission`'s."""
 
@@ -176,11 +180,10 @@ class Engine:
 
         Raises AnalysisError, and NotNowError where the models have too much to do.
         """
-        before = [thread.busy_s for thread in self.threads]
         # Not as a final: it would share a batch with somebody's, and change the last digits of it.
-        await self.analyse(clip, self.ask(Priority.PROVISIONAL))
-        busiest = max(thread.busy_s - was for thread, was in zip(self.threads, before, strict=True))
-        return 1.5 * busiest / (clip.seconds + _PAUSE_S)
+        ask = self.ask(Priority.PROVISIONAL)
+        await self.analyse(clip, ask)
+        return 1.5 * max(ask.by_model.values()) / (clip.seconds + _PAUSE_S)
 
     def ask(self, priority: Priority, stream: object = None) -> Ask:
         """For one analysis. stream: whose, where there is one."""

@@ -98,7 +98,13 @@ class Server:
         self._residents = Residents(self._make_session, settings.server, clock, engine.metrics)
         self._warm = False
         self._handlers: set[asyncio.Task[None]] = set()
-        self._admission = Admission(engine.busy, clock, settings.server.max_load, ours=engine.ours)
+        self._admission = Admission(
+            engine.busy,
+            clock,
+            settings.server.max_load,
+            ours=engine.ours,
+            copies=lambda: engine.copies,
+        )
         self._watching: asyncio.Task[None] | None = None
 
     @property

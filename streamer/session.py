@@ -222,6 +222,9 @@ class Session:
 
     def _ask(self, utterance: Utterance, priority: Priority) -> Asked:
         ask = self._engine.ask(priority, self)
+        if priority is Priority.CANDIDATE:  # asked when its tail is heard
+            rules = self._settings.segmenter
+            ask.final_after_s = (rules.min_silence_ms - rules.tail_ms) / 1_000
         clip = Clip(utterance.samples, self._settings.language)
         words = priority is not Priority.PROVISIONAL
         task = asyncio.create_task(self._engine.analyse(clip, ask, words=words), name="analysis")

@@ -247,7 +247,7 @@ class TestModelTime:
     def test_giving_up_twice_counts_once(self) -> None:
         time = ModelTime()
         ask = Ask(time=time)
-        ask.spend(2.0)
+        ask.spend(2.0, "emotion")
         ask.discard()
         ask.discard()
         assert (time.spent_s, time.wasted_s) == (2.0, 2.0)

@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emostream.cluster import link
 from emostream.cluster.calls import analyse_call
 from emostream.cluster.remote import RemoteEngine
 from emostream.cluster.replica import Replica
 from emostream.models import AudioCode, Clip
 from emostream.streamer.analysing import Analyser
-from emostream.streamer.asking import NotNowError, Priority
+from emostream.streamer.asking import Ask, NotNowError, Priority
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.engine import Engine
@@ -103,7 +104,7 @@ async def test_what_is_no_final_is_not_asked_for_again(tmp_path: Path) -> None:
 async def test_an_utterance_that_loses_every_replica_is_given_up(tmp_path: Path) -> None:
     """It may be the utterance that kills them."""
     async with far("loses all", tmp_path) as engine:
-        with pytest.raises(AnalysisError, match=r"4 replicas were lost on it.*the replica died"):
+        with pytest.raises(AnalysisError, match=r"lost with 4 replicas.*the replica died"):
             await engine.analyse(SECOND, engine.ask(Priority.FINAL))
         assert calls(tmp_path) == 4
 
@@ -117,6 +118,30 @@ async def test_a_gateway_that_dies_is_replaced_and_its_utterances_asked_for_agai
             f"{ms} milliseconds" for ms in (800, 1_000, 1_200)
         ]
         assert processes(tmp_path) == 2
+
+
+async def test_a_gateway_that_is_stuck_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "_SILENT_S", 0.5)
+    async with far("mute", tmp_path) as engine:
+        asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.FINAL)))
+        await until(lambda: processes(tmp_path) >= 2)
+        asking.cancel()
+
+
+async def test_a_gateway_that_cannot_be_started_again_is_tried_again(tmp_path: Path) -> None:
+    """A server full of sockets may have no room for a process for a while."""
+    starter, hidden = tmp_path / "gateway", tmp_path / "hidden"
+    folder = tmp_path / "word"
+    folder.mkdir()
+    starter.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.fake_gateway "dies once" "{folder}"\n')
+    starter.chmod(0o755)
+    async with RemoteEngine("nowhere", Settings(), WallClock(), (str(starter),)).running() as engine:
+        starter.rename(hidden)
+        asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.FINAL)))
+        await until((folder / "died").exists)
+        await until(lambda: b"emostream_lost_analyses_total 1.0" in engine.metrics.text())
+        hidden.rename(starter)
+        assert (await asking).prediction.label in engine.speakers.labels
 
 
 async def test_what_the_models_do_wrong_is_told_and_not_tried_again(tmp_path: Path) -> None:
@@ -135,9 +160,9 @@ async def test_a_cluster_that_is_silent_is_trouble_and_lets_nobody_in(tmp_path: 
         assert not engine.hangs
         with pytest.raises(AnalysisError, match=r"answer from the cluster within 0\.1 s, got none"):
             await engine.analyse(SECOND, engine.ask(Priority.FINAL))
-        clock.advance_to(7.0)
-        assert engine.trouble() == ("cluster: no answer for 7 s (nowhere)",)
-        with pytest.raises(OverloadedError, match="got nothing from the cluster for 7 s"):
+        clock.advance_to(9.0)
+        assert engine.trouble() == ("cluster: no answer for 9 s (nowhere)",)
+        with pytest.raises(OverloadedError, match="got nothing from the cluster for 9 s"):
             engine.check_room()
 
 
@@ -180,7 +205,7 @@ async def test_a_candidate_that_is_not_taken_back_becomes_as_urgent_as_a_final()
     replica = Replica(Settings(), lambda settings, clock: Engine(None, model, clock))
 
     def analysed(ms: int, priority: Priority, final_after_s: float) -> asyncio.Task[bytes]:
-        call = analyse_call(Clip(voice(ms)), priority, None, final_after_s, words=False)
+        call = analyse_call(Clip(voice(ms)), Ask(priority, final_after_s=final_after_s), None, words=False)
         return asyncio.create_task(replica.call(call))
 
     calls = [analysed(1_000, Priority.FINAL, 0.0)]
