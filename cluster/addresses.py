@@ -14,6 +14,23 @@ def is_address(place: str) -> bool:
     return "://" in place
 
 
+def is_local(system: Any) -> bool:
+    """Whether an fsspec file system is that of this machine, or one that is made of it."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    return isinstance(system, LocalFileSystem)
+
+
+def path_of(place: str) -> Path | None:
+    """Of an address that is just another spelling of a path (`file://`); otherwise None."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    if "::" in place:
+        return None
+    system, path = opened(place)
+    return Path(path) if type(system) is LocalFileSystem else None
+
+
 def opened(place: str) -> tuple[Any, str]:
     """The fsspec file system of an address or a path, and the path in it.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from emostream.streamer.errors import ClusterError
 
-from .catalogue import Models, Note
+from .catalogue import Note
 from .judge import Judge, packed
 from .parts import Part
 from .playing import Orders
@@ -58,42 +58,22 @@ def _room_on(resources: dict[str, float], cpus: float, gpus: float) -> int:
     return min(int(resources.get(name, 0.0) / each + 1e-9) for name, each in wanted.items() if each)
 
 
-def judged(parts: Sequence[Part], orders: Orders, pool: Pool, before: Sequence[Note]) -> Iterator[Note]:
+def judged(parts: Sequence[Part], orders: Orders, pool: Pool) -> Generator[Note, None, None]:
     """In the order in which they are done. A worker or node that is lost costs its parts another attempt.
-    before: of the parts that were done already.
 
-    Raises ClusterError where the models cannot be loaded or differ from node to node, and where the program
-    fails.
+    Raises ClusterError where the models cannot be loaded, and where the program fails.
     """
     import ray
 
     dataset = _dataset(parts, orders, pool)
-    models = before[0].models if before else None
     try:
         for batch in dataset.iter_batches(prefetch_batches=0, batch_size=None, batch_format="numpy"):
             for data, trouble in zip(batch["note"], batch["trouble"], strict=True):
                 if trouble:
                     raise ClusterError(str(trouble))
-                note = Note.decode(bytes(data))
-                models = models or note.models
-                _check_models(models, note)
-                yield note
+                yield Note.decode(bytes(data))
     except ray.exceptions.RayError as error:
         raise ClusterError(f"expected the workers to go on, got: {_cause(error)}; see Ray's logs") from error
-
-
-def _check_models(models: Models, note: Note) -> None:
-    """Nodes may have different ones at hand, and `--asr auto` takes what is there."""
-    if note.models != models:
-        raise ClusterError(
-            f"expected the same models in all of the archive ({_named(models)}), got {_named(note.models)} "
-            f"on node {note.node}; name them (--asr, --checkpoint), or choose another --out"
-        )
-
-
-def _named(models: Models) -> str:
-    asr, emotion = models
-    return f"words: {asr or 'none'}, emotion: {emotion}"
 
 
 def _dataset(parts: Sequence[Part], orders: Orders, pool: Pool) -> Any:

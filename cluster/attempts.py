@@ -11,12 +11,14 @@ from .storage import Storage
 
 _CAREFUL_FROM: Final = 3
 """A node that is lost costs an attempt, and so does a worker that is killed for another one's memory."""
+_DEATHS: Final = 2
+"""With one and the same recording under way: a node may be lost during a careful attempt as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """number: from 1. under_way: address of the recording that is being played, noted where it is played
-    alone. deadly: addresses of those that were, when such an attempt died.
+    alone. deadly: addresses of those that were, when such an attempt died, once for each time.
     """
 
     number: int = 0
@@ -27,6 +29,10 @@ class Attempt:
     def careful(self) -> bool:
         """Whether one recording is played at a time, and noted before."""
         return self.number >= _CAREFUL_FROM
+
+    def gives_up(self, address: str) -> bool:
+        """Whether that recording is left alone from now on."""
+        return self.deadly.count(address) >= _DEATHS
 
 
 class Attempts:

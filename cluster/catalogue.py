@@ -4,13 +4,15 @@ results/part-HASH.jsonl    events of the recordings of a part, or a table of the
 errors/part-HASH.jsonl     what could not be read or judged, where there is something
 done/part-HASH.json        written last: without it, a part counts as not begun
 attempts/part-HASH.json    of parts that are under way; see `attempts`
+models.json                what the results were made with
 run.json                   whose run it is at present
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,25 +21,43 @@ from uuid import uuid4
 from emostream.streamer.errors import ClusterError, ConfigError
 from emostream.streamer.file_names import shown
 
-from .parts import Part
-from .storage import Storage
+from .parts import Part, part_name
+from .storage import UNFINISHED, Storage
 
 ArchiveFormat = Literal["jsonl", "parquet"]
 Models = tuple[str | None, str]
 """By name: who writes the words (None where nobody does), and who judges."""
 
+Asked = Mapping[str, str | int | float | bool | None]
+"""What was asked for, by the setting's name."""
+
 _FOLDERS: Final = ("results", "errors", "done", "attempts")
+_TABLES: Final = ("results", "errors")
 _RUN: Final = "run.json"
+_MODELS: Final = "models.json"
+_NOTES: Final = re.compile(r"part-[0-9a-f]{20}\.json")
+_OURS: Final = {
+    "results": re.compile(r"part-[0-9a-f]{20}\.(jsonl|parquet)"),
+    "errors": re.compile(r"part-[0-9a-f]{20}\.(jsonl|parquet)"),
+    "done": _NOTES,
+    "attempts": _NOTES,
+    UNFINISHED: re.compile(r"[0-9a-f]{32}|trial"),
+}
+"""Folder -> names that only we give. Nothing else is ever removed: --out may name anybody's folder."""
+_HOW: Final = re.compile(r"(M parameters), [^()]*\)$")
+"""Behind a model's size: on which device and how exactly it computes, within our tolerance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What became of a part. recordings: their addresses. whole: how many could be read to their end. errors:
-    rows in the errors table; told: the first of them, for people. node: where it was judged, as Ray names it.
+    """What became of a part. recordings: their addresses. failed: of these, what could not be played to its
+    end; whole: how many could. errors: rows in the errors table; told: the first of them, for people. node:
+    where it was judged, as Ray names it.
     """
 
     format: ArchiveFormat
     recordings: tuple[str, ...]
+    failed: tuple[str, ...]
     whole: int
     audio_s: float
     utterances: int
@@ -55,7 +75,7 @@ class Note:
         """Raises ValueError, KeyError or TypeError where it is none."""
         said: dict[str, Any] = json.loads(data)
         asr, emotion = said.pop("models")
-        for name in ("recordings", "told"):
+        for name in ("recordings", "failed", "told"):
             said[name] = tuple(said[name])
         return Note(**said, models=(asr, emotion))
 
@@ -66,35 +86,63 @@ class Catalogue:
     def __init__(self, place: str, form: ArchiveFormat) -> None:
         self.storage = Storage(place)
         self.form = form
+        # Of the run that began here: its token, what it asks for, and who judges, by the first note.
+        self._token = ""
+        self._asked: Asked = {}
+        self._models: Models | None = None
 
-    def begin(self, *, resume: bool) -> tuple[list[Note], str]:
+    def begin(self, asked: Asked, wanted: Collection[str] = (), *, resume: bool) -> tuple[list[Note], str]:
         """Of a run: what is done already, and the run's token. What lies there of parts that are not done is
-        removed.
+        removed. wanted: addresses of the recordings that this run can judge.
 
-        Raises ConfigError where there are results and none are expected, or they are of another kind.
+        A part with a recording that failed is not done: all of it is judged again. Neither is one of other
+        models. Raises ConfigError where there are results and none are expected, they are of another kind, or
+        the folders hold what is not ours.
         """
-        place = shown(self.storage.place)
-        notes = self._notes()
-        if notes and not resume:
-            raise ConfigError(
-                f"expected a new folder, got {place} with results; choose another --out, or add --resume"
-            )
-        for note in notes.values():
-            if note.format != self.form:
-                raise ConfigError(
-                    f"expected --format {note.format}, as the results in {place} have, got {self.form}; "
-                    "name it, or choose another --out"
-                )
+        self._refuse(asked, resume=resume)
         self.storage.prepare(_FOLDERS)
+        self._token = uuid4().hex
+        self.storage.write(_RUN, json.dumps({"run": self._token}).encode())
+        # From here on no worker of an earlier run begins anything; until here it may have.
+        notes = self._refuse(asked, resume=resume)
+        self._asked, self._models = asked, self._made_with(notes)
+        for name, note in list(notes.items()):
+            if self._other(note) or _try_again(note, set(wanted)):
+                self._withdraw(name)
+                del notes[name]
         self._sweep(notes)
-        token = uuid4().hex
-        self.storage.write(_RUN, json.dumps({"run": token}).encode())
-        return list(notes.values()), token
+        if not notes:
+            self._models = None
+        self._say_models()
+        return list(notes.values()), self._token
+
+    def accept(self, note: Note) -> None:
+        """Of this run. Nodes may have different models at hand, and `--asr auto` takes what is there.
+
+        Raises ClusterError where it is of other models than the notes before: it counts as not done then, and
+        the run is over for all workers.
+        """
+        if self._models is None:
+            self._models = note.models
+            self._say_models()
+        if not self._other(note):
+            return
+        self.storage.remove(_RUN)
+        self._withdraw(part_name(note.recordings))
+        raise ClusterError(
+            f"expected the same models in all of the archive ({_named(self._models)}), got "
+            f"{_named(note.models)} on node {note.node}; name them (--asr, --checkpoint), or choose another "
+            "--out"
+        )
 
     def end(self) -> None:
-        """Leave behind what a reader wants to see."""
-        self.storage.tidy(("attempts",))
+        """Leave behind what a reader wants to see, and everything to the run that has taken over."""
+        if _object(self.storage.read(_RUN) or b"").get("run") != self._token:
+            return
         self.storage.remove(_RUN)
+        for folder in ("attempts", UNFINISHED):
+            self.storage.clear(folder, _OURS[folder])
+            self.storage.remove_empty(folder)
 
     def check(self, token: str, node: str) -> None:
         """Raises ClusterError where this node does not see the folder, or another run has taken it over."""
@@ -113,36 +161,146 @@ class Catalogue:
         data = self.storage.read(f"done/{part.name}.json")
         return None if data is None else Note.decode(data)
 
-    def commit(self, part: Part, results: Path, errors: Path, note: Note) -> None:
-        """Files of this machine; those without a byte are left out. The part is done with the last step."""
-        for folder, file in (("results", results), ("errors", errors)):
+    def commit(self, part: Part, results: Path, errors: Path, note: Note, token: str) -> None:
+        """Files of this machine; those without a byte are left out. The part is done with the last step.
+
+        Raises ClusterError as `check` does.
+        """
+        self.check(token, note.node)
+        for folder, file in zip(_TABLES, (results, errors), strict=True):
+            name = f"{folder}/{part.name}.{self.form}"
             if file.stat().st_size:
-                self.storage.put(file, f"{folder}/{part.name}.{self.form}")
+                self.storage.put(file, name)
+            else:  # an attempt that was killed may have had something to say
+                self.storage.remove(name)
+        # Once more: what is large takes its time, and another run may have begun meanwhile.
+        self.check(token, note.node)
         self.storage.write(f"done/{part.name}.json", note.encode())
+
+    def _refuse(self, asked: Asked, *, resume: bool) -> dict[str, Note]:
+        """The notes, by their parts' names. Raises ConfigError where they are not to be gone on with."""
+        place = shown(self.storage.place)
+        notes = self._notes()
+        if not resume:
+            if notes:
+                raise ConfigError(
+                    f"expected a new folder, got {place} with results; choose another --out, or add --resume"
+                )
+            if (foreign := self._foreign()) is not None:
+                raise ConfigError(
+                    f"expected a new folder, got {place} with {shown(foreign)}; choose another --out"
+                )
+        for note in notes.values():
+            if note.format != self.form:
+                raise ConfigError(
+                    f"expected --format {note.format}, as the results in {place} have, got {self.form}; "
+                    "name it, or choose another --out"
+                )
+        before = self._said_models().get("asked", {}) if notes else {}
+        for name, value in before.items():
+            if asked.get(name) != value:
+                raise ConfigError(
+                    f"expected {name} {json.dumps(value)}, as the results in {place} were asked for, got "
+                    f"{json.dumps(asked.get(name))}; ask for the same, or choose another --out"
+                )
+        return notes
+
+    def _foreign(self) -> str | None:
+        """The first file or folder that we would not have made."""
+        for folder, ours in _OURS.items():
+            for name in self.storage.names(folder):
+                if not ours.fullmatch(name):
+                    return f"{folder}/{name}"
+        for name, key in ((_RUN, "run"), (_MODELS, "asked")):
+            data = self.storage.read(name)
+            if data is not None and key not in _object(data):
+                return name
+        return None
 
     def _notes(self) -> dict[str, Note]:
         """By the part's name."""
-        notes = {}
-        for name, data in self.storage.read_all("done").items():
-            try:
-                notes[name.removesuffix(".json")] = Note.decode(data)
-            except (ValueError, KeyError, TypeError) as error:
-                raise ConfigError(
-                    f"expected a note of this version in {shown(self.storage.place)}/done/{name}, "
-                    f"got: {error}; remove it to have its recordings judged again"
-                ) from error
-        return notes
+        names = [name for name in self.storage.names("done") if _NOTES.fullmatch(name)]
+        notes = self.storage.read_all("done", names)
+        return {name.removesuffix(".json"): self._decoded(name, data) for name, data in notes.items()}
+
+    def _decoded(self, name: str, data: bytes) -> Note:
+        try:
+            return Note.decode(data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"expected a note of this version in {shown(self.storage.place)}/done/{name}, "
+                f"got: {error}; remove it to have its recordings judged again"
+            ) from error
+
+    def _said_models(self) -> dict[str, Any]:
+        data = self.storage.read(_MODELS)
+        return {} if data is None else _object(data)
+
+    def _say_models(self) -> None:
+        said = {"asked": self._asked, "models": self._models}
+        self.storage.write(_MODELS, json.dumps(said).encode())
+
+    def _made_with(self, notes: Mapping[str, Note]) -> Models | None:
+        """By what the driver wrote of its first note; where it was killed before, by any of the notes."""
+        said = self._said_models().get("models") if notes else None
+        if said is not None:
+            asr, emotion = said
+            return asr, emotion
+        return next((note.models for note in notes.values()), None)
+
+    def _other(self, note: Note) -> bool:
+        """Whether it is of other models than the archive."""
+        return self._models is not None and _alike(note.models) != _alike(self._models)
+
+    def _withdraw(self, part: str) -> None:
+        """The note first: without it, what is left counts as not done."""
+        self.storage.remove(f"done/{part}.json")
+        for folder in _TABLES:
+            self.storage.remove(f"{folder}/{part}.{self.form}")
 
     def _sweep(self, done: dict[str, Note]) -> None:
-        """An earlier run's attempts say nothing: somebody may have ended it."""
-        self.storage.clear("attempts")
-        self.storage.clear("unfinished")
-        for folder in ("results", "errors"):
+        """Notes that come from an earlier run's worker meanwhile are done, too. Its attempts say nothing:
+        somebody may have ended it.
+        """
+        self.storage.clear("attempts", _OURS["attempts"])
+        self.storage.clear(UNFINISHED, _OURS[UNFINISHED])
+        for folder in _TABLES:
             for name in self.storage.names(folder):
-                if name.rpartition(".")[0] not in done:
+                part = name.rpartition(".")[0]
+                if not _OURS[folder].fullmatch(name) or part in done:
+                    continue
+                data = self.storage.read(f"done/{part}.json")
+                if data is None:
                     self.storage.remove(f"{folder}/{name}")
+                else:
+                    done[part] = self._decoded(f"{part}.json", data)
 
 
 def recordings_in(notes: Sequence[Note]) -> set[str]:
     """Their addresses."""
     return {address for note in notes for address in note.recordings}
+
+
+def _try_again(note: Note, wanted: set[str]) -> bool:
+    """Only with all that would be lost with it."""
+    again = wanted & set(note.failed)
+    return bool(again) and wanted >= set(note.recordings) - set(note.failed)
+
+
+def _alike(models: Models) -> Models:
+    asr, emotion = models
+    return asr, _HOW.sub(r"\1)", emotion)
+
+
+def _named(models: Models) -> str:
+    asr, emotion = models
+    return f"words: {asr or 'none'}, emotion: {emotion}"
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    """Empty where it is none of JSON."""
+    try:
+        said = json.loads(data)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from emostream.models import ModelError
 from emostream.streamer import events
-from emostream.streamer.errors import AnalysisError, ClusterError, EmostreamError, SourceError
+from emostream.streamer.errors import AnalysisError, EmostreamError, SourceError
 from emostream.streamer.file_names import shown
 from emostream.streamer.replaying import Job, Outcome, job_at
 
 from .addresses import is_address
 from .errors_table import ErrorRow
-from .places import Recording, fetch
+from .places import Recording, fetch, suffix_of
+
+log = logging.getLogger(__name__)
 
 
 class DeadlyError(SourceError):
-    """A worker died on this recording, each time that it was played."""
+    """Workers died on this recording, each time that it was played alone."""
 
     code = "worker_died"
+
+
+class UnforeseenError(SourceError):
+    """Something in this recording is more than the program bears. The others are played all the same."""
+
+    code = "internal"
 
 
 class Hearing:
@@ -30,7 +40,7 @@ class Hearing:
         self.recording = recording
         self._far = is_address(recording.address)
         # Some formats are known by the end of their name.
-        self._copy = scratch.with_suffix(PurePosixPath(recording.address.split("::")[0]).suffix)
+        self._copy = scratch.with_suffix(suffix_of(recording.address))
         self._outcome: Outcome | None = None
         self._failure: SourceError | None = None
         self._lapses: list[events.Error] = []
@@ -43,17 +53,21 @@ class Hearing:
             return job_at(Path(self.recording.address), self.recording.name)
         except SourceError as error:
             self._failure = error
-            return None
+        except Exception as error:
+            self._failure = self._unforeseen(error)
+        return None
 
     def leave_alone(self) -> None:
         self._failure = DeadlyError(
-            f"expected a recording that can be played, but a worker died on {shown(self.recording.name)}; "
-            "replay it alone to see why, or convert it"
+            f"expected a recording that can be played, but two workers died on {shown(self.recording.name)} "
+            "while they played nothing else; replay it alone to see why, or convert it"
         )
 
     @asynccontextmanager
     async def going_on(self, outcome: Outcome) -> AsyncIterator[None]:
-        """While it is played. Raises ClusterError where the program fails on it."""
+        """While it is played. Only what would befall every other recording too is raised: that the engine
+        fails, or that results cannot be written.
+        """
         self._outcome = outcome
         unreached: SourceError | None = None
         if self._far:
@@ -61,18 +75,22 @@ class Hearing:
                 await asyncio.to_thread(fetch, self.recording.address, self._copy)
             except SourceError as error:
                 unreached = error
+        unforeseen: SourceError | None = None
         try:
             yield
-        except (EmostreamError, OSError):
+        except (EmostreamError, ModelError, OSError):
             raise
         except Exception as error:
-            raise ClusterError(
-                f"expected to play {shown(self.recording.name)}, got: {type(error).__name__}: {error}; "
-                "leave it out, and report it"
-            ) from error
+            unforeseen = self._unforeseen(error)
         finally:
             self._copy.unlink(missing_ok=True)
-        self._failure = outcome.failure if unreached is None else unreached
+        self._failure = unreached or unforeseen or outcome.failure
+
+    def _unforeseen(self, error: Exception) -> SourceError:
+        name = shown(self.recording.name)
+        log.error("%s could not be played", name, exc_info=error)
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        return UnforeseenError(f"expected to play {name}, got {said}; convert it, and report it")
 
     async def send(self, event: events.ServerEvent) -> None:
         """A sink: of utterances without a result."""

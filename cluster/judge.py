@@ -19,7 +19,7 @@ from emostream.streamer.loading import load_engine
 
 from .catalogue import Catalogue
 from .parts import Part
-from .playing import Orders, PartPlayer
+from .playing import Orders, PartPlayer, remove_abandoned
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,12 @@ class Judge:
         except (EmostreamError, ModelError) as error:
             self._trouble = str(error)
             return
+        except Exception as error:  # Ray would load them again, and again
+            log.exception("the models could not be loaded")
+            said = f"{type(error).__name__}: {error}"
+            self._trouble = f"expected to load the models on node {node_id()}, got {said}; report it"
+            return
+        remove_abandoned()
         self._at_work = AtWork(engine)
         self._player = PartPlayer(engine, orders, catalogue, node_id())
 

@@ -24,8 +24,13 @@ class Part:
     @property
     def name(self) -> str:
         """The same for the same recordings, so that a second attempt writes over the first one's files."""
-        whole = b"\0".join(os.fsencode(one.address) for one in self.recordings)
-        return f"part-{hashlib.sha256(whole).hexdigest()[:20]}"
+        return part_name([one.address for one in self.recordings])
+
+
+def part_name(addresses: Sequence[str]) -> str:
+    """Of the part with these recordings."""
+    whole = b"\0".join(os.fsencode(address) for address in addresses)
+    return f"part-{hashlib.sha256(whole).hexdigest()[:20]}"
 
 
 def grouped(recordings: Sequence[Recording], batch: int, workers: int) -> Iterator[Part]:

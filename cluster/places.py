@@ -13,7 +13,7 @@ from emostream.streamer.errors import ConfigError, SourceError
 from emostream.streamer.file_names import shown
 from emostream.streamer.replaying import SUFFIXES, search
 
-from .addresses import is_address, opened
+from .addresses import is_address, opened, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ def find_recordings(places: Sequence[str]) -> tuple[list[Recording], list[Source
     found: dict[str, Recording] = {}
     failures: list[SourceError] = []
     for place in places:
-        inside = _far(place, failures) if is_address(place) else _near(Path(place), failures)
+        path = path_of(place) if is_address(place) else Path(place)
+        inside = _far(place, failures) if path is None else _near(path, failures)
         for recording in inside:
             found.setdefault(recording.address, recording)
     return list(found.values()), failures
@@ -48,7 +49,12 @@ def _near(place: Path, failures: list[SourceError]) -> Iterator[Recording]:
             size_bytes = path.stat().st_size
         except OSError:  # told by whoever opens it
             size_bytes = 0
-        yield Recording(str(path), str(path.absolute()), size_bytes)
+        yield Recording(str(path), _identity(path), size_bytes)
+
+
+def _identity(path: Path) -> str:
+    """One for all spellings of a path; a link in a folder is a recording of its own."""
+    return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)
 
 
 def _far(named: str, failures: list[SourceError]) -> Iterator[Recording]:
@@ -73,7 +79,10 @@ def _far(named: str, failures: list[SourceError]) -> Iterator[Recording]:
 def _whole(place: str) -> str:
     """An archive may lie at a path, behind `::`, which is another one on other nodes where it is relative."""
     *before, last = place.split("::")
-    return place if is_address(last) or not before else "::".join([*before, str(Path(last).absolute())])
+    if not before:
+        return place
+    path = path_of(last) if is_address(last) else Path(last)
+    return place if path is None else "::".join([*before, _identity(path)])
 
 
 def _listed(system: Any, path: str) -> dict[str, int]:
@@ -88,14 +97,34 @@ def _listed(system: Any, path: str) -> dict[str, int]:
         }
     else:
         listed = {path: system.info(path)}
-    return {inside: about.get("size") or 0 for inside, about in listed.items() if about["type"] == "file"}
+    # Links are neither files nor folders to some drivers.
+    found = {inside: about for inside, about in listed.items() if about["type"] != "directory"}
+    return {inside: about.get("size") or 0 for inside, about in found.items()}
 
 
 def _address(place: str, path: str, inside: str) -> str:
     """Of a file in the same file system: what stands before and behind the path stays, such as a host."""
     first, *behind = place.split("::")
-    head = first.removesuffix(path) if first.endswith(path) else f"{first.split('://')[0]}://"
-    return "::".join([inside if "://" in inside else head + inside, *behind])
+    return "::".join([inside if "://" in inside else _head(first, path) + inside, *behind])
+
+
+def _head(first: str, path: str) -> str:
+    """Of an address: its scheme, and the host where the file system's own path is without."""
+    scheme, _, rest = first.partition("://")
+    rest, path = rest.rstrip("/"), path.rstrip("/")
+    host = rest.split("/")[0]
+    if rest.endswith(path):
+        return f"{scheme}://{rest.removesuffix(path)}"
+    return f"{scheme}://" if path.lstrip("/").split("/")[0] == host else f"{scheme}://{host}"
+
+
+def suffix_of(address: str) -> str:
+    """Where it says what kind of recording that is; a web address may end with anything."""
+    first = address.split("::")[0]
+    if first.startswith(("http://", "https://")):
+        first = first.partition("#")[0].partition("?")[0]
+    suffix = PurePosixPath(first).suffix
+    return suffix if suffix.lower() in SUFFIXES else ""
 
 
 def fetch(address: str, into: Path) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
+from uuid import uuid4
 
 from emostream.streamer.analysing import Analyser
 from emostream.streamer.clock import WallClock
@@ -27,6 +32,10 @@ from .hearing import Hearing
 from .parts import Part
 
 _TOLD: Final = 10
+_SCRATCH: Final = re.compile(r"emostream-part-[0-9a-f]{32}")
+_LOCK: Final = "in-use"
+_YOUNG_S: Final = 60.0
+"""It may not be locked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +72,8 @@ class PartPlayer:
         if (done := self._catalogue.note(part)) is not None:
             return done
         attempt = self._attempts.begin(part)
-        with TemporaryDirectory(prefix="emostream-") as scratch:
-            note = await self._play(part, attempt, Path(scratch))
+        with scratch_folder() as scratch:
+            note = await self._play(part, attempt, scratch)
         self._attempts.end(part)
         return note
 
@@ -82,6 +91,7 @@ class PartPlayer:
         note = Note(
             format=form,
             recordings=tuple(one.address for one in part.recordings),
+            failed=tuple(one.recording.address for one in heard if not one.whole),
             whole=sum(one.whole for one in heard),
             audio_s=sum(one.audio_s for one in heard),
             utterances=sum(one.utterances for one in heard),
@@ -90,8 +100,7 @@ class PartPlayer:
             models=(speakers.asr, speakers.emotion),
             node=self._node,
         )
-        self._catalogue.check(self._orders.run, self._node)
-        self._catalogue.commit(part, results, errors, note)
+        self._catalogue.commit(part, results, errors, note, self._orders.run)
         return note
 
     async def _hear(self, part: Part, attempt: Attempt, document: Document, scratch: Path) -> list[Hearing]:
@@ -100,7 +109,7 @@ class PartPlayer:
         jobs: list[Job] = []
         of_job: dict[int, Hearing] = {}
         for hearing in hearings:
-            if hearing.recording.address in attempt.deadly:
+            if attempt.gives_up(hearing.recording.address):
                 hearing.leave_alone()
             elif (job := hearing.job()) is not None:
                 of_job[id(job)] = hearing
@@ -135,3 +144,47 @@ class PartPlayer:
             told=lambda outcome: None,
             as_kept=orders.as_kept,
         )
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """For what is not whole yet. Locked for as long as this process lives, however it ends."""
+    folder = Path(tempfile.gettempdir()) / f"emostream-part-{uuid4().hex}"
+    folder.mkdir(mode=0o700)
+    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        _locked(lock)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_abandoned() -> None:
+    """On this machine, whichever run they are of: nobody holds their locks."""
+    for folder in Path(tempfile.gettempdir()).iterdir():
+        if not _SCRATCH.fullmatch(folder.name):
+            continue
+        try:
+            about = folder.lstat()
+            if about.st_uid != os.getuid() or time.time() - about.st_mtime < _YOUNG_S:
+                continue
+            lock = os.open(folder / _LOCK, os.O_RDWR)
+        except OSError:  # somebody else is removing it
+            continue
+        try:
+            if _locked(lock):
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    """Whether it is ours now."""
+    import fcntl
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -10,9 +12,9 @@ from uuid import uuid4
 from emostream.streamer.errors import ConfigError
 from emostream.streamer.file_names import shown
 
-from .addresses import is_address, opened
+from .addresses import is_address, is_local, opened
 
-_UNFINISHED: Final = "unfinished"
+UNFINISHED: Final = "unfinished"
 
 
 class Storage:
@@ -25,14 +27,16 @@ class Storage:
     @property
     def whole_place(self) -> str:
         """The same for a process that works in another folder."""
-        return self.place if is_address(self.place) else self._root
+        if not is_address(self.place):
+            return self._root
+        return str(self._system.unstrip_protocol(self._root)) if is_local(self._system) else self.place
 
     def prepare(self, folders: tuple[str, ...]) -> None:
         """Raises ConfigError where it cannot be written to."""
         try:
-            for folder in (*folders, _UNFINISHED):
+            for folder in (*folders, UNFINISHED):
                 self._system.makedirs(self._path(folder), exist_ok=True)
-            self.write(f"{_UNFINISHED}/trial", b"")
+            self.write(f"{UNFINISHED}/trial", b"")
         except Exception as error:  # every driver has errors of its own
             said = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
             raise ConfigError(
@@ -46,47 +50,65 @@ class Storage:
         except FileNotFoundError:
             return None
 
-    def read_all(self, folder: str) -> dict[str, bytes]:
-        """Name in the folder -> its content."""
-        names = self.names(folder)
-        if not names:
-            return {}
-        found = self._system.cat([self._path(f"{folder}/{name}") for name in names])
-        return {path.rsplit("/", 1)[-1]: bytes(data) for path, data in found.items()}
+    def read_all(self, folder: str, names: Sequence[str]) -> dict[str, bytes]:
+        """Name in the folder -> its content, of those that are there."""
+        paths = [self._path(f"{folder}/{name}") for name in names]
+        # Many at a time where the driver can; unlike `cat`, it takes no name for a pattern.
+        found = dict(zip(names, self._system.cat_ranges(paths, None, None) if paths else [], strict=True))
+        for data in found.values():
+            if isinstance(data, Exception) and not isinstance(data, FileNotFoundError):
+                raise data
+        return {name: bytes(data) for name, data in found.items() if not isinstance(data, Exception)}
 
     def names(self, folder: str) -> list[str]:
+        """Of files and folders in it."""
+        whole = self._path(folder)
         self._system.invalidate_cache()  # others write there
         try:
-            listed = self._system.ls(self._path(folder), detail=True)
+            listed = self._system.ls(whole, detail=False)
         except FileNotFoundError:
             return []
-        return sorted(one["name"].rsplit("/", 1)[-1] for one in listed if one["type"] == "file")
+        # An object store may list the folder in itself.
+        paths = (path.rstrip("/") for path in listed)
+        return sorted(path.rsplit("/", 1)[-1] for path in paths if not whole.endswith(path))
 
     def write(self, name: str, data: bytes) -> None:
-        unfinished = self._path(f"{_UNFINISHED}/{uuid4().hex}")
+        unfinished = self._path(f"{UNFINISHED}/{uuid4().hex}")
         self._system.pipe_file(unfinished, data)
-        self._system.mv(unfinished, self._path(name))
+        self._move(unfinished, self._path(name))
 
     def put(self, file: Path, name: str) -> None:
         """A file of this machine."""
-        unfinished = self._path(f"{_UNFINISHED}/{uuid4().hex}")
+        unfinished = self._path(f"{UNFINISHED}/{uuid4().hex}")
         self._system.put_file(str(file), unfinished)
-        self._system.mv(unfinished, self._path(name))
+        self._move(unfinished, self._path(name))
+
+    def _move(self, source: str, target: str) -> None:
+        """A driver's own `mv` renames; the one that all have takes brackets for a pattern."""
+        from fsspec import AbstractFileSystem
+
+        if type(self._system).mv is not AbstractFileSystem.mv:
+            self._system.mv(source, target)
+            return
+        self._system.cp_file(source, target)
+        self._system.rm_file(source)
 
     def remove(self, name: str) -> None:
         """If it is there."""
         with suppress(FileNotFoundError):
             self._system.rm_file(self._path(name))
 
-    def clear(self, folder: str) -> None:
+    def clear(self, folder: str, ours: re.Pattern[str]) -> None:
+        """Of files with such names."""
         for name in self.names(folder):
-            self.remove(f"{folder}/{name}")
+            if ours.fullmatch(name):
+                self.remove(f"{folder}/{name}")
 
-    def tidy(self, folders: tuple[str, ...]) -> None:
-        """Leave nothing of these folders behind, nor of what was being written."""
-        for folder in (*folders, _UNFINISHED):
-            with suppress(FileNotFoundError):  # an object store has no empty folders
-                self._system.rm(self._path(folder), recursive=True)
+    def remove_empty(self, folder: str) -> None:
+        """Some drivers would remove a full one, and others know no empty one."""
+        if not self.names(folder):
+            with suppress(Exception):  # it harms nobody where it stays
+                self._system.rmdir(self._path(folder))
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"

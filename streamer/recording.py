@@ -33,6 +33,12 @@ class Recording:
                 f"expected a file with sound, but {path} has no sound track; choose another file"
             )
         self._stream = self._container.streams.audio[0]
+        if self._stream.codec_context is None or not self._stream.rate:
+            self._container.close()
+            raise SourceError(
+                f"expected a sound track that FFmpeg has a decoder for in {path}, got one without; "
+                "convert the file"
+            )
         self.sample_rate_hz: int = self._stream.rate
         self.channels: int = self._stream.layout.nb_channels
         if not 1_000 <= self.sample_rate_hz <= 768_000:
@@ -89,12 +95,30 @@ class Recording:
                 if to_float is None or shape != (frame.layout.name, frame.sample_rate):
                     # Files joined end to end change on the way: all becomes what the first one was.
                     shape = (frame.layout.name, frame.sample_rate)
-                    to_float = av.AudioResampler(format="flt", layout=layout, rate=self.sample_rate_hz)
-                for part in to_float.resample(frame):
+                    to_float = self._resampler(layout, frame)
+                for part in self._resampled(to_float, frame):
                     block = part.to_ndarray().reshape(-1, self.channels).astype(np.float32, copy=False)
                     samples += len(block)
                     yield block
         self._check_whole(samples / self.sample_rate_hz, damaged)
+
+    def _resampler(self, layout: str, frame: Any) -> av.AudioResampler:
+        try:
+            return av.AudioResampler(format="flt", layout=layout, rate=self.sample_rate_hz)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise self._not_convertible(frame, error) from error
+
+    def _resampled(self, to_float: av.AudioResampler, frame: Any) -> list[Any]:
+        try:
+            return to_float.resample(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise self._not_convertible(frame, error) from error
+
+    def _not_convertible(self, frame: Any, error: Exception) -> SourceError:
+        return SourceError(
+            f"expected sound that FFmpeg can convert in {self.path}, got {frame.layout.nb_channels} channels "
+            f"({frame.layout.name}) at {frame.sample_rate} Hz: {error}; convert the file"
+        )
 
     def close(self) -> None:
         self._container.close()
@@ -143,7 +167,8 @@ def _open(path: Path) -> Any:
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{what}, but the file is empty; choose another file")
-        return av.open(str(path))
+        # Titles in whatever encoding: nobody reads them here.
+        return av.open(str(path), metadata_errors="replace")
     except (av.error.FileNotFoundError, FileNotFoundError) as error:
         raise SourceError(f"{what}, but there is no such file; check the path") from error
     except (av.error.IsADirectoryError, IsADirectoryError) as error:

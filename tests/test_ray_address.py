@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from emostream.streamer.commands.ray_address import with_address
+from emostream.streamer.commands.ray_flags import RayFlags
+from emostream.streamer.config import ModelSettings
 
 from .programs import run
 
@@ -55,6 +59,9 @@ def test_what_looks_like_an_address_is_one(given: str, meant: str) -> None:
         ("--out s3://bucket/out", "expected --ray with an address, got s3://bucket/out alone"),
         ("--ray ray://head:10001 --out o", "expected HOST:PORT of a cluster that this machine is part of"),
         ("--ray --out o --cpus-per-worker 0", "a share of a CPU or of a GPU"),
+        ("--ray --out o --cpus-per-worker 0.00001", "a multiple of 0.0001 with --cpus-per-worker, got 1e-05"),
+        ("--ray --out o --gpus-per-worker 1.5", "whole GPUs or a share of one"),
+        ("--ray --out o --gpus-per-worker 1 --device cpu", "got --device cpu; leave one out"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused_in_a_line(flags: str, told: str) -> None:
@@ -63,3 +70,22 @@ def test_flags_that_do_not_go_together_are_refused_in_a_line(flags: str, told: s
     (line,) = done.stderr.splitlines()
     assert line.startswith("emostream: ")
     assert told in line
+
+
+@pytest.mark.parametrize(
+    ("gpus", "asked", "device"),
+    [(None, "auto", "cpu"), (None, "cuda", "cuda"), (0.5, "auto", "auto"), (1, "cuda", "cuda")],
+)
+def test_a_worker_takes_no_gpu_that_it_was_not_given(gpus: float | None, asked: str, device: str) -> None:
+    models = ModelSettings(device=asked)  # type: ignore[arg-type]  # one of them
+    assert RayFlags("auto", None, None, gpus, None).on_workers(models).device == device
+
+
+def test_folders_of_models_are_whole_for_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    flags = RayFlags("auto", None, None, None, None)
+    found = flags.on_workers(ModelSettings(asr="mine", checkpoint="./mine"))
+    assert (found.asr, found.checkpoint) == (f"{tmp_path}/mine", f"{tmp_path}/mine")
+    found = flags.on_workers(ModelSettings(asr="tiny.en", checkpoint="someone/model"))
+    assert (found.asr, found.checkpoint) == ("tiny.en", "someone/model")

@@ -7,12 +7,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import signal
 import subprocess
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,32 +113,95 @@ def replayed(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_three_hundred_clips_with_one_of_three_nodes_killed_half_way(tmp_path: Path) -> None:
+DRIVERS = """
+import os
+import time
+from fsspec.implementations.local import LocalFileSystem
+
+class Deadly(LocalFileSystem):
+    protocol = "deadly"
+
+    def _open(self, path, *arguments, **named):
+        if path.endswith("05.wav"):
+            os.kill(os.getpid(), 9)
+        return super()._open(path, *arguments, **named)
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(str(path).removeprefix(f"{cls.protocol}://"))
+
+class Gated(Deadly):
+    protocol = "gated"
+
+    def _open(self, path, *arguments, **named):
+        while os.path.exists(path + ".held"):
+            time.sleep(0.02)
+        return LocalFileSystem._open(self, path, *arguments, **named)
+
+class Failing(Deadly):
+    protocol = "failing"
+
+    def put_file(self, *arguments, **named):
+        raise ZeroDivisionError("on fire")
+"""
+
+
+@pytest.fixture
+def drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fsspec's, installed for every process that starts from here on: deadly://, on which workers die,
+    gated://, which gives no recording as long as a file beside it says that it is held, and failing://, to
+    which nothing can be written.
+    """
+    metadata = tmp_path / "drivers" / "drivers-1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: drivers\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(
+        "[fsspec.specs]\ndeadly = test_drivers:Deadly\ngated = test_drivers:Gated\n"
+        "failing = test_drivers:Failing\n"
+    )
+    (tmp_path / "drivers" / "test_drivers.py").write_text(DRIVERS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "drivers"))
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", str(tmp_path / "drivers"))
+
+
+def hold(recordings: Iterable[Path]) -> list[Path]:
+    """What to remove, one by one or all, before gated:// gives them."""
+    gates = [path.with_name(f"{path.name}.held") for path in recordings]
+    for gate in gates:
+        gate.touch()
+    return gates
+
+
+def let_go(gates: Iterable[Path]) -> None:
+    for gate in gates:
+        gate.unlink()
+
+
+def test_three_hundred_clips_with_one_of_three_nodes_killed_half_way(drivers: None, tmp_path: Path) -> None:
     inside, out = tmp_path / "in", tmp_path / "out"
     for number in range(300):
         speech(inside / f"{number % 7}" / f"{number}.wav", number, ms=400 + 10 * (number % 90))
     wanted = alone(inside)
     assert len(wanted) == 300
     assert Counter(line["type"] for lines in wanted.values() for line in lines)["emotion"] >= 300
-    with cluster_of(1, 1) as nodes:
-        lost = next(iter(nodes.worker_nodes))
-        with running(*on_ray(nodes, str(inside), "--out", str(out), "--batch", "2")) as replay:
-            replay.wait_for("Ray: 2 workers on 2 nodes. 300 recordings")
-            wait_until(
-                lambda: (
-                    len(judged := notes(out)) >= 75 and any(one["node"] == lost.node_id for one in judged)
-                ),
-                replay.process,
-            )
-            nodes.remove_node(lost, allow_graceful=False)
-            assert len(notes(out)) < 150, "the node outlived the work"
-            said = replay.wait_for(r"^300 recordings.*; \d+ utterances, 0 errors$")
-            assert "x real time" in said.string
-            assert replay.process.wait(timeout=PATIENCE_S) == 0
-    assert_same(archived(out), wanted)
+    gates = hold(sorted(inside.rglob("*.wav"))[150:])
+    with (
+        cluster_of(1, 1) as nodes,
+        running(*on_ray(nodes, f"gated://{inside}", "--out", str(out), "--batch", "2")) as replay,
+    ):
+        replay.wait_for("Ray: 2 workers on 2 nodes. 300 recordings")
+        wait_until(lambda: len(notes(out)) >= 50, replay.process)
+        at_work = {one["node"] for one in notes(out)}
+        lost = next(node for node in nodes.worker_nodes if node.node_id in at_work)
+        nodes.remove_node(lost, allow_graceful=False)
+        let_go(gates)
+        said = replay.wait_for(r"^300 recordings.*; \d+ utterances, 0 errors$")
+        assert "x real time" in said.string
+        assert replay.process.wait(timeout=PATIENCE_S) == 0
+    assert_same(archived(out), {f"gated://{file}": events for file, events in wanted.items()})
     assert sum(len(one["recordings"]) for one in notes(out)) == 300
     assert len({one["node"] for one in notes(out)}) == 2
-    assert sorted(path.name for path in out.iterdir()) == ["done", "errors", "results"]
+    assert sorted(path.name for path in out.iterdir()) == ["done", "errors", "models.json", "results"]
 
 
 def test_bad_files_and_a_killed_worker(
@@ -165,30 +229,39 @@ def test_bad_files_and_a_killed_worker(
     ]
 
 
-def test_a_run_that_is_interrupted_and_one_that_is_killed_go_on(
-    cluster: Any, clips: Path, expected: dict[str, list[dict[str, Any]]], tmp_path: Path
+def test_runs_that_are_interrupted_ended_and_killed_go_on(
+    drivers: None, clips: Path, expected: dict[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    arguments = on_ray(cluster, str(clips), "--out", str(out), "--batch", "1", "--workers", "1")
-    with running(*arguments) as replay:
-        wait_until(lambda: len(notes(out)) >= 2, replay.process)
-        assert replay.interrupt() == 130
-        replay.wait_for("emostream: interrupted; .* --resume goes on")
-    with running(*arguments, "--resume") as replay:
-        replay.wait_for(r"of 12 recordings have a result already")
-        before = len(notes(out))
-        wait_until(lambda: len(notes(out)) > before, replay.process)
-        replay.process.send_signal(signal.SIGKILL)
-        replay.process.wait()
-    refused = replayed(*arguments)
-    assert refused.returncode == 2
-    assert "expected a new folder" in refused.stderr
-    done = replayed(*arguments, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert_same(archived(out), expected)
+    out, inside = tmp_path / "out", tmp_path / "in"
+    shutil.copytree(clips, inside)
+    gates = hold(sorted(inside.iterdir())[3:])
+    with cluster_of(1) as nodes:
+        arguments = on_ray(nodes, f"gated://{inside}", "--out", str(out), "--batch", "1")
+        for number, (sent, status) in enumerate(
+            [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
+        ):
+            with running(*arguments, *(["--resume"] if number else [])) as replay:
+                if number:
+                    replay.wait_for(rf"^{3 * number} of 12 recordings have a result already")
+                    let_go(gates[3 * number - 3 : 3 * number])
+                wait_until(lambda until=3 * number + 3: len(notes(out)) == until, replay.process)  # type: ignore[misc]
+                replay.process.send_signal(sent)
+                assert replay.process.wait(timeout=PATIENCE_S) == status
+                if status == 130:
+                    replay.wait_for("emostream: interrupted; .* --resume goes on")
+        let_go(gates[6:])
+        refused = replayed(*arguments)
+        assert refused.returncode == 2
+        assert "expected a new folder" in refused.stderr
+        done = replayed(*arguments, "--resume")
+        assert done.returncode == 0, done.stderr
+        again = replayed(*arguments, "--resume")
+        assert (again.returncode, "12 of 12 recordings" in again.stderr) == (0, True), again.stderr
+    assert_same(
+        archived(out),
+        {f"gated://{inside}/{Path(file).name}": events for file, events in expected.items()},
+    )
     assert sum(len(one["recordings"]) for one in notes(out)) == 12
-    again = replayed(*arguments, "--resume")
-    assert (again.returncode, "12 of 12 recordings" in again.stderr) == (0, True), again.stderr
 
 
 def test_an_archive_file_at_an_address_gives_the_same_as_a_table(
@@ -241,46 +314,6 @@ def test_what_no_worker_can_do_ends_the_run_in_a_line(
     assert told in line
 
 
-DRIVERS = """
-import os
-from fsspec.implementations.local import LocalFileSystem
-
-class Deadly(LocalFileSystem):
-    protocol = "deadly"
-
-    def _open(self, path, *arguments, **named):
-        if path.endswith("05.wav"):
-            os.kill(os.getpid(), 9)
-        return super()._open(path, *arguments, **named)
-
-    @classmethod
-    def _strip_protocol(cls, path):
-        return super()._strip_protocol(str(path).removeprefix("deadly://").removeprefix("failing://"))
-
-class Failing(Deadly):
-    protocol = "failing"
-
-    def put_file(self, *arguments, **named):
-        raise ZeroDivisionError("on fire")
-"""
-
-
-@pytest.fixture
-def drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """fsspec's, installed for every process that starts from here on: deadly://, on which workers die, and
-    failing://, to which nothing can be written.
-    """
-    metadata = tmp_path / "drivers" / "drivers-1.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: drivers\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text(
-        "[fsspec.specs]\ndeadly = test_drivers:Deadly\nfailing = test_drivers:Failing\n"
-    )
-    (tmp_path / "drivers" / "test_drivers.py").write_text(DRIVERS)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "drivers"))
-    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", str(tmp_path / "drivers"))
-
-
 def test_a_recording_on_which_workers_die_costs_itself_alone(
     drivers: None, clips: Path, expected: dict[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
@@ -305,11 +338,25 @@ def test_an_archive_has_one_judge(cluster: Any, clips: Path, tmp_path: Path) -> 
     out = tmp_path / "out"
     first = replayed(*on_ray(cluster, f"{clips}/0*.wav", "--out", str(out)))
     assert first.returncode == 0, first.stderr
-    for path in (out / "done").iterdir():
+    for path in ((out / "models.json"), *(out / "done").iterdir()):
         path.write_text(path.read_text().replace("bundled", "another"))
-    done = replayed(*on_ray(cluster, str(clips), "--out", str(out), "--resume"))
-    assert done.returncode == 2
-    assert "expected the same models in all of the archive" in done.stderr
+    before = notes(out)
+    arguments = on_ray(cluster, str(clips), "--out", str(out), "--resume")
+    for _ in range(2):  # what was judged meanwhile does not count
+        done = replayed(*arguments)
+        assert done.returncode == 2
+        assert "10 of 12 recordings have a result already" in done.stderr
+        assert "expected the same models in all of the archive" in done.stderr
+    assert [one for one in notes(out) if one in before] == before
+    other = replayed(*arguments, "--config", str(_stricter(tmp_path)))
+    assert other.returncode == 2
+    assert "expected vad.aggressiveness 2, as the results in" in other.stderr
+
+
+def _stricter(folder: Path) -> Path:
+    path = folder / "strict.toml"
+    path.write_text("[vad]\naggressiveness = 3\n")
+    return path
 
 
 def test_a_machine_without_a_cluster_is_one(

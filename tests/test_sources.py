@@ -131,7 +131,26 @@ def written(name: str, content: bytes) -> Callable[[Path], Path]:
     return make
 
 
+def too_many_channels(folder: Path) -> Path:
+    path = folder / "many.wav"
+    soundfile.write(path, np.zeros((16_000, 65), np.float32), 16_000)
+    return path
+
+
+def without_decoder(folder: Path) -> Path:
+    """Of a format that nobody has given a number to."""
+    path = folder / "unknown.wav"
+    soundfile.write(path, np.zeros(16_000, np.float32), 16_000)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"fmt ") + 8
+    data[at : at + 2] = b"\x34\x12"
+    path.write_bytes(data)
+    return path
+
+
 BAD_FILES = [
+    pytest.param(too_many_channels, "got 65 channels", id="65 channels"),
+    pytest.param(without_decoder, "that FFmpeg has a decoder for", id="no decoder"),
     pytest.param(lambda folder: folder / "none.wav", "there is no such file", id="missing"),
     pytest.param(lambda folder: folder, "it is a folder", id="folder"),
     pytest.param(written("empty.wav", b""), "the file is empty", id="empty"),
@@ -146,6 +165,15 @@ def test_bad_files_are_one_clear_line(tmp_path: Path, make: Callable[[Path], Pat
     with pytest.raises(SourceError, match=message) as caught:
         read(make(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_title_that_is_no_utf8_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "latin1.wav"
+    soundfile.write(path, np.zeros(16_000, np.float32), 16_000)
+    title = b"INFOINAM\x06\x00\x00\x00caf\xe9 \x00"
+    data, at = path.read_bytes(), 12
+    path.write_bytes(data[:at] + b"LIST" + len(title).to_bytes(4, "little") + title + data[at:])
+    assert len(read(path)) == 16_000
 
 
 def test_a_cut_file_gives_what_it_has_first(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from ..replaying import Job, Outcome, Pictures, Results, find_jobs
 from ..server import models_of
 from ..session import SessionSettings
 from . import options
-from .ray_flags import RayFlags, refuse_with_ray
+from .ray_flags import JOBS, RayFlags, refuse_with_ray
 from .replay_outputs import one_file, outlets, progress, tell, teller
 from .replay_ray import replay_on_ray
 from .replay_served import compare_models, serve_recording
@@ -72,8 +72,15 @@ def replay(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="How many recordings at a time, on the same models.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="How many recordings at a time, on the same models. Default: 1; with --ray 4 a worker.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -152,9 +159,11 @@ def replay(
     )
     as_kept = vad is None and config is None
     flags = RayFlags(ray, workers, cpus_per_worker, gpus_per_worker, batch)
+    if jobs is None:
+        jobs = 1 if ray is None else JOBS
     if ray is not None:
         refuse_with_ray(output, plot, pace, port, keep_audio, serve=serve)
-        wanted = flags.check(out_place, form)
+        wanted = flags.check(out_place, form, settings.models.device)
         replay_on_ray(places, *wanted, flags, settings, language, jobs, as_kept=as_kept, resume=resume)
         return
     flags.refuse_alone([*places, *([] if out_place is None else [out_place])])

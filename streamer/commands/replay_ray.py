@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec.structs import asdict, replace
 from rich.console import Console
 
 from ..clock import WallClock
@@ -19,7 +21,7 @@ from .replay_tally import Tally
 
 if TYPE_CHECKING:
     from emostream.cluster.archive import Pool
-    from emostream.cluster.catalogue import ArchiveFormat, Note
+    from emostream.cluster.catalogue import ArchiveFormat, Asked, Catalogue
     from emostream.cluster.places import Recording
     from emostream.cluster.playing import Orders
 
@@ -51,14 +53,16 @@ def replay_on_ray(
     tell(unreadable)
     if not found:
         raise typer.Exit(2)
+    settings = replace(settings, models=flags.on_workers(settings.models))
     catalogue = Catalogue(out, form)
-    done, run = catalogue.begin(resume=resume)
+    asked = _asked(settings, language, as_kept=as_kept)
+    done, run = catalogue.begin(asked, {one.address for one in found}, resume=resume)
     orders = Orders(catalogue.storage.whole_place, form, settings, language, as_kept, jobs, run)
     todo = _left_to_do(found, recordings_in(done), console)
     tally = Tally(len(todo), console, WallClock())
     try:
         if todo:
-            _run(todo, done, orders, flags, tally, console)
+            _run(todo, catalogue, orders, flags, tally, console)
     except KeyboardInterrupt:
         tell([f"interrupted; {tally.recordings} of {len(todo)} recordings are done: --resume goes on"])
         raise typer.Exit(130) from None
@@ -77,7 +81,7 @@ def _left_to_do(found: Sequence[Recording], done: set[str], console: Console) ->
 
 def _run(
     todo: Sequence[Recording],
-    done: Sequence[Note],
+    catalogue: Catalogue,
     orders: Orders,
     flags: RayFlags,
     tally: Tally,
@@ -92,12 +96,41 @@ def _run(
     with ExitStack() as stack:
         with quiet_start():
             stack.enter_context(connected(flags.address))
+        stack.enter_context(_interrupted_by_sigterm())
         pool = room(flags.cpus, flags.gpus, flags.workers)
         console.print(f"Ray: {_said(pool)}. {len(todo)} recordings.", highlight=False)
         parts = list(grouped(todo, flags.batch or BATCH, pool.workers))
+        # Closed before Ray is: its threads still deal out parts where this ends early.
+        notes = stack.enter_context(closing(judged(parts, orders, pool)))
         with tally.shown():
-            for note in judged(parts, orders, pool, done):
+            for note in notes:
+                catalogue.accept(note)
                 tally.add(note)
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """As by Ctrl-C: schedulers end programs so. Ray, which has a handler of its own, says nothing."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _asked(settings: Settings, language: str | None, *, as_kept: bool) -> Asked:
+    """What results depend on; the device is where they are made."""
+    asked: dict[str, str | int | float | bool | None] = {
+        f"{section}.{name}": value
+        for section, values in (
+            ("models", asdict(settings.models)),
+            ("vad", asdict(settings.vad)),
+            ("segmenter", asdict(settings.segmenter)),
+        )
+        for name, value in values.items()
+    }
+    del asked["models.device"]
+    return {**asked, "language": language, "kept sessions as they were cut": as_kept}
 
 
 def _said(pool: Pool) -> str:
