@@ -1,6 +1,7 @@
 """`python -m benchmarks.cluster --speech FOLDER`: what Ray costs, one replica against the plain engine.
 
-Same machine, same load, in one run, turn by turn. The cluster is one node of this machine, so that nothing
+Same machine, same load, in one run, turn by turn, one thread for each model (`OMP_NUM_THREADS=1` is to be set:
+a replica of one core has no more). The cluster is one node of this machine, so that nothing
 crosses a network.
 """
 
