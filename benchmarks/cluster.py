@@ -1,7 +1,7 @@
 """`python -m benchmarks.cluster --speech FOLDER`: what Ray costs, one replica against the plain engine.
 
-Same machine, same load, in one run, turn by turn, one thread for each model (`OMP_NUM_THREADS=1` is to be set:
-a replica of one core has no more). The cluster is one node of this machine, so that nothing
+Same machine, same load, in one run, turn by turn, one thread for each model (`OMP_NUM_THREADS=1` is
+to be set: a replica of one core has no more). The cluster is one node of this machine, so that nothing
 crosses a network.
 """
 
@@ -188,7 +188,14 @@ def _archive(speech: Path, address: str) -> list[Pair]:
             files / _replayed([str(speech), "--jobs", "2", "--ray", address, "--workers", "1"], _WORKING)
         )
     plain, ray = (statistics.median(one) for one in found)
-    return [Pair(f"archive: {files} recordings, --jobs 2", "recordings/s", plain, ray)]
+    return [
+        Pair(
+            f"archive: {files} recordings, --jobs 2; Ray with the loading of its models, plain without",
+            "recordings/s",
+            plain,
+            ray,
+        )
+    ]
 
 
 _WORKING: Final = r"^Ray: "

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from emostream.streamer.errors import ClusterError
 
-from .catalogue import Note
 from .judge import Judge, packed
+from .notes import Note
 from .parts import Part
 from .playing import Orders
 from .quiet import quiet_data

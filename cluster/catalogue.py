@@ -12,21 +12,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import uuid4
 
 from emostream.streamer.errors import ClusterError, ConfigError
 from emostream.streamer.file_names import shown
 
+from .notes import ArchiveFormat, Models, Note, alike, named, try_again
 from .parts import Part, part_name
 from .storage import UNFINISHED, Storage
-
-ArchiveFormat = Literal["jsonl", "parquet"]
-Models = tuple[str | None, str]
-"""By name: who writes the words (None where nobody does), and who judges."""
 
 Asked = Mapping[str, str | int | float | bool | None]
 """What was asked for, by the setting's name."""
@@ -44,40 +40,6 @@ _OURS: Final = {
     UNFINISHED: re.compile(r"[0-9a-f]{32}|trial"),
 }
 """Folder -> names that only we give. Nothing else is ever removed: --out may name anybody's folder."""
-_HOW: Final = re.compile(r"(M parameters), [^()]*\)$")
-"""Behind a model's size: on which device and how exactly it computes, within our tolerance."""
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What became of a part. recordings: their addresses. failed: of these, what could not be played to its
-    end; whole: how many could. errors: rows in the errors table; told: the first of them, for people. node:
-    where it was judged, as Ray names it.
-    """
-
-    format: ArchiveFormat
-    recordings: tuple[str, ...]
-    failed: tuple[str, ...]
-    whole: int
-    audio_s: float
-    utterances: int
-    errors: int
-    told: tuple[str, ...]
-    models: Models
-    node: str
-
-    def encode(self) -> bytes:
-        # The standard library's takes a name that is no UTF-8, and gives it back as it was.
-        return json.dumps(asdict(self)).encode()
-
-    @staticmethod
-    def decode(data: bytes) -> Note:
-        """Raises ValueError, KeyError or TypeError where it is none."""
-        said: dict[str, Any] = json.loads(data)
-        asr, emotion = said.pop("models")
-        for name in ("recordings", "failed", "told"):
-            said[name] = tuple(said[name])
-        return Note(**said, models=(asr, emotion))
 
 
 class Catalogue:
@@ -107,7 +69,7 @@ class Catalogue:
         notes = self._refuse(asked, resume=resume)
         self._asked, self._models = asked, self._made_with(notes)
         for name, note in list(notes.items()):
-            if self._other(note) or _try_again(note, set(wanted)):
+            if self._other(note) or try_again(note, set(wanted)):
                 self._withdraw(name)
                 del notes[name]
         self._sweep(notes)
@@ -130,8 +92,8 @@ class Catalogue:
         self.storage.remove(_RUN)
         self._withdraw(part_name(note.recordings))
         raise ClusterError(
-            f"expected the same models in all of the archive ({_named(self._models)}), got "
-            f"{_named(note.models)} on node {note.node}; name them (--asr, --checkpoint), or choose another "
+            f"expected the same models in all of the archive ({named(self._models)}), got "
+            f"{named(note.models)} on node {note.node}; name them (--asr, --checkpoint), or choose another "
             "--out"
         )
 
@@ -250,7 +212,7 @@ class Catalogue:
 
     def _other(self, note: Note) -> bool:
         """Whether it is of other models than the archive."""
-        return self._models is not None and _alike(note.models) != _alike(self._models)
+        return self._models is not None and alike(note.models) != alike(self._models)
 
     def _withdraw(self, part: str) -> None:
         """The note first: without it, what is left counts as not done."""
@@ -274,27 +236,6 @@ class Catalogue:
                     self.storage.remove(f"{folder}/{name}")
                 else:
                     done[part] = self._decoded(f"{part}.json", data)
-
-
-def recordings_in(notes: Sequence[Note]) -> set[str]:
-    """Their addresses."""
-    return {address for note in notes for address in note.recordings}
-
-
-def _try_again(note: Note, wanted: set[str]) -> bool:
-    """Only with all that would be lost with it."""
-    again = wanted & set(note.failed)
-    return bool(again) and wanted >= set(note.recordings) - set(note.failed)
-
-
-def _alike(models: Models) -> Models:
-    asr, emotion = models
-    return asr, _HOW.sub(r"\1)", emotion)
-
-
-def _named(models: Models) -> str:
-    asr, emotion = models
-    return f"words: {asr or 'none'}, emotion: {emotion}"
 
 
 def _object(data: bytes) -> dict[str, Any]:

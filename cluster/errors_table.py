@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from .catalogue import ArchiveFormat
+    from .notes import ArchiveFormat
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,10 @@ from emostream.streamer.replaying import Job, Outcome
 from emostream.streamer.session import SessionSettings
 
 from .attempts import Attempt, Attempts
-from .catalogue import ArchiveFormat, Catalogue, Note
+from .catalogue import Catalogue
 from .errors_table import write_errors
 from .hearing import Hearing
+from .notes import ArchiveFormat, Note
 from .parts import Part
 
 _TOLD: Final = 10

@@ -15,8 +15,9 @@ import pytest
 import soundfile
 
 from emostream.cluster.attempts import Attempts
-from emostream.cluster.catalogue import ArchiveFormat, Catalogue, recordings_in
+from emostream.cluster.catalogue import Catalogue
 from emostream.cluster.hearing import Hearing
+from emostream.cluster.notes import ArchiveFormat, recordings_in
 from emostream.cluster.parts import Part, grouped
 from emostream.cluster.places import Recording, find_recordings, suffix_of
 from emostream.cluster.places import _address as address_in

@@ -21,7 +21,8 @@ from .replay_tally import Tally
 
 if TYPE_CHECKING:
     from emostream.cluster.archive import Pool
-    from emostream.cluster.catalogue import ArchiveFormat, Asked, Catalogue
+    from emostream.cluster.catalogue import Asked, Catalogue
+    from emostream.cluster.notes import ArchiveFormat
     from emostream.cluster.places import Recording
     from emostream.cluster.playing import Orders
 
@@ -43,7 +44,8 @@ def replay_on_ray(
 
     require_ray("--ray")
     FORMATS[form].require()
-    from emostream.cluster.catalogue import Catalogue, recordings_in
+    from emostream.cluster.catalogue import Catalogue
+    from emostream.cluster.notes import recordings_in
     from emostream.cluster.places import find_recordings
     from emostream.cluster.playing import Orders
 
