@@ -58,6 +58,7 @@ class Link:
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._up = asyncio.Event()
+        self._was_up = False  # the gateway that ended last
         self._in: asyncio.StreamWriter | None = None
         self._why = ""
         self._log_lines: deque[str] = deque(maxlen=_LINES)
@@ -91,22 +92,17 @@ class Link:
                 await self._live(opened)
             except (OSError, ValueError, msgspec.DecodeError) as error:  # no process to be had, or no frame
                 self._why = f"{type(error).__name__}: {error}"
-            was_up = self._up.is_set()
-            self._up.clear()
-            for waiting in self._waiting.values():
-                if not waiting.done():
-                    waiting.set_exception(LostError(self._why))
             if not opened.done():
                 opened.set_exception(ClusterError(self._why))
                 return
             log.warning("no way to the cluster any more: %s", self._why)
-            if was_up:
+            if self._was_up:
                 pauses = iter(_PAUSES_S)
             await self._clock.sleep_until(self._clock.now() + next(pauses, _PAUSES_S[-1]))
 
     async def _live(self, opened: asyncio.Future[House]) -> None:
         """From a gateway's start to its end."""
-        self._why = ""
+        self._why, self._was_up = "", False
         self._log_lines.clear()
         process = await asyncio.create_subprocess_exec(
             *self._program,
@@ -133,6 +129,7 @@ class Link:
             process.kill()
             raise
         finally:
+            self._lose()
             self._in.close()
             try:
                 async with asyncio.timeout(_GOODBYE_S):
@@ -144,6 +141,14 @@ class Link:
                 logging_its_words.cancel()
         last = self._log_lines[-1] if self._log_lines else f"exit status {process.returncode}"
         self._why = self._why or f"its process ended: {last}"
+
+    def _lose(self) -> None:
+        """Whoever waits need not wait for the goodbye."""
+        self._was_up = self._up.is_set()
+        self._up.clear()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(LostError(self._why or "the gateway ended"))
 
     async def _next(self, frames: asyncio.StreamReader) -> Frame | None:
         """Raises TimeoutError where one that was up is stuck."""

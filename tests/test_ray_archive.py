@@ -21,7 +21,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from .programs import ENVIRONMENT, PROGRAM, json_lines, run, running
+from .programs import ENVIRONMENT, json_lines, run, running
 from .ray_nodes import cluster_of, workers
 from .test_replay_many import speech
 
@@ -100,17 +100,6 @@ def wait_until(true: Callable[[], bool], program: subprocess.Popen[str]) -> None
 
 def on_ray(cluster: Any, *arguments: str) -> tuple[str, ...]:
     return ("replay", "--ray", cluster.address, "--asr", "none", *arguments)
-
-
-def replayed(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PROGRAM, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        env=ENVIRONMENT,
-        check=False,
-    )
 
 
 DRIVERS = """
@@ -250,12 +239,12 @@ def test_runs_that_are_interrupted_ended_and_killed_go_on(
                 if status == 130:
                     replay.wait_for("emostream: interrupted; .* --resume goes on")
         let_go(gates[6:])
-        refused = replayed(*arguments)
+        refused = run(*arguments)
         assert refused.returncode == 2
         assert "expected a new folder" in refused.stderr
-        done = replayed(*arguments, "--resume")
+        done = run(*arguments, "--resume")
         assert done.returncode == 0, done.stderr
-        again = replayed(*arguments, "--resume")
+        again = run(*arguments, "--resume")
         assert (again.returncode, "12 of 12 recordings" in again.stderr) == (0, True), again.stderr
     assert_same(
         archived(out),
@@ -275,7 +264,7 @@ def test_an_archive_file_at_an_address_gives_the_same_as_a_table(
         for path in clips.iterdir():
             archive.write(path, path.name)
     out = tmp_path / "out"
-    done = replayed(
+    done = run(
         *on_ray(cluster, f"zip://*.wav::{tmp_path}/a.zip", "--out", f"file://{out}", "--format", "parquet")
     )
     assert done.returncode == 0, done.stderr
@@ -307,7 +296,7 @@ def test_what_no_worker_can_do_ends_the_run_in_a_line(
 ) -> None:
     place = tmp_path / "out"
     given = [flag.format(out=place) for flag in flags]
-    done = replayed(*on_ray(cluster, str(clips), "--out", out.format(out=place), *given))
+    done = run(*on_ray(cluster, str(clips), "--out", out.format(out=place), *given))
     assert done.returncode == 2, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("Ray: ")]
     assert line.startswith("emostream: ")
@@ -319,8 +308,8 @@ def test_a_recording_on_which_workers_die_costs_itself_alone(
 ) -> None:
     out = tmp_path / "out"
     with cluster_of(1) as nodes:
-        done = replayed(*on_ray(nodes, f"deadly://{clips}", "--out", str(out), "--batch", "3"))
-        failing = replayed(*on_ray(nodes, str(clips), "--out", f"failing://{tmp_path}/failing"))
+        done = run(*on_ray(nodes, f"deadly://{clips}", "--out", str(out), "--batch", "3"))
+        failing = run(*on_ray(nodes, str(clips), "--out", f"failing://{tmp_path}/failing"))
     assert done.returncode == 1, done.stderr
     assert "11 utterances, 1 errors" in done.stderr
     (row,) = [line for path in (out / "errors").iterdir() for line in json_lines(path.read_text())]
@@ -336,19 +325,19 @@ def test_a_recording_on_which_workers_die_costs_itself_alone(
 
 def test_an_archive_has_one_judge(cluster: Any, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    first = replayed(*on_ray(cluster, f"{clips}/0*.wav", "--out", str(out)))
+    first = run(*on_ray(cluster, f"{clips}/0*.wav", "--out", str(out)))
     assert first.returncode == 0, first.stderr
     for path in ((out / "models.json"), *(out / "done").iterdir()):
         path.write_text(path.read_text().replace("bundled", "another"))
     before = notes(out)
     arguments = on_ray(cluster, str(clips), "--out", str(out), "--resume")
     for _ in range(2):  # what was judged meanwhile does not count
-        done = replayed(*arguments)
+        done = run(*arguments)
         assert done.returncode == 2
         assert "10 of 12 recordings have a result already" in done.stderr
         assert "expected the same models in all of the archive" in done.stderr
     assert [one for one in notes(out) if one in before] == before
-    other = replayed(*arguments, "--config", str(_stricter(tmp_path)))
+    other = run(*arguments, "--config", str(_stricter(tmp_path)))
     assert other.returncode == 2
     assert "expected vad.aggressiveness 2, as the results in" in other.stderr
 
@@ -362,7 +351,7 @@ def _stricter(folder: Path) -> Path:
 def test_a_machine_without_a_cluster_is_one(
     clips: Path, expected: dict[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
-    done = replayed("replay", "--ray", "local", str(clips), "--out", str(tmp_path / "out"), "--asr", "none")
+    done = run("replay", "--ray", "local", str(clips), "--out", str(tmp_path / "out"), "--asr", "none")
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stderr.splitlines()
     assert first.startswith("Ray: ")
