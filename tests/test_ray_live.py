@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
@@ -23,7 +26,7 @@ from emostream.streamer.clock import WallClock
 from emostream.streamer.measuring import StreamRun, run_streams
 from emostream.streamer.recording import read_whole
 
-from .programs import Running, json_lines, run, running
+from .programs import PATIENCE_S, Running, json_lines, run, running
 
 pytest.importorskip("ray", reason="expected Ray, found none: pip install 'emostream[ray]'")
 
@@ -220,3 +223,23 @@ def test_an_address_without_the_engine_is_refused() -> None:
     done = run("serve", "127.0.0.1:6379", "--asr", "none", "--port", "0")
     assert done.returncode == 2
     assert "expected --engine ray with an address" in done.stderr
+
+
+def test_nobody_is_told_that_ray_runs_and_no_dashboard_is_opened() -> None:
+    program = (
+        "from emostream.cluster.connection import connected\n"
+        "with connected('local'):\n"
+        "    from ray._common.usage.usage_lib import usage_stats_enabled\n"
+        "    from ray._private.worker import get_dashboard_url\n"
+        "    print(usage_stats_enabled(), repr(get_dashboard_url()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env={name: value for name, value in os.environ.items() if name != "RAY_USAGE_STATS_ENABLED"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "False ''"
