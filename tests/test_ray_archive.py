@@ -333,7 +333,7 @@ def test_an_archive_has_one_judge(cluster: Any, clips: Path, tmp_path: Path) -> 
     arguments = on_ray(cluster, str(clips), "--out", str(out), "--resume")
     for _ in range(2):  # what was judged meanwhile does not count
         done = run(*arguments)
-        assert done.returncode == 2
+        assert done.returncode == 2, done.stderr
         assert "10 of 12 recordings have a result already" in done.stderr
         assert "expected the same models in all of the archive" in done.stderr
     assert [one for one in notes(out) if one in before] == before

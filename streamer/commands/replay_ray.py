@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from msgspec.structs import asdict, replace
 from rich.console import Console
 
+from emostream.models import ModelError
+
 from ..clock import WallClock
 from ..config import Settings
+from ..errors import EmostreamError
 from ..file_names import shown
 from ..formats import FORMATS
 from .ray_flags import RayFlags
@@ -66,8 +71,7 @@ def replay_on_ray(
         if todo:
             _run(todo, catalogue, orders, flags, tally, console)
     except KeyboardInterrupt:
-        tell([f"interrupted; {tally.recordings} of {len(todo)} recordings are done: --resume goes on"])
-        raise typer.Exit(130) from None
+        raise _interrupted(tally, len(todo)) from None
     catalogue.end()
     _end(tally, f"{shown(out)}/errors", failed=bool(unreadable), anything=bool(todo))
 
@@ -104,10 +108,32 @@ def _run(
         parts = list(grouped(todo, flags.batch or BATCH, pool.workers))
         # Closed before Ray is: its threads still deal out parts where this ends early.
         notes = stack.enter_context(closing(judged(parts, orders, pool)))
-        with tally.shown():
-            for note in notes:
-                catalogue.accept(note)
-                tally.add(note)
+        try:
+            with tally.shown():
+                for note in notes:
+                    catalogue.accept(note)
+                    tally.add(note)
+        except KeyboardInterrupt:
+            _leave(_interrupted(tally, len(todo)))
+        except (EmostreamError, ModelError) as error:
+            tell([str(error)])
+            _leave(typer.Exit(2))
+
+
+def _interrupted(tally: Tally, recordings: int) -> typer.Exit:
+    tell([f"interrupted; {tally.recordings} of {recordings} recordings are done: --resume goes on"])
+    return typer.Exit(130)
+
+
+def _leave(end: typer.Exit) -> NoReturn:
+    """While parts are dealt out Ray's goodbye races with its own threads, and may end this process with a
+    status of its own. On Linux what Ray has started here ends with this process in any case.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if sys.platform == "linux":
+        os._exit(end.exit_code)
+    raise end
 
 
 @contextmanager
