@@ -6,6 +6,8 @@ A frame is its length, its kind, the number of the call it belongs to, and a pay
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from enum import IntEnum
 from struct import Struct
 from typing import Final
@@ -46,3 +48,14 @@ async def read(reader: asyncio.StreamReader) -> Frame | None:
         return Kind(kind), number, await reader.readexactly(length)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
+
+
+async def pipes(fd: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Of a gateway: frames come by its standard input, and go by this descriptor."""
+    loop = asyncio.get_running_loop()
+    frames = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(frames), sys.stdin.buffer)
+    transport, protocol = await loop.connect_write_pipe(
+        asyncio.streams.FlowControlMixin, os.fdopen(fd, "wb", buffering=0)
+    )
+    return frames, asyncio.StreamWriter(transport, protocol, None, loop)

@@ -33,7 +33,7 @@ from .calls import (
 )
 from .connection import connected
 from .deployment import find_or_deploy, running_replicas
-from .frames import Kind, pack, read
+from .frames import Kind, pack, pipes, read
 from .replica import fingerprint
 
 _PULSE_EVERY_S: Final = 1.0
@@ -141,7 +141,7 @@ class Gateway:
 
 
 async def _live(settings: Settings, fd: int, threads: Executor) -> None:
-    frames, out = await _pipes(os.dup(fd))  # the loop closes its own
+    frames, out = await pipes(os.dup(fd))  # the loop closes its own
     opening = asyncio.create_task(_open(settings, out, threads), name="open")
     # Nothing is asked of a cluster that is not open yet: what comes is the end.
     gone = asyncio.create_task(read(frames), name="input")
@@ -191,16 +191,6 @@ def _checked(answer: Answer, settings: Settings) -> Described:
         f"expected this server's models in the cluster as {settings.cluster.app}, got others: "
         "start this server with the same models and version, or set cluster.app to another name"
     )
-
-
-async def _pipes(fd: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    loop = asyncio.get_running_loop()
-    frames = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(frames), sys.stdin.buffer)
-    transport, protocol = await loop.connect_write_pipe(
-        asyncio.streams.FlowControlMixin, os.fdopen(fd, "wb", buffering=0)
-    )
-    return frames, asyncio.StreamWriter(transport, protocol, None, loop)
 
 
 def _said(error: BaseException) -> str:

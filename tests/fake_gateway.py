@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import closing
 from pathlib import Path
 
 from emostream.cluster.calls import (
@@ -23,7 +22,7 @@ from emostream.cluster.calls import (
     decode_call,
     encode,
 )
-from emostream.cluster.frames import Kind, pack, read
+from emostream.cluster.frames import Kind, pack, pipes, read
 from emostream.cluster.replica import Replica
 from emostream.streamer.clock import Clock
 from emostream.streamer.config import Settings
@@ -70,7 +69,8 @@ def load(settings: Settings, clock: Clock) -> Engine:
 
 async def live(scenario: Scenario) -> None:
     replica = Replica(Settings(), load)
-    async with pipes() as (frames, out):
+    frames, out = await pipes(os.dup(1))
+    with closing(out):
         if scenario.name == "refuses":
             out.write(pack(Kind.REFUSED, 0, b"expected a cluster, got none"))
             return
@@ -99,17 +99,6 @@ async def live(scenario: Scenario) -> None:
             else:
                 (scenario.folder / f"forgotten {number}").touch()
         beating.cancel()
-
-
-@asynccontextmanager
-async def pipes() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    loop = asyncio.get_running_loop()
-    frames = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(frames), sys.stdin.buffer)
-    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, sys.stdout.buffer)
-    out = asyncio.StreamWriter(transport, protocol, None, loop)
-    yield frames, out
-    out.close()
 
 
 if __name__ == "__main__":
