@@ -45,12 +45,12 @@ def opened(place: str) -> tuple[Any, str]:
         system, path = url_to_fs(place)
     except Exception as error:  # every driver has errors of its own
         raise ConfigError(
-            f"expected an address that fsspec reaches on every node, got {shown(place)}: {_line(error)}; "
+            f"expected an address that fsspec reaches on every node, got {shown(place)}: {line_of(error)}; "
             "install its driver (such as s3fs for s3://), or correct the address"
         ) from error
     return system, str(path)
 
 
-def _line(error: Exception) -> str:
+def line_of(error: Exception) -> str:
     """What it says, on one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -19,7 +19,8 @@ from emostream.streamer.loading import load_engine
 
 from .catalogue import Catalogue
 from .parts import Part
-from .playing import Orders, PartPlayer, remove_abandoned
+from .playing import Orders, PartPlayer
+from .scratch import remove_abandoned
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from emostream.streamer.errors import ConfigError, SourceError
 from emostream.streamer.file_names import shown
 from emostream.streamer.replaying import SUFFIXES, search
 
-from .addresses import is_address, opened, path_of
+from .addresses import is_address, line_of, opened, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ def _far(named: str, failures: list[SourceError]) -> Iterator[Recording]:
     try:
         sizes = _listed(system, path)
     except Exception as error:  # every driver has errors of its own
-        said = " ".join(str(error).split()) or type(error).__name__
         failures.append(
             SourceError(
-                f"expected recordings at {shown(named)}, got: {said}; check the address and the rights"
+                f"expected recordings at {shown(named)}, got: {line_of(error)}; "
+                "check the address and the rights"
             )
         )
         return
@@ -139,7 +139,7 @@ def fetch(address: str, into: Path) -> None:
     except ConfigError:
         raise
     except Exception as error:  # every driver has errors of its own
-        said = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(
-            f"expected a recording at {shown(address)}, but it cannot be read: {said}; check the address"
+            f"expected a recording at {shown(address)}, but it cannot be read: {line_of(error)}; "
+            "check the address"
         ) from error

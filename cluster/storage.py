@@ -12,7 +12,7 @@ from uuid import uuid4
 from emostream.streamer.errors import ConfigError
 from emostream.streamer.file_names import shown
 
-from .addresses import is_address, is_local, opened
+from .addresses import is_address, is_local, line_of, opened
 
 UNFINISHED: Final = "unfinished"
 
@@ -38,7 +38,7 @@ class Storage:
                 self._system.makedirs(self._path(folder), exist_ok=True)
             self.write(f"{UNFINISHED}/trial", b"")
         except Exception as error:  # every driver has errors of its own
-            said = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            said = getattr(error, "strerror", None) or line_of(error)
             raise ConfigError(
                 f"expected a folder at {shown(self.place)}, got: {said}; choose another --out"
             ) from error

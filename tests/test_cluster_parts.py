@@ -21,7 +21,8 @@ from emostream.cluster.notes import ArchiveFormat, recordings_in
 from emostream.cluster.parts import Part, grouped
 from emostream.cluster.places import Recording, find_recordings, suffix_of
 from emostream.cluster.places import _address as address_in
-from emostream.cluster.playing import Orders, PartPlayer, remove_abandoned, scratch_folder
+from emostream.cluster.playing import Orders, PartPlayer
+from emostream.cluster.scratch import remove_abandoned, scratch_folder
 from emostream.cluster.storage import Storage
 from emostream.streamer import events
 from emostream.streamer.clock import WallClock
