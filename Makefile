@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := api streamer models training cluster demo
+PACKAGES := api streamer models training demo
 EXTRAS ?= dev
 
 # The editable install links every file by name, so it is made anew when pyproject or the list of
@@ -39,7 +39,7 @@ test-ray: install
 	$(BIN)/python -m pytest -m ray
 
 types: install
-	$(BIN)/mypy -p emostream -p emostream.streamer -p emostream.models -p emostream.training -p emostream.cluster -p tests -p benchmarks
+	$(BIN)/mypy -p emostream -p emostream.streamer -p emostream.models -p emostream.training -p tests -p benchmarks
 
 check: install
 	$(BIN)/ruff format --check .

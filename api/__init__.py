@@ -11,11 +11,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from emostream.streamer.client import connect
+    from emostream.streamer.client.connection import connect
 
 __version__: Final = version("emostream")
 
-_LAZY: Final = {"connect": "emostream.streamer.client"}
+_LAZY: Final = {"connect": "emostream.streamer.client.connection"}
 
 __all__ = ["__version__", "connect"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import live, scaling, stages, whole
-from .machine import commit, machine
+from benchmarks import live, scaling, stages, whole
+from benchmarks.machine import commit, machine
 
 RESULTS = Path(__file__).with_name("results.md")
 

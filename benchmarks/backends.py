@@ -14,17 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.peak import median_seconds
+from benchmarks.sizes import Size, model_of
 from emostream.models.calibration import fused_posterior
 from emostream.models.collate import collate_audio, collate_text
 from emostream.models.emotion import EmotionModel, Encoded
-from emostream.models.encoders.onnx_graph import INPUT, OnnxEncoder, export, write_graph
-from emostream.models.encoders.plain import PlainEncoder
+from emostream.models.encoders.export_module import PlainEncoder
+from emostream.models.encoders.onnx import INPUT, OnnxEncoder, export, write_graph
 from emostream.models.types import SAMPLE_RATE_HZ, Samples
 from emostream.training.corpora.manifest import read_manifest
-from emostream.training.preparation.sounds import read_clip
-
-from .peak import median_seconds
-from .sizes import Size, model_of
+from emostream.training.data.audio_cache import read_clip
 
 CPU: Final = torch.device("cpu")
 SECONDS: Final = 4

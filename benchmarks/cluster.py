@@ -23,17 +23,17 @@ from typing import Any, Final
 
 import psutil
 
-from emostream.cluster.connection import connected
-from emostream.cluster.remote import RemoteEngine
 from emostream.models import Clip
-from emostream.streamer.analysing import Analyser
-from emostream.streamer.asking import Priority
+from emostream.streamer.bench.load_generator import run_streams
+from emostream.streamer.bench.server_process import HouseUnderTest
+from emostream.streamer.bench.workload import make_load, read_clips
 from emostream.streamer.clock import WallClock
+from emostream.streamer.cluster.ray_cluster import connected
+from emostream.streamer.cluster.serving.remote_engine import RemoteEngine
 from emostream.streamer.config import ClusterSettings, ModelSettings, Settings
-from emostream.streamer.house_under_test import HouseUnderTest
-from emostream.streamer.load import make_load, read_clips
-from emostream.streamer.loading import load_engine
-from emostream.streamer.measuring import run_streams
+from emostream.streamer.inference.backend import Analyser
+from emostream.streamer.inference.load_models import load_engine
+from emostream.streamer.inference.request import Priority
 
 TURNS: Final = 5
 ALONE: Final = 40
@@ -203,7 +203,7 @@ _WORKING: Final = r"^Ray: "
 
 def _replayed(arguments: Sequence[str], begun: str) -> float:
     """Seconds from the line of standard error in which the pattern is found to the end."""
-    program = [sys.executable, "-m", "emostream.streamer.cli", "replay", *arguments, "--asr", "none"]
+    program = [sys.executable, "-m", "emostream.streamer.cli.main", "replay", *arguments, "--asr", "none"]
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(

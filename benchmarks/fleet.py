@@ -15,12 +15,11 @@ from typing import Final
 import numpy as np
 from simpy import Environment, Process
 
-from emostream.streamer.asking import Priority
+from benchmarks.fleet_plan import Found, Loss, Plan, Told
+from benchmarks.queueing import Ask, Steps
+from benchmarks.replica import Replica
 from emostream.streamer.config import LiveSettings, SegmenterSettings
-
-from .fleet_plan import Found, Loss, Plan, Told
-from .queueing import Ask, Steps
-from .replica import Replica
+from emostream.streamer.inference.request import Priority
 
 SPEECH_S: Final = (
     *(1.08, 1.30, 1.42, 1.48, 1.54, 1.60, 1.64, 1.68, 1.72, 1.78, 1.82),

@@ -8,9 +8,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from emostream.streamer.latency import PROMPT_S
-
-from .replica import Models
+from benchmarks.replica import Models
+from emostream.streamer.bench.latency import PROMPT_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,11 @@ from typing import IO, Any, Final
 import numpy as np
 import psutil
 
+from benchmarks.front_client import APART_S, Heard
+from emostream.streamer.bench.latency import Percentiles
+from emostream.streamer.bench.load_generator import BLOCK_SAMPLES
 from emostream.streamer.config import SAMPLE_RATE_HZ
 from emostream.streamer.errors import ConfigError, ConnectError
-from emostream.streamer.latency import Percentiles
-from emostream.streamer.measuring import BLOCK_SAMPLES
-
-from .front_client import APART_S, Heard
 
 COUNTS: Final = "25,50,100,150"
 SECONDS: Final = 30.0

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from emostream.streamer.bench.load_generator import StreamRun, run_streams
+from emostream.streamer.bench.workload import make_load, read_clips
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SAMPLE_RATE_HZ
-from emostream.streamer.load import make_load, read_clips
-from emostream.streamer.measuring import StreamRun, run_streams
 
 APART_S: Final = 0.02
 """Between two streams' beginnings, over all clients."""

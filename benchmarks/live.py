@@ -15,12 +15,12 @@ import numpy as np
 import psutil
 from websockets.asyncio.client import connect
 
-from emostream.streamer.audio import Samples
+from emostream.streamer.audio.frontend import Samples
+from emostream.streamer.bench.load_generator import BLOCK_SAMPLES, run_streams
+from emostream.streamer.bench.server_process import HouseUnderTest
+from emostream.streamer.bench.workload import make_load, read_clips
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SAMPLE_RATE_HZ
-from emostream.streamer.house_under_test import HouseUnderTest
-from emostream.streamer.load import make_load, read_clips
-from emostream.streamer.measuring import BLOCK_SAMPLES, run_streams
 
 LATENCY_S: Final = 150
 STREAMS_S: Final = 60
@@ -61,7 +61,7 @@ def tables(speech: Path, whisper: str | None) -> Iterator[str]:
 
 
 def _bench(*arguments: str) -> str:
-    program = [sys.executable, "-m", "emostream.streamer.cli", "bench", *arguments]
+    program = [sys.executable, "-m", "emostream.streamer.cli.main", "bench", *arguments]
     return subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 

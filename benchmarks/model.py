@@ -20,16 +20,15 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import backends
+from benchmarks.machine import commit, machine
+from benchmarks.peak import matmul_peak, median_seconds
+from benchmarks.sizes import Size, model_of
 from emostream.models.collate import AudioBatch, TextBatch
 from emostream.models.device import cast_weights
 from emostream.models.emotion import EmotionModel
 from emostream.models.granularity import SpanBatch
 from emostream.models.types import SAMPLE_RATE_HZ
-
-from . import backends
-from .machine import commit, machine
-from .peak import matmul_peak, median_seconds
-from .sizes import Size, model_of
 
 RESULTS = Path(__file__).with_name("model.md")
 TOKENS: Final = 24

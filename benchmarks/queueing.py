@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from simpy import Environment, Event
 
-from emostream.streamer.asking import Priority
+from emostream.streamer.inference.request import Priority
 
 SHEDDABLE: Final = 32
 """As `streamer.batcher` has it: so many candidates and provisionals may wait in a line."""

@@ -8,9 +8,8 @@ from typing import Final
 import numpy as np
 from simpy import Environment
 
-from emostream.streamer.asking import Priority
-
-from .queueing import Ask, Cost, Line, Steps, Worker
+from benchmarks.queueing import Ask, Cost, Line, Steps, Worker
+from emostream.streamer.inference.request import Priority
 
 BUDGET_S: Final = 64.0
 """`engine`'s, of the emotion model."""

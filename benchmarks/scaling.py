@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import front, simulation
-from .machine import commit, machine
+from benchmarks import front, simulation
+from benchmarks.machine import commit, machine
 
 HEADING = "## Past one machine\n"
 COUNTS = (20, 80, 160, 320)

@@ -13,12 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from emostream.streamer.latency import PROMPT_S
-
-from .fleet import simulate, streams_carried
-from .fleet_plan import Found, Loss, Plan, Told
-from .queueing import Cost
-from .replica import Models
+from benchmarks.fleet import simulate, streams_carried
+from benchmarks.fleet_plan import Found, Loss, Plan, Told
+from benchmarks.queueing import Cost
+from benchmarks.replica import Models
+from emostream.streamer.bench.latency import PROMPT_S
 
 __all__ = ["Found", "Loss", "Models", "Plan", "Told", "simulate", "streams_carried", "tables"]
 

@@ -11,12 +11,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from emostream.models import Clip, Transcript, load_recognizer, load_transcriber
-from emostream.streamer.audio import Samples
+from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.frontend import Samples
+from emostream.streamer.bench.load_generator import BLOCK_SAMPLES
 from emostream.streamer.config import FRAME_SAMPLES, SegmenterSettings, VadSettings
-from emostream.streamer.measuring import BLOCK_SAMPLES
-from emostream.streamer.recording import read_whole
-from emostream.streamer.segmenter import Segmenter
-from emostream.streamer.vad import make_vad
+from emostream.streamer.pipeline.segmenter import Segmenter
+from emostream.streamer.pipeline.vad import make_vad
 
 SECONDS = 4
 REPEATS = 15

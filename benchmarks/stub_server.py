@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from emostream.models import LABELS, Alignment, AudioCode, Clip, Prediction, Transcript
-from emostream.streamer.broadcast import on_interrupt
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
-from emostream.streamer.engine import Engine
-from emostream.streamer.listening import bind
-from emostream.streamer.server import Server
+from emostream.streamer.inference.engine import Engine
+from emostream.streamer.server.app import Server
+from emostream.streamer.server.listen import bind
+from emostream.streamer.server.local_stream import on_interrupt
 
 _MANY: Final = 1_000_000
 _EVEN: Final = (1.0 / len(LABELS),) * len(LABELS)

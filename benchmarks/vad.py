@@ -16,17 +16,16 @@ from typing import Final
 
 import numpy as np
 
-from emostream.streamer.audio import Samples
+from benchmarks.machine import commit, machine
+from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.frontend import Samples
+from emostream.streamer.bench.load_generator import BLOCK_SAMPLES
+from emostream.streamer.bench.workload import Load, make_load, trimmed
 from emostream.streamer.config import FRAME_SAMPLES, SAMPLE_RATE_HZ, SegmenterSettings, VadSettings
-from emostream.streamer.load import Load, make_load, trimmed
-from emostream.streamer.measuring import BLOCK_SAMPLES
-from emostream.streamer.recording import read_whole
-from emostream.streamer.segmenter import Segmenter, Utterance
-from emostream.streamer.vad import make_vad
-from emostream.training.augmentation.sound import coloured_noise, with_noise
+from emostream.streamer.pipeline.segmenter import Segmenter, Utterance
+from emostream.streamer.pipeline.vad import make_vad
+from emostream.training.augmentation.waveform import coloured_noise, with_noise
 from emostream.training.corpora.manifest import DEFAULT_DATA, read_manifest
-
-from .machine import commit, machine
 
 _BLOCK_FRAMES: Final = BLOCK_SAMPLES // FRAME_SAMPLES
 RESULTS: Final = Path(__file__).with_name("vad.md")

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from importlib.resources import files
 
-from .stages import Row
+from benchmarks.stages import Row
 
-PROGRAM = [sys.executable, "-m", "emostream.streamer.cli"]
+PROGRAM = [sys.executable, "-m", "emostream.streamer.cli.main"]
 REPEATS = 5
 
 

@@ -11,9 +11,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from emostream.streamer.client import Reconnected, connect
-from emostream.streamer.client_audio import ClientAudio
-from emostream.streamer.events import Emotion, Error
+from emostream.streamer.client.audio import ClientAudio
+from emostream.streamer.client.connection import Reconnected, connect
+from emostream.streamer.protocol.messages import Emotion, Error
 
 
 async def main(path: str, url: str = "ws://127.0.0.1:8765/v1/stream") -> None:

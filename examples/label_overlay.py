@@ -10,8 +10,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from emostream.streamer.client import watch
-from emostream.streamer.events import Emotion
+from emostream.streamer.client.connection import watch
+from emostream.streamer.protocol.messages import Emotion
 
 
 async def main(path: str, url: str = "ws://127.0.0.1:8765/v1/stream", stream: str = "microphone") -> None:

@@ -11,9 +11,9 @@ import asyncio
 import signal
 import sys
 
-from emostream.streamer.client import connect
-from emostream.streamer.client_audio import ClientAudio
-from emostream.streamer.events import Dropped, Emotion
+from emostream.streamer.client.audio import ClientAudio
+from emostream.streamer.client.connection import connect
+from emostream.streamer.protocol.messages import Dropped, Emotion
 
 
 async def main(url: str = "ws://127.0.0.1:8765/v1/stream") -> None:

@@ -5,10 +5,10 @@ Importing it costs numpy only; the loaders import the frameworks when they are c
 
 from __future__ import annotations
 
+from .cpu_threads import threads_for_emotion
 from .errors import CheckpointError, DeviceError, ModelError, TranscriberError
 from .labels import LABELS
-from .loading import load_aligner, load_recognizer, load_transcriber
-from .threads import threads_for_emotion
+from .loaders import load_aligner, load_recognizer, load_transcriber
 from .types import (
     SAMPLE_RATE_HZ,
     Aligner,

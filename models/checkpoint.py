@@ -24,7 +24,7 @@ from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 from .config import EmotionConfig
 from .device import cast_weights
 from .emotion import EmotionModel
-from .encoders.onnx_graph import GRAPH_FILE
+from .encoders.onnx import GRAPH_FILE
 from .errors import CheckpointError, one_line
 from .types import SAMPLE_RATE_HZ
 

@@ -15,8 +15,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from .granularity import SpanBatch
+from .text_normalization import spoken
 from .types import Alignment, Samples, Span, Word
-from .wording import spoken
 
 VARIANCE_FLOOR: Final = 1e-7
 """As in wav2vec 2.0's feature extractor: digital silence stays silence instead of dividing by zero."""

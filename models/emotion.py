@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from .collate import AudioBatch, TextBatch
 from .config import EmotionConfig
-from .encoders.choice import make_audio_encoder, make_text_encoder
+from .encoders.factory import make_audio_encoder, make_text_encoder
 from .fusion import AttentivePooling, EarlyFusion, FusionSize, Sequences
 from .granularity import SpanPooling, Spans, frames_inside
 

@@ -20,7 +20,7 @@ from .checkpoint import CONFIG_FILE, bare_tokenizer, refuse_unread_tokens
 from .config import EmotionConfig
 from .emotion import EmotionModel
 from .encoders.base import AudioEncoder
-from .encoders.choice import make_audio_encoder
+from .encoders.factory import make_audio_encoder
 from .encoders.text import without_pooler
 from .errors import CheckpointError
 from .transcription.hub import first_line

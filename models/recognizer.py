@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .alignment.places import place_words
+from .alignment.word_spans import place_words
 from .batching import in_batches
 from .calibration import fused_posterior, head_posterior, pattern_of
 from .checkpoint import BUNDLED, Checkpoint, find_checkpoint, read_checkpoint
@@ -18,11 +18,11 @@ from .collate import collate_audio, collate_spans, collate_text
 from .device import cast_weights, choose_device, choose_dtype
 from .emotion import Encoded
 from .encoders.base import first_places
-from .encoders.onnx_graph import GRAPH_FILE, OnnxEncoder
+from .encoders.onnx import GRAPH_FILE, OnnxEncoder
 from .errors import CheckpointError, one_line
-from .loading import load_aligner
-from .quality import Thresholds, uncertain_reasons
+from .loaders import load_aligner
 from .types import Aligner, Alignment, AudioCode, Clip, Prediction, Probabilities, Speech, Transcript
+from .uncertainty import Thresholds, uncertain_reasons
 
 _BUDGET_S: Final = {"cpu": 64.0, "cuda": 256.0}
 """Padded seconds in one forward. On two cores 16 clips of 4 s together cost half as much as one by one with

@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny checkpoints of pretrained encoders, a folder each; to be read only."""
-    from .tiny_pretrained import publish  # brings transformers, which most tests do without
+    from tests.support.tiny_pretrained import publish  # brings transformers, which most tests do without
 
     return publish(tmp_path_factory.mktemp("published"))
 

@@ -10,10 +10,10 @@ import typer
 
 from emostream.models import ModelError
 
-from .commands import evaluate, export, fit, prepare, table, train
+from .cli import evaluate, export, fit, prepare, table, train
 from .corpora.example import CorpusError
 from .errors import SettingsError
-from .evaluation.outcomes import OutcomeError
+from .evaluation.predictions import OutcomeError
 
 _PROGRAM: Final = "python -m emostream.training"
 _INTERRUPTED: Final = 130

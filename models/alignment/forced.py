@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..audio_checks import audible, bounded
 from ..types import Alignment, Clip, Transcript
-from ..waveform import audible, bounded
-from .places import place_words
 from .pronunciation import Pronunciation
 from .sphinx import SphinxAligner
 from .tiers import forced_tiers, spread_tiers
+from .word_spans import place_words
 
 
 class ForcedAligner:

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from .letter_to_sound import letter_phones
-from .spoken_tokens import spoken_tokens
+from .g2p import letter_phones
+from .verbalize import spoken_tokens
 
 _DRAWN_OUT: Final = re.compile(r"(\w)\1{2,}")
 _LONGEST_ACRONYM: Final = 5

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..collate import Waveform
-from .mix import LayerConcat, LayerMix
+from .layer_mix import LayerConcat, LayerMix
 
 
 class Encoder(nn.Module, ABC):

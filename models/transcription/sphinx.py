@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+from ..audio_checks import audible, bounded
 from ..errors import TranscriberError
 from ..types import Clip, Samples, Transcript, Word
-from ..waveform import audible, bounded
 from .hallucination import Heard, judge
-from .sphinx_hearing import Hearing
+from .sphinx_decoder import Hearing
 from .word_times import words_in_clip
 
 logger = logging.getLogger("emostream")

@@ -12,13 +12,13 @@ from typing import Final
 import numpy as np
 from faster_whisper import WhisperModel
 
+from ..audio_checks import audible, bounded
 from ..errors import TranscriberError
 from ..types import SAMPLE_RATE_HZ, Clip, Samples, Transcript, Word
-from ..waveform import audible, bounded
 from .hallucination import DEFAULT_THRESHOLDS, Heard, Thresholds, Verdict, judge
-from .whisper_decoder import WITHOUT_SPACES, WhisperDecoder, Written
-from .whisper_limits import LONGEST_S, most_tokens, window_s
-from .whisper_model import open_model, present_device, unusable
+from .whisper_decoding import WITHOUT_SPACES, WhisperDecoder, Written
+from .whisper_loader import open_model, present_device, unusable
+from .whisper_window import LONGEST_S, most_tokens, window_s
 from .word_times import words_in_clip
 
 logger = logging.getLogger("emostream")

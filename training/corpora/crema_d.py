@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from .example import Example
-from .folders import corpus_root, files, name_parts
+from .files import corpus_root, files, name_parts
 from .labels import label_of
 
 CORPUS: Final = "crema-d"

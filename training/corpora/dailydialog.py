@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from .example import CorpusError, Example
-from .folders import lookup, read_lines
+from .files import lookup, read_lines
 from .labels import label_of
-from .texts import worded
+from .text_corpus import worded
 
 CORPUS: Final = "dailydialog"
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from .csv_reader import Row, read_table
 from .example import CorpusError, Example
-from .folders import lookup, read_decoded
+from .files import lookup, read_decoded
 from .labels import label_of
-from .tables import Row, read_table
-from .texts import mended, worded
+from .text_corpus import mended, worded
 
 CORPUS: Final = "emorynlp"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from .example import OTHER, CorpusError, Example
-from .folders import lookup, read_lines
-from .texts import worded
+from .files import lookup, read_lines
+from .text_corpus import worded
 
 CORPUS: Final = "goemotions"
 

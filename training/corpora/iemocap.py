@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from .example import OTHER, CorpusError, Example
-from .folders import corpus_root, files, read_lines, refuse_missing
+from .files import corpus_root, files, read_lines, refuse_missing
 from .labels import label_of
 
 CORPUS: Final = "iemocap"

@@ -15,11 +15,11 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from emostream.models.wording import spoken
+from emostream.models.text_normalization import spoken
 
 from .example import OTHER, Example
 from .manifest import read_manifest
-from .texts import read_texts
+from .text_corpus import read_texts
 
 FOLDS: Final = ("1", "2", "3", "4", "5", "6")
 

@@ -25,11 +25,11 @@ from typing import Final
 
 from emostream.models import LABELS
 
+from .csv_reader import Row, read_table
 from .example import OTHER, CorpusError, Example
-from .folders import read_lines, refuse_missing
+from .files import read_lines, refuse_missing
 from .labels import label_of
-from .leaks import refuse_leaking_splits
-from .tables import Row, read_table
+from .leakage import refuse_leaking_splits
 
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from .csv_reader import Row, read_table
 from .example import CorpusError, Example
-from .folders import lookup, refuse_missing
+from .files import lookup, refuse_missing
 from .labels import label_of
-from .tables import Row, read_table
-from .texts import mended, worded
+from .text_corpus import mended, worded
 
 CORPUS: Final = "meld"
 

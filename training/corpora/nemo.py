@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from .csv_reader import Row, read_table
 from .example import Example
-from .folders import corpus_root, files, refuse_missing
+from .files import corpus_root, files, refuse_missing
 from .labels import label_of
-from .tables import Row, read_table
 
 CORPUS: Final = "nemo"
 

@@ -10,7 +10,7 @@ from msgspec import Meta
 from emostream.models.config import FusionName, SpanPoolingName
 
 from ..augmentation.settings import AugmentSettings
-from ..loop.settings import Count, Share
+from ..trainer.settings import Count, Share
 
 Depth = Literal["none", "front_end", "all"] | Annotated[int, Meta(ge=0)]
 Granularity = Literal["frame", "phone", "syllable", "word"]

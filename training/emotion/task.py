@@ -9,12 +9,12 @@ import numpy as np
 
 from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
-from ..loop.plan import balanced, mixed_batches
-from ..loop.schedule import layer_wise, the_rest
-from ..loop.settings import LoopSettings
-from .batch import Batches, EmotionBatch
-from .judge import Judgement, judge, posteriors
-from .objective import EmotionObjective
+from ..trainer.batching import balanced, mixed_batches
+from ..trainer.lr_schedule import layer_wise, the_rest
+from ..trainer.settings import LoopSettings
+from .collator import Batches, EmotionBatch
+from .module import EmotionObjective
+from .predict import Judgement, judge, posteriors
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.stats import norm, t
 
 from .metrics import FigureName, figure_of
-from .outcomes import Outcome
+from .predictions import Outcome
 
 Drawn = Literal["speakers", "utterances"]
 

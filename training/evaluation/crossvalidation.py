@@ -14,11 +14,11 @@ from typing import Final
 
 import numpy as np
 
+from .aggregate import pooled_by_seed
 from .bootstrap import Estimate, paired_gain, pooled_interval
 from .metrics import Figures
-from .outcomes import Outcome, OutcomeError
-from .summary import pooled_by_seed
-from .trust import Trust, trust
+from .predictions import Outcome, OutcomeError
+from .reliability import Trust, trust
 
 FILE: Final = "crossvalidation.csv"
 SOUND: Final = "six folds"

@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from .bootstrap import Estimate
 from .metrics import Reliability, reliability
-from .outcomes import Outcome
+from .predictions import Outcome
 
 DPI: Final = 150
 COLOURS: Final = (

@@ -1,0 +1,129 @@
+"""The audio encoder as an ONNX graph: what it computes, without the weights.
+
+ONNX Runtime runs a small encoder in three quarters of torch's time (docs/adr/0008). The weights stay where
+they are, in model.safetensors, and are handed over when the graph is loaded: there is one copy of them, and
+what the graph makes of them is compared with torch's then.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from ..errors import CheckpointError, one_line
+from .base import AudioEncoder
+from .export_module import PlainEncoder
+from .mel_front_end import MelFrontEnd, tables
+
+GRAPH_FILE: Final = "audio_encoder.onnx"
+INPUT: Final = "samples"
+_LONGEST: Final = 30 * 16_000
+_TOLERANCE: Final = 1e-3
+
+
+class OnnxEncoder:
+    """A graph with an encoder's weights on the CPU; one clip at a time, so nothing is padded."""
+
+    def __init__(self, file: Path, encoder: AudioEncoder) -> None:
+        """Raises CheckpointError where the graph is damaged or computes something else than `encoder`."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        # Threads that spin while they wait would take the cores from the transcriber.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        weights = {name: _as_ort(tensor) for name, tensor in _weights(encoder).items()}
+        options.add_external_initializers(list(weights), list(weights.values()))
+        try:
+            self._session = onnxruntime.InferenceSession(
+                file.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the library's errors have no base of their own
+            raise CheckpointError(
+                f"{file}: expected the graph of this checkpoint's audio encoder "
+                f"({one_line(error)}): export it again, or remove it"
+            ) from error
+        self._compare(encoder, file)
+
+    def _compare(self, encoder: AudioEncoder, file: Path) -> None:
+        """On a breath of noise: a graph of other heads or another activation takes the same weights."""
+        probe = torch.randn(encoder.waveform.min_samples * 4, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            features, _ = encoder(probe[None], torch.ones(1, len(probe), dtype=torch.bool))
+        if not torch.allclose(self(probe), features[0], atol=_TOLERANCE, rtol=_TOLERANCE):
+            raise CheckpointError(
+                f"{file}: expected the graph of this checkpoint's audio encoder, got one that "
+                "computes something else: export it again, or remove it"
+            )
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """(N,) prepared samples -> (T, H)."""
+        (features,) = self._session.run(None, {INPUT: samples[None].numpy()})
+        return torch.from_numpy(features[0])
+
+
+def write_graph(encoder: AudioEncoder, file: Path) -> None:
+    """Export the encoder. Needs the packages onnx and onnxscript.
+
+    Raises CheckpointError for a kind of encoder that is not exported.
+    """
+    import onnx
+
+    # Optimised, weights would be transposed, renamed and written out.
+    graph = export(PlainEncoder(encoder), encoder.waveform.min_samples, optimize=False).model_proto
+    for weight in graph.graph.initializer:
+        _leave_out(weight)
+    for node in graph.graph.node:
+        node.ClearField("doc_string")
+        node.ClearField("metadata_props")
+    onnx.save(graph, file)
+
+
+def export(plain: PlainEncoder, shortest: int, *, optimize: bool) -> torch.onnx.ONNXProgram:
+    """With its weights, for clips from `shortest` samples up to 30 s."""
+    length = torch.export.Dim("length", min=shortest + 1, max=_LONGEST)
+    with torch.no_grad():
+        program = torch.onnx.export(
+            plain,
+            (torch.zeros(1, 4 * shortest),),
+            None,
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=["features"],
+            dynamic_shapes=({1: length},),
+            optimize=optimize,
+            verbose=False,
+        )
+    assert program is not None
+    return program
+
+
+def _leave_out(weight: Any) -> None:
+    import onnx
+
+    shape, kind = list(weight.dims), weight.data_type
+    name = weight.name
+    weight.Clear()
+    weight.name, weight.data_type, weight.data_location = name, kind, onnx.TensorProto.EXTERNAL
+    weight.dims.extend(shape)
+    weight.external_data.add(key="location", value="model.safetensors")
+
+
+def _weights(encoder: AudioEncoder) -> dict[str, Tensor]:
+    """Of `PlainEncoder`, without a copy of the network."""
+    weights: dict[str, Tensor] = dict(encoder.state_dict())
+    front_end = encoder.backbone.feature_extractor
+    if isinstance(front_end, MelFrontEnd):
+        weights |= {f"backbone.feature_extractor.{name}": t for name, t in tables(front_end.bins).items()}
+    for name, module in encoder.named_modules():
+        if parametrize.is_parametrized(module, "weight"):
+            weights[f"{name}.weight"] = module.weight
+    return {name: weight for name, weight in weights.items() if ".parametrizations." not in name}
+
+
+def _as_ort(tensor: Tensor) -> Any:
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(tensor.detach().float().numpy()))

@@ -1,0 +1,78 @@
+"""Opening a faster-whisper folder: whole or not, which device, which precision, how many threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import ctranslate2
+from faster_whisper import WhisperModel
+
+from ..cpu_threads import threads_for_words
+from ..errors import DeviceError, TranscriberError
+from .hub import first_line, missing_files
+
+_PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8", "float32")}
+
+
+def open_model(folder: Path, *, device: str, compute_type: str, cpu_threads: int | None) -> WhisperModel:
+    """The model in `folder`, loaded.
+
+    device: cpu or cuda. compute_type: CTranslate2's name, or `default`. cpu_threads: None for half of the
+    physical cores, at most four. Raises TranscriberError where the folder is missing, incomplete or damaged,
+    or the device cannot compute in that type.
+    """
+    if not folder.is_dir():
+        raise TranscriberError(
+            f"expected a folder with a faster-whisper model, found none at {folder}: check the path, or name "
+            "a Whisper model"
+        )
+    if missing := missing_files(folder):
+        raise TranscriberError(
+            f"expected a faster-whisper model in {folder}, but it lacks {', '.join(missing)}: fetch or "
+            "convert the model again"
+        )
+    precision = precise_type(compute_type, device)
+    try:
+        return WhisperModel(
+            str(folder), device=device, compute_type=precision, cpu_threads=cpu_threads or threads_for_words()
+        )
+    # CTranslate2 raises RuntimeError and ValueError, the tokenizer's reader a bare Exception.
+    except Exception as error:
+        raise unusable(folder, error) from error
+
+
+def unusable(folder: Path, error: Exception) -> TranscriberError:
+    return TranscriberError(
+        f"expected a faster-whisper model in {folder}, but it cannot be used ({first_line(error)}): fetch or "
+        "convert the model again"
+    )
+
+
+def present_device(device: str) -> str:
+    """`cpu` or `cuda` for auto, cpu or cuda. Raises DeviceError where cuda is asked for and absent."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise DeviceError(f"expected the device auto, cpu or cuda, got {device!r}: choose one of the three")
+    if device == "cpu":
+        return "cpu"
+    if ctranslate2.get_cuda_device_count() > 0:
+        return "cuda"
+    if device == "cuda":
+        raise DeviceError(
+            "expected a CUDA device for Whisper, found none: install NVIDIA's driver, or choose the "
+            "device cpu"
+        )
+    return "cpu"
+
+
+def precise_type(compute_type: str, device: str) -> str:
+    """The precision to load with: for `default` the best that the device supports, else the one named."""
+    supported = ctranslate2.get_supported_compute_types(device)
+    if compute_type == "default":
+        return next((kind for kind in _PREFERRED[device] if kind in supported), "auto")
+    if compute_type not in supported | {"auto"}:
+        raise TranscriberError(
+            f"expected a compute type that the {device} supports, got {compute_type!r}: choose default, "
+            f"auto, {', '.join(sorted(supported))}"
+        )
+    return compute_type

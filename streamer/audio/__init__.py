@@ -1,0 +1,1 @@
+"""Audio in: sources, decoding, and the fixed-rate frames that the pipeline works on."""

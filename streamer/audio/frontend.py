@@ -1,0 +1,134 @@
+"""One audio chain for every source: PCM -> mono float32 -> 16 kHz -> frames of 20 ms.
+
+The frames do not depend on how the sound was cut into blocks, bit for bit: mixing works sample by
+sample, soxr's float32 stream keeps its state, the framer holds what is left over.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
+
+Samples = npt.NDArray[np.float32]
+Encoding = Literal["pcm_s16le", "pcm_f32le"]
+
+_DTYPES: Final[dict[Encoding, np.dtype[np.int16] | np.dtype[np.float32]]] = {
+    "pcm_s16le": np.dtype("<i2"),
+    "pcm_f32le": np.dtype("<f4"),
+}
+
+
+_LOUDEST: Final = np.float32(1_000.0)
+"""Times full scale. Nobody records that; beyond it squares and their sums are no numbers any more."""
+
+
+class PcmDecoder:
+    """Bytes of interleaved PCM, cut anywhere -> (n, channels) float32 in [-1, 1]."""
+
+    def __init__(self, encoding: Encoding, channels: int) -> None:
+        self._dtype = _DTYPES[encoding]
+        self._channels = channels
+        self._width = self._dtype.itemsize * channels
+        self._rest = b""
+
+    def discard_rest(self) -> None:
+        """A frame that is not whole yet never will be."""
+        self._rest = b""
+
+    def push(self, data: bytes) -> Samples:
+        data = self._rest + data
+        whole = len(data) - len(data) % self._width
+        self._rest = data[whole:]
+        block = np.frombuffer(data[:whole], self._dtype).reshape(-1, self._channels)
+        if self._dtype.kind == "i":
+            return block.astype(np.float32) / np.float32(32_768)
+        return block.astype(np.float32)
+
+
+def encode_pcm(block: Samples, encoding: Encoding) -> bytes:
+    """(n, channels) float32 -> interleaved bytes; integers are rounded and saturate."""
+    if encoding == "pcm_f32le":
+        return block.astype("<f4").tobytes()
+    return to_int16(block).astype("<i2").tobytes()
+
+
+def to_int16(samples: Samples) -> npt.NDArray[np.int16]:
+    """Full scale 1.0 -> 32768, rounded to nearest, saturating."""
+    scaled = np.rint(samples * np.float32(32_768))
+    return np.asarray(np.clip(scaled, -32_768, 32_767), np.int16)
+
+
+class _Resampler(Protocol):
+    def resample_chunk(self, x: Samples, last: bool = False) -> Samples: ...
+
+
+class AudioChain:
+    """The blocks of one stream -> frames. `finish` gives the last one, padded with zeros."""
+
+    def __init__(self, sample_rate_hz: int, channels: int) -> None:
+        self._rate_hz = sample_rate_hz
+        self._channels = channels
+        self._resampler = self._new_resampler()
+        self._rest: Samples = np.zeros(0, np.float32)
+        self.invalid_samples = 0  # NaN and infinite samples heard so far: each became silence
+
+    def push(self, block: Samples) -> Samples:
+        """block: (n, channels) float32 at the source's rate -> frames, (m, 320) float32."""
+        return self._frames(self._resample(self._mix(block), last=False))
+
+    def silence(self, samples: int) -> Samples:
+        """`samples` zeros at 16 kHz, after whatever the resampler still holds."""
+        tail = self.drain()
+        return np.concatenate([tail, self._frames(np.zeros(samples, np.float32))])
+
+    def drain(self) -> Samples:
+        """Give out what the resampler holds back, and begin anew at this sample."""
+        empty = np.zeros(0, np.float32)
+        frames = self._frames(self._resample(empty, last=True))
+        self._resampler = self._new_resampler()
+        return frames
+
+    def finish(self) -> Samples:
+        """The end of the stream. The last frame is filled up with zeros."""
+        frames = self.drain()
+        if len(self._rest):
+            last = self._frames(np.zeros(FRAME_SAMPLES - len(self._rest), np.float32))
+            frames = np.concatenate([frames, last])
+        return frames
+
+    def _new_resampler(self) -> _Resampler | None:
+        if self._rate_hz == SAMPLE_RATE_HZ:
+            return None
+        resampler: _Resampler = soxr.ResampleStream(self._rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
+        return resampler
+
+    def _mix(self, block: Samples) -> Samples:
+        # Channel by channel: numpy's own mean over a short axis may sum in another order for
+        # another block length, and the last bit would differ.
+        mono = block[:, 0].astype(np.float32, copy=True)
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is no number, and counted
+            for channel in range(1, self._channels):
+                mono += block[:, channel]
+        if self._channels > 1:
+            mono /= np.float32(self._channels)
+        finite = np.isfinite(mono)
+        if not finite.all():
+            self.invalid_samples += int(len(mono) - finite.sum())
+            mono[~finite] = 0.0
+        return np.clip(mono, -_LOUDEST, _LOUDEST, out=mono)
+
+    def _resample(self, mono: Samples, *, last: bool) -> Samples:
+        if self._resampler is None:
+            return mono
+        return self._resampler.resample_chunk(mono, last=last)
+
+    def _frames(self, samples: Samples) -> Samples:
+        joined = np.concatenate([self._rest, samples]) if len(self._rest) else samples
+        whole = len(joined) - len(joined) % FRAME_SAMPLES
+        self._rest = joined[whole:].copy()
+        return joined[:whole].reshape(-1, FRAME_SAMPLES)

@@ -1,0 +1,91 @@
+"""A load to measure with: clips of speech with pauses between them, the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ..audio.decode import read_whole
+from ..audio.frontend import Samples
+from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from ..errors import SourceError
+
+_SPEECH_DB: Final = 35.0
+"""Below a clip's loudest frame: what is quieter at its ends is no speech."""
+_SUFFIXES: Final = (".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".webm")
+_STREAM_STEP: Final = 7
+"""So many clips further in the same order does the next stream begin."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Load:
+    """samples: (N,) float32 at 16 kHz. spans: first and last sample (exclusive) of each clip in it."""
+
+    samples: Samples
+    spans: tuple[tuple[int, int], ...]
+
+
+def read_clips(places: Sequence[Path]) -> list[Samples]:
+    """Recordings and folders of them, trimmed to speech. Raises SourceError."""
+    files: list[Path] = []
+    for place in places:
+        inside = sorted(place.rglob("*")) if place.is_dir() else [place]
+        files += [file for file in inside if not place.is_dir() or file.suffix.lower() in _SUFFIXES]
+    if not files:
+        raise SourceError(
+            f"expected recordings in {', '.join(map(str, places)) or 'nothing'}, found none; name others"
+        )
+    return [trimmed(read_whole(file)) for file in files]
+
+
+def trimmed(samples: Samples) -> Samples:
+    """From the first frame of speech to the last one."""
+    whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
+    energy = np.square(samples[:whole]).reshape(-1, FRAME_SAMPLES).mean(1)
+    loud = np.flatnonzero(energy >= energy.max(initial=0.0) * 10 ** (-_SPEECH_DB / 10))
+    if not len(loud) or not energy.max():
+        return samples[:0]
+    return samples[loud[0] * FRAME_SAMPLES : (loud[-1] + 1) * FRAME_SAMPLES]
+
+
+def make_load(
+    clips: Sequence[Samples],
+    seconds: float,
+    *,
+    seed: int = 0,
+    stream: int = 0,
+    gap_s: tuple[float, float] = (0.8, 2.0),
+) -> Load:
+    """As many whole clips as fit into `seconds`, each behind a gap and one gap at the end.
+
+    seed: of the order of the clips and of the gaps; stream: where in that order it begins. At least one clip.
+    """
+    spoken = [clip for clip in clips if len(clip)]
+    if not spoken:
+        raise SourceError("expected recordings with speech to make a load of, got silence; name others")
+    parts: list[Samples] = []
+    spans: list[tuple[int, int]] = []
+    position, limit = 0, int(seconds * SAMPLE_RATE_HZ)
+    for clip, gap in _drawn(spoken, seed, stream, gap_s):
+        if spans and position + len(gap) + len(clip) > limit:
+            parts.append(gap)
+            break
+        parts += [gap, clip]
+        spans.append((position + len(gap), position + len(gap) + len(clip)))
+        position += len(gap) + len(clip)
+    return Load(np.concatenate(parts), tuple(spans))
+
+
+def _drawn(
+    clips: Sequence[Samples], seed: int, stream: int, gap_s: tuple[float, float]
+) -> Iterator[tuple[Samples, Samples]]:
+    order = np.random.default_rng([seed, 0]).permutation(len(clips))
+    gaps = np.random.default_rng([seed, 1, stream])
+    for turn in count(stream * _STREAM_STEP):
+        gap = np.zeros(int(gaps.uniform(*gap_s) * SAMPLE_RATE_HZ), np.float32)
+        yield clips[order[turn % len(order)]], gap

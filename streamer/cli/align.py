@@ -1,0 +1,196 @@
+"""`emostream align`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import typer
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from emostream.models import (
+    SAMPLE_RATE_HZ,
+    Alignment,
+    Clip,
+    Samples,
+    Span,
+    Transcript,
+    Word,
+    load_aligner,
+    load_transcriber,
+)
+
+from ..audio.decode import Recording, read_whole
+from ..display_paths import shown
+from ..errors import ConfigError, SourceError
+from ..optional_deps import require_matplotlib
+from ..output.alignment_figure import write_png
+from . import options
+
+_LONGEST_S: Final = 28
+"""What Whisper takes at once, and as much as one path through the words should have to get right."""
+
+_SAMPLES_A_MS: Final = SAMPLE_RATE_HZ // 1000
+
+
+def align(
+    file: Annotated[Path, typer.Argument(help="A recording of one utterance, at most 28 s.")],
+    text: Annotated[
+        str | None,
+        typer.Option("--text", help="What is said. Default: what --asr understands.", show_default=False),
+    ] = None,
+    png: Annotated[
+        Path | None,
+        typer.Option("--png", help="Draw sound, words, syllables and phones there.", show_default=False),
+    ] = None,
+    asr: options.AsrOption = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="Language of the speech; other than English has words alone.", show_default=False),
+    ] = None,
+    form: Annotated[
+        Literal["text", "json"],
+        typer.Option("--format", help="text: a line a word, for people. json: one object, for programs."),
+    ] = "text",
+) -> None:
+    """Say where in a recording its words, syllables and phones lie (forced alignment).
+
+    The words are taken as given: where they are wrong, wrong words get places.
+    """
+    _check(text, png, asr)
+    samples = _read_utterance(file)
+    clip = Clip(samples, language)
+    transcript = _transcript(clip, text, asr)
+    (alignment,) = load_aligner().align([clip], [transcript])
+    if form == "json":
+        typer.echo(_json(file, transcript, alignment))
+    else:
+        _print_lines(alignment)
+    if png is not None:
+        missing = write_png(samples, alignment, f"{shown(file.name)}: {_HOW[alignment.method]}", png)
+        if missing:
+            note = Text(f"the picture's font has no letters for: {missing}")
+            Console(stderr=True).print(note, soft_wrap=True)
+
+
+def _check(text: str | None, png: Path | None, asr: str | None) -> None:
+    """Wrong flags are told before anything is loaded."""
+    if text is not None and not text.strip():
+        raise ConfigError("expected --text to have words, got none: write what is said, or leave it to --asr")
+    if text is not None and shown(text) != text:
+        raise ConfigError(f"expected --text in UTF-8, got {shown(text)!r}: write it in that encoding")
+    if text is None and asr == "none":
+        raise ConfigError("expected words to align, got --asr none: write them with --text")
+    if png is not None:
+        _check_png(png)
+        require_matplotlib("--png")
+
+
+def _check_png(png: Path) -> None:
+    name = shown(png)
+    if png.suffix.lower() != ".png":
+        raise ConfigError(f"expected --png to name a file that ends in .png, got {name}: rename it")
+    if not png.parent.is_dir():
+        raise ConfigError(f"expected a folder for --png, but {name} cannot be written: make its folder")
+    existed = png.exists()
+    try:
+        png.open("ab").close()  # only trying tells: rights, read-only disks and folders in its place
+    except OSError as error:
+        raise ConfigError(
+            f"expected to write to {name}, got: {error.strerror}; choose another --png"
+        ) from error
+    if not existed:
+        png.unlink()
+
+
+def _read_utterance(file: Path) -> Samples:
+    recording = Recording(file)
+    declared_s = recording.declared_s
+    recording.close()
+    _refuse_long(declared_s or 0.0)
+    samples = read_whole(file)
+    _refuse_long(len(samples) / SAMPLE_RATE_HZ)
+    return samples
+
+
+def _refuse_long(seconds: float) -> None:
+    if seconds > _LONGEST_S:
+        raise SourceError(
+            f"expected a recording of at most {_LONGEST_S} s, got {seconds:.1f} s: cut it, forced alignment "
+            "is for one utterance"
+        )
+
+
+def _transcript(clip: Clip, text: str | None, asr: str | None) -> Transcript:
+    if text is not None:
+        return Transcript(text, clip.language)
+    transcriber = load_transcriber(asr or "auto")
+    assert transcriber is not None  # `none` has been refused
+    (transcript,) = transcriber.transcribe([clip])
+    return transcript
+
+
+_HOW: Final = {
+    "forced": "forced alignment",
+    "word_times": "no forced alignment; words lie where the transcriber heard them",
+    "even": "no forced alignment; an even split of the recording",
+}
+
+
+def _print_lines(alignment: Alignment) -> None:
+    console, notes = Console(), Console(stderr=True)
+    if not alignment.words:
+        notes.print("no words: nothing was understood", highlight=False)
+        return
+    rows = [("start", "end", "word", "syllables", "phones (ms)"), *_rows(alignment)]
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(4)]
+    for number, (start, end, *texts, phones) in enumerate(rows):
+        padded = [
+            text + " " * (width - cell_len(text)) for text, width in zip(texts, widths[2:], strict=True)
+        ]
+        line = "  ".join((start.rjust(widths[0]), end.rjust(widths[1]), *padded, phones)).rstrip()
+        # Never wrapped: one line a word, as wide as it is.
+        console.print(Text(line, "dim" if number == 0 else ""), soft_wrap=True)
+    if alignment.method != "forced":
+        notes.print(_HOW[alignment.method], highlight=False, soft_wrap=True)
+
+
+def _rows(alignment: Alignment) -> list[tuple[str, str, str, str, str]]:
+    syllables, phones = list(alignment.syllables), list(alignment.phones)
+    rows = []
+    for word in alignment.words:
+        said = " ".join(span.text for span in _take(syllables, word))
+        timed = " ".join(f"{span.text} {_ms(span.end) - _ms(span.start)}" for span in _take(phones, word))
+        rows.append((f"{_ms(word.start) / 1000:.3f}", f"{_ms(word.end) / 1000:.3f}", word.text, said, timed))
+    return rows
+
+
+def _take(spans: list[Span], word: Word) -> list[Span]:
+    """Removes and returns the spans at the front that end with the word."""
+    count = next((index for index, span in enumerate(spans) if span.end > word.end), len(spans))
+    taken = spans[:count]
+    del spans[:count]
+    return taken
+
+
+def _json(file: Path, transcript: Transcript, alignment: Alignment) -> str:
+    whole = {
+        "file": shown(file),
+        "text": transcript.text,
+        "method": alignment.method,
+        "words": [_mark(word) | {"p": word.p} for word in alignment.words],
+        "syllables": [_mark(span) for span in alignment.syllables],
+        "phones": [_mark(span) for span in alignment.phones],
+    }
+    return msgspec.json.encode(whole).decode()
+
+
+def _mark(span: Word | Span) -> dict[str, Any]:
+    return {"text": span.text, "start_ms": _ms(span.start), "end_ms": _ms(span.end)}
+
+
+def _ms(sample: int) -> int:
+    return round(sample / _SAMPLES_A_MS)

@@ -1,0 +1,61 @@
+"""Microphone and recordings for a client: the `start` that announces them, and their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from ..audio.frontend import encode_pcm
+from ..audio.microphone import MicrophoneSource, find_device
+from ..audio.sources import FileSource, Lost, Pcm, Source
+from ..clock import WallClock
+from ..protocol import messages
+
+
+class ClientAudio:
+    """source: of this machine. For `connect(url, audio.start(...))` and `stream.recognize(audio)`."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @classmethod
+    def microphone(cls, name: str | None = None) -> ClientAudio:
+        """name: a number or a part of the name, as `emostream devices` lists them; None is the system's.
+
+        Raises DeviceError.
+        """
+        return cls(MicrophoneSource(find_device(name)))
+
+    @classmethod
+    def file(cls, path: Path, *, paced: bool = True) -> ClientAudio:
+        """paced: as it was spoken, or as fast as the server takes it. Raises SourceError."""
+        return cls(FileSource(path, pace=WallClock() if paced else None))
+
+    def start(
+        self,
+        *,
+        language: str | None = None,
+        token: str | None = None,
+        options: messages.Options | None = None,
+    ) -> messages.Start:
+        return messages.Start(
+            encoding="pcm_f32le",
+            sample_rate=self._source.sample_rate_hz,
+            channels=self._source.channels,
+            language=language,
+            token=token,
+            options=options or messages.Options(),
+        )
+
+    def stop(self) -> None:
+        """Let the audio end soon, as if it were over."""
+        self._source.stop()
+
+    async def __aiter__(self) -> AsyncIterator[bytes | messages.Gap]:
+        """Raises SourceError where the sound ends before its time."""
+        async for item in self._source.items():
+            match item:
+                case Pcm(block):
+                    yield encode_pcm(block, "pcm_f32le")
+                case Lost(ms, _):
+                    yield messages.Gap(ms=ms)

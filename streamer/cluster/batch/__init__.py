@@ -1,0 +1,1 @@
+"""Many recordings on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Live streams served by models in a Ray cluster."""

@@ -1,0 +1,137 @@
+"""What a replica is asked, and what it answers: MessagePack, made by the server and read by the replica."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from emostream.models import Clip
+from emostream.streamer.config import ClusterSettings
+from emostream.streamer.inference.backend import Analysis, Speakers
+from emostream.streamer.inference.request import Ask
+
+
+class Analyse(msgspec.Struct, frozen=True, tag="analyse"):
+    """samples: (N,) float32 at 16 kHz, as bytes. words: whether the transcriber is asked. stream: whose it
+    is; no batch holds two of one stream.
+
+    final_after_s: a candidate that nobody has taken back by then is as urgent as a final: the pause on which
+    it was bet has lasted. Nobody need say so to a replica that is far away. None: never.
+    """
+
+    samples: bytes
+    language: str | None
+    words: bool
+    priority: int
+    stream: str | None
+    final_after_s: float | None
+
+
+class Rehearse(msgspec.Struct, frozen=True, tag="rehearse"):
+    """What does a stream cost that says this?"""
+
+    samples: bytes
+
+
+class Pulse(msgspec.Struct, frozen=True, tag="pulse"):
+    """Is anybody there?"""
+
+
+class Describe(msgspec.Struct, frozen=True, tag="describe"):
+    """Who is there?"""
+
+
+Call = Analyse | Rehearse | Pulse | Describe
+
+
+class Analysed(msgspec.Struct, frozen=True, tag="analysed"):
+    """took_s: from the call to the answer, in the replica. spent_s: its share of each model's time, by the
+    model's name.
+    """
+
+    analysis: Analysis
+    took_s: float
+    spent_s: dict[str, float]
+
+
+class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
+    """share: of the busiest model's time, in one replica."""
+
+    share: float
+
+
+class Here(msgspec.Struct, frozen=True, tag="here"):
+    pass
+
+
+class Described(msgspec.Struct, frozen=True, tag="described"):
+    """fingerprint: of all that makes the same sound get the same answer. settings: which the first server
+    brought.
+    """
+
+    speakers: Speakers
+    fingerprint: str
+    settings: ClusterSettings
+
+
+class NotNow(msgspec.Struct, frozen=True, tag="not_now"):
+    """There is no time for what is no final."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The models failed on this utterance."""
+
+    message: str
+
+
+Outcome = Analysed | Rehearsed | Here | Described | NotNow | Failed
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """replica: its name. load: the share of time that its busiest model worked of late, 0 to 1. trouble: for
+    people, what is wrong with its models.
+    """
+
+    outcome: Outcome
+    replica: str
+    load: float
+    trouble: tuple[str, ...] = ()
+
+
+class House(msgspec.Struct, frozen=True):
+    """What a gateway says first: who answers, and how many of them."""
+
+    speakers: Speakers
+    replicas: int
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What a gateway says every second or so. replicas: at work, as far as is known. pulse: a replica's
+    answer; None where none came.
+    """
+
+    replicas: int
+    pulse: Answer | None
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+decode_call: Final = msgspec.msgpack.Decoder(Call).decode
+decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
+decode_house: Final = msgspec.msgpack.Decoder(House).decode
+decode_health: Final = msgspec.msgpack.Decoder(Health).decode
+
+
+def analyse_call(clip: Clip, ask: Ask, stream: str | None, *, words: bool) -> bytes:
+    """As the ask stands now."""
+    final_after_s = ask.final_after_s if math.isfinite(ask.final_after_s) else None
+    samples = clip.samples.tobytes()
+    return encode(Analyse(samples, clip.language, words, int(ask.priority), stream, final_after_s))
+
+
+def clip_of(call: Analyse | Rehearse) -> Clip:
+    language = call.language if isinstance(call, Analyse) else None
+    return Clip(np.frombuffer(call.samples, np.float32), language)

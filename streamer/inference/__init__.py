@@ -1,0 +1,1 @@
+"""Models behind dynamic batchers: from an utterance to its analysis."""

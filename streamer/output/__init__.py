@@ -1,0 +1,1 @@
+"""Results as files, text and pictures."""

@@ -1,0 +1,205 @@
+"""A recording's results in the formats that other programs read, and in one for people: events in, files
+out.
+
+SRT and WebVTT are for players, TextGrid for Praat, RTTM for diarisation tools, labels for Audacity, CSV and
+Parquet for the rest: these hold finals only. Times are the recording's.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import BinaryIO, Final, Literal, TextIO, get_args
+
+from rich.console import Console
+
+from ..pipeline.session import Sink
+from ..protocol import messages
+from .document import Document, Finals, TextDocument
+from .sinks import ConsoleSink, JsonLinesSink
+from .tabular import CsvSink, ParquetDocument, csv_head, require_pyarrow
+
+FormatName = Literal["jsonl", "text", "csv", "parquet", "srt", "vtt", "textgrid", "rttm", "audacity"]
+
+
+class _Console(Console):
+    """Rich's own ends the program in the middle of whatever runs."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, "nobody reads any more")
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """begin: a file of results, from where it is written to, the labels, and whether it is for several
+    recordings. suffix: of its name. joins: whether it can be for several. binary: whether it is nothing for a
+    terminal. require: raises ConfigError where the package that writes it is not installed.
+    """
+
+    begin: Callable[[BinaryIO, Sequence[str], bool], Document]
+    suffix: str
+    joins: bool = False
+    binary: bool = False
+    require: Callable[[], None] = lambda: None
+
+
+class _TextSink(Finals):
+    """Base of those that write text."""
+
+    def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
+        self.out = out
+        self.recording = recording
+
+
+class SrtSink(_TextSink):
+    """SubRip subtitles: `[angry 82%] words`."""
+
+    def write(self, event: messages.Emotion) -> None:
+        span = f"{_clock(event.start_ms, ',')} --> {_clock(event.end_ms, ',')}"
+        self.out.write(f"{event.utterance}\n{span}\n{_said(event)}\n\n")
+
+
+class VttSink(_TextSink):
+    """WebVTT: the emotion is a class of the cue's first words, for a style sheet."""
+
+    def write(self, event: messages.Emotion) -> None:
+        span = f"{_clock(event.start_ms, '.')} --> {_clock(event.end_ms, '.')}"
+        emotion = f"<c.{event.label}>[{event.label} {event.confidence:.0%}]</c>"
+        text = " ".join([emotion, escape(" ".join(event.text.split()), quote=False)]).rstrip()
+        self.out.write(f"{event.utterance}\n{span}\n{text}\n\n")
+
+
+class RttmSink(_TextSink):
+    """NIST's Rich Transcription Time Marked: a turn a final, whose speaker is the emotion."""
+
+    def write(self, event: messages.Emotion) -> None:
+        name = "_".join(self.recording.split()) or "_"
+        start, length = event.start_ms / 1_000, (event.end_ms - event.start_ms) / 1_000
+        self.out.write(
+            f"SPEAKER {name} 1 {start:.3f} {length:.3f} <NA> <NA> {event.label} {event.confidence:.6f} <NA>\n"
+        )
+
+
+class AudacitySink(_TextSink):
+    """A label track."""
+
+    def write(self, event: messages.Emotion) -> None:
+        start, end = event.start_ms / 1_000, event.end_ms / 1_000
+        self.out.write(f"{start:.6f}\t{end:.6f}\t{_said(event)}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Interval:
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+class TextGridSink(_TextSink):
+    """Praat: a tier of emotions, one of confidences, one of utterances and one of words. Written at the
+    end, since the file says first how much there is.
+    """
+
+    _TIERS: Final = ("emotion", "confidence", "utterance", "word")
+
+    def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
+        super().__init__(out, recording, labels)
+        self._tiers: dict[str, list[_Interval]] = {tier: [] for tier in self._TIERS}
+
+    def write(self, event: messages.Emotion) -> None:
+        span = event.start_ms, event.end_ms
+        self._tiers["emotion"].append(_Interval(*span, event.label))
+        self._tiers["confidence"].append(_Interval(*span, f"{event.confidence:.2f}"))
+        self._tiers["utterance"].append(_Interval(*span, event.text))
+        self._tiers["word"] += [_Interval(word.start_ms, word.end_ms, word.text) for word in event.words]
+
+    def end(self, audio_ms: int) -> None:
+        last_ms = max([audio_ms, 1, *(one.end_ms for tier in self._tiers.values() for one in tier)])
+        self.out.write('File type = "ooTextFile"\nObject class = "TextGrid"\n\n')
+        self.out.write(f"xmin = 0\nxmax = {last_ms / 1_000}\ntiers? <exists>\nsize = {len(self._tiers)}\n")
+        self.out.write("item []:\n")
+        for number, (name, found) in enumerate(self._tiers.items(), 1):
+            intervals = _without_holes(found, last_ms)
+            self.out.write(
+                f'    item [{number}]:\n        class = "IntervalTier"\n        name = "{name}"\n'
+                f"        xmin = 0\n        xmax = {last_ms / 1_000}\n"
+                f"        intervals: size = {len(intervals)}\n"
+            )
+            for place, one in enumerate(intervals, 1):
+                text = one.text.replace('"', '""')
+                self.out.write(
+                    f"        intervals [{place}]:\n            xmin = {one.start_ms / 1_000}\n"
+                    f'            xmax = {one.end_ms / 1_000}\n            text = "{text}"\n'
+                )
+
+
+def _without_holes(found: Sequence[_Interval], last_ms: int) -> list[_Interval]:
+    """A tier covers all of the time, and its intervals do not overlap: what overlaps begins later."""
+    out: list[_Interval] = []
+    position = 0
+    for one in found:
+        start_ms, end_ms = max(one.start_ms, position), min(one.end_ms, last_ms)
+        if end_ms <= start_ms:
+            continue
+        if start_ms > position:
+            out.append(_Interval(position, start_ms, ""))
+        out.append(_Interval(start_ms, end_ms, one.text))
+        position = end_ms
+    if position < last_ms:
+        out.append(_Interval(position, last_ms, ""))
+    return out
+
+
+def _said(event: messages.Emotion) -> str:
+    """On one line."""
+    return f"[{event.label} {event.confidence:.0%}] {' '.join(event.text.split())}".rstrip()
+
+
+def _clock(ms: int, point: str) -> str:
+    """75_300 -> 00:01:15,300."""
+    minutes, rest = divmod(ms, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{rest // 1_000:02d}{point}{rest % 1_000:03d}"
+
+
+def _json_lines(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+    return TextDocument(out, "", lambda text, name: JsonLinesSink(text, file=name if shared else None))
+
+
+def _for_people(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+    def sink(text: TextIO, name: str) -> Sink:
+        if shared:
+            text.write(f"{name}\n")
+        return ConsoleSink(_Console(file=text))
+
+    return TextDocument(out, "", sink)
+
+
+def _parquet(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+    return ParquetDocument(out, labels)
+
+
+def _text(
+    sink: Callable[[TextIO, str, Sequence[str]], Sink],
+    head: Callable[[Sequence[str]], str] = lambda labels: "",
+) -> Callable[[BinaryIO, Sequence[str], bool], Document]:
+    def begin(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+        return TextDocument(out, head(labels), lambda text, name: sink(text, name, labels))
+
+    return begin
+
+
+FORMATS: Final[dict[FormatName, Format]] = {
+    "jsonl": Format(_json_lines, ".jsonl", joins=True),
+    "text": Format(_for_people, ".txt", joins=True),
+    "csv": Format(_text(CsvSink, csv_head), ".csv", joins=True),
+    "parquet": Format(_parquet, ".parquet", joins=True, binary=True, require=require_pyarrow),
+    "srt": Format(_text(SrtSink), ".srt"),
+    "vtt": Format(_text(VttSink, lambda labels: "WEBVTT\n\n"), ".vtt"),
+    "textgrid": Format(_text(TextGridSink), ".TextGrid"),
+    "rttm": Format(_text(RttmSink), ".rttm", joins=True),
+    "audacity": Format(_text(AudacitySink), ".txt"),
+}
+assert set(FORMATS) == set(get_args(FormatName))

@@ -1,0 +1,73 @@
+"""Where the events of a stream go, beside the websocket: JSON lines and the terminal."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from ..protocol import messages
+
+# Chosen for terminals of both brightnesses; the word always stands beside the colour.
+STYLES = {"angry": "red", "happy": "yellow", "sad": "blue", "neutral": "bright_black"}
+
+
+class JsonLinesSink:
+    """One event a line. file: where several recordings share one output, their name comes first."""
+
+    def __init__(self, out: TextIO, *, file: str | None = None) -> None:
+        self._out = out
+        self._file = file
+
+    async def send(self, event: messages.ServerEvent) -> None:
+        line = messages.encode(event)
+        if self._file is not None:
+            line = '{"file":' + msgspec.json.encode(self._file).decode() + "," + line[1:]
+        self._out.write(line + "\n")
+        self._out.flush()
+
+
+class ConsoleSink:
+    """A line a person can read for every final, loss and error."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def send(self, event: messages.ServerEvent) -> None:
+        match event:
+            case messages.Emotion(final=True):
+                self._console.print(_line(event), soft_wrap=True)
+            case messages.Dropped():
+                self._console.print(Text(f"  {event.ms} ms of audio were lost: {event.why}", "magenta"))
+            case messages.Error(fatal=False):  # a fatal one is what the command ends with
+                self._console.print(Text(f"  {event.code}: {event.message}", "magenta"), soft_wrap=True)
+            case _:
+                pass
+
+
+def clock_time(ms: int) -> str:
+    """75_300 -> 01:15.3."""
+    minutes, rest = divmod(ms, 60_000)
+    return f"{minutes:02d}:{rest / 1_000:04.1f}"
+
+
+def _line(event: messages.Emotion) -> Text:
+    style = STYLES.get(event.label, "white")
+    line = Text.assemble(
+        (f"{clock_time(event.start_ms)}-{clock_time(event.end_ms)}  ", "dim"),
+        (f"{event.label:<8}", f"bold {style}"),
+        f"{event.confidence:4.0%}  ",
+        (_bar(event.confidence), style),
+        "  ",
+        event.text or Text("(no words)", "dim"),
+    )
+    if event.uncertain:
+        line.append(f"  [{', '.join(event.uncertain)}]", "dim")
+    return line
+
+
+def _bar(share: float, width: int = 10) -> str:
+    filled = round(share * width)
+    return "█" * filled + "░" * (width - filled)

@@ -1,0 +1,151 @@
+"""Results as a table, a row a final: CSV as text, Parquet with types. Both have the same columns and rows;
+Parquet has the words one by one as well.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, BinaryIO, Final, Literal, TextIO
+
+import msgspec
+
+from ..optional_deps import require
+from ..pipeline.session import Sink
+from ..protocol import messages
+from .document import Finals
+
+Kind = Literal["text", "integer", "number", "texts"]
+Row = dict[str, Any]
+
+_GROUP_ROWS: Final = 1_000
+"""Rows that are held until they are written: an hour of speech, some hundred kilobytes."""
+
+
+def columns(labels: Sequence[str]) -> dict[str, Kind]:
+    """Of the table; Parquet has `words` behind them."""
+    return {
+        "file": "text",
+        "utterance": "integer",
+        "start_s": "number",
+        "end_s": "number",
+        "reason": "text",
+        "label": "text",
+        "confidence": "number",
+        "uncertain": "texts",
+        **{f"{view}_{label}": "number" for view in ("p", "audio", "text") for label in labels},
+        "language": "text",
+        "text": "text",
+    }
+
+
+def row(recording: str, event: messages.Emotion, labels: Sequence[str]) -> Row:
+    """None stands for what there is not."""
+    by_text = event.text_only or {}
+    return {
+        "file": recording,
+        "utterance": event.utterance,
+        "start_s": event.start_ms / 1_000,
+        "end_s": event.end_ms / 1_000,
+        "reason": event.reason,
+        "label": event.label,
+        "confidence": event.confidence,
+        "uncertain": event.uncertain,
+        **{f"p_{label}": event.probabilities[label] for label in labels},
+        **{f"audio_{label}": event.audio_only[label] for label in labels},
+        **{f"text_{label}": by_text.get(label) for label in labels},
+        "language": event.language,
+        "text": event.text,
+    }
+
+
+class CsvSink(Finals):
+    """Nothing stands for None; semicolons part the reasons for doubt."""
+
+    def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
+        self._out = out
+        self._recording = recording
+        self._labels = labels
+
+    def write(self, event: messages.Emotion) -> None:
+        cells = row(self._recording, event, self._labels)
+        self._out.write(_csv_line((cells | {"uncertain": ";".join(event.uncertain)}).values()))
+
+
+def csv_head(labels: Sequence[str]) -> str:
+    """The first line."""
+    return _csv_line(columns(labels))
+
+
+def _csv_line(cells: Iterable[object]) -> str:
+    # The module quotes a carriage return only where lines end in one.
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\r\n").writerow(cells)
+    return out.getvalue().removesuffix("\r\n") + "\n"
+
+
+class ParquetDocument:
+    """Rows of all its recordings, in groups as they come: memory does not grow with the sound. It can be
+    read once it is closed.
+    """
+
+    def __init__(self, out: BinaryIO, labels: Sequence[str]) -> None:
+        from pyarrow.parquet import ParquetWriter
+
+        self._labels = labels
+        self._schema = _schema(labels)
+        self._writer = ParquetWriter(out, self._schema)
+        self._held: list[Row] = []
+
+    def add(self, recording: str) -> Sink:
+        return _RowSink(recording, self._labels, self._write)
+
+    def _write(self, one: Row) -> None:
+        self._held.append(one)
+        if len(self._held) >= _GROUP_ROWS:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        from pyarrow import RecordBatch
+
+        self._writer.write_batch(RecordBatch.from_pylist(self._held, self._schema))
+        self._held.clear()
+
+    def close(self) -> None:
+        try:
+            if self._held:
+                self._write_group()
+        finally:
+            self._writer.close()
+
+
+class _RowSink(Finals):
+    def __init__(self, recording: str, labels: Sequence[str], written: Callable[[Row], None]) -> None:
+        self._recording = recording
+        self._labels = labels
+        self._written = written
+
+    def write(self, event: messages.Emotion) -> None:
+        words = [msgspec.structs.asdict(word) for word in event.words]
+        self._written(row(self._recording, event, self._labels) | {"words": words})
+
+
+def _schema(labels: Sequence[str]) -> Any:
+    """`pyarrow.Schema`."""
+    import pyarrow as pa
+
+    types = {
+        "text": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "texts": pa.list_(pa.string()),
+    }
+    word = [("text", pa.string()), ("start_ms", pa.int64()), ("end_ms", pa.int64()), ("p", pa.float64())]
+    named = [(name, types[kind]) for name, kind in columns(labels).items()]
+    return pa.schema([*named, ("words", pa.list_(pa.struct(word)))])
+
+
+def require_pyarrow() -> None:
+    """Raises ConfigError where it is not installed."""
+    require("pyarrow", "--format parquet", "parquet")

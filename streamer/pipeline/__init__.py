@@ -1,0 +1,1 @@
+"""One stream's way from audio to events."""

@@ -1,0 +1,68 @@
+"""House types to wire events: the edge where samples become milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..config import SAMPLE_RATE_HZ
+from ..inference.backend import Analysis
+from ..protocol import messages
+from .segmenter import SpeechStarted, Utterance
+
+# Probabilities are sent with six digits: below that the models' arithmetic is not the same on two
+# machines.
+_DIGITS = 6
+
+
+def ms(samples: int) -> int:
+    """A position on the audio clock, rounded down."""
+    return samples * 1_000 // SAMPLE_RATE_HZ
+
+
+def started_event(started: SpeechStarted) -> messages.SpeechStarted:
+    return messages.SpeechStarted(utterance=started.utterance, start_ms=ms(started.start))
+
+
+def emotion_event(
+    utterance: Utterance,
+    analysis: Analysis,
+    labels: Sequence[str],
+    timing: messages.Timing,
+    *,
+    words: bool,
+    text: bool = True,
+) -> messages.Emotion:
+    """words: whether the event carries the words one by one (`options.words`); text: whether it says at
+    all what was said (`server.text`).
+    """
+    prediction, transcript = analysis.prediction, analysis.transcript
+    assert prediction.audio_only is not None  # what a stream cuts out is sound
+    return messages.Emotion(
+        utterance=utterance.utterance,
+        final=utterance.reason != "speaking",
+        start_ms=ms(utterance.start),
+        end_ms=ms(utterance.end),
+        reason=utterance.reason,
+        label=prediction.label,
+        confidence=round(prediction.confidence, _DIGITS),
+        uncertain=prediction.uncertain,
+        probabilities=_named(labels, prediction.probabilities),
+        audio_only=_named(labels, prediction.audio_only),
+        text_only=None if prediction.text_only is None else _named(labels, prediction.text_only),
+        text="" if transcript is None or not text else transcript.text,
+        language=None if transcript is None else transcript.language,
+        words=tuple(
+            messages.Word(
+                text=word.text,
+                start_ms=ms(utterance.clip_start + word.start),
+                end_ms=ms(utterance.clip_start + word.end),
+                p=None if word.p is None else round(word.p, 3),
+            )
+            for word in (analysis.words if words and text else ())
+        ),
+        timing=timing,
+    )
+
+
+def _named(labels: Sequence[str], probabilities: Sequence[float]) -> messages.Probabilities:
+    return {label: round(p, _DIGITS) for label, p in zip(labels, probabilities, strict=True)}

@@ -1,0 +1,1 @@
+"""The wire protocol: messages, close codes, error codes and the AsyncAPI document."""

@@ -1,0 +1,96 @@
+"""The protocol as an AsyncAPI 3.0 document, around the JSON Schema of the messages."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from typing import Any, Final
+
+from . import messages
+
+_SCHEMA: Final = "#/components/schemas/"
+_AUDIO: Final = {
+    "name": "audio",
+    "title": "Audio",
+    "summary": "Interleaved PCM as `start` announced it, any cut, at most limits.message_bytes.",
+    "contentType": "application/octet-stream",
+    "payload": {"type": "string", "format": "binary"},
+}
+
+
+def asyncapi() -> dict[str, Any]:
+    """One channel, `/v1/stream`: what clients send and what servers send."""
+    schemas = _schemas()
+    client, server = (sorted(_names(schemas[side])) for side in ("ClientMessage", "ServerMessage"))
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "emostream",
+            "version": version("emostream"),
+            "description": "Speech in, one typed event an utterance out; see docs/protocol.md.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "stream": {
+                "address": "/v1/stream",
+                "description": f"A websocket, subprotocol {messages.SUBPROTOCOL}.",
+                "messages": {
+                    **{name: {"$ref": f"#/components/messages/{name}"} for name in (*client, *server)},
+                    "Audio": {"$ref": "#/components/messages/Audio"},
+                },
+                "bindings": {"ws": {"method": "GET"}},
+            }
+        },
+        "operations": {
+            # The document is the server's: it receives what clients send.
+            "receive": _operation("receive", [*client, "Audio"]),
+            "send": _operation("send", server),
+        },
+        "components": {
+            "messages": {
+                **{name: _message(name, schemas[name]) for name in (*client, *server)},
+                "Audio": _AUDIO,
+            },
+            "schemas": schemas,
+        },
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    found: dict[str, Any] = _moved(messages.schema()["$defs"])
+    return found
+
+
+def _moved(part: Any) -> Any:
+    """`#/$defs/X` -> `#/components/schemas/X`, also in a discriminator's mapping."""
+    if isinstance(part, dict):
+        return {key: _moved(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_moved(one) for one in part]
+    return part.replace("#/$defs/", _SCHEMA) if isinstance(part, str) else part
+
+
+def _names(union: dict[str, Any]) -> list[str]:
+    return [one["$ref"].removeprefix(_SCHEMA) for one in union["anyOf"]]
+
+
+def _message(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": schema["properties"]["type"]["enum"][0],
+        "title": name,
+        "summary": schema.get("description", "").partition("\n")[0],
+        "payload": {"$ref": f"{_SCHEMA}{name}"},
+    }
+
+
+def _operation(action: str, names: list[str]) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": "#/channels/stream"},
+        "messages": [{"$ref": f"#/channels/stream/messages/{name}"} for name in names],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncapi(), indent=1))

@@ -1,0 +1,459 @@
+"""One port: the page, /healthz, the list of streams, the schema and the socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from importlib.resources import as_file, files
+from pathlib import Path
+from socket import socket as Socket
+from types import TracebackType
+from typing import Final, Literal
+
+import msgspec
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from emostream.models import SAMPLE_RATE_HZ, Clip
+
+from ..audio.decode import read_whole
+from ..clock import Clock
+from ..config import ServerSettings, Settings
+from ..errors import (
+    AnalysisError,
+    BadStartError,
+    ConfigError,
+    EmostreamError,
+    ProtocolError,
+    SourceError,
+    TakenOverError,
+    UnknownStreamError,
+)
+from ..inference.admission import Admission
+from ..inference.backend import Analyser
+from ..inference.request import NotNowError
+from ..pipeline.event_log import new_name
+from ..pipeline.outbox import Outbox
+from ..pipeline.session import Session
+from ..pipeline.vad import make_vad
+from ..protocol import messages
+from ..protocol.transport import hang_up
+from .auth import Tokens, bearer, read_tokens
+from .client_session import Resident
+from .http import Facts, Pages, too_many
+from .listen import cannot_listen
+from .log import session as told_of
+from .origin import WILDCARDS, Door, single
+from .published_stream import OwnStream, show_stream
+from .rate_limit import Visitors, address_of
+from .session_factory import make_session
+from .sessions import Residents
+from .websocket_source import SocketSource
+
+log = logging.getLogger(__name__)
+
+_DRAIN_S: Final = 1.2  # what is left of the two seconds that a person waits after Ctrl-C
+_GOODBYE_S: Final = 0.4
+_REFUSAL_S: Final = 5.0  # for whoever is told why, over whatever line
+
+
+class Server:
+    """`async with` listens on `bound` (see `listening.bind`) and closes it in the end."""
+
+    def __init__(
+        self,
+        bound: Socket,
+        engine: Analyser,
+        settings: Settings,
+        clock: Clock,
+        streams: Sequence[OwnStream] = (),
+    ) -> None:
+        self._bound = bound
+        self._engine = engine
+        self._settings = settings
+        self._clock = clock
+        self._streams = {stream.name: stream for stream in streams}
+        self._door = Door(settings.server)
+        self._tokens = Tokens.from_file(settings.server.token_file, clock)
+        self._visitors = Visitors(clock, settings.server.connections_per_minute)
+        self._tls = _tls(settings.server)
+        self._pages = Pages(self._door, self._facts, engine.metrics.text, self._check_request)
+        self._models = models_of(engine, settings)
+
+        self._listener: WebSocketServer | None = None
+        self._closing = False
+        self._closing_since = 0.0
+        engine.metrics.connections.set_function(lambda: len(self._handlers))
+        engine.metrics.waiting_sessions.set_function(
+            lambda: sum(one.running and not one.attached for one in self._residents)
+        )
+        self._residents = Residents(self._make_session, settings.server, clock, engine.metrics)
+        self._warm = False
+        self._handlers: set[asyncio.Task[None]] = set()
+        self._admission = Admission(
+            engine.busy,
+            clock,
+            settings.server.max_load,
+            ours=engine.ours,
+            copies=lambda: engine.copies,
+        )
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        port: int = self._bound.getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the page."""
+        host = self._settings.server.host
+        if host in WILDCARDS:
+            host = "127.0.0.1"
+        shown = f"[{host}]" if ":" in host else host
+        return f"{'http' if self._tls is None else 'https'}://{shown}:{self.port}"
+
+    async def __aenter__(self) -> Server:
+        # Strangers' broken handshakes are their own affair; our own failures are logged in `_handle`.
+        quiet = logging.getLogger("emostream.websockets")
+        quiet.setLevel(logging.CRITICAL)
+        try:
+            self._listener = await serve(
+                self._handle,
+                sock=self._bound,
+                process_request=self._answer,
+                ssl=self._tls,
+                select_subprotocol=_select_subprotocol,
+                compression=None,
+                max_size=self._settings.server.message_bytes,
+                server_header=None,
+                logger=quiet,
+            )
+        except OSError as error:  # another server that was bound at the same time was faster to listen
+            raise cannot_listen(self._settings.server, error) from error
+        self._watching = asyncio.create_task(self._watch(), name="watch the load")
+        return self
+
+    def wind_down(self) -> None:
+        """The house closes: sessions end as if their sound were over. Newcomers' end at once."""
+        if self._closing:
+            return
+        self._closing = True
+        self._closing_since = self._clock.now()
+        self._engine.hurry()
+        self._residents.wind_down()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Sessions get their finals out, within a bound, then every socket is closed with 1001."""
+        self.wind_down()
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._handlers:
+            await asyncio.wait(
+                self._handlers, timeout=max(0.1, self._closing_since + _DRAIN_S - self._clock.now())
+            )
+        if self._listener is not None:
+            self._listener.close()
+            # A client that does not answer the closing handshake is not waited for.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await self._listener.wait_closed()
+        await self._residents.dismiss()
+
+    async def _watch(self) -> None:
+        """What a stream costs is measured once before there is one, and then by those that there are."""
+        rehearsal: asyncio.Task[None] | None = None
+        try:
+            while True:
+                if not self._warm and (rehearsal is None or rehearsal.done()):
+                    # Of its own: one that hangs must not keep the rest from being looked at.
+                    rehearsal = asyncio.create_task(self._warm_up(), name="rehearsal")
+                self._look_after(rehearsing=rehearsal is not None and not rehearsal.done())
+                await self._clock.sleep_until(self._clock.now() + 1.0)
+        finally:
+            if rehearsal is not None:
+                rehearsal.cancel()
+
+    async def _warm_up(self) -> None:
+        self._warm = await self._rehearse()
+
+    def _look_after(self, *, rehearsing: bool) -> None:
+        if not rehearsing:  # what a rehearsal costs no stream does
+            self._admission.watch()
+        try:
+            self._residents.look_after()
+        except Exception:
+            log.exception("a session could not be looked after")
+
+    async def _rehearse(self) -> bool:
+        """Whether the models have judged a first utterance; where they could not, they are asked again."""
+        try:
+            clip = await asyncio.to_thread(_rehearsal)
+            self._admission.expect(await self._engine.rehearse(clip))
+        except SourceError as error:  # the recording is missing, the models are not
+            log.warning("no rehearsal: %s", error)
+        except NotNowError:
+            return False  # they have too much to do
+        except AnalysisError as error:
+            log.warning("no rehearsal: %s", error)
+            return False
+        except Exception:
+            log.exception("the rehearsal failed")
+            return False
+        return True
+
+    def _facts(self) -> Facts:
+        return Facts(
+            status=self._status(),
+            trouble=self._engine.trouble(),
+            models=self._models,
+            sessions=self._residents.running,
+            connections=len(self._handlers),
+            streams=tuple(self._streams.values()),
+        )
+
+    def _status(self) -> Literal["ok", "warming", "failing", "closing"]:
+        if self._closing:
+            return "closing"
+        if not self._warm:
+            return "warming"
+        return "failing" if self._engine.hangs else "ok"
+
+    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """To plain HTTP, always: who looks whether a full house is well is to see that it is. To a socket's
+        handshake where there is no room for it.
+        """
+        if request.path.partition("?")[0] != "/v1/stream":
+            return await self._pages.answer(connection, request)
+        wait_s = self._visitors.retry_after_s(self._address(connection, request))
+        if wait_s:
+            most = self._settings.server.connections_per_minute
+            return too_many(f"expected at most {most} connections a minute from an address, got more", wait_s)
+        if len(self._handlers) >= self._settings.server.connections:
+            most = self._settings.server.connections
+            text = f"expected at most {most} connections at once, got more; try again later"
+            return too_many(text, 5.0, HTTPStatus.SERVICE_UNAVAILABLE)
+        return await self._pages.answer(connection, request)
+
+    async def _check_request(self, connection: ServerConnection, request: Request) -> str | None:
+        token = bearer(single(request.headers, "Authorization"))
+        return await self._tokens.check(token, self._address(connection, request))
+
+    def _address(self, connection: ServerConnection, request: Request | None) -> str:
+        """Of the client: what counts as one visitor."""
+        if self._settings.server.behind_proxy and request is not None:
+            forwarded = request.headers.get_all("X-Forwarded-For")
+            if forwarded:  # the last one is the proxy's own word, those before it the client's
+                return address_of((forwarded[-1].rpartition(",")[2].strip(),))
+        return address_of(connection.remote_address)
+
+    async def _handle(self, socket: ServerConnection) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._handlers.add(task)
+        try:
+            await self._welcome(socket)
+        except ConnectionClosed:
+            pass  # the client left: there is nobody to tell
+        except EmostreamError as error:
+            self._engine.metrics.refusals.labels(error.code).inc()
+            await _refuse(socket, error.code, str(error), error.close_code, error.retry_after_ms)
+        except Exception:
+            log.exception("a session failed")
+            await _refuse(socket, "internal", "the server failed; its log says why", 1011)
+        finally:
+            self._handlers.discard(task)
+
+    async def _welcome(self, socket: ServerConnection) -> None:
+        headers = Headers() if socket.request is None else socket.request.headers
+        host = single(headers, "Host")
+        self._door.check_host(host)
+        self._door.check_origin(headers.get_all("Origin"), host)
+        first = await self._first_message(socket)
+        if not isinstance(first, messages.Start | messages.Watch):
+            raise BadStartError(
+                f"expected start or watch as the first message, got {type(first).__name__.lower()}"
+            )
+        token = first.token or bearer(single(headers, "Authorization"))
+        owner = await self._tokens.check(token, self._address(socket, socket.request))
+        if isinstance(first, messages.Start):
+            await self._serve_session(socket, first, owner)
+        else:
+            await self._serve_watcher(socket, first)
+
+    async def _first_message(self, socket: ServerConnection) -> messages.ClientMessage:
+        limit_ms = self._settings.server.start_ms
+        try:
+            async with asyncio.timeout(limit_ms / 1_000):
+                message = await socket.recv()
+        except TimeoutError:
+            raise BadStartError(f"expected start or watch within {limit_ms} ms, got nothing") from None
+        if isinstance(message, bytes):
+            raise BadStartError("expected start or watch as the first message, got audio; send start first")
+        try:
+            return messages.decode_client(message)
+        except ProtocolError as error:
+            raise BadStartError(str(error)) from error
+
+    async def _serve_session(
+        self, socket: ServerConnection, start: messages.Start, owner: str | None
+    ) -> None:
+        found = self._residents.find(start.resume, owner)
+        lost = None if start.resume is None else start.resume.last_seq + 1
+        if found is not None and start.resume is not None:
+            found.lost_from(start)  # is it a resume of this session at all?
+            self._engine.metrics.resumed.inc()
+        one = found or self._begin(start, owner)
+        told_of.set(one.name)
+        log.info(
+            "a client begins" if found is None else "a client comes back",
+            extra={"facts": {"address": self._address(socket, socket.request)}},
+        )
+
+        def ready() -> messages.Ready:
+            still_lost = lost if found is None else found.lost_from(start)
+            return msgspec.structs.replace(
+                self._ready(one.name, one.secret, still_lost),
+                resumed=found is not None,
+                received_samples=one.received_samples,
+                received_gap_ms=one.received_gap_ms,
+            )
+
+        try:
+            last_seq = start.resume.last_seq if found is not None and start.resume is not None else 0
+            code = await self._residents.serve(one, socket, ready, last_seq)
+        except TakenOverError:
+            raise
+        except ConnectionClosed as gone:
+            # Who says goodbye does not come back, nor does who never learned the session's name.
+            goodbye = gone.rcvd is not None and gone.rcvd.code == 1000
+            if goodbye or not one.introduced:
+                self._residents.leave(one)
+            log.info("a client is gone" if goodbye else "a client is gone; its session waits for it")
+            raise
+        except Exception:
+            self._residents.leave(one)
+            raise
+        await hang_up(socket, 1001 if self._closing else code)
+        if socket.protocol.close_rcvd is not None:
+            self._residents.leave(one)
+        totals = {} if one.totals is None else msgspec.structs.asdict(one.totals)
+        log.info("a session is over", extra={"facts": {"close_code": code} | totals})
+
+    def _begin(self, start: messages.Start, owner: str | None) -> Resident:
+        self._engine.check_room()
+        self._admission.admit(self._residents.heard)
+        try:
+            return self._residents.begin(new_name(), start, owner)
+        except EmostreamError:
+            self._admission.withdraw()
+            raise
+
+    def _make_session(self, name: str, start: messages.Start, outbox: Outbox) -> tuple[Session, SocketSource]:
+        try:
+            return make_session(name, start, outbox, self._settings, self._engine, self._clock)
+        except ConfigError as error:
+            raise BadStartError(str(error)) from error
+
+    async def _serve_watcher(self, socket: ServerConnection, watch: messages.Watch) -> None:
+        stream = self._streams.get(watch.stream)
+        if stream is None:
+            known = ", ".join(self._streams) or "none"
+            raise UnknownStreamError(
+                f"expected a stream of this server ({known}), got {watch.stream!r}; see /v1/streams"
+            )
+        resumed = watch.resume is not None and watch.resume.session == stream.hub.session
+        last_seq, lost = 0, None
+        if watch.resume is not None:
+            last_seq = watch.resume.last_seq if resumed else 0
+            lost = stream.hub.lost_from(last_seq) if resumed else watch.resume.last_seq + 1
+        ready = self._ready(stream.hub.session, None, lost)
+        ready = msgspec.structs.replace(ready, resumed=resumed, clock_ms=stream.hub.clock_ms)
+        await socket.send(messages.encode(ready))
+        await show_stream(socket, stream, self._settings.server.watcher_events, last_seq)
+        await hang_up(socket, 1001 if self._closing else 1000)
+
+    def _ready(self, session: str, secret: str | None, lost_from_seq: int | None) -> messages.Ready:
+        limits = self._settings.server
+        return messages.Ready(
+            session=session,
+            secret=secret,
+            labels=self._engine.speakers.labels,
+            models=self._models,
+            limits=messages.Limits(
+                message_bytes=limits.message_bytes,
+                ahead_ms=limits.ahead_ms,
+                session_ms=limits.session_ms or None,
+                idle_ms=limits.idle_ms or None,
+            ),
+            lost_from_seq=lost_from_seq,
+        )
+
+
+def _rehearsal() -> Clip:
+    """Four seconds of the demo's speech. Raises SourceError."""
+    with as_file(files("emostream.demo") / "recording.ogg") as file:
+        return Clip(read_whole(file)[: 4 * SAMPLE_RATE_HZ])
+
+
+def models_of(engine: Analyser, settings: Settings) -> messages.Models:
+    speakers = engine.speakers
+    return messages.Models(
+        vad=make_vad(settings.vad).name,
+        asr=speakers.asr,
+        emotion=speakers.emotion,
+        device=speakers.device,
+    )
+
+
+async def _refuse(
+    socket: ServerConnection, code: str, message: str, close_code: int, retry_after_ms: int | None = None
+) -> None:
+    """An `error` first, since a browser shows its page nothing of a failed handshake."""
+    told = messages.Error(code=code, message=message, fatal=True, retry_after_ms=retry_after_ms)
+    try:
+        async with asyncio.timeout(_REFUSAL_S):  # who does not read is not waited for
+            await socket.send(messages.encode(told))
+            await hang_up(socket, close_code)
+    except ConnectionClosed:
+        return
+    except TimeoutError:
+        socket.transport.abort()
+
+
+def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """A client that offers none is taken as version 1."""
+    ours = Subprotocol(messages.SUBPROTOCOL)
+    return ours if ours in offered else None
+
+
+def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
+    """Raises ConfigError."""
+    if settings.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"expected a certificate and its key as PEM files ({settings.certificate}, {settings.key}), "
+            f"got: {error}; check both"
+        ) from error
+    return context
+
+
+def check_doors(settings: ServerSettings) -> None:
+    """Before models are loaded: whether tokens and certificate can be read. Raises ConfigError."""
+    if settings.token_file is not None:
+        read_tokens(Path(settings.token_file))
+    _tls(settings)

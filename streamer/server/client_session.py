@@ -1,0 +1,207 @@
+"""A client's session, which outlives its socket: taken over by the next one that knows the secret.
+
+The session runs in a task of its own. A socket that attaches feeds its source and reads its outbox; when the
+socket breaks, the session goes on with what it has heard and waits, for a while, for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Final
+
+import msgspec
+from websockets.asyncio.server import ServerConnection
+
+from ..clock import Clock
+from ..concurrency import task_group
+from ..errors import BadStartError, EmostreamError, IdleError, SessionTooLongError, TakenOverError
+from ..pipeline.outbox import Outbox
+from ..pipeline.session import Session
+from ..protocol import messages
+from ..protocol.transport import say
+from .log import session as told
+from .session_factory import read_socket
+from .websocket_source import SocketSource
+
+log = logging.getLogger(__name__)
+
+_SECRET_BYTES: Final = 24
+
+
+class Resident:
+    """owner: the name of the token that opened the session. ended: called once, when the session is over."""
+
+    def __init__(
+        self,
+        name: str,
+        start: messages.Start,
+        owner: str | None,
+        session: Session,
+        source: SocketSource,
+        outbox: Outbox,
+        clock: Clock,
+        ended: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.secret = secrets.token_urlsafe(_SECRET_BYTES)
+        self._start = _without_secrets(start)
+        self.introduced = False  # somebody has its name and secret
+        self._owner = owner
+        self._session = session
+        self._source = source
+        self._outbox = outbox
+        self._clock = clock
+        self._ended = ended
+        self._began = self._heard = self._left = clock.now()
+        self._serving: asyncio.Task[None] | None = None
+        self._running = asyncio.create_task(self._run(), name="session")
+        self._running.add_done_callback(_retrieve)
+
+    @property
+    def running(self) -> bool:
+        return not self._running.done()
+
+    @property
+    def attached(self) -> bool:
+        return self._serving is not None
+
+    @property
+    def left_at(self) -> float:
+        """When the last socket was gone."""
+        return self._left
+
+    @property
+    def totals(self) -> messages.Totals | None:
+        """Of a session that is over."""
+        last = self._outbox.last_event
+        return last.totals if isinstance(last, messages.Closed) else None
+
+    @property
+    def received_samples(self) -> int:
+        return self._source.received_samples
+
+    @property
+    def received_gap_ms(self) -> int:
+        return self._source.received_gap_ms
+
+    def belongs_to(self, secret: str, owner: str | None) -> bool:
+        """In constant time."""
+        return hmac.compare_digest(secret.encode("utf-8", "surrogatepass"), self.secret.encode()) and (
+            owner == self._owner
+        )
+
+    def lost_from(self, start: messages.Start) -> int | None:
+        """What can no longer be given. Raises BadStartError where `start` is not that of this session."""
+        assert start.resume is not None
+        if _without_secrets(start) != self._start:
+            raise BadStartError("expected the fields of the session's first start, got others; send the same")
+        last_seq = start.resume.last_seq
+        if not 0 <= last_seq <= self._outbox.last_seq:
+            raise BadStartError(
+                f"expected resume.last_seq of 0 to {self._outbox.last_seq}, got {last_seq}; "
+                "send the last seq that arrived"
+            )
+        return self._outbox.lost_from(last_seq)
+
+    async def serve(
+        self, socket: ServerConnection, ready: Callable[[], messages.Ready], last_seq: int
+    ) -> EmostreamError | None:
+        """Until the last event is out; what the session failed with, which its events have told.
+
+        ready: made once no older socket feeds the session any more. Raises ConnectionClosed, TakenOverError,
+        and what the session did not expect.
+        """
+        await self._detach()
+        self._source.discard_partial_frame()
+        self._heard = self._clock.now()
+        serving = self._serving = asyncio.create_task(self._exchange(socket, ready(), last_seq), name="serve")
+        try:
+            await asyncio.wait({serving})
+        finally:
+            serving.cancel()
+            if self._serving is serving:
+                self._serving, self._left = None, self._clock.now()
+        if serving.cancelled():
+            raise TakenOverError("expected one socket a session, got another one; this one is closed")
+        await serving
+        await asyncio.wait({self._running})
+        error = None if self._running.cancelled() else self._running.exception()
+        if error is None or isinstance(error, EmostreamError):
+            return error
+        raise error
+
+    async def _detach(self) -> None:
+        """An older socket says and hears no more."""
+        while (older := self._serving) is not None:
+            older.cancel()
+            await asyncio.wait({older})
+            if self._serving is older:
+                self._serving = None
+
+    async def _exchange(self, socket: ServerConnection, ready: messages.Ready, last_seq: int) -> None:
+        await say(socket, messages.encode(ready))
+        self.introduced = True
+        async with task_group() as group, aclosing(self._outbox.read(last_seq)) as told:
+            reader = group.create_task(read_socket(socket, self._source, self._note), name="read")
+            async for event in told:
+                await say(socket, messages.encode(event))
+            reader.cancel()
+
+    def _note(self) -> None:
+        self._heard = self._clock.now()
+
+    async def _run(self) -> None:
+        told.set(self.name)
+        try:
+            await self._session.run()
+        except EmostreamError:
+            raise  # told in its events
+        except Exception:
+            log.exception("the session failed")
+            raise
+        finally:
+            self._outbox.close()
+            self._ended()
+
+    def stop(self) -> None:
+        """End soon: all finals, `closed`."""
+        self._session.stop()
+
+    def look_after(self, *, idle_s: float, longest_s: float, patience_s: float) -> bool:
+        """To be called every second or so. False where nobody has come back in time."""
+        now = self._clock.now()
+        if not self.attached and now - self._left > patience_s:
+            return False
+        if self.attached and now - self._heard > idle_s:
+            self._source.fail(
+                IdleError(
+                    f"expected audio within {idle_s:g} s, got none; send silence, or stop and come again"
+                )
+            )
+        elif now - self._began > longest_s:
+            self._source.fail(
+                SessionTooLongError(
+                    f"expected a session of at most {longest_s:g} s, got a longer one; begin another"
+                )
+            )
+        return True
+
+    async def dismiss(self) -> None:
+        """The house is closed."""
+        self._running.cancel()
+        await asyncio.wait({self._running})
+
+
+def _without_secrets(start: messages.Start) -> messages.Start:
+    return msgspec.structs.replace(start, token=None, resume=None)
+
+
+def _retrieve(running: asyncio.Task[None]) -> None:
+    """Its failure is logged and told; nobody need be there to hear of it."""
+    if not running.cancelled():
+        running.exception()

@@ -1,0 +1,107 @@
+"""A stream of the house's own, such as its microphone: analysed here, watched on the page."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from socket import socket as Socket
+from typing import Final
+
+from rich.console import Console
+
+from ..audio.sources import Source
+from ..audio.tee import KeptAudio, Tapped
+from ..clock import Clock
+from ..config import Settings
+from ..inference.backend import Analyser
+from ..pipeline.session import Session, SessionSettings, Sink
+from ..pipeline.vad import make_vad
+from .app import Server
+from .published_stream import OwnStream
+
+_LAST_FINALS_S: Final = 1.2
+
+
+def on_interrupt() -> asyncio.Event:
+    """Set by Ctrl-C and SIGTERM, instead of an exception in the middle of something. A second one is
+    taken literally.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def once() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    def once_on_windows(number: int, frame: object) -> None:
+        loop.call_soon_threadsafe(stop.set)
+        signal.signal(number, signal.default_int_handler)
+
+    for number in signals:
+        try:
+            loop.add_signal_handler(number, once)
+        except NotImplementedError:  # Windows: its event loops have no signal handlers
+            signal.signal(number, once_on_windows)
+    return stop
+
+
+async def run_session(
+    session: Session, stop: asyncio.Event, *, on_stop: Callable[[], None] | None = None
+) -> bool:
+    """Run to its end, or until `stop` is set: then its finals still come, within a bound.
+
+    True where it came to its end by itself. Raises what the session raises.
+    """
+    running = asyncio.create_task(session.run(), name="session")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+            return True
+        if on_stop is not None:
+            on_stop()
+        session.stop()
+        await asyncio.wait({running}, timeout=_LAST_FINALS_S)
+        if running.done():
+            await running
+        return False  # a model that hangs does not keep the person waiting
+    finally:
+        stopping.cancel()
+        running.cancel()
+        await asyncio.gather(running, stopping, return_exceptions=True)
+
+
+async def broadcast(
+    bound: Socket,
+    source: Source,
+    own: OwnStream,
+    engine: Analyser,
+    settings: Settings,
+    clock: Clock,
+    sinks: Sequence[Sink],
+    console: Console,
+    language: str | None = None,
+) -> None:
+    """Serve the page and analyse the source until Ctrl-C; a source that ends leaves the page up."""
+    stop = on_interrupt()
+    if settings.live.keep_audio_s:
+        kept = KeptAudio(settings.live.keep_audio_s, source.sample_rate_hz, source.channels)
+        source, own = Tapped(source, [kept.take]), replace(own, audio=kept)
+    async with engine.running(), Server(bound, engine, settings, clock, [own]) as server:
+        console.print(f"The page: {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        session = Session(
+            source,
+            make_vad(settings.vad),
+            engine,
+            own.hub,
+            sinks,
+            replace(SessionSettings.paced(settings.segmenter, settings.live), language=language),
+            clock,
+        )
+        if await run_session(session, stop, on_stop=server.wind_down):
+            await stop.wait()

@@ -1,0 +1,68 @@
+"""Who may come in: host names and web origins, checked before the first message is read.
+
+A web page elsewhere must not listen to a loopback server, and a name that an attacker's DNS points at
+127.0.0.1 is such a page's way around the origin: so both `Host` and `Origin` must be on the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from websockets.datastructures import Headers
+
+from ..config import ServerSettings
+from ..errors import ForeignOriginError
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+WILDCARDS = ("0.0.0.0", "::", "")
+
+
+class Door:
+    def __init__(self, settings: ServerSettings) -> None:
+        listening = () if settings.host in WILDCARDS else (settings.host,)
+        names = (*LOOPBACK_NAMES, *listening, *settings.host_names)
+        self._names = frozenset(name.casefold().strip("[]") for name in names)
+        self._origins = frozenset(origin.casefold().rstrip("/") for origin in settings.allow_origins)
+
+    def check_host(self, host: str | None) -> None:
+        """host: the Host header. Raises ForeignOriginError."""
+        if _host_name(f"//{host or ''}") not in self._names:
+            raise ForeignOriginError(
+                f"expected a host name that this server goes by, got {host!r}; "
+                "start it with --host-name to add one"
+            )
+
+    def check_origin(self, origins: Sequence[str], host: str | None) -> None:
+        """origins: all Origin headers; programs that are no browser send none. host: the Host header:
+        a page that another port of this machine serves is foreign too. Raises ForeignOriginError.
+        """
+        for origin in origins:
+            own = host is not None and _address(origin) == host.casefold()
+            if not own and origin.casefold().rstrip("/") not in self._origins:
+                raise ForeignOriginError(
+                    f"expected a page of this server, got one from {origin}; "
+                    "start the server with --allow-origin to let it in"
+                )
+
+
+def single(headers: Headers, name: str) -> str | None:
+    """The header that there may be once; None where there is none, or more than one to choose from."""
+    values = headers.get_all(name)
+    return values[0] if len(values) == 1 else None
+
+
+def _address(origin: str) -> str | None:
+    """`https://Example.org:80` -> `example.org:80`."""
+    try:
+        return urlsplit(origin).netloc.casefold()
+    except ValueError:
+        return None
+
+
+def _host_name(address: str) -> str | None:
+    """`//Example.org:80` -> `example.org`; None where there is no such thing."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None

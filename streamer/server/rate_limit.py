@@ -1,0 +1,56 @@
+"""How many connections there may be, and how often one address may come."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from ..clock import Clock
+
+_ADDRESSES: Final = 10_000
+
+
+class Visitors:
+    """per_minute: for each address, by a bucket that holds as much as half a minute's worth."""
+
+    def __init__(self, clock: Clock, per_minute: int) -> None:
+        self._clock = clock
+        self._rate = per_minute / 60.0
+        self._capacity = max(1.0, per_minute / 2.0)
+        self._buckets: dict[str, tuple[float, float]] = {}  # what is left, and when
+
+    def retry_after_s(self, address: str) -> float:
+        """0 where one more may come now; it is counted then."""
+        now = self._clock.now()
+        left, then = self._buckets.get(address, (self._capacity, now))
+        left = min(self._capacity, left + (now - then) * self._rate)
+        wait_s = 0.0 if left >= 1.0 else (1.0 - left) / self._rate
+        if len(self._buckets) >= _ADDRESSES:
+            self._forget_the_rested(now)
+        self._buckets[address] = (left - 1.0 if not wait_s else left, now)
+        return wait_s
+
+    def _forget_the_rested(self, now: float) -> None:
+        self._buckets = {
+            address: (left, then)
+            for address, (left, then) in self._buckets.items()
+            if left + (now - then) * self._rate < self._capacity
+        }
+
+
+def address_of(peer: object) -> str:
+    """Of `remote_address`. A household has a /64 of IPv6: it counts as one."""
+    host = str(peer[0]) if isinstance(peer, tuple) and peer else "?"
+    if host.startswith("["):  # as proxies write it: [::1]:80, 127.0.0.1:80
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)

@@ -1,0 +1,101 @@
+"""A websocket client's session: its settings, its reader and its sink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+from websockets.asyncio.server import ServerConnection
+
+from ..clock import Clock
+from ..config import LiveSettings, SegmenterSettings, Settings
+from ..errors import ProtocolError, TooFarAheadError
+from ..inference.backend import Analyser
+from ..pipeline.event_log import Hub
+from ..pipeline.outbox import Outbox
+from ..pipeline.session import Session, SessionSettings
+from ..pipeline.vad import make_vad
+from ..protocol import messages
+from .websocket_source import SocketSource, check_start
+
+
+def make_session(
+    name: str,
+    start: messages.Start,
+    outbox: Outbox,
+    settings: Settings,
+    engine: Analyser,
+    clock: Clock,
+) -> tuple[Session, SocketSource]:
+    """Raises BadStartError and ConfigError."""
+    check_start(start)
+    source = SocketSource(start, settings.server.ahead_ms, outbox.acknowledge)
+    session = Session(
+        source,
+        make_vad(settings.vad),
+        engine,
+        Hub(name),
+        [outbox],
+        replace(
+            SessionSettings.paced(
+                segmenter_for(settings.segmenter, start.options), live_for(settings.live, start.options)
+            ),
+            language=start.language,
+            words=start.options.words is not False,
+            text=settings.server.text,
+        ),
+        clock,
+    )
+    return session, source
+
+
+def segmenter_for(settings: SegmenterSettings, options: messages.Options) -> SegmenterSettings:
+    """The server's settings with the client's wishes. Raises ConfigError.
+
+    A client cannot set the tail, so where it asks for a shorter silence the tail shrinks with it.
+    """
+    asked = msgspec.structs.asdict(settings)
+    if options.min_silence_ms is not None:
+        asked["min_silence_ms"] = options.min_silence_ms
+        asked["tail_ms"] = min(settings.tail_ms, max(0, options.min_silence_ms // 2))
+    if options.max_utterance_ms is not None:
+        asked["max_utterance_ms"] = options.max_utterance_ms
+    return SegmenterSettings(**asked)
+
+
+def live_for(settings: LiveSettings, options: messages.Options) -> LiveSettings:
+    """The server's settings; a client may do without provisional events, but not ask for more."""
+    if options.provisional is False:
+        return msgspec.structs.replace(settings, provisional_ms=0)
+    return settings
+
+
+async def read_socket(
+    socket: ServerConnection, source: SocketSource, heard: Callable[[], None] = lambda: None
+) -> None:
+    """Always read: a server that stops reading never sees the pong. heard: told of every message.
+
+    Raises ConnectionClosed.
+    """
+    while True:
+        message = await socket.recv()
+        heard()
+        try:
+            try:
+                _take(message, source)
+            except ProtocolError as error:
+                source.tell(error.code, str(error))
+        except TooFarAheadError as error:
+            source.fail(error)
+
+
+def _take(message: str | bytes, source: SocketSource) -> None:
+    if isinstance(message, bytes):
+        source.feed(message)
+        return
+    match messages.decode_client(message):
+        case messages.Start() | messages.Watch():
+            raise ProtocolError("expected start or watch once, got it again; open another socket for that")
+        case mark:
+            source.mark(mark)

@@ -1,0 +1,130 @@
+"""The sessions of a server: begun, found again, seen to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from websockets.asyncio.server import ServerConnection
+
+from ..clock import Clock
+from ..config import ServerSettings
+from ..errors import OverloadedError
+from ..inference.metrics import Metrics
+from ..pipeline.outbox import Outbox
+from ..pipeline.session import Session
+from ..protocol import messages
+from .client_session import Resident
+from .websocket_source import SocketSource
+
+log = logging.getLogger(__name__)
+
+_WITHOUT_LIMIT: Final = float("inf")
+
+MakeSession = Callable[[str, messages.Start, Outbox], tuple[Session, SocketSource]]
+
+
+class Residents:
+    """make: a session of this name, which says its events to the outbox. Raises what `begin` raises."""
+
+    def __init__(self, make: MakeSession, settings: ServerSettings, clock: Clock, metrics: Metrics) -> None:
+        self._make = make
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._inside: dict[str, Resident] = {}
+        self._leaving: set[Resident] = set()  # to whom nobody comes back, while they end
+        self._closing = False
+
+    def __iter__(self) -> Iterator[Resident]:
+        return iter(tuple(self._inside.values()))
+
+    @property
+    def running(self) -> int:
+        """Sessions that still hear or judge."""
+        return sum(one.running for one in (*self._inside.values(), *self._leaving))
+
+    @property
+    def heard(self) -> int:
+        """Sessions to which a client speaks at present."""
+        return sum(one.running and one.attached for one in self._inside.values())
+
+    def find(self, resume: messages.Resume | None, owner: str | None) -> Resident | None:
+        """The session to take over; None where there is none such, or where it is another's."""
+        if resume is None:
+            return None
+        found = self._inside.get(resume.session)
+        # A wrong secret looks like a session that is gone: nobody learns which sessions there are.
+        return found if found is not None and found.belongs_to(resume.secret, owner) else None
+
+    def begin(self, name: str, start: messages.Start, owner: str | None) -> Resident:
+        """Raises BadStartError, ConfigError and OverloadedError."""
+        self._make_room()
+        outbox = Outbox(self._settings.kept_events)
+        session, source = self._make(name, start, outbox)
+        one = Resident(name, start, owner, session, source, outbox, self._clock, self._ended)
+        self._inside[name] = one
+        self._metrics.sessions.inc()
+        self._metrics.open_sessions.inc()
+        if self._closing:
+            one.stop()
+        return one
+
+    async def serve(
+        self, one: Resident, socket: ServerConnection, ready: Callable[[], messages.Ready], last_seq: int
+    ) -> int:
+        """Until its last event is out; the close code. Raises what `Resident.serve` raises."""
+        error = await one.serve(socket, ready, last_seq)
+        return 1000 if error is None else error.close_code
+
+    def leave(self, one: Resident) -> None:
+        """Nobody will come back: its client has all, or wants no more, or came too late."""
+        one.stop()
+        if self._inside.pop(one.name, None) is not None and one.running:
+            self._leaving.add(one)
+
+    def look_after(self) -> None:
+        """To be called every second or so."""
+        limits = self._settings
+        for one in self:
+            stays = one.look_after(
+                idle_s=limits.idle_ms / 1_000 or _WITHOUT_LIMIT,
+                longest_s=limits.session_ms / 1_000 or _WITHOUT_LIMIT,
+                patience_s=limits.resume_ms / 1_000,
+            )
+            if not stays:
+                self.leave(one)
+        self._leaving = {one for one in self._leaving if one.running}
+
+    def wind_down(self) -> None:
+        """The house closes: sessions end as if their sound were over. Newcomers' end at once."""
+        self._closing = True
+        for one in self:
+            one.stop()
+
+    async def dismiss(self) -> None:
+        """Whatever is not over by now."""
+        await asyncio.gather(*(one.dismiss() for one in (*self, *self._leaving)))
+        self._inside.clear()
+        self._leaving.clear()
+
+    def _ended(self) -> None:
+        self._metrics.open_sessions.dec()
+
+    def _make_room(self) -> None:
+        """Sessions whose client left are as many as connections may be; who left first goes first."""
+        if len(self._inside) < self._settings.connections:
+            return
+        left = [one for one in self._inside.values() if not one.attached]
+        if not left:
+            raise OverloadedError(
+                f"expected room for one more session, got {len(self._inside)} that are all in use; "
+                "try again later"
+            )
+        first = min(left, key=lambda one: one.left_at)
+        log.warning(
+            "a session whose client left made room for another", extra={"facts": {"left": first.name}}
+        )
+        self.leave(first)

@@ -1,0 +1,248 @@
+"""A websocket client's audio as a source: positions, credit and acknowledgements.
+
+The socket is always read; what holds a fast client back is credit. The reader calls `feed` and
+`mark`, the session iterates `items`; an item counts as received once the session asks for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from ..audio.frontend import PcmDecoder, Samples
+from ..audio.sources import Flush, Item, Lost, Mishap, Pcm
+from ..errors import BadStartError, EmostreamError, ProtocolError, TooFarAheadError
+from ..protocol import messages
+
+_ACK_EVERY_MS = 1_000
+_LONGEST_GAP_MS = 24 * 3_600_000
+_PENDING = 64  # things to tell that are not audio: more than that in one credit is a flood
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    pass
+
+
+class SocketSource:
+    """acknowledge: called with the samples received so far, every second of audio (a fifth of the credit,
+    where that is less) and at the end."""
+
+    def __init__(self, start: messages.Start, ahead_ms: int, acknowledge: Callable[[int], None]) -> None:
+        self.sample_rate_hz = start.sample_rate
+        self.channels = start.channels
+        self._decoder = PcmDecoder(start.encoding, start.channels)
+        self._ahead = ahead_ms * start.sample_rate // 1_000
+        self._ack_every = min(_ACK_EVERY_MS * start.sample_rate // 1_000, self._ahead // 5)
+        self._acknowledge = acknowledge
+
+        # What the session has not asked for yet: audio is bounded by the credit, the rest by _PENDING.
+        self._queue: deque[Item | _Stop] = deque()
+        self._others = 0
+        self._arrived = asyncio.Event()
+        self._stopped = False
+        self._failure: EmostreamError | None = None
+
+        self.received_gap_ms = 0
+
+        # Positions in sample frames at the client's rate.
+        self._fed = 0
+        self._taken = 0
+        self._consumed = 0
+        self._acked = 0
+        self._marks: list[tuple[int, Flush | _Stop]] = []  # announced ahead of the audio, in order
+        # Where flushes were asked for: the last one the session has passed, and those it has not.
+        self._flushed_to = -1
+        self._flushes: set[int] = set()
+
+    @property
+    def received_samples(self) -> int:
+        """Sample frames that have come, taken by the session or not."""
+        return self._fed
+
+    def discard_partial_frame(self) -> None:
+        """The socket broke in the middle of one; the next one begins with it."""
+        self._decoder.discard_rest()
+
+    def stop(self) -> None:
+        """The house closes: what has arrived is still analysed."""
+        self._put(_Stop())
+
+    def fail(self, error: EmostreamError) -> None:
+        """End with this error, behind what has arrived; unless the end has been said."""
+        if self._stopped:
+            return
+        self._failure = error
+        self._put(_Stop())
+
+    def feed(self, data: bytes) -> None:
+        """A binary message. Raises TooFarAheadError."""
+        if self._stopped:
+            return
+        if self._fed - self._acked > self._ahead:
+            ahead_ms = (self._fed - self._acked) * 1_000 // self.sample_rate_hz
+            limit_ms = self._ahead * 1_000 // self.sample_rate_hz
+            raise TooFarAheadError(
+                f"expected at most {limit_ms} ms of audio ahead of the last ack, got {ahead_ms} ms and more; "
+                "wait for acks before sending on"
+            )
+        block = self._decoder.push(data)
+        if len(block):
+            self._accept(block)
+
+    def mark(self, message: messages.Gap | messages.Flush | messages.Stop) -> None:
+        """A text message. Raises ProtocolError; the session goes on."""
+        if self._stopped:
+            return  # whatever is sent behind `stop`, or again, changes nothing
+        match message:
+            case messages.Gap(ms=ms):
+                if not 0 < ms <= _LONGEST_GAP_MS:
+                    raise ProtocolError(
+                        f"expected gap.ms of 1 to {_LONGEST_GAP_MS}, got {ms}; send several gaps"
+                    )
+                self._lose(ms)
+                self.received_gap_ms += ms
+            case messages.Flush(at_samples=at):
+                self._check_position("flush", at)
+                if self._is_new(at):
+                    self._flushes.add(at)
+                    self._place(at, Flush())
+            case messages.Stop(at_samples=at):
+                self._check_position("stop", at)
+                self._place(at, _Stop())
+
+    def tell(self, code: str, message: str) -> None:
+        """Have the session report something, in its place among the events."""
+        self._put(Mishap(code, message))
+
+    async def items(self) -> AsyncIterator[Item]:
+        while True:
+            while not self._queue:
+                self._arrived.clear()
+                await self._arrived.wait()
+            item = self._queue.popleft()
+            if isinstance(item, _Stop):
+                break
+            if isinstance(item, Pcm):
+                self._taken += len(item.block)
+            else:
+                self._others -= 1
+            yield item
+            self._consumed = self._taken
+            if self._consumed - self._acked >= self._ack_every or isinstance(item, Flush):
+                self._ack()
+        self._consumed = self._taken
+        self._ack()
+        if self._failure is not None:
+            raise self._failure
+
+    def _ack(self) -> None:
+        if self._acked != self._consumed:
+            self._acked = self._consumed
+            self._acknowledge(self._acked)
+
+    def _accept(self, block: Samples) -> None:
+        """Queue the audio, cut where a flush or the stop has been announced."""
+        while self._marks and self._marks[0][0] <= self._fed + len(block):
+            at, mark = self._marks.pop(0)
+            cut = at - self._fed
+            self._queue_audio(block[:cut])
+            block = block[cut:]
+            self._put(mark)
+            if self._stopped:
+                return
+        self._queue_audio(block)
+
+    def _queue_audio(self, block: Samples) -> None:
+        if len(block):
+            self._fed += len(block)
+            self._queue.append(Pcm(block))
+            self._arrived.set()
+
+    def _is_new(self, at: int) -> bool:
+        """A flush said again, or one behind a flush that is done, changes nothing. What the session has
+        passed is kept as one number: a long stream may flush as often as it likes.
+        """
+        passed = {mark for mark in self._flushes if mark <= self._consumed}
+        self._flushes -= passed
+        self._flushed_to = max(self._flushed_to, *passed, -1)
+        return at > self._flushed_to and at not in self._flushes
+
+    def _place(self, at: int, mark: Flush | _Stop) -> None:
+        """Where the mark belongs: ahead of the audio it waits, inside what is queued it cuts, behind what
+        the session has taken it means now. So it does not depend on how the audio was cut.
+        """
+        if at > self._fed:
+            if len(self._marks) >= _PENDING:
+                raise _flood()
+            self._marks.append((at, mark))
+            self._marks.sort(key=lambda announced: announced[0])
+            return
+        self._check_room()
+        before: list[Item | _Stop] = []
+        position = self._taken
+        # What was said about the same place before comes before.
+        while self._queue and (position < at or not isinstance(self._queue[0], Pcm)):
+            item = self._queue.popleft()
+            if isinstance(item, Pcm) and position + len(item.block) > at:
+                before.append(Pcm(item.block[: at - position]))
+                self._queue.appendleft(Pcm(item.block[at - position :]))
+                position = at
+            else:
+                before.append(item)
+                position += len(item.block) if isinstance(item, Pcm) else 0
+        if isinstance(mark, _Stop):
+            self._queue.clear()
+        self._queue.appendleft(mark)
+        self._queue.extendleft(reversed(before))
+        self._note(mark)
+
+    def _put(self, item: Item | _Stop) -> None:
+        if self._stopped:
+            return
+        if not isinstance(item, _Stop):
+            self._check_room()
+        self._queue.append(item)
+        self._note(item)
+
+    def _lose(self, ms: int) -> None:
+        """Gaps one behind the other are one gap: a client that says each block it drops is no flood."""
+        if self._queue and isinstance(last := self._queue[-1], Lost):
+            self._queue[-1] = Lost(last.ms + ms, last.why)
+        else:
+            self._put(Lost(ms, "the client dropped it"))
+
+    def _note(self, item: Item | _Stop) -> None:
+        if isinstance(item, _Stop):
+            self._stopped = True
+        else:
+            self._others += 1
+        self._arrived.set()
+
+    def _check_room(self) -> None:
+        if self._others >= _PENDING:
+            raise _flood()
+
+    def _check_position(self, kind: str, at: int) -> None:
+        if at < 0:
+            raise ProtocolError(f"expected {kind}.at_samples of 0 or more, got {at}; correct the client")
+
+
+def _flood() -> TooFarAheadError:
+    return TooFarAheadError(
+        f"expected at most {_PENDING} messages beside audio ahead of the session, got more; slow down"
+    )
+
+
+def check_start(start: messages.Start) -> None:
+    """Raises BadStartError for what the types cannot say."""
+    if not 8_000 <= start.sample_rate <= 96_000:
+        raise BadStartError(
+            f"expected start.sample_rate of 8000 to 96000, got {start.sample_rate}; resample first"
+        )
+    if not 1 <= start.channels <= 8:
+        raise BadStartError(f"expected start.channels of 1 to 8, got {start.channels}; mix down first")
+    if start.language is not None and not 2 <= len(start.language) <= 35:
+        raise BadStartError("expected start.language to be a BCP 47 tag such as en, got another length")

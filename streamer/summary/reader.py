@@ -1,0 +1,205 @@
+"""Results of `emostream replay` in JSON lines: found, and read line by line."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from glob import has_magic
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+
+from ..display_paths import shown
+from ..errors import ProtocolError, SourceError
+from ..protocol import messages
+from .statistics import Recording, Session
+
+_SUFFIX: Final = ".jsonl"
+_PARTIAL: Final = ".partial.jsonl"
+"""How `replay --out` names the results of a recording that could not be read to its end."""
+_LONGEST_LINE: Final = 1 << 20
+"""Bytes. An utterance with its words has a few thousand; more is no event, and need not be held."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """path: None for standard input. name: of a recording whose events name none."""
+
+    path: Path | None
+    name: str
+
+    @property
+    def shown(self) -> str:
+        return "standard input" if self.path is None else shown(self.path)
+
+    def read(self) -> list[Recording]:
+        """The sessions in it, in the order in which they begin.
+
+        Raises SourceError where it cannot be read, a line is no event, or there is none.
+        """
+        try:
+            with nullcontext(sys.stdin.buffer) if self.path is None else self.path.open("rb") as lines:
+                recordings = read_results(lines, self.shown, self.name)
+        except OSError as error:
+            raise SourceError(
+                f"expected results in {self.shown}, got: {error.strerror}; give a file that can be read"
+            ) from error
+        if self.path is not None and self.path.name.endswith(_PARTIAL):
+            for recording in recordings:
+                recording.state = "partial" if recording.state == "whole" else recording.state
+        return recordings
+
+
+def find_results(places: Sequence[Path]) -> tuple[list[ResultFile], list[SourceError]]:
+    """Files, folders (searched whole), patterns and `-` -> files of results, each once, and what is missing.
+
+    The partial results of a recording that has whole ones beside them are left out.
+    """
+    found: dict[Path | None, ResultFile] = {}
+    failures: list[SourceError] = []
+    for place in places:
+        if place == Path("-"):
+            found.setdefault(None, ResultFile(None, "standard input"))
+            continue
+        for path in _inside(place, failures):
+            inside = path.relative_to(place) if place.is_dir() and len(places) == 1 else path
+            found.setdefault(path.resolve(), ResultFile(path, shown(_recording_of(inside))))
+    files = [file for path, file in found.items() if path is None or _whole_of(path) not in found]
+    return files, failures
+
+
+def _recording_of(path: Path) -> Path:
+    """a.wav.jsonl -> a.wav, as `replay --out` names its files; other names stay."""
+    recording = path.with_name(path.name.removesuffix(_SUFFIX).removesuffix(".partial"))
+    return recording if recording.suffix else path
+
+
+def _whole_of(path: Path) -> Path | str:
+    """Where whole results would lie beside partial ones."""
+    name = path.name
+    return path.with_name(name.removesuffix(_PARTIAL) + _SUFFIX) if name.endswith(_PARTIAL) else ""
+
+
+def _inside(place: Path, failures: list[SourceError]) -> list[Path]:
+    name = shown(place)
+    if place.is_dir():
+        files = (path for path in place.rglob(f"*{_SUFFIX}") if not path.is_dir())
+        paths = sorted(path for path in files if not _tells_errors(path))
+        missing = (
+            f"expected results (*{_SUFFIX}) in the folder {name}, found none; name files or another folder"
+        )
+    elif has_magic(str(place)) and not place.exists():
+        root = Path(place.anchor)  # of a relative pattern: here
+        matching = root.glob(str(place.relative_to(root) if place.anchor else place))
+        paths = sorted(path for path in matching if not path.is_dir())
+        missing = f"expected results like {name}, found none; check the pattern"
+    elif place.exists():
+        return [place]
+    else:
+        paths, missing = [], f"expected results at {name}, found no such file; check the name"
+    if not paths:
+        failures.append(SourceError(missing))
+    return paths
+
+
+def _tells_errors(path: Path) -> bool:
+    """Whether it is of the errors table that `replay --ray` writes beside its results."""
+    return path.parent.name == "errors" and (path.parent.parent / "done").is_dir()
+
+
+def read_results(lines: BinaryIO, results: str, name: str) -> list[Recording]:
+    """The sessions of one file, in the order in which they begin.
+
+    results: the file, for messages. name: of a recording whose events name none. Raises SourceError where a
+    line is no event, or there is none.
+    """
+    reader = _Reader(results, name)
+    for number, line, ended in _numbered(lines):
+        try:
+            reader.take(line)
+        except _NoEventError as error:
+            if not ended and reader.recordings and error.broken:
+                break  # whoever wrote it was stopped in the middle of a line
+            raise SourceError(
+                f"expected an event of emostream replay, got something else at {results}:{number} "
+                f"({error}); give results in its jsonl format, one event a line"
+            ) from error
+    if not reader.recordings:
+        raise SourceError(
+            f"expected events of emostream replay in {results}, got none; replay the recording again"
+        )
+    return reader.recordings
+
+
+def _numbered(lines: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
+    """Number, line, and whether its end is there; without empty ones."""
+    for number in count(1):
+        line = lines.readline(_LONGEST_LINE)
+        if not line:
+            return
+        text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+        if text.strip():
+            yield number, text, line.endswith(b"\n") or len(line) == _LONGEST_LINE
+
+
+class _NoEventError(Exception):
+    """broken: no JSON, which may be what is left of it."""
+
+    def __init__(self, message: str, *, broken: bool) -> None:
+        super().__init__(message)
+        self.broken = broken
+
+
+class _Place(msgspec.Struct):
+    """Which recording a line is about, where several share one file."""
+
+    file: str | None = None
+
+
+_places: Final = msgspec.json.Decoder(_Place)
+
+
+def _decoded(line: bytes) -> tuple[str | None, messages.ServerMessage]:
+    try:
+        return _places.decode(line).file, messages.decode_server(line)
+    except (msgspec.ValidationError, ProtocolError) as error:
+        raise _NoEventError(str(error.__cause__ or error), broken=False) from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise _NoEventError(str(error), broken=True) from error
+
+
+class _Reader:
+    """Deals the events of one file out to its sessions."""
+
+    def __init__(self, results: str, name: str) -> None:
+        self.recordings: list[Recording] = []
+        self._results = results
+        self._name = name
+        self._open: dict[str | None, Session] = {}
+        self._begun: Counter[str | None] = Counter()
+
+    def take(self, line: bytes) -> None:
+        file, event = _decoded(line)
+        if isinstance(event, messages.Ready | messages.Ack):
+            return
+        if isinstance(event, messages.Emotion) and event.end_ms < event.start_ms:
+            raise _NoEventError("an utterance that ends before it starts", broken=False)
+        session = self._open.get(file)
+        if session is None or session.is_behind(event):
+            session = self._open[file] = self._begin(file)
+        session.take(event)
+        if isinstance(event, messages.Closed):
+            del self._open[file]
+
+    def _begin(self, file: str | None) -> Session:
+        self._begun[file] += 1
+        name = self._name if file is None else file
+        again = f" ({self._begun[file]})" if self._begun[file] > 1 else ""
+        self.recordings.append(Recording(name + again, self._results))
+        return Session(self.recordings[-1])

@@ -1,0 +1,68 @@
+"""`emostream bench streams` and `bench replay`, each for a few seconds of speech, as a person starts them."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.bench.workload import make_load, read_clips
+from tests.support.programs import json_lines, run
+
+SECONDS = 5.0
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    """The first sentence of the bundled recording: it ends 3.1 s into it."""
+    path = tmp_path / "sentence.wav"
+    recording = read_whole(Path(str(files("emostream.demo") / "recording.ogg")))
+    soundfile.write(path, recording[: int(3.3 * 16_000)], 16_000)
+    return path
+
+
+def test_streams_measures_one_server_for_each_count(speech: Path, tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    done = run(
+        "bench", "streams", "--counts", "1,2", "--asr", "none", "--speech", str(speech),
+        "--seconds", str(SECONDS), "--json", str(file),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text())
+    assert [one["streams"] for one in found] == [1, 2]
+    for one in found:
+        count = one["streams"]
+        loads = [make_load(read_clips([speech]), SECONDS, stream=stream) for stream in range(count)]
+        clips = sum(len(load.spans) for load in loads)
+        assert one["segmentation"] == {"clips": clips, "split": 0, "missed": 0}
+        assert sum(row["finals"] for row in one["latency"]) == clips
+        assert one["refused"] == one["errors"] == []
+        assert one["dropped_ms"] == 0
+        assert one["slowest_ping_ms"] > 0
+        assert one["model_s"] > 0
+        assert f"\n| {count} | silence | {clips} | " in done.stdout
+        assert f"\n- {count} streams: 0 of {clips} clips split, 0 missed; " in done.stdout
+
+
+def test_replay_measures_the_utterances_that_replay_tells(speech: Path, tmp_path: Path) -> None:
+    """The load as a file of its own, replayed by the program: as many finals as the figures say."""
+    file, load = tmp_path / "figures.json", tmp_path / "load.wav"
+    done = run(
+        "bench", "replay", "--asr", "none", "--speech", str(speech),
+        "--seconds", "12", "--repeats", "1", "--json", str(file),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text())
+    said = re.search(r"- replay ([\d.]+) x, the bare models ([\d.]+) x .*; (\d+) utterances", done.stdout)
+    assert said is not None
+    assert float(said[1]) == round(found["replay"], 1) > 0
+    assert float(said[2]) == round(found["bare"], 1) > 0
+    soundfile.write(load, make_load(read_clips([speech]), 12.0).samples, 16_000, subtype="FLOAT")
+    told = json_lines(run("replay", str(load), "--asr", "none").stdout)
+    finals = sum(line["type"] == "emotion" for line in told)
+    assert int(said[3]) == found["utterances"] == finals > 1

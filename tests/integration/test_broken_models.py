@@ -1,0 +1,490 @@
+"""Whatever a model does, it costs the utterances that it was asked about: their session goes on, the others
+do not notice, and /healthz says what is wrong. And sessions in which nothing is said any more, or too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import math
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from emostream.models import Alignment, AudioCode, Clip, Prediction, Transcript, Word
+from emostream.streamer.audio.frontend import encode_pcm
+from emostream.streamer.config import ServerSettings, Settings
+from emostream.streamer.inference.engine import Engine
+from emostream.streamer.protocol import messages
+from emostream.streamer.server import log as server_log
+from emostream.streamer.server.app import Server
+from emostream.streamer.server.listen import bind
+from tests.support.fakes import FakeRecognizer, FakeTranscriber, ManualClock, silence, voice
+from tests.support.serving import SPEECH, START, errors, get, rest, serving, socket_url, started
+from tests.unit.streamer.pipeline.test_session import comparable, finals
+
+PATIENCE_S = 60  # for a loaded machine; nothing here measures time
+POISON_MS = 1_400  # the clip of the first utterance of SPEECH, with its pre-roll and its tail
+HARMLESS = np.concatenate([silence(300), voice(700), silence(700), voice(500), silence(700)])
+
+
+def poisonous(clip: Clip) -> bool:
+    return len(clip.samples) == 16 * POISON_MS
+
+
+class Sick(FakeRecognizer):
+    """What it does to a batch with the poison in it, a call at a time: None is nothing."""
+
+    def __init__(
+        self,
+        *,
+        encode: Callable[[], None] | None = None,
+        align: Callable[[], None] | None = None,
+        fuse: Callable[[Prediction], Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self._encode, self._align, self._fuse = encode, align, fuse
+
+    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+        if self._encode is not None and any(map(poisonous, clips)):
+            self._encode()
+        return super().encode(clips)
+
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
+        if self._align is not None and any(map(poisonous, clips)):
+            self._align()
+        return super().align(clips, transcripts)
+
+    def fuse(
+        self,
+        codes: Sequence[AudioCode],
+        transcripts: Sequence[Transcript | None],
+        alignments: Sequence[Alignment],
+    ) -> list[Prediction]:
+        judged = super().fuse(codes, transcripts, alignments)
+        if self._fuse is None:
+            return judged
+        changed = (
+            self._fuse(one) if code.frames == 16 * POISON_MS else one
+            for code, one in zip(codes, judged, strict=True)
+        )
+        return [one for one in changed if one != "nothing"]
+
+
+class SickTranscriber(FakeTranscriber):
+    def __init__(self, transcribe: Callable[[], None]) -> None:
+        super().__init__()
+        self._transcribe = transcribe
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
+        if any(map(poisonous, clips)):
+            self._transcribe()
+        return super().transcribe(clips)
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def call(*_: object) -> None:
+        raise error
+
+    return call
+
+
+async def spoken(server: Server, sound: np.ndarray = SPEECH) -> tuple[list[messages.ServerEvent], int]:
+    async with asyncio.timeout(PATIENCE_S), started(server) as socket:
+        await socket.send(encode_pcm(sound, "pcm_s16le"))
+        await socket.send(json.dumps({"type": "stop", "at_samples": len(sound)}))
+        return await rest(socket)
+
+
+async def health(server: Server) -> tuple[int, dict[str, Any]]:
+    status, _, body = await get(server, "/healthz")
+    return status, json.loads(body)
+
+
+async def until_it_is(server: Server, wanted: str) -> tuple[int, dict[str, Any]]:
+    async with asyncio.timeout(PATIENCE_S):
+        while (said := await health(server))[1]["status"] != wanted:
+            pass
+    return said
+
+
+def told_of(seen: Sequence[messages.ServerEvent]) -> list[tuple[str, int | None]]:
+    return [(event.code, event.utterance) for event in seen if isinstance(event, messages.Error)]
+
+
+# What fails ---------------------------------------------------------------------------------------
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    "recognizer",
+    [
+        pytest.param(Sick(encode=raising(RuntimeError("no"))), id="encode raises"),
+        pytest.param(Sick(align=raising(ValueError("no"))), id="align raises"),
+        pytest.param(Sick(fuse=raising(MemoryError())), id="fuse raises"),
+        pytest.param(Sick(encode=raising(TimeoutError())), id="a timeout of its own"),
+        pytest.param(Sick(fuse=lambda one: "nothing"), id="too few results"),
+        pytest.param(Sick(fuse=lambda one: None), id="no result"),
+        pytest.param(Sick(fuse=lambda one: replace(one, probabilities=(NAN,) * 4)), id="no numbers"),
+        pytest.param(Sick(fuse=lambda one: replace(one, probabilities=(math.inf,) * 4)), id="infinite"),
+        pytest.param(
+            Sick(fuse=lambda one: replace(one, audio_only=(NAN,) * 4)),
+            id="no numbers of the sound",
+        ),
+        pytest.param(Sick(fuse=lambda one: replace(one, text_only=(NAN,) * 4)), id="no numbers of the text"),
+        pytest.param(Sick(fuse=lambda one: replace(one, confidence=NAN)), id="no confidence"),
+        pytest.param(Sick(fuse=lambda one: replace(one, probabilities=(0.5, 0.5))), id="too few labels"),
+        pytest.param(Sick(encode=raising(StopIteration())), id="StopIteration"),
+        pytest.param(Sick(encode=raising(SystemExit(3))), id="exit"),
+        pytest.param(Sick(fuse=raising(asyncio.CancelledError())), id="a cancellation of its own"),
+    ],
+)
+async def test_it_costs_this_utterance_and_no_other(recognizer: Sick) -> None:
+    """Neither the next one nor those of sessions beside it, though they may share its batches."""
+    async with serving(
+        recognizer=recognizer, transcriber=FakeTranscriber(), patience_ms=2_000, max_load=1.0
+    ) as server:
+        alone, _ = await spoken(server, HARMLESS)
+        assert (len(finals(alone)), errors(alone)) == (2, [])
+        (seen, code), *beside = await asyncio.gather(
+            spoken(server), *(spoken(server, HARMLESS) for _ in range(4))
+        )
+        assert told_of(seen) == [("analysis_failed", 1)]
+        assert ([final.utterance for final in finals(seen)], code) == ([2], 1000)
+        for other, its_code in beside:
+            assert (comparable(other), its_code) == (comparable(alone), 1000)
+        status, said = await until_it_is(server, "ok")
+        assert status == 200
+        assert said["trouble"] == []  # the last call went well
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [RuntimeError("no"), MemoryError(), TimeoutError(), StopIteration(), SystemExit(3)],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_words_that_fail_cost_the_words(failure: BaseException) -> None:
+    transcriber = SickTranscriber(raising(failure))
+    async with serving(transcriber=transcriber, patience_ms=2_000, max_load=1.0) as server:
+        alone, _ = await spoken(server, HARMLESS)
+        (seen, code), *beside = await asyncio.gather(
+            spoken(server), *(spoken(server, HARMLESS) for _ in range(4))
+        )
+        assert told_of(seen) == [("transcription_failed", 1)]
+        first, second = finals(seen)
+        assert (first.text, first.words, first.text_only, first.uncertain) == ("", (), None, ("no_text",))
+        assert (second.text, code) == ("1000 milliseconds", 1000)
+        for other, its_code in beside:
+            assert (comparable(other), its_code) == (comparable(alone), 1000)
+
+
+async def test_words_that_are_no_words_cost_the_words_at_most() -> None:
+    """Times and probabilities that are no numbers never come as such: the event can be read."""
+
+    class Odd(FakeTranscriber):
+        def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
+            return [
+                Transcript(text="odd", language=None, words=(Word("odd", -5, 10**12, NAN),)) for _ in clips
+            ]
+
+    async with serving(transcriber=Odd()) as server:
+        seen, code = await spoken(server)
+    assert ([final.utterance for final in finals(seen)], code) == ([1, 2], 1000)
+
+
+async def test_a_model_that_never_judged_anything_is_not_well(caplog: pytest.LogCaptureFixture) -> None:
+    """`ok` means that the models have judged a first utterance: nobody is sent here who would get none."""
+
+    class Broken(FakeRecognizer):
+        def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+            raise RuntimeError("broken from the first call")
+
+    async with serving(recognizer=Broken()) as server:
+        async with asyncio.timeout(PATIENCE_S):
+            while not [record for record in caplog.records if "rehearsal" in record.getMessage()]:
+                await health(server)
+        seen, code = await spoken(server)
+        assert ([code for code, _ in told_of(seen)], code) == (["analysis_failed"] * 2, 1000)
+        status, said = await health(server)
+        assert said["trouble"] == ["emotion: the last call failed: broken from the first call"]
+        assert (status, said["status"] != "ok") == (503, True)
+
+
+# What hangs ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def go() -> Iterator[threading.Event]:
+    """Until the test sets it, a model hangs; none hangs behind the test."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.mark.parametrize(
+    ("stage", "thread", "told"),
+    [
+        ("encode", "emotion", "analysis_failed"),
+        ("align", "align", "analysis_failed"),
+        ("fuse", "emotion", "analysis_failed"),
+        ("transcribe", "asr", "transcription_failed"),
+    ],
+)
+async def test_a_model_that_hangs_is_named_and_all_is_well_behind_it(
+    stage: str, thread: str, told: str, go: threading.Event
+) -> None:
+    def hang(one: Any = None) -> Any:
+        assert go.wait(PATIENCE_S)
+        return one
+
+    recognizer = Sick() if stage == "transcribe" else Sick(**{stage: hang})
+    transcriber = SickTranscriber(hang) if stage == "transcribe" else FakeTranscriber()
+    async with serving(
+        recognizer=recognizer, transcriber=transcriber, patience_ms=300, max_load=1.0
+    ) as server:
+        await until_it_is(server, "ok")
+        before, _ = await spoken(server, HARMLESS)
+        async with started(server) as socket, started(server) as other:
+            await socket.send(encode_pcm(SPEECH[: 16 * 2_000], "pcm_s16le"))
+            status, said = await until_it_is(server, "failing")
+            assert status == 503
+            (trouble,) = said["trouble"]
+            assert trouble.startswith(f"{thread}: a call has taken ")
+            # Who speaks meanwhile loses what waits for that model, and no more.
+            await other.send(encode_pcm(HARMLESS, "pcm_s16le"))
+            await other.send(json.dumps({"type": "stop", "at_samples": len(HARMLESS)}))
+            beside, code = await rest(other)
+            assert ({kind for kind, _ in told_of(beside)}, code) == ({told}, 1000)
+            assert len(finals(beside)) == (2 if told == "transcription_failed" else 0)
+            assert (await health(server))[0] == 503
+            go.set()
+            await until_it_is(server, "ok")
+            await socket.send(encode_pcm(SPEECH[16 * 2_000 :], "pcm_s16le"))
+            await socket.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
+            seen, code = await rest(socket)
+        assert (told_of(seen), code) == ([(told, 1)], 1000)
+        assert finals(seen)[-1].utterance == 2
+        assert finals(seen)[-1].text == "1000 milliseconds"
+        after, _ = await spoken(server, HARMLESS)
+        assert comparable(after) == comparable(before)
+        status, said = await health(server)
+        assert (status, said["status"], said["trouble"]) == (200, "ok", [])
+
+
+# What comes to an end -----------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def by_hand(
+    recognizer: FakeRecognizer | None = None, status: str = "ok", **server: int
+) -> AsyncIterator[tuple[Server, ManualClock]]:
+    """A server whose time passes when the test says so."""
+    limits: dict[str, Any] = dict(server)
+    settings = Settings(server=ServerSettings(port=0, **limits))
+    clock = ManualClock()
+    engine = Engine(FakeTranscriber(), recognizer or FakeRecognizer(), clock)
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        engine.running(),
+        Server(bind(settings.server), engine, settings, clock) as listening,
+    ):
+        await until_it_is(listening, status)
+        yield listening, clock
+
+
+async def a_second_passes(clock: ManualClock) -> None:
+    """In which the server looks after its sessions once."""
+    await clock.somebody_sleeps()
+    clock.advance_to(clock.now() + 1.0)
+    await clock.somebody_sleeps()
+
+
+async def say(socket: ClientConnection, message: str | bytes) -> None:
+    """Return when the server has it."""
+    await socket.send(message)
+    await (await socket.ping())
+
+
+async def ended(socket: ClientConnection, code: str, close_code: int) -> list[messages.ServerEvent]:
+    """The finals, the reason, `closed`, and the close code that belongs to it."""
+    seen, closed_with = await rest(socket)
+    assert closed_with == close_code
+    assert errors(seen) == [(code, True)]
+    *_, judged, error, closed = seen
+    assert isinstance(judged, messages.Emotion)
+    assert isinstance(error, messages.Error)
+    assert isinstance(closed, messages.Closed)
+    assert (closed.reason, closed.totals.utterances) == ("error", len(finals(seen)))
+    return seen
+
+
+async def test_who_says_nothing_for_long_is_told_and_whoever_says_something_is_not() -> None:
+    """A ping is no message, one that is wrong is one; in mid-speech what was said is judged first."""
+    word = encode_pcm(np.concatenate([silence(300), voice(1_000)]), "pcm_s16le")
+    async with by_hand(idle_ms=3_000) as (server, clock), started(server) as idle, started(server) as other:
+        await say(idle, word)
+        await say(other, word)
+        for second in range(1, 4):
+            await a_second_passes(clock)
+            await (await idle.ping())
+            await say(other, "?" if second % 2 else '{"type": "gap", "ms": 20}')
+        await a_second_passes(clock)  # more than three
+        seen = await ended(idle, "idle_too_long", 4408)
+        (final,) = finals(seen)
+        assert (final.utterance, final.reason, final.text) == (1, "end_of_stream", "1200 milliseconds")
+        for _ in range(6):
+            await a_second_passes(clock)
+            await say(other, '{"type": "gap", "ms": 20}')
+        await other.send(json.dumps({"type": "stop", "at_samples": len(word) // 2}))
+        seen, code = await rest(other)
+        assert (len(finals(seen)), code) == (1, 1000)
+        assert set(errors(seen)) == {("bad_message", False)}
+
+
+async def test_a_rehearsal_that_hangs_keeps_nobody_from_being_looked_after(go: threading.Event) -> None:
+    class Hanging(FakeRecognizer):
+        def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+            assert go.wait(PATIENCE_S)
+            return super().encode(clips)
+
+    async with (
+        by_hand(Hanging(), "warming", idle_ms=3_000) as (server, clock),
+        started(server) as socket,
+    ):
+        for _ in range(4):
+            await a_second_passes(clock)
+        seen, code = await rest(socket)
+        assert (errors(seen), code) == ([("idle_too_long", True)], 4408)
+        assert (await health(server))[1]["status"] == "warming"
+        go.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while (await health(server))[1]["status"] != "ok":
+                await a_second_passes(clock)
+
+
+async def test_a_session_that_lasts_too_long_is_told_though_it_goes_on() -> None:
+    word = encode_pcm(np.concatenate([silence(300), voice(1_000), silence(700)]), "pcm_s16le")
+    async with by_hand(session_ms=3_000) as (server, clock), started(server) as socket:
+        for _ in range(3):
+            await say(socket, word)
+            await a_second_passes(clock)
+        await say(socket, word)
+        await a_second_passes(clock)
+        seen = await ended(socket, "session_too_long", 4410)
+        assert [final.utterance for final in finals(seen)] == [1, 2, 3, 4]
+
+
+async def test_nought_is_without_limit() -> None:
+    async with by_hand(session_ms=0, idle_ms=0) as (server, clock), started(server) as socket:
+        for _ in range(3):
+            await clock.somebody_sleeps()
+            clock.advance_to(clock.now() + 1_000_000.0)
+        await clock.somebody_sleeps()
+        await socket.send(json.dumps({"type": "stop", "at_samples": 0}))
+        assert (await rest(socket))[1] == 1000
+
+
+async def test_limits_are_announced() -> None:
+    async with serving(idle_ms=7_000, session_ms=8_000) as server, connect(socket_url(server)) as socket:
+        await socket.send(json.dumps(START))
+        ready = messages.decode_server(await socket.recv())
+        assert isinstance(ready, messages.Ready)
+        assert (ready.limits.idle_ms, ready.limits.session_ms) == (7_000, 8_000)
+
+
+# What is written down -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """`keep_diary` is for a program, which has one: what pytest listens with is put back."""
+    root, ours = logging.getLogger(), logging.getLogger("emostream")
+    kept = (list(root.handlers), root.level, ours.level)
+    yield
+    root.handlers = kept[0]
+    root.setLevel(kept[1])
+    ours.setLevel(kept[2])
+
+
+def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Every line is a JSON object, with what every line has."""
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    for line in lines:
+        assert {"time", "level", "logger", "message"} <= set(line)
+        assert line["level"] in ("debug", "info", "warning", "error")
+    return lines
+
+
+@pytest.mark.usefixtures("as_before")
+def test_a_line_is_an_object_whatever_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    server_log.keep_diary("json", "debug")
+    log = logging.getLogger("emostream.test")
+    said = ["plain", "two\nlines\r\n", 'a "quote" and a \\', "Größe 声 \x1b[31m\x00", "%s %d", ""]
+    for message in said:
+        log.debug("%s", message)
+    log.info("with facts", extra={"facts": {"close_code": 1000, "address": "::1"}})
+    try:
+        raise ValueError("first\nsecond")
+    except ValueError:
+        log.exception("it failed")
+    logging.getLogger("somebody.else").info("not ours, and no warning")
+    lines = written(capsys)
+    assert [line["message"] for line in lines] == [*said, "with facts", "it failed"]
+    assert (lines[-2]["close_code"], lines[-2]["address"]) == (1000, "::1")
+    assert lines[-1]["traceback"].endswith("ValueError: first\nsecond")
+    assert not [line for line in lines if "session" in line]
+
+
+@pytest.mark.usefixtures("as_before")
+async def test_lines_of_a_session_carry_its_name_and_nothing_of_what_was_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """At its most talkative, with models that fail, and two sessions at once."""
+    server_log.keep_diary("json", "debug")
+    words = FakeTranscriber(fails_on=[1_000])
+    names: list[str] = []
+    data = encode_pcm(SPEECH, "pcm_s16le")
+
+    async def talk(server: Server) -> list[messages.ServerEvent]:
+        async with connect(socket_url(server)) as socket:
+            await socket.send(json.dumps(START | {"language": "en-secret"}))
+            ready = messages.decode_server(await socket.recv())
+            assert isinstance(ready, messages.Ready)
+            names.append(ready.session)
+            await socket.send("my own words, which are no message")
+            await socket.send(json.dumps({"type": "my own words"}))
+            await socket.send(data)
+            await socket.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
+            return (await rest(socket))[0]
+
+    async with serving(transcriber=words, recognizer=FakeRecognizer(fails_on=[POISON_MS])) as server:
+        for seen in await asyncio.gather(talk(server), talk(server)):
+            assert sorted(told_of(seen), key=str) == [
+                ("analysis_failed", 1),
+                ("bad_message", None),
+                ("bad_message", None),
+                ("transcription_failed", 2),
+            ]
+    lines = written(capsys)
+    for name in names:
+        own = [line["message"] for line in lines if line.get("session") == name]
+        assert "a client begins" in own
+        assert "a session is over" in own
+        assert [message for message in own if message.startswith("utterance 1: the emotion model failed")]
+    for line in lines:
+        if line["message"].startswith(("a client", "a session", "utterance", "the transcriber")):
+            assert line["session"] in names
+    everything = json.dumps(lines, ensure_ascii=False)
+    piece = data[len(data) // 4 :][:30]
+    for hidden in ("milliseconds", "my own words", "en-secret", "array(", piece.hex(), str(piece)):
+        assert hidden not in everything
+    assert base64.b64encode(piece).decode() not in everything

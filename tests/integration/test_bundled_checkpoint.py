@@ -1,0 +1,94 @@
+"""The weights that are shipped: would anybody notice if they were broken?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emostream.models import LABELS
+from emostream.models.checkpoint import BUNDLED, WEIGHTS_FILE
+from emostream.models.recognizer import EmotionRecognizer
+from emostream.training.corpora.manifest import read_manifest
+from emostream.training.evaluation.crossvalidation import (
+    MATCHED,
+    OWN_WORDS,
+    TEXT_ALONE,
+    pooled_rows,
+    read_folds,
+)
+from emostream.training.evaluation.evaluate import judge, score
+from tests.support.bundled_predictions import judged, kept
+from tests.support.shared import DATA, needs_data
+
+TREE_LIMIT = 20_000_000
+
+
+def test_the_recording_is_judged_as_on_the_day_the_weights_were_made() -> None:
+    """Kept then, on another machine perhaps: a point is rounding, five are broken weights."""
+    before = np.array(kept())
+    np.testing.assert_allclose(judged(), before, atol=0.02)
+    assert np.ptp(before, axis=0).max() > 0.1  # a model that always says the same is no witness
+
+
+def test_the_weights_are_small_enough_for_a_tree() -> None:
+    assert sum(file.stat().st_size for file in BUNDLED.iterdir()) < TREE_LIMIT
+    assert (BUNDLED / WEIGHTS_FILE).stat().st_size < TREE_LIMIT
+
+
+@needs_data
+@pytest.mark.parametrize(("corpus", "clips", "least"), [("ravdess", 112, 0.69), ("nemo", 719, 0.55)])
+def test_the_shipped_head_hears_people_it_has_never_heard(corpus: str, clips: int, least: float) -> None:
+    """Test speakers, four classes, sound alone. MFCC means and logistic regression: 0.64 and 0.47."""
+    recognizer = EmotionRecognizer.load(device="cpu")
+    examples = [
+        example
+        for example in read_manifest(DATA / "manifest.csv")
+        if example.corpus == corpus and example.split == "test" and example.emotion in recognizer.labels
+    ]
+    assert len(examples) == clips
+    predictions = judge(recognizer, examples, [None] * len(examples))
+    assert score(recognizer.labels, examples, predictions, "audio").ua > least
+    assert score(recognizer.labels, examples, predictions, "fused").ua > least
+
+
+@needs_data
+def test_the_kept_judgements_are_of_clips_that_no_fold_was_trained_on() -> None:
+    """Every RAVDESS clip of the four classes once a seed, judged in the fold that its speaker is in."""
+    examples = {
+        example.key: example
+        for example in read_manifest(DATA / "manifest.csv")
+        if example.corpus == "ravdess" and example.emotion in LABELS
+    }
+    outcomes = [one for one in read_folds(BUNDLED) if one.row == "six folds"]
+    assert outcomes
+    for seed in {one.seed for one in outcomes}:
+        keys = [key for one in outcomes if one.seed == seed for key in one.keys]
+        assert sorted(keys) == sorted(examples)
+    for one in outcomes:
+        assert {examples[key].group for key in one.keys} == {one.fold}
+        assert [LABELS[number] for number in one.truth] == [examples[key].emotion for key in one.keys]
+
+
+def test_the_card_s_cross_validation_is_that_of_the_kept_judgements() -> None:
+    card = (BUNDLED / "README.md").read_text(encoding="utf-8")
+    rows = pooled_rows(read_folds(BUNDLED))
+    assert [row.row for row in rows] == ["six folds", "stranger", OWN_WORDS, MATCHED, TEXT_ALONE]
+    for row in rows:
+        assert f"| {row.row} | {row.figures[0].count} | {len(row.figures)} | {row.ua.value:.3f} " in card
+
+
+def test_the_card_says_what_it_must() -> None:
+    card = (BUNDLED / "README.md").read_text(encoding="utf-8")
+    for needed in (
+        "CC BY-NC-SA 4.0",
+        "Livingstone",
+        "Christop",
+        "inflated",
+        "not for",
+        "Confusion",
+        "sound alone, f",
+        "sound alone, m",
+        "Opus",
+        "evaluate --out figures --robustness",
+    ):
+        assert needed in card

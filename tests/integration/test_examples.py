@@ -1,0 +1,121 @@
+"""The examples run as their first lines say, against a server of this house."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from emostream.models import LABELS
+from emostream.streamer.client.connection import Reconnected, Retry, Told, watch
+from emostream.streamer.errors import ConnectError
+from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.protocol import messages
+from emostream.streamer.server.published_stream import OwnStream
+from tests.support.cutting_proxy import CuttingProxy
+from tests.support.serving import serving, socket_url
+from tests.support.shared import REPO
+
+EXAMPLES = REPO / "examples"
+TOTALS = messages.Totals(audio_ms=9_000, utterances=3, dropped_ms=0)
+
+
+async def run_example(name: str, *arguments: str) -> tuple[int | None, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(EXAMPLES / name),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        out, error = await process.communicate()
+    return process.returncode, out.decode(), error.decode()
+
+
+def judged(utterance: int, label: str, *, final: bool = True) -> messages.Emotion:
+    return messages.Emotion(
+        utterance=utterance,
+        final=final,
+        start_ms=3_000 * utterance,
+        end_ms=3_000 * utterance + 1_000,
+        reason="silence" if final else "speaking",
+        label=label,
+        confidence=0.8,
+        uncertain=(),
+        probabilities={label: 0.8},
+        audio_only={label: 0.8},
+        text_only=None,
+        text="",
+        language=None,
+        words=(),
+        timing=messages.Timing(
+            endpoint_ms=0, lead_ms=0, queue_ms=0, asr_ms=0, align_ms=0, emotion_ms=0, total_ms=0
+        ),
+    )
+
+
+async def test_the_file_client_prints_a_line_an_utterance() -> None:
+    recording = str(files("emostream.demo") / "recording.ogg")
+    async with serving() as server:
+        status, out, error = await run_example("file_client.py", recording, socket_url(server))
+    assert (status, error) == (0, "")
+    lines = out.splitlines()
+    assert len(lines) >= 5
+    assert all(line.split()[2] in LABELS for line in lines)
+
+
+async def test_the_overlay_keeps_the_last_label(tmp_path: Path) -> None:
+    hub = Hub("s")
+    for event in (judged(1, "sad"), judged(2, "angry", final=False)):
+        hub.publish(event)
+    hub.end(messages.Closed(reason="end_of_stream", totals=TOTALS))
+    async with serving(streams=[OwnStream("microphone", "A microphone", None, hub)]) as server:
+        status, _, error = await run_example("label_overlay.py", str(tmp_path / "x.txt"), socket_url(server))
+    assert (status, error) == (0, "")
+    assert (tmp_path / "x.txt").read_text() == "angry? 80%\n"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+async def test_an_example_without_a_server_says_so(name: str, tmp_path: Path) -> None:
+    if name == "microphone_client.py":
+        pytest.skip("it asks for a microphone first, which this machine need not have")
+    recording = str(files("emostream.demo") / "recording.ogg")
+    first = recording if name == "file_client.py" else str(tmp_path / "x.txt")
+    status, _, error = await run_example(name, first, "ws://127.0.0.1:9/v1/stream")
+    assert status == 1
+    assert "expected an emostream server at ws://127.0.0.1:9" in error.splitlines()[-1]
+
+
+async def test_a_watcher_whose_connection_breaks_misses_nothing() -> None:
+    hub = Hub("s")
+    hub.publish(judged(1, "sad"))
+    seen: list[Told] = []
+    async with serving(streams=[OwnStream("own", "A stream", None, hub)]) as server, asyncio.timeout(30):
+        proxy = CuttingProxy(server.port, lambda: None)
+        async with proxy.running():
+            url = f"ws://127.0.0.1:{proxy.port}/v1/stream"
+            async for event in watch(url, "own", retry=Retry(9, 0.01, 0.01)):
+                seen.append(event)
+                if not isinstance(event, messages.Emotion):
+                    continue
+                if event.utterance % 3 == 0:
+                    proxy.break_all()
+                if event.utterance < 11:
+                    hub.publish(judged(event.utterance + 1, "sad"))
+                else:
+                    hub.end(messages.Closed(reason="end_of_stream", totals=TOTALS))
+    told = [event.seq for event in seen if not isinstance(event, Reconnected)]
+    assert told == list(range(1, 13))
+    back = [event for event in seen if isinstance(event, Reconnected)]
+    assert [one.resumed for one in back] == [True] * 3
+
+
+async def test_a_stream_that_is_not_there_is_named() -> None:
+    async with serving() as server:
+        with pytest.raises(ConnectError, match="got 'own'"):
+            async for _ in watch(socket_url(server), "own"):
+                pass

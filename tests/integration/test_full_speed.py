@@ -1,0 +1,166 @@
+"""Ten minutes at full speed to models that are slower than real time, over a real socket.
+
+Time passes only while the sender is out of credit and a model is at work, one second with every ping that is
+answered: a sender faster than any machine, and a server that answers while everything in it stands still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from emostream.models import AudioCode, Clip
+from emostream.streamer.audio.frontend import Samples, encode_pcm
+from emostream.streamer.config import ServerSettings, Settings
+from emostream.streamer.inference.engine import Engine
+from emostream.streamer.protocol import messages
+from emostream.streamer.server.app import Server
+from emostream.streamer.server.listen import bind
+from tests.support.fakes import FakeRecognizer, FakeTranscriber, ManualClock, silence, voice
+from tests.support.serving import errors, started
+from tests.unit.streamer.pipeline.test_session import finals
+
+PATIENCE_S = 60  # for a loaded machine; nothing here measures time
+TEN_MINUTES_MS = 600_000
+SLOWNESS = 2.0  # seconds that the model takes for a second of sound
+BLOCK_MS = 100
+AHEAD_MS = 5_000
+
+
+def speech() -> tuple[Samples, list[tuple[int, int]]]:
+    """Ten minutes, and where its utterances start and end (ms): 0.4 to 5 s long, 0.7 to 1.5 s apart."""
+    rng = np.random.default_rng(0)
+    parts, spans, position = [], [], 0
+    while True:
+        gap, length = (int(20 * rng.integers(*range_)) for range_ in ((35, 75), (20, 250)))
+        if position + gap + length + 700 > TEN_MINUTES_MS:
+            break
+        start = position + gap
+        spans.append((start, start + length))
+        parts += [silence(gap), voice(length, seed=len(spans))]
+        position = start + length
+    return np.concatenate([*parts, silence(TEN_MINUTES_MS - position)]), spans
+
+
+class SlowModel(FakeRecognizer):
+    """Takes its time by the test's clock. `at_work` is set while it does."""
+
+    def __init__(self, clock: ManualClock, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.at_work = asyncio.Event()
+        self._clock, self._loop = clock, loop
+        self._ticked = threading.Condition()
+
+    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+        done = self._clock.now() + SLOWNESS * sum(clip.seconds for clip in clips)
+        self._loop.call_soon_threadsafe(self.at_work.set)
+        with self._ticked:
+            assert self._ticked.wait_for(lambda: self._clock.now() >= done, PATIENCE_S)
+        self._loop.call_soon_threadsafe(self.at_work.clear)
+        return super().encode(clips)
+
+    def tick(self) -> None:
+        with self._ticked:
+            self._clock.advance_to(self._clock.now() + 1.0)
+            self._ticked.notify_all()
+
+
+class Client:
+    """Sends as fast as its credit allows, reads all that comes, and pings."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self.held_back = asyncio.Event()  # no credit, or nothing left to send
+        self.sent_ms = 0
+        self.furthest_ahead_ms = 0  # of the last final
+        self.events: list[messages.ServerEvent] = []
+        self.code = 0
+        self.pongs = 0
+        self._acked_ms = 0
+        self._final_ms = 0
+        self._acknowledged = asyncio.Event()
+
+    async def send(self, blocks: Iterator[bytes]) -> None:
+        for block in blocks:
+            while self.sent_ms - self._acked_ms > AHEAD_MS - BLOCK_MS:
+                self.held_back.set()
+                self._acknowledged.clear()
+                await self._acknowledged.wait()
+            self.held_back.clear()
+            await self._socket.send(block)
+            self.sent_ms += BLOCK_MS
+            self.furthest_ahead_ms = max(self.furthest_ahead_ms, self.sent_ms - self._final_ms)
+        self.held_back.set()
+        await self._socket.send(json.dumps({"type": "stop", "at_samples": self.sent_ms * 16}))
+
+    async def read(self) -> None:
+        while True:
+            try:
+                event = messages.decode_server(await self._socket.recv())
+            except ConnectionClosed as closed:
+                self.code = 1006 if closed.rcvd is None else closed.rcvd.code
+                return
+            if isinstance(event, messages.Ack):
+                self._acked_ms = event.received_samples // 16
+                self._acknowledged.set()
+            elif not isinstance(event, messages.Ready):
+                self.events.append(event)
+            if isinstance(event, messages.Emotion) and event.final:
+                self._final_ms = event.end_ms
+
+    async def ping_every_second(self, model: SlowModel) -> None:
+        """By the model's clock, until cancelled."""
+        while True:
+            await model.at_work.wait()
+            await self.held_back.wait()
+            async with asyncio.timeout(PATIENCE_S):
+                await (await self._socket.ping())
+            self.pongs += 1
+            model.tick()
+
+
+async def test_ten_minutes_at_full_speed_to_a_model_at_half_of_real_time() -> None:
+    sound, spans = speech()
+    pcm = encode_pcm(sound, "pcm_s16le")
+    size = BLOCK_MS * 16 * 2
+    clock = ManualClock()
+    model = SlowModel(clock, asyncio.get_running_loop())
+    settings = Settings(server=ServerSettings(port=0, ahead_ms=AHEAD_MS))
+    engine = Engine(FakeTranscriber(), model, clock)
+    async with (
+        engine.running(),
+        Server(bind(settings.server), engine, settings, clock) as server,
+        started(server) as socket,
+        asyncio.timeout(3 * PATIENCE_S),
+        asyncio.TaskGroup() as group,
+    ):
+        client = Client(socket)
+        sending = group.create_task(client.send(pcm[i : i + size] for i in range(0, len(pcm), size)))
+        pinging = group.create_task(client.ping_every_second(model))
+        await client.read()
+        sending.cancel()  # it has sent all, unless the server broke off
+        pinging.cancel()
+
+    assert client.code == 1000
+    assert errors(client.events) == []
+    told = finals(client.events)
+    assert [(one.start_ms, one.end_ms) for one in told] == spans
+    assert [one.utterance for one in told] == list(range(1, len(spans) + 1))
+    assert all(one.text.endswith(" milliseconds") for one in told)
+    closed = client.events[-1]
+    assert isinstance(closed, messages.Closed)
+    assert closed.reason == "end_of_stream"
+    assert closed.totals == messages.Totals(audio_ms=TEN_MINUTES_MS, utterances=len(spans), dropped_ms=0)
+    # The model was slower than the speech alone, and every second of its work has seen a ping answered.
+    assert clock.now() > TEN_MINUTES_MS / 1_000
+    assert client.pongs >= SLOWNESS * sum(end - start for start, end in spans) / 1_000
+    # The sender was held back: what it was ahead of the last final is bounded by its credit, four utterances
+    # that wait, one at the model, and one that waits for room among them, each with the pause before it.
+    longest_ms = max(end - start for start, end in spans) + 1_500
+    assert AHEAD_MS < client.furthest_ahead_ms <= AHEAD_MS + 7 * longest_ms

@@ -1,0 +1,339 @@
+"""Resume without loss: cut anywhere, as often as you like, the events are those of the uncut session."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
+
+from emostream.streamer.audio.frontend import encode_pcm
+from emostream.streamer.client.connection import Reconnected, Retry, Told
+from emostream.streamer.client.connection import connect as connect_client
+from emostream.streamer.client.unacknowledged import Log
+from emostream.streamer.errors import ConnectError
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.protocol import messages
+from emostream.streamer.server.app import Server
+from tests.support.cutting_proxy import CuttingProxy
+from tests.support.fakes import silence, voice
+from tests.support.serving import SPEECH, START, errors, rest, serving, socket_url, started
+
+LONG = np.concatenate(
+    [part for seed in range(6) for part in (silence(300), voice(900 + 150 * seed, seed=seed), silence(900))]
+)
+CUTS = 50
+QUICK = Retry(attempts=20, first_s=0.01, longest_s=0.02)
+START_F32 = messages.Start(
+    encoding="pcm_f32le", sample_rate=16_000, channels=1, options=messages.Options(provisional=False)
+)
+
+
+def timeless(seen: Sequence[Told]) -> dict[str, list[Any]]:
+    """The events by their type, without what the wall clock has a say in: how long things took, and
+    whether an utterance begins before the one before it is judged. Every one came once, and in order.
+    """
+    told = [event for event in seen if not isinstance(event, Reconnected)]
+    assert [event.seq for event in told] == list(range(1, len(told) + 1))
+    kinds: dict[str, list[Any]] = {}
+    for event in told:
+        fields = msgspec.to_builtins(event)
+        kinds.setdefault(fields.pop("type"), []).append(
+            {name: value for name, value in fields.items() if name not in ("seq", "timing")}
+        )
+    return kinds
+
+
+async def conversation(sound: np.ndarray) -> AsyncIterator[bytes | messages.Gap]:
+    """Blocks of odd sizes, whose frames are cut in two, with a gap in a pause."""
+    data = encode_pcm(sound, "pcm_f32le")
+    rng = np.random.default_rng(5)
+    position = 0
+    while position < len(data):
+        size = int(rng.integers(1, 9_000))
+        yield data[position : position + size]
+        if position < len(data) // 2 <= position + size:
+            yield data[position + size : position + size + -(position + size) % 4]
+            position += -(position + size) % 4
+            yield messages.Gap(ms=700)
+            yield messages.Gap(ms=45)
+        position += size
+
+
+async def told(url: str, sound: np.ndarray = LONG) -> list[Told]:
+    async with connect_client(url, START_F32, retry=QUICK) as client:
+        return [event async for event in client.recognize(conversation(sound))]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_fifty_cuts_change_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    async with serving() as server, asyncio.timeout(120):
+        uncut = await told(socket_url(server))
+        proxy = CuttingProxy(
+            server.port,
+            lambda: int(rng.integers(900, 30_000)) if proxy.cuts < CUTS else None,
+        )
+        async with proxy.running():
+            cut = await told(f"ws://127.0.0.1:{proxy.port}/v1/stream")
+    assert proxy.cuts == CUTS
+    assert timeless(cut) == timeless(uncut)
+    back = [event for event in cut if isinstance(event, Reconnected)]
+    assert len(back) > CUTS // 3  # a cut may fall into a handshake
+    assert all(one.resumed and one.lost_from_seq is None for one in back)
+    finals = [event for event in cut if isinstance(event, messages.Emotion) and event.final]
+    assert len(finals) == 7  # six, one of which the gap cuts in two
+
+
+async def ready(socket: ClientConnection) -> messages.Ready:
+    message = messages.decode_server(await socket.recv())
+    assert isinstance(message, messages.Ready)
+    return message
+
+
+async def test_another_socket_takes_over_and_the_older_one_is_told() -> None:
+    async with serving() as server, connect(socket_url(server)) as older:
+        await older.send(json.dumps(START))
+        first = await ready(older)
+        await older.send(encode_pcm(SPEECH[:, None], "pcm_s16le")[:10_001])  # a frame is cut in two
+        resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
+        async with connect(socket_url(server)) as newer:
+            await newer.send(json.dumps(START | {"resume": resume}))
+            second = await ready(newer)
+            assert (second.resumed, second.session, second.lost_from_seq) == (True, first.session, None)
+            seen, code = await rest(older)
+            assert (errors(seen)[-1], code) == (("taken_over", True), 4409)
+            # All of what the older one sent may not have been read when the newer one came.
+            position = second.received_samples * 2
+            assert position <= 10_000
+            await newer.send(encode_pcm(SPEECH[:, None], "pcm_s16le")[position:])
+            await newer.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
+            seen, code = await rest(newer)
+        alone = await speech_alone(server)
+    assert code == 1000
+    assert timeless(seen) == timeless(alone)
+
+
+async def speech_alone(server: Server) -> list[messages.ServerEvent]:
+    async with started(server) as socket:
+        await socket.send(encode_pcm(SPEECH[:, None], "pcm_s16le"))
+        await socket.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
+        return (await rest(socket))[0]
+
+
+async def test_closed_comes_again_to_whoever_did_not_hear_it() -> None:
+    async with serving() as server:
+        socket = await connect(socket_url(server))
+        await socket.send(json.dumps(START))
+        first = await ready(socket)
+        await socket.send(encode_pcm(SPEECH[:, None], "pcm_s16le"))
+        await socket.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
+        socket.transport.abort()
+        async with connect(socket_url(server)) as again:
+            resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
+            await again.send(json.dumps(START | {"resume": resume}))
+            second = await ready(again)
+            assert second.resumed
+            await again.send(encode_pcm(SPEECH[:, None], "pcm_s16le")[second.received_samples * 2 :])
+            await again.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
+            seen, code = await rest(again)
+        assert isinstance(seen[-1], messages.Closed)
+        assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
+        assert code == 1000
+        # Whoever heard it has no session to come back to.
+        async with connect(socket_url(server)) as late:
+            resume = {"session": first.session, "secret": first.secret, "last_seq": len(seen)}
+            await late.send(json.dumps(START | {"resume": resume}))
+            third = await ready(late)
+        assert (third.resumed, third.lost_from_seq) == (False, len(seen) + 1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"secret": "not this one"}, {"session": "nobody's"}], ids=["secret", "session"]
+)
+async def test_a_stranger_gets_a_session_of_its_own(wrong: dict[str, str]) -> None:
+    async with serving() as server, started_with_ready(server) as (_, first):
+        resume = {"session": first.session, "secret": first.secret, "last_seq": 7} | wrong
+        async with connect(socket_url(server)) as stranger:
+            await stranger.send(json.dumps(START | {"resume": resume}))
+            second = await ready(stranger)
+        assert not second.resumed
+        assert second.session != first.session
+        assert second.lost_from_seq == 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "last_seq"),
+    [({"sample_rate": 8_000}, 0), ({"options": {"words": False}}, 0), ({}, 5), ({}, -1)],
+)
+async def test_a_resume_that_is_not_of_this_session_is_refused_and_disturbs_nobody(
+    changes: dict[str, Any], last_seq: int
+) -> None:
+    async with serving() as server, started_with_ready(server) as (socket, first):
+        resume = {"session": first.session, "secret": first.secret, "last_seq": last_seq}
+        async with connect(socket_url(server)) as wrong:
+            await wrong.send(json.dumps(START | changes | {"resume": resume}))
+            seen, code = await rest(wrong)
+        assert (errors(seen), code) == ([("bad_start", True)], 4400)
+        await socket.send(encode_pcm(SPEECH[:, None], "pcm_s16le"))
+        await socket.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
+        seen, code = await rest(socket)
+        assert code == 1000
+
+
+class started_with_ready:  # noqa: N801
+    """`async with`: a socket behind its `ready`, and that."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def __aenter__(self) -> tuple[ClientConnection, messages.Ready]:
+        self._socket = await connect(socket_url(self._server))
+        await self._socket.send(json.dumps(START))
+        return self._socket, await ready(self._socket)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._socket.close()
+
+
+async def test_a_session_waits_for_its_client_only_so_long() -> None:
+    """Whoever comes too late gets a fresh one, never one that is about to end."""
+    async with serving(resume_ms=0) as server, asyncio.timeout(60):
+        socket = await connect(socket_url(server))
+        await socket.send(json.dumps(START))
+        first = await ready(socket)
+        socket.transport.abort()
+        resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
+        resumed = True
+        while resumed:  # the house looks after its sessions every second
+            async with connect(socket_url(server)) as again:
+                await again.send(json.dumps(START | {"resume": resume}))
+                resumed = (await ready(again)).resumed
+                await again.send(json.dumps({"type": "stop", "at_samples": 0}))
+                seen, code = await rest(again)
+                assert isinstance(seen[-1], messages.Closed)
+                assert (seen[-1].reason, code) == ("end_of_stream", 1000)
+                if resumed:  # it was in time, and took the session to its end
+                    return
+
+
+async def test_who_says_goodbye_leaves_no_session_behind() -> None:
+    async with serving() as server:
+        async with started_with_ready(server) as (socket, first):
+            await socket.send(encode_pcm(SPEECH[:, None], "pcm_s16le"))
+        async with connect(socket_url(server)) as again:
+            resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
+            await again.send(json.dumps(START | {"resume": resume}))
+            assert not (await ready(again)).resumed
+
+
+async def test_a_session_that_crashed_is_not_resumed_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    crashes = 0
+
+    async def crash(self: Session) -> messages.Totals:
+        nonlocal crashes
+        crashes += 1
+        if crashes == 1:
+            raise RuntimeError("a bug of ours")
+        return await run(self)
+
+    run = Session.run
+    monkeypatch.setattr(Session, "run", crash)
+    async with serving() as server, asyncio.timeout(60):
+        seen = await told(socket_url(server), SPEECH)
+    (back,) = [event for event in seen if isinstance(event, Reconnected)]
+    assert not back.resumed
+    assert isinstance(seen[-1], messages.Closed)
+
+
+async def test_a_loss_is_told_though_the_line_breaks_while_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The fresh session stands, what was kept is being sent again, and the connection breaks once more."""
+    breaks = 0
+
+    def since(self: Log, samples: int, gap_ms: int) -> Iterator[str | bytes]:
+        nonlocal breaks
+        for message in whole(self, samples, gap_ms):
+            yield message
+            if not breaks:
+                breaks += 1
+                raise ConnectionClosedError(None, None)
+
+    whole = Log.since
+    monkeypatch.setattr(Log, "since", since)
+    async with serving() as old, serving() as new:
+        seen = await move_behind_the_second_utterance(old, new)
+    assert breaks == 1
+    (back,) = [event for event in seen if isinstance(event, Reconnected)]
+    assert not back.resumed
+    assert isinstance(seen[-1], messages.Closed)
+
+
+async def move_behind_the_second_utterance(old: Server, new: Server) -> list[Told]:
+    """What a client is told whose server goes away in the pause behind an utterance and comes back without
+    a memory.
+    """
+    half = len(LONG) // 2
+    seen: list[Told] = []
+    moved = asyncio.Event()
+
+    async def audio() -> AsyncIterator[bytes]:
+        yield encode_pcm(LONG[:half, None], "pcm_f32le")
+        await moved.wait()
+        yield encode_pcm(LONG[half:, None], "pcm_f32le")
+
+    proxy = MovingProxy(old.port, lambda: None)
+    async with (
+        asyncio.timeout(60),
+        proxy.running(),
+        connect_client(f"ws://127.0.0.1:{proxy.port}/v1/stream", START_F32, retry=QUICK) as client,
+    ):
+        async for event in client.recognize(audio()):
+            seen.append(event)
+            if isinstance(event, messages.Emotion) and event.utterance == 2 and not moved.is_set():
+                proxy.move_to(new.port)
+                moved.set()
+    return seen
+
+
+async def test_a_fresh_server_goes_on_and_the_client_says_what_is_lost() -> None:
+    """As after kill -9 and a restart: nothing of the old session is known."""
+    async with serving() as old, serving() as new:
+        seen = await move_behind_the_second_utterance(old, new)
+    (back,) = [event for event in seen if isinstance(event, Reconnected)]
+    assert not back.resumed
+    assert back.lost_from_seq == 1 + max(event.seq for event in seen[: seen.index(back)])  # type: ignore[union-attr]
+    before, after = seen[: seen.index(back)], seen[seen.index(back) + 1 :]
+    assert isinstance(before[-1], messages.Emotion)
+    assert back.lost_from_ms == before[-1].end_ms
+    closed = after[-1]
+    assert isinstance(closed, messages.Closed)
+    # The two sessions' clocks together are the audio's.
+    assert back.begins_at_ms + closed.totals.audio_ms == len(LONG) // 16
+
+
+class MovingProxy(CuttingProxy):
+    """Whose server goes away and comes back elsewhere."""
+
+    def move_to(self, port: int) -> None:
+        self._server_port = port
+        self.break_all()
+
+
+async def test_a_server_that_does_not_come_back_is_an_error() -> None:
+    async with serving() as server:
+        proxy = CuttingProxy(server.port, lambda: 20_000 if proxy.cuts == 0 else 1)
+        async with proxy.running():
+            with pytest.raises(ConnectError, match="tried 3 times to come back"):
+                async with connect_client(
+                    f"ws://127.0.0.1:{proxy.port}/v1/stream", START_F32, retry=Retry(3, 0.01, 0.01)
+                ) as client:
+                    async for _ in client.recognize(conversation(LONG)):
+                        pass

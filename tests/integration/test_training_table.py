@@ -1,0 +1,381 @@
+"""The papers' table on IEMOCAP in small, as one command; and what each of its cells may and may not see."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace as other
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from emostream.models import LABELS, Clip, Transcript
+from emostream.training.__main__ import main
+from emostream.training.corpora.example import Example
+from emostream.training.emotion.settings import DataSettings, ModelSettings
+from emostream.training.evaluation.predictions import Outcome, read_outcome
+from emostream.training.experiments.experiment import Experiment
+from emostream.training.experiments.run import run_cell
+from emostream.training.experiments.table import Prepared, Request, ordered, prepare, run_table
+from emostream.training.experiments.table_rows import paper_rows, row_of
+from emostream.training.trainer.callbacks import Unwatched, progress
+from emostream.training.trainer.settings import LoopSettings
+from emostream.training.trainer.trainer import make_accelerator
+from tests.support.corpus_trees import iemocap_tree, write_sound
+from tests.support.fakes import FakeTranscriber
+from tests.support.tiny_emotion import SENTENCES
+from tests.support.training_task import fresh_accelerator, one_thread
+
+ROWS = [row.name for row in paper_rows(Experiment().alphas)]
+SESSIONS = [f"Session{number}" for number in range(1, 6)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread_and_no_accelerator() -> Iterator[None]:
+    with one_thread(), fresh_accelerator():
+        yield
+    gc.unfreeze()  # what a table prepared is frozen
+
+
+# The whole table
+
+
+class Papers:
+    """`table papers` on a tree of five sessions, every utterance of which says something by its tone."""
+
+    def __init__(self, root: Path, hub: Path) -> None:
+        self.root = root
+        iemocap_tree(root / "IEMOCAP_full_release")
+        self.config = root / "tiny.toml"
+        self.config.write_text(f"""
+            seeds = [1]
+            [model]
+            audio = "{hub / "wav2vec2"}"
+            text = "{hub / "bert"}"
+            audio_frozen = "all"
+            text_frozen = "all"
+            width = 16
+            heads = 2
+            feed_forward = 16
+            layers = 1
+            [data]
+            words = "gold"
+            keep_features = true
+            [loop]
+            epochs = 1
+            batch = 32
+            [continued]
+            epochs = 1
+            batch = 32
+        """)
+
+    def run(self, out: str) -> Path:
+        """The folder of the report."""
+        places = ["--out", str(self.root / out), "--work", str(self.root / "work")]
+        corpus = ["--corpus", "iemocap", "--data", str(self.root), "--part"]
+        assert main(["table", "papers", *corpus, "--config", str(self.config), *places, "--cpu"]) == 0
+        return self.root / out
+
+    def outcomes(self) -> list[Path]:
+        return sorted(self.root.glob("work/*/outcomes/*.npz"))
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Papers:
+    papers = Papers(tmp_path_factory.mktemp("papers"), published)
+    papers.run("table")
+    return papers
+
+
+def read_csv(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_it_has_every_line_of_the_papers(papers: Papers) -> None:
+    text = (papers.root / "table" / "table.md").read_text()
+    figures = text.split("## Figures")[1].split("## Gain")[0]
+    for name in [*ROWS, "objective and alpha by validation"]:
+        assert f"\n| {name} | " in figures
+    assert len(ROWS) == 26
+
+
+def test_each_line_is_judged_on_every_session_and_every_utterance_once(papers: Papers) -> None:
+    fits = read_csv(papers.root / "table" / "fits.csv")
+    assert {(fit["row"], fit["fold"], fit["seed"]) for fit in fits} == {
+        (row, session, "1") for row in ROWS for session in SESSIONS
+    }
+    predictions = read_csv(papers.root / "table" / "predictions.csv")
+    assert len(predictions) == 26 * 40
+    for row in ("baseline", "mine alpha=0.5"):
+        keys = [line["key"] for line in predictions if line["row"] == row]
+        assert len(set(keys)) == len(keys) == 40
+
+
+def test_its_figures_are_those_of_its_predictions(papers: Papers) -> None:
+    """Counted anew."""
+    lines = read_csv(papers.root / "table" / "predictions.csv")
+    for row in read_csv(papers.root / "table" / "table.csv"):
+        part = [line for line in lines if line["row"] == row["row"]]
+        if part:  # what validation chose is not listed again
+            right = sum(line["truth"] == line["guess"] for line in part) / len(part)
+            assert float(row["pooled_wa_mean"]) == pytest.approx(right)
+
+
+def test_contrastive_lines_are_held_against_both_baselines(papers: Papers) -> None:
+    gains = read_csv(papers.root / "table" / "gains.csv")
+    compared = {(gain["row"], gain["against"]) for gain in gains}
+    contrastive = [name for name in ROWS if "alpha=" in name]
+    assert len(contrastive) == 15
+    assert {
+        (name, against) for name in contrastive for against in ("baseline", "continued (alpha = 0)")
+    } <= compared
+
+
+def test_plots_stand_beside(papers: Papers) -> None:
+    """All that are shown, and no others."""
+    folder = papers.root / "table"
+    shown = re.findall(r"!\[(.*)\]\((plots/.*\.png)\)", (folder / "table.md").read_text())
+    assert {folder / file for _, file in shown} == set((folder / "plots").iterdir())
+    names = " ".join(name.lower() for name, _ in shown)
+    assert all(
+        name in names for name in ("confusion matrix", "reliability diagram", "codes", "gain over alpha")
+    )
+
+
+def test_it_says_what_was_judged(papers: Papers) -> None:
+    """The published figures are of the whole corpus: they do not stand beside a part of it."""
+    text = (papers.root / "table" / "table.md").read_text()
+    assert "| corpus | part of iemocap: 40 utterances judged, 10 speakers |" in text
+    assert "each of the corpus's own groups (sessions, numbered folds) left out in turn; 5 folds" in text
+    assert "Inflated" not in text
+    assert "Not run" not in text
+    assert "Published figures" not in text
+
+
+def test_the_same_command_trains_nothing_again(papers: Papers) -> None:
+    before = {file: file.stat().st_mtime_ns for file in papers.outcomes()}
+    assert len(before) == 26 * 5
+    again = papers.run("again")
+    assert {file: file.stat().st_mtime_ns for file in papers.outcomes()} == before
+    for name in ("table.csv", "gains.csv", "predictions.csv", "fits.csv"):
+        assert (again / name).read_text() == (papers.root / "table" / name).read_text()
+
+
+def test_what_is_missing_is_trained_and_nothing_else(papers: Papers) -> None:
+    """The baseline's files among them: it is the same again."""
+    lost = {file: read_outcome(file) for file in papers.outcomes()[10::30]}
+    kept = {file: file.stat().st_mtime_ns for file in papers.outcomes() if file not in lost}
+    assert any(outcome.row == "baseline" for outcome in lost.values())
+    for file in lost:
+        file.unlink()
+    papers.run("mended")
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    for file, before in lost.items():
+        np.testing.assert_allclose(read_outcome(file).probabilities, before.probabilities, atol=1e-9)
+
+
+# Cells
+
+
+def speakers(root: Path) -> tuple[Example, ...]:
+    """Six, who say four things each in as many moods; two of them a group."""
+    examples = []
+    for speaker in range(6):
+        for number, (emotion, words) in enumerate(zip(LABELS, SENTENCES, strict=True)):
+            path = root / f"{speaker}-{emotion}.wav"
+            if not path.exists():
+                write_sound(path, emotion, 10 * speaker + number)
+            examples.append(
+                Example(
+                    corpus="tones",
+                    key=path.name,
+                    emotion=emotion,
+                    emotion_orig=emotion,
+                    path=path,
+                    words=words,
+                    speaker=f"s{speaker}",
+                    group=f"{speaker // 2}",
+                )
+            )
+    return tuple(examples)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Request:
+    root = tmp_path_factory.mktemp("small")
+    model = ModelSettings(
+        audio=str(published / "wav2vec2"),
+        text=str(published / "bert"),
+        audio_frozen="all",
+        text_frozen="all",
+        width=16,
+        heads=2,
+        feed_forward=16,
+        layers=1,
+    )
+    loop = LoopSettings(epochs=2, batch=8)
+    experiment = Experiment(
+        name="small",
+        seeds=(1,),
+        alphas=(),
+        model=model,
+        data=DataSettings(words="gold", keep_features=True),
+        loop=loop,
+        continued=replace(loop, learning_rate=0.0),
+    )
+    return Request(
+        experiment=experiment,
+        examples=speakers(root),
+        units=("speaker", "dialogue"),
+        rows=tuple(map(row_of, ("baseline", "bce alpha=0.5"))),
+        asr="none",
+        work=root / "work",
+        cpu=True,
+    )
+
+
+def prepared(request: Request) -> Prepared:
+    return prepare(request, make_accelerator("no", cpu=True), lambda what, done, of: None)
+
+
+def run(request: Request, workers: int = 1) -> list[Outcome]:
+    with progress() as bars:
+        return run_table(request, prepared(request), bars, workers)
+
+
+def with_rows(request: Request, *names: str, **experiment: Any) -> Request:
+    changed = replace(request.experiment, **experiment)
+    return other(request, rows=tuple(map(row_of, names)), experiment=changed)
+
+
+def test_two_workers_find_what_one_finds(small: Request, tmp_path: Path) -> None:
+    alone, together = run(small), run(other(small, work=tmp_path), workers=2)
+    assert [outcome.name for outcome in alone] == [
+        f"{row}, fold {fold}, seed 1" for row in ("baseline", "bce alpha=0.5") for fold in "012"
+    ]
+    for one, two in zip(alone, together, strict=True):
+        assert (one.name, one.keys, one.validation_ua) == (two.name, two.keys, two.validation_ua)
+        np.testing.assert_allclose(one.probabilities, two.probabilities, atol=1e-9)
+
+
+def test_lines_of_two_kinds_start_from_the_baselines_weights(small: Request) -> None:
+    """With a learning rate of nothing they judge as it does."""
+    names = ("baseline", "continued (alpha = 0)", "infonce alpha=0.3", "audio alone")
+    by_row = {(outcome.row, outcome.fold): outcome for outcome in run(with_rows(small, *names))}
+    for fold in "012":
+        baseline = by_row["baseline", fold].probabilities
+        for name in names[1:3]:
+            np.testing.assert_allclose(by_row[name, fold].probabilities, baseline, atol=1e-9)
+        assert not np.allclose(by_row["audio alone", fold].probabilities, baseline, atol=1e-3)
+
+
+def test_a_line_that_is_the_baseline_is_not_trained(small: Request) -> None:
+    request = with_rows(small, "baseline", "early and late fusion", seeds=(5,))
+    outcomes = run(request)
+    for one, same in zip(outcomes[:3], outcomes[3:], strict=True):
+        assert (one.row, same.row) == ("baseline", "early and late fusion")
+        np.testing.assert_array_equal(one.probabilities, same.probabilities)
+    fits = [folder.name for folder in small.work.glob("*/fits/*") if "seed-5" in folder.name]
+    assert len(fits) == 3
+    assert all(name.startswith("baseline") for name in fits)
+
+
+def test_the_baseline_comes_first_and_must_be_there() -> None:
+    rows = [row_of(name) for name in ("word", "mine alpha=0.1", "baseline")]
+    assert [row.name for row in ordered(rows)] == ["baseline", "word", "mine alpha=0.1"]
+    with pytest.raises(ValueError, match="expected the line baseline among the lines that start from"):
+        ordered(rows[:2])
+
+
+def test_without_the_baselines_weights_nothing_starts_from_them(small: Request, tmp_path: Path) -> None:
+    ready = prepared(other(small, work=tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"expected the baseline's weights at .*: train it first"):
+        run_cell(ready.bench, row_of("bce alpha=0.5"), ready.folds[0], 1, Unwatched())
+
+
+def test_the_labels_of_those_who_are_judged_decide_nothing(small: Request, tmp_path: Path) -> None:
+    """Others in their place: the same probabilities, the same validation, another truth."""
+    ready = prepared(small)
+    fold, row = ready.folds[0], row_of("late fusion")
+    outcome = run_cell(ready.bench, row, fold, 1, Unwatched())
+    tested = {example.key for example in fold.test}
+    wrong = {key: (label + 1) % 4 if key in tested else label for key, label in ready.bench.labels.items()}
+    blind = run_cell(other(ready.bench, labels=wrong, work=tmp_path), row, fold, 1, Unwatched())
+    np.testing.assert_array_equal(blind.truth, (outcome.truth + 1) % 4)
+    np.testing.assert_allclose(blind.probabilities, outcome.probabilities, atol=1e-12)
+    assert blind.validation_ua == outcome.validation_ua
+
+
+def test_codes_are_kept_of_one_seed(small: Request) -> None:
+    """Plots need no more: sound and words, side by side."""
+    outcomes = run(with_rows(small, "baseline", seeds=(1, 2)))
+    shapes = {(one.seed, None if one.codes is None else one.codes.shape) for one in outcomes}
+    assert shapes == {(1, (8, 32)), (2, None)}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"seeds": (3, 4)}, True),
+        ({"alphas": (0.2,)}, True),
+        ({"note": "Again."}, True),
+        ({"validation_share": 0.3}, False),
+        ({"loop": LoopSettings(epochs=9)}, False),
+        ({"data": DataSettings(words="gold", keep_features=True, label_smoothing=0.1)}, False),
+        ({"labels": LABELS[::-1]}, False),
+    ],
+)
+def test_outcomes_lie_where_nothing_else_does(change: dict[str, Any], same: bool, small: Request) -> None:
+    """More seeds and alphas go on in the same folder; what would come out otherwise goes to another."""
+    changed = other(small, experiment=replace(small.experiment, **change))
+    assert (prepared(changed).bench.work == prepared(small).bench.work) == same
+
+
+def other_words(small: Request) -> Request:
+    first, *rest = small.examples
+    return other(small, examples=(other(first, words="i miss her"), *rest))
+
+
+def other_speaker(small: Request) -> Request:
+    """Of the same group: who is tested stays, who is the validation does not."""
+    first, *rest = small.examples
+    return other(small, examples=(other(first, speaker="s1"), *rest))
+
+
+def other_sound(small: Request) -> Request:
+    first, *rest = small.examples
+    path = first.sound.with_name("another.wav")
+    write_sound(path, "other", 99)
+    return other(small, examples=(other(first, path=path), *rest))
+
+
+@pytest.mark.parametrize("changed", [other_words, other_speaker, other_sound])
+def test_so_do_those_of_other_examples(changed: Callable[[Request], Request], small: Request) -> None:
+    assert prepared(changed(small)).bench.work != prepared(small).bench.work
+
+
+def test_so_do_those_of_another_transcriber(
+    small: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it understood is read; that it understood the same under another name is no difference."""
+
+    class Deaf(FakeTranscriber):
+        name = "deaf"
+
+        def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
+            return [Transcript("what") for _ in clips]
+
+    class Renamed(FakeTranscriber):
+        name = "renamed"
+
+    known = {"fake": FakeTranscriber(), "deaf": Deaf(), "renamed": Renamed()}
+    monkeypatch.setattr("emostream.training.experiments.table.load_transcriber", known.get)
+    request = with_rows(small, "baseline", data=DataSettings(words="recognized", keep_features=True))
+    places = {asr: prepared(other(request, asr=asr, work=tmp_path)).bench.work for asr in known}
+    assert places["fake"] == places["renamed"] != places["deaf"]

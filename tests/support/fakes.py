@@ -1,0 +1,137 @@
+"""Models, voices and clocks whose answers can be worked out by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from emostream.models import LABELS, Alignment, AudioCode, Clip, Prediction, Transcript, Word
+from emostream.streamer.audio.frontend import Samples
+
+FRAME = 320
+
+
+def voice(ms: int, *, seed: int = 0, level: float = 0.1) -> Samples:
+    """Noise that stands for speech: (N,) float32 at 16 kHz."""
+    noise = np.random.default_rng(seed).standard_normal(ms * 16)
+    return (level * noise).astype(np.float32)
+
+
+def silence(ms: int) -> Samples:
+    return np.zeros(ms * 16, np.float32)
+
+
+class LoudnessVad:
+    """Speech is whatever is louder than -60 dBFS."""
+
+    name = "loudness"
+
+    def judge(self, frames: Samples) -> list[bool]:
+        return [bool(np.mean(np.square(frame)) > 1e-6) for frame in frames]
+
+
+class FakeTranscriber:
+    """Says how many milliseconds it heard. `fails_on`: lengths in ms that it cannot bear."""
+
+    name = "fake words"
+    batch = 8
+
+    def __init__(self, fails_on: Sequence[int] = ()) -> None:
+        self.fails_on = fails_on
+        self.batches: list[int] = []
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
+        self.batches.append(len(clips))
+        lengths = [len(clip.samples) // 16 for clip in clips]
+        if any(length in self.fails_on for length in lengths):
+            raise RuntimeError("these words are poison")
+        return [
+            Transcript(
+                text=f"{length} milliseconds",
+                language="en",
+                words=(Word(str(length), 0, 160, 0.5), Word("milliseconds", 160, 320, None)),
+            )
+            for length in lengths
+        ]
+
+
+class FakeRecognizer:
+    """The label follows the length of the clip, the probabilities are 0.7, 0.1, 0.1, 0.1."""
+
+    name = "fake emotion"
+    device = "cpu"
+    labels = LABELS
+
+    def __init__(self, fails_on: Sequence[int] = ()) -> None:
+        self.fails_on = fails_on
+        self.batches: list[int] = []
+
+    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+        self.batches.append(len(clips))
+        if any(len(clip.samples) // 16 in self.fails_on for clip in clips):
+            raise RuntimeError("this clip is poison")
+        return [AudioCode(frames=len(clip.samples), clip=clip) for clip in clips]
+
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
+        return [
+            Alignment() if transcript is None else Alignment(transcript.words) for transcript in transcripts
+        ]
+
+    def fuse(
+        self,
+        codes: Sequence[AudioCode],
+        transcripts: Sequence[Transcript | None],
+        alignments: Sequence[Alignment],
+    ) -> list[Prediction]:
+        return [
+            judge(code.frames, has_text=bool(transcript and transcript.text))
+            for code, transcript in zip(codes, transcripts, strict=True)
+        ]
+
+
+def judge(samples: int, *, has_text: bool) -> Prediction:
+    winner = samples // FRAME % len(LABELS)
+    probabilities = tuple(0.7 if i == winner else 0.1 for i in range(len(LABELS)))
+    return Prediction(
+        label=LABELS[winner],
+        confidence=0.7,
+        probabilities=probabilities,
+        audio_only=probabilities,
+        text_only=probabilities if has_text else None,
+        uncertain=() if has_text else ("no_text",),
+    )
+
+
+class ManualClock:
+    """Time stands still until the test moves it; sleepers wake in order."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self._sleepers: list[tuple[float, asyncio.Event]] = []
+        self._fell_asleep = asyncio.Event()
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep_until(self, moment: float) -> None:
+        if moment <= self.time:
+            return
+        event = asyncio.Event()
+        self._sleepers.append((moment, event))
+        self._fell_asleep.set()
+        await event.wait()
+
+    async def somebody_sleeps(self) -> None:
+        """Return when at least one sleeper waits."""
+        while not self._sleepers:
+            self._fell_asleep.clear()
+            await self._fell_asleep.wait()
+
+    def advance_to(self, moment: float) -> None:
+        self.time = moment
+        due = [sleeper for sleeper in self._sleepers if sleeper[0] <= moment]
+        self._sleepers = [sleeper for sleeper in self._sleepers if sleeper[0] > moment]
+        for _, event in sorted(due, key=lambda sleeper: sleeper[0]):
+            event.set()

@@ -1,0 +1,95 @@
+"""The `emostream` program as a person starts it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+PROGRAM = [sys.executable, "-m", "emostream.streamer.cli.main"]
+
+# No test reaches for the network: what is not on this machine is not there. The width keeps rich
+# from breaking lines that a test reads.
+ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "300", "NO_COLOR": "1"}
+
+PATIENCE_S = 120  # for a loaded machine; nothing here measures time
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env=ENVIRONMENT,
+        check=False,
+    )
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@dataclass
+class Running:
+    """A program that goes on; its stderr is read as it comes."""
+
+    process: subprocess.Popen[str]
+    lines: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue)
+    said: list[str] = field(default_factory=list)
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first line of stderr, from here on, in which the pattern is found."""
+        while (line := self.lines.get(timeout=PATIENCE_S)) is not None:
+            self.said.append(line)
+            if match := re.search(pattern, line):
+                return match
+        raise AssertionError(f"expected a line with {pattern!r} on stderr, got {self.said}")
+
+    def interrupt(self) -> int:
+        """Ctrl-C, and the exit status."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=PATIENCE_S)
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[Running]:
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    program = Running(process)
+    assert process.stderr is not None
+    reader = threading.Thread(target=_read, args=(process.stderr, program.lines))
+    reader.start()
+    try:
+        yield program
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        process.stderr.close()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _read(stream: Any, lines: queue.SimpleQueue[str | None]) -> None:
+    for line in stream:
+        lines.put(line.rstrip("\n"))
+    lines.put(None)
+
+
+def without(line: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in line.items() if name not in names}

@@ -1,0 +1,105 @@
+"""A server with fake models on the loopback, and clients of a few lines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from emostream.streamer.audio.frontend import encode_pcm
+from emostream.streamer.client.connection import Reconnected
+from emostream.streamer.client.connection import connect as connect_client
+from emostream.streamer.clock import WallClock
+from emostream.streamer.config import ServerSettings, Settings
+from emostream.streamer.inference.engine import Engine
+from emostream.streamer.protocol import messages
+from emostream.streamer.server.app import Server
+from emostream.streamer.server.listen import bind
+from emostream.streamer.server.published_stream import OwnStream
+from tests.support.fakes import FakeRecognizer, FakeTranscriber, silence, voice
+
+START = {"type": "start", "encoding": "pcm_s16le", "sample_rate": 16_000, "channels": 1}
+SPEECH = np.concatenate([silence(300), voice(1_000), silence(900), voice(600, seed=1), silence(700)])
+
+
+@asynccontextmanager
+async def serving(
+    *,
+    transcriber: FakeTranscriber | None = None,
+    recognizer: FakeRecognizer | None = None,
+    streams: Sequence[OwnStream] = (),
+    **server: Any,
+) -> AsyncIterator[Server]:
+    limits: dict[str, Any] = {"port": 0} | server
+    settings = Settings(server=ServerSettings(**limits))
+    engine = Engine(
+        transcriber,
+        recognizer or FakeRecognizer(),
+        WallClock(),
+        patience_s=settings.server.patience_ms / 1_000,
+    )
+    async with (
+        engine.running(),
+        Server(bind(settings.server), engine, settings, WallClock(), streams) as listening,
+    ):
+        yield listening
+
+
+def socket_url(server: Server) -> str:
+    return server.url.replace("http", "ws") + "/v1/stream"
+
+
+@asynccontextmanager
+async def started(server: Server, start: dict[str, Any] = START) -> AsyncIterator[ClientConnection]:
+    async with connect(socket_url(server), compression=None) as socket:
+        await socket.send(json.dumps(start))
+        assert isinstance(messages.decode_server(await socket.recv()), messages.Ready)
+        yield socket
+
+
+async def rest(socket: ClientConnection) -> tuple[list[messages.ServerEvent], int]:
+    """Every event until the close, and its code."""
+    seen: list[messages.ServerEvent] = []
+    while True:
+        try:
+            event = messages.decode_server(await socket.recv())
+        except ConnectionClosed as closed:
+            return seen, 1006 if closed.rcvd is None else closed.rcvd.code
+        if not isinstance(event, messages.Ack | messages.Ready):
+            seen.append(event)
+
+
+async def stream(server: Server, sound: np.ndarray, block: int = 3_200) -> list[messages.ServerEvent]:
+    start = messages.Start(encoding="pcm_f32le", sample_rate=16_000, channels=1)
+
+    async def blocks() -> AsyncIterator[bytes]:
+        for first in range(0, len(sound), block):
+            yield encode_pcm(sound[first : first + block], "pcm_f32le")
+
+    async with connect_client(socket_url(server), start) as client:
+        return [event async for event in client.recognize(blocks()) if not isinstance(event, Reconnected)]
+
+
+def errors(seen: Sequence[messages.ServerEvent]) -> list[tuple[str, bool]]:
+    return [(event.code, event.fatal) for event in seen if isinstance(event, messages.Error)]
+
+
+async def get(server: Server, path: str, host: str | None = None) -> tuple[int, Any, bytes]:
+    def fetch() -> tuple[int, Any, bytes]:
+        request = urllib.request.Request(server.url + path, headers={"Host": host} if host else {})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return response.status, response.headers, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers, error.read()
+
+    return await asyncio.to_thread(fetch)

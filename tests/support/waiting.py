@@ -1,0 +1,21 @@
+"""For what another process does in its own time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from tests.support.programs import PATIENCE_S
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Ask again and again."""
+
+    def asking() -> None:
+        last = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < last, "it never came"
+            time.sleep(0.02)
+
+    await asyncio.to_thread(asking)

@@ -1,0 +1,118 @@
+"""The forced aligner behind a pipe: the same alignments, and no utterance lost to a death."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emostream.models import Clip, Samples, TranscriberError, Transcript, Word, load_aligner
+from emostream.models.alignment.aligner_process import AlignmentProcess
+from emostream.models.alignment.forced import ForcedAligner
+from emostream.models.alignment.word_spans import place_words
+from emostream.models.worker_process import ChildProcess
+from emostream.streamer.audio.decode import read_whole
+
+SAID = Transcript("hello there", "en", (Word("hello", 0, 8_000, 0.9), Word("there", 8_000, 16_000, 0.8)))
+
+
+@pytest.fixture(scope="module")
+def sound() -> Samples:
+    """The first sentences of the bundled recording."""
+    return read_whole(Path(str(files("emostream.demo") / "recording.ogg")))[: 4 * 16_000]
+
+
+@pytest.fixture
+def process() -> Iterator[AlignmentProcess]:
+    aligner = AlignmentProcess()
+    yield aligner
+    aligner._child.end()
+
+
+def kill(process: AlignmentProcess) -> None:
+    process._child._process.kill()
+    process._child._process.wait()
+
+
+def test_the_alignments_are_those_of_the_aligner_itself(process: AlignmentProcess, sound: Samples) -> None:
+    clips = [Clip(sound), Clip(np.zeros(0, np.float32)), Clip(sound, "pl")]
+    transcripts = [SAID, None, Transcript("dzie\u0144 dobry")]
+    here = ForcedAligner()
+    theirs = process.align(clips, transcripts)
+    assert theirs == here.align(clips, transcripts)
+    assert [alignment.method for alignment in theirs] == ["forced", "even", "even"]
+    assert process.name == here.name
+
+
+def test_a_death_costs_one_call_its_phones(
+    process: AlignmentProcess,
+    sound: Samples,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clips, transcripts = [Clip(sound), Clip(sound)], [SAID, None]
+    before = process.align(clips, transcripts)
+    kill(process)
+    monkeypatch.setattr(process._child._process, "poll", lambda: None)  # it died after the look at it
+    with caplog.at_level(logging.WARNING, logger="emostream"):
+        during = process.align(clips, transcripts)
+    assert during == [place_words(SAID, len(sound)), place_words(None, len(sound))]
+    assert during[0].words == SAID.words
+    assert ["its process ended; a new one" in record.message for record in caplog.records] == [True]
+    assert process.align(clips, transcripts) == before
+
+
+def test_a_child_that_cannot_start_again_costs_no_more(
+    process: AlignmentProcess, sound: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill(process)
+    monkeypatch.setattr(process._child, "_module", "emostream.models.types")
+    for _ in range(3):
+        assert process.align([Clip(sound)], [SAID]) == [place_words(SAID, len(sound))]
+
+
+def test_a_system_that_starts_no_process_costs_no_more(
+    process: AlignmentProcess,
+    sound: Samples,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    kill(process)
+    with monkeypatch.context() as full, caplog.at_level(logging.WARNING, logger="emostream"):
+        full.setattr("subprocess.Popen", refuse)
+        assert process.align([Clip(sound)], [SAID]) == [place_words(SAID, len(sound))]
+    assert ["Resource temporarily unavailable" in record.message for record in caplog.records] == [True]
+    assert process.align([Clip(sound)], [SAID])[0].method == "forced"
+
+
+def test_a_mistake_of_the_callers_is_raised(process: AlignmentProcess, sound: Samples) -> None:
+    with pytest.raises(ValueError, match="argument"):
+        process.align([Clip(sound)], [])
+    assert process.align([Clip(sound)], [SAID])[0].method == "forced"
+
+
+def test_a_child_that_never_speaks_is_one_line() -> None:
+    with pytest.raises(TranscriberError, match="its process ended: reinstall pocketsphinx"):
+        _ = ChildProcess("emostream.models.types", "nothing").name
+
+
+def test_the_child_ends_with_its_owner() -> None:
+    aligner = AlignmentProcess()
+    child = aligner._child._process
+    del aligner
+    assert child.poll() is not None
+
+
+def test_the_front_door_opens_it(sound: Samples) -> None:
+    aligner = load_aligner()
+    (alignment,) = aligner.align([Clip(sound)], [SAID])
+    assert [word.text for word in alignment.words] == ["hello", "there"]
+    assert alignment.phones

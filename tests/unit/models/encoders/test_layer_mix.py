@@ -1,0 +1,441 @@
+"""An encoder's layers side by side, standardised; pooling with several heads; a classifier of one layer."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from emostream.models import CheckpointError, Clip, Speech, Transcript
+from emostream.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from emostream.models.config import EmotionConfig
+from emostream.models.emotion import EmotionModel
+from emostream.models.encoders.layer_mix import LayerConcat
+from emostream.models.encoders.onnx import GRAPH_FILE, OnnxEncoder, write_graph
+from emostream.models.fusion import AttentivePooling
+from emostream.models.recognizer import EmotionRecognizer
+from emostream.training.data.frozen_features import FrozenFeatures, cached_features
+from emostream.training.emotion.collator import Batches
+from emostream.training.emotion.feature_stats import standardise
+from emostream.training.emotion.model_factory import Blueprint
+from emostream.training.emotion.settings import ModelSettings
+from emostream.training.errors import SettingsError
+from tests.support.tiny_emotion import SENTENCES, noise, tiny_model, tiny_tokenizer
+from tests.support.tiny_encoders import audio_configs, tiny_audio_encoder
+from tests.support.training_task import GOLD, corpus, material_of, network, numbers, one_thread
+
+CONCAT: dict[str, Any] = {
+    "audio_mix": "concat",
+    "audio_mix_layers": [2, 0],
+    "audio_mix_width": 12,
+    "pooling_heads": 4,
+    "classifier": "linear",
+    "classifier_dropout": 0.5,
+}
+"""Of the three states of the tiny encoder."""
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+def concat_of(encoder: Any) -> LayerConcat:
+    assert isinstance(encoder.mix, LayerConcat)
+    return encoder.mix
+
+
+def strewn(mix: LayerConcat, seed: int = 0) -> LayerConcat:
+    """Told some mean and deviation, as training would."""
+    generator = torch.Generator().manual_seed(seed)
+    layers = max(mix.chosen) + 1
+    mean = torch.randn(layers, mix.mean.shape[1], generator=generator)
+    mix.standardise(mean, 0.5 + torch.rand(mean.shape, generator=generator))
+    return mix
+
+
+def standing_concat(seed: int = 0) -> EmotionModel:
+    model = tiny_model(seed=seed, **CONCAT)
+    strewn(concat_of(model.audio_encoder))
+    return model
+
+
+# The layers
+
+
+def gelu(value: float) -> float:
+    return value * 0.5 * (1 + math.erf(value / math.sqrt(2)))
+
+
+@torch.no_grad()
+def test_chosen_layers_are_standardised_side_by_side_and_projected() -> None:
+    """Frame by frame in plain numbers; a value far outside ends at eight deviations."""
+    torch.manual_seed(0)
+    mix = LayerConcat([3, 1], hidden=2, width=3, dropout=0.5).eval()
+    mean, deviation = torch.randn(4, 2), 0.5 + torch.rand(4, 2)
+    mix.standardise(mean, deviation)
+    layers = [torch.randn(2, 5, 2) for _ in range(4)]
+    layers[1][0, 0, 0], layers[3][1, 4, 1] = 1_000.0, -1_000.0
+    mixed = mix(layers)
+    assert mixed.shape == (2, 5, 3)
+    linear = mix.project[1]
+    assert isinstance(linear, nn.Linear)
+    weight, bias = linear.weight.tolist(), linear.bias.tolist()
+    for row in range(2):
+        for frame in range(5):
+            inputs = [
+                max(
+                    -8.0,
+                    min(8.0, (value - mean[layer, place].item()) / (deviation[layer, place].item() + 1e-3)),
+                )
+                for layer in (3, 1)
+                for place, value in enumerate(layers[layer][row, frame].tolist())
+            ]
+            expected = [
+                gelu(b + math.fsum(w * x for w, x in zip(ws, inputs, strict=True)))
+                for ws, b in zip(weight, bias, strict=True)
+            ]
+            assert mixed[row, frame].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_nothing_but_the_projection_learns() -> None:
+    mix = LayerConcat([0, 1], hidden=2, width=3, dropout=0.0)
+    assert {name for name, _ in mix.named_parameters()} == {"project.1.weight", "project.1.bias"}
+
+
+def test_without_a_choice_all_layers_stand_side_by_side() -> None:
+    encoder = tiny_audio_encoder("hubert")
+    encoder.concatenate(None, 10, 0.0)
+    assert concat_of(encoder).chosen == tuple(range(encoder.states))
+    assert (encoder.hidden_size, encoder.state_size) == (10, 24)
+
+
+@pytest.mark.parametrize(
+    ("layers", "says"),
+    [
+        ([0, 4], "expected layers from 0 to 3 to concatenate, got [0, 4]"),
+        ([-1], "expected layers from 0 to 3 to concatenate, got [-1]"),
+        ([], "expected layers from 0 to 3 to concatenate, got []"),
+    ],
+)
+def test_layers_that_there_are_not(layers: list[int], says: str) -> None:
+    with pytest.raises(ValueError, match="expected layers") as caught:
+        tiny_audio_encoder("hubert").concatenate(layers, 12, 0.0)
+    assert str(caught.value) == says
+
+
+def test_nor_in_a_checkpoint(tmp_path: Path) -> None:
+    write_checkpoint(tiny_model(**CONCAT), tiny_tokenizer(), tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"audio_mix_layers": [7]}))
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(tmp_path)
+    assert str(caught.value).startswith(f"{file}: expected")
+    assert "layers from 0 to 2 to concatenate, got [7]" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def settings_of(hub: Path, **changes: Any) -> ModelSettings:
+    sizes: dict[str, Any] = {"width": 16, "heads": 2, "feed_forward": 16, "layers": 1}
+    return ModelSettings(audio=str(hub / "wav2vec2"), text=str(hub / "bert"), **(sizes | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"audio_mix": "concat", "audio_mix_layers": (9,)}, "layers from 0 to 3 to concatenate, got [9]"),
+        (
+            {"audio_mix": "concat", "audio_mix_layers": (1, 1)},
+            "audio_mix_layers to be different whole numbers",
+        ),
+        ({"audio_mix_layers": (1,)}, "no audio_mix_layers with audio_mix sum, got (1,)"),
+        ({"heads": 3}, "heads that divide the width 16, got 3"),
+        ({"pooling_heads": 5}, "pooling_heads that divide the width 24, got 5"),
+        ({"audio_mix": "concat", "audio_mix_width": 18, "pooling_heads": 4}, "divide the width 18, got 4"),
+    ],
+)
+def test_nor_in_the_settings_of_a_run(changes: dict[str, Any], says: str, published: Path) -> None:
+    """Neither where the encoders are read nor where a line of a table changes the settings."""
+    with pytest.raises((SettingsError, CheckpointError)) as read:
+        Blueprint.read(settings_of(published, **changes), ["sad", "happy"])
+    with pytest.raises(SettingsError) as new:
+        Blueprint.read(settings_of(published), ["sad", "happy"]).new(settings_of(published, **changes), 1)
+    for caught in (read, new):
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert "check the name" not in str(caught.value)  # nothing is wrong with it
+
+
+def test_a_model_of_a_blueprint_has_what_was_asked_for(published: Path) -> None:
+    settings = settings_of(published, **(CONCAT | {"audio_mix_layers": (1, 3)}))
+    model = Blueprint.read(settings, ["sad", "happy"]).new(settings, 1)
+    assert concat_of(model.audio_encoder).chosen == (1, 3)
+    assert model.audio_encoder.hidden_size == 12
+    assert model.audio_pool(torch.randn(1, 3, 12), torch.ones(1, 3, dtype=torch.bool)).shape == (1, 24)
+
+
+# Mean and deviation, of training frames
+
+EXAMPLES = corpus(16)
+"""Of different lengths; some have no sound."""
+
+
+def batches_of(model: EmotionModel, heard: FrozenFeatures | None = None) -> Batches:
+    material = material_of(EXAMPLES)
+    if heard is not None:
+        material = type(material)(material.sounds, material.tokenizer, heard=heard)
+    return Batches(material, GOLD, model, numbers(EXAMPLES))
+
+
+@torch.no_grad()
+def all_frames(model: EmotionModel) -> Tensor:
+    """(F, L, H): every clip by itself."""
+    sounds, frames = material_of(EXAMPLES).sounds, []
+    for key in sounds.spans:
+        clip = torch.from_numpy(sounds.clip(key))[None]
+        clip = (clip - clip.mean()) / (clip.var(correction=0) + 1e-7).sqrt()
+        layers, _ = model.audio_encoder.layers(clip, torch.ones(clip.shape, dtype=torch.bool))
+        frames.append(torch.cat(layers).transpose(0, 1))
+    return torch.cat(frames)
+
+
+def kept_states(model: EmotionModel, folder: Path) -> FrozenFeatures:
+    """As a frozen encoder's states are kept: half precision, on disk."""
+    sounds, words = material_of(EXAMPLES).sounds, material_of(EXAMPLES).alignments
+
+    @torch.no_grad()
+    def encode(key: str, view: int) -> Any:
+        clip = torch.from_numpy(sounds.clip(key))[None]
+        clip = (clip - clip.mean()) / (clip.var(correction=0) + 1e-7).sqrt()
+        layers, _ = model.audio_encoder.layers(clip, torch.ones(clip.shape, dtype=torch.bool))
+        return torch.cat(layers), words.get(key, next(iter(words.values())))
+
+    return cached_features(list(sounds.spans), 1, encode, "states", folder, lambda done: None)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["encoder runs", "states kept"])
+def test_training_frames_have_mean_0_and_deviation_1(kept: bool, tmp_path: Path) -> None:
+    model = network(dropout=0.4, **CONCAT)
+    frozen = kept_states(model.eval(), tmp_path) if kept else None
+    model.train()
+    standardise(model, batches_of(model, frozen), EXAMPLES, CPU)
+    mix = concat_of(model.audio_encoder)
+    frames = all_frames(model.eval())[:, [2, 0]]
+    standing = (frames - mix.mean) / mix.scale
+    torch.testing.assert_close(standing.mean(0), torch.zeros(2, 24), atol=2e-3, rtol=0)
+    deviation = frames.std(0, correction=0)
+    torch.testing.assert_close(mix.scale, deviation + 1e-3, atol=1e-4, rtol=2e-3)
+    assert float(standing.std(0, correction=0).max()) < 1.001
+
+
+def test_only_training_examples_are_heard() -> None:
+    """Others leave no trace in what is standardised by."""
+    one, other = network(**CONCAT), network(**CONCAT)
+    standardise(one, batches_of(one), EXAMPLES[:6], CPU)
+    standardise(other, batches_of(other), EXAMPLES, CPU)
+    means = [concat_of(model.audio_encoder).mean for model in (one, other)]
+    again = network(**CONCAT)
+    standardise(again, batches_of(again), EXAMPLES[:6], CPU)
+    assert torch.equal(concat_of(again.audio_encoder).mean, means[0])
+    assert not torch.allclose(means[0], means[1], atol=1e-3)
+
+
+def test_a_weighted_sum_is_left_as_it_is() -> None:
+    model = network()
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    standardise(model, batches_of(model), EXAMPLES, CPU)
+    assert all(torch.equal(weights, before[name]) for name, weights in model.state_dict().items())
+
+
+def test_where_nobody_is_heard_nothing_is_told() -> None:
+    model = network(**CONCAT)
+    standardise(model, batches_of(model), [one for one in EXAMPLES if one.path is None], CPU)
+    assert torch.equal(concat_of(model.audio_encoder).scale, torch.ones(2, 24))
+
+
+# What is served
+
+
+def test_a_checkpoint_keeps_mean_scale_and_settings(tmp_path: Path) -> None:
+    model = standing_concat()
+    write_checkpoint(model, tiny_tokenizer(), tmp_path)
+    read = read_checkpoint(tmp_path).model
+    written, kept = concat_of(model.audio_encoder), concat_of(read.audio_encoder)
+    assert kept.chosen == (2, 0)
+    assert torch.equal(kept.mean, written.mean)  # not in half precision, as the weights are
+    assert torch.equal(kept.scale, written.scale)
+    assert {name: getattr(read.config, name) for name in CONCAT} == CONCAT
+
+
+def test_a_config_of_before_means_what_it_meant() -> None:
+    fields = EmotionConfig().to_dict()
+    for name in CONCAT:
+        del fields[name]
+    config = EmotionConfig.from_dict(fields | {"dropout": 0.3})
+    assert (config.audio_mix, config.pooling_heads, config.classifier) == ("sum", 1, "mlp")
+    assert config.classifier_dropout == 0.3
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("audio_mix", "product", "expected audio_mix to be one of sum, concat, got 'product'"),
+        ("classifier", "forest", "expected classifier to be one of mlp, linear, got 'forest'"),
+        ("pooling_heads", 0, "expected pooling_heads to be a whole number from 1"),
+        ("audio_mix_width", 1.5, "expected audio_mix_width to be a whole number from 1"),
+        ("audio_mix_layers", [1, 2], "expected no audio_mix_layers with audio_mix sum, got [1, 2]"),
+        ("heads", 3, "expected heads that divide the width 64, got 3"),
+    ],
+)
+def test_a_config_of_nothing_that_there_is(field: str, value: Any, says: str) -> None:
+    with pytest.raises(ValueError, match="expected") as caught:
+        EmotionConfig(**{field: value})
+    assert str(caught.value).startswith(says)
+
+
+@pytest.mark.parametrize("layers", [[2.0], [1, 1], [-1], [], [True], ["1"], 2, "12"])
+def test_layers_are_different_whole_numbers(layers: Any) -> None:
+    with pytest.raises(ValueError, match="expected") as caught:
+        EmotionConfig(audio_mix="concat", audio_mix_layers=layers)
+    says = f"expected audio_mix_layers to be different whole numbers from 0 up, got {layers!r}"
+    assert str(caught.value) == says
+
+
+LENGTHS = (48_000, 11_025, 700, 0, 31_999, 16_000)
+
+
+def speeches() -> list[Speech]:
+    words = [*SENTENCES[:3], None, "", None]
+    return [
+        Speech(Clip(noise(length, seed)), None if text is None else Transcript(text))
+        for seed, (length, text) in enumerate(zip(LENGTHS, words, strict=True))
+    ]
+
+
+def shares(recognizer: EmotionRecognizer, speeches: Sequence[Speech]) -> np.ndarray[Any, Any]:
+    return np.array([prediction.probabilities for prediction in recognizer.recognize(speeches)])
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2, layer norm", "wav2vec2, group norm", "wavlm", "whisper"])
+def test_a_clip_alone_is_the_clip_in_a_crowd(kind: str, tmp_path: Path) -> None:
+    audio = audio_configs()[kind]
+    raw = audio.model_type in ("wavlm", "whisper")
+    model = tiny_model(audio_config=audio, audio_unit_variance=not raw, **CONCAT)
+    strewn(concat_of(model.audio_encoder))
+    recognizer = EmotionRecognizer(Checkpoint(model, tiny_tokenizer(), tmp_path), CPU)
+    crowd = shares(recognizer, speeches())
+    alone = np.concatenate([shares(recognizer, [speech]) for speech in speeches()])
+    np.testing.assert_allclose(crowd, alone, atol=1e-4)
+    assert np.ptp(crowd, axis=0).max() > 1e-2  # it does tell them apart
+
+
+def test_it_serves_in_bfloat16(tmp_path: Path) -> None:
+    """Encoders alone are halved; the projection of their layers belongs to them."""
+    write_checkpoint(standing_concat(), tiny_tokenizer(), tmp_path)
+    whole, half = (
+        shares(EmotionRecognizer.load(tmp_path, device="cpu", dtype=dtype), speeches())
+        for dtype in ("float32", "bfloat16")
+    )
+    np.testing.assert_allclose(half, whole, atol=0.1)
+
+
+@torch.no_grad()
+def test_in_bfloat16_layers_are_standardised_in_float32(tmp_path: Path) -> None:
+    """A dimension a hundred deviations away from zero: bfloat16 would round its mean by a fifth of one."""
+    model = standing_concat()
+    mix = concat_of(model.audio_encoder)
+    mean, deviation = torch.full((3, 24), 100.3), torch.ones(3, 24)
+    mix.standardise(mean, deviation)
+    EmotionRecognizer(Checkpoint(model, tiny_tokenizer(), tmp_path), CPU, torch.bfloat16)
+    assert model.audio_encoder.backbone.dtype == mix.project[1].weight.dtype == torch.bfloat16
+    assert torch.equal(mix.mean, mean[[2, 0]])
+    assert mix.scale.dtype == torch.float32
+    generator = torch.Generator().manual_seed(0)
+    layers = [(100.3 + torch.randn(1, 50, 24, generator=generator)).bfloat16() for _ in range(3)]
+    standing = torch.cat([(layers[layer].double() - 100.3) / 1.001 for layer in (2, 0)], dim=-1)
+    _, linear, activation = copy.deepcopy(mix.project).double()
+    torch.testing.assert_close(mix(layers).double(), activation(linear(standing)), atol=0.05, rtol=0.02)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own insides
+@pytest.mark.parametrize("kind", ["wav2vec2, group norm", "hubert"])
+def test_its_graph_gives_its_features(kind: str, tmp_path: Path) -> None:
+    encoder = tiny_audio_encoder(kind)
+    encoder.concatenate([1, 3], 12, 0.3)
+    strewn(concat_of(encoder))
+    encoder.eval()
+    write_graph(encoder, tmp_path / GRAPH_FILE)
+    graph = OnnxEncoder(tmp_path / GRAPH_FILE, encoder)
+    for samples in (encoder.waveform.min_samples, 1_000, 16_001):
+        sound = torch.from_numpy(noise(samples, seed=samples, level=1.0))
+        with torch.no_grad():
+            features, _ = encoder(sound[None], torch.ones(1, samples, dtype=torch.bool))
+        assert features.shape[-1] == 12
+        torch.testing.assert_close(graph(sound), features[0], atol=1e-4, rtol=1e-4)
+
+
+# Pooling and heads
+
+
+@pytest.mark.parametrize("heads", [1, 2, 6])
+@torch.no_grad()
+def test_each_head_pools_its_own_part_of_the_width(heads: int) -> None:
+    """A softmax over the valid frames for every head, in slow loops; one head is what there was before."""
+    torch.manual_seed(heads)
+    pool = AttentivePooling(6, deviation=True, heads=heads)
+    x = torch.randn(2, 5, 6)
+    lengths = (5, 3)
+    pooled = pool(x, torch.arange(5) < torch.tensor(lengths)[:, None])
+    assert pooled.shape == (2, 12)
+    for row, length in enumerate(lengths):
+        frames = x[row, :length]
+        scores = [pool.score(frame).tolist() for frame in frames]
+        for place in range(6):
+            head = place * heads // 6
+            total = math.fsum(math.exp(score[head]) for score in scores)
+            share = [math.exp(score[head]) / total for score in scores]
+            values = frames[:, place].tolist()
+            mean = math.fsum(s * value for s, value in zip(share, values, strict=True))
+            variance = math.fsum(s * (value - mean) ** 2 for s, value in zip(share, values, strict=True))
+            assert pooled[row, place].item() == pytest.approx(mean, abs=1e-5)
+            assert pooled[row, 6 + place].item() == pytest.approx(math.sqrt(variance + 1e-5), abs=1e-5)
+
+
+def test_heads_divide_the_width() -> None:
+    with pytest.raises(ValueError, match="expected pooling_heads that divide the width 6, got 4"):
+        AttentivePooling(6, heads=4)
+
+
+@pytest.mark.parametrize(("classifier", "layers"), [("linear", 1), ("mlp", 2)])
+@torch.no_grad()
+def test_a_linear_classifier_is_one_layer_behind_the_norm(classifier: str, layers: int) -> None:
+    model = tiny_model(classifier=classifier, classifier_dropout=0.5)
+    assert model.early is not None
+    for head in (model.audio_head, model.text_head, model.early.head):
+        assert isinstance(head, nn.Sequential)
+        assert sum(isinstance(part, nn.Linear) for part in head) == layers
+        assert {part.p for part in head if isinstance(part, nn.Dropout)} == {0.5}
+
+
+@torch.no_grad()
+def test_it_is_the_formula() -> None:
+    head = tiny_model(classifier="linear").audio_head
+    assert isinstance(head, nn.Sequential)
+    norm, _, last = head
+    assert isinstance(norm, nn.LayerNorm)
+    assert isinstance(last, nn.Linear)
+    x = torch.randn(3, 48)
+    normed = (x - x.mean(1, keepdim=True)) / (x.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
+    expected = (normed * norm.weight + norm.bias) @ last.weight.T + last.bias
+    torch.testing.assert_close(head(x), expected, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,37 @@
+"""Threads for each model: together no more than there are cores, and one at least."""
+
+from __future__ import annotations
+
+import pytest
+
+from emostream.models import cpu_threads
+from emostream.models.cpu_threads import physical_cores, threads_for_emotion, threads_for_words
+
+
+@pytest.fixture(autouse=True)
+def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("cores", "words", "emotion"), [(1, 1, 1), (2, 1, 1), (3, 1, 2), (4, 2, 2), (8, 4, 4), (64, 4, 60)]
+)
+def test_two_models_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, words: int, emotion: int
+) -> None:
+    monkeypatch.setattr(cpu_threads, "physical_cores", lambda: cores)
+    assert (threads_for_words(), threads_for_emotion(words=True)) == (words, emotion)
+    assert threads_for_emotion(words=False) == cores
+
+
+def test_openmp_s_own_setting_is_the_emotion_model_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads_for_emotion(words=True) is None
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert physical_cores() >= 1
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
+    assert physical_cores() == 1

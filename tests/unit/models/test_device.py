@@ -1,0 +1,124 @@
+"""Which device and which precision, asked for or found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emostream.models import Clip, DeviceError, Speech, Transcript
+from emostream.models.checkpoint import BUNDLED, read_checkpoint
+from emostream.models.device import WORTH_HALVING, choose_device, choose_dtype
+from emostream.models.recognizer import EmotionRecognizer
+from tests.support.shared import DATA, manifest, needs_data
+from tests.support.speech import recording
+from tests.support.tiny_emotion import noise, write_tiny
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:7", ""])
+def test_unknown_devices(name: str) -> None:
+    with pytest.raises(DeviceError, match="auto, cpu, cuda"):
+        choose_device(name)
+
+
+def test_a_cuda_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(DeviceError, match="--device cpu"):
+        choose_device("cuda")
+    assert choose_device("auto").type == "cpu"
+
+
+PROCESSORS = {
+    "x86 with AVX-512 BF16": ("flags\t\t: fpu avx512f avx512_bf16 sse", True),
+    "x86 with AMX": ("flags\t\t: fpu amx_bf16 amx_tile", True),
+    "Arm with BF16": ("Features\t: fp asimd bf16 i8mm", True),
+    "x86 that would emulate it": ("flags\t\t: fpu avx512f avx2", False),
+    "a name that holds the letters": ("model name\t: bf16 9000\nflags\t\t: fpu", False),
+}
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_auto_takes_bfloat16_from_processors_that_have_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, has_it = PROCESSORS[name]
+    (tmp_path / "cpuinfo").write_text(lines + "\n")
+    monkeypatch.setattr("emostream.models.device.CPUINFO", tmp_path / "cpuinfo")
+    wanted = torch.bfloat16 if has_it else torch.float32
+    assert choose_dtype("auto", CPU, WORTH_HALVING) == wanted
+    assert choose_dtype("auto", CPU, WORTH_HALVING - 1) == torch.float32
+
+
+def test_auto_stays_with_float32_where_nobody_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emostream.models.device.CPUINFO", tmp_path / "none")
+    assert choose_dtype("auto", CPU, WORTH_HALVING) == torch.float32
+
+
+def test_a_dtype_asked_for_is_given() -> None:
+    assert choose_dtype("float32", CPU, WORTH_HALVING) == torch.float32
+    assert choose_dtype("bfloat16", CPU, 1) == torch.bfloat16
+
+
+def test_an_unknown_dtype() -> None:
+    with pytest.raises(DeviceError, match="auto, float32, bfloat16, got 'int3'"):
+        choose_dtype("int3", CPU, 1)
+
+
+def test_bfloat16_is_for_the_encoders_alone() -> None:
+    """Both of them, whole; what stands behind them is small and stays exact."""
+    checkpoint = read_checkpoint(BUNDLED)
+    EmotionRecognizer(checkpoint, CPU, torch.bfloat16)
+    for name, weights in checkpoint.model.named_parameters():
+        encodes = name.startswith(("audio_encoder.", "text_encoder."))
+        assert (name, weights.dtype) == (name, torch.bfloat16 if encodes else torch.float32)
+
+
+def test_bfloat16_is_nearly_float32() -> None:
+    """Clips and words, alone and together; probabilities of the bundled model."""
+    speeches = [
+        Speech(Clip(noise(8_000 * (1 + seed % 5), seed)), Transcript("so happy") if seed % 2 else None)
+        for seed in range(12)
+    ]
+    exact, short = (
+        EmotionRecognizer.load(device="cpu", dtype=dtype).recognize(speeches)
+        for dtype in ("float32", "bfloat16")
+    )
+    apart = [
+        np.abs(np.subtract(a.probabilities, b.probabilities)).max() for a, b in zip(exact, short, strict=True)
+    ]
+    assert 0.0 < max(apart) < 0.03
+
+
+@needs_data
+def test_bfloat16_changes_the_label_of_one_clip_in_a_hundred_at_most() -> None:
+    """RAVDESS test speakers, sound alone."""
+    rows = manifest(corpus="ravdess", split="test")
+    speeches = [Speech(Clip(recording(str((DATA / row["path"]).relative_to(DATA))))) for row in rows]
+    exact, short = (
+        EmotionRecognizer.load(device="cpu", dtype=dtype).recognize(speeches)
+        for dtype in ("float32", "bfloat16")
+    )
+    assert len(speeches) >= 100
+    changed = sum(a.label != b.label for a, b in zip(exact, short, strict=True))
+    assert changed <= 0.01 * len(speeches)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(("dtype", "apart"), [("float32", 1e-3), ("bfloat16", 0.03)])
+def test_a_gpu_says_what_the_processor_says(dtype: str, apart: float, tmp_path: Path) -> None:
+    """The bundled model, and a group-norm front end, which a GPU runs over the whole batch."""
+    speeches = [
+        Speech(Clip(noise(8_000 * (1 + seed % 5), seed)), Transcript("so happy") if seed % 2 else None)
+        for seed in range(12)
+    ]
+    for checkpoint in (None, write_tiny(tmp_path, norm="group")):
+        ours, theirs = (
+            EmotionRecognizer.load(checkpoint, device=device, dtype=precision).recognize(speeches)
+            for device, precision in (("cpu", "float32"), ("cuda", dtype))
+        )
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.abs(np.subtract(a.probabilities, b.probabilities)).max() < apart

@@ -1,0 +1,135 @@
+"""The recognizer's promises: any clip, any words, four calls, equal length."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emostream.models import (
+    LABELS,
+    Clip,
+    Recognizer,
+    Samples,
+    Speech,
+    Transcript,
+    Word,
+    load_recognizer,
+)
+from emostream.models.alignment.word_spans import word_spans
+from emostream.models.recognizer import EmotionRecognizer
+from tests.support.tiny_emotion import noise
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> EmotionRecognizer:
+    return EmotionRecognizer.load(device="cpu")
+
+
+def broken(value: float) -> Samples:
+    clip = noise(16_000)
+    clip[4000:5000] = value
+    return clip
+
+
+ODD_CLIPS = {
+    "no sample": np.zeros(0, np.float32),
+    "one sample": np.ones(1, np.float32),
+    "below one frame": noise(719),
+    "one frame": noise(720),
+    "digital silence": np.zeros(16_000, np.float32),
+    "constant": np.full(16_000, 0.5, np.float32),
+    "not a number": broken(np.nan),
+    "infinite": broken(np.inf),
+    "all not a number": np.full(8000, np.nan, np.float32),
+    "clipped": np.sign(noise(16_000)),
+    "huge": 1e30 * noise(16_000),
+    "28 seconds": noise(28 * 16_000),
+}
+
+
+@pytest.mark.parametrize("name", ODD_CLIPS)
+@pytest.mark.parametrize(
+    "words", [None, "", "?!", "i am so happy", "word " * 400, "\u65e5\u672c\u8a9e \U0001f600"]
+)
+def test_any_clip_and_any_words_give_probabilities(
+    recognizer: EmotionRecognizer, name: str, words: str | None
+) -> None:
+    speech = Speech(Clip(ODD_CLIPS[name]), None if words is None else Transcript(words))
+    prediction = recognizer.recognize([speech])[0]
+    for shares in filter(None, (prediction.probabilities, prediction.audio_only, prediction.text_only)):
+        assert np.isfinite(shares).all()
+        assert sum(shares) == pytest.approx(1.0, abs=1e-6)
+    assert prediction.confidence == max(prediction.probabilities)
+    assert prediction.label == LABELS[prediction.probabilities.index(prediction.confidence)]
+
+
+def test_no_clips_no_predictions(recognizer: EmotionRecognizer) -> None:
+    assert recognizer.encode([]) == []
+    assert recognizer.align([], []) == []
+    assert recognizer.fuse([], [], []) == []
+    assert recognizer.recognize([]) == []
+
+
+def test_it_is_a_recognizer() -> None:
+    recognizer: Recognizer = load_recognizer(device="cpu")
+    assert recognizer.labels == LABELS
+    assert recognizer.device == "cpu"
+    assert "bundled" in recognizer.name
+
+
+def test_codes_and_words_must_be_as_many(recognizer: EmotionRecognizer) -> None:
+    codes = recognizer.encode([Clip(noise(8000))])
+    with pytest.raises(ValueError, match="as many"):
+        recognizer.fuse(codes, [], [])
+
+
+@pytest.mark.parametrize(
+    ("length", "words", "reason"),
+    [(4000, "hello", "too_short"), (16_000, None, "no_text"), (16_000, "...", "no_text")],
+)
+def test_reasons_to_doubt(recognizer: EmotionRecognizer, length: int, words: str | None, reason: str) -> None:
+    transcript = None if words is None else Transcript(words)
+    assert reason in recognizer.recognize([Speech(Clip(noise(length)), transcript)])[0].uncertain
+
+
+def test_noise_has_a_low_snr_and_no_text_no_text_scores(recognizer: EmotionRecognizer) -> None:
+    steady = np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
+    prediction = recognizer.recognize([Speech(Clip(steady))])[0]
+    assert "low_snr" in prediction.uncertain
+    assert prediction.text_only is None
+
+
+def test_words_change_the_answer_only_where_there_are_words(recognizer: EmotionRecognizer) -> None:
+    clip = Clip(noise(32_000))
+    silent, happy, angry = recognizer.recognize(
+        [Speech(clip), Speech(clip, Transcript("i am so happy")), Speech(clip, Transcript("i hate you"))]
+    )
+    assert silent.audio_only == pytest.approx(happy.audio_only, abs=1e-5)
+    assert happy.probabilities != pytest.approx(angry.probabilities, abs=1e-3)
+
+
+class TestAlign:
+    def test_given_times_stay_inside_the_clip_and_in_order(self) -> None:
+        words = (Word("a", -50, 400, 0.9), Word("b", 300, 5000), Word("c", 100, 200), Word("d", 9000, 9100))
+        spans = word_spans(Transcript("a b c d", words=words), 1000)
+        assert [(w.text, w.start, w.end, w.p) for w in spans] == [
+            ("a", 0, 400, 0.9),
+            ("b", 300, 1000, None),
+            ("c", 300, 300, None),
+            ("d", 1000, 1000, None),
+        ]
+
+    def test_without_times_the_clip_is_split_by_length(self) -> None:
+        spans = word_spans(Transcript("so happy today"), 1200)
+        assert [(w.text, w.start, w.end) for w in spans] == [
+            ("so", 0, 200),
+            ("happy", 200, 700),
+            ("today", 700, 1200),
+        ]
+
+    @pytest.mark.parametrize("transcript", [None, Transcript(""), Transcript("  ")])
+    def test_nothing_said(self, transcript: Transcript | None) -> None:
+        assert word_spans(transcript, 1000) == ()
+
+    def test_an_empty_clip_holds_empty_words(self) -> None:
+        assert [(w.start, w.end) for w in word_spans(Transcript("hello there"), 0)] == [(0, 0), (0, 0)]

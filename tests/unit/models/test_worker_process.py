@@ -1,0 +1,164 @@
+"""A child behind a pipe: every request gets its own answer or an error, whatever happens in between."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emostream.models import TranscriberError
+from emostream.models.worker_process import ChildProcess
+
+ECHO = """
+import os
+from emostream.models.child_process import serve
+
+def answer(request):
+    if request == "die":
+        os._exit(1)
+    if request == "fail":
+        raise ValueError("no")
+    return request
+
+serve(lambda: ("echo", answer))
+"""
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildProcess]:
+    (tmp_path / "echoing_worker.py").write_text(ECHO, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    child = ChildProcess("echoing_worker", "an echo")
+    yield child
+    child.end()
+
+
+SLOW = """
+import sys
+import time
+from pathlib import Path
+from emostream.models.child_process import serve
+
+def load():
+    while not Path(sys.argv[0]).with_suffix(".go").exists():
+        time.sleep(0.001)
+    return "slow", lambda request: request
+
+serve(load)
+"""
+
+
+def test_it_loads_while_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were it waited for, it would never be told to go on."""
+    (tmp_path / "slow_worker.py").write_text(SLOW, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    made: list[ChildProcess] = []
+    making = threading.Thread(target=lambda: made.append(ChildProcess("slow_worker", "an echo")), daemon=True)
+    making.start()
+    making.join(60)
+    (tmp_path / "slow_worker.go").touch()
+    (child,) = made
+    try:
+        assert child.name == "slow"
+    finally:
+        child.end()
+
+
+def test_a_name_stays_known_and_a_failed_start_stays_one_line(
+    child: ChildProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert child.name == "echo"
+    child.end()
+    monkeypatch.setattr(child, "_module", "emostream.models.types")  # which says nothing and ends
+    with pytest.raises(TranscriberError, match="its process ended"):
+        child.ask("anybody?")
+    assert child.name == "echo"
+    never = ChildProcess("emostream.models.types", "nothing")
+    for _ in range(2):
+        with pytest.raises(TranscriberError, match="its process ended: reinstall pocketsphinx"):
+            _ = never.name
+
+
+def interrupt_once(monkeypatch: pytest.MonkeyPatch, child: ChildProcess) -> None:
+    """Ctrl-C while the next reply is waited for."""
+    receive: Callable[[], Any] = child._receive
+
+    def interrupted() -> Any:
+        monkeypatch.setattr(child, "_receive", receive)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(child, "_receive", interrupted)
+
+
+def test_requests_are_answered_in_turn(child: ChildProcess) -> None:
+    assert [child.ask(number) for number in range(3)] == [0, 1, 2]
+    assert child.name == "echo"
+
+
+def test_an_interrupted_request_is_not_answered_later(
+    child: ChildProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_once(monkeypatch, child)
+    with pytest.raises(KeyboardInterrupt):
+        child.ask("first")
+    assert child.ask("second") == "second"
+
+
+def test_an_interrupted_start_is_not_taken_for_an_answer(
+    child: ChildProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child.end()
+    interrupt_once(monkeypatch, child)
+    with pytest.raises(KeyboardInterrupt):
+        child.ask("first")
+    assert child.ask("second") == "second"
+
+
+def test_half_a_request_is_no_request(child: ChildProcess, capfd: pytest.CaptureFixture[str]) -> None:
+    """It cannot be pickled to its end. What had been sent by then does not spoil the next one."""
+    with pytest.raises(TypeError, match="pickle"):
+        child.ask([b"x" * 200_000, threading.Lock()])
+    word = "twice"  # the second mention refers to the first by its number in the stream
+    assert child.ask([word, word]) == [word, word]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_exception_of_the_childs_is_an_answer(child: ChildProcess) -> None:
+    process = child._process
+    with pytest.raises(ValueError, match="no"):
+        child.ask("fail")
+    assert child.ask("next") == "next"
+    assert child._process is process
+
+
+def test_a_death_at_a_request_is_told_and_costs_that_one(child: ChildProcess) -> None:
+    with pytest.raises(TranscriberError, match="expected an echo, but its process ended"):
+        child.ask("die")
+    assert child.ask("next") == "next"
+
+
+def test_a_death_between_requests_costs_nothing(child: ChildProcess) -> None:
+    child._process.kill()
+    child._process.wait()
+    assert child.ask("next") == "next"
+
+
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM])
+def test_a_process_that_cannot_be_started_is_one_line(
+    child: ChildProcess, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, "no room")
+
+    child.end()
+    with monkeypatch.context() as full:
+        full.setattr("subprocess.Popen", refuse)
+        with pytest.raises(
+            TranscriberError, match="expected to start a process for an echo, got: no room; free"
+        ):
+            child.ask("first")
+    assert child.ask("second") == "second"

@@ -1,0 +1,321 @@
+"""The choice of a transcriber: cache first, then the hub, then PocketSphinx with one warning."""
+
+from __future__ import annotations
+
+import http.server
+import logging
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+from huggingface_hub import constants
+
+from emostream.models import Clip, Transcriber, Transcript, load_transcriber
+from emostream.models.errors import DeviceError, TranscriberError
+from emostream.models.transcription import factory
+from emostream.models.transcription.factory import choose_transcriber
+from emostream.models.transcription.hub import (
+    cached_whisper,
+    fetch_whisper,
+    missing_files,
+    probe_hub,
+    whisper_cached,
+    whisper_repositories,
+)
+from tests.support.tiny_whisper import make_tiny_whisper
+
+
+@dataclass
+class Loaded:
+    """Stands for a loaded transcriber: remembers what it was loaded from."""
+
+    name: str
+    folder: Path | None = None
+
+    def transcribe(self, clips: list[Clip]) -> list[Transcript]:
+        return [Transcript("") for _ in clips]
+
+
+@dataclass
+class World:
+    """A cache and a hub of one's own; `asked` lists who was asked, in order."""
+
+    cache: dict[str, Path] = field(default_factory=dict)
+    hub_answers: bool = False
+    damaged: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def cached(self, name: str) -> Path | None:
+        self.asked.append("cache")
+        return self.cache.get(name)
+
+    def probe(self) -> bool:
+        self.asked.append("hub")
+        return self.hub_answers
+
+    def fetch(self, name: str) -> Path:
+        self.asked.append("fetch")
+        return Path("fetched") / name
+
+    def whisper(self, folder: Path, label: str, *_: object) -> Transcriber:
+        if self.damaged:
+            raise TranscriberError("model.bin is damaged")
+        return Loaded(f"whisper {label}", folder)  # type: ignore[return-value]
+
+    def sphinx(self) -> Transcriber:
+        return Loaded("pocketsphinx")  # type: ignore[return-value]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 0)
+    monkeypatch.setattr(factory, "cached_whisper", world.cached)
+    monkeypatch.setattr(factory, "probe_hub", world.probe)
+    monkeypatch.setattr(factory, "fetch_whisper", world.fetch)
+    monkeypatch.setattr(factory, "_whisper", world.whisper)
+    monkeypatch.setattr(factory, "_sphinx", world.sphinx)
+    return world
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.WARNING, logger="emostream")
+    return caplog
+
+
+def chosen(name: str, **options: str) -> Loaded:
+    return cast("Loaded", choose_transcriber(name, **options))  # type: ignore[arg-type]
+
+
+def test_auto_takes_the_cached_model_and_asks_nobody_else(
+    world: World, warnings: pytest.LogCaptureFixture
+) -> None:
+    world.cache = {"tiny.en": Path("cached")}
+    assert chosen("auto") == Loaded("whisper tiny.en", Path("cached"))
+    assert world.asked == ["cache"]
+    assert not warnings.records
+
+
+def test_auto_fetches_where_the_hub_answers(world: World, warnings: pytest.LogCaptureFixture) -> None:
+    world.hub_answers = True
+    assert chosen("auto") == Loaded("whisper tiny.en", Path("fetched/tiny.en"))
+    assert world.asked == ["cache", "hub", "fetch"]
+    assert not warnings.records
+
+
+def test_auto_falls_back_with_one_warning(world: World, warnings: pytest.LogCaptureFixture) -> None:
+    assert chosen("auto").name == "pocketsphinx"
+    assert world.asked == ["cache", "hub"]
+    (message,) = warnings.messages
+    assert "expected Whisper tiny.en" in message
+    assert "hub does not answer" in message
+    assert "connect to the network once" in message
+
+
+def test_auto_falls_back_from_a_damaged_cache(world: World, warnings: pytest.LogCaptureFixture) -> None:
+    world.cache, world.damaged = {"tiny.en": Path("cached")}, True
+    assert chosen("auto").name == "pocketsphinx"
+    (message,) = warnings.messages
+    assert "model.bin is damaged" in message
+
+
+@pytest.mark.parametrize("name", ["auto", "small"])
+def test_an_absent_device_is_found_out_before_anything_is_fetched(world: World, name: str) -> None:
+    world.hub_answers = True
+    with pytest.raises(DeviceError):
+        choose_transcriber(name, device="cuda")
+    assert world.asked == []
+
+
+def test_none_is_none(world: World) -> None:
+    assert choose_transcriber("none") is None
+    assert load_transcriber("none") is None
+    assert world.asked == []
+
+
+def test_pocketsphinx_by_name(world: World) -> None:
+    assert chosen("pocketsphinx").name == "pocketsphinx"
+    assert world.asked == []
+
+
+def test_a_known_name_that_cannot_be_had_says_what_to_do(world: World) -> None:
+    with pytest.raises(TranscriberError, match=r"expected Whisper small, .* connect .* or name a .*folder"):
+        choose_transcriber("small")
+
+
+def test_offline_mode_is_given_as_the_reason(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(TranscriberError, match="HF_HUB_OFFLINE forbids"):
+        choose_transcriber("small")
+
+
+def test_an_unknown_name_lists_the_known_ones(world: World) -> None:
+    with pytest.raises(TranscriberError, match="got 'tny'") as caught:
+        choose_transcriber("tny")
+    for known in ("auto", "none", "pocketsphinx", "tiny.en", "large-v3"):
+        assert known in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert world.asked == []
+
+
+def test_a_folder_is_taken_as_one(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "faster-whisper-mine"
+    folder.mkdir()
+    assert chosen(str(folder)) == Loaded("whisper mine", folder)
+
+
+def test_a_path_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TranscriberError, match=r"found none at .*nowhere"):
+        choose_transcriber(str(tmp_path / "nowhere"))
+    with pytest.raises(TranscriberError, match=r"lacks model\.bin, config\.json"):
+        choose_transcriber(str(tmp_path))
+
+
+# The cache, in a folder of huggingface_hub's own layout.
+
+
+def cache_model(cache: Path, name: str, *, without: str = "") -> Path:
+    repository = cache / ("models--" + whisper_repositories()[name].replace("/", "--"))
+    snapshot = repository / "snapshots" / "0123456789abcdef0123456789abcdef01234567"
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(snapshot.name)
+    for file in {"model.bin", "config.json", "tokenizer.json", "vocabulary.txt"} - {without}:
+        (snapshot / file).write_text("")
+    return snapshot
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_an_empty_cache_has_nothing(cache: Path) -> None:
+    assert cached_whisper("tiny.en") is None
+    assert not whisper_cached("tiny.en")
+    assert not whisper_cached("no such model")
+
+
+def test_a_model_in_the_cache_is_found(cache: Path) -> None:
+    snapshot = cache_model(cache, "tiny.en")
+    assert cached_whisper("tiny.en") == snapshot
+    assert whisper_cached("tiny.en")
+    assert not whisper_cached("tiny")
+
+
+def test_a_download_that_was_interrupted_is_no_model(cache: Path) -> None:
+    snapshot = cache_model(cache, "tiny.en", without="model.bin")
+    assert cached_whisper("tiny.en") is None
+    assert missing_files(snapshot) == ("model.bin",)
+
+
+def test_a_model_in_the_cache_is_loaded_under_its_name(cache: Path, tmp_path: Path) -> None:
+    snapshot = cache_model(cache, "base.en")
+    made = make_tiny_whisper(tmp_path / "made")
+    for file in made.iterdir():
+        (snapshot / file.name).write_bytes(file.read_bytes())
+    (snapshot / "vocabulary.txt").unlink()
+    transcriber = choose_transcriber("base.en", device="cpu", cpu_threads=1)
+    assert transcriber is not None
+    assert transcriber.name == "whisper base.en (int8, cpu)"
+
+
+# The hub, in this process or nowhere.
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """A hub on loopback; the list holds the status it answers with."""
+    status = [200]
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(status[0])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        yield status
+        server.shutdown()
+
+
+def test_a_hub_that_answers(hub: list[int]) -> None:
+    assert probe_hub()
+
+
+def test_a_hub_that_only_complains_does_not_count(hub: list[int]) -> None:
+    hub[0] = 503
+    assert not probe_hub()
+
+
+def test_offline_mode_asks_nobody(hub: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert not probe_hub()
+
+
+def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for address in (f"http://127.0.0.1:{port}", "not an address"):
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        assert not probe_hub()
+
+
+def test_a_name_server_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        released.wait()
+        raise TimeoutError
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("emostream.models.transcription.hub.urllib.request.urlopen", hang)
+    assert not probe_hub(timeout_s=0.05)
+    released.set()
+
+
+def test_a_download_that_fails_is_one_line(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise ConnectionError("the line went dead\nTraceback and so on")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(TranscriberError, match=r"could not be fetched .*the line went dead") as caught:
+        fetch_whisper("tiny.en")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_download_asks_for_what_the_loader_needs(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(repository: str, *, allow_patterns: list[str]) -> str:
+        assert repository == whisper_repositories()["tiny.en"]
+        assert {"model.bin", "config.json", "tokenizer.json", "vocabulary.txt"} <= set(allow_patterns)
+        return str(cache_model(cache, "tiny.en", without="tokenizer.json"))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    with pytest.raises(TranscriberError, match=r"lacks tokenizer\.json"):
+        fetch_whisper("tiny.en")
+
+
+def test_the_front_door_imports_no_framework() -> None:
+    heavy = {"torch", "transformers", "faster_whisper", "ctranslate2", "pocketsphinx", "huggingface_hub"}
+    program = "import sys, emostream.models\n"
+    program += "from emostream.models.transcription import factory, hub\n"
+    program += f"print(sorted({heavy} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -1,0 +1,257 @@
+"""The PocketSphinx adapter: real words, no memory, no decoder noise in the text, odd input."""
+
+from __future__ import annotations
+
+import logging
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emostream.models.errors import TranscriberError
+from emostream.models.transcription.sphinx import SphinxTranscriber
+from emostream.models.types import Clip, Samples, Transcript
+from emostream.streamer.audio.decode import read_whole
+from tests.support.speech import recording
+
+ACTED = [
+    ("ravdess/audio/03-01-01-01-01-01-02.flac", "kids are talking by the door"),
+    ("ravdess/audio/03-01-02-01-01-01-05.flac", "kids are talking by the door"),
+    ("ravdess/audio/03-01-01-01-02-01-09.flac", "dogs are sitting by the door"),
+]
+
+
+@pytest.fixture(scope="module")
+def sphinx() -> SphinxTranscriber:
+    return SphinxTranscriber()
+
+
+def hum(seconds: float, seed: int) -> Samples:
+    """Buzzing noise that makes the decoder write something: (N,) float32."""
+    n = int(seconds * 16_000)
+    noise = np.random.default_rng(seed).normal(0.0, 0.02, n)
+    buzz = np.sign(np.sin(np.arange(n) / 20.0)) * np.sin(np.arange(n) / 900.0)
+    return (0.3 * buzz + noise).astype(np.float32)
+
+
+def words(transcript: Transcript) -> set[str]:
+    return set(transcript.text.split())
+
+
+def assert_well_formed(clip: Clip, transcript: Transcript) -> None:
+    assert transcript.text == " ".join(word.text for word in transcript.words)
+    assert not re.search(r"[<\[(+]", transcript.text)
+    edges = [edge for word in transcript.words for edge in (word.start, word.end)]
+    assert edges == sorted(edges)
+    assert all(0 <= edge <= len(clip.samples) for edge in edges)
+    assert all(word.p is not None and 0.0 <= word.p <= 1.0 for word in transcript.words)
+
+
+@pytest.mark.data
+def test_several_words_of_a_famous_sentence_come_out(sphinx: SphinxTranscriber) -> None:
+    clip = Clip(recording("recordings/jfk.flac"))
+    (transcript,) = sphinx.transcribe([clip])
+    said = "and so my fellow americans ask not what your country can do for you"
+    assert len(words(transcript) & set(said.split())) >= 6
+    assert transcript.language == "en"
+    assert_well_formed(clip, transcript)
+
+
+@pytest.mark.data
+def test_acted_sentences_are_partly_understood(sphinx: SphinxTranscriber) -> None:
+    clips = [Clip(recording(name)) for name, _ in ACTED]
+    transcripts = sphinx.transcribe(clips)
+    found = sum(len(words(t) & set(said.split())) for t, (_, said) in zip(transcripts, ACTED, strict=True))
+    assert found >= 9
+    for clip, transcript in zip(clips, transcripts, strict=True):
+        assert_well_formed(clip, transcript)
+
+
+@pytest.mark.data
+def test_speech_does_not_remember_the_speech_before(sphinx: SphinxTranscriber) -> None:
+    loud, clip = Clip(recording("recordings/jfk.flac")[:40_000]), Clip(recording(ACTED[0][0])[12_000:44_000])
+    alone = SphinxTranscriber().transcribe([clip])
+    assert alone[0].words, "there must be words, or this means nothing"
+    assert sphinx.transcribe([loud, clip])[1:] == alone
+    assert sphinx.transcribe([clip, clip]) == alone * 2
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(0, np.float32),
+        np.zeros(1, np.float32),
+        np.ones(160, np.float32),
+        np.zeros(32_000, np.float32),
+        np.full(16_000, np.nan, np.float32),
+    ],
+    ids=["empty", "one sample", "10 ms", "silence", "nothing but NaN"],
+)
+def test_a_clip_with_nothing_to_hear_has_no_text(sphinx: SphinxTranscriber, samples: Samples) -> None:
+    assert sphinx.transcribe([Clip(samples)]) == [Transcript("")]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+def test_values_that_are_no_sound_do_no_harm(sphinx: SphinxTranscriber, value: float) -> None:
+    harmed = hum(0.5, 0)
+    harmed[::100] = value
+    healthy = Clip(hum(0.5, 1))
+    before = sphinx.transcribe([healthy])
+    assert sphinx.transcribe([Clip(harmed), healthy])[1:] == before
+
+
+def test_no_clips_no_transcripts(sphinx: SphinxTranscriber) -> None:
+    assert sphinx.transcribe([]) == []
+
+
+def test_another_language_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    transcriber = SphinxTranscriber()
+    quiet = np.zeros(800, np.float32)
+    with caplog.at_level(logging.WARNING, logger="emostream"):
+        transcriber.transcribe([Clip(quiet), Clip(quiet, "en-US"), Clip(quiet, "pl"), Clip(quiet, "de")])
+    assert len(caplog.records) == 1
+    assert "'pl'" in caplog.records[0].message
+
+
+def test_a_missing_model_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError("Failed to initialize\nPocketSphinx")
+
+    monkeypatch.setattr("pocketsphinx.Decoder", fail)
+    with pytest.raises(TranscriberError, match="reinstall pocketsphinx") as caught:
+        SphinxTranscriber()
+    assert "\n" not in str(caught.value)
+
+
+def test_its_name_says_the_model(sphinx: SphinxTranscriber) -> None:
+    assert sphinx.name == "pocketsphinx en-us"
+
+
+class Counting:
+    """A decoder that notes how many samples are searched."""
+
+    def __init__(self, decoder: Any) -> None:
+        self._decoder = decoder
+        self.searched = 0
+
+    def process_raw(self, pcm: bytes, no_search: bool = False, full_utt: bool = False) -> None:
+        self.searched += 0 if no_search else len(pcm) // 2
+        self._decoder.process_raw(pcm, no_search=no_search, full_utt=full_utt)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._decoder, name)
+
+
+@pytest.fixture(scope="module")
+def spoken() -> list[Samples]:
+    """Three sentences of the bundled recording, 3 to 4 s each."""
+    sound = read_whole(Path(str(files("emostream.demo") / "recording.ogg")))
+    return [
+        sound[start : start + length] for start, length in ((0, 60_000), (64_000, 48_000), (128_000, 56_000))
+    ]
+
+
+@pytest.mark.parametrize(
+    "ends", [[24_000, 38_000, 45_000], [30_001, 30_002, 59_999, 60_000], [10, 23_999, 60_000]]
+)
+def test_hearing_ahead_changes_no_transcript(
+    sphinx: SphinxTranscriber, spoken: list[Samples], ends: list[int]
+) -> None:
+    clip = Clip(spoken[0])
+    cold = SphinxTranscriber().transcribe([clip])
+    assert cold[0].words, "there must be words, or this means nothing"
+    for end in ends:
+        sphinx.listen(Clip(clip.samples[:end]))
+    assert sphinx.transcribe([clip]) == cold
+    assert sphinx.transcribe([clip]) == cold
+
+
+def test_what_was_heard_ahead_is_not_searched_again(spoken: list[Samples]) -> None:
+    sphinx, sound = SphinxTranscriber(), spoken[0]
+    counting = sphinx._hearings[0]._decoder = Counting(sphinx._hearings[0]._decoder)
+    for end in (38_000, 46_000, 54_000):
+        sphinx.listen(Clip(sound[:end]))
+    assert counting.searched == 48_000  # a second at a time, however far behind
+    sphinx.transcribe([Clip(sound)])
+    assert counting.searched == len(sound)
+
+
+def test_several_are_heard_at_once_and_none_disturbs_another(
+    sphinx: SphinxTranscriber, spoken: list[Samples]
+) -> None:
+    cold = [SphinxTranscriber().transcribe([Clip(sound)])[0] for sound in spoken]
+    for end in range(24_000, 60_000, 6_000):
+        for sound in spoken:
+            sphinx.listen(Clip(sound[:end]))
+    assert [sphinx.transcribe([Clip(sound)])[0] for sound in spoken] == cold
+
+
+@pytest.mark.parametrize("fatal", [1, 2, 3], ids=["at the mean", "at the first piece", "at the second piece"])
+def test_a_decoder_that_stumbles_is_exchanged(spoken: list[Samples], fatal: int) -> None:
+    """Nobody knows what it holds: the next words are those of one that has heard nothing."""
+    sphinx = SphinxTranscriber()
+    healthy = sphinx._hearings[0]._decoder
+
+    class Stumbling(Counting):
+        calls = 0
+
+        def process_raw(self, pcm: bytes, no_search: bool = False, full_utt: bool = False) -> None:
+            self.calls += 1
+            if self.calls == fatal:
+                raise RuntimeError("stumbled")
+            super().process_raw(pcm, no_search=no_search, full_utt=full_utt)
+
+    sphinx._hearings[0]._decoder = Stumbling(healthy)
+    with pytest.raises(RuntimeError, match="stumbled"):
+        for end in (40_000, 60_000):
+            sphinx.listen(Clip(spoken[0][:end]))
+    assert all(one._decoder is not healthy for one in sphinx._hearings)
+    for sound in spoken:
+        assert sphinx.transcribe([Clip(sound)]) == SphinxTranscriber().transcribe([Clip(sound)])
+
+
+def test_a_third_voice_waits_until_somebody_has_been_cut_off(spoken: list[Samples]) -> None:
+    now = 0.0
+    sphinx = SphinxTranscriber(lambda: now)
+    first, second, third = (Clip(sound[:48_000]) for sound in spoken)
+    sphinx.listen(first)
+    now = 2.0
+    sphinx.listen(second)
+    sphinx.listen(third)
+    one, other = sphinx._hearings
+    assert one.follows(first.samples)
+    assert other.follows(second.samples)
+    now = 3.5  # the first has not gone on for more than three seconds
+    sphinx.listen(third)
+    assert one.follows(third.samples)
+    assert other.follows(second.samples)
+
+
+def test_a_long_silence_before_the_voice_is_no_part_of_the_mean(spoken: list[Samples]) -> None:
+    """The room's noise is not what the voice's features are measured against."""
+    room = np.random.default_rng(0).normal(0.0, 0.0005, 40_000).astype(np.float32)
+    sphinx = SphinxTranscriber()
+    sound = np.concatenate([room, spoken[2]])
+    alone, late = sphinx.transcribe([Clip(spoken[2]), Clip(sound)])
+    assert len(alone.words) >= 4
+    assert len(words(alone) & words(late)) >= 0.7 * len(words(alone))
+    for end in (30_000, 50_000, 80_000):
+        sphinx.listen(Clip(sound[:end]))
+    assert sphinx.transcribe([Clip(sound)]) == [late]
+
+
+def test_an_utterance_that_went_another_way_is_begun_anew(
+    sphinx: SphinxTranscriber, spoken: list[Samples]
+) -> None:
+    sphinx.listen(Clip(spoken[0]))
+    later = Clip(spoken[0][4_000:])  # a louder voice came, and the quiet beginning is no part of it
+    assert sphinx.transcribe([later]) == SphinxTranscriber().transcribe([later])
+
+
+def test_a_beginning_of_digital_silence_is_no_hindrance(sphinx: SphinxTranscriber) -> None:
+    quiet = np.zeros(40_000, np.float32)
+    sphinx.listen(Clip(quiet))
+    assert sphinx.transcribe([Clip(quiet)]) == [Transcript("")]

@@ -1,0 +1,400 @@
+"""The Whisper adapter on a real, random model: shapes, order, independence, odd input, damaged folders."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from faster_whisper import WhisperModel
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+from emostream.models.errors import DeviceError, TranscriberError
+from emostream.models.transcription.hallucination import DEFAULT_THRESHOLDS, Heard, judge
+from emostream.models.transcription.whisper import WhisperTranscriber
+from emostream.models.transcription.whisper_decoding import WhisperDecoder, Written
+from emostream.models.transcription.whisper_loader import (
+    open_model,
+    precise_type,
+    present_device,
+)
+from emostream.models.transcription.whisper_window import LONGEST_S, most_tokens, window_s
+from emostream.models.types import SAMPLE_RATE_HZ, Clip, Samples, Transcript
+from tests.support.speech import spoken, weights
+from tests.support.tiny_whisper import BELIEVE_ALL, LANGUAGES, make_tiny_whisper
+
+ENDING = "Ġw111"
+"""A model that ends its text in place of this piece writes 5 to 40 tokens about most sounds."""
+
+BELIEVE_ANY_WORDS = replace(
+    BELIEVE_ALL,
+    words_per_second=DEFAULT_THRESHOLDS.words_per_second,
+    spare_words=DEFAULT_THRESHOLDS.spare_words,
+)
+"""No guard but the speaking rate."""
+
+
+def sound(seconds: float, seed: int) -> Samples:
+    """Noise whose loudness beats: (N,) float32, as unlike other seeds as the model can tell."""
+    n = int(seconds * SAMPLE_RATE_HZ)
+    noise = np.random.default_rng(seed).normal(0.0, 0.2, n)
+    return (noise * np.sin(np.arange(n) / (300.0 + 400.0 * seed))).astype(np.float32)
+
+
+def opened(folder: Path, compute_type: str = "int8") -> WhisperModel:
+    return open_model(folder, device="cpu", compute_type=compute_type, cpu_threads=2)
+
+
+def believing(folder: Path) -> WhisperTranscriber:
+    return WhisperTranscriber(opened(folder), "whisper tiny (int8, cpu)", BELIEVE_ALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_whisper(tmp_path_factory.mktemp("english"))
+
+
+@pytest.fixture(scope="module")
+def english(folder: Path) -> WhisperTranscriber:
+    return believing(folder)
+
+
+@pytest.fixture(scope="module")
+def multilingual(tmp_path_factory: pytest.TempPathFactory) -> WhisperTranscriber:
+    return believing(make_tiny_whisper(tmp_path_factory.mktemp("multilingual"), multilingual=True))
+
+
+@pytest.fixture(scope="module")
+def ending(tmp_path_factory: pytest.TempPathFactory) -> WhisperModel:
+    return opened(make_tiny_whisper(tmp_path_factory.mktemp("ending"), ends_for=ENDING))
+
+
+@pytest.fixture
+def broken(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "broken"))
+
+
+def same(a: Transcript, b: Transcript) -> bool:
+    """Equal but for the last digits of the probabilities, which follow the batch's matrix shapes."""
+    spans = [(w.text, w.start, w.end) for w in a.words] == [(w.text, w.start, w.end) for w in b.words]
+    close = np.allclose([w.p or 0.0 for w in a.words], [w.p or 0.0 for w in b.words], atol=1e-3)
+    return spans and close and (a.text, a.language, a.rejected) == (b.text, b.language, b.rejected)
+
+
+def unspaced(text: str) -> str:
+    return "".join(text.split())
+
+
+def test_a_clip_says_the_same_alone_and_in_any_company(english: WhisperTranscriber) -> None:
+    lengths_s = (0.7, 3.0, 1.2345, 28.0, 0.05)
+    clips = [Clip(sound(seconds, seed)) for seed, seconds in enumerate(lengths_s)]
+    alone = [english.transcribe([clip])[0] for clip in clips]
+    together = english.transcribe(clips)
+    reversed_ = english.transcribe(clips[::-1])[::-1]
+    assert len({t.text for t in alone}) > 2, "the sounds must not all say the same for this to mean anything"
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+    assert all(same(a, b) for a, b in zip(alone, reversed_, strict=True))
+
+
+def test_more_clips_than_one_forward_takes_keep_their_order(
+    english: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [Clip(sound(0.3, seed)) for seed in range(3)]
+    at_once = english.transcribe(clips)
+    monkeypatch.setattr("emostream.models.transcription.whisper._MOST_CLIPS", 2)
+    in_parts = english.transcribe(clips)
+    assert all(same(a, b) for a, b in zip(at_once, in_parts, strict=True))
+
+
+def test_words_lie_in_order_inside_their_clip(english: WhisperTranscriber) -> None:
+    clips = [Clip(sound(seconds, seed)) for seed, seconds in enumerate((0.5, 2.0, 7.0))]
+    for clip, transcript in zip(clips, english.transcribe(clips), strict=True):
+        assert transcript.words
+        assert transcript.language == "en"
+        edges = [edge for word in transcript.words for edge in (word.start, word.end)]
+        assert edges == sorted(edges)
+        assert edges[0] >= 0
+        assert edges[-1] <= len(clip.samples)
+        assert all(word.p is not None and 0.0 <= word.p <= 1.0 for word in transcript.words)
+        # A prefix, because faster-whisper gives no word to a tail that is no valid UTF-8.
+        joined = "".join(word.text for word in transcript.words)
+        assert unspaced(transcript.text).startswith(unspaced(joined))
+
+
+def test_a_model_that_writes_time_stamps_is_read_as_one_transcript(tmp_path: Path) -> None:
+    stamping = believing(make_tiny_whisper(tmp_path, time_stamps=True))
+    clip = Clip(sound(3.0, 1))
+    alone, first = stamping.transcribe([clip])[0], stamping.transcribe([clip, Clip(sound(1.0, 2))])[0]
+    assert same(alone, first)
+    assert "<|" not in alone.text
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(0, np.float32),
+        np.zeros(160, np.float32),
+        np.ones(160, np.float32),
+        np.zeros(16_000, np.float32),
+        np.full(16_000, np.nan, np.float32),
+    ],
+    ids=["empty", "10 ms of silence", "10 ms", "silence", "nothing but NaN"],
+)
+def test_a_clip_with_nothing_to_hear_has_no_text(english: WhisperTranscriber, samples: Samples) -> None:
+    assert english.transcribe([Clip(samples)]) == [Transcript("")]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+def test_values_that_are_no_sound_do_no_harm(english: WhisperTranscriber, value: float) -> None:
+    harmed = sound(1.0, 0)
+    harmed[::100] = value
+    healthy = Clip(sound(1.0, 1))
+    _, neighbour = english.transcribe([Clip(harmed), healthy])
+    assert same(neighbour, english.transcribe([healthy])[0])
+
+
+def test_no_clips_no_transcripts(english: WhisperTranscriber) -> None:
+    assert english.transcribe([]) == []
+
+
+def test_a_clip_longer_than_whisper_hears_is_refused(english: WhisperTranscriber) -> None:
+    with pytest.raises(TranscriberError, match=r"at most 30 s, got one of 30\.5 s"):
+        english.transcribe([Clip(sound(30.5, 0))])
+
+
+def test_an_english_model_ignores_another_hint_with_one_warning(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    english, clip = believing(folder), sound(0.5, 0)
+    with caplog.at_level(logging.WARNING, logger="emostream"):
+        hinted = english.transcribe([Clip(clip, "pl-PL"), Clip(clip, "pl"), Clip(clip, "en-GB"), Clip(clip)])
+        english.transcribe([Clip(clip, "de")])
+    assert [t.language for t in hinted] == ["en"] * 4
+    assert len(caplog.records) == 1
+    assert "pl-PL" in caplog.records[0].message
+
+
+def test_a_multilingual_model_follows_each_clips_hint(multilingual: WhisperTranscriber) -> None:
+    clips = [Clip(sound(0.5, 0), hint) for hint in ("pl", "de-AT", "en", "PL")]
+    together = multilingual.transcribe(clips)
+    assert [t.language for t in together] == ["pl", "de", "en", "pl"]
+    assert same(together[1], multilingual.transcribe([clips[1]])[0])
+
+
+def test_without_a_hint_the_language_is_found_for_each_clip_alone(multilingual: WhisperTranscriber) -> None:
+    clips = [Clip(sound(0.5, 0)), Clip(sound(2.0, 1), "de"), Clip(sound(1.0, 2), "tlh")]
+    together = multilingual.transcribe(clips)
+    assert {t.language for t in together} <= set(LANGUAGES)
+    assert all(same(t, multilingual.transcribe([c])[0]) for t, c in zip(together, clips, strict=True))
+
+
+def test_the_guards_stand_behind_the_model(folder: Path, english: WhisperTranscriber) -> None:
+    guarded = WhisperTranscriber.load(folder, label="tiny", device="cpu", cpu_threads=2)
+    clips = [Clip(sound(seconds, seed)) for seed, seconds in enumerate((0.5, 2.0, 7.0))]
+    believed, babbled = guarded.transcribe(clips), english.transcribe(clips)
+    assert all(len(b.text) < len(a.text) / 2 for a, b in zip(babbled, believed, strict=True))
+    assert any(b.rejected for b in believed)
+
+
+def test_the_window_leaves_quiet_behind_the_clip_as_far_as_whisper_hears() -> None:
+    assert [window_s(clip_s) for clip_s in (0.0, 3.0, 7.0, 7.1, 12.0, 12.1, 17.0, 17.1, 30.0)] == [
+        *(10, 10, 10, 15, 15, 20, 20, 30, 30)
+    ]
+    windows = [window_s(n / 100) for n in range(100 * LONGEST_S + 1)]
+    assert windows == sorted(windows)
+    assert all(n / 100 + 3 <= window or window == LONGEST_S for n, window in enumerate(windows))
+
+
+@pytest.mark.parametrize("clip_s", [0.5, 2.0, 5.0])
+def test_whoever_the_guards_believe_may_write_his_words(clip_s: float) -> None:
+    limit = most_tokens(clip_s, True, DEFAULT_THRESHOLDS)
+    count = next(n for n in range(1, 1_000) if judge(Heard(words(n + 1), (), clip_s)).rejected)
+    assert judge(Heard(words(count), (), clip_s)).text == words(count)
+    assert 1.5 * count <= limit <= 2.0 * count + 8
+    assert most_tokens(clip_s, False, DEFAULT_THRESHOLDS) >= 4.0 * count
+
+
+def test_the_limit_grows_with_the_clip_up_to_the_model_s_own() -> None:
+    limits = [most_tokens(n / 10, True, DEFAULT_THRESHOLDS) for n in range(301)]
+    assert limits == sorted(limits)
+    assert limits[-1] == most_tokens(1.0, True, BELIEVE_ALL) == 224
+
+
+def words(count: int) -> str:
+    """As many different words, without a loop and not to be compressed well."""
+    letters = np.random.default_rng(count).integers(ord("a"), ord("z") + 1, (count, 6), dtype=np.uint8)
+    return " ".join(row.tobytes().decode("ascii") for row in letters)
+
+
+@pytest.mark.parametrize("frames", [3000, 1000])
+def test_a_window_is_the_encoder_with_its_positions_cut(folder: Path, frames: int) -> None:
+    clip = sound(4.0, 1)
+    heard = np.asarray(WhisperDecoder(opened(folder, "float32")).encode([clip], frames))
+    original = WhisperForConditionalGeneration.from_pretrained(folder.parent / "transformers").model.encoder
+    extractor = WhisperFeatureExtractor(feature_size=80)
+    # faster-whisper lets 10 ms of silence follow, lest the last frame mirror the sound.
+    followed = np.pad(clip, (0, 160))
+    mels = extractor(followed, sampling_rate=SAMPLE_RATE_HZ, padding=False, return_tensors="pt")
+    features = torch.nn.functional.pad(mels.input_features[..., :400], (0, frames - 400))
+    with torch.inference_mode():
+        states = torch.nn.functional.gelu(original.conv1(features))
+        states = torch.nn.functional.gelu(original.conv2(states)).transpose(1, 2)  # (1, frames / 2, D)
+        states = states + original.embed_positions.weight[: frames // 2]
+        for layer in original.layers:
+            states = layer(states, attention_mask=None)
+            states = states[0] if isinstance(states, tuple) else states
+        wanted = original.layer_norm(states).numpy()
+    assert heard.shape == (1, frames // 2, 16)
+    np.testing.assert_allclose(heard, wanted, atol=1e-3)
+
+
+def written(model: WhisperModel, clip: Samples, limit: int) -> Written:
+    decoder = WhisperDecoder(model)
+    (one,) = decoder.write(decoder.encode([clip], 1000), ["en"], limit)
+    return one
+
+
+def test_a_text_that_ends_just_at_its_limit_is_whole(ending: WhisperModel) -> None:
+    texts = [(clip, written(ending, clip, 223)) for clip in (sound(1.2, seed) for seed in range(8))]
+    ended = [(clip, one) for clip, one in texts if 5 < len(one.tokens) < 100]
+    assert ended, "the model must end a text itself, or this means nothing"
+    for clip, one in ended:
+        length = len(one.tokens)
+        assert written(ending, clip, length + 8) == one
+        assert not written(ending, clip, length // 2).whole
+    assert any(written(ending, clip, len(one.tokens)) == one for clip, one in ended)
+
+
+def test_a_model_that_runs_on_is_judged_alike_alone_and_beside_longer_clips(ending: WhisperModel) -> None:
+    transcriber = WhisperTranscriber(ending, "whisper tiny (int8, cpu)", BELIEVE_ANY_WORDS)
+    clips = [Clip(sound(0.4 * (seed + 1), seed)) for seed in range(16)]
+    together = transcriber.transcribe(clips)
+    alone = [transcriber.transcribe([clip])[0] for clip in clips]
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+    assert 3 < sum(t.rejected == "impossible speaking rate" for t in together) < 13
+    assert all(bool(t.text) != bool(t.rejected) for t in together)
+
+
+@pytest.mark.data
+def test_a_loop_is_cut_alike_alone_and_beside_a_longer_clip(tmp_path: Path) -> None:
+    model = opened(weights("whisper-tiny.en-relearned"))
+    transcriber = WhisperTranscriber(model, "whisper tiny (int8, cpu)")
+    lost = Clip(spoken("She was walking slowly along the river with her dog.", "rms", tmp_path))
+    noise = Clip(np.random.default_rng(0).normal(0.0, 0.02, 48_000).astype(np.float32))
+    longer = Clip(
+        spoken("I can't believe you did that to me, it makes me so angry and so sad.", "slt", tmp_path)
+    )
+    alone = [transcriber.transcribe([clip])[0] for clip in (lost, noise, longer)]
+    together = transcriber.transcribe([lost, noise, longer])
+    assert window_s(lost.seconds) == window_s(noise.seconds) == window_s(longer.seconds)
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+    limit = most_tokens(noise.seconds, True, DEFAULT_THRESHOLDS)
+    assert not written(model, noise.samples, limit).whole, "the model must run on, or this means nothing"
+    assert together[1].rejected
+
+
+def test_the_name_says_model_precision_and_device(folder: Path) -> None:
+    assert WhisperTranscriber.load(folder, label="tiny", device="cpu").name == "whisper tiny (int8, cpu)"
+    exact = WhisperTranscriber.load(folder, label="tiny", device="cpu", compute_type="float32")
+    assert exact.name == "whisper tiny (float32, cpu)"
+
+
+def test_loading_runs_the_whole_path_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed: list[str] = []
+    warm_up = WhisperTranscriber.warm_up
+
+    def counted(self: WhisperTranscriber) -> None:
+        warmed.append(self.name)
+        warm_up(self)
+
+    monkeypatch.setattr(WhisperTranscriber, "warm_up", counted)
+    WhisperTranscriber.load(folder, label="tiny", device="cpu")
+    assert warmed == ["whisper tiny (int8, cpu)"]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TranscriberError, match=r"found none at .*nowhere"):
+        WhisperTranscriber.load(tmp_path / "nowhere", label="x")
+
+
+@pytest.mark.parametrize("name", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])
+def test_a_missing_file_is_named(broken: Path, name: str) -> None:
+    (broken / name).unlink()
+    with pytest.raises(TranscriberError, match=f"lacks {name}"):
+        WhisperTranscriber.load(broken, label="x", device="cpu")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def scramble(path: Path) -> None:
+    path.write_text("this is not what it was")
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, scramble])
+@pytest.mark.parametrize("name", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])
+def test_a_damaged_file_is_one_line(broken: Path, name: str, damage: Callable[[Path], None]) -> None:
+    damage(broken / name)
+    with pytest.raises(TranscriberError, match="cannot be used") as caught:
+        WhisperTranscriber.load(broken, label="x", device="cpu")
+    assert "\n" not in str(caught.value)
+    assert str(broken) in str(caught.value)
+
+
+def test_features_of_another_size_are_found_out_while_loading(broken: Path) -> None:
+    (broken / "preprocessor_config.json").write_text(json.dumps({"feature_size": 128}))
+    with pytest.raises(TranscriberError, match="cannot be used"):
+        WhisperTranscriber.load(broken, label="x", device="cpu")
+
+
+def no_graphics(monkeypatch: pytest.MonkeyPatch, count: int = 0) -> None:
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: count)
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_graphics(monkeypatch)
+    assert present_device("auto") == present_device("cpu") == "cpu"
+    with pytest.raises(DeviceError, match="expected a CUDA device"):
+        present_device("cuda")
+    with pytest.raises(DeviceError, match="got 'tpu'"):
+        present_device("tpu")
+    no_graphics(monkeypatch, count=1)
+    assert present_device("auto") == present_device("cuda") == "cuda"
+
+
+def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    supported = {"cpu": {"int8", "float32"}, "cuda": {"int8", "float32", "float16"}}
+    monkeypatch.setattr("ctranslate2.get_supported_compute_types", supported.__getitem__)
+    assert precise_type("default", "cpu") == "int8"
+    assert precise_type("default", "cuda") == "float16"
+    assert precise_type("auto", "cpu") == "auto"
+    with pytest.raises(TranscriberError, match="got 'int3': choose default, auto, float32, int8"):
+        precise_type("int3", "cpu")
+
+
+def test_auto_leaves_a_graphics_card_aside_that_cannot_be_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def without_libraries(folder: Path, *, device: str, **rest: Any) -> WhisperModel:
+        if device == "cuda":
+            raise TranscriberError("libcublas is missing")
+        return open_model(folder, device=device, **rest)
+
+    no_graphics(monkeypatch, count=1)
+    monkeypatch.setattr("emostream.models.transcription.whisper.open_model", without_libraries)
+    with caplog.at_level(logging.WARNING, logger="emostream"):
+        transcriber = WhisperTranscriber.load(folder, label="tiny", device="auto")
+    assert transcriber.name == "whisper tiny (int8, cpu)"
+    assert [record.message for record in caplog.records if "libcublas" in record.message]

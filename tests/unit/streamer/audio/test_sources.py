@@ -1,0 +1,356 @@
+"""Files of every kind, the pace, the microphone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from emostream.streamer.audio import microphone
+from emostream.streamer.audio.decode import Recording
+from emostream.streamer.audio.microphone import MicrophoneSource, find_device, input_devices
+from emostream.streamer.audio.sources import FileSource, Item, LoopSource, Lost, Pcm, Source
+from emostream.streamer.errors import DeviceError, SourceError
+from tests.support.fakes import ManualClock
+
+SECONDS = 2.0
+
+
+def tone(rate_hz: int, channels: int = 1, seconds: float = SECONDS) -> np.ndarray:
+    time = np.arange(int(rate_hz * seconds)) / rate_hz
+    sound = 0.3 * np.sin(2 * np.pi * 300 * time)
+    return np.stack([sound * (1 - 0.2 * c) for c in range(channels)], axis=1).astype(np.float32)
+
+
+def encode(path: Path, codec: str, rate_hz: int, channels: int, *, picture: bool = False) -> Path:
+    sound = tone(rate_hz, channels)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=rate_hz)
+        stream.layout = "mono" if channels == 1 else "stereo"
+        video: Any = container.add_stream("mpeg4", rate=10) if picture else None
+        if video is not None:
+            video.width = video.height = 64
+            video.pix_fmt = "yuv420p"
+            for _ in range(20):
+                container.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
+            container.mux(video.encode(None))
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(sound.reshape(1, -1)), format="flt", layout=stream.layout.name
+        )
+        frame.sample_rate = rate_hz
+        resampler = av.AudioResampler(format=stream.format.name, layout=stream.layout.name, rate=rate_hz)
+        fifo = av.AudioFifo()
+        for part in resampler.resample(frame):
+            part.pts = None
+            fifo.write(part)
+        size = stream.codec_context.frame_size or 1_024
+        while (chunk := fifo.read(size, partial=True)) is not None:
+            container.mux(stream.encode(chunk))
+        container.mux(stream.encode(None))
+    return path
+
+
+def read(path: Path) -> np.ndarray:
+    recording = Recording(path)
+    try:
+        return np.concatenate(list(recording.blocks()))
+    finally:
+        recording.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate_hz", "channels"),
+    [
+        ("a.wav", "pcm_s16le", 8_000, 1),
+        ("b.wav", "pcm_f32le", 44_100, 2),
+        ("c.flac", "flac", 96_000, 2),
+        ("d.mp3", "libmp3lame", 44_100, 1),
+        ("e.m4a", "aac", 48_000, 2),
+        ("f.ogg", "libopus", 48_000, 1),
+        ("g.webm", "libopus", 48_000, 2),
+    ],
+)
+def test_formats(tmp_path: Path, name: str, codec: str, rate_hz: int, channels: int) -> None:
+    path = encode(tmp_path / name, codec, rate_hz, channels)
+    recording = Recording(path)
+    assert (recording.sample_rate_hz, recording.channels) == (rate_hz, channels)
+    recording.close()
+    sound = read(path)
+    assert sound.dtype == np.float32
+    assert len(sound) / rate_hz == pytest.approx(SECONDS, abs=0.1)
+    # The tone of 300 Hz is still there, whatever the codec did to its shape.
+    spectrum = np.abs(np.fft.rfft(sound[:, 0]))
+    assert np.argmax(spectrum) * rate_hz / len(sound) == pytest.approx(300, abs=2)
+
+
+def test_the_sound_track_of_a_video(tmp_path: Path) -> None:
+    path = encode(tmp_path / "v.mp4", "aac", 44_100, 1, picture=True)
+    assert len(read(path)) / 44_100 == pytest.approx(SECONDS, abs=0.1)
+
+
+def test_decoding_agrees_with_libsndfile(tmp_path: Path) -> None:
+    path = tmp_path / "x.flac"
+    soundfile.write(path, tone(22_050, 2), 22_050)
+    theirs, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    np.testing.assert_array_equal(read(path), theirs)
+
+
+def truncated_mp3(folder: Path) -> Path:
+    whole = encode(folder / "whole.mp3", "libmp3lame", 44_100, 1).read_bytes()
+    path = folder / "cut.mp3"
+    path.write_bytes(whole[: len(whole) // 2])
+    return path
+
+
+def silent_video(folder: Path) -> Path:
+    path = folder / "picture.mp4"
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("mpeg4", rate=10)
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        for _ in range(5):
+            container.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(video.encode(None))
+    return path
+
+
+def written(name: str, content: bytes) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        path = folder / name
+        path.write_bytes(content)
+        return path
+
+    return make
+
+
+def too_many_channels(folder: Path) -> Path:
+    path = folder / "many.wav"
+    soundfile.write(path, np.zeros((16_000, 65), np.float32), 16_000)
+    return path
+
+
+def without_decoder(folder: Path) -> Path:
+    """Of a format that nobody has given a number to."""
+    path = folder / "unknown.wav"
+    soundfile.write(path, np.zeros(16_000, np.float32), 16_000)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"fmt ") + 8
+    data[at : at + 2] = b"\x34\x12"
+    path.write_bytes(data)
+    return path
+
+
+BAD_FILES = [
+    pytest.param(too_many_channels, "got 65 channels", id="65 channels"),
+    pytest.param(without_decoder, "that FFmpeg has a decoder for", id="no decoder"),
+    pytest.param(lambda folder: folder / "none.wav", "there is no such file", id="missing"),
+    pytest.param(lambda folder: folder, "it is a folder", id="folder"),
+    pytest.param(written("empty.wav", b""), "the file is empty", id="empty"),
+    pytest.param(written("text.wav", b"no sound in here\n" * 100), "no sound file", id="text"),
+    pytest.param(silent_video, "no sound track", id="silent video"),
+    pytest.param(truncated_mp3, r"expected 2\.0 s .* got 1\.\d s: the file is cut short", id="cut mp3"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), BAD_FILES)
+def test_bad_files_are_one_clear_line(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
+    with pytest.raises(SourceError, match=message) as caught:
+        read(make(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_title_that_is_no_utf8_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "latin1.wav"
+    soundfile.write(path, np.zeros(16_000, np.float32), 16_000)
+    title = b"INFOINAM\x06\x00\x00\x00caf\xe9 \x00"
+    data, at = path.read_bytes(), 12
+    path.write_bytes(data[:at] + b"LIST" + len(title).to_bytes(4, "little") + title + data[at:])
+    assert len(read(path)) == 16_000
+
+
+def test_a_cut_file_gives_what_it_has_first(tmp_path: Path) -> None:
+    recording = Recording(truncated_mp3(tmp_path))
+    samples = 0
+    with pytest.raises(SourceError):  # the blocks before the error are the point
+        for block in recording.blocks():
+            samples += len(block)
+    recording.close()
+    assert samples / 44_100 == pytest.approx(SECONDS / 2, abs=0.2)
+
+
+async def collect(source: Source) -> list[Item]:
+    return [item async for item in source.items()]
+
+
+async def test_a_paced_file_gives_each_block_when_it_would_have_been_spoken(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone(16_000), 16_000)
+    clock = ManualClock()
+    items = FileSource(path, pace=clock).items()
+    heard = 0
+    for tick in range(1, 21):
+        waiting = asyncio.ensure_future(anext(items))
+        await clock.somebody_sleeps()
+        assert not waiting.done()
+        clock.advance_to(tick * 0.1)
+        item = await waiting
+        assert isinstance(item, Pcm)
+        heard += len(item.block)
+        assert heard <= tick * 1_600
+        if heard < tick * 1_600:  # the file's own blocks are not cut at 100 ms
+            break
+    await items.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_file_stops_when_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone(16_000), 16_000)
+    source = FileSource(path)
+    source.stop()
+    assert await collect(source) == []
+
+
+async def test_a_loop_plays_its_rounds_with_a_pause_between(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone(16_000), 16_000)
+    clock = ManualClock()
+    clock.advance_to(0)
+
+    class Instant(ManualClock):
+        async def sleep_until(self, moment: float) -> None:
+            self.time = max(self.time, moment)
+
+    instant = Instant()
+    items = await collect(LoopSource(path, pace=instant, pause_s=1.0, rounds=2))
+    samples = sum(len(item.block) for item in items if isinstance(item, Pcm))
+    assert samples == 16_000 * (2 + 1 + 2)
+    assert instant.time == pytest.approx(5.0)
+
+
+class FakePortAudio(SimpleNamespace):
+    """A sound card with two inputs; `speak` calls back as PortAudio's thread would."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        super().__init__(default=SimpleNamespace(device=[1, 0]))
+        self.opened: list[dict[str, Any]] = []
+
+    def query_devices(self) -> list[dict[str, Any]]:
+        return [
+            {"index": 0, "name": "Speakers", "max_input_channels": 0, "default_samplerate": 48_000.0},
+            {
+                "index": 1,
+                "name": "Built-in Microphone",
+                "max_input_channels": 2,
+                "default_samplerate": 44_100.0,
+            },
+            {"index": 2, "name": "USB Microphone", "max_input_channels": 1, "default_samplerate": 48_000.0},
+        ]
+
+    def InputStream(self, **settings: Any) -> Any:  # noqa: N802 - PortAudio's name
+        self.opened.append(settings)
+        return self
+
+    def start(self) -> None:
+        self.opened[-1]["started"] = True
+
+    def close(self) -> None:
+        self.opened[-1]["closed"] = True
+
+    def speak(self, value: float, *, overflow: bool = False) -> None:
+        settings = self.opened[-1]
+        data = np.full((settings["blocksize"], 1), value, np.float32)
+        settings["callback"](data, len(data), None, SimpleNamespace(input_overflow=overflow))
+        data.fill(99.0)  # PortAudio uses its buffer again
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
+    fake = FakePortAudio()
+    monkeypatch.setattr(microphone, "_portaudio", lambda: fake)
+    return fake
+
+
+def test_inputs_are_listed_with_the_default(card: FakePortAudio) -> None:
+    assert [(device.index, device.is_default) for device in input_devices()] == [(1, True), (2, False)]
+
+
+@pytest.mark.parametrize(("name", "index"), [(None, 1), ("2", 2), ("usb", 2), ("Built-in Microphone", 1)])
+def test_a_microphone_is_found(card: FakePortAudio, name: str | None, index: int) -> None:
+    assert find_device(name).index == index
+
+
+@pytest.mark.parametrize(("name", "message"), [("phone", "found 2: Built-in"), ("radio", "found none")])
+def test_an_unknown_microphone_is_one_clear_line(card: FakePortAudio, name: str, message: str) -> None:
+    with pytest.raises(DeviceError, match=message):
+        find_device(name)
+
+
+async def test_the_microphone_hands_over_copies_and_tells_what_it_dropped_in_its_place(
+    card: FakePortAudio,
+) -> None:
+    source = MicrophoneSource(find_device("usb"), ahead_s=0.3)
+    items = source.items()
+    waiting = asyncio.ensure_future(anext(items))
+    await asyncio.sleep(0)
+    for value in (0.1, 0.2, 0.3, 0.4, 0.5):  # three fit
+        card.speak(value)
+    heard: list[Item] = [await waiting]
+    await asyncio.sleep(0)
+    card.speak(0.6)  # there is room again
+    card.speak(0.7, overflow=True)
+    await asyncio.sleep(0)
+    source.stop()
+    heard += [item async for item in items]
+    assert [item if isinstance(item, Lost) else round(float(item.block[0, 0]), 1) for item in heard] == [  # type: ignore[union-attr]
+        0.1,
+        0.2,
+        0.3,
+        Lost(200, "the models were too slow"),
+        0.6,
+        Lost(100, "the sound card overflowed"),
+        Lost(100, "the models were too slow"),
+    ]
+    assert card.opened[-1]["started"]
+    assert card.opened[-1]["closed"]
+
+
+async def test_a_microphone_that_falls_silent_is_an_error_not_a_wait(card: FakePortAudio) -> None:
+    source = MicrophoneSource(find_device("usb"), silent_s=0.01)
+    with pytest.raises(DeviceError, match=r"got none for 0\.01 s; is it still plugged in"):
+        await collect(source)
+    assert card.opened[-1]["closed"]
+
+
+async def test_a_busy_microphone_is_one_clear_line(card: FakePortAudio) -> None:
+    def refuse() -> None:
+        raise card.PortAudioError("Device unavailable")
+
+    card.start = refuse  # type: ignore[method-assign]
+    with pytest.raises(DeviceError, match="Device unavailable; close other programs"):
+        await collect(MicrophoneSource(find_device("usb")))
+
+
+def test_a_file_whose_channels_change_on_the_way_is_read_to_its_end(tmp_path: Path) -> None:
+    """Two MP3s joined end to end, the second one stereo."""
+    first = encode(tmp_path / "one.mp3", "libmp3lame", 44_100, 1).read_bytes()
+    second = encode(tmp_path / "two.mp3", "libmp3lame", 44_100, 2).read_bytes()
+    path = tmp_path / "both.mp3"
+    path.write_bytes(first + second)
+    recording = Recording(path)
+    blocks = []
+    with pytest.raises(SourceError):  # its length is not what the first header promises
+        for block in recording.blocks():
+            blocks.append(block)
+    recording.close()
+    assert {block.shape[1] for block in blocks} == {1}
+    assert sum(map(len, blocks)) / 44_100 == pytest.approx(2 * SECONDS, abs=0.3)

@@ -1,0 +1,95 @@
+"""What was said and what a server has heard of it, put together, is what was to be said."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emostream.streamer.client.unacknowledged import Log
+from emostream.streamer.protocol import messages
+
+START = messages.Start(encoding="pcm_s16le", sample_rate=8_000, channels=1)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("audio"), st.integers(0, 9)),
+        st.tuples(st.just("gap"), st.integers(1, 50)),
+        st.tuples(st.just("flush"), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+def play(log: Log, steps: list[tuple[str, int]]) -> list[tuple[str, Any]]:
+    """What was said: a byte of audio, a gap, a flush at a time."""
+    said: list[tuple[str, Any]] = []
+    for kind, size in steps:
+        if kind == "audio":
+            sent = sum(one == "byte" for one, _ in said)
+            data = bytes((sent + i) % 251 for i in range(size))
+            log.audio(data)
+            said += [("byte", byte) for byte in data]
+        elif kind == "gap":
+            log.gap(size)
+            said.append(("gap", size))
+        else:
+            said.append(("flush", json.loads(log.flush())["at_samples"]))
+    return said
+
+
+def again(log: Log, samples: int, gap_ms: int) -> list[tuple[str, Any]]:
+    out: list[tuple[str, Any]] = []
+    for message in log.since(samples, gap_ms):
+        if isinstance(message, bytes):
+            out += [("byte", byte) for byte in message]
+        else:
+            fields = json.loads(message)
+            out.append((fields["type"], fields.get("ms", fields.get("at_samples"))))
+    return out
+
+
+@given(STEPS, st.data())
+def test_what_was_not_heard_is_said_again(steps: list[tuple[str, int]], data: st.DataObject) -> None:
+    """Cut behind any message or byte; acknowledged up to any frame before. A flush may come twice."""
+    log = Log(START)
+    said = play(log, steps)
+    heard = said[: data.draw(st.integers(0, len(said)), label="heard")]
+    samples = sum(kind == "byte" for kind, _ in heard) // 2  # the server throws half a frame away
+    gap_ms = sum(size for kind, size in heard if kind == "gap")
+    log.acknowledge(data.draw(st.integers(0, samples), label="acknowledged"))
+    rest = again(log, samples, gap_ms)
+    audio_and_gaps = [one for one in said if one[0] != "flush"]
+    kept = 2 * samples + sum(kind == "gap" for kind, _ in heard)
+    halved = sum(kind == "byte" for kind, _ in heard) % 2
+    if not halved:
+        assert [one for one in rest if one[0] != "flush"] == audio_and_gaps[kept:]
+    else:  # gaps that were heard behind half a frame are not said again; the half frame is
+        assert [one for one in rest if one[0] == "byte"] == [one for one in said if one[0] == "byte"][
+            2 * samples :
+        ]
+    unheard = [one for one in said[len(heard) :] if one[0] == "flush"]
+    flushes = [one for one in rest if one[0] == "flush"]
+    assert flushes[len(flushes) - len(unheard) :] == unheard
+
+
+@given(STEPS, st.integers(0, 100))
+def test_a_fresh_session_begins_where_the_acknowledged_ended(
+    steps: list[tuple[str, int]], acknowledged: int
+) -> None:
+    log = Log(START)
+    said = play(log, steps)
+    samples = min(acknowledged, log.sent_samples)
+    log.acknowledge(samples)
+    before = again(log, samples, 0)
+    log.begin_anew()
+    after = again(log, 0, 0)
+    assert [one for one in after if one[0] == "byte"] == [one for one in said if one[0] == "byte"][
+        2 * samples :
+    ]
+    assert [one for one in after if one[0] == "gap"] == [one for one in before if one[0] == "gap"]
+    assert [at for kind, at in after if kind == "flush"] == [
+        max(0, at - samples) for kind, at in before if kind == "flush"
+    ]
+    assert log.ahead_samples == log.sent_samples

@@ -1,0 +1,237 @@
+"""Models that are elsewhere: the same events, calls that are lost and asked again, a cluster that is gone.
+
+The gateway is a fake one in a process of its own (`fake_gateway`); the real one is `test_ray_live`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emostream.models import AudioCode, Clip
+from emostream.streamer.audio.sources import Pcm
+from emostream.streamer.clock import WallClock
+from emostream.streamer.cluster.serving import gateway_client
+from emostream.streamer.cluster.serving.messages import analyse_call
+from emostream.streamer.cluster.serving.remote_engine import RemoteEngine
+from emostream.streamer.cluster.serving.replica import Replica
+from emostream.streamer.config import ServerSettings, Settings
+from emostream.streamer.errors import AnalysisError, ClusterError, OverloadedError
+from emostream.streamer.inference.backend import Analyser
+from emostream.streamer.inference.engine import Engine
+from emostream.streamer.inference.request import Ask, NotNowError, Priority
+from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.session import Session, SessionSettings
+from tests.support.fake_gateway import POISON_MS
+from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, ManualClock, silence, voice
+from tests.support.programs import PATIENCE_S
+from tests.support.waiting import until
+from tests.unit.streamer.pipeline.test_session import ListSink, ListSource, comparable
+
+SECOND = Clip(voice(1_000))
+SPEECH = np.concatenate(
+    [
+        silence(300),
+        voice(1_000),
+        silence(900),
+        voice(600, seed=1),
+        silence(900),
+        voice(1_500, seed=2),
+        silence(700),
+    ]
+)
+
+
+@asynccontextmanager
+async def far(scenario: str, folder: Path, patience_ms: int = 30_000) -> AsyncIterator[RemoteEngine]:
+    settings = Settings(server=ServerSettings(patience_ms=patience_ms))
+    program = (sys.executable, "-m", "tests.support.fake_gateway", scenario, str(folder))
+    async with RemoteEngine("nowhere", settings, WallClock(), program).running() as engine:
+        yield engine
+
+
+def processes(folder: Path) -> int:
+    return len({path.name.split()[1] for path in folder.glob("call *")})
+
+
+def calls(folder: Path) -> int:
+    return len(list(folder.glob("call *")))
+
+
+async def events_of(engine: Analyser) -> list[bytes]:
+    """Of one stream, without what the clock says."""
+    sink = ListSink()
+    settings = SessionSettings(Settings().segmenter)
+    source = ListSource([Pcm(SPEECH[:, np.newaxis])])
+    await Session(source, LoudnessVad(), engine, Hub("test"), [sink], settings, WallClock()).run()
+    return comparable(sink.events)
+
+
+async def test_models_elsewhere_give_the_events_of_models_here(tmp_path: Path) -> None:
+    here = Engine(FakeTranscriber([POISON_MS]), FakeRecognizer([POISON_MS]), WallClock())
+    async with here.running(), far("well", tmp_path) as there:
+        assert there.speakers == here.speakers
+        expected = await events_of(here)
+        assert len(expected) == 6
+        assert await events_of(there) == expected
+
+
+async def test_an_utterance_whose_replica_is_lost_is_asked_for_again(tmp_path: Path) -> None:
+    async with far("loses the first", tmp_path) as engine:
+        analysis = await engine.analyse(SECOND, engine.ask(Priority.FINAL))
+        assert analysis.transcript is not None
+        assert analysis.transcript.text == "1000 milliseconds"
+        assert calls(tmp_path) == 2
+        assert b"emostream_lost_analyses_total 1.0" in engine.metrics.text()
+
+
+async def test_what_is_no_final_is_not_asked_for_again(tmp_path: Path) -> None:
+    """A candidate comes again as a final, a provisional not at all."""
+    async with far("loses the first", tmp_path) as engine:
+        with pytest.raises(NotNowError):
+            await engine.analyse(SECOND, engine.ask(Priority.CANDIDATE))
+        assert calls(tmp_path) == 1
+
+
+async def test_an_utterance_that_loses_every_replica_is_given_up(tmp_path: Path) -> None:
+    """It may be the utterance that kills them."""
+    async with far("loses all", tmp_path) as engine:
+        with pytest.raises(AnalysisError, match=r"lost with 4 replicas.*the replica died"):
+            await engine.analyse(SECOND, engine.ask(Priority.FINAL))
+        assert calls(tmp_path) == 4
+
+
+async def test_a_gateway_that_dies_is_replaced_and_its_utterances_asked_for_again(tmp_path: Path) -> None:
+    async with far("dies once", tmp_path) as engine:
+        analyses = await asyncio.gather(
+            *(engine.analyse(Clip(voice(ms)), engine.ask(Priority.FINAL)) for ms in (800, 1_000, 1_200))
+        )
+        assert [one.transcript and one.transcript.text for one in analyses] == [
+            f"{ms} milliseconds" for ms in (800, 1_000, 1_200)
+        ]
+        assert processes(tmp_path) == 2
+
+
+async def test_a_gateway_that_is_stuck_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_client, "_SILENT_S", 0.5)
+    async with far("mute", tmp_path) as engine:
+        asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.FINAL)))
+        await until(lambda: processes(tmp_path) >= 2)
+        asking.cancel()
+
+
+async def test_a_gateway_that_cannot_be_started_again_is_tried_again(tmp_path: Path) -> None:
+    """A server full of sockets may have no room for a process for a while."""
+    starter, hidden = tmp_path / "gateway", tmp_path / "hidden"
+    folder = tmp_path / "word"
+    folder.mkdir()
+    starter.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -m tests.support.fake_gateway "dies once" "{folder}"\n'
+    )
+    starter.chmod(0o755)
+    async with RemoteEngine("nowhere", Settings(), WallClock(), (str(starter),)).running() as engine:
+        starter.rename(hidden)
+        asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.FINAL)))
+        await until((folder / "died").exists)
+        await until(lambda: b"emostream_lost_analyses_total 1.0" in engine.metrics.text())
+        hidden.rename(starter)
+        assert (await asking).prediction.label in engine.speakers.labels
+
+
+async def test_what_the_models_do_wrong_is_told_and_not_tried_again(tmp_path: Path) -> None:
+    async with far("well", tmp_path) as engine:
+        with pytest.raises(AnalysisError, match="this clip is poison"):
+            await engine.analyse(Clip(voice(POISON_MS)), engine.ask(Priority.FINAL))
+        assert calls(tmp_path) == 1
+
+
+async def test_a_cluster_that_is_silent_is_trouble_and_lets_nobody_in(tmp_path: Path) -> None:
+    clock = ManualClock()
+    program = (sys.executable, "-m", "tests.support.fake_gateway", "mute", str(tmp_path))
+    settings = Settings(server=ServerSettings(patience_ms=100))
+    async with RemoteEngine("nowhere", settings, clock, program).running() as engine:
+        engine.check_room()
+        assert not engine.hangs
+        with pytest.raises(AnalysisError, match=r"answer from the cluster within 0\.1 s, got none"):
+            await engine.analyse(SECOND, engine.ask(Priority.FINAL))
+        clock.advance_to(9.0)
+        assert engine.trouble() == ("cluster: no answer for 9 s (nowhere)",)
+        with pytest.raises(OverloadedError, match="got nothing from the cluster for 9 s"):
+            engine.check_room()
+
+
+async def test_a_call_that_nobody_waits_for_is_forgotten_there_too(tmp_path: Path) -> None:
+    async with far("mute", tmp_path) as engine:
+        asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.CANDIDATE)))
+        await appears(tmp_path, "call *")
+        asking.cancel()
+        await appears(tmp_path, "forgotten *")
+
+
+async def test_a_house_that_closes_does_without_words_that_take_long(tmp_path: Path) -> None:
+    async with far("slow words", tmp_path) as engine:
+        asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.FINAL)))
+        await appears(tmp_path, "call *")
+        engine.hurry()
+        analysis = await asking
+        assert analysis.transcript is None
+        assert analysis.asr_error is not None
+        assert "judged by its sound alone" in analysis.asr_error
+        assert analysis.prediction.label in engine.speakers.labels
+
+
+async def test_a_cluster_that_cannot_be_reached_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="expected a cluster, got none"):
+        async with far("refuses", tmp_path):
+            pass
+
+
+async def test_a_gateway_that_cannot_begin_says_why(tmp_path: Path) -> None:
+    program = (sys.executable, "-c", "raise SystemExit('no such thing')")
+    with pytest.raises(ClusterError, match="its process ended: no such thing"):
+        async with RemoteEngine("nowhere", Settings(), WallClock(), program).running():
+            pass
+
+
+async def test_a_candidate_that_is_not_taken_back_becomes_as_urgent_as_a_final() -> None:
+    """In the replica, where nobody can say that its pause has lasted: it shares a batch with a final."""
+    model = HeldRecognizer()
+    replica = Replica(Settings(), lambda settings, clock: Engine(None, model, clock))
+
+    def analysed(ms: int, priority: Priority, final_after_s: float) -> asyncio.Task[bytes]:
+        call = analyse_call(Clip(voice(ms)), Ask(priority, final_after_s=final_after_s), None, words=False)
+        return asyncio.create_task(replica.call(call))
+
+    calls = [analysed(1_000, Priority.FINAL, 0.0)]
+    await until(model.at_work.is_set)
+    calls += [analysed(600, Priority.CANDIDATE, 0.0), analysed(700, Priority.CANDIDATE, 3_600.0)]
+    calls += [analysed(800, Priority.FINAL, 0.0)]
+    for _ in range(100):  # turns of the loop, in which all of them come to wait for the model
+        await asyncio.sleep(0)
+    model.go_on.set()
+    await asyncio.gather(*calls)
+    assert model.batches == [1, 2, 1]
+
+
+class HeldRecognizer(FakeRecognizer):
+    """Waits in its first call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_work, self.go_on = threading.Event(), threading.Event()
+
+    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+        self.at_work.set()
+        assert self.go_on.wait(PATIENCE_S)
+        return super().encode(clips)
+
+
+async def appears(folder: Path, pattern: str) -> None:
+    await until(lambda: list(folder.glob(pattern)))

@@ -1,0 +1,253 @@
+"""Greedy batches, closed on padded cost; poison hurts itself alone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from emostream.streamer.clock import WallClock
+from emostream.streamer.inference.batcher import Batcher, ModelThread
+from emostream.streamer.inference.request import Ask, ModelTime, NotNowError, Priority
+
+
+class Gate:
+    """A model that waits until the test lets it go; keeps the batches it saw."""
+
+    def __init__(self, poison: Sequence[int] = ()) -> None:
+        self.batches: list[list[int]] = []
+        self.threads: set[int] = set()
+        self.open = threading.Event()
+        self._poison = poison
+
+    def __call__(self, items: Sequence[int]) -> list[str]:
+        assert self.open.wait(10)
+        self.batches.append(list(items))
+        self.threads.add(threading.get_ident())
+        if any(item in self._poison for item in items):
+            raise ValueError("poison")
+        return [str(item) for item in items]
+
+
+@asynccontextmanager
+async def serving(
+    model: Callable[[Sequence[int]], list[str]], budget: float = 100.0
+) -> AsyncIterator[Batcher[int, str]]:
+    thread = ModelThread("test")
+    batcher = Batcher[int, str](model, thread, WallClock(), cost=float, budget=budget)
+    loop = asyncio.create_task(thread.serve())
+    try:
+        yield batcher
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+        thread.close()
+
+
+async def submit_all(batcher: Batcher[int, str], items: Sequence[int]) -> list[asyncio.Task[str]]:
+    async def one(item: int) -> str:
+        return (await batcher.submit(item, Ask())).value
+
+    tasks = [asyncio.create_task(one(item)) for item in items]
+    await asyncio.sleep(0)  # each has submitted; the first has gone to the model
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_what_waits_while_the_model_works_goes_in_together() -> None:
+    model = Gate()
+    async with serving(model) as batcher:
+        first = await submit_all(batcher, [1])
+        rest = await submit_all(batcher, [2, 3, 4])
+        model.open.set()
+        assert await asyncio.gather(*first, *rest) == ["1", "2", "3", "4"]
+    assert model.batches == [[1], [2, 3, 4]]
+    assert len(model.threads) == 1
+    assert threading.get_ident() not in model.threads
+
+
+async def test_a_batch_closes_on_longest_times_count() -> None:
+    model = Gate()
+    async with serving(model, budget=12.0) as batcher:
+        first = await submit_all(batcher, [1])
+        rest = await submit_all(batcher, [3, 4, 5, 2, 20, 1])
+        model.open.set()
+        await asyncio.gather(*first, *rest)
+    # 3, 4 cost 8; with 5 they would cost 15. 5, 2 cost 10. 20 goes alone, past the budget.
+    assert model.batches == [[1], [3, 4], [5, 2], [20], [1]]
+
+
+async def test_poison_hurts_nobody_else() -> None:
+    model = Gate(poison=[3])
+    async with serving(model) as batcher:
+        first = await submit_all(batcher, [1])
+        rest = await submit_all(batcher, [2, 3, 4])
+        model.open.set()
+        results = await asyncio.gather(*first, *rest, return_exceptions=True)
+    assert [str(result) for result in results] == ["1", "2", "poison", "4"]
+    assert isinstance(results[2], ValueError)
+
+
+async def test_whoever_gave_up_is_not_computed() -> None:
+    model = Gate()
+    async with serving(model) as batcher:
+        first = await submit_all(batcher, [1])
+        rest = await submit_all(batcher, [2, 3])
+        rest[0].cancel()
+        await asyncio.gather(rest[0], return_exceptions=True)
+        model.open.set()
+        await asyncio.gather(*first, rest[1])
+    assert model.batches == [[1], [3]]
+
+
+async def test_a_model_that_gives_too_few_results_is_an_error_not_a_mix_up() -> None:
+    async with serving(lambda items: ["only one"] * (len(items) - 1)) as batcher:
+        with pytest.raises(RuntimeError, match="expected 1 results from the model, got 0"):
+            await batcher.submit(1, Ask())
+
+
+async def test_two_batchers_share_one_thread() -> None:
+    """Both calls of one model run on its one thread, each in batches of its own."""
+    thread = ModelThread("test")
+    seen: list[tuple[str, int]] = []
+
+    def call(name: str) -> Callable[[Sequence[int]], list[int]]:
+        def run(items: Sequence[int]) -> list[int]:
+            seen.append((name, threading.get_ident()))
+            return list(items)
+
+        return run
+
+    batchers = [
+        Batcher[int, int](call(name), thread, WallClock(), cost=float, budget=9.0) for name in ("a", "b")
+    ]
+    loop = asyncio.create_task(thread.serve())
+    await asyncio.gather(*(batcher.submit(i, Ask()) for i in range(3) for batcher in batchers))
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    thread.close()
+    assert {name for name, _ in seen} == {"a", "b"}
+    assert len({ident for _, ident in seen}) == 1
+
+
+async def submit_as(batcher: Batcher[int, str], wanted: dict[int, Ask]) -> dict[int, asyncio.Task[str]]:
+    async def one(item: int, ask: Ask) -> str:
+        return (await batcher.submit(item, ask)).value
+
+    tasks = {item: asyncio.create_task(one(item, ask)) for item, ask in wanted.items()}
+    await asyncio.sleep(0)
+    return tasks
+
+
+class TestPriority:
+    async def test_finals_go_first_and_in_a_batch_of_their_own(self) -> None:
+        model = Gate()
+        async with serving(model) as batcher:
+            first = await submit_all(batcher, [1])
+            order = [
+                Priority.PROVISIONAL,
+                Priority.CANDIDATE,
+                Priority.FINAL,
+                Priority.CANDIDATE,
+                Priority.FINAL,
+            ]
+            rest = await submit_as(batcher, {item: Ask(priority) for item, priority in enumerate(order, 2)})
+            model.open.set()
+            await asyncio.gather(*first, *rest.values())
+        assert model.batches == [[1], [4, 6], [3, 5], [2]]
+
+    async def test_a_candidate_that_becomes_a_final_moves_up(self) -> None:
+        model = Gate()
+        async with serving(model) as batcher:
+            first = await submit_all(batcher, [1])
+            asks = {item: Ask(Priority.CANDIDATE) for item in (2, 3, 4)}
+            rest = await submit_as(batcher, asks)
+            asks[4].priority = Priority.FINAL
+            model.open.set()
+            await asyncio.gather(*first, *rest.values())
+        assert model.batches == [[1], [4], [2, 3]]
+
+    async def test_what_is_no_final_is_shed_provisionals_first(self) -> None:
+        model = Gate()
+        async with serving(model) as batcher:
+            first = await submit_all(batcher, [100])
+            finals = await submit_as(batcher, {item: Ask() for item in range(200, 240)})
+            kept = await submit_as(batcher, {item: Ask(Priority.CANDIDATE) for item in range(31)})
+            shed = await submit_as(batcher, {31: Ask(Priority.PROVISIONAL)})
+            last = await submit_as(batcher, {32: Ask(Priority.CANDIDATE)})
+            for refused in (33, Priority.CANDIDATE), (34, Priority.PROVISIONAL):
+                with pytest.raises(NotNowError):
+                    await batcher.submit(refused[0], Ask(refused[1]))
+            with pytest.raises(NotNowError):
+                await shed[31]
+            more = await submit_as(batcher, {300: Ask()})
+            model.open.set()
+            await asyncio.gather(*first, *finals.values(), *kept.values(), *last.values(), *more.values())
+        done = [item for batch in model.batches for item in batch]
+        assert sorted(done) == [*range(31), 32, 100, *range(200, 240), 300]
+
+    async def test_of_two_calls_on_one_thread_the_more_wanted_goes_first(self) -> None:
+        thread, model = ModelThread("test"), Gate()
+        early, late = (
+            Batcher[int, str](model, thread, WallClock(), cost=float, budget=9.0) for _ in range(2)
+        )
+        loop = asyncio.create_task(thread.serve())
+        tasks = await submit_as(early, {1: Ask()})
+        await asyncio.sleep(0)
+        tasks |= await submit_as(early, {2: Ask(Priority.CANDIDATE), 3: Ask()})
+        tasks |= await submit_as(late, {4: Ask(), 5: Ask(Priority.CANDIDATE)})
+        model.open.set()
+        await asyncio.gather(*tasks.values())
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+        thread.close()
+        assert model.batches == [[1], [3], [4], [2], [5]]
+
+
+async def test_no_batch_holds_two_of_one_stream() -> None:
+    model, stream, other = Gate(), object(), object()
+    async with serving(model) as batcher:
+        first = await submit_all(batcher, [1])
+        asks = {item: Ask(stream=whose) for item, whose in ((2, stream), (3, stream), (4, other), (5, None))}
+        rest = await submit_as(batcher, asks)
+        model.open.set()
+        await asyncio.gather(*first, *rest.values())
+    assert model.batches == [[1], [2, 4, 5], [3]]
+
+
+class TestModelTime:
+    async def test_each_has_its_share(self) -> None:
+        time = ModelTime()
+        asks = {item: Ask(time=time) for item in (1, 2, 3)}
+        async with serving(lambda items: [str(item) for item in items]) as batcher:
+            await asyncio.gather(*(await submit_as(batcher, asks)).values())
+        assert all(ask.spent_s > 0 for ask in asks.values())
+        assert sum(ask.spent_s for ask in asks.values()) == pytest.approx(time.spent_s)
+        assert time.wasted_s == 0
+
+    async def test_what_is_given_up_is_wasted_though_it_is_over_later(self) -> None:
+        model, time = Gate(), ModelTime()
+        async with serving(model) as batcher:
+            asks = {1: Ask(time=time), 2: Ask(time=time)}
+            running = await submit_as(batcher, {1: asks[1]})
+            await asyncio.sleep(0)
+            assert asks[1].running == 1
+            running[1].cancel()
+            asks[1].discard()
+            rest = await submit_as(batcher, {2: asks[2]})
+            model.open.set()
+            await rest[2]
+        assert asks[1].running == 0
+        assert time.wasted_s == asks[1].spent_s > 0
+        assert time.spent_s == pytest.approx(asks[1].spent_s + asks[2].spent_s)
+
+    def test_giving_up_twice_counts_once(self) -> None:
+        time = ModelTime()
+        ask = Ask(time=time)
+        ask.spend(2.0, "emotion")
+        ask.discard()
+        ask.discard()
+        assert (time.spent_s, time.wasted_s) == (2.0, 2.0)

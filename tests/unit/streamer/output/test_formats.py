@@ -1,0 +1,269 @@
+"""Results are what other programs' own readers read: pysrt, webvtt-py, praatio, pyannote, pandas, pyarrow."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas
+import pyarrow.parquet
+import pysrt
+import pytest
+import webvtt
+from praatio import textgrid
+from pyannote.database.util import load_rttm
+
+from emostream.models import LABELS
+from emostream.streamer.output.formats import FORMATS, FormatName
+from emostream.streamer.protocol import messages
+from tests.integration.test_examples import judged
+from tests.integration.test_program import RECORDING
+from tests.support.programs import json_lines, run
+
+READ_RTTM: Any = load_rttm
+READ_TEXTGRID: Any = textgrid.openTextgrid
+AUDIO_MS = 5_400_000
+TEXTS = ["", 'he said "no"', "a < b & c, <i>so</i>", "naïve 你好", "two\nlines", " --> \t"]
+
+
+def final(number: int, text: str) -> messages.Emotion:
+    start_ms = 3_000_000 + 2_500 * number  # behind the first 50 minutes, for the hours
+    event = judged(number, LABELS[number % len(LABELS)])
+    words = [
+        messages.Word(text=word, start_ms=start_ms + 100 * i, end_ms=start_ms + 100 * i + 130, p=None)
+        for i, word in enumerate(text.split())
+    ]
+    share = dict.fromkeys(LABELS, 0.1) | {event.label: 0.7}
+    return msgspec.structs.replace(
+        event,
+        start_ms=start_ms,
+        end_ms=start_ms + 1_234,
+        text=text,
+        words=tuple(words),
+        confidence=0.7,
+        probabilities=share,
+        audio_only=share,
+        text_only=share if text else None,
+        uncertain=() if text else ("no_text", "too_short"),
+    )
+
+
+FINALS = [final(number, text) for number, text in enumerate(TEXTS, 1)]
+
+
+async def written(
+    form: FormatName, path: Path, finals: Sequence[messages.Emotion] = FINALS, name: str = "a b.wav"
+) -> Path:
+    with path.open("wb") as out, closing(FORMATS[form].begin(out, LABELS, False)) as document:
+        sink = document.add(name)
+        for event in finals:
+            await sink.send(messages.SpeechStarted(utterance=event.utterance, start_ms=event.start_ms))
+            provisional = msgspec.structs.replace(event, final=False, reason="speaking", label="sad")
+            await sink.send(provisional)
+            await sink.send(event)
+        totals = messages.Totals(audio_ms=AUDIO_MS, utterances=len(finals), dropped_ms=0)
+        await sink.send(messages.Closed(reason="end_of_stream", totals=totals))
+    return path
+
+
+def said(event: messages.Emotion) -> str:
+    return f"[{event.label} 70%] {' '.join(event.text.split())}".strip()
+
+
+async def test_srt(tmp_path: Path) -> None:
+    read = pysrt.open(str(await written("srt", tmp_path / "x.srt")))
+    assert [(one.index, one.start.ordinal, one.end.ordinal, one.text) for one in read] == [
+        (event.utterance, event.start_ms, event.end_ms, said(event)) for event in FINALS
+    ]
+
+
+async def test_webvtt(tmp_path: Path) -> None:
+    read: Any = webvtt.read(str(await written("vtt", tmp_path / "x.vtt")))
+    assert [(one.identifier, one.start_in_seconds, one.end_in_seconds) for one in read] == [
+        (str(event.utterance), event.start_ms // 1_000, event.end_ms // 1_000) for event in FINALS
+    ]
+    raw = [one.raw_text for one in read]
+    assert [text.startswith(f"<c.{event.label}>") for text, event in zip(raw, FINALS, strict=True)] == [
+        True
+    ] * 6
+    assert raw[2] == "<c.neutral>[neutral 70%]</c> a &lt; b &amp; c, &lt;i&gt;so&lt;/i&gt;"
+    assert "-->" not in raw[5]  # the standard: a cue's text never holds the arrow
+
+
+async def test_textgrid(tmp_path: Path) -> None:
+    path = str(await written("textgrid", tmp_path / "x.TextGrid"))
+    read = READ_TEXTGRID(path, includeEmptyIntervals=False)
+    assert read.tierNames == ("emotion", "confidence", "utterance", "word")
+    assert read.maxTimestamp == AUDIO_MS / 1_000
+    spans = [(event.start_ms / 1_000, event.end_ms / 1_000) for event in FINALS]
+    emotions = read.getTier("emotion").entries
+    assert [(one.start, one.end) for one in emotions] == spans
+    assert [one.label for one in emotions] == [event.label for event in FINALS]
+    assert [one.label for one in read.getTier("utterance").entries] == [
+        event.text.strip() for event in FINALS if event.text.strip()
+    ]
+    words = read.getTier("word").entries
+    assert [one.label for one in words] == [word.text for event in FINALS for word in event.words]
+    # Words overlap by 30 ms: in Praat, where they may not, the later one begins where the earlier one ends.
+    assert all(before.end <= after.start for before, after in pairwise(words))
+    whole = READ_TEXTGRID(path, includeEmptyIntervals=True)
+    for tier in whole.tiers:
+        edges = [(one.start, one.end) for one in tier.entries]
+        assert [start for start, _ in edges] == [0.0, *(end for _, end in edges[:-1])]
+        assert edges[-1][1] == AUDIO_MS / 1_000
+
+
+async def test_rttm(tmp_path: Path) -> None:
+    read = READ_RTTM(str(await written("rttm", tmp_path / "x.rttm")))
+    assert list(read) == ["a_b.wav"]
+    turns = [
+        (segment.start, segment.end, label)
+        for segment, _, label in read["a_b.wav"].itertracks(yield_label=True)
+    ]
+    assert turns == [
+        (pytest.approx(event.start_ms / 1_000), pytest.approx(event.end_ms / 1_000), event.label)
+        for event in FINALS
+    ]
+
+
+async def test_csv(tmp_path: Path) -> None:
+    read = pandas.read_csv(await written("csv", tmp_path / "x.csv"), keep_default_na=False)
+    assert read["file"].tolist() == ["a b.wav"] * 6
+    assert read["label"].tolist() == [event.label for event in FINALS]
+    assert read["text"].tolist() == TEXTS
+    assert read["start_s"].tolist() == [event.start_ms / 1_000 for event in FINALS]
+    assert read["uncertain"].tolist()[:2] == ["no_text;too_short", ""]
+    assert read["text_angry"].tolist()[0] == ""
+    for label in LABELS:
+        assert read[f"p_{label}"].tolist() == [event.probabilities[label] for event in FINALS]
+
+
+async def test_parquet_is_the_csv_with_types(tmp_path: Path) -> None:
+    table = pyarrow.parquet.read_table(await written("parquet", tmp_path / "x.parquet"))
+    csv = pandas.read_csv(await written("csv", tmp_path / "x.csv"), keep_default_na=False)
+    assert table.column_names == [*csv.columns, "words"]
+    types = {
+        **dict.fromkeys(("file", "reason", "label", "language", "text"), "string"),
+        "utterance": "int64",
+        "uncertain": "list<element: string>",
+        "words": "list<element: struct<text: string, start_ms: int64, end_ms: int64, p: double>>",
+    }
+    for column in table.schema:
+        assert str(column.type) == types.get(column.name, "double"), column.name
+    numbers = ["utterance", "start_s", "end_s", "confidence", *(f"p_{label}" for label in LABELS)]
+    for name in ("file", "reason", "label", "text", *numbers):
+        assert table[name].to_pylist() == csv[name].tolist(), name
+    assert [";".join(reasons) for reasons in table["uncertain"].to_pylist()] == csv["uncertain"].tolist()
+    by_text = [None if not cell else float(cell) for cell in csv["text_sad"].astype(str)]
+    assert table["text_sad"].to_pylist() == by_text
+    assert by_text[0] is None
+    assert table["language"].null_count == len(FINALS)
+
+
+async def test_parquet_holds_the_words_of_the_json_lines(tmp_path: Path) -> None:
+    said = json_lines((await written("jsonl", tmp_path / "x.jsonl")).read_text(encoding="utf-8"))
+    finals = [event for event in said if event["type"] == "emotion" and event["final"]]
+    read = pandas.read_parquet(await written("parquet", tmp_path / "x.parquet"))
+    assert [list(words) for words in read["words"]] == [event["words"] for event in finals]
+    assert [list(reasons) for reasons in read["uncertain"]] == [event["uncertain"] for event in finals]
+    assert sum(map(len, read["words"])) > 10
+    assert read["text_angry"].isna().tolist() == [event["text_only"] is None for event in finals]
+
+
+async def test_parquet_is_written_as_it_goes() -> None:
+    """A long replay does not pile up: rows are in the file before it is closed, recordings side by side."""
+    out = io.BytesIO()
+    with closing(FORMATS["parquet"].begin(out, LABELS, True)) as document:
+        sinks = [document.add(name) for name in ("a.wav", "b.wav")]
+        sizes = []
+        for number in range(1, 4_501):
+            await sinks[number % 2].send(final(number, "the same words each time"))
+            sizes.append(out.tell())
+    assert len(set(sizes)) >= 5  # the head, and four groups
+    file = pyarrow.parquet.ParquetFile(out)
+    assert file.metadata.num_row_groups >= 5
+    table = file.read()
+    assert table["utterance"].to_pylist() == list(range(1, 4_501))
+    assert table["file"].to_pylist() == ["b.wav", "a.wav"] * 2_250
+
+
+def test_a_replay_as_parquet_is_the_replay_as_json_lines(tmp_path: Path) -> None:
+    """Two recordings in one file, the program as a person starts it, read by pandas."""
+    other = tmp_path / "other.ogg"
+    other.write_bytes(RECORDING.read_bytes())
+    out = tmp_path / "all.parquet"
+    arguments = ("replay", str(RECORDING), str(other), "--asr", "none")
+    done = run(*arguments, "--format", "parquet", "--output", str(out))
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    said = [event for event in json_lines(run(*arguments).stdout) if event["type"] == "emotion"]
+    read = pandas.read_parquet(out)
+    assert read["file"].unique().tolist() == [str(RECORDING), str(other)]
+    for name in ("file", "utterance", "reason", "label"):
+        assert read[name].tolist() == [event[name] for event in said], name
+    assert (read["start_s"] * 1_000).round().tolist() == [event["start_ms"] for event in said]
+    for label in LABELS:
+        assert read[f"p_{label}"].tolist() == pytest.approx([event["probabilities"][label] for event in said])
+        assert read[f"text_{label}"].isna().all()
+    assert [list(reasons) for reasons in read["uncertain"]] == [event["uncertain"] for event in said]
+
+
+def test_parquet_does_not_go_to_the_terminal() -> None:
+    done = run("replay", "nowhere.wav", "--format", "parquet")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert "expected --output FILE or --out FOLDER for parquet" in done.stderr
+
+
+async def test_audacity(tmp_path: Path) -> None:
+    """There is no reader but Audacity: its manual's format, a tab between start, end and label."""
+    text = (await written("audacity", tmp_path / "x.txt")).read_text(encoding="utf-8")
+    rows = [line.split("\t") for line in text.splitlines()]
+    assert [(float(start), float(end), label) for start, end, label in rows] == [
+        (event.start_ms / 1_000, event.end_ms / 1_000, said(event)) for event in FINALS
+    ]
+
+
+async def test_json_lines(tmp_path: Path) -> None:
+    lines = (await written("jsonl", tmp_path / "x.jsonl")).read_text(encoding="utf-8").splitlines()
+    read = [messages.decode_server(line) for line in lines]
+    assert [one for one in read if isinstance(one, messages.Emotion) and one.final] == FINALS
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+async def test_a_recording_without_speech_is_a_valid_file(form: FormatName, tmp_path: Path) -> None:
+    path = await written(form, tmp_path / "x", [])
+    readers: dict[str, Any] = {
+        "srt": lambda: pysrt.open(str(path)),
+        "vtt": lambda: webvtt.read(str(path)),
+        "textgrid": lambda: READ_TEXTGRID(str(path), includeEmptyIntervals=False).getTier("word").entries,
+        "rttm": lambda: READ_RTTM(str(path)),
+        "csv": lambda: pandas.read_csv(path),
+        "parquet": lambda: pandas.read_parquet(path),
+        "audacity": lambda: path.read_text(),
+        "text": lambda: path.read_text(),
+        "jsonl": lambda: path.read_text().splitlines()[1:],
+    }
+    assert len(readers[form]()) == 0
+
+
+async def together(form: FormatName) -> str:
+    """A final each of two recordings in one file."""
+    out = io.BytesIO()
+    with closing(FORMATS[form].begin(out, LABELS, True)) as document:
+        for name in ("a.wav", "b.wav"):
+            await document.add(name).send(FINALS[0])
+    return out.getvalue().decode()
+
+
+async def test_several_recordings_in_one_file_have_one_head() -> None:
+    assert pandas.read_csv(io.StringIO(await together("csv")))["file"].tolist() == ["a.wav", "b.wav"]
+
+
+async def test_several_recordings_in_one_file_are_named() -> None:
+    assert [line["file"] for line in json_lines(await together("jsonl"))] == ["a.wav", "b.wav"]
+    assert (await together("text")).splitlines()[::2] == ["a.wav", "b.wav"]
+    assert [line.split()[1] for line in (await together("rttm")).splitlines()] == ["a.wav", "b.wav"]

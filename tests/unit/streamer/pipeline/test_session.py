@@ -1,0 +1,258 @@
+"""A stream's life with fake models: events, failures, gaps, flushes, the same for any cut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+import numpy as np
+import pytest
+
+from emostream.streamer.audio.frontend import Samples
+from emostream.streamer.audio.sources import Flush, Item, Lost, Mishap, Pcm
+from emostream.streamer.clock import WallClock
+from emostream.streamer.config import SegmenterSettings
+from emostream.streamer.errors import SourceError
+from emostream.streamer.inference.engine import Engine
+from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.protocol import messages
+from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, silence, voice
+
+
+class ListSource:
+    sample_rate_hz = 16_000
+    channels = 1
+
+    def __init__(self, items: Sequence[Item], error: SourceError | None = None) -> None:
+        self._items = items
+        self._error = error
+
+    async def items(self) -> AsyncIterator[Item]:
+        for item in self._items:
+            yield item
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        self._items = ()
+
+
+class ListSink:
+    def __init__(self) -> None:
+        self.events: list[messages.ServerEvent] = []
+
+    async def send(self, event: messages.ServerEvent) -> None:
+        self.events.append(event)
+
+
+async def run(
+    source: ListSource,
+    *,
+    transcriber: FakeTranscriber | None = None,
+    recognizer: FakeRecognizer | None = None,
+    config: SegmenterSettings | None = None,
+) -> list[messages.ServerEvent]:
+    clock = WallClock()
+    engine = Engine(transcriber, recognizer or FakeRecognizer(), clock)
+    sink = ListSink()
+    settings = SessionSettings(segmenter=config or SegmenterSettings())
+    session = Session(source, LoudnessVad(), engine, Hub("test"), [sink], settings, clock)
+    async with engine.running():
+        try:
+            await session.run()
+        finally:
+            run.seen = sink.events  # type: ignore[attr-defined]
+    return sink.events
+
+
+def pcm(*parts: Samples) -> Pcm:
+    return Pcm(np.concatenate(parts)[:, np.newaxis])
+
+
+def kinds(seen: Sequence[object]) -> list[str]:
+    return [type(event).__name__ for event in seen]
+
+
+def finals(seen: Sequence[messages.ServerEvent]) -> list[messages.Emotion]:
+    return [event for event in seen if isinstance(event, messages.Emotion) and event.final]
+
+
+def comparable(seen: Sequence[messages.ServerEvent]) -> list[bytes]:
+    """`speech_started` and finals without what may differ from run to run, in utterance order."""
+    kept = []
+    for event in seen:
+        if isinstance(event, messages.SpeechStarted) or (isinstance(event, messages.Emotion) and event.final):
+            fields = msgspec.structs.asdict(event)
+            fields.pop("seq")
+            fields.pop("timing", None)
+            kept.append((event.utterance, type(event).__name__, msgspec.json.encode(fields)))
+    return [encoded for _, _, encoded in sorted(kept)]
+
+
+TWO = (silence(500), voice(1_000), silence(900), voice(600, seed=1), silence(700))
+
+
+async def test_two_utterances() -> None:
+    seen = await run(ListSource([pcm(*TWO)]), transcriber=FakeTranscriber())
+    assert sorted(kinds(seen)) == ["Closed", "Emotion", "Emotion", "SpeechStarted", "SpeechStarted"]
+    assert [event.seq for event in seen] == [1, 2, 3, 4, 5]
+    first, second = finals(seen)
+    assert (first.utterance, first.start_ms, first.end_ms) == (1, 500, 1_500)
+    assert (second.utterance, second.start_ms, second.end_ms) == (2, 2_400, 3_000)
+    # 200 ms of pre-roll and 200 ms of tail around one second; the words' times are the stream's.
+    assert first.text == "1400 milliseconds"
+    assert [(word.start_ms, word.end_ms, word.p) for word in first.words] == [
+        (300, 310, 0.5),
+        (310, 320, None),
+    ]
+    assert first.probabilities == first.text_only
+    assert first.reason == second.reason == "silence"
+    closed = seen[-1]
+    assert isinstance(closed, messages.Closed)
+    assert closed.reason == "end_of_stream"
+    assert closed.totals == messages.Totals(audio_ms=3_700, utterances=2, dropped_ms=0)
+
+
+async def test_without_a_transcriber_there_are_no_words_and_it_says_so() -> None:
+    first, _ = finals(await run(ListSource([pcm(*TWO)])))
+    assert (first.text, first.words, first.text_only, first.language) == ("", (), None, None)
+    assert first.uncertain == ("no_text",)
+
+
+@pytest.mark.parametrize("size", [1, 160, 320, 1_000, 1_000_000])
+async def test_blocks_do_not_matter(size: int) -> None:
+    whole = np.concatenate(TWO)[:, np.newaxis]
+    blocks = [Pcm(whole[start : start + size]) for start in range(0, len(whole), size)]
+    reference = await run(ListSource([Pcm(whole)]), transcriber=FakeTranscriber())
+    assert comparable(await run(ListSource(blocks), transcriber=FakeTranscriber())) == comparable(reference)
+
+
+async def test_silence_has_no_utterances_and_ends_well() -> None:
+    seen = await run(ListSource([pcm(silence(2_000))]))
+    assert kinds(seen) == ["Closed"]
+
+
+async def test_a_stream_without_a_sample_ends_well() -> None:
+    assert kinds(await run(ListSource([]))) == ["Closed"]
+
+
+async def test_an_utterance_that_a_model_cannot_bear_is_an_error_and_the_next_one_stands() -> None:
+    seen = await run(ListSource([pcm(*TWO)]), recognizer=FakeRecognizer(fails_on=[1_400]))
+    (error,) = [event for event in seen if isinstance(event, messages.Error)]
+    assert (error.code, error.fatal) == ("analysis_failed", False)
+    assert error.utterance == 1
+    assert [final.utterance for final in finals(seen)] == [2]
+
+
+async def test_words_that_cannot_be_had_leave_the_sound() -> None:
+    seen = await run(ListSource([pcm(*TWO)]), transcriber=FakeTranscriber(fails_on=[1_400]))
+    (error,) = [event for event in seen if isinstance(event, messages.Error)]
+    assert (error.code, error.fatal) == ("transcription_failed", False)
+    first, second = finals(seen)
+    assert first.uncertain == ("no_text",)
+    assert second.text == "1000 milliseconds"
+
+
+async def test_a_source_that_breaks_delivers_its_finals_first() -> None:
+    broken = ListSource([pcm(silence(500), voice(1_000))], SourceError("the cable is out"))
+    with pytest.raises(SourceError, match="the cable is out"):
+        await run(broken)
+    seen: list[messages.ServerEvent] = run.seen  # type: ignore[attr-defined]
+    assert kinds(seen) == ["SpeechStarted", "Emotion", "Error", "Closed"]
+    assert isinstance(seen[2], messages.Error)
+    assert seen[2].fatal
+    assert isinstance(seen[3], messages.Closed)
+    assert seen[3].reason == "error"
+
+
+async def test_flush_ends_the_utterance_there() -> None:
+    seen = await run(ListSource([pcm(silence(500), voice(1_000)), Flush(), pcm(voice(1_000, seed=1))]))
+    assert [(final.reason, final.start_ms, final.end_ms) for final in finals(seen)] == [
+        ("flush", 500, 1_500),
+        ("end_of_stream", 1_500, 2_500),
+    ]
+
+
+@pytest.mark.parametrize("lost_ms", [5_000, 5_003, 3_600_000])
+async def test_a_long_gap_moves_the_clock_and_is_told(lost_ms: int) -> None:
+    items: list[Item] = [pcm(silence(500), voice(1_000)), Lost(lost_ms, "testing"), pcm(voice(1_000, seed=1))]
+    seen = await run(ListSource(items))
+    (dropped,) = [event for event in seen if isinstance(event, messages.Dropped)]
+    assert (dropped.ms, dropped.why) == (lost_ms, "testing")
+    first, second = finals(seen)
+    assert (first.start_ms, first.end_ms, first.reason) == (500, 1_500, "silence")
+    assert abs(second.start_ms - (1_500 + lost_ms)) <= 20  # a frame
+    closed = seen[-1]
+    assert isinstance(closed, messages.Closed)
+    assert closed.totals.dropped_ms == lost_ms
+    assert closed.totals.audio_ms == 2_500 + lost_ms
+
+
+async def test_many_odd_gaps_lose_no_time() -> None:
+    """719 ms is no whole number of frames: twenty of them are 14.38 s all the same."""
+    seen = await run(ListSource([*[Lost(719, "testing")] * 20, pcm(silence(1_000), voice(1_000))]))
+    (one,) = finals(seen)
+    assert abs(one.start_ms - (20 * 719 + 1_000)) <= 20
+
+
+async def test_a_short_gap_does_not_split_an_utterance() -> None:
+    items: list[Item] = [
+        pcm(silence(500), voice(1_000)),
+        Lost(100, "testing"),
+        pcm(voice(1_000, seed=1), silence(600)),
+    ]
+    (one,) = finals(await run(ListSource(items)))
+    assert (one.start_ms, one.end_ms) == (500, 2_600)
+
+
+async def test_samples_that_are_no_numbers_are_told_once() -> None:
+    poisoned = np.concatenate(TWO)
+    poisoned[100] = poisoned[9_000] = np.nan
+    seen = await run(ListSource([Pcm(poisoned[:8_000, None]), Pcm(poisoned[8_000:, None])]))
+    assert [event.code for event in seen if isinstance(event, messages.Error)] == ["invalid_samples"]
+    assert len(finals(seen)) == 2
+
+
+async def test_a_mishap_is_an_error_event_in_its_place() -> None:
+    seen = await run(ListSource([Mishap("odd", "something odd"), pcm(*TWO)]))
+    assert isinstance(seen[0], messages.Error)
+    assert (seen[0].code, seen[0].fatal) == ("odd", False)
+
+
+async def test_a_reader_that_does_not_read_holds_the_source_back() -> None:
+    """Nothing is dropped and nothing piles up: the queues are bounded and the source waits."""
+    clock = WallClock()
+    engine = Engine(None, FakeRecognizer(), clock)
+    reading = asyncio.Event()
+    taken = 0
+
+    class CountingSource(ListSource):
+        async def items(self) -> AsyncIterator[Item]:
+            nonlocal taken
+            for item in self._items:
+                taken += 1
+                yield item
+
+    class SlowSink(ListSink):
+        async def send(self, event: messages.ServerEvent) -> None:
+            await reading.wait()
+            await super().send(event)
+
+    sink = SlowSink()
+    items = [pcm(voice(600, seed=i), silence(600)) for i in range(300)]
+    settings = SessionSettings(segmenter=SegmenterSettings())
+    session = Session(CountingSource(items), LoudnessVad(), engine, Hub("test"), [sink], settings, clock)
+    async with engine.running():
+        running = asyncio.create_task(session.run())
+        before = -1
+        while before != taken:  # until nothing moves any more
+            before = taken
+            for _ in range(2_000):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
+        assert taken < 150
+        reading.set()
+        await running
+    assert len(finals(sink.events)) == 300

@@ -1,0 +1,134 @@
+"""The wire: what the document shows can be read, what is read can be written, mistakes are named."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import get_args
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emostream.streamer.errors import EmostreamError, ProtocolError
+from emostream.streamer.protocol import messages
+from emostream.streamer.protocol.asyncapi import asyncapi
+from tests.support.shared import REPO
+
+DOCUMENT = (REPO / "docs" / "protocol.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_of_the_document_is_valid(example: str) -> None:
+    jsonschema.Draft202012Validator(messages.schema()).validate(json.loads(example))
+    kind = json.loads(example)["type"]
+    read = (
+        messages.decode_client
+        if kind in ("start", "watch", "gap", "flush", "stop")
+        else messages.decode_server
+    )
+    assert json.loads(messages.encode(read(example)))["type"] == kind
+
+
+def test_every_message_has_an_example() -> None:
+    shown = {json.loads(example)["type"] for example in EXAMPLES}
+    tags = {
+        about["properties"]["type"]["enum"][0]
+        for about in messages.schema()["$defs"].values()
+        if "type" in about.get("properties", {})
+    }
+    assert shown == tags
+
+
+def test_every_code_is_in_the_document() -> None:
+    """Of the errors that can reach a client: one that has been published stays."""
+    published = set(re.findall(r"`([a-z_]+)`", DOCUMENT.partition("## Error codes and close codes")[2]))
+    local = {
+        *("bad_config", "bad_source", "bad_device", "cannot_listen", "cannot_connect", "message_too_big"),
+        *("no_cluster", "worker_died"),  # of commands, and of an archive's table of errors
+    }
+    codes = {one.code for one in _tree(EmostreamError)}
+    assert codes - local <= published
+    closing = {int(code) for code in re.findall(r"^\| (\d{4}) \|", DOCUMENT, re.MULTILINE)}
+    assert {one.close_code for one in _tree(EmostreamError)} <= closing
+
+
+def _tree(one: type[EmostreamError]) -> set[type[EmostreamError]]:
+    return {one}.union(*(_tree(child) for child in one.__subclasses__()))
+
+
+def test_the_asyncapi_document_is_that_of_the_types() -> None:
+    written = json.loads((REPO / "docs" / "asyncapi.json").read_text(encoding="utf-8"))
+    assert written == asyncapi(), (
+        "make it anew: python -m emostream.streamer.protocol.asyncapi > docs/asyncapi.json"
+    )
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    document = asyncapi()
+
+    def follow(part: object) -> None:
+        if isinstance(part, dict):
+            for key, value in part.items():
+                if key == "$ref":
+                    target = document
+                    for step in value.removeprefix("#/").split("/"):
+                        target = target[step]
+                follow(value)
+        elif isinstance(part, list):
+            for one in part:
+                follow(one)
+
+    follow(document)
+    assert "#/$defs" not in json.dumps(document)
+
+
+def test_the_asyncapi_document_knows_all_that_is_said() -> None:
+    document = asyncapi()
+    said = {
+        side: {ref["$ref"].rpartition("/")[2] for ref in document["operations"][side]["messages"]}
+        for side in ("receive", "send")
+    }
+    assert said["receive"] == {one.__name__ for one in get_args(messages.ClientMessage)} | {"Audio"}
+    assert said["send"] == {one.__name__ for one in get_args(messages.ServerMessage)}
+
+
+@pytest.mark.parametrize("name", sorted(messages.schema()["$defs"]))
+def test_every_message_and_field_is_in_the_document(name: str) -> None:
+    definition = messages.schema()["$defs"][name]
+    for field, about in definition.get("properties", {}).items():
+        words = about.get("enum", [field]) if field == "type" else [field]
+        for word in words:
+            assert re.search(rf"\b{word}\b", DOCUMENT), f"{name}.{field} ({word})"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "none"),
+        ("[]", "none"),
+        ('{"type": 3}', "expected a type out of start, watch, gap, flush, stop, got 3"),
+        ('{"kind": "start"}', "got None"),
+        ('{"type": "start"}', "expected a valid start message"),
+        ('{"type": "flush", "at_samples": "x"}', r"\$\.at_samples"),
+        ('{"type": "ready"}', "got 'ready'"),
+    ],
+)
+def test_mistakes_are_named(text: str, told: str) -> None:
+    with pytest.raises(ProtocolError, match=told):
+        messages.decode_client(text)
+
+
+@given(st.one_of(st.text(), st.binary()))
+def test_anything_is_a_message_or_a_protocol_error(text: str | bytes) -> None:
+    for decode in (messages.decode_client, messages.decode_server):
+        with contextlib.suppress(ProtocolError):
+            decode(text)
+
+
+def test_numbering_leaves_the_rest() -> None:
+    event = messages.Dropped(ms=5, why="x")
+    assert messages.numbered(event, 7) == messages.Dropped(ms=5, why="x", seq=7)

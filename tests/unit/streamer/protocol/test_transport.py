@@ -1,0 +1,83 @@
+"""A peer that has stopped to read is noticed: its socket's own pings wait behind what it has not taken."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.protocol import messages, transport
+from emostream.streamer.server.published_stream import OwnStream
+from tests.support.serving import get, serving, socket_url
+
+PATIENCE_S = 60
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "STALL_S", 0.5)
+
+
+async def test_a_watcher_that_never_reads_is_let_go() -> None:
+    hub = Hub("s")
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        serving(streams=[OwnStream("own", "A stream", None, hub)]) as server,
+        # A queue of one message: what comes then stays in the socket.
+        connect(socket_url(server), max_queue=1, ping_interval=None, close_timeout=0.1) as socket,
+    ):
+        await socket.send(messages.encode(messages.Watch(stream="own")))
+        await socket.recv()
+        for number in range(300):
+            hub.publish(messages.Dropped(ms=number, why="word " * 20_000))
+        while b"emostream_connections 1.0" in (await get(server, "/metrics"))[2]:
+            pass
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await socket.recv()
+
+
+async def test_saying_something_to_nobody_ends() -> None:
+    over = asyncio.Event()
+
+    async def deaf(socket: ServerConnection) -> None:
+        await over.wait()
+
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        serve(deaf, "127.0.0.1", 0, max_queue=1, close_timeout=0.1) as server,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}", compression=None, close_timeout=0.1) as socket:
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await transport.say(socket, bytes(100_000))
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+        over.set()
+
+
+async def test_a_close_is_answered_by_whoever_still_talks() -> None:
+    """The answer stands behind what the other end has said by then: it is read, not waited for."""
+    codes: list[int | None] = []
+
+    async def refuse(socket: ServerConnection) -> None:
+        await transport.hang_up(socket, 4429)
+        codes.append(None if socket.protocol.close_rcvd is None else socket.protocol.close_rcvd.code)
+
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        serve(refuse, "127.0.0.1", 0, max_queue=1, close_timeout=PATIENCE_S) as server,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}", compression=None) as socket:
+            with pytest.raises(ConnectionClosed) as ended:
+                while True:
+                    await socket.send(bytes(100_000))
+    assert ended.value.rcvd is not None
+    assert ended.value.rcvd.code == 4429
+    assert codes == [4429]

@@ -1,0 +1,153 @@
+"""Positions: flush, stop and gaps take effect where they say, however the audio is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emostream.streamer.audio.sources import Flush, Item, Lost, Pcm
+from emostream.streamer.errors import TooFarAheadError
+from emostream.streamer.protocol import messages
+from emostream.streamer.server.websocket_source import SocketSource
+
+START = messages.Start(encoding="pcm_s16le", sample_rate=16_000, channels=1)
+
+
+class Acks:
+    def __init__(self) -> None:
+        self.said: list[int] = []
+
+    def __call__(self, samples: int) -> None:
+        self.said.append(samples)
+
+
+def source(acks: Acks | None = None, ahead_ms: int = 5_000) -> SocketSource:
+    return SocketSource(START, ahead_ms, acks or Acks())
+
+
+def audio(samples: int) -> bytes:
+    return np.arange(samples, dtype="<i2").tobytes()
+
+
+async def everything(heard: SocketSource) -> list[Item]:
+    return [item async for item in heard.items()]
+
+
+def outline(items: Sequence[Item]) -> list[int | str]:
+    """Samples between the marks, and the marks: what does not depend on the cut."""
+    out: list[int | str] = [0]
+    for item in items:
+        if isinstance(item, Pcm):
+            if isinstance(out[-1], str):
+                out.append(0)
+            out[-1] = int(out[-1]) + len(item.block)
+        else:
+            out.append(type(item).__name__)
+    return out
+
+
+@given(
+    st.lists(st.integers(1, 700), min_size=1, max_size=12),
+    st.lists(st.integers(0, 2_000), max_size=6, unique=True),
+    st.data(),
+)
+async def test_flushes_are_where_they_say(sizes: list[int], marks: list[int], data: st.DataObject) -> None:
+    """Announced ahead or said late, in any order among the messages: nothing was taken yet, so they fit."""
+    total = sum(sizes)
+    flushes = sorted(mark for mark in marks if mark <= total)
+    heard = source(ahead_ms=60_000)
+    messages: list[int | bytes] = [*(audio(size) for size in sizes), *flushes]
+    for message in data.draw(st.permutations(messages)):
+        if isinstance(message, bytes):
+            heard.feed(message)
+        else:
+            heard.mark(messages.Flush(at_samples=message))
+    heard.mark(messages.Stop(at_samples=total))
+    expected: list[int | str] = [0]
+    for start, end in zip([0, *flushes], [*flushes, total], strict=True):
+        if end > start:
+            if isinstance(expected[-1], str):
+                expected.append(0)
+            expected[-1] = end - start
+        if end in flushes and expected.count("Flush") < flushes.index(end) + 1:
+            expected.append("Flush")
+    assert outline(await everything(heard)) == expected
+
+
+async def test_a_stop_that_comes_late_still_cuts_there() -> None:
+    heard = source()
+    heard.feed(audio(1_000))
+    heard.mark(messages.Stop(at_samples=600))
+    heard.feed(audio(1_000))
+    assert outline(await everything(heard)) == [600]
+
+
+async def test_gaps_one_behind_the_other_are_one() -> None:
+    heard = source()
+    for _ in range(1_000):
+        heard.mark(messages.Gap(ms=100))
+    heard.stop()
+    assert await everything(heard) == [Lost(100_000, "the client dropped it")]
+
+
+def test_a_flood_of_marks_is_refused() -> None:
+    heard = source()
+    with pytest.raises(TooFarAheadError, match="slow down"):
+        for at in range(1, 200):
+            heard.mark(messages.Flush(at_samples=at))
+    heard = source()
+    with pytest.raises(TooFarAheadError, match="slow down"):
+        for i in range(200):
+            heard.tell("x", str(i))
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "expected"),
+    [
+        pytest.param(5_000, [16_000, 32_000, 40_000], id="every second, and in the end"),
+        pytest.param(2_500, [8_000, 16_000, 24_000, 32_000, 40_000], id="five times in a small credit"),
+    ],
+)
+async def test_what_the_session_has_taken_is_acknowledged(ahead_ms: int, expected: list[int]) -> None:
+    acks = Acks()
+    heard = source(acks, ahead_ms=ahead_ms)
+    for _ in range(25):
+        heard.feed(audio(1_600))
+    heard.stop()
+    await everything(heard)
+    assert acks.said == expected
+
+
+def test_credit_is_one_message_past_the_limit() -> None:
+    heard = source(ahead_ms=100)
+    heard.feed(audio(1_600))
+    heard.feed(audio(1))  # the limit is reached, not passed
+    with pytest.raises(TooFarAheadError, match="at most 100 ms"):
+        heard.feed(audio(1))
+
+
+async def test_a_long_stream_of_flushes_leaves_nothing_behind() -> None:
+    heard = source()
+    items = heard.items()
+    for at in range(1_600, 1_600 * 300, 1_600):
+        heard.feed(audio(1_600))
+        for _ in range(2):  # said again, it is one
+            heard.mark(messages.Flush(at_samples=at))
+        assert isinstance(await anext(items), Pcm)
+        assert isinstance(await anext(items), Flush)
+    assert len(heard._flushes) <= 2
+    heard.mark(messages.Flush(at_samples=1_600))  # long done
+    heard.stop()
+    assert [item async for item in items] == []
+
+
+async def test_the_flush_items_are_flushes() -> None:
+    heard = source()
+    heard.mark(messages.Flush(at_samples=0))
+    heard.mark(messages.Flush(at_samples=0))
+    heard.stop()
+    assert await everything(heard) == [Flush()]

@@ -1,0 +1,243 @@
+"""The architecture: which package imports which, what a plain import costs, what the wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import emostream.models
+from tests.support.shared import REPO
+
+PACKAGES = ("api", "streamer", "models", "training", "demo")
+TRAINING = "emostream.training"
+CLUSTER = "emostream.streamer.cluster"
+FRAMEWORKS = {"torch", "transformers", "faster_whisper"}
+
+# docs/adr/0002: what no module of a package may import. streamer/ takes the models through their front door.
+FORBIDDEN = {
+    "api": {"asyncio", "numpy", "torch", "websockets", "ray"},
+    "streamer": {TRAINING, *FRAMEWORKS},
+    "models": {"emostream.streamer", TRAINING, "asyncio", "websockets", "sounddevice", "ray"},
+    "training": {"emostream.streamer", "ray"},
+    "demo": {"emostream"},
+}
+# The doctor looks at torch itself, and only when it is asked to.
+ALLOWED = {("streamer/cli/doctor.py", "torch")}
+
+# Low to high: a package of streamer/ imports only what is named here, its own modules and the base modules.
+BASE = {"clock", "concurrency", "config", "display_paths", "errors", "optional_deps"}
+LAYERS: dict[str, set[str]] = {
+    "audio": {"protocol"},
+    "protocol": {"audio"},
+    "inference": {"protocol", "audio"},
+    "client": {"protocol", "audio"},
+    "pipeline": {"audio", "protocol", "inference"},
+    "output": {"audio", "protocol", "inference", "pipeline"},
+    "server": {"audio", "protocol", "inference", "pipeline", "output"},
+    "bench": {"audio", "protocol", "inference", "pipeline", "client", "output", "server"},
+    "replay": {"audio", "protocol", "inference", "pipeline", "output", "server"},
+    "summary": {"protocol", "output"},
+}
+MAY_USE_THE_CLUSTER = {"streamer/cli/batch.py", "streamer/cli/serve.py"}
+PURE = (
+    "streamer/audio/frontend.py",
+    "streamer/pipeline/segmenter.py",
+    "streamer/protocol/messages.py",
+    "streamer/errors.py",
+    "streamer/config.py",
+)
+FORBIDDEN_IN_PURE = {"asyncio", "torch", "websockets", "sounddevice", "emostream.models"}
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names that a file imports anywhere; relative ones resolved to `emostream.*`."""
+    package = ["emostream", *path.relative_to(REPO).parent.parts]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def touches(imported: set[str], forbidden: set[str]) -> set[str]:
+    return {name for name in imported for ban in forbidden if name == ban or name.startswith(ban + ".")}
+
+
+def files(package: str) -> list[Path]:
+    return sorted((REPO / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_only_what_they_may(package: str) -> None:
+    assert files(package)
+    broken = {
+        (str(path.relative_to(REPO)), name)
+        for path in files(package)
+        for name in touches(imports(path), FORBIDDEN[package])
+    }
+    assert broken - ALLOWED == set()
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_packages_of_the_streamer_import_downwards(package: str) -> None:
+    allowed = {f"emostream.streamer.{name}" for name in LAYERS[package] | BASE | {package}}
+    broken = {
+        (str(path.relative_to(REPO)), name)
+        for path in files(f"streamer/{package}")
+        for name in touches(imports(path), {"emostream.streamer"})
+        if name != "emostream.streamer" and not touches({name}, allowed)
+    }
+    assert broken == set()
+
+
+def test_only_the_cluster_package_imports_ray_and_only_two_commands_import_the_cluster() -> None:
+    outside = [path for path in files("streamer") if "cluster" not in path.relative_to(REPO).parts]
+    broken = {
+        (str(path.relative_to(REPO)), name)
+        for path in outside
+        for name in touches(imports(path), {"ray", CLUSTER})
+    }
+    assert {path for path, _ in broken} <= MAY_USE_THE_CLUSTER
+    assert touches({name for _, name in broken}, {"ray"}) == set()
+
+
+def test_the_streamer_imports_models_by_their_public_names() -> None:
+    """Only names that `emostream.models` itself offers, so that no framework is imported on the way."""
+    public = {f"emostream.models.{name}" for name in emostream.models.__all__}
+    deeper = {
+        str(path.relative_to(REPO))
+        for path in files("streamer")
+        for name in touches(imports(path), {"emostream.models"}) - public - {"emostream.models"}
+    }
+    assert deeper == {"streamer/cli/doctor.py"}  # it says which transcriber would be found, and why
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_pure_core_is_pure(module: str) -> None:
+    assert touches(imports(REPO / module), FORBIDDEN_IN_PURE) == set()
+
+
+def test_no_module_goes_by_two_names() -> None:
+    """`import models` would make every class of `emostream.models` a second time."""
+    bare = {
+        (str(path.relative_to(REPO)), name)
+        for package in (*PACKAGES, "tests", "benchmarks", "scripts")
+        for path in files(package)
+        for name in imports(path)
+        if name.split(".")[0] in PACKAGES
+    }
+    assert bare == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("emostream.streamer.cli.main", ["torch", "transformers", "faster_whisper", "sounddevice", "ray"]),
+        ("emostream.streamer.server.app", ["torch", "transformers", "faster_whisper", "ray"]),
+        ("emostream.models", ["torch", "transformers", "faster_whisper", "pocketsphinx"]),
+        ("emostream.streamer.client.connection", ["torch", "numpy", "soxr", "av", "emostream.models"]),
+    ],
+)
+def test_a_plain_import_is_light(module: str, heavy: list[str]) -> None:
+    probe = f"import sys, {module}; print(*(name for name in {heavy!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_tests_run_on_the_installed_package() -> None:
+    assert distribution("emostream").version
+    spec = find_spec("emostream")
+    assert spec is not None
+    assert spec.origin is not None
+    assert not (REPO / "emostream").exists()
+
+
+def wanted_in_wheel() -> set[str]:
+    data = {
+        ".py",
+        ".html",
+        ".css",
+        ".js",
+        ".ts",
+        ".svg",
+        ".ogg",
+        ".md",
+        ".json",
+        ".csv",
+        ".safetensors",
+        ".onnx",
+        ".toml",
+    }
+    return {
+        "emostream/" + path.relative_to(REPO).as_posix().removeprefix("api/")
+        for package in PACKAGES
+        for path in (REPO / package).rglob("*")
+        if path.is_file() and path.suffix in data | {".typed"} and "__pycache__" not in path.parts
+    }
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a clean copy: what lies in build/ must not slip in."""
+    folder = tmp_path_factory.mktemp("wheel")
+    tree = folder / "tree"
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPO,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    for name in filter(None, tracked.split("\0")):
+        source = REPO / name
+        if source.is_file() and (name.split("/")[0] in PACKAGES or "/" not in name):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_bytes(source.read_bytes())
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, tree],
+        check=True,
+        capture_output=True,
+    )
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_holds_the_tree_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        metadata = archive.read(next(n for n in archive.namelist() if n.endswith("/METADATA"))).decode()
+    assert held == wanted_in_wheel()
+    assert "License-Expression: Apache-2.0 AND CC-BY-NC-SA-4.0" in metadata
+
+
+def test_the_wheel_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
+    """Unpacked elsewhere and found first, it plays the bundled recording without the tree."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from importlib.resources import files\n"
+        "recording = str(files('emostream.demo') / 'recording.ogg')\n"
+        "sys.argv = ['emostream', 'replay', recording, '--asr', 'none']\n"
+        "from emostream.streamer.cli import main\n"
+        "assert main.__file__.startswith(sys.path[0]), main.__file__\n"
+        "main.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('"final":true') >= 4

@@ -1,0 +1,158 @@
+"""Distillation with a made-up teacher: it learns, and a stopped run goes on as if it had not stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emostream.models import Samples
+from emostream.models.collate import Waveform, prepare
+from emostream.models.emotion import EmotionModel
+from emostream.training.bundled_recipe.audio_student import new_student
+from emostream.training.bundled_recipe.audio_teacher import WhisperTeacher
+from emostream.training.bundled_recipe.distill import (
+    DistilBatch,
+    DistilData,
+    Distillation,
+    DistilTask,
+    distil,
+    distil_batch,
+    drawn_clip,
+    make_scale,
+)
+from emostream.training.bundled_recipe.settings import DistilSettings, StudentSize
+from tests.support.recipe_run import CLIPS, KilledError, OneEpoch, first_and_last, place, same, tones
+from tests.support.tiny_emotion import noise
+from tests.support.tiny_encoders import tiny_audio_encoder
+from tests.support.training_task import fresh_accelerator, one_thread
+
+SMALL = StudentSize(mel_bins=40, audio_width=64, audio_layers=2, mix_width=16, text_width=16, vocabulary=60)
+SETTINGS = DistilSettings(
+    epochs=2, batch=4, max_seconds=0.4, learning_rate=3e-3, teacher_layers=(0, 1), clips_per_corpus=12
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_no_accelerator() -> Iterator[None]:
+    with one_thread(), fresh_accelerator():
+        yield
+
+
+class Listener(WhisperTeacher):
+    """Two layers that tell how much of each frame lies in six bands of pitch."""
+
+    def __init__(self) -> None:
+        self.width = 6
+
+    def states(self, clips: Sequence[Samples]) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = []
+        for clip in clips:
+            frames = prepare(clip, Waveform(1)).reshape(-1, 320)
+            power = np.abs(np.fft.rfft(frames, axis=1)[:, 2:26]) ** 2
+            bands = torch.from_numpy(np.log(power.reshape(-1, 6, 4).sum(2) + 1.0)).float()
+            rows.append(torch.stack([bands, bands.flip(1)], dim=1))
+        lengths = torch.tensor([len(row) for row in rows])
+        states = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        return states, torch.arange(states.shape[1]) < lengths[:, None]
+
+
+def student(seed: int = 0) -> EmotionModel:
+    torch.manual_seed(seed)
+    return new_student(SMALL)
+
+
+def data() -> DistilData:
+    return DistilData(CLIPS, CLIPS[:4], {"": tones()})
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    unharmed = replace(SETTINGS, epochs=8, harmed=0.0, speed=0.0, voice=0.0)
+    history = distil(student(), data(), Listener(), unharmed, 1, place(tmp_path))
+    first, last = first_and_last(history)
+    assert last < 0.3 * first
+    assert history.epochs[-1]["agreement"] > history.epochs[0]["agreement"]
+    assert history.kept == 7
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    whole, stopped, resumed = student(), student(), student(seed=7)
+    distil(whole, data(), Listener(), SETTINGS, 1, place(tmp_path / "whole"))
+    with pytest.raises(KilledError):
+        distil(stopped, data(), Listener(), SETTINGS, 1, place(tmp_path / "stopped", OneEpoch()))
+    distil(resumed, data(), Listener(), SETTINGS, 1, place(tmp_path / "stopped"))
+    assert same(whole.audio_encoder, resumed.audio_encoder)
+    assert not same(whole.audio_encoder, student().audio_encoder)
+
+
+def test_nothing_but_the_encoder_learns(tmp_path: Path) -> None:
+    before, after = student().state_dict(), student()
+    distil(after, data(), Listener(), replace(SETTINGS, epochs=1), 1, place(tmp_path))
+    moved = {name for name, weights in after.state_dict().items() if not torch.equal(weights, before[name])}
+    assert moved
+    assert {name.split(".")[0] for name in moved} == {"audio_encoder"}
+
+
+def a_batch(settings: DistilSettings = SETTINGS) -> DistilBatch:
+    clips = [noise(9_600), noise(4_800, seed=1)]
+    scale = make_scale(data(), Listener(), settings, 1)
+    return distil_batch(clips, clips, Listener(), scale, student().audio_encoder.waveform)
+
+
+def test_who_says_the_mean_pays_the_variance() -> None:
+    """A map of zeros: the mean squared error is then the targets' own mean square, over the clips' frames."""
+    module = Distillation(student().audio_encoder, 2, 6, clip_weight=0.0)
+    for weights in module.frames.parameters():
+        torch.nn.init.zeros_(weights)
+    batch = a_batch()
+    own = np.concatenate([batch.targets[0, :30].numpy(), batch.targets[1, :15].numpy()])
+    assert float(module(batch)["loss"].detach()) == pytest.approx(float((own**2).mean()), rel=1e-4)
+
+
+def test_the_padding_of_a_batch_is_in_no_loss() -> None:
+    module = Distillation(student().audio_encoder, 2, 6, clip_weight=0.5).eval()
+    batch = a_batch()
+    harmed = torch.where(batch.mask[..., None, None], batch.targets, torch.tensor(1e3))
+    with torch.no_grad():
+        clean, other = module(batch), module(replace(batch, targets=harmed))
+    torch.testing.assert_close(clean, other)
+
+
+def test_a_student_of_too_few_layers() -> None:
+    with pytest.raises(ValueError, match="expected a student of 4 layers or more, got 3"):
+        Distillation(tiny_audio_encoder("wav2vec2, mel"), 5, 6, 0.5)
+
+
+def test_a_larger_corpus_takes_turns() -> None:
+    examples = [replace(clip, corpus="small") if row < 5 else clip for row, clip in enumerate(CLIPS)]
+    settings = replace(SETTINGS, clips_per_corpus=6)
+    module = Distillation(student().audio_encoder, 2, 6, 0.5)
+    scale = make_scale(data(), Listener(), settings, 1)
+    task = DistilTask(module, replace(data(), train=examples), Listener(), scale, settings, 1)
+    plans = [[item for batch in task.plan(epoch) for item in batch] for epoch in range(8)]
+    for plan in plans:
+        assert len(set(plan)) == len(plan)
+        assert Counter(examples[item].corpus for item in plan) == {"small": 5, "tones": 6}
+    assert {item for plan in plans for item in plan} == set(range(16))
+    assert plans[0] == [item for batch in task.plan(0) for item in batch]
+
+
+def test_each_corpus_has_its_own_sounds() -> None:
+    here, there = tones(), tones()
+    there.samples[:] = 0
+    both = DistilData([], [], {"": here, "silence": there})
+    assert np.abs(both.clip(CLIPS[0])).max() > 0
+    assert not both.clip(replace(CLIPS[0], corpus="silence")).any()
+
+
+@pytest.mark.parametrize("length", [100, 5_000, 60_000])
+def test_a_drawn_clip_is_whole_frames_and_not_too_long(length: int) -> None:
+    for seed in range(10):
+        clip = drawn_clip(noise(length), DistilSettings(max_seconds=2.0), np.random.default_rng(seed))
+        assert len(clip) % 320 == 0
+        assert 15 * 320 <= len(clip) <= 32_000

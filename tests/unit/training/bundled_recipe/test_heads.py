@@ -1,0 +1,245 @@
+"""The recipe's own folds: nobody who is tested was learned from, and nobody is tested twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+import torch
+
+from emostream.models import LABELS
+from emostream.models.emotion import EmotionModel
+from emostream.training.bundled_recipe.audio_student import new_student
+from emostream.training.bundled_recipe.cross_fusion import Finish, Wording, with_words
+from emostream.training.bundled_recipe.heads import (
+    FOLDS,
+    HeadBench,
+    HeadPlace,
+    cross_validated,
+    head_bench,
+    shipped_head,
+    six_folds,
+    stranger_fold,
+)
+from emostream.training.bundled_recipe.pairs import Pairing
+from emostream.training.bundled_recipe.settings import FusionSettings, HeadSettings, StudentSize
+from emostream.training.corpora.example import CorpusError, Example
+from emostream.training.data.audio_cache import cached_sounds
+from emostream.training.emotion.module import EmotionObjective
+from emostream.training.emotion.settings import DataSettings
+from emostream.training.evaluation.crossvalidation import MATCHED, OWN_WORDS, TEXT_ALONE
+from emostream.training.evaluation.text_conflict import Texts
+from emostream.training.experiments.folds import Fold
+from emostream.training.experiments.run import fit_cell
+from emostream.training.run_log import Log
+from emostream.training.trainer.callbacks import Unwatched
+from emostream.training.trainer.settings import LoopSettings
+from tests.support.corpus_trees import write_sound
+from tests.support.recipe_run import LINES, same
+from tests.support.tiny_emotion import tiny_tokenizer
+from tests.support.training_task import fresh_accelerator, one_thread
+
+JUDGED = "acted"
+
+
+def clip(corpus: str, speaker: int, number: int, split: str, group: str = "") -> Example:
+    return Example(
+        corpus=corpus,
+        key=f"{corpus}/{speaker}/{number}",
+        speaker=f"{corpus}-{speaker}",
+        emotion=LABELS[number % 4],
+        emotion_orig="",
+        split=split,
+        group=group,
+    )
+
+
+def examples() -> list[Example]:
+    """Two dozen speakers in six groups, as RAVDESS has them, and nine of another corpus with splits only."""
+    splits = ["train"] * 16 + ["dev"] * 4 + ["test"] * 4
+    acted = [
+        clip(JUDGED, speaker, number, splits[speaker], str(1 + speaker % 6))
+        for speaker in range(24)
+        for number in range(8)
+    ]
+    splits = ["train"] * 5 + ["dev"] * 2 + ["test"] * 2
+    return acted + [
+        clip("read", speaker, number, splits[speaker]) for speaker in range(9) for number in range(12)
+    ]
+
+
+def untrained(*_: object) -> NoReturn:
+    raise AssertionError("expected no step to be taken again")
+
+
+def speakers(part: list[Example]) -> set[str]:
+    return {example.speaker for example in part}
+
+
+def test_no_speaker_stands_on_two_sides() -> None:
+    for fold in [*six_folds(examples(), JUDGED), stranger_fold(examples(), JUDGED)]:
+        train, validation, test = map(speakers, (fold.train, fold.validation, fold.test))
+        assert train
+        assert validation
+        assert not train & validation
+        assert not (train | validation) & test
+
+
+def test_every_clip_of_the_judged_corpus_is_tested_once_and_no_other_is() -> None:
+    folds = six_folds(examples(), JUDGED)
+    assert [fold.name for fold in folds] == list("123456")
+    tested = Counter(example.key for fold in folds for example in fold.test)
+    assert tested == {example.key: 1 for example in examples() if example.corpus == JUDGED}
+
+
+def test_of_the_other_corpora_the_splits_hold() -> None:
+    for fold in six_folds(examples(), JUDGED):
+        assert {example.split for example in fold.train if example.corpus != JUDGED} == {"train"}
+        assert {example.split for example in fold.validation if example.corpus != JUDGED} == {"dev"}
+
+
+def test_the_rest_of_the_judged_corpus_is_learned_from_or_validates() -> None:
+    chosen = []
+    for fold in six_folds(examples(), JUDGED):
+        own = Counter(example.corpus for example in fold.validation)
+        assert own[JUDGED] == own["read"] == 24  # three speakers of eight clips, and as many of the others
+        rest = speakers([example for example in fold.train if example.corpus == JUDGED])
+        assert len(rest) == 24 - 4 - 3
+        chosen.append(frozenset(s for s in speakers(fold.validation) if s.startswith(JUDGED)))
+    assert len(set(chosen)) == 6
+
+
+def test_a_stranger_learns_nothing_of_the_judged_corpus() -> None:
+    fold = stranger_fold(examples(), JUDGED)
+    assert {example.corpus for example in fold.train + fold.validation} == {"read"}
+    assert {example.split for example in fold.validation} == {"dev"}
+    assert sorted(e.key for e in fold.test) == sorted(e.key for e in examples() if e.corpus == JUDGED)
+
+
+def test_folds_are_the_same_every_time() -> None:
+    assert six_folds(examples(), JUDGED) == six_folds(examples(), JUDGED)
+
+
+@pytest.mark.parametrize("speaker", ["acted-3", "read-0"])
+def test_groups_that_share_a_speaker_are_refused(speaker: str) -> None:
+    stray = replace(examples()[0], key="stray", speaker=speaker)
+    with pytest.raises(CorpusError, match=f"speaker {speaker} stands in"):
+        six_folds([*examples(), stray], JUDGED)
+
+
+class TestTraining:
+    """On tones: each emotion has its own, so that a random encoder tells them apart."""
+
+    SETTINGS = HeadSettings(
+        data=DataSettings(words="none", keep_features=True, views=2, frames=16, balanced=True),
+        loop=LoopSettings(epochs=12, batch=8, learning_rate=1e-2, patience=0, keep="last"),
+    )
+
+    @pytest.fixture(autouse=True)
+    def _one_thread_and_no_accelerator(self) -> Iterator[None]:
+        with one_thread(), fresh_accelerator():
+            yield
+
+    @pytest.fixture
+    def clips(self, tmp_path: Path) -> list[Example]:
+        found = []
+        for seed, (speaker, split) in enumerate([(0, "train"), (1, "train"), (2, "dev"), (3, "test")]):
+            for number in range(4):
+                one = clip(JUDGED, speaker, number, split, str(speaker))
+                path = tmp_path / "sounds" / f"{speaker}-{number}.wav"
+                write_sound(path, one.emotion, 10 * seed + number)
+                found.append(replace(one, path=path))
+        return found
+
+    @pytest.fixture
+    def model(self) -> EmotionModel:
+        torch.manual_seed(0)
+        size = StudentSize(
+            mel_bins=40, audio_width=64, audio_layers=1, mix_width=16, text_width=16, vocabulary=120
+        )
+        return new_student(replace(size, max_tokens=32))
+
+    def bench(self, model: EmotionModel, clips: list[Example], folder: Path) -> HeadBench:
+        place = HeadPlace(folder / "work", folder / "cache", Log(folder / "log.txt"))
+        return head_bench(model, tiny_tokenizer(), clips, self.SETTINGS, [1], place)
+
+    def test_a_head_learns_and_the_encoder_stays(
+        self, model: EmotionModel, clips: list[Example], tmp_path: Path
+    ) -> None:
+        bench, log = self.bench(model, clips, tmp_path), Log(tmp_path / "log.txt")
+        train, dev = ([e for e in clips if e.split == split] for split in ("train", "dev"))
+        fitted = shipped_head(bench, train, dev, 1, log)
+        assert fitted.validation_ua == 1.0
+        assert same(fitted.model.audio_encoder.backbone, model.audio_encoder.backbone)
+        assert not same(fitted.model.audio_head, model.audio_head)
+
+    def test_who_was_judged_is_not_judged_again(
+        self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
+        fold, log = Fold("3", *parts), Log(tmp_path / "log.txt")
+        (first,) = cross_validated(self.bench(model, clips, tmp_path), [fold], FOLDS, [1], log)
+        assert first.keys == tuple(example.key for example in parts[2])
+        assert (first.probabilities.argmax(1) == first.truth).all()
+        monkeypatch.setattr("emostream.training.experiments.run.fit_cell", None)
+        (second,) = cross_validated(self.bench(model, clips, tmp_path), [fold], FOLDS, [1], log)
+        np.testing.assert_allclose(first.probabilities, second.probabilities, atol=1e-6)
+        assert "six folds 3, seed 1: WA 1.000" in (tmp_path / "log.txt").read_text()
+
+    def finish(self, model: EmotionModel, clips: list[Example], folder: Path) -> Finish:
+        bench = self.bench(model, clips, folder)
+        settings = FusionSettings(epochs=2, batch=8)
+        pairing = Pairing(LINES, LABELS, ["strange"], settings)
+        wording = Wording(pairing, pairing, LINES, Texts(LINES, [line.emotion for line in LINES]))
+        sounds = cached_sounds(clips, folder / "cache")
+        return Finish(bench, sounds, wording, settings, 1, Log(folder / "log.txt"))
+
+    def test_words_are_judged_in_every_fold_and_the_student_stays(
+        self, model: EmotionModel, clips: list[Example], tmp_path: Path
+    ) -> None:
+        clips = [replace(one, words="well, there it is") for one in clips]
+        before = deepcopy(model.state_dict())
+        parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
+        finish, fold = self.finish(model, clips, tmp_path), Fold("3", *parts)
+        own, matched, text = with_words(model, finish, [fold], 1)
+        assert [one.row for one in (own, matched, text)] == [OWN_WORDS, MATCHED, TEXT_ALONE]
+        for one in (own, matched, text):
+            assert one.keys == tuple(example.key for example in parts[2])
+            assert [LABELS[number] for number in one.truth] == [example.emotion for example in parts[2]]
+        # One text for all clips has one judgement; each label has a line of its own, and so another.
+        assert len(np.unique(text.probabilities.round(9), axis=0)) == 4
+        assert (own.guesses == own.truth).all()
+        assert not np.allclose(own.probabilities, matched.probabilities)
+        for name, weights in model.state_dict().items():
+            assert torch.equal(weights, before[name]), name
+
+    def test_the_head_beside_words_is_that_of_sound_alone(
+        self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Trained once: what the fold with words began, the fold without goes on with."""
+        parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
+        finish, fold = self.finish(model, clips, tmp_path), Fold("3", *parts)
+        heads = []
+        monkeypatch.setattr(Finish, "__call__", lambda _, whole, head, *__: heads.append(head))
+        with_words(model, finish, [fold], 1)
+        monkeypatch.setattr(EmotionObjective, "forward", untrained)
+        fitted = fit_cell(finish.bench, FOLDS, fold, 1, Unwatched())
+        assert same(fitted.model.audio_head, heads[0].audio_head)
+
+    def test_words_of_a_foreign_corpus_are_not_asked_about(
+        self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clips = [replace(one, words="no to jest", language="pl") for one in clips]
+        parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
+        found = with_words(model, self.finish(model, clips, tmp_path), [Fold("3", *parts)], 1)
+        assert [one.row for one in found] == [MATCHED, TEXT_ALONE]
+        monkeypatch.setattr("emostream.training.bundled_recipe.cross_fusion.fit_cell", None)
+        again = with_words(model, self.finish(model, clips, tmp_path), [Fold("3", *parts)], 1)
+        for one, kept in zip(found, again, strict=True):
+            np.testing.assert_array_equal(one.probabilities, kept.probabilities)

@@ -1,0 +1,93 @@
+"""Cross entropy against the formula, and the pairs that fusion is trained on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from emostream.models import LABELS
+from emostream.training.augmentation.asr_noise import mishear
+from emostream.training.bundled_recipe.pairs import Pairing
+from emostream.training.bundled_recipe.settings import FusionSettings
+from emostream.training.corpora.example import Example
+from emostream.training.losses.cross_entropy import soft_cross_entropy
+
+
+def test_soft_targets_and_silent_rows() -> None:
+    logits = torch.tensor([[2.0, 0.0, -1.0, 0.0], [5.0, 5.0, 5.0, 5.0]])
+    targets = torch.tensor([[0.5, 0.0, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    total = sum(math.exp(x) for x in (2.0, 0.0, -1.0, 0.0))
+    expected = -(0.5 * (2.0 - math.log(total)) + 0.5 * (-1.0 - math.log(total)))
+    assert soft_cross_entropy(logits, targets, 0.0).item() == pytest.approx(expected, abs=1e-5)
+    assert soft_cross_entropy(logits, torch.zeros(2, 4), 0.0).item() == 0.0
+
+
+LINES = [
+    Example(
+        corpus="c",
+        key=f"{label} words here",
+        split="train",
+        words=f"{label} words here",
+        emotion=label,
+        emotion_orig=label,
+    )
+    for label in LABELS
+]
+CLIP = Example(corpus="c", key="a.flac", speaker="a", emotion="happy", emotion_orig="happy", split="train")
+
+
+def pairing(**shares: Any) -> Pairing:
+    matched = FusionSettings(drop_text=0.0, drop_audio=0.0, neutral_text=0.0, mismatched_text=0.0)
+    return Pairing(LINES, LABELS, ["strange"], replace(matched, **shares))
+
+
+def test_a_pair_shares_its_label() -> None:
+    pair = pairing().draw(CLIP, np.random.default_rng(0))
+    assert (pair.audio_label, pair.text_label) == (1, 1)
+    assert pair.target == (0.0, 1.0, 0.0, 0.0)
+
+
+def test_neutral_words_do_not_change_what_was_felt() -> None:
+    pair = pairing(neutral_text=1.0).draw(CLIP, np.random.default_rng(0))
+    assert (pair.audio_label, pair.text_label) == (1, 3)
+    assert pair.target == (0.0, 1.0, 0.0, 0.0)
+
+
+def test_contradiction_asks_for_doubt() -> None:
+    pair = pairing(mismatched_text=1.0).draw(CLIP, np.random.default_rng(0))
+    assert pair.text_label != 1
+    assert sorted(pair.target) == [0.0, 0.0, 0.5, 0.5]
+
+
+def test_either_side_may_be_missing() -> None:
+    deaf = pairing(drop_audio=1.0).draw(CLIP, np.random.default_rng(0))
+    assert deaf.example is None
+    assert deaf.audio_label is None
+    mute = pairing(drop_text=1.0).draw(CLIP, np.random.default_rng(0))
+    assert mute.text is None
+    assert mute.text_label is None
+
+
+def test_shares_come_out_as_asked() -> None:
+    rng = np.random.default_rng(0)
+    drawing = pairing(drop_text=0.25, drop_audio=0.1, neutral_text=0.3, mismatched_text=0.1)
+    pairs = [drawing.draw(CLIP, rng) for _ in range(4000)]
+    assert np.mean([pair.text is None for pair in pairs]) == pytest.approx(0.25, abs=0.03)
+    assert np.mean([pair.example is None for pair in pairs]) == pytest.approx(0.1, abs=0.02)
+    assert np.mean([pair.text_label == 3 and pair.audio_label == 1 for pair in pairs]) == pytest.approx(
+        0.3 + 0.1 / 3, abs=0.03
+    )
+
+
+def test_mishearing_keeps_most_words_and_is_drawn_from_its_generator() -> None:
+    text = "one two three four five six seven eight nine ten"
+    heard = [mishear(text, ["strange"], np.random.default_rng(seed)) for seed in range(200)]
+    kept = np.mean([len(set(line.split()) & set(text.split())) / 10 for line in heard])
+    assert 0.8 < kept < 0.95
+    assert heard[0] == mishear(text, ["strange"], np.random.default_rng(0))
+    assert all(mishear("hi", ["strange"], np.random.default_rng(seed)) for seed in range(50))

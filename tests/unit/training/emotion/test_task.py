@@ -1,0 +1,383 @@
+"""Emotion recognition as a task: what a batch holds, what is minimised, and how a model is judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace as other
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+from torch import Tensor
+
+from emostream.models import LABELS, Clip, Speech, Transcript
+from emostream.models.checkpoint import write_checkpoint
+from emostream.models.collate import AudioBatch, TextBatch
+from emostream.models.errors import CheckpointError
+from emostream.models.recognizer import EmotionRecognizer
+from emostream.training.corpora.example import Example
+from emostream.training.emotion.collator import Batches, EmotionBatch
+from emostream.training.emotion.fit_calibration import calibrate, calibrate_all
+from emostream.training.emotion.inputs import words_of
+from emostream.training.emotion.model_factory import Blueprint
+from emostream.training.emotion.module import EmotionObjective, forward
+from emostream.training.emotion.predict import Judgement, judge, posteriors
+from emostream.training.emotion.settings import ContrastSettings, DataSettings, ModelSettings
+from emostream.training.errors import SettingsError
+from emostream.training.losses.contrastive import ObjectiveName
+from emostream.training.trainer.settings import LoopSettings
+from tests.support.tiny_emotion import tiny_tokenizer
+from tests.support.tiny_pretrained import publish
+from tests.support.training_task import (
+    GOLD,
+    NOISY,
+    corpus,
+    emotion_task,
+    fresh_accelerator,
+    material_of,
+    network,
+    numbers,
+    one_thread,
+    run,
+)
+
+CPU = torch.device("cpu")
+EXAMPLES = corpus(16)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_no_accelerator() -> Iterator[None]:
+    with one_thread(), fresh_accelerator():
+        yield
+
+
+def batches_of(data: DataSettings, examples: Sequence[Example] = EXAMPLES) -> Batches:
+    return Batches(material_of(examples), data, network(), numbers(examples))
+
+
+def drawn(batches: Batches, examples: Sequence[Example], epoch: int = 0) -> EmotionBatch:
+    return batches.training(examples, [True] * len(examples), 1, epoch)
+
+
+def row_of(batch: EmotionBatch, row: int) -> tuple[Tensor, ...]:
+    """Samples, tokens and words' places, without padding."""
+    assert isinstance(batch.audio, AudioBatch)
+    assert isinstance(batch.text, TextBatch)
+    spans = batch.spans["word"]
+    return (
+        batch.audio.samples[row][batch.audio.mask[row]],
+        batch.text.ids[row][batch.text.mask[row]],
+        spans.bounds[row][spans.mask[row]],
+    )
+
+
+def same(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+RANDOM = replace(GOLD, augment=NOISY, drop_sound=0.3, drop_words=0.3, max_seconds=0.5)
+
+
+def test_what_an_example_turns_into_depends_on_nobody_beside_it() -> None:
+    batches = batches_of(RANDOM)
+    whole, backwards = drawn(batches, EXAMPLES), drawn(batches, EXAMPLES[::-1])
+    for place, example in enumerate(EXAMPLES):
+        alone = row_of(drawn(batches, [example]), 0)
+        assert same(alone, row_of(whole, place)), example.key
+        assert same(alone, row_of(backwards, len(EXAMPLES) - 1 - place)), example.key
+
+
+def test_another_epoch_is_another_turn() -> None:
+    batches = batches_of(replace(RANDOM, augment=replace(NOISY, noise=1.0, text_noise=1.0)))
+    first, second = drawn(batches, EXAMPLES), drawn(batches, EXAMPLES, epoch=1)
+    changed = [not same(row_of(first, row), row_of(second, row)) for row in range(len(EXAMPLES))]
+    with_sound = [example.path is not None for example in EXAMPLES]
+    assert all(turned for turned, heard in zip(changed, with_sound, strict=True) if heard)
+
+
+def test_modalities_are_dropped_as_often_as_asked_and_never_both() -> None:
+    examples = corpus(24, whole=True)
+    batches = batches_of(replace(GOLD, drop_sound=0.2, drop_words=0.3), examples)
+    heard = torch.stack([drawn(batches, examples, epoch).audio.present for epoch in range(40)])
+    read = torch.stack([drawn(batches, examples, epoch).text.present for epoch in range(40)])
+    assert bool((heard | read).all())
+    assert (~heard).float().mean().item() == pytest.approx(0.2, abs=0.04)
+    assert (~read).float().mean().item() == pytest.approx(0.3, abs=0.05)
+
+
+def test_an_example_of_one_modality_keeps_it() -> None:
+    batch = drawn(batches_of(replace(GOLD, drop_sound=0.5, drop_words=0.5)), EXAMPLES)
+    for row, example in enumerate(EXAMPLES):
+        if example.path is None:
+            assert batch.text.present[row]
+        if not example.words:
+            assert batch.audio.present[row]
+
+
+def test_punctuation_is_no_words() -> None:
+    example = other(EXAMPLES[0], words="... ?!")
+    assert words_of(example, "gold", {}) == ""
+    batch = drawn(batches_of(replace(GOLD, drop_sound=1.0), [example]), [example])
+    assert batch.audio.present.all()
+
+
+def test_what_is_read() -> None:
+    spoken, paired = EXAMPLES[0], other(EXAMPLES[0], paired="a line from a film")
+    german, text = other(spoken, language="de"), other(spoken, path=None)
+    heard = {spoken.key: Transcript("i am so hippie")}
+    assert words_of(spoken, "recognized", heard) == "i am so hippie"
+    assert words_of(spoken, "gold", heard) == spoken.words
+    assert words_of(german, "gold", heard) == ""
+    assert words_of(text, "recognized", heard) == spoken.words
+    assert words_of(paired, "recognized", heard) == paired.paired
+    assert words_of(paired, "none", heard) == ""
+
+
+def test_a_long_clip_is_cut_anywhere_and_its_words_move_along() -> None:
+    examples = corpus(8, whole=True)
+    whole, cut = batches_of(GOLD, examples), batches_of(replace(GOLD, max_seconds=0.5), examples)
+    starts = set()
+    for example in examples:
+        full, _, places = row_of(drawn(whole, [example]), 0)
+        for epoch in range(3):
+            part, _, moved = row_of(drawn(cut, [example], epoch), 0)
+            assert len(part) == min(len(full), 8000)
+            shift = (places - moved).flatten()
+            start = int(shift[0])
+            assert (shift == start).all()
+            starts.add(start)
+            window = full[start : start + len(part)]
+            window = (window - window.mean()) / window.std(correction=0)  # each clip has unit variance
+            torch.testing.assert_close(part, window, rtol=0, atol=1e-3)
+    assert len(starts) > 8
+
+
+# What is minimised
+
+
+def slow_entropy(logits: Tensor, labels: Sequence[int], rows: Sequence[int], smoothing: float) -> float:
+    """The mean over `rows` of -sum_c q_c log p_c."""
+    terms = []
+    for row in rows:
+        values = logits[row].double().tolist()
+        total = math.log(math.fsum(math.exp(value) for value in values))
+        for number, value in enumerate(values):
+            wanted = smoothing / len(values) + (1 - smoothing) * (number == labels[row])
+            terms.append(-wanted * (value - total))
+    return math.fsum(terms) / len(rows)
+
+
+def slow_contrast(kind: ObjectiveName, scores: Tensor, heard: Sequence[int], read: Sequence[int]) -> float:
+    """heard, read: labels of the rows and columns."""
+    s = scores.double().tolist()
+    pairs = [(i, j) for i in range(len(heard)) for j in range(len(read))]
+    positive = [(i, j) for i, j in pairs if heard[i] == read[j]]
+    negative = [pair for pair in pairs if pair not in positive]
+    if kind == "bce":
+        first = math.fsum(math.log1p(math.exp(-s[i][j])) for i, j in positive) / len(positive)
+        return first + math.fsum(math.log1p(math.exp(s[i][j])) for i, j in negative) / len(negative)
+    if kind == "mine":
+        bounded = {(i, j): 10 * math.tanh(s[i][j] / 10) for i, j in pairs}
+        joint = math.fsum(bounded[pair] for pair in positive) / len(positive)
+        return math.log(math.fsum(map(math.exp, bounded.values())) / len(pairs)) - joint
+    directions = []
+    for side in (0, 1):
+        anchors = []
+        for anchor in {pair[side] for pair in positive}:
+            own = [pair for pair in pairs if pair[side] == anchor]
+            total = math.log(math.fsum(math.exp(s[i][j]) for i, j in own))
+            anchors.append(math.fsum(total - s[i][j] for i, j in own if (i, j) in positive))
+            anchors[-1] /= sum(pair in positive for pair in own)
+        directions.append(math.fsum(anchors) / len(anchors))
+    return math.fsum(directions) / 2
+
+
+@pytest.mark.parametrize("kind", ["bce", "infonce", "mine"])
+def test_the_loss_is_the_slow_one(kind: ObjectiveName) -> None:
+    """Some rows lack sound, some words, and one only fills up."""
+    torch.manual_seed(0)
+    objective = EmotionObjective(network(), ContrastSettings(objective=kind, alpha=0.3), 0.1)
+    counted = [True] * 15 + [False]
+    batch = batches_of(GOLD).training(EXAMPLES, counted, 1, 0)
+    labels = [numbers(EXAMPLES)[example.key] for example in EXAMPLES]
+    heard = [row for row in range(15) if EXAMPLES[row].path is not None]
+    read = [row for row in range(15) if EXAMPLES[row].words]
+    assert heard != read
+    assert max(len(heard), len(read)) < 15
+    with torch.no_grad():
+        losses = objective(batch)
+        output = forward(objective.model, batch)
+        assert objective.total.contrastive is not None
+        scores = objective.total.contrastive.discriminator(output.audio_code[heard], output.text_code[read])
+    informed = {"early": list(range(15)), "audio": heard, "text": read}
+    entropy = math.fsum(
+        slow_entropy(output.logits()[head], labels, rows, 0.1) for head, rows in informed.items()
+    )
+    contrast = slow_contrast(kind, scores, [labels[row] for row in heard], [labels[row] for row in read])
+    expected = {"cross_entropy": entropy, "contrastive": contrast, "loss": 0.7 * entropy + 0.3 * contrast}
+    assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_alpha_there_is_no_discriminator() -> None:
+    model = network()
+    baseline = EmotionObjective(model, ContrastSettings())
+    assert {id(weights) for weights in baseline.parameters()} == {
+        id(weights) for weights in model.parameters()
+    }
+    losses = baseline(drawn(batches_of(GOLD), EXAMPLES))
+    assert set(losses) == {"loss", "cross_entropy"}
+    assert losses["loss"] == losses["cross_entropy"]
+
+
+def test_the_plan_is_mixed_and_balanced_if_asked() -> None:
+    rare = [example for example in corpus(40) if example.emotion != LABELS[0] or example.speaker == "s0"]
+    loop = LoopSettings(batch=4)
+    task = emotion_task(rare, loop, replace(GOLD, balanced=True))
+    plan = task.plan(0)
+    assert plan == task.plan(0)
+    assert plan != task.plan(1)
+    found = [rare[item].emotion for batch in plan for item in batch]
+    assert {label: found.count(label) for label in LABELS} == dict.fromkeys(LABELS, 10)
+    assert all(len({rare[item].emotion for item in batch}) > 1 for batch in plan)
+
+
+# Judging
+
+
+def judged(data: DataSettings = GOLD, size: int = 16, order: int = 1) -> list[Judgement]:
+    examples = EXAMPLES[::order]
+    return judge(network(), batches_of(data), examples, CPU, size)[::order]
+
+
+@pytest.mark.parametrize(("size", "order"), [(1, 1), (3, 1), (16, -1), (5, -1)])
+def test_neither_batches_nor_order_change_a_judgement(size: int, order: int) -> None:
+    for expected, found in zip(judged(), judged(size=size, order=order), strict=True):
+        assert (found.key, found.pattern, found.informed) == (
+            expected.key,
+            expected.pattern,
+            expected.informed,
+        )
+        torch.testing.assert_close(found.logits, expected.logits, rtol=0, atol=1e-5)
+        torch.testing.assert_close(found.code, expected.code, rtol=0, atol=1e-5)
+
+
+def test_every_judgement_knows_what_it_went_by() -> None:
+    for example, one in zip(EXAMPLES, judged(), strict=True):
+        heard, read = example.path is not None, bool(example.words)
+        assert (
+            one.pattern == {(True, True): "both", (True, False): "audio", (False, True): "text"}[heard, read]
+        )
+        assert one.informed
+    silent = [one for one in judged(replace(GOLD, words="none")) if not one.informed]
+    assert [one.key for one in silent] == [example.key for example in EXAMPLES if example.path is None]
+
+
+def test_figures_are_of_the_posteriors() -> None:
+    task = emotion_task(EXAMPLES, LoopSettings(batch=4))
+    found = task.validate(0, 1)
+    halves = [*task.validate(0, 2), *task.validate(1, 2)]
+    shares = posteriors(found, task.module.model.config)
+    np.testing.assert_allclose(shares.sum(1), 1.0, atol=1e-12)
+    truth = np.array([task.labels[example.key] for example in task.validation])
+    guesses = shares.argmax(1)
+    recalls = [(guesses[truth == label] == label).mean() for label in sorted(set(truth))]
+    figures = task.figures(found)
+    assert figures == pytest.approx(
+        {
+            "ua": np.mean(recalls),
+            "wa": (guesses == truth).mean(),
+            "cross entropy": -np.log(shares[range(len(truth)), truth]).mean(),
+        }
+    )
+    assert task.figures(halves) == pytest.approx(figures)
+
+
+def nll(found: Sequence[Judgement], shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
+    truth = [numbers(EXAMPLES)[one.key] for one in found]
+    return float(-np.log(shares[range(len(truth)), truth]).mean())
+
+
+def test_calibration_lowers_the_validation_loss_of_every_pattern() -> None:
+    model = network(seed=3)
+    with torch.no_grad():  # as sure of itself as an uncalibrated model is
+        for head in (model.audio_head, model.text_head):
+            list(head.parameters())[-2].mul_(20.0)  # the last layer's weights
+    found = judge(model, batches_of(GOLD), EXAMPLES, CPU)
+    before = posteriors(found, model.config)
+    calibrate(model, found, numbers(EXAMPLES))
+    after = posteriors(found, model.config)
+    np.testing.assert_allclose(after.sum(1), 1.0, atol=1e-12)
+    for pattern in ("both", "audio", "text"):
+        rows = [row for row, one in enumerate(found) if one.pattern == pattern]
+        part = [found[row] for row in rows]
+        assert nll(part, after[rows]) < nll(part, before[rows])
+
+
+def test_a_served_model_is_calibrated_for_either_modality_alone() -> None:
+    model, examples = network(seed=3), corpus(12, whole=True)
+    calibrate_all(model, material_of(examples), GOLD, examples, numbers(examples), CPU)
+    assert all(temperature != 1.0 for temperature in model.config.temperatures.values())
+    assert len({weights["early"] for weights in model.config.late_weights.values()}) == 3
+
+
+def test_a_trained_model_serves_what_it_was_judged_by(tmp_path: Path) -> None:
+    loop = LoopSettings(epochs=2, batch=4, learning_rate=3e-3, encoder_rate=1e-3, patience=0)
+    model = network(granularities=("frame",))
+    task = emotion_task(EXAMPLES, loop, model=model)
+    run(task, loop, tmp_path / "run")
+    found = task.validate(0, 1)
+    calibrate(model, found, task.labels)
+    write_checkpoint(model, tiny_tokenizer(), tmp_path / "served")
+    sounds = material_of(EXAMPLES).sounds
+    speeches = [
+        Speech(
+            Clip(sounds.clip(example.key)) if example.path is not None else None,
+            Transcript(example.words) if example.words else None,
+        )
+        for example in task.validation
+    ]
+    predictions = EmotionRecognizer.load(tmp_path / "served", device="cpu").recognize(speeches)
+    served = np.array([prediction.probabilities for prediction in predictions])
+    np.testing.assert_allclose(served, posteriors(found, model.config), atol=1e-3)
+
+
+# Models from a blueprint
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish(tmp_path_factory.mktemp("hub"))
+
+
+def settings_of(hub: Path, audio: str = "wav2vec2", **changes: object) -> ModelSettings:
+    sizes = ModelSettings(audio=str(hub / audio), text=str(hub / "bert"), width=16, heads=2, feed_forward=32)
+    return replace(sizes, **changes)
+
+
+@pytest.mark.parametrize("audio", ["wav2vec2", "whisper"])
+def test_models_share_the_pretrained_encoders_and_draw_the_rest_by_seed(published: Path, audio: str) -> None:
+    settings = settings_of(published, audio, audio_frozen="all", granularities=("frame", "word"))
+    blueprint = Blueprint.read(settings, LABELS)
+    one, again, third = (blueprint.new(settings, seed).state_dict() for seed in (1, 1, 2))
+    pretrained = blueprint.template.state_dict()
+    for name, weights in one.items():
+        assert torch.equal(weights, again[name]), name
+        if "encoder." in name.split("backbone")[0] and not name.startswith("early"):
+            assert torch.equal(weights, pretrained[name]), name
+    assert not torch.equal(one["audio_projection.0.weight"], third["audio_projection.0.weight"])
+    model = blueprint.new(settings, 1)
+    assert not any(weights.requires_grad for weights in model.audio_encoder.backbone.parameters())
+    assert all(weights.requires_grad for weights in model.audio_encoder.mix.parameters())
+
+
+def test_what_cannot_be_built_is_told(published: Path) -> None:
+    with pytest.raises(CheckpointError, match="expected"):
+        Blueprint.read(settings_of(published, "nothing"), LABELS)
+    good = settings_of(published)
+    with pytest.raises(SettingsError, match="model: expected a freeze depth out of none, front_end, 0 to 3"):
+        Blueprint.read(good, LABELS).new(replace(good, audio_frozen=9), 1)
+    with pytest.raises((SettingsError, CheckpointError), match=r"expected .*granularities"):
+        Blueprint.read(replace(good, granularities=()), LABELS)

@@ -1,0 +1,266 @@
+"""An experiment's TOML, what contradicts itself in it, and what each line of the papers' table changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from emostream.models import LABELS
+from emostream.training.emotion.settings import ContrastSettings, DataSettings, ModelSettings
+from emostream.training.errors import SettingsError
+from emostream.training.experiments.ablations import (
+    same_as_baseline,
+    spans_of,
+    starts_from_baseline,
+    variant,
+)
+from emostream.training.experiments.experiment import Experiment, read_experiment, refuse_contradictions
+from emostream.training.experiments.table_rows import BASELINE, CONTINUED, Row, paper_rows, row_of
+from emostream.training.trainer.settings import LoopSettings
+from tests.support.shared import REPO
+
+RUNS = sorted(file for file in (REPO / "training" / "runs").glob("*.toml") if file.stem != "bundled")
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "trial.toml"
+    file.write_text(text)
+    return file
+
+
+def test_what_is_not_named_is_the_default(tmp_path: Path) -> None:
+    text = "seeds = [4]\n[loop]\nepochs = 2\nlearning_rate = 1\n[model]\naudio_frozen = 3\n"
+    assert read_experiment(written(tmp_path, text)) == Experiment(
+        name="trial",
+        seeds=(4,),
+        loop=LoopSettings(epochs=2, learning_rate=1.0),
+        model=ModelSettings(audio_frozen=3),
+    )
+    assert Experiment().labels == LABELS
+
+
+@pytest.mark.parametrize("file", RUNS, ids=lambda file: file.stem)
+def test_the_runs_that_are_kept_can_be_read(file: Path) -> None:
+    experiment = read_experiment(file)
+    assert experiment.name == file.stem
+    assert experiment.note
+
+
+def test_one_of_them_is_what_the_papers_table_takes_by_default() -> None:
+    assert {"papers", "papers-finetuned", "papers-label-matched", "ravdess8"} <= {file.stem for file in RUNS}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sed = 1", "unknown field `sed`"),
+        ("[loop]\nepoch = 1", "unknown field `epoch`"),
+        ("[data.augment]\nnoises = 0.1", "unknown field `noises`"),
+        ("seeds = 1", "`seeds`"),
+        ("seeds = []", "`seeds`"),
+        ("seeds = [-1]", "`seeds[0]`"),
+        ("alphas = [0.1, 1.0]", "`alphas[1]`"),
+        ("labels = ['sad']", "`labels`"),
+        ("label = 'speaker'", "'speaker'"),
+        ("protocol = 'random'", "'random'"),
+        ("validation_share = 0", "`validation_share`"),
+        ("[contrast]\nalpha = 1.0", "`contrast.alpha`"),
+        ("[loop]\nbatch = 1", "`loop.batch`"),
+        ("[loop]\nbatch = 'all'", "`loop.batch`"),
+        ("[loop]\nprecision = 'int8'", "'int8'"),
+        ("[model]\naudio_mix = 'product'", "'product'"),
+        ("[model]\ngranularities = ['letter']", "'letter'"),
+        ("[data]\ndrop_sound = 1.5", "`data.drop_sound`"),
+        ("model = 3", "`model`"),
+        ("seeds = ", "expected a TOML file of an experiment at"),
+    ],
+)
+def test_what_does_not_fit(tmp_path: Path, text: str, says: str) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        read_experiment(file)
+    line = str(caught.value)
+    assert says in line.replace("$.", "")
+    assert str(file) in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("content", [None, b"name = '\xff'"], ids=["missing", "no text"])
+def test_a_file_that_is_none(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "trial.toml").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"expected a TOML file of an experiment at .*trial\.toml"):
+        read_experiment(tmp_path / "trial.toml")
+
+
+FROZEN = "[model]\naudio_frozen = 'all'\ntext_frozen = 'all'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[data]\nkeep_features = true", "to be all where features are kept, got front_end and none"),
+        (
+            "[model]\naudio_frozen = 'all'\n[data]\nkeep_features = true",
+            "where features are kept, got all and none",
+        ),
+        ("[data]\nviews = 2\n[data.augment]\nnoise = 0.5", "expected views of kept features"),
+        (
+            f"{FROZEN}[data]\nkeep_features = true\nviews = 3",
+            "augmentation and views > 1 together where features are kept, got views = 3",
+        ),
+        (
+            f"{FROZEN}[data]\nkeep_features = true\n[data.augment]\nnoise = 0.5",
+            "together where features are kept, got views = 1",
+        ),
+        (f"{FROZEN}[data]\nframes = 24", "got frame and keep_features = false"),
+        (
+            "[model]\naudio_frozen = 'all'\ntext_frozen = 'all'\ngranularities = ['frame', 'word']\n"
+            "[data]\nkeep_features = true\nframes = 24",
+            "of the granularity frame alone, got frame, word and keep_features = true",
+        ),
+        ("[data]\nsound = false\nwords = 'none'", "expected sound, words or both, got neither"),
+        ("[data]\nwords = 'none'", "expected fusion = late where there is nothing to fuse, got both with"),
+        ("[data]\nsound = false", "got both with sound = false, words = recognized"),
+        (
+            "[model]\nfusion = 'late'\ngranularities = ['frame', 'word']\n[data]\nwords = 'none'",
+            "expected the granularity frame alone where nothing is read, got frame, word",
+        ),
+        ("labels = ['sad', 'sad']", "expected different labels, got sad, sad"),
+        ("seeds = [1, 2, 1]", "expected different seeds, got 1, 2, 1"),
+        ("alphas = [0.1, 0.1]", "expected different alphas, got 0.1, 0.1"),
+    ],
+)
+def test_what_contradicts_itself(tmp_path: Path, text: str, says: str) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        read_experiment(file)
+    assert str(caught.value).startswith(f"{file}: expected ")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_same_without_its_contradiction(tmp_path: Path) -> None:
+    text = f"{FROZEN}[data]\nkeep_features = true\nviews = 3\nframes = 24\n[data.augment]\nnoise = 0.5"
+    assert read_experiment(written(tmp_path, text)).data.views == 3
+    text = "[model]\nfusion = 'late'\n[data]\nwords = 'none'"
+    assert read_experiment(written(tmp_path, text)).data.words == "none"
+
+
+@pytest.mark.parametrize("granularities", [("frame",), ("word",), ("frame", "phone", "syllable", "word")])
+def test_no_line_contradicts_itself_whatever_the_baseline_looks_at(granularities: tuple[Any, ...]) -> None:
+    experiment = Experiment(model=ModelSettings(granularities=granularities))
+    for row in paper_rows(experiment.alphas, gold=True):
+        refuse_contradictions(variant(experiment, row), row.name)
+
+
+# The lines of the papers' table
+
+EXPERIMENT = Experiment(
+    contrast=ContrastSettings(objective="mine", alpha=0.2),
+    loop=LoopSettings(epochs=9),
+    continued=LoopSettings(epochs=4),
+)
+"""A contrast of its own, which no line but the experiment itself may keep."""
+
+
+def changes(row: Row, experiment: Experiment = EXPERIMENT) -> dict[str, Any]:
+    """`model.fusion` -> its value, where the line differs from the experiment without its contrast."""
+    plain = flat(replace(experiment, contrast=ContrastSettings()))
+    return {name: value for name, value in flat(variant(experiment, row)).items() if value != plain[name]}
+
+
+def flat(experiment: Experiment) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in msgspec.structs.asdict(experiment).items():
+        if isinstance(value, msgspec.Struct):
+            fields |= {f"{name}.{inner}": of for inner, of in msgspec.structs.asdict(value).items()}
+        else:
+            fields[name] = value
+    return fields
+
+
+def contrastive(objective: str, alpha: float) -> dict[str, Any]:
+    """What differs from the defaults, `bce` being one."""
+    different = {} if objective == "bce" else {"contrast.objective": objective}
+    return different | {"contrast.alpha": alpha, "loop.epochs": 4}
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "continued (alpha = 0)": {"loop.epochs": 4},
+    **{
+        f"{objective} alpha={alpha:g}": contrastive(objective, alpha)
+        for objective in ("bce", "infonce", "mine")
+        for alpha in EXPERIMENT.alphas
+    },
+    "early fusion": {"model.fusion": "early"},
+    "late fusion": {"model.fusion": "late"},
+    "early and late fusion": {},
+    "phone": {"model.granularities": ("phone",)},
+    "syllable": {"model.granularities": ("syllable",)},
+    "word": {"model.granularities": ("word",)},
+    "all granularities": {"model.granularities": ("frame", "phone", "syllable", "word")},
+    "audio alone": {"model.fusion": "late", "data.words": "none"},
+    "text alone": {"model.fusion": "late", "data.sound": False},
+    "gold words": {"data.words": "gold"},
+}
+
+
+def test_every_line_of_the_papers_table_is_known_here() -> None:
+    assert [row.name for row in paper_rows(EXPERIMENT.alphas, gold=True)] == list(CHANGES)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_a_line_changes(name: str) -> None:
+    assert changes(row_of(name)) == CHANGES[name]
+
+
+def test_a_line_that_is_none_of_the_papers_is_the_experiment() -> None:
+    assert variant(EXPERIMENT, Row("mine", "other")) == EXPERIMENT
+
+
+def test_who_starts_from_the_baseline() -> None:
+    starting = {row.name for row in paper_rows((0.1,)) if starts_from_baseline(row)}
+    assert starting == {CONTINUED, "bce alpha=0.1", "infonce alpha=0.1", "mine alpha=0.1"}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "same"),
+    [
+        (Experiment(), {"early and late fusion"}),
+        (Experiment(model=ModelSettings(fusion="late")), {"late fusion"}),
+        (
+            Experiment(model=ModelSettings(fusion="late"), data=DataSettings(words="none")),
+            {"late fusion", "audio alone"},
+        ),
+        (Experiment(data=DataSettings(words="gold")), {"early and late fusion", "gold words"}),
+        (
+            Experiment(model=ModelSettings(granularities=("word",)), continued=LoopSettings(epochs=2)),
+            {"early and late fusion", "word"},
+        ),
+    ],
+)
+def test_lines_that_are_the_baseline_under_another_name(experiment: Experiment, same: set[str]) -> None:
+    """None that starts from it: with the same schedule it is still trained on."""
+    rows = [row for row in paper_rows((), gold=True) if row.name != BASELINE]
+    assert {row.name for row in rows if same_as_baseline(experiment, row)} == same
+    assert not same_as_baseline(experiment, Row("an experiment alone", "other"))
+
+
+@pytest.mark.parametrize(
+    ("row", "spans"),
+    [
+        ("baseline", ()),
+        ("all granularities", ("phone", "syllable", "word")),
+        ("phone", ("phone",)),
+        ("text alone", ()),
+        ("late fusion", ()),
+    ],
+)
+def test_which_lines_need_an_alignment(row: str, spans: tuple[str, ...]) -> None:
+    assert spans_of(variant(Experiment(), row_of(row))) == spans

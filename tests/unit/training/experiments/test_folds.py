@@ -1,0 +1,394 @@
+"""Who is trained on and who is judged: nobody stands on two sides, and whoever is judged decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from emostream.models import LABELS
+from emostream.training.corpora.example import CorpusError, Example
+from emostream.training.corpora.leakage import Unit
+from emostream.training.experiments.folds import Fold, ProtocolName, make_folds
+from tests.support.training_task import numbers
+
+BOTH: tuple[Unit, ...] = ("speaker", "dialogue")
+SESSIONS = [f"S{number}" for number in range(1, 6)]
+
+
+def utterances(count: int = 4, **fields: Any) -> list[Example]:
+    """Labels take turns. The key says who speaks."""
+    where = "-".join(fields.values())
+    return [
+        Example(
+            **({"corpus": "c"} | fields),
+            key=f"{where}-{number}",
+            emotion=LABELS[number % 4],
+            emotion_orig=LABELS[number % 4],
+        )
+        for number in range(count)
+    ]
+
+
+def sessions() -> list[Example]:
+    """As in IEMOCAP: five, of two actors each, who talk to each other in two dialogues."""
+    return [
+        example
+        for session in SESSIONS
+        for actor in "FM"
+        for dialogue in ("improvised", "scripted")
+        for example in utterances(group=session, speaker=f"{session}{actor}", dialogue=session + dialogue)
+    ]
+
+
+def folds_of(
+    examples: Sequence[Example], protocol: ProtocolName = "group", share: float = 0.15, **units: Any
+) -> list[Fold]:
+    return make_folds(examples, protocol, numbers(examples), validation_share=share, **units)
+
+
+def groups_of(examples: Sequence[Example]) -> str:
+    return " ".join(sorted({example.group for example in examples}))
+
+
+def speakers_of(examples: Sequence[Example]) -> set[str]:
+    return {example.speaker for example in examples}
+
+
+def test_leave_one_session_out() -> None:
+    """Another whole session stops and calibrates, and it is another one in the next fold."""
+    table = [
+        (f.name, groups_of(f.test), groups_of(f.validation), groups_of(f.train)) for f in folds_of(sessions())
+    ]
+    assert table == [
+        ("S1", "S1", "S2", "S3 S4 S5"),
+        ("S2", "S2", "S3", "S1 S4 S5"),
+        ("S3", "S3", "S4", "S1 S2 S5"),
+        ("S4", "S4", "S5", "S1 S2 S3"),
+        ("S5", "S5", "S1", "S2 S3 S4"),
+    ]
+
+
+def test_leave_one_speaker_out_leaves_the_partner_out_of_training() -> None:
+    folds = folds_of(sessions(), "speaker")
+    assert [fold.name for fold in folds] == [session + actor for session in SESSIONS for actor in "FM"]
+    for fold in folds:
+        assert speakers_of(fold.test) == {fold.name}
+        others = {session for session in SESSIONS if session != fold.name[:2]}
+        assert {example.group for example in fold.train + fold.validation} == others
+        assert len(fold.train) + len(fold.validation) == 4 * 16
+
+
+def test_acquaintances_of_the_partner_are_left_out_as_well() -> None:
+    """A talks to B and B to C: what B says to C is nothing to learn from where A is judged."""
+    talks = {"AB": "ab", "BC": "bc", "DE": "de", "FG": "fg"}
+    examples = [
+        example
+        for dialogue, pair in talks.items()
+        for speaker in pair
+        for example in utterances(speaker=speaker, dialogue=dialogue)
+    ]
+    fold = folds_of(examples, "speaker")[0]
+    assert speakers_of(fold.test) == {"a"}
+    assert speakers_of(fold.train + fold.validation) == {"d", "e", "f", "g"}
+
+
+def test_lines_of_a_corpus_that_is_judged_are_not_learned_from_another() -> None:
+    """Six words or more: shorter ones are said everywhere. Fixed sentences of actors do not count."""
+    long, short = "Oh my god you really came back!", "What is it?"
+    texts = [
+        replace(example, words=long if number % 4 else short)
+        for corpus in ("emorynlp", "meld")
+        for scene in range(4)
+        for number, example in enumerate(utterances(corpus=corpus, dialogue=f"{corpus}{scene}"))
+    ]
+    others = [
+        replace(example, words=f"this is line {example.key} of some length", path=None)
+        for scene in range(4)
+        for example in utterances(corpus="other", dialogue=f"other{scene}")
+    ]
+    actors = [
+        replace(example, words=long, path=Path("a.wav"))
+        for speaker in "abcd"
+        for example in utterances(corpus="crema-d", speaker=speaker)
+    ]
+    fold = next(fold for fold in folds_of([*texts, *others, *actors], "corpus") if fold.name == "meld")
+    learned = fold.train + fold.validation
+    assert {e.words for e in learned if e.corpus == "emorynlp"} == {short}
+    assert sum(e.corpus == "other" for e in learned) == len(others)
+    assert sum(e.corpus == "crema-d" for e in learned) == len(actors)
+
+
+def test_leave_one_corpus_out_validates_on_each_of_the_others() -> None:
+    examples = [
+        example
+        for corpus in ("crema-d", "emodb", "nemo")
+        for speaker in range(8)
+        for example in utterances(corpus=corpus, speaker=f"{corpus}{speaker}")
+    ]
+    folds = folds_of(examples, "corpus", share=0.25)
+    assert [fold.name for fold in folds] == ["crema-d", "emodb", "nemo"]
+    for fold in folds:
+        assert {example.corpus for example in fold.test} == {fold.name}
+        others = {"crema-d", "emodb", "nemo"} - {fold.name}
+        assert {example.corpus for example in fold.validation} == others
+        assert {example.corpus for example in fold.train} == others
+        assert len(speakers_of(fold.validation)) == 4
+
+
+def test_the_corpus_own_split() -> None:
+    examples = [
+        replace(example, split=split)
+        for split, speaker in (("train", "a"), ("dev", "b"), ("test", "c"), ("train", "d"), ("", "e"))
+        for example in utterances(speaker=speaker)
+    ]
+    [fold] = folds_of(examples, "split")
+    assert fold.name == "test"
+    assert [speakers_of(part) for part in (fold.train, fold.validation, fold.test)] == [
+        {"a", "d"},
+        {"b"},
+        {"c"},
+    ]
+
+
+def friends() -> list[Example]:
+    """As in MELD: everybody speaks in every part, only the scenes are apart."""
+    return [
+        example
+        for scene in range(6)
+        for speaker in ("Joey", "Ross")
+        for example in utterances(speaker=speaker, dialogue=f"scene{scene}", group=f"part{scene % 3}")
+    ]
+
+
+def test_where_splits_share_speakers_the_scenes_are_kept_apart() -> None:
+    for fold in folds_of(friends(), units=("dialogue",)):
+        scenes = [{example.dialogue for example in part} for part in (fold.train, fold.validation, fold.test)]
+        assert sum(map(len, scenes)) == len(set.union(*scenes)) == 6
+    with pytest.raises(CorpusError, match="speaker Joey stands in part0 and in part1: expected speaker-dis"):
+        folds_of(friends(), units=BOTH)
+
+
+@pytest.mark.parametrize(("share", "speakers"), [(0.05, 1), (0.15, 3), (0.3, 6), (0.5, 9)])
+def test_validation_has_its_share_in_whole_speakers(share: float, speakers: int) -> None:
+    """Eighteen speakers remain; the share is reached, and by no more than one speaker passed."""
+    examples = [
+        example
+        for number in range(20)
+        for example in utterances(speaker=f"s{number:02d}", group=f"{number // 2}")
+    ]
+    for fold in folds_of(examples, share=share):
+        assert len(speakers_of(fold.validation)) == speakers
+
+
+def test_validation_goes_on_until_it_has_every_label() -> None:
+    """Only every second speaker is ever sad."""
+    examples = [
+        example
+        for number in range(12)
+        for example in utterances(speaker=f"s{number:02d}", group=f"{number // 4}")
+        if number % 2 or example.emotion != "sad"
+    ]
+    for fold in folds_of(examples, share=0.01):
+        assert {example.emotion for example in fold.validation} == set(LABELS)
+        assert len(speakers_of(fold.validation)) <= 2
+
+
+LINES = [f"this is line number {number} of a long series" for number in range(10)]
+
+
+def series(corpus: str) -> list[Example]:
+    """Ten dialogues, a line each that the other edition of the series has too, and three that it has not."""
+    return [
+        replace(
+            example,
+            words=line if number == scene % 4 else f"{corpus} has line {number} for itself, and {line}",
+        )
+        for scene, line in enumerate(LINES)
+        for number, example in enumerate(
+            utterances(corpus=corpus, dialogue=f"{corpus}{scene}", split=("train", "dev", "test")[scene % 3])
+        )
+    ]
+
+
+@pytest.mark.parametrize("protocol", ["corpus", "split"])
+def test_lines_that_another_corpus_is_tested_on_are_not_learned(protocol: ProtocolName) -> None:
+    examples = series("meld") + [
+        # The other edition is divided elsewhere.
+        replace(example, split={"train": "test", "dev": "train", "test": "dev"}[example.split])
+        for example in series("emorynlp")
+    ]
+    for fold in folds_of(examples, protocol, share=0.3, units=("dialogue",)):
+        tested = {(example.corpus, example.words) for example in fold.test}
+        for part in (fold.train, fold.validation):
+            assert {example.corpus for example in part} >= ({"meld", "emorynlp"} - {fold.name})
+            for example in part:
+                assert {corpus for corpus, words in tested if words == example.words} <= {example.corpus}
+        kept = {example.key for example in fold.train + fold.validation + fold.test}
+        left_out = [example for example in examples if example.key not in kept]
+        assert left_out
+        for example in left_out:
+            assert {corpus for corpus, words in tested if words == example.words} - {example.corpus}
+
+
+# Whatever the graph of speakers and dialogues
+
+
+def slow_islands(examples: Sequence[Example], units: Sequence[Unit]) -> list[set[str]]:
+    """Keys of examples that hang together, one merged with another until nothing changes."""
+    islands = [({example.key}, names_of([example], units)) for example in examples]
+    merged = True
+    while merged:
+        merged = False
+        for one in islands:
+            for other in islands:
+                if one is not other and one[1] & other[1]:
+                    one[0].update(other[0])
+                    one[1].update(other[1])
+                    islands.remove(other)
+                    merged = True
+                    break
+    return [keys for keys, _ in islands]
+
+
+def names_of(examples: Sequence[Example], units: Sequence[Unit]) -> set[tuple[str, str]]:
+    return {(unit, getattr(e, unit)) for e in examples for unit in units if getattr(e, unit)}
+
+
+@st.composite
+def corpora(draw: st.DrawFn) -> list[Example]:
+    """Scenes of two speakers and two dialogues; dialogues are missing here and there, now and then a speaker
+    stands in two scenes. Speakers are all known, or none is."""
+    scenes, known = draw(st.integers(8, 14)), draw(st.integers(0, 4)) > 0
+    guests = draw(st.dictionaries(st.integers(4, scenes - 1), st.integers(1, 3), max_size=3))
+    examples = []
+    for number in range(draw(st.integers(4, 6)) * scenes):
+        scene = number % scenes
+        home = scene - 4 * guests.get(scene, 0) * (draw(st.integers(0, 5)) == 0)
+        examples.append(
+            Example(
+                corpus=f"c{scene % 2}",
+                key=f"{number}",
+                emotion=LABELS[draw(st.integers(0, 3))],
+                emotion_orig="",
+                speaker=f"s{max(home, scene % 4)}-{draw(st.integers(0, 1))}" if known else "",
+                dialogue=f"d{scene}-{draw(st.integers(0, 1))}" if draw(st.booleans()) else "",
+                group=f"g{scene % 4}",
+            )
+        )
+    return examples
+
+
+@given(corpora(), st.sampled_from(["group", "corpus", "speaker"]), st.sampled_from([BOTH, ("dialogue",)]))
+@settings(deadline=None, max_examples=60, derandomize=True)
+def test_no_island_is_ever_cut(
+    examples: list[Example], protocol: ProtocolName, units: tuple[Unit, ...]
+) -> None:
+    try:
+        folds = folds_of(examples, protocol, 0.2, units=units)
+    except CorpusError:
+        assume(False)
+    assert folds == folds_of(examples, protocol, 0.2, units=units)
+    tested = [example.key for fold in folds for example in fold.test]
+    assert sorted(tested) == sorted(example.key for example in examples)  # everybody, once
+    islands = slow_islands(examples, units)
+    for fold in folds:
+        train, validation, test = (
+            {example.key for example in part} for part in (fold.train, fold.validation, fold.test)
+        )
+        assert train
+        assert validation
+        assert not train & validation
+        assert not (train | validation) & test
+        assert not names_of(fold.train + fold.validation, units) & names_of(fold.test, units)
+        assert not names_of(fold.train, units) & names_of(fold.validation, units)
+        for island in islands:
+            assert not (island & train and island & validation)
+            # With somebody who is judged it is judged or left out; without, it is in one part, whole.
+            assert island <= train or island <= validation or island & test
+
+
+def test_another_order_of_examples_is_no_other_test() -> None:
+    first, second = folds_of(sessions()), folds_of(sessions()[::-1])
+    assert [fold.name for fold in first] == [fold.name for fold in second]
+    for one, other in zip(first, second, strict=True):
+        assert {example.key for example in one.test} == {example.key for example in other.test}
+
+
+# What does not allow a protocol
+
+
+def split(**speakers: str) -> list[Example]:
+    """speaker -> part."""
+    return [replace(e, split=part) for speaker, part in speakers.items() for e in utterances(speaker=speaker)]
+
+
+def one_label(examples: Sequence[Example], **where: str) -> list[Example]:
+    """The examples with these fields are all sad."""
+    return [
+        replace(e, emotion="sad") if all(getattr(e, name) == value for name, value in where.items()) else e
+        for e in examples
+    ]
+
+
+TOO_FEW = "the corpus is too small for this protocol"
+ANOTHER = "choose another protocol"
+
+
+@pytest.mark.parametrize(
+    ("examples", "protocol", "says"),
+    [
+        (utterances(speaker="a"), "group", f"a-0: expected a group to leave out, found none: {ANOTHER}"),
+        (utterances(group="1"), "speaker", f"1-0: expected a speaker to leave out, found none: {ANOTHER}"),
+        (utterances(group="1"), "group", f"expected two or more of: group, got 1: {ANOTHER}"),
+        ([], "corpus", f"expected two or more of: corpus, got none: {ANOTHER}"),
+        (
+            [*utterances(group="1", speaker="a"), *utterances(group="2", speaker="b")],
+            "group",
+            f"fold 1: expected examples of two labels or more for validation, got none: {TOO_FEW}",
+        ),
+        (
+            one_label([e for group in "123" for e in utterances(group=group, speaker=group)], group="2"),
+            "group",
+            f"fold 1: expected examples of two labels or more for validation, got 4 of one: {TOO_FEW}",
+        ),
+        (
+            [
+                *utterances(group="1", speaker="a"),
+                *(e for s in "bcd" for e in utterances(2, group="2", speaker=s)),
+            ],
+            "group",
+            "fold 1: expected every label of the test examples among the training examples, label number 2 "
+            f"is not: {ANOTHER}",
+        ),
+        (
+            [
+                replace(e, path=Path("a.wav"))
+                for s in ("a", "", "b")
+                for e in utterances(speaker=s, group=s or "c")
+            ],
+            "group",
+            "c: expected the speaker of every clip or of none, got none for 4, the first is -c-0: fill the",
+        ),
+        (
+            split(a="train"),
+            "split",
+            "expected examples of the splits train, dev and test, found none of dev, test",
+        ),
+        (
+            [*split(a="train", b="dev", c="test"), *(replace(e, key=e.key + "x") for e in split(a="test"))],
+            "split",
+            "speaker a stands in train and in test: expected speaker-disjoint splits",
+        ),
+    ],
+)
+def test_what_does_not_allow_a_protocol(examples: list[Example], protocol: ProtocolName, says: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        folds_of(examples, protocol)
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,416 @@
+"""From a corpus to what all fits share: who is in, what is heard and read, and where the words lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as other
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from msgspec.structs import replace
+from transformers import WhisperConfig
+
+from emostream.models import Alignment, Clip, Transcriber, Transcript
+from emostream.models.collate import collate_text
+from emostream.training.augmentation.settings import AugmentSettings
+from emostream.training.corpora.example import CorpusError, Example
+from emostream.training.corpora.iemocap import read_iemocap
+from emostream.training.corpora.registry import own_alignment
+from emostream.training.data.alignments import moved
+from emostream.training.data.frozen_features import FrozenFeatures
+from emostream.training.emotion.collator import Batches, encode_audio
+from emostream.training.emotion.inputs import Material
+from emostream.training.emotion.model_factory import Blueprint
+from emostream.training.emotion.settings import DataSettings, ModelSettings, WordSource
+from emostream.training.experiments.experiment import Experiment
+from emostream.training.experiments.prepare_data import Helpers, chosen_examples, gather, numbered_labels
+from tests.support.corpus_trees import RATE_HZ, iemocap_tree, write_sound
+from tests.support.fakes import FakeTranscriber
+from tests.support.tiny_emotion import SENTENCES, noise, tiny_tokenizer
+from tests.support.tiny_encoders import tiny_whisper_config
+from tests.support.training_task import even_alignment, network
+
+# Who is in
+
+
+def example(number: int, emotion: str = "sad", corpus: str = "c", **fields: Any) -> Example:
+    original = fields.pop("emotion_orig", emotion)
+    return Example(corpus=corpus, key=f"{corpus}/{number}", emotion=emotion, emotion_orig=original, **fields)
+
+
+def keys(examples: Sequence[Example]) -> list[str]:
+    return [one.key for one in examples]
+
+
+MIXED = [
+    example(0, "sad", "ravdess", emotion_orig="sad"),
+    example(1, "neutral", "ravdess", emotion_orig="calm"),
+    example(2, "happy", "nemo", emotion_orig="happiness"),
+    example(3, "other", "nemo", emotion_orig="fear"),
+    example(4, "sad", "nemo", emotion_orig="sadness"),
+]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "kept"),
+    [
+        (Experiment(labels=("sad", "happy")), "024"),
+        (Experiment(labels=("sad", "happy", "other")), "0234"),
+        (Experiment(labels=("sad", "happy"), corpora=("nemo",)), "24"),
+        (Experiment(labels=("sad", "neutral"), corpora=("ravdess", "nemo")), "014"),
+        (Experiment(labels=("sad", "calm"), label="emotion_orig"), "01"),
+    ],
+)
+def test_those_of_the_corpora_and_labels_that_are_asked_for(experiment: Experiment, kept: str) -> None:
+    assert "".join(key[-1] for key in keys(chosen_examples(MIXED, experiment))) == kept
+
+
+def test_labels_are_numbered_as_the_experiment_lists_them() -> None:
+    experiment = Experiment(labels=("calm", "sad"), label="emotion_orig")
+    chosen = chosen_examples(MIXED, experiment)
+    assert numbered_labels(chosen, experiment) == {"ravdess/0": 1, "ravdess/1": 0}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "says"),
+    [
+        (Experiment(corpora=("meld",)), "expected utterances of meld, got none: change corpora"),
+        (
+            Experiment(labels=("sad", "angry"), corpora=("nemo",)),
+            "expected utterances of every label, got none of angry; the corpus has happy, other, sad in its "
+            "column emotion: change labels or label",
+        ),
+        (
+            Experiment(labels=("sad", "happy"), label="emotion_orig", corpora=("nemo",)),
+            "got none of sad, happy; the corpus has fear, happiness, sadness in its column emotion_orig",
+        ),
+    ],
+)
+def test_what_nobody_has(experiment: Experiment, says: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        chosen_examples(MIXED, experiment)
+    assert says in str(caught.value)
+
+
+def crowd(per_cell: int, speakers: str = "abc") -> list[Example]:
+    cells = [(speaker, emotion) for speaker in speakers for emotion in ("sad", "happy")]
+    return [
+        example(number, emotion, corpus=f"{speaker}-{emotion}", speaker=speaker)
+        for speaker, emotion in cells
+        for number in range(per_cell)
+    ]
+
+
+FEW = Experiment(labels=("sad", "happy"), at_most=3)
+
+
+def test_at_most_so_many_of_each_speaker_and_label() -> None:
+    drawn = chosen_examples(crowd(9), FEW)
+    cells = [(one.speaker, one.emotion) for one in drawn]
+    assert {cell: cells.count(cell) for cell in cells} == {
+        (speaker, emotion): 3 for speaker in "abc" for emotion in ("sad", "happy")
+    }
+    assert drawn == [one for one in crowd(9) if one in drawn]  # in their order
+    assert drawn != [one for one in crowd(9) if int(one.key[-1]) < 3]  # not the first ones
+    assert chosen_examples(crowd(2), FEW) == crowd(2)
+
+
+def test_who_is_drawn_depends_on_nobody_beside() -> None:
+    drawn = set(keys(chosen_examples(crowd(9), FEW)))
+    assert set(keys(chosen_examples(crowd(9)[::-1], FEW))) == drawn
+    with_others = set(keys(chosen_examples(crowd(9, speakers="dabce"), FEW)))
+    assert {key for key in with_others if key[0] in "abc"} == drawn
+
+
+# What is heard and read
+
+
+@dataclass
+class EvenAligner:
+    """Every word as long as every other. Remembers what it was asked to find."""
+
+    asked: list[str]
+
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
+        texts = [transcript.text if transcript else "" for transcript in transcripts]
+        self.asked += texts
+        return [even_alignment(text, len(clip.samples)) for text, clip in zip(texts, clips, strict=True)]
+
+
+@pytest.fixture
+def aligner(monkeypatch: pytest.MonkeyPatch) -> EvenAligner:
+    aligner = EvenAligner([])
+    monkeypatch.setattr("emostream.training.data.alignments.load_aligner", lambda: aligner)
+    return aligner
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Example]:
+    """Four clips with English words, the last paired with a line from elsewhere; one of Polish; a text."""
+    spoken = [
+        example(number, words=words, path=tmp_path / f"{number}.wav")
+        for number, words in enumerate([*SENTENCES, "drzwi"])
+    ]
+    for number, one in enumerate(spoken):
+        write_sound(one.sound, "sad", number)
+    spoken[3] = other(spoken[3], paired="so happy")
+    spoken[4] = other(spoken[4], language="pl")
+    return [*spoken, example(5, words="she died")]
+
+
+def nobody() -> Transcriber:
+    raise AssertionError("no transcriber is needed")
+
+
+def helpers(folder: Path, transcriber: Callable[[], Transcriber] = nobody) -> Helpers:
+    return Helpers(transcriber, folder / "cache", lambda what, done, of: None)
+
+
+def experiment_of(words: WordSource, *granularities: str, **data: object) -> Experiment:
+    settings = replace(DataSettings(words=words), **data)
+    return Experiment(model=ModelSettings(granularities=granularities or ("frame",)), data=settings)  # type: ignore[arg-type]
+
+
+def gathered(examples: Sequence[Example], where: Helpers, *lines: Experiment) -> Material:
+    return gather(examples, lines, Blueprint(network(dropout=0.3).eval(), tiny_tokenizer()), where)
+
+
+def test_every_clip_is_transcribed_once_but_for_paired_ones(clips: list[Example], tmp_path: Path) -> None:
+    fake = FakeTranscriber()
+    experiment, where = experiment_of("recognized"), helpers(tmp_path, lambda: fake)
+    first = gathered(clips, where, experiment)
+    assert sum(fake.batches) == 4
+    assert {key: said.text for key, said in first.transcripts.items()} == {
+        clips[number].key: "600 milliseconds" for number in (0, 1, 2, 4)
+    }
+    assert gathered(clips, where, experiment).transcripts == first.transcripts
+    assert sum(fake.batches) == 4
+
+
+@pytest.mark.parametrize("words", ["gold", "none"])
+def test_without_recognized_words_no_transcriber_is_loaded(
+    words: WordSource, clips: list[Example], tmp_path: Path
+) -> None:
+    material = gathered(clips, helpers(tmp_path), experiment_of(words))
+    assert material.transcripts == {}
+    assert set(material.sounds.spans) == set(keys(clips[:5]))
+
+
+def test_nor_for_paired_clips_and_texts_alone(clips: list[Example], tmp_path: Path) -> None:
+    assert gathered(clips[3:4] + clips[5:], helpers(tmp_path), experiment_of("recognized")).transcripts == {}
+
+
+def test_one_line_of_a_table_that_reads_recognized_words_is_enough(
+    clips: list[Example], tmp_path: Path
+) -> None:
+    where = helpers(tmp_path, FakeTranscriber)
+    material = gathered(clips, where, experiment_of("none"), experiment_of("recognized"))
+    assert len(material.transcripts) == 4
+
+
+# Where the words lie
+
+
+def places(material: Material) -> dict[str, str]:
+    """Key -> the words that have a place."""
+    return {key: " ".join(word.text for word in of.words) for key, of in material.alignments.items()}
+
+
+def test_frames_alone_need_no_alignment(clips: list[Example], tmp_path: Path, aligner: EvenAligner) -> None:
+    assert gathered(clips, helpers(tmp_path), experiment_of("gold")).alignments == {}
+    assert aligner.asked == []
+
+
+def test_words_are_found_where_they_are_spoken_whatever_is_read(
+    clips: list[Example], tmp_path: Path, aligner: EvenAligner
+) -> None:
+    """The paired clip's own words, not its text; nothing of Polish, which the aligner does not know."""
+    material = gathered(clips, helpers(tmp_path), experiment_of("gold", "frame", "word"))
+    assert places(material) == {clips[number].key: SENTENCES[number] for number in range(4)}
+    assert aligner.asked == SENTENCES
+
+
+def test_recognized_words_are_found_where_they_were_recognized(
+    clips: list[Example], tmp_path: Path, aligner: EvenAligner
+) -> None:
+    where = helpers(tmp_path, FakeTranscriber)
+    material = gathered(clips, where, experiment_of("recognized", "phone"))
+    recognized = {clips[number].key: "600 milliseconds" for number in (0, 1, 2, 4)}
+    assert places(material) == recognized | {clips[3].key: SENTENCES[3]}
+
+
+def test_where_nothing_was_recognized_nothing_has_a_place(
+    clips: list[Example], tmp_path: Path, aligner: EvenAligner
+) -> None:
+    class Deaf(FakeTranscriber):
+        def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
+            return [Transcript("") for _ in clips]
+
+    assert gathered(clips[:3], helpers(tmp_path, Deaf), experiment_of("recognized", "word")).alignments == {}
+    assert aligner.asked == []
+
+
+@pytest.fixture
+def iemocap(tmp_path: Path) -> list[Example]:
+    """One utterance of each actor. The first begins with a second of silence."""
+    found = read_iemocap(iemocap_tree(tmp_path / "IEMOCAP", per_speaker=1, others=0), expected=None)
+    late = np.concatenate([np.zeros(RATE_HZ, np.float32), noise(RATE_HZ)])
+    soundfile.write(found[0].sound, late, RATE_HZ, subtype="PCM_16")
+    return found
+
+
+SILENCE_CUT = 12_000
+"""A second, but for the quarter of a second that is kept before the first sound."""
+
+
+def test_gold_words_lie_where_iemocap_says_moved_by_what_was_cut_off(
+    iemocap: list[Example], tmp_path: Path, aligner: EvenAligner
+) -> None:
+    material = gathered(iemocap, helpers(tmp_path), experiment_of("gold", "word", "phone"))
+    assert aligner.asked == []
+    for number, one in enumerate(iemocap):
+        own = own_alignment(one)
+        assert own is not None
+        shift = 0 if number else SILENCE_CUT
+        assert material.alignments[one.key] == moved(own, 1.0, -shift)
+        assert material.alignments[one.key].words[0].start == 5 * 160 - shift  # 5 frames of 10 ms, by hand
+
+
+def test_untrimmed_clips_keep_their_places(
+    iemocap: list[Example], tmp_path: Path, aligner: EvenAligner
+) -> None:
+    material = gathered(iemocap, helpers(tmp_path), experiment_of("gold", "word", trimmed=False))
+    assert material.alignments[iemocap[0].key] == own_alignment(iemocap[0])
+
+
+def test_other_words_than_gold_do_not_lie_there(
+    iemocap: list[Example], tmp_path: Path, aligner: EvenAligner
+) -> None:
+    """Recognized ones are looked for; so are the words under a text from elsewhere."""
+    paired = [other(iemocap[0], paired="so happy"), *iemocap[1:3]]
+    gathered(paired, helpers(tmp_path / "gold"), experiment_of("gold", "word"))
+    assert aligner.asked == [iemocap[0].words]
+    aligner.asked.clear()
+    where = helpers(tmp_path / "recognized", FakeTranscriber)
+    gathered(iemocap[1:3], where, experiment_of("recognized", "word"))
+    assert aligner.asked == ["600 milliseconds"] * 2
+
+
+# What frozen encoders say, kept
+
+KEPT = {"keep_features": True}
+
+
+@torch.no_grad()
+def test_what_is_kept_is_what_the_encoders_say_of_each_alone(clips: list[Example], tmp_path: Path) -> None:
+    material = gathered(clips, helpers(tmp_path), experiment_of("gold", **KEPT))
+    model = network(dropout=0.3).eval()
+    heard, read = kept(material)
+    assert set(heard.places) == set(keys(clips[:5]))
+    assert set(read.places) == {one.key for one in clips if one.language == "en"}
+    for one in clips[:4]:
+        sound = torch.from_numpy(material.sounds.clip(one.key))[None]
+        sound = (sound - sound.mean()) / (sound.var(correction=0) + 1e-7).sqrt()
+        layers, _ = model.audio_encoder.layers(sound, torch.ones(sound.shape, dtype=torch.bool))
+        states, _ = heard.view(one.key, 0)
+        torch.testing.assert_close(states.float(), torch.cat(layers), atol=5e-3, rtol=2e-3)
+    batch = collate_text([clips[3].paired], tiny_tokenizer(), model.config.max_tokens)
+    states, _ = read.view(clips[3].key, 0)
+    words = torch.cat(model.text_encoder.layers(batch.ids, batch.mask))
+    torch.testing.assert_close(states.float(), words, atol=5e-3, rtol=2e-3)
+
+
+def kept(material: Material, source: WordSource = "gold") -> tuple[FrozenFeatures, FrozenFeatures]:
+    """Of sound and of words."""
+    assert material.heard is not None
+    assert material.read is not None
+    return material.heard, material.read[source]
+
+
+@pytest.mark.parametrize(
+    ("words", "sound", "heard", "read"),
+    [("none", True, True, []), ("gold", False, False, ["gold"]), ("gold", True, True, ["gold"])],
+)
+def test_only_what_the_model_goes_by_is_kept(
+    words: WordSource, sound: bool, heard: bool, read: list[str], clips: list[Example], tmp_path: Path
+) -> None:
+    material = gathered(clips, helpers(tmp_path), experiment_of(words, sound=sound, **KEPT))
+    assert (material.heard is not None) == heard
+    assert list(material.read or {}) == read
+
+
+def test_gold_and_recognized_words_are_kept_side_by_side(clips: list[Example], tmp_path: Path) -> None:
+    lines = [
+        experiment_of("recognized", **KEPT),
+        experiment_of("gold", **KEPT),
+        experiment_of("none", **KEPT),
+    ]
+    material = gathered(clips, helpers(tmp_path, FakeTranscriber), *lines)
+    assert set(material.read or {}) == {"gold", "recognized"}
+    recognized, gold = kept(material, "recognized")[1], kept(material)[1]
+    key, text = clips[0].key, clips[5].key
+    assert not torch.equal(recognized.view(key, 0)[0][:, :3], gold.view(key, 0)[0][:, :3])
+    assert torch.equal(recognized.view(text, 0)[0], gold.view(text, 0)[0])
+
+
+def test_other_words_or_sounds_are_computed_anew(clips: list[Example], tmp_path: Path) -> None:
+    """And the same ones are not: what is kept is known by what it was made of."""
+
+    def computed() -> set[Path]:
+        return set((tmp_path / "cache" / "features").iterdir())
+
+    experiment, where = experiment_of("gold", **KEPT), helpers(tmp_path)
+    gathered(clips, where, experiment)
+    first = computed()
+    assert len(first) == 2
+    gathered(clips, where, experiment)
+    assert computed() == first
+    gathered([other(clips[0], words="i miss her"), *clips[1:]], where, experiment)
+    assert len(computed()) == 3
+    write_sound(clips[1].sound, "angry", 9)
+    gathered(clips, where, experiment)
+    assert len(computed()) == 4
+
+
+def test_kept_or_not_a_clip_ends_where_the_encoder_does(clips: list[Example], tmp_path: Path) -> None:
+    """Whisper's table of positions ends at 30 s, here at 0.4 s; the clips are of 0.6 s."""
+    audio = WhisperConfig(**tiny_whisper_config().to_dict() | {"max_source_positions": 20})
+    model = network(audio_config=audio, audio_unit_variance=False).eval()
+    blueprint = Blueprint(model, tiny_tokenizer())
+    encoded = []
+    for keep in (False, True):
+        experiment = experiment_of("none", keep_features=keep)
+        material = gather(clips[:5], [experiment], blueprint, helpers(tmp_path))
+        batch = Batches(material, experiment.data, model, dict.fromkeys(keys(clips), 0)).judging(clips[:5])
+        encoded.append(encode_audio(model, batch.audio))
+    assert encoded[0].mask.sum(1).tolist() == encoded[1].mask.sum(1).tolist() == [20] * 5
+    torch.testing.assert_close(encoded[1].features, encoded[0].features, atol=5e-3, rtol=2e-3)
+
+
+def test_the_first_view_is_the_clip_as_it_is(clips: list[Example], tmp_path: Path) -> None:
+    augment = AugmentSettings(noise=1.0, text_noise=1.0)
+    plain = gathered(clips, helpers(tmp_path), experiment_of("gold", **KEPT))
+    views = gathered(clips, helpers(tmp_path), experiment_of("gold", views=3, augment=augment, **KEPT))
+    for one, varied in zip(kept(plain), kept(views), strict=True):
+        (as_it_is, _), *others = (varied.view(clips[0].key, view) for view in range(3))
+        assert torch.equal(as_it_is, one.view(clips[0].key, 0)[0])
+        assert not all(as_it_is.shape == state.shape and torch.equal(as_it_is, state) for state, _ in others)
+
+
+def test_the_bar_is_told_how_far_it_is(clips: list[Example], tmp_path: Path, aligner: EvenAligner) -> None:
+    told: list[tuple[str, int, int]] = []
+    where = Helpers(FakeTranscriber, tmp_path / "cache", lambda *report: told.append(report))
+    gathered(clips, where, experiment_of("recognized", "word", **KEPT))
+    last = {what: (done, of) for what, done, of in told}
+    assert last == {
+        "sounds": (5, 5),
+        "transcripts": (4, 4),
+        "alignments": (5, 5),
+        "audio features": (5, 5),
+        "text features": (6, 6),
+    }

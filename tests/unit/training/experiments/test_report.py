@@ -1,0 +1,238 @@
+"""The report: what stands where, that the CSV files hold what the table says, and what it must not hide."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, recall_score
+
+from emostream.training.evaluation.aggregate import judged, summarise
+from emostream.training.evaluation.bootstrap import paired_gain
+from emostream.training.evaluation.predictions import Outcome
+from emostream.training.experiments.environment import RunFacts
+from emostream.training.experiments.reference_results import IEMOCAP_4, IEMOCAP_NOT_RUN, published_on
+from emostream.training.experiments.report import write_report
+from tests.support.fake_predictions import row_of_fits
+
+ABOUT = RunFacts(
+    command="python -m emostream.training table papers --corpus label-matched --data DIR",
+    corpus="label-matched",
+    protocol="corpus folds",
+    validation="two speakers of the training folds",
+    device="cpu",
+    date="2026-11-21",
+    machine="a machine",
+    commit="0123456789ab",
+    notes=("text: gold",),
+)
+
+
+@pytest.fixture(scope="module")
+def papers() -> list[Outcome]:
+    """Alpha 0.1 validates best, though 0.9 tests best."""
+    accuracies = {
+        "baseline": 0.5,
+        "continued (alpha = 0)": 0.52,
+        "bce alpha=0.1": 0.6,
+        "bce alpha=0.9": 0.8,
+        "infonce alpha=0.1": 0.55,
+        "late fusion": 0.5,
+        "word": 0.5,
+        "text alone": 0.4,
+    }
+    fits = []
+    for row, accuracy in accuracies.items():
+        validation = 0.9 if row == "bce alpha=0.1" else 0.4
+        fits += row_of_fits(row, accuracy, codes=True, validation_ua=validation)
+    return fits[::-1]
+
+
+@pytest.fixture(scope="module")
+def folder(papers: list[Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("report")
+    write_report(target, "The papers' table", papers, about=ABOUT, inflated=True, not_run=[IEMOCAP_NOT_RUN])
+    return target
+
+
+def section(markdown: str, title: str) -> str:
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", markdown, re.MULTILINE | re.DOTALL)
+    assert found, f"no section {title}"
+    return found[1]
+
+
+def cells(text: str) -> list[list[str]]:
+    """The lines of the table in a section, without its rule."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "---" not in line]
+
+
+def read_csv(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_the_head_says_how_the_table_came_about(folder: Path) -> None:
+    markdown = (folder / "table.md").read_text(encoding="utf-8")
+    assert markdown.startswith("# The papers' table\n")
+    head = dict(cells(markdown.split("\n## ")[0])[1:])
+    assert head["command"] == f"`{ABOUT.command}`"
+    assert head["corpus"] == "label-matched: 108 utterances judged, 9 speakers"
+    assert head["protocol"] == "corpus folds; 3 folds"
+    assert head["seeds"] == "0, 1"
+    assert head["validation"] == ABOUT.validation
+    assert head["fits"] == "48, 48 minutes of training"
+    assert (head["machine"], head["commit"], head["date"]) == ("a machine; cpu", ABOUT.commit, ABOUT.date)
+    assert "- text: gold" in markdown
+
+
+def test_rows_stand_in_their_groups_in_the_papers_order(folder: Path) -> None:
+    lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Figures"))
+    assert [line[0] for line in lines] == [
+        "row",
+        "**baseline**",
+        "baseline",
+        "continued (alpha = 0)",
+        "**contrastive regularization**",
+        "bce alpha=0.1",
+        "bce alpha=0.9",
+        "bce, alpha by validation",
+        "infonce alpha=0.1",
+        "objective and alpha by validation",
+        "**fusion**",
+        "late fusion",
+        "**granularity in place of frames**",
+        "word",
+        "**one modality**",
+        "text alone",
+    ]
+
+
+def test_a_line_of_the_table_against_scikit_learn(folder: Path, papers: list[Outcome]) -> None:
+    fits = [fit for fit in papers if fit.row == "late fusion"]
+    was = [100 * accuracy_score(fit.truth, fit.guesses) for fit in fits]
+    uas = [100 * recall_score(fit.truth, fit.guesses, average="macro") for fit in fits]
+    lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Figures"))
+    line = next(line for line in lines if line[0] == "late fusion")
+    assert line[1] == f"{np.mean(was):.1f} ± {np.std(was, ddof=1):.1f}"
+    assert line[2] == f"{np.mean(uas):.1f} ± {np.std(uas, ddof=1):.1f}"
+    assert line[-1] == "6"
+
+
+def test_inflated_figures_say_so_right_above_every_table_of_them(folder: Path, tmp_path: Path) -> None:
+    markdown = (folder / "table.md").read_text(encoding="utf-8")
+    for title in ("Figures", "Gain, paired"):
+        before_table = section(markdown, title).split("\n\n|")[0].split("\n\n")[-1]
+        assert before_table.startswith("> **Inflated figures.**")
+        assert "proves nothing about the papers" in before_table.replace("\n> ", " ")
+    honest = write_report(tmp_path, "Honest", row_of_fits("baseline", 0.5), about=ABOUT)
+    assert "nflated" not in honest.read_text(encoding="utf-8")
+
+
+def test_the_gain_is_paired_against_both_baselines(folder: Path, papers: list[Outcome]) -> None:
+    lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Gain, paired"))[1:]
+    names = ["bce alpha=0.1", "bce alpha=0.9", "bce, alpha by validation", "infonce alpha=0.1"]
+    names.append("objective and alpha by validation")
+    pairs = [(name, other) for name in names for other in ("baseline", "continued (alpha = 0)")]
+    assert [(line[0], line[1]) for line in lines] == pairs
+    rows = {name: [fit for fit in papers if fit.row == name] for name in ("bce alpha=0.9", "baseline")}
+    gain = paired_gain(rows["bce alpha=0.9"], rows["baseline"], "ua")
+    shown = re.findall(r"[+-][0-9.]+", lines[2][3].replace("\N{MINUS SIGN}", "-"))
+    expected = [gain.value, gain.interval.low, gain.interval.high]
+    assert [float(number) for number in shown] == pytest.approx(
+        [100 * value for value in expected], abs=0.005
+    )
+    kept = read_csv(folder / "gains.csv")
+    line = next(one for one in kept if one["row"] == "bce alpha=0.9" and one["figure"] == "ua")
+    assert [float(line[name]) for name in ("gain", "low", "high")] == expected
+    assert (line["against"], line["drawn"], line["units"]) == ("baseline", "speakers", "9")
+
+
+def test_the_csv_files_hold_what_was_judged(folder: Path, papers: list[Outcome]) -> None:
+    fits = read_csv(folder / "fits.csv")
+    assert len(fits) == len(papers)
+    line = next(one for one in fits if (one["row"], one["fold"], one["seed"]) == ("word", "2", "1"))
+    fit = next(one for one in papers if (one.row, one.fold, one.seed) == ("word", "2", 1))
+    assert float(line["wa"]) == accuracy_score(fit.truth, fit.guesses)
+    assert (float(line["validation_ua"]), int(line["epochs"])) == (0.4, 7)
+    predictions = [one for one in read_csv(folder / "predictions.csv") if one["row"] == "word"]
+    part = [one for one in predictions if (one["fold"], one["seed"]) == ("2", "1")]
+    assert [one["key"] for one in part] == list(fit.keys)
+    assert [one["speaker"] for one in part] == list(fit.speakers)
+    assert [fit.labels.index(one["guess"]) for one in part] == fit.guesses.tolist()
+    shares = [[float(one[label]) for label in fit.labels] for one in part]
+    np.testing.assert_allclose(shares, fit.probabilities, atol=1e-6)
+
+
+def test_the_table_as_csv_is_the_summary(folder: Path, papers: list[Outcome]) -> None:
+    lines = {line["row"]: line for line in read_csv(folder / "table.csv")}
+    for summary in summarise(judged(papers)):
+        line = lines[summary.row]
+        assert float(line["ua_mean"]) == pytest.approx(summary.ua.mean, abs=1e-12)
+        assert float(line["pooled_wa_deviation"]) == pytest.approx(summary.pooled_wa.deviation, abs=1e-12)
+        assert int(line["utterances"]) == summary.utterances
+    assert (lines["bce alpha=0.9"]["objective"], lines["bce alpha=0.9"]["alpha"]) == ("bce", "0.9")
+
+
+def test_every_picture_that_is_linked_is_there(folder: Path) -> None:
+    linked = re.findall(r"!\[.*?\]\((.*?)\)", (folder / "table.md").read_text(encoding="utf-8"))
+    assert linked == [
+        f"plots/{name}.png"
+        for name in ("confusion-matrix", "reliability-diagram", "codes", "gain-over-alpha")
+    ]
+    assert all((folder / name).stat().st_size > 10_000 for name in linked)
+
+
+def test_iemocap_stands_beside_as_not_run(folder: Path) -> None:
+    text = section((folder / "table.md").read_text(encoding="utf-8"), "Not run: IEMOCAP, 4 classes")
+    lines = cells(text)
+    assert lines[1][:4] == [
+        "contrastive regularization over its baseline",
+        "+1.44 points",
+        "+1.53 points",
+        "not run",
+    ]
+    assert {line[3] for line in lines[1:]} == {"not run"}
+    assert len(lines) == 1 + len(IEMOCAP_4)
+    assert "python -m emostream.training table papers --corpus iemocap --data DIR" in text
+
+
+def test_a_single_row_gets_its_folds_and_classes(tmp_path: Path) -> None:
+    fits = row_of_fits("baseline", 0.6, folds=11, seeds=(3,), utterances=4)
+    markdown = write_report(tmp_path, "Folds", fits, about=ABOUT).read_text(encoding="utf-8")
+    titles = re.findall(r"^## (.*)$", markdown, re.MULTILINE)
+    assert titles == ["Figures", "Folds: baseline", "Recall per class", "Files"]
+    folds = cells(section(markdown, "Folds: baseline"))[1:]
+    assert [line[0] for line in folds] == [str(number) for number in range(1, 12)]
+    assert folds[0][2] == f"{100 * accuracy_score(fits[0].truth, fits[0].guesses):.1f}"  # one seed: no ±
+    assert len(cells(section(markdown, "Figures"))) == 2
+    truth = np.concatenate([fit.truth for fit in fits])
+    guesses = np.concatenate([fit.guesses for fit in fits])
+    recalls = recall_score(truth, guesses, average=None)
+    assert cells(section(markdown, "Recall per class"))[1][1:] == [f"{100 * one:.1f}" for one in recalls]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "fits.csv",
+        "plots",
+        "predictions.csv",
+        "table.csv",
+        "table.md",
+    ]
+
+
+def test_ravdess_stands_beside_what_is_published_on_it(tmp_path: Path) -> None:
+    labels = ("angry", "calm", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
+    fits = row_of_fits("baseline", 0.6, labels=labels)
+    about = replace(ABOUT, corpus="ravdess")
+    markdown = write_report(tmp_path, "RAVDESS", fits, about=about).read_text(encoding="utf-8")
+    line = "| audio alone, frozen WavLM large | 72.2 | 72.0 |"
+    assert line.replace("72.2 ", "72.22 ") in section(markdown, "Published figures")
+    assert published_on("ravdess", labels[:4]) == ()
+
+
+def test_there_is_no_report_on_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected outcomes of fits to report on, got none"):
+        write_report(tmp_path, "Nothing", [], about=ABOUT)

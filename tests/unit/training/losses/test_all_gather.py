@@ -1,0 +1,155 @@
+"""Two processes that gather their rows learn what one process with all rows learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import pytest
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from emostream.training.losses.all_gather import gather_rows, row_counts
+from emostream.training.losses.combined import TotalLoss
+from emostream.training.losses.contrastive import ObjectiveName
+from emostream.training.losses.cross_entropy import soft_cross_entropy
+from tests.support.two_processes import in_two_processes
+
+KINDS: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
+ROWS, CODE, CLASSES, STEPS = 8, 6, 4, 3
+AUDIO_LABELS = torch.tensor([0, 1, 2, 3, 1, 1, 0, 2])
+TEXT_LABELS = torch.tensor([1, 0, 3, 0, 2, 2, 1, 3])
+
+
+class Split(NamedTuple):
+    """How many of the audio rows, and of the text rows, are process 0's."""
+
+    audio: int
+    text: int
+
+
+SPLITS = {
+    "even": Split(4, 4),
+    "uneven": Split(5, 2),
+    "no sound in process 1": Split(8, 3),
+    "nothing in process 0": Split(0, 0),
+}
+
+
+class Learner(nn.Module):
+    """Encoders and a head in small: its forward is the loss of the rows of all processes."""
+
+    def __init__(self, kind: ObjectiveName) -> None:
+        super().__init__()
+        self.audio, self.text = nn.Linear(5, CODE), nn.Linear(7, CODE)
+        self.head = nn.Linear(CODE, CLASSES)
+        self.total = TotalLoss(0.4, kind, CODE)
+
+    def forward(self, audio: Tensor, audio_labels: Tensor, text: Tensor, text_labels: Tensor) -> Tensor:
+        counts = row_counts(audio)
+        codes = self.audio(audio)
+        targets = nn.functional.one_hot(audio_labels, CLASSES) * (audio_labels != 3)[:, None]
+        entropy = soft_cross_entropy(
+            gather_rows(self.head(codes), counts), gather_rows(targets.to(codes.dtype), counts), 0.1
+        )
+        losses: Mapping[str, Tensor] = self.total(
+            entropy,
+            gather_rows(codes, counts),
+            gather_rows(self.text(text)),
+            gather_rows(audio_labels, counts),
+            gather_rows(text_labels),
+        )
+        return losses["loss"]
+
+
+def share(split: Split, process: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The rows of one process, or all of them."""
+    drawn = torch.Generator().manual_seed(3)
+    audio = torch.randn(ROWS, 5, generator=drawn, dtype=torch.float64)
+    text = torch.randn(ROWS, 7, generator=drawn, dtype=torch.float64)
+    parts = {None: (slice(None),) * 2, 0: (slice(split.audio), slice(split.text))}
+    parts[1] = slice(split.audio, None), slice(split.text, None)
+    heard, read = parts[process]
+    return audio[heard], AUDIO_LABELS[heard], text[read], TEXT_LABELS[read]
+
+
+def trained(kind: ObjectiveName, split: Split, process: int | None) -> Iterator[tuple[str, Tensor]]:
+    """Losses, gradients and weights of some steps, by name; process None: one process with all rows."""
+    torch.manual_seed(0)
+    learner = Learner(kind).double()
+    module = learner if process is None else DistributedDataParallel(learner)
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.5)
+    for step in range(STEPS):
+        loss = module(*share(split, process))
+        optimizer.zero_grad()
+        loss.backward()
+        yield f"loss {step}", loss.detach()
+        for name, weight in learner.named_parameters():
+            assert weight.grad is not None
+            yield f"gradient {step} {name}", weight.grad.clone()
+        optimizer.step()
+    for name, kept in learner.state_dict().items():
+        yield f"state {name}", kept.clone()
+
+
+def everything(folder: Path) -> dict[str, Tensor]:
+    """The scenario: every objective on every split, and the bare gathering."""
+    rank = distributed.get_rank()
+    results = {
+        f"{kind} {split} {name}": tensor
+        for kind in KINDS
+        for split, counts in SPLITS.items()
+        for name, tensor in trained(kind, counts, rank)
+    }
+    own = torch.arange(3 * rank, 3 + rank)  # 0 1 2 | 3
+    results["counts"] = torch.tensor(row_counts(own))
+    results["labels"] = gather_rows(own)
+    results["mask"] = gather_rows(own > 1, [3, 1])
+    results["images"] = gather_rows(own[:, None, None].expand(-1, 2, 5).float())
+    results["none"] = gather_rows(torch.zeros(0, 4))
+    rows = torch.zeros(2, requires_grad=True)
+    (gather_rows(5.0 * rows).sum() + rows.sum()).backward()
+    assert rows.grad is not None
+    results["gradient"] = rows.grad
+    return results
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
+    return in_two_processes(everything, tmp_path_factory.mktemp("processes"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("split", SPLITS)
+def test_two_processes_learn_as_one(
+    kind: ObjectiveName, split: str, processes: list[dict[str, Tensor]]
+) -> None:
+    alone = dict(trained(kind, SPLITS[split], None))
+    assert any(name.startswith("gradient 0 total.") and bool(x.any()) for name, x in alone.items())
+    for process in processes:
+        for name, expected in alone.items():
+            got = process[f"{kind} {split} {name}"]
+            torch.testing.assert_close(got, expected, rtol=0, atol=1e-10, msg=f"{name}: {got} {expected}")
+
+
+def test_rows_come_in_the_order_of_the_processes(processes: list[dict[str, Tensor]]) -> None:
+    for results in processes:
+        assert results["counts"].tolist() == [3, 1]
+        assert results["labels"].tolist() == [0, 1, 2, 3]
+        assert results["mask"].tolist() == [False, False, True, True]
+        assert results["images"].shape == (4, 2, 5)
+        assert results["images"][:, 1, 4].tolist() == [0, 1, 2, 3]
+        assert results["none"].shape == (0, 4)
+
+
+def test_only_the_gathered_rows_gradient_is_multiplied(processes: list[dict[str, Tensor]]) -> None:
+    for results in processes:
+        assert results["gradient"].tolist() == [2 * 5 + 1, 2 * 5 + 1]
+
+
+def test_a_process_alone_keeps_its_rows() -> None:
+    rows = torch.randn(3, 2, requires_grad=True)
+    assert gather_rows(rows) is rows
+    assert row_counts(rows) == [3]

@@ -1,0 +1,202 @@
+"""Contrastive regularization, against loops that follow the formulas. MINE: test_training_mine.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from emostream.training.errors import SettingsError
+from emostream.training.losses.bce import pair_bce
+from emostream.training.losses.combined import TotalLoss
+from emostream.training.losses.contrastive import ContrastiveObjective, ObjectiveName
+from emostream.training.losses.discriminator import (
+    CosineDiscriminator,
+    DiscriminatorName,
+    MLPDiscriminator,
+)
+from emostream.training.losses.infonce import info_nce
+
+KINDS: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
+DISCRIMINATORS: tuple[DiscriminatorName, ...] = get_args(DiscriminatorName)
+BATCHES = [
+    ([0, 1, 2, 1], [1, 1, 0]),
+    ([0, 1, 3], [3, 0, 0, 1, 2]),
+    ([0, 0], [0, 0]),
+    ([0, 1], [2, 3]),
+    ([], [1]),
+    ([1], []),
+]
+
+
+def log_sigmoid(x: float) -> float:
+    return -math.log1p(math.exp(-x))
+
+
+def slow_bce(scores: list[list[float]], audio: list[int], text: list[int]) -> float:
+    same, different = [], []
+    for i, heard in enumerate(audio):
+        for j, read in enumerate(text):
+            if heard == read:
+                same.append(-log_sigmoid(scores[i][j]))
+            else:
+                different.append(-log_sigmoid(-scores[i][j]))
+    return sum(math.fsum(part) / len(part) for part in (same, different) if part)
+
+
+def slow_direction(scores: list[list[float]], anchors: list[int], others: list[int]) -> float:
+    terms = []
+    for i, anchor in enumerate(anchors):
+        log_sum = math.log(math.fsum(math.exp(s) for s in scores[i])) if scores[i] else 0.0
+        inside = [scores[i][j] - log_sum for j, other in enumerate(others) if other == anchor]
+        if inside:
+            terms.append(-math.fsum(inside) / len(inside))
+    return math.fsum(terms) / len(terms) if terms else 0.0
+
+
+def slow_info_nce(scores: list[list[float]], audio: list[int], text: list[int]) -> float:
+    turned = [[row[j] for row in scores] for j in range(len(text))]
+    return (slow_direction(scores, audio, text) + slow_direction(turned, text, audio)) / 2
+
+
+@pytest.mark.parametrize(("audio", "text"), BATCHES)
+@pytest.mark.parametrize(("loss", "slow"), [(pair_bce, slow_bce), (info_nce, slow_info_nce)])
+def test_pairs_are_told_apart_by_label_not_by_place(
+    loss: Callable[..., Tensor], slow: Callable[..., float], audio: list[int], text: list[int]
+) -> None:
+    torch.manual_seed(1)
+    scores = 3.0 * torch.randn(len(audio), len(text), dtype=torch.float64)
+    got = loss(scores, torch.tensor(audio, dtype=torch.long), torch.tensor(text, dtype=torch.long))
+    assert got.item() == pytest.approx(slow(scores.tolist(), audio, text), abs=1e-9)
+
+
+def test_info_nce_lies_between_what_is_known_and_what_is_not() -> None:
+    labels = torch.tensor([0, 0, 0, 1, 1, 2])
+    floor = sum(math.log(n) for n in (3, 3, 3, 2, 2, 1)) / 6
+    same = (labels[:, None] == labels[None]).double()
+    assert info_nce(0.0 * same, labels, labels).item() == pytest.approx(math.log(6))
+    assert info_nce(50.0 * same, labels, labels).item() == pytest.approx(floor, abs=1e-9)
+    torch.manual_seed(0)
+    for _ in range(20):
+        assert info_nce(5.0 * torch.randn(6, 6), labels, labels).item() >= floor
+
+
+def codes(audio: list[int], text: list[int], width: int = 6) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """float64 codes with gradients, and their labels."""
+    drawn = torch.Generator().manual_seed(len(audio))
+    sides = [
+        torch.randn(len(labels), width, generator=drawn, dtype=torch.float64) for labels in (audio, text)
+    ]
+    return (
+        sides[0].requires_grad_(),
+        sides[1].requires_grad_(),
+        torch.tensor(audio, dtype=torch.long),
+        torch.tensor(text, dtype=torch.long),
+    )
+
+
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_and_the_order_of_rows(kind: ObjectiveName, discriminator: DiscriminatorName) -> None:
+    torch.manual_seed(0)
+    objective = ContrastiveObjective(kind, 6, discriminator).double().eval()
+    audio, text, heard, read = codes([0, 1, 2, 1, 0], [1, 1, 0, 3])
+    assert torch.autograd.gradcheck(lambda a, t: objective(a, t, heard, read), (audio, text))
+    i, j = torch.tensor([3, 0, 4, 1, 2]), torch.tensor([2, 3, 1, 0])
+    with torch.no_grad():
+        value = objective(audio, text, heard, read).item()
+        assert objective(audio[i], text[j], heard[i], read[j]).item() == pytest.approx(value, abs=1e-12)
+        assert objective(audio, text[j], heard, read).item() != pytest.approx(value, abs=1e-5)
+
+
+@pytest.mark.parametrize(("audio", "text"), BATCHES)
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_batch_gives_finite_gradients(
+    kind: ObjectiveName, discriminator: DiscriminatorName, audio: list[int], text: list[int]
+) -> None:
+    objective = ContrastiveObjective(kind, 6, discriminator).double()
+    batch = codes(audio, text)
+    loss = objective(*batch)
+    loss.backward()
+    learned = [*batch[:2], *objective.parameters()]
+    assert bool(loss.isfinite())
+    assert all(x.grad is not None and bool(x.grad.isfinite().all()) for x in learned)
+    if kind != "bce" and not set(audio) & set(text):  # bce still has its pairs of different emotions
+        assert loss.item() == 0.0
+        assert not any(x.grad is not None and bool(x.grad.any()) for x in learned)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_codes_are_scored_in_full(kind: ObjectiveName) -> None:
+    objective = ContrastiveObjective(kind, 6).eval()
+    audio, text, heard, read = codes([0, 1, 2, 1, 0], [1, 1, 0, 3])
+    halves = audio.bfloat16(), text.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        got = objective(*halves, heard, read)
+    assert got.dtype == torch.float32
+    assert got.item() == objective(*(side.float() for side in halves), heard, read).item()
+
+
+def test_the_cosine_discriminator_is_a_scaled_cosine() -> None:
+    torch.manual_seed(0)
+    judge = CosineDiscriminator(6)
+    audio, text = torch.randn(3, 6), torch.randn(2, 6)
+    with torch.no_grad():
+        scores = judge(audio, text)
+        for i in range(3):
+            for j in range(2):
+                a, t = judge.audio(audio[i]), judge.text(text[j])
+                cosine = (a @ t / (a.norm() * t.norm())).item()
+                wanted = cosine * math.exp(judge.log_scale.item()) + judge.bias.item()
+                assert scores[i, j].item() == pytest.approx(wanted, abs=1e-4)
+
+
+def test_the_mlp_discriminator_reads_both_codes_side_by_side() -> None:
+    torch.manual_seed(0)
+    judge = MLPDiscriminator(6)
+    audio, text = torch.randn(3, 6), torch.randn(2, 6)
+    first = torch.cat([judge.audio.weight, judge.text.weight], 1)
+    with torch.no_grad():
+        scores = judge(audio, text)
+        for i in range(3):
+            for j in range(2):
+                wanted = judge.pair(first @ torch.cat([audio[i], text[j]]) + judge.audio.bias).item()
+                assert scores[i, j].item() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_the_total_weighs_entropy_and_contrast() -> None:
+    total = TotalLoss(0.3, "bce", 6).double()
+    batch = codes([0, 1, 2], [1, 0])
+    assert total.contrastive is not None
+    losses = total(torch.tensor(2.0), *batch)
+    contrastive = total.contrastive(*batch).item()
+    assert losses["contrastive"].item() == pytest.approx(contrastive)
+    assert losses["loss"].item() == pytest.approx(0.7 * 2.0 + 0.3 * contrastive)
+
+
+def test_without_alpha_there_is_no_discriminator() -> None:
+    total = TotalLoss(0.0, "mine", 6)
+    assert list(total.state_dict()) == []
+    audio, text, heard, read = codes([0, 1], [1, 0])
+    entropy = torch.tensor(2.0, requires_grad=True)
+    losses = total(entropy, audio * torch.nan, text * torch.inf, heard, read)
+    assert losses == {"loss": entropy, "cross_entropy": entropy}
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.0, 1.5, math.nan])
+def test_alpha_leaves_something_that_learns_the_labels(alpha: float) -> None:
+    with pytest.raises(SettingsError, match=f"alpha: expected at least 0 and below 1, got {alpha}"):
+        TotalLoss(alpha, "bce", 6)
+
+
+def test_names_that_are_none() -> None:
+    wrong: Any = "triplet"
+    with pytest.raises(SettingsError, match="expected bce, infonce or mine, got 'triplet'"):
+        ContrastiveObjective(wrong, 6)
+    with pytest.raises(SettingsError, match="expected cosine or mlp, got 'triplet'"):
+        ContrastiveObjective("bce", 6, wrong)

@@ -1,0 +1,159 @@
+"""MINE: the Donsker-Varadhan bound over pairs of one emotion and all pairs."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import pytest
+import torch
+from torch import Tensor
+
+from emostream.training.losses.contrastive import ContrastiveObjective
+from emostream.training.losses.mine import MINELoss
+
+AUDIO: Final = torch.tensor([0, 1, 1, 0, 2])
+TEXT: Final = torch.tensor([1, 0, 0, 3])
+
+
+def random_scores(seed: int, spread: float = 3.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return spread * torch.randn(len(AUDIO), len(TEXT), generator=generator, dtype=torch.float64)
+
+
+def clipped(score: float) -> float:
+    return 10.0 * math.tanh(score / 10.0)
+
+
+def marginal(scores: Tensor) -> float:
+    """Mean of e^s over all pairs."""
+    return math.fsum(math.exp(clipped(s)) for s in scores.flatten().tolist()) / scores.numel()
+
+
+def test_the_value_is_the_bound_over_labelled_pairs() -> None:
+    scores = random_scores(0)
+    same = [
+        clipped(scores[i, j].item())
+        for i, heard in enumerate(AUDIO)
+        for j, read in enumerate(TEXT)
+        if heard == read
+    ]
+    bound = math.fsum(same) / len(same) - math.log(marginal(scores))
+    loss = MINELoss().double()
+    for _ in range(2):  # the moving average is in the gradient alone
+        assert loss(scores, AUDIO, TEXT).item() == pytest.approx(-bound, abs=1e-9)
+        loss(random_scores(1), AUDIO, TEXT)
+
+
+def test_the_gradient_divides_by_the_moving_average() -> None:
+    loss, rate = MINELoss(rate=0.25).double(), 0.25
+    first, second = random_scores(1), random_scores(2).requires_grad_()
+    loss(first, AUDIO, TEXT)
+    loss(second, AUDIO, TEXT).backward()
+    average = (1 - rate) * marginal(first) + rate * marginal(second.detach())
+    assert loss.average.item() == pytest.approx(average, rel=1e-9)
+    pairs = int((AUDIO[:, None] == TEXT[None]).sum())
+    expected = torch.zeros_like(first)
+    for i, heard in enumerate(AUDIO):
+        for j, read in enumerate(TEXT):
+            s = clipped(second[i, j].item())
+            slope = 1.0 - (s / 10.0) ** 2
+            expected[i, j] = slope * (math.exp(s) / (second.numel() * average) - int(heard == read) / pairs)
+    torch.testing.assert_close(second.grad, expected, rtol=0, atol=1e-9)
+
+
+def test_before_any_other_batch_the_gradient_is_that_of_the_value() -> None:
+    loss = MINELoss().double().eval()
+    scores = random_scores(3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda s: loss(s, AUDIO, TEXT), scores)
+
+
+def test_the_average_is_saved_and_moves_in_training_only() -> None:
+    loss = MINELoss().double()
+    loss(random_scores(0), AUDIO, TEXT)
+    kept = loss.average.item()
+    assert kept == pytest.approx(marginal(random_scores(0)), rel=1e-9)
+    resumed = MINELoss().double()
+    resumed.load_state_dict(loss.state_dict())
+    resumed.eval()(random_scores(1), AUDIO, TEXT)
+    assert resumed.average.item() == kept
+    resumed.train()(random_scores(1), AUDIO, TEXT)
+    assert resumed.average.item() == pytest.approx(0.9 * kept + 0.1 * marginal(random_scores(1)), rel=1e-9)
+
+
+def test_no_score_is_too_large_to_come_back() -> None:
+    scores = torch.full((2, 2), 1e4, requires_grad=True)
+    labels = torch.tensor([0, 1])
+    assert MINELoss()(scores, labels, labels).item() == pytest.approx(0.0, abs=1e-5)
+    large = torch.tensor([[-30.0, 30.0], [30.0, -30.0]], requires_grad=True)  # all of them wrong
+    MINELoss()(large, labels, labels).backward()
+    assert large.grad is not None
+    step = -large.grad
+    assert (step.diag() > 1e-4).all()
+    assert (step.flip(1).diag() < -1e-4).all()
+
+
+def test_a_batch_without_a_common_emotion_says_nothing() -> None:
+    loss = MINELoss()
+    scores = torch.randn(2, 2, requires_grad=True)
+    value = loss(scores, torch.tensor([0, 1]), torch.tensor([2, 3]))
+    value.backward()
+    assert value.item() == 0.0
+    assert scores.grad is not None
+    assert not scores.grad.any()
+    assert loss.average.item() == 0.0
+
+
+@pytest.mark.parametrize("labels", [[0, 1] * 4, [0, 0, 0, 1, 2, 2, 3, 3], [0] * 8])
+def test_scores_as_free_as_they_like_reach_the_batch_s_own_information(labels: list[int]) -> None:
+    """P against all pairs is a divergence of log(B² / |P|): the bound's ceiling, reached and never passed."""
+    given = torch.tensor(labels)
+    ceiling = math.log(len(labels) ** 2 / int((given[:, None] == given[None]).sum()))
+    loss = MINELoss(rate=1.0)
+    scores = torch.zeros(8, 8, requires_grad=True)
+    ascent = torch.optim.Adam([scores], lr=0.5)
+    for _ in range(100):
+        value = loss(scores, given, given)
+        assert -value.item() <= ceiling + 1e-5
+        ascent.zero_grad()
+        value.backward()
+        ascent.step()
+    assert -value.item() == pytest.approx(ceiling, abs=0.01)
+
+
+def test_with_different_emotions_alone_it_would_run_away() -> None:
+    """Two balanced emotions hold log 2; the public recipe of shuffled negatives promises up to 20 nats."""
+    labels = torch.tensor([0, 1] * 4)
+    same = labels[:, None] == labels[None]
+    for certainty in (1.0, 5.0, 50.0):
+        scores = certainty * (2.0 * same - 1.0)
+        s = 10.0 * torch.tanh(scores / 10.0)
+        different_alone = s[same].mean() - s[~same].exp().mean().log()
+        assert different_alone.item() == pytest.approx(2.0 * clipped(certainty), abs=1e-4)
+        assert -MINELoss()(scores, labels, labels).item() <= math.log(2.0) + 1e-6
+    assert different_alone.item() > 19.0
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.8])
+def test_it_finds_the_information_of_gaussian_codes(rho: float) -> None:
+    """Two dimensions of correlation rho hold -log(1 - rho²) nats. Each row is its own emotion: P is i = j."""
+    torch.manual_seed(0)
+    width, lifts = 32, torch.randn(2, 2, 32)  # the information is the same after a one-to-one map
+    objective = ContrastiveObjective("mine", width, "mlp")
+    optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
+
+    def bound(rows: int) -> Tensor:
+        x = torch.randn(rows, 2)
+        y = rho * x + math.sqrt(1.0 - rho**2) * torch.randn(rows, 2)
+        own = torch.arange(rows)
+        value: Tensor = -objective(x @ lifts[0], y @ lifts[1], own, own)
+        return value
+
+    for _ in range(300):
+        optimizer.zero_grad()
+        (-bound(64)).backward()
+        optimizer.step()
+    objective.eval()
+    with torch.no_grad():
+        estimate = torch.stack([bound(512) for _ in range(20)]).mean().item()
+    assert estimate == pytest.approx(-math.log(1.0 - rho**2), rel=0.1, abs=0.02)

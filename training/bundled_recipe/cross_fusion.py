@@ -1,0 +1,157 @@
+"""What words bring, on the clips of the cross-validation: head, fusion and calibration again in each fold.
+
+The split test of the judged corpus is too few clips to tell a gain of a point from luck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from emostream.models import Clip, Prediction, Speech, Transcript
+from emostream.models.checkpoint import Checkpoint
+from emostream.models.emotion import EmotionModel
+from emostream.models.recognizer import EmotionRecognizer
+
+from ..corpora.example import Example
+from ..data.audio_cache import Sounds
+from ..evaluation.crossvalidation import MATCHED, OWN_WORDS, SOUND, TEXT_ALONE
+from ..evaluation.predictions import Outcome, outcome_file, read_outcome, write_outcome
+from ..evaluation.text_conflict import Texts
+from ..experiments.folds import Fold
+from ..experiments.run import fit_cell
+from ..run_log import Log
+from ..trainer.trainer import Place
+from .calibration_data import calibrate
+from .fusion import FusionData, train_fusion
+from .heads import FOLDS, HeadBench
+from .pairs import Pairing
+from .selection import Logged
+from .settings import FusionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """pairing, dev_pairing, dev_lines: for fusion and its calibration. texts: what test clips are paired
+    with, of a corpus that nothing was trained on.
+    """
+
+    pairing: Pairing
+    dev_pairing: Pairing
+    dev_lines: Sequence[Example]
+    texts: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """From a frozen encoder's head to a model that weighs sound and words."""
+
+    bench: HeadBench
+    sounds: Sounds
+    wording: Wording
+    settings: FusionSettings
+    seed: int
+    log: Log
+
+    def __call__(
+        self,
+        model: EmotionModel,
+        head: EmotionModel,
+        train: Sequence[Example],
+        dev: Sequence[Example],
+        place: Place,
+    ) -> None:
+        """In place: takes the head over, trains early fusion on `train`, calibrates on `dev`."""
+        model.audio_encoder.mix.load_state_dict(head.audio_encoder.mix.state_dict())
+        model.audio_pool.load_state_dict(head.audio_pool.state_dict())
+        model.audio_head.load_state_dict(head.audio_head.state_dict())
+        wording, tokenizer = self.wording, self.bench.blueprint.tokenizer
+        assert self.bench.material.heard is not None
+        data = FusionData(
+            train,
+            dev,
+            self.bench.material.heard,
+            self.bench.labels,
+            wording.pairing,
+            wording.dev_pairing,
+            tokenizer,
+        )
+        train_fusion(model, data, self.settings, self.seed, place)
+        calibrate(
+            model, tokenizer, (dev, self.sounds), wording.dev_lines, wording.dev_pairing, self.seed, self.log
+        )
+
+
+def with_words(student: EmotionModel, finish: Finish, folds: Sequence[Fold], seed: int) -> list[Outcome]:
+    """Some rows of every fold, from disk where it was judged before. student: both encoders and the text-only
+    head, trained; it stays as it is.
+
+    Goes before `heads.cross_validated`, which takes the heads' fits to their end.
+    """
+    examples = [example for fold in folds for example in fold.test]
+    rows: tuple[str, ...] = (OWN_WORDS,) if all(example.english for example in examples) else ()
+    if {example.emotion for example in examples} <= set(finish.wording.texts.labels):
+        rows += (MATCHED, TEXT_ALONE)
+    outcomes = []
+    for fold in folds:
+        folder = finish.bench.work / "outcomes"
+        files = [outcome_file(folder, row, fold.name, seed) for row in rows]
+        if not all(file.exists() for file in files):
+            recognizer = _fitted(student, finish, fold, seed)
+            said: dict[bool, list[Prediction]] = {}
+            for row in rows:  # the fused posterior and that of the text alone are of one asking
+                own = row == OWN_WORDS
+                if own not in said:
+                    said[own] = _asked(recognizer, finish, fold, own_words=own)
+                write_outcome(folder, _outcome(row, said[own], recognizer.labels, finish, fold, seed))
+        outcomes += [read_outcome(file) for file in files]
+    return outcomes
+
+
+def _fitted(student: EmotionModel, finish: Finish, fold: Fold, seed: int) -> EmotionRecognizer:
+    bench, log = finish.bench, finish.log
+    head = fit_cell(bench, FOLDS, fold, seed, Logged(log, f"{SOUND} {fold.name}")).model
+    model = deepcopy(student)
+    folder = bench.work / "fits" / f"fusion-{fold.name}-{seed}"
+    place = Place(bench.accelerator, folder, Logged(log, f"fusion {fold.name}"))
+    finish(model, head, fold.train, fold.validation, place)
+    checkpoint = Checkpoint(model.eval(), bench.blueprint.tokenizer, folder)
+    return EmotionRecognizer(checkpoint, torch.device("cpu"))
+
+
+def _asked(recognizer: EmotionRecognizer, finish: Finish, fold: Fold, *, own_words: bool) -> list[Prediction]:
+    """Of the fold's test clips, each with its own words or with a text of its label."""
+    words = [
+        example.english if own_words else finish.wording.texts.draw(example.key, example.emotion)
+        for example in fold.test
+    ]
+    return recognizer.recognize(
+        [
+            Speech(Clip(finish.sounds.clip(example.key)), Transcript(text))
+            for example, text in zip(fold.test, words, strict=True)
+        ]
+    )
+
+
+def _outcome(
+    row: str, said: Sequence[Prediction], labels: tuple[str, ...], finish: Finish, fold: Fold, seed: int
+) -> Outcome:
+    shares = [one.text_only if row == TEXT_ALONE else one.probabilities for one in said]
+    return Outcome(
+        row=row,
+        fold=fold.name,
+        seed=seed,
+        labels=labels,
+        keys=tuple(example.key for example in fold.test),
+        speakers=tuple(example.speaker for example in fold.test),
+        truth=np.array([labels.index(example.emotion) for example in fold.test]),
+        probabilities=np.array(shares, dtype=np.float64),
+        codes=None,
+        validation_ua=float("nan"),
+        epochs=finish.settings.epochs,
+        seconds=0.0,
+    )

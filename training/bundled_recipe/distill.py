@@ -1,0 +1,248 @@
+"""Stage 1: the audio student learns what the teacher makes of the same sound, frame by frame, layer by layer.
+
+The student hears a clip noisier and duller than the teacher does, and has to say the same. Besides the
+frames, two statistics of each clip are asked for, mean and deviation of its frames: from them emotion is
+read. Layer to layer as in FitNets (arXiv 1412.6550), of speech as in DistilHuBERT (arXiv 2110.01900).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from emostream.models import SAMPLE_RATE_HZ, Samples
+from emostream.models.collate import AudioBatch, Waveform, collate_audio
+from emostream.models.emotion import EmotionModel
+from emostream.models.encoders.base import AudioEncoder
+
+from ..augmentation.pitch_tempo import change_voice
+from ..augmentation.waveform import at_speed, distort
+from ..corpora.example import Example
+from ..data.audio_cache import FRAME, Sounds
+from ..trainer.batching import by_length
+from ..trainer.history import History
+from ..trainer.seeding import keyed
+from ..trainer.settings import LoopSettings
+from ..trainer.snapshot import read_whole, write_whole
+from ..trainer.task import Losses
+from ..trainer.trainer import Place, fit
+from .audio_teacher import Scale, WhisperTeacher
+from .settings import DistilSettings
+
+_SCALE_CLIPS = 960
+_SHORTEST = 15 * FRAME
+_CLIP_SPREAD = (0.12, 0.06)
+"""Variance over clips of a clip's mean and of its deviation, of standardised states: what guessing costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class DistilBatch:
+    """targets: (B, T, L, D) standardised states of the teacher; mask: (B, T) the clips' own frames."""
+
+    audio: AudioBatch
+    targets: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> DistilBatch:
+        return DistilBatch(self.audio.to(device), self.targets.to(device), self.mask.to(device))
+
+
+class Distillation(nn.Module):
+    """The student's encoder, and what is thrown away afterwards: a map to the teacher's width for each layer.
+
+    The teacher's layers are learned by as many of the student's uppermost ones.
+    """
+
+    def __init__(self, encoder: AudioEncoder, layers: int, width: int, clip_weight: float) -> None:
+        """layers, width: of the teacher's states. Raises ValueError where the student has too few layers."""
+        super().__init__()
+        if encoder.states < layers:
+            raise ValueError(f"expected a student of {layers - 1} layers or more, got {encoder.states - 1}")
+        self.encoder = encoder
+        own = encoder.state_size
+        self.norms = nn.ModuleList(nn.LayerNorm(own) for _ in range(layers))
+        maps = [nn.Linear(own, width) for _ in range(layers)]
+        for linear in maps:
+            nn.init.normal_(linear.weight, std=0.01)  # what knows nothing says the mean
+        self.frames = nn.ModuleList(maps)
+        self.deviations = nn.ModuleList(nn.Linear(own, width) for _ in range(layers))
+        self._clip_weight = clip_weight
+
+    def forward(self, batch: DistilBatch) -> Losses:
+        """frames: mean squared error over the teacher's dimensions, 1 or less is what the mean gets; clips:
+        of the clips' mean and deviation, 2 is what the mean gets.
+        """
+        states, _ = self.encoder.layers(batch.audio.samples, batch.audio.mask)
+        own = [norm(x) for norm, x in zip(self.norms, states[-len(self.norms) :], strict=True)]
+        guesses = torch.stack([linear(x) for linear, x in zip(self.frames, own, strict=True)], dim=2).float()
+        frames = (guesses - batch.targets)[batch.mask].square().mean()
+        mean, deviation = _statistics(batch.targets, batch.mask)
+        guessed_mean, _ = _statistics(guesses, batch.mask)
+        own_deviations = _statistics(torch.stack(own, dim=2).float(), batch.mask)[1].unbind(1)
+        guessed_deviation = torch.stack(
+            [linear(x) for linear, x in zip(self.deviations, own_deviations, strict=True)], dim=1
+        )
+        clips = (guessed_mean - mean).square().mean() / _CLIP_SPREAD[0]
+        clips = clips + (guessed_deviation.float() - deviation).square().mean() / _CLIP_SPREAD[1]
+        return {"loss": frames + self._clip_weight * clips, "frames": frames, "clips": clips}
+
+
+def _statistics(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, T, L, D), (B, T) -> mean and standard deviation over the valid frames, each (B, L, D)."""
+    share = (mask / mask.sum(1)[:, None])[..., None, None]
+    mean = (share * x).sum(1)
+    variance = (share * (x - mean[:, None]).square()).sum(1)
+    return mean, (variance + 1e-4).sqrt()
+
+
+@dataclass(frozen=True, slots=True)
+class DistilData:
+    """train may hold only training speakers; dev is looked at, never learned from.
+
+    sounds: corpus -> its clips; whichever is not named stands under "".
+    """
+
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    sounds: Mapping[str, Sounds]
+
+    def clip(self, example: Example) -> Samples:
+        return self.sounds.get(example.corpus, self.sounds[""]).clip(example.key)
+
+
+@dataclass(frozen=True, slots=True)
+class DistilTask:
+    """Distillation as a `loop.Task`."""
+
+    module: Distillation
+    data: DistilData
+    teacher: WhisperTeacher
+    scale: Scale
+    settings: DistilSettings
+    seed: int
+
+    def groups(self) -> list[dict[str, object]]:
+        return [{"params": list(self.module.parameters()), "lr": self.settings.learning_rate}]
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        """At most `clips_per_corpus` of every corpus: a larger one takes turns."""
+        rng = np.random.default_rng([self.seed, 3, epoch])
+        drawn: list[int] = []
+        for corpus in sorted({example.corpus for example in self.data.train}):
+            rows = [row for row, example in enumerate(self.data.train) if example.corpus == corpus]
+            drawn += rng.permutation(rows)[: self.settings.clips_per_corpus].tolist()
+        lengths = [len(self.data.clip(self.data.train[row])) for row in drawn]
+        return [[drawn[place] for place in batch] for batch in by_length(lengths, self.settings.batch, rng)]
+
+    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> DistilBatch:
+        """Runs in one process, so every item counts."""
+        heard, harmed = [], []
+        for item in items:
+            example = self.data.train[item]
+            rng = keyed(self.seed, epoch, example.key)
+            clip = drawn_clip(self.data.clip(example), self.settings, rng)
+            heard.append(clip)
+            harmed.append(distort(clip, rng) if rng.random() < self.settings.harmed else clip)
+        return distil_batch(heard, harmed, self.teacher, self.scale, self.module.encoder.waveform)
+
+    def validate(self, process: int, processes: int) -> list[dict[str, float]]:
+        """Whole clips, undistorted, one by one."""
+        found = []
+        with torch.inference_mode():
+            for example in self.data.dev[process::processes]:
+                clip = _whole_frames(self.data.clip(example)[: 10 * SAMPLE_RATE_HZ])
+                losses = self.module(
+                    distil_batch([clip], [clip], self.teacher, self.scale, self.module.encoder.waveform)
+                )
+                found.append({name: float(value) for name, value in losses.items()})
+        return found
+
+    def figures(self, judgements: Sequence[Any]) -> dict[str, float]:
+        """The negative loss: the more the better."""
+        means = {name: float(np.mean([one[name] for one in judgements])) for name in judgements[0]}
+        return {"agreement": -means.pop("loss")} | means
+
+
+def distil_batch(
+    heard: Sequence[Samples], harmed: Sequence[Samples], teacher: WhisperTeacher, scale: Scale, form: Waveform
+) -> DistilBatch:
+    """heard: what the teacher hears; harmed: the student, as long."""
+    states, mask = teacher.states(heard)
+    # Out of inference mode: the student's gradient passes by these.
+    targets = scale.standardised(states.clone())
+    return DistilBatch(collate_audio(harmed, form), targets, mask.clone())
+
+
+def drawn_clip(samples: Samples, settings: DistilSettings, rng: np.random.Generator) -> Samples:
+    """Another voice, cut to a window of at most `max_seconds`."""
+    samples = at_speed(samples, float(np.exp(rng.uniform(-settings.speed, settings.speed))))
+    if rng.random() < settings.voice:
+        samples, _ = change_voice(samples, rng)
+    limit = int(settings.max_seconds * SAMPLE_RATE_HZ)
+    if len(samples) > limit:
+        start = int(rng.integers(0, len(samples) - limit + 1))
+        samples = samples[start : start + limit]
+    return _whole_frames(samples)
+
+
+def _whole_frames(samples: Samples) -> Samples:
+    whole = samples[: len(samples) // FRAME * FRAME]
+    return np.pad(whole, (0, max(0, _SHORTEST - len(whole))))
+
+
+def make_scale(data: DistilData, teacher: WhisperTeacher, settings: DistilSettings, seed: int) -> Scale:
+    """Of training clips alone, in the proportion in which they are learned from."""
+    rng = np.random.default_rng([seed, 5])
+    corpora = sorted({example.corpus for example in data.train})
+    batches = []
+    for corpus in corpora:
+        part = [example for example in data.train if example.corpus == corpus]
+        rows = rng.permutation(len(part))[: _SCALE_CLIPS // len(corpora)]
+        clips = [drawn_clip(data.clip(part[row]), settings, rng) for row in rows]
+        batches += [teacher.states(clips[start : start + 16]) for start in range(0, len(clips), 16)]
+    return Scale.of(batches)
+
+
+def _kept_scale(
+    data: DistilData, teacher: WhisperTeacher, settings: DistilSettings, seed: int, file: Path
+) -> Scale:
+    """From `file` where an earlier start of this run left it."""
+    kept = read_whole(file)
+    if kept is not None:
+        return Scale(kept["mean"], kept["deviation"])
+    scale = make_scale(data, teacher, settings, seed)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole({"mean": scale.mean, "deviation": scale.deviation}, file)
+    return scale
+
+
+def distil(
+    model: EmotionModel,
+    data: DistilData,
+    teacher: WhisperTeacher,
+    settings: DistilSettings,
+    seed: int,
+    place: Place,
+) -> History:
+    """Trains `model.audio_encoder` in place; goes on where `place.folder` says that it stopped."""
+    torch.manual_seed(seed)
+    layers = len(settings.teacher_layers)
+    module = Distillation(model.audio_encoder, layers, teacher.width, settings.clip_weight)
+    scale = _kept_scale(data, teacher, settings, seed, place.folder / "scale.pt")
+    task = DistilTask(module, data, teacher, scale, settings, seed)
+    loop = LoopSettings(
+        epochs=settings.epochs,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        warmup=settings.warmup,
+        weight_decay=0.01,
+        patience=0,
+        keep="last",
+    )
+    return fit(task, loop, seed, place)

@@ -1,0 +1,201 @@
+"""Stage 4: early fusion learns from pairs what sound and words say together. Everything else stays as it is.
+
+Both encoders and both single-modality heads are frozen, so the figures of sound alone are those of the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from emostream.models.collate import TextBatch, collate_text
+from emostream.models.emotion import EmotionModel, EmotionOutput
+
+from ..corpora.example import Example
+from ..data.frozen_features import FrozenFeatures
+from ..emotion.collator import FrozenBatch, encode_audio
+from ..evaluation.metrics import unweighted_recall
+from ..losses.bce import pair_bce
+from ..losses.cross_entropy import soft_cross_entropy
+from ..losses.discriminator import CosineDiscriminator
+from ..trainer.batching import balanced, mixed_batches
+from ..trainer.history import History
+from ..trainer.seeding import keyed
+from ..trainer.settings import LoopSettings
+from ..trainer.task import Losses
+from ..trainer.trainer import Place, fit
+from .pairs import Pair, Pairing
+from .settings import FusionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PairBatch:
+    """targets: (B, C) of the fused heads. audio_labels, text_labels: (B,), -1 where there is none."""
+
+    audio: FrozenBatch
+    text: TextBatch
+    targets: Tensor
+    audio_labels: Tensor
+    text_labels: Tensor
+
+    def to(self, device: torch.device) -> PairBatch:
+        parts = (part.to(device) for part in (self.targets, self.audio_labels, self.text_labels))
+        return PairBatch(self.audio.to(device), self.text.to(device), *parts)
+
+
+class Fusion(nn.Module):
+    """The model, and the discriminator that only training needs."""
+
+    def __init__(self, model: EmotionModel, settings: FusionSettings) -> None:
+        super().__init__()
+        self.model = model
+        self.discriminator = CosineDiscriminator(model.config.width)
+        self._settings = settings
+
+    def forward(self, batch: PairBatch) -> Losses:
+        """(1 - alpha) CE of early fusion + alpha BCE over the batch's audio/text pairs."""
+        output = fused(self.model, batch)
+        assert output.early is not None
+        entropy = soft_cross_entropy(output.early.float(), batch.targets, self._settings.label_smoothing)
+        heard, read = batch.audio_labels >= 0, batch.text_labels >= 0
+        scores = self.discriminator(output.audio_code[heard], output.text_code[read])
+        contrast = pair_bce(scores, batch.audio_labels[heard], batch.text_labels[read])
+        alpha = self._settings.contrastive_alpha
+        return {
+            "loss": (1.0 - alpha) * entropy + alpha * contrast,
+            "cross_entropy": entropy,
+            "contrast": contrast,
+        }
+
+
+def fused(model: EmotionModel, batch: PairBatch) -> EmotionOutput:
+    """Through everything behind the frozen audio encoder."""
+    return model.fuse(encode_audio(model, batch.audio), model.encode_text(batch.text))
+
+
+@dataclass(frozen=True, slots=True)
+class FusionData:
+    """train: clips of training speakers only. dev: looked at after each epoch, nothing is chosen by it.
+
+    heard: of all of them. labels: key -> number. pairing, dev_pairing: of texts of the same split.
+    """
+
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    heard: FrozenFeatures
+    labels: Mapping[str, int]
+    pairing: Pairing
+    dev_pairing: Pairing
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class FusionTask:
+    """Early fusion as a `loop.Task`."""
+
+    module: Fusion
+    data: FusionData
+    settings: FusionSettings
+    seed: int
+
+    def groups(self) -> list[dict[str, object]]:
+        learned = [weights for weights in self.module.parameters() if weights.requires_grad]
+        return [{"params": learned, "lr": self.settings.learning_rate}]
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        """Every corpus and label equally often."""
+        rng = np.random.default_rng([self.seed, 3, epoch])
+        train, labels = self.data.train, self.data.labels
+        drawn = balanced([(example.corpus, labels[example.key]) for example in train], rng)
+        lengths = [self.data.heard.places[train[row].key][0].frames for row in drawn]
+        plan = mixed_batches([labels[train[row].key] for row in drawn], lengths, self.settings.batch, rng)
+        return [[drawn[place] for place in batch] for batch in plan]
+
+    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> PairBatch:
+        """Runs in one process, so every item counts."""
+        pairs, sounds = [], []
+        for item in items:
+            example = self.data.train[item]
+            rng = keyed(self.seed, epoch, example.key)
+            pairs.append(self.data.pairing.draw(example, rng))
+            views = len(self.data.heard.places[example.key])
+            sounds.append(self._sound(example, int(rng.integers(views)), rng))
+        return self._collate(pairs, sounds)
+
+    def _sound(self, example: Example, view: int, rng: np.random.Generator) -> Tensor:
+        """(L, T, H): some of the frames, in order."""
+        states, _ = self.data.heard.view(example.key, view)
+        if states.shape[1] <= self.settings.frames:
+            return states
+        drawn = np.sort(rng.choice(states.shape[1], self.settings.frames, replace=False))
+        return states[:, torch.from_numpy(drawn)]
+
+    def validate(self, process: int, processes: int) -> list[tuple[str, int, int]]:
+        """Each validation clip as it is, with a neutral line and with one of its label."""
+        found = []
+        for name, draw in (
+            ("neutral", self.data.dev_pairing.neutral),
+            ("matched", self.data.dev_pairing.matched),
+        ):
+            examples = self.data.dev[process::processes]
+            for start in range(0, len(examples), 32):
+                part = examples[start : start + 32]
+                pairs = [draw(example, keyed(self.seed, 0, example.key)) for example in part]
+                sounds = [self.data.heard.view(example.key, 0)[0] for example in part]
+                with torch.inference_mode():
+                    output = fused(self.module.model, self._collate(pairs, sounds))
+                assert output.early is not None
+                guesses = output.early.argmax(1).tolist()
+                found += [(name, self.data.labels[e.key], g) for e, g in zip(part, guesses, strict=True)]
+        return found
+
+    def figures(self, judgements: Sequence[Any]) -> dict[str, float]:
+        """ua: of early fusion, neutral and matched words together. The latter are inflated."""
+        figures = {}
+        for name, kinds in (
+            ("ua", {"neutral", "matched"}),
+            ("neutral", {"neutral"}),
+            ("matched", {"matched"}),
+        ):
+            part = [(truth, guess) for kind, truth, guess in judgements if kind in kinds]
+            figures[name] = unweighted_recall([truth for truth, _ in part], [guess for _, guess in part])
+        return figures
+
+    def _collate(self, pairs: Sequence[Pair], sounds: Sequence[Tensor]) -> PairBatch:
+        model = self.module.model
+        rows = [None if pair.example is None else sound for pair, sound in zip(pairs, sounds, strict=True)]
+        return PairBatch(
+            FrozenBatch.of(rows, model.audio_encoder.states, model.audio_encoder.state_size),
+            collate_text([pair.text for pair in pairs], self.data.tokenizer, model.config.max_tokens),
+            torch.tensor([pair.target for pair in pairs]),
+            torch.tensor([-1 if pair.audio_label is None else pair.audio_label for pair in pairs]),
+            torch.tensor([-1 if pair.text_label is None else pair.text_label for pair in pairs]),
+        )
+
+
+def train_fusion(
+    model: EmotionModel, data: FusionData, settings: FusionSettings, seed: int, place: Place
+) -> History:
+    """Trains in place; goes on where `place.folder` says that it stopped."""
+    torch.manual_seed(seed)
+    for encoder in (model.audio_encoder, model.text_encoder):
+        encoder.hold([encoder.backbone, encoder.mix])
+    for part in (model.audio_pool, model.audio_head, model.text_pool, model.text_head):
+        part.requires_grad_(False)
+    loop = LoopSettings(
+        epochs=settings.epochs,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        weight_decay=0.02,
+        clip_norm=1.0,
+        patience=0,
+        keep="last",
+        average_decay=settings.average_decay,
+    )
+    return fit(FusionTask(Fusion(model, settings), data, settings, seed), loop, seed, place)

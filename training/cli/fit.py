@@ -1,0 +1,95 @@
+"""`python -m emostream.training fit`"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emostream.models.checkpoint import write_checkpoint
+
+from ..emotion.fit_calibration import calibrate_all
+from ..emotion.predict import judge, posteriors
+from ..evaluation.metrics import Figures, figures
+from ..experiments.folds import Fold
+from ..experiments.model_card import write_fit_card
+from ..experiments.run import fit_cell
+from ..experiments.table import Request, prepare
+from ..experiments.table_rows import Row
+from ..trainer.callbacks import Bar, TensorBoard, Watches, progress
+from ..trainer.trainer import make_accelerator
+from . import options
+from .console import Preparing
+
+
+def fit(
+    corpus: options.CorpusOption,
+    data: options.DataOption,
+    config: options.ConfigOption,
+    out: Annotated[Path, typer.Option("--out", help="Checkpoint folder to write.", show_default=False)],
+    fold: Annotated[
+        str | None,
+        typer.Option("--fold", help="What is left out as test set. Default: the first.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="Default: the experiment's first.", show_default=False),
+    ] = None,
+    work: options.WorkOption = Path("run"),
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the curves to WORK/tensorboard.")
+    ] = False,
+    asr: options.AsrOption = "auto",
+    audio: options.AudioOption = None,
+    text: options.TextOption = None,
+    cpu: options.CpuOption = False,
+    part: options.PartOption = False,
+) -> None:
+    """Train one model and write its checkpoint, for `emostream live --checkpoint` and all other commands."""
+    options.refuse_file(out, "--out")
+    experiment = options.read_config(config, audio, text)
+    row = Row(experiment.name, "other")
+    request = Request(
+        experiment=experiment,
+        examples=tuple(options.read_corpora(corpus, data, part=part)),
+        units=options.units_of(corpus),
+        rows=(row,),
+        asr=asr,
+        work=work,
+        cpu=cpu,
+        fold=fold,
+    )
+    accelerator = make_accelerator(experiment.loop.precision, cpu=cpu)
+    with ExitStack() as stack:
+        bars = stack.enter_context(progress())
+        prepared = prepare(request, accelerator, Preparing(bars))
+        chosen = prepared.folds[0]
+        number = experiment.seeds[0] if seed is None else seed
+        watches: list[Bar | TensorBoard] = [Bar(bars, experiment.name)]
+        if tensorboard and accelerator.is_main_process:
+            run = f"fold-{chosen.name}-seed-{number}"
+            board = TensorBoard(work / "tensorboard" / prepared.bench.work.name / run)
+            stack.callback(board.close)
+            watches.append(board)
+        fitted = fit_cell(prepared.bench, row, chosen, number, Watches(*watches))
+    if not accelerator.is_main_process:
+        return
+    bench, model = prepared.bench, fitted.model
+    calibrate_all(model, bench.material, experiment.data, chosen.validation, bench.labels, accelerator.device)
+    judged = judge(model, fitted.batches, chosen.test, accelerator.device)
+    truth = [bench.labels[example.key] for example in chosen.test]
+    found = figures(truth, posteriors(judged, model.config))
+    write_checkpoint(model.cpu(), prepared.bench.blueprint.tokenizer, out)
+    write_fit_card(out, experiment, corpus, chosen, found)
+    print(_said(found, chosen))
+    print(out)
+
+
+def _said(found: Figures, fold: Fold) -> str:
+    return (
+        f"test ({fold.name}, {found.count} utterances): WA {100 * found.wa:.1f}, UA {100 * found.ua:.1f} "
+        f"(chance {100 / len(found.confusion):.1f}), macro-F1 {100 * found.macro_f1:.1f}, "
+        f"ECE {100 * found.ece_equal_mass:.1f}"
+    )

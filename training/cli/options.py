@@ -1,0 +1,104 @@
+"""What several commands ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace as renamed
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from msgspec.structs import replace
+
+from ..corpora.example import CorpusError, Example
+from ..corpora.leakage import Unit
+from ..corpora.registry import CORPORA, read_corpus
+from ..errors import SettingsError
+from ..experiments.experiment import Experiment, read_experiment, refuse_contradictions
+
+RUNS: Final = Path(__file__).resolve().parents[1] / "runs"
+
+_RECIPE: Final = "bundled"
+"""The one run in there that is no experiment but the recipe of models/bundled, for `train`."""
+
+CorpusOption = Annotated[
+    list[str], typer.Option("--corpus", help=f"One of {', '.join(CORPORA)}. Several: repeat, with --data.")
+]
+DataOption = Annotated[
+    list[Path], typer.Option("--data", help="The corpus's folder, or a manifest's file.", show_default=False)
+]
+PartOption = Annotated[
+    bool, typer.Option("--part", help="Take a part of a corpus whose size is known and checked otherwise.")
+]
+ConfigOption = Annotated[
+    str, typer.Option("--config", help=f"TOML of the experiment, or the name of one in {RUNS.name}/.")
+]
+WorkOption = Annotated[
+    Path, typer.Option("--work", help="Caches, snapshots, outcomes: a stopped command goes on from there.")
+]
+AsrOption = Annotated[
+    str, typer.Option("--asr", help="The transcriber, as for `emostream live`: auto, pocketsphinx, a model.")
+]
+AudioOption = Annotated[
+    str | None,
+    typer.Option("--audio", help="Audio encoder in place of the configured one.", show_default=False),
+]
+TextOption = Annotated[
+    str | None,
+    typer.Option("--text", help="Text encoder in place of the configured one.", show_default=False),
+]
+CpuOption = Annotated[bool, typer.Option("--cpu", help="Compute on the CPU even where there is a GPU.")]
+
+
+def read_corpora(names: Sequence[str], folders: Sequence[Path], *, part: bool) -> list[Example]:
+    """All examples of all corpora. Raises CorpusError."""
+    if len(names) != len(folders):
+        raise CorpusError(
+            f"expected as many --data as --corpus, got {len(folders)} and {len(names)}: name them in pairs"
+        )
+    mixed = len(units_of(names)) > 1
+    examples: list[Example] = []
+    for name, folder in zip(names, folders, strict=True):
+        found = read_corpus(name, folder, part=part)
+        # Beside other corpora such characters are nobody: their names would join all dialogues to one island.
+        examples += [renamed(e, speaker="") for e in found] if mixed and _everywhere(name) else found
+    seen: set[str] = set()
+    for example in examples:
+        if example.key in seen:
+            raise CorpusError(f"expected every utterance once, got {example.key} twice: leave one corpus out")
+        seen.add(example.key)
+    return examples
+
+
+def units_of(names: Sequence[str]) -> tuple[Unit, ...]:
+    """What the parts of a fold must not share: dialogues alone where the characters are everywhere."""
+    return ("dialogue",) if all(_everywhere(name) for name in names) else ("speaker", "dialogue")
+
+
+def _everywhere(corpus: str) -> bool:
+    """Whether its own splits share speakers: the characters of *Friends*."""
+    return CORPORA[corpus].disjoint == ("dialogue",)
+
+
+def refuse_file(folder: Path, option: str) -> None:
+    """Raises SettingsError where there is something else in the place of a folder that will be written."""
+    blocked = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+    if blocked is not None:
+        raise SettingsError(f"expected a folder, or none yet, for {option}, got {blocked}: name another one")
+
+
+def read_config(config: str, audio: str | None, text: str | None) -> Experiment:
+    """A file, or the name of a run that comes along. Raises SettingsError."""
+    path = Path(config)
+    if not path.suffix and not path.is_file():
+        path = RUNS / f"{config}.toml"
+        if not path.exists():
+            known = ", ".join(sorted({file.stem for file in RUNS.glob("*.toml")} - {_RECIPE}))
+            raise SettingsError(f"expected a TOML file or one of {known}, got {config}: check --config")
+    experiment = read_experiment(path)
+    model = replace(
+        experiment.model, audio=audio or experiment.model.audio, text=text or experiment.model.text
+    )
+    experiment = replace(experiment, model=model)
+    refuse_contradictions(experiment, str(path))
+    return experiment

@@ -1,0 +1,92 @@
+"""`python -m emostream.training prepare`"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emostream.models import load_transcriber
+
+from ..corpora.example import Example
+from ..data.asr_report import transcript_rows, transcript_table
+from ..data.audio_cache import cached_sounds
+from ..data.audio_check import kept_sounds
+from ..data.transcripts import cached_transcripts
+from ..errors import SettingsError
+from ..trainer.callbacks import progress
+from . import options
+from .console import Preparing
+
+
+def prepare(
+    corpus: options.CorpusOption,
+    data: options.DataOption,
+    work: options.WorkOption = Path("run"),
+    transcribe: Annotated[
+        bool, typer.Option("--transcribe", help="Also write down what the transcriber understands.")
+    ] = False,
+    asr: options.AsrOption = "auto",
+    trim: Annotated[
+        bool, typer.Option(help="Cut off silent edges, as training does where `trimmed` is not set to false.")
+    ] = True,
+    part: options.PartOption = False,
+) -> None:
+    """Read a corpus, check every sound, keep what training needs; say what is there.
+
+    With --transcribe also how far the recognized words are from the gold ones.
+    """
+    examples = options.read_corpora(corpus, data, part=part)
+    print(_counts(examples))
+    with_sound = [example for example in examples if example.path is not None]
+    if not with_sound:
+        return
+    with progress() as bars:
+        seen = Preparing(bars)
+        sounds = cached_sounds(
+            with_sound,
+            work / "cache" / "sounds",
+            trimmed=trim,
+            seen=lambda done, clips: seen("sounds", done, clips),
+        )
+    print(f"\n{kept_sounds(with_sound, sounds).table()}")
+    if not transcribe:
+        return
+    transcriber = load_transcriber(asr)
+    if transcriber is None:
+        raise SettingsError("expected a transcriber to transcribe with, got --asr none: name one")
+    with progress() as bars:
+        seen = Preparing(bars)
+        transcripts = cached_transcripts(
+            with_sound,
+            sounds,
+            transcriber,
+            work / "cache",
+            lambda done, clips: seen("transcripts", done, clips),
+        )
+    print(f"\nGold words and what {transcriber.name} understood:\n")
+    print(transcript_table(transcript_rows(with_sound, transcripts)))
+
+
+def _counts(examples: Sequence[Example]) -> str:
+    """Markdown: a line for each corpus and split."""
+    labels = sorted({example.emotion for example in examples})
+    lines = [
+        "| corpus | split | utterances | speakers | dialogues | " + " | ".join(labels) + " |",
+        "|---|---|" + "---:|" * (3 + len(labels)),
+    ]
+    for name, split in sorted({(example.corpus, example.split) for example in examples}):
+        part = [e for e in examples if (e.corpus, e.split) == (name, split)]
+        emotions = Counter(example.emotion for example in part)
+        numbers = [
+            len(part),
+            len({example.speaker for example in part} - {""}),
+            len({example.dialogue for example in part} - {""}),
+            *(emotions[label] for label in labels),
+        ]
+        cells = " | ".join(f"{number:,}" for number in numbers)
+        lines.append(f"| {name} | {split or 'all'} | {cells} |")
+    return "\n".join(lines)

@@ -1,0 +1,181 @@
+"""`python -m emostream.training table papers | folds`"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ..emotion.settings import ContrastSettings
+from ..errors import SettingsError
+from ..experiments.ablations import spans_of
+from ..experiments.environment import RunFacts, commit, machine
+from ..experiments.experiment import Experiment
+from ..experiments.folds import Fold
+from ..experiments.reference_results import IEMOCAP_NOT_RUN
+from ..experiments.report import write_report
+from ..experiments.table import Prepared, Request, prepare, run_table
+from ..experiments.table_rows import Row, paper_rows
+from ..trainer.callbacks import progress
+from ..trainer.trainer import make_accelerator
+from . import options
+from .console import Preparing
+
+_PROTOCOLS: Final = {
+    "group": "each of the corpus's own groups (sessions, numbered folds) left out in turn",
+    "speaker": "each speaker left out in turn",
+    "corpus": "each corpus left out in turn, trained on the others",
+    "split": "the corpus's own train, dev and test",
+}
+
+tables = typer.Typer(no_args_is_help=True, help="Train and judge fold by fold, and write what came of it.")
+
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the report: table.md, CSV, plots.")]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes side by side; on a CPU, one a core pays.")
+]
+
+
+@tables.command()
+def papers(
+    corpus: options.CorpusOption,
+    data: options.DataOption,
+    out: OutOption = Path("run/papers"),
+    config: options.ConfigOption = "papers",
+    work: options.WorkOption = Path("run"),
+    workers: WorkersOption = 1,
+    asr: options.AsrOption = "auto",
+    audio: options.AudioOption = None,
+    text: options.TextOption = None,
+    cpu: options.CpuOption = False,
+    part: options.PartOption = False,
+) -> None:
+    """The table of both papers: contrastive regularization (each objective, each alpha) beside its baseline,
+    early and late fusion, each granularity; over all folds and seeds.
+    """
+    experiment = options.read_config(config, audio, text)
+    if experiment.contrast != ContrastSettings():
+        raise SettingsError(
+            f"{config}: expected no [contrast], which the lines of this table set, got "
+            f"{experiment.contrast.objective} with alpha {experiment.contrast.alpha:g}: remove it"
+        )
+    title = f"Fusion, granularities and contrastive regularization on {', '.join(corpus)}"
+    _run(experiment, None, title, _Asked(corpus, data, out, work, workers, asr, cpu, part))
+
+
+@tables.command()
+def folds(
+    corpus: options.CorpusOption,
+    data: options.DataOption,
+    config: options.ConfigOption,
+    out: OutOption = Path("run/folds"),
+    work: options.WorkOption = Path("run"),
+    workers: WorkersOption = 1,
+    asr: options.AsrOption = "auto",
+    audio: options.AudioOption = None,
+    text: options.TextOption = None,
+    cpu: options.CpuOption = False,
+    part: options.PartOption = False,
+) -> None:
+    """One experiment over all its folds and seeds."""
+    experiment = options.read_config(config, audio, text)
+    title = f"{experiment.name} on {', '.join(corpus)}"
+    asked = _Asked(corpus, data, out, work, workers, asr, cpu, part)
+    _run(experiment, Row(experiment.name, "other"), title, asked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What both commands were asked besides the experiment."""
+
+    corpus: Sequence[str]
+    data: Sequence[Path]
+    out: Path
+    work: Path
+    workers: int
+    asr: str
+    cpu: bool
+    part: bool
+
+
+def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> None:
+    """row: the only one; None: the papers'."""
+    options.refuse_file(asked.out, "--out")
+    options.refuse_file(asked.work, "--work")
+    examples = options.read_corpora(asked.corpus, asked.data, part=asked.part)
+    # Other alignments than the baseline's would be a second difference between the two.
+    recognized = experiment.data.words == "recognized" and not spans_of(experiment)
+    gold = recognized and any(e.english and e.path and not e.paired for e in examples)
+    rows = paper_rows(experiment.alphas, gold=gold) if row is None else [row]
+    request = Request(
+        experiment=experiment,
+        examples=tuple(examples),
+        units=options.units_of(asked.corpus),
+        rows=tuple(rows),
+        asr=asked.asr,
+        work=asked.work,
+        cpu=asked.cpu,
+    )
+    accelerator = make_accelerator(experiment.loop.precision, cpu=asked.cpu)
+    if asked.workers > 1 and (accelerator.num_processes > 1 or accelerator.device.type != "cpu"):
+        raise SettingsError(
+            f"expected one worker on {accelerator.device} with {accelerator.num_processes} processes, got "
+            f"--workers {asked.workers}: workers are for the cores of a CPU"
+        )
+    with progress() as bars:
+        prepared = prepare(request, accelerator, Preparing(bars))
+        outcomes = run_table(request, prepared, bars, asked.workers)
+    if not accelerator.is_main_process:
+        return
+    about = RunFacts(
+        command=f"python -m emostream.training {shlex.join(sys.argv[1:])}",
+        corpus=_judged_on(prepared.folds, part=asked.part or experiment.at_most > 0),
+        protocol=_PROTOCOLS[experiment.protocol],
+        validation=_validation(experiment, prepared.folds),
+        device=str(accelerator.device),
+        date=datetime.now(UTC).date().isoformat(),
+        machine=machine(),
+        commit=commit(),
+        notes=_notes(experiment, prepared),
+    )
+    file = write_report(
+        asked.out,
+        title,
+        outcomes,
+        about=about,
+        inflated=any(example.paired for example in examples),
+        not_run=[] if "iemocap" in asked.corpus or len(rows) == 1 else [IEMOCAP_NOT_RUN],
+    )
+    print(file.read_text(encoding="utf-8").split("## Files")[0].rstrip())
+    print(f"\n{file}")
+
+
+def _notes(experiment: Experiment, prepared: Prepared) -> tuple[str, ...]:
+    encoders = f"Encoders: {experiment.model.audio}, {experiment.model.text}."
+    words = f"Words: {experiment.data.words}"
+    words += f" by {prepared.transcriber}." if prepared.transcriber else "."
+    return (*([experiment.note] if experiment.note else []), encoders, words)
+
+
+def _judged_on(folds: Sequence[Fold], *, part: bool) -> str:
+    corpora = ", ".join(sorted({example.corpus for fold in folds for example in fold.test}))
+    return f"part of {corpora}" if part else corpora
+
+
+def _validation(experiment: Experiment, folds: Sequence[Fold]) -> str:
+    """What it was, how large, and what it decided."""
+    if experiment.protocol == "split":
+        what = "the corpus's own dev split"
+    else:
+        known = all(example.speaker for fold in folds for example in fold.validation)
+        what = "whole speakers and dialogues" if known else "whole dialogues, as far as they are known"
+    shares = [len(fold.validation) / len(fold.train + fold.validation) for fold in folds]
+    stops = experiment.loop.keep == "best" or experiment.loop.patience > 0
+    decides = "stops training, chooses alpha and fits" if stops else "chooses alpha and fits"
+    return f"{what}, {sum(shares) / len(shares):.0%} of what is not tested; it {decides} the calibration"

@@ -1,0 +1,82 @@
+"""No speaker and no conversation stands on both sides of a split: one that does makes every figure a lie.
+
+Nor does a line of one in two corpora: EmoryNLP and MELD are of the same series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
+
+from emostream.models.text_normalization import spoken
+
+from .example import CorpusError, Example
+
+Unit = Literal["speaker", "dialogue"]
+
+_WORDS: Final = 6
+"""A shorter line, `I do not know.`, is said in many conversations."""
+
+
+def refuse_leaks(
+    parts: Mapping[str, Iterable[Example]], units: Sequence[Unit] = ("speaker", "dialogue")
+) -> None:
+    """Raises CorpusError where two parts share a speaker or a dialogue. An empty name is nobody's.
+
+    parts: name of the part -> its examples.
+    """
+    found: dict[tuple[Unit, str], str] = {}
+    for part, examples in parts.items():
+        for example in examples:
+            for unit in units:
+                name = getattr(example, unit)
+                first = found.setdefault((unit, name), part)
+                if name and first != part:
+                    raise CorpusError(
+                        f"{unit} {name} stands in {first} and in {part}: expected {unit}-disjoint splits, "
+                        "mend the manifest or choose another protocol"
+                    )
+
+
+def refuse_leaking_splits(
+    examples: Iterable[Example], units: Sequence[Unit] = ("speaker", "dialogue")
+) -> None:
+    """The same of the examples' own splits; those without one do not count."""
+    parts: dict[str, list[Example]] = {}
+    for example in examples:
+        if example.split:
+            parts.setdefault(example.split, []).append(example)
+    refuse_leaks(parts, units)
+
+
+class SharedLines:
+    """Which examples say what examples of another corpus say: a line of six spoken words or more.
+
+    The line is what a model would read: a paired text, otherwise the words. Only what came about in a
+    conversation or in writing counts: a fixed sentence, of a sound that is of no dialogue, is the same in the
+    mouth of every actor and says nothing about the emotion.
+    """
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        several = len({example.corpus for example in examples}) > 1
+        self._lines = {example.key: _line(example) for example in examples} if several else {}
+
+    def without(self, examples: Iterable[Example], test: Iterable[Example]) -> list[Example]:
+        """The examples less those whose line stands among the `test` examples of another corpus."""
+        corpora: dict[str, set[str]] = {}
+        for example in test:
+            if line := self._lines.get(example.key):
+                corpora.setdefault(line, set()).add(example.corpus)
+        return [
+            example
+            for example in examples
+            if not corpora.get(self._lines.get(example.key, ""), set()) - {example.corpus}
+        ]
+
+
+def _line(example: Example) -> str:
+    """Empty where it does not count."""
+    if example.path is not None and not example.dialogue:
+        return ""
+    line = spoken(example.paired or example.words)
+    return line if len(line.split()) >= _WORDS else ""

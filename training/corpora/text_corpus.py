@@ -1,0 +1,74 @@
+"""Lines of text: which are worth reading, mended encodings, and `text.csv.gz`, several corpora in one."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from emostream.models.text_normalization import spoken
+
+from .example import CorpusError, Example
+
+_CONTROLS: Final = {
+    code: character
+    for code in range(0x80, 0xA0)
+    if (character := bytes([code]).decode("cp1252", errors="ignore"))
+}
+_MANGLED: Final = re.compile(r"[\u00c2\u00c3\u00e2][\u0080-\u00bf\u0152-\u2122]")
+"""The first two of the characters that a misread one turns into."""
+
+
+def mended(text: str) -> str:
+    """The text without the two common accidents of encoding.
+
+    Windows-1252 kept byte by byte (U+0092 for a right quotation mark), and UTF-8 taken for Windows-1252
+    (three characters in place of one).
+    """
+    if _MANGLED.search(text):
+        with contextlib.suppress(UnicodeError):  # an honest text that only looks like it does not go back
+            text = text.encode("cp1252").decode("utf-8")
+    return text.translate(_CONTROLS)
+
+
+def worded(examples: Iterable[Example]) -> list[Example]:
+    """Those with a word to read. A line such as `...` is nothing that a transcriber would write."""
+    return [example for example in examples if spoken(example.words)]
+
+
+def read_texts(path: Path, corpora: Iterable[str]) -> list[Example]:
+    """The lines of the named corpora, less those that repeat MELD's dev or test lines.
+
+    A line without a word in it (`...`) is nothing to read, and no transcriber writes it: left out too.
+    Raises CorpusError for a missing or damaged file and a missing column.
+    """
+    wanted = set(corpora)
+    try:
+        with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
+            return worded(
+                _example(row, number)
+                for number, row in enumerate(csv.DictReader(file), start=2)
+                if row["corpus"] in wanted and row["in_meld_devtest"] != "1"
+            )
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise CorpusError(f"expected the text corpora at {path}, got {error}: take the file again") from error
+    except KeyError as error:
+        raise CorpusError(f"{path}: expected a column {error.args[0]}, got none: mend the header") from error
+
+
+def _example(row: dict[str, str], number: int) -> Example:
+    corpus = row["corpus"]
+    dialogue = row["dialogue_id"]
+    return Example(
+        corpus=corpus,
+        key=f"text.csv.gz:{number}",
+        emotion=row["emotion"],
+        emotion_orig=row["emotion_orig"],
+        words=row["text"],
+        dialogue=f"{corpus}_{dialogue}" if dialogue else "",
+        split=row["split"],
+    )

@@ -1,0 +1,79 @@
+"""What was said against what was understood: how much of the words training loses to the transcriber."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jiwer
+
+from emostream.models import Transcript
+from emostream.models.text_normalization import spoken
+
+from ..corpora.example import Example
+from .transcripts import Transcripts
+
+ALL = "all"
+"""Stands in the place of the emotion in the row of a whole corpus."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptRow:
+    """One corpus, or one emotion of it.
+
+    word_error_rate: errors by words said, over the clips whose English words are known, in the spoken form
+    that the model reads; None where there are none. empty: share of the clips of which nothing was
+    understood. rejected: share of which a guard threw text away.
+    """
+
+    corpus: str
+    emotion: str
+    clips: int
+    word_error_rate: float | None
+    empty: float
+    rejected: float
+
+
+def transcript_rows(examples: Sequence[Example], transcripts: Transcripts) -> list[TranscriptRow]:
+    """For each corpus a row over all, then one for each emotion; corpora as they come, emotions by name."""
+    rows: list[TranscriptRow] = []
+    for corpus in dict.fromkeys(example.corpus for example in examples):
+        clips = [(example, transcripts[example.key]) for example in examples if example.corpus == corpus]
+        rows.append(_row(corpus, ALL, clips))
+        for emotion in sorted({example.emotion for example, _ in clips}):
+            rows.append(_row(corpus, emotion, [clip for clip in clips if clip[0].emotion == emotion]))
+    return rows
+
+
+def transcript_table(rows: Sequence[TranscriptRow]) -> str:
+    """Markdown; shares in percent."""
+    lines = [
+        "| corpus | emotion | clips | word error rate | empty | rejected |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        rate = "none known" if row.word_error_rate is None else _percent(row.word_error_rate)
+        shares = f"{_percent(row.empty)} | {_percent(row.rejected)}"
+        lines.append(f"| {row.corpus} | {row.emotion} | {row.clips:,} | {rate} | {shares} |")
+    return "\n".join(lines)
+
+
+def _row(corpus: str, emotion: str, clips: Sequence[tuple[Example, Transcript]]) -> TranscriptRow:
+    empty = sum(not spoken(heard.text) for _, heard in clips)
+    rejected = sum(heard.rejected is not None for _, heard in clips)
+    return TranscriptRow(
+        corpus, emotion, len(clips), _word_error_rate(clips), empty / len(clips), rejected / len(clips)
+    )
+
+
+def _word_error_rate(clips: Sequence[tuple[Example, Transcript]]) -> float | None:
+    pairs = [(spoken(example.english), spoken(heard.text)) for example, heard in clips]
+    known = [(said, heard) for said, heard in pairs if said]
+    if not known:
+        return None
+    counted = jiwer.process_words([said for said, _ in known], [heard for _, heard in known])
+    return float(counted.wer)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,55 @@
+"""What is ordinary in the states of an audio encoder, so that what is not stands out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emostream.models.collate import AudioBatch
+from emostream.models.emotion import EmotionModel
+from emostream.models.encoders.layer_mix import LayerConcat
+
+from ..corpora.example import Example
+from .collator import Batches, FrozenBatch
+
+_CLIPS: Final = 1024
+"""Of the training examples, drawn once: their frames tell mean and deviation to the second digit."""
+
+
+@torch.inference_mode()
+def standardise(
+    model: EmotionModel, batches: Batches, train: Sequence[Example], device: torch.device
+) -> None:
+    """Tells a model that concatenates its layers their mean and deviation over training frames.
+
+    A model that does not is left as it is. train: training examples only.
+    """
+    mix = model.audio_encoder.mix
+    if not isinstance(mix, LayerConcat):
+        return
+    model.eval()
+    order = np.random.default_rng(0).permutation(len(train))[:_CLIPS]
+    count, total, squares = 0, torch.zeros(()), torch.zeros(())
+    for start in range(0, len(order), 16):
+        batch = batches.judging([train[item] for item in order[start : start + 16]]).to(device)
+        frames = _frames(model, batch.audio)
+        count += len(frames)
+        total = total + frames.sum(0).double().cpu()
+        squares = squares + frames.double().square().sum(0).cpu()
+    if count:
+        mean = total / count
+        mix.standardise(mean.float(), (squares / count - mean**2).clamp(min=0).sqrt().float())
+
+
+def _frames(model: EmotionModel, audio: AudioBatch | FrozenBatch) -> Tensor:
+    """(F, L, H): all valid frames of the batch."""
+    if isinstance(audio, FrozenBatch):
+        states, mask = audio.states.float(), audio.mask  # (B, L, T, H)
+    else:
+        layers, mask = model.audio_encoder.layers(audio.samples, audio.mask)
+        states = torch.stack(layers, dim=1)
+    return states.transpose(1, 2)[mask & audio.present[:, None]]

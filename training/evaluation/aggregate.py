@@ -1,0 +1,118 @@
+"""From fits to the lines of a table: mean and deviation of every figure over folds and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+
+from .metrics import Figures, figures
+from .predictions import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One fit, and what it reached on its test fold."""
+
+    outcome: Outcome
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """deviation: of the sample, over what `mean` is the mean of; None where that is one value."""
+
+    mean: float
+    deviation: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSummary:
+    """A line of the table; figures as shares.
+
+    fits, folds, seeds, utterances: how many; an utterance counts once, whatever the seeds.
+    wa, ua, macro_f1, ece: over all fits, of each fold and each seed; ece in bins of equal mass.
+    pooled_*: over the seeds, of all folds of a seed as one test set.
+    """
+
+    row: str
+    fits: int
+    folds: int
+    seeds: int
+    utterances: int
+    wa: Spread
+    ua: Spread
+    macro_f1: Spread
+    ece: Spread
+    pooled_wa: Spread
+    pooled_ua: Spread
+    pooled_macro_f1: Spread
+    pooled_ece: Spread
+
+
+def judged(outcomes: Sequence[Outcome]) -> list[Fit]:
+    return [Fit(outcome, figures(outcome.truth, outcome.probabilities)) for outcome in outcomes]
+
+
+def summarise(fits: Sequence[Fit]) -> list[RowSummary]:
+    """One line a row, in the order in which rows come first."""
+    rows = dict.fromkeys(fit.outcome.row for fit in fits)
+    return [_summary(row, [fit for fit in fits if fit.outcome.row == row]) for row in rows]
+
+
+def pooled(outcomes: Sequence[Outcome]) -> Figures:
+    """Of all these test sets as one."""
+    truth = np.concatenate([outcome.truth for outcome in outcomes])
+    return figures(truth, np.concatenate([outcome.probabilities for outcome in outcomes]))
+
+
+def pooled_by_seed(outcomes: Sequence[Outcome]) -> list[Figures]:
+    """All folds of a seed as one test set, in the order of the seeds."""
+    ordered = sorted(outcomes, key=_seed)
+    return [pooled(list(group)) for _, group in groupby(ordered, key=_seed)]
+
+
+def spread(values: Sequence[float]) -> Spread:
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Spread(float(np.mean(values)), deviation)
+
+
+def class_recalls(outcomes: Sequence[Outcome]) -> npt.NDArray[np.float64]:
+    """(C, S): recall of each class, all folds of a seed together; not a number where a class is absent."""
+    confusions = np.array([one.confusion for one in pooled_by_seed(outcomes)], dtype=np.float64)  # (S, C, C)
+    sizes = confusions.sum(2)
+    hits = np.diagonal(confusions, axis1=1, axis2=2)
+    recalls = np.where(sizes > 0, hits / np.maximum(sizes, 1), np.nan)
+    return np.asarray(recalls.T, dtype=np.float64)
+
+
+def _summary(row: str, fits: Sequence[Fit]) -> RowSummary:
+    outcomes = [fit.outcome for fit in fits]
+    by_seed = pooled_by_seed(outcomes)
+
+    def over(figures: Sequence[Figures], figure: Callable[[Figures], float]) -> Spread:
+        return spread([figure(one) for one in figures])
+
+    each = [fit.figures for fit in fits]
+    return RowSummary(
+        row=row,
+        fits=len(fits),
+        folds=len({outcome.fold for outcome in outcomes}),
+        seeds=len(by_seed),
+        utterances=len({key for outcome in outcomes for key in outcome.keys}),
+        wa=over(each, lambda one: one.wa),
+        ua=over(each, lambda one: one.ua),
+        macro_f1=over(each, lambda one: one.macro_f1),
+        ece=over(each, lambda one: one.ece_equal_mass),
+        pooled_wa=over(by_seed, lambda one: one.wa),
+        pooled_ua=over(by_seed, lambda one: one.ua),
+        pooled_macro_f1=over(by_seed, lambda one: one.macro_f1),
+        pooled_ece=over(by_seed, lambda one: one.ece_equal_mass),
+    )
+
+
+def _seed(outcome: Outcome) -> int:
+    return outcome.seed

@@ -1,0 +1,74 @@
+"""What a line of the table changes in the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, get_args
+
+from msgspec.structs import replace
+
+from ..emotion.settings import ContrastSettings, Granularity
+from .experiment import Experiment
+from .table_rows import BASELINE, CONTINUED, GOLD, Row
+
+
+def variant(experiment: Experiment, row: Row) -> Experiment:
+    """The experiment of one line. A line that is none of the papers' is the experiment as it stands."""
+    if row.group == "other":
+        return experiment
+    base = replace(experiment, contrast=ContrastSettings())
+    if starts_from_baseline(row):
+        base = replace(base, loop=experiment.continued)
+    if row.objective is not None and row.alpha is not None:
+        return replace(base, contrast=ContrastSettings(objective=row.objective, alpha=row.alpha))  # type: ignore[arg-type]
+    change = _CHANGES.get(row.name)
+    return base if change is None else change(base)
+
+
+def starts_from_baseline(row: Row) -> bool:
+    """Whether it is trained on from the baseline's weights: the contrastive lines and their control."""
+    return row.name == CONTINUED or row.group == "contrastive"
+
+
+def same_as_baseline(experiment: Experiment, row: Row) -> bool:
+    """Whether the line is the baseline under another name, so that nothing need be trained."""
+    if row.name == BASELINE or row.group == "other" or starts_from_baseline(row):
+        return False
+    return variant(experiment, row) == variant(experiment, Row(BASELINE, "baseline"))
+
+
+def spans_of(experiment: Experiment) -> tuple[Granularity, ...]:
+    """The granularities that need an alignment."""
+    if experiment.model.fusion == "late" or not experiment.data.sound:
+        return ()
+    return tuple(name for name in experiment.model.granularities if name != "frame")
+
+
+def _fusion(experiment: Experiment, fusion: str) -> Experiment:
+    return replace(experiment, model=replace(experiment.model, fusion=fusion))
+
+
+def _granularities(experiment: Experiment, *names: str) -> Experiment:
+    return replace(experiment, model=replace(experiment.model, granularities=names))
+
+
+def _alone(experiment: Experiment, **data: object) -> Experiment:
+    """One modality, through its own head: with nothing to fuse, fusion would only add parameters, and its
+    granularities have no place."""
+    heard = replace(experiment, data=replace(experiment.data, **data))
+    return _granularities(_fusion(heard, "late"), "frame")
+
+
+_CHANGES: Final[Mapping[str, Callable[[Experiment], Experiment]]] = {
+    "early fusion": lambda base: _fusion(base, "early"),
+    "late fusion": lambda base: _fusion(base, "late"),
+    "early and late fusion": lambda base: _fusion(base, "both"),
+    "frame": lambda base: _granularities(base, "frame"),
+    "phone": lambda base: _granularities(base, "phone"),
+    "syllable": lambda base: _granularities(base, "syllable"),
+    "word": lambda base: _granularities(base, "word"),
+    "all granularities": lambda base: _granularities(base, *get_args(Granularity)),
+    "audio alone": lambda base: _alone(base, words="none"),
+    "text alone": lambda base: _alone(base, sound=False),
+    GOLD: lambda base: replace(base, data=replace(base.data, words="gold")),
+}

@@ -1,0 +1,93 @@
+"""Every figure of a report as CSV, at full precision, for other programs. Figures are shares, not percent."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..evaluation.aggregate import Fit, RowSummary, judged
+from ..evaluation.predictions import Outcome
+from .markdown import GainLine
+from .table_rows import row_of
+
+
+def write_tables(
+    folder: Path, outcomes: Sequence[Outcome], summaries: Sequence[RowSummary], gains: Sequence[GainLine]
+) -> None:
+    """table.csv, fits.csv and predictions.csv; gains.csv where there are gains."""
+    _write_csv(folder / "table.csv", map(_summary_line, summaries))
+    _write_csv(folder / "fits.csv", map(_fit_line, judged(outcomes)))
+    _write_csv(
+        folder / "predictions.csv", (line for outcome in outcomes for line in _prediction_lines(outcome))
+    )
+    if gains:
+        _write_csv(folder / "gains.csv", (line for gain in gains for line in _gain_lines(gain)))
+
+
+def _summary_line(summary: RowSummary) -> dict[str, Any]:
+    row = row_of(summary.row)
+    line: dict[str, Any] = {
+        "row": row.name,
+        "group": row.group,
+        "objective": row.objective,
+        "alpha": row.alpha,
+    }
+    for name, value in asdict(summary).items():
+        parts = (
+            {f"{name}_{part}": value[part] for part in value} if isinstance(value, dict) else {name: value}
+        )
+        line |= parts
+    return line
+
+
+def _fit_line(fit: Fit) -> dict[str, Any]:
+    outcome, figures = fit.outcome, fit.figures.as_dict()
+    del figures["confusion"]
+    head = {"row": outcome.row, "fold": outcome.fold, "seed": outcome.seed}
+    tail = {"validation_ua": outcome.validation_ua, "epochs": outcome.epochs, "seconds": outcome.seconds}
+    return head | figures | tail
+
+
+def _prediction_lines(outcome: Outcome) -> Iterable[dict[str, Any]]:
+    for key, speaker, truth, guess, shares in zip(
+        outcome.keys, outcome.speakers, outcome.truth, outcome.guesses, outcome.probabilities, strict=True
+    ):
+        yield {
+            "row": outcome.row,
+            "fold": outcome.fold,
+            "seed": outcome.seed,
+            "key": key,
+            "speaker": speaker,
+            "truth": outcome.labels[truth],
+            "guess": outcome.labels[guess],
+            **{label: f"{share:.6f}" for label, share in zip(outcome.labels, shares, strict=True)},
+        }
+
+
+def _gain_lines(line: GainLine) -> Iterable[dict[str, Any]]:
+    for figure, gain in line.gains.items():
+        yield {
+            "row": line.row,
+            "against": line.against,
+            "figure": figure,
+            "gain": gain.value,
+            "low": gain.interval.low,
+            "high": gain.interval.high,
+            "drawn": gain.drawn,
+            "units": gain.units,
+            "per_seed": " ".join(f"{value:.6f}" for value in gain.per_seed),
+        }
+
+
+def _write_csv(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """The first line names the columns."""
+    lines = iter(lines)
+    first = next(lines)
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, list(first), lineterminator="\n")
+        writer.writeheader()
+        writer.writerow(first)
+        writer.writerows(lines)

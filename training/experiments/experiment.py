@@ -1,0 +1,108 @@
+"""One TOML file: what is trained on what, and how it is judged."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from emostream.models import LABELS
+
+from ..augmentation.settings import AugmentSettings
+from ..emotion.settings import ContrastSettings, DataSettings, ModelSettings
+from ..errors import SettingsError
+from ..trainer.settings import LoopSettings
+from .folds import ProtocolName
+
+Alpha = Annotated[float, Meta(ge=0.001, lt=1)]
+Seed = Annotated[int, Meta(ge=0)]
+
+
+class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A run of `fit` or of a table.
+
+    corpora: of a manifest that holds several; none named: all.
+    labels: what is told apart, in the order of every output. label: which of an example's columns holds them;
+        examples with any other are left out.
+    at_most: examples of each speaker and label, drawn once, for a quicker table; 0: all of them.
+    protocol: who is left out in turn. validation_share: of the rest, to stop early and to calibrate by.
+    seeds: one training each. alphas: of the contrastive rows of the papers' table.
+    continued: settings of the loop for what starts from the baseline's weights.
+    """
+
+    name: str = ""
+    note: str = ""
+    corpora: tuple[str, ...] = ()
+    labels: Annotated[tuple[str, ...], Meta(min_length=2)] = LABELS
+    label: Literal["emotion", "emotion_orig"] = "emotion"
+    at_most: Annotated[int, Meta(ge=0)] = 0
+    protocol: ProtocolName = "group"
+    validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.15
+    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (1, 2, 3)
+    alphas: tuple[Alpha, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    model: ModelSettings = msgspec.field(default_factory=ModelSettings)
+    data: DataSettings = msgspec.field(default_factory=DataSettings)
+    contrast: ContrastSettings = msgspec.field(default_factory=ContrastSettings)
+    loop: LoopSettings = msgspec.field(default_factory=LoopSettings)
+    continued: LoopSettings = msgspec.field(default_factory=LoopSettings)
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Raises SettingsError for a missing file, broken TOML, an unknown key, a wrong type, a contradiction."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        experiment = msgspec.convert({"name": path.stem} | table, type=Experiment)
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"expected a TOML file of an experiment at {path}: {error}") from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {error}") from error
+    refuse_contradictions(experiment, str(path))
+    return experiment
+
+
+def refuse_contradictions(experiment: Experiment, where: str) -> None:
+    """Raises SettingsError where one setting makes another mean nothing."""
+    model, data = experiment.model, experiment.data
+    frozen = model.audio_frozen == "all" and model.text_frozen == "all"
+    if data.keep_features and not frozen:
+        raise SettingsError(
+            f"{where}: expected audio_frozen and text_frozen to be all where features are kept, got "
+            f"{model.audio_frozen} and {model.text_frozen}: one that learns says something else each time"
+        )
+    if data.views > 1 and not data.keep_features:
+        raise SettingsError(f"{where}: expected views of kept features, got views without keep_features")
+    if data.keep_features and _augments(data.augment) != (data.views > 1):
+        raise SettingsError(
+            f"{where}: expected augmentation and views > 1 together where features are kept, got "
+            f"views = {data.views}: augmented clips are further views"
+        )
+    if data.frames and (not data.keep_features or set(model.granularities) != {"frame"}):
+        raise SettingsError(
+            f"{where}: expected frames to be drawn from kept features of the granularity frame alone, got "
+            f"{', '.join(model.granularities)} and keep_features = {str(data.keep_features).lower()}"
+        )
+    if not data.sound and data.words == "none":
+        raise SettingsError(f"{where}: expected sound, words or both, got neither")
+    if (not data.sound or data.words == "none") and model.fusion != "late":
+        raise SettingsError(
+            f"{where}: expected fusion = late where there is nothing to fuse, got {model.fusion} with "
+            f"sound = {str(data.sound).lower()}, words = {data.words}: early fusion would be served what it "
+            "never learned"
+        )
+    if data.words == "none" and set(model.granularities) != {"frame"}:
+        raise SettingsError(
+            f"{where}: expected the granularity frame alone where nothing is read, got "
+            f"{', '.join(model.granularities)}: without words nobody knows where they lie"
+        )
+    lists = {name: getattr(experiment, name) for name in ("labels", "seeds", "alphas", "corpora")}
+    for name, listed in (lists | {"granularities": model.granularities}).items():
+        values = [f"{value:g}" if isinstance(value, float) else value for value in listed]
+        if len(set(values)) != len(values):
+            raise SettingsError(f"{where}: expected different {name}, got {', '.join(map(str, values))}")
+
+
+def _augments(settings: AugmentSettings) -> bool:
+    return settings != AugmentSettings()

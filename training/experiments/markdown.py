@@ -1,0 +1,195 @@
+"""The parts of a report as lines of Markdown. Figures come as shares and are printed in percent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+
+from ..evaluation.aggregate import RowSummary, Spread, class_recalls, judged, spread
+from ..evaluation.bootstrap import Estimate
+from ..evaluation.metrics import Figures
+from ..evaluation.predictions import Outcome
+from .environment import RunFacts
+from .reference_results import NotRun, PublishedFigure
+from .table_rows import Group, row_of
+
+INFLATED: Final = """> **Inflated figures.** The texts are label-matched pairs: each clip is read with an
+> unrelated text of the same label, so the text gives the answer away, and every accuracy below is inflated.
+> This table checks the machinery. It proves nothing about the papers, nor about speech with its own words."""
+
+_GROUP_TITLES: Final[dict[Group, str]] = {
+    "baseline": "baseline",
+    "contrastive": "contrastive regularization",
+    "fusion": "fusion",
+    "granularity": "granularity in place of frames",
+    "modality": "one modality",
+    "words": "gold words in place of recognized ones",
+    "other": "other",
+}
+_LEGEND: Final = """WA is accuracy, UA the mean recall per class, in percent: mean ± sample deviation over the
+fits, one for every fold and seed. Pooled: all folds of a seed as one test set, ± over the seeds. ECE is the
+gap between confidence and accuracy over 10 bins of equal mass, which a single fold has too few utterances
+for; `fits.csv` has it of every fit, and that of equal width."""
+_GAIN_LEGEND: Final = """Points of a percent, pooled over the folds, mean over {seeds}, with a 95 % bootstrap
+interval over {units} {drawn}: the same folds, seeds and draws for both rows. The interval speaks of other
+{drawn}, not of other seeds. Nothing is corrected for the number of intervals: without any effect one in
+twenty would still leave out 0. So quote the rows that validation chose, not the best row."""
+
+
+@dataclass(frozen=True, slots=True)
+class GainLine:
+    """How much better `row` is than `against`, by figure: wa, ua, macro_f1."""
+
+    row: str
+    against: str
+    gains: Mapping[str, Estimate]
+
+
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[str] = ()) -> list[str]:
+    """A table. text: the columns that are text, beside the first; the others are figures, to the right."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    rules = ["---" if name in (header[0], *text) else "---:" for name in header]
+    return [lines[0], "|" + "|".join(rules) + "|", *lines[1:]]
+
+
+def percent(values: Spread) -> str:
+    mean = f"{100 * values.mean:.1f}"
+    return mean if values.deviation is None else f"{mean} ± {100 * values.deviation:.1f}"
+
+
+def points(gain: Estimate) -> str:
+    """`+0.42 [-0.31, +1.20]`, in points of a percent."""
+    low, high = 100 * gain.interval.low, 100 * gain.interval.high
+    return f"{100 * gain.value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "\N{MINUS SIGN}")
+
+
+def head(title: str, about: RunFacts, outcomes: Sequence[Outcome]) -> list[str]:
+    keys = {key for outcome in outcomes for key in outcome.keys}
+    speakers = {speaker for outcome in outcomes for speaker in outcome.speakers if speaker}
+    folds = {outcome.fold for outcome in outcomes}
+    seeds = sorted({outcome.seed for outcome in outcomes})
+    minutes = sum(outcome.seconds for outcome in outcomes) / 60
+    facts = {
+        "command": f"`{about.command}`",
+        "corpus": f"{about.corpus}: {len(keys):,} utterances judged, {len(speakers)} speakers",
+        "classes": ", ".join(outcomes[0].labels),
+        "protocol": f"{about.protocol}; {_counted(len(folds), 'fold')}",
+        "seeds": ", ".join(map(str, seeds)),
+        "validation": about.validation,
+        "fits": f"{len(outcomes)}, {_counted(round(minutes), 'minute')} of training",
+        "machine": f"{about.machine}; {about.device}",
+        "commit": about.commit,
+        "date": about.date,
+    }
+    lines = [f"# {title}", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in facts.items()]
+    return [*lines, "", *(f"- {note}" for note in about.notes), *([""] if about.notes else [])]
+
+
+def main_table(summaries: Sequence[RowSummary], inflated: bool) -> list[str]:
+    """One line a row under the name of its group; one group alone needs no name."""
+    header = ("row", "WA", "UA", "macro-F1", "pooled WA", "pooled UA", "pooled ECE", "fits")
+    groups = [(group, list(part)) for group, part in groupby(summaries, lambda one: row_of(one.row).group)]
+    lines: list[list[str]] = []
+    for group, part in groups:
+        if len(groups) > 1:
+            lines.append([f"**{_GROUP_TITLES[group]}**", *[""] * (len(header) - 1)])
+        for one in part:
+            values = (one.wa, one.ua, one.macro_f1, one.pooled_wa, one.pooled_ua, one.pooled_ece)
+            lines.append([one.row, *map(percent, values), str(one.fits)])
+    warning = [INFLATED, ""] if inflated else []
+    return ["## Figures", "", _LEGEND, "", *warning, *grid(header, lines), ""]
+
+
+def choices(chosen: Mapping[str, Sequence[Outcome]]) -> list[str]:
+    """Which rows validation took."""
+    lines = []
+    for name, outcomes in chosen.items():
+        taken = Counter(outcome.row for outcome in outcomes).most_common()
+        lines.append(
+            f"- *{name}* took " + ", ".join(f"{row} in {_counted(n, 'fit')}" for row, n in taken) + "."
+        )
+    return [*lines, ""] if lines else []
+
+
+def gain_table(lines: Sequence[GainLine], inflated: bool) -> list[str]:
+    if not lines:
+        return []
+    first = lines[0].gains["wa"]
+    legend = _GAIN_LEGEND.format(
+        seeds=_counted(len(first.per_seed), "seed"), units=first.units, drawn=first.drawn
+    )
+    rows = [
+        [line.row, line.against, *(points(line.gains[figure]) for figure in ("wa", "ua", "macro_f1"))]
+        for line in lines
+    ]
+    warning = [INFLATED, ""] if inflated else []
+    table = grid(("row", "over", "WA", "UA", "macro-F1"), rows, text=["over"])
+    return ["## Gain, paired", "", legend, "", *warning, *table, ""]
+
+
+def fold_table(row: str, outcomes: Sequence[Outcome]) -> list[str]:
+    """Each test fold of one row, ± over the seeds."""
+    lines = []
+    for fold in sorted({outcome.fold for outcome in outcomes}, key=_natural):
+        part = [outcome for outcome in outcomes if outcome.fold == fold]
+        each: list[Figures] = [fit.figures for fit in judged(part)]
+        columns = zip(*((one.wa, one.ua, one.macro_f1) for one in each), strict=True)
+        cells = [percent(spread(values)) for values in columns]
+        validation = percent(spread([outcome.validation_ua for outcome in part]))
+        lines.append([fold, str(len(part[0].keys)), *cells, validation])
+    header = ("test fold", "utterances", "WA", "UA", "macro-F1", "validation UA")
+    return [f"## Folds: {row}", "", *grid(header, lines), ""]
+
+
+def recall_table(rows: Mapping[str, Sequence[Outcome]]) -> list[str]:
+    """Recall of each class in percent, all folds of a seed together, ± over the seeds."""
+    labels = next(iter(rows.values()))[0].labels
+    lines = []
+    for row, outcomes in rows.items():
+        recalls = class_recalls(outcomes)
+        cells = ["" if np.isnan(one).any() else percent(spread(one.tolist())) for one in recalls]
+        lines.append([row, *cells])
+    return ["## Recall per class", "", *grid(("row", *labels), lines), ""]
+
+
+def published_table(figures: Sequence[PublishedFigure]) -> list[str]:
+    if not figures:
+        return []
+    rows = [[one.what, _published(one, one.wa), _published(one, one.ua), one.source] for one in figures]
+    return ["## Published figures", "", *grid(("system", "WA", "UA", "source"), rows, text=["source"]), ""]
+
+
+def not_run_table(corpus: NotRun) -> list[str]:
+    rows = [
+        [one.what, _published(one, one.wa), _published(one, one.ua), "not run", one.source]
+        for one in corpus.figures
+    ]
+    header = ("system", "published WA", "published UA", "here", "source")
+    table = grid(header, rows, text=["here", "source"])
+    command = f"Whoever holds the corpus runs it with\n\n    {corpus.command}"
+    return [f"## Not run: {corpus.corpus}", "", *table, "", command, ""]
+
+
+def _published(figure: PublishedFigure, value: float | None) -> str:
+    if value is None:
+        return "not stated"
+    if figure.gain:
+        return f"{value:+g} points"
+    return f"{value:.1f}" if round(value, 1) == value else f"{value:.2f}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _natural(fold: str) -> tuple[int, str]:
+    """Fold 10 after fold 9."""
+    digits = "".join(filter(str.isdigit, fold))
+    return int(digits or 0), fold

@@ -1,0 +1,161 @@
+"""Outcomes to a folder that a person reads: `table.md` with its plots, and every figure of it as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ..evaluation.aggregate import judged, pooled, summarise
+from ..evaluation.bootstrap import Estimate, paired_gain
+from ..evaluation.metrics import FigureName
+from ..evaluation.plots import alpha_figure, confusion_figure, reliability_figure, write_png
+from ..evaluation.predictions import Outcome
+from ..evaluation.tsne import FEWEST, projection_figure
+from .csv_tables import write_tables
+from .environment import RunFacts
+from .markdown import (
+    GainLine,
+    choices,
+    fold_table,
+    gain_table,
+    head,
+    main_table,
+    not_run_table,
+    published_table,
+    recall_table,
+)
+from .reference_results import NotRun, published_on
+from .table_rows import (
+    ANY_BY_VALIDATION,
+    BASELINE,
+    BY_VALIDATION,
+    CONTINUED,
+    chosen_by_validation,
+    in_table_order,
+    paper_comparisons,
+    row_of,
+)
+
+_GAIN_FIGURES: Final[tuple[FigureName, ...]] = ("wa", "ua", "macro_f1")
+_FILES: Final = """## Files
+
+`table.csv` has one line a row of the table, `fits.csv` one line a fit, `predictions.csv` one line an
+utterance of a fit{gains}. Figures in them are shares, not percent."""
+_GAINS_FILE: Final = ", `gains.csv` one line a gain"
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    outcomes: Sequence[Outcome],
+    *,
+    about: RunFacts,
+    comparisons: Sequence[tuple[str, str]] | None = None,
+    inflated: bool = False,
+    not_run: Sequence[NotRun] = (),
+) -> Path:
+    """Writes table.md, table.csv, fits.csv, predictions.csv, plots, and gains.csv where there are gains.
+
+    comparisons: (row, the row it is held against); the papers' where None. Lines that validation chooses from
+    the contrastive rows are added, and may be compared. inflated: the texts are label-matched pairs.
+    Returns table.md. Raises ValueError without outcomes, and where rows to compare judged other utterances.
+    """
+    if not outcomes:
+        raise ValueError(f"{title}: expected outcomes of fits to report on, got none")
+    chosen = chosen_by_validation(outcomes)
+    rows = _rows([*outcomes, *(replace(one, row=name) for name in chosen for one in chosen[name])])
+    summaries = summarise(judged([outcome for part in rows.values() for outcome in part]))
+    pairs = paper_comparisons(rows) if comparisons is None else comparisons
+    gains = [GainLine(row, against, _gains(rows[row], rows[against])) for row, against in pairs]
+    shown = {name: rows[name] for name in _shown(rows)}
+    main = next(iter(shown))
+    folder.mkdir(parents=True, exist_ok=True)
+    plots = _write_plots(folder, shown, gains)
+    fits = [outcome for name, part in rows.items() if name not in chosen for outcome in part]
+    write_tables(folder, fits, summaries, gains)
+    lines = [
+        *head(title, about, outcomes),
+        *main_table(summaries, inflated),
+        *choices(chosen),
+        *gain_table(gains, inflated),
+        *fold_table(main, rows[main]),
+        *recall_table(shown),
+        *(line for name, plot in plots.items() for line in (f"![{name}]({plot})", "")),
+        *published_table(published_on(about.corpus, outcomes[0].labels)),
+        *(line for corpus in not_run for line in not_run_table(corpus)),
+        _FILES.format(gains=_GAINS_FILE if gains else ""),
+    ]
+    file = folder / "table.md"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def _rows(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    ordered = sorted(outcomes, key=lambda outcome: (outcome.fold, outcome.seed))
+    names = in_table_order(outcome.row for outcome in outcomes)
+    return {name: [outcome for outcome in ordered if outcome.row == name] for name in names}
+
+
+def _shown(names: Iterable[str]) -> list[str]:
+    """The rows that are drawn: the baseline, and the contrastive row that stands for its kind."""
+    names = list(names)
+    contrastive = [name for name in names if row_of(name).group == "contrastive"]
+    by_validation = [name for name in contrastive if name.endswith(BY_VALIDATION)]
+    best = [name for name in (ANY_BY_VALIDATION, *by_validation, *contrastive) if name in names][:1]
+    return list(dict.fromkeys([BASELINE if BASELINE in names else names[0], *best]))
+
+
+def _gains(first: Sequence[Outcome], second: Sequence[Outcome]) -> dict[str, Estimate]:
+    return {figure: paired_gain(first, second, figure) for figure in _GAIN_FIGURES}
+
+
+def _write_plots(
+    folder: Path, shown: Mapping[str, Sequence[Outcome]], gains: Sequence[GainLine]
+) -> dict[str, str]:
+    """Name -> file, relative to the folder, in the order of the report."""
+    labels = next(iter(shown.values()))[0].labels
+    confusions = {row: np.array(pooled(part).confusion) for row, part in shown.items()}
+    figures = {
+        "Confusion matrix": confusion_figure(confusions, labels, "Confusion, all folds and seeds together"),
+        "Reliability diagram": reliability_figure(shown, "Reliability, all folds and seeds together"),
+    }
+    if drawable := _with_codes(shown):
+        where = f"fold {drawable[0].fold}, seed {drawable[0].seed}"
+        figures["Codes"] = projection_figure(drawable, f"t-SNE of the codes of sound and words, {where}")
+    if sweep := _sweep(gains):
+        against, lines = sweep
+        figures["Gain over alpha"] = alpha_figure(
+            lines, against, "Gain of contrastive regularization over alpha"
+        )
+    files = {name: f"plots/{name.lower().replace(' ', '-')}.png" for name in figures}
+    for name, figure in figures.items():
+        write_png(figure, folder / files[name])
+    return files
+
+
+def _with_codes(shown: Mapping[str, Sequence[Outcome]]) -> list[Outcome]:
+    """The first fold and seed of which all rows kept codes, enough of them and of at least two emotions."""
+    for outcomes in zip(*shown.values(), strict=False):
+        same = len({(outcome.fold, outcome.seed) for outcome in outcomes}) == 1
+        kept = all(outcome.codes is not None for outcome in outcomes)
+        if same and kept and len(outcomes[0].keys) >= FEWEST and len(set(outcomes[0].truth.tolist())) > 1:
+            return list(outcomes)
+    return []
+
+
+def _sweep(
+    gains: Sequence[GainLine],
+) -> tuple[str, dict[str, dict[str, dict[float, Estimate]]]] | None:
+    """What the rows are compared with, and figure -> objective -> alpha -> gain; None without two alphas."""
+    against = CONTINUED if any(line.against == CONTINUED for line in gains) else BASELINE
+    lines: dict[str, dict[str, dict[float, Estimate]]] = {"WA": {}, "UA": {}}
+    for line in gains:
+        row = row_of(line.row)
+        if row.objective and row.alpha is not None and line.against == against:
+            for name in lines:
+                lines[name].setdefault(row.objective, {})[row.alpha] = line.gains[name.lower()]
+    return (against, lines) if any(len(alphas) > 1 for alphas in lines["WA"].values()) else None

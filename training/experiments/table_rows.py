@@ -1,0 +1,120 @@
+"""The lines of the papers' table: what each is called, what it varies, and which are compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final, Literal, get_args
+
+from ..evaluation.predictions import Outcome
+
+Group = Literal["baseline", "contrastive", "fusion", "granularity", "modality", "words", "other"]
+GROUPS: Final[tuple[Group, ...]] = get_args(Group)
+"""In the order of the table."""
+
+BASELINE: Final = "baseline"
+CONTINUED: Final = "continued (alpha = 0)"
+"""The baseline trained on as long as the contrastive rows, without their term: what time alone brings."""
+
+GOLD: Final = "gold words"
+"""The baseline with what was really said in place of what the transcriber understood."""
+
+OBJECTIVES: Final = ("bce", "infonce", "mine")
+BY_VALIDATION: Final = "alpha by validation"
+ANY_BY_VALIDATION: Final = "objective and alpha by validation"
+
+_NAMES: Final[dict[Group, tuple[str, ...]]] = {
+    "fusion": ("early fusion", "late fusion", "early and late fusion"),
+    "granularity": ("phone", "syllable", "word", "all granularities"),
+    "modality": ("audio alone", "text alone"),
+    "words": (GOLD,),
+}
+_CONTRASTIVE: Final = re.compile(rf"({'|'.join(OBJECTIVES)}) alpha=([0-9.]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table. objective, alpha: of a contrastive row; alpha None where validation chose it."""
+
+    name: str
+    group: Group
+    objective: str | None = None
+    alpha: float | None = None
+
+
+def paper_rows(alphas: Sequence[float], *, gold: bool = False) -> list[Row]:
+    """Every line that is trained, in the order of the table.
+
+    gold: with the one that reads the gold words, where the others read recognized ones.
+    """
+    contrastive = [f"{objective} alpha={alpha:g}" for objective in OBJECTIVES for alpha in alphas]
+    others = [name for group, names in _NAMES.items() for name in names if gold or group != "words"]
+    return [row_of(name) for name in (BASELINE, CONTINUED, *contrastive, *others)]
+
+
+def row_of(name: str) -> Row:
+    """What the name of a line says; the group `other` for a name that is none of the papers'."""
+    if name in (BASELINE, CONTINUED):
+        return Row(name, "baseline", alpha=0.0)
+    if found := _CONTRASTIVE.fullmatch(name):
+        return Row(name, "contrastive", found[1], float(found[2]))
+    if name.endswith(BY_VALIDATION):
+        objective = name.split(",")[0]
+        return Row(name, "contrastive", objective if objective in OBJECTIVES else None)
+    groups = [group for group, names in _NAMES.items() if name in names]
+    return Row(name, groups[0] if groups else "other")
+
+
+def in_table_order(names: Iterable[str]) -> list[str]:
+    """Each name once, as in the papers' table; what validation chose behind what it chose from."""
+
+    def place(name: str) -> tuple[int, int, float]:
+        row = row_of(name)
+        if row.group == "contrastive":
+            objective = OBJECTIVES.index(row.objective) if row.objective else len(OBJECTIVES)
+            return GROUPS.index(row.group), objective, 1.0 if row.alpha is None else row.alpha
+        known = (BASELINE, CONTINUED) if row.group == "baseline" else _NAMES.get(row.group, ())
+        return GROUPS.index(row.group), known.index(name) if name in known else 0, 0.0
+
+    return sorted(dict.fromkeys(names), key=place)
+
+
+def chosen_by_validation(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
+    """One more line for every objective, and one over all: of each fold and seed the fit with the best
+    validation UA, the least alpha among equals. No test figure has a say, so these lines may be quoted.
+
+    The outcomes keep the row that they are from. A line with nothing to choose from is left out.
+    """
+    contrastive = [outcome for outcome in outcomes if row_of(outcome.row).group == "contrastive"]
+    chosen = {}
+    for objective in OBJECTIVES:
+        part = [outcome for outcome in contrastive if row_of(outcome.row).objective == objective]
+        if len({outcome.row for outcome in part}) > 1:
+            chosen[f"{objective}, {BY_VALIDATION}"] = _best(part)
+    if len({row_of(outcome.row).objective for outcome in contrastive}) > 1:
+        chosen[ANY_BY_VALIDATION] = _best(contrastive)
+    return chosen
+
+
+def paper_comparisons(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Every contrastive line against the baseline and the baseline trained on; gold words against recognized.
+
+    Of what is there.
+    """
+    names = in_table_order(names)
+    against = [name for name in (BASELINE, CONTINUED) if name in names]
+    pairs = [(name, other) for name in names if row_of(name).group == "contrastive" for other in against]
+    words = [(name, BASELINE) for name in names if name == GOLD and BASELINE in names]
+    return pairs + words
+
+
+def _best(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    def fit(outcome: Outcome) -> tuple[str, int]:
+        return outcome.fold, outcome.seed
+
+    def rank(outcome: Outcome) -> tuple[float, float]:
+        return outcome.validation_ua, -(row_of(outcome.row).alpha or 0.0)
+
+    return [max(group, key=rank) for _, group in groupby(sorted(outcomes, key=fit), key=fit)]
