@@ -18,9 +18,9 @@ from benchmarks.peak import median_seconds
 from benchmarks.sizes import Size, model_of
 from emostream.models.calibration import fused_posterior
 from emostream.models.collate import collate_audio, collate_text
-from emostream.models.emotion import EmotionModel, Encoded
-from emostream.models.encoders.export_module import PlainEncoder
-from emostream.models.encoders.onnx import INPUT, OnnxEncoder, export, write_graph
+from emostream.models.emotion import EmotionModel, EncodedModality
+from emostream.models.encoders.export_module import ExportableEncoder
+from emostream.models.encoders.onnx import INPUT, OnnxEncoder, export, export_graph
 from emostream.models.types import SAMPLE_RATE_HZ, Samples
 from emostream.training.corpora.manifest import read_manifest
 from emostream.training.data.audio_cache import read_clip
@@ -57,7 +57,7 @@ def _clips(manifest: Path | None) -> list[Samples]:
 def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]:
     model = model_of(which)
     sound = torch.randn(1, SECONDS * SAMPLE_RATE_HZ)
-    plain = PlainEncoder(model.audio_encoder)
+    plain = ExportableEncoder(model.audio_encoder)
     reference, labels, base = plain(sound), _labels(model, plain, clips), 0.0
     for name, encode in _encoders(model, compiled=compiled):
         if encode is None:
@@ -72,7 +72,7 @@ def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]
 
 
 def _encoders(model: EmotionModel, *, compiled: bool) -> Iterator[tuple[str, Encode | None]]:
-    plain = PlainEncoder(model.audio_encoder)
+    plain = ExportableEncoder(model.audio_encoder)
     yield "torch fp32", plain
     if compiled:
         began = time.perf_counter()
@@ -86,7 +86,7 @@ def _encoders(model: EmotionModel, *, compiled: bool) -> Iterator[tuple[str, Enc
     yield "torch bf16", lambda sound: plain(sound.bfloat16()).float()
 
 
-def _onnx(model: EmotionModel, plain: PlainEncoder, folder: Path) -> Iterator[tuple[str, Encode | None]]:
+def _onnx(model: EmotionModel, plain: ExportableEncoder, folder: Path) -> Iterator[tuple[str, Encode | None]]:
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         yield "ONNX Runtime fp32", None
         yield "ONNX Runtime int8", None
@@ -94,7 +94,7 @@ def _onnx(model: EmotionModel, plain: PlainEncoder, folder: Path) -> Iterator[tu
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     graph, whole, quantized = (folder / name for name in ("graph.onnx", "fp32.onnx", "int8.onnx"))
-    write_graph(model.audio_encoder, graph)
+    export_graph(model.audio_encoder, graph)
     served = OnnxEncoder(graph, model.audio_encoder)
     yield "ONNX Runtime fp32", lambda sound: served(sound[0])[None]
     shortest = model.audio_encoder.waveform.min_samples
@@ -123,7 +123,7 @@ def _labels(model: EmotionModel, encode: Encode, clips: list[Samples]) -> list[i
     for clip in clips:
         batch = collate_audio([clip], model.audio_encoder.waveform)
         features = encode(batch.samples)
-        audio = Encoded(features, torch.ones(features.shape[:2], dtype=torch.bool), batch.present)
+        audio = EncodedModality(features, torch.ones(features.shape[:2], dtype=torch.bool), batch.present)
         logits = model.fuse(audio, model.encode_text(nothing)).logits()
         labels.append(int(np.argmax(fused_posterior(logits, "audio", model.config)[0].numpy())))
     return labels

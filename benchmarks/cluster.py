@@ -25,13 +25,13 @@ import psutil
 
 from emostream.models import Clip
 from emostream.streamer.bench.load_generator import run_streams
-from emostream.streamer.bench.server_process import HouseUnderTest
-from emostream.streamer.bench.workload import make_load, read_clips
+from emostream.streamer.bench.server_process import ServerProcess
+from emostream.streamer.bench.workload import make_workload, read_clips
 from emostream.streamer.clock import WallClock
 from emostream.streamer.cluster.ray_cluster import connected
 from emostream.streamer.cluster.serving.remote_engine import RemoteEngine
 from emostream.streamer.config import ClusterSettings, ModelSettings, Settings
-from emostream.streamer.inference.backend import Analyser
+from emostream.streamer.inference.backend import InferenceBackend
 from emostream.streamer.inference.load_models import load_engine
 from emostream.streamer.inference.request import Priority
 
@@ -93,7 +93,7 @@ async def _calls(speech: Path, address: str) -> list[Pair]:
 
 
 async def _turns(
-    near: Analyser, far: Analyser, measure: Callable[[Analyser], Awaitable[float]]
+    near: InferenceBackend, far: InferenceBackend, measure: Callable[[InferenceBackend], Awaitable[float]]
 ) -> tuple[float, float]:
     found: tuple[list[float], list[float]] = ([], [])
     await asyncio.gather(measure(near), measure(far))  # warm
@@ -103,7 +103,7 @@ async def _turns(
     return statistics.median(found[0]), statistics.median(found[1])
 
 
-async def _alone(engine: Analyser, clips: Sequence[Clip]) -> float:
+async def _alone(engine: InferenceBackend, clips: Sequence[Clip]) -> float:
     took = []
     for clip in clips[:ALONE]:
         began = time.perf_counter()
@@ -112,7 +112,7 @@ async def _alone(engine: Analyser, clips: Sequence[Clip]) -> float:
     return statistics.median(took)
 
 
-async def _crowd(engine: Analyser, clips: Sequence[Clip]) -> float:
+async def _crowd(engine: InferenceBackend, clips: Sequence[Clip]) -> float:
     waiting = iter([clips[number % len(clips)] for number in range(CROWD_CALLS)])
 
     async def ask() -> None:
@@ -126,7 +126,7 @@ async def _crowd(engine: Analyser, clips: Sequence[Clip]) -> float:
 
 def _streams(speech: Path, address: str) -> list[Pair]:
     clips = read_clips([speech])
-    loads = [make_load(clips, STREAMS_S, stream=number).samples for number in range(STREAMS)]
+    loads = [make_workload(clips, STREAMS_S, stream=number).samples for number in range(STREAMS)]
     plain = _served(["--asr", "none"], loads)
     ray = _served(["--asr", "none", "--engine", "ray", address], loads)
     what = f"{STREAMS} streams, {STREAMS_S:.0f} s"
@@ -152,7 +152,7 @@ class _Served:
 
 
 def _served(arguments: Sequence[str], loads: Sequence[Any]) -> _Served:
-    with HouseUnderTest(arguments) as house:
+    with ServerProcess(arguments) as house:
         asyncio.run(run_streams(house.socket_url, [loads[0][: 5 * 16_000]], WallClock()))  # warm
         began, before, ray_before = time.perf_counter(), house.cost().cpu_s, _ray_cpu_s()
         runs = asyncio.run(run_streams(house.socket_url, loads, WallClock()))
@@ -207,7 +207,7 @@ def _replayed(arguments: Sequence[str], begun: str) -> float:
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(
-            [*program, "--out", str(Path(folder, "out"))], stderr=subprocess.PIPE, text=True
+            [*program, "--output-dir", str(Path(folder, "out"))], stderr=subprocess.PIPE, text=True
         ) as running,
     ):
         assert running.stderr is not None

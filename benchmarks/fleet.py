@@ -1,4 +1,5 @@
-"""Many streams before one or more replicas of the models, in simulated time: `Plan` in, `Found` out.
+"""Many streams before one or more replicas of the models, in simulated time: `SimulationPlan` in,
+`SimulationResult` out.
 
 A stream alternates pauses and utterances as `streamer.load` makes them. What is asked, and when, is what a
 session asks of its engine: a candidate when the tail of a pause is heard, a final where that was shed,
@@ -15,8 +16,8 @@ from typing import Final
 import numpy as np
 from simpy import Environment, Process
 
-from benchmarks.fleet_plan import Found, Loss, Plan, Told
-from benchmarks.queueing import Ask, Steps
+from benchmarks.fleet_plan import FinalTiming, ReplicaFailure, SimulationPlan, SimulationResult
+from benchmarks.queueing import SimulatedRequest, Steps
 from benchmarks.replica import Replica
 from emostream.streamer.config import LiveSettings, SegmenterSettings
 from emostream.streamer.inference.request import Priority
@@ -27,7 +28,7 @@ SPEECH_S: Final = (
 )
 """RAVDESS's 1,440 spoken clips, trimmed by `load.read_clips`: their lengths at every 20th part; mean 1.95."""
 GAP_S: Final = (0.8, 2.0)
-"""`load.make_load`'s."""
+"""`load.make_workload`'s."""
 CLIP_LONGER_S: Final = 0.24
 """An analysed clip against the trimmed one: pre-roll and tail, less the quiet ends that the detector leaves
 out. By WebRTC's detector and the segmenter 722 utterances of loads of RAVDESS were 2.19 s long on average."""
@@ -39,16 +40,16 @@ LOST_AFTER_S: Final = 0.23
 _TAIL_S: Final = SegmenterSettings().tail_ms / 1_000
 _SILENCE_S: Final = SegmenterSettings().min_silence_ms / 1_000
 _PRE_ROLL_S: Final = SegmenterSettings().pre_roll_ms / 1_000
-_PROVISIONAL_S: Final = LiveSettings().provisional_ms / 1_000
+_PROVISIONAL_S: Final = LiveSettings().interim_interval_ms / 1_000
 _AHEAD_EVERY_S: Final = 0.1
 
 
-def simulate(plan: Plan) -> Found:
+def simulate(plan: SimulationPlan) -> SimulationResult:
     """The same plan finds the same."""
     return _Fleet(plan).run()
 
 
-def streams_carried(plan: Plan, bound_s: float = 0.3) -> int:
+def streams_carried(plan: SimulationPlan, bound_s: float = 0.3) -> int:
     """The most streams with p95 under the bound, by bisection, to 5 % or one stream; 0 where one is too
     many. The search begins at the plan's own.
     """
@@ -66,7 +67,7 @@ def streams_carried(plan: Plan, bound_s: float = 0.3) -> int:
 
 
 class _Fleet:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SimulationPlan) -> None:
         self._plan = plan
         self._env = Environment()
         self._rng = np.random.default_rng([plan.seed, 0])
@@ -74,15 +75,15 @@ class _Fleet:
         self._ever = list(self._replicas)
         self._back = self._env.event()
         self._begun = 0
-        self._told: list[Told] = []
+        self._told: list[FinalTiming] = []
 
-    def run(self) -> Found:
+    def run(self) -> SimulationResult:
         for stream in range(self._plan.streams):
             self._env.process(self._stream(stream))
         if self._plan.loss is not None:
             self._env.process(self._lose(self._plan.loss))
         self._env.run()
-        return Found(
+        return SimulationResult(
             begun=self._begun,
             told=tuple(self._told),
             busiest=max(map(sum, self._busy())) / self._plan.replicas / self._plan.seconds,
@@ -112,61 +113,61 @@ class _Fleet:
             self._begun += 1
             if rng.uniform() < LOST_SHARE:
                 self._env.process(self._lost_candidate(stream, rng.uniform(0.0, speech_s)))
-            provisionals = self._env.process(self._provisionals(stream, speech_s))
+            interim_results = self._env.process(self._provisionals(stream, speech_s))
             if self._plan.models.ahead is not None:
                 self._env.process(self._hear_ahead(stream, speech_s))
             yield self._env.timeout(speech_s)
-            self._env.process(self._end(stream, utterance, speech_s, provisionals))
+            self._env.process(self._end(stream, utterance, speech_s, interim_results))
             utterance += 1
 
-    def _end(self, stream: int, utterance: int, speech_s: float, provisionals: Process) -> Steps:
+    def _end(self, stream: int, utterance: int, speech_s: float, interim_results: Process) -> Steps:
         """Speech is over: the candidate, the decision, the final."""
         yield self._env.timeout(_TAIL_S)
         asked_s = self._env.now
-        ask = Ask(self._env, stream, Priority.CANDIDATE, speech_s + CLIP_LONGER_S)
+        ask = SimulatedRequest(self._env, stream, Priority.CANDIDATE, speech_s + CLIP_LONGER_S)
         analysis = self._env.process(self._analyse(ask))
         yield self._env.timeout(_SILENCE_S - _TAIL_S)
         decided_s = self._env.now
         ask.priority = Priority.FINAL
-        for one in (yield provisionals):
+        for one in (yield interim_results):
             one.cancel()
         if not (yield analysis):
-            ask = Ask(self._env, stream, Priority.FINAL, ask.seconds)
+            ask = SimulatedRequest(self._env, stream, Priority.FINAL, ask.seconds)
             yield self._env.process(self._analyse(ask))
-        self._told.append(Told(stream, utterance, asked_s, ask.answered_s, decided_s, self._env.now))
+        self._told.append(FinalTiming(stream, utterance, asked_s, ask.answered_s, decided_s, self._env.now))
 
     def _lost_candidate(self, stream: int, after_s: float) -> Steps:
         """A pause of an utterance that goes on."""
         yield self._env.timeout(after_s)
-        ask = Ask(self._env, stream, Priority.CANDIDATE, after_s + _PRE_ROLL_S + _TAIL_S)
+        ask = SimulatedRequest(self._env, stream, Priority.CANDIDATE, after_s + _PRE_ROLL_S + _TAIL_S)
         self._env.process(self._analyse(ask))
         yield self._env.timeout(LOST_AFTER_S)
         ask.cancel()
 
     def _provisionals(self, stream: int, speech_s: float) -> Steps:
         """One after the other; those that were asked, of which the last may still be under way."""
-        asked: list[Ask] = []
+        asked: list[SimulatedRequest] = []
         analysis: Process | None = None
         for turn in range(1, int(speech_s / _PROVISIONAL_S) + 1):
             yield self._env.timeout(_PROVISIONAL_S)
             if analysis is None or analysis.triggered:
                 so_far_s = turn * _PROVISIONAL_S + _PRE_ROLL_S
-                asked.append(Ask(self._env, stream, Priority.PROVISIONAL, so_far_s, words=False))
+                asked.append(SimulatedRequest(self._env, stream, Priority.INTERIM, so_far_s, words=False))
                 analysis = self._env.process(self._analyse(asked[-1]))
         return asked
 
     def _hear_ahead(self, stream: int, speech_s: float) -> Steps:
         """What has not begun when the pause begins is not wanted any more."""
-        asked: list[Ask] = []
+        asked: list[SimulatedRequest] = []
         for _ in range(int(speech_s / _AHEAD_EVERY_S)):
             yield self._env.timeout(_AHEAD_EVERY_S)
-            asked.append(Ask(self._env, stream, Priority.PROVISIONAL, _AHEAD_EVERY_S))
+            asked.append(SimulatedRequest(self._env, stream, Priority.INTERIM, _AHEAD_EVERY_S))
             for replica in self._replicas[:1]:
-                replica.hear_ahead(asked[-1])
+                replica.transcribe_ahead(asked[-1])
         for one in asked:
             one.cancel()
 
-    def _analyse(self, ask: Ask) -> Steps:
+    def _analyse(self, ask: SimulatedRequest) -> Steps:
         """Whether there is a judgement. A replica that died owes one: it is asked again elsewhere."""
         while not ask.gone.triggered:
             replica = self._pick()
@@ -193,7 +194,7 @@ class _Fleet:
         second = (first + step) % len(self._replicas)
         return min(self._replicas[first], self._replicas[second], key=lambda one: one.ongoing)
 
-    def _lose(self, loss: Loss) -> Steps:
+    def _lose(self, loss: ReplicaFailure) -> Steps:
         yield self._env.timeout(loss.at_s)
         lost = self._replicas[0]
         lost.die()

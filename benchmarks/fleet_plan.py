@@ -13,7 +13,7 @@ from emostream.streamer.bench.latency import PROMPT_S
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class ReplicaFailure:
     """A replica dies at_s after the start; detect_s later what it owed is asked again; restart_s after that
     an empty one takes its place.
     """
@@ -24,7 +24,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SimulationPlan:
     """seconds: of sound in each stream. hop_s: a call's way to a replica and back, together."""
 
     streams: int
@@ -33,11 +33,11 @@ class Plan:
     seconds: float = 60.0
     seed: int = 0
     hop_s: float = 0.0
-    loss: Loss | None = None
+    loss: ReplicaFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FinalTiming:
     """A final, in seconds: when the candidate was asked, when there was a judgement (of it, or of the final
     that was asked instead), when the end was decided, and when the event was there.
     """
@@ -51,13 +51,13 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Found:
+class SimulationResult:
     """begun: utterances. busiest: the share of time of the model that works most, over all replicas.
     models_s: seconds of all models' work. shed: candidates.
     """
 
     begun: int
-    told: tuple[Told, ...]
+    told: tuple[FinalTiming, ...]
     busiest: float
     models_s: float
     shed: int
@@ -76,7 +76,7 @@ class Found:
         """From the decision to the event."""
         return 1_000 * float(np.percentile(self.after_end_s, percent)) if len(self.told) else 0.0
 
-    def judged_ms(self, percent: float) -> float:
+    def answer_ms(self, percent: float) -> float:
         """From the asking of the candidate to the judgement: what of it is past 300 ms is waited for."""
         spans = [one.judged_s - one.asked_s for one in self.told]
         return 1_000 * float(np.percentile(spans, percent)) if spans else 0.0

@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 import numpy as np
 import psutil
 
-from benchmarks.front_client import APART_S, Heard
+from benchmarks.front_client import APART_S, ClientReport
 from emostream.streamer.bench.latency import Percentiles
 from emostream.streamer.bench.load_generator import BLOCK_SAMPLES
 from emostream.streamer.config import SAMPLE_RATE_HZ
@@ -50,7 +50,7 @@ class Point:
     clients: tuple[float, ...]
     whole: float
     memory_mib: float
-    heard: tuple[Heard, ...]
+    heard: tuple[ClientReport, ...]
 
     @property
     def saturated(self) -> bool:
@@ -61,10 +61,10 @@ class Point:
         """In and out a second, pings aside: blocks of 100 ms; an ack a second, provisionals, and a start and
         a final for each utterance.
         """
-        finals, provisionals = (
+        finals, interim_results = (
             sum(getattr(one, name) for one in self.heard) for name in ("finals", "provisionals")
         )
-        events = (2 * finals + provisionals) / self.seconds
+        events = (2 * finals + interim_results) / self.seconds
         return self.streams * SAMPLE_RATE_HZ / BLOCK_SAMPLES, self.streams + events
 
 
@@ -112,7 +112,7 @@ def measure(speech: Path, streams: int, seconds: float) -> Point:
         time.sleep(seconds - ramp_s - _SETTLING_S)
         after, took_s = [*map(_cpu_s, seen), _machine_s()], time.perf_counter() - began
         memory_mib = _memory_mib(server) - idle_mib
-        heard = tuple(Heard(**json.loads(one.communicate(timeout=_PATIENCE_S)[0])) for one in clients)
+        heard = tuple(ClientReport(**json.loads(one.communicate(timeout=_PATIENCE_S)[0])) for one in clients)
     busy = [(now - then) / took_s for now, then in zip(after, before, strict=True)]
     return Point(streams, seconds, busy[0], tuple(busy[1:-1]), busy[-1], memory_mib, heard)
 
@@ -176,7 +176,7 @@ def _server() -> Iterator[tuple[Any, str]]:
 
 @contextmanager
 def _client(url: str, speech: Path, numbers: range, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """It says `ready` when its sound is made, begins at a line, and then says what it `Heard`."""
+    """It says `ready` when its sound is made, begins at a line, and then says what it `ClientReport`."""
     program = [sys.executable, "-m", "benchmarks.front_client", url, str(speech), str(seconds)]
     program += map(str, (numbers.start, numbers.stop, numbers.step))
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

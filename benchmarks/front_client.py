@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from emostream.streamer.bench.load_generator import StreamRun, run_streams
-from emostream.streamer.bench.workload import make_load, read_clips
+from emostream.streamer.bench.workload import make_workload, read_clips
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SAMPLE_RATE_HZ
 
@@ -24,13 +24,13 @@ _LONGER_S: Final = 10.0  # a load ends with a whole clip: cut from a longer one,
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ClientReport:
     """Of all streams of one client process. after_end_s: of finals that silence ended, from the decision to
     the event. refused: streams that were not let in, or let go.
     """
 
     finals: int
-    provisionals: int
+    interim_results: int
     after_end_s: list[float]
     pings_s: list[float]
     dropped_ms: int
@@ -38,11 +38,11 @@ class Heard:
     errors: int
 
     @classmethod
-    def of(cls, runs: Sequence[StreamRun]) -> Heard:
+    def of(cls, runs: Sequence[StreamRun]) -> ClientReport:
         finals = [final for run in runs for final in run.finals]
         return cls(
             finals=len(finals),
-            provisionals=sum(run.provisionals for run in runs),
+            interim_results=sum(run.interim_results for run in runs),
             after_end_s=[final.after_end_s for final in finals if final.event.reason == "silence"],
             pings_s=[ping for run in runs for ping in run.pings_s],
             dropped_ms=sum(run.totals.dropped_ms for run in runs if run.totals is not None),
@@ -57,13 +57,13 @@ def main() -> None:
     clips = read_clips([Path(speech)])
     length_s = float(seconds)
     loads = [
-        make_load(clips, length_s + _LONGER_S, stream=stream).samples[: round(length_s * SAMPLE_RATE_HZ)]
+        make_workload(clips, length_s + _LONGER_S, stream=stream).samples[: round(length_s * SAMPLE_RATE_HZ)]
         for stream in streams
     ]
     print("ready", flush=True)
     sys.stdin.readline()
     runs = asyncio.run(run_streams(url, loads, WallClock(), apart_s=APART_S * streams.step))
-    print(json.dumps(asdict(Heard.of(runs))))
+    print(json.dumps(asdict(ClientReport.of(runs))))
 
 
 if __name__ == "__main__":

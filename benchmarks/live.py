@@ -17,8 +17,8 @@ from websockets.asyncio.client import connect
 
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.bench.load_generator import BLOCK_SAMPLES, run_streams
-from emostream.streamer.bench.server_process import HouseUnderTest
-from emostream.streamer.bench.workload import make_load, read_clips
+from emostream.streamer.bench.server_process import ServerProcess
+from emostream.streamer.bench.workload import make_workload, read_clips
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SAMPLE_RATE_HZ
 
@@ -67,7 +67,7 @@ def _bench(*arguments: str) -> str:
 
 def silence() -> float:
     """Cores that one silent stream costs beside an idle server."""
-    with HouseUnderTest(["--asr", "none"]) as house:
+    with ServerProcess(["--asr", "none"]) as house:
         time.sleep(_SETTLING_S)
         began = house.cost().cpu_s
         time.sleep(SILENCE_S)
@@ -137,12 +137,12 @@ class Endurance:
 
 def endurance(speech: Path) -> Endurance:
     """Hours of sound in one stream, as fast as the server takes it."""
-    sound = make_load(read_clips([speech]), HOURS * 3_600.0).samples
-    with HouseUnderTest(["--asr", "none"]) as house:
+    sound = make_workload(read_clips([speech]), HOURS * 3_600.0).samples
+    with ServerProcess(["--asr", "none"]) as house:
         return asyncio.run(_endure(house, sound))
 
 
-async def _endure(house: HouseUnderTest, sound: Samples) -> Endurance:
+async def _endure(house: ServerProcess, sound: Samples) -> Endurance:
     began = time.perf_counter()
     running = asyncio.create_task(
         run_streams(house.socket_url, [sound], WallClock(), pace=_AS_FAST_AS_IT_GOES), name="stream"

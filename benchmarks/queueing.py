@@ -34,8 +34,9 @@ class Cost:
         return factor * (self.fixed_s + self.per_s * clips * longest_s)
 
 
-class Ask:
-    """As `streamer.asking.Ask`: one analysis of a clip of so many seconds, with or without its words.
+class SimulatedRequest:
+    """As `streamer.asking.SimulatedRequest`: one analysis of a clip of so many seconds, with or without its
+    words.
 
     priority: may rise. gone: nobody waits any more. answered_s: the moment, once there is a judgement.
     """
@@ -59,7 +60,7 @@ class Ask:
 class Call:
     """answered: whether the model answered, once that is known; False where the call was shed."""
 
-    ask: Ask
+    ask: SimulatedRequest
     answered: Event
 
     @property
@@ -133,7 +134,7 @@ class Worker:
         self._arrived = env.event()
         env.process(self._serve())
 
-    def submit(self, line: Line, ask: Ask) -> Event:
+    def submit(self, line: Line, ask: SimulatedRequest) -> Event:
         """Its value will be whether the model answered. Of a dead worker nothing comes."""
         call = Call(ask, self._env.event())
         line.join(call)

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from simpy import Environment
 
-from benchmarks.queueing import Ask, Cost, Line, Steps, Worker
+from benchmarks.queueing import Cost, Line, SimulatedRequest, Steps, Worker
 from emostream.streamer.inference.request import Priority
 
 BUDGET_S: Final = 64.0
@@ -52,7 +52,7 @@ class Replica:
         lines = [line for line in (self._encode, self._fuse, self._words) if line is not None]
         return sum(line.shed[Priority.CANDIDATE] for line in lines)
 
-    def answer(self, ask: Ask) -> Steps:
+    def answer(self, ask: SimulatedRequest) -> Steps:
         """`Engine.analyse`. Whether there is a judgement."""
         yield self._env.timeout(self._hop_s / 2)
         calls = [self._emotion.submit(self._encode, ask)]
@@ -67,7 +67,7 @@ class Replica:
         yield self._env.timeout(self._hop_s / 2)
         return True
 
-    def hear_ahead(self, ask: Ask) -> None:
+    def transcribe_ahead(self, ask: SimulatedRequest) -> None:
         if self._asr is not None and self._ahead is not None:
             self._asr.submit(self._ahead, ask)
 

@@ -14,12 +14,21 @@ from typing import Final
 import numpy as np
 
 from benchmarks.fleet import simulate, streams_carried
-from benchmarks.fleet_plan import Found, Loss, Plan, Told
+from benchmarks.fleet_plan import FinalTiming, ReplicaFailure, SimulationPlan, SimulationResult
 from benchmarks.queueing import Cost
 from benchmarks.replica import Models
 from emostream.streamer.bench.latency import PROMPT_S
 
-__all__ = ["Found", "Loss", "Models", "Plan", "Told", "simulate", "streams_carried", "tables"]
+__all__ = [
+    "FinalTiming",
+    "Models",
+    "ReplicaFailure",
+    "SimulationPlan",
+    "SimulationResult",
+    "simulate",
+    "streams_carried",
+    "tables",
+]
 
 _MEDIAN_CLIP_S: Final = 2.14  # of the clips that `fleet.CLIP_LONGER_S` speaks of
 _PER_S: Final = 0.002  # a padded second: 1.4 to 2.1 ms in batches or long clips, model.md, bundled, fp32
@@ -78,7 +87,7 @@ for 32 streams; and near what batches of many could carry. Then the numbers of r
 LADDER_S: Final = 30.0
 HOP_S: Final = 0.002
 """A call's way to another process and back: assumed, to be replaced by a measured one."""
-LOSS: Final = Loss(at_s=LADDER_S / 2, detect_s=1.0, restart_s=5.7)
+LOSS: Final = ReplicaFailure(at_s=LADDER_S / 2, detect_s=1.0, restart_s=5.7)
 """detect_s is assumed; restart_s is results.md's from start to ready."""
 BOUND_S: Final = 0.3
 _PERCENTS: Final = (50, 95, 99)
@@ -127,7 +136,7 @@ def _row(*cells: object) -> str:
 
 
 def _beside(point: Measured) -> str:
-    found = [simulate(Plan(point.streams, point.models, seed=seed)) for seed in range(SEEDS)]
+    found = [simulate(SimulationPlan(point.streams, point.models, seed=seed)) for seed in range(SEEDS)]
     after_ms = 1_000 * np.concatenate([one.after_end_s for one in found])
     percentiles = [float(value) for value in np.percentile(after_ms, _PERCENTS)]
     by_seed = [one.percentile_ms(95) for one in found]
@@ -148,8 +157,8 @@ def _beside(point: Measured) -> str:
     )
 
 
-def _plan(streams_each: int, replicas: int) -> Plan:
-    return Plan(streams_each * replicas, NONE, replicas=replicas, seconds=LADDER_S, hop_s=HOP_S)
+def _plan(streams_each: int, replicas: int) -> SimulationPlan:
+    return SimulationPlan(streams_each * replicas, NONE, replicas=replicas, seconds=LADDER_S, hop_s=HOP_S)
 
 
 def _step(streams_each: int, replicas: int) -> str:
@@ -160,7 +169,7 @@ def _step(streams_each: int, replicas: int) -> str:
         plan.streams,
         f"{100 * whole.busiest:.0f} %",
         _slashed([whole.percentile_ms(percent) for percent in _PERCENTS]),
-        _slashed([whole.judged_ms(percent) for percent in _PERCENTS]),
+        _slashed([whole.answer_ms(percent) for percent in _PERCENTS]),
         whole.shed,
         _slashed([lossy.percentile_ms(percent) for percent in (95, 99, 100)]),
         f"{np.sum(lossy.after_end_s > BOUND_S)} of {len(lossy.told)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from emostream.models.checkpoint import BUNDLED, read_checkpoint
+from emostream.models.checkpoint import BUNDLED, load_checkpoint
 from emostream.models.config import reference_config
 from emostream.models.emotion import EmotionModel
 
@@ -13,4 +13,4 @@ Size = Literal["bundled", "full size"]
 
 def model_of(which: Size) -> EmotionModel:
     """On the CPU, in float32 and eval mode; at full size with random weights."""
-    return read_checkpoint(BUNDLED).model if which == "bundled" else EmotionModel(reference_config()).eval()
+    return load_checkpoint(BUNDLED).model if which == "bundled" else EmotionModel(reference_config()).eval()

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from emostream.models import Clip, Transcript, load_recognizer, load_transcriber
-from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.bench.load_generator import BLOCK_SAMPLES
 from emostream.streamer.config import FRAME_SAMPLES, SegmenterSettings, VadSettings
@@ -59,7 +59,7 @@ def rows(whisper: str | None) -> Iterator[Row]:
 
 def bundled_recording() -> Samples:
     """(N,) at 16 kHz."""
-    return read_whole(Path(str(files("emostream.demo") / "recording.ogg")))
+    return decode_file(Path(str(files("emostream.demo") / "recording.ogg")))
 
 
 def _per_frame(sound: Samples) -> Iterator[Row]:

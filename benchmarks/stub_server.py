@@ -11,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from emostream.models import LABELS, Alignment, AudioCode, Clip, Prediction, Transcript
+from emostream.models import LABELS, Alignment, Clip, EncodedAudio, Prediction, Transcript
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.listen import bind
-from emostream.streamer.server.local_stream import on_interrupt
+from emostream.streamer.server.local_stream import stop_on_signals
 
 _MANY: Final = 1_000_000
 _EVEN: Final = (1.0 / len(LABELS),) * len(LABELS)
@@ -30,15 +30,15 @@ class StubRecognizer:
     device = "cpu"
     labels = LABELS
 
-    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
-        return [AudioCode(frames=None, clip=clip) for clip in clips]
+    def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
+        return [EncodedAudio(frames=None, clip=clip) for clip in clips]
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
         return [Alignment() for _ in clips]
 
     def fuse(
         self,
-        codes: Sequence[AudioCode],
+        codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]:
@@ -49,8 +49,8 @@ async def serve() -> None:
     """Until it is interrupted. No stream is refused: how many it bears is the question."""
     server = ServerSettings(port=0, max_load=1.0, connections=_MANY, connections_per_minute=_MANY)
     settings, clock = Settings(server=server), WallClock()
-    engine = Engine(None, StubRecognizer(), clock, patience_s=server.patience_ms / 1_000)
-    stop = on_interrupt()
+    engine = Engine(None, StubRecognizer(), clock, call_timeout_s=server.model_timeout_ms / 1_000)
+    stop = stop_on_signals()
     async with engine.running(), Server(bind(server), engine, settings, clock) as listening:
         print(f"Listening on {listening.url}", file=sys.stderr, flush=True)
         await stop.wait()

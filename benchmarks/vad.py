@@ -17,14 +17,14 @@ from typing import Final
 import numpy as np
 
 from benchmarks.machine import commit, machine
-from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.bench.load_generator import BLOCK_SAMPLES
-from emostream.streamer.bench.workload import Load, make_load, trimmed
+from emostream.streamer.bench.workload import Workload, make_workload, trimmed
 from emostream.streamer.config import FRAME_SAMPLES, SAMPLE_RATE_HZ, SegmenterSettings, VadSettings
 from emostream.streamer.pipeline.segmenter import Segmenter, Utterance
 from emostream.streamer.pipeline.vad import make_vad
-from emostream.training.augmentation.waveform import coloured_noise, with_noise
+from emostream.training.augmentation.waveform import coloured_noise, mix_at_snr
 from emostream.training.corpora.manifest import DEFAULT_DATA, read_manifest
 
 _BLOCK_FRAMES: Final = BLOCK_SAMPLES // FRAME_SAMPLES
@@ -51,25 +51,25 @@ class Tally:
     frame_us: list[float] = field(default_factory=list)
 
 
-def conditions(load: Load, speakers: Sequence[Samples]) -> Iterator[tuple[str, Samples]]:
+def conditions(load: Workload, model_info: Sequence[Samples]) -> Iterator[tuple[str, Samples]]:
     """The session as it is, and under sounds that are not meant to be heard. Levels are against speech."""
     clean = load.samples
     spoken = np.concatenate([clean[start:end] for start, end in load.spans])
-    # The ratio is that to speech: `with_noise` measures what it is given, pauses and all.
+    # The ratio is that to speech: `mix_at_snr` measures what it is given, pauses and all.
     share_db = 10 * np.log10((clean**2).mean() / (spoken**2).mean())
     rng = np.random.default_rng(0)
     noise, music, babble = (
         coloured_noise(len(clean), rng),
         _music(len(clean), rng),
-        _babble(len(clean), speakers),
+        _babble(len(clean), model_info),
     )
     yield "clean", clean
     for snr in (20, 10, 5, 0):
-        yield f"noise, {snr} dB", with_noise(clean, noise, snr + share_db)
+        yield f"noise, {snr} dB", mix_at_snr(clean, noise, snr + share_db)
     for snr in (20, 10):
-        yield f"music, {snr} dB", with_noise(clean, music, snr + share_db)
+        yield f"music, {snr} dB", mix_at_snr(clean, music, snr + share_db)
     for snr in (20, 10):
-        yield f"babble of six, {snr} dB", with_noise(clean, babble, snr + share_db)
+        yield f"babble of six, {snr} dB", mix_at_snr(clean, babble, snr + share_db)
 
 
 def _music(length: int, rng: np.random.Generator) -> np.ndarray:
@@ -86,9 +86,9 @@ def _music(length: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate(beats)[:length]
 
 
-def _babble(length: int, speakers: Sequence[Samples]) -> np.ndarray:
+def _babble(length: int, model_info: Sequence[Samples]) -> np.ndarray:
     """All at once, each on and on."""
-    levelled = [voice / np.sqrt((voice**2).mean()) for voice in speakers]
+    levelled = [voice / np.sqrt((voice**2).mean()) for voice in model_info]
     babble: np.ndarray = np.sum([np.resize(voice, length) for voice in levelled], 0)
     return babble
 
@@ -110,7 +110,7 @@ def segmented(samples: Samples, settings: VadSettings) -> tuple[list[tuple[int, 
     return spans, 1e6 * spent / len(frames)
 
 
-def note(tally: Tally, load: Load, found: Sequence[tuple[int, int]]) -> None:
+def note(tally: Tally, load: Workload, found: Sequence[tuple[int, int]]) -> None:
     """An utterance and a clip belong together where they overlap."""
     touching = [
         [clip for clip, (a, b) in enumerate(load.spans) if min(b, end) > max(a, start)]
@@ -130,15 +130,15 @@ def note(tally: Tally, load: Load, found: Sequence[tuple[int, int]]) -> None:
 
 def main() -> None:
     examples = [e for e in read_manifest(DEFAULT_DATA / "manifest.csv") if e.corpus == "ravdess"]
-    clips = [_level(trimmed(read_whole(e.sound))) for e in examples if e.split == "test"]
+    clips = [_level(trimmed(decode_file(e.sound))) for e in examples if e.split == "test"]
     others: dict[str, list[Samples]] = {}
     for example in examples:
         if example.split == "train" and len(others.setdefault(example.speaker, [])) < 12:
-            others[example.speaker].append(trimmed(read_whole(example.sound)))
-    speakers = [np.concatenate(part) for part in list(others.values())[:6]]
-    load = make_load(clips, SECONDS)
+            others[example.speaker].append(trimmed(decode_file(example.sound)))
+    model_info = [np.concatenate(part) for part in list(others.values())[:6]]
+    load = make_workload(clips, SECONDS)
     tallies: dict[tuple[str, str], Tally] = {}
-    for condition, samples in conditions(load, speakers):
+    for condition, samples in conditions(load, model_info):
         for settings in DETECTORS:
             name = make_vad(settings).name
             tally = tallies.setdefault((condition, name), Tally())

@@ -10,12 +10,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from emostream.streamer.client.connection import watch
+from emostream.streamer.client.connection import subscribe
 from emostream.streamer.protocol.messages import Emotion
 
 
 async def main(path: str, url: str = "ws://127.0.0.1:8765/v1/stream", stream: str = "microphone") -> None:
-    async for event in watch(url, stream):
+    async for event in subscribe(url, stream):
         if isinstance(event, Emotion):
             show(event, Path(path))
 

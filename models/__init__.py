@@ -5,7 +5,7 @@ Importing it costs numpy only; the loaders import the frameworks when they are c
 
 from __future__ import annotations
 
-from .cpu_threads import threads_for_emotion
+from .cpu_threads import emotion_threads
 from .errors import CheckpointError, DeviceError, ModelError, TranscriberError
 from .labels import LABELS
 from .loaders import load_aligner, load_recognizer, load_transcriber
@@ -13,15 +13,15 @@ from .types import (
     SAMPLE_RATE_HZ,
     Aligner,
     Alignment,
-    AudioCode,
     Clip,
-    HearsAhead,
+    EmotionInput,
+    EncodedAudio,
+    IncrementalTranscriber,
     Prediction,
     Probabilities,
     Recognizer,
     Samples,
     Span,
-    Speech,
     Transcriber,
     Transcript,
     Word,
@@ -32,24 +32,24 @@ __all__ = [
     "SAMPLE_RATE_HZ",
     "Aligner",
     "Alignment",
-    "AudioCode",
     "CheckpointError",
     "Clip",
     "DeviceError",
-    "HearsAhead",
+    "EmotionInput",
+    "EncodedAudio",
+    "IncrementalTranscriber",
     "ModelError",
     "Prediction",
     "Probabilities",
     "Recognizer",
     "Samples",
     "Span",
-    "Speech",
     "Transcriber",
     "TranscriberError",
     "Transcript",
     "Word",
+    "emotion_threads",
     "load_aligner",
     "load_recognizer",
     "load_transcriber",
-    "threads_for_emotion",
 ]

@@ -11,7 +11,7 @@ _LEAST_S: Final = 0.5
 """What a clip counts at least, however short it is, or where there are words alone: those cost too."""
 
 
-def length_sorted(seconds: Sequence[float], budget_s: float) -> list[list[int]]:
+def length_sorted_batches(seconds: Sequence[float], budget_s: float) -> list[list[int]]:
     """Indices in batches of like length, the longest first, each within a budget of padded seconds.
 
     The cost of a batch is its longest clip, or half a second, times its clips: what the network computes,
@@ -27,11 +27,11 @@ def length_sorted(seconds: Sequence[float], budget_s: float) -> list[list[int]]:
     return batches
 
 
-def in_batches(
+def map_in_batches(
     seconds: Sequence[float], budget_s: float, call: Callable[[list[int]], Sequence[T]]
 ) -> list[T]:
     """What `call` makes of every batch of indices, in the order of `seconds`."""
     results: dict[int, T] = {}
-    for batch in length_sorted(seconds, budget_s):
+    for batch in length_sorted_batches(seconds, budget_s):
         results.update(zip(batch, call(batch), strict=True))
     return [results[index] for index in range(len(seconds))]

@@ -18,7 +18,7 @@ from torch import Tensor
 from .config import EmotionConfig
 
 
-def pattern_of(has_audio: bool, has_text: bool) -> str:
+def modality_pattern(has_audio: bool, has_text: bool) -> str:
     """both, audio or text; an item with neither counts as silent audio."""
     if has_text:
         return "both" if has_audio else "text"

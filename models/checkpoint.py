@@ -44,7 +44,7 @@ class Checkpoint:
     folder: Path
 
 
-def find_checkpoint(name: str | Path | None) -> Path:
+def resolve_checkpoint(name: str | Path | None) -> Path:
     """None: the bundled folder. An existing folder wins over a hub name. Raises CheckpointError."""
     if name is None:
         return BUNDLED
@@ -62,7 +62,7 @@ def find_checkpoint(name: str | Path | None) -> Path:
         ) from error
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
+def load_checkpoint(folder: Path) -> Checkpoint:
     """Raises CheckpointError for whatever is missing, damaged or of another program."""
     config = _read_config(folder)
     try:
@@ -74,13 +74,13 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{folder / CONFIG_FILE}: expected sizes that build a model: {one_line(error)}"
         ) from error
     model.load_state_dict(_read_weights(folder, model))
-    refuse_unread_tokens(model, str(folder / CONFIG_FILE))
+    check_max_tokens(model, str(folder / CONFIG_FILE))
     source = str(folder / TOKENIZER_FILE)
-    tokenizer = bare_tokenizer(_read_tokenizer(folder), config.text_config.vocab_size, source)
+    tokenizer = tokenizer_without_padding(_read_tokenizer(folder), config.text_config.vocab_size, source)
     return Checkpoint(model.float().eval(), tokenizer, folder)
 
 
-def refuse_unread_tokens(model: EmotionModel, source: str) -> None:
+def check_max_tokens(model: EmotionModel, source: str) -> None:
     """Raises CheckpointError where `max_tokens` is more than the text encoder's table of positions holds."""
     limit, wanted = model.text_encoder.max_tokens, model.config.max_tokens
     if limit is not None and wanted > limit:
@@ -90,7 +90,7 @@ def refuse_unread_tokens(model: EmotionModel, source: str) -> None:
         )
 
 
-def bare_tokenizer(tokenizer: Tokenizer, vocabulary: int, source: str) -> Tokenizer:
+def tokenizer_without_padding(tokenizer: Tokenizer, vocabulary: int, source: str) -> Tokenizer:
     """The tokenizer without padding and cutting of its own, which are `collate`'s.
 
     Raises CheckpointError where it numbers tokens that the text encoder's vocabulary does not have.
@@ -106,7 +106,7 @@ def bare_tokenizer(tokenizer: Tokenizer, vocabulary: int, source: str) -> Tokeni
     return tokenizer
 
 
-def write_checkpoint(model: EmotionModel, tokenizer: Tokenizer, folder: Path) -> None:
+def save_checkpoint(model: EmotionModel, tokenizer: Tokenizer, folder: Path) -> None:
     """Weights as float16, configuration, tokenizer and feature extractor; the model is left as it was.
 
     Weights that float16 cannot hold keep all of them in float32; buffers always are. A graph that

@@ -23,7 +23,7 @@ VARIANCE_FLOOR: Final = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
-class Waveform:
+class WaveformSpec:
     """How an audio encoder wants its sound.
 
     min_samples, max_samples: the shortest and the longest clip that it takes; None: any length.
@@ -37,7 +37,7 @@ class Waveform:
 
 @dataclass(frozen=True, slots=True)
 class AudioBatch:
-    """samples: (B, N) float32, prepared as the encoder's `Waveform` says; mask: (B, N); present: (B,)."""
+    """samples: (B, N) float32, prepared as the encoder's `WaveformSpec` says; mask: (B, N); present: (B,)."""
 
     samples: Tensor
     mask: Tensor
@@ -59,7 +59,7 @@ class TextBatch:
         return TextBatch(self.ids.to(device), self.mask.to(device), self.present.to(device))
 
 
-def prepare(samples: Samples, waveform: Waveform) -> Samples:
+def prepare(samples: Samples, waveform: WaveformSpec) -> Samples:
     """(N,) -> (N',): not-a-number and infinity become 0, then zero mean, unit variance.
 
     The level of a microphone says nothing about a feeling; a clip shorter than one frame gets silence
@@ -77,7 +77,7 @@ def prepare(samples: Samples, waveform: Waveform) -> Samples:
     return np.pad(clean, (0, max(0, waveform.min_samples - len(clean)))).astype(np.float32)
 
 
-def collate_audio(clips: Sequence[Samples | None], waveform: Waveform) -> AudioBatch:
+def collate_audio(clips: Sequence[Samples | None], waveform: WaveformSpec) -> AudioBatch:
     """Raw waveforms to a batch; None is an item without sound."""
     silent = np.zeros(0, dtype=np.float32)
     rows = [prepare(silent if clip is None else clip, waveform) for clip in clips]

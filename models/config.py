@@ -10,7 +10,7 @@ from transformers import AutoConfig, BertConfig, PretrainedConfig, Wav2Vec2Confi
 
 from .labels import LABELS
 
-HEADS_OF: Final[dict[str, tuple[str, ...]]] = {
+HEADS_BY_PATTERN: Final[dict[str, tuple[str, ...]]] = {
     "both": ("early", "audio", "text"),
     "audio": ("early", "audio"),
     "text": ("early", "text"),
@@ -130,11 +130,13 @@ class EmotionConfig(PretrainedConfig):
 
     def fused_heads(self, pattern: str) -> tuple[str, ...]:
         """The heads that speak in the fused posterior of a pattern: both, audio, text."""
-        allowed = {"early": ("early",), "late": ("audio", "text"), "both": HEADS_OF["both"]}[self.fusion]
-        return tuple(head for head in HEADS_OF[pattern] if head in allowed)
+        allowed = {"early": ("early",), "late": ("audio", "text"), "both": HEADS_BY_PATTERN["both"]}[
+            self.fusion
+        ]
+        return tuple(head for head in HEADS_BY_PATTERN[pattern] if head in allowed)
 
     def _weights(self, given: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-        for pattern in HEADS_OF:
+        for pattern in HEADS_BY_PATTERN:
             heads, weights = self.fused_heads(pattern), given.get(pattern)
             if not isinstance(weights, dict) or set(weights) != set(heads):
                 raise ValueError(
@@ -146,7 +148,7 @@ class EmotionConfig(PretrainedConfig):
         return given
 
     def _even_weights(self) -> dict[str, dict[str, float]]:
-        heads = {pattern: self.fused_heads(pattern) for pattern in HEADS_OF}
+        heads = {pattern: self.fused_heads(pattern) for pattern in HEADS_BY_PATTERN}
         return {pattern: dict.fromkeys(names, 1.0 / len(names)) for pattern, names in heads.items()}
 
 

@@ -14,18 +14,18 @@ _MOST_FOR_WORDS: Final = 4
 """Whisper's small models gain little from more."""
 
 
-def threads_for_words() -> int:
+def transcriber_threads() -> int:
     """Half of the cores, at most four: the other half is the emotion model's."""
     return min(max(1, physical_cores() // 2), _MOST_FOR_WORDS)
 
 
-def threads_for_emotion(*, words: bool) -> int | None:
+def emotion_threads(*, words: bool) -> int | None:
     """words: whether a transcriber works at the same time. None where the environment says how many torch
     gets (OMP_NUM_THREADS).
     """
     if "OMP_NUM_THREADS" in os.environ:
         return None
-    return max(1, physical_cores() - threads_for_words()) if words else physical_cores()
+    return max(1, physical_cores() - transcriber_threads()) if words else physical_cores()
 
 
 def physical_cores() -> int:

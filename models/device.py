@@ -14,7 +14,7 @@ DtypeName = Literal["auto", "float32", "bfloat16"]
 
 CPUINFO: Final = Path("/proc/cpuinfo")
 
-WORTH_HALVING: Final = 20_000_000
+BFLOAT16_MIN_PARAMETERS: Final = 20_000_000
 """Parameters from which bfloat16 pays on a processor that multiplies it natively: see docs/adr/0008."""
 
 
@@ -46,7 +46,9 @@ def choose_dtype(name: str, device: torch.device, parameters: int) -> torch.dtyp
         raise DeviceError(f"expected a dtype out of auto, float32, bfloat16, got {name!r}")
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    return torch.bfloat16 if parameters >= WORTH_HALVING and _multiplies_bfloat16() else torch.float32
+    return (
+        torch.bfloat16 if parameters >= BFLOAT16_MIN_PARAMETERS and _multiplies_bfloat16() else torch.float32
+    )
 
 
 def cast_weights(network: nn.Module, dtype: torch.dtype) -> None:

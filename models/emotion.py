@@ -16,12 +16,12 @@ from transformers import PreTrainedModel
 from .collate import AudioBatch, TextBatch
 from .config import EmotionConfig
 from .encoders.factory import make_audio_encoder, make_text_encoder
-from .fusion import AttentivePooling, EarlyFusion, FusionSize, Sequences
+from .fusion import AttentivePooling, EarlyFusion, FusionSize, MaskedSequence
 from .granularity import SpanPooling, Spans, frames_inside
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedModality:
     """One modality of a batch. features: (B, T, H); mask: (B, T); present: (B,) false where absent."""
 
     features: Tensor
@@ -39,8 +39,8 @@ class EmotionOutput:
     early: Tensor | None
     audio: Tensor
     text: Tensor
-    audio_code: Tensor
-    text_code: Tensor
+    audio_embedding: Tensor
+    text_embedding: Tensor
 
     def logits(self) -> dict[str, Tensor]:
         """By head, those that there are."""
@@ -85,28 +85,30 @@ class EmotionModel(PreTrainedModel):
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
         """As transformers has it, in float32 whatever the file holds: heads and fusion are.
 
-        `checkpoint.read_checkpoint` is stricter about what it reads.
+        `checkpoint.load_checkpoint` is stricter about what it reads.
         """
         return super().from_pretrained(*args, **({"dtype": torch.float32} | kwargs))
 
     def _init_weights(self, module: nn.Module) -> None:
         """The encoders and torch's own layers start as they were made; nothing is drawn twice."""
 
-    def encode_audio(self, batch: AudioBatch) -> Encoded:
+    def encode_audio(self, batch: AudioBatch) -> EncodedModality:
         """The branch that needs no words."""
         features, mask = self.audio_encoder(batch.samples, batch.mask)
-        return Encoded(features.float(), mask, batch.present)
+        return EncodedModality(features.float(), mask, batch.present)
 
-    def encode_text(self, batch: TextBatch) -> Encoded:
+    def encode_text(self, batch: TextBatch) -> EncodedModality:
         """Rows without text never enter BERT: a row that is all padding has no softmax."""
         rows = batch.present.nonzero()[:, 0]
         features = self.absent_text.new_zeros((*batch.ids.shape, self.text_encoder.hidden_size))
         if len(rows):
             encoded, _ = self.text_encoder(batch.ids[rows], batch.mask[rows])
             features = features.index_copy(0, rows, encoded.to(features.dtype))
-        return Encoded(features, batch.mask & batch.present[:, None], batch.present)
+        return EncodedModality(features, batch.mask & batch.present[:, None], batch.present)
 
-    def fuse(self, audio: Encoded, text: Encoded, spans: Spans | None = None) -> EmotionOutput:
+    def fuse(
+        self, audio: EncodedModality, text: EncodedModality, spans: Spans | None = None
+    ) -> EmotionOutput:
         """Both branches to logits. A row whose modality is absent holds one learned token instead.
 
         spans: for every granularity of the configuration but the frames; without them, those streams hear
@@ -118,8 +120,8 @@ class EmotionModel(PreTrainedModel):
         words = _absent(self.text_projection(text.features), text.present, self.absent_text)
         early = None
         if self.early is not None:
-            streams = {"frame": Sequences(sound, heard)} | self._finer(audio, spans or {})
-            early = self.early(streams, Sequences(words, read))
+            streams = {"frame": MaskedSequence(sound, heard)} | self._finer(audio, spans or {})
+            early = self.early(streams, MaskedSequence(words, read))
         alone = self.config.fusion == "early"  # then the other two report, and shape no encoder
         audio_features = audio.features.detach() if alone else audio.features
         text_features = text.features.detach() if alone else text.features
@@ -127,18 +129,18 @@ class EmotionModel(PreTrainedModel):
             early=early,
             audio=self.audio_head(self.audio_pool(audio_features, heard)),
             text=self.text_head(self.text_pool(text_features, read)),
-            audio_code=_masked_mean(sound, heard),
-            text_code=_masked_mean(words, read),
+            audio_embedding=_masked_mean(sound, heard),
+            text_embedding=_masked_mean(words, read),
         )
 
     def forward(self, audio: AudioBatch, text: TextBatch, spans: Spans | None = None) -> EmotionOutput:
         return self.fuse(self.encode_audio(audio), self.encode_text(text), spans)
 
-    def _finer(self, audio: Encoded, spans: Spans) -> dict[str, Sequences]:
+    def _finer(self, audio: EncodedModality, spans: Spans) -> dict[str, MaskedSequence]:
         """Phones, syllables, words: granularity -> one vector a span."""
         centres = self.audio_encoder.frame_centres(audio.features.shape[1]).to(audio.features.device)
         heard = audio.mask & audio.present[:, None]
-        sequences: dict[str, Sequences] = {}
+        sequences: dict[str, MaskedSequence] = {}
         for kind, pool in self.span_pools.items():
             if kind in spans:
                 inside = frames_inside(spans[kind], centres, heard, self.audio_encoder.step)
@@ -147,7 +149,9 @@ class EmotionModel(PreTrainedModel):
                 pooled, held = audio.features[:, :1], heard[:, :1] & False
             present = held.any(1)
             x = self.audio_projection(pooled) + self.kinds[kind]
-            sequences[kind] = Sequences(_absent(x, present, self.absent_audio), _with_first(held, present))
+            sequences[kind] = MaskedSequence(
+                _absent(x, present, self.absent_audio), _with_first(held, present)
+            )
         return sequences
 
 

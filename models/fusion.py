@@ -21,7 +21,7 @@ class FusionSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequences:
+class MaskedSequence:
     """x: (B, T, D). mask: (B, T), true where valid, at least once per row."""
 
     x: Tensor
@@ -107,7 +107,7 @@ class GranularStream(nn.Module):
         self.audio_pool = AttentivePooling(size.width)
         self.text_pool = AttentivePooling(size.width)
 
-    def forward(self, audio: Sequences, text: Sequences) -> Tensor:
+    def forward(self, audio: MaskedSequence, text: MaskedSequence) -> Tensor:
         """-> (B, 2 D)."""
         heard, read = self.fusion(audio.x, audio.mask, text.x, text.mask)
         return torch.cat([self.audio_pool(heard, audio.mask), self.text_pool(read, text.mask)], dim=1)
@@ -121,7 +121,7 @@ class EarlyFusion(nn.Module):
         self.streams = nn.ModuleDict({name: GranularStream(size) for name in granularities})
         self.head = head
 
-    def forward(self, audio: Mapping[str, Sequences], text: Sequences) -> Tensor:
+    def forward(self, audio: Mapping[str, MaskedSequence], text: MaskedSequence) -> Tensor:
         """audio: granularity -> its sequence -> logits (B, C)."""
         codes = [stream(audio[name], text) for name, stream in self.streams.items()]
         logits: Tensor = self.head(torch.cat(codes, dim=1))

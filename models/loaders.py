@@ -36,9 +36,9 @@ def load_transcriber(
     warning), `none` (returns None), `pocketsphinx`, a Whisper model name (tiny.en, small, ...) or a
     faster-whisper folder. Raises TranscriberError and DeviceError.
     """
-    from .transcription.factory import choose_transcriber
+    from .transcription.factory import create_transcriber
 
-    return choose_transcriber(name, device=device, compute_type=compute_type)
+    return create_transcriber(name, device=device, compute_type=compute_type)
 
 
 def load_aligner() -> Aligner:
@@ -46,6 +46,6 @@ def load_aligner() -> Aligner:
 
     Raises TranscriberError where PocketSphinx, whose model and dictionary it uses, cannot be loaded.
     """
-    from .alignment.aligner_process import AlignmentProcess
+    from .alignment.aligner_process import AlignerProcess
 
-    return AlignmentProcess()
+    return AlignerProcess()

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, WhisperModel
 from transformers.utils import logging
 
-from .checkpoint import CONFIG_FILE, bare_tokenizer, refuse_unread_tokens
+from .checkpoint import CONFIG_FILE, check_max_tokens, tokenizer_without_padding
 from .config import EmotionConfig
 from .emotion import EmotionModel
 from .encoders.base import AudioEncoder
@@ -48,7 +48,7 @@ def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[Emotio
         model = EmotionModel(EmotionConfig(audio_config=audio_config, text_config=text_config, **config))
     if "max_tokens" not in config and model.text_encoder.max_tokens is not None:
         model.config.max_tokens = min(model.config.max_tokens, model.text_encoder.max_tokens)
-    refuse_unread_tokens(model, words)
+    check_max_tokens(model, words)
     _load(sound, model.audio_encoder.backbone)
     _load(words, model.text_encoder.backbone)
     return model, _read_tokenizer(words, model.text_encoder.backbone.config.vocab_size)
@@ -143,7 +143,7 @@ def _read_tokenizer(source: str, vocabulary: int) -> Tokenizer:
     # Where there is no file, some versions make up a tokenizer of special tokens alone.
     if len(loaded) <= len(loaded.all_special_ids):
         raise CheckpointError(f"{source}: expected a tokenizer with words, found none: add tokenizer.json")
-    return bare_tokenizer(loaded.backend_tokenizer, vocabulary, source)
+    return tokenizer_without_padding(loaded.backend_tokenizer, vocabulary, source)
 
 
 @contextmanager

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .alignment.word_spans import place_words
-from .batching import in_batches
-from .calibration import fused_posterior, head_posterior, pattern_of
-from .checkpoint import BUNDLED, Checkpoint, find_checkpoint, read_checkpoint
+from .alignment.word_spans import align_from_transcript
+from .batching import map_in_batches
+from .calibration import fused_posterior, head_posterior, modality_pattern
+from .checkpoint import BUNDLED, Checkpoint, load_checkpoint, resolve_checkpoint
 from .collate import collate_audio, collate_spans, collate_text
 from .device import cast_weights, choose_device, choose_dtype
-from .emotion import Encoded
-from .encoders.base import first_places
+from .emotion import EncodedModality
+from .encoders.base import length_mask
 from .encoders.onnx import GRAPH_FILE, OnnxEncoder
 from .errors import CheckpointError, one_line
 from .loaders import load_aligner
-from .types import Aligner, Alignment, AudioCode, Clip, Prediction, Probabilities, Speech, Transcript
+from .types import Aligner, Alignment, Clip, EmotionInput, EncodedAudio, Prediction, Probabilities, Transcript
 from .uncertainty import Thresholds, uncertain_reasons
 
 _BUDGET_S: Final = {"cpu": 64.0, "cuda": 256.0}
@@ -86,7 +86,7 @@ class EmotionRecognizer:
         chosen = choose_device(device)
         if cpu_threads is not None:
             torch.set_num_threads(cpu_threads)
-        read = read_checkpoint(find_checkpoint(checkpoint))
+        read = load_checkpoint(resolve_checkpoint(checkpoint))
         encoders = (read.model.audio_encoder, read.model.text_encoder)
         parameters = sum(weights.numel() for encoder in encoders for weights in encoder.parameters())
         precision = choose_dtype(dtype, chosen, parameters)
@@ -94,8 +94,8 @@ class EmotionRecognizer:
         recognizer = cls(read, chosen, precision, aligner, _graph(read, chosen, precision))
         second = Clip(np.zeros(16_000, dtype=np.float32))
         try:
-            recognizer.recognize([Speech(second, Transcript("warm up")), Speech(second)])
-            recognizer.recognize([Speech(second)])  # alone it may take another way
+            recognizer.recognize([EmotionInput(second, Transcript("warm up")), EmotionInput(second)])
+            recognizer.recognize([EmotionInput(second)])  # alone it may take another way
         except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
             raise CheckpointError(
                 f"{read.folder}: expected a network that runs, got {one_line(error)}; "
@@ -115,12 +115,12 @@ class EmotionRecognizer:
     def labels(self) -> tuple[str, ...]:
         return tuple(self._config.label_names)
 
-    def encode(self, clips: Sequence[Clip | None]) -> list[AudioCode]:
+    def encode(self, clips: Sequence[Clip | None]) -> list[EncodedAudio]:
         """The audio branch. Each code holds its clip's own frames (T, H), no padding; None is no sound.
 
         An encoder with a longest clip (Whisper: 30 s) hears a longer one up to there.
         """
-        return in_batches(
+        return map_in_batches(
             [0.0 if clip is None else clip.seconds for clip in clips],
             self._budget_s,
             lambda batch: self._encode([clips[index] for index in batch]),
@@ -132,7 +132,7 @@ class EmotionRecognizer:
         """As the model's granularities need it: the transcripts' own word times, or a forced alignment."""
         if self._aligner is None:
             return [
-                place_words(transcript, 0 if clip is None else len(clip.samples))
+                align_from_transcript(transcript, 0 if clip is None else len(clip.samples))
                 for clip, transcript in zip(clips, transcripts, strict=True)
             ]
         nothing = Clip(np.zeros(0, dtype=np.float32))
@@ -140,7 +140,7 @@ class EmotionRecognizer:
 
     def fuse(
         self,
-        codes: Sequence[AudioCode],
+        codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]:
@@ -150,7 +150,7 @@ class EmotionRecognizer:
                 f"expected as many codes, transcripts and alignments, got {len(codes)}, {len(transcripts)} "
                 f"and {len(alignments)}"
             )
-        return in_batches(
+        return map_in_batches(
             [code.seconds for code in codes],
             self._budget_s,
             lambda batch: self._fuse(
@@ -160,29 +160,29 @@ class EmotionRecognizer:
             ),
         )
 
-    def recognize(self, speeches: Sequence[Speech]) -> list[Prediction]:
+    def recognize(self, speeches: Sequence[EmotionInput]) -> list[Prediction]:
         """All of it, for offline use; any number of speeches."""
         clips = [speech.clip for speech in speeches]
         transcripts = [speech.transcript for speech in speeches]
         return self.fuse(self.encode(clips), transcripts, self.align(clips, transcripts))
 
     @torch.inference_mode()
-    def _encode(self, clips: Sequence[Clip | None]) -> list[AudioCode]:
+    def _encode(self, clips: Sequence[Clip | None]) -> list[EncodedAudio]:
         sounds = [None if clip is None else clip.samples for clip in clips]
         waveform = self._model.audio_encoder.waveform
         batch = collate_audio(sounds, waveform)
         if self._graph is not None and len(clips) == 1:  # in company torch's batch is the faster one
-            return [AudioCode(self._graph(batch.samples[0]), clips[0])]
+            return [EncodedAudio(self._graph(batch.samples[0]), clips[0])]
         encoded = self._model.encode_audio(batch.to(self._device))
         return [
-            AudioCode(features[mask], clip)
+            EncodedAudio(features[mask], clip)
             for features, mask, clip in zip(encoded.features, encoded.mask, clips, strict=True)
         ]
 
     @torch.inference_mode()
     def _fuse(
         self,
-        codes: Sequence[AudioCode],
+        codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]:
@@ -199,17 +199,17 @@ class EmotionRecognizer:
             for index, code in enumerate(codes)
         ]
 
-    def _padded(self, codes: Sequence[AudioCode]) -> Encoded:
+    def _padded(self, codes: Sequence[EncodedAudio]) -> EncodedModality:
         frames: list[Tensor] = [code.frames for code in codes]
         counts = torch.tensor([len(rows) for rows in frames], device=self._device)
         features = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)  # (B, T, H)
-        mask = first_places(counts, features.shape[1])
+        mask = length_mask(counts, features.shape[1])
         present = torch.tensor([code.clip is not None for code in codes], device=self._device)
-        return Encoded(features, mask & present[:, None], present)
+        return EncodedModality(features, mask & present[:, None], present)
 
-    def _prediction(self, code: AudioCode, logits: dict[str, Tensor], has_text: bool) -> Prediction:
+    def _prediction(self, code: EncodedAudio, logits: dict[str, Tensor], has_text: bool) -> Prediction:
         has_audio = code.clip is not None
-        fused = _tuple(fused_posterior(logits, pattern_of(has_audio, has_text), self._config))
+        fused = _tuple(fused_posterior(logits, modality_pattern(has_audio, has_text), self._config))
         audio_only = _tuple(head_posterior(logits["audio"], "audio", self._config)) if has_audio else None
         text_only = _tuple(head_posterior(logits["text"], "text", self._config)) if has_text else None
         winner = fused.index(max(fused))

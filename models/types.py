@@ -86,7 +86,7 @@ class Alignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class EmotionInput:
     """A clip and its words: what the recognizer judges. clip None: words alone; transcript None: sound."""
 
     clip: Clip | None
@@ -94,7 +94,7 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
-class AudioCode:
+class EncodedAudio:
     """What `encode` made of one clip. Opaque: only `fuse` of the same recognizer reads `frames`.
 
     clip None: no sound.
@@ -146,7 +146,7 @@ class Transcriber(Protocol):
 
 
 @runtime_checkable
-class HearsAhead(Transcriber, Protocol):
+class IncrementalTranscriber(Transcriber, Protocol):
     """A transcriber that can work on an utterance while somebody still speaks. A cache: what `transcribe`
     says of a clip does not change by it, and whether there was time for it is nobody's worry.
     """
@@ -173,13 +173,13 @@ class Recognizer(Protocol):
     @property
     def labels(self) -> tuple[str, ...]: ...
 
-    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]: ...
+    def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]: ...
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]: ...
 
     def fuse(
         self,
-        codes: Sequence[AudioCode],
+        codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]: ...

@@ -24,7 +24,7 @@ Worker = tuple[str, Callable[[Any], object]]
 """The name that people are shown, and what answers one request."""
 
 
-class ChildProcess:
+class WorkerProcess:
     """A child that answers requests one after the other, called from one thread.
 
     It ends when this object goes, or when the parent dies: its input is closed then.

@@ -1,6 +1,6 @@
 """Make the recording that `emostream demo` plays: demo/recording.ogg and demo/RECORDING.md.
 
-    python scripts/make_recording.py [--out demo]
+    python scripts/make_recording.py [--output-dir demo]
 
 The voices are synthetic (flite, Debian package `flite`), so nobody's speech is published. flite was
 taken because a weak recognizer understands it: eight test sentences gave PocketSphinx a word error
@@ -240,7 +240,7 @@ def require_flite(voices: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Make demo/recording.ogg and demo/RECORDING.md.")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "demo")
+    parser.add_argument("--output-dir", type=Path, default=Path(__file__).resolve().parents[1] / "demo")
     out: Path = parser.parse_args(arguments).out
     try:
         require_flite(sorted({line.voice.name for line in LINES}))

@@ -109,20 +109,20 @@ class LiveSettings(_Settings, frozen=True, kw_only=True):
     """What is done ahead of time for sound that comes at its natural pace.
 
     speculate: whether the models begin when a pause begins, and a transcriber that can while somebody
-    speaks. provisional_ms: how often a long utterance is judged while somebody speaks, by its sound so far;
-    0 is never. keep_audio_s: how much of its own streams' sound the server keeps, in memory, for those who
-    watch to hear again.
+    speaks. interim_interval_ms: how often a long utterance is judged while somebody speaks, by its sound so
+    far; 0 is never. audio_buffer_s: how much of its own streams' sound the server keeps, in memory, for
+    those who watch to hear again.
     """
 
     speculate: bool = True
-    provisional_ms: int = 2_000
-    keep_audio_s: int = 0
+    interim_interval_ms: int = 2_000
+    audio_buffer_s: int = 0
 
     def __post_init__(self) -> None:
-        wanted = self.provisional_ms == 0 or 500 <= self.provisional_ms <= 28_000
-        _require(wanted, "live.provisional_ms", "0 or 500 to 28000", self.provisional_ms)
-        kept = self.keep_audio_s
-        _require(0 <= kept <= 86_400, "live.keep_audio_s", "0 to 86400 (a day)", kept)
+        wanted = self.interim_interval_ms == 0 or 500 <= self.interim_interval_ms <= 28_000
+        _require(wanted, "live.interim_interval_ms", "0 or 500 to 28000", self.interim_interval_ms)
+        kept = self.audio_buffer_s
+        _require(0 <= kept <= 86_400, "live.audio_buffer_s", "0 to 86400 (a day)", kept)
 
 
 class ModelSettings(_Settings, frozen=True, kw_only=True):
@@ -141,78 +141,90 @@ class ModelSettings(_Settings, frozen=True, kw_only=True):
 class ServerSettings(_Settings, frozen=True, kw_only=True):
     """Where the server listens, and what one client may ask of it.
 
-    host_names: further names under which this server is reached. allow_origins: web pages from elsewhere
-    that may connect. token_file: tokens, one a line, of which a client needs one. open_to_anyone: listen
-    beyond this machine without tokens all the same. certificate, key: PEM files for TLS. behind_proxy:
-    addresses are those that a proxy in front gives (the last of X-Forwarded-For); without one anybody could
-    give any.
+    allowed_hosts: further names under which this server is reached. allow_origins: web pages from elsewhere
+    that may connect. token_file: tokens, one a line, of which a client needs one. no_auth: listen
+    beyond this machine without tokens all the same. ssl_certfile, ssl_keyfile: PEM files for TLS.
+    trust_proxy_headers: addresses are those that a proxy in front gives (the last of X-Forwarded-For);
+    without one anybody could give any.
 
-    message_bytes: the longest message. ahead_ms: how far a client may be ahead of the last `ack`. start_ms:
-    the time a client has for its first message. watcher_events: how many events may wait for one watcher
-    before it is closed as too slow. connections: how many there may be at once; connections_per_minute: from
-    one address. session_ms, idle_ms: the longest session, and the longest time without a message from a
-    client; 0 is without limit. max_load: share of the busiest model's time past which no further stream is
-    let in, see `admission`.
+    message_bytes: the longest message. max_unacked_ms: how far a client may be ahead of the last `ack`.
+    start_ms: the time a client has for its first message. subscriber_queue_size: how many events may wait
+    for one watcher before it is closed as too slow. connections: how many there may be at once;
+    connections_per_minute: from one address. session_ms, idle_ms: the longest session, and the longest time
+    without a message from a client; 0 is without limit. max_load: share of the busiest model's time past
+    which no further stream is let in, see `admission`.
 
-    resume_ms: how long a session waits for a client that is gone; kept_events: how many of its last events
-    can be given again then. text: whether events carry the words. patience_ms: how long a model may work on
-    an utterance before it is given up.
+    resume_timeout_ms: how long a session waits for a client that is gone; event_buffer_size: how many of its
+    last events can be given again then. transcript: whether events carry the words. model_timeout_ms: how
+    long a model may work on an utterance before it is given up.
     """
 
     host: str = "127.0.0.1"
     port: int = 8765
-    host_names: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     token_file: str | None = None
-    open_to_anyone: bool = False
-    behind_proxy: bool = False
-    certificate: str | None = None
-    key: str | None = None
+    no_auth: bool = False
+    trust_proxy_headers: bool = False
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
     message_bytes: int = 1 << 20
-    ahead_ms: int = 5_000
+    max_unacked_ms: int = 5_000
     start_ms: int = 10_000
-    watcher_events: int = 1_000
+    subscriber_queue_size: int = 1_000
     max_load: float = 0.7
     connections: int = 512
     connections_per_minute: int = 600
     session_ms: int = 0
     idle_ms: int = 300_000
-    resume_ms: int = 60_000
-    kept_events: int = 1_000
-    text: bool = True
-    patience_ms: int = 8_000
+    resume_timeout_ms: int = 60_000
+    event_buffer_size: int = 1_000
+    transcript: bool = True
+    model_timeout_ms: int = 8_000
 
     def __post_init__(self) -> None:
         _require(0 <= self.port <= 65_535, "server.port", "0 to 65535", self.port)
-        _require(self.ahead_ms >= 1_000, "server.ahead_ms", "at least 1000", self.ahead_ms)
+        _require(self.max_unacked_ms >= 1_000, "server.max_unacked_ms", "at least 1000", self.max_unacked_ms)
         _require(self.message_bytes >= 4_096, "server.message_bytes", "at least 4096", self.message_bytes)
         for name in ("connections", "connections_per_minute"):
             _require(getattr(self, name) >= 1, f"server.{name}", "at least 1", getattr(self, name))
         for name in ("session_ms", "idle_ms"):
             value = getattr(self, name)
             _require(value == 0 or value >= 1_000, f"server.{name}", "0 or at least 1000", value)
-        _require(self.resume_ms >= 0, "server.resume_ms", "at least 0", self.resume_ms)
-        _require(self.kept_events >= 100, "server.kept_events", "at least 100", self.kept_events)
-        _require(self.patience_ms >= 100, "server.patience_ms", "at least 100", self.patience_ms)
-        together = (self.certificate is None) == (self.key is None)
-        _require(together, "server.certificate and server.key", "both or neither", "one")
+        _require(
+            self.resume_timeout_ms >= 0, "server.resume_timeout_ms", "at least 0", self.resume_timeout_ms
+        )
+        _require(
+            self.event_buffer_size >= 100, "server.event_buffer_size", "at least 100", self.event_buffer_size
+        )
+        _require(
+            self.model_timeout_ms >= 100, "server.model_timeout_ms", "at least 100", self.model_timeout_ms
+        )
+        together = (self.ssl_certfile is None) == (self.ssl_keyfile is None)
+        _require(together, "server.ssl_certfile and server.ssl_keyfile", "both or neither", "one")
         _require(self.start_ms >= 100, "server.start_ms", "at least 100", self.start_ms)
         _require(0.0 < self.max_load <= 1.0, "server.max_load", "above 0, at most 1", self.max_load)
-        _require(self.watcher_events >= 1, "server.watcher_events", "at least 1", self.watcher_events)
+        _require(
+            self.subscriber_queue_size >= 1,
+            "server.subscriber_queue_size",
+            "at least 1",
+            self.subscriber_queue_size,
+        )
 
 
 class ClusterSettings(_Settings, frozen=True, kw_only=True):
     """The models where servers share them (`emostream serve --engine ray`).
 
     app: the name under which they are shared; servers with other models take another one. min_replicas,
-    max_replicas: how many copies there are at least and at most; waiting: how many utterances a copy should
-    have before it, above which there are to be more of them. cpus, gpus: of each, fractions allowed.
+    max_replicas: how many copies there are at least and at most; target_ongoing_requests: how many
+    utterances a copy should have before it, above which there are to be more of them. cpus, gpus: of each,
+    fractions allowed.
     """
 
     app: str = "emostream"
     min_replicas: int = 1
     max_replicas: int = 16
-    waiting: float = 4.0
+    target_ongoing_requests: float = 4.0
     cpus: float = 1.0
     gpus: float = 0.0
 
@@ -221,7 +233,12 @@ class ClusterSettings(_Settings, frozen=True, kw_only=True):
         _require(bool(self.app), "cluster.app", "a name", "nothing")
         _require(least >= 1, "cluster.min_replicas", "at least 1", least)
         _require(most >= least, "cluster.max_replicas", f"at least min_replicas ({least})", most)
-        _require(self.waiting > 0, "cluster.waiting", "above 0", self.waiting)
+        _require(
+            self.target_ongoing_requests > 0,
+            "cluster.target_ongoing_requests",
+            "above 0",
+            self.target_ongoing_requests,
+        )
         _require(self.cpus >= 0, "cluster.cpus", "at least 0", self.cpus)
         _require(self.gpus >= 0, "cluster.gpus", "at least 0", self.gpus)
 

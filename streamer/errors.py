@@ -45,7 +45,7 @@ class AnalysisError(EmostreamError):
 class ListenError(EmostreamError):
     """The server cannot listen where it was told to."""
 
-    code = "cannot_listen"
+    code = "listen_error"
 
 
 class ConnectError(EmostreamError):
@@ -68,21 +68,21 @@ class ProtocolError(EmostreamError):
 
 
 class BadStartError(ProtocolError):
-    """The first message is not a valid `start` or `watch`. The socket ends."""
+    """The first message is not a valid `start` or `subscribe`. The socket ends."""
 
     code = "bad_start"
 
 
 class UnknownStreamError(BadStartError):
-    """`watch` names a stream that this server does not have."""
+    """`subscribe` names a stream that this server does not have."""
 
     code = "unknown_stream"
 
 
-class ForeignOriginError(EmostreamError):
+class OriginNotAllowedError(EmostreamError):
     """A web page from elsewhere, or a host name that is not on the list."""
 
-    code = "foreign_origin"
+    code = "origin_not_allowed"
     close_code = 4403
 
 
@@ -109,17 +109,17 @@ class TooManyAttemptsError(EmostreamError):
     retry_after_ms = 5_000
 
 
-class IdleError(EmostreamError):
+class IdleTimeoutError(EmostreamError):
     """A client has sent nothing for long."""
 
     code = "idle_too_long"
     close_code = 4408
 
 
-class TakenOverError(EmostreamError):
+class SessionSupersededError(EmostreamError):
     """Another socket has taken the session over. The session goes on there."""
 
-    code = "taken_over"
+    code = "session_superseded"
     close_code = 4409
 
 
@@ -130,17 +130,17 @@ class SessionTooLongError(EmostreamError):
     close_code = 4410
 
 
-class WatcherTooSlowError(EmostreamError):
+class SlowConsumerError(EmostreamError):
     """A watcher did not read its events in time. It may watch again."""
 
-    code = "watcher_too_slow"
+    code = "slow_consumer"
     close_code = 4413
 
 
-class TooFarAheadError(EmostreamError):
+class FlowControlError(EmostreamError):
     """A client sent audio past its credit."""
 
-    code = "too_far_ahead"
+    code = "flow_control_exceeded"
     close_code = 4429
 
 

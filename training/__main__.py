@@ -13,7 +13,7 @@ from emostream.models import ModelError
 from .cli import evaluate, export, fit, prepare, table, train
 from .corpora.example import CorpusError
 from .errors import SettingsError
-from .evaluation.predictions import OutcomeError
+from .evaluation.predictions import PredictionsError
 
 _PROGRAM: Final = "python -m emostream.training"
 _INTERRUPTED: Final = 130
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if done.code == _INTERRUPTED:
             print("stopped: the same command goes on from here", file=sys.stderr)
         return done.code if isinstance(done.code, int) else 0 if done.code is None else 1
-    except (ModelError, CorpusError, SettingsError, OutcomeError) as error:
+    except (ModelError, CorpusError, SettingsError, PredictionsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except FloatingPointError as error:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from ..errors import TranscriberError
 from ..types import Alignment, Clip, Transcript
-from ..worker_process import ChildProcess, Worker, serve
-from .word_spans import place_words
+from ..worker_process import Worker, WorkerProcess, serve
+from .word_spans import align_from_transcript
 
 logger = logging.getLogger("emostream")
 
 
-class AlignmentProcess:
+class AlignerProcess:
     """`ForcedAligner` behind a pipe: same alignments, called from one thread.
 
     An alignment is never worth an utterance: where the child dies, or a new one cannot be started, words lie
@@ -22,7 +22,7 @@ class AlignmentProcess:
 
     def __init__(self) -> None:
         """Start the child and wait until its model is loaded. Raises TranscriberError."""
-        self._child = ChildProcess(__name__, "an alignment from PocketSphinx")
+        self._child = WorkerProcess(__name__, "an alignment from PocketSphinx")
         _ = self._child.name  # waits for it
 
     @property
@@ -36,7 +36,7 @@ class AlignmentProcess:
         except TranscriberError as error:
             logger.warning("Words lie where the transcript says: %s", error)
             return [
-                place_words(transcript, len(clip.samples))
+                align_from_transcript(transcript, len(clip.samples))
                 for clip, transcript in zip(clips, transcripts, strict=True)
             ]
         return alignments

@@ -12,8 +12,8 @@ from ..audio_checks import audible, bounded
 from ..types import Alignment, Clip, Transcript
 from .pronunciation import Pronunciation
 from .sphinx import SphinxAligner
-from .tiers import forced_tiers, spread_tiers
-from .word_spans import place_words
+from .tiers import even_tiers, forced_tiers
+from .word_spans import align_from_transcript
 
 
 class ForcedAligner:
@@ -42,7 +42,7 @@ class ForcedAligner:
 
     def _one(self, clip: Clip, transcript: Transcript | None) -> Alignment:
         samples = bounded(clip.samples)
-        rough = place_words(transcript, len(samples))
+        rough = align_from_transcript(transcript, len(samples))
         if transcript is None or not rough.words or not _is_english(clip.language or transcript.language):
             return rough
         spoken = [self._aligner.lexicon.pronounce(word.text) for word in rough.words]
@@ -51,7 +51,7 @@ class ForcedAligner:
         tokens = [token for word in spoken for token in word or ()]
         placed = self._aligner.place(samples, tokens) if audible(samples) else None
         if placed is None:
-            return spread_tiers(rough, spoken)
+            return even_tiers(rough, spoken)
         return forced_tiers(rough.words, spoken, placed, len(samples))
 
 

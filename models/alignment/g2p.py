@@ -113,7 +113,7 @@ _SPELLING: Final = re.compile(
 )
 
 
-def letter_phones(token: str) -> tuple[str, ...]:
+def guess_phones(token: str) -> tuple[str, ...]:
     """ARPAbet phones of a lower-case token, guessed from its letters; () where they are not Latin.
 
     Apostrophes say nothing.

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from .g2p import letter_phones
-from .verbalize import spoken_tokens
+from .g2p import guess_phones
+from .verbalize import verbalize
 
 _DRAWN_OUT: Final = re.compile(r"(\w)\1{2,}")
 _LONGEST_ACRONYM: Final = 5
@@ -47,7 +47,7 @@ class Lexicon:
     def pronounce(self, word: str) -> Pronunciation:
         """What a speaker says for one display word: `It's` is one token, `21` is two, `-` is none."""
         tokens: list[Token | None] = []
-        for text in spoken_tokens(word):
+        for text in verbalize(word):
             known = self._known(text)
             if known is not None:
                 tokens.append(known)
@@ -67,7 +67,7 @@ class Lexicon:
         return None
 
     def _guessed(self, text: str) -> Token | None:
-        phones = letter_phones(_DRAWN_OUT.sub(r"\1\1", text))
+        phones = guess_phones(_DRAWN_OUT.sub(r"\1\1", text))
         if not phones:
             return None
         name = "~" + "_".join(phones)

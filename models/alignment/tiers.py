@@ -52,7 +52,7 @@ def _fill_gap(words: Sequence[tuple[Word, bool]], start: int, end: int) -> Itera
         before = upto
 
 
-def spread_tiers(placed: Alignment, spoken: Sequence[Pronunciation]) -> Alignment:
+def even_tiers(placed: Alignment, spoken: Sequence[Pronunciation]) -> Alignment:
     """The alignment with each word's phones at even distances inside its span, and syllables from them.
 
     Words that overlap are taken one after the other, so that phones stay in order. A word that nobody can

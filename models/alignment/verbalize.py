@@ -29,7 +29,7 @@ _MOST_DIGITS: Final = 12
 """Longer numbers are telephone or account numbers: nobody says them in trillions."""
 
 
-def spoken_tokens(word: str) -> list[str]:
+def verbalize(word: str) -> list[str]:
     """`It's` -> [it's]; `21st` -> [twenty, first]; `$5` -> [five, dollars]; `-` or `♪` -> [].
 
     word: one display word of a transcript. Tokens are lower case with inner apostrophes and without accents,

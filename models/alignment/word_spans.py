@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..types import Alignment, Transcript, Word
 
 
-def place_words(transcript: Transcript | None, samples: int) -> Alignment:
+def align_from_transcript(transcript: Transcript | None, samples: int) -> Alignment:
     """The words alone, from what the transcript itself says."""
     timed = transcript is not None and bool(transcript.words)
     return Alignment(word_spans(transcript, samples), method="word_times" if timed else "even")

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from ..collate import Waveform
+from ..collate import WaveformSpec
 from .layer_mix import LayerConcat, LayerMix
 
 
@@ -68,7 +68,7 @@ class AudioEncoder(Encoder):
 
     @property
     @abstractmethod
-    def waveform(self) -> Waveform:
+    def waveform(self) -> WaveformSpec:
         """How the sound is to be prepared."""
 
     @property
@@ -90,7 +90,7 @@ class AudioEncoder(Encoder):
         return self.mix(states), frame_mask
 
 
-def first_places(counts: Tensor, length: int) -> Tensor:
+def length_mask(counts: Tensor, length: int) -> Tensor:
     """counts: (B,) -> (B, length) bool: true on the first `counts` places of each row."""
     return torch.arange(length, device=counts.device) < counts[:, None]
 

@@ -9,12 +9,12 @@ from torch.nn.utils import parametrize
 
 from ..errors import CheckpointError
 from .base import AudioEncoder
-from .mel_front_end import MelFrontEnd, PlainMelFrontEnd
+from .mel_front_end import ExportableMelFrontEnd, MelFrontEnd
 
-PLAIN_KINDS = ("wav2vec2", "hubert")
+EXPORTABLE_MODEL_TYPES = ("wav2vec2", "hubert")
 
 
-class PlainEncoder(nn.Module):
+class ExportableEncoder(nn.Module):
     """A copy of a wav2vec 2.0 or HuBERT encoder with its weight norm multiplied out, in eval mode.
 
     Its weights are called as in `AudioEncoder`, which gives the same features for a clip alone.
@@ -24,15 +24,15 @@ class PlainEncoder(nn.Module):
         """Raises CheckpointError for another kind of encoder."""
         super().__init__()
         kind = encoder.backbone.config.model_type
-        if kind not in PLAIN_KINDS:
+        if kind not in EXPORTABLE_MODEL_TYPES:
             raise CheckpointError(
-                f"expected an audio encoder out of {', '.join(PLAIN_KINDS)} to export, got {kind}: "
-                "it runs in torch alone"
+                f"expected an audio encoder out of {', '.join(EXPORTABLE_MODEL_TYPES)} to export, "
+                f"got {kind}: it runs in torch alone"
             )
         self.backbone = copy.deepcopy(encoder.backbone).eval()
         self.mix = copy.deepcopy(encoder.mix)
         if isinstance(self.backbone.feature_extractor, MelFrontEnd):
-            self.backbone.feature_extractor = PlainMelFrontEnd(self.backbone.feature_extractor)
+            self.backbone.feature_extractor = ExportableMelFrontEnd(self.backbone.feature_extractor)
         for module in list(self.backbone.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.Conv1d) and parametrize.is_parametrized(child, "weight"):

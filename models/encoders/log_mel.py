@@ -32,10 +32,10 @@ def log_mel(samples: Tensor, counts: Tensor, bins: int) -> Tensor:
 def _one(clip: Tensor, filters: Tensor, window: Tensor) -> Tensor:
     """(n,) -> (F, bins)."""
     spectrum = torch.stft(clip, WINDOW, HOP, window=window, return_complex=True)[:, :-1]
-    return relative_log(filters @ spectrum.abs().square()).T
+    return normalize_log_power(filters @ spectrum.abs().square()).T
 
 
-def relative_log(power: Tensor) -> Tensor:
+def normalize_log_power(power: Tensor) -> Tensor:
     """Of one clip: decimal logarithm, nothing more than 80 dB below the loudest bin, brought near [-1, 1]."""
     logarithm = power.clamp(min=1e-10).log10()
     return (torch.maximum(logarithm, logarithm.max() - 8.0) + 4.0) / 4.0

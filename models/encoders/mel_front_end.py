@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import first_places
-from .log_mel import HOP, WINDOW, log_mel, mel_filters, relative_log
+from .base import length_mask
+from .log_mel import HOP, WINDOW, log_mel, mel_filters, normalize_log_power
 
 STRIDE: Final = 2
 """Of the second convolution: two frames of the spectrogram make one of the encoder's, 50 a second."""
@@ -32,7 +32,7 @@ class MelFrontEnd(nn.Module):
     def padded(self, samples: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """samples: (B, N); counts: (B,) valid ones -> (B, C, T), and (B,) valid frames of T."""
         spectrum = log_mel(samples, counts, self.bins).to(self.conv1.weight.dtype)
-        return convolved(self.conv1, self.conv2, spectrum, counts // HOP)
+        return apply_convolutions(self.conv1, self.conv2, spectrum, counts // HOP)
 
     def forward(self, samples: Tensor) -> Tensor:
         """(1, N) -> (1, C, T): one clip without padding."""
@@ -40,7 +40,7 @@ class MelFrontEnd(nn.Module):
         return frames
 
 
-class PlainMelFrontEnd(nn.Module):
+class ExportableMelFrontEnd(nn.Module):
     """The same of one clip, the spectrogram as products of matrices, so that it can be exported.
 
     Its tables belong to the program, not to a checkpoint: `tables`.
@@ -60,7 +60,7 @@ class PlainMelFrontEnd(nn.Module):
         around = F.pad(samples[:, None], (WINDOW // 2, WINDOW // 2), mode="reflect")
         spectrum = F.conv1d(around, self.waves, stride=HOP)[..., :-1]  # (1, WINDOW + 2, F)
         real, imaginary = spectrum.chunk(2, dim=1)
-        mel = relative_log(self.filters @ (real.square() + imaginary.square()))
+        mel = normalize_log_power(self.filters @ (real.square() + imaginary.square()))
         return F.gelu(self.conv2(F.gelu(self.conv1(mel))))
 
 
@@ -69,11 +69,13 @@ def tables(bins: int) -> dict[str, Tensor]:
     return {"filters": mel_filters(bins, torch.device("cpu")), "waves": _waves()}
 
 
-def convolved(conv1: nn.Conv1d, conv2: nn.Conv1d, mel: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+def apply_convolutions(
+    conv1: nn.Conv1d, conv2: nn.Conv1d, mel: Tensor, counts: Tensor
+) -> tuple[Tensor, Tensor]:
     """mel: (B, bins, F); counts: (B,) valid frames of F -> (B, C, T), and (B,) valid frames of T."""
     x = F.gelu(conv1(mel))
     # Behind a clip alone the second convolution meets zeros: so it must in a batch.
-    x = x * first_places(counts, x.shape[2])[:, None]
+    x = x * length_mask(counts, x.shape[2])[:, None]
     return F.gelu(conv2(x)), (counts + STRIDE - 1) // STRIDE
 
 

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 
 from ..errors import CheckpointError, one_line
 from .base import AudioEncoder
-from .export_module import PlainEncoder
+from .export_module import ExportableEncoder
 from .mel_front_end import MelFrontEnd, tables
 
 GRAPH_FILE: Final = "audio_encoder.onnx"
@@ -66,7 +66,7 @@ class OnnxEncoder:
         return torch.from_numpy(features[0])
 
 
-def write_graph(encoder: AudioEncoder, file: Path) -> None:
+def export_graph(encoder: AudioEncoder, file: Path) -> None:
     """Export the encoder. Needs the packages onnx and onnxscript.
 
     Raises CheckpointError for a kind of encoder that is not exported.
@@ -74,7 +74,7 @@ def write_graph(encoder: AudioEncoder, file: Path) -> None:
     import onnx
 
     # Optimised, weights would be transposed, renamed and written out.
-    graph = export(PlainEncoder(encoder), encoder.waveform.min_samples, optimize=False).model_proto
+    graph = export(ExportableEncoder(encoder), encoder.waveform.min_samples, optimize=False).model_proto
     for weight in graph.graph.initializer:
         _leave_out(weight)
     for node in graph.graph.node:
@@ -83,7 +83,7 @@ def write_graph(encoder: AudioEncoder, file: Path) -> None:
     onnx.save(graph, file)
 
 
-def export(plain: PlainEncoder, shortest: int, *, optimize: bool) -> torch.onnx.ONNXProgram:
+def export(plain: ExportableEncoder, shortest: int, *, optimize: bool) -> torch.onnx.ONNXProgram:
     """With its weights, for clips from `shortest` samples up to 30 s."""
     length = torch.export.Dim("length", min=shortest + 1, max=_LONGEST)
     with torch.no_grad():
@@ -114,7 +114,7 @@ def _leave_out(weight: Any) -> None:
 
 
 def _weights(encoder: AudioEncoder) -> dict[str, Tensor]:
-    """Of `PlainEncoder`, without a copy of the network."""
+    """Of `ExportableEncoder`, without a copy of the network."""
     weights: dict[str, Tensor] = dict(encoder.state_dict())
     front_end = encoder.backbone.feature_extractor
     if isinstance(front_end, MelFrontEnd):

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from transformers import MODEL_MAPPING, PretrainedConfig
 
-from ..collate import Waveform
-from .base import AudioEncoder, first_places, recorded
-from .group_norm import all_at_once, clip_by_clip
+from ..collate import WaveformSpec
+from .base import AudioEncoder, length_mask, recorded
+from .group_norm import extract_batched, extract_per_clip
 from .log_mel import HOP, WINDOW
 from .mel_front_end import STRIDE, MelFrontEnd
 
@@ -33,9 +33,9 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
         self._unit_variance = unit_variance
 
     @property
-    def waveform(self) -> Waveform:
+    def waveform(self) -> WaveformSpec:
         """At least the receptive field of one frame: a shorter clip would give none."""
-        return Waveform(self._receptive_field(), self._unit_variance)
+        return WaveformSpec(self._receptive_field(), self._unit_variance)
 
     @property
     def step(self) -> int:
@@ -46,7 +46,7 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
 
     def layers(self, samples: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
         frames, valid = self._front_end(samples, mask.sum(1))  # (B, T, C)
-        frame_mask = first_places(valid, frames.shape[1])
+        frame_mask = length_mask(valid, frames.shape[1])
         projected = self.backbone.feature_projection(frames)
         # HuBERT's projection gives the frames alone, the others' the normalised ones beside them.
         hidden = projected[0] if isinstance(projected, tuple) else projected  # (B, T, H)
@@ -84,7 +84,7 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
         samples = samples.to(extract.conv_layers[0].conv.weight.dtype)
         if not self._group_norm:
             return extract(samples).transpose(1, 2), self._frame_counts(counts)
-        extract_padded = clip_by_clip if samples.device.type == "cpu" else all_at_once
+        extract_padded = extract_per_clip if samples.device.type == "cpu" else extract_batched
         return extract_padded(extract, samples, counts).transpose(1, 2), self._frame_counts(counts)
 
 
@@ -99,9 +99,9 @@ class MelWav2Vec2AudioEncoder(Wav2Vec2AudioEncoder):
         self.backbone.feature_extractor = MelFrontEnd(config.mel_bins, config.conv_dim[-1])
 
     @property
-    def waveform(self) -> Waveform:
+    def waveform(self) -> WaveformSpec:
         """At least one window of the spectrogram."""
-        return Waveform(WINDOW, self._unit_variance)
+        return WaveformSpec(WINDOW, self._unit_variance)
 
     @property
     def step(self) -> int:

@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from ..collate import Waveform
+from ..collate import WaveformSpec
 from ..types import SAMPLE_RATE_HZ
-from .base import AudioEncoder, first_places
+from .base import AudioEncoder, length_mask
 from .log_mel import HOP, WINDOW, log_mel
-from .mel_front_end import STRIDE, convolved
+from .mel_front_end import STRIDE, apply_convolutions
 
 
 class WhisperAudioEncoder(AudioEncoder):
@@ -29,12 +29,12 @@ class WhisperAudioEncoder(AudioEncoder):
         self._bins = config.num_mel_bins
 
     @property
-    def waveform(self) -> Waveform:
+    def waveform(self) -> WaveformSpec:
         """From one window of the spectrogram to what the table of positions holds, in the published models
         30 s; Whisper learned from sound as it is.
         """
         longest = len(self.backbone.embed_positions.weight) * self.step
-        return Waveform(WINDOW, unit_variance=False, max_samples=longest)
+        return WaveformSpec(WINDOW, unit_variance=False, max_samples=longest)
 
     @property
     def step(self) -> int:
@@ -62,7 +62,7 @@ class WhisperAudioEncoder(AudioEncoder):
         """(B, bins, F), (B,) valid frames of F -> (B, T, H), (B, T)."""
         network = self.backbone
         mel = mel.to(network.conv1.weight.dtype)
-        x, valid = convolved(network.conv1, network.conv2, mel, counts)
+        x, valid = apply_convolutions(network.conv1, network.conv2, mel, counts)
         x = x.transpose(1, 2)  # (B, T, H)
         positions = network.embed_positions.weight
         if x.shape[1] > len(positions):
@@ -70,7 +70,7 @@ class WhisperAudioEncoder(AudioEncoder):
             raise ValueError(f"expected clips of at most {limit:g} s for Whisper, got longer ones: cut them")
         x = x + positions[: x.shape[1]]
         x = F.dropout(x, network.dropout, training=network.embed_positions.training)
-        return x, first_places(valid, x.shape[1])
+        return x, length_mask(valid, x.shape[1])
 
 
 def _layer(layer: Any, x: Tensor, mask: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..errors import TranscriberError
 from ..types import Transcriber
-from .hub import cached_whisper, fetch_whisper, offline, probe_hub, whisper_repositories
+from .hub import download_whisper, find_cached_whisper, is_hub_reachable, offline, whisper_repositories
 
 logger = logging.getLogger("emostream")
 
@@ -19,7 +19,7 @@ AUTO_WHISPER: Final = "tiny.en"
 """What `auto` hopes for: the smallest, fast enough beside the emotion model on two cores."""
 
 
-def choose_transcriber(
+def create_transcriber(
     name: str, *, device: str = "auto", compute_type: str = "default", cpu_threads: int | None = None
 ) -> Transcriber | None:
     """The transcriber that `name` asks for, warm or still loading (see `load_transcriber`); None for `none`.
@@ -51,10 +51,10 @@ def choose_transcriber(
 
 def _automatic(device: str, compute_type: str, cpu_threads: int | None) -> Transcriber:
     """Whisper from the cache, or from the hub, or else PocketSphinx with one warning that says why."""
-    from .whisper_loader import precise_type, present_device
+    from .whisper_loader import resolve_compute_type, resolve_whisper_device
 
     # A wrong device or arithmetic is a mistake to be told, not a reason to fall back.
-    precise_type(compute_type, present_device(device))
+    resolve_compute_type(compute_type, resolve_whisper_device(device))
     try:
         return _known(AUTO_WHISPER, device, compute_type, cpu_threads)
     except TranscriberError as error:
@@ -63,24 +63,24 @@ def _automatic(device: str, compute_type: str, cpu_threads: int | None) -> Trans
 
 
 def _known(name: str, device: str, compute_type: str, cpu_threads: int | None) -> Transcriber:
-    from .whisper_loader import present_device
+    from .whisper_loader import resolve_whisper_device
 
-    present_device(device)  # before anything is fetched for a device that is not there
+    resolve_whisper_device(device)  # before anything is fetched for a device that is not there
     return _whisper(_had(name), name, device, compute_type, cpu_threads)
 
 
 def _had(name: str) -> Path:
     """The folder of a known Whisper model, fetched where the cache has none and the hub answers."""
-    folder = cached_whisper(name)
+    folder = find_cached_whisper(name)
     if folder is not None:
         return folder
-    if not probe_hub():
+    if not is_hub_reachable():
         why = "HF_HUB_OFFLINE forbids asking the model hub" if offline() else "the model hub does not answer"
         raise TranscriberError(
             f"expected Whisper {name}, but it is not in the local cache and {why}: connect to the network "
             "once to fetch it, or name a faster-whisper folder"
         )
-    return fetch_whisper(name)
+    return download_whisper(name)
 
 
 def _whisper(

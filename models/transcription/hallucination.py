@@ -63,7 +63,7 @@ DEFAULT_THRESHOLDS: Final = Thresholds()
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class DecodedText:
     """What a decoder wrote for one clip, and how sure it was.
 
     words: may be empty. duration_s: of the clip. avg_logprob: mean natural log-probability per token;
@@ -86,7 +86,7 @@ class Verdict:
     rejected: Reason | None = None
 
 
-def judge(heard: Heard, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Verdict:
+def judge(heard: DecodedText, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Verdict:
     """Accept, trim or reject.
 
     A loop is cut after its first phrase, with everything behind it; where it begins the text, nothing is left
@@ -119,7 +119,7 @@ def compression_ratio(text: str) -> float:
     return len(data) / len(zlib.compress(data))
 
 
-def _doubt(heard: Heard, thresholds: Thresholds) -> Reason | None:
+def _doubt(heard: DecodedText, thresholds: Thresholds) -> Reason | None:
     """What the decoder's own figures say. Written so that NaN counts as doubt."""
     silent = 0.0 if heard.no_speech_prob is None else heard.no_speech_prob
     sure = 0.0 if heard.avg_logprob is None else heard.avg_logprob

@@ -36,7 +36,7 @@ def missing_files(folder: Path) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def cached_whisper(name: str) -> Path | None:
+def find_cached_whisper(name: str) -> Path | None:
     """The folder of a known model in the local cache; None where it is absent or was fetched only in part."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -48,9 +48,9 @@ def cached_whisper(name: str) -> Path | None:
     return None if missing_files(folder) else folder
 
 
-def whisper_cached(name: str) -> bool:
+def is_whisper_cached(name: str) -> bool:
     """Whether a Whisper model can be loaded without a network. False for a name that nobody knows."""
-    return name in whisper_repositories() and cached_whisper(name) is not None
+    return name in whisper_repositories() and find_cached_whisper(name) is not None
 
 
 def offline() -> bool:
@@ -60,7 +60,7 @@ def offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def probe_hub(timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
+def is_hub_reachable(timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
     """Whether the model hub answers, found out in at most `timeout_s`. Asks nobody in offline mode."""
     from huggingface_hub import constants
 
@@ -86,7 +86,7 @@ def _ask(address: str, timeout_s: float, answered: threading.Event) -> None:
         return
 
 
-def fetch_whisper(name: str) -> Path:
+def download_whisper(name: str) -> Path:
     """Download a known model into the local cache, with progress bars on stderr, and return its folder.
 
     Raises TranscriberError where the download fails or leaves something out.

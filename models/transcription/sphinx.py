@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 from ..audio_checks import audible, bounded
 from ..errors import TranscriberError
 from ..types import Clip, Samples, Transcript, Word
-from .hallucination import Heard, judge
-from .sphinx_decoder import Hearing
+from .hallucination import DecodedText, judge
+from .sphinx_decoder import SphinxDecoder
 from .word_times import words_in_clip
 
 logger = logging.getLogger("emostream")
@@ -40,7 +40,7 @@ class SphinxTranscriber:
         """Load the wheel's model; raises TranscriberError where it is not there. now: seconds."""
         self._now = now
         try:
-            self._hearings = [Hearing(now) for _ in range(_MOST_DECODERS)]
+            self._hearings = [SphinxDecoder(now) for _ in range(_MOST_DECODERS)]
         except (RuntimeError, ValueError) as error:
             raise TranscriberError(
                 "expected the en-us model that the pocketsphinx wheel carries, but it cannot be loaded: "
@@ -66,7 +66,7 @@ class SphinxTranscriber:
         if not audible(samples):
             return Transcript("")
         words = self._decode(samples)
-        verdict = judge(Heard(" ".join(word.text for word in words), words, clip.seconds))
+        verdict = judge(DecodedText(" ".join(word.text for word in words), words, clip.seconds))
         return Transcript(verdict.text, "en", verdict.words, verdict.rejected)
 
     def listen(self, clip: Clip) -> None:
@@ -87,18 +87,18 @@ class SphinxTranscriber:
         ]
         return words_in_clip(timed, len(samples))
 
-    def _hearing_of(self, samples: Samples) -> Hearing | None:
+    def _hearing_of(self, samples: Samples) -> SphinxDecoder | None:
         return next((one for one in self._hearings if one.follows(samples)), None)
 
-    def _free_hearing(self) -> Hearing | None:
+    def _free_hearing(self) -> SphinxDecoder | None:
         return next((one for one in self._hearings if one.free), None)
 
-    def _work(self, hearing: Hearing, call: Callable[[Samples], T], samples: Samples) -> T:
+    def _work(self, hearing: SphinxDecoder, call: Callable[[Samples], T], samples: Samples) -> T:
         """A decoder that stumbles is exchanged."""
         try:
             return call(samples)
         except Exception:
-            self._hearings[self._hearings.index(hearing)] = Hearing(self._now)
+            self._hearings[self._hearings.index(hearing)] = SphinxDecoder(self._now)
             raise
 
     def _mind_language(self, hint: str | None) -> None:

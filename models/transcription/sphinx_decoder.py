@@ -51,7 +51,7 @@ _FULL_SCALE: Final = 32_767
 _MEAN_SEARCH: Final = "mean"
 
 
-class Hearing:
+class SphinxDecoder:
     """Called from one thread. Sound is bounded, mono float32 at 16 kHz. Once it has raised, nobody knows what
     the decoder holds: it is not to be used again.
     """

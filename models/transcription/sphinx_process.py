@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..types import Clip, Transcript
-from ..worker_process import ChildProcess, Worker, serve
+from ..worker_process import Worker, WorkerProcess, serve
 
 
 class SphinxProcess:
@@ -13,7 +13,7 @@ class SphinxProcess:
 
     def __init__(self) -> None:
         """Start the child, which loads its model meanwhile. Raises TranscriberError where it cannot start."""
-        self._child = ChildProcess(__name__, "words from PocketSphinx")
+        self._child = WorkerProcess(__name__, "words from PocketSphinx")
 
     @property
     def name(self) -> str:

@@ -15,10 +15,10 @@ from faster_whisper import WhisperModel
 from ..audio_checks import audible, bounded
 from ..errors import TranscriberError
 from ..types import SAMPLE_RATE_HZ, Clip, Samples, Transcript, Word
-from .hallucination import DEFAULT_THRESHOLDS, Heard, Thresholds, Verdict, judge
-from .whisper_decoding import WITHOUT_SPACES, WhisperDecoder, Written
-from .whisper_loader import open_model, present_device, unusable
-from .whisper_window import LONGEST_S, most_tokens, window_s
+from .hallucination import DEFAULT_THRESHOLDS, DecodedText, Thresholds, Verdict, judge
+from .whisper_decoding import WITHOUT_SPACES, Hypothesis, WhisperDecoder
+from .whisper_loader import load_whisper_model, resolve_whisper_device, unusable
+from .whisper_window import MAX_CLIP_S, token_limit, window_for
 from .word_times import words_in_clip
 
 logger = logging.getLogger("emostream")
@@ -65,7 +65,7 @@ class WhisperTranscriber:
         Raises TranscriberError (no usable model there) and DeviceError. With device `auto`, a graphics card
         that is there but cannot be used (its libraries are often missing) is left aside with a warning.
         """
-        present = present_device(device)
+        present = resolve_whisper_device(device)
         try:
             return cls._load_on(present, folder, label, compute_type, cpu_threads)
         except TranscriberError as error:
@@ -80,7 +80,7 @@ class WhisperTranscriber:
     def _load_on(
         cls, device: str, folder: Path, label: str, compute_type: str, cpu_threads: int | None
     ) -> WhisperTranscriber:
-        model = open_model(folder, device=device, compute_type=compute_type, cpu_threads=cpu_threads)
+        model = load_whisper_model(folder, device=device, compute_type=compute_type, cpu_threads=cpu_threads)
         precision = model.model.compute_type.removesuffix("_float32")
         transcriber = cls(model, f"whisper {label} ({precision}, {device})")
         try:
@@ -103,9 +103,9 @@ class WhisperTranscriber:
         Raises TranscriberError for a longer clip.
         """
         for clip in clips:
-            if clip.seconds > LONGEST_S:
+            if clip.seconds > MAX_CLIP_S:
                 raise TranscriberError(
-                    f"Whisper hears clips of at most {LONGEST_S} s, got one of {clip.seconds:.1f} s: cut it "
+                    f"Whisper hears clips of at most {MAX_CLIP_S} s, got one of {clip.seconds:.1f} s: cut it "
                     "into utterances first"
                 )
         transcripts = [Transcript("") for _ in clips]
@@ -126,12 +126,12 @@ class WhisperTranscriber:
     def _window_and_limit(self, clip: Clip) -> tuple[int, int]:
         """Clips that agree in both share a pass. Neither may depend on what is heard only there."""
         english = self._language(clip.language) == "en"
-        return window_s(clip.seconds), most_tokens(clip.seconds, english, self._thresholds)
+        return window_for(clip.seconds), token_limit(clip.seconds, english, self._thresholds)
 
     def warm_up(self) -> None:
         """Run the whole path once on two seconds of low noise, so that the first utterance does not wait."""
         noise = np.random.default_rng(0).normal(0.0, 0.01, 2 * SAMPLE_RATE_HZ).astype(np.float32)
-        self._pass([noise], ["en"], window_s(2.0), limit=8)
+        self._pass([noise], ["en"], window_for(2.0), limit=8)
 
     def _pass(
         self, sounds: Sequence[Samples], hints: Sequence[str | None], seconds: int, limit: int
@@ -165,8 +165,8 @@ class WhisperTranscriber:
             transcripts.append(Transcript(verdict.text, code, words, verdict.rejected))
         return transcripts
 
-    def _verdict(self, written: Written, words: tuple[Word, ...], samples: int) -> Verdict:
-        heard = Heard(
+    def _verdict(self, written: Hypothesis, words: tuple[Word, ...], samples: int) -> Verdict:
+        heard = DecodedText(
             text=self._decoder.text(written),
             words=words,
             duration_s=samples / SAMPLE_RATE_HZ,

@@ -34,7 +34,7 @@ _PATIENCE: Final = 1 / _BEAM
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Hypothesis:
     """What the model wrote for one clip.
 
     tokens: of text. whole: whether the model ended the text itself; if not, the tokens are what stood there
@@ -80,7 +80,7 @@ class WhisperDecoder:
         """The likeliest language of each clip. Only for multilingual models."""
         return [guess[0][0].strip("<|>") for guess in self._model.model.detect_language(encoded)]
 
-    def write(self, encoded: Any, languages: Sequence[str], limit: int) -> list[Written]:
+    def write(self, encoded: Any, languages: Sequence[str], limit: int) -> list[Hypothesis]:
         """The likeliest text of each clip by beam search.
 
         languages: of each clip. limit: the most tokens of a text. One step more is taken, so that a text that
@@ -102,18 +102,18 @@ class WhisperDecoder:
         )
         return [self._written(result, limit) for result in results]
 
-    def _written(self, result: Any, limit: int) -> Written:
+    def _written(self, result: Any, limit: int) -> Hypothesis:
         ids = result.sequences_ids[0]
         # The score is the mean over the tokens; its sum is shared with the end token, as in the paper.
         logprob = result.scores[0] * len(ids) / (len(ids) + 1)
         # Time stamps, which a model may write although it was told not to, and what else is no text.
         text = tuple(token for token in ids if token < self._tokenizer("en").eot)
-        return Written(text, len(ids) <= limit, logprob, result.no_speech_prob)
+        return Hypothesis(text, len(ids) <= limit, logprob, result.no_speech_prob)
 
-    def text(self, written: Written) -> str:
+    def text(self, written: Hypothesis) -> str:
         return str(self._tokenizer("en").decode(written.tokens)).strip()
 
-    def cut(self, written: Written, head: str) -> Written:
+    def cut(self, written: Hypothesis, head: str) -> Hypothesis:
         """Without the tokens behind `head`, the beginning of its text up to the end of a word; or nothing."""
         count = len(written.tokens) if head == self.text(written) else 0
         while head and count < len(written.tokens):
@@ -123,7 +123,7 @@ class WhisperDecoder:
         return replace(written, tokens=written.tokens[:count])
 
     def place(
-        self, encoded: Any, written: Sequence[Written], languages: Sequence[str], frames: Sequence[int]
+        self, encoded: Any, written: Sequence[Hypothesis], languages: Sequence[str], frames: Sequence[int]
     ) -> list[list[TimedWord]]:
         """The words of each clip with their times, by the library's alignment over cross attention.
 

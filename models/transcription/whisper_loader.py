@@ -8,14 +8,16 @@ from typing import Final
 import ctranslate2
 from faster_whisper import WhisperModel
 
-from ..cpu_threads import threads_for_words
+from ..cpu_threads import transcriber_threads
 from ..errors import DeviceError, TranscriberError
 from .hub import first_line, missing_files
 
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8", "float32")}
 
 
-def open_model(folder: Path, *, device: str, compute_type: str, cpu_threads: int | None) -> WhisperModel:
+def load_whisper_model(
+    folder: Path, *, device: str, compute_type: str, cpu_threads: int | None
+) -> WhisperModel:
     """The model in `folder`, loaded.
 
     device: cpu or cuda. compute_type: CTranslate2's name, or `default`. cpu_threads: None for half of the
@@ -32,10 +34,13 @@ def open_model(folder: Path, *, device: str, compute_type: str, cpu_threads: int
             f"expected a faster-whisper model in {folder}, but it lacks {', '.join(missing)}: fetch or "
             "convert the model again"
         )
-    precision = precise_type(compute_type, device)
+    precision = resolve_compute_type(compute_type, device)
     try:
         return WhisperModel(
-            str(folder), device=device, compute_type=precision, cpu_threads=cpu_threads or threads_for_words()
+            str(folder),
+            device=device,
+            compute_type=precision,
+            cpu_threads=cpu_threads or transcriber_threads(),
         )
     # CTranslate2 raises RuntimeError and ValueError, the tokenizer's reader a bare Exception.
     except Exception as error:
@@ -49,7 +54,7 @@ def unusable(folder: Path, error: Exception) -> TranscriberError:
     )
 
 
-def present_device(device: str) -> str:
+def resolve_whisper_device(device: str) -> str:
     """`cpu` or `cuda` for auto, cpu or cuda. Raises DeviceError where cuda is asked for and absent."""
     if device not in ("auto", "cpu", "cuda"):
         raise DeviceError(f"expected the device auto, cpu or cuda, got {device!r}: choose one of the three")
@@ -65,7 +70,7 @@ def present_device(device: str) -> str:
     return "cpu"
 
 
-def precise_type(compute_type: str, device: str) -> str:
+def resolve_compute_type(compute_type: str, device: str) -> str:
     """The precision to load with: for `default` the best that the device supports, else the one named."""
     supported = ctranslate2.get_supported_compute_types(device)
     if compute_type == "default":

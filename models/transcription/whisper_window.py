@@ -10,10 +10,10 @@ from typing import Final
 
 from .hallucination import Thresholds
 
-LONGEST_S: Final = 30
+MAX_CLIP_S: Final = 30
 """What Whisper hears at once; what lies behind it would be lost without a word."""
 
-_WINDOWS_S: Final = (10, 15, 20, LONGEST_S)
+_WINDOWS_S: Final = (10, 15, 20, MAX_CLIP_S)
 """Few, so that clips of about one length share a forward pass."""
 
 _QUIET_S: Final = 3
@@ -31,12 +31,12 @@ second, two lines of a thousand need more than 1.5 for each of the guards' eight
 three, a Burmese syllable as many."""
 
 
-def window_s(clip_s: float) -> int:
+def window_for(clip_s: float) -> int:
     """Seconds of the window that a clip of `clip_s` is heard in, never shorter than the clip."""
-    return next((window for window in _WINDOWS_S if clip_s + _QUIET_S <= window), LONGEST_S)
+    return next((window for window in _WINDOWS_S if clip_s + _QUIET_S <= window), MAX_CLIP_S)
 
 
-def most_tokens(clip_s: float, english: bool, thresholds: Thresholds) -> int:
+def token_limit(clip_s: float, english: bool, thresholds: Thresholds) -> int:
     """Tokens that the fastest speaker whom the guards believe could need, rounded up to one of the limits.
 
     english: whether the words are known to be English before they are heard. A text that is longer is a

@@ -11,7 +11,7 @@ import av.error
 import numpy as np
 
 from ..errors import SourceError
-from .frontend import AudioChain, Samples
+from .frontend import AudioFrontend, Samples
 
 # A header's duration is rounded and may leave out encoder padding; past this it is a cut file.
 _SHORTFALL_S: Final = 0.5
@@ -49,7 +49,7 @@ class Recording:
             )
 
     @property
-    def declared_s(self) -> float | None:
+    def declared_duration_s(self) -> float | None:
         """The length that the headers promise, None where they promise none."""
         if self._container.format.name == "mp3" and not _counts_frames(self.path):
             return None  # FFmpeg guesses from the bit rate; wrong for variable rates
@@ -135,7 +135,7 @@ class Recording:
     def _check_whole(self, seconds: float, damaged: int) -> None:
         if seconds == 0:
             raise SourceError(f"expected sound in {self.path}, but it holds no samples; choose another file")
-        declared = self.declared_s
+        declared = self.declared_duration_s
         if declared is not None and declared - seconds > _SHORTFALL_S:
             raise SourceError(
                 f"expected {declared:.1f} s of sound in {self.path}, got {seconds:.1f} s: the file is cut "
@@ -148,14 +148,14 @@ class Recording:
             )
 
 
-def read_whole(path: Path) -> Samples:
+def decode_file(path: Path) -> Samples:
     """A short recording at once: (N,) float32, mono, 16 kHz, through the chain that every stream takes.
 
     Raises SourceError.
     """
     recording = Recording(path)
     try:
-        chain = AudioChain(recording.sample_rate_hz, recording.channels)
+        chain = AudioFrontend(recording.sample_rate_hz, recording.channels)
         frames = [*(chain.push(block) for block in recording.blocks()), chain.finish()]
     finally:
         recording.close()

@@ -12,7 +12,7 @@ _BINS: Final = 8_192
 _FINEST_S: Final = 0.001
 
 
-class Peaks:
+class WaveformEnvelope:
     """Bins of a millisecond at first, twice as long each time they are all full: of a recording longer than
     eight seconds there are always more than 4096.
     """

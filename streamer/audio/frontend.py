@@ -36,7 +36,7 @@ class PcmDecoder:
         self._width = self._dtype.itemsize * channels
         self._rest = b""
 
-    def discard_rest(self) -> None:
+    def drop_partial_frame(self) -> None:
         """A frame that is not whole yet never will be."""
         self._rest = b""
 
@@ -67,7 +67,7 @@ class _Resampler(Protocol):
     def resample_chunk(self, x: Samples, last: bool = False) -> Samples: ...
 
 
-class AudioChain:
+class AudioFrontend:
     """The blocks of one stream -> frames. `finish` gives the last one, padded with zeros."""
 
     def __init__(self, sample_rate_hz: int, channels: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import DeviceError
 from .frontend import Samples
-from .sources import BLOCK_MS, Item, Lost, Pcm
+from .sources import BLOCK_MS, AudioGap, Item, Pcm
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class MicrophoneSource:
         self._device = device
         self.sample_rate_hz = device.sample_rate_hz
         self._silent_s = silent_s
-        self._queue: asyncio.Queue[Samples | Lost | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[Samples | AudioGap | None] = asyncio.Queue()
         self._capacity = round(ahead_s * 1_000 / BLOCK_MS)
         self._dropped_samples = 0
 
@@ -90,9 +90,9 @@ class MicrophoneSource:
 
         with self._open(callback):
             while (item := await self._next()) is not None:
-                yield item if isinstance(item, Lost) else Pcm(item)
+                yield item if isinstance(item, AudioGap) else Pcm(item)
 
-    async def _next(self) -> Samples | Lost | None:
+    async def _next(self) -> Samples | AudioGap | None:
         try:
             async with asyncio.timeout(self._silent_s):
                 return await self._queue.get()
@@ -105,7 +105,7 @@ class MicrophoneSource:
     def _take(self, block: Samples, overflow: bool) -> None:
         if overflow:
             # PortAudio says that it lost sound, not how much: at least a block.
-            self._queue.put_nowait(Lost(BLOCK_MS, "the sound card overflowed"))
+            self._queue.put_nowait(AudioGap(BLOCK_MS, "the sound card overflowed"))
         if self._queue.qsize() >= self._capacity:
             self._dropped_samples += len(block)
             return
@@ -115,7 +115,7 @@ class MicrophoneSource:
     def _tell_dropped(self) -> None:
         if self._dropped_samples:
             ms = round(self._dropped_samples / self.sample_rate_hz * 1_000)
-            self._queue.put_nowait(Lost(ms, "the models were too slow"))
+            self._queue.put_nowait(AudioGap(ms, "the models were too slow"))
             self._dropped_samples = 0
 
     @contextmanager

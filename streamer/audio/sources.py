@@ -27,11 +27,11 @@ class Pcm:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class AudioGap:
     """Sound that never arrived: the audio clock moves on by `ms`."""
 
     ms: int
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
-class Mishap:
+class SourceWarning:
     """Something to tell the listener that does not end the stream: becomes an `error` event."""
 
     code: str
     message: str
 
 
-Item = Pcm | Lost | Flush | Mishap
+Item = Pcm | AudioGap | Flush | SourceWarning
 
 
 class Source(Protocol):

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import SAMPLE_RATE_HZ
-from .frontend import AudioChain, Samples, to_int16
-from .sources import Item, Lost, Pcm, Source
+from .frontend import AudioFrontend, Samples, to_int16
+from .sources import AudioGap, Item, Pcm, Source
 
-MOST_AT_ONCE_MS: Final = 60_000
+MAX_WAV_MS: Final = 60_000
 """Of one WAV: more is fetched piece by piece, so that no answer holds up the streams."""
 
 
-class Tapped:
+class TeeSource:
     """A source whose items go to `taps` first."""
 
     def __init__(self, source: Source, taps: Sequence[Callable[[Item], None]]) -> None:
@@ -45,13 +45,13 @@ class Tapped:
             yield item
 
 
-class KeptAudio:
+class AudioRingBuffer:
     """The last `seconds` of a stream's sound as the models hear it (mono, 16 kHz), on its clock, in memory
     alone: 115 MB an hour. Lost sound is silence.
     """
 
     def __init__(self, seconds: int, sample_rate_hz: int, channels: int) -> None:
-        self._chain = AudioChain(sample_rate_hz, channels)
+        self._chain = AudioFrontend(sample_rate_hz, channels)
         self._capacity = seconds * SAMPLE_RATE_HZ
         # By the second, so that a span is found at once however much there is.
         self._seconds: dict[int, npt.NDArray[np.int16]] = {}
@@ -71,7 +71,7 @@ class KeptAudio:
         """A tap."""
         if isinstance(item, Pcm):
             self._keep(self._chain.push(item.block).ravel())
-        elif isinstance(item, Lost):
+        elif isinstance(item, AudioGap):
             self._keep(self._chain.drain().ravel())
             lost = item.ms * SAMPLE_RATE_HZ // 1_000
             shown = min(lost, self._capacity)
@@ -83,7 +83,7 @@ class KeptAudio:
         nothing is.
         """
         kept_from, kept_to = self.span_ms
-        from_ms, to_ms = max(from_ms, kept_from), min(to_ms, kept_to, from_ms + MOST_AT_ONCE_MS)
+        from_ms, to_ms = max(from_ms, kept_from), min(to_ms, kept_to, from_ms + MAX_WAV_MS)
         if from_ms >= to_ms:
             return None
         first, last = (ms * SAMPLE_RATE_HZ // 1_000 for ms in (from_ms, to_ms))

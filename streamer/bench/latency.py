@@ -10,7 +10,7 @@ import numpy as np
 
 from ..pipeline.conversions import ms
 from .load_generator import Arrival, StreamRun
-from .workload import Load
+from .workload import Workload
 
 PROMPT_S: Final = 0.025
 
@@ -83,7 +83,7 @@ def rows(runs: Sequence[StreamRun]) -> list[LatencyRow]:
     return [LatencyRow.of("silence", silence)] + ([LatencyRow.of("other", others)] if others else [])
 
 
-def segmentation(loads: Sequence[Load], runs: Sequence[StreamRun]) -> Segmentation:
+def segmentation(loads: Sequence[Workload], runs: Sequence[StreamRun]) -> Segmentation:
     """A final and a clip belong together where they overlap."""
     clips = split = missed = 0
     for load, run in zip(loads, runs, strict=True):

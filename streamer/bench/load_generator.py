@@ -38,7 +38,7 @@ class StreamRun:
     """One client's run. refused: the server's words, where it did not let the client in, or let it go."""
 
     finals: list[Arrival] = field(default_factory=list)
-    provisionals: int = 0
+    interim_results: int = 0
     errors: list[str] = field(default_factory=list)
     pings_s: list[float] = field(default_factory=list)
     totals: messages.Totals | None = None
@@ -82,7 +82,7 @@ def _note(event: Told, run: StreamRun, moment: float, pace: float) -> None:
             last = -(-event.end_ms * SAMPLE_RATE_HZ // 1_000 // BLOCK_SAMPLES) * BLOCK_SAMPLES
             run.finals.append(Arrival(event, moment - last / SAMPLE_RATE_HZ / pace))
         case messages.Emotion():
-            run.provisionals += 1
+            run.interim_results += 1
         case messages.Error():
             run.errors.append(f"{event.code}: {event.message}")
         case messages.Closed():

@@ -28,7 +28,7 @@ class Cost:
     rss_bytes: int
 
 
-class HouseUnderTest:
+class ServerProcess:
     """`with` starts `emostream serve` with further arguments, and ends it."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
@@ -44,7 +44,7 @@ class HouseUnderTest:
         self.url = ""
         self.ready_s = 0.0
 
-    def __enter__(self) -> HouseUnderTest:
+    def __enter__(self) -> ServerProcess:
         began = time.perf_counter()
         program = [sys.executable, "-m", "emostream.streamer.cli.main", "serve", "--port", "0"]
         self._process = subprocess.Popen([*program, *self._arguments], stderr=subprocess.PIPE, text=True)

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from ..audio.decode import read_whole
+from ..audio.decode import decode_file
 from ..audio.frontend import Samples
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from ..errors import SourceError
@@ -23,7 +23,7 @@ _STREAM_STEP: Final = 7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Load:
+class Workload:
     """samples: (N,) float32 at 16 kHz. spans: first and last sample (exclusive) of each clip in it."""
 
     samples: Samples
@@ -40,7 +40,7 @@ def read_clips(places: Sequence[Path]) -> list[Samples]:
         raise SourceError(
             f"expected recordings in {', '.join(map(str, places)) or 'nothing'}, found none; name others"
         )
-    return [trimmed(read_whole(file)) for file in files]
+    return [trimmed(decode_file(file)) for file in files]
 
 
 def trimmed(samples: Samples) -> Samples:
@@ -53,14 +53,14 @@ def trimmed(samples: Samples) -> Samples:
     return samples[loud[0] * FRAME_SAMPLES : (loud[-1] + 1) * FRAME_SAMPLES]
 
 
-def make_load(
+def make_workload(
     clips: Sequence[Samples],
     seconds: float,
     *,
     seed: int = 0,
     stream: int = 0,
     gap_s: tuple[float, float] = (0.8, 2.0),
-) -> Load:
+) -> Workload:
     """As many whole clips as fit into `seconds`, each behind a gap and one gap at the end.
 
     seed: of the order of the clips and of the gaps; stream: where in that order it begins. At least one clip.
@@ -78,7 +78,7 @@ def make_load(
         parts += [gap, clip]
         spans.append((position + len(gap), position + len(gap) + len(clip)))
         position += len(gap) + len(clip)
-    return Load(np.concatenate(parts), tuple(spans))
+    return Workload(np.concatenate(parts), tuple(spans))
 
 
 def _drawn(

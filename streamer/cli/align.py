@@ -23,7 +23,7 @@ from emostream.models import (
     load_transcriber,
 )
 
-from ..audio.decode import Recording, read_whole
+from ..audio.decode import Recording, decode_file
 from ..display_paths import shown
 from ..errors import ConfigError, SourceError
 from ..optional_deps import require_matplotlib
@@ -108,10 +108,10 @@ def _check_png(png: Path) -> None:
 
 def _read_utterance(file: Path) -> Samples:
     recording = Recording(file)
-    declared_s = recording.declared_s
+    declared_duration_s = recording.declared_duration_s
     recording.close()
-    _refuse_long(declared_s or 0.0)
-    samples = read_whole(file)
+    _refuse_long(declared_duration_s or 0.0)
+    samples = decode_file(file)
     _refuse_long(len(samples) / SAMPLE_RATE_HZ)
     return samples
 
@@ -181,7 +181,7 @@ def _json(file: Path, transcript: Transcript, alignment: Alignment) -> str:
         "file": shown(file),
         "text": transcript.text,
         "method": alignment.method,
-        "words": [_mark(word) | {"p": word.p} for word in alignment.words],
+        "words": [_mark(word) | {"confidence": word.p} for word in alignment.words],
         "syllables": [_mark(span) for span in alignment.syllables],
         "phones": [_mark(span) for span in alignment.phones],
     }

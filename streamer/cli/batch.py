@@ -26,22 +26,22 @@ from .replay_sinks import tell
 
 if TYPE_CHECKING:
     from emostream.streamer.cluster.batch.discovery import Recording
-    from emostream.streamer.cluster.batch.job import Pool
-    from emostream.streamer.cluster.batch.output_store import Asked, Catalogue
-    from emostream.streamer.cluster.batch.shard_record import ArchiveFormat
-    from emostream.streamer.cluster.batch.shard_runner import Orders
+    from emostream.streamer.cluster.batch.job import WorkerPool
+    from emostream.streamer.cluster.batch.output_store import Asked, OutputStore
+    from emostream.streamer.cluster.batch.shard_record import BatchFormat
+    from emostream.streamer.cluster.batch.shard_runner import JobSpec
 
 
 def replay_on_ray(
     places: Sequence[str],
     out: str,
-    form: ArchiveFormat,
+    form: BatchFormat,
     flags: RayFlags,
     settings: Settings,
     language: str | None,
     jobs: int,
     *,
-    as_kept: bool,
+    recorded_segmentation: bool,
     resume: bool,
 ) -> None:
     """Ends with typer.Exit where the status is not 0. Raises ConfigError and ClusterError."""
@@ -50,9 +50,9 @@ def replay_on_ray(
     require_ray("--ray")
     FORMATS[form].require()
     from emostream.streamer.cluster.batch.discovery import find_recordings
-    from emostream.streamer.cluster.batch.output_store import Catalogue
-    from emostream.streamer.cluster.batch.shard_record import recordings_in
-    from emostream.streamer.cluster.batch.shard_runner import Orders
+    from emostream.streamer.cluster.batch.output_store import OutputStore
+    from emostream.streamer.cluster.batch.shard_record import addresses_in
+    from emostream.streamer.cluster.batch.shard_runner import JobSpec
 
     console = Console(stderr=True)
     with console.status("Looking for recordings ..."):
@@ -61,11 +61,13 @@ def replay_on_ray(
     if not found:
         raise typer.Exit(2)
     settings = replace(settings, models=flags.on_workers(settings.models))
-    catalogue = Catalogue(out, form)
-    asked = _asked(settings, language, as_kept=as_kept)
+    catalogue = OutputStore(out, form)
+    asked = _asked(settings, language, recorded_segmentation=recorded_segmentation)
     done, run = catalogue.begin(asked, {one.address for one in found}, resume=resume)
-    orders = Orders(catalogue.storage.whole_place, form, settings, language, as_kept, jobs, run)
-    todo = _left_to_do(found, recordings_in(done), console)
+    orders = JobSpec(
+        catalogue.storage.absolute_uri, form, settings, language, recorded_segmentation, jobs, run
+    )
+    todo = _left_to_do(found, addresses_in(done), console)
     tally = Tally(len(todo), console, WallClock())
     try:
         if todo:
@@ -87,25 +89,25 @@ def _left_to_do(found: Sequence[Recording], done: set[str], console: Console) ->
 
 def _run(
     todo: Sequence[Recording],
-    catalogue: Catalogue,
-    orders: Orders,
+    catalogue: OutputStore,
+    orders: JobSpec,
     flags: RayFlags,
     tally: Tally,
     console: Console,
 ) -> None:
     from emostream.streamer.cluster.batch.job import judged, room
-    from emostream.streamer.cluster.batch.shards import BATCH, grouped
+    from emostream.streamer.cluster.batch.shards import BATCH, make_shards
     from emostream.streamer.cluster.ray_cluster import connected
-    from emostream.streamer.cluster.ray_logging import quiet_start
+    from emostream.streamer.cluster.ray_logging import silence_startup
 
     assert flags.address is not None
     with ExitStack() as stack:
-        with quiet_start():
+        with silence_startup():
             stack.enter_context(connected(flags.address))
         stack.enter_context(_interrupted_by_sigterm())
         pool = room(flags.cpus, flags.gpus, flags.workers)
         console.print(f"Ray: {_said(pool)}. {len(todo)} recordings.", highlight=False)
-        parts = list(grouped(todo, flags.batch or BATCH, pool.workers))
+        parts = list(make_shards(todo, flags.batch or BATCH, pool.workers))
         # Closed before Ray is: its threads still deal out parts where this ends early.
         notes = stack.enter_context(closing(judged(parts, orders, pool)))
         try:
@@ -146,7 +148,7 @@ def _interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _asked(settings: Settings, language: str | None, *, as_kept: bool) -> Asked:
+def _asked(settings: Settings, language: str | None, *, recorded_segmentation: bool) -> Asked:
     """What results depend on; the device is where they are made."""
     asked: dict[str, str | int | float | bool | None] = {
         f"{section}.{name}": value
@@ -158,10 +160,10 @@ def _asked(settings: Settings, language: str | None, *, as_kept: bool) -> Asked:
         for name, value in values.items()
     }
     del asked["models.device"]
-    return {**asked, "language": language, "kept sessions as they were cut": as_kept}
+    return {**asked, "language": language, "kept sessions as they were cut": recorded_segmentation}
 
 
-def _said(pool: Pool) -> str:
+def _said(pool: WorkerPool) -> str:
     workers = "1 worker" if pool.workers == 1 else f"{pool.workers} workers"
     return f"{workers} on 1 node" if pool.nodes == 1 else f"{workers} on {pool.nodes} nodes"
 

@@ -58,7 +58,9 @@ class RayFlags:
     ) -> tuple[str, Literal["jsonl", "parquet"]]:
         """With --ray: where to, and in which format. device: of the models. Raises ConfigError."""
         if out is None:
-            raise ConfigError("expected --out DIR with --ray, got none; name a folder that every node sees")
+            raise ConfigError(
+                "expected --output-dir DIR with --ray, got none; name a folder that every node sees"
+            )
         if form != "jsonl" and form != "parquet":
             raise ConfigError(
                 f"expected --format jsonl or parquet with --ray, got {form}; choose one of these"
@@ -111,9 +113,9 @@ def refuse_with_ray(
         "--plot": plot is not None,
         "--serve": serve,
         "--port": port is not None,
-        "--keep-audio": keep_audio is not None,
+        "--audio-buffer": keep_audio is not None,
         f"--pace {pace}": pace != "full",
     }
     for flag, given in refused.items():
         if given:
-            raise ConfigError(f"expected --out DIR with --ray, got {flag}; leave it out")
+            raise ConfigError(f"expected --output-dir DIR with --ray, got {flag}; leave it out")

@@ -16,7 +16,7 @@ _TOLD: Final = 10
 
 
 class PartDone(Protocol):
-    """See `cluster.catalogue.Note`."""
+    """See `cluster.catalogue.ShardRecord`."""
 
     @property
     def recordings(self) -> tuple[str, ...]: ...

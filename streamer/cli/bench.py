@@ -18,9 +18,9 @@ from rich.console import Console
 from ..audio.frontend import Samples
 from ..bench.latency import LatencyRow, rows, segmentation
 from ..bench.load_generator import StreamRun, run_streams
-from ..bench.server_process import Cost, HouseUnderTest
+from ..bench.server_process import Cost, ServerProcess
 from ..bench.throughput import replay_speed
-from ..bench.workload import Load, make_load, read_clips
+from ..bench.workload import Workload, make_workload, read_clips
 from ..clock import WallClock
 from ..errors import ConfigError
 from . import options
@@ -103,7 +103,7 @@ def replay(
     """Replay at full speed against the models in a bare loop over the same calls."""
     models = options.model_flags(asr, None, None, None, checkpoint)
     settings = options.settings_from(config, models=models, vad={"name": vad})
-    load = make_load(_clips(speech), seconds, seed=seed)
+    load = make_workload(_clips(speech), seconds, seed=seed)
     engine = options.load_engine(settings, Console(stderr=True), WallClock())
     found = asyncio.run(
         replay_speed(load.samples, engine.transcriber, engine.recognizer, settings, WallClock(), repeats)
@@ -138,8 +138,8 @@ def _measure(
     found: list[dict[str, Any]] = []
     print(_HEAD)
     for number in counts:
-        loads = [make_load(clips, seconds, seed=seed, stream=stream) for stream in range(number)]
-        with HouseUnderTest(flags) as house:
+        loads = [make_workload(clips, seconds, seed=seed, stream=stream) for stream in range(number)]
+        with ServerProcess(flags) as house:
             before, began = house.cost(), time.perf_counter()
             runs = asyncio.run(run_streams(house.socket_url, [load.samples for load in loads], WallClock()))
             wall_s, after = time.perf_counter() - began, house.cost()
@@ -155,7 +155,7 @@ def _measure(
 
 
 def _figures(
-    loads: Sequence[Load],
+    loads: Sequence[Workload],
     runs: Sequence[StreamRun],
     before: Cost,
     after: Cost,
@@ -169,7 +169,7 @@ def _figures(
         "streams": len(runs),
         "latency": [row.as_dict() for row in rows(runs)],
         "segmentation": asdict(segmentation(loads, runs)),
-        "provisionals": sum(run.provisionals for run in runs),
+        "interim_results": sum(run.interim_results for run in runs),
         "dropped_ms": sum(run.totals.dropped_ms for run in runs if run.totals is not None),
         "errors": [error for run in runs for error in run.errors],
         "refused": [run.refused for run in runs if run.refused is not None],
@@ -197,7 +197,7 @@ def _told(one: dict[str, Any]) -> str:
     heard = one["segmentation"]
     parts = [
         f"{heard['split']} of {heard['clips']} clips split, {heard['missed']} missed",
-        f"{one['provisionals']} provisional events",
+        f"{one['interim_results']} interim results",
         f"{100 * one['wasted_share']:.1f} % of {one['model_s']:.1f} s of model time wasted",
         f"{one['dropped_ms']} ms dropped, {len(one['errors'])} errors, {len(one['refused'])} refused",
         f"slowest ping {one['slowest_ping_ms']:.0f} ms",

@@ -18,7 +18,7 @@ from ..output.sinks import ConsoleSink, JsonLinesSink
 from ..pipeline.session import Sink
 from ..protocol import messages
 from ..server.auth import read_tokens
-from ..server.local_stream import on_interrupt
+from ..server.local_stream import stop_on_signals
 from . import options
 
 _LAST_FINALS_S: Final = 5.0
@@ -91,7 +91,7 @@ def _trusting(authority: Path) -> ssl.SSLContext:
 async def _run(
     url: str, start: messages.Start, audio: ClientAudio, sink: Sink, tls: ssl.SSLContext | None
 ) -> None:
-    stop = on_interrupt()
+    stop = stop_on_signals()
     fatal: messages.Error | None = None
     async with asyncio.timeout(None) as patience:
 
@@ -123,5 +123,6 @@ def _told(event: Reconnected) -> str:
         return f"the connection broke and stands again; events from {event.lost_from_seq} on are lost"
     return (
         f"the connection broke, and the server knows the session no more: what was said behind "
-        f"{event.lost_from_ms / 1_000:.1f} s is lost; times now count from {event.begins_at_ms / 1_000:.1f} s"
+        f"{event.missing_from_ms / 1_000:.1f} s is lost; times now count from "
+        f"{event.clock_start_ms / 1_000:.1f} s"
     )

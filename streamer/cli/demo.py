@@ -14,7 +14,7 @@ from ..clock import WallClock
 from ..output.sinks import ConsoleSink
 from ..server.listen import bind
 from ..server.local_stream import broadcast
-from ..server.published_stream import OwnStream
+from ..server.published_stream import PublishedStream
 from . import options
 
 _PAUSE_S = 4.0
@@ -30,7 +30,7 @@ def demo(
     vad: options.VadOption = None,
     device: options.DeviceOption = None,
     checkpoint: options.CheckpointOption = None,
-    keep_audio: options.KeepAudioOption = None,
+    keep_audio: options.AudioBufferOption = None,
     config: options.ConfigOption = None,
 ) -> None:
     """Play the bundled recording through the whole pipeline and show it on a page.
@@ -43,19 +43,19 @@ def demo(
         config,
         models={"asr": asr, "device": device, "checkpoint": checkpoint},
         vad={"name": vad},
-        live={"keep_audio_s": keep_audio},
+        live={"audio_buffer_s": keep_audio},
         server={"port": port},
     )
     bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
     engine = options.load_engine(settings, console, clock, live=True)
-    options.say_who_speaks(console, engine.speakers)
+    options.print_models(console, engine.model_info)
     with as_file(files("emostream.demo") / "recording.ogg") as recording:
 
         async def run() -> None:
             source = LoopSource(recording, pace=clock, pause_s=_PAUSE_S, rounds=1 if once else None)
-            own = OwnStream("demo", "Bundled recording", "The voice is synthetic.")
+            own = PublishedStream("demo", "Bundled recording", "The voice is synthetic.")
             await broadcast(bound, source, own, engine, settings, clock, [ConsoleSink(console)], console)
 
         asyncio.run(run())

@@ -90,11 +90,11 @@ def _emotion_model() -> Finding:
 
 
 def _whisper() -> Finding:
-    from emostream.models.transcription.hub import probe_hub, whisper_cached
+    from emostream.models.transcription.hub import is_hub_reachable, is_whisper_cached
 
-    if whisper_cached("tiny.en"):
+    if is_whisper_cached("tiny.en"):
         return Finding("ok", "in the local cache")
-    if probe_hub():
+    if is_hub_reachable():
         return Finding("note", "not downloaded yet; the first start fetches it (75 MB)")
     return Finding("note", "not in the cache, and the hub does not answer: PocketSphinx writes the words")
 

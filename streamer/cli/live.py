@@ -12,17 +12,17 @@ from rich.console import Console
 
 from ..audio.microphone import MicrophoneSource, find_device
 from ..audio.sources import Source
-from ..audio.tee import Tapped
+from ..audio.tee import TeeSource
 from ..clock import WallClock
 from ..config import Settings
 from ..display_paths import shown
 from ..output.sinks import ConsoleSink
 from ..pipeline.session import Sink
-from ..replay.capture import Recorder
-from ..server.app import models_of
+from ..replay.capture import SessionRecorder
+from ..server.app import describe_models
 from ..server.listen import bind
 from ..server.local_stream import broadcast
-from ..server.published_stream import OwnStream
+from ..server.published_stream import PublishedStream
 from . import options
 
 MicrophoneOption = Annotated[
@@ -44,7 +44,7 @@ def live(
     compute_type: options.ComputeTypeOption = None,
     dtype: options.DtypeOption = None,
     checkpoint: options.CheckpointOption = None,
-    keep_audio: options.KeepAudioOption = None,
+    keep_audio: options.AudioBufferOption = None,
     config: options.ConfigOption = None,
 ) -> None:
     """Listen to this machine's microphone; results in the terminal and on the page."""
@@ -52,7 +52,7 @@ def live(
         config,
         models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
         vad={"name": vad},
-        live={"keep_audio_s": keep_audio},
+        live={"audio_buffer_s": keep_audio},
         server={"port": port},
     )
     listen(settings, microphone)
@@ -65,22 +65,24 @@ def listen(settings: Settings, microphone: str | None, folder: Path | None = Non
     console = Console(stderr=True)
     clock = WallClock()
     engine = options.load_engine(settings, console, clock, live=True)
-    options.say_who_speaks(console, engine.speakers)
+    options.print_models(console, engine.model_info)
     said = f"Microphone: {chosen.name}, {chosen.sample_rate_hz} Hz"
     console.print(said, highlight=False, markup=False)
 
     async def run() -> None:
         source: Source = MicrophoneSource(chosen)
-        own = OwnStream("microphone", chosen.name, None if folder is None else "This session is being kept.")
+        own = PublishedStream(
+            "microphone", chosen.name, None if folder is None else "This session is being kept."
+        )
         sinks: list[Sink] = [ConsoleSink(console)]
         with ExitStack() as stack:
             if folder is not None:
-                models = models_of(engine, settings)
-                recorder = Recorder(
+                models = describe_models(engine, settings)
+                recorder = SessionRecorder(
                     folder, chosen.name, source.sample_rate_hz, source.channels, settings, models
                 )
                 stack.enter_context(recorder)
-                source = Tapped(source, [recorder.take])
+                source = TeeSource(source, [recorder.take])
                 sinks.append(recorder)
                 console.print(f"Sound and words are kept in {shown(folder)}", highlight=False, markup=False)
             await broadcast(bound, source, own, engine, settings, clock, sinks, console)

@@ -15,52 +15,59 @@ from ..display_paths import shown
 from ..output.formats import FormatName
 from ..output.sinks import ConsoleSink
 from ..protocol import messages
-from ..replay.discovery import Job, Outcome
-from ..server.app import models_of
+from ..replay.discovery import ReplayJob, ReplayOutcome
+from ..server.app import describe_models
 from ..server.listen import bind
 from ..server.local_stream import broadcast
-from ..server.published_stream import OwnStream
+from ..server.published_stream import PublishedStream
 from . import options
-from .replay_sinks import one_file
+from .replay_sinks import single_output
 
 
 def serve_recording(
-    job: Job,
+    job: ReplayJob,
     output: Path | None,
     form: FormatName,
     settings: Settings,
     clock: Clock,
     language: str | None,
     *,
-    as_kept: bool,
+    recorded_segmentation: bool,
 ) -> None:
     """As if it were live, until Ctrl-C."""
-    if job.kept is not None and as_kept:
+    if job.kept is not None and recorded_segmentation:
         settings = msgspec.structs.replace(settings, vad=job.kept.vad, segmenter=job.kept.segmenter)
     bound = bind(settings.server)
     console = Console(stderr=True)
     engine = options.load_engine(settings, console, clock, live=True)
-    options.say_who_speaks(console, engine.speakers)
-    compare_models([job], models_of(engine, settings), console, as_kept=as_kept)
+    options.print_models(console, engine.model_info)
+    compare_models(
+        [job], describe_models(engine, settings), console, recorded_segmentation=recorded_segmentation
+    )
 
     async def run() -> None:
-        own = OwnStream("replay", shown(job.name), "A recording, at the pace at which it was spoken.")
+        own = PublishedStream("replay", shown(job.name), "A recording, at the pace at which it was spoken.")
         source = job.source(clock)
         if output is None:
             await broadcast(
                 bound, source, own, engine, settings, clock, [ConsoleSink(console)], console, language
             )
             return
-        labels = engine.speakers.labels
-        with one_file(output, form, labels, shared=False) as sink_for, sink_for(job, Outcome(job)) as sink:
+        labels = engine.model_info.labels
+        with (
+            single_output(output, form, labels, shared=False) as sink_for,
+            sink_for(job, ReplayOutcome(job)) as sink,
+        ):
             await broadcast(bound, source, own, engine, settings, clock, [sink], console, language)
 
     asyncio.run(run())
 
 
-def compare_models(jobs: Sequence[Job], models: messages.Models, console: Console, *, as_kept: bool) -> None:
+def compare_models(
+    jobs: Sequence[ReplayJob], models: messages.Models, console: Console, *, recorded_segmentation: bool
+) -> None:
     """Other models and settings say other things: a session that was kept is not to blame."""
-    if not as_kept and any(job.kept is not None for job in jobs):
+    if not recorded_segmentation and any(job.kept is not None for job in jobs):
         console.print("Kept sessions are cut by --vad and --config, not as they were.", highlight=False)
     for job in jobs:
         if job.kept is not None and job.kept.models != models:

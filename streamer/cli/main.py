@@ -17,7 +17,7 @@ from rich.logging import RichHandler
 from emostream.models import ModelError
 
 from ..errors import EmostreamError
-from ..inference.batcher import ModelThread
+from ..inference.batcher import ModelWorker
 from . import align, bench, client, demo, devices, doctor, live, record, replay, serve, summary
 from .ray_address import TakesRay
 
@@ -73,8 +73,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # on Windows a redirected one cannot write every word
             stream.reconfigure(encoding="utf-8", errors=errors)
     status = _run()
-    if ModelThread.any_busy():
-        # A model still computes what nobody waits for; see ModelThread.
+    if ModelWorker.any_busy():
+        # A model still computes what nobody waits for; see ModelWorker.
         sys.stdout.flush()
         sys.stderr.flush()
         logging.shutdown()

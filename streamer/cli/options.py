@@ -13,7 +13,7 @@ from ..clock import Clock
 from ..config import DtypeName, Settings, VadName, load_settings
 from ..errors import ConfigError
 from ..inference import load_models
-from ..inference.backend import Speakers
+from ..inference.backend import ModelInfo
 from ..inference.engine import Engine
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -76,10 +76,10 @@ HostOption = Annotated[
 PortOption = Annotated[
     int | None, typer.Option("--port", help="Port to listen on. Default: 8765.", show_default=False)
 ]
-KeepAudioOption = Annotated[
+AudioBufferOption = Annotated[
     int | None,
     typer.Option(
-        "--keep-audio",
+        "--audio-buffer",
         metavar="SECONDS",
         help="Keep so much of the sound, in memory (115 MB an hour), for those who watch to hear again.",
         show_default=False,
@@ -137,13 +137,13 @@ def load_engine(settings: Settings, console: Console, clock: Clock, *, live: boo
     status = console.status("Loading the models ...")
     try:
         # No spinner before: a download draws its own progress bar.
-        return load_models.load_engine(settings, clock, live=live, at_last=status.start)
+        return load_models.load_engine(settings, clock, live=live, on_downloaded=status.start)
     finally:
         status.stop()
 
 
-def say_who_speaks(console: Console, speakers: Speakers) -> None:
-    asr = "no words (--asr none)" if speakers.asr is None else speakers.asr
+def print_models(console: Console, model_info: ModelInfo) -> None:
+    asr = "no words (--asr none)" if model_info.asr is None else model_info.asr
     console.print(
-        f"Words: {asr}. Emotion: {speakers.emotion}.", highlight=False, soft_wrap=True, markup=False
+        f"Words: {asr}. Emotion: {model_info.emotion}.", highlight=False, soft_wrap=True, markup=False
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..replay.capture import make_folder
+from ..replay.capture import create_session_folder
 from . import options
 from .live import MicrophoneOption, listen
 
@@ -24,7 +24,7 @@ def record(
     compute_type: options.ComputeTypeOption = None,
     dtype: options.DtypeOption = None,
     checkpoint: options.CheckpointOption = None,
-    keep_audio: options.KeepAudioOption = None,
+    keep_audio: options.AudioBufferOption = None,
     config: options.ConfigOption = None,
 ) -> None:
     """Listen as [bold]emostream live[/bold] does, and keep the session: its sound and its events.
@@ -35,8 +35,8 @@ def record(
         config,
         models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
         vad={"name": vad},
-        live={"keep_audio_s": keep_audio},
+        live={"audio_buffer_s": keep_audio},
         server={"port": port},
     )
-    make_folder(folder)
+    create_session_folder(folder)
     listen(settings, microphone, folder)

@@ -20,15 +20,15 @@ from ..errors import ConfigError, SourceError
 from ..optional_deps import require_matplotlib
 from ..output.formats import FORMATS, FormatName
 from ..pipeline.session import SessionSettings
-from ..replay.discovery import Job, Outcome, Pictures, Results, find_jobs
-from ..replay.runner import Player
-from ..server.app import models_of
-from ..server.local_stream import on_interrupt
+from ..replay.discovery import Pictures, ReplayJob, ReplayOutcome, Results, find_jobs
+from ..replay.runner import ReplayRunner
+from ..server.app import describe_models
+from ..server.local_stream import stop_on_signals
 from . import options
 from .batch import replay_on_ray
 from .batch_options import JOBS, RayFlags, refuse_with_ray
 from .live_file import compare_models, serve_recording
-from .replay_sinks import one_file, outlets, progress, tell, teller
+from .replay_sinks import outcome_reporter, outlets, progress, single_output, tell
 
 
 def replay(
@@ -49,7 +49,7 @@ def replay(
     out_place: Annotated[
         str | None,
         typer.Option(
-            "--out",
+            "--output-dir",
             metavar="PATH",
             help="Write a file for each recording into this folder; with --ray one for some dozens.",
             show_default=False,
@@ -84,7 +84,7 @@ def replay(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Leave out what has a result in --out already, and a picture in --plot."
+            "--resume", help="Leave out what has a result in --output-dir already, and a picture in --plot."
         ),
     ] = False,
     pace: Annotated[
@@ -105,7 +105,7 @@ def replay(
             "--ray",
             metavar="[ADDRESS]",
             help="Replay on a Ray cluster: HOST:PORT of one that this machine is part of, local for this "
-            "machine alone, or auto (the default) for whichever runs here. Needs --out.",
+            "machine alone, or auto (the default) for whichever runs here. Needs --output-dir.",
             show_default=False,
         ),
     ] = None,
@@ -131,7 +131,7 @@ def replay(
         ),
     ] = None,
     port: options.PortOption = None,
-    keep_audio: options.KeepAudioOption = None,
+    keep_audio: options.AudioBufferOption = None,
     asr: options.AsrOption = None,
     vad: options.VadOption = None,
     device: options.DeviceOption = None,
@@ -154,17 +154,26 @@ def replay(
         config,
         models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
         vad={"name": vad},
-        live={"keep_audio_s": keep_audio},
+        live={"audio_buffer_s": keep_audio},
         server={"port": port},
     )
-    as_kept = vad is None and config is None
+    recorded_segmentation = vad is None and config is None
     flags = RayFlags(ray, workers, cpus_per_worker, gpus_per_worker, batch)
     if jobs is None:
         jobs = 1 if ray is None else JOBS
     if ray is not None:
         refuse_with_ray(output, plot, pace, port, keep_audio, serve=serve)
         wanted = flags.check(out_place, form, settings.models.device)
-        replay_on_ray(places, *wanted, flags, settings, language, jobs, as_kept=as_kept, resume=resume)
+        replay_on_ray(
+            places,
+            *wanted,
+            flags,
+            settings,
+            language,
+            jobs,
+            recorded_segmentation=recorded_segmentation,
+            resume=resume,
+        )
         return
     flags.refuse_alone([*places, *([] if out_place is None else [out_place])])
     files, out = [Path(place) for place in places], None if out_place is None else Path(out_place)
@@ -179,24 +188,30 @@ def replay(
             f"expected --output to be a new file, got {shown(output)}, part of a recording; choose another"
         )
     if len(found) > 1 and out is None and not FORMATS[form].joins:
-        raise ConfigError(f"expected --out FOLDER for several recordings as {form}, got none; name one")
+        raise ConfigError(
+            f"expected --output-dir FOLDER for several recordings as {form}, got none; name one"
+        )
     if serve:
         if failures or len(found) != 1:
             tell(failures)
             raise ConfigError(f"expected one recording with --serve, got {len(found)}; name one")
-        serve_recording(found[0], output, form, settings, clock, language, as_kept=as_kept)
+        serve_recording(
+            found[0], output, form, settings, clock, language, recorded_segmentation=recorded_segmentation
+        )
         return
     pictures = None if plot is None else Pictures(plot)
     if pictures is not None:
         pictures.check(found)
-    outcomes: list[Outcome] = []
+    outcomes: list[ReplayOutcome] = []
     interrupted = False
     if found:
         console = Console(stderr=True)
         engine = options.load_engine(settings, console, clock)
-        options.say_who_speaks(console, engine.speakers)
-        compare_models(found, models_of(engine, settings), console, as_kept=as_kept)
-        labels = engine.speakers.labels
+        options.print_models(console, engine.model_info)
+        compare_models(
+            found, describe_models(engine, settings), console, recorded_segmentation=recorded_segmentation
+        )
+        labels = engine.model_info.labels
         results = None if out is None else Results(out, form, labels)
         if results is not None:
             results.check(found)
@@ -211,19 +226,27 @@ def replay(
 
         async def play() -> bool:
             nonlocal outcomes
-            stop = on_interrupt()
+            stop = stop_on_signals()
             shared = len(files) > 1 or len(found) > 1
             with (
                 progress(console, todo) as heard,
-                one_file(output, form, labels, shared=shared)
+                single_output(output, form, labels, shared=shared)
                 if results is None
                 else nullcontext(results.writing) as sink_for,
             ):
-                player = Player(
-                    engine, settings, session_settings, clock, jobs, natural, teller(console), heard, as_kept
+                player = ReplayRunner(
+                    engine,
+                    settings,
+                    session_settings,
+                    clock,
+                    jobs,
+                    natural,
+                    outcome_reporter(console),
+                    heard,
+                    recorded_segmentation,
                 )
                 async with engine.running():
-                    outcomes = await player.play_all(todo, outlets(sink_for, pictures, labels), stop)
+                    outcomes = await player.run_all(todo, outlets(sink_for, pictures, labels), stop)
             return stop.is_set()
 
         interrupted = asyncio.run(play())
@@ -245,16 +268,20 @@ def _check(
 ) -> None:
     """Raises ConfigError where flags contradict each other, or want what is not installed."""
     if output is not None and out is not None:
-        raise ConfigError("expected --output (one file) or --out (a folder), got both; leave one out")
+        raise ConfigError("expected --output (one file) or --output-dir (a folder), got both; leave one out")
     if form == "text" and out is not None:
-        raise ConfigError("expected a format for programs with --out, got text; choose another --format")
+        raise ConfigError(
+            "expected a format for programs with --output-dir, got text; choose another --format"
+        )
     if form == "text" and jobs > 1:
         raise ConfigError("expected one recording at a time as text, got --jobs; choose another --format")
     if resume and out is None:
-        raise ConfigError("expected --out with --resume, got none: results in one file cannot be told apart")
+        raise ConfigError(
+            "expected --output-dir with --resume, got none: results in one file cannot be told apart"
+        )
     if FORMATS[form].binary and output is None and out is None:
         raise ConfigError(
-            f"expected --output FILE or --out FOLDER for {form}, which is no text, got neither; name one"
+            f"expected --output FILE or --output-dir FOLDER for {form}, a binary format, got none"
         )
     FORMATS[form].require()
     if plot is not None:
@@ -273,7 +300,7 @@ def _check_serve(
 ) -> None:
     """Raises ConfigError."""
     if not serve:
-        for flag, value in (("--port", port), ("--keep-audio", keep_audio)):
+        for flag, value in (("--port", port), ("--audio-buffer", keep_audio)):
             if value is not None:
                 raise ConfigError(f"expected --serve with {flag}, got none; add it, or leave {flag} out")
         return
@@ -281,13 +308,13 @@ def _check_serve(
         raise ConfigError(f"expected --pace realtime with --serve, got {pace}; add it")
     if out is not None or plot is not None:
         raise ConfigError(
-            "expected --output with --serve, got --out or --plot; replay it once more for these"
+            "expected --output with --serve, got --output-dir or --plot; replay it once more for these"
         )
 
 
 def _left_to_do(
-    found: Sequence[Job], results: Results, pictures: Pictures | None, console: Console
-) -> list[Job]:
+    found: Sequence[ReplayJob], results: Results, pictures: Pictures | None, console: Console
+) -> list[ReplayJob]:
     """Those that have no result yet, or no picture where pictures are wanted."""
     todo = [job for job in found if not results.has(job) or not (pictures is None or pictures.has(job))]
     if len(todo) < len(found):

@@ -22,10 +22,10 @@ from ..display_paths import shown
 from ..errors import ConfigError, SourceError
 from ..output.formats import FORMATS, FormatName
 from ..pipeline.session import Sink
-from ..replay.discovery import Job, Outcome, Pictures
-from ..replay.runner import Outlet
+from ..replay.discovery import Pictures, ReplayJob, ReplayOutcome
+from ..replay.runner import OutputSinks
 
-SinkFor = Callable[[Job, Outcome], AbstractContextManager[Sink]]
+SinkFor = Callable[[ReplayJob, ReplayOutcome], AbstractContextManager[Sink]]
 
 
 def _open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
@@ -40,7 +40,7 @@ def _open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
 
 
 @contextmanager
-def one_file(
+def single_output(
     output: Path | None, form: FormatName, labels: Sequence[str], *, shared: bool
 ) -> Iterator[SinkFor]:
     """All recordings in one. shared: whether they are several."""
@@ -50,21 +50,21 @@ def one_file(
 
 def outlets(
     sink_for: SinkFor, pictures: Pictures | None, labels: Sequence[str]
-) -> Callable[[Job, Outcome], AbstractAsyncContextManager[Outlet]]:
+) -> Callable[[ReplayJob, ReplayOutcome], AbstractAsyncContextManager[OutputSinks]]:
     @asynccontextmanager
-    async def outlet(job: Job, outcome: Outcome) -> AsyncIterator[Outlet]:
+    async def outlet(job: ReplayJob, outcome: ReplayOutcome) -> AsyncIterator[OutputSinks]:
         with sink_for(job, outcome) as sink:
             if pictures is None:
-                yield Outlet([sink])
+                yield OutputSinks([sink])
                 return
             async with pictures.drawing(job, outcome, labels) as timeline:
-                yield Outlet([sink, timeline], [timeline.hear])
+                yield OutputSinks([sink, timeline], [timeline.hear])
 
     return outlet
 
 
 @contextmanager
-def progress(console: Console, jobs: Sequence[Job]) -> Iterator[Callable[[float], None]]:
+def progress(console: Console, jobs: Sequence[ReplayJob]) -> Iterator[Callable[[float], None]]:
     """A bar over all sound, with its speed, where somebody looks and it is known how much there is."""
     seconds = [job.seconds for job in jobs]
     if not console.is_terminal or None in seconds or sys.stdout.isatty():
@@ -82,8 +82,8 @@ def progress(console: Console, jobs: Sequence[Job]) -> Iterator[Callable[[float]
         yield heard
 
 
-def teller(console: Console) -> Callable[[Outcome], None]:
-    def told(outcome: Outcome) -> None:
+def outcome_reporter(console: Console) -> Callable[[ReplayOutcome], None]:
+    def told(outcome: ReplayOutcome) -> None:
         if outcome.totals is not None:
             said = f"{shown(outcome.job.path)}: {_summary(outcome)}"
             console.print(said, highlight=False, soft_wrap=True, markup=False)
@@ -97,7 +97,7 @@ def tell(failures: Sequence[SourceError | str]) -> None:
         print(f"emostream: {shown(str(failure))}", file=sys.stderr)
 
 
-def _summary(outcome: Outcome) -> str:
+def _summary(outcome: ReplayOutcome) -> str:
     assert outcome.totals is not None
     totals, failed = outcome.totals, outcome.failed
     seconds = totals.audio_ms / 1_000

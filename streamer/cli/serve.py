@@ -15,11 +15,11 @@ from rich.console import Console
 from ..clock import Clock, WallClock
 from ..config import Settings
 from ..errors import ConfigError
-from ..inference.backend import Analyser
-from ..server.app import Server, check_doors
+from ..inference.backend import InferenceBackend
+from ..server.app import Server, check_credentials
 from ..server.listen import bind
-from ..server.local_stream import on_interrupt
-from ..server.log import LogFormat, keep_diary
+from ..server.local_stream import stop_on_signals
+from ..server.log import LogFormat, configure_logging
 from ..server.origin import LOOPBACK_NAMES
 from . import options
 
@@ -51,9 +51,9 @@ def serve(
     compute_type: options.ComputeTypeOption = None,
     dtype: options.DtypeOption = None,
     checkpoint: options.CheckpointOption = None,
-    host_name: Annotated[
+    allowed_host: Annotated[
         list[str] | None,
-        typer.Option("--host-name", help="A further name under which this server is reached; repeatable."),
+        typer.Option("--allowed-host", help="A further name under which this server is reached; repeatable."),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
@@ -67,21 +67,22 @@ def serve(
             "--token-file", help="Tokens, one a line: a client needs one of them.", show_default=False
         ),
     ] = None,
-    open_to_anyone: Annotated[
+    no_auth: Annotated[
         bool,
-        typer.Option("--open-to-anyone", help="Listen beyond this machine without tokens all the same."),
+        typer.Option("--no-auth", help="Listen beyond this machine without tokens all the same."),
     ] = False,
-    certificate: Annotated[
+    ssl_certfile: Annotated[
         Path | None,
         typer.Option(
-            "--certificate", help="PEM file with the chain, for TLS (wss, https).", show_default=False
+            "--ssl-certfile", help="PEM file with the chain, for TLS (wss, https).", show_default=False
         ),
     ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", help="PEM file with the certificate's key.", show_default=False)
+    ssl_keyfile: Annotated[
+        Path | None,
+        typer.Option("--ssl-keyfile", help="PEM file with the certificate's key.", show_default=False),
     ] = None,
-    text: Annotated[
-        bool, typer.Option("--text/--no-text", help="Whether events carry what was said.")
+    transcript: Annotated[
+        bool, typer.Option("--transcript/--no-transcript", help="Whether events carry what was said.")
     ] = True,
     log_format: Annotated[
         LogFormat | None,
@@ -106,31 +107,31 @@ def serve(
         server={
             "host": host,
             "port": port,
-            "host_names": host_name or None,
+            "allowed_hosts": allowed_host or None,
             "allow_origins": allow_origin or None,
             "token_file": None if token_file is None else str(token_file),
-            "open_to_anyone": open_to_anyone or None,
-            "certificate": None if certificate is None else str(certificate),
-            "key": None if key is None else str(key),
-            "text": None if text else False,
+            "no_auth": no_auth or None,
+            "ssl_certfile": None if ssl_certfile is None else str(ssl_certfile),
+            "ssl_keyfile": None if ssl_keyfile is None else str(ssl_keyfile),
+            "transcript": None if transcript else False,
         },
     )
     if log_format is not None:
-        keep_diary(log_format, "info")
-    check_doors(settings.server)
+        configure_logging(log_format, "info")
+    check_credentials(settings.server)
     if engine == "local" and address is not None:
         raise ConfigError(f"expected --engine ray with an address ({address}), got local; add it")
     bound = bind(settings.server)
     console = Console(stderr=True, quiet=log_format == "json")  # a log for programs has no other lines
     clock = WallClock()
     if engine == "ray":
-        analyser: Analyser = _shared(address or "auto", settings, clock)
+        analyser: InferenceBackend = _shared(address or "auto", settings, clock)
     else:
         analyser = options.load_engine(settings, console, clock, live=True)
     asyncio.run(_serve(bound, analyser, settings, clock, console))
 
 
-def _shared(address: str, settings: Settings, clock: Clock) -> Analyser:
+def _shared(address: str, settings: Settings, clock: Clock) -> InferenceBackend:
     """Raises ConfigError where Ray is not installed."""
     from emostream.streamer.cluster.ray_cluster import require_ray
     from emostream.streamer.cluster.serving.remote_engine import RemoteEngine
@@ -139,12 +140,14 @@ def _shared(address: str, settings: Settings, clock: Clock) -> Analyser:
     return RemoteEngine(address, settings, clock)
 
 
-async def _serve(bound: Socket, engine: Analyser, settings: Settings, clock: Clock, console: Console) -> None:
+async def _serve(
+    bound: Socket, engine: InferenceBackend, settings: Settings, clock: Clock, console: Console
+) -> None:
     async with AsyncExitStack() as house:
         with console.status("Connecting to the models ..."):
             await house.enter_async_context(engine.running())
-        stop = on_interrupt()  # until here it is taken literally
-        options.say_who_speaks(console, engine.speakers)
+        stop = stop_on_signals()  # until here it is taken literally
+        options.print_models(console, engine.model_info)
         server = await house.enter_async_context(Server(bound, engine, settings, clock))
         log.info("listening", extra={"facts": {"url": server.url}})
         console.print(f"Listening on {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)

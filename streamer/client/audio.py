@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..audio.frontend import encode_pcm
 from ..audio.microphone import MicrophoneSource, find_device
-from ..audio.sources import FileSource, Lost, Pcm, Source
+from ..audio.sources import AudioGap, FileSource, Pcm, Source
 from ..clock import WallClock
 from ..protocol import messages
 
@@ -57,5 +57,5 @@ class ClientAudio:
             match item:
                 case Pcm(block):
                     yield encode_pcm(block, "pcm_f32le")
-                case Lost(ms, _):
+                case AudioGap(ms, _):
                     yield messages.Gap(ms=ms)

@@ -56,16 +56,16 @@ class Reconnected:
 
     resumed: the session goes on, and nothing is lost but what `lost_from_seq` says. Otherwise it is a
     fresh one: its
-    clock begins at `begins_at_ms` of the one before, and what that one had heard behind `lost_from_ms`,
-    the end of its last final, is lost. why: how the connection ended.
+    clock begins at `clock_start_ms` of the one before, and what that one had heard behind `missing_from_ms`,
+    the end of its last final, is lost. reason: how the connection ended.
     """
 
     resumed: bool
     session: str
     lost_from_seq: int | None
-    lost_from_ms: int
-    begins_at_ms: int
-    why: str
+    missing_from_ms: int
+    clock_start_ms: int
+    reason: str
 
 
 Told = messages.ServerEvent | Reconnected
@@ -106,7 +106,7 @@ class ClientStream:
 
     def _take_limits(self) -> None:
         limits, rate_hz = self.ready.limits, self._start.sample_rate
-        self._ahead = limits.ahead_ms * rate_hz // 1_000
+        self._ahead = limits.max_unacked_ms * rate_hz // 1_000
         # A message is at most a second and at most what the server takes.
         self._message_bytes = min(rate_hz, limits.message_bytes // self._log.frame_bytes)
         self._message_bytes *= self._log.frame_bytes
@@ -117,7 +117,7 @@ class ClientStream:
         """
         size = self._message_bytes
         for first in range(0, len(data), size):
-            while self._ended is None and self._log.ahead_samples >= self._ahead:
+            while self._ended is None and self._log.unacked_samples >= self._ahead:
                 self._credit.clear()
                 await self._credit.wait()
             part = data[first : first + size]
@@ -163,7 +163,7 @@ class ClientStream:
         try:
             while True:
                 try:
-                    message = messages.decode_server(await self._socket.recv())
+                    message = messages.decode_server_message(await self._socket.recv())
                 except ConnectionClosed as error:
                     yield await self._come_back(error)
                     continue
@@ -225,26 +225,26 @@ class ClientStream:
 
     async def _come_back(self, ended: ConnectionClosed) -> Reconnected:
         """Raises ConnectError where that does not help, or did not."""
-        why = _how_it_ended(ended)
+        reason = _how_it_ended(ended)
         if ended.rcvd is not None and ended.rcvd.code in _FOR_GOOD:
-            raise ConnectError(f"expected `closed` as the last event, {why}") from ended
+            raise ConnectError(f"expected `closed` as the last event, {reason}") from ended
         wait_s = 0.0
         while self._attempts < self._retry.attempts:
             await asyncio.sleep(max(wait_s, self._retry.pause_s(self._attempts)))
             self._attempts += 1
             try:
-                return await self._resume(why)
+                return await self._resume(reason)
             except _TryAgainError as error:
-                wait_s, why = error.after_s, str(error)
+                wait_s, reason = error.after_s, str(error)
             except ConnectionClosed as error:
-                why = _how_it_ended(error)
+                reason = _how_it_ended(error)
         tried = f"; tried {self._retry.attempts} times to come back" if self._retry.attempts else ""
-        raise ConnectError(f"expected `closed` as the last event, {why}{tried}") from ended
+        raise ConnectError(f"expected `closed` as the last event, {reason}{tried}") from ended
 
-    async def _resume(self, why: str) -> Reconnected:
-        assert self.ready.secret is not None
+    async def _resume(self, reason: str) -> Reconnected:
+        assert self.ready.resume_token is not None
         resume = messages.Resume(
-            session=self.ready.session, secret=self.ready.secret, last_seq=self._last_seq
+            session=self.ready.session, resume_token=self.ready.resume_token, last_seq=self._last_seq
         )
         socket = await _open(self._url, self._tls)
         ready = await _introduce(socket, msgspec.structs.replace(self._start, resume=resume))
@@ -256,14 +256,14 @@ class ClientStream:
                 ready.lost_from_seq,
                 self._last_end_ms,
                 0 if ready.resumed else self._log.acknowledged_ms,
-                why,
+                reason,
             )
             if ready.resumed:
                 # Where the line broke while a fresh session was being told, that is still to be said.
                 told = self._untold or told
             else:
                 self._untold = self._untold or told
-                self._log.begin_anew()
+                self._log.rebase()
                 self._take_limits()
                 self._last_seq = self._last_end_ms = 0
             for message in self._log.since(ready.received_samples, ready.received_gap_ms):
@@ -307,7 +307,7 @@ async def connect(
         await stream.close()
 
 
-async def watch(
+async def subscribe(
     url: str,
     stream: str,
     *,
@@ -321,8 +321,8 @@ async def watch(
     Raises ConnectError where the server refuses, or does not come back.
     """
     retry = retry or Retry()
-    first = messages.Watch(stream=stream, token=token)
-    session, last_seq, last_end_ms, why = "", 0, 0, ""
+    first = messages.Subscribe(stream=stream, token=token)
+    session, last_seq, last_end_ms, reason = "", 0, 0, ""
     attempt, wait_s = 0, 0.0
     while True:
         try:
@@ -331,12 +331,12 @@ async def watch(
                 ready = await _introduce(socket, first)
                 if session:
                     lost = ready.lost_from_seq
-                    yield Reconnected(ready.resumed, ready.session, lost, last_end_ms, 0, why)
+                    yield Reconnected(ready.resumed, ready.session, lost, last_end_ms, 0, reason)
                 if not ready.resumed:
                     session, last_seq, last_end_ms = ready.session, 0, 0
                 attempt, wait_s = 0, 0.0
                 while True:
-                    event = messages.decode_server(await socket.recv())
+                    event = messages.decode_server_message(await socket.recv())
                     if isinstance(event, messages.Ready | messages.Ack):
                         continue
                     last_seq = max(last_seq, event.seq)
@@ -348,17 +348,17 @@ async def watch(
             finally:
                 await socket.close()
         except ConnectionClosed as error:
-            why = _how_it_ended(error)
+            reason = _how_it_ended(error)
             if error.rcvd is not None and error.rcvd.code in _FOR_GOOD:
-                raise ConnectError(f"expected `closed` as the last event, {why}") from error
+                raise ConnectError(f"expected `closed` as the last event, {reason}") from error
         except _TryAgainError as error:
-            wait_s, why = error.after_s, str(error)
+            wait_s, reason = error.after_s, str(error)
         if attempt >= retry.attempts or not session:
-            raise ConnectError(f"expected `closed` as the last event, {why}")
+            raise ConnectError(f"expected `closed` as the last event, {reason}")
         await asyncio.sleep(max(wait_s, retry.pause_s(attempt)))
         attempt += 1
         resume = messages.Resume(session=session, last_seq=last_seq)
-        first = messages.Watch(stream=stream, token=token, resume=resume)
+        first = messages.Subscribe(stream=stream, token=token, resume=resume)
 
 
 class _TryAgainError(Exception):
@@ -387,12 +387,12 @@ async def _open(url: str, tls: SSLContext | None) -> ClientConnection:
         raise ConnectError(f"expected the address of an emostream server, got {url}: {error}") from error
 
 
-async def _introduce(socket: ClientConnection, start: messages.Start | messages.Watch) -> messages.Ready:
+async def _introduce(socket: ClientConnection, start: messages.Start | messages.Subscribe) -> messages.Ready:
     """Raises ConnectError, ConnectionClosed, and _TryAgainError where it may help to come again."""
     try:
         async with asyncio.timeout(_READY_S):
             await say(socket, messages.encode(start))
-            first = messages.decode_server(await socket.recv())
+            first = messages.decode_server_message(await socket.recv())
     except TimeoutError:
         await socket.close()
         raise _TryAgainError(

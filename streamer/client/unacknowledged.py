@@ -55,7 +55,7 @@ class Log:
         return self._sent // self.frame_bytes
 
     @property
-    def ahead_samples(self) -> int:
+    def unacked_samples(self) -> int:
         """Sent and not acknowledged."""
         return (self._sent - self._acknowledged) // self.frame_bytes
 
@@ -112,7 +112,7 @@ class Log:
                 case _Mark():
                     yield messages.encode(entry.message)
 
-    def begin_anew(self) -> None:
+    def rebase(self) -> None:
         """A fresh session, whose clock begins with the first sample that was not acknowledged."""
         shift, gap_ms = self._acknowledged, 0
         moved: deque[_Audio | _Gap | _Mark] = deque()

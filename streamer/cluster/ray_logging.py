@@ -13,7 +13,7 @@ _LEVEL: Final = "RAY_BACKEND_LOG_LEVEL"
 
 
 @contextmanager
-def quiet_start() -> Iterator[None]:
+def silence_startup() -> Iterator[None]:
     """While Ray starts: its C++ side is told to be quiet, and says there that it was told."""
     os.environ.setdefault(_LEVEL, "fatal")
     sys.stderr.flush()
@@ -28,7 +28,7 @@ def quiet_start() -> Iterator[None]:
         os.close(kept)
 
 
-def quiet_data() -> None:
+def silence_ray_data() -> None:
     """Ray Data's own reports; its log file has them all the same."""
     log = logging.getLogger("ray.data")
     for handler in list(log.handlers):

@@ -17,7 +17,7 @@ from ..errors import OverloadedError
 WINDOW_S: Final = 10.0
 
 
-class Admission:
+class AdmissionController:
     """busy: for each model, the seconds for which it has worked so far. limit: of their share of time.
 
     What the limit leaves is for utterances that end at the same moment: of random arrivals at 0.7, 0.8 wait

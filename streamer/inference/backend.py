@@ -10,7 +10,7 @@ from typing import Protocol
 from emostream.models import Clip, Prediction, Transcript, Word
 
 from .metrics import Metrics
-from .request import Ask, Priority
+from .request import Priority, RequestContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True)
-class Speakers:
+class ModelInfo:
     """The models by name. asr: None where nobody transcribes. labels: in the order of every probability
     vector.
     """
@@ -43,17 +43,17 @@ class Speakers:
     labels: tuple[str, ...]
 
 
-class Analyser(Protocol):
+class InferenceBackend(Protocol):
     """`engine.Engine` holds the models itself; a cluster's is reached through one that sends for them."""
 
     @property
     def metrics(self) -> Metrics: ...
 
     @property
-    def speakers(self) -> Speakers: ...
+    def model_info(self) -> ModelInfo: ...
 
     @property
-    def hears_ahead(self) -> bool:
+    def transcribes_incrementally(self) -> bool:
         """Whether `listen` does anything."""
         ...
 
@@ -81,7 +81,7 @@ class Analyser(Protocol):
         """Of the models, at present."""
         ...
 
-    def check_room(self) -> None:
+    def ensure_available(self) -> None:
         """Raises OverloadedError where there are no models to ask at present."""
         ...
 
@@ -89,30 +89,30 @@ class Analyser(Protocol):
         """The calls below are answered inside this context."""
         ...
 
-    def hurry(self) -> None:
+    def begin_shutdown(self) -> None:
         """The house closes: from now on words that take long are not waited for."""
         ...
 
-    async def rehearse(self, clip: Clip) -> float:
+    async def warm_up(self, clip: Clip) -> float:
         """What a stream costs that says such a clip every time, as a share of the busiest model's time, in
         one copy of the models.
 
-        Raises AnalysisError, and NotNowError where the models have too much to do.
+        Raises AnalysisError, and RequestShedError where the models have too much to do.
         """
         ...
 
-    def ask(self, priority: Priority, stream: object = None) -> Ask:
+    def ask(self, priority: Priority, stream: object = None) -> RequestContext:
         """For one analysis. stream: whose, where there is one."""
         ...
 
-    async def listen(self, clip: Clip, ask: Ask) -> None:
+    async def listen(self, clip: Clip, ask: RequestContext) -> None:
         """Let the transcriber work on the beginning of an utterance, if it can and has time."""
         ...
 
-    async def analyse(self, clip: Clip, ask: Ask, *, words: bool = True) -> Analysis:
+    async def analyse(self, clip: Clip, ask: RequestContext, *, words: bool = True) -> Analysis:
         """words: whether the transcriber is asked, where there is one.
 
-        Raises AnalysisError where there is no judgement; without words there is still one. Raises NotNowError
-        where the models have no time for what is no final.
+        Raises AnalysisError where there is no judgement; without words there is still one. Raises
+        RequestShedError where the models have no time for what is no final.
         """
         ...

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from weakref import WeakSet
 
 from ..clock import Clock
-from .request import Ask, NotNowError, Priority
+from .request import Priority, RequestContext, RequestShedError
 
 _SHEDDABLE: Final = 32
 """So many candidates and provisionals may wait; what comes then is refused, a provisional first."""
@@ -26,26 +26,26 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class ModelThread:
+class ModelWorker:
     """The one thread that touches a model, and the batchers of its calls.
 
-    patience_s: how long a call may take; whoever waits for a longer one is told so, while the thread waits
-    on.
+    call_timeout_s: how long a call may take; whoever waits for a longer one is told so, while the thread
+    waits on.
 
     A daemon: a model that hangs must not keep the process from ending. But Python's own ending kills
     such a thread inside the model's C++, which aborts: whoever ends the process asks `any_busy` first.
     """
 
-    _all: ClassVar[WeakSet[ModelThread]] = WeakSet()
+    _all: ClassVar[WeakSet[ModelWorker]] = WeakSet()
 
     @classmethod
     def any_busy(cls) -> bool:
         """Whether a call is under way or waits for its turn."""
         return any(thread._asked != thread._answered for thread in cls._all)
 
-    def __init__(self, name: str, patience_s: float | None = None) -> None:
+    def __init__(self, name: str, call_timeout_s: float | None = None) -> None:
         self.name = name
-        self.patience_s = patience_s
+        self.call_timeout_s = call_timeout_s
         self._failure: str | None = None
         self._busy_s = 0.0
         self._began: float | None = None
@@ -70,7 +70,9 @@ class ModelThread:
         """Whether the running call takes longer than it may."""
         began = self._began
         return (
-            began is not None and self.patience_s is not None and time.monotonic() - began > self.patience_s
+            began is not None
+            and self.call_timeout_s is not None
+            and time.monotonic() - began > self.call_timeout_s
         )
 
     @property
@@ -84,10 +86,10 @@ class ModelThread:
         """Of the last call's result, which only its owner can judge."""
         self._failure = f"{self.name}: {what}"
 
-    def give_up_on_those_that_wait(self) -> None:
+    def expire_waiting_calls(self) -> None:
         """Behind a call that hangs: who has waited longer than a call may take."""
         for batcher in self._batchers:
-            batcher.give_up()
+            batcher.expire_waiting()
 
     def register(self, batcher: Batcher[Any, Any]) -> None:
         """Of equally wanted items, those of the batcher that registered first go first."""
@@ -143,7 +145,7 @@ def _as_failure(caught: BaseException) -> Exception:
 
 
 @dataclass(frozen=True, slots=True)
-class Timed(Generic[Out]):
+class TimedResult(Generic[Out]):
     """A result, how long it waited for the model and how long the model took, in seconds."""
 
     value: Out
@@ -154,9 +156,9 @@ class Timed(Generic[Out]):
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[In, Out]):
     item: In
-    ask: Ask
+    ask: RequestContext
     since: float
-    future: asyncio.Future[Timed[Out]]
+    future: asyncio.Future[TimedResult[Out]]
 
     @property
     def wanted(self) -> bool:
@@ -174,7 +176,7 @@ class Batcher(Generic[In, Out]):
     def __init__(
         self,
         call: Callable[[Sequence[In]], list[Out]],
-        thread: ModelThread,
+        thread: ModelWorker,
         clock: Clock,
         *,
         cost: Callable[[In], float],
@@ -193,11 +195,11 @@ class Batcher(Generic[In, Out]):
         """Of the most wanted that waits; None where nobody does."""
         return min((one.ask.priority for one in self._waiting if one.wanted), default=None)
 
-    async def submit(self, item: In, ask: Ask) -> Timed[Out]:
-        """Wait for the result. Raises what the model raised for this item, and NotNowError."""
+    async def submit(self, item: In, ask: RequestContext) -> TimedResult[Out]:
+        """Wait for the result. Raises what the model raised for this item, and RequestShedError."""
         if ask.priority is not Priority.FINAL:
             self._make_room(ask.priority)
-        future: asyncio.Future[Timed[Out]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[TimedResult[Out]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(item, ask, self._clock.now(), future))
         self._thread.wake()
         return await future
@@ -214,8 +216,8 @@ class Batcher(Generic[In, Out]):
             return
         last = max(reversed(lesser), key=lambda one: one.ask.priority)
         if last.ask.priority <= priority:
-            raise NotNowError
-        _settle(last.future, None, NotNowError())
+            raise RequestShedError
+        _settle(last.future, None, RequestShedError())
 
     def _take(self) -> list[_Waiting[In, Out]]:
         """The first of the most wanted, and those of its kind that came next and fit; one a stream.
@@ -255,7 +257,7 @@ class Batcher(Generic[In, Out]):
             one.ask.spend(took / len(batch), self._thread.name)
         if failure is None:
             for one, value in zip(batch, results, strict=True):
-                _settle(one.future, Timed(value, began - one.since, took), None)
+                _settle(one.future, TimedResult(value, began - one.since, took), None)
         elif len(batch) == 1:
             _settle(batch[0].future, None, failure)
         else:
@@ -269,28 +271,28 @@ class Batcher(Generic[In, Out]):
         """The call's results. Whoever waits for one that hangs is told so, and the thread waits for its
         end.
         """
-        if self._thread.patience_s is None:
+        if self._thread.call_timeout_s is None:
             return await call
         calling = asyncio.create_task(call, name="call a model")
         try:
-            while not (await asyncio.wait({calling}, timeout=self._thread.patience_s))[0]:
+            while not (await asyncio.wait({calling}, timeout=self._thread.call_timeout_s))[0]:
                 for one in batch:
                     _settle(one.future, None, self._no_answer())
-                self._thread.give_up_on_those_that_wait()
+                self._thread.expire_waiting_calls()
         finally:
             calling.cancel()
         return calling.result()
 
-    def give_up(self) -> None:
+    def expire_waiting(self) -> None:
         """On all that have waited longer than a call may take."""
-        patience_s = self._thread.patience_s
-        assert patience_s is not None
+        call_timeout_s = self._thread.call_timeout_s
+        assert call_timeout_s is not None
         for one in self._waiting:
-            if self._clock.now() - one.since > patience_s:
+            if self._clock.now() - one.since > call_timeout_s:
                 _settle(one.future, None, self._no_answer())
 
     def _no_answer(self) -> Exception:
-        return TimeoutError(f"expected an answer within {self._thread.patience_s:g} s, got none")
+        return TimeoutError(f"expected an answer within {self._thread.call_timeout_s:g} s, got none")
 
     def _checked(self, items: list[In]) -> list[Out]:
         results = self._call(items)
@@ -299,7 +301,7 @@ class Batcher(Generic[In, Out]):
         return results
 
 
-def _same_stream(one: Ask, other: Ask) -> bool:
+def _same_stream(one: RequestContext, other: RequestContext) -> bool:
     return one.stream is not None and one.stream == other.stream
 
 

@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 
 from emostream.models import (
     Alignment,
-    AudioCode,
     Clip,
-    HearsAhead,
+    EncodedAudio,
+    IncrementalTranscriber,
     Prediction,
     Recognizer,
     Transcriber,
@@ -24,10 +24,10 @@ from emostream.models import (
 from ..clock import Clock
 from ..concurrency import task_group
 from ..errors import AnalysisError
-from .backend import Analysis, Speakers
-from .batcher import Batcher, ModelThread, Timed
+from .backend import Analysis, ModelInfo
+from .batcher import Batcher, ModelWorker, TimedResult
 from .metrics import Metrics
-from .request import Ask, ModelTime, NotNowError, Priority
+from .request import ComputeTime, Priority, RequestContext, RequestShedError
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 _EMOTION_BUDGET: Final = 64.0
 
 # How long words are waited for once the house is closing: a final without words is better than none.
-_HURRY_S: Final = 0.5
+_SHUTDOWN_GRACE_S: Final = 0.5
 
 # Without hearing ahead, once that has failed: it is asked ten times a second.
 _DEAF_S: Final = 10.0
@@ -48,7 +48,7 @@ _PAUSE_S: Final = 1.4
 
 
 Heard = tuple[Clip, Transcript | None]
-Fusable = tuple[AudioCode, Transcript | None, Alignment]
+Fusable = tuple[EncodedAudio, Transcript | None, Alignment]
 
 
 class Engine:
@@ -57,7 +57,7 @@ class Engine:
 
     The audio encoder runs while the transcriber runs; alignment and fusion wait for both.
 
-    patience_s: how long a model may work on an utterance before it is given up; None is for ever.
+    call_timeout_s: how long a model may work on an utterance before it is given up; None is for ever.
     """
 
     def __init__(
@@ -66,20 +66,20 @@ class Engine:
         recognizer: Recognizer,
         clock: Clock,
         *,
-        patience_s: float | None = None,
+        call_timeout_s: float | None = None,
     ) -> None:
         self.transcriber = transcriber
         self.recognizer = recognizer
-        self.time = ModelTime()
+        self.time = ComputeTime()
         self.metrics = Metrics(self.time)
         self._clock = clock
         self._deaf_until = -math.inf
         self._hurry = asyncio.Event()
         self._hurry_until = math.inf
-        self._asr_thread = None if transcriber is None else ModelThread("asr", patience_s)
-        self._emotion_thread = ModelThread("emotion", patience_s)
+        self._asr_thread = None if transcriber is None else ModelWorker("asr", call_timeout_s)
+        self._emotion_thread = ModelWorker("emotion", call_timeout_s)
         # An aligner is a model of its own: while it searches, other utterances are encoded and fused.
-        self._align_thread = ModelThread("align", patience_s)
+        self._align_thread = ModelWorker("align", call_timeout_s)
         self._transcribe = (
             None
             if transcriber is None or self._asr_thread is None
@@ -91,7 +91,7 @@ class Engine:
             Batcher[Clip, None](
                 _one_by_one(transcriber.listen), self._asr_thread, clock, cost=lambda _: 1.0, budget=1.0
             )
-            if isinstance(transcriber, HearsAhead) and self._asr_thread is not None
+            if isinstance(transcriber, IncrementalTranscriber) and self._asr_thread is not None
             else None
         )
         # Registered first: whoever is nearly done goes before whoever has just come.
@@ -102,7 +102,7 @@ class Engine:
             cost=lambda fusable: fusable[0].seconds,
             budget=_EMOTION_BUDGET,
         )
-        self._encode = Batcher[Clip, AudioCode](
+        self._encode = Batcher[Clip, EncodedAudio](
             recognizer.encode,
             self._emotion_thread,
             clock,
@@ -119,17 +119,17 @@ class Engine:
         )
 
     @property
-    def threads(self) -> list[ModelThread]:
+    def threads(self) -> list[ModelWorker]:
         """One a model."""
         threads = [self._emotion_thread, self._align_thread]
         return threads if self._asr_thread is None else [*threads, self._asr_thread]
 
     @property
-    def speakers(self) -> Speakers:
+    def model_info(self) -> ModelInfo:
         """Waits for a transcriber that still loads."""
         asr = None if self.transcriber is None else self.transcriber.name
         one = self.recognizer
-        return Speakers(asr, one.name, one.device, one.labels)
+        return ModelInfo(asr, one.name, one.device, one.labels)
 
     @property
     def busy(self) -> Sequence[Callable[[], float]]:
@@ -144,7 +144,7 @@ class Engine:
     def copies(self) -> int:
         return 1
 
-    def check_room(self) -> None:
+    def ensure_available(self) -> None:
         """The models are here: how much they have to do is `admission`'s."""
 
     @property
@@ -169,48 +169,48 @@ class Engine:
             for thread in self.threads:
                 thread.close()
 
-    def hurry(self) -> None:
+    def begin_shutdown(self) -> None:
         """The house closes: from now on words that take long are not waited for."""
-        self._hurry_until = self._clock.now() + _HURRY_S
+        self._hurry_until = self._clock.now() + _SHUTDOWN_GRACE_S
         self._hurry.set()
 
-    async def rehearse(self, clip: Clip) -> float:
+    async def warm_up(self, clip: Clip) -> float:
         """What a stream costs that says such a clip every time, as a share of the busiest model's time: with
         the pause behind it, and half as much again for what is analysed in vain and while somebody speaks.
 
-        Raises AnalysisError, and NotNowError where the models have too much to do.
+        Raises AnalysisError, and RequestShedError where the models have too much to do.
         """
         # Not as a final: it would share a batch with somebody's, and change the last digits of it.
-        ask = self.ask(Priority.PROVISIONAL)
+        ask = self.ask(Priority.INTERIM)
         await self.analyse(clip, ask)
-        return 1.5 * max(ask.by_model.values()) / (clip.seconds + _PAUSE_S)
+        return 1.5 * max(ask.compute_by_model.values()) / (clip.seconds + _PAUSE_S)
 
-    def ask(self, priority: Priority, stream: object = None) -> Ask:
+    def ask(self, priority: Priority, stream: object = None) -> RequestContext:
         """For one analysis. stream: whose, where there is one."""
-        return Ask(priority, self.time, self._clock.now(), stream)
+        return RequestContext(priority, self.time, self._clock.now(), stream)
 
     @property
-    def hears_ahead(self) -> bool:
+    def transcribes_incrementally(self) -> bool:
         """Whether `listen` does anything."""
         return self._ahead is not None
 
-    async def listen(self, clip: Clip, ask: Ask) -> None:
+    async def listen(self, clip: Clip, ask: RequestContext) -> None:
         """Let the transcriber work on the beginning of an utterance, if it can and has time."""
         if self._ahead is None or self._clock.now() < self._deaf_until:
             return
         try:
             await self._ahead.submit(clip, ask)
-        except NotNowError:
+        except RequestShedError:
             return
         except Exception as error:  # the words are not lost: the final asks for them, and is told
             self._deaf_until = self._clock.now() + _DEAF_S
             log.warning("the transcriber failed while somebody spoke: %s", error)
 
-    async def analyse(self, clip: Clip, ask: Ask, *, words: bool = True) -> Analysis:
+    async def analyse(self, clip: Clip, ask: RequestContext, *, words: bool = True) -> Analysis:
         """words: whether the transcriber is asked, where there is one.
 
-        Raises AnalysisError where there is no judgement; without words there is still one. Raises NotNowError
-        where the models have no time for what is no final.
+        Raises AnalysisError where there is no judgement; without words there is still one. Raises
+        RequestShedError where the models have no time for what is no final.
         """
         async with task_group() as group:
             hearing = group.create_task(self._hear(clip, ask) if words else _nothing())
@@ -242,7 +242,9 @@ class Engine:
             emotion_s=code.took_s + judged.took_s,
         )
 
-    async def _hear(self, clip: Clip, ask: Ask) -> tuple[Timed[Transcript] | None, str | None]:
+    async def _hear(
+        self, clip: Clip, ask: RequestContext
+    ) -> tuple[TimedResult[Transcript] | None, str | None]:
         if self._transcribe is None:
             return None, None
         asking = asyncio.create_task(_result(self._transcribe.submit(clip, ask)), name="hear")
@@ -276,7 +278,7 @@ class Engine:
         return self.recognizer.fuse(codes, transcripts, alignments)
 
 
-def _busy_s(thread: ModelThread) -> float:
+def _busy_s(thread: ModelWorker) -> float:
     return thread.busy_s
 
 
@@ -311,7 +313,7 @@ async def _result(waiting: Awaitable[T]) -> T | Exception:
     """The exception as a value: in a TaskGroup a raised one would cancel its neighbours."""
     try:
         return await waiting
-    except NotNowError:
+    except RequestShedError:
         raise  # and its neighbours need not go on
     except Exception as error:  # it becomes an AnalysisError of this utterance, with its cause
         return error

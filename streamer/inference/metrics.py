@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from ..protocol import messages
-from .request import ModelTime
+from .request import ComputeTime
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -19,21 +19,21 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.3, 0.5, 1.0, 2.0, 5.0,
 class Metrics:
     """Counted where it happens; `text` is read by `/metrics`."""
 
-    def __init__(self, time: ModelTime) -> None:
+    def __init__(self, time: ComputeTime) -> None:
         registry = self._registry = CollectorRegistry()
         self.sessions = Counter("emostream_sessions", "Sessions begun.", registry=registry)
         self.open_sessions = Gauge("emostream_open_sessions", "Sessions at present.", registry=registry)
         self.connections = Gauge("emostream_connections", "Sockets at present.", registry=registry)
-        self.waiting_sessions = Gauge(
-            "emostream_waiting_sessions", "Sessions whose client is gone, at present.", registry=registry
+        self.disconnected_sessions = Gauge(
+            "emostream_disconnected_sessions", "Sessions whose client is gone, at present.", registry=registry
         )
         self.resumed = Counter("emostream_resumed_sessions", "Sessions taken over.", registry=registry)
         self.refusals = Counter("emostream_refusals", "Connections refused.", ["code"], registry=registry)
         self.audio = Counter("emostream_audio_seconds", "Sound heard.", registry=registry)
         self.dropped = Counter("emostream_dropped_seconds", "Sound not analysed.", registry=registry)
         self.finals = Counter("emostream_finals", "Final judgements.", ["reason"], registry=registry)
-        self.provisionals = Counter(
-            "emostream_provisionals", "Judgements while somebody speaks.", registry=registry
+        self.interim_results = Counter(
+            "emostream_interim_results", "Judgements while somebody speaks.", registry=registry
         )
         self.candidates = Counter(
             "emostream_candidates",
@@ -75,7 +75,7 @@ class Metrics:
 
 
 class _ModelSeconds(Collector):
-    def __init__(self, time: ModelTime) -> None:
+    def __init__(self, time: ComputeTime) -> None:
         self._time = time
 
     def collect(self) -> Iterator[CounterMetricFamily]:
@@ -84,6 +84,6 @@ class _ModelSeconds(Collector):
             "Work of all models: in all, and for candidates and provisional events that came to nothing.",
             labels=["use"],
         )
-        family.add_metric(["all"], self._time.spent_s)
-        family.add_metric(["wasted"], self._time.wasted_s)
+        family.add_metric(["all"], self._time.compute_s)
+        family.add_metric(["wasted"], self._time.wasted_compute_s)
         yield family

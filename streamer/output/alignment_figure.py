@@ -118,7 +118,7 @@ def _draw_tier(axes: Axes, spans: Sequence[Word | Span], colour: str, inches_a_s
         axes.axvspan(start, end, color=colour, alpha=_SHADES[number % 2], linewidth=0)
         axes.axvline(start, color="black", linewidth=0.4)
         axes.axvline(end, color="black", linewidth=0.4)
-        fit = label_fit(span.text, (end - start) * inches_a_second * _POINTS_AN_INCH)
+        fit = fit_label(span.text, (end - start) * inches_a_second * _POINTS_AN_INCH)
         if fit is None:
             continue
         size, rotation = fit
@@ -135,7 +135,7 @@ def _draw_tier(axes: Axes, spans: Sequence[Word | Span], colour: str, inches_a_s
         )
 
 
-def label_fit(text: str, room_pt: float) -> tuple[float, int] | None:
+def fit_label(text: str, room_pt: float) -> tuple[float, int] | None:
     """The size in points and the rotation in degrees at which a label keeps to its span's width.
 
     Level as long as it stays readable, upright otherwise; None where there is no room for either.

@@ -37,7 +37,7 @@ class TextDocument:
         self._text.detach()
 
 
-class Finals:
+class FinalsSink:
     """Base of sinks: what becomes of the finals, and of the end."""
 
     async def send(self, event: messages.ServerEvent) -> None:

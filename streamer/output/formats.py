@@ -17,7 +17,7 @@ from rich.console import Console
 
 from ..pipeline.session import Sink
 from ..protocol import messages
-from .document import Document, Finals, TextDocument
+from .document import Document, FinalsSink, TextDocument
 from .sinks import ConsoleSink, JsonLinesSink
 from .tabular import CsvSink, ParquetDocument, csv_head, require_pyarrow
 
@@ -45,7 +45,7 @@ class Format:
     require: Callable[[], None] = lambda: None
 
 
-class _TextSink(Finals):
+class _TextSink(FinalsSink):
     """Base of those that write text."""
 
     def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from ..protocol import messages
 
 # Chosen for terminals of both brightnesses; the word always stands beside the colour.
-STYLES = {"angry": "red", "happy": "yellow", "sad": "blue", "neutral": "bright_black"}
+TERMINAL_STYLES = {"angry": "red", "happy": "yellow", "sad": "blue", "neutral": "bright_black"}
 
 
 class JsonLinesSink:
@@ -40,7 +40,7 @@ class ConsoleSink:
             case messages.Emotion(final=True):
                 self._console.print(_line(event), soft_wrap=True)
             case messages.Dropped():
-                self._console.print(Text(f"  {event.ms} ms of audio were lost: {event.why}", "magenta"))
+                self._console.print(Text(f"  {event.ms} ms of audio were lost: {event.reason}", "magenta"))
             case messages.Error(fatal=False):  # a fatal one is what the command ends with
                 self._console.print(Text(f"  {event.code}: {event.message}", "magenta"), soft_wrap=True)
             case _:
@@ -54,7 +54,7 @@ def clock_time(ms: int) -> str:
 
 
 def _line(event: messages.Emotion) -> Text:
-    style = STYLES.get(event.label, "white")
+    style = TERMINAL_STYLES.get(event.label, "white")
     line = Text.assemble(
         (f"{clock_time(event.start_ms)}-{clock_time(event.end_ms)}  ", "dim"),
         (f"{event.label:<8}", f"bold {style}"),

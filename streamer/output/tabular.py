@@ -14,7 +14,7 @@ import msgspec
 from ..optional_deps import require
 from ..pipeline.session import Sink
 from ..protocol import messages
-from .document import Finals
+from .document import FinalsSink
 
 Kind = Literal["text", "integer", "number", "texts"]
 Row = dict[str, Any]
@@ -60,7 +60,7 @@ def row(recording: str, event: messages.Emotion, labels: Sequence[str]) -> Row:
     }
 
 
-class CsvSink(Finals):
+class CsvSink(FinalsSink):
     """Nothing stands for None; semicolons part the reasons for doubt."""
 
     def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
@@ -120,7 +120,7 @@ class ParquetDocument:
             self._writer.close()
 
 
-class _RowSink(Finals):
+class _RowSink(FinalsSink):
     def __init__(self, recording: str, labels: Sequence[str], written: Callable[[Row], None]) -> None:
         self._recording = recording
         self._labels = labels
@@ -141,7 +141,12 @@ def _schema(labels: Sequence[str]) -> Any:
         "number": pa.float64(),
         "texts": pa.list_(pa.string()),
     }
-    word = [("text", pa.string()), ("start_ms", pa.int64()), ("end_ms", pa.int64()), ("p", pa.float64())]
+    word = [
+        ("text", pa.string()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("confidence", pa.float64()),
+    ]
     named = [(name, types[kind]) for name, kind in columns(labels).items()]
     return pa.schema([*named, ("words", pa.list_(pa.struct(word)))])
 

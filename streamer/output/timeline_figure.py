@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..audio.envelope import Peaks
+from ..audio.envelope import WaveformEnvelope
 from ..audio.frontend import Samples
 from ..protocol import messages
-from .alignment_figure import label_fit
+from .alignment_figure import fit_label
 from .colours import colour_of
-from .document import Finals
+from .document import FinalsSink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,12 +62,12 @@ class Span:
     probabilities: tuple[float, ...]
 
 
-class Timeline(Finals):
+class Timeline(FinalsSink):
     """Keeps what the picture shows while a recording is played: a sink of its events that also hears it."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = tuple(labels)
-        self.peaks = Peaks()
+        self.peaks = WaveformEnvelope()
         self.spans: list[Span] = []
 
     def hear(self, block: Samples, sample_rate_hz: int) -> None:
@@ -158,7 +158,7 @@ def _draw_bars(axes: Axes, spans: Sequence[Span], inches_a_second: float) -> Non
     axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
     for span in spans:
         room_pt = (span.end_s - span.start_s) * inches_a_second * _POINTS_AN_INCH
-        fit = label_fit(span.label, room_pt)
+        fit = fit_label(span.label, room_pt)
         if fit is None or fit[1]:
             continue
         middle, size = (span.start_s + span.end_s) / 2, min(fit[0], _WORD_PT)

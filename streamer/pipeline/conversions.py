@@ -33,7 +33,7 @@ def emotion_event(
     text: bool = True,
 ) -> messages.Emotion:
     """words: whether the event carries the words one by one (`options.words`); text: whether it says at
-    all what was said (`server.text`).
+    all what was said (`server.transcript`).
     """
     prediction, transcript = analysis.prediction, analysis.transcript
     assert prediction.audio_only is not None  # what a stream cuts out is sound
@@ -56,7 +56,7 @@ def emotion_event(
                 text=word.text,
                 start_ms=ms(utterance.clip_start + word.start),
                 end_ms=ms(utterance.clip_start + word.end),
-                p=None if word.p is None else round(word.p, 3),
+                confidence=None if word.p is None else round(word.p, 3),
             )
             for word in (analysis.words if words and text else ())
         ),

@@ -1,7 +1,7 @@
 """One stream's events: numbered, kept for those who come later, fanned out to watchers.
 
 A watcher never slows the stream: its queue is bounded, and whoever does not read in time is cut off
-with a WatcherTooSlowError and may watch again.
+with a SlowConsumerError and may watch again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
-from ..errors import WatcherTooSlowError
+from ..errors import SlowConsumerError
 from ..protocol.messages import Closed, E, ServerEvent, numbered
 
 
@@ -27,9 +27,9 @@ class Hub:
         self.clock_ms = 0
 
     @classmethod
-    def with_new_name(cls) -> Hub:
+    def with_new_id(cls) -> Hub:
         """For a session that nobody named before."""
-        return cls(new_name())
+        return cls(new_session_id())
 
     def publish(self, event: E) -> E:
         """Number the event and give it to everybody. Never waits."""
@@ -64,7 +64,7 @@ class Hub:
 
 
 class Subscription:
-    """Iterate to read; ends behind `closed`. Raises WatcherTooSlowError when it fell behind."""
+    """Iterate to read; ends behind `closed`. Raises SlowConsumerError when it fell behind."""
 
     def __init__(self, kept: Sequence[ServerEvent], capacity: int) -> None:
         self._waiting: deque[ServerEvent] = deque(kept)
@@ -88,7 +88,7 @@ class Subscription:
                 if isinstance(event, Closed):
                     return
             if self._overflowed:
-                raise WatcherTooSlowError(
+                raise SlowConsumerError(
                     f"expected a watcher that reads its events, got {self._capacity} unread; "
                     "read faster and watch again"
                 )
@@ -96,6 +96,6 @@ class Subscription:
             await self._arrived.wait()
 
 
-def new_name() -> str:
+def new_session_id() -> str:
     """For a session that nobody named before."""
     return secrets.token_urlsafe(12)

@@ -12,7 +12,7 @@ from .segmenter import Segmenter, Utterance
 _EVERY_SAMPLES: Final = SAMPLE_RATE_HZ // 10
 
 
-class HearingAhead:
+class IncrementalTranscription:
     """One stream's: at most one call that waits. What is left when the pause begins takes that much less."""
 
     def __init__(self, listen: Callable[[Utterance], asyncio.Task[None]]) -> None:
@@ -29,7 +29,7 @@ class HearingAhead:
             self._due = segmenter.position + _EVERY_SAMPLES
         if segmenter.position < self._due or (self._listening is not None and not self._listening.done()):
             return
-        utterance = segmenter.so_far()
+        utterance = segmenter.partial_utterance()
         if utterance is not None:  # it is certain that somebody speaks
             self._due = segmenter.position + _EVERY_SAMPLES
             self._listening = self._listen(utterance)

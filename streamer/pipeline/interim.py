@@ -9,24 +9,24 @@ from typing import Any
 from ..config import SAMPLE_RATE_HZ
 from ..inference.request import Priority
 from .segmenter import Segmenter, Utterance
-from .speculative import Asked
+from .speculative import PendingAnalysis
 
 
-class Previews:
+class InterimResults:
     """One stream's provisional judgements: at most one under way, none told once the end is decided."""
 
     def __init__(
         self,
         every_ms: int,
-        ask: Callable[[Utterance, Priority], Asked],
-        show: Callable[[Utterance, Asked], Coroutine[Any, Any, None]],
+        ask: Callable[[Utterance, Priority], PendingAnalysis],
+        show: Callable[[Utterance, PendingAnalysis], Coroutine[Any, Any, None]],
     ) -> None:
         """every_ms: of speech, 0 is never."""
         self._every = every_ms * SAMPLE_RATE_HZ // 1_000
         self._ask = ask
         self._show = show
         self._due: int | None = None
-        self._asked: Asked | None = None
+        self._asked: PendingAnalysis | None = None
         self._showing: asyncio.Task[None] | None = None
 
     def consider(self, segmenter: Segmenter) -> None:
@@ -40,10 +40,10 @@ class Previews:
             self._due = segmenter.position + self._every
         if segmenter.position < self._due or (self._showing is not None and not self._showing.done()):
             return
-        utterance = segmenter.so_far()
+        utterance = segmenter.partial_utterance()
         if utterance is not None:
             self._due = segmenter.position + self._every
-            self._asked = self._ask(utterance, Priority.PROVISIONAL)
+            self._asked = self._ask(utterance, Priority.INTERIM)
             self._showing = asyncio.create_task(self._show(utterance, self._asked), name="preview")
 
     def stop(self) -> None:

@@ -32,7 +32,7 @@ class Utterance:
 
     samples: (N,) float32; the clip, which begins at sample `clip_start` of the stream. decided_at:
     where the stream stood when the end was decided. All positions count from the stream's start. reason:
-    `speaking` where it has no end yet, see `Segmenter.so_far`.
+    `speaking` where it has no end yet, see `Segmenter.partial_utterance`.
     """
 
     utterance: int
@@ -94,7 +94,7 @@ class Segmenter:
         """
         return self._candidate
 
-    def so_far(self) -> Utterance | None:
+    def partial_utterance(self) -> Utterance | None:
         """What has been heard of the utterance in progress; None where none is certain, or in a pause."""
         if not (self._speaking and self._announced) or self._candidate is not None:
             return None

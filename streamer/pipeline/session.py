@@ -17,21 +17,21 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 from emostream.models import Clip
 
-from ..audio.frontend import AudioChain, Samples
-from ..audio.sources import Flush, Lost, Mishap, Pcm, Source
+from ..audio.frontend import AudioFrontend, Samples
+from ..audio.sources import AudioGap, Flush, Pcm, Source, SourceWarning
 from ..clock import Clock
 from ..concurrency import task_group
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ, LiveSettings, SegmenterSettings
 from ..errors import AnalysisError, EmostreamError
-from ..inference.backend import Analyser, Analysis
-from ..inference.request import NotNowError, Priority
+from ..inference.backend import Analysis, InferenceBackend
+from ..inference.request import Priority, RequestShedError
 from ..protocol import messages
 from .conversions import emotion_event, started_event
 from .event_log import Hub
-from .incremental_asr import HearingAhead
-from .interim import Previews
+from .incremental_asr import IncrementalTranscription
+from .interim import InterimResults
 from .segmenter import Segmenter, SpeechStarted, Utterance
-from .speculative import Asked, Speculation
+from .speculative import PendingAnalysis, SpeculativeAnalysis
 from .vad import Vad
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ class Sink(Protocol):
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     """language: hint for the transcriber. words: whether events carry the words one by one; text: whether
-    they say at all what was said. speculate, provisional_ms: see LiveSettings; for sound at its natural pace
-    only.
+    they say at all what was said. speculate, interim_interval_ms: see LiveSettings; for sound at its natural
+    pace only.
     """
 
     segmenter: SegmenterSettings
@@ -63,12 +63,12 @@ class SessionSettings:
     words: bool = True
     text: bool = True
     speculate: bool = False
-    provisional_ms: int = 0
+    interim_interval_ms: int = 0
 
     @classmethod
     def paced(cls, segmenter: SegmenterSettings, live: LiveSettings) -> SessionSettings:
         """For sound that comes as it is spoken."""
-        return cls(segmenter, speculate=live.speculate, provisional_ms=live.provisional_ms)
+        return cls(segmenter, speculate=live.speculate, interim_interval_ms=live.interim_interval_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class _Job:
     utterance: Utterance
     arrived: float
     decided: float
-    asked: Asked
+    asked: PendingAnalysis
 
 
 class Session:
@@ -86,7 +86,7 @@ class Session:
         self,
         source: Source,
         vad: Vad,
-        engine: Analyser,
+        engine: InferenceBackend,
         hub: Hub,
         sinks: Sequence[Sink],
         settings: SessionSettings,
@@ -100,17 +100,17 @@ class Session:
         self._settings = settings
         self._clock = clock
 
-        self._chain = AudioChain(source.sample_rate_hz, source.channels)
+        self._chain = AudioFrontend(source.sample_rate_hz, source.channels)
         self._segmenter = Segmenter(settings.segmenter)
         self._utterances: asyncio.Queue[_Job | None] = asyncio.Queue(_UTTERANCES)
         self._events: asyncio.Queue[messages.ServerEvent] = asyncio.Queue(_EVENTS)
         self._metrics = engine.metrics
-        self._speculation = Speculation(
+        self._speculation = SpeculativeAnalysis(
             self._ask, lambda outcome: self._metrics.candidates.labels(outcome).inc()
         )
-        self._previews = Previews(settings.provisional_ms, self._ask, self._show)
-        ahead = settings.speculate and engine.hears_ahead
-        self._ahead = HearingAhead(self._listen_to) if ahead else None
+        self._previews = InterimResults(settings.interim_interval_ms, self._ask, self._show)
+        ahead = settings.speculate and engine.transcribes_incrementally
+        self._ahead = IncrementalTranscription(self._listen_to) if ahead else None
         self._under_way: set[asyncio.Task[Any]] = set()
 
         # (position in samples, moment) of what arrived: when was the last speech sample here?
@@ -160,12 +160,12 @@ class Session:
                         self._metrics.audio.inc(len(block) / self._source.sample_rate_hz)
                         await self._feed(self._chain.push(block))
                         await self._tell_invalid()
-                    case Lost(lost_ms, why):
-                        await self._lose(lost_ms, why)
+                    case AudioGap(lost_ms, reason):
+                        await self._lose(lost_ms, reason)
                     case Flush():
                         await self._feed(self._chain.drain())
                         await self._pass_on(self._segmenter.flush("flush"))
-                    case Mishap(code, message):
+                    case SourceWarning(code, message):
                         await self._events.put(messages.Error(code=code, message=message, fatal=False))
         except EmostreamError as error:
             self._failure = error
@@ -220,18 +220,18 @@ class Session:
                 asked = self._speculation.claim(one) or self._ask(one, Priority.FINAL)
                 await self._utterances.put(_Job(one, self._arrival(one.end), decided, asked))
 
-    def _ask(self, utterance: Utterance, priority: Priority) -> Asked:
+    def _ask(self, utterance: Utterance, priority: Priority) -> PendingAnalysis:
         ask = self._engine.ask(priority, self)
         if priority is Priority.CANDIDATE:  # asked when its tail is heard
             rules = self._settings.segmenter
             ask.final_after_s = (rules.min_silence_ms - rules.tail_ms) / 1_000
         clip = Clip(utterance.samples, self._settings.language)
-        words = priority is not Priority.PROVISIONAL
+        words = priority is not Priority.INTERIM
         task = asyncio.create_task(self._engine.analyse(clip, ask, words=words), name="analysis")
-        return Asked(self._mind(task), ask)
+        return PendingAnalysis(self._mind(task), ask)
 
     def _listen_to(self, utterance: Utterance) -> asyncio.Task[None]:
-        ask = self._engine.ask(Priority.PROVISIONAL, self)
+        ask = self._engine.ask(Priority.INTERIM, self)
         clip = Clip(utterance.samples, self._settings.language)
         return self._mind(asyncio.create_task(self._engine.listen(clip, ask), name="listen ahead"))
 
@@ -246,7 +246,7 @@ class Session:
         if not task.cancelled():
             task.exception()  # whoever waits for it is told; of a lost bet nobody asks
 
-    async def _lose(self, lost_ms: int, why: str) -> None:
+    async def _lose(self, lost_ms: int, reason: str) -> None:
         """A short gap is silence like any other; a long one ends the utterance, and then the clock jumps."""
         samples = lost_ms * SAMPLE_RATE_HZ // 1_000
         settings = self._settings.segmenter
@@ -262,7 +262,7 @@ class Session:
         at_ms = self._clock_ms
         self._dropped_ms += lost_ms
         self._metrics.dropped.inc(lost_ms / 1_000)
-        await self._events.put(messages.Dropped(ms=lost_ms, why=why, at_ms=at_ms))
+        await self._events.put(messages.Dropped(ms=lost_ms, reason=reason, at_ms=at_ms))
 
     async def _tell_invalid(self) -> None:
         if self._chain.invalid_samples and not self._told_invalid:
@@ -297,7 +297,7 @@ class Session:
                 emotion_event(
                     job.utterance,
                     analysis,
-                    self._engine.speakers.labels,
+                    self._engine.model_info.labels,
                     self._timing(job, analysis),
                     words=self._settings.words,
                     text=self._settings.text,
@@ -305,20 +305,20 @@ class Session:
             )
         await self._close()
 
-    async def _analysis(self, utterance: Utterance, asked: Asked) -> Analysis:
+    async def _analysis(self, utterance: Utterance, asked: PendingAnalysis) -> Analysis:
         try:
             return await asked.task
-        except NotNowError:  # it was a candidate then
+        except RequestShedError:  # it was a candidate then
             return await self._ask(utterance, Priority.FINAL).task
 
-    async def _show(self, utterance: Utterance, asked: Asked) -> None:
+    async def _show(self, utterance: Utterance, asked: PendingAnalysis) -> None:
         """A provisional event, unless the models have no time for it."""
         try:
             analysis = await asked.task
-        except (NotNowError, AnalysisError):
+        except (RequestShedError, AnalysisError):
             return
         job = _Job(utterance, self._arrival(utterance.end), asked.ask.since, asked)
-        timing, labels = self._timing(job, analysis), self._engine.speakers.labels
+        timing, labels = self._timing(job, analysis), self._engine.model_info.labels
         await self._events.put(emotion_event(utterance, analysis, labels, timing, words=False))
 
     async def _tell(self, code: str, message: str, job: _Job) -> None:
@@ -351,7 +351,7 @@ class Session:
         if isinstance(event, messages.Emotion) and event.final:
             self._metrics.final(event)
         elif isinstance(event, messages.Emotion):
-            self._metrics.provisionals.inc()
+            self._metrics.interim_results.inc()
         elif isinstance(event, messages.Error):
             self._metrics.errors.labels(event.code).inc()
 

@@ -11,30 +11,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..inference.backend import Analysis
-from ..inference.request import Ask, Priority
+from ..inference.request import Priority, RequestContext
 from .segmenter import Utterance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class PendingAnalysis:
     """An analysis under way, and how much it is wanted."""
 
     task: asyncio.Task[Analysis]
-    ask: Ask
+    ask: RequestContext
 
 
-class Speculation:
+class SpeculativeAnalysis:
     """One stream's bets: at most one at a time, and none while the models are at work on one that is lost."""
 
     def __init__(
-        self, ask: Callable[[Utterance, Priority], Asked], count: Callable[[str], None] = lambda _: None
+        self,
+        ask: Callable[[Utterance, Priority], PendingAnalysis],
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
         """count: told what becomes of candidates: asked, won, lost, shed."""
         self._ask = ask
         self._count = count
         self._utterance: Utterance | None = None
-        self._asked: Asked | None = None
-        self._lost: Ask | None = None
+        self._asked: PendingAnalysis | None = None
+        self._lost: RequestContext | None = None
 
     def consider(self, candidate: Utterance | None) -> None:
         """candidate: the segmenter's, as it stands now."""
@@ -50,7 +52,7 @@ class Speculation:
         self._count("asked")
         self._asked = self._ask(candidate, Priority.CANDIDATE)
 
-    def claim(self, final: Utterance) -> Asked | None:
+    def claim(self, final: Utterance) -> PendingAnalysis | None:
         """The analysis of a final, wanted as one from now on; None where none was begun or it failed."""
         won, asked = self._utterance, self._asked
         if asked is None or won is None or won.samples is not final.samples or _failed(asked.task):

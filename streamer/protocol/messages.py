@@ -32,13 +32,13 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
 
     session: str
     last_seq: int
-    secret: str = ""
+    resume_token: str = ""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Per-session choices; None leaves the server's setting. words: whether events carry words."""
 
-    provisional: bool | None = None
+    interim_results: bool | None = None
     words: bool | None = None
     min_silence_ms: int | None = None
     max_utterance_ms: int | None = None
@@ -56,7 +56,7 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
     options: Options = Options()
 
 
-class Watch(_Message, frozen=True, kw_only=True, tag="watch"):
+class Subscribe(_Message, frozen=True, kw_only=True, tag="subscribe"):
     """The first message of a client that looks at one of the server's own streams."""
 
     stream: str
@@ -82,7 +82,7 @@ class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
     at_samples: int
 
 
-ClientMessage = Start | Watch | Gap | Flush | Stop
+ClientMessage = Start | Subscribe | Gap | Flush | Stop
 
 
 # Server to client ---------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one client may ask. session_ms and idle_ms are null where there is no limit."""
 
     message_bytes: int
-    ahead_ms: int
+    max_unacked_ms: int
     session_ms: int | None = None
     idle_ms: int | None = None
 
@@ -115,7 +115,7 @@ class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
     """
 
     session: str
-    secret: str | None
+    resume_token: str | None
     labels: tuple[str, ...]
     models: Models
     limits: Limits
@@ -145,12 +145,12 @@ class SpeechStarted(_Event, frozen=True, kw_only=True, tag="speech_started"):
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
-    """p: the transcriber's own probability, null where it gives none."""
+    """confidence: the transcriber's own probability, null where it gives none."""
 
     text: str
     start_ms: int
     end_ms: int
-    p: float | None
+    confidence: float | None
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +197,7 @@ class Dropped(_Event, frozen=True, kw_only=True, tag="dropped"):
     """Audio that was not analysed: nothing is dropped in silence. at_ms: where on the clock it was."""
 
     ms: int
-    why: str
+    reason: str
     at_ms: int = 0
 
 
@@ -234,14 +234,14 @@ _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(Clie
 _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
 _tag_decoder = msgspec.json.Decoder(dict[str, Any])
 
-_CLIENT_TYPES: Final = ("start", "watch", "gap", "flush", "stop")
+_CLIENT_TYPES: Final = ("start", "subscribe", "gap", "flush", "stop")
 
 
 def encode(message: ClientMessage | ServerMessage) -> str:
     return _encoder.encode(message).decode()
 
 
-def decode_server(text: str | bytes) -> ServerMessage:
+def decode_server_message(text: str | bytes) -> ServerMessage:
     """What a client reads. Raises ProtocolError."""
     try:
         return _server_decoder.decode(text)
@@ -249,7 +249,7 @@ def decode_server(text: str | bytes) -> ServerMessage:
         raise ProtocolError(f"expected an event of protocol 1, got something else: {error}") from error
 
 
-def decode_client(text: str | bytes) -> ClientMessage:
+def decode_client_message(text: str | bytes) -> ClientMessage:
     """What a server reads. Raises ProtocolError whose message says what was wrong and where."""
     try:
         return _client_decoder.decode(text)

@@ -9,7 +9,7 @@ from typing import Final
 from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
-STALL_S: Final = 30.0
+SEND_TIMEOUT_S: Final = 30.0
 """A line that has taken nothing for so long is dead. Its own pings cannot tell: they wait behind what it
 has not taken.
 """
@@ -18,14 +18,14 @@ has not taken.
 async def say(socket: Connection, message: str | bytes) -> None:
     """Raises ConnectionClosed, also where the other end has stopped to read."""
     try:
-        async with asyncio.timeout(STALL_S):
+        async with asyncio.timeout(SEND_TIMEOUT_S):
             await socket.send(message)
     except TimeoutError:
         socket.transport.abort()
         raise ConnectionClosedError(None, None) from None
 
 
-async def hang_up(socket: Connection, code: int) -> None:
+async def close_socket(socket: Connection, code: int) -> None:
     """Close it in good order. What still comes is read and thrown away: the answer comes behind it."""
 
     async def hear_out() -> None:

@@ -19,7 +19,7 @@ import av
 import msgspec
 
 from ..audio.frontend import Samples
-from ..audio.sources import FileSource, Flush, Item, Lost, Mishap, Pcm
+from ..audio.sources import AudioGap, FileSource, Flush, Item, Pcm, SourceWarning
 from ..clock import Clock
 from ..config import SegmenterSettings, Settings, VadSettings
 from ..display_paths import shown
@@ -33,7 +33,7 @@ _EVENTS: Final = "events.jsonl"
 _LAYOUTS: Final = {1: "mono", 2: "stereo"}
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True, tag="session"):
+class SessionHeader(msgspec.Struct, frozen=True, kw_only=True, tag="session"):
     """The first line. began: UTC. sample_rate, channels: of the sound."""
 
     format: int = 1
@@ -50,7 +50,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag="session"):
 class _Lost(msgspec.Struct, frozen=True, tag="lost"):
     at_samples: int
     ms: int
-    why: str
+    reason: str
 
 
 class _Flush(msgspec.Struct, frozen=True, tag="flush"):
@@ -66,7 +66,7 @@ class _Mishap(msgspec.Struct, frozen=True, tag="mishap"):
 _Mark = _Lost | _Flush | _Mishap
 
 
-class Recorder:
+class SessionRecorder:
     """Writes as it comes, so that a session that is killed is whole up to there. `take` is a tap of the
     source, the recorder itself a sink of the events. Raises ConfigError where the folder cannot be made, and
     SourceError, which ends the session, where it cannot be written to.
@@ -82,7 +82,7 @@ class Recorder:
         models: messages.Models,
     ) -> None:
         self._folder = folder
-        self._header = Header(
+        self._header = SessionHeader(
             emostream=version("emostream"),
             began=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             source=source,
@@ -94,8 +94,8 @@ class Recorder:
         )
         self._samples = 0
 
-    def __enter__(self) -> Recorder:
-        make_folder(self._folder)
+    def __enter__(self) -> SessionRecorder:
+        create_session_folder(self._folder)
         try:
             for name in (_SESSION, _EVENTS, _AUDIO):
                 (self._folder / name).touch(mode=0o600)
@@ -128,11 +128,11 @@ class Recorder:
         match item:
             case Pcm(block):
                 self._keep(block)
-            case Lost(lost_ms, why):
-                self._write(_Lost(self._samples, lost_ms, why))
+            case AudioGap(lost_ms, reason):
+                self._write(_Lost(self._samples, lost_ms, reason))
             case Flush():
                 self._write(_Flush(self._samples))
-            case Mishap(code, message):
+            case SourceWarning(code, message):
                 self._write(_Mishap(self._samples, code, message))
 
     async def send(self, event: messages.ServerEvent) -> None:
@@ -155,7 +155,7 @@ class Recorder:
             raise self._unwritable(error) from error
         self._samples += len(block)
 
-    def _write(self, line: Header | _Mark) -> None:
+    def _write(self, line: SessionHeader | _Mark) -> None:
         try:
             self._marks.write(msgspec.json.encode(line) + b"\n")
         except OSError as error:
@@ -168,7 +168,7 @@ class Recorder:
         )
 
 
-def make_folder(folder: Path) -> None:
+def create_session_folder(folder: Path) -> None:
     """For nobody else's eyes. Raises ConfigError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -181,21 +181,21 @@ def make_folder(folder: Path) -> None:
         raise ConfigError(f"expected an empty folder, got files in {shown(folder)}; choose another")
 
 
-def is_recorded(folder: Path) -> bool:
+def is_session_folder(folder: Path) -> bool:
     """Whether a session was kept there."""
     return (folder / _SESSION).is_file()
 
 
-def sound_of(folder: Path) -> Path:
+def session_audio(folder: Path) -> Path:
     """The recording itself."""
     return folder / _AUDIO
 
 
-def read_header(folder: Path) -> Header:
+def read_session_header(folder: Path) -> SessionHeader:
     """Raises SourceError."""
     with _opened(folder) as file:
         try:
-            return msgspec.json.decode(file.readline(), type=Header)
+            return msgspec.json.decode(file.readline(), type=SessionHeader)
         except (msgspec.DecodeError, ConfigError) as error:
             raise _unreadable(folder, 1, error) from error
 
@@ -244,11 +244,11 @@ class RecordedSource:
 def _item(mark: _Mark) -> Item:
     match mark:
         case _Lost():
-            return Lost(mark.ms, mark.why)
+            return AudioGap(mark.ms, mark.reason)
         case _Flush():
             return Flush()
         case _Mishap():
-            return Mishap(mark.code, mark.message)
+            return SourceWarning(mark.code, mark.message)
 
 
 def _marks(folder: Path) -> Iterator[_Mark]:

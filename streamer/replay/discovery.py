@@ -19,7 +19,7 @@ from ..output.formats import FORMATS, FormatName
 from ..output.timeline_figure import Timeline, write_png
 from ..pipeline.session import Sink
 from ..protocol import messages
-from .capture import Header, RecordedSource, is_recorded, read_header, sound_of
+from .capture import RecordedSource, SessionHeader, is_session_folder, read_session_header, session_audio
 
 _AUDIO: Final = (
     ".aac",
@@ -41,7 +41,7 @@ SUFFIXES: Final = frozenset(_AUDIO + _VIDEO)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ReplayJob:
     """name: for people and result files, relative to the folder that was given. seconds: as the headers
     promise. kept: of a session that `emostream record` kept, whose folder `path` is.
     """
@@ -49,7 +49,7 @@ class Job:
     path: Path
     name: str
     seconds: float | None = None
-    kept: Header | None = None
+    kept: SessionHeader | None = None
 
     def source(self, pace: Clock | None) -> Source:
         """Raises SourceError. pace: see FileSource."""
@@ -59,10 +59,10 @@ class Job:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ReplayOutcome:
     """totals: None where the recording could not be read to its end. failed: utterances without a result."""
 
-    job: Job
+    job: ReplayJob
     totals: messages.Totals | None = None
     failed: int = 0
     failure: SourceError | None = None
@@ -77,38 +77,38 @@ class Outcome:
         return self.totals is not None and self.failure is not None and self.totals.audio_ms > 0
 
 
-def find_jobs(places: Sequence[Path]) -> tuple[list[Job], list[SourceError]]:
+def find_jobs(places: Sequence[Path]) -> tuple[list[ReplayJob], list[SourceError]]:
     """Files, folders (searched whole) and patterns -> what there is to play, and what cannot be read.
 
     Only headers are read, one file at a time.
     """
-    jobs: list[Job] = []
+    jobs: list[ReplayJob] = []
     failures: list[SourceError] = []
     for path, name in search(places, failures):
         try:
-            job = job_at(path, name)
-            recording = Recording(path if job.kept is None else sound_of(path))
+            job = make_job(path, name)
+            recording = Recording(path if job.kept is None else session_audio(path))
         except SourceError as error:
             failures.append(error)
             continue
-        jobs.append(replace(job, seconds=recording.declared_s))
+        jobs.append(replace(job, seconds=recording.declared_duration_s))
         recording.close()
     return jobs, failures
 
 
-def job_at(path: Path, name: str) -> Job:
+def make_job(path: Path, name: str) -> ReplayJob:
     """Of one that `search` found; its sound is not looked at. Raises SourceError."""
-    return Job(path, name, kept=read_header(path) if is_recorded(path) else None)
+    return ReplayJob(path, name, kept=read_session_header(path) if is_session_folder(path) else None)
 
 
 def search(places: Sequence[Path], failures: list[SourceError]) -> Iterator[tuple[Path, str]]:
     """Path and name of each recording (see Job), none of them opened. failures: grows by places without."""
     for place in places:
-        if is_recorded(place):
+        if is_session_folder(place):
             yield place, place.resolve().name
         elif place.is_dir():
             inside = [
-                path.parent if is_recorded(path.parent) else path
+                path.parent if is_session_folder(path.parent) else path
                 for path in sorted(place.rglob("*"))
                 if path.suffix.lower() in SUFFIXES and not path.is_dir()
             ]
@@ -131,7 +131,7 @@ def search(places: Sequence[Path], failures: list[SourceError]) -> Iterator[tupl
             yield place, place.name
 
 
-class FileEach:
+class PerFileOutput:
     """A folder with a file for each recording, there as soon as it is whole. flag: what named the folder."""
 
     def __init__(self, folder: Path, suffix: str, flag: str) -> None:
@@ -139,12 +139,12 @@ class FileEach:
         self._suffix = suffix
         self._flag = flag
 
-    def path(self, job: Job) -> Path:
+    def path(self, job: ReplayJob) -> Path:
         return self._folder / f"{job.name}{self._suffix}"
 
-    def check(self, jobs: Sequence[Job]) -> None:
+    def check(self, jobs: Sequence[ReplayJob]) -> None:
         """Raises ConfigError where two recordings would share a file, or the folder cannot be written to."""
-        seen: dict[str, Job] = {}
+        seen: dict[str, ReplayJob] = {}
         for job in jobs:
             other = seen.setdefault(job.name.casefold(), job)
             if other is not job:
@@ -161,14 +161,14 @@ class FileEach:
                 f"choose another {self._flag}"
             ) from error
 
-    def has(self, job: Job) -> bool:
+    def has(self, job: ReplayJob) -> bool:
         return self.path(job).exists()
 
     def _partial(self, path: Path) -> Path:
         return path.with_name(f"{path.name.removesuffix(self._suffix)}.partial{self._suffix}")
 
     @contextmanager
-    def placing(self, job: Job, outcome: Outcome) -> Iterator[Path]:
+    def place_file(self, job: ReplayJob, outcome: ReplayOutcome) -> Iterator[Path]:
         """Where to write. It appears under its name when the recording is done; of one that could not be
         read to its end as `.partial`, which counts as not done.
         """
@@ -185,26 +185,26 @@ class FileEach:
             unfinished.unlink(missing_ok=True)
 
 
-class Results(FileEach):
+class Results(PerFileOutput):
     """A file of results each."""
 
     def __init__(self, folder: Path, form: FormatName, labels: Sequence[str]) -> None:
-        super().__init__(folder, FORMATS[form].suffix, "--out")
+        super().__init__(folder, FORMATS[form].suffix, "--output-dir")
         self._form = FORMATS[form]
         self._labels = labels
 
     @contextmanager
-    def writing(self, job: Job, outcome: Outcome) -> Iterator[Sink]:
+    def writing(self, job: ReplayJob, outcome: ReplayOutcome) -> Iterator[Sink]:
         """Its sink."""
         with (
-            self.placing(job, outcome) as path,
+            self.place_file(job, outcome) as path,
             path.open("wb") as out,
             closing(self._form.begin(out, self._labels, False)) as document,
         ):
             yield document.add(shown(job.name))
 
 
-class Pictures(FileEach):
+class Pictures(PerFileOutput):
     """A picture each, drawn one at a time beside the event loop: matplotlib does not promise more."""
 
     def __init__(self, folder: Path) -> None:
@@ -212,10 +212,12 @@ class Pictures(FileEach):
         self._at_work = asyncio.Lock()
 
     @asynccontextmanager
-    async def drawing(self, job: Job, outcome: Outcome, labels: Sequence[str]) -> AsyncIterator[Timeline]:
+    async def drawing(
+        self, job: ReplayJob, outcome: ReplayOutcome, labels: Sequence[str]
+    ) -> AsyncIterator[Timeline]:
         """What wants to see its events and hear its sound; drawn behind them."""
         timeline = Timeline(labels)
-        with self.placing(job, outcome) as path:
+        with self.place_file(job, outcome) as path:
             yield timeline
             if outcome.whole or outcome.partial:
                 async with self._at_work:

@@ -9,65 +9,65 @@ from dataclasses import dataclass, field, replace
 
 from ..audio.frontend import Samples
 from ..audio.sources import Item, Pcm, Source
-from ..audio.tee import Tapped
+from ..audio.tee import TeeSource
 from ..clock import Clock
 from ..concurrency import task_group
 from ..config import Settings
 from ..display_paths import shown
 from ..errors import AnalysisError, SourceError
-from ..inference.backend import Analyser
+from ..inference.backend import InferenceBackend
 from ..pipeline.event_log import Hub
 from ..pipeline.session import Session, SessionSettings, Sink
 from ..pipeline.vad import make_vad
 from ..protocol import messages
-from ..server.local_stream import run_session
-from .discovery import Job, Outcome
+from ..server.local_stream import run_until_stopped
+from .discovery import ReplayJob, ReplayOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class Outlet:
+class OutputSinks:
     """Where one recording goes. sinks: its events. ears: its sound as it is read, (n, channels) float32, and
     the rate in Hz.
     """
 
     sinks: Sequence[Sink]
-    ears: Sequence[Callable[[Samples, int], None]] = ()
+    audio_taps: Sequence[Callable[[Samples, int], None]] = ()
 
 
 @dataclass(slots=True)
-class Player:
+class ReplayRunner:
     """jobs: how many recordings at a time. natural: at the pace at which they were spoken. told: of every
-    recording that is done or has failed. heard: of seconds of sound, as they are read. as_kept: whether a
-    kept session is cut into utterances as it was then.
+    recording that is done or has failed. heard: of seconds of sound, as they are read.
+    recorded_segmentation: whether a kept session is cut into utterances as it was then.
     """
 
-    engine: Analyser
+    engine: InferenceBackend
     settings: Settings
     session_settings: SessionSettings
     clock: Clock
     jobs: int
     natural: bool
-    told: Callable[[Outcome], None]
+    told: Callable[[ReplayOutcome], None]
     heard: Callable[[float], None] = field(default=lambda seconds: None)
-    as_kept: bool = True
+    recorded_segmentation: bool = True
 
-    async def play_all(
+    async def run_all(
         self,
-        jobs: Sequence[Job],
-        outlet: Callable[[Job, Outcome], AbstractAsyncContextManager[Outlet]],
+        jobs: Sequence[ReplayJob],
+        outlet: Callable[[ReplayJob, ReplayOutcome], AbstractAsyncContextManager[OutputSinks]],
         stop: asyncio.Event,
-    ) -> list[Outcome]:
+    ) -> list[ReplayOutcome]:
         """Inside `engine.running()`. outlet: of a recording, left when its outcome is known. Those that were
         not begun when `stop` was set have no outcome.
         """
-        outcomes: list[Outcome] = []
+        outcomes: list[ReplayOutcome] = []
         waiting = iter(jobs)
 
         async def work() -> None:
             for job in waiting:
                 if stop.is_set():
                     return
-                outcome = Outcome(job)
+                outcome = ReplayOutcome(job)
                 outcomes.append(outcome)
                 async with outlet(job, outcome) as to:
                     await self._play(job, to, outcome, stop)
@@ -78,10 +78,12 @@ class Player:
                 group.create_task(work(), name="replay")
         return outcomes
 
-    async def _play(self, job: Job, to: Outlet, outcome: Outcome, stop: asyncio.Event) -> None:
+    async def _play(
+        self, job: ReplayJob, to: OutputSinks, outcome: ReplayOutcome, stop: asyncio.Event
+    ) -> None:
         totals = _TotalsSink()
         vad, session_settings = self.settings.vad, self.session_settings
-        if job.kept is not None and self.as_kept:
+        if job.kept is not None and self.recorded_segmentation:
             vad, session_settings = job.kept.vad, replace(session_settings, segmenter=job.kept.segmenter)
 
         def heard(block: Samples, rate_hz: int) -> None:
@@ -89,7 +91,7 @@ class Player:
 
         try:
             recording = job.source(self.clock if self.natural else None)
-            source = Tapped(recording, [_ear(recording, hear) for hear in (*to.ears, heard)])
+            source = TeeSource(recording, [_ear(recording, hear) for hear in (*to.audio_taps, heard)])
             session = Session(
                 source,
                 make_vad(vad),
@@ -99,7 +101,7 @@ class Player:
                 session_settings,
                 self.clock,
             )
-            whole = await run_session(session, stop, on_stop=self.engine.hurry)
+            whole = await run_until_stopped(session, stop, on_stop=self.engine.begin_shutdown)
         except SourceError as error:
             outcome.failure = error
             whole = True

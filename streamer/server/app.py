@@ -24,7 +24,7 @@ from websockets.typing import Subprotocol
 
 from emostream.models import SAMPLE_RATE_HZ, Clip
 
-from ..audio.decode import read_whole
+from ..audio.decode import decode_file
 from ..clock import Clock
 from ..config import ServerSettings, Settings
 from ..errors import (
@@ -33,30 +33,30 @@ from ..errors import (
     ConfigError,
     EmostreamError,
     ProtocolError,
+    SessionSupersededError,
     SourceError,
-    TakenOverError,
     UnknownStreamError,
 )
-from ..inference.admission import Admission
-from ..inference.backend import Analyser
-from ..inference.request import NotNowError
-from ..pipeline.event_log import new_name
+from ..inference.admission import AdmissionController
+from ..inference.backend import InferenceBackend
+from ..inference.request import RequestShedError
+from ..pipeline.event_log import new_session_id
 from ..pipeline.outbox import Outbox
 from ..pipeline.session import Session
 from ..pipeline.vad import make_vad
 from ..protocol import messages
-from ..protocol.transport import hang_up
-from .auth import Tokens, bearer, read_tokens
-from .client_session import Resident
-from .http import Facts, Pages, too_many
-from .listen import cannot_listen
+from ..protocol.transport import close_socket
+from .auth import TokenAuthenticator, bearer, read_tokens
+from .client_session import ClientSession
+from .http import HttpHandler, ServerStatus, retry_later_response
+from .listen import listen_error
 from .log import session as told_of
-from .origin import WILDCARDS, Door, single
-from .published_stream import OwnStream, show_stream
-from .rate_limit import Visitors, address_of
-from .session_factory import make_session
-from .sessions import Residents
-from .websocket_source import SocketSource
+from .origin import WILDCARDS, OriginPolicy, single
+from .published_stream import PublishedStream, serve_subscriber
+from .rate_limit import RateLimiter, client_address
+from .session_factory import create_session
+from .sessions import SessionRegistry
+from .websocket_source import WebSocketSource
 
 log = logging.getLogger(__name__)
 
@@ -71,34 +71,34 @@ class Server:
     def __init__(
         self,
         bound: Socket,
-        engine: Analyser,
+        engine: InferenceBackend,
         settings: Settings,
         clock: Clock,
-        streams: Sequence[OwnStream] = (),
+        streams: Sequence[PublishedStream] = (),
     ) -> None:
         self._bound = bound
         self._engine = engine
         self._settings = settings
         self._clock = clock
         self._streams = {stream.name: stream for stream in streams}
-        self._door = Door(settings.server)
-        self._tokens = Tokens.from_file(settings.server.token_file, clock)
-        self._visitors = Visitors(clock, settings.server.connections_per_minute)
+        self._door = OriginPolicy(settings.server)
+        self._tokens = TokenAuthenticator.from_file(settings.server.token_file, clock)
+        self._visitors = RateLimiter(clock, settings.server.connections_per_minute)
         self._tls = _tls(settings.server)
-        self._pages = Pages(self._door, self._facts, engine.metrics.text, self._check_request)
-        self._models = models_of(engine, settings)
+        self._pages = HttpHandler(self._door, self._facts, engine.metrics.text, self._check_request)
+        self._models = describe_models(engine, settings)
 
         self._listener: WebSocketServer | None = None
         self._closing = False
         self._closing_since = 0.0
         engine.metrics.connections.set_function(lambda: len(self._handlers))
-        engine.metrics.waiting_sessions.set_function(
+        engine.metrics.disconnected_sessions.set_function(
             lambda: sum(one.running and not one.attached for one in self._residents)
         )
-        self._residents = Residents(self._make_session, settings.server, clock, engine.metrics)
+        self._residents = SessionRegistry(self._make_session, settings.server, clock, engine.metrics)
         self._warm = False
         self._handlers: set[asyncio.Task[None]] = set()
-        self._admission = Admission(
+        self._admission = AdmissionController(
             engine.busy,
             clock,
             settings.server.max_load,
@@ -138,24 +138,24 @@ class Server:
                 logger=quiet,
             )
         except OSError as error:  # another server that was bound at the same time was faster to listen
-            raise cannot_listen(self._settings.server, error) from error
+            raise listen_error(self._settings.server, error) from error
         self._watching = asyncio.create_task(self._watch(), name="watch the load")
         return self
 
-    def wind_down(self) -> None:
+    def begin_shutdown(self) -> None:
         """The house closes: sessions end as if their sound were over. Newcomers' end at once."""
         if self._closing:
             return
         self._closing = True
         self._closing_since = self._clock.now()
-        self._engine.hurry()
-        self._residents.wind_down()
+        self._engine.begin_shutdown()
+        self._residents.begin_shutdown()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Sessions get their finals out, within a bound, then every socket is closed with 1001."""
-        self.wind_down()
+        self.begin_shutdown()
         if self._watching is not None:
             self._watching.cancel()
         if self._handlers:
@@ -191,7 +191,7 @@ class Server:
         if not rehearsing:  # what a rehearsal costs no stream does
             self._admission.watch()
         try:
-            self._residents.look_after()
+            self._residents.enforce_limits()
         except Exception:
             log.exception("a session could not be looked after")
 
@@ -199,10 +199,10 @@ class Server:
         """Whether the models have judged a first utterance; where they could not, they are asked again."""
         try:
             clip = await asyncio.to_thread(_rehearsal)
-            self._admission.expect(await self._engine.rehearse(clip))
+            self._admission.expect(await self._engine.warm_up(clip))
         except SourceError as error:  # the recording is missing, the models are not
             log.warning("no rehearsal: %s", error)
-        except NotNowError:
+        except RequestShedError:
             return False  # they have too much to do
         except AnalysisError as error:
             log.warning("no rehearsal: %s", error)
@@ -212,8 +212,8 @@ class Server:
             return False
         return True
 
-    def _facts(self) -> Facts:
-        return Facts(
+    def _facts(self) -> ServerStatus:
+        return ServerStatus(
             status=self._status(),
             trouble=self._engine.trouble(),
             models=self._models,
@@ -238,11 +238,13 @@ class Server:
         wait_s = self._visitors.retry_after_s(self._address(connection, request))
         if wait_s:
             most = self._settings.server.connections_per_minute
-            return too_many(f"expected at most {most} connections a minute from an address, got more", wait_s)
+            return retry_later_response(
+                f"expected at most {most} connections a minute from an address, got more", wait_s
+            )
         if len(self._handlers) >= self._settings.server.connections:
             most = self._settings.server.connections
             text = f"expected at most {most} connections at once, got more; try again later"
-            return too_many(text, 5.0, HTTPStatus.SERVICE_UNAVAILABLE)
+            return retry_later_response(text, 5.0, HTTPStatus.SERVICE_UNAVAILABLE)
         return await self._pages.answer(connection, request)
 
     async def _check_request(self, connection: ServerConnection, request: Request) -> str | None:
@@ -251,11 +253,11 @@ class Server:
 
     def _address(self, connection: ServerConnection, request: Request | None) -> str:
         """Of the client: what counts as one visitor."""
-        if self._settings.server.behind_proxy and request is not None:
+        if self._settings.server.trust_proxy_headers and request is not None:
             forwarded = request.headers.get_all("X-Forwarded-For")
             if forwarded:  # the last one is the proxy's own word, those before it the client's
-                return address_of((forwarded[-1].rpartition(",")[2].strip(),))
-        return address_of(connection.remote_address)
+                return client_address((forwarded[-1].rpartition(",")[2].strip(),))
+        return client_address(connection.remote_address)
 
     async def _handle(self, socket: ServerConnection) -> None:
         task = asyncio.current_task()
@@ -280,9 +282,9 @@ class Server:
         self._door.check_host(host)
         self._door.check_origin(headers.get_all("Origin"), host)
         first = await self._first_message(socket)
-        if not isinstance(first, messages.Start | messages.Watch):
+        if not isinstance(first, messages.Start | messages.Subscribe):
             raise BadStartError(
-                f"expected start or watch as the first message, got {type(first).__name__.lower()}"
+                f"expected start or subscribe as the first message, got {type(first).__name__.lower()}"
             )
         token = first.token or bearer(single(headers, "Authorization"))
         owner = await self._tokens.check(token, self._address(socket, socket.request))
@@ -297,11 +299,13 @@ class Server:
             async with asyncio.timeout(limit_ms / 1_000):
                 message = await socket.recv()
         except TimeoutError:
-            raise BadStartError(f"expected start or watch within {limit_ms} ms, got nothing") from None
+            raise BadStartError(f"expected start or subscribe within {limit_ms} ms, got nothing") from None
         if isinstance(message, bytes):
-            raise BadStartError("expected start or watch as the first message, got audio; send start first")
+            raise BadStartError(
+                "expected start or subscribe as the first message, got audio; send start first"
+            )
         try:
-            return messages.decode_client(message)
+            return messages.decode_client_message(message)
         except ProtocolError as error:
             raise BadStartError(str(error)) from error
 
@@ -323,7 +327,7 @@ class Server:
         def ready() -> messages.Ready:
             still_lost = lost if found is None else found.lost_from(start)
             return msgspec.structs.replace(
-                self._ready(one.name, one.secret, still_lost),
+                self._ready(one.name, one.resume_token, still_lost),
                 resumed=found is not None,
                 received_samples=one.received_samples,
                 received_gap_ms=one.received_gap_ms,
@@ -332,40 +336,42 @@ class Server:
         try:
             last_seq = start.resume.last_seq if found is not None and start.resume is not None else 0
             code = await self._residents.serve(one, socket, ready, last_seq)
-        except TakenOverError:
+        except SessionSupersededError:
             raise
         except ConnectionClosed as gone:
             # Who says goodbye does not come back, nor does who never learned the session's name.
             goodbye = gone.rcvd is not None and gone.rcvd.code == 1000
-            if goodbye or not one.introduced:
+            if goodbye or not one.ready_sent:
                 self._residents.leave(one)
             log.info("a client is gone" if goodbye else "a client is gone; its session waits for it")
             raise
         except Exception:
             self._residents.leave(one)
             raise
-        await hang_up(socket, 1001 if self._closing else code)
+        await close_socket(socket, 1001 if self._closing else code)
         if socket.protocol.close_rcvd is not None:
             self._residents.leave(one)
         totals = {} if one.totals is None else msgspec.structs.asdict(one.totals)
         log.info("a session is over", extra={"facts": {"close_code": code} | totals})
 
-    def _begin(self, start: messages.Start, owner: str | None) -> Resident:
-        self._engine.check_room()
+    def _begin(self, start: messages.Start, owner: str | None) -> ClientSession:
+        self._engine.ensure_available()
         self._admission.admit(self._residents.heard)
         try:
-            return self._residents.begin(new_name(), start, owner)
+            return self._residents.begin(new_session_id(), start, owner)
         except EmostreamError:
             self._admission.withdraw()
             raise
 
-    def _make_session(self, name: str, start: messages.Start, outbox: Outbox) -> tuple[Session, SocketSource]:
+    def _make_session(
+        self, name: str, start: messages.Start, outbox: Outbox
+    ) -> tuple[Session, WebSocketSource]:
         try:
-            return make_session(name, start, outbox, self._settings, self._engine, self._clock)
+            return create_session(name, start, outbox, self._settings, self._engine, self._clock)
         except ConfigError as error:
             raise BadStartError(str(error)) from error
 
-    async def _serve_watcher(self, socket: ServerConnection, watch: messages.Watch) -> None:
+    async def _serve_watcher(self, socket: ServerConnection, watch: messages.Subscribe) -> None:
         stream = self._streams.get(watch.stream)
         if stream is None:
             known = ", ".join(self._streams) or "none"
@@ -380,19 +386,19 @@ class Server:
         ready = self._ready(stream.hub.session, None, lost)
         ready = msgspec.structs.replace(ready, resumed=resumed, clock_ms=stream.hub.clock_ms)
         await socket.send(messages.encode(ready))
-        await show_stream(socket, stream, self._settings.server.watcher_events, last_seq)
-        await hang_up(socket, 1001 if self._closing else 1000)
+        await serve_subscriber(socket, stream, self._settings.server.subscriber_queue_size, last_seq)
+        await close_socket(socket, 1001 if self._closing else 1000)
 
-    def _ready(self, session: str, secret: str | None, lost_from_seq: int | None) -> messages.Ready:
+    def _ready(self, session: str, resume_token: str | None, lost_from_seq: int | None) -> messages.Ready:
         limits = self._settings.server
         return messages.Ready(
             session=session,
-            secret=secret,
-            labels=self._engine.speakers.labels,
+            resume_token=resume_token,
+            labels=self._engine.model_info.labels,
             models=self._models,
             limits=messages.Limits(
                 message_bytes=limits.message_bytes,
-                ahead_ms=limits.ahead_ms,
+                max_unacked_ms=limits.max_unacked_ms,
                 session_ms=limits.session_ms or None,
                 idle_ms=limits.idle_ms or None,
             ),
@@ -403,16 +409,16 @@ class Server:
 def _rehearsal() -> Clip:
     """Four seconds of the demo's speech. Raises SourceError."""
     with as_file(files("emostream.demo") / "recording.ogg") as file:
-        return Clip(read_whole(file)[: 4 * SAMPLE_RATE_HZ])
+        return Clip(decode_file(file)[: 4 * SAMPLE_RATE_HZ])
 
 
-def models_of(engine: Analyser, settings: Settings) -> messages.Models:
-    speakers = engine.speakers
+def describe_models(engine: InferenceBackend, settings: Settings) -> messages.Models:
+    model_info = engine.model_info
     return messages.Models(
         vad=make_vad(settings.vad).name,
-        asr=speakers.asr,
-        emotion=speakers.emotion,
-        device=speakers.device,
+        asr=model_info.asr,
+        emotion=model_info.emotion,
+        device=model_info.device,
     )
 
 
@@ -424,7 +430,7 @@ async def _refuse(
     try:
         async with asyncio.timeout(_REFUSAL_S):  # who does not read is not waited for
             await socket.send(messages.encode(told))
-            await hang_up(socket, close_code)
+            await close_socket(socket, close_code)
     except ConnectionClosed:
         return
     except TimeoutError:
@@ -439,20 +445,20 @@ def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subproto
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
     """Raises ConfigError."""
-    if settings.certificate is None:
+    if settings.ssl_certfile is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(settings.certificate, settings.key)
+        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"expected a certificate and its key as PEM files ({settings.certificate}, {settings.key}), "
-            f"got: {error}; check both"
+            f"expected a certificate and its key as PEM files ({settings.ssl_certfile}, "
+            f"{settings.ssl_keyfile}), got: {error}; check both"
         ) from error
     return context
 
 
-def check_doors(settings: ServerSettings) -> None:
+def check_credentials(settings: ServerSettings) -> None:
     """Before models are loaded: whether tokens and certificate can be read. Raises ConfigError."""
     if settings.token_file is not None:
         read_tokens(Path(settings.token_file))

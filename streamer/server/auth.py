@@ -21,7 +21,7 @@ _WAITING: Final = 8
 _ADDRESSES: Final = 10_000
 
 
-class Tokens:
+class TokenAuthenticator:
     """None at all: everybody may ask."""
 
     def __init__(self, tokens: Iterable[str], clock: Clock) -> None:
@@ -31,7 +31,7 @@ class Tokens:
         self._waiting: dict[str, int] = {}
 
     @classmethod
-    def from_file(cls, path: str | None, clock: Clock) -> Tokens:
+    def from_file(cls, path: str | None, clock: Clock) -> TokenAuthenticator:
         """One token a line; empty lines and those that begin with # are comments. Raises ConfigError."""
         return cls([] if path is None else read_tokens(Path(path)), clock)
 

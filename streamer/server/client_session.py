@@ -19,21 +19,27 @@ from websockets.asyncio.server import ServerConnection
 
 from ..clock import Clock
 from ..concurrency import task_group
-from ..errors import BadStartError, EmostreamError, IdleError, SessionTooLongError, TakenOverError
+from ..errors import (
+    BadStartError,
+    EmostreamError,
+    IdleTimeoutError,
+    SessionSupersededError,
+    SessionTooLongError,
+)
 from ..pipeline.outbox import Outbox
 from ..pipeline.session import Session
 from ..protocol import messages
 from ..protocol.transport import say
 from .log import session as told
-from .session_factory import read_socket
-from .websocket_source import SocketSource
+from .session_factory import receive_messages
+from .websocket_source import WebSocketSource
 
 log = logging.getLogger(__name__)
 
 _SECRET_BYTES: Final = 24
 
 
-class Resident:
+class ClientSession:
     """owner: the name of the token that opened the session. ended: called once, when the session is over."""
 
     def __init__(
@@ -42,15 +48,15 @@ class Resident:
         start: messages.Start,
         owner: str | None,
         session: Session,
-        source: SocketSource,
+        source: WebSocketSource,
         outbox: Outbox,
         clock: Clock,
         ended: Callable[[], None],
     ) -> None:
         self.name = name
-        self.secret = secrets.token_urlsafe(_SECRET_BYTES)
+        self.resume_token = secrets.token_urlsafe(_SECRET_BYTES)
         self._start = _without_secrets(start)
-        self.introduced = False  # somebody has its name and secret
+        self.ready_sent = False  # somebody has its name and secret
         self._owner = owner
         self._session = session
         self._source = source
@@ -71,7 +77,7 @@ class Resident:
         return self._serving is not None
 
     @property
-    def left_at(self) -> float:
+    def detached_at(self) -> float:
         """When the last socket was gone."""
         return self._left
 
@@ -89,11 +95,11 @@ class Resident:
     def received_gap_ms(self) -> int:
         return self._source.received_gap_ms
 
-    def belongs_to(self, secret: str, owner: str | None) -> bool:
+    def belongs_to(self, resume_token: str, owner: str | None) -> bool:
         """In constant time."""
-        return hmac.compare_digest(secret.encode("utf-8", "surrogatepass"), self.secret.encode()) and (
-            owner == self._owner
-        )
+        return hmac.compare_digest(
+            resume_token.encode("utf-8", "surrogatepass"), self.resume_token.encode()
+        ) and (owner == self._owner)
 
     def lost_from(self, start: messages.Start) -> int | None:
         """What can no longer be given. Raises BadStartError where `start` is not that of this session."""
@@ -113,8 +119,8 @@ class Resident:
     ) -> EmostreamError | None:
         """Until the last event is out; what the session failed with, which its events have told.
 
-        ready: made once no older socket feeds the session any more. Raises ConnectionClosed, TakenOverError,
-        and what the session did not expect.
+        ready: made once no older socket feeds the session any more. Raises ConnectionClosed,
+        SessionSupersededError, and what the session did not expect.
         """
         await self._detach()
         self._source.discard_partial_frame()
@@ -127,7 +133,7 @@ class Resident:
             if self._serving is serving:
                 self._serving, self._left = None, self._clock.now()
         if serving.cancelled():
-            raise TakenOverError("expected one socket a session, got another one; this one is closed")
+            raise SessionSupersededError("expected one socket a session, got another one; this one is closed")
         await serving
         await asyncio.wait({self._running})
         error = None if self._running.cancelled() else self._running.exception()
@@ -145,9 +151,9 @@ class Resident:
 
     async def _exchange(self, socket: ServerConnection, ready: messages.Ready, last_seq: int) -> None:
         await say(socket, messages.encode(ready))
-        self.introduced = True
+        self.ready_sent = True
         async with task_group() as group, aclosing(self._outbox.read(last_seq)) as told:
-            reader = group.create_task(read_socket(socket, self._source, self._note), name="read")
+            reader = group.create_task(receive_messages(socket, self._source, self._note), name="read")
             async for event in told:
                 await say(socket, messages.encode(event))
             reader.cancel()
@@ -172,14 +178,14 @@ class Resident:
         """End soon: all finals, `closed`."""
         self._session.stop()
 
-    def look_after(self, *, idle_s: float, longest_s: float, patience_s: float) -> bool:
+    def enforce_limits(self, *, idle_s: float, longest_s: float, call_timeout_s: float) -> bool:
         """To be called every second or so. False where nobody has come back in time."""
         now = self._clock.now()
-        if not self.attached and now - self._left > patience_s:
+        if not self.attached and now - self._left > call_timeout_s:
             return False
         if self.attached and now - self._heard > idle_s:
             self._source.fail(
-                IdleError(
+                IdleTimeoutError(
                     f"expected audio within {idle_s:g} s, got none; send silence, or stop and come again"
                 )
             )

@@ -18,12 +18,12 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from ..errors import EmostreamError, ForeignOriginError, UnauthorizedError
+from ..errors import EmostreamError, OriginNotAllowedError, UnauthorizedError
 from ..inference.metrics import CONTENT_TYPE
 from ..protocol import messages
 from ..protocol.asyncapi import asyncapi
-from .origin import Door, single
-from .published_stream import OwnStream
+from .origin import OriginPolicy, single
+from .published_stream import PublishedStream
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -45,7 +45,7 @@ _AUDIO_PATH: Final = re.compile(r"/v1/streams/([^/]+)/audio")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ServerStatus:
     """What the server says about itself. trouble: for people, what is wrong with the models at present."""
 
     status: Literal["ok", "warming", "failing", "closing"]
@@ -53,18 +53,18 @@ class Facts:
     models: messages.Models
     sessions: int
     connections: int
-    streams: tuple[OwnStream, ...]
+    streams: tuple[PublishedStream, ...]
 
 
-class Pages:
+class HttpHandler:
     """facts, metrics: asked anew for every answer. check: raises where a request's token does not let it
     in.
     """
 
     def __init__(
         self,
-        door: Door,
-        facts: Callable[[], Facts],
+        door: OriginPolicy,
+        facts: Callable[[], ServerStatus],
         metrics: Callable[[], bytes],
         check: Callable[[ServerConnection, Request], Awaitable[object]],
     ) -> None:
@@ -84,7 +84,7 @@ class Pages:
             return None
         try:
             self._door.check_host(single(request.headers, "Host"))
-        except ForeignOriginError as error:
+        except OriginNotAllowedError as error:
             return _text(HTTPStatus.FORBIDDEN, str(error))
         if path in self._files:
             return self._files[path]
@@ -102,7 +102,7 @@ class Pages:
         except UnauthorizedError as error:
             return _text(HTTPStatus.UNAUTHORIZED, str(error), {"WWW-Authenticate": "Bearer"})
         except EmostreamError as error:
-            return too_many(str(error), (error.retry_after_ms or 0) / 1_000)
+            return retry_later_response(str(error), (error.retry_after_ms or 0) / 1_000)
         match path:
             case "/metrics":
                 return _respond(HTTPStatus.OK, CONTENT_TYPE, self._metrics())
@@ -113,7 +113,7 @@ class Pages:
         return _text(HTTPStatus.NOT_FOUND, f"expected a page of this server, {path} is none; try /")
 
 
-def _health(facts: Facts) -> dict[str, object]:
+def _health(facts: ServerStatus) -> dict[str, object]:
     return {
         "status": facts.status,
         "trouble": facts.trouble,
@@ -124,7 +124,7 @@ def _health(facts: Facts) -> dict[str, object]:
     }
 
 
-def _streams(facts: Facts) -> dict[str, object]:
+def _streams(facts: ServerStatus) -> dict[str, object]:
     return {
         "streams": [
             {
@@ -139,7 +139,7 @@ def _streams(facts: Facts) -> dict[str, object]:
     }
 
 
-def _audio(facts: Facts, name: str, query: str) -> Response:
+def _audio(facts: ServerStatus, name: str, query: str) -> Response:
     """What is kept of a stream, as WAV; `Emostream-From-Ms` says where on its clock it begins."""
     stream = next((stream for stream in facts.streams if stream.name == name), None)
     if stream is None or stream.audio is None:
@@ -171,7 +171,9 @@ def _load_files() -> dict[str, Response]:
     return pages
 
 
-def too_many(text: str, retry_after_s: float, status: HTTPStatus = HTTPStatus.TOO_MANY_REQUESTS) -> Response:
+def retry_later_response(
+    text: str, retry_after_s: float, status: HTTPStatus = HTTPStatus.TOO_MANY_REQUESTS
+) -> Response:
     return _text(status, text, {"Retry-After": str(max(1, math.ceil(retry_after_s)))})
 
 

@@ -17,12 +17,12 @@ def bind(settings: ServerSettings) -> socket.socket:
     nobody has said who may.
     """
     host, port = settings.host, settings.port
-    if host not in LOOPBACK_NAMES and settings.token_file is None and not settings.open_to_anyone:
+    if host not in LOOPBACK_NAMES and settings.token_file is None and not settings.no_auth:
         raise ConfigError(
             f"expected --token-file for a server that other machines reach ({host}), got none: "
             "whoever finds it "
             "could use it; make one with `openssl rand -hex 24 > tokens.txt`, or say "
-            "--open-to-anyone (in a settings file: server.token_file, server.open_to_anyone)"
+            "--no-auth (in a settings file: server.token_file, server.no_auth)"
         )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -39,11 +39,11 @@ def bind(settings: ServerSettings) -> socket.socket:
             bound.close()
             raise
     except (OSError, UnicodeError) as error:  # a name too long for the DNS is the latter
-        raise cannot_listen(settings, error) from error
+        raise listen_error(settings, error) from error
     return bound
 
 
-def cannot_listen(settings: ServerSettings, error: OSError | UnicodeError) -> ListenError:
+def listen_error(settings: ServerSettings, error: OSError | UnicodeError) -> ListenError:
     got = (error.strerror if isinstance(error, OSError) else None) or error
     return ListenError(
         f"expected to listen on {settings.host} port {settings.port}, got: {got}; "

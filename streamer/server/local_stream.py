@@ -12,19 +12,19 @@ from typing import Final
 from rich.console import Console
 
 from ..audio.sources import Source
-from ..audio.tee import KeptAudio, Tapped
+from ..audio.tee import AudioRingBuffer, TeeSource
 from ..clock import Clock
 from ..config import Settings
-from ..inference.backend import Analyser
+from ..inference.backend import InferenceBackend
 from ..pipeline.session import Session, SessionSettings, Sink
 from ..pipeline.vad import make_vad
 from .app import Server
-from .published_stream import OwnStream
+from .published_stream import PublishedStream
 
 _LAST_FINALS_S: Final = 1.2
 
 
-def on_interrupt() -> asyncio.Event:
+def stop_on_signals() -> asyncio.Event:
     """Set by Ctrl-C and SIGTERM, instead of an exception in the middle of something. A second one is
     taken literally.
     """
@@ -49,7 +49,7 @@ def on_interrupt() -> asyncio.Event:
     return stop
 
 
-async def run_session(
+async def run_until_stopped(
     session: Session, stop: asyncio.Event, *, on_stop: Callable[[], None] | None = None
 ) -> bool:
     """Run to its end, or until `stop` is set: then its finals still come, within a bound.
@@ -79,8 +79,8 @@ async def run_session(
 async def broadcast(
     bound: Socket,
     source: Source,
-    own: OwnStream,
-    engine: Analyser,
+    own: PublishedStream,
+    engine: InferenceBackend,
     settings: Settings,
     clock: Clock,
     sinks: Sequence[Sink],
@@ -88,10 +88,10 @@ async def broadcast(
     language: str | None = None,
 ) -> None:
     """Serve the page and analyse the source until Ctrl-C; a source that ends leaves the page up."""
-    stop = on_interrupt()
-    if settings.live.keep_audio_s:
-        kept = KeptAudio(settings.live.keep_audio_s, source.sample_rate_hz, source.channels)
-        source, own = Tapped(source, [kept.take]), replace(own, audio=kept)
+    stop = stop_on_signals()
+    if settings.live.audio_buffer_s:
+        kept = AudioRingBuffer(settings.live.audio_buffer_s, source.sample_rate_hz, source.channels)
+        source, own = TeeSource(source, [kept.take]), replace(own, audio=kept)
     async with engine.running(), Server(bound, engine, settings, clock, [own]) as server:
         console.print(f"The page: {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         session = Session(
@@ -103,5 +103,5 @@ async def broadcast(
             replace(SessionSettings.paced(settings.segmenter, settings.live), language=language),
             clock,
         )
-        if await run_session(session, stop, on_stop=server.wind_down):
+        if await run_until_stopped(session, stop, on_stop=server.begin_shutdown):
             await stop.wait()

@@ -25,7 +25,7 @@ class _WithSession(logging.Filter):
         return True
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """time (UTC), level, logger, message; session, where there is one; the fields of `extra={"facts":
     ...}`.
     """
@@ -45,7 +45,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-class TextLines(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """The same for people."""
 
     def __init__(self) -> None:
@@ -59,10 +59,10 @@ class TextLines(logging.Formatter):
         return super().format(record)
 
 
-def keep_diary(form: LogFormat, level: LogLevel) -> None:
+def configure_logging(form: LogFormat, level: LogLevel) -> None:
     """On standard error, for the project's own loggers. Other libraries tell from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     handler.addFilter(_WithSession())
     root = logging.getLogger()
     root.handlers = [handler]

@@ -12,35 +12,35 @@ from urllib.parse import urlsplit
 from websockets.datastructures import Headers
 
 from ..config import ServerSettings
-from ..errors import ForeignOriginError
+from ..errors import OriginNotAllowedError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 WILDCARDS = ("0.0.0.0", "::", "")
 
 
-class Door:
+class OriginPolicy:
     def __init__(self, settings: ServerSettings) -> None:
         listening = () if settings.host in WILDCARDS else (settings.host,)
-        names = (*LOOPBACK_NAMES, *listening, *settings.host_names)
+        names = (*LOOPBACK_NAMES, *listening, *settings.allowed_hosts)
         self._names = frozenset(name.casefold().strip("[]") for name in names)
         self._origins = frozenset(origin.casefold().rstrip("/") for origin in settings.allow_origins)
 
     def check_host(self, host: str | None) -> None:
-        """host: the Host header. Raises ForeignOriginError."""
+        """host: the Host header. Raises OriginNotAllowedError."""
         if _host_name(f"//{host or ''}") not in self._names:
-            raise ForeignOriginError(
+            raise OriginNotAllowedError(
                 f"expected a host name that this server goes by, got {host!r}; "
-                "start it with --host-name to add one"
+                "start it with --allowed-host to add one"
             )
 
     def check_origin(self, origins: Sequence[str], host: str | None) -> None:
         """origins: all Origin headers; programs that are no browser send none. host: the Host header:
-        a page that another port of this machine serves is foreign too. Raises ForeignOriginError.
+        a page that another port of this machine serves is foreign too. Raises OriginNotAllowedError.
         """
         for origin in origins:
             own = host is not None and _address(origin) == host.casefold()
             if not own and origin.casefold().rstrip("/") not in self._origins:
-                raise ForeignOriginError(
+                raise OriginNotAllowedError(
                     f"expected a page of this server, got one from {origin}; "
                     "start the server with --allow-origin to let it in"
                 )

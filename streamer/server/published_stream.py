@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from websockets.asyncio.server import ServerConnection
 
-from ..audio.tee import KeptAudio
+from ..audio.tee import AudioRingBuffer
 from ..concurrency import task_group
 from ..errors import ProtocolError
 from ..pipeline.event_log import Hub
@@ -15,24 +15,26 @@ from ..protocol.transport import say
 
 
 @dataclass(frozen=True, slots=True)
-class OwnStream:
+class PublishedStream:
     """A stream of the server's own that anybody at the door may watch.
 
-    name: in `/v1/streams` and `watch`. title, note: what the page shows. audio: its last seconds, where they
-    are kept.
+    name: in `/v1/streams` and `subscribe`. title, note: what the page shows. audio: its last seconds, where
+    they are kept.
     """
 
     name: str
     title: str
     note: str | None = None
-    hub: Hub = field(default_factory=Hub.with_new_name)
-    audio: KeptAudio | None = None
+    hub: Hub = field(default_factory=Hub.with_new_id)
+    audio: AudioRingBuffer | None = None
 
 
-async def show_stream(socket: ServerConnection, stream: OwnStream, capacity: int, last_seq: int = 0) -> None:
+async def serve_subscriber(
+    socket: ServerConnection, stream: PublishedStream, capacity: int, last_seq: int = 0
+) -> None:
     """What is kept and what comes behind `last_seq`, up to and with `closed`.
 
-    capacity: how many events may wait unread. Raises WatcherTooSlowError and ConnectionClosed.
+    capacity: how many events may wait unread. Raises SlowConsumerError and ConnectionClosed.
     """
     with stream.hub.subscribe(capacity, last_seq) as subscription:
         async with task_group() as group:

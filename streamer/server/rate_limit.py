@@ -10,7 +10,7 @@ from ..clock import Clock
 _ADDRESSES: Final = 10_000
 
 
-class Visitors:
+class RateLimiter:
     """per_minute: for each address, by a bucket that holds as much as half a minute's worth."""
 
     def __init__(self, clock: Clock, per_minute: int) -> None:
@@ -38,7 +38,7 @@ class Visitors:
         }
 
 
-def address_of(peer: object) -> str:
+def client_address(peer: object) -> str:
     """Of `remote_address`. A household has a /64 of IPv6: it counts as one."""
     host = str(peer[0]) if isinstance(peer, tuple) and peer else "?"
     if host.startswith("["):  # as proxies write it: [::1]:80, 127.0.0.1:80

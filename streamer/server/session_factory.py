@@ -10,27 +10,27 @@ from websockets.asyncio.server import ServerConnection
 
 from ..clock import Clock
 from ..config import LiveSettings, SegmenterSettings, Settings
-from ..errors import ProtocolError, TooFarAheadError
-from ..inference.backend import Analyser
+from ..errors import FlowControlError, ProtocolError
+from ..inference.backend import InferenceBackend
 from ..pipeline.event_log import Hub
 from ..pipeline.outbox import Outbox
 from ..pipeline.session import Session, SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
-from .websocket_source import SocketSource, check_start
+from .websocket_source import WebSocketSource, validate_start
 
 
-def make_session(
+def create_session(
     name: str,
     start: messages.Start,
     outbox: Outbox,
     settings: Settings,
-    engine: Analyser,
+    engine: InferenceBackend,
     clock: Clock,
-) -> tuple[Session, SocketSource]:
+) -> tuple[Session, WebSocketSource]:
     """Raises BadStartError and ConfigError."""
-    check_start(start)
-    source = SocketSource(start, settings.server.ahead_ms, outbox.acknowledge)
+    validate_start(start)
+    source = WebSocketSource(start, settings.server.max_unacked_ms, outbox.acknowledge)
     session = Session(
         source,
         make_vad(settings.vad),
@@ -43,7 +43,7 @@ def make_session(
             ),
             language=start.language,
             words=start.options.words is not False,
-            text=settings.server.text,
+            text=settings.server.transcript,
         ),
         clock,
     )
@@ -66,13 +66,13 @@ def segmenter_for(settings: SegmenterSettings, options: messages.Options) -> Seg
 
 def live_for(settings: LiveSettings, options: messages.Options) -> LiveSettings:
     """The server's settings; a client may do without provisional events, but not ask for more."""
-    if options.provisional is False:
-        return msgspec.structs.replace(settings, provisional_ms=0)
+    if options.interim_results is False:
+        return msgspec.structs.replace(settings, interim_interval_ms=0)
     return settings
 
 
-async def read_socket(
-    socket: ServerConnection, source: SocketSource, heard: Callable[[], None] = lambda: None
+async def receive_messages(
+    socket: ServerConnection, source: WebSocketSource, heard: Callable[[], None] = lambda: None
 ) -> None:
     """Always read: a server that stops reading never sees the pong. heard: told of every message.
 
@@ -86,16 +86,18 @@ async def read_socket(
                 _take(message, source)
             except ProtocolError as error:
                 source.tell(error.code, str(error))
-        except TooFarAheadError as error:
+        except FlowControlError as error:
             source.fail(error)
 
 
-def _take(message: str | bytes, source: SocketSource) -> None:
+def _take(message: str | bytes, source: WebSocketSource) -> None:
     if isinstance(message, bytes):
         source.feed(message)
         return
-    match messages.decode_client(message):
-        case messages.Start() | messages.Watch():
-            raise ProtocolError("expected start or watch once, got it again; open another socket for that")
+    match messages.decode_client_message(message):
+        case messages.Start() | messages.Subscribe():
+            raise ProtocolError(
+                "expected start or subscribe once, got it again; open another socket for that"
+            )
         case mark:
             source.mark(mark)

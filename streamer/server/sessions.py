@@ -16,17 +16,17 @@ from ..inference.metrics import Metrics
 from ..pipeline.outbox import Outbox
 from ..pipeline.session import Session
 from ..protocol import messages
-from .client_session import Resident
-from .websocket_source import SocketSource
+from .client_session import ClientSession
+from .websocket_source import WebSocketSource
 
 log = logging.getLogger(__name__)
 
 _WITHOUT_LIMIT: Final = float("inf")
 
-MakeSession = Callable[[str, messages.Start, Outbox], tuple[Session, SocketSource]]
+MakeSession = Callable[[str, messages.Start, Outbox], tuple[Session, WebSocketSource]]
 
 
-class Residents:
+class SessionRegistry:
     """make: a session of this name, which says its events to the outbox. Raises what `begin` raises."""
 
     def __init__(self, make: MakeSession, settings: ServerSettings, clock: Clock, metrics: Metrics) -> None:
@@ -34,11 +34,11 @@ class Residents:
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
-        self._inside: dict[str, Resident] = {}
-        self._leaving: set[Resident] = set()  # to whom nobody comes back, while they end
+        self._inside: dict[str, ClientSession] = {}
+        self._leaving: set[ClientSession] = set()  # to whom nobody comes back, while they end
         self._closing = False
 
-    def __iter__(self) -> Iterator[Resident]:
+    def __iter__(self) -> Iterator[ClientSession]:
         return iter(tuple(self._inside.values()))
 
     @property
@@ -51,20 +51,20 @@ class Residents:
         """Sessions to which a client speaks at present."""
         return sum(one.running and one.attached for one in self._inside.values())
 
-    def find(self, resume: messages.Resume | None, owner: str | None) -> Resident | None:
+    def find(self, resume: messages.Resume | None, owner: str | None) -> ClientSession | None:
         """The session to take over; None where there is none such, or where it is another's."""
         if resume is None:
             return None
         found = self._inside.get(resume.session)
         # A wrong secret looks like a session that is gone: nobody learns which sessions there are.
-        return found if found is not None and found.belongs_to(resume.secret, owner) else None
+        return found if found is not None and found.belongs_to(resume.resume_token, owner) else None
 
-    def begin(self, name: str, start: messages.Start, owner: str | None) -> Resident:
+    def begin(self, name: str, start: messages.Start, owner: str | None) -> ClientSession:
         """Raises BadStartError, ConfigError and OverloadedError."""
         self._make_room()
-        outbox = Outbox(self._settings.kept_events)
+        outbox = Outbox(self._settings.event_buffer_size)
         session, source = self._make(name, start, outbox)
-        one = Resident(name, start, owner, session, source, outbox, self._clock, self._ended)
+        one = ClientSession(name, start, owner, session, source, outbox, self._clock, self._ended)
         self._inside[name] = one
         self._metrics.sessions.inc()
         self._metrics.open_sessions.inc()
@@ -73,32 +73,32 @@ class Residents:
         return one
 
     async def serve(
-        self, one: Resident, socket: ServerConnection, ready: Callable[[], messages.Ready], last_seq: int
+        self, one: ClientSession, socket: ServerConnection, ready: Callable[[], messages.Ready], last_seq: int
     ) -> int:
-        """Until its last event is out; the close code. Raises what `Resident.serve` raises."""
+        """Until its last event is out; the close code. Raises what `ClientSession.serve` raises."""
         error = await one.serve(socket, ready, last_seq)
         return 1000 if error is None else error.close_code
 
-    def leave(self, one: Resident) -> None:
+    def leave(self, one: ClientSession) -> None:
         """Nobody will come back: its client has all, or wants no more, or came too late."""
         one.stop()
         if self._inside.pop(one.name, None) is not None and one.running:
             self._leaving.add(one)
 
-    def look_after(self) -> None:
+    def enforce_limits(self) -> None:
         """To be called every second or so."""
         limits = self._settings
         for one in self:
-            stays = one.look_after(
+            stays = one.enforce_limits(
                 idle_s=limits.idle_ms / 1_000 or _WITHOUT_LIMIT,
                 longest_s=limits.session_ms / 1_000 or _WITHOUT_LIMIT,
-                patience_s=limits.resume_ms / 1_000,
+                call_timeout_s=limits.resume_timeout_ms / 1_000,
             )
             if not stays:
                 self.leave(one)
         self._leaving = {one for one in self._leaving if one.running}
 
-    def wind_down(self) -> None:
+    def begin_shutdown(self) -> None:
         """The house closes: sessions end as if their sound were over. Newcomers' end at once."""
         self._closing = True
         for one in self:
@@ -123,7 +123,7 @@ class Residents:
                 f"expected room for one more session, got {len(self._inside)} that are all in use; "
                 "try again later"
             )
-        first = min(left, key=lambda one: one.left_at)
+        first = min(left, key=lambda one: one.detached_at)
         log.warning(
             "a session whose client left made room for another", extra={"facts": {"left": first.name}}
         )

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from ..audio.frontend import PcmDecoder, Samples
-from ..audio.sources import Flush, Item, Lost, Mishap, Pcm
-from ..errors import BadStartError, EmostreamError, ProtocolError, TooFarAheadError
+from ..audio.sources import AudioGap, Flush, Item, Pcm, SourceWarning
+from ..errors import BadStartError, EmostreamError, FlowControlError, ProtocolError
 from ..protocol import messages
 
 _ACK_EVERY_MS = 1_000
@@ -26,15 +26,17 @@ class _Stop:
     pass
 
 
-class SocketSource:
+class WebSocketSource:
     """acknowledge: called with the samples received so far, every second of audio (a fifth of the credit,
     where that is less) and at the end."""
 
-    def __init__(self, start: messages.Start, ahead_ms: int, acknowledge: Callable[[int], None]) -> None:
+    def __init__(
+        self, start: messages.Start, max_unacked_ms: int, acknowledge: Callable[[int], None]
+    ) -> None:
         self.sample_rate_hz = start.sample_rate
         self.channels = start.channels
         self._decoder = PcmDecoder(start.encoding, start.channels)
-        self._ahead = ahead_ms * start.sample_rate // 1_000
+        self._ahead = max_unacked_ms * start.sample_rate // 1_000
         self._ack_every = min(_ACK_EVERY_MS * start.sample_rate // 1_000, self._ahead // 5)
         self._acknowledge = acknowledge
 
@@ -64,7 +66,7 @@ class SocketSource:
 
     def discard_partial_frame(self) -> None:
         """The socket broke in the middle of one; the next one begins with it."""
-        self._decoder.discard_rest()
+        self._decoder.drop_partial_frame()
 
     def stop(self) -> None:
         """The house closes: what has arrived is still analysed."""
@@ -78,15 +80,15 @@ class SocketSource:
         self._put(_Stop())
 
     def feed(self, data: bytes) -> None:
-        """A binary message. Raises TooFarAheadError."""
+        """A binary message. Raises FlowControlError."""
         if self._stopped:
             return
         if self._fed - self._acked > self._ahead:
-            ahead_ms = (self._fed - self._acked) * 1_000 // self.sample_rate_hz
+            max_unacked_ms = (self._fed - self._acked) * 1_000 // self.sample_rate_hz
             limit_ms = self._ahead * 1_000 // self.sample_rate_hz
-            raise TooFarAheadError(
-                f"expected at most {limit_ms} ms of audio ahead of the last ack, got {ahead_ms} ms and more; "
-                "wait for acks before sending on"
+            raise FlowControlError(
+                f"expected at most {limit_ms} ms of audio ahead of the last ack, got {max_unacked_ms} ms "
+                "and more; wait for acks before sending on"
             )
         block = self._decoder.push(data)
         if len(block):
@@ -115,7 +117,7 @@ class SocketSource:
 
     def tell(self, code: str, message: str) -> None:
         """Have the session report something, in its place among the events."""
-        self._put(Mishap(code, message))
+        self._put(SourceWarning(code, message))
 
     async def items(self) -> AsyncIterator[Item]:
         while True:
@@ -209,10 +211,10 @@ class SocketSource:
 
     def _lose(self, ms: int) -> None:
         """Gaps one behind the other are one gap: a client that says each block it drops is no flood."""
-        if self._queue and isinstance(last := self._queue[-1], Lost):
-            self._queue[-1] = Lost(last.ms + ms, last.why)
+        if self._queue and isinstance(last := self._queue[-1], AudioGap):
+            self._queue[-1] = AudioGap(last.ms + ms, last.reason)
         else:
-            self._put(Lost(ms, "the client dropped it"))
+            self._put(AudioGap(ms, "the client dropped it"))
 
     def _note(self, item: Item | _Stop) -> None:
         if isinstance(item, _Stop):
@@ -230,13 +232,13 @@ class SocketSource:
             raise ProtocolError(f"expected {kind}.at_samples of 0 or more, got {at}; correct the client")
 
 
-def _flood() -> TooFarAheadError:
-    return TooFarAheadError(
+def _flood() -> FlowControlError:
+    return FlowControlError(
         f"expected at most {_PENDING} messages beside audio ahead of the session, got more; slow down"
     )
 
 
-def check_start(start: messages.Start) -> None:
+def validate_start(start: messages.Start) -> None:
     """Raises BadStartError for what the types cannot say."""
     if not 8_000 <= start.sample_rate <= 96_000:
         raise BadStartError(

@@ -10,7 +10,7 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
-from .statistics import Emotion, Recording, Tally, Weight, in_order, total_of
+from .statistics import Emotion, Recording, Tally, Weight, ordered_labels, sum_statistics
 
 _MARKS: Final = {"whole": "", "partial": " (partial)", "incomplete": " (incomplete)"}
 
@@ -25,11 +25,11 @@ class Summary:
 
     @cached_property
     def total(self) -> Tally:
-        return total_of(self.recordings)
+        return sum_statistics(self.recordings)
 
     @cached_property
     def labels(self) -> list[str]:
-        return in_order(self.total.emotions)
+        return ordered_labels(self.total.emotions)
 
 
 def marked(recording: Recording) -> str:
@@ -88,8 +88,8 @@ def _numbers(tally: Tally, summary: Summary) -> dict[str, Any]:
         "lost_ms": tally.lost_ms,
         "utterances": speech.utterances,
         "confidence": _rounded(speech.mean_confidence(summary.by)),
-        "uncertain": speech.doubtful,
-        "uncertain_share": share_of(speech.doubtful, speech.utterances),
+        "uncertain": speech.uncertain_count,
+        "uncertain_share": share_of(speech.uncertain_count, speech.utterances),
         "reasons": dict(sorted(tally.doubts.items())),
         "errors": tally.failed,
         "dominant": tally.dominant(summary.by),
@@ -104,7 +104,7 @@ def _emotion(tally: Tally, label: str, by: Weight) -> dict[str, Any]:
         "share": _rounded(tally.share(label, by)),
         "utterances": emotion.utterances,
         "confidence": _rounded(emotion.mean_confidence(by)),
-        "uncertain": emotion.doubtful,
+        "uncertain": emotion.uncertain_count,
     }
 
 

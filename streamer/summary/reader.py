@@ -22,7 +22,7 @@ from .statistics import Recording, Session
 
 _SUFFIX: Final = ".jsonl"
 _PARTIAL: Final = ".partial.jsonl"
-"""How `replay --out` names the results of a recording that could not be read to its end."""
+"""How `replay --output-dir` names the results of a recording that could not be read to its end."""
 _LONGEST_LINE: Final = 1 << 20
 """Bytes. An utterance with its words has a few thousand; more is no event, and need not be held."""
 
@@ -75,7 +75,7 @@ def find_results(places: Sequence[Path]) -> tuple[list[ResultFile], list[SourceE
 
 
 def _recording_of(path: Path) -> Path:
-    """a.wav.jsonl -> a.wav, as `replay --out` names its files; other names stay."""
+    """a.wav.jsonl -> a.wav, as `replay --output-dir` names its files; other names stay."""
     recording = path.with_name(path.name.removesuffix(_SUFFIX).removesuffix(".partial"))
     return recording if recording.suffix else path
 
@@ -167,7 +167,7 @@ _places: Final = msgspec.json.Decoder(_Place)
 
 def _decoded(line: bytes) -> tuple[str | None, messages.ServerMessage]:
     try:
-        return _places.decode(line).file, messages.decode_server(line)
+        return _places.decode(line).file, messages.decode_server_message(line)
     except (msgspec.ValidationError, ProtocolError) as error:
         raise _NoEventError(str(error.__cause__ or error), broken=False) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -191,7 +191,7 @@ class _Reader:
         if isinstance(event, messages.Emotion) and event.end_ms < event.start_ms:
             raise _NoEventError("an utterance that ends before it starts", broken=False)
         session = self._open.get(file)
-        if session is None or session.is_behind(event):
+        if session is None or session.is_later_session(event):
             session = self._open[file] = self._begin(file)
         session.take(event)
         if isinstance(event, messages.Closed):

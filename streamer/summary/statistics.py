@@ -27,14 +27,14 @@ class Emotion:
 
     ms: int = 0
     utterances: int = 0
-    doubtful: int = 0
+    uncertain_count: int = 0
     confidence: float = 0.0
     confidence_ms: float = 0.0
 
     def add(self, other: Emotion) -> None:
         self.ms += other.ms
         self.utterances += other.utterances
-        self.doubtful += other.doubtful
+        self.uncertain_count += other.uncertain_count
         self.confidence += other.confidence
         self.confidence_ms += other.confidence_ms
 
@@ -84,7 +84,7 @@ class Tally:
 
     def dominant(self, by: Weight) -> str | None:
         """The label with the greatest share; of equals the first."""
-        labels = in_order(self.emotions)
+        labels = ordered_labels(self.emotions)
         return max(labels, key=lambda label: self.emotions[label].weight(by), default=None)
 
     def followed(self, label: str) -> int:
@@ -102,13 +102,13 @@ class Recording:
     tally: Tally = field(default_factory=Tally)
 
 
-def in_order(labels: Iterable[str]) -> list[str]:
+def ordered_labels(labels: Iterable[str]) -> list[str]:
     """This project's own first, each once."""
     kept = set(labels)
     return [*(label for label in _FIRST if label in kept), *sorted(kept - set(_FIRST))]
 
 
-def total_of(recordings: Iterable[Recording]) -> Tally:
+def sum_statistics(recordings: Iterable[Recording]) -> Tally:
     total = Tally()
     for recording in recordings:
         total.add(recording.tally)
@@ -132,7 +132,7 @@ class Session:
         self._seq = 0
         self._last: messages.Emotion | None = None
 
-    def is_behind(self, event: messages.ServerEvent) -> bool:
+    def is_later_session(self, event: messages.ServerEvent) -> bool:
         """Whether the event belongs to a later session; `seq` 0 is none."""
         return 0 < event.seq < self._seq
 
@@ -161,10 +161,10 @@ class Session:
         self._tally.length_ms = max(self._tally.length_ms, ms)
 
     def _judged(self, final: messages.Emotion) -> None:
-        ms, doubtful = final.end_ms - final.start_ms, bool(final.uncertain)
+        ms, uncertain_count = final.end_ms - final.start_ms, bool(final.uncertain)
         self._heard_until(final.end_ms)
         self._tally.emotions.setdefault(final.label, Emotion()).add(
-            Emotion(ms, 1, doubtful, final.confidence, final.confidence * ms)
+            Emotion(ms, 1, uncertain_count, final.confidence, final.confidence * ms)
         )
         self._tally.doubts.update(final.uncertain)
         # Between these two is none that has no result: nobody knows what that would have been.

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from ..output.sinks import STYLES
+from ..output.sinks import TERMINAL_STYLES
 from .export import Summary, fitted, marked, minutes, percent, share_of
 from .statistics import Recording, longest
 
@@ -45,7 +45,7 @@ def _print_part(console: Console, title: str, table: Table) -> None:
 def _overview(summary: Summary) -> Table:
     total, speech = summary.total, summary.total.all
     reasons = ", ".join(f"{reason} {times}" for reason, times in total.doubts.most_common())
-    doubtful = percent(share_of(speech.doubtful, speech.utterances))
+    uncertain_count = percent(share_of(speech.uncertain_count, speech.utterances))
     table = _table(gap=2, heads=False)
     table.add_column()
     table.add_column(overflow="fold")
@@ -56,7 +56,9 @@ def _overview(summary: Summary) -> Table:
     table.add_row("sound lost", f"{total.lost_ms / 1_000:.1f} s")
     table.add_row("utterances", f"{speech.utterances}, and {total.failed} without a result")
     table.add_row("confidence", f"{percent(speech.mean_confidence(summary.by))} on average")
-    table.add_row("uncertain", f"{speech.doubtful} ({doubtful}){': ' if reasons else ''}{reasons}")
+    table.add_row(
+        "uncertain", f"{speech.uncertain_count} ({uncertain_count}){': ' if reasons else ''}{reasons}"
+    )
     states = Counter(one.state for one in summary.recordings)
     if number := states["partial"]:
         table.add_row("partial", f"{number} whose sound did not come to its end")
@@ -87,10 +89,10 @@ def _emotions_table(summary: Summary) -> Table:
             _word(label),
             minutes(emotion.ms),
             percent(share),
-            Text("█" * round((share or 0) * _BAR) or "▏", STYLES.get(label, "magenta")),
+            Text("█" * round((share or 0) * _BAR) or "▏", TERMINAL_STYLES.get(label, "magenta")),
             str(emotion.utterances),
             percent(emotion.mean_confidence(by)),
-            str(emotion.doubtful),
+            str(emotion.uncertain_count),
         )
     return table
 
@@ -143,11 +145,11 @@ def _files_table(recordings: Sequence[Recording], summary: Summary, width: int) 
             str(tally.all.utterances),
             *(percent(tally.share(label, by) or None) for label in labels),
             _word(most) if most else "-",
-            str(tally.all.doubtful),
+            str(tally.all.uncertain_count),
             str(tally.failed),
         )
     return table
 
 
 def _word(label: str) -> Text:
-    return Text(label, STYLES.get(label, "magenta"))
+    return Text(label, TERMINAL_STYLES.get(label, "magenta"))

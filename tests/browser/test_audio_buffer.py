@@ -323,7 +323,7 @@ async def played(page: Page, script: str) -> Any:
     async with asyncio.timeout(30):
         return await page.evaluate(
             f"""async () => {{
-                const {{ HeldSound, Player }} = await import("/sound.js");
+                const {{ HeldSound, ReplayRunner }} = await import("/sound.js");
                 const sound = new HeldSound(16_000);
                 for (let i = 0; i < 10; i++) {{
                     sound.add(1_000 * i, new Float32Array(16_000).fill((i + 1) / 10));

@@ -25,7 +25,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.protocol import messages
 from tests.support.browser import Watched, chromium, needs_chromium
@@ -242,7 +242,7 @@ class World {
             type: "ready", session: session.name, secret: session.secret, resumed: Boolean(found),
             lost_from_seq: found || !resume ? null : resume.last_seq + 1,
             received_samples: session.fed, received_gap_ms: session.gapMs,
-            limits: { message_bytes: this.messageBytes, ahead_ms: AHEAD_MS },
+            limits: { message_bytes: this.messageBytes, max_unacked_ms: AHEAD_MS },
         });
         this.deliver(socket);
     }
@@ -799,7 +799,7 @@ async def test_a_resume_brings_the_name_the_secret_and_the_last_seq(blank: Page)
         return [world.socket.start, phases(world), world.states.at(-1).startMs];
         """,
     )
-    assert told[0]["resume"] == {"session": "s1", "secret": "secret of s1", "last_seq": 3}
+    assert told[0]["resume"] == {"session": "s1", "resume_token": "secret of s1", "last_seq": 3}
     assert told[0]["token"] == "abc"
     assert told[1:] == [["connecting", "live", "reconnecting", "connecting", "live"], 0]
 
@@ -1178,8 +1178,8 @@ async def test_the_server_says_when_to_come_again(blank: Page, code: str) -> Non
     [
         (4400, "bad_start"),
         (4401, "unauthorized"),
-        (4403, "foreign_origin"),
-        (4409, "taken_over"),
+        (4403, "origin_not_allowed"),
+        (4409, "session_superseded"),
         (4410, "session_too_long"),
         (1009, None),
     ],
@@ -1209,7 +1209,12 @@ async def test_what_cannot_help_is_not_tried_again(blank: Page, close_code: int,
 
 @pytest.mark.parametrize(
     ("close_code", "code"),
-    [(4408, "idle_too_long"), (4410, "session_too_long"), (4429, "too_far_ahead"), (1011, "internal")],
+    [
+        (4408, "idle_too_long"),
+        (4410, "session_too_long"),
+        (4429, "flow_control_exceeded"),
+        (1011, "internal"),
+    ],
 )
 async def test_a_session_that_the_server_ended_says_why(blank: Page, close_code: int, code: str) -> None:
     """The error has a place in the session then: it is an event, and in the last state."""
@@ -1509,7 +1514,7 @@ async def test_a_recording_comes_as_mono_blocks(blank: Page) -> None:
         """,
     )
     assert told[0] is True
-    assert told[1] == pytest.approx(len(read_whole(DEMO / "recording.ogg")) / 16_000, abs=0.1)
+    assert told[1] == pytest.approx(len(decode_file(DEMO / "recording.ogg")) / 16_000, abs=0.1)
 
 
 async def test_a_paced_recording_keeps_to_the_clock_and_does_not_drift(blank: Page) -> None:
@@ -1597,7 +1602,7 @@ const onEvent = (event: ServerEvent): void => {
 };
 const onState = (state: ClientState): number | null => {
   switch (state.phase) {
-    case "live": return state.ready.limits.ahead_ms + state.startMs;
+    case "live": return state.ready.limits.max_unacked_ms + state.startMs;
     case "lost": return state.lostAudioMs;
     case "reconnecting": return state.delayMs;
     case "ended": return state.totals.audio_ms;

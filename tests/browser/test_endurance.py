@@ -11,7 +11,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
-from emostream.streamer.server.published_stream import OwnStream
+from emostream.streamer.server.published_stream import PublishedStream
 from tests.browser.test_appearance import publish_everything
 from tests.support.browser import Watched, chromium, needs_chromium
 from tests.support.page_server import LABELS, PageServer, emotion, speech_started
@@ -146,7 +146,7 @@ async def test_axe_finds_nothing_serious_where_there_is_nothing_yet(browser: Bro
 
 async def test_the_whole_page_can_be_reached_by_keys_alone(browser: Browser) -> None:
     """From the address bar through every control: the focus is always seen, and never caught."""
-    async with serving(streams=[OwnStream("tape", "A tape")]) as server:
+    async with serving(streams=[PublishedStream("tape", "A tape")]) as server:
         page = await browser.new_page()
         watched = Watched(page)
         await watched.open(server)

@@ -76,7 +76,9 @@ def judgement(utterance: int, label: str, start_ms: int, end_ms: int, text: str 
         text=text,
         language="en" if text else None,
         words=tuple(
-            messages.Word(text=word, start_ms=start_ms + 100 * i, end_ms=start_ms + 100 * i + 90, p=None)
+            messages.Word(
+                text=word, start_ms=start_ms + 100 * i, end_ms=start_ms + 100 * i + 90, confidence=None
+            )
             for i, word in enumerate(text.split())
         ),
         timing=TIMING,
@@ -111,7 +113,7 @@ def ready(session: str) -> messages.Ready:
         secret=None,
         labels=LABELS,
         models=messages.Models(vad="webrtc 2", asr=None, emotion="bundled", device="cpu"),
-        limits=messages.Limits(message_bytes=1 << 20, ahead_ms=2_000),
+        limits=messages.Limits(message_bytes=1 << 20, max_unacked_ms=2_000),
     )
 
 
@@ -243,7 +245,7 @@ async def test_webvtt_of_nothing_is_its_head(blank: Page, tmp_path: Path) -> Non
 
 def decoded(text: str) -> list[messages.ServerMessage]:
     assert text == "" or text.endswith("\n")
-    return [messages.decode_server(line) for line in text.split("\n")[:-1]]
+    return [messages.decode_server_message(line) for line in text.split("\n")[:-1]]
 
 
 async def test_json_lines_are_the_session_s_events(blank: Page) -> None:

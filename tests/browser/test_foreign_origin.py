@@ -11,7 +11,7 @@ from playwright.async_api import Page, async_playwright
 
 from emostream.streamer.pipeline.event_log import Hub
 from emostream.streamer.server.app import Server
-from emostream.streamer.server.published_stream import OwnStream
+from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.browser import CHROMIUM, FLAGS, needs_chromium
 from tests.support.serving import serving
 
@@ -26,7 +26,7 @@ TRY = """async ([base]) => {
     const listen = () => new Promise((resolve) => {
         const socket = new WebSocket(base.replace("http", "ws") + "/v1/stream", "emostream.v1");
         const heard = [];
-        socket.onopen = () => socket.send(JSON.stringify({type: "watch", stream: "own"}));
+        socket.onopen = () => socket.send(JSON.stringify({type: "subscribe", stream: "own"}));
         socket.onmessage = ({data}) => heard.push(JSON.parse(data).code ?? JSON.parse(data).type);
         socket.onclose = ({code}) => resolve([code, heard]);
     });
@@ -56,7 +56,7 @@ async def page_at(address: str) -> AsyncIterator[Page]:
 
 @asynccontextmanager
 async def house(**settings: Any) -> AsyncIterator[Server]:
-    async with serving(streams=[OwnStream("own", SECRET, None, Hub("s"))], **settings) as server:
+    async with serving(streams=[PublishedStream("own", SECRET, None, Hub("s"))], **settings) as server:
         yield server
 
 
@@ -66,7 +66,7 @@ async def test_a_page_from_elsewhere_reads_nothing_and_is_told_nothing(scheme: s
     async with house() as server, page_at(f"{scheme}://evil.example/") as page:
         found = await page.evaluate(TRY, [server.url])
     assert (found["streams"], found["metrics"]) == ("blocked", "blocked")
-    assert found["socket"] == [4403, ["foreign_origin"]]
+    assert found["socket"] == [4403, ["origin_not_allowed"]]
 
 
 @needs_chromium
@@ -79,7 +79,7 @@ async def test_a_name_that_was_bound_anew_to_the_loopback_reads_nothing() -> Non
     assert found["streams"].startswith("403 ")
     assert found["metrics"].startswith("403 ")
     assert SECRET not in found["streams"]
-    assert found["socket"] == [4403, ["foreign_origin"]]
+    assert found["socket"] == [4403, ["origin_not_allowed"]]
 
 
 @needs_chromium
@@ -92,7 +92,7 @@ async def test_a_page_that_was_let_in_listens() -> None:
         heard = await page.evaluate(
             """([base]) => new Promise((resolve) => {
                 const socket = new WebSocket(base.replace("http", "ws") + "/v1/stream", "emostream.v1");
-                socket.onopen = () => socket.send(JSON.stringify({type: "watch", stream: "own"}));
+                socket.onopen = () => socket.send(JSON.stringify({type: "subscribe", stream: "own"}));
                 socket.onmessage = ({data}) => resolve(JSON.parse(data).type);
             })""",
             [server.url],

@@ -476,7 +476,7 @@ async def test_who_joins_late_knows_how_far_the_stream_is(blank: Page) -> None:
 
 async def test_lines_are_the_wire_s_events_as_they_came(blank: Page) -> None:
     """Each once; what this page does not know is kept."""
-    word = {"text": "stop", "start_ms": 4_100, "end_ms": 4_400, "p": 0.9, "stress": 2}
+    word = {"text": "stop", "start_ms": 4_100, "end_ms": 4_400, "confidence": 0.9, "stress": 2}
     spoken = emotion(1, words=[word], arousal=0.7)
     said = [
         speech_started(1) | {"seq": 1},

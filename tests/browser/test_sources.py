@@ -18,7 +18,7 @@ import pytest
 from playwright.async_api import Browser, FilePayload, Page, expect
 
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.server.published_stream import OwnStream
+from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.browser import Watched, chromium, needs_chromium
 from tests.support.fakes import FakeTranscriber, silence, voice
 from tests.support.serving import SPEECH, serving, stream
@@ -128,7 +128,7 @@ async def test_a_chosen_device_is_the_one_that_is_opened(tmp_path: Path) -> None
 
 
 async def test_a_refusal_is_said_in_words_and_what_was_shown_goes_on() -> None:
-    demo = OwnStream("demo", "A recording")
+    demo = PublishedStream("demo", "A recording")
     async with serving(streams=[demo]) as server, chromium(FAKE_MICROPHONE) as browser:
         watched = Watched(await browser.new_page())
         page = watched.page
@@ -143,7 +143,7 @@ async def test_a_refusal_is_said_in_words_and_what_was_shown_goes_on() -> None:
 
 async def test_a_page_that_is_not_safe_says_so_before_anybody_asks() -> None:
     flag = "--host-resolver-rules=MAP studio.example 127.0.0.1"
-    async with serving(host_names=("studio.example",)) as server, chromium(flag) as browser:
+    async with serving(allowed_hosts=("studio.example",)) as server, chromium(flag) as browser:
         page = await browser.new_page()
         await page.goto(server.url.replace("127.0.0.1", "studio.example"))
         await choose(page, "Microphone")
@@ -167,7 +167,7 @@ async def test_a_muted_microphone_is_noticed(tmp_path: Path) -> None:
 async def test_a_cut_is_bridged_and_said(tmp_path: Path) -> None:
     """The session goes on where it was; nothing comes twice."""
     async with (
-        serving(transcriber=FakeTranscriber(), host_names=("127.0.0.1",)) as server,
+        serving(transcriber=FakeTranscriber(), allowed_hosts=("127.0.0.1",)) as server,
         speaking(tmp_path) as browser,
     ):
         watched = Watched(await browser.new_page())
@@ -224,7 +224,7 @@ DROP = """async ({ name, data }) => {
 
 
 async def test_a_dropped_recording_takes_the_place_of_what_is_watched() -> None:
-    demo = OwnStream("demo", "A recording")
+    demo = PublishedStream("demo", "A recording")
     async with serving(streams=[demo], transcriber=FakeTranscriber()) as server, chromium() as browser:
         watched = Watched(await browser.new_page())
         page = watched.page
@@ -343,7 +343,7 @@ async def test_what_is_heard_goes_on_until_there_is_something_else_to_hear() -> 
 
 
 async def test_looking_at_the_other_sources_costs_nothing() -> None:
-    streams = [OwnStream("a", "First"), OwnStream("b", "Second")]
+    streams = [PublishedStream("a", "First"), PublishedStream("b", "Second")]
     async with serving(streams=streams) as server, chromium() as browser:
         watched = Watched(await browser.new_page())
         page = watched.page
@@ -458,7 +458,7 @@ async def test_of_two_recordings_the_second_one_is_told(tmp_path: Path) -> None:
 
 async def test_a_token_that_comes_late_shows_the_server_again(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("open sesame, 0123456789\n")
-    demo = OwnStream("demo", "A tape")
+    demo = PublishedStream("demo", "A tape")
     options: dict[str, Any] = {"token_file": str(tmp_path / "tokens"), "streams": [demo]}
     async with serving(**options) as server, chromium() as browser:
         watched = Watched(await browser.new_page())

@@ -18,10 +18,10 @@ import webvtt
 from playwright.async_api import Browser, Locator, Page, Request, expect
 
 from emostream.streamer.audio.sources import Pcm
-from emostream.streamer.audio.tee import KeptAudio
+from emostream.streamer.audio.tee import AudioRingBuffer
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
-from emostream.streamer.server.published_stream import OwnStream
+from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.browser import Watched, chromium, needs_chromium
 from tests.support.fakes import silence, voice
 from tests.support.page_server import LABELS, emotion, scores
@@ -38,14 +38,14 @@ async def browser() -> AsyncIterator[Browser]:
         yield browser
 
 
-def stream(*, keeps: bool) -> OwnStream:
+def stream(*, keeps: bool) -> PublishedStream:
     """28 s, of which the first utterances are spoken; kept or not."""
     if not keeps:
-        return OwnStream("tape", "A tape")
-    kept = KeptAudio(60, 16_000, 1)
+        return PublishedStream("tape", "A tape")
+    kept = AudioRingBuffer(60, 16_000, 1)
     parts = [part for _ in range(HEARD_S // 4) for part in (silence(1_000), voice(2_500), silence(500))]
     kept.take(Pcm(np.concatenate(parts)[:, None]))
-    return OwnStream("tape", "A tape", audio=kept)
+    return PublishedStream("tape", "A tape", audio=kept)
 
 
 def final(utterance: int, label: str, confidence: float = 0.9, **changes: Any) -> messages.Emotion:
@@ -60,7 +60,7 @@ def final(utterance: int, label: str, confidence: float = 0.9, **changes: Any) -
         confidence=confidence,
         probabilities=scores(label, confidence),
     )
-    message = messages.decode_server(json.dumps(said | {"seq": 1} | changes))
+    message = messages.decode_server_message(json.dumps(said | {"seq": 1} | changes))
     assert isinstance(message, messages.Emotion)
     return message
 
@@ -76,7 +76,7 @@ async def shown(
     keeps: bool = True,
     over: bool = False,
     **server: Any,
-) -> AsyncIterator[tuple[Watched, OwnStream, Server]]:
+) -> AsyncIterator[tuple[Watched, PublishedStream, Server]]:
     """over: the stream has ended behind 28 s, so that nothing moves any more."""
     own = stream(keeps=keeps)
     context = await browser.new_context(
@@ -387,7 +387,7 @@ async def test_the_session_is_saved_in_four_forms(browser: Browser) -> None:
     async with shown(browser) as (watched, _, _):
         page = watched.page
         lines = (await saved(page, "JSONL")).decode().splitlines()
-        decoded = [messages.decode_server(line) for line in lines]
+        decoded = [messages.decode_server_message(line) for line in lines]
         assert [one.label for one in decoded if isinstance(one, messages.Emotion)] == [
             one.label for one in FOUR
         ]

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, WebSocket, expect
 from emostream.streamer.pipeline.event_log import Hub
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
-from emostream.streamer.server.published_stream import OwnStream
+from emostream.streamer.server.published_stream import PublishedStream
 from tests.browser.test_appearance import TEXT_CONTRASTS
 from tests.support.browser import Watched, chromium, needs_chromium
 from tests.support.page_server import PageServer, emotion
@@ -89,7 +89,7 @@ async def guarded(folder: Path) -> AsyncIterator[Server]:
     """A real server that wants TOKEN, with a stream in which somebody speaks."""
     file = folder / "tokens"
     file.write_text(f"{TOKEN}\n", encoding="utf-8")
-    own = OwnStream("demo", "The stream", None, Hub("s"))
+    own = PublishedStream("demo", "The stream", None, Hub("s"))
     own.hub.publish(started(1))
     async with serving(streams=[own], token_file=str(file)) as server:
         yield server
@@ -110,7 +110,7 @@ async def test_who_gives_the_token_is_let_in(page: Overheard, tmp_path: Path) ->
         await expect(page.form).to_be_hidden()
         await expect(page.card(1)).to_be_visible()
     assert page.headers == [None, f"Bearer {TOKEN}"]
-    assert page.said == [[{"type": "watch", "stream": "demo", "token": TOKEN}]]
+    assert page.said == [[{"type": "subscribe", "stream": "demo", "token": TOKEN}]]
 
 
 async def test_a_token_is_in_no_address_and_only_this_tab_keeps_it(page: Overheard, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ class Wire:
 
 async def test_a_watcher_that_comes_back_goes_on_where_it_was(page: Overheard) -> None:
     """What came during the break comes once, and nothing comes again."""
-    own = OwnStream("demo", "The stream", None, Hub("s"))
+    own = PublishedStream("demo", "The stream", None, Hub("s"))
     async with serving(streams=[own]) as server:
         wire = Wire(server.port)
         async with wire.laid() as url:
@@ -282,13 +282,13 @@ async def test_a_watcher_that_comes_back_goes_on_where_it_was(page: Overheard) -
             await expect(page.card(4)).to_be_visible()
             await expect(page.page.locator("#missed")).to_be_hidden()
     first, *_, last = [said for said in page.said if said]
-    assert first == [{"type": "watch", "stream": "demo"}]
-    assert last == [{"type": "watch", "stream": "demo", "resume": {"session": "s", "last_seq": 2}}]
+    assert first == [{"type": "subscribe", "stream": "demo"}]
+    assert last == [{"type": "subscribe", "stream": "demo", "resume": {"session": "s", "last_seq": 2}}]
     assert [event.get("seq") for event in page.heard[-1]] == [None, 3, 4]
 
 
 async def test_what_the_server_no_longer_has_is_told(page: Overheard) -> None:
-    own = OwnStream("demo", "The stream", None, Hub("s", keep=2))
+    own = PublishedStream("demo", "The stream", None, Hub("s", keep=2))
     async with serving(streams=[own]) as server:
         wire = Wire(server.port)
         async with wire.laid() as url:
@@ -322,7 +322,7 @@ async def test_another_session_is_read_from_its_beginning(page: Overheard) -> No
 
 async def test_a_stream_that_has_ended_is_shown_whole_to_who_asks_again(page: Overheard) -> None:
     """Behind `closed` nothing comes: to go on there would be to wait for ever."""
-    own = OwnStream("demo", "The stream", None, Hub("s"))
+    own = PublishedStream("demo", "The stream", None, Hub("s"))
     own.hub.publish(started(1))
     totals = messages.Totals(audio_ms=1_000, utterances=0, dropped_ms=0)
     own.hub.publish(messages.Closed(reason="end_of_stream", totals=totals))
@@ -335,5 +335,5 @@ async def test_a_stream_that_has_ended_is_shown_whole_to_who_asks_again(page: Ov
         if not again.is_closed():
             await again.wait_for_event("close")
         await page.expect_state("ended")
-    assert page.said == [[{"type": "watch", "stream": "demo"}]] * 2
+    assert page.said == [[{"type": "subscribe", "stream": "demo"}]] * 2
     assert [event.get("seq") for event in page.heard[1]] == [None, 1, 2]

@@ -176,7 +176,7 @@ def test_three_hundred_clips_with_one_of_three_nodes_killed_half_way(drivers: No
     gates = hold(sorted(inside.rglob("*.wav"))[150:])
     with (
         cluster_of(1, 1) as nodes,
-        running(*on_ray(nodes, f"gated://{inside}", "--out", str(out), "--batch", "2")) as replay,
+        running(*on_ray(nodes, f"gated://{inside}", "--output-dir", str(out), "--batch", "2")) as replay,
     ):
         replay.wait_for("Ray: 2 workers on 2 nodes. 300 recordings")
         wait_until(lambda: len(notes(out)) >= 50, replay.process)
@@ -202,7 +202,7 @@ def test_bad_files_and_a_killed_worker(
     (inside / "text.wav").write_bytes(b"dear diary")
     (inside / "empty.mp3").write_bytes(b"")
     places = (str(clips), str(inside), str(tmp_path / "gone.wav"))
-    with running(*on_ray(cluster, *places, "--out", str(out), "--batch", "1")) as replay:
+    with running(*on_ray(cluster, *places, "--output-dir", str(out), "--batch", "1")) as replay:
         replay.wait_for("Ray: 2 workers")
         wait_until(lambda: bool(notes(out)), replay.process)
         victim, *_ = workers(cluster, "MapBatches(Judge)")
@@ -225,7 +225,7 @@ def test_runs_that_are_interrupted_ended_and_killed_go_on(
     shutil.copytree(clips, inside)
     gates = hold(sorted(inside.iterdir())[3:])
     with cluster_of(1) as nodes:
-        arguments = on_ray(nodes, f"gated://{inside}", "--out", str(out), "--batch", "1")
+        arguments = on_ray(nodes, f"gated://{inside}", "--output-dir", str(out), "--batch", "1")
         for number, (sent, status) in enumerate(
             [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
         ):
@@ -265,7 +265,9 @@ def test_an_archive_file_at_an_address_gives_the_same_as_a_table(
             archive.write(path, path.name)
     out = tmp_path / "out"
     done = run(
-        *on_ray(cluster, f"zip://*.wav::{tmp_path}/a.zip", "--out", f"file://{out}", "--format", "parquet")
+        *on_ray(
+            cluster, f"zip://*.wav::{tmp_path}/a.zip", "--output-dir", f"file://{out}", "--format", "parquet"
+        )
     )
     assert done.returncode == 0, done.stderr
     rows = parquet.read_table(out / "results").to_pylist()
@@ -286,7 +288,7 @@ def test_an_archive_file_at_an_address_gives_the_same_as_a_table(
 @pytest.mark.parametrize(
     ("out", "flags", "told"),
     [
-        ("memory://out", [], "expected --out on storage that every node of the cluster sees"),
+        ("memory://out", [], "expected --output-dir on storage that every node of the cluster sees"),
         ("{out}", ["--checkpoint", "{out}/nowhere"], "checkpoint"),
         ("{out}", ["--gpus-per-worker", "1"], "expected a node with 1 CPUs and 1 GPUs"),
     ],
@@ -296,7 +298,7 @@ def test_what_no_worker_can_do_ends_the_run_in_a_line(
 ) -> None:
     place = tmp_path / "out"
     given = [flag.format(out=place) for flag in flags]
-    done = run(*on_ray(cluster, str(clips), "--out", out.format(out=place), *given))
+    done = run(*on_ray(cluster, str(clips), "--output-dir", out.format(out=place), *given))
     assert done.returncode == 2, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("Ray: ")]
     assert line.startswith("emostream: ")
@@ -308,8 +310,8 @@ def test_a_recording_on_which_workers_die_costs_itself_alone(
 ) -> None:
     out = tmp_path / "out"
     with cluster_of(1) as nodes:
-        done = run(*on_ray(nodes, f"deadly://{clips}", "--out", str(out), "--batch", "3"))
-        failing = run(*on_ray(nodes, str(clips), "--out", f"failing://{tmp_path}/failing"))
+        done = run(*on_ray(nodes, f"deadly://{clips}", "--output-dir", str(out), "--batch", "3"))
+        failing = run(*on_ray(nodes, str(clips), "--output-dir", f"failing://{tmp_path}/failing"))
     assert done.returncode == 1, done.stderr
     assert "11 utterances, 1 errors" in done.stderr
     (row,) = [line for path in (out / "errors").iterdir() for line in json_lines(path.read_text())]
@@ -325,12 +327,12 @@ def test_a_recording_on_which_workers_die_costs_itself_alone(
 
 def test_an_archive_has_one_judge(cluster: Any, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    first = run(*on_ray(cluster, f"{clips}/0*.wav", "--out", str(out)))
+    first = run(*on_ray(cluster, f"{clips}/0*.wav", "--output-dir", str(out)))
     assert first.returncode == 0, first.stderr
     for path in ((out / "models.json"), *(out / "done").iterdir()):
         path.write_text(path.read_text().replace("bundled", "another"))
     before = notes(out)
-    arguments = on_ray(cluster, str(clips), "--out", str(out), "--resume")
+    arguments = on_ray(cluster, str(clips), "--output-dir", str(out), "--resume")
     for _ in range(2):  # what was judged meanwhile does not count
         done = run(*arguments)
         assert done.returncode == 2, done.stderr
@@ -351,7 +353,7 @@ def _stricter(folder: Path) -> Path:
 def test_a_machine_without_a_cluster_is_one(
     clips: Path, expected: dict[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
-    done = run("replay", "--ray", "local", str(clips), "--out", str(tmp_path / "out"), "--asr", "none")
+    done = run("replay", "--ray", "local", str(clips), "--output-dir", str(tmp_path / "out"), "--asr", "none")
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stderr.splitlines()
     assert first.startswith("Ray: ")

@@ -21,7 +21,7 @@ import psutil
 import pytest
 import soundfile
 
-from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.bench.load_generator import StreamRun, run_streams
 from emostream.streamer.clock import WallClock
@@ -135,7 +135,7 @@ async def test_a_replica_lost_in_mid_utterance_costs_no_final(
 
 def sparse() -> Samples:
     """The first five utterances of the recording, with three seconds more in the pauses between them."""
-    spoken = read_whole(RECORDING)
+    spoken = decode_file(RECORDING)
     pause = np.zeros(3 * 16_000, np.float32)
     parts = [part for first, last in pairwise(PAUSES_S) for part in (spoken[at(first) : at(last)], pause)]
     return np.concatenate(parts)
@@ -152,7 +152,7 @@ def writes_words(replica: psutil.Process) -> bool:
 
 async def test_a_lost_cluster_is_seen_newcomers_are_refused_and_it_may_come_back() -> None:
     """Those who were inside are told of every utterance that has no result."""
-    sound, port = read_whole(RECORDING), free_port()
+    sound, port = decode_file(RECORDING), free_port()
     with ExitStack() as stack:
         with cluster_of(1, port=port) as cluster:
             front = listening(start(stack, cluster.address))
@@ -179,8 +179,8 @@ async def test_a_lost_cluster_is_seen_newcomers_are_refused_and_it_may_come_back
 
 async def test_there_are_more_replicas_where_more_waits(tmp_path: Path) -> None:
     settings = tmp_path / "eager.toml"
-    settings.write_text("[cluster]\nmin_replicas = 1\nmax_replicas = 2\nwaiting = 0.002\n")
-    sound = read_whole(RECORDING)
+    settings.write_text("[cluster]\nmin_replicas = 1\nmax_replicas = 2\ntarget_ongoing_requests = 0.002\n")
+    sound = decode_file(RECORDING)
     with cluster_of(2) as cluster, ExitStack() as stack:
         front = listening(start(stack, cluster.address, "--config", str(settings)))
         assert len(workers(cluster, REPLICA)) == 1

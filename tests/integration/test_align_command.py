@@ -18,7 +18,7 @@ from emostream.models import SAMPLE_RATE_HZ, Alignment, Clip, Span, Transcript, 
 from emostream.models.alignment.forced import ForcedAligner
 from emostream.streamer.errors import ConfigError
 from emostream.streamer.optional_deps import require_matplotlib
-from emostream.streamer.output.alignment_figure import alignment_figure, label_fit, write_png
+from emostream.streamer.output.alignment_figure import alignment_figure, fit_label, write_png
 from tests.support.programs import run
 from tests.support.synthesis import Spoken, speak
 
@@ -223,13 +223,13 @@ def test_every_label_keeps_to_its_span(train: Spoken) -> None:
     [("morning", 100, 0), ("DH-AH", 15, 90), ("T", 7, 0), ("DH", 6, 90)],
 )
 def test_labels_stand_upright_where_they_have_no_room(text: str, room_pt: float, rotation: int) -> None:
-    fit = label_fit(text, room_pt)
+    fit = fit_label(text, room_pt)
     assert fit is not None
     assert fit[1] == rotation
 
 
 def test_a_span_without_room_has_no_label() -> None:
-    assert label_fit("DH", 1.0) is None
+    assert fit_label("DH", 1.0) is None
 
 
 @pytest.mark.parametrize("samples", [0, 1, 100])

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from emostream.streamer.audio.decode import read_whole
-from emostream.streamer.bench.workload import make_load, read_clips
+from emostream.streamer.audio.decode import decode_file
+from emostream.streamer.bench.workload import make_workload, read_clips
 from tests.support.programs import json_lines, run
 
 SECONDS = 5.0
@@ -21,7 +21,7 @@ SECONDS = 5.0
 def speech(tmp_path: Path) -> Path:
     """The first sentence of the bundled recording: it ends 3.1 s into it."""
     path = tmp_path / "sentence.wav"
-    recording = read_whole(Path(str(files("emostream.demo") / "recording.ogg")))
+    recording = decode_file(Path(str(files("emostream.demo") / "recording.ogg")))
     soundfile.write(path, recording[: int(3.3 * 16_000)], 16_000)
     return path
 
@@ -37,7 +37,7 @@ def test_streams_measures_one_server_for_each_count(speech: Path, tmp_path: Path
     assert [one["streams"] for one in found] == [1, 2]
     for one in found:
         count = one["streams"]
-        loads = [make_load(read_clips([speech]), SECONDS, stream=stream) for stream in range(count)]
+        loads = [make_workload(read_clips([speech]), SECONDS, stream=stream) for stream in range(count)]
         clips = sum(len(load.spans) for load in loads)
         assert one["segmentation"] == {"clips": clips, "split": 0, "missed": 0}
         assert sum(row["finals"] for row in one["latency"]) == clips
@@ -62,7 +62,7 @@ def test_replay_measures_the_utterances_that_replay_tells(speech: Path, tmp_path
     assert said is not None
     assert float(said[1]) == round(found["replay"], 1) > 0
     assert float(said[2]) == round(found["bare"], 1) > 0
-    soundfile.write(load, make_load(read_clips([speech]), 12.0).samples, 16_000, subtype="FLOAT")
+    soundfile.write(load, make_workload(read_clips([speech]), 12.0).samples, 16_000, subtype="FLOAT")
     told = json_lines(run("replay", str(load), "--asr", "none").stdout)
     finals = sum(line["type"] == "emotion" for line in told)
     assert int(said[3]) == found["utterances"] == finals > 1

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from emostream.models import Alignment, AudioCode, Clip, Prediction, Transcript, Word
+from emostream.models import Alignment, Clip, EncodedAudio, Prediction, Transcript, Word
 from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
@@ -53,7 +53,7 @@ class Sick(FakeRecognizer):
         super().__init__()
         self._encode, self._align, self._fuse = encode, align, fuse
 
-    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+    def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
         if self._encode is not None and any(map(poisonous, clips)):
             self._encode()
         return super().encode(clips)
@@ -65,7 +65,7 @@ class Sick(FakeRecognizer):
 
     def fuse(
         self,
-        codes: Sequence[AudioCode],
+        codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]:
@@ -151,7 +151,7 @@ NAN = math.nan
 async def test_it_costs_this_utterance_and_no_other(recognizer: Sick) -> None:
     """Neither the next one nor those of sessions beside it, though they may share its batches."""
     async with serving(
-        recognizer=recognizer, transcriber=FakeTranscriber(), patience_ms=2_000, max_load=1.0
+        recognizer=recognizer, transcriber=FakeTranscriber(), model_timeout_ms=2_000, max_load=1.0
     ) as server:
         alone, _ = await spoken(server, HARMLESS)
         assert (len(finals(alone)), errors(alone)) == (2, [])
@@ -174,7 +174,7 @@ async def test_it_costs_this_utterance_and_no_other(recognizer: Sick) -> None:
 )
 async def test_words_that_fail_cost_the_words(failure: BaseException) -> None:
     transcriber = SickTranscriber(raising(failure))
-    async with serving(transcriber=transcriber, patience_ms=2_000, max_load=1.0) as server:
+    async with serving(transcriber=transcriber, model_timeout_ms=2_000, max_load=1.0) as server:
         alone, _ = await spoken(server, HARMLESS)
         (seen, code), *beside = await asyncio.gather(
             spoken(server), *(spoken(server, HARMLESS) for _ in range(4))
@@ -205,7 +205,7 @@ async def test_a_model_that_never_judged_anything_is_not_well(caplog: pytest.Log
     """`ok` means that the models have judged a first utterance: nobody is sent here who would get none."""
 
     class Broken(FakeRecognizer):
-        def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+        def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
             raise RuntimeError("broken from the first call")
 
     async with serving(recognizer=Broken()) as server:
@@ -249,7 +249,7 @@ async def test_a_model_that_hangs_is_named_and_all_is_well_behind_it(
     recognizer = Sick() if stage == "transcribe" else Sick(**{stage: hang})
     transcriber = SickTranscriber(hang) if stage == "transcribe" else FakeTranscriber()
     async with serving(
-        recognizer=recognizer, transcriber=transcriber, patience_ms=300, max_load=1.0
+        recognizer=recognizer, transcriber=transcriber, model_timeout_ms=300, max_load=1.0
     ) as server:
         await until_it_is(server, "ok")
         before, _ = await spoken(server, HARMLESS)
@@ -352,7 +352,7 @@ async def test_who_says_nothing_for_long_is_told_and_whoever_says_something_is_n
 
 async def test_a_rehearsal_that_hangs_keeps_nobody_from_being_looked_after(go: threading.Event) -> None:
     class Hanging(FakeRecognizer):
-        def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+        def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
             assert go.wait(PATIENCE_S)
             return super().encode(clips)
 
@@ -396,7 +396,7 @@ async def test_nought_is_without_limit() -> None:
 async def test_limits_are_announced() -> None:
     async with serving(idle_ms=7_000, session_ms=8_000) as server, connect(socket_url(server)) as socket:
         await socket.send(json.dumps(START))
-        ready = messages.decode_server(await socket.recv())
+        ready = messages.decode_server_message(await socket.recv())
         assert isinstance(ready, messages.Ready)
         assert (ready.limits.idle_ms, ready.limits.session_ms) == (7_000, 8_000)
 
@@ -406,7 +406,7 @@ async def test_limits_are_announced() -> None:
 
 @pytest.fixture
 def as_before() -> Iterator[None]:
-    """`keep_diary` is for a program, which has one: what pytest listens with is put back."""
+    """`configure_logging` is for a program, which has one: what pytest listens with is put back."""
     root, ours = logging.getLogger(), logging.getLogger("emostream")
     kept = (list(root.handlers), root.level, ours.level)
     yield
@@ -426,7 +426,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("as_before")
 def test_a_line_is_an_object_whatever_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    server_log.keep_diary("json", "debug")
+    server_log.configure_logging("json", "debug")
     log = logging.getLogger("emostream.test")
     said = ["plain", "two\nlines\r\n", 'a "quote" and a \\', "Größe 声 \x1b[31m\x00", "%s %d", ""]
     for message in said:
@@ -449,7 +449,7 @@ async def test_lines_of_a_session_carry_its_name_and_nothing_of_what_was_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """At its most talkative, with models that fail, and two sessions at once."""
-    server_log.keep_diary("json", "debug")
+    server_log.configure_logging("json", "debug")
     words = FakeTranscriber(fails_on=[1_000])
     names: list[str] = []
     data = encode_pcm(SPEECH, "pcm_s16le")
@@ -457,7 +457,7 @@ async def test_lines_of_a_session_carry_its_name_and_nothing_of_what_was_said(
     async def talk(server: Server) -> list[messages.ServerEvent]:
         async with connect(socket_url(server)) as socket:
             await socket.send(json.dumps(START | {"language": "en-secret"}))
-            ready = messages.decode_server(await socket.recv())
+            ready = messages.decode_server_message(await socket.recv())
             assert isinstance(ready, messages.Ready)
             names.append(ready.session)
             await socket.send("my own words, which are no message")

@@ -89,6 +89,6 @@ def test_the_card_says_what_it_must() -> None:
         "sound alone, f",
         "sound alone, m",
         "Opus",
-        "evaluate --out figures --robustness",
+        "evaluate --output-dir figures --robustness",
     ):
         assert needed in card

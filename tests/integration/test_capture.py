@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from emostream.streamer.audio.sources import Flush, Item, Lost, Mishap, Pcm
-from emostream.streamer.audio.tee import Tapped
+from emostream.streamer.audio.sources import AudioGap, Flush, Item, Pcm, SourceWarning
+from emostream.streamer.audio.tee import TeeSource
 from emostream.streamer.cli import live
 from emostream.streamer.cli.options import settings_from
 from emostream.streamer.config import LiveSettings, SegmenterSettings, Settings, VadSettings
@@ -26,9 +26,15 @@ from emostream.streamer.pipeline.event_log import Hub
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.pipeline.vad import make_vad
 from emostream.streamer.protocol import messages
-from emostream.streamer.replay.capture import RecordedSource, Recorder, is_recorded, make_folder, read_header
+from emostream.streamer.replay.capture import (
+    RecordedSource,
+    SessionRecorder,
+    create_session_folder,
+    is_session_folder,
+    read_session_header,
+)
 from emostream.streamer.replay.discovery import find_jobs
-from emostream.streamer.server.app import models_of
+from emostream.streamer.server.app import describe_models
 from emostream.streamer.server.local_stream import broadcast
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, ManualClock, silence, voice
 from tests.support.programs import PATIENCE_S, json_lines, run
@@ -73,14 +79,14 @@ def eventful() -> list[Item]:
     """A session with everything in it that can happen beside sound."""
     return [
         *blocks(mono(silence(300), voice(1_000), silence(600), voice(700, seed=1))),
-        Lost(120, "a short one, in mid-speech"),
+        AudioGap(120, "a short one, in mid-speech"),
         *blocks(mono(voice(400, seed=2))),
-        Lost(90_000, "a long one"),
-        Mishap("bad_message", "expected JSON"),
+        AudioGap(90_000, "a long one"),
+        SourceWarning("bad_message", "expected JSON"),
         *blocks(mono(voice(800, seed=3))),
         Flush(),
         *blocks(mono(voice(900, seed=4), silence(700))),
-        Lost(40, "the last"),
+        AudioGap(40, "the last"),
     ]
 
 
@@ -91,12 +97,14 @@ def engine() -> Engine:
 async def kept(folder: Path, source: Script) -> list[messages.ServerEvent]:
     """What a live session says that is kept on the way."""
     one, sink = engine(), ListSink()
-    models = models_of(one, SETTINGS)
-    with Recorder(folder, "test", source.sample_rate_hz, source.channels, SETTINGS, models) as recorder:
+    models = describe_models(one, SETTINGS)
+    with SessionRecorder(
+        folder, "test", source.sample_rate_hz, source.channels, SETTINGS, models
+    ) as recorder:
         live_settings = SessionSettings.paced(SETTINGS.segmenter, LiveSettings())
         async with one.running():
             await Session(
-                Tapped(source, [recorder.take]),
+                TeeSource(source, [recorder.take]),
                 make_vad(SETTINGS.vad),
                 one,
                 Hub("kept"),
@@ -108,7 +116,7 @@ async def kept(folder: Path, source: Script) -> list[messages.ServerEvent]:
 
 
 async def again(folder: Path) -> list[messages.ServerEvent]:
-    header = read_header(folder)
+    header = read_session_header(folder)
     one, sink = engine(), ListSink()
     async with one.running():
         await Session(
@@ -157,12 +165,12 @@ async def test_the_sound_and_what_happened_come_back_bit_for_bit(
     sound = RNG.normal(0, 0.3, (3 * rate, channels)).astype(np.float32)
     sound[5] = 1.7  # beyond full scale
     script: list[Item] = [
-        Lost(70, "before any sound"),
+        AudioGap(70, "before any sound"),
         *blocks(sound[:rate]),
         Flush(),
-        Lost(1, "twice at a place"),
+        AudioGap(1, "twice at a place"),
         *blocks(sound[rate:]),
-        Lost(2, "at the end"),
+        AudioGap(2, "at the end"),
     ]
     await kept(tmp_path / "session", Script(script, rate, channels))
     assert joined(await given(tmp_path / "session")) == joined(script)
@@ -174,8 +182,8 @@ async def test_the_sound_and_what_happened_come_back_bit_for_bit(
 async def test_the_events_stand_beside_it(tmp_path: Path) -> None:
     told = await kept(tmp_path / "session", Script(eventful()))
     lines = (tmp_path / "session" / "events.jsonl").read_text().splitlines()
-    assert [messages.decode_server(line) for line in lines] == told
-    header = read_header(tmp_path / "session")
+    assert [messages.decode_server_message(line) for line in lines] == told
+    header = read_session_header(tmp_path / "session")
     assert (header.segmenter, header.vad) == (SETTINGS.segmenter, SETTINGS.vad)
     assert header.models.emotion == "fake emotion"
 
@@ -185,17 +193,19 @@ async def test_what_a_kill_leaves_can_be_played_up_to_there(tmp_path: Path) -> N
     folder = tmp_path / "session"
     sound = RNG.normal(0, 0.3, (16_000 * 20, 1)).astype(np.float32)
     if (child := os.fork()) == 0:
-        recorder = Recorder(folder, "test", 16_000, 1, SETTINGS, models_of(engine(), SETTINGS)).__enter__()
+        recorder = SessionRecorder(
+            folder, "test", 16_000, 1, SETTINGS, describe_models(engine(), SETTINGS)
+        ).__enter__()
         for first in range(0, len(sound), 1_600):
             recorder.take(Pcm(sound[first : first + 1_600]))
             if first == 160_000:
-                recorder.take(Lost(50, "lost"))
+                recorder.take(AudioGap(50, "lost"))
         os.kill(os.getpid(), signal.SIGKILL)
     await asyncio.to_thread(os.waitpid, child, 0)
     with (folder / "session.jsonl").open("ab") as file:
         file.write(b'{"type":"lost","at_sam')  # cut in the middle of a line
     before, lost, *rest = joined(await given(folder))
-    assert (before, lost) == (sound[:161_600].tobytes(), Lost(50, "lost"))
+    assert (before, lost) == (sound[:161_600].tobytes(), AudioGap(50, "lost"))
     assert rest == [sound[161_600:].tobytes()]
 
 
@@ -203,13 +213,13 @@ async def test_what_a_kill_leaves_can_be_played_up_to_there(tmp_path: Path) -> N
 
 
 def test_a_folder_is_for_its_owner_and_for_one_session(tmp_path: Path) -> None:
-    make_folder(tmp_path / "a" / "b")
+    create_session_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="expected an empty folder, got files in"):
-        make_folder(tmp_path)
+        create_session_folder(tmp_path)
     with pytest.raises(ConfigError, match=r"expected a folder at .*file, got"):
-        make_folder(tmp_path / "file")
+        create_session_folder(tmp_path / "file")
 
 
 async def test_kept_sessions_are_found_among_recordings(tmp_path: Path) -> None:
@@ -227,13 +237,16 @@ async def test_kept_sessions_are_found_among_recordings(tmp_path: Path) -> None:
     [
         (b"", "session.jsonl:1, got: Input data was truncated"),
         (b"hello\n", "session.jsonl:1, got: JSON is malformed"),
-        (b'{"type":"lost","at_samples":0,"ms":1,"why":""}\n', "session.jsonl:1, got: Invalid value 'lost'"),
+        (
+            b'{"type":"lost","at_samples":0,"ms":1,"reason":""}\n',
+            "session.jsonl:1, got: Invalid value 'lost'",
+        ),
     ],
 )
 async def test_a_header_that_cannot_be_read_is_said_in_a_line(tmp_path: Path, line: bytes, told: str) -> None:
     await kept(tmp_path / "session", Script(blocks(mono(voice(500)))))
     (tmp_path / "session" / "session.jsonl").write_bytes(line)
-    assert is_recorded(tmp_path / "session")
+    assert is_session_folder(tmp_path / "session")
     jobs, (failure,) = find_jobs([tmp_path / "session"])
     assert jobs == []
     assert told in str(failure)

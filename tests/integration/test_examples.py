@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from emostream.models import LABELS
-from emostream.streamer.client.connection import Reconnected, Retry, Told, watch
+from emostream.streamer.client.connection import Reconnected, Retry, Told, subscribe
 from emostream.streamer.errors import ConnectError
 from emostream.streamer.pipeline.event_log import Hub
 from emostream.streamer.protocol import messages
-from emostream.streamer.server.published_stream import OwnStream
+from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.serving import serving, socket_url
 from tests.support.shared import REPO
@@ -73,7 +73,7 @@ async def test_the_overlay_keeps_the_last_label(tmp_path: Path) -> None:
     for event in (judged(1, "sad"), judged(2, "angry", final=False)):
         hub.publish(event)
     hub.end(messages.Closed(reason="end_of_stream", totals=TOTALS))
-    async with serving(streams=[OwnStream("microphone", "A microphone", None, hub)]) as server:
+    async with serving(streams=[PublishedStream("microphone", "A microphone", None, hub)]) as server:
         status, _, error = await run_example("label_overlay.py", str(tmp_path / "x.txt"), socket_url(server))
     assert (status, error) == (0, "")
     assert (tmp_path / "x.txt").read_text() == "angry? 80%\n"
@@ -94,11 +94,14 @@ async def test_a_watcher_whose_connection_breaks_misses_nothing() -> None:
     hub = Hub("s")
     hub.publish(judged(1, "sad"))
     seen: list[Told] = []
-    async with serving(streams=[OwnStream("own", "A stream", None, hub)]) as server, asyncio.timeout(30):
+    async with (
+        serving(streams=[PublishedStream("own", "A stream", None, hub)]) as server,
+        asyncio.timeout(30),
+    ):
         proxy = CuttingProxy(server.port, lambda: None)
         async with proxy.running():
             url = f"ws://127.0.0.1:{proxy.port}/v1/stream"
-            async for event in watch(url, "own", retry=Retry(9, 0.01, 0.01)):
+            async for event in subscribe(url, "own", retry=Retry(9, 0.01, 0.01)):
                 seen.append(event)
                 if not isinstance(event, messages.Emotion):
                     continue
@@ -117,5 +120,5 @@ async def test_a_watcher_whose_connection_breaks_misses_nothing() -> None:
 async def test_a_stream_that_is_not_there_is_named() -> None:
     async with serving() as server:
         with pytest.raises(ConnectError, match="got 'own'"):
-            async for _ in watch(socket_url(server), "own"):
+            async for _ in subscribe(socket_url(server), "own"):
                 pass

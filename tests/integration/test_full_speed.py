@@ -15,7 +15,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from emostream.models import AudioCode, Clip
+from emostream.models import Clip, EncodedAudio
 from emostream.streamer.audio.frontend import Samples, encode_pcm
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
@@ -57,7 +57,7 @@ class SlowModel(FakeRecognizer):
         self._clock, self._loop = clock, loop
         self._ticked = threading.Condition()
 
-    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+    def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
         done = self._clock.now() + SLOWNESS * sum(clip.seconds for clip in clips)
         self._loop.call_soon_threadsafe(self.at_work.set)
         with self._ticked:
@@ -102,7 +102,7 @@ class Client:
     async def read(self) -> None:
         while True:
             try:
-                event = messages.decode_server(await self._socket.recv())
+                event = messages.decode_server_message(await self._socket.recv())
             except ConnectionClosed as closed:
                 self.code = 1006 if closed.rcvd is None else closed.rcvd.code
                 return
@@ -131,7 +131,7 @@ async def test_ten_minutes_at_full_speed_to_a_model_at_half_of_real_time() -> No
     size = BLOCK_MS * 16 * 2
     clock = ManualClock()
     model = SlowModel(clock, asyncio.get_running_loop())
-    settings = Settings(server=ServerSettings(port=0, ahead_ms=AHEAD_MS))
+    settings = Settings(server=ServerSettings(port=0, max_unacked_ms=AHEAD_MS))
     engine = Engine(FakeTranscriber(), model, clock)
     async with (
         engine.running(),

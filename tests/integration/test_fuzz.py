@@ -27,12 +27,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.audio.sources import Item, Lost, Pcm
-from emostream.streamer.errors import ProtocolError, TooFarAheadError
-from emostream.streamer.inference.admission import Admission
+from emostream.streamer.audio.sources import AudioGap, Item, Pcm
+from emostream.streamer.errors import FlowControlError, ProtocolError
+from emostream.streamer.inference.admission import AdmissionController
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
-from emostream.streamer.server.websocket_source import SocketSource
+from emostream.streamer.server.websocket_source import WebSocketSource
 from tests.support.fakes import FakeTranscriber, silence, voice
 from tests.support.serving import SPEECH, START, get, rest, serving, socket_url, started
 from tests.unit.streamer.pipeline.test_session import comparable
@@ -43,7 +43,7 @@ MESSAGES = int(ASKED or 5_000)
 SAID_AT_LEAST = 25  # messages in one conversation
 MESSAGE_BYTES = 65_536
 AHEAD_MS = 1_000
-KINDS = ("start", "watch", "gap", "flush", "stop")
+KINDS = ("start", "subscribe", "gap", "flush", "stop")
 
 fuzz = settings(
     max_examples=math.ceil(MESSAGES / SAID_AT_LEAST),
@@ -139,9 +139,9 @@ wrong_marks = st.one_of(
     fields("stop", at_samples=odd_numbers | st.text(max_size=3)),
 )
 resumes = st.fixed_dictionaries(
-    {}, optional={"session": anything, "secret": anything, "last_seq": anything}
+    {}, optional={"session": anything, "resume_token": anything, "last_seq": anything}
 ) | st.builds(
-    lambda session, last_seq: {"session": session, "secret": "", "last_seq": last_seq},
+    lambda session, last_seq: {"session": session, "resume_token": "", "last_seq": last_seq},
     st.text(max_size=12),
     st.integers(-(2**65), 2**65),
 )
@@ -158,7 +158,7 @@ starts = st.fixed_dictionaries(
         "options": st.fixed_dictionaries(
             {},
             optional={
-                "provisional": st.booleans(),
+                "interim_results": st.booleans(),
                 "words": st.booleans(),
                 "min_silence_ms": st.sampled_from([200, 300, 900]),
                 "max_utterance_ms": st.sampled_from([2_000, 28_000]),
@@ -172,7 +172,7 @@ wrong_starts = st.builds(
     st.sampled_from(["encoding", "sample_rate", "channels", "language", "token", "resume", "options", "x"]),
     anything | resumes | st.sampled_from(["mp3", {"min_silence_ms": 1}, {"max_utterance_ms": 2**31}]),
 )
-watches = fields("watch", stream=st.text(max_size=5) | anything, resume=resumes, token=anything)
+watches = fields("subscribe", stream=st.text(max_size=5) | anything, resume=resumes, token=anything)
 cut_short = st.builds(
     lambda text, keep: text[: min(keep, len(text) - 1)],
     st.sampled_from([json.dumps(START), '{"type": "flush", "at_samples": 48000}']),
@@ -373,7 +373,7 @@ class Talker:
                     await asyncio.wait(self._readers[-1:])
                 resume = {
                     "session": latest.ready.session,
-                    "secret": "another" if act is Act.CLAIM else latest.ready.secret,
+                    "resume_token": "another" if act is Act.CLAIM else latest.ready.resume_token,
                     "last_seq": 2**64 if act is Act.MISCOUNT else max(latest.heard, default=0),
                 }
                 await self._open(json.dumps(latest.start | {"resume": resume}))
@@ -386,7 +386,7 @@ class Talker:
         acked = 0
         try:
             while True:
-                event = messages.decode_server(await socket.recv())
+                event = messages.decode_server_message(await socket.recv())
                 if isinstance(event, messages.Ready):
                     assert told is None
                     assert isinstance(first, str)
@@ -426,18 +426,18 @@ async def test_whatever_clients_say_the_house_stands_and_their_neighbours_hear_n
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # So many sessions at once that few streams would be let in: how many is not the point here.
-    monkeypatch.setattr(Admission, "_share", lambda self, seconds, before: 0.0)
-    monkeypatch.setattr(Admission, "expect", lambda self, share: None)
+    monkeypatch.setattr(AdmissionController, "_share", lambda self, seconds, before: 0.0)
+    monkeypatch.setattr(AdmissionController, "expect", lambda self, share: None)
     loop = asyncio.get_running_loop()
     said = 0
     codes: set[int] = set()
     async with serving(
         transcriber=FakeTranscriber(),
         message_bytes=MESSAGE_BYTES,
-        ahead_ms=AHEAD_MS,
+        max_unacked_ms=AHEAD_MS,
         connections=2_000,
         connections_per_minute=10**9,
-        resume_ms=0,
+        resume_timeout_ms=0,
     ) as server:
         alone = await neighbour(server)
         assert len(alone[0]) == 4
@@ -618,12 +618,12 @@ def test_any_message_is_understood_or_told(message: str | bytes) -> None:
     understood: messages.ClientMessage | None = None
     told = "expected "
     try:
-        understood = messages.decode_client(message)
+        understood = messages.decode_client_message(message)
     except ProtocolError as error:
         told = str(error)
     assert told.startswith("expected ")
     if understood is not None:
-        assert messages.decode_client(messages.encode(understood)) == understood
+        assert messages.decode_client_message(messages.encode(understood)) == understood
 
 
 @dataclass(frozen=True)
@@ -648,20 +648,20 @@ source_steps = st.lists(
 )
 
 
-def tell(source: SocketSource, message: str | bytes) -> None:
+def tell(source: WebSocketSource, message: str | bytes) -> None:
     """As the reader of a socket does."""
     try:
         try:
             if isinstance(message, bytes):
                 source.feed(message)
                 return
-            understood = messages.decode_client(message)
-            if isinstance(understood, messages.Start | messages.Watch):
+            understood = messages.decode_client_message(message)
+            if isinstance(understood, messages.Start | messages.Subscribe):
                 raise ProtocolError("once")
             source.mark(understood)
         except ProtocolError as error:
             source.tell(error.code, str(error))
-    except TooFarAheadError as error:
+    except FlowControlError as error:
         source.fail(error)
 
 
@@ -682,7 +682,7 @@ async def test_a_source_is_bounded_whatever_comes(script: Sequence[Any], channel
     """Audio by the credit and one message, the rest by 64. Acks rise up to what was taken. It ends."""
     acks: list[int] = []
     start = messages.Start(encoding="pcm_s16le", sample_rate=8_000, channels=channels)
-    source = SocketSource(start, 1_000, acks.append)
+    source = WebSocketSource(start, 1_000, acks.append)
     heard: list[Item] = []
     longest = 0
     items = source.items()
@@ -698,7 +698,7 @@ async def test_a_source_is_bounded_whatever_comes(script: Sequence[Any], channel
         if asked.done():
             try:
                 heard.append(asked.result())
-            except (StopAsyncIteration, TooFarAheadError):
+            except (StopAsyncIteration, FlowControlError):
                 return False
             asked = None
         return True
@@ -732,15 +732,15 @@ async def test_a_source_is_bounded_whatever_comes(script: Sequence[Any], channel
         while open_:
             open_ = await take()
     assert (acks[-1] if acks else 0) == audio(heard) <= source.received_samples
-    assert sum(item.ms for item in heard if isinstance(item, Lost)) <= source.received_gap_ms
+    assert sum(item.ms for item in heard if isinstance(item, AudioGap)) <= source.received_gap_ms
 
 
 def test_no_number_is_too_long_to_be_told() -> None:
     """What is longer than Python itself would print is no JSON number either."""
     for digits in (20, 400, 4_299, 4_301, 100_000):
         with pytest.raises(ProtocolError, match="expected"):
-            source = SocketSource(msgspec.convert(START, messages.Start), 1_000, lambda samples: None)
-            mark = messages.decode_client('{"type": "gap", "ms": ' + "9" * digits + "}")
+            source = WebSocketSource(msgspec.convert(START, messages.Start), 1_000, lambda samples: None)
+            mark = messages.decode_client_message('{"type": "gap", "ms": ' + "9" * digits + "}")
             assert isinstance(mark, messages.Gap)
             source.mark(mark)
 

@@ -25,7 +25,7 @@ from emostream.streamer.pipeline.event_log import Hub
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.listen import bind
-from emostream.streamer.server.published_stream import OwnStream
+from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.fakes import FakeTranscriber, silence, voice
 from tests.support.serving import START, errors, get, rest, serving, socket_url, started
 from tests.unit.streamer.pipeline.test_session import finals, kinds
@@ -57,10 +57,10 @@ async def test_foreign_pages_are_not_let_in(origin: str, allowed: tuple[str, ...
     ):
         if code is None:
             await socket.send(json.dumps(START))
-            assert isinstance(messages.decode_server(await socket.recv()), messages.Ready)
+            assert isinstance(messages.decode_server_message(await socket.recv()), messages.Ready)
             return
         seen, closed = await rest(socket)
-    assert errors(seen) == [("foreign_origin", True)]
+    assert errors(seen) == [("origin_not_allowed", True)]
     assert closed == code
 
 
@@ -70,7 +70,7 @@ async def test_a_name_that_dns_points_here_is_not_let_in() -> None:
         assert (status, b"rebound.example" in body) == (403, True)
         async with connect(f"ws://rebound.example:{server.port}/v1/stream", host="127.0.0.1") as socket:
             seen, code = await rest(socket)
-    assert (errors(seen), code) == ([("foreign_origin", True)], 4403)
+    assert (errors(seen), code) == ([("origin_not_allowed", True)], 4403)
 
 
 async def health_of(server: Server) -> tuple[int, dict[str, Any]]:
@@ -80,7 +80,7 @@ async def health_of(server: Server) -> tuple[int, dict[str, Any]]:
 
 async def test_the_page_and_the_facts() -> None:
     hub = Hub("s")
-    own = OwnStream("demo", "A recording", "The voice is synthetic.", hub)
+    own = PublishedStream("demo", "A recording", "The voice is synthetic.", hub)
     async with serving(streams=[own]) as server:
         status, headers, body = await get(server, "/?x=1")
         assert status == 200
@@ -116,13 +116,13 @@ async def publish(hub: Hub, count: int) -> None:
 async def test_a_watcher_gets_what_was_and_what_comes() -> None:
     hub = Hub("session-name")
     await publish(hub, 250)
-    own = OwnStream("demo", "t", None, hub)
+    own = PublishedStream("demo", "t", None, hub)
     async with serving(streams=[own]) as server, connect(socket_url(server)) as socket:
-        await socket.send('{"type": "watch", "stream": "demo"}')
-        ready = messages.decode_server(await socket.recv())
+        await socket.send('{"type": "subscribe", "stream": "demo"}')
+        ready = messages.decode_server_message(await socket.recv())
         assert isinstance(ready, messages.Ready)
-        assert (ready.session, ready.secret) == ("session-name", None)
-        first = messages.decode_server(await socket.recv())
+        assert (ready.session, ready.resume_token) == ("session-name", None)
+        first = messages.decode_server_message(await socket.recv())
         assert isinstance(first, messages.SpeechStarted)
         assert first.seq == 51
         hub.publish(
@@ -137,20 +137,23 @@ async def test_a_watcher_gets_what_was_and_what_comes() -> None:
 
 async def test_a_watcher_that_does_not_read_is_cut_off_and_slows_nobody() -> None:
     hub = Hub("s", keep=10)
-    own = OwnStream("demo", "t", None, hub)
-    async with serving(streams=[own], watcher_events=20) as server, connect(socket_url(server)) as socket:
-        await socket.send('{"type": "watch", "stream": "demo"}')
+    own = PublishedStream("demo", "t", None, hub)
+    async with (
+        serving(streams=[own], subscriber_queue_size=20) as server,
+        connect(socket_url(server)) as socket,
+    ):
+        await socket.send('{"type": "subscribe", "stream": "demo"}')
         await socket.recv()
         await publish(hub, 1_000)  # faster than anybody can read: no turn of the loop in between
         seen, code = await rest(socket)
-    assert errors(seen) == [("watcher_too_slow", True)]
+    assert errors(seen) == [("slow_consumer", True)]
     assert code == 4413
 
 
 async def test_closing_sends_the_finals_first() -> None:
     async with serving() as server, started(server) as socket:
         await socket.send(encode_pcm(voice(1_000), "pcm_s16le"))
-        while not isinstance(messages.decode_server(await socket.recv()), messages.SpeechStarted):
+        while not isinstance(messages.decode_server_message(await socket.recv()), messages.SpeechStarted):
             pass
         closing = asyncio.create_task(server.__aexit__(None, None, None))
         seen, code = await rest(socket)
@@ -201,12 +204,12 @@ async def test_our_client_ends_although_it_waits_for_credit() -> None:
             yield endless
 
     seen: list[Told] = []
-    async with serving(ahead_ms=1_000) as server:
+    async with serving(max_unacked_ms=1_000) as server:
         start = msgspec.convert(START, messages.Start)
         async with connect_client(socket_url(server), start) as client:
             async for event in client.recognize(blocks()):
                 if not seen:
-                    server.wind_down()
+                    server.begin_shutdown()
                 seen.append(event)
     assert kinds(seen)[-1] == "Closed"
 
@@ -222,9 +225,9 @@ async def test_words_that_take_long_are_not_waited_for_when_the_house_closes() -
     try:
         async with serving(transcriber=Slow()) as server, started(server) as socket:
             await socket.send(encode_pcm(voice(1_000), "pcm_s16le"))
-            while not isinstance(messages.decode_server(await socket.recv()), messages.SpeechStarted):
+            while not isinstance(messages.decode_server_message(await socket.recv()), messages.SpeechStarted):
                 pass
-            server.wind_down()
+            server.begin_shutdown()
             seen, _ = await rest(socket)
     finally:
         release.set()
@@ -232,12 +235,12 @@ async def test_words_that_take_long_are_not_waited_for_when_the_house_closes() -
     assert finals(seen)[0].uncertain == ("no_text",)
 
 
-@pytest.mark.parametrize(("behind_proxy", "let_in"), [(True, [1, 0, 0, 1]), (False, [1, 0, 0, 0])])
-async def test_a_visitor_is_whom_the_proxy_names(behind_proxy: bool, let_in: list[int]) -> None:
+@pytest.mark.parametrize(("trust_proxy_headers", "let_in"), [(True, [1, 0, 0, 1]), (False, [1, 0, 0, 0])])
+async def test_a_visitor_is_whom_the_proxy_names(trust_proxy_headers: bool, let_in: list[int]) -> None:
     """What stands before the proxy's own word is the client's, who may write there what it likes."""
     forwarded = ["203.0.113.5", "203.0.113.5", "198.51.100.1, 203.0.113.5", "203.0.113.6"]
     seen, waits = [], []
-    async with serving(connections_per_minute=2, behind_proxy=behind_proxy) as server:
+    async with serving(connections_per_minute=2, trust_proxy_headers=trust_proxy_headers) as server:
         for said in forwarded:
             try:
                 async with connect(socket_url(server), additional_headers={"X-Forwarded-For": said}):

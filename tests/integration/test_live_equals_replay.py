@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from emostream.models import Clip, HearsAhead, Recognizer, Transcriber, load_recognizer, load_transcriber
+from emostream.models import (
+    Clip,
+    IncrementalTranscriber,
+    Recognizer,
+    Transcriber,
+    load_recognizer,
+    load_transcriber,
+)
 from emostream.streamer.audio.sources import FileSource
 from emostream.streamer.clock import Clock, WallClock
 from emostream.streamer.config import LiveSettings, Settings
@@ -57,7 +64,9 @@ async def live(recognizer: Recognizer, transcriber: Transcriber | None) -> list[
     """With everything that is done ahead of time, and often."""
     clock = ManualClock()
     engine = Engine(transcriber, recognizer, clock)
-    settings = SessionSettings.paced(Settings().segmenter, LiveSettings(speculate=True, provisional_ms=500))
+    settings = SessionSettings.paced(
+        Settings().segmenter, LiveSettings(speculate=True, interim_interval_ms=500)
+    )
     async with engine.running(), asyncio.timeout(PATIENCE_S):
         speaking = asyncio.create_task(speak(clock))
         try:
@@ -78,7 +87,7 @@ async def test_live_equals_replay(
     recognizer: Recognizer, transcriber: Transcriber | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard_ahead: list[Clip] = []
-    if isinstance(transcriber, HearsAhead):
+    if isinstance(transcriber, IncrementalTranscriber):
         listen = transcriber.listen
 
         def listened(clip: Clip) -> None:
@@ -87,7 +96,7 @@ async def test_live_equals_replay(
 
         monkeypatch.setattr(transcriber, "listen", listened)
     seen = await live(recognizer, transcriber)
-    assert len(heard_ahead) > 30 or not isinstance(transcriber, HearsAhead)
+    assert len(heard_ahead) > 30 or not isinstance(transcriber, IncrementalTranscriber)
     reference = finals(await replayed(recognizer, transcriber))
     spoken = finals(seen)
     assert len(reference) >= 4

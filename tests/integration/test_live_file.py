@@ -21,10 +21,10 @@ from tests.support.programs import json_lines, run, running
 async def test_it_is_on_the_page_at_its_own_pace_and_in_the_results(tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
     arguments = ("replay", str(RECORDING), "--pace", "realtime", "--serve", "--port", "0", "--asr", "none")
-    with running(*arguments, "--keep-audio", "60", "-o", str(results)) as replay:
+    with running(*arguments, "--audio-buffer", "60", "-o", str(results)) as replay:
         url = (await asyncio.to_thread(replay.wait_for, r"The page: (http://\S+)"))[1]
         async with chromium() as browser, connect(url.replace("http", "ws") + "/v1/stream") as socket:
-            await socket.send(json.dumps({"type": "watch", "stream": "replay"}))
+            await socket.send(json.dumps({"type": "subscribe", "stream": "replay"}))
             watched = Watched(await browser.new_page())
             await watched.page.goto(url)
             await watched.expect_state("live")
@@ -33,7 +33,7 @@ async def test_it_is_on_the_page_at_its_own_pace_and_in_the_results(tmp_path: Pa
             label = await watched.card(1).get_attribute("data-label")
             seen: list[messages.Emotion] = []
             while len(seen) < 2:
-                event = messages.decode_server(await socket.recv())
+                event = messages.decode_server_message(await socket.recv())
                 seen += [event] if isinstance(event, messages.Emotion) and event.final else []
             assert watched.complaints == []
         assert replay.interrupt() == 0
@@ -47,10 +47,10 @@ async def test_it_is_on_the_page_at_its_own_pace_and_in_the_results(tmp_path: Pa
     [
         (["--serve"], "expected --pace realtime with --serve, got full; add it"),
         (["--port", "1234"], "expected --serve with --port, got none; add it, or leave --port out"),
-        (["--keep-audio", "9"], "expected --serve with --keep-audio, got none"),
+        (["--audio-buffer", "9"], "expected --serve with --audio-buffer, got none"),
         (
-            ["--serve", "--pace", "realtime", "--out", "x"],
-            "expected --output with --serve, got --out or --plot",
+            ["--serve", "--pace", "realtime", "--output-dir", "x"],
+            "expected --output with --serve, got --output-dir or --plot",
         ),
         (
             [str(RECORDING), "--serve", "--pace", "realtime"],

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from emostream.streamer.errors import ConfigError
-from emostream.streamer.replay.discovery import Job, Results, find_jobs
+from emostream.streamer.replay.discovery import ReplayJob, Results, find_jobs
 from tests.integration.test_program import RECORDING
 from tests.support.fakes import silence, voice
 from tests.support.programs import ENVIRONMENT, PATIENCE_S, PROGRAM, json_lines, run, running, without
@@ -78,7 +78,7 @@ def test_a_dozen_damaged_files_among_good_ones(tmp_path: Path) -> None:
     (inside / "notes.txt").write_text("no recording, and not called one")
     bad = damage(inside / "bad")
     assert bad == 12
-    done = run("replay", str(inside), "--out", str(tmp_path / "out"), "--jobs", "3", "--asr", "none")
+    done = run("replay", str(inside), "--output-dir", str(tmp_path / "out"), "--jobs", "3", "--asr", "none")
     assert done.returncode == 1
     reasons = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
     assert len(reasons) == bad
@@ -98,7 +98,14 @@ def test_several_at_a_time_give_what_one_at_a_time_gives(tmp_path: Path) -> None
         speech(tmp_path / "in" / f"{number}.wav", number, ms=600 + 300 * number)
     for jobs in ("1", "4"):
         done = run(
-            "replay", str(tmp_path / "in"), "--out", str(tmp_path / jobs), "--jobs", jobs, "--asr", "none"
+            "replay",
+            str(tmp_path / "in"),
+            "--output-dir",
+            str(tmp_path / jobs),
+            "--jobs",
+            jobs,
+            "--asr",
+            "none",
         )
         assert done.returncode == 0, done.stderr
     assert results(tmp_path / "1") == results(tmp_path / "4")
@@ -110,7 +117,7 @@ def test_a_replay_that_was_killed_goes_on(tmp_path: Path) -> None:
     for number in range(2):
         speech(tmp_path / "in" / f"{number}.wav", number, ms=1_500)
     out = tmp_path / "out"
-    arguments = ("replay", str(tmp_path / "in"), "--out", str(out), "--asr", "none")
+    arguments = ("replay", str(tmp_path / "in"), "--output-dir", str(out), "--asr", "none")
     with running(*arguments, "--pace", "realtime") as replay:
         replay.wait_for(r"0\.wav: \d")
         replay.process.send_signal(signal.SIGKILL)
@@ -128,7 +135,7 @@ def test_a_replay_that_was_killed_goes_on(tmp_path: Path) -> None:
 
 def test_an_interrupted_recording_has_no_result(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ("replay", str(RECORDING), "--out", str(out), "--pace", "realtime", "--asr", "none")
+    arguments = ("replay", str(RECORDING), "--output-dir", str(out), "--pace", "realtime", "--asr", "none")
     with running(*arguments) as replay:
         replay.wait_for("Emotion:")
         while not list(out.glob("*.part")):
@@ -150,11 +157,11 @@ def test_one_table_of_many_recordings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--out", "{out}", "--output", "{out}/x"], "--output .one file. or --out"),
-        (["--resume"], "--out with --resume"),
-        (["--format", "text", "--out", "{out}"], "format for programs"),
+        (["--output-dir", "{out}", "--output", "{out}/x"], "--output .one file. or --output-dir"),
+        (["--resume"], "--output-dir with --resume"),
+        (["--format", "text", "--output-dir", "{out}"], "format for programs"),
         (["--format", "text", "--jobs", "2"], "one recording at a time"),
-        (["--format", "srt"], "--out FOLDER for several recordings as srt"),
+        (["--format", "srt"], "--output-dir FOLDER for several recordings as srt"),
         (["--jobs", "0"], "--jobs"),
     ],
 )
@@ -187,9 +194,9 @@ def test_a_folder_is_searched_whole_and_names_are_relative_to_it(tmp_path: Path)
 def test_two_recordings_do_not_share_a_file(tmp_path: Path) -> None:
     results = Results(tmp_path / "out", "jsonl", ("a",))
     with pytest.raises(ConfigError, match="names of their own"):
-        results.check([Job(Path("1/x.wav"), "x.wav"), Job(Path("2/X.wav"), "X.wav")])
-    results.check([Job(Path("1/x.wav"), "x.wav"), Job(Path("1/x.mp3"), "x.mp3")])
-    assert results.path(Job(Path("1/x.wav"), "x.wav")) == tmp_path / "out" / "x.wav.jsonl"
+        results.check([ReplayJob(Path("1/x.wav"), "x.wav"), ReplayJob(Path("2/X.wav"), "X.wav")])
+    results.check([ReplayJob(Path("1/x.wav"), "x.wav"), ReplayJob(Path("1/x.mp3"), "x.mp3")])
+    assert results.path(ReplayJob(Path("1/x.wav"), "x.wav")) == tmp_path / "out" / "x.wav.jsonl"
 
 
 def test_json_lines_of_several_name_their_recording(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from emostream.models import LABELS
 from emostream.streamer.errors import SourceError
 from emostream.streamer.protocol import messages
-from emostream.streamer.replay.discovery import Job, Outcome, Pictures
+from emostream.streamer.replay.discovery import Pictures, ReplayJob, ReplayOutcome
 from tests.integration.test_replay_many import speech
 from tests.support.fakes import silence
 from tests.support.programs import ENVIRONMENT, run
@@ -33,8 +33,8 @@ async def test_a_picture_is_there_when_its_recording_is_done(
     totals: messages.Totals | None, failure: SourceError | None, left: list[str], tmp_path: Path
 ) -> None:
     pictures = Pictures(tmp_path / "out")
-    job = Job(Path("a.wav"), "in/a.wav")
-    outcome = Outcome(job)
+    job = ReplayJob(Path("a.wav"), "in/a.wav")
+    outcome = ReplayOutcome(job)
     pictures.check([job])
     async with pictures.drawing(job, outcome, LABELS) as drawn:
         drawn.hear(silence(1_000)[:, None], RATE_HZ)
@@ -47,7 +47,16 @@ def test_replay_draws_every_recording_and_resumes(tmp_path: Path) -> None:
     for number in range(3):
         speech(tmp_path / "in" / f"{number % 2}" / f"{number}.wav", number)
     out, plots = tmp_path / "out", tmp_path / "plots"
-    arguments = ("replay", str(tmp_path / "in"), "--out", str(out), "--plot", str(plots), "--asr", "none")
+    arguments = (
+        "replay",
+        str(tmp_path / "in"),
+        "--output-dir",
+        str(out),
+        "--plot",
+        str(plots),
+        "--asr",
+        "none",
+    )
     done = run(*arguments, "--jobs", "2")
     assert done.returncode == 0, done.stderr
     drawn = {path.relative_to(plots).as_posix(): path for path in plots.rglob("*") if path.is_file()}
@@ -68,7 +77,7 @@ def test_replay_draws_every_recording_and_resumes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("package", "flags"),
-    [("matplotlib", ("--plot", "plots")), ("pyarrow", ("--format", "parquet", "--out", "out"))],
+    [("matplotlib", ("--plot", "plots")), ("pyarrow", ("--format", "parquet", "--output-dir", "out"))],
 )
 def test_what_is_not_installed_is_told_before_anything_is_looked_for(
     package: str, flags: tuple[str, str], tmp_path: Path

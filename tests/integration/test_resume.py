@@ -31,7 +31,7 @@ LONG = np.concatenate(
 CUTS = 50
 QUICK = Retry(attempts=20, first_s=0.01, longest_s=0.02)
 START_F32 = messages.Start(
-    encoding="pcm_f32le", sample_rate=16_000, channels=1, options=messages.Options(provisional=False)
+    encoding="pcm_f32le", sample_rate=16_000, channels=1, options=messages.Options(interim_results=False)
 )
 
 
@@ -92,7 +92,7 @@ async def test_fifty_cuts_change_nothing(seed: int) -> None:
 
 
 async def ready(socket: ClientConnection) -> messages.Ready:
-    message = messages.decode_server(await socket.recv())
+    message = messages.decode_server_message(await socket.recv())
     assert isinstance(message, messages.Ready)
     return message
 
@@ -102,13 +102,13 @@ async def test_another_socket_takes_over_and_the_older_one_is_told() -> None:
         await older.send(json.dumps(START))
         first = await ready(older)
         await older.send(encode_pcm(SPEECH[:, None], "pcm_s16le")[:10_001])  # a frame is cut in two
-        resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
+        resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": 0}
         async with connect(socket_url(server)) as newer:
             await newer.send(json.dumps(START | {"resume": resume}))
             second = await ready(newer)
             assert (second.resumed, second.session, second.lost_from_seq) == (True, first.session, None)
             seen, code = await rest(older)
-            assert (errors(seen)[-1], code) == (("taken_over", True), 4409)
+            assert (errors(seen)[-1], code) == (("session_superseded", True), 4409)
             # All of what the older one sent may not have been read when the newer one came.
             position = second.received_samples * 2
             assert position <= 10_000
@@ -136,7 +136,7 @@ async def test_closed_comes_again_to_whoever_did_not_hear_it() -> None:
         await socket.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
         socket.transport.abort()
         async with connect(socket_url(server)) as again:
-            resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
+            resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": 0}
             await again.send(json.dumps(START | {"resume": resume}))
             second = await ready(again)
             assert second.resumed
@@ -148,18 +148,18 @@ async def test_closed_comes_again_to_whoever_did_not_hear_it() -> None:
         assert code == 1000
         # Whoever heard it has no session to come back to.
         async with connect(socket_url(server)) as late:
-            resume = {"session": first.session, "secret": first.secret, "last_seq": len(seen)}
+            resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": len(seen)}
             await late.send(json.dumps(START | {"resume": resume}))
             third = await ready(late)
         assert (third.resumed, third.lost_from_seq) == (False, len(seen) + 1)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"secret": "not this one"}, {"session": "nobody's"}], ids=["secret", "session"]
+    "wrong", [{"resume_token": "not this one"}, {"session": "nobody's"}], ids=["resume_token", "session"]
 )
 async def test_a_stranger_gets_a_session_of_its_own(wrong: dict[str, str]) -> None:
     async with serving() as server, started_with_ready(server) as (_, first):
-        resume = {"session": first.session, "secret": first.secret, "last_seq": 7} | wrong
+        resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": 7} | wrong
         async with connect(socket_url(server)) as stranger:
             await stranger.send(json.dumps(START | {"resume": resume}))
             second = await ready(stranger)
@@ -176,7 +176,7 @@ async def test_a_resume_that_is_not_of_this_session_is_refused_and_disturbs_nobo
     changes: dict[str, Any], last_seq: int
 ) -> None:
     async with serving() as server, started_with_ready(server) as (socket, first):
-        resume = {"session": first.session, "secret": first.secret, "last_seq": last_seq}
+        resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": last_seq}
         async with connect(socket_url(server)) as wrong:
             await wrong.send(json.dumps(START | changes | {"resume": resume}))
             seen, code = await rest(wrong)
@@ -204,12 +204,12 @@ class started_with_ready:  # noqa: N801
 
 async def test_a_session_waits_for_its_client_only_so_long() -> None:
     """Whoever comes too late gets a fresh one, never one that is about to end."""
-    async with serving(resume_ms=0) as server, asyncio.timeout(60):
+    async with serving(resume_timeout_ms=0) as server, asyncio.timeout(60):
         socket = await connect(socket_url(server))
         await socket.send(json.dumps(START))
         first = await ready(socket)
         socket.transport.abort()
-        resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
+        resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": 0}
         resumed = True
         while resumed:  # the house looks after its sessions every second
             async with connect(socket_url(server)) as again:
@@ -228,7 +228,7 @@ async def test_who_says_goodbye_leaves_no_session_behind() -> None:
         async with started_with_ready(server) as (socket, first):
             await socket.send(encode_pcm(SPEECH[:, None], "pcm_s16le"))
         async with connect(socket_url(server)) as again:
-            resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
+            resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": 0}
             await again.send(json.dumps(START | {"resume": resume}))
             assert not (await ready(again)).resumed
 
@@ -312,11 +312,11 @@ async def test_a_fresh_server_goes_on_and_the_client_says_what_is_lost() -> None
     assert back.lost_from_seq == 1 + max(event.seq for event in seen[: seen.index(back)])  # type: ignore[union-attr]
     before, after = seen[: seen.index(back)], seen[seen.index(back) + 1 :]
     assert isinstance(before[-1], messages.Emotion)
-    assert back.lost_from_ms == before[-1].end_ms
+    assert back.missing_from_ms == before[-1].end_ms
     closed = after[-1]
     assert isinstance(closed, messages.Closed)
     # The two sessions' clocks together are the audio's.
-    assert back.begins_at_ms + closed.totals.audio_ms == len(LONG) // 16
+    assert back.clock_start_ms + closed.totals.audio_ms == len(LONG) // 16
 
 
 class MovingProxy(CuttingProxy):

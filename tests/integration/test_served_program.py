@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.client.connection import Reconnected, Retry, Told, connect
 from emostream.streamer.protocol import messages
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def pcm(seconds: float, start: float = 0.0) -> bytes:
-    sound = read_whole(RECORDING)[int(start * 16_000) : int((start + seconds) * 16_000)]
+    sound = decode_file(RECORDING)[int(start * 16_000) : int((start + seconds) * 16_000)]
     return encode_pcm(sound[:, None], "pcm_s16le")
 
 
@@ -95,9 +95,9 @@ async def test_kill_9_and_a_restart_between_two_utterances() -> None:
     before, after = seen[: seen.index(back)], seen[seen.index(back) + 1 :]
     assert not back.resumed
     assert back.lost_from_seq == 1 + sum(not isinstance(event, Reconnected) for event in before)
-    assert back.lost_from_ms == max(
+    assert back.missing_from_ms == max(
         event.end_ms for event in before if isinstance(event, messages.Emotion) and event.final
     )
     assert isinstance(after[-1], messages.Closed)
     assert any(isinstance(event, messages.Emotion) and event.final for event in after)
-    assert back.begins_at_ms + after[-1].totals.audio_ms == 10_000
+    assert back.clock_start_ms + after[-1].totals.audio_ms == 10_000

@@ -63,7 +63,7 @@ async def test_every_message_is_as_the_schema_says() -> None:
         ('{"type": "gap", "ms": 0}', "bad_message"),
         ('{"type": "gap", "ms": 1e300}', "bad_message"),
         (json.dumps(START), "bad_message"),
-        ('{"type": "watch", "stream": "demo"}', "bad_message"),
+        ('{"type": "subscribe", "stream": "demo"}', "bad_message"),
         ("\u0000", "bad_message"),
     ],
 )
@@ -92,7 +92,7 @@ async def test_a_wrong_message_is_told_and_the_session_goes_on(message: str, tol
         pytest.param(json.dumps(START | {"channels": 9}), "bad_start", id="channels"),
         pytest.param(json.dumps(START | {"options": {"min_silence_ms": 5}}), "bad_start", id="silence"),
         pytest.param(json.dumps(START | {"options": {"max_utterance_ms": 60_000}}), "bad_start", id="length"),
-        pytest.param('{"type": "watch", "stream": "nowhere"}', "unknown_stream", id="stream"),
+        pytest.param('{"type": "subscribe", "stream": "nowhere"}', "unknown_stream", id="stream"),
     ],
 )
 async def test_a_wrong_start_is_told_and_closed(first: str | bytes, told: str) -> None:
@@ -112,12 +112,12 @@ async def test_a_client_that_says_nothing_is_sent_away() -> None:
 
 async def test_a_client_past_its_credit_is_closed_and_what_it_sent_is_judged() -> None:
     piece = encode_pcm(np.concatenate([voice(1_000), silence(5_000)]), "pcm_s16le")
-    async with serving(ahead_ms=1_000) as server, started(server) as socket:
+    async with serving(max_unacked_ms=1_000) as server, started(server) as socket:
         # Six seconds are one message past the credit; what follows before the ack is too much.
         for _ in range(40):
             await socket.send(piece)
         seen, code = await rest(socket)
-    assert errors(seen) == [("too_far_ahead", True)]
+    assert errors(seen) == [("flow_control_exceeded", True)]
     assert code == 4429
     assert finals(seen)
     closed = seen[-1]
@@ -128,7 +128,7 @@ async def test_a_client_past_its_credit_is_closed_and_what_it_sent_is_judged() -
 
 async def test_our_client_waits_for_credit() -> None:
     sound = np.concatenate([SPEECH] * 4)
-    async with serving(ahead_ms=1_000) as server:
+    async with serving(max_unacked_ms=1_000) as server:
         seen = await stream(server, sound, block=len(sound))
     assert errors(seen) == []
     assert len(finals(seen)) == 8
@@ -184,10 +184,10 @@ async def test_options_are_per_session() -> None:
 
 
 async def test_resume_of_an_unknown_session_says_what_is_gone() -> None:
-    resume = START | {"resume": {"session": "gone", "secret": "x", "last_seq": 41}}
+    resume = START | {"resume": {"session": "gone", "resume_token": "x", "last_seq": 41}}
     async with serving() as server, connect(socket_url(server)) as socket:
         await socket.send(json.dumps(resume))
-        ready = messages.decode_server(await socket.recv())
+        ready = messages.decode_server_message(await socket.recv())
     assert isinstance(ready, messages.Ready)
     assert (ready.resumed, ready.lost_from_seq) == (False, 42)
 
@@ -198,8 +198,8 @@ async def test_sessions_have_secrets_of_their_own() -> None:
         for _ in range(2):
             async with connect(socket_url(server)) as socket:
                 await socket.send(json.dumps(START))
-                ready = messages.decode_server(await socket.recv())
+                ready = messages.decode_server_message(await socket.recv())
                 assert isinstance(ready, messages.Ready)
-                seen += [ready.session, ready.secret]
+                seen += [ready.session, ready.resume_token]
     assert len(set(seen)) == 4
-    assert all(len(secret or "") >= 16 for secret in seen)
+    assert all(len(resume_token or "") >= 16 for resume_token in seen)

@@ -16,7 +16,7 @@ from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.pipeline.outbox import Outbox
 from emostream.streamer.protocol import messages, transport
 from emostream.streamer.server.app import Server
-from emostream.streamer.server.websocket_source import SocketSource
+from emostream.streamer.server.websocket_source import WebSocketSource
 from tests.integration.test_resume import timeless
 from tests.support.fakes import voice
 from tests.support.serving import SPEECH, START, get, serving, socket_url, stream
@@ -78,7 +78,7 @@ async def a_byte_now_and_then(server: Server) -> AsyncIterator[None]:
 async def vanishes(server: Server) -> AsyncIterator[None]:
     socket = await connect(socket_url(server), ping_interval=None)
     await socket.send(json.dumps(START))
-    assert isinstance(messages.decode_server(await socket.recv()), messages.Ready)
+    assert isinstance(messages.decode_server_message(await socket.recv()), messages.Ready)
     await socket.send(encode_pcm(SPEECH[:16_000, None], "pcm_s16le"))
     socket.transport.abort()
     yield
@@ -90,22 +90,27 @@ async def counted(server: Server, name: str) -> float:
 
 
 async def test_two_hundred_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "STALL_S", 2.0)
+    monkeypatch.setattr(transport, "SEND_TIMEOUT_S", 2.0)
     unread: list[int] = []
     ahead: list[int] = []
-    send, feed = Outbox.send, SocketSource.feed
+    send, feed = Outbox.send, WebSocketSource.feed
 
     async def seen_send(self: Outbox, event: messages.ServerEvent) -> None:
         await send(self, event)
         unread.append(self.last_seq - self._read)
 
-    def seen_feed(self: SocketSource, data: bytes) -> None:
+    def seen_feed(self: WebSocketSource, data: bytes) -> None:
         feed(self, data)
         ahead.append(self.received_samples - self._acked)
 
     monkeypatch.setattr(Outbox, "send", seen_send)
-    monkeypatch.setattr(SocketSource, "feed", seen_feed)
-    limits = {"start_ms": 2_000, "resume_ms": 1_000, "max_load": 1.0, "connections_per_minute": 10_000}
+    monkeypatch.setattr(WebSocketSource, "feed", seen_feed)
+    limits = {
+        "start_ms": 2_000,
+        "resume_timeout_ms": 1_000,
+        "max_load": 1.0,
+        "connections_per_minute": 10_000,
+    }
     async with asyncio.timeout(PATIENCE_S), serving(**limits) as server:  # type: ignore[arg-type]
         alone = timeless(await stream(server, SPEECH))
         before = asyncio.all_tasks()

@@ -15,9 +15,9 @@ import soundfile
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from emostream.models import LABELS, Clip, Transcript, load_recognizer
-from emostream.models.checkpoint import read_checkpoint
+from emostream.models.checkpoint import load_checkpoint
 from emostream.training.__main__ import main
-from emostream.training.cli.options import RUNS, read_corpora, units_of
+from emostream.training.cli.options import RUNS, disjoint_units, read_corpora
 from emostream.training.data.audio_cache import read_clip
 from tests.support.corpus_trees import RATE_HZ, iemocap_tree, write_lines, write_sound
 from tests.support.fakes import FakeTranscriber
@@ -89,7 +89,13 @@ class Corpus:
         """With all that the command must be told. The options come last, so that they win."""
         told = ["--corpus", corpus, "--data", str(data or self.root), "--work", str(self.work)]
         if command != "prepare":
-            told += ["--config", str(self.root / "tiny.toml"), "--out", str(self.root / "out"), "--cpu"]
+            told += [
+                "--config",
+                str(self.root / "tiny.toml"),
+                "--output-dir",
+                str(self.root / "out"),
+                "--cpu",
+            ]
         return main([*command.split(), *told, *options])
 
     def fits(self) -> list[Path]:
@@ -199,7 +205,7 @@ def test_a_part_of_iemocap_is_none_unless_it_is_called_one(
         (["--config", "bundled"], "{runs}/bundled.toml: Object contains unknown field"),
         (["--audio", "{root}"], "expected {root}/config.json, found none"),
         (["--fold", "7"], "expected --fold to be one of 0, 1, 2, got 7"),
-        (["--out", "{root}/manifest.csv"], "expected"),
+        (["--output-dir", "{root}/manifest.csv"], "expected"),
     ],
 )
 def test_a_command_that_cannot_be(
@@ -356,7 +362,7 @@ def test_a_card_says_where_speakers_are_not_known(tones: Corpus) -> None:
 
 def test_its_probabilities_were_calibrated_for_whatever_is_missing(tones: Corpus) -> None:
     assert tones.run("fit") == 0
-    config = read_checkpoint(tones.root / "out").model.config
+    config = load_checkpoint(tones.root / "out").model.config
     assert all(temperature != 1.0 for temperature in config.temperatures.values())
 
 
@@ -382,7 +388,7 @@ def test_fit_draws_its_curves(tones: Corpus) -> None:
 def test_other_encoders_take_the_place_of_the_configured_ones(tones: Corpus) -> None:
     options = ["--audio", str(tones.hub / "hubert"), "--text", str(tones.hub / "distilbert")]
     assert tones.run("fit", *options) == 0
-    config = read_checkpoint(tones.root / "out").model.config
+    config = load_checkpoint(tones.root / "out").model.config
     assert (config.audio_config.model_type, config.text_config.model_type) == ("hubert", "distilbert")
     card = (tones.root / "out" / "README.md").read_text()
     assert f"Encoders: {tones.hub / 'hubert'}, {tones.hub / 'distilbert'}." in card
@@ -459,10 +465,10 @@ def test_where_recognized_words_are_read_gold_ones_are_held_against_them(
 def test_characters_who_are_everywhere_are_parted_by_dialogues(tones: Corpus) -> None:
     """By themselves; beside other corpora, whose speakers count, they are nobody."""
     meld_tree(tones.root / "MELD")
-    assert units_of(["meld", "emorynlp"]) == ("dialogue",)
+    assert disjoint_units(["meld", "emorynlp"]) == ("dialogue",)
     [*friends] = read_corpora(["meld"], [tones.root / "MELD"], part=False)
     assert "" not in {example.speaker for example in friends}
-    assert units_of(["manifest", "meld"]) == ("speaker", "dialogue")
+    assert disjoint_units(["manifest", "meld"]) == ("speaker", "dialogue")
     mixed = read_corpora(["manifest", "meld"], [tones.root, tones.root / "MELD"], part=False)
     assert len(mixed) == 24 + len(friends)
     assert {example.speaker for example in mixed if example.corpus == "meld"} == {""}

@@ -18,13 +18,13 @@ from emostream.models import LABELS, Clip, Transcript
 from emostream.training.__main__ import main
 from emostream.training.corpora.example import Example
 from emostream.training.emotion.settings import DataSettings, ModelSettings
-from emostream.training.evaluation.predictions import Outcome, read_outcome
+from emostream.training.evaluation.predictions import FoldPredictions, read_predictions
 from emostream.training.experiments.experiment import Experiment
-from emostream.training.experiments.run import run_cell
-from emostream.training.experiments.table import Prepared, Request, ordered, prepare, run_table
-from emostream.training.experiments.table_rows import paper_rows, row_of
-from emostream.training.trainer.callbacks import Unwatched, progress
-from emostream.training.trainer.settings import LoopSettings
+from emostream.training.experiments.run import run_fold
+from emostream.training.experiments.table import PreparedTable, Request, ordered, prepare, run_table
+from emostream.training.experiments.table_rows import paper_rows, parse_row
+from emostream.training.trainer.callbacks import NoCallback, progress
+from emostream.training.trainer.settings import TrainerSettings
 from emostream.training.trainer.trainer import make_accelerator
 from tests.support.corpus_trees import iemocap_tree, write_sound
 from tests.support.fakes import FakeTranscriber
@@ -76,7 +76,7 @@ class Papers:
 
     def run(self, out: str) -> Path:
         """The folder of the report."""
-        places = ["--out", str(self.root / out), "--work", str(self.root / "work")]
+        places = ["--output-dir", str(self.root / out), "--work", str(self.root / "work")]
         corpus = ["--corpus", "iemocap", "--data", str(self.root), "--part"]
         assert main(["table", "papers", *corpus, "--config", str(self.config), *places, "--cpu"]) == 0
         return self.root / out
@@ -169,7 +169,7 @@ def test_the_same_command_trains_nothing_again(papers: Papers) -> None:
 
 def test_what_is_missing_is_trained_and_nothing_else(papers: Papers) -> None:
     """The baseline's files among them: it is the same again."""
-    lost = {file: read_outcome(file) for file in papers.outcomes()[10::30]}
+    lost = {file: read_predictions(file) for file in papers.outcomes()[10::30]}
     kept = {file: file.stat().st_mtime_ns for file in papers.outcomes() if file not in lost}
     assert any(outcome.row == "baseline" for outcome in lost.values())
     for file in lost:
@@ -177,7 +177,7 @@ def test_what_is_missing_is_trained_and_nothing_else(papers: Papers) -> None:
     papers.run("mended")
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
     for file, before in lost.items():
-        np.testing.assert_allclose(read_outcome(file).probabilities, before.probabilities, atol=1e-9)
+        np.testing.assert_allclose(read_predictions(file).probabilities, before.probabilities, atol=1e-9)
 
 
 # Cells
@@ -219,7 +219,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Request:
         feed_forward=16,
         layers=1,
     )
-    loop = LoopSettings(epochs=2, batch=8)
+    loop = TrainerSettings(epochs=2, batch=8)
     experiment = Experiment(
         name="small",
         seeds=(1,),
@@ -233,25 +233,25 @@ def small(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Request:
         experiment=experiment,
         examples=speakers(root),
         units=("speaker", "dialogue"),
-        rows=tuple(map(row_of, ("baseline", "bce alpha=0.5"))),
+        rows=tuple(map(parse_row, ("baseline", "bce alpha=0.5"))),
         asr="none",
         work=root / "work",
         cpu=True,
     )
 
 
-def prepared(request: Request) -> Prepared:
+def prepared(request: Request) -> PreparedTable:
     return prepare(request, make_accelerator("no", cpu=True), lambda what, done, of: None)
 
 
-def run(request: Request, workers: int = 1) -> list[Outcome]:
+def run(request: Request, workers: int = 1) -> list[FoldPredictions]:
     with progress() as bars:
         return run_table(request, prepared(request), bars, workers)
 
 
 def with_rows(request: Request, *names: str, **experiment: Any) -> Request:
     changed = replace(request.experiment, **experiment)
-    return other(request, rows=tuple(map(row_of, names)), experiment=changed)
+    return other(request, rows=tuple(map(parse_row, names)), experiment=changed)
 
 
 def test_two_workers_find_what_one_finds(small: Request, tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_line_that_is_the_baseline_is_not_trained(small: Request) -> None:
 
 
 def test_the_baseline_comes_first_and_must_be_there() -> None:
-    rows = [row_of(name) for name in ("word", "mine alpha=0.1", "baseline")]
+    rows = [parse_row(name) for name in ("word", "mine alpha=0.1", "baseline")]
     assert [row.name for row in ordered(rows)] == ["baseline", "word", "mine alpha=0.1"]
     with pytest.raises(ValueError, match="expected the line baseline among the lines that start from"):
         ordered(rows[:2])
@@ -296,17 +296,17 @@ def test_the_baseline_comes_first_and_must_be_there() -> None:
 def test_without_the_baselines_weights_nothing_starts_from_them(small: Request, tmp_path: Path) -> None:
     ready = prepared(other(small, work=tmp_path))
     with pytest.raises(FileNotFoundError, match=r"expected the baseline's weights at .*: train it first"):
-        run_cell(ready.bench, row_of("bce alpha=0.5"), ready.folds[0], 1, Unwatched())
+        run_fold(ready.bench, parse_row("bce alpha=0.5"), ready.folds[0], 1, NoCallback())
 
 
 def test_the_labels_of_those_who_are_judged_decide_nothing(small: Request, tmp_path: Path) -> None:
     """Others in their place: the same probabilities, the same validation, another truth."""
     ready = prepared(small)
-    fold, row = ready.folds[0], row_of("late fusion")
-    outcome = run_cell(ready.bench, row, fold, 1, Unwatched())
+    fold, row = ready.folds[0], parse_row("late fusion")
+    outcome = run_fold(ready.bench, row, fold, 1, NoCallback())
     tested = {example.key for example in fold.test}
     wrong = {key: (label + 1) % 4 if key in tested else label for key, label in ready.bench.labels.items()}
-    blind = run_cell(other(ready.bench, labels=wrong, work=tmp_path), row, fold, 1, Unwatched())
+    blind = run_fold(other(ready.bench, labels=wrong, work=tmp_path), row, fold, 1, NoCallback())
     np.testing.assert_array_equal(blind.truth, (outcome.truth + 1) % 4)
     np.testing.assert_allclose(blind.probabilities, outcome.probabilities, atol=1e-12)
     assert blind.validation_ua == outcome.validation_ua
@@ -326,7 +326,7 @@ def test_codes_are_kept_of_one_seed(small: Request) -> None:
         ({"alphas": (0.2,)}, True),
         ({"note": "Again."}, True),
         ({"validation_share": 0.3}, False),
-        ({"loop": LoopSettings(epochs=9)}, False),
+        ({"loop": TrainerSettings(epochs=9)}, False),
         ({"data": DataSettings(words="gold", keep_features=True, label_smoothing=0.1)}, False),
         ({"labels": LABELS[::-1]}, False),
     ],

@@ -11,10 +11,10 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from emostream.training.emotion.settings import ContrastSettings, DataSettings
+from emostream.training.emotion.settings import ContrastiveSettings, DataSettings
 from emostream.training.emotion.task import EmotionTask
 from emostream.training.trainer.history import History
-from emostream.training.trainer.settings import LoopSettings
+from emostream.training.trainer.settings import TrainerSettings
 from tests.support.training_task import (
     NOISY,
     corpus,
@@ -26,7 +26,9 @@ from tests.support.training_task import (
 )
 from tests.support.two_processes import in_two_processes
 
-LOOP = LoopSettings(epochs=2, batch=5, learning_rate=2e-3, encoder_rate=1e-3, patience=0, average_decay=0.5)
+LOOP = TrainerSettings(
+    epochs=2, batch=5, learning_rate=2e-3, encoder_rate=1e-3, patience=0, average_decay=0.5
+)
 DATA = DataSettings(words="gold", augment=NOISY, drop_sound=0.25, drop_words=0.25, label_smoothing=0.1)
 
 WITHOUT_EFFECT = (".k_proj.bias", ".key.bias", ".score.2.bias")
@@ -65,9 +67,9 @@ class LastAlone(EmotionTask):
 
 def trained(case: Case, folder: Path) -> tuple[EmotionTask, History]:
     data = replace(DATA, balanced=case.balanced)
-    contrast = ContrastSettings()
+    contrast = ContrastiveSettings()
     if case.objective:
-        contrast = ContrastSettings(objective=case.objective, alpha=0.4)  # type: ignore[arg-type]
+        contrast = ContrastiveSettings(objective=case.objective, alpha=0.4)  # type: ignore[arg-type]
     task = emotion_task(corpus(13), LOOP, data, contrast, network(dropout=0.0))
     if case.last_alone:
         task = LastAlone(

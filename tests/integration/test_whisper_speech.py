@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emostream.models.transcription.factory import choose_transcriber
+from emostream.models.transcription.factory import create_transcriber
 from emostream.models.transcription.hallucination import compression_ratio
 from emostream.models.transcription.whisper import WhisperTranscriber
-from emostream.models.transcription.whisper_loader import open_model
+from emostream.models.transcription.whisper_loader import load_whisper_model
 from emostream.models.types import Clip, Samples, Transcript
 from tests.support.speech import spoken, weights
 from tests.support.tiny_whisper import BELIEVE_ALL
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.data
 
 @pytest.fixture(scope="module")
 def whisper() -> WhisperTranscriber:
-    transcriber = choose_transcriber(str(weights("whisper-tiny.en-relearned")), device="cpu", cpu_threads=2)
+    transcriber = create_transcriber(str(weights("whisper-tiny.en-relearned")), device="cpu", cpu_threads=2)
     assert isinstance(transcriber, WhisperTranscriber)
     return transcriber
 
@@ -83,7 +83,9 @@ def test_a_batch_says_what_each_clip_says_alone(
 def test_runaway_repetitions_are_caught(whisper: WhisperTranscriber, tmp_path: Path) -> None:
     lost = Clip(spoken("She was walking slowly along the river with her dog.", "slt", tmp_path))
     noise = Clip(np.random.default_rng(0).normal(0.0, 0.02, 48_000).astype(np.float32))
-    model = open_model(weights("whisper-tiny.en-relearned"), device="cpu", compute_type="int8", cpu_threads=2)
+    model = load_whisper_model(
+        weights("whisper-tiny.en-relearned"), device="cpu", compute_type="int8", cpu_threads=2
+    )
     unguarded = WhisperTranscriber(model, "unguarded", BELIEVE_ALL).transcribe([lost])
     assert compression_ratio(unguarded[0].text) > 2.4, "the model must run away, or this means nothing"
     cut, nothing = whisper.transcribe([lost, noise])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from emostream.models import LABELS, Clip, Speech, Transcript
+from emostream.models import LABELS, Clip, EmotionInput, Transcript
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.data.audio_cache import read_clip
 
@@ -21,7 +21,7 @@ def judged() -> list[tuple[float, ...]]:
     """Of the first 12 s, three seconds at a time, each without words and with some."""
     sound = read_clip(_RECORDING)
     clips = [Clip(sound[start : start + _WINDOW]) for start in range(0, 4 * _WINDOW, _WINDOW)]
-    asked = [Speech(clip, words) for clip in clips for words in (None, _WORDS)]
+    asked = [EmotionInput(clip, words) for clip in clips for words in (None, _WORDS)]
     recognizer = EmotionRecognizer.load(device="cpu")
     return [tuple(one.probabilities) for one in recognizer.recognize(asked)]
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from emostream.streamer.clock import Clock
 from emostream.streamer.cluster.serving.framing import Kind, pack, pipes, read
 from emostream.streamer.cluster.serving.messages import (
-    Analyse,
-    Describe,
-    Described,
-    Health,
-    House,
+    AnalyseCall,
+    ClusterHealth,
+    ClusterInfo,
+    DescribeCall,
+    DescribeReply,
     decode_answer,
     decode_call,
     encode,
@@ -43,7 +43,7 @@ class Scenario:
 
     def happens(self, call: object) -> str:
         """What becomes of a call: answered, lost, unanswered; or this process ends."""
-        if not isinstance(call, Analyse):
+        if not isinstance(call, AnalyseCall):
             return "unanswered" if self.name == "mute" else "answered"
         self.calls += 1
         (self.folder / f"call {os.getpid()} {self.calls} {call.priority} {int(call.words)}").touch()
@@ -73,9 +73,9 @@ async def live(scenario: Scenario) -> None:
         if scenario.name == "refuses":
             out.write(pack(Kind.REFUSED, 0, b"expected a cluster, got none"))
             return
-        described = decode_answer(await replica.call(encode(Describe()))).outcome
-        assert isinstance(described, Described)
-        out.write(pack(Kind.OPENED, 0, encode(House(described.speakers, 1))))
+        described = decode_answer(await replica.call(encode(DescribeCall()))).outcome
+        assert isinstance(described, DescribeReply)
+        out.write(pack(Kind.OPENED, 0, encode(ClusterInfo(described.model_info, 1))))
         calls: dict[int, asyncio.Task[None]] = {}
 
         async def answer(number: int, payload: bytes) -> None:
@@ -87,7 +87,7 @@ async def live(scenario: Scenario) -> None:
 
         async def pulse() -> None:
             while scenario.name != "mute":
-                out.write(pack(Kind.TOLD, 0, encode(Health(1, None))))
+                out.write(pack(Kind.TOLD, 0, encode(ClusterHealth(1, None))))
                 await asyncio.sleep(0.2)
 
         beating = asyncio.create_task(pulse())

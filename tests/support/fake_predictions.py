@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from emostream.training.evaluation.predictions import Outcome
+from emostream.training.evaluation.predictions import FoldPredictions
 
 LABELS = ("angry", "happy", "neutral", "sad")
 
@@ -24,13 +24,13 @@ def outcome(
     seed: int = 0,
     validation_ua: float = 0.5,
     codes: npt.NDArray[np.float32] | None = None,
-) -> Outcome:
+) -> FoldPredictions:
     """Every guess with the same confidence. Utterance i is `FOLD-i`, and its own speaker by default."""
     rest = (1 - confidence) / (len(labels) - 1)
     probabilities = np.full((len(truth), len(labels)), rest)
     probabilities[np.arange(len(truth)), list(guesses)] = confidence
     keys = tuple(f"{fold}-{index:04d}" for index in range(len(truth)))
-    return Outcome(
+    return FoldPredictions(
         row=row,
         fold=fold,
         seed=seed,
@@ -57,7 +57,7 @@ def row_of_fits(
     labels: Sequence[str] = LABELS,
     codes: bool = False,
     validation_ua: float = 0.5,
-) -> list[Outcome]:
+) -> list[FoldPredictions]:
     """A grid of fits. The utterances and their difficulty are the same for every row: rows can be paired."""
     fits = []
     for fold in range(1, folds + 1):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emostream.models import LABELS, Alignment, AudioCode, Clip, Prediction, Transcript, Word
+from emostream.models import LABELS, Alignment, Clip, EncodedAudio, Prediction, Transcript, Word
 from emostream.streamer.audio.frontend import Samples
 
 FRAME = 320
@@ -68,11 +68,11 @@ class FakeRecognizer:
         self.fails_on = fails_on
         self.batches: list[int] = []
 
-    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+    def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
         self.batches.append(len(clips))
         if any(len(clip.samples) // 16 in self.fails_on for clip in clips):
             raise RuntimeError("this clip is poison")
-        return [AudioCode(frames=len(clip.samples), clip=clip) for clip in clips]
+        return [EncodedAudio(frames=len(clip.samples), clip=clip) for clip in clips]
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
         return [
@@ -81,7 +81,7 @@ class FakeRecognizer:
 
     def fuse(
         self,
-        codes: Sequence[AudioCode],
+        codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]:

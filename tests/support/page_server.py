@@ -154,13 +154,13 @@ class PageServer:
             "type": "ready",
             "protocol": 1,
             "session": self.session,
-            "secret": None,
+            "resume_token": None,
             "resumed": False,
             "lost_from_seq": None,
             "received_samples": 0,
             "labels": list(LABELS),
             "models": {"vad": "webrtc 2", "asr": self.asr, "emotion": "bundled 0.1", "device": "cpu"},
-            "limits": {"message_bytes": 1 << 20, "ahead_ms": 2000, "session_ms": None, "idle_ms": None},
+            "limits": {"message_bytes": 1 << 20, "max_unacked_ms": 2000, "session_ms": None, "idle_ms": None},
         }
 
     def _serve_file(self, _: ServerConnection, request: Request) -> Response | None:

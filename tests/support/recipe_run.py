@@ -11,10 +11,10 @@ from torch import nn
 
 from emostream.models import LABELS
 from emostream.training.corpora.example import Example
-from emostream.training.data.audio_cache import Sounds
-from emostream.training.trainer.callbacks import Unwatched, Watch
+from emostream.training.data.audio_cache import AudioCache
+from emostream.training.trainer.callbacks import NoCallback, TrainingCallback
 from emostream.training.trainer.history import History
-from emostream.training.trainer.trainer import Place, make_accelerator
+from emostream.training.trainer.trainer import Runtime, make_accelerator
 from tests.support.tiny_emotion import SENTENCES, noise
 
 CLIPS = [
@@ -34,7 +34,7 @@ LINES = [
 ]
 
 
-def tones() -> Sounds:
+def tones() -> AudioCache:
     """Of CLIPS: each label has its own pitch."""
     pieces, spans, position = [], {}, 0
     for number, clip in enumerate(CLIPS):
@@ -44,11 +44,11 @@ def tones() -> Sounds:
         pieces.append((8_000 * tone).astype(np.int16))
         spans[clip.key] = (position, position + length)
         position += length
-    return Sounds(np.concatenate(pieces), spans)
+    return AudioCache(np.concatenate(pieces), spans)
 
 
-def place(folder: Path, watch: Watch | None = None) -> Place:
-    return Place(make_accelerator("no", cpu=True), folder, watch or Unwatched())
+def place(folder: Path, watch: TrainingCallback | None = None) -> Runtime:
+    return Runtime(make_accelerator("no", cpu=True), folder, watch or NoCallback())
 
 
 class KilledError(Exception):

@@ -104,7 +104,7 @@ TEN_SECONDS = session(
     provisional(1, "angry", 0, 2_000),
     final(1, "sad", 0, 3_000, 0.9),
     final(2, "happy", 4_000, 5_000, 0.5, "too_short", "low_snr"),
-    messages.Dropped(ms=500, why="the client dropped it"),
+    messages.Dropped(ms=500, reason="the client dropped it"),
     final(3, "sad", 6_000, 7_000, 0.5, "low_snr"),
     failed(4),
     closed(10_000, dropped_ms=500),

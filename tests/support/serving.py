@@ -23,7 +23,7 @@ from emostream.streamer.inference.engine import Engine
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.listen import bind
-from emostream.streamer.server.published_stream import OwnStream
+from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, silence, voice
 
 START = {"type": "start", "encoding": "pcm_s16le", "sample_rate": 16_000, "channels": 1}
@@ -35,7 +35,7 @@ async def serving(
     *,
     transcriber: FakeTranscriber | None = None,
     recognizer: FakeRecognizer | None = None,
-    streams: Sequence[OwnStream] = (),
+    streams: Sequence[PublishedStream] = (),
     **server: Any,
 ) -> AsyncIterator[Server]:
     limits: dict[str, Any] = {"port": 0} | server
@@ -44,7 +44,7 @@ async def serving(
         transcriber,
         recognizer or FakeRecognizer(),
         WallClock(),
-        patience_s=settings.server.patience_ms / 1_000,
+        call_timeout_s=settings.server.model_timeout_ms / 1_000,
     )
     async with (
         engine.running(),
@@ -61,7 +61,7 @@ def socket_url(server: Server) -> str:
 async def started(server: Server, start: dict[str, Any] = START) -> AsyncIterator[ClientConnection]:
     async with connect(socket_url(server), compression=None) as socket:
         await socket.send(json.dumps(start))
-        assert isinstance(messages.decode_server(await socket.recv()), messages.Ready)
+        assert isinstance(messages.decode_server_message(await socket.recv()), messages.Ready)
         yield socket
 
 
@@ -70,7 +70,7 @@ async def rest(socket: ClientConnection) -> tuple[list[messages.ServerEvent], in
     seen: list[messages.ServerEvent] = []
     while True:
         try:
-            event = messages.decode_server(await socket.recv())
+            event = messages.decode_server_message(await socket.recv())
         except ConnectionClosed as closed:
             return seen, 1006 if closed.rcvd is None else closed.rcvd.code
         if not isinstance(event, messages.Ack | messages.Ready):

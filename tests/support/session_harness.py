@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from emostream.models import AudioCode, Clip, Transcript
+from emostream.models import Clip, EncodedAudio, Transcript
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.audio.sources import Flush, Item, Pcm
 from emostream.streamer.config import SegmenterSettings
@@ -104,7 +104,7 @@ class Model(FakeRecognizer):
         super().__init__()
         self.gate = Gate()
 
-    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+    def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
         self.gate.go_through(clips)
         return super().encode(clips)
 
@@ -274,7 +274,7 @@ async def on_stage(
     kind: type[Engine] = Engine,
     *,
     words: bool | Words = False,
-    provisional_ms: int = 0,
+    interim_interval_ms: int = 0,
     max_utterance_ms: int = 20_000,
     speculate: bool = True,
 ) -> AsyncIterator[Stage]:
@@ -282,7 +282,7 @@ async def on_stage(
     transcriber = Words() if words is True else words or None
     engine = kind(transcriber, Model(), clock)
     segmenter = SegmenterSettings(max_utterance_ms=max_utterance_ms)
-    settings = SessionSettings(segmenter, speculate=speculate, provisional_ms=provisional_ms)
+    settings = SessionSettings(segmenter, speculate=speculate, interim_interval_ms=interim_interval_ms)
     async with engine.running():
         stage = Stage(engine, clock, settings)
         try:

@@ -49,12 +49,12 @@ def emorynlp_json_tree(root: Path) -> Path:
         utterances = [
             {
                 "utterance_id": f"{name}_c01_u{number:03d}",
-                "speakers": speakers,
+                "speakers": model_info,
                 "transcript": words,
                 "tokens": [words.split()],
                 "emotion": emotion,
             }
-            for number, (words, speakers, emotion) in enumerate(EMORY, start=1)
+            for number, (words, model_info, emotion) in enumerate(EMORY, start=1)
         ]
         scenes = [{"scene_id": f"{name}_c01", "utterances": utterances}]
         tree = {"season_id": "s01", "episodes": [{"episode_id": name, "scenes": scenes}]}
@@ -66,16 +66,16 @@ def emorynlp_csv_tree(root: Path) -> Path:
     header = "Utterance,Speaker,Emotion,Scene_ID,Utterance_ID,Season,Episode,Start_Time,End_Time"
     for split, episode in EMORY_EPISODES.items():
         rows = [
-            f"{words},{_quoted(speakers)},{emotion},1,{number},1,{episode},00:00:03.795,00:00:05.004"
-            for number, (words, speakers, emotion) in enumerate(EMORY, start=1)
+            f"{words},{_quoted(model_info)},{emotion},1,{number},1,{episode},00:00:03.795,00:00:05.004"
+            for number, (words, model_info, emotion) in enumerate(EMORY, start=1)
         ]
         write_lines(root / f"emorynlp_{split}_final.csv", [header, *rows])
     return root
 
 
-def _quoted(speakers: list[str]) -> str:
+def _quoted(model_info: list[str]) -> str:
     """A Python list in a cell: `"['Joey Tribbiani', ""Rachel's father""]"`."""
-    return '"' + str(speakers).replace('"', '""') + '"'
+    return '"' + str(model_info).replace('"', '""') + '"'
 
 
 GO_EMOTIONS = str.split(

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from transformers import BertConfig, Wav2Vec2Config
 
 from emostream.models import Samples
-from emostream.models.checkpoint import write_checkpoint
+from emostream.models.checkpoint import save_checkpoint
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 from emostream.training.bundled_recipe.vocabulary import tokenizer_of
@@ -71,7 +71,7 @@ def tiny_tokenizer() -> Tokenizer:
 
 
 def write_tiny(folder: Path, norm: str = "layer", **changes: Any) -> Path:
-    write_checkpoint(tiny_model(norm, **changes), tiny_tokenizer(), folder)
+    save_checkpoint(tiny_model(norm, **changes), tiny_tokenizer(), folder)
     return folder
 
 

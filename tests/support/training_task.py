@@ -27,18 +27,18 @@ from emostream.models import LABELS, Alignment, Span, Word
 from emostream.models.emotion import EmotionModel
 from emostream.training.augmentation.settings import AugmentSettings
 from emostream.training.corpora.example import Example
-from emostream.training.data.audio_cache import Sounds
-from emostream.training.emotion.collator import Batches
-from emostream.training.emotion.inputs import Material
-from emostream.training.emotion.module import EmotionObjective
-from emostream.training.emotion.settings import ContrastSettings, DataSettings
+from emostream.training.data.audio_cache import AudioCache
+from emostream.training.emotion.collator import Collator
+from emostream.training.emotion.inputs import TrainingInputs
+from emostream.training.emotion.module import EmotionTrainingModule
+from emostream.training.emotion.settings import ContrastiveSettings, DataSettings
 from emostream.training.emotion.task import EmotionTask
-from emostream.training.trainer.callbacks import TensorBoard, Unwatched, Watch
+from emostream.training.trainer.callbacks import NoCallback, TensorBoard, TrainingCallback
 from emostream.training.trainer.history import History
-from emostream.training.trainer.seeding import keyed
-from emostream.training.trainer.settings import LoopSettings
+from emostream.training.trainer.seeding import example_rng
+from emostream.training.trainer.settings import TrainerSettings
 from emostream.training.trainer.task import Losses, Task
-from emostream.training.trainer.trainer import Place, fit, make_accelerator
+from emostream.training.trainer.trainer import Runtime, fit, make_accelerator
 from tests.support.tiny_emotion import SENTENCES, noise, tiny_config, tiny_tokenizer
 
 GOLD = DataSettings(words="gold", drop_sound=0.0, drop_words=0.0)
@@ -93,8 +93,8 @@ class LineTask:
         return [order[start : start + 4] for start in range(0, 14, 4)]
 
     def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> Points:
-        x = np.stack([keyed(3, 0, str(item)).standard_normal(3) for item in items])
-        harm = np.stack([0.1 * keyed(3, epoch + 1, str(item)).standard_normal(1) for item in items])
+        x = np.stack([example_rng(3, 0, str(item)).standard_normal(3) for item in items])
+        harm = np.stack([0.1 * example_rng(3, epoch + 1, str(item)).standard_normal(1) for item in items])
         return Points(torch.tensor(x).float(), torch.tensor(x[:, :1] - 2 * x[:, 1:2] + harm).float())
 
     def validate(self, process: int, processes: int) -> list[float]:
@@ -128,7 +128,7 @@ def numbers(examples: Sequence[Example]) -> dict[str, int]:
     return {example.key: LABELS.index(example.emotion) for example in examples}
 
 
-def sounds_of(examples: Sequence[Example]) -> Sounds:
+def sounds_of(examples: Sequence[Example]) -> AudioCache:
     """Each label has its own pitch; 0.4 to 0.8 s."""
     pieces, spans, position = [np.zeros(0, np.int16)], {}, 0
     for number, example in enumerate(examples):
@@ -140,7 +140,7 @@ def sounds_of(examples: Sequence[Example]) -> Sounds:
         pieces.append((8000 * tone).astype(np.int16))
         spans[example.key] = (position, position + length)
         position += length
-    return Sounds(np.concatenate(pieces), spans)
+    return AudioCache(np.concatenate(pieces), spans)
 
 
 def even_alignment(words: str, samples: int) -> Alignment:
@@ -152,7 +152,7 @@ def even_alignment(words: str, samples: int) -> Alignment:
     return Alignment(tuple(Word(*place) for place in places), spans, spans, "even")
 
 
-def material_of(examples: Sequence[Example]) -> Material:
+def material_of(examples: Sequence[Example]) -> TrainingInputs:
     sounds = sounds_of(examples)
     alignments = {
         example.key: even_alignment(example.words, end - start)
@@ -160,7 +160,7 @@ def material_of(examples: Sequence[Example]) -> Material:
         if example.words and example.key in sounds.spans
         for start, end in [sounds.spans[example.key]]
     }
-    return Material(sounds, tiny_tokenizer(), alignments=alignments)
+    return TrainingInputs(sounds, tiny_tokenizer(), alignments=alignments)
 
 
 def network(dropout: float = 0.0, seed: int = 0, **changes: Any) -> EmotionModel:
@@ -177,9 +177,9 @@ def network(dropout: float = 0.0, seed: int = 0, **changes: Any) -> EmotionModel
 
 def emotion_task(
     examples: Sequence[Example],
-    loop: LoopSettings,
+    loop: TrainerSettings,
     data: DataSettings = GOLD,
-    contrast: ContrastSettings | None = None,
+    contrast: ContrastiveSettings | None = None,
     model: EmotionModel | None = None,
     seed: int = 1,
 ) -> EmotionTask:
@@ -187,13 +187,15 @@ def emotion_task(
     model = network() if model is None else model
     labels = numbers(examples)
     torch.manual_seed(7)
-    module = EmotionObjective(model, contrast or ContrastSettings(), data.label_smoothing)
-    batches = Batches(material_of(examples), data, model, labels)
+    module = EmotionTrainingModule(model, contrast or ContrastiveSettings(), data.label_smoothing)
+    batches = Collator(material_of(examples), data, model, labels)
     return EmotionTask(module, examples, examples[:11], batches, labels, loop, seed, data.balanced)
 
 
-def run(task: Task[Any], loop: LoopSettings, folder: Path, watch: Watch | None = None) -> History:
-    place = Place(make_accelerator("no", cpu=True), folder, watch or Unwatched())
+def run(
+    task: Task[Any], loop: TrainerSettings, folder: Path, watch: TrainingCallback | None = None
+) -> History:
+    place = Runtime(make_accelerator("no", cpu=True), folder, watch or NoCallback())
     return fit(task, loop, 1, place)
 
 
@@ -234,19 +236,19 @@ def quick_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-LINE_LOOP = LoopSettings(epochs=3, batch=4, patience=0, save_every=2, average_decay=0.9)
-EMOTION_LOOP = LoopSettings(epochs=2, batch=4, patience=0, save_every=2, average_decay=0.9)
+LINE_LOOP = TrainerSettings(epochs=3, batch=4, patience=0, save_every=2, average_decay=0.9)
+EMOTION_LOOP = TrainerSettings(epochs=2, batch=4, patience=0, save_every=2, average_decay=0.9)
 
 
-def line_run(folder: Path, watch: Watch | None = None) -> tuple[LineTask, History]:
+def line_run(folder: Path, watch: TrainingCallback | None = None) -> tuple[LineTask, History]:
     task = LineTask(Line(dropout=0.3))
     return task, run(task, LINE_LOOP, folder, watch)
 
 
-def emotion_run(folder: Path, watch: Watch | None = None) -> tuple[EmotionTask, History]:
+def emotion_run(folder: Path, watch: TrainingCallback | None = None) -> tuple[EmotionTask, History]:
     """Everything that is drawn: dropout, augmentation, absent modalities; and MINE's moving average."""
     data = DataSettings(words="gold", drop_sound=0.2, drop_words=0.2, augment=NOISY)
-    contrast = ContrastSettings(objective="mine", alpha=0.3)
+    contrast = ContrastiveSettings(objective="mine", alpha=0.3)
     task = emotion_task(corpus(14), EMOTION_LOOP, data, contrast, network(dropout=0.2))
     return task, run(task, EMOTION_LOOP, folder, watch)
 

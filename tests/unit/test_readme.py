@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.cli.main import app
 from emostream.streamer.config import load_settings
@@ -35,7 +35,7 @@ def test_its_settings_file_loads(tmp_path: Path) -> None:
 
 def test_its_program_prints_labels(tmp_path: Path) -> None:
     """The example as it stands, on the first sentence of the bundled recording, at another port."""
-    sound = read_whole(Path(str(files("emostream.demo") / "recording.ogg")))
+    sound = decode_file(Path(str(files("emostream.demo") / "recording.ogg")))
     (tmp_path / "speech.raw").write_bytes(encode_pcm(sound[: 4 * 16_000, None], "pcm_s16le"))
     (program,) = blocks("python")
     with running("serve", "--asr", "none", "--port", "0") as server:

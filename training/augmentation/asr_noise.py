@@ -9,7 +9,7 @@ import numpy as np
 from emostream.models.text_normalization import spoken
 
 
-def mishear(text: str, strangers: Sequence[str], rng: np.random.Generator) -> str:
+def simulate_asr_errors(text: str, strangers: Sequence[str], rng: np.random.Generator) -> str:
     """The spoken form with up to a quarter of its words dropped, replaced or doubled.
 
     strangers: words to replace with; without any, a word that would be replaced is dropped. At least one

@@ -9,10 +9,10 @@ import numpy as np
 from emostream.models import Alignment, Samples
 
 from ..data.alignments import moved
-from .asr_noise import mishear
+from .asr_noise import simulate_asr_errors
 from .codec import random_codec
-from .pitch_tempo import change_voice
-from .reverb import random_room
+from .pitch_tempo import random_pitch_and_tempo
+from .reverb import random_reverb
 from .settings import AugmentSettings
 from .waveform import add_noise, change_speed, colour, pad_silence
 
@@ -28,13 +28,13 @@ def augment(
     speed, silence, room, noise, microphone, line, voice = rng.spawn(7)
     tempo, factor, front = 1.0, 1.0, 0
     if voice.random() < settings.voice:
-        samples, tempo = change_voice(samples, voice)
+        samples, tempo = random_pitch_and_tempo(samples, voice)
     if speed.random() < settings.speed:
         samples, factor = change_speed(samples, speed)
     if silence.random() < settings.silence:
         samples, front = pad_silence(samples, silence)
     if room.random() < settings.room:
-        samples = random_room(samples, room)
+        samples = random_reverb(samples, room)
     if noise.random() < settings.noise:
         samples = add_noise(samples, noise)
     if microphone.random() < settings.colour:
@@ -48,4 +48,4 @@ def augment_text(
     text: str, settings: AugmentSettings, rng: np.random.Generator, strangers: Sequence[str] = ()
 ) -> str:
     """The words as a transcriber may have misheard them; as they are where chance spares them."""
-    return mishear(text, strangers, rng) if rng.random() < settings.text_noise else text
+    return simulate_asr_errors(text, strangers, rng) if rng.random() < settings.text_noise else text

@@ -17,7 +17,7 @@ import numpy as np
 
 from emostream.models import SAMPLE_RATE_HZ, Samples
 
-from .waveform import at_speed
+from .waveform import resample_speed
 
 _VOICE: Final = 0.4
 """Natural logarithm: from a third lower to a half higher, what lies between men's and women's voices."""
@@ -26,16 +26,16 @@ _WINDOW: Final = SAMPLE_RATE_HZ // 10
 """More than `atempo` holds back: of a shorter clip it would give nothing."""
 
 
-def change_voice(samples: Samples, rng: np.random.Generator) -> tuple[Samples, float]:
+def random_pitch_and_tempo(samples: Samples, rng: np.random.Generator) -> tuple[Samples, float]:
     """Pitch and formants from 0.67 to 1.49 of what they were, tempo by up to 10 %; and the tempo's factor."""
     voice, tempo = np.exp([rng.uniform(-_VOICE, _VOICE), rng.uniform(-_TEMPO, _TEMPO)])
-    return in_voice(samples, float(voice), float(tempo)), float(tempo)
+    return shift_pitch_and_tempo(samples, float(voice), float(tempo)), float(tempo)
 
 
-def in_voice(samples: Samples, voice: float, tempo: float) -> Samples:
+def shift_pitch_and_tempo(samples: Samples, voice: float, tempo: float) -> Samples:
     """(N,) -> (N / tempo,): pitch and formants `voice` times as high, `tempo` times as fast."""
     wanted = round(len(samples) / tempo)
-    moved = _at_tempo(np.pad(at_speed(samples, voice), (0, _WINDOW)), tempo / voice)[:wanted]
+    moved = _at_tempo(np.pad(resample_speed(samples, voice), (0, _WINDOW)), tempo / voice)[:wanted]
     return np.pad(moved, (0, wanted - len(moved)))
 
 

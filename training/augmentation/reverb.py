@@ -32,6 +32,6 @@ def reverberate(samples: Samples, response: Samples) -> Samples:
     return distant
 
 
-def random_room(samples: Samples, rng: np.random.Generator) -> Samples:
+def random_reverb(samples: Samples, rng: np.random.Generator) -> Samples:
     """From a furnished bedroom to a lecture hall, RT60 of 0.15 to 0.8 s, from near to far, 12 to -3 dB."""
     return reverberate(samples, impulse_response(rng.uniform(0.15, 0.8), rng.uniform(-3.0, 12.0), rng))

@@ -14,7 +14,7 @@ from emostream.models import SAMPLE_RATE_HZ, Samples
 def add_noise(samples: Samples, rng: np.random.Generator) -> Samples:
     """Noise of a random colour (white to brown) at 3 to 35 dB below the clip's mean power."""
     noise = coloured_noise(len(samples), rng)
-    return with_noise(samples, noise, rng.uniform(3.0, 35.0))
+    return mix_at_snr(samples, noise, rng.uniform(3.0, 35.0))
 
 
 def coloured_noise(length: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -25,7 +25,7 @@ def coloured_noise(length: int, rng: np.random.Generator) -> npt.NDArray[np.floa
     return np.fft.irfft(spectrum * frequency ** -rng.uniform(0.0, 1.0), size)[:length]
 
 
-def with_noise(samples: Samples, noise: npt.NDArray[np.floating[Any]], snr_db: float) -> Samples:
+def mix_at_snr(samples: Samples, noise: npt.NDArray[np.floating[Any]], snr_db: float) -> Samples:
     """The sum, after the noise has been brought to `snr_db` below the clip's mean power."""
     power = np.sqrt((samples**2).mean() + 1e-12) / np.sqrt((noise**2).mean() + 1e-12)
     noisy: Samples = (samples + 10 ** (-snr_db / 20) * power * noise).astype(np.float32)
@@ -57,10 +57,10 @@ def pad_silence(samples: Samples, rng: np.random.Generator) -> tuple[Samples, in
 def change_speed(samples: Samples, rng: np.random.Generator) -> tuple[Samples, float]:
     """Speed and pitch together by up to 8 %: another vocal tract, hardly another feeling; and the factor."""
     factor = rng.uniform(0.92, 1.08)
-    return at_speed(samples, factor), factor
+    return resample_speed(samples, factor), factor
 
 
-def at_speed(samples: Samples, factor: float) -> Samples:
+def resample_speed(samples: Samples, factor: float) -> Samples:
     """(N,) -> (N / factor,): played `factor` times as fast, what lies above 8 kHz then left out."""
     moved: Samples = soxr.resample(samples, factor * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ)
     return moved

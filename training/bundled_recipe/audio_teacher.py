@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from emostream.models import Samples
-from emostream.models.collate import Waveform, collate_audio, prepare
+from emostream.models.collate import WaveformSpec, collate_audio, prepare
 from emostream.models.pretrained import pretrained_audio_encoder
 
 DEFAULT_WEIGHTS: Final = Path(__file__).resolve().parents[2].parent / "shared" / "weights"
 _RMS: Final = 0.08
 """Full scale is 1. The student's sound has no level, so the teacher's has always the same."""
-_LEVEL: Final = Waveform(1)
+_LEVEL: Final = WaveformSpec(1)
 _SOFT: Final = 50.0
 """Frames of a position that count as much as the mean of all positions."""
 _FARTHEST: Final = 6.0
@@ -49,7 +49,7 @@ class WhisperTeacher:
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class StateNormalizer:
     """What is ordinary in the teacher's states. mean: (P, L, D) at each of P positions; deviation: (L, D).
 
     Whisper adds a table of positions to its frames. The student hears cut clips and knows none, so each
@@ -65,7 +65,7 @@ class Scale:
         return ((states - self.mean[places]) / self.deviation).clamp(-_FARTHEST, _FARTHEST)
 
     @classmethod
-    def of(cls, batches: Sequence[tuple[Tensor, Tensor]]) -> Scale:
+    def of(cls, batches: Sequence[tuple[Tensor, Tensor]]) -> StateNormalizer:
         """batches: (B, T, L, D) states and (B, T) valid frames, of many clips."""
         longest = max(states.shape[1] for states, _ in batches)
         total = torch.zeros(longest, *batches[0][0].shape[2:], dtype=torch.float64)

@@ -15,11 +15,11 @@ from emostream.models.emotion import EmotionModel
 
 from ..augmentation.waveform import distort, pad_silence
 from ..corpora.example import Example
-from ..data.audio_cache import Sounds
+from ..data.audio_cache import AudioCache
 from ..evaluation.calibrate import fit_pattern, fit_prior, fit_temperature
 from ..run_log import Log
-from ..trainer.seeding import keyed
-from .pairs import Pairing
+from ..trainer.seeding import example_rng
+from .pairs import PairSampler
 
 _NEUTRAL_SHARE = 0.4
 """Much of what people say in anger is worded plainly; without such pairs the words would always win. By the
@@ -33,9 +33,9 @@ Heard = tuple[Samples | None, str | None, int]
 def calibrate(
     model: EmotionModel,
     tokenizer: Tokenizer,
-    clips: tuple[Sequence[Example], Sounds],
+    clips: tuple[Sequence[Example], AudioCache],
     lines: Sequence[Example],
-    pairing: Pairing,
+    pairing: PairSampler,
     seed: int,
     log: Log,
 ) -> None:
@@ -73,7 +73,7 @@ def calibrate(
     log.line(f"temperatures: { {k: round(v, 3) for k, v in model.config.temperatures.items()} }")
 
 
-def _clips(dev: Sequence[Example], sounds: Sounds, seed: int) -> list[tuple[Example, Samples]]:
+def _clips(dev: Sequence[Example], sounds: AudioCache, seed: int) -> list[tuple[Example, Samples]]:
     """Each clip clean and harmed; a corpus with fewer clips is repeated toward the largest."""
     corpora = sorted({example.corpus for example in dev})
     parts = [[example for example in dev if example.corpus == corpus] for corpus in corpora]
@@ -81,7 +81,7 @@ def _clips(dev: Sequence[Example], sounds: Sounds, seed: int) -> list[tuple[Exam
     for part in parts:
         for turn in range(max(1, round(max(map(len, parts)) / len(part)))):
             for example in part:
-                rng = keyed(seed, turn, example.key)
+                rng = example_rng(seed, turn, example.key)
                 samples = sounds.clip(example.key)
                 clips.append((example, samples))
                 clips.append((example, distort(pad_silence(samples, rng)[0], rng)))

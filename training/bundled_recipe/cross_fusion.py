@@ -12,47 +12,47 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from emostream.models import Clip, Prediction, Speech, Transcript
+from emostream.models import Clip, EmotionInput, Prediction, Transcript
 from emostream.models.checkpoint import Checkpoint
 from emostream.models.emotion import EmotionModel
 from emostream.models.recognizer import EmotionRecognizer
 
 from ..corpora.example import Example
-from ..data.audio_cache import Sounds
+from ..data.audio_cache import AudioCache
 from ..evaluation.crossvalidation import MATCHED, OWN_WORDS, SOUND, TEXT_ALONE
-from ..evaluation.predictions import Outcome, outcome_file, read_outcome, write_outcome
-from ..evaluation.text_conflict import Texts
+from ..evaluation.predictions import FoldPredictions, predictions_file, read_predictions, write_predictions
+from ..evaluation.text_conflict import PairedTexts
 from ..experiments.folds import Fold
-from ..experiments.run import fit_cell
+from ..experiments.run import fit_fold
 from ..run_log import Log
-from ..trainer.trainer import Place
+from ..trainer.trainer import Runtime
 from .calibration_data import calibrate
 from .fusion import FusionData, train_fusion
-from .heads import FOLDS, HeadBench
-from .pairs import Pairing
-from .selection import Logged
+from .heads import FOLDS, HeadRunContext
+from .pairs import PairSampler
+from .selection import LogCallback
 from .settings import FusionSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class PairedTextData:
     """pairing, dev_pairing, dev_lines: for fusion and its calibration. texts: what test clips are paired
     with, of a corpus that nothing was trained on.
     """
 
-    pairing: Pairing
-    dev_pairing: Pairing
+    pairing: PairSampler
+    dev_pairing: PairSampler
     dev_lines: Sequence[Example]
-    texts: Texts
+    texts: PairedTexts
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
+class FusionStage:
     """From a frozen encoder's head to a model that weighs sound and words."""
 
-    bench: HeadBench
-    sounds: Sounds
-    wording: Wording
+    bench: HeadRunContext
+    sounds: AudioCache
+    wording: PairedTextData
     settings: FusionSettings
     seed: int
     log: Log
@@ -63,7 +63,7 @@ class Finish:
         head: EmotionModel,
         train: Sequence[Example],
         dev: Sequence[Example],
-        place: Place,
+        place: Runtime,
     ) -> None:
         """In place: takes the head over, trains early fusion on `train`, calibrates on `dev`."""
         model.audio_encoder.mix.load_state_dict(head.audio_encoder.mix.state_dict())
@@ -86,11 +86,13 @@ class Finish:
         )
 
 
-def with_words(student: EmotionModel, finish: Finish, folds: Sequence[Fold], seed: int) -> list[Outcome]:
+def with_words(
+    student: EmotionModel, finish: FusionStage, folds: Sequence[Fold], seed: int
+) -> list[FoldPredictions]:
     """Some rows of every fold, from disk where it was judged before. student: both encoders and the text-only
     head, trained; it stays as it is.
 
-    Goes before `heads.cross_validated`, which takes the heads' fits to their end.
+    Goes before `heads.crossvalidate_heads`, which takes the heads' fits to their end.
     """
     examples = [example for fold in folds for example in fold.test]
     rows: tuple[str, ...] = (OWN_WORDS,) if all(example.english for example in examples) else ()
@@ -99,7 +101,7 @@ def with_words(student: EmotionModel, finish: Finish, folds: Sequence[Fold], see
     outcomes = []
     for fold in folds:
         folder = finish.bench.work / "outcomes"
-        files = [outcome_file(folder, row, fold.name, seed) for row in rows]
+        files = [predictions_file(folder, row, fold.name, seed) for row in rows]
         if not all(file.exists() for file in files):
             recognizer = _fitted(student, finish, fold, seed)
             said: dict[bool, list[Prediction]] = {}
@@ -107,23 +109,25 @@ def with_words(student: EmotionModel, finish: Finish, folds: Sequence[Fold], see
                 own = row == OWN_WORDS
                 if own not in said:
                     said[own] = _asked(recognizer, finish, fold, own_words=own)
-                write_outcome(folder, _outcome(row, said[own], recognizer.labels, finish, fold, seed))
-        outcomes += [read_outcome(file) for file in files]
+                write_predictions(folder, _outcome(row, said[own], recognizer.labels, finish, fold, seed))
+        outcomes += [read_predictions(file) for file in files]
     return outcomes
 
 
-def _fitted(student: EmotionModel, finish: Finish, fold: Fold, seed: int) -> EmotionRecognizer:
+def _fitted(student: EmotionModel, finish: FusionStage, fold: Fold, seed: int) -> EmotionRecognizer:
     bench, log = finish.bench, finish.log
-    head = fit_cell(bench, FOLDS, fold, seed, Logged(log, f"{SOUND} {fold.name}")).model
+    head = fit_fold(bench, FOLDS, fold, seed, LogCallback(log, f"{SOUND} {fold.name}")).model
     model = deepcopy(student)
     folder = bench.work / "fits" / f"fusion-{fold.name}-{seed}"
-    place = Place(bench.accelerator, folder, Logged(log, f"fusion {fold.name}"))
+    place = Runtime(bench.accelerator, folder, LogCallback(log, f"fusion {fold.name}"))
     finish(model, head, fold.train, fold.validation, place)
     checkpoint = Checkpoint(model.eval(), bench.blueprint.tokenizer, folder)
     return EmotionRecognizer(checkpoint, torch.device("cpu"))
 
 
-def _asked(recognizer: EmotionRecognizer, finish: Finish, fold: Fold, *, own_words: bool) -> list[Prediction]:
+def _asked(
+    recognizer: EmotionRecognizer, finish: FusionStage, fold: Fold, *, own_words: bool
+) -> list[Prediction]:
     """Of the fold's test clips, each with its own words or with a text of its label."""
     words = [
         example.english if own_words else finish.wording.texts.draw(example.key, example.emotion)
@@ -131,17 +135,17 @@ def _asked(recognizer: EmotionRecognizer, finish: Finish, fold: Fold, *, own_wor
     ]
     return recognizer.recognize(
         [
-            Speech(Clip(finish.sounds.clip(example.key)), Transcript(text))
+            EmotionInput(Clip(finish.sounds.clip(example.key)), Transcript(text))
             for example, text in zip(fold.test, words, strict=True)
         ]
     )
 
 
 def _outcome(
-    row: str, said: Sequence[Prediction], labels: tuple[str, ...], finish: Finish, fold: Fold, seed: int
-) -> Outcome:
+    row: str, said: Sequence[Prediction], labels: tuple[str, ...], finish: FusionStage, fold: Fold, seed: int
+) -> FoldPredictions:
     shares = [one.text_only if row == TEXT_ALONE else one.probabilities for one in said]
-    return Outcome(
+    return FoldPredictions(
         row=row,
         fold=fold.name,
         seed=seed,

@@ -17,23 +17,23 @@ import torch
 from torch import Tensor, nn
 
 from emostream.models import SAMPLE_RATE_HZ, Samples
-from emostream.models.collate import AudioBatch, Waveform, collate_audio
+from emostream.models.collate import AudioBatch, WaveformSpec, collate_audio
 from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.base import AudioEncoder
 
-from ..augmentation.pitch_tempo import change_voice
-from ..augmentation.waveform import at_speed, distort
+from ..augmentation.pitch_tempo import random_pitch_and_tempo
+from ..augmentation.waveform import distort, resample_speed
 from ..corpora.example import Example
-from ..data.audio_cache import FRAME, Sounds
-from ..trainer.batching import by_length
+from ..data.audio_cache import FRAME, AudioCache
+from ..trainer.batching import length_grouped_batches
 from ..trainer.history import History
-from ..trainer.seeding import keyed
-from ..trainer.settings import LoopSettings
-from ..trainer.snapshot import read_whole, write_whole
+from ..trainer.seeding import example_rng
+from ..trainer.settings import TrainerSettings
+from ..trainer.snapshot import load_if_complete, save_atomically
 from ..trainer.task import Losses
-from ..trainer.trainer import Place, fit
-from .audio_teacher import Scale, WhisperTeacher
-from .settings import DistilSettings
+from ..trainer.trainer import Runtime, fit
+from .audio_teacher import StateNormalizer, WhisperTeacher
+from .settings import DistillationSettings
 
 _SCALE_CLIPS = 960
 _SHORTEST = 15 * FRAME
@@ -42,18 +42,18 @@ _CLIP_SPREAD = (0.12, 0.06)
 
 
 @dataclass(frozen=True, slots=True)
-class DistilBatch:
+class DistillationBatch:
     """targets: (B, T, L, D) standardised states of the teacher; mask: (B, T) the clips' own frames."""
 
     audio: AudioBatch
     targets: Tensor
     mask: Tensor
 
-    def to(self, device: torch.device) -> DistilBatch:
-        return DistilBatch(self.audio.to(device), self.targets.to(device), self.mask.to(device))
+    def to(self, device: torch.device) -> DistillationBatch:
+        return DistillationBatch(self.audio.to(device), self.targets.to(device), self.mask.to(device))
 
 
-class Distillation(nn.Module):
+class DistillationModule(nn.Module):
     """The student's encoder, and what is thrown away afterwards: a map to the teacher's width for each layer.
 
     The teacher's layers are learned by as many of the student's uppermost ones.
@@ -74,7 +74,7 @@ class Distillation(nn.Module):
         self.deviations = nn.ModuleList(nn.Linear(own, width) for _ in range(layers))
         self._clip_weight = clip_weight
 
-    def forward(self, batch: DistilBatch) -> Losses:
+    def forward(self, batch: DistillationBatch) -> Losses:
         """frames: mean squared error over the teacher's dimensions, 1 or less is what the mean gets; clips:
         of the clips' mean and deviation, 2 is what the mean gets.
         """
@@ -102,7 +102,7 @@ def _statistics(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, slots=True)
-class DistilData:
+class DistillationData:
     """train may hold only training speakers; dev is looked at, never learned from.
 
     sounds: corpus -> its clips; whichever is not named stands under "".
@@ -110,21 +110,21 @@ class DistilData:
 
     train: Sequence[Example]
     dev: Sequence[Example]
-    sounds: Mapping[str, Sounds]
+    sounds: Mapping[str, AudioCache]
 
     def clip(self, example: Example) -> Samples:
         return self.sounds.get(example.corpus, self.sounds[""]).clip(example.key)
 
 
 @dataclass(frozen=True, slots=True)
-class DistilTask:
+class DistillationTask:
     """Distillation as a `loop.Task`."""
 
-    module: Distillation
-    data: DistilData
+    module: DistillationModule
+    data: DistillationData
     teacher: WhisperTeacher
-    scale: Scale
-    settings: DistilSettings
+    scale: StateNormalizer
+    settings: DistillationSettings
     seed: int
 
     def groups(self) -> list[dict[str, object]]:
@@ -138,18 +138,21 @@ class DistilTask:
             rows = [row for row, example in enumerate(self.data.train) if example.corpus == corpus]
             drawn += rng.permutation(rows)[: self.settings.clips_per_corpus].tolist()
         lengths = [len(self.data.clip(self.data.train[row])) for row in drawn]
-        return [[drawn[place] for place in batch] for batch in by_length(lengths, self.settings.batch, rng)]
+        return [
+            [drawn[place] for place in batch]
+            for batch in length_grouped_batches(lengths, self.settings.batch, rng)
+        ]
 
-    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> DistilBatch:
+    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> DistillationBatch:
         """Runs in one process, so every item counts."""
         heard, harmed = [], []
         for item in items:
             example = self.data.train[item]
-            rng = keyed(self.seed, epoch, example.key)
-            clip = drawn_clip(self.data.clip(example), self.settings, rng)
+            rng = example_rng(self.seed, epoch, example.key)
+            clip = augmented_clip(self.data.clip(example), self.settings, rng)
             heard.append(clip)
             harmed.append(distort(clip, rng) if rng.random() < self.settings.harmed else clip)
-        return distil_batch(heard, harmed, self.teacher, self.scale, self.module.encoder.waveform)
+        return distillation_batch(heard, harmed, self.teacher, self.scale, self.module.encoder.waveform)
 
     def validate(self, process: int, processes: int) -> list[dict[str, float]]:
         """Whole clips, undistorted, one by one."""
@@ -158,7 +161,7 @@ class DistilTask:
             for example in self.data.dev[process::processes]:
                 clip = _whole_frames(self.data.clip(example)[: 10 * SAMPLE_RATE_HZ])
                 losses = self.module(
-                    distil_batch([clip], [clip], self.teacher, self.scale, self.module.encoder.waveform)
+                    distillation_batch([clip], [clip], self.teacher, self.scale, self.module.encoder.waveform)
                 )
                 found.append({name: float(value) for name, value in losses.items()})
         return found
@@ -169,21 +172,25 @@ class DistilTask:
         return {"agreement": -means.pop("loss")} | means
 
 
-def distil_batch(
-    heard: Sequence[Samples], harmed: Sequence[Samples], teacher: WhisperTeacher, scale: Scale, form: Waveform
-) -> DistilBatch:
+def distillation_batch(
+    heard: Sequence[Samples],
+    harmed: Sequence[Samples],
+    teacher: WhisperTeacher,
+    scale: StateNormalizer,
+    form: WaveformSpec,
+) -> DistillationBatch:
     """heard: what the teacher hears; harmed: the student, as long."""
     states, mask = teacher.states(heard)
     # Out of inference mode: the student's gradient passes by these.
     targets = scale.standardised(states.clone())
-    return DistilBatch(collate_audio(harmed, form), targets, mask.clone())
+    return DistillationBatch(collate_audio(harmed, form), targets, mask.clone())
 
 
-def drawn_clip(samples: Samples, settings: DistilSettings, rng: np.random.Generator) -> Samples:
+def augmented_clip(samples: Samples, settings: DistillationSettings, rng: np.random.Generator) -> Samples:
     """Another voice, cut to a window of at most `max_seconds`."""
-    samples = at_speed(samples, float(np.exp(rng.uniform(-settings.speed, settings.speed))))
+    samples = resample_speed(samples, float(np.exp(rng.uniform(-settings.speed, settings.speed))))
     if rng.random() < settings.voice:
-        samples, _ = change_voice(samples, rng)
+        samples, _ = random_pitch_and_tempo(samples, rng)
     limit = int(settings.max_seconds * SAMPLE_RATE_HZ)
     if len(samples) > limit:
         start = int(rng.integers(0, len(samples) - limit + 1))
@@ -196,7 +203,9 @@ def _whole_frames(samples: Samples) -> Samples:
     return np.pad(whole, (0, max(0, _SHORTEST - len(whole))))
 
 
-def make_scale(data: DistilData, teacher: WhisperTeacher, settings: DistilSettings, seed: int) -> Scale:
+def fit_state_normalizer(
+    data: DistillationData, teacher: WhisperTeacher, settings: DistillationSettings, seed: int
+) -> StateNormalizer:
     """Of training clips alone, in the proportion in which they are learned from."""
     rng = np.random.default_rng([seed, 5])
     corpora = sorted({example.corpus for example in data.train})
@@ -204,39 +213,39 @@ def make_scale(data: DistilData, teacher: WhisperTeacher, settings: DistilSettin
     for corpus in corpora:
         part = [example for example in data.train if example.corpus == corpus]
         rows = rng.permutation(len(part))[: _SCALE_CLIPS // len(corpora)]
-        clips = [drawn_clip(data.clip(part[row]), settings, rng) for row in rows]
+        clips = [augmented_clip(data.clip(part[row]), settings, rng) for row in rows]
         batches += [teacher.states(clips[start : start + 16]) for start in range(0, len(clips), 16)]
-    return Scale.of(batches)
+    return StateNormalizer.of(batches)
 
 
 def _kept_scale(
-    data: DistilData, teacher: WhisperTeacher, settings: DistilSettings, seed: int, file: Path
-) -> Scale:
+    data: DistillationData, teacher: WhisperTeacher, settings: DistillationSettings, seed: int, file: Path
+) -> StateNormalizer:
     """From `file` where an earlier start of this run left it."""
-    kept = read_whole(file)
+    kept = load_if_complete(file)
     if kept is not None:
-        return Scale(kept["mean"], kept["deviation"])
-    scale = make_scale(data, teacher, settings, seed)
+        return StateNormalizer(kept["mean"], kept["deviation"])
+    scale = fit_state_normalizer(data, teacher, settings, seed)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole({"mean": scale.mean, "deviation": scale.deviation}, file)
+    save_atomically({"mean": scale.mean, "deviation": scale.deviation}, file)
     return scale
 
 
 def distil(
     model: EmotionModel,
-    data: DistilData,
+    data: DistillationData,
     teacher: WhisperTeacher,
-    settings: DistilSettings,
+    settings: DistillationSettings,
     seed: int,
-    place: Place,
+    place: Runtime,
 ) -> History:
     """Trains `model.audio_encoder` in place; goes on where `place.folder` says that it stopped."""
     torch.manual_seed(seed)
     layers = len(settings.teacher_layers)
-    module = Distillation(model.audio_encoder, layers, teacher.width, settings.clip_weight)
+    module = DistillationModule(model.audio_encoder, layers, teacher.width, settings.clip_weight)
     scale = _kept_scale(data, teacher, settings, seed, place.folder / "scale.pt")
-    task = DistilTask(module, data, teacher, scale, settings, seed)
-    loop = LoopSettings(
+    task = DistillationTask(module, data, teacher, scale, settings, seed)
+    loop = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,

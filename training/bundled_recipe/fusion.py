@@ -26,11 +26,11 @@ from ..losses.cross_entropy import soft_cross_entropy
 from ..losses.discriminator import CosineDiscriminator
 from ..trainer.batching import balanced, mixed_batches
 from ..trainer.history import History
-from ..trainer.seeding import keyed
-from ..trainer.settings import LoopSettings
+from ..trainer.seeding import example_rng
+from ..trainer.settings import TrainerSettings
 from ..trainer.task import Losses
-from ..trainer.trainer import Place, fit
-from .pairs import Pair, Pairing
+from ..trainer.trainer import Runtime, fit
+from .pairs import Pair, PairSampler
 from .settings import FusionSettings
 
 
@@ -64,7 +64,7 @@ class Fusion(nn.Module):
         assert output.early is not None
         entropy = soft_cross_entropy(output.early.float(), batch.targets, self._settings.label_smoothing)
         heard, read = batch.audio_labels >= 0, batch.text_labels >= 0
-        scores = self.discriminator(output.audio_code[heard], output.text_code[read])
+        scores = self.discriminator(output.audio_embedding[heard], output.text_embedding[read])
         contrast = pair_bce(scores, batch.audio_labels[heard], batch.text_labels[read])
         alpha = self._settings.contrastive_alpha
         return {
@@ -90,8 +90,8 @@ class FusionData:
     dev: Sequence[Example]
     heard: FrozenFeatures
     labels: Mapping[str, int]
-    pairing: Pairing
-    dev_pairing: Pairing
+    pairing: PairSampler
+    dev_pairing: PairSampler
     tokenizer: Tokenizer
 
 
@@ -122,7 +122,7 @@ class FusionTask:
         pairs, sounds = [], []
         for item in items:
             example = self.data.train[item]
-            rng = keyed(self.seed, epoch, example.key)
+            rng = example_rng(self.seed, epoch, example.key)
             pairs.append(self.data.pairing.draw(example, rng))
             views = len(self.data.heard.places[example.key])
             sounds.append(self._sound(example, int(rng.integers(views)), rng))
@@ -146,7 +146,7 @@ class FusionTask:
             examples = self.data.dev[process::processes]
             for start in range(0, len(examples), 32):
                 part = examples[start : start + 32]
-                pairs = [draw(example, keyed(self.seed, 0, example.key)) for example in part]
+                pairs = [draw(example, example_rng(self.seed, 0, example.key)) for example in part]
                 sounds = [self.data.heard.view(example.key, 0)[0] for example in part]
                 with torch.inference_mode():
                     output = fused(self.module.model, self._collate(pairs, sounds))
@@ -180,7 +180,7 @@ class FusionTask:
 
 
 def train_fusion(
-    model: EmotionModel, data: FusionData, settings: FusionSettings, seed: int, place: Place
+    model: EmotionModel, data: FusionData, settings: FusionSettings, seed: int, place: Runtime
 ) -> History:
     """Trains in place; goes on where `place.folder` says that it stopped."""
     torch.manual_seed(seed)
@@ -188,7 +188,7 @@ def train_fusion(
         encoder.hold([encoder.backbone, encoder.mix])
     for part in (model.audio_pool, model.audio_head, model.text_pool, model.text_head):
         part.requires_grad_(False)
-    loop = LoopSettings(
+    loop = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,

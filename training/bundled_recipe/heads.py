@@ -18,29 +18,29 @@ from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 
 from ..corpora.example import Example
-from ..corpora.leakage import refuse_leaks
-from ..emotion.model_factory import Blueprint
+from ..corpora.leakage import check_disjoint
+from ..emotion.model_factory import ModelFactory
 from ..emotion.settings import ModelSettings
 from ..evaluation.crossvalidation import SOUND
-from ..evaluation.predictions import Outcome
+from ..evaluation.predictions import FoldPredictions
 from ..experiments.experiment import Experiment
 from ..experiments.folds import Fold
-from ..experiments.prepare_data import Helpers, gather, numbered_labels
-from ..experiments.run import Bench, Fitted, fit_cell, run_cell
+from ..experiments.prepare_data import PreparationContext, gather, label_indices
+from ..experiments.run import FittedModel, RunContext, fit_fold, run_fold
 from ..experiments.table_rows import Row
 from ..run_log import Log
 from ..trainer.trainer import make_accelerator
-from .selection import Logged
+from .selection import LogCallback
 from .settings import PRECISION, HeadSettings
 
 FOLDS = Row(SOUND, "other")
-STRANGER = Row("stranger", "other")
+CROSS_CORPUS = Row("stranger", "other")
 HEAD = Row("head", "other")
 _VALIDATION_SPEAKERS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class HeadPlace:
+class HeadPaths:
     """work: fits and outcomes. cache: sounds and features."""
 
     work: Path
@@ -49,20 +49,20 @@ class HeadPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadBench(Bench):
+class HeadRunContext(RunContext):
     """examples: all that the encoder was asked about."""
 
     examples: Sequence[Example]
 
 
-def head_bench(
+def head_run_context(
     model: EmotionModel,
     tokenizer: Tokenizer,
     examples: Sequence[Example],
     settings: HeadSettings,
     seeds: Sequence[int],
-    place: HeadPlace,
-) -> HeadBench:
+    place: HeadPaths,
+) -> HeadRunContext:
     """What all heads on one encoder share. examples: of the model's labels, of training and judging alike."""
     model.eval()
     experiment = Experiment(
@@ -73,34 +73,34 @@ def head_bench(
         data=settings.data,
         loop=settings.loop,
     )
-    blueprint = Blueprint(model, tokenizer)
+    blueprint = ModelFactory(model, tokenizer)
 
     def seen(what: str, done: int, of: int) -> None:
         if done % 1000 == 0:
             place.log.line(f"{what}: {done} of {of}")
 
-    material = gather(examples, [experiment], blueprint, Helpers(_nobody, place.cache, seen))
-    labels = numbered_labels(examples, experiment)
+    material = gather(examples, [experiment], blueprint, PreparationContext(_nobody, place.cache, seen))
+    labels = label_indices(examples, experiment)
     accelerator = make_accelerator(PRECISION, cpu=True)
-    return HeadBench(experiment, blueprint, material, labels, accelerator, place.work, examples)
+    return HeadRunContext(experiment, blueprint, material, labels, accelerator, place.work, examples)
 
 
-def shipped_head(
-    bench: Bench, train: Sequence[Example], dev: Sequence[Example], seed: int, log: Log
-) -> Fitted:
+def train_final_head(
+    bench: RunContext, train: Sequence[Example], dev: Sequence[Example], seed: int, log: Log
+) -> FittedModel:
     """Trained on the training speakers, calibrated on the validation speakers."""
     fold = _checked(Fold("shipped", list(train), list(dev), []))
-    return fit_cell(bench, HEAD, fold, seed, Logged(log, "head"))
+    return fit_fold(bench, HEAD, fold, seed, LogCallback(log, "head"))
 
 
-def cross_validated(
-    bench: Bench, folds: Sequence[Fold], row: Row, seeds: Sequence[int], log: Log
-) -> list[Outcome]:
+def crossvalidate_heads(
+    bench: RunContext, folds: Sequence[Fold], row: Row, seeds: Sequence[int], log: Log
+) -> list[FoldPredictions]:
     """One outcome a fold and seed, from disk where it was judged before."""
     outcomes = []
     for seed in seeds:
         for fold in folds:
-            outcome = run_cell(bench, row, fold, seed, Logged(log, f"{row.name} {fold.name}"))
+            outcome = run_fold(bench, row, fold, seed, LogCallback(log, f"{row.name} {fold.name}"))
             guesses = outcome.probabilities.argmax(1)
             log.line(f"{row.name} {fold.name}, seed {seed}: WA {(guesses == outcome.truth).mean():.3f}")
             outcomes.append(outcome)
@@ -128,7 +128,7 @@ def six_folds(examples: Sequence[Example], corpus: str) -> list[Fold]:
     return folds
 
 
-def stranger_fold(examples: Sequence[Example], corpus: str) -> Fold:
+def cross_corpus_fold(examples: Sequence[Example], corpus: str) -> Fold:
     """Trained on all of the others but their split dev, which validates; tested on all of the corpus."""
     others = [example for example in examples if example.corpus != corpus]
     return _checked(
@@ -142,7 +142,7 @@ def stranger_fold(examples: Sequence[Example], corpus: str) -> Fold:
 
 
 def _checked(fold: Fold) -> Fold:
-    refuse_leaks({"train": fold.train, "validation": fold.validation, "test": fold.test}, ("speaker",))
+    check_disjoint({"train": fold.train, "validation": fold.validation, "test": fold.test}, ("speaker",))
     return fold
 
 

@@ -14,11 +14,11 @@ from ..evaluation.evaluate import (
     Evaluation,
     Row,
     conflict_table,
+    corruption_table,
     gain_list,
-    harm_table,
     table,
 )
-from ..evaluation.predictions import Outcome
+from ..evaluation.predictions import FoldPredictions
 from .settings import RunSettings
 
 _HEAD: Final = """---
@@ -55,7 +55,7 @@ UA is mean recall per class (chance 0.250) with its 95 % interval by bootstrap o
 speakers, WA accuracy; ECE the calibration error in 10 bins of equal mass, *by chance* what a perfectly
 calibrated model of the same confidences would show. The judgements themselves are in `{file}`, from which
 
-    python -m emostream.training evaluate --out figures --robustness
+    python -m emostream.training evaluate --output-dir figures --robustness
 
 computes this table and all that follow.
 
@@ -91,8 +91,8 @@ _LIMITS: Final = """
 _ORIGIN: Final = """
 ## Where it comes from
 
-Recipe: `python -m emostream.training train --config training/runs/{run}.toml --out models/bundled`; diary
-in `training/runs/LOG.md`.
+Recipe: `python -m emostream.training train --config training/runs/{run}.toml --output-dir models/bundled`;
+diary in `training/runs/LOG.md`.
 
 1. The audio encoder learned, layer by layer, what the lower layers of Whisper tiny.en's encoder make of the
    same sound: speech of the training speakers of nEMO, and lines read by espeak-ng and Flite.
@@ -127,7 +127,7 @@ def write_card(
     config: EmotionConfig,
     sizes: dict[str, float],
     found: Evaluation,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[FoldPredictions],
     run: RunSettings,
 ) -> None:
     """found: of the test split, robustness included. outcomes: of the cross-validation. sizes: millions of
@@ -147,7 +147,7 @@ def write_card(
             if row.what == ALONE and row.read == "audio"
         ),
         "UA of sound alone under known harm:\n",
-        harm_table(found) + "\n",
+        corruption_table(found) + "\n",
         f"{run.note.strip()}\n",
         _calibration(config),
         _LIMITS,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..augmentation.asr_noise import mishear
+from ..augmentation.asr_noise import simulate_asr_errors
 from ..corpora.example import Example
 from .settings import FusionSettings
 
@@ -30,7 +30,7 @@ class Pair:
     target: tuple[float, ...]
 
 
-class Pairing:
+class PairSampler:
     """Draws a text for each clip. lines: only of the four labels, only of one split."""
 
     def __init__(
@@ -81,7 +81,7 @@ class Pairing:
 
     def _text(self, label: int, rng: np.random.Generator) -> str:
         text = self._pick(label, rng)
-        return mishear(text, self._words, rng) if rng.random() < 0.5 else text
+        return simulate_asr_errors(text, self._words, rng) if rng.random() < 0.5 else text
 
     def _pick(self, label: int, rng: np.random.Generator) -> str:
         texts = self._texts[label]

@@ -17,42 +17,42 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from emostream.models.checkpoint import write_checkpoint
+from emostream.models.checkpoint import save_checkpoint
 from emostream.models.emotion import EmotionModel
 
 from ..corpora.example import Example
 from ..corpora.manifest import read_manifest
-from ..corpora.text_corpus import read_texts
-from ..data.audio_cache import Sounds, cached_sounds
+from ..corpora.text_corpus import read_text_corpus
+from ..data.audio_cache import AudioCache, cached_audio
 from ..errors import SettingsError
 from ..evaluation.evaluate import PAIRED_CORPUS
-from ..evaluation.predictions import Outcome
-from ..evaluation.text_conflict import Texts
+from ..evaluation.predictions import FoldPredictions
+from ..evaluation.text_conflict import PairedTexts
 from ..run_log import Log
-from ..trainer.trainer import Place, make_accelerator
+from ..trainer.trainer import Runtime, make_accelerator
 from .audio_student import new_student
 from .audio_teacher import WhisperTeacher
-from .cross_fusion import Finish, Wording, with_words
-from .distill import DistilData, distil
+from .cross_fusion import FusionStage, PairedTextData, with_words
+from .distill import DistillationData, distil
 from .heads import (
+    CROSS_CORPUS,
     FOLDS,
-    STRANGER,
-    HeadBench,
-    HeadPlace,
-    cross_validated,
-    head_bench,
-    shipped_head,
+    HeadPaths,
+    HeadRunContext,
+    cross_corpus_fold,
+    crossvalidate_heads,
+    head_run_context,
     six_folds,
-    stranger_fold,
+    train_final_head,
 )
-from .pairs import Pairing
+from .pairs import PairSampler
 from .provenance import Provenance
-from .selection import Logged
+from .selection import LogCallback
 from .settings import PRECISION, RunSettings
 from .synthetic import CORPUS as SYNTHETIC
 from .synthetic import synthetic_speech
-from .text_student import teach_text
-from .text_teacher import text_lessons
+from .text_student import train_text_student
+from .text_teacher import text_soft_targets
 from .vocabulary import learn_tokenizer
 
 TEXT_CORPORA: Final = ("goemotions", "emorynlp", "dailydialog_reccon")
@@ -62,7 +62,7 @@ _DEV_CLIPS: Final = 96
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class RecipePaths:
     """data: corpora. weights: teachers. work: snapshots and caches. out: the checkpoint folder."""
 
     data: Path
@@ -76,17 +76,17 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaking:
+class AudioData:
     """The clips by role, without any test speaker, and their decoded sound."""
 
     train: list[Example]
     dev: list[Example]
-    sounds: Sounds
+    sounds: AudioCache
 
     @classmethod
-    def read(cls, places: Places) -> Speaking:
+    def read(cls, places: RecipePaths) -> AudioData:
         examples = [e for e in read_manifest(places.data / "manifest.csv") if e.split != "test"]
-        sounds = cached_sounds(examples, places.cache)
+        sounds = cached_audio(examples, places.cache)
         train = [example for example in examples if example.split == "train"]
         return cls(train, [example for example in examples if example.split == "dev"], sounds)
 
@@ -94,18 +94,18 @@ class Speaking:
 def hear(
     model: EmotionModel,
     settings: RunSettings,
-    places: Places,
-    speaking: Speaking,
+    places: RecipePaths,
+    speaking: AudioData,
     provenance: Provenance,
     log: Log,
 ) -> None:
     """Stage 1: the audio encoder, by distillation."""
     asked = settings.distil
-    lines = read_texts(places.data / "text.csv.gz", TEXT_CORPORA)
+    lines = read_text_corpus(places.data / "text.csv.gz", TEXT_CORPORA)
     spoken, voices = synthetic_speech(lines, asked.synthetic, settings.seed, places.cache, log)
     train = [example for example in speaking.train if example.corpus not in asked.without]
     dev = _some([example for example in speaking.dev if example.corpus not in asked.without])
-    data = DistilData(train + spoken, dev, {"": speaking.sounds, SYNTHETIC: voices})
+    data = DistillationData(train + spoken, dev, {"": speaking.sounds, SYNTHETIC: voices})
     provenance.add("distillation", data.train)
     provenance.add("distillation, validation loss only", dev)
     teacher = WhisperTeacher(places.weights / TEACHER, asked.teacher_layers)
@@ -127,8 +127,8 @@ class Reading:
     tokenizer: Tokenizer
 
     @classmethod
-    def read(cls, settings: RunSettings, places: Places) -> Reading:
-        lines = read_texts(places.data / "text.csv.gz", TEXT_CORPORA)
+    def read(cls, settings: RunSettings, places: RecipePaths) -> Reading:
+        lines = read_text_corpus(places.data / "text.csv.gz", TEXT_CORPORA)
         train, dev = ([line for line in lines if line.split == split] for split in ("train", "dev"))
         return cls(train, dev, _tokenizer(settings, train, places.work))
 
@@ -138,10 +138,10 @@ class Reading:
         return sorted(word for word in self.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
 
 
-def read(model: EmotionModel, settings: RunSettings, places: Places, reading: Reading, log: Log) -> None:
+def read(model: EmotionModel, settings: RunSettings, places: RecipePaths, reading: Reading, log: Log) -> None:
     """Stage 2: the text teacher, then the text student."""
     labels, seed = model.config.label2id, settings.seed
-    lessons = text_lessons(
+    lessons = text_soft_targets(
         reading.train,
         reading.dev,
         labels,
@@ -149,7 +149,7 @@ def read(model: EmotionModel, settings: RunSettings, places: Places, reading: Re
         seed,
         _place(places, "text_teacher", log),
     )
-    teach_text(
+    train_text_student(
         model,
         reading.tokenizer,
         (reading.train, reading.dev),
@@ -162,8 +162,8 @@ def read(model: EmotionModel, settings: RunSettings, places: Places, reading: Re
 
 
 def head_stage(
-    model: EmotionModel, tokenizer: Tokenizer, settings: RunSettings, places: Places, log: Log
-) -> HeadBench:
+    model: EmotionModel, tokenizer: Tokenizer, settings: RunSettings, places: RecipePaths, log: Log
+) -> HeadRunContext:
     """What all audio-only heads share: the encoder's states for every clip of the four labels.
 
     Test speakers' clips are among them, to be judged; no head sees one of its own.
@@ -173,52 +173,59 @@ def head_stage(
         for example in read_manifest(places.data / "manifest.csv")
         if example.emotion in model.config.label_names
     ]
-    place = HeadPlace(places.work / "heads", places.cache, log)
-    return head_bench(model, tokenizer, examples, settings.heads, settings.fold_seeds, place)
+    place = HeadPaths(places.work / "heads", places.cache, log)
+    return head_run_context(model, tokenizer, examples, settings.heads, settings.fold_seeds, place)
 
 
-def finishing(bench: HeadBench, settings: RunSettings, places: Places, reading: Reading, log: Log) -> Finish:
+def finishing(
+    bench: HeadRunContext, settings: RunSettings, places: RecipePaths, reading: Reading, log: Log
+) -> FusionStage:
     """How a head becomes a model that weighs sound and words: for the folds and for shipping alike."""
     names = bench.experiment.labels
     pairing, dev_pairing = (
-        Pairing(_named(lines, names), names, reading.words, settings.fusion)
+        PairSampler(_named(lines, names), names, reading.words, settings.fusion)
         for lines in (reading.train, reading.dev)
     )
     unheard = [
         line
-        for line in _named(read_texts(places.data / "text.csv.gz", (PAIRED_CORPUS,)), names)
+        for line in _named(read_text_corpus(places.data / "text.csv.gz", (PAIRED_CORPUS,)), names)
         if line.split == "test"
     ]
-    texts = Texts(unheard, [line.emotion for line in unheard])
-    wording = Wording(pairing, dev_pairing, _named(reading.dev, names), texts)
-    sounds = cached_sounds(bench.examples, places.cache)
-    return Finish(bench, sounds, wording, settings.fusion, settings.seed, log)
+    texts = PairedTexts(unheard, [line.emotion for line in unheard])
+    wording = PairedTextData(pairing, dev_pairing, _named(reading.dev, names), texts)
+    sounds = cached_audio(bench.examples, places.cache)
+    return FusionStage(bench, sounds, wording, settings.fusion, settings.seed, log)
 
 
-def judge(model: EmotionModel, finish: Finish, settings: RunSettings, log: Log) -> list[Outcome]:
+def judge(model: EmotionModel, finish: FusionStage, settings: RunSettings, log: Log) -> list[FoldPredictions]:
     """The recipe's own cross-validation: heads trained as the shipped one is, six times without the speakers
     of one fold, and once without the judged corpus; for the first seed's folds fusion, too. The temperature
     of sound alone is fitted on clean validation clips.
     """
     bench, seeds = finish.bench, settings.fold_seeds
     examples = list(bench.examples)
-    folds, alone = six_folds(examples, settings.judged), stranger_fold(examples, settings.judged)
+    folds, alone = six_folds(examples, settings.judged), cross_corpus_fold(examples, settings.judged)
     worded = with_words(model, finish, folds, seeds[0])
-    outcomes = cross_validated(bench, folds, FOLDS, seeds, log)
-    return outcomes + cross_validated(bench, [alone], STRANGER, seeds, log) + worded
+    outcomes = crossvalidate_heads(bench, folds, FOLDS, seeds, log)
+    return outcomes + crossvalidate_heads(bench, [alone], CROSS_CORPUS, seeds, log) + worded
 
 
 def fuse(
-    model: EmotionModel, finish: Finish, settings: RunSettings, places: Places, speaking: Speaking, log: Log
+    model: EmotionModel,
+    finish: FusionStage,
+    settings: RunSettings,
+    places: RecipePaths,
+    speaking: AudioData,
+    log: Log,
 ) -> None:
     """Stages 3 and 4: the audio-only head that is shipped, early fusion, and the calibration of all."""
     labels = model.config.label2id
     train, dev = ([e for e in part if e.emotion in labels] for part in (speaking.train, speaking.dev))
-    head = shipped_head(finish.bench, train, dev, settings.seed, log).model
+    head = train_final_head(finish.bench, train, dev, settings.seed, log).model
     finish(model, head, train, dev, _place(places, "fusion", log))
 
 
-def train(settings: RunSettings, places: Places) -> list[Outcome]:
+def train(settings: RunSettings, places: RecipePaths) -> list[FoldPredictions]:
     """Runs what is left to do of all stages and writes the checkpoint folder, card apart.
 
     Gives the outcomes of the cross-validation.
@@ -226,7 +233,7 @@ def train(settings: RunSettings, places: Places) -> list[Outcome]:
     torch.set_flush_denormal(True)
     _refuse_another_run(settings, places)
     log, provenance = Log(places.work / "log.txt"), Provenance()
-    speaking = Speaking.read(places)
+    speaking = AudioData.read(places)
     _refuse_impossible(settings, speaking)
     reading = Reading.read(settings, places)
     torch.manual_seed(settings.seed)
@@ -239,13 +246,13 @@ def train(settings: RunSettings, places: Places) -> list[Outcome]:
     fuse(model, finish, settings, places, speaking, log)
     for stage, clips in (("head and fusion", speaking.train), ("calibration", speaking.dev)):
         provenance.add(stage, [example for example in clips if example.emotion in model.config.label2id])
-    write_checkpoint(model, reading.tokenizer, places.out)
+    save_checkpoint(model, reading.tokenizer, places.out)
     provenance.write(places.out / "audio_used.csv")
     log.line(f"wrote {places.out}")
     return outcomes
 
 
-def _refuse_another_run(settings: RunSettings, places: Places) -> None:
+def _refuse_another_run(settings: RunSettings, places: RecipePaths) -> None:
     """A stage goes on where it was, so all of them have to be the same run's. Raises SettingsError."""
     file, asked = places.work / "run.txt", repr(replace(settings, name="", note=""))
     if not file.exists():
@@ -258,7 +265,7 @@ def _refuse_another_run(settings: RunSettings, places: Places) -> None:
         )
 
 
-def _refuse_impossible(settings: RunSettings, speaking: Speaking) -> None:
+def _refuse_impossible(settings: RunSettings, speaking: AudioData) -> None:
     """What would fail after an hour fails now. Raises SettingsError."""
     clips = speaking.train + speaking.dev
     corpora = sorted({example.corpus for example in clips})
@@ -280,8 +287,8 @@ def _refuse_impossible(settings: RunSettings, speaking: Speaking) -> None:
         )
 
 
-def _place(places: Places, name: str, log: Log) -> Place:
-    return Place(make_accelerator(PRECISION, cpu=True), places.work / name, Logged(log, name))
+def _place(places: RecipePaths, name: str, log: Log) -> Runtime:
+    return Runtime(make_accelerator(PRECISION, cpu=True), places.work / name, LogCallback(log, name))
 
 
 def _tokenizer(settings: RunSettings, train: Sequence[Example], work: Path) -> Tokenizer:

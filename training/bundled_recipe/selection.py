@@ -10,8 +10,8 @@ from ..run_log import Log
 _EVERY: Final = 200
 
 
-class Logged:
-    """A `Watch`."""
+class LogCallback:
+    """A `TrainingCallback`."""
 
     def __init__(self, log: Log, name: str) -> None:
         self._log = log

@@ -12,7 +12,7 @@ import msgspec
 from ..augmentation.settings import AugmentSettings
 from ..emotion.settings import DataSettings
 from ..errors import SettingsError
-from ..trainer.settings import LoopSettings
+from ..trainer.settings import TrainerSettings
 
 PRECISION: Final = "bf16"
 """Of every stage: one program has one. Twice as fast where the processor knows it (AVX-512 BF16, AMX)."""
@@ -41,7 +41,7 @@ class StudentSize:
 
 
 @dataclass(frozen=True, slots=True)
-class DistilSettings:
+class DistillationSettings:
     """Audio student after Whisper's encoder, on all training speakers but those of the corpora `without`.
 
     teacher_layers: 0 is the embedding, 4 the last of tiny; learned by as many of the student's uppermost.
@@ -106,8 +106,8 @@ class HeadSettings:
             augment=AugmentSettings(voice=0.8, noise=0.4, colour=0.3, codec=0.2, room=0.2, silence=0.3),
         )
     )
-    loop: LoopSettings = field(
-        default_factory=lambda: LoopSettings(
+    loop: TrainerSettings = field(
+        default_factory=lambda: TrainerSettings(
             epochs=20,
             batch=32,
             learning_rate=1e-3,
@@ -151,7 +151,7 @@ class RunSettings:
     judged: str = "ravdess"
     fold_seeds: tuple[int, ...] = (1, 2, 3)
     student: StudentSize = field(default_factory=StudentSize)
-    distil: DistilSettings = field(default_factory=DistilSettings)
+    distil: DistillationSettings = field(default_factory=DistillationSettings)
     text_teacher: TextTeacherSettings = field(default_factory=TextTeacherSettings)
     text: TextSettings = field(default_factory=TextSettings)
     heads: HeadSettings = field(default_factory=HeadSettings)

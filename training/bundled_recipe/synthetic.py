@@ -22,7 +22,7 @@ from emostream.models import SAMPLE_RATE_HZ, Samples
 from emostream.models.text_normalization import spoken
 
 from ..corpora.example import Example
-from ..data.audio_cache import Sounds
+from ..data.audio_cache import AudioCache
 from ..errors import SettingsError
 from ..run_log import Log
 
@@ -43,13 +43,13 @@ _PEAK: Final = 0.7
 
 def synthetic_speech(
     lines: Sequence[Example], count: int, seed: int, cache: Path, log: Log
-) -> tuple[list[Example], Sounds]:
+) -> tuple[list[Example], AudioCache]:
     """`count` clips of speaker `synthetic` and split train, from `cache` where it holds as many of that seed.
 
     Raises SettingsError where espeak-ng or Flite is not installed, or there are too few lines.
     """
     if not count:
-        return [], Sounds(np.zeros(0, np.int16), {})
+        return [], AudioCache(np.zeros(0, np.int16), {})
     file = cache / f"synthetic-{seed}-{count}.npz"
     if not file.exists():
         _speak(_chosen(lines, count, seed), seed, file, log)
@@ -60,7 +60,7 @@ def synthetic_speech(
         Example(corpus=CORPUS, key=key, speaker=CORPUS, emotion="other", emotion_orig="none", split="train")
         for key in keys
     ]
-    return examples, Sounds(kept["samples"], spans)
+    return examples, AudioCache(kept["samples"], spans)
 
 
 def _chosen(lines: Sequence[Example], count: int, seed: int) -> list[str]:

@@ -17,17 +17,17 @@ from torch import Tensor, nn
 from emostream.models.collate import TextBatch, collate_text
 from emostream.models.emotion import EmotionModel
 
-from ..augmentation.asr_noise import mishear
+from ..augmentation.asr_noise import simulate_asr_errors
 from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
-from ..trainer.batching import by_length
+from ..trainer.batching import length_grouped_batches
 from ..trainer.history import History
-from ..trainer.seeding import keyed
-from ..trainer.settings import LoopSettings
+from ..trainer.seeding import example_rng
+from ..trainer.settings import TrainerSettings
 from ..trainer.task import Losses
-from ..trainer.trainer import Place, fit
+from ..trainer.trainer import Runtime, fit
 from .settings import TextSettings
-from .text_teacher import WIDTH, Lessons, softened_weights
+from .text_teacher import WIDTH, SoftTargets, softened_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class TextTask:
     tokenizer: Tokenizer
     train: Sequence[Example]
     dev: Sequence[Example]
-    lessons: Lessons
+    lessons: SoftTargets
     words: Sequence[str]
     settings: TextSettings
     seed: int
@@ -102,15 +102,17 @@ class TextTask:
 
     def plan(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng([self.seed, 2, epoch])
-        return by_length([len(line.words) for line in self.train], self.settings.batch, rng)
+        return length_grouped_batches([len(line.words) for line in self.train], self.settings.batch, rng)
 
     def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> StudentBatch:
         """Runs in one process, so every item counts."""
         texts, numbers = [], []
         for item in items:
             line = self.train[item]
-            rng = keyed(self.seed, epoch, line.key)
-            texts.append(mishear(line.words, self.words, rng) if rng.random() < 0.5 else line.words)
+            rng = example_rng(self.seed, epoch, line.key)
+            texts.append(
+                simulate_asr_errors(line.words, self.words, rng) if rng.random() < 0.5 else line.words
+            )
             numbers.append(self.model.config.label2id.get(line.emotion, -100))
         rows = list(items)
         return StudentBatch(
@@ -121,7 +123,7 @@ class TextTask:
         )
 
     def validate(self, process: int, processes: int) -> list[tuple[int, int]]:
-        return text_guesses(self.model, self.tokenizer, self.dev[process::processes])
+        return text_predictions(self.model, self.tokenizer, self.dev[process::processes])
 
     def figures(self, judgements: Sequence[Any]) -> dict[str, float]:
         return {
@@ -129,15 +131,15 @@ class TextTask:
         }
 
 
-def teach_text(
+def train_text_student(
     model: EmotionModel,
     tokenizer: Tokenizer,
     lines: tuple[Sequence[Example], Sequence[Example]],
-    lessons: Lessons,
+    lessons: SoftTargets,
     words: Sequence[str],
     settings: TextSettings,
     seed: int,
-    place: Place,
+    place: Runtime,
 ) -> History:
     """Trains the text branch in place; goes on where `place.folder` says that it stopped.
 
@@ -148,7 +150,7 @@ def teach_text(
     labels: Mapping[str, int] = model.config.label2id
     module = TextStudent(model, settings, softened_weights(train, labels)[: len(labels)])
     task = TextTask(module, model, tokenizer, train, dev, lessons, words, settings, seed)
-    loop = LoopSettings(
+    loop = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,
@@ -161,7 +163,7 @@ def teach_text(
 
 
 @torch.inference_mode()
-def text_guesses(
+def text_predictions(
     model: EmotionModel, tokenizer: Tokenizer, lines: Sequence[Example]
 ) -> list[tuple[int, int]]:
     """(truth, guess) of the text-only head over the lines of the model's labels."""

@@ -21,10 +21,10 @@ from emostream.models.text_normalization import spoken
 
 from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
-from ..trainer.batching import by_length
-from ..trainer.settings import LoopSettings
+from ..trainer.batching import length_grouped_batches
+from ..trainer.settings import TrainerSettings
 from ..trainer.task import Losses
-from ..trainer.trainer import Place, fit
+from ..trainer.trainer import Runtime, fit
 from .settings import TextTeacherSettings
 
 WIDTH: Final = 384
@@ -44,7 +44,7 @@ class TeacherBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
+class SoftTargets:
     """What the teacher says of N lines. vectors: (N, WIDTH). logits: (N, C), of the labels alone."""
 
     vectors: npt.NDArray[np.float16]
@@ -105,7 +105,10 @@ class TeacherTask:
         others = [row for row, line in enumerate(self.train) if line.emotion not in self.labels]
         drawn = named + rng.permutation(others)[: self.settings.others].tolist()
         lengths = [len(self.train[row].words) for row in drawn]
-        return [[drawn[place] for place in batch] for batch in by_length(lengths, self.settings.batch, rng)]
+        return [
+            [drawn[place] for place in batch]
+            for batch in length_grouped_batches(lengths, self.settings.batch, rng)
+        ]
 
     def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> TeacherBatch:
         """Runs in one process, so every item counts."""
@@ -126,21 +129,21 @@ class TeacherTask:
         }
 
 
-def text_lessons(
+def text_soft_targets(
     train: Sequence[Example],
     dev: Sequence[Example],
     labels: Mapping[str, int],
     settings: TextTeacherSettings,
     seed: int,
-    place: Place,
-) -> Lessons:
+    place: Runtime,
+) -> SoftTargets:
     """Fine-tunes on `train`, then says what it makes of each of its lines; from `place` where it stands."""
     file = place.folder / "lessons.npz"
     if file.exists() and len((kept := np.load(file))["logits"]) == len(train):
-        return Lessons(kept["vectors"], kept["logits"])
+        return SoftTargets(kept["vectors"], kept["logits"])
     torch.manual_seed(seed)
     module = TextTeacher(len(labels), softened_weights(train, labels))
-    loop = LoopSettings(
+    loop = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,
@@ -149,7 +152,7 @@ def text_lessons(
     )
     fit(TeacherTask(module, train, dev, labels, settings, seed), loop, seed, place)
     vectors, logits = teach(module, [line.words for line in train])
-    lessons = Lessons(vectors.astype(np.float16), logits[:, : len(labels)].astype(np.float16))
+    lessons = SoftTargets(vectors.astype(np.float16), logits[:, : len(labels)].astype(np.float16))
     unfinished = file.with_suffix(".tmp.npz")
     np.savez(unfinished, vectors=lessons.vectors, logits=lessons.logits)
     unfinished.replace(file)

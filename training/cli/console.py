@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.progress import Progress, TaskID
 
 
-class Preparing:
+class PreparationProgress:
     """A bar for each thing that is computed once and kept: `protocols.gathering.Seen`."""
 
     def __init__(self, bars: Progress) -> None:

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from emostream.models.checkpoint import find_checkpoint
+from emostream.models.checkpoint import resolve_checkpoint
 
 from ..corpora.manifest import DEFAULT_DATA
 from ..evaluation.crossvalidation import fold_gains, fold_table, read_folds
-from ..evaluation.evaluate import conflict_table, gain_list, harm_table, table
+from ..evaluation.evaluate import conflict_table, corruption_table, gain_list, table
 from ..evaluation.evaluate import evaluate as figures_of
 
 
@@ -19,7 +19,9 @@ def evaluate(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", help="Folder for figures.json, predictions.csv, confusion.png.", show_default=False
+            "--output-dir",
+            help="Folder for figures.json, predictions.csv, confusion.png.",
+            show_default=False,
         ),
     ],
     checkpoint: Annotated[
@@ -42,14 +44,14 @@ def evaluate(
 
     Where the checkpoint holds the judgements of its recipe's cross-validation, their figures follow.
     """
-    folder = find_checkpoint(checkpoint)
+    folder = resolve_checkpoint(checkpoint)
     folds = read_folds(folder)
     found = figures_of(folder, manifest, split, out, robustness=robustness)
     parts = [
         table(found.rows),
         gain_list(found),
         conflict_table(found),
-        harm_table(found),
+        corruption_table(found),
         fold_table(folds),
         fold_gains(folds),
     ]

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from emostream.models import CheckpointError
-from emostream.models.checkpoint import read_checkpoint
-from emostream.models.encoders.onnx import GRAPH_FILE, write_graph
+from emostream.models.checkpoint import load_checkpoint
+from emostream.models.encoders.onnx import GRAPH_FILE, export_graph
 
 
 def export(
@@ -27,4 +27,4 @@ def write_encoder_graph(folder: Path) -> None:
             f"expected the packages onnx and onnxscript to write {folder / GRAPH_FILE}, found none: "
             "pip install 'emostream[train]'"
         )
-    write_graph(read_checkpoint(folder).model.audio_encoder, folder / GRAPH_FILE)
+    export_graph(load_checkpoint(folder).model.audio_encoder, folder / GRAPH_FILE)

@@ -8,27 +8,29 @@ from typing import Annotated
 
 import typer
 
-from emostream.models.checkpoint import write_checkpoint
+from emostream.models.checkpoint import save_checkpoint
 
 from ..emotion.fit_calibration import calibrate_all
 from ..emotion.predict import judge, posteriors
-from ..evaluation.metrics import Figures, figures
+from ..evaluation.metrics import ClassificationMetrics, figures
 from ..experiments.folds import Fold
 from ..experiments.model_card import write_fit_card
-from ..experiments.run import fit_cell
+from ..experiments.run import fit_fold
 from ..experiments.table import Request, prepare
 from ..experiments.table_rows import Row
-from ..trainer.callbacks import Bar, TensorBoard, Watches, progress
+from ..trainer.callbacks import CallbackList, ProgressBarCallback, TensorBoard, progress
 from ..trainer.trainer import make_accelerator
 from . import options
-from .console import Preparing
+from .console import PreparationProgress
 
 
 def fit(
     corpus: options.CorpusOption,
     data: options.DataOption,
     config: options.ConfigOption,
-    out: Annotated[Path, typer.Option("--out", help="Checkpoint folder to write.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--output-dir", help="Checkpoint folder to write.", show_default=False)
+    ],
     fold: Annotated[
         str | None,
         typer.Option("--fold", help="What is left out as test set. Default: the first.", show_default=False),
@@ -48,13 +50,13 @@ def fit(
     part: options.PartOption = False,
 ) -> None:
     """Train one model and write its checkpoint, for `emostream live --checkpoint` and all other commands."""
-    options.refuse_file(out, "--out")
+    options.check_output_folder(out, "--output-dir")
     experiment = options.read_config(config, audio, text)
     row = Row(experiment.name, "other")
     request = Request(
         experiment=experiment,
         examples=tuple(options.read_corpora(corpus, data, part=part)),
-        units=options.units_of(corpus),
+        units=options.disjoint_units(corpus),
         rows=(row,),
         asr=asr,
         work=work,
@@ -64,16 +66,16 @@ def fit(
     accelerator = make_accelerator(experiment.loop.precision, cpu=cpu)
     with ExitStack() as stack:
         bars = stack.enter_context(progress())
-        prepared = prepare(request, accelerator, Preparing(bars))
+        prepared = prepare(request, accelerator, PreparationProgress(bars))
         chosen = prepared.folds[0]
         number = experiment.seeds[0] if seed is None else seed
-        watches: list[Bar | TensorBoard] = [Bar(bars, experiment.name)]
+        watches: list[ProgressBarCallback | TensorBoard] = [ProgressBarCallback(bars, experiment.name)]
         if tensorboard and accelerator.is_main_process:
             run = f"fold-{chosen.name}-seed-{number}"
             board = TensorBoard(work / "tensorboard" / prepared.bench.work.name / run)
             stack.callback(board.close)
             watches.append(board)
-        fitted = fit_cell(prepared.bench, row, chosen, number, Watches(*watches))
+        fitted = fit_fold(prepared.bench, row, chosen, number, CallbackList(*watches))
     if not accelerator.is_main_process:
         return
     bench, model = prepared.bench, fitted.model
@@ -81,13 +83,13 @@ def fit(
     judged = judge(model, fitted.batches, chosen.test, accelerator.device)
     truth = [bench.labels[example.key] for example in chosen.test]
     found = figures(truth, posteriors(judged, model.config))
-    write_checkpoint(model.cpu(), prepared.bench.blueprint.tokenizer, out)
+    save_checkpoint(model.cpu(), prepared.bench.blueprint.tokenizer, out)
     write_fit_card(out, experiment, corpus, chosen, found)
     print(_said(found, chosen))
     print(out)
 
 
-def _said(found: Figures, fold: Fold) -> str:
+def _said(found: ClassificationMetrics, fold: Fold) -> str:
     return (
         f"test ({fold.name}, {found.count} utterances): WA {100 * found.wa:.1f}, UA {100 * found.ua:.1f} "
         f"(chance {100 / len(found.confusion):.1f}), macro-F1 {100 * found.macro_f1:.1f}, "

@@ -11,10 +11,10 @@ import typer
 from msgspec.structs import replace
 
 from ..corpora.example import CorpusError, Example
-from ..corpora.leakage import Unit
+from ..corpora.leakage import DisjointUnit
 from ..corpora.registry import CORPORA, read_corpus
 from ..errors import SettingsError
-from ..experiments.experiment import Experiment, read_experiment, refuse_contradictions
+from ..experiments.experiment import Experiment, check_consistency, read_experiment
 
 RUNS: Final = Path(__file__).resolve().parents[1] / "runs"
 
@@ -56,7 +56,7 @@ def read_corpora(names: Sequence[str], folders: Sequence[Path], *, part: bool) -
         raise CorpusError(
             f"expected as many --data as --corpus, got {len(folders)} and {len(names)}: name them in pairs"
         )
-    mixed = len(units_of(names)) > 1
+    mixed = len(disjoint_units(names)) > 1
     examples: list[Example] = []
     for name, folder in zip(names, folders, strict=True):
         found = read_corpus(name, folder, part=part)
@@ -70,7 +70,7 @@ def read_corpora(names: Sequence[str], folders: Sequence[Path], *, part: bool) -
     return examples
 
 
-def units_of(names: Sequence[str]) -> tuple[Unit, ...]:
+def disjoint_units(names: Sequence[str]) -> tuple[DisjointUnit, ...]:
     """What the parts of a fold must not share: dialogues alone where the characters are everywhere."""
     return ("dialogue",) if all(_everywhere(name) for name in names) else ("speaker", "dialogue")
 
@@ -80,7 +80,7 @@ def _everywhere(corpus: str) -> bool:
     return CORPORA[corpus].disjoint == ("dialogue",)
 
 
-def refuse_file(folder: Path, option: str) -> None:
+def check_output_folder(folder: Path, option: str) -> None:
     """Raises SettingsError where there is something else in the place of a folder that will be written."""
     blocked = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
     if blocked is not None:
@@ -100,5 +100,5 @@ def read_config(config: str, audio: str | None, text: str | None) -> Experiment:
         experiment.model, audio=audio or experiment.model.audio, text=text or experiment.model.text
     )
     experiment = replace(experiment, model=model)
-    refuse_contradictions(experiment, str(path))
+    check_consistency(experiment, str(path))
     return experiment

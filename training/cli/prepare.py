@@ -13,13 +13,13 @@ from emostream.models import load_transcriber
 
 from ..corpora.example import Example
 from ..data.asr_report import transcript_rows, transcript_table
-from ..data.audio_cache import cached_sounds
-from ..data.audio_check import kept_sounds
+from ..data.audio_cache import cached_audio
+from ..data.audio_check import report_cached_audio
 from ..data.transcripts import cached_transcripts
 from ..errors import SettingsError
 from ..trainer.callbacks import progress
 from . import options
-from .console import Preparing
+from .console import PreparationProgress
 
 
 def prepare(
@@ -45,21 +45,21 @@ def prepare(
     if not with_sound:
         return
     with progress() as bars:
-        seen = Preparing(bars)
-        sounds = cached_sounds(
+        seen = PreparationProgress(bars)
+        sounds = cached_audio(
             with_sound,
             work / "cache" / "sounds",
             trimmed=trim,
             seen=lambda done, clips: seen("sounds", done, clips),
         )
-    print(f"\n{kept_sounds(with_sound, sounds).table()}")
+    print(f"\n{report_cached_audio(with_sound, sounds).table()}")
     if not transcribe:
         return
     transcriber = load_transcriber(asr)
     if transcriber is None:
         raise SettingsError("expected a transcriber to transcribe with, got --asr none: name one")
     with progress() as bars:
-        seen = Preparing(bars)
+        seen = PreparationProgress(bars)
         transcripts = cached_transcripts(
             with_sound,
             sounds,

@@ -12,20 +12,20 @@ from typing import Annotated, Final
 
 import typer
 
-from ..emotion.settings import ContrastSettings
+from ..emotion.settings import ContrastiveSettings
 from ..errors import SettingsError
-from ..experiments.ablations import spans_of
-from ..experiments.environment import RunFacts, commit, machine
+from ..experiments.ablations import aligned_granularities
+from ..experiments.environment import RunMetadata, commit, machine
 from ..experiments.experiment import Experiment
 from ..experiments.folds import Fold
 from ..experiments.reference_results import IEMOCAP_NOT_RUN
 from ..experiments.report import write_report
-from ..experiments.table import Prepared, Request, prepare, run_table
+from ..experiments.table import PreparedTable, Request, prepare, run_table
 from ..experiments.table_rows import Row, paper_rows
 from ..trainer.callbacks import progress
 from ..trainer.trainer import make_accelerator
 from . import options
-from .console import Preparing
+from .console import PreparationProgress
 
 _PROTOCOLS: Final = {
     "group": "each of the corpus's own groups (sessions, numbered folds) left out in turn",
@@ -36,7 +36,7 @@ _PROTOCOLS: Final = {
 
 tables = typer.Typer(no_args_is_help=True, help="Train and judge fold by fold, and write what came of it.")
 
-OutOption = Annotated[Path, typer.Option("--out", help="Folder of the report: table.md, CSV, plots.")]
+OutOption = Annotated[Path, typer.Option("--output-dir", help="Folder of the report: table.md, CSV, plots.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=1, help="Processes side by side; on a CPU, one a core pays.")
 ]
@@ -60,7 +60,7 @@ def papers(
     early and late fusion, each granularity; over all folds and seeds.
     """
     experiment = options.read_config(config, audio, text)
-    if experiment.contrast != ContrastSettings():
+    if experiment.contrast != ContrastiveSettings():
         raise SettingsError(
             f"{config}: expected no [contrast], which the lines of this table set, got "
             f"{experiment.contrast.objective} with alpha {experiment.contrast.alpha:g}: remove it"
@@ -106,17 +106,17 @@ class _Asked:
 
 def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> None:
     """row: the only one; None: the papers'."""
-    options.refuse_file(asked.out, "--out")
-    options.refuse_file(asked.work, "--work")
+    options.check_output_folder(asked.out, "--output-dir")
+    options.check_output_folder(asked.work, "--work")
     examples = options.read_corpora(asked.corpus, asked.data, part=asked.part)
     # Other alignments than the baseline's would be a second difference between the two.
-    recognized = experiment.data.words == "recognized" and not spans_of(experiment)
+    recognized = experiment.data.words == "recognized" and not aligned_granularities(experiment)
     gold = recognized and any(e.english and e.path and not e.paired for e in examples)
     rows = paper_rows(experiment.alphas, gold=gold) if row is None else [row]
     request = Request(
         experiment=experiment,
         examples=tuple(examples),
-        units=options.units_of(asked.corpus),
+        units=options.disjoint_units(asked.corpus),
         rows=tuple(rows),
         asr=asked.asr,
         work=asked.work,
@@ -129,11 +129,11 @@ def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> 
             f"--workers {asked.workers}: workers are for the cores of a CPU"
         )
     with progress() as bars:
-        prepared = prepare(request, accelerator, Preparing(bars))
+        prepared = prepare(request, accelerator, PreparationProgress(bars))
         outcomes = run_table(request, prepared, bars, asked.workers)
     if not accelerator.is_main_process:
         return
-    about = RunFacts(
+    about = RunMetadata(
         command=f"python -m emostream.training {shlex.join(sys.argv[1:])}",
         corpus=_judged_on(prepared.folds, part=asked.part or experiment.at_most > 0),
         protocol=_PROTOCOLS[experiment.protocol],
@@ -156,7 +156,7 @@ def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> 
     print(f"\n{file}")
 
 
-def _notes(experiment: Experiment, prepared: Prepared) -> tuple[str, ...]:
+def _notes(experiment: Experiment, prepared: PreparedTable) -> tuple[str, ...]:
     encoders = f"Encoders: {experiment.model.audio}, {experiment.model.text}."
     words = f"Words: {experiment.data.words}"
     words += f" by {prepared.transcriber}." if prepared.transcriber else "."

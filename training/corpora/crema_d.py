@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from .example import Example
-from .files import corpus_root, files, name_parts
+from .files import corpus_root, files, parse_file_name
 from .labels import label_of
 
 CORPUS: Final = "crema-d"
@@ -52,7 +52,7 @@ def read_crema_d(root: Path) -> list[Example]:
 
 
 def _example(path: Path) -> Example:
-    actor, sentence, emotion = name_parts(path, _NAME, "1001_DFA_ANG_XX.wav")
+    actor, sentence, emotion = parse_file_name(path, _NAME, "1001_DFA_ANG_XX.wav")
     return Example(
         corpus=CORPUS,
         key=f"{CORPUS}/{path.stem}",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from .example import CorpusError
-from .files import read_decoded
+from .files import read_text_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def read_table(
 
     Raises CorpusError for a file that cannot be read, a missing column, and a row with too many cells.
     """
-    text = io.StringIO(read_decoded(path, *encodings), newline="")
+    text = io.StringIO(read_text_file(path, *encodings), newline="")
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.reader(text, delimiter=delimiter, quoting=quoting)
     try:

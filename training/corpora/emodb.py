@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from .example import Example
-from .files import corpus_root, files, name_parts
+from .files import corpus_root, files, parse_file_name
 from .labels import label_of
 
 CORPUS: Final = "emodb"
@@ -45,7 +45,7 @@ def read_emodb(root: Path) -> list[Example]:
 
 
 def _example(path: Path) -> Example:
-    speaker, sentence, emotion = name_parts(path, _NAME, "03a01Fa.wav")
+    speaker, sentence, emotion = parse_file_name(path, _NAME, "03a01Fa.wav")
     return Example(
         corpus=CORPUS,
         key=f"{CORPUS}/{path.stem}",

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from .csv_reader import Row, read_table
 from .example import CorpusError, Example
-from .files import lookup, read_decoded
+from .files import lookup, read_text_file
 from .labels import label_of
-from .text_corpus import mended, worded
+from .text_corpus import fix_encoding, worded
 
 CORPUS: Final = "emorynlp"
 
@@ -60,7 +60,7 @@ def _lines(root: Path, split: str) -> list[_Line]:
 
 
 def _of_json(path: Path) -> list[_Line]:
-    text = read_decoded(path, *_ENCODINGS)
+    text = read_text_file(path, *_ENCODINGS)
     try:
         scenes = [scene for episode in json.loads(text)["episodes"] for scene in episode["scenes"]]
         return [_json_line(utterance, path) for scene in scenes for utterance in scene["utterances"]]
@@ -101,7 +101,7 @@ def _csv_line(row: Row) -> _Line:
         numbers=tuple(int(place) for place in places),
         speaker=" and ".join(_SPEAKER.findall(row.cells["Speaker"])),
         emotion=row.cells["Emotion"],
-        words=mended(row.cells["Utterance"]),
+        words=fix_encoding(row.cells["Utterance"]),
     )
 
 

@@ -34,7 +34,7 @@ def files(folder: Path, pattern: str) -> Iterator[Path]:
     return (path for path in sorted(folder.glob(pattern)) if path.is_file() and not hidden(path))
 
 
-def name_parts(path: Path, pattern: re.Pattern[str], such_as: str) -> tuple[str, ...]:
+def parse_file_name(path: Path, pattern: re.Pattern[str], such_as: str) -> tuple[str, ...]:
     """The groups of a file's name without its ending. Raises CorpusError for a name of another kind."""
     found = pattern.fullmatch(path.stem)
     if found is None:
@@ -53,7 +53,7 @@ def lookup(root: Path, name: str) -> Path | None:
     return None
 
 
-def read_decoded(path: Path, *encodings: str) -> str:
+def read_text_file(path: Path, *encodings: str) -> str:
     """The text of a file in the first of the encodings that fits; UTF-16 shows itself by its zero bytes.
 
     Raises CorpusError for a file that cannot be read, or fits none.
@@ -77,10 +77,10 @@ def read_decoded(path: Path, *encodings: str) -> str:
 
 def read_lines(path: Path, *encodings: str) -> list[str]:
     """The same by lines. `\\n` alone ends one: texts hold other characters that Python would split at."""
-    return [line.removesuffix("\r") for line in read_decoded(path, *encodings).split("\n")]
+    return [line.removesuffix("\r") for line in read_text_file(path, *encodings).split("\n")]
 
 
-def refuse_missing(names: Iterable[str], expected: str, advice: str) -> None:
+def check_none_missing(names: Iterable[str], expected: str, advice: str) -> None:
     """Raises CorpusError where anything is missing: names the first, says how many."""
     missing = sorted(names)
     if missing:

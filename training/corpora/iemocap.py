@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from .example import OTHER, CorpusError, Example
-from .files import corpus_root, files, read_lines, refuse_missing
+from .files import check_none_missing, corpus_root, files, read_lines
 from .labels import label_of
 
 CORPUS: Final = "iemocap"
@@ -49,7 +49,7 @@ def read_iemocap(root: Path, *, expected: Mapping[str, int] | None = COUNTS) -> 
     counts other than the expected.
     """
     root = corpus_root(root, "Session[1-5]", "IEMOCAP")
-    refuse_missing(
+    check_none_missing(
         (session for session in SESSIONS if not (root / session).is_dir()),
         f"a folder for each of {SESSIONS[0]} to {SESSIONS[-1]} in {root}",
         _AGAIN,
@@ -88,8 +88,8 @@ def _read_session(folder: Path) -> _Session:
     sounds = {path.stem: path for path in files(folder / "sentences" / "wav", "*/*.wav")}
     emotions = {utterance: label_of(label, utterance) for utterance, label in labels.items()}
     wanted = {utterance for utterance, emotion in emotions.items() if emotion != OTHER}
-    refuse_missing(wanted - sounds.keys(), f"a sound for each utterance of {folder}", _AGAIN)
-    refuse_missing(wanted - words.keys(), f"a transcript for each utterance of {folder}", _AGAIN)
+    check_none_missing(wanted - sounds.keys(), f"a sound for each utterance of {folder}", _AGAIN)
+    check_none_missing(wanted - words.keys(), f"a transcript for each utterance of {folder}", _AGAIN)
     return _Session(folder.name, labels, emotions, words, sounds)
 
 

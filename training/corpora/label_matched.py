@@ -19,7 +19,7 @@ from emostream.models.text_normalization import spoken
 
 from .example import OTHER, Example
 from .manifest import read_manifest
-from .text_corpus import read_texts
+from .text_corpus import read_text_corpus
 
 FOLDS: Final = ("1", "2", "3", "4", "5", "6")
 
@@ -39,9 +39,9 @@ def read_label_matched(root: Path, *, seed: int = 0) -> list[Example]:
     """
     rng = np.random.default_rng(seed)
     clips = [clip for clip in read_manifest(root / "manifest.csv") if clip.emotion != OTHER]
-    meld = [line for line in read_texts(root / "text.csv.gz", ["meld"]) if line.emotion != OTHER]
+    meld = [line for line in read_text_corpus(root / "text.csv.gz", ["meld"]) if line.emotion != OTHER]
     lines = _once(_shuffled(meld, rng))
-    owners, folds = deal_dialogues(lines, clips, rng), deal_folds(clips)
+    owners, folds = assign_dialogues(lines, clips, rng), assign_folds(clips)
     texts = _grouped(lines, lambda line: (owners[line.dialogue], line.emotion))
     cells = _grouped(_shuffled(clips, rng), lambda clip: (clip.speaker, clip.emotion))
     pairs = [
@@ -52,7 +52,7 @@ def read_label_matched(root: Path, *, seed: int = 0) -> list[Example]:
     return sorted(pairs, key=lambda pair: pair.key)
 
 
-def deal_dialogues(
+def assign_dialogues(
     lines: Sequence[Example], clips: Sequence[Example], rng: np.random.Generator
 ) -> dict[str, str]:
     """Whose each dialogue is, by name: greedily, the fullest first, each to the speaker whom it helps most.
@@ -79,7 +79,7 @@ def deal_dialogues(
     return owners
 
 
-def deal_folds(clips: Sequence[Example]) -> dict[str, str]:
+def assign_folds(clips: Sequence[Example]) -> dict[str, str]:
     """The fold of every speaker: the clips' own, else the emptiest so far, the fullest speakers first."""
     folds = {clip.speaker: clip.group for clip in clips}
     sizes = Counter(clip.speaker for clip in clips)

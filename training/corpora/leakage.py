@@ -12,20 +12,20 @@ from emostream.models.text_normalization import spoken
 
 from .example import CorpusError, Example
 
-Unit = Literal["speaker", "dialogue"]
+DisjointUnit = Literal["speaker", "dialogue"]
 
 _WORDS: Final = 6
 """A shorter line, `I do not know.`, is said in many conversations."""
 
 
-def refuse_leaks(
-    parts: Mapping[str, Iterable[Example]], units: Sequence[Unit] = ("speaker", "dialogue")
+def check_disjoint(
+    parts: Mapping[str, Iterable[Example]], units: Sequence[DisjointUnit] = ("speaker", "dialogue")
 ) -> None:
     """Raises CorpusError where two parts share a speaker or a dialogue. An empty name is nobody's.
 
     parts: name of the part -> its examples.
     """
-    found: dict[tuple[Unit, str], str] = {}
+    found: dict[tuple[DisjointUnit, str], str] = {}
     for part, examples in parts.items():
         for example in examples:
             for unit in units:
@@ -38,18 +38,18 @@ def refuse_leaks(
                     )
 
 
-def refuse_leaking_splits(
-    examples: Iterable[Example], units: Sequence[Unit] = ("speaker", "dialogue")
+def check_splits_disjoint(
+    examples: Iterable[Example], units: Sequence[DisjointUnit] = ("speaker", "dialogue")
 ) -> None:
     """The same of the examples' own splits; those without one do not count."""
     parts: dict[str, list[Example]] = {}
     for example in examples:
         if example.split:
             parts.setdefault(example.split, []).append(example)
-    refuse_leaks(parts, units)
+    check_disjoint(parts, units)
 
 
-class SharedLines:
+class CrossCorpusDuplicates:
     """Which examples say what examples of another corpus say: a line of six spoken words or more.
 
     The line is what a model would read: a paired text, otherwise the words. Only what came about in a

@@ -27,9 +27,9 @@ from emostream.models import LABELS
 
 from .csv_reader import Row, read_table
 from .example import OTHER, CorpusError, Example
-from .files import read_lines, refuse_missing
+from .files import check_none_missing, read_lines
 from .labels import label_of
-from .leakage import refuse_leaking_splits
+from .leakage import check_splits_disjoint
 
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -53,12 +53,12 @@ def read_manifest(path: Path) -> list[Example]:
     path = _file(path)
     rows = _json_rows(path) if path.suffix == ".jsonl" else read_table(path, ("emotion",))
     examples = [_example(row, path) for row in rows if not row.cells.get("dup_of")]
-    refuse_missing(
+    check_none_missing(
         (str(example.path) for example in examples if example.path and not example.path.is_file()),
         f"a file for each path of {path}",
         "paths are relative to the manifest",
     )
-    refuse_leaking_splits(examples)
+    check_splits_disjoint(examples)
     return examples
 
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from .csv_reader import Row, read_table
 from .example import CorpusError, Example
-from .files import lookup, refuse_missing
+from .files import check_none_missing, lookup
 from .labels import label_of
-from .text_corpus import mended, worded
+from .text_corpus import fix_encoding, worded
 
 CORPUS: Final = "meld"
 
@@ -38,7 +38,7 @@ def read_meld(root: Path) -> list[Example]:
     videos = {split: lookup(root, folder) for split, folder in _VIDEOS.items()}
     if any(videos.values()):
         missing = (_VIDEOS[split] for split, folder in videos.items() if folder is None)
-        refuse_missing(missing, f"a folder of videos in {root} for each split", _UNPACK)
+        check_none_missing(missing, f"a folder of videos in {root} for each split", _UNPACK)
     return [example for split, folder in videos.items() for example in _of_split(root, split, folder)]
 
 
@@ -52,7 +52,7 @@ def _of_split(root: Path, split: str, videos: Path | None) -> list[Example]:
     if videos is None:
         return worded(_example(row, split, None) for row in rows)
     rows = [row for row in rows if (split, _name(row)) not in _BROKEN]
-    refuse_missing(
+    check_none_missing(
         (_name(row) for row in rows if not (videos / f"{_name(row)}.mp4").is_file()),
         f"a video in {videos} for each line of {table}",
         _UNPACK,
@@ -71,8 +71,8 @@ def _example(row: Row, split: str, video: Path | None) -> Example:
         emotion=label_of(row.cells["Emotion"], row.where),
         emotion_orig=row.cells["Emotion"],
         path=video,
-        words=mended(row.cells["Utterance"]),
-        speaker=f"{CORPUS}_{mended(row.cells['Speaker'])}",
+        words=fix_encoding(row.cells["Utterance"]),
+        speaker=f"{CORPUS}_{fix_encoding(row.cells['Speaker'])}",
         # The numbers begin anew in every split.
         dialogue=f"{CORPUS}_{split}_dia{row.cells['Dialogue_ID']}",
         split=split,

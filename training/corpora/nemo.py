@@ -7,7 +7,7 @@ from typing import Final
 
 from .csv_reader import Row, read_table
 from .example import Example
-from .files import corpus_root, files, refuse_missing
+from .files import check_none_missing, corpus_root, files
 from .labels import label_of
 
 CORPUS: Final = "nemo"
@@ -26,8 +26,8 @@ def read_nemo(root: Path) -> list[Example]:
     sounds = {path.stem: path for path in files(root / "samples", "*.wav")}
     named = {_name(row) for row in rows}
     again = "clone the repository of the corpus again"
-    refuse_missing(named - sounds.keys(), f"a sound for each line of {table}", again)
-    refuse_missing(sounds.keys() - named, f"a line of {table} for each sound", again)
+    check_none_missing(named - sounds.keys(), f"a sound for each line of {table}", again)
+    check_none_missing(sounds.keys() - named, f"a line of {table} for each sound", again)
     return [_example(row, sounds[_name(row)]) for row in rows]
 
 

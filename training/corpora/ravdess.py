@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from .example import Example
-from .files import corpus_root, files, name_parts
+from .files import corpus_root, files, parse_file_name
 from .labels import label_of
 
 CORPUS: Final = "ravdess"
@@ -58,7 +58,7 @@ def read_ravdess(root: Path) -> list[Example]:
 
 
 def _example(path: Path) -> Example:
-    emotion, statement, actor = name_parts(path, _NAME, "03-01-06-01-02-01-12.wav")
+    emotion, statement, actor = parse_file_name(path, _NAME, "03-01-06-01-02-01-12.wav")
     return Example(
         corpus=CORPUS,
         key=f"{CORPUS}/{path.stem}",

@@ -21,13 +21,13 @@ from .example import CorpusError, Example
 from .goemotions import read_goemotions
 from .iemocap_alignment import read_alignment
 from .label_matched import read_label_matched
-from .leakage import Unit, refuse_leaking_splits
+from .leakage import DisjointUnit, check_splits_disjoint
 from .manifest import read_manifest
 from .meld import read_meld
 from .nemo import read_nemo
 from .ravdess import read_ravdess
 
-_BOTH: Final[tuple[Unit, ...]] = ("speaker", "dialogue")
+_BOTH: Final[tuple[DisjointUnit, ...]] = ("speaker", "dialogue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Corpus:
     """
 
     read: Callable[[Path], list[Example]]
-    disjoint: tuple[Unit, ...] = ()
+    disjoint: tuple[DisjointUnit, ...] = ()
     part: Callable[[Path], list[Example]] | None = None
 
 
@@ -76,11 +76,11 @@ def read_corpus(name: str, root: Path, *, part: bool = False) -> list[Example]:
         raise CorpusError(
             f"expected every utterance of {name} once, got {key} {times} times: leave one of them"
         )
-    refuse_leaking_splits(examples, corpus.disjoint)
+    check_splits_disjoint(examples, corpus.disjoint)
     return examples
 
 
-def own_alignment(example: Example) -> Alignment | None:
+def corpus_alignment(example: Example) -> Alignment | None:
     """The forced alignment that a corpus brings along; of those here IEMOCAP does, for most utterances.
 
     Raises CorpusError for a damaged file.

@@ -23,7 +23,7 @@ _MANGLED: Final = re.compile(r"[\u00c2\u00c3\u00e2][\u0080-\u00bf\u0152-\u2122]"
 """The first two of the characters that a misread one turns into."""
 
 
-def mended(text: str) -> str:
+def fix_encoding(text: str) -> str:
     """The text without the two common accidents of encoding.
 
     Windows-1252 kept byte by byte (U+0092 for a right quotation mark), and UTF-8 taken for Windows-1252
@@ -40,7 +40,7 @@ def worded(examples: Iterable[Example]) -> list[Example]:
     return [example for example in examples if spoken(example.words)]
 
 
-def read_texts(path: Path, corpora: Iterable[str]) -> list[Example]:
+def read_text_corpus(path: Path, corpora: Iterable[str]) -> list[Example]:
     """The lines of the named corpora, less those that repeat MELD's dev or test lines.
 
     A line without a word in it (`...`) is nothing to read, and no transcriber writes it: left out too.

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from emostream.models import Alignment, Clip, Span, Transcript, Word, load_aligner
 
-from .audio_cache import Sounds
+from .audio_cache import AudioCache
 
 Alignments = Mapping[str, Alignment]
 """Key of a clip -> its alignment. A clip that is not in here has no known words, and no spans."""
@@ -23,7 +23,7 @@ _BATCH: Final = 16
 
 
 def cached_alignments(
-    spoken: Mapping[str, Transcript], sounds: Sounds, cache: Path, seen: Callable[[int, int], None]
+    spoken: Mapping[str, Transcript], sounds: AudioCache, cache: Path, seen: Callable[[int, int], None]
 ) -> Alignments:
     """Alignments of clips with what is said in them, from `cache` where it holds exactly these.
 
@@ -36,7 +36,7 @@ def cached_alignments(
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["key"] == key:
-            return {name: read_alignment_fields(fields) for name, fields in kept["alignments"].items()}
+            return {name: alignment_from_json(fields) for name, fields in kept["alignments"].items()}
     aligner, found, names = load_aligner(), dict[str, Alignment](), list(spoken)
     for start in range(0, len(names), _BATCH):
         batch = names[start : start + _BATCH]
@@ -44,7 +44,7 @@ def cached_alignments(
         aligned = aligner.align(clips, [spoken[name] for name in batch])
         found.update(zip(batch, aligned, strict=True))
         seen(len(found), len(names))
-    written = {name: alignment_fields(alignment) for name, alignment in found.items()}
+    written = {name: alignment_to_json(alignment) for name, alignment in found.items()}
     cache.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     part.write_text(json.dumps({"key": key, "alignments": written}), encoding="utf-8")
@@ -52,7 +52,7 @@ def cached_alignments(
     return found
 
 
-def _question(said: Transcript, sounds: Sounds, name: str) -> list[Any]:
+def _question(said: Transcript, sounds: AudioCache, name: str) -> list[Any]:
     """What an alignment depends on: the words, their own times, and the sound."""
     start, end = sounds.spans[name]
     sound = hashlib.blake2b(sounds.samples[start:end].tobytes(), digest_size=8).hexdigest()
@@ -76,7 +76,7 @@ def moved(alignment: Alignment, factor: float, shift: int) -> Alignment:
     )
 
 
-def alignment_fields(alignment: Alignment) -> dict[str, Any]:
+def alignment_to_json(alignment: Alignment) -> dict[str, Any]:
     """As JSON has it."""
     tiers: dict[str, Sequence[Word | Span]] = {
         "words": alignment.words,
@@ -87,7 +87,7 @@ def alignment_fields(alignment: Alignment) -> dict[str, Any]:
     return spans | {"method": alignment.method}
 
 
-def read_alignment_fields(fields: dict[str, Any]) -> Alignment:
+def alignment_from_json(fields: dict[str, Any]) -> Alignment:
     """Back from JSON."""
     return Alignment(
         tuple(Word(*span) for span in fields["words"]),

@@ -18,7 +18,7 @@ from emostream.models import SAMPLE_RATE_HZ, Samples
 from ..corpora.example import Example
 from .audio_decoding import decoded, read_clip
 
-__all__ = ["FRAME", "Sounds", "cached_sounds", "read_clip", "speech_bounds", "trim"]
+__all__ = ["FRAME", "AudioCache", "cached_audio", "read_clip", "speech_bounds", "trim"]
 
 FRAME: Final = SAMPLE_RATE_HZ // 50
 """20 ms: the grain of the trimming, and the step of the encoders' frames."""
@@ -30,7 +30,7 @@ _FORM: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Sounds:
+class AudioCache:
     """samples: all clips end to end, int16. spans: key of the example -> (start, end).
 
     fronts: key -> samples trimmed off its front, by which a place in the file moves to one in the clip.
@@ -68,13 +68,13 @@ def _unseen(done: int, clips: int) -> None:
     """Nobody looks on."""
 
 
-def cached_sounds(
+def cached_audio(
     examples: Sequence[Example],
     cache: Path,
     *,
     trimmed: bool = True,
     seen: Callable[[int, int], None] = _unseen,
-) -> Sounds:
+) -> AudioCache:
     """Decoded clips, memory-mapped from `cache` where it holds exactly these files as they are now.
 
     Otherwise all files are decoded, and this is their check as well: one CorpusError names every file that
@@ -83,14 +83,14 @@ def cached_sounds(
     seen: told how many clips of how many are decoded.
     """
     if not examples:
-        return Sounds(np.zeros(0, np.int16), {})
+        return AudioCache(np.zeros(0, np.int16), {})
     stem = cache / f"sounds-{_fingerprint(examples, trimmed)}"
     index, samples = stem.with_suffix(".json"), stem.with_suffix(".int16")
     if not (index.exists() and samples.exists()):
         cache.mkdir(parents=True, exist_ok=True)
         _write(examples, trimmed, samples, index, seen)
     places: dict[str, list[int]] = json.loads(index.read_text(encoding="utf-8"))
-    return Sounds(
+    return AudioCache(
         np.memmap(samples, np.int16, mode="r"),
         {key: (start, end) for key, (start, end, _) in places.items()},
         {key: front for key, (_, _, front) in places.items()},

@@ -10,7 +10,7 @@ import numpy as np
 from emostream.models import SAMPLE_RATE_HZ
 
 from ..corpora.example import Example
-from .audio_cache import Sounds
+from .audio_cache import AudioCache
 from .audio_decoding import decoded
 
 
@@ -26,7 +26,7 @@ class Durations:
 
 
 @dataclass(frozen=True, slots=True)
-class SoundReport:
+class AudioReport:
     """corpora: by name, in the order in which the examples came."""
 
     corpora: Mapping[str, Durations]
@@ -43,27 +43,27 @@ class SoundReport:
         return "\n".join(lines)
 
 
-def check_sounds(examples: Sequence[Example]) -> SoundReport:
+def check_audio(examples: Sequence[Example]) -> AudioReport:
     """Decodes every file, keeps none, and says how long the sounds are.
 
     One CorpusError names all that are missing, unreadable, cut short, empty, digitally silent, or hold NaN.
-    `cached_sounds` makes the same check of what it decodes, so a run that keeps its sounds needs no other.
+    `cached_audio` makes the same check of what it decodes, so a run that keeps its sounds needs no other.
     """
     return _report((example.corpus, len(samples)) for example, samples in decoded(examples))
 
 
-def kept_sounds(examples: Sequence[Example], sounds: Sounds) -> SoundReport:
+def report_cached_audio(examples: Sequence[Example], sounds: AudioCache) -> AudioReport:
     """How long the sounds are as they were kept, trimmed where they were; nothing is decoded."""
     spans = ((example.corpus, sounds.spans[example.key]) for example in examples)
     return _report((corpus, end - start) for corpus, (start, end) in spans)
 
 
-def _report(clips: Iterable[tuple[str, int]]) -> SoundReport:
+def _report(clips: Iterable[tuple[str, int]]) -> AudioReport:
     """clips: corpus and length in samples."""
     lengths: dict[str, list[int]] = {}
     for corpus, samples in clips:
         lengths.setdefault(corpus, []).append(samples)
-    return SoundReport({corpus: _durations(of) for corpus, of in lengths.items()})
+    return AudioReport({corpus: _durations(of) for corpus, of in lengths.items()})
 
 
 def _durations(lengths: Sequence[int]) -> Durations:

@@ -38,7 +38,7 @@ _UNKNOWN_SIZE: Final = 0x7FFF_0000
 _LISTED: Final = 10
 
 
-class SoundFileError(CorpusError):
+class AudioFileError(CorpusError):
     """One sound file cannot be used. reason: `is missing`, `holds NaN`, for a list of such files."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -51,18 +51,18 @@ def read_clip(path: Path) -> Samples:
     """Any sound file, or a video's first sound track, to (N,) float32, mono, 16 kHz.
 
     Channels are averaged. A 16 kHz file keeps its samples, any other rate passes soxr's VHQ. Raises
-    SoundFileError: missing, unreadable, cut short, without samples, NaN or infinity in it.
+    AudioFileError: missing, unreadable, cut short, without samples, NaN or infinity in it.
     """
     samples, rate_hz = _read(path)
     if not len(samples):
-        raise SoundFileError(path, "holds no samples")
+        raise AudioFileError(path, "holds no samples")
     if not np.isfinite(samples).all():
-        raise SoundFileError(path, "holds NaN" if np.isnan(samples).any() else "holds infinite samples")
+        raise AudioFileError(path, "holds NaN" if np.isnan(samples).any() else "holds infinite samples")
     mono: Samples = samples.mean(axis=1, dtype=np.float32)  # (N, C) -> (N,)
     if rate_hz == SAMPLE_RATE_HZ:
         return mono
     if not 1_000 <= rate_hz <= 768_000:
-        raise SoundFileError(path, f"says {rate_hz} Hz, which is no rate of sound")
+        raise AudioFileError(path, f"says {rate_hz} Hz, which is no rate of sound")
     resampled: Samples = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ, quality="VHQ")
     return resampled
 
@@ -74,11 +74,11 @@ def decoded(examples: Sequence[Example]) -> Iterator[tuple[Example, Samples]]:
     digitally silent one among them. Raises CorpusError at once for an example without a sound.
     """
     sounds = [example.sound for example in examples]
-    unusable: list[SoundFileError] = []
+    unusable: list[AudioFileError] = []
     for example, reading in zip(examples, _read_ahead(sounds), strict=True):
         try:
             samples = reading.result()
-        except SoundFileError as error:
+        except AudioFileError as error:
             unusable.append(error)
         else:
             yield example, samples
@@ -109,16 +109,16 @@ def _read_ahead(paths: Sequence[Path]) -> Iterator[Future[Samples]]:
 def _audible(path: Path) -> Samples:
     samples = read_clip(path)
     if np.ptp(samples) < 1 / 32768:  # less than one step of 16 bits, whatever the offset
-        raise SoundFileError(path, "is digitally silent")
+        raise AudioFileError(path, "is digitally silent")
     return samples
 
 
 def _read(path: Path) -> tuple[npt.NDArray[np.float32], int]:
     """(N, C) float32 and its rate; libsndfile's formats through it, all others through FFmpeg."""
     if not path.is_file():
-        raise SoundFileError(path, "is a folder" if path.is_dir() else "is missing")
+        raise AudioFileError(path, "is a folder" if path.is_dir() else "is missing")
     if not path.stat().st_size:
-        raise SoundFileError(path, "is empty")
+        raise AudioFileError(path, "is empty")
     try:
         with soundfile.SoundFile(path) as file:
             promised, rate_hz = file.frames, file.samplerate
@@ -127,7 +127,7 @@ def _read(path: Path) -> tuple[npt.NDArray[np.float32], int]:
         return _read_with_ffmpeg(path)
     missing_s = max((promised - len(samples)) / rate_hz, _missing_from_wav_s(path))
     if missing_s > _SHORTFALL_S:
-        raise SoundFileError(path, f"is cut short by {missing_s:.1f} s")
+        raise AudioFileError(path, f"is cut short by {missing_s:.1f} s")
     return samples, rate_hz
 
 
@@ -156,10 +156,10 @@ def _read_with_ffmpeg(path: Path) -> tuple[npt.NDArray[np.float32], int]:
             samples, rate_hz, promised_s = _first_track(container)
     except (OSError, av.error.FFmpegError, ValueError) as error:
         # OSError, FFmpegError: the file; ValueError: its sound changes form on the way.
-        raise SoundFileError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        raise AudioFileError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
     missing_s = promised_s - len(samples) / rate_hz
     if len(samples) and missing_s > _FFMPEG_SHORTFALL_S:
-        raise SoundFileError(path, f"is cut short by {missing_s:.1f} s")
+        raise AudioFileError(path, f"is cut short by {missing_s:.1f} s")
     return samples, rate_hz
 
 

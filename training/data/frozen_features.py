@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from emostream.models import Alignment
 
 from ..errors import SettingsError
-from .alignments import alignment_fields, read_alignment_fields
+from .alignments import alignment_from_json, alignment_to_json
 
 Encode = Callable[[str, int], tuple[Tensor, Alignment]]
 """Key, view -> the layers' states (L, T, H), and where that view's words lie."""
@@ -72,7 +72,7 @@ def cached_features(
     shape = tuple(index["shape"])
     states = np.memmap(state_file, dtype=np.float16, mode="r", shape=shape)
     places = {
-        key: [View(start, frames, read_alignment_fields(fields)) for start, frames, fields in rows]
+        key: [View(start, frames, alignment_from_json(fields)) for start, frames, fields in rows]
         for key, rows in index["places"].items()
     }
     return FrozenFeatures(states, places)
@@ -120,7 +120,7 @@ def _compute(
             layers, frames, width = states.shape
             shape = (layers, width)
             out.write(_half(states.transpose(0, 1), key).tobytes())
-            places.setdefault(key, []).append([position, frames, alignment_fields(alignment)])
+            places.setdefault(key, []).append([position, frames, alignment_to_json(alignment)])
             position += frames
             seen(done + 1)
     return {"shape": [position, *shape], "places": places}

@@ -13,7 +13,7 @@ import numpy as np
 from emostream.models import SAMPLE_RATE_HZ, Clip, Samples, Transcriber, Transcript, Word
 
 from ..corpora.example import CorpusError, Example
-from .audio_cache import FRAME, Sounds
+from .audio_cache import FRAME, AudioCache
 
 Transcripts = Mapping[str, Transcript]
 """Key of an example -> what was understood of its clip; word places count from the start of the clip."""
@@ -30,7 +30,7 @@ _SEARCHED: Final = 4 * SAMPLE_RATE_HZ
 
 def cached_transcripts(
     examples: Sequence[Example],
-    sounds: Sounds,
+    sounds: AudioCache,
     transcriber: Transcriber,
     cache: Path,
     progress: Progress,
@@ -61,7 +61,7 @@ def cached_transcripts(
 
 
 def read_transcripts(
-    examples: Sequence[Example], sounds: Sounds, cache: Path, name: str | None = None
+    examples: Sequence[Example], sounds: AudioCache, cache: Path, name: str | None = None
 ) -> Transcripts:
     """What `cached_transcripts` left in `cache`, without a transcriber.
 
@@ -88,7 +88,7 @@ _Question = tuple[str, str, str, str]
 """Key, fingerprint of the sound, language hint, name of the transcriber: what a transcript depends on."""
 
 
-def _question(example: Example, sounds: Sounds, transcriber: str) -> _Question:
+def _question(example: Example, sounds: AudioCache, transcriber: str) -> _Question:
     start, end = sounds.spans[example.key]
     fingerprint = hashlib.blake2b(sounds.samples[start:end].tobytes(), digest_size=8).hexdigest()
     return example.key, fingerprint, example.language, transcriber
@@ -99,7 +99,7 @@ def _batches(examples: Sequence[Example], size: int) -> Iterator[Sequence[Exampl
         yield examples[start : start + size]
 
 
-def _transcribed(batch: Sequence[Example], sounds: Sounds, transcriber: Transcriber) -> list[Transcript]:
+def _transcribed(batch: Sequence[Example], sounds: AudioCache, transcriber: Transcriber) -> list[Transcript]:
     pieces = [_pieces(sounds.clip(example.key)) for example in batch]
     clips = [Clip(piece, example.language) for example, of in zip(batch, pieces, strict=True) for piece in of]
     heard = iter(transcriber.transcribe(clips))

@@ -13,19 +13,19 @@ from emostream.models import SAMPLE_RATE_HZ, Alignment, Samples
 from emostream.models.collate import (
     AudioBatch,
     TextBatch,
-    Waveform,
+    WaveformSpec,
     collate_audio,
     collate_spans,
     collate_text,
 )
-from emostream.models.emotion import EmotionModel, Encoded
+from emostream.models.emotion import EmotionModel, EncodedModality
 from emostream.models.granularity import SpanBatch
 
 from ..augmentation.pipeline import augment, augment_text
 from ..corpora.example import Example
 from ..data.alignments import moved
-from ..trainer.seeding import keyed
-from .inputs import NOWHERE, Material, words_of
+from ..trainer.seeding import example_rng
+from .inputs import NO_ALIGNMENT, TrainingInputs, input_text
 from .settings import DataSettings
 
 
@@ -81,11 +81,11 @@ class _Item:
     alignment: Alignment
 
 
-class Batches:
+class Collator:
     """Makes batches for one model."""
 
     def __init__(
-        self, material: Material, settings: DataSettings, model: EmotionModel, labels: Mapping[str, int]
+        self, material: TrainingInputs, settings: DataSettings, model: EmotionModel, labels: Mapping[str, int]
     ) -> None:
         """labels: key of the example -> number of its label."""
         self._material = material
@@ -94,7 +94,7 @@ class Batches:
         self._labels = labels
         self._spans = model.config.spans
         self._max_tokens = model.config.max_tokens
-        self._waveform: Waveform = model.audio_encoder.waveform
+        self._waveform: WaveformSpec = model.audio_encoder.waveform
         self._step = model.audio_encoder.step
         self._sizes = (
             (model.audio_encoder.states, model.audio_encoder.state_size),
@@ -105,13 +105,13 @@ class Batches:
         self, examples: Sequence[Example], counted: Sequence[bool], seed: int, epoch: int
     ) -> EmotionBatch:
         """As each example turns out in this epoch: its draws depend on seed, epoch and key alone."""
-        items = [self._varied(example, keyed(seed, epoch, example.key)) for example in examples]
+        items = [self._varied(example, example_rng(seed, epoch, example.key)) for example in examples]
         return self._collate(items, examples, counted)
 
     def length(self, example: Example) -> float:
         """Seconds of sound, about, or of words where there is none: what a batch is sorted by."""
         if example.path is None or not self._settings.sound:
-            return len(words_of(example, self._settings.words, self._material.transcripts)) / 15
+            return len(input_text(example, self._settings.words, self._material.transcripts)) / 15
         start, end = self._material.sounds.spans[example.key]
         return (end - start) / SAMPLE_RATE_HZ
 
@@ -125,18 +125,18 @@ class Batches:
         words = self._words(example, read)
         sound, alignment = self._sound(example, heard)
         # Without words nobody knows where they lie, in serving too.
-        return _Item(sound, words, alignment if words is not None else NOWHERE)
+        return _Item(sound, words, alignment if words is not None else NO_ALIGNMENT)
 
     def _sound(self, example: Example, view: int) -> tuple[Samples | Tensor | None, Alignment]:
         if example.path is None or not self._settings.sound:
-            return None, NOWHERE
+            return None, NO_ALIGNMENT
         if self._material.heard is not None:
             return self._material.heard.view(example.key, view)
         samples = self._material.sounds.clip(example.key)
-        return samples, self._material.alignments.get(example.key, NOWHERE)
+        return samples, self._material.alignments.get(example.key, NO_ALIGNMENT)
 
     def _words(self, example: Example, view: int) -> str | Tensor | None:
-        words = words_of(example, self._settings.words, self._material.transcripts)
+        words = input_text(example, self._settings.words, self._material.transcripts)
         if not words:
             return None
         if self._read is not None:
@@ -159,9 +159,9 @@ class Batches:
         if item.sound is None or item.words is None:
             return item
         if luck < self._settings.drop_words:
-            return _Item(item.sound, None, NOWHERE)
+            return _Item(item.sound, None, NO_ALIGNMENT)
         if luck < self._settings.drop_words + self._settings.drop_sound:
-            return _Item(None, item.words, NOWHERE)
+            return _Item(None, item.words, NO_ALIGNMENT)
         return item
 
     def _cut(self, item: _Item, rng: np.random.Generator) -> _Item:
@@ -170,7 +170,7 @@ class Batches:
             return item
         if isinstance(item.sound, Tensor) and 0 < self._settings.frames < item.sound.shape[1]:
             drawn = np.sort(rng.choice(item.sound.shape[1], self._settings.frames, replace=False))
-            return _Item(item.sound[:, torch.from_numpy(drawn)], item.words, NOWHERE)
+            return _Item(item.sound[:, torch.from_numpy(drawn)], item.words, NO_ALIGNMENT)
         frozen = isinstance(item.sound, Tensor)
         length = item.sound.shape[1] if frozen else len(item.sound)
         step = self._step if frozen else 1
@@ -205,18 +205,18 @@ class Batches:
         )
 
 
-def encode_audio(model: EmotionModel, audio: AudioBatch | FrozenBatch) -> Encoded:
+def encode_audio(model: EmotionModel, audio: AudioBatch | FrozenBatch) -> EncodedModality:
     """Through the encoder, or only through the mix of its layers where it is frozen."""
     if isinstance(audio, AudioBatch):
         return model.encode_audio(audio)
-    return Encoded(_mixed(model.audio_encoder.mix, audio.states), audio.mask, audio.present)
+    return EncodedModality(_mixed(model.audio_encoder.mix, audio.states), audio.mask, audio.present)
 
 
-def encode_text(model: EmotionModel, text: TextBatch | FrozenBatch) -> Encoded:
+def encode_text(model: EmotionModel, text: TextBatch | FrozenBatch) -> EncodedModality:
     """The same of the words."""
     if isinstance(text, TextBatch):
         return model.encode_text(text)
-    return Encoded(_mixed(model.text_encoder.mix, text.states), text.mask, text.present)
+    return EncodedModality(_mixed(model.text_encoder.mix, text.states), text.mask, text.present)
 
 
 def _mixed(mix: torch.nn.Module, states: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.layer_mix import LayerConcat
 
 from ..corpora.example import Example
-from .collator import Batches, FrozenBatch
+from .collator import Collator, FrozenBatch
 
 _CLIPS: Final = 1024
 """Of the training examples, drawn once: their frames tell mean and deviation to the second digit."""
@@ -22,7 +22,7 @@ _CLIPS: Final = 1024
 
 @torch.inference_mode()
 def standardise(
-    model: EmotionModel, batches: Batches, train: Sequence[Example], device: torch.device
+    model: EmotionModel, batches: Collator, train: Sequence[Example], device: torch.device
 ) -> None:
     """Tells a model that concatenates its layers their mean and deviation over training frames.
 

@@ -13,16 +13,18 @@ from emostream.models.emotion import EmotionModel
 
 from ..corpora.example import Example
 from ..evaluation.calibrate import fit_pattern, fit_temperature
-from .collator import Batches
-from .inputs import Material
-from .predict import Judgement, judge, stacked
+from .collator import Collator
+from .inputs import TrainingInputs
+from .predict import ExamplePrediction, judge, stack_logits
 from .settings import DataSettings
 
 _SILENT: Final = 1e6
 """A temperature at which every label is equally likely."""
 
 
-def calibrate(model: EmotionModel, judgements: Sequence[Judgement], labels: Mapping[str, int]) -> None:
+def calibrate(
+    model: EmotionModel, judgements: Sequence[ExamplePrediction], labels: Mapping[str, int]
+) -> None:
     """Writes late weights and the fused temperature of every pattern that is judged into `model.config`.
 
     judgements: of validation examples. labels: key -> number.
@@ -30,14 +32,14 @@ def calibrate(model: EmotionModel, judgements: Sequence[Judgement], labels: Mapp
     for pattern in sorted({one.pattern for one in judgements}):
         part = [one for one in judgements if one.pattern == pattern]
         truth = torch.tensor([labels[one.key] for one in part])
-        fit_pattern(model.config, pattern, stacked(part), truth)
+        fit_pattern(model.config, pattern, stack_logits(part), truth)
         if pattern in ("audio", "text"):
-            model.config.temperatures[pattern] = fit_temperature(stacked(part)[pattern], truth)
+            model.config.temperatures[pattern] = fit_temperature(stack_logits(part)[pattern], truth)
 
 
 def calibrate_all(
     model: EmotionModel,
-    material: Material,
+    material: TrainingInputs,
     settings: DataSettings,
     validation: Sequence[Example],
     labels: Mapping[str, int],
@@ -46,7 +48,7 @@ def calibrate_all(
     """The same for what a served model may meet besides: the sound without words, the words without sound."""
     for asked in (settings, replace(settings, words="none"), replace(settings, sound=False)):
         if asked.sound or asked.words != "none":
-            batches = Batches(material, asked, model, labels)
+            batches = Collator(material, asked, model, labels)
             judgements = judge(model, batches, validation, device)
             calibrate(model, [one for one in judgements if one.informed], labels)
     if settings.words == "none":

@@ -12,15 +12,15 @@ from emostream.models.text_normalization import spoken
 
 from ..corpora.example import Example
 from ..data.alignments import Alignments
-from ..data.audio_cache import Sounds
+from ..data.audio_cache import AudioCache
 from ..data.frozen_features import FrozenFeatures
-from .settings import WordSource
+from .settings import TextSource
 
-NOWHERE = Alignment()
+NO_ALIGNMENT = Alignment()
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingInputs:
     """All by the examples' keys.
 
     transcripts: what the transcriber understood, where words are `recognized`. alignments: of the words that
@@ -28,21 +28,21 @@ class Material:
     encoders made of sound and, by their source, of words; None where the encoders run.
     """
 
-    sounds: Sounds
+    sounds: AudioCache
     tokenizer: Tokenizer
     transcripts: Mapping[str, Transcript] = field(default_factory=dict)
     alignments: Alignments = field(default_factory=dict)
     heard: FrozenFeatures | None = None
-    read: Mapping[WordSource, FrozenFeatures] | None = None
+    read: Mapping[TextSource, FrozenFeatures] | None = None
 
 
-def words_of(example: Example, source: WordSource, transcripts: Mapping[str, Transcript]) -> str:
+def input_text(example: Example, source: TextSource, transcripts: Mapping[str, Transcript]) -> str:
     """What the model is to read of an example; empty where there is nothing, or punctuation alone."""
     text = _text_of(example, source, transcripts)
     return text if spoken(text) else ""
 
 
-def _text_of(example: Example, source: WordSource, transcripts: Mapping[str, Transcript]) -> str:
+def _text_of(example: Example, source: TextSource, transcripts: Mapping[str, Transcript]) -> str:
     if source == "none":
         return ""
     if example.paired:

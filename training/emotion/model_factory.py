@@ -19,14 +19,14 @@ from .settings import ModelSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Blueprint:
+class ModelFactory:
     """The encoders as their checkpoints have them, read once, and their tokenizer."""
 
     template: EmotionModel
     tokenizer: Tokenizer
 
     @classmethod
-    def read(cls, settings: ModelSettings, labels: Sequence[str]) -> Blueprint:
+    def read(cls, settings: ModelSettings, labels: Sequence[str]) -> ModelFactory:
         """Raises CheckpointError where an encoder cannot be had, SettingsError for impossible sizes."""
         try:
             template, tokenizer = assemble(settings.audio, settings.text, **_new_parts(settings, labels))

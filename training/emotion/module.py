@@ -9,35 +9,40 @@ from torch import Tensor, nn
 
 from emostream.models.emotion import EmotionModel, EmotionOutput
 
-from ..losses.all_gather import gather_rows, row_counts
-from ..losses.combined import TotalLoss
+from ..losses.all_gather import all_gather_row_counts, all_gather_rows
+from ..losses.combined import CombinedLoss
 from ..losses.cross_entropy import soft_cross_entropy
 from ..trainer.task import Losses
 from .collator import EmotionBatch, encode_audio, encode_text
-from .settings import ContrastSettings
+from .settings import ContrastiveSettings
 
 
-class EmotionObjective(nn.Module):
+class EmotionTrainingModule(nn.Module):
     """Cross entropy of every head that has something to go by, and contrastive regularization.
 
     The losses are those of the whole batch, over all processes: logits, codes and labels are gathered first.
     """
 
-    def __init__(self, model: EmotionModel, contrast: ContrastSettings, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self, model: EmotionModel, contrast: ContrastiveSettings, label_smoothing: float = 0.0
+    ) -> None:
         super().__init__()
         self.model = model
-        self.total = TotalLoss(contrast.alpha, contrast.objective, model.config.width)
+        self.total = CombinedLoss(contrast.alpha, contrast.objective, model.config.width)
         self._smoothing = label_smoothing
 
     def forward(self, batch: EmotionBatch) -> Losses:
         output = forward(self.model, batch)
-        counts = row_counts(batch.labels)
-        counted, labels = gather_rows(batch.counted, counts), gather_rows(batch.labels, counts)
-        heard = gather_rows(batch.audio.present, counts) & counted
-        read = gather_rows(batch.text.present, counts) & counted
-        logits = {head: gather_rows(values, counts) for head, values in output.logits().items()}
+        counts = all_gather_row_counts(batch.labels)
+        counted, labels = all_gather_rows(batch.counted, counts), all_gather_rows(batch.labels, counts)
+        heard = all_gather_rows(batch.audio.present, counts) & counted
+        read = all_gather_rows(batch.text.present, counts) & counted
+        logits = {head: all_gather_rows(values, counts) for head, values in output.logits().items()}
         entropy = self._cross_entropy(logits, labels, {"early": counted, "audio": heard, "text": read})
-        audio, text = gather_rows(output.audio_code, counts), gather_rows(output.text_code, counts)
+        audio, text = (
+            all_gather_rows(output.audio_embedding, counts),
+            all_gather_rows(output.text_embedding, counts),
+        )
         losses: Losses = self.total(entropy, audio[heard], text[read], labels[heard], labels[read])
         return losses
 

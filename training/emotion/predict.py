@@ -10,17 +10,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from emostream.models.calibration import fused_posterior, pattern_of
+from emostream.models.calibration import fused_posterior, modality_pattern
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 
 from ..corpora.example import Example
-from .collator import Batches
+from .collator import Collator
 from .module import forward
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ExamplePrediction:
     """Of one example. logits: head -> (C,). code: (2 D,), of sound and words. pattern: both, audio or text.
 
     informed: false where there was neither sound nor a word.
@@ -35,27 +35,29 @@ class Judgement:
 
 @torch.inference_mode()
 def judge(
-    model: EmotionModel, batches: Batches, examples: Sequence[Example], device: torch.device, size: int = 16
-) -> list[Judgement]:
+    model: EmotionModel, batches: Collator, examples: Sequence[Example], device: torch.device, size: int = 16
+) -> list[ExamplePrediction]:
     """In the order of `examples`; like lengths go together, which changes no result."""
     model.eval()
-    found: dict[str, Judgement] = {}
+    found: dict[str, ExamplePrediction] = {}
     order = sorted(examples, key=batches.length, reverse=True)
     for start in range(0, len(order), size):
         part = order[start : start + size]
         batch = batches.judging(part).to(device)
         output = forward(model, batch)
         logits = {head: values.float().cpu() for head, values in output.logits().items()}
-        codes = torch.cat([output.audio_code, output.text_code], dim=1).float().cpu()
+        codes = torch.cat([output.audio_embedding, output.text_embedding], dim=1).float().cpu()
         heard, read = batch.audio.present.tolist(), batch.text.present.tolist()
         for row, example in enumerate(part):
             own = {head: values[row] for head, values in logits.items()}
-            pattern = pattern_of(heard[row], read[row])
-            found[example.key] = Judgement(example.key, own, codes[row], pattern, heard[row] or read[row])
+            pattern = modality_pattern(heard[row], read[row])
+            found[example.key] = ExamplePrediction(
+                example.key, own, codes[row], pattern, heard[row] or read[row]
+            )
     return [found[example.key] for example in examples]
 
 
-def posteriors(judgements: Sequence[Judgement], config: EmotionConfig) -> npt.NDArray[np.float64]:
+def posteriors(judgements: Sequence[ExamplePrediction], config: EmotionConfig) -> npt.NDArray[np.float64]:
     """(N, C): fused and calibrated, each by its own pattern of modalities."""
     rows = [
         fused_posterior({head: values[None] for head, values in one.logits.items()}, one.pattern, config)
@@ -64,6 +66,6 @@ def posteriors(judgements: Sequence[Judgement], config: EmotionConfig) -> npt.ND
     return torch.cat(rows).numpy()
 
 
-def stacked(judgements: Sequence[Judgement]) -> Mapping[str, Tensor]:
+def stack_logits(judgements: Sequence[ExamplePrediction]) -> Mapping[str, Tensor]:
     """head -> (N, C)."""
     return {head: torch.stack([one.logits[head] for one in judgements]) for head in judgements[0].logits}

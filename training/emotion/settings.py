@@ -14,7 +14,7 @@ from ..trainer.settings import Count, Share
 
 Depth = Literal["none", "front_end", "all"] | Annotated[int, Meta(ge=0)]
 Granularity = Literal["frame", "phone", "syllable", "word"]
-WordSource = Literal["recognized", "gold", "none"]
+TextSource = Literal["recognized", "gold", "none"]
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,7 +62,7 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """
 
     sound: bool = True
-    words: WordSource = "recognized"
+    words: TextSource = "recognized"
     trimmed: bool = True
     max_seconds: Annotated[float, Meta(ge=0.5)] = 10.0
     frames: Annotated[int, Meta(ge=0)] = 0
@@ -75,7 +75,7 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     views: Count = 1
 
 
-class ContrastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ContrastiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Contrastive regularization: total = (1 - alpha) CE + alpha L_CR. alpha 0 is none of it."""
 
     objective: Literal["bce", "infonce", "mine"] = "bce"

@@ -10,31 +10,34 @@ import numpy as np
 from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
 from ..trainer.batching import balanced, mixed_batches
-from ..trainer.lr_schedule import layer_wise, the_rest
-from ..trainer.settings import LoopSettings
-from .collator import Batches, EmotionBatch
-from .module import EmotionObjective
-from .predict import Judgement, judge, posteriors
+from ..trainer.lr_schedule import layerwise_lr_groups, remaining_params_group
+from ..trainer.settings import TrainerSettings
+from .collator import Collator, EmotionBatch
+from .module import EmotionTrainingModule
+from .predict import ExamplePrediction, judge, posteriors
 
 
 @dataclass(frozen=True, slots=True)
 class EmotionTask:
     """labels: key -> number of the label, of all examples. What is chosen, `validation` alone decides."""
 
-    module: EmotionObjective
+    module: EmotionTrainingModule
     train: Sequence[Example]
     validation: Sequence[Example]
-    batches: Batches
+    batches: Collator
     labels: Mapping[str, int]
-    loop: LoopSettings
+    loop: TrainerSettings
     seed: int
     balanced: bool = False
 
     def groups(self) -> list[dict[str, object]]:
         model, rate, decay = self.module.model, self.loop.encoder_rate, self.loop.layer_decay
-        groups = [*layer_wise(model.audio_encoder, rate, decay), *layer_wise(model.text_encoder, rate, decay)]
+        groups = [
+            *layerwise_lr_groups(model.audio_encoder, rate, decay),
+            *layerwise_lr_groups(model.text_encoder, rate, decay),
+        ]
         # The first group's rate is the one that is shown.
-        return [the_rest(self.module, groups, self.loop.learning_rate), *groups]
+        return [remaining_params_group(self.module, groups, self.loop.learning_rate), *groups]
 
     def plan(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng([self.seed, epoch])
@@ -51,11 +54,11 @@ class EmotionTask:
     def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> EmotionBatch:
         return self.batches.training([self.train[item] for item in items], counted, self.seed, epoch)
 
-    def validate(self, process: int, processes: int) -> list[Judgement]:
+    def validate(self, process: int, processes: int) -> list[ExamplePrediction]:
         device = next(self.module.parameters()).device
         return judge(self.module.model, self.batches, self.validation[process::processes], device)
 
-    def figures(self, judgements: Sequence[Judgement]) -> dict[str, float]:
+    def figures(self, judgements: Sequence[ExamplePrediction]) -> dict[str, float]:
         truth = [self.labels[one.key] for one in judgements]
         shares = posteriors(judgements, self.module.model.config)
         entropy = -np.log(shares[np.arange(len(truth)), truth] + 1e-12).mean()

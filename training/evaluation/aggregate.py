@@ -9,20 +9,20 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from .metrics import Figures, figures
-from .predictions import Outcome
+from .metrics import ClassificationMetrics, figures
+from .predictions import FoldPredictions
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class FitResult:
     """One fit, and what it reached on its test fold."""
 
-    outcome: Outcome
-    figures: Figures
+    outcome: FoldPredictions
+    figures: ClassificationMetrics
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class MeanStd:
     """deviation: of the sample, over what `mean` is the mean of; None where that is one value."""
 
     mean: float
@@ -43,44 +43,44 @@ class RowSummary:
     folds: int
     seeds: int
     utterances: int
-    wa: Spread
-    ua: Spread
-    macro_f1: Spread
-    ece: Spread
-    pooled_wa: Spread
-    pooled_ua: Spread
-    pooled_macro_f1: Spread
-    pooled_ece: Spread
+    wa: MeanStd
+    ua: MeanStd
+    macro_f1: MeanStd
+    ece: MeanStd
+    pooled_wa: MeanStd
+    pooled_ua: MeanStd
+    pooled_macro_f1: MeanStd
+    pooled_ece: MeanStd
 
 
-def judged(outcomes: Sequence[Outcome]) -> list[Fit]:
-    return [Fit(outcome, figures(outcome.truth, outcome.probabilities)) for outcome in outcomes]
+def judged(outcomes: Sequence[FoldPredictions]) -> list[FitResult]:
+    return [FitResult(outcome, figures(outcome.truth, outcome.probabilities)) for outcome in outcomes]
 
 
-def summarise(fits: Sequence[Fit]) -> list[RowSummary]:
+def summarise(fits: Sequence[FitResult]) -> list[RowSummary]:
     """One line a row, in the order in which rows come first."""
     rows = dict.fromkeys(fit.outcome.row for fit in fits)
     return [_summary(row, [fit for fit in fits if fit.outcome.row == row]) for row in rows]
 
 
-def pooled(outcomes: Sequence[Outcome]) -> Figures:
+def pooled(outcomes: Sequence[FoldPredictions]) -> ClassificationMetrics:
     """Of all these test sets as one."""
     truth = np.concatenate([outcome.truth for outcome in outcomes])
     return figures(truth, np.concatenate([outcome.probabilities for outcome in outcomes]))
 
 
-def pooled_by_seed(outcomes: Sequence[Outcome]) -> list[Figures]:
+def pooled_by_seed(outcomes: Sequence[FoldPredictions]) -> list[ClassificationMetrics]:
     """All folds of a seed as one test set, in the order of the seeds."""
     ordered = sorted(outcomes, key=_seed)
     return [pooled(list(group)) for _, group in groupby(ordered, key=_seed)]
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> MeanStd:
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Spread(float(np.mean(values)), deviation)
+    return MeanStd(float(np.mean(values)), deviation)
 
 
-def class_recalls(outcomes: Sequence[Outcome]) -> npt.NDArray[np.float64]:
+def class_recalls(outcomes: Sequence[FoldPredictions]) -> npt.NDArray[np.float64]:
     """(C, S): recall of each class, all folds of a seed together; not a number where a class is absent."""
     confusions = np.array([one.confusion for one in pooled_by_seed(outcomes)], dtype=np.float64)  # (S, C, C)
     sizes = confusions.sum(2)
@@ -89,11 +89,13 @@ def class_recalls(outcomes: Sequence[Outcome]) -> npt.NDArray[np.float64]:
     return np.asarray(recalls.T, dtype=np.float64)
 
 
-def _summary(row: str, fits: Sequence[Fit]) -> RowSummary:
+def _summary(row: str, fits: Sequence[FitResult]) -> RowSummary:
     outcomes = [fit.outcome for fit in fits]
     by_seed = pooled_by_seed(outcomes)
 
-    def over(figures: Sequence[Figures], figure: Callable[[Figures], float]) -> Spread:
+    def over(
+        figures: Sequence[ClassificationMetrics], figure: Callable[[ClassificationMetrics], float]
+    ) -> MeanStd:
         return spread([figure(one) for one in figures])
 
     each = [fit.figures for fit in fits]
@@ -114,5 +116,5 @@ def _summary(row: str, fits: Sequence[Fit]) -> RowSummary:
     )
 
 
-def _seed(outcome: Outcome) -> int:
+def _seed(outcome: FoldPredictions) -> int:
     return outcome.seed

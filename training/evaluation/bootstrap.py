@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, t
 
-from .metrics import FigureName, figure_of
-from .predictions import Outcome
+from .metrics import MetricName, figure_of
+from .predictions import FoldPredictions
 
 Drawn = Literal["speakers", "utterances"]
 
 LEVEL: Final = 0.95
 RESAMPLES: Final = 10_000
-FEWEST_SPEAKERS: Final = 5
+MIN_SPEAKERS: Final = 5
 """With fewer, resampling them says nothing, and utterances are drawn."""
 
 
@@ -77,9 +77,9 @@ class _Units:
 
 
 def paired_gain(
-    first: Sequence[Outcome],
-    second: Sequence[Outcome],
-    figure: FigureName,
+    first: Sequence[FoldPredictions],
+    second: Sequence[FoldPredictions],
+    figure: MetricName,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -99,7 +99,7 @@ def paired_gain(
 
 
 def pooled_interval(
-    outcomes: Sequence[Outcome], figure: FigureName, *, resamples: int = RESAMPLES, seed: int = 0
+    outcomes: Sequence[FoldPredictions], figure: MetricName, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
     """The figure of one row. Raises ValueError unless every seed has the same folds and utterances."""
     pool = _pool(outcomes)
@@ -107,7 +107,7 @@ def pooled_interval(
 
 
 def _estimate(
-    units: _Units, figure: FigureName, signs: npt.NDArray[np.float64], resamples: int, seed: int
+    units: _Units, figure: MetricName, signs: npt.NDArray[np.float64], resamples: int, seed: int
 ) -> Estimate:
     """signs: (R,) what each row's figure counts for."""
     weights = np.random.default_rng(seed).multinomial(units.draws, units.shares, size=resamples)
@@ -138,7 +138,7 @@ def _units(pool: _Pool, guesses: npt.NDArray[np.int64]) -> _Units:
     classes, count = len(pool.labels), len(pool.keys)
     cells = pool.truth * classes + guesses  # (R, S, N): where in its flat confusion matrix each judgement is
     names = sorted(set(pool.speakers))
-    by_speaker = len(names) >= FEWEST_SPEAKERS and "" not in names
+    by_speaker = len(names) >= MIN_SPEAKERS and "" not in names
     if by_speaker:
         unit = np.searchsorted(names, pool.speakers)
         draws, shares = len(names), np.full(len(names), 1 / len(names))
@@ -154,7 +154,7 @@ def _units(pool: _Pool, guesses: npt.NDArray[np.int64]) -> _Units:
     return _Units(drawn, draws, shares, confusions.reshape(*confusions.shape[:3], classes, classes))
 
 
-def _pool(outcomes: Sequence[Outcome]) -> _Pool:
+def _pool(outcomes: Sequence[FoldPredictions]) -> _Pool:
     seeds = tuple(sorted({outcome.seed for outcome in outcomes}))
     pools = [_pool_of_seed([outcome for outcome in outcomes if outcome.seed == seed]) for seed in seeds]
     first = pools[0]
@@ -168,7 +168,7 @@ def _pool(outcomes: Sequence[Outcome]) -> _Pool:
     return replace(first, seeds=seeds, guesses=np.concatenate([pool.guesses for pool in pools]))
 
 
-def _pool_of_seed(outcomes: Sequence[Outcome]) -> _Pool:
+def _pool_of_seed(outcomes: Sequence[FoldPredictions]) -> _Pool:
     """Raises ValueError where a fold, or an utterance in two folds, occurs twice."""
     keys = np.array([key for outcome in outcomes for key in outcome.keys])
     speakers = np.array([speaker for outcome in outcomes for speaker in outcome.speakers])

@@ -10,7 +10,7 @@ import numpy as np
 from emostream.models import SAMPLE_RATE_HZ, Samples
 
 from ..augmentation.codec import MULAW, OPUS, codecs, through_codec
-from ..augmentation.waveform import coloured_noise, with_noise
+from ..augmentation.waveform import coloured_noise, mix_at_snr
 from ..data.audio_cache import speech_bounds
 
 _SILENCE_S = 0.6
@@ -19,24 +19,26 @@ _CUT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Harm:
+class Corruption:
     """apply: (N,) samples and the clip's own generator -> samples."""
 
     name: str
     apply: Callable[[Samples, np.random.Generator], Samples]
 
 
-def harms() -> list[Harm]:
+def harms() -> list[Corruption]:
     """The clip as it is comes first. A codec that this machine's FFmpeg does not have is left out."""
-    found = [Harm("as recorded", lambda samples, _: samples)]
-    found += [Harm(f"noise, SNR {snr} dB", _noise(float(snr))) for snr in (20, 10, 5, 0)]
+    found = [Corruption("as recorded", lambda samples, _: samples)]
+    found += [Corruption(f"noise, SNR {snr} dB", _noise(float(snr))) for snr in (20, 10, 5, 0)]
     if MULAW in codecs():
-        found.append(Harm("telephone (G.711, 8 kHz)", lambda samples, _: through_codec(samples, MULAW, 64.0)))
+        found.append(
+            Corruption("telephone (G.711, 8 kHz)", lambda samples, _: through_codec(samples, MULAW, 64.0))
+        )
     if OPUS in codecs():
-        found.append(Harm("Opus, 8 kbit/s", lambda samples, _: through_codec(samples, OPUS, 8.0)))
-    found += [Harm(f"peak at {level} dBFS", _level(float(level))) for level in (-35, -3)]
-    found.append(Harm(f"{_SILENCE_S:g} s of near silence at both ends", _padded))
-    found.append(Harm(f"speech cut by {_CUT_S:g} s at both ends", _cut))
+        found.append(Corruption("Opus, 8 kbit/s", lambda samples, _: through_codec(samples, OPUS, 8.0)))
+    found += [Corruption(f"peak at {level} dBFS", _level(float(level))) for level in (-35, -3)]
+    found.append(Corruption(f"{_SILENCE_S:g} s of near silence at both ends", _padded))
+    found.append(Corruption(f"speech cut by {_CUT_S:g} s at both ends", _cut))
     return found
 
 
@@ -44,7 +46,7 @@ def _noise(snr_db: float) -> Callable[[Samples, np.random.Generator], Samples]:
     """Of a random colour, white to brown."""
 
     def apply(samples: Samples, rng: np.random.Generator) -> Samples:
-        return with_noise(samples, coloured_noise(len(samples), rng), snr_db)
+        return mix_at_snr(samples, coloured_noise(len(samples), rng), snr_db)
 
     return apply
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from .aggregate import pooled_by_seed
 from .bootstrap import Estimate, paired_gain, pooled_interval
-from .metrics import Figures
-from .predictions import Outcome, OutcomeError
-from .reliability import Trust, trust
+from .metrics import ClassificationMetrics
+from .predictions import FoldPredictions, PredictionsError
+from .reliability import ReliabilityStats, trust
 
 FILE: Final = "crossvalidation.csv"
 SOUND: Final = "six folds"
@@ -34,11 +34,11 @@ class Pooled:
 
     row: str
     ua: Estimate
-    figures: list[Figures]
-    trusts: list[Trust]
+    figures: list[ClassificationMetrics]
+    trusts: list[ReliabilityStats]
 
 
-def write_folds(folder: Path, outcomes: Sequence[Outcome]) -> None:
+def write_folds(folder: Path, outcomes: Sequence[FoldPredictions]) -> None:
     with (folder / FILE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*_HEAD, *outcomes[0].labels])
@@ -49,8 +49,8 @@ def write_folds(folder: Path, outcomes: Sequence[Outcome]) -> None:
                 writer.writerow([one.row, one.fold, one.seed, key, speaker, one.labels[truth], *cells])
 
 
-def read_folds(folder: Path) -> list[Outcome]:
-    """Nothing where the checkpoint has none. Raises OutcomeError for a file that is damaged."""
+def read_folds(folder: Path) -> list[FoldPredictions]:
+    """Nothing where the checkpoint has none. Raises PredictionsError for a file that is damaged."""
     file = folder / FILE
     if not file.exists():
         return []
@@ -59,13 +59,13 @@ def read_folds(folder: Path) -> list[Outcome]:
         for row in {one.row for one in outcomes}:  # whether its folds and seeds fit each other
             pooled_interval([one for one in outcomes if one.row == row], "ua", resamples=1)
     except (OSError, ValueError, csv.Error, ArithmeticError) as error:
-        raise OutcomeError(
+        raise PredictionsError(
             f"{file}: expected the judgements of a cross-validation, got {error}: fetch it again"
         ) from error
     return outcomes
 
 
-def _read(file: Path) -> list[Outcome]:
+def _read(file: Path) -> list[FoldPredictions]:
     with file.open(newline="", encoding="utf-8") as opened:
         reader = csv.reader(opened)
         head = next(reader, [])
@@ -80,8 +80,10 @@ def _read(file: Path) -> list[Outcome]:
     return [_outcome(row, fold, seed, labels, lines) for (row, fold, seed), lines in cells.items()]
 
 
-def _outcome(row: str, fold: str, seed: int, labels: tuple[str, ...], lines: list[list[str]]) -> Outcome:
-    return Outcome(
+def _outcome(
+    row: str, fold: str, seed: int, labels: tuple[str, ...], lines: list[list[str]]
+) -> FoldPredictions:
+    return FoldPredictions(
         row=row,
         fold=fold,
         seed=seed,
@@ -97,7 +99,7 @@ def _outcome(row: str, fold: str, seed: int, labels: tuple[str, ...], lines: lis
     )
 
 
-def pooled_rows(outcomes: Sequence[Outcome]) -> list[Pooled]:
+def pooled_rows(outcomes: Sequence[FoldPredictions]) -> list[Pooled]:
     """One for each row, in the order in which they come first."""
     found = []
     for row in dict.fromkeys(one.row for one in outcomes):
@@ -112,7 +114,7 @@ def pooled_rows(outcomes: Sequence[Outcome]) -> list[Pooled]:
     return found
 
 
-def fold_table(outcomes: Sequence[Outcome]) -> str:
+def fold_table(outcomes: Sequence[FoldPredictions]) -> str:
     """Markdown: means over the seeds; UA with its 95 % interval over speakers. Empty where there are none."""
     if not outcomes:
         return ""
@@ -125,11 +127,14 @@ def fold_table(outcomes: Sequence[Outcome]) -> str:
         interval = one.ua.interval
         numbers = [
             *(np.mean([getattr(f, name) for f in one.figures]) for name in ("wa", "macro_f1")),
-            *(np.mean([getattr(t, name) for t in one.trusts]) for name in ("calibration_error", "by_chance")),
+            *(
+                np.mean([getattr(t, name) for t in one.trusts])
+                for name in ("calibration_error", "ece_if_calibrated")
+            ),
             *(np.mean([getattr(f, name) for f in one.figures]) for name in ("nll", "brier")),
         ]
-        certain = np.mean([t.certain_ua for t in one.trusts])
-        gain = np.mean([t.certain_gain for t in one.trusts])
+        certain = np.mean([t.selective_ua for t in one.trusts])
+        gain = np.mean([t.selective_gain for t in one.trusts])
         cells = [
             one.row,
             str(one.figures[0].count),
@@ -142,7 +147,7 @@ def fold_table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def fold_gains(outcomes: Sequence[Outcome]) -> str:
+def fold_gains(outcomes: Sequence[FoldPredictions]) -> str:
     """Markdown: what words bring to the clips of the six folds, paired. Empty where they were not asked."""
     lines = []
     if (own := _gain(outcomes, OWN_WORDS, (SOUND,))) is not None:
@@ -152,7 +157,7 @@ def fold_gains(outcomes: Sequence[Outcome]) -> str:
     return "Six folds, sound and words, on the same clips:\n\n" + "\n".join(lines) if lines else ""
 
 
-def _gain(outcomes: Sequence[Outcome], row: str, others: Sequence[str]) -> str | None:
+def _gain(outcomes: Sequence[FoldPredictions], row: str, others: Sequence[str]) -> str | None:
     """Of a row over the best of the others, in the row's own seeds."""
     fused = [one for one in outcomes if one.row == row]
     seeds = {one.seed for one in fused}

@@ -17,19 +17,19 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from emostream.models import LABELS, Clip, Prediction, Samples, Speech, Transcript
+from emostream.models import LABELS, Clip, EmotionInput, Prediction, Samples, Transcript
 from emostream.models.recognizer import EmotionRecognizer
 
 from ..corpora.example import OTHER, CorpusError, Example
 from ..corpora.manifest import read_manifest
-from ..corpora.text_corpus import read_texts
+from ..corpora.text_corpus import read_text_corpus
 from ..data.audio_cache import read_clip, trim
 from ..errors import SettingsError
-from ..trainer.seeding import keyed
+from ..trainer.seeding import example_rng
 from .corruptions import harms
-from .metrics import Figures, figures
-from .reliability import Trust, trust
-from .text_conflict import SURE, UNSURE, Conflicts, Texts, conflicts
+from .metrics import ClassificationMetrics, figures
+from .reliability import ReliabilityStats, trust
+from .text_conflict import SURE, UNSURE, PairedTexts, TextConflicts, conflicts
 
 BATCH: Final = 8
 ALONE: Final = "sound alone"
@@ -53,8 +53,8 @@ class Row:
     corpus: str
     split: str
     read: str
-    figures: Figures
-    trust: Trust
+    figures: ClassificationMetrics
+    trust: ReliabilityStats
 
     def as_dict(self) -> dict[str, Any]:
         head = {"what": self.what, "corpus": self.corpus, "split": self.split, "read": self.read}
@@ -69,8 +69,8 @@ class Evaluation:
 
     labels: tuple[str, ...]
     rows: list[Row] = field(default_factory=list)
-    harmed: dict[tuple[str, str], Figures] = field(default_factory=dict)
-    conflicts: dict[str, Conflicts] = field(default_factory=dict)
+    harmed: dict[tuple[str, str], ClassificationMetrics] = field(default_factory=dict)
+    conflicts: dict[str, TextConflicts] = field(default_factory=dict)
 
     def row(self, what: str, corpus: str, read: str) -> Row | None:
         found = (row for row in self.rows if (row.what, row.corpus, row.read) == (what, corpus, read))
@@ -98,8 +98,8 @@ def judge(
     predictions: list[Prediction] = []
     for start in range(0, len(examples), BATCH):
         speeches = [
-            Speech(
-                Clip(harm(trim(read_clip(example.sound)), keyed(0, 0, example.key))),
+            EmotionInput(
+                Clip(harm(trim(read_clip(example.sound)), example_rng(0, 0, example.key))),
                 Transcript(text) if text else None,
             )
             for example, text in zip(
@@ -110,7 +110,7 @@ def judge(
     return predictions
 
 
-def truth_of(example: Example, labels: Sequence[str]) -> str:
+def true_label(example: Example, labels: Sequence[str]) -> str:
     """What a checkpoint of these labels should have said: one of the four, what the corpora's own labels
     become among them; any other, the corpus's own label.
     """
@@ -119,7 +119,7 @@ def truth_of(example: Example, labels: Sequence[str]) -> str:
 
 def score(
     labels: Sequence[str], examples: Sequence[Example], predictions: Sequence[Prediction], read: str
-) -> Figures:
+) -> ClassificationMetrics:
     """read: which posterior is judged, `fused`, `audio` or `text`."""
     return figures(_numbers(labels, examples), _chosen(predictions, read))
 
@@ -142,10 +142,12 @@ def evaluate(
         )
     folder = manifest if manifest.is_dir() else manifest.parent
     text_file = folder / "text.csv.gz"
-    lines = read_texts(text_file, TEXT_CORPORA) if text_file.exists() else []
+    lines = read_text_corpus(text_file, TEXT_CORPORA) if text_file.exists() else []
     lines = _of(lines, split, labels) + [example for example in chosen if example.path is None]
     if out.exists() and not out.is_dir():
-        raise SettingsError(f"expected a folder to write to at {out}, got a file: name another with --out")
+        raise SettingsError(
+            f"expected a folder to write to at {out}, got a file: name another with --output-dir"
+        )
     out.mkdir(parents=True, exist_ok=True)
     found = Evaluation(tuple(labels))
     with (out / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
@@ -192,7 +194,7 @@ def _judge_corpus(
         writer.writerows(_lines(OWN_WORDS, worded, own, labels))
         add(OWN_WORDS, worded, own, "fused")
     texts = _paired_texts(lines, labels)
-    wanted = [truth_of(example, labels) for example in examples]
+    wanted = [true_label(example, labels) for example in examples]
     # Texts of the same label only where every label of the examples has some.
     if set(wanted) <= set(texts.labels):
         keys = [example.key for example in examples]
@@ -217,9 +219,9 @@ def _judge_harmed(found: Evaluation, recognizer: EmotionRecognizer, examples: Se
         found.harmed[examples[0].corpus, harm.name] = figures_of
 
 
-def _paired_texts(lines: Sequence[Example], labels: Sequence[str]) -> Texts:
+def _paired_texts(lines: Sequence[Example], labels: Sequence[str]) -> PairedTexts:
     chosen = [line for line in lines if line.corpus == PAIRED_CORPUS] or list(lines)
-    return Texts(chosen, [truth_of(line, labels) for line in chosen])
+    return PairedTexts(chosen, [true_label(line, labels) for line in chosen])
 
 
 def _row(
@@ -236,7 +238,7 @@ def _row(
 
 
 def _numbers(labels: Sequence[str], examples: Sequence[Example]) -> npt.NDArray[np.int64]:
-    return np.array([labels.index(truth_of(example, labels)) for example in examples], dtype=np.int64)
+    return np.array([labels.index(true_label(example, labels)) for example in examples], dtype=np.int64)
 
 
 def _chosen(predictions: Sequence[Prediction], read: str) -> Probabilities:
@@ -249,7 +251,7 @@ def _chosen(predictions: Sequence[Prediction], read: str) -> Probabilities:
 
 
 def _of(examples: Iterable[Example], split: str, labels: Sequence[str]) -> list[Example]:
-    return [e for e in examples if split in ("all", e.split) and truth_of(e, labels) in labels]
+    return [e for e in examples if split in ("all", e.split) and true_label(e, labels) in labels]
 
 
 def _text_rows(recognizer: EmotionRecognizer, lines: Sequence[Example], split: str) -> list[Row]:
@@ -262,7 +264,7 @@ def _text_rows(recognizer: EmotionRecognizer, lines: Sequence[Example], split: s
             prediction
             for start in range(0, len(part), 64)
             for prediction in recognizer.recognize(
-                [Speech(nothing, Transcript(line.words)) for line in part[start : start + 64]]
+                [EmotionInput(nothing, Transcript(line.words)) for line in part[start : start + 64]]
             )
         ]
         rows.append(_row(WORDS, corpus, split, "text", recognizer.labels, part, predictions))
@@ -290,13 +292,13 @@ def table(rows: Iterable[Row]) -> str:
     ]
     for row in rows:
         f, t = row.figures, row.trust
-        numbers = (f.ua, f.wa, f.macro_f1, t.calibration_error, t.by_chance, f.nll, f.brier)
+        numbers = (f.ua, f.wa, f.macro_f1, t.calibration_error, t.ece_if_calibrated, f.nll, f.brier)
         cells = [row.what, row.corpus, row.split, row.read, str(f.count), *(f"{n:.3f}" for n in numbers)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def harm_table(found: Evaluation) -> str:
+def corruption_table(found: Evaluation) -> str:
     """UA of sound alone by condition. Empty where nothing was harmed."""
     if not found.harmed:
         return ""
@@ -319,7 +321,10 @@ def conflict_table(found: Evaluation) -> str:
     for corpus, one in found.conflicts.items():
         cells = [
             "no such clip" if share is None else f"{100 * share:.1f} % of {count}"
-            for share, count in ((one.unsure, one.unsure_pairs), (one.sure, one.sure_pairs))
+            for share, count in (
+                (one.unsure, one.low_confidence_pairs),
+                (one.sure, one.high_confidence_pairs),
+            )
         ]
         lines.append(f"| {corpus} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -347,4 +352,4 @@ def _lines(
 ) -> Iterable[list[object]]:
     for example, prediction in zip(examples, predictions, strict=True):
         shares = [f"{p:.4f}" for p in prediction.probabilities]
-        yield [what, example.key, truth_of(example, labels), prediction.label, *shares]
+        yield [what, example.key, true_label(example, labels), prediction.label, *shares]

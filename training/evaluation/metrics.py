@@ -13,14 +13,14 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-FigureName = Literal["wa", "ua", "macro_f1"]
+MetricName = Literal["wa", "ua", "macro_f1"]
 Binning = Literal["equal width", "equal mass"]
 
 BINS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ClassificationMetrics:
     """count: clips. ua: mean recall per class. wa: accuracy. macro_f1: over the classes that occur.
 
     ece, ece_equal_mass: expected calibration error over 10 bins of equal width, of equal mass.
@@ -43,7 +43,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reliability:
+class ReliabilityCurve:
     """What a confidence was worth. One entry for each bin that holds a clip, the least confident first.
 
     low, high: (B,) where the bin lies. confidence, accuracy: (B,) means inside it. counts: (B,) clips.
@@ -75,13 +75,15 @@ def confusion_matrix(
     return np.bincount(truth * classes + guesses, minlength=classes**2).reshape(classes, classes)
 
 
-def figures(truth: Sequence[int] | npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> Figures:
+def figures(
+    truth: Sequence[int] | npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]
+) -> ClassificationMetrics:
     """truth: N class indices; probabilities: (N, C)."""
     truth = np.asarray(truth, dtype=np.int64)
     count, classes = probabilities.shape
     confusion = confusion_matrix(truth, probabilities.argmax(1), classes)
     given = np.maximum(probabilities[np.arange(count), truth], np.finfo(np.float64).eps)
-    return Figures(
+    return ClassificationMetrics(
         count=count,
         ua=float(figure_of(confusion, "ua")),
         wa=float(figure_of(confusion, "wa")),
@@ -94,7 +96,7 @@ def figures(truth: Sequence[int] | npt.NDArray[np.int64], probabilities: npt.NDA
     )
 
 
-def figure_of(confusion: npt.NDArray[Any], figure: FigureName) -> npt.NDArray[np.float64]:
+def figure_of(confusion: npt.NDArray[Any], figure: MetricName) -> npt.NDArray[np.float64]:
     """The figure of each of many confusion matrices at once: (..., C, C), truth by guess -> (...)."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     truth, guesses = confusion.sum(-1), confusion.sum(-2)
@@ -120,7 +122,7 @@ def reliability(
     probabilities: npt.NDArray[np.float64],
     bins: int = BINS,
     binning: Binning = "equal width",
-) -> Reliability:
+) -> ReliabilityCurve:
     """The curve of the reliability diagram. truth: N class indices; probabilities: (N, C).
 
     Bins of equal mass end at quantiles of the confidence, so that a confident model does not put all clips
@@ -137,4 +139,4 @@ def reliability(
     counts = np.bincount(which, minlength=bins)
     full = counts > 0
     means = [np.bincount(which, values, bins)[full] / counts[full] for values in (confidence, right)]
-    return Reliability(edges[:-1][full], edges[1:][full], means[0], means[1], counts[full])
+    return ReliabilityCurve(edges[:-1][full], edges[1:][full], means[0], means[1], counts[full])

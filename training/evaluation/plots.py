@@ -19,8 +19,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from .bootstrap import Estimate
-from .metrics import Reliability, reliability
-from .predictions import Outcome
+from .metrics import ReliabilityCurve, reliability
+from .predictions import FoldPredictions
 
 DPI: Final = 150
 COLOURS: Final = (
@@ -88,7 +88,7 @@ def _draw_confusion(axes: Axes, confusion: npt.NDArray[np.int64], labels: Sequen
         )
 
 
-def reliability_figure(outcomes: Mapping[str, Sequence[Outcome]], title: str) -> Figure:
+def reliability_figure(outcomes: Mapping[str, Sequence[FoldPredictions]], title: str) -> Figure:
     """One diagram for each row of the table, all its fits together: accuracy over confidence in bins of equal
     mass, and below it how often which confidence was given."""
     figure = titled_figure(title, 3.7 * len(outcomes) + 0.7, 4.9)
@@ -115,7 +115,7 @@ def reliability_figure(outcomes: Mapping[str, Sequence[Outcome]], title: str) ->
     return figure
 
 
-def _draw_reliability(axes: Axes, curve: Reliability) -> None:
+def _draw_reliability(axes: Axes, curve: ReliabilityCurve) -> None:
     """A point for each bin, with its standard error, and its gap to the diagonal."""
     axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), label="calibrated")
     low, high = np.minimum(curve.accuracy, curve.confidence), np.maximum(curve.accuracy, curve.confidence)

@@ -20,12 +20,12 @@ _DAMAGE: Final = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile
 """What numpy, zipfile and zlib raise over a file that is not what it was."""
 
 
-class OutcomeError(ValueError):
+class PredictionsError(ValueError):
     """A file of a fit's outcome cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Outcome:
+class FoldPredictions:
     """One trained model judged on one test fold.
 
     row: which line of the table: "baseline", "bce alpha=0.3", ... fold, seed: which fit of that line.
@@ -73,17 +73,17 @@ class Outcome:
         return np.asarray(self.probabilities.argmax(1), dtype=np.int64)
 
 
-def outcome_file(folder: Path, row: str, fold: str, seed: int) -> Path:
+def predictions_file(folder: Path, row: str, fold: str, seed: int) -> Path:
     """Where the outcome of this fit lies or will lie. Readable, and distinct for distinct fits."""
     slug = _SLUG.sub("-", f"{row} fold {fold} seed {seed}".lower()).strip("-")[:80]
     digest = hashlib.sha256(repr((row, fold, seed)).encode()).hexdigest()[:8]
     return folder / f"{slug}.{digest}.npz"
 
 
-def write_outcome(folder: Path, outcome: Outcome) -> Path:
+def write_predictions(folder: Path, outcome: FoldPredictions) -> Path:
     """A kill in the middle leaves the old file or none: the whole is written beside it, then renamed."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = outcome_file(folder, outcome.row, outcome.fold, outcome.seed)
+    file = predictions_file(folder, outcome.row, outcome.fold, outcome.seed)
     values: dict[str, Any] = {
         "row": outcome.row,
         "fold": outcome.fold,
@@ -108,25 +108,25 @@ def write_outcome(folder: Path, outcome: Outcome) -> Path:
     return file
 
 
-def read_outcomes(folder: Path) -> list[Outcome]:
-    """All outcomes of the folder, by file name. Raises OutcomeError, which names the damaged file."""
-    return [read_outcome(file) for file in sorted(folder.glob("*.npz"))]
+def read_all_predictions(folder: Path) -> list[FoldPredictions]:
+    """All outcomes of the folder, by file name. Raises PredictionsError, which names the damaged file."""
+    return [read_predictions(file) for file in sorted(folder.glob("*.npz"))]
 
 
-def read_outcome(file: Path) -> Outcome:
-    """Raises OutcomeError where the file is damaged or holds something else."""
+def read_predictions(file: Path) -> FoldPredictions:
+    """Raises PredictionsError where the file is damaged or holds something else."""
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as values:
             return _outcome({name: values[name] for name in values.files})
     except _DAMAGE as error:
-        raise OutcomeError(
+        raise PredictionsError(
             f"{file}: expected the outcome of a fit, got: {error}; delete the file to fit anew"
         ) from error
 
 
-def _outcome(values: Mapping[str, npt.NDArray[Any]]) -> Outcome:
+def _outcome(values: Mapping[str, npt.NDArray[Any]]) -> FoldPredictions:
     codes = values.get("codes")
-    return Outcome(
+    return FoldPredictions(
         row=str(values["row"]),
         fold=str(values["fold"]),
         seed=int(values["seed"]),

@@ -11,30 +11,30 @@ import numpy as np
 from emostream.models import Prediction
 
 from ..corpora.example import Example
-from ..trainer.seeding import keyed
+from ..trainer.seeding import example_rng
 
 UNSURE: Final = 0.6
 SURE: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Conflicts:
+class TextConflicts:
     """How often the fused label of a clip changes when a text of its true label is exchanged for another's.
 
     unsure, sure: share of the clips whose audio-only confidence is under UNSURE, over SURE; None where there
-        are none. unsure_pairs, sure_pairs: how many there are.
+        are none. low_confidence_pairs, high_confidence_pairs: how many there are.
     """
 
     unsure: float | None
-    unsure_pairs: int
+    low_confidence_pairs: int
     sure: float | None
-    sure_pairs: int
+    high_confidence_pairs: int
 
     def as_dict(self) -> dict[str, float | int | None]:
         return asdict(self)
 
 
-class Texts:
+class PairedTexts:
     """Lines by label, drawn for a clip by its key."""
 
     def __init__(self, lines: Sequence[Example], truth: Sequence[str]) -> None:
@@ -50,14 +50,14 @@ class Texts:
     def draw(self, key: str, label: str) -> str:
         """The same line for the same clip and label, whatever else is drawn."""
         lines = self._of[label]
-        return lines[int(keyed(0, 0, f"{key} {label}").integers(len(lines)))]
+        return lines[int(example_rng(0, 0, f"{key} {label}").integers(len(lines)))]
 
     def others(self, label: str) -> list[str]:
         """Every label but this one."""
         return [name for name in self.labels if name != label]
 
 
-def conflicts(matched: Sequence[Prediction], contradicted: Sequence[Prediction]) -> Conflicts:
+def conflicts(matched: Sequence[Prediction], contradicted: Sequence[Prediction]) -> TextConflicts:
     """Of the same clips one by one, with a text of their label and with a text of another."""
     confidence = np.array([max(one.audio_only or (0.0,)) for one in contradicted])
     changed = np.array([a.label != b.label for a, b in zip(matched, contradicted, strict=True)])
@@ -65,4 +65,4 @@ def conflicts(matched: Sequence[Prediction], contradicted: Sequence[Prediction])
         (float(changed[part].mean()) if part.any() else None, int(part.sum()))
         for part in (confidence < UNSURE, confidence > SURE)
     ]
-    return Conflicts(*shares[0], *shares[1])
+    return TextConflicts(*shares[0], *shares[1])

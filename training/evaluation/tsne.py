@@ -13,9 +13,9 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 
 from .plots import COLOURS, INK, MARKERS, titled_figure
-from .predictions import Outcome
+from .predictions import FoldPredictions
 
-FEWEST: Final = 8
+MIN_POINTS: Final = 8
 """Codes of fewer utterances say nothing as a picture."""
 _PERPLEXITY: Final = 30.0
 
@@ -37,7 +37,7 @@ def separation(codes: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]) -> 
     return float(silhouette_score(codes, truth, metric="cosine"))
 
 
-def projection_figure(outcomes: Sequence[Outcome], title: str, seed: int = 0) -> Figure:
+def tsne_figure(outcomes: Sequence[FoldPredictions], title: str, seed: int = 0) -> Figure:
     """outcomes: same fold and seed, with codes, one for each panel. Colour says the emotion, marker the row.
 
     Raises ValueError where an outcome has no codes.

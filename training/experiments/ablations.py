@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from msgspec.structs import replace
 
-from ..emotion.settings import ContrastSettings, Granularity
+from ..emotion.settings import ContrastiveSettings, Granularity
 from .experiment import Experiment
 from .table_rows import BASELINE, CONTINUED, GOLD, Row
 
@@ -16,11 +16,11 @@ def variant(experiment: Experiment, row: Row) -> Experiment:
     """The experiment of one line. A line that is none of the papers' is the experiment as it stands."""
     if row.group == "other":
         return experiment
-    base = replace(experiment, contrast=ContrastSettings())
+    base = replace(experiment, contrast=ContrastiveSettings())
     if starts_from_baseline(row):
         base = replace(base, loop=experiment.continued)
     if row.objective is not None and row.alpha is not None:
-        return replace(base, contrast=ContrastSettings(objective=row.objective, alpha=row.alpha))  # type: ignore[arg-type]
+        return replace(base, contrast=ContrastiveSettings(objective=row.objective, alpha=row.alpha))  # type: ignore[arg-type]
     change = _CHANGES.get(row.name)
     return base if change is None else change(base)
 
@@ -37,7 +37,7 @@ def same_as_baseline(experiment: Experiment, row: Row) -> bool:
     return variant(experiment, row) == variant(experiment, Row(BASELINE, "baseline"))
 
 
-def spans_of(experiment: Experiment) -> tuple[Granularity, ...]:
+def aligned_granularities(experiment: Experiment) -> tuple[Granularity, ...]:
     """The granularities that need an alignment."""
     if experiment.model.fusion == "late" or not experiment.data.sound:
         return ()

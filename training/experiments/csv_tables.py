@@ -8,14 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..evaluation.aggregate import Fit, RowSummary, judged
-from ..evaluation.predictions import Outcome
-from .markdown import GainLine
-from .table_rows import row_of
+from ..evaluation.aggregate import FitResult, RowSummary, judged
+from ..evaluation.predictions import FoldPredictions
+from .markdown import GainRow
+from .table_rows import parse_row
 
 
 def write_tables(
-    folder: Path, outcomes: Sequence[Outcome], summaries: Sequence[RowSummary], gains: Sequence[GainLine]
+    folder: Path,
+    outcomes: Sequence[FoldPredictions],
+    summaries: Sequence[RowSummary],
+    gains: Sequence[GainRow],
 ) -> None:
     """table.csv, fits.csv and predictions.csv; gains.csv where there are gains."""
     _write_csv(folder / "table.csv", map(_summary_line, summaries))
@@ -28,7 +31,7 @@ def write_tables(
 
 
 def _summary_line(summary: RowSummary) -> dict[str, Any]:
-    row = row_of(summary.row)
+    row = parse_row(summary.row)
     line: dict[str, Any] = {
         "row": row.name,
         "group": row.group,
@@ -43,7 +46,7 @@ def _summary_line(summary: RowSummary) -> dict[str, Any]:
     return line
 
 
-def _fit_line(fit: Fit) -> dict[str, Any]:
+def _fit_line(fit: FitResult) -> dict[str, Any]:
     outcome, figures = fit.outcome, fit.figures.as_dict()
     del figures["confusion"]
     head = {"row": outcome.row, "fold": outcome.fold, "seed": outcome.seed}
@@ -51,7 +54,7 @@ def _fit_line(fit: Fit) -> dict[str, Any]:
     return head | figures | tail
 
 
-def _prediction_lines(outcome: Outcome) -> Iterable[dict[str, Any]]:
+def _prediction_lines(outcome: FoldPredictions) -> Iterable[dict[str, Any]]:
     for key, speaker, truth, guess, shares in zip(
         outcome.keys, outcome.speakers, outcome.truth, outcome.guesses, outcome.probabilities, strict=True
     ):
@@ -67,7 +70,7 @@ def _prediction_lines(outcome: Outcome) -> Iterable[dict[str, Any]]:
         }
 
 
-def _gain_lines(line: GainLine) -> Iterable[dict[str, Any]]:
+def _gain_lines(line: GainRow) -> Iterable[dict[str, Any]]:
     for figure, gain in line.gains.items():
         yield {
             "row": line.row,

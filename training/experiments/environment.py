@@ -16,7 +16,7 @@ _CODE: Final = ("--", ":/*.py", ":/*.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
+class RunMetadata:
     """command: as it was typed. corpus: its name in `--corpus`. protocol: who was trained on, who judged.
 
     validation: what validation was, in words. device: `cpu`, `cuda (NVIDIA H100)`. date: ISO 8601, a day.

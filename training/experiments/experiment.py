@@ -12,9 +12,9 @@ from msgspec import Meta
 from emostream.models import LABELS
 
 from ..augmentation.settings import AugmentSettings
-from ..emotion.settings import ContrastSettings, DataSettings, ModelSettings
+from ..emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from ..errors import SettingsError
-from ..trainer.settings import LoopSettings
+from ..trainer.settings import TrainerSettings
 from .folds import ProtocolName
 
 Alpha = Annotated[float, Meta(ge=0.001, lt=1)]
@@ -45,9 +45,9 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     alphas: tuple[Alpha, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     model: ModelSettings = msgspec.field(default_factory=ModelSettings)
     data: DataSettings = msgspec.field(default_factory=DataSettings)
-    contrast: ContrastSettings = msgspec.field(default_factory=ContrastSettings)
-    loop: LoopSettings = msgspec.field(default_factory=LoopSettings)
-    continued: LoopSettings = msgspec.field(default_factory=LoopSettings)
+    contrast: ContrastiveSettings = msgspec.field(default_factory=ContrastiveSettings)
+    loop: TrainerSettings = msgspec.field(default_factory=TrainerSettings)
+    continued: TrainerSettings = msgspec.field(default_factory=TrainerSettings)
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -59,11 +59,11 @@ def read_experiment(path: Path) -> Experiment:
         raise SettingsError(f"expected a TOML file of an experiment at {path}: {error}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {error}") from error
-    refuse_contradictions(experiment, str(path))
+    check_consistency(experiment, str(path))
     return experiment
 
 
-def refuse_contradictions(experiment: Experiment, where: str) -> None:
+def check_consistency(experiment: Experiment, where: str) -> None:
     """Raises SettingsError where one setting makes another mean nothing."""
     model, data = experiment.model, experiment.data
     frozen = model.audio_frozen == "all" and model.text_frozen == "all"

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..corpora.example import CorpusError, Example
-from ..corpora.leakage import SharedLines, Unit, refuse_leaks
+from ..corpora.leakage import CrossCorpusDuplicates, DisjointUnit, check_disjoint
 
 ProtocolName = Literal["group", "speaker", "corpus", "split"]
 """group: leave one of the corpus's own groups out (IEMOCAP's sessions, EmoBox's folds). speaker: leave one
@@ -39,7 +39,7 @@ def make_folds(
     labels: Mapping[str, int],
     *,
     validation_share: float,
-    units: Sequence[Unit] = ("speaker", "dialogue"),
+    units: Sequence[DisjointUnit] = ("speaker", "dialogue"),
 ) -> list[Fold]:
     """All folds of a protocol. labels: key -> label. validation_share: of what is not tested.
 
@@ -47,7 +47,7 @@ def make_folds(
     leave-one-speaker-out that is the partner of IEMOCAP's two-person sessions. Validation takes whole islands
     of the rest, others in every fold, until it has its share. units: what must not be shared; a corpus whose
     own splits share speakers (MELD) has dialogues only. Neither other part has a line of the test examples
-    from another corpus (EmoryNLP and MELD share many): see `SharedLines`.
+    from another corpus (EmoryNLP and MELD share many): see `CrossCorpusDuplicates`.
 
     Raises CorpusError where the examples do not allow the protocol.
     """
@@ -62,17 +62,17 @@ def make_folds(
         groups = _grouped(examples, protocol, name[protocol])
         islands = _islands(examples, units)
         if protocol != "speaker":
-            refuse_leaks(groups, units)
+            check_disjoint(groups, units)
         folds = [
             _leave_out(group, number, test, examples, islands, validation_share, labels)
             for number, (group, test) in enumerate(groups.items())
         ]
-    shared = SharedLines(examples)
+    shared = CrossCorpusDuplicates(examples)
     folds = [_without_tested_lines(fold, shared) for fold in folds]
     _refuse_half_known(examples)
     for fold in folds:
         _refuse_poor(fold, labels)
-        refuse_leaks({"train": fold.train, "validation": fold.validation, "test": fold.test}, units)
+        check_disjoint({"train": fold.train, "validation": fold.validation, "test": fold.test}, units)
     return folds
 
 
@@ -151,7 +151,7 @@ def _in_turn(queues: Sequence[list[int]]) -> list[int]:
     return [queue[place] for place in range(longest) for queue in queues if place < len(queue)]
 
 
-def _islands(examples: Sequence[Example], units: Sequence[Unit]) -> list[int]:
+def _islands(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[int]:
     """The island of every example: components of the graph of examples, speakers and dialogues."""
     nodes: dict[tuple[str, str], int] = {}
     rows, columns = [], []
@@ -165,7 +165,7 @@ def _islands(examples: Sequence[Example], units: Sequence[Unit]) -> list[int]:
     return [int(island) for island in found[: len(examples)]]
 
 
-def _names(examples: Sequence[Example], units: Sequence[Unit]) -> set[tuple[str, str]]:
+def _names(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> set[tuple[str, str]]:
     return {(unit, getattr(e, unit)) for e in examples for unit in units if getattr(e, unit)}
 
 
@@ -193,7 +193,7 @@ def _own_split(examples: Sequence[Example]) -> Fold:
     return Fold("test", parts["train"], parts["dev"], parts["test"])
 
 
-def _without_tested_lines(fold: Fold, shared: SharedLines) -> Fold:
+def _without_tested_lines(fold: Fold, shared: CrossCorpusDuplicates) -> Fold:
     train, validation = (shared.without(part, fold.test) for part in (fold.train, fold.validation))
     return Fold(fold.name, train, validation, fold.test)
 

@@ -10,13 +10,13 @@ from typing import Final
 
 import numpy as np
 
-from ..evaluation.aggregate import RowSummary, Spread, class_recalls, judged, spread
+from ..evaluation.aggregate import MeanStd, RowSummary, class_recalls, judged, spread
 from ..evaluation.bootstrap import Estimate
-from ..evaluation.metrics import Figures
-from ..evaluation.predictions import Outcome
-from .environment import RunFacts
-from .reference_results import NotRun, PublishedFigure
-from .table_rows import Group, row_of
+from ..evaluation.metrics import ClassificationMetrics
+from ..evaluation.predictions import FoldPredictions
+from .environment import RunMetadata
+from .reference_results import MissingCorpus, ReferenceResult
+from .table_rows import Group, parse_row
 
 INFLATED: Final = """> **Inflated figures.** The texts are label-matched pairs: each clip is read with an
 > unrelated text of the same label, so the text gives the answer away, and every accuracy below is inflated.
@@ -42,7 +42,7 @@ twenty would still leave out 0. So quote the rows that validation chose, not the
 
 
 @dataclass(frozen=True, slots=True)
-class GainLine:
+class GainRow:
     """How much better `row` is than `against`, by figure: wa, ua, macro_f1."""
 
     row: str
@@ -58,7 +58,7 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[st
     return [lines[0], "|" + "|".join(rules) + "|", *lines[1:]]
 
 
-def percent(values: Spread) -> str:
+def percent(values: MeanStd) -> str:
     mean = f"{100 * values.mean:.1f}"
     return mean if values.deviation is None else f"{mean} ± {100 * values.deviation:.1f}"
 
@@ -69,7 +69,7 @@ def points(gain: Estimate) -> str:
     return f"{100 * gain.value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "\N{MINUS SIGN}")
 
 
-def head(title: str, about: RunFacts, outcomes: Sequence[Outcome]) -> list[str]:
+def head(title: str, about: RunMetadata, outcomes: Sequence[FoldPredictions]) -> list[str]:
     keys = {key for outcome in outcomes for key in outcome.keys}
     speakers = {speaker for outcome in outcomes for speaker in outcome.speakers if speaker}
     folds = {outcome.fold for outcome in outcomes}
@@ -95,7 +95,7 @@ def head(title: str, about: RunFacts, outcomes: Sequence[Outcome]) -> list[str]:
 def main_table(summaries: Sequence[RowSummary], inflated: bool) -> list[str]:
     """One line a row under the name of its group; one group alone needs no name."""
     header = ("row", "WA", "UA", "macro-F1", "pooled WA", "pooled UA", "pooled ECE", "fits")
-    groups = [(group, list(part)) for group, part in groupby(summaries, lambda one: row_of(one.row).group)]
+    groups = [(group, list(part)) for group, part in groupby(summaries, lambda one: parse_row(one.row).group)]
     lines: list[list[str]] = []
     for group, part in groups:
         if len(groups) > 1:
@@ -107,7 +107,7 @@ def main_table(summaries: Sequence[RowSummary], inflated: bool) -> list[str]:
     return ["## Figures", "", _LEGEND, "", *warning, *grid(header, lines), ""]
 
 
-def choices(chosen: Mapping[str, Sequence[Outcome]]) -> list[str]:
+def choices(chosen: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
     """Which rows validation took."""
     lines = []
     for name, outcomes in chosen.items():
@@ -118,7 +118,7 @@ def choices(chosen: Mapping[str, Sequence[Outcome]]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def gain_table(lines: Sequence[GainLine], inflated: bool) -> list[str]:
+def gain_table(lines: Sequence[GainRow], inflated: bool) -> list[str]:
     if not lines:
         return []
     first = lines[0].gains["wa"]
@@ -134,12 +134,12 @@ def gain_table(lines: Sequence[GainLine], inflated: bool) -> list[str]:
     return ["## Gain, paired", "", legend, "", *warning, *table, ""]
 
 
-def fold_table(row: str, outcomes: Sequence[Outcome]) -> list[str]:
+def fold_table(row: str, outcomes: Sequence[FoldPredictions]) -> list[str]:
     """Each test fold of one row, ± over the seeds."""
     lines = []
     for fold in sorted({outcome.fold for outcome in outcomes}, key=_natural):
         part = [outcome for outcome in outcomes if outcome.fold == fold]
-        each: list[Figures] = [fit.figures for fit in judged(part)]
+        each: list[ClassificationMetrics] = [fit.figures for fit in judged(part)]
         columns = zip(*((one.wa, one.ua, one.macro_f1) for one in each), strict=True)
         cells = [percent(spread(values)) for values in columns]
         validation = percent(spread([outcome.validation_ua for outcome in part]))
@@ -148,7 +148,7 @@ def fold_table(row: str, outcomes: Sequence[Outcome]) -> list[str]:
     return [f"## Folds: {row}", "", *grid(header, lines), ""]
 
 
-def recall_table(rows: Mapping[str, Sequence[Outcome]]) -> list[str]:
+def recall_table(rows: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
     """Recall of each class in percent, all folds of a seed together, ± over the seeds."""
     labels = next(iter(rows.values()))[0].labels
     lines = []
@@ -159,14 +159,14 @@ def recall_table(rows: Mapping[str, Sequence[Outcome]]) -> list[str]:
     return ["## Recall per class", "", *grid(("row", *labels), lines), ""]
 
 
-def published_table(figures: Sequence[PublishedFigure]) -> list[str]:
+def published_table(figures: Sequence[ReferenceResult]) -> list[str]:
     if not figures:
         return []
     rows = [[one.what, _published(one, one.wa), _published(one, one.ua), one.source] for one in figures]
     return ["## Published figures", "", *grid(("system", "WA", "UA", "source"), rows, text=["source"]), ""]
 
 
-def not_run_table(corpus: NotRun) -> list[str]:
+def not_run_table(corpus: MissingCorpus) -> list[str]:
     rows = [
         [one.what, _published(one, one.wa), _published(one, one.ua), "not run", one.source]
         for one in corpus.figures
@@ -177,7 +177,7 @@ def not_run_table(corpus: NotRun) -> list[str]:
     return [f"## Not run: {corpus.corpus}", "", *table, "", command, ""]
 
 
-def _published(figure: PublishedFigure, value: float | None) -> str:
+def _published(figure: ReferenceResult, value: float | None) -> str:
     if value is None:
         return "not stated"
     if figure.gain:

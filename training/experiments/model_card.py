@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from ..evaluation.metrics import Figures
+from ..evaluation.metrics import ClassificationMetrics
 from .environment import commit
 from .experiment import Experiment
 from .folds import Fold
@@ -46,7 +46,7 @@ _NOT_KNOWN: Final = "**Not every speaker is known**: one may be in two parts, wh
 
 
 def write_fit_card(
-    folder: Path, experiment: Experiment, corpora: Sequence[str], fold: Fold, found: Figures
+    folder: Path, experiment: Experiment, corpora: Sequence[str], fold: Fold, found: ClassificationMetrics
 ) -> None:
     """README.md of the checkpoint folder. found: of the fold's test examples."""
     known = all(example.speaker for example in fold.train + fold.validation + fold.test)

@@ -17,16 +17,16 @@ from emostream.models.collate import collate_audio, collate_text
 
 from ..augmentation.pipeline import augment, augment_text
 from ..corpora.example import CorpusError, Example
-from ..corpora.registry import own_alignment
+from ..corpora.registry import corpus_alignment
 from ..data.alignments import Alignments, cached_alignments, moved
-from ..data.audio_cache import Sounds, cached_sounds
+from ..data.audio_cache import AudioCache, cached_audio
 from ..data.frozen_features import FrozenFeatures, cached_features, fingerprint
 from ..data.transcripts import Transcripts, cached_transcripts
-from ..emotion.inputs import NOWHERE, Material, words_of
-from ..emotion.model_factory import Blueprint
-from ..emotion.settings import DataSettings, WordSource
-from ..trainer.seeding import keyed
-from .ablations import spans_of
+from ..emotion.inputs import NO_ALIGNMENT, TrainingInputs, input_text
+from ..emotion.model_factory import ModelFactory
+from ..emotion.settings import DataSettings, TextSource
+from ..trainer.seeding import example_rng
+from .ablations import aligned_granularities
 from .experiment import Experiment
 
 Seen = Callable[[str, int, int], None]
@@ -34,7 +34,7 @@ Seen = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Helpers:
+class PreparationContext:
     """transcriber: loaded only where recognized words are read. cache: decoded sound and the like."""
 
     transcriber: Callable[[], Transcriber]
@@ -42,7 +42,7 @@ class Helpers:
     seen: Seen
 
 
-def chosen_examples(examples: Sequence[Example], experiment: Experiment) -> list[Example]:
+def select_examples(examples: Sequence[Example], experiment: Experiment) -> list[Example]:
     """Those of its corpora with one of the experiment's labels, at most so many of each speaker and label.
 
     Raises CorpusError where a corpus or a label has none at all.
@@ -69,7 +69,7 @@ def _at_most(examples: Sequence[Example], experiment: Experiment) -> list[Exampl
         cells.setdefault((example.speaker, label_of(example, experiment)), []).append(example)
     drawn = set()
     for cell in cells.values():
-        ranked = sorted(cell, key=lambda example: keyed(0, 0, example.key).random())
+        ranked = sorted(cell, key=lambda example: example_rng(0, 0, example.key).random())
         drawn |= {example.key for example in ranked[: experiment.at_most]}
     return [example for example in examples if example.key in drawn]
 
@@ -79,14 +79,17 @@ def label_of(example: Example, experiment: Experiment) -> str:
     return example.emotion if experiment.label == "emotion" else example.emotion_orig
 
 
-def numbered_labels(examples: Iterable[Example], experiment: Experiment) -> dict[str, int]:
+def label_indices(examples: Iterable[Example], experiment: Experiment) -> dict[str, int]:
     """Key -> number of the label."""
     return {e.key: experiment.labels.index(label_of(e, experiment)) for e in examples}
 
 
 def gather(
-    examples: Sequence[Example], variants: Sequence[Experiment], blueprint: Blueprint, helpers: Helpers
-) -> Material:
+    examples: Sequence[Example],
+    variants: Sequence[Experiment],
+    blueprint: ModelFactory,
+    helpers: PreparationContext,
+) -> TrainingInputs:
     """All that the variants of an experiment need, each part computed once and kept.
 
     variants: they differ in their model and in what is heard and read, not in their other `data`.
@@ -94,7 +97,7 @@ def gather(
     data = variants[0].data
     listens = any(of_row.data.sound or of_row.data.words == "recognized" for of_row in variants)
     with_sound = [example for example in examples if example.path is not None and listens]
-    sounds = cached_sounds(
+    sounds = cached_audio(
         with_sound,
         helpers.cache / "sounds",
         trimmed=data.trimmed,
@@ -105,16 +108,16 @@ def gather(
         unread = [example for example in with_sound if not example.paired]
         transcripts = _transcripts(unread, sounds, helpers)
     alignments: Alignments = {}
-    if any(spans_of(variant) for variant in variants):
+    if any(aligned_granularities(variant) for variant in variants):
         alignments = _alignments(with_sound, sounds, transcripts, data, helpers)
-    material = Material(sounds, blueprint.tokenizer, transcripts, alignments)
+    material = TrainingInputs(sounds, blueprint.tokenizer, transcripts, alignments)
     if not data.keep_features:
         return material
     sources = sorted({variant.data.words for variant in variants} - {"none"})
     return _kept(examples, material, data, sources, blueprint, helpers)
 
 
-def _transcripts(examples: Sequence[Example], sounds: Sounds, helpers: Helpers) -> Transcripts:
+def _transcripts(examples: Sequence[Example], sounds: AudioCache, helpers: PreparationContext) -> Transcripts:
     if not examples:
         return {}
 
@@ -126,16 +129,16 @@ def _transcripts(examples: Sequence[Example], sounds: Sounds, helpers: Helpers) 
 
 def _alignments(
     examples: Sequence[Example],
-    sounds: Sounds,
+    sounds: AudioCache,
     transcripts: Transcripts,
     data: DataSettings,
-    helpers: Helpers,
+    helpers: PreparationContext,
 ) -> Alignments:
     """Of what is said in every clip: the corpus's own alignment where gold words are read and it has one."""
     found: dict[str, Alignment] = {}
     spoken: dict[str, Transcript] = {}
     for example in examples:
-        own = own_alignment(example) if data.words == "gold" and not example.paired else None
+        own = corpus_alignment(example) if data.words == "gold" and not example.paired else None
         if own is not None:
             found[example.key] = moved(own, 1.0, -sounds.fronts.get(example.key, 0))
         elif said := _said(example, transcripts):
@@ -156,12 +159,12 @@ def _said(example: Example, transcripts: Transcripts) -> Transcript | None:
 
 def _kept(
     examples: Sequence[Example],
-    material: Material,
+    material: TrainingInputs,
     data: DataSettings,
-    sources: Sequence[WordSource],
-    blueprint: Blueprint,
-    helpers: Helpers,
-) -> Material:
+    sources: Sequence[TextSource],
+    blueprint: ModelFactory,
+    helpers: PreparationContext,
+) -> TrainingInputs:
     """The same, with what the frozen encoders say of the sound and of the words from each source."""
     heard = _heard(examples, material, data, blueprint, helpers)
     read = {
@@ -169,17 +172,17 @@ def _kept(
         for source in sources
         if (features := _read(examples, material, replace(data, words=source), blueprint, helpers))
     }
-    return Material(
+    return TrainingInputs(
         material.sounds, material.tokenizer, material.transcripts, material.alignments, heard, read
     )
 
 
 def _heard(
     examples: Sequence[Example],
-    material: Material,
+    material: TrainingInputs,
     data: DataSettings,
-    blueprint: Blueprint,
-    helpers: Helpers,
+    blueprint: ModelFactory,
+    helpers: PreparationContext,
 ) -> FrozenFeatures | None:
     encoder = blueprint.template.audio_encoder
     keys = [example.key for example in examples if example.path is not None]
@@ -188,9 +191,9 @@ def _heard(
 
     @torch.inference_mode()
     def encode(key: str, view: int) -> tuple[Tensor, Alignment]:
-        samples, alignment = material.sounds.clip(key), material.alignments.get(key, NOWHERE)
+        samples, alignment = material.sounds.clip(key), material.alignments.get(key, NO_ALIGNMENT)
         if view:
-            samples, alignment = augment(samples, alignment, data.augment, keyed(view, 0, key))
+            samples, alignment = augment(samples, alignment, data.augment, example_rng(view, 0, key))
         batch = collate_audio([samples], encoder.waveform)
         states, mask = encoder.layers(batch.samples, batch.mask)
         return torch.stack([state[0, : int(mask.sum())] for state in states]), alignment
@@ -202,22 +205,22 @@ def _heard(
 
 def _read(
     examples: Sequence[Example],
-    material: Material,
+    material: TrainingInputs,
     data: DataSettings,
-    blueprint: Blueprint,
-    helpers: Helpers,
+    blueprint: ModelFactory,
+    helpers: PreparationContext,
 ) -> FrozenFeatures | None:
     encoder = blueprint.template.text_encoder
-    texts = {example.key: words_of(example, data.words, material.transcripts) for example in examples}
+    texts = {example.key: input_text(example, data.words, material.transcripts) for example in examples}
     keys = [key for key, text in texts.items() if text]
     if not keys:
         return None
 
     @torch.inference_mode()
     def encode(key: str, view: int) -> tuple[Tensor, Alignment]:
-        text = augment_text(texts[key], data.augment, keyed(view, 1, key)) if view else texts[key]
+        text = augment_text(texts[key], data.augment, example_rng(view, 1, key)) if view else texts[key]
         batch = collate_text([text], material.tokenizer, blueprint.template.config.max_tokens)
-        return torch.stack([state[0] for state in encoder.layers(batch.ids, batch.mask)]), NOWHERE
+        return torch.stack([state[0] for state in encoder.layers(batch.ids, batch.mask)]), NO_ALIGNMENT
 
     config = blueprint.template.config
     how = (material.tokenizer.to_str(), config.max_tokens, str(config.text_config))
@@ -225,13 +228,13 @@ def _read(
     return _features("text features", keys, data.views, encode, fingerprint(encoder, *of), helpers)
 
 
-def material_digest(material: Material) -> str:
+def inputs_digest(material: TrainingInputs) -> str:
     """Of all clips, of what was understood of them, and of where their words lie."""
     understood = {key: transcript.text for key, transcript in material.transcripts.items()}
     return _digest(material, sorted(material.sounds.spans)) + json.dumps(understood, sort_keys=True)
 
 
-def _digest(material: Material, keys: Sequence[str]) -> str:
+def _digest(material: TrainingInputs, keys: Sequence[str]) -> str:
     """Of the clips and of where their words lie."""
     digest = hashlib.blake2b(digest_size=16)
     for key in keys:
@@ -247,7 +250,7 @@ def _features(
     views: int,
     encode: Callable[[str, int], tuple[Tensor, Alignment]],
     identity: str,
-    helpers: Helpers,
+    helpers: PreparationContext,
 ) -> FrozenFeatures:
     def seen(done: int) -> None:
         helpers.seen(what, done, len(keys) * views)

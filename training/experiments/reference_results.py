@@ -13,7 +13,7 @@ from emostream.models import LABELS
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedFigure:
+class ReferenceResult:
     """wa, ua: in percent; None where the source has none. gain: these are points over a baseline."""
 
     what: str
@@ -24,48 +24,48 @@ class PublishedFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class NotRun:
+class MissingCorpus:
     """A corpus that the table lacks: what was published on it, and the command that would add our rows."""
 
     corpus: str
     command: str
-    figures: tuple[PublishedFigure, ...]
+    figures: tuple[ReferenceResult, ...]
 
 
 _EMOBOX: Final = "EmoBox, arXiv 2406.07162"
 
 IEMOCAP_4: Final = (
-    PublishedFigure(
+    ReferenceResult(
         "contrastive regularization over its baseline",
         1.44,
         1.53,
         "Qian and Han, arXiv 2211.10885",
         gain=True,
     ),
-    PublishedFigure(
+    ReferenceResult(
         "early and late fusion of all granularities over the best earlier system",
         None,
         1.3,
         "Zhao, Wang and Wang, arXiv 2207.04697",
         gain=True,
     ),
-    PublishedFigure(
+    ReferenceResult(
         "wav2vec 2.0 + BERT, attention and auxiliary tasks", 78.42, 79.71, "Sun, He and Han, arXiv 2302.13661"
     ),
-    PublishedFigure(
+    ReferenceResult(
         "wav2vec 2.0 + BERT, alignment in three granularities", 78.87, 80.24, "Wang et al., arXiv 2412.20821"
     ),
-    PublishedFigure("audio alone, frozen wav2vec 2.0 base", 57.73, None, _EMOBOX),
-    PublishedFigure("audio alone, frozen WavLM large", 69.07, None, _EMOBOX),
-    PublishedFigure("audio alone, frozen Whisper large v3", 72.86, None, _EMOBOX),
+    ReferenceResult("audio alone, frozen wav2vec 2.0 base", 57.73, None, _EMOBOX),
+    ReferenceResult("audio alone, frozen WavLM large", 69.07, None, _EMOBOX),
+    ReferenceResult("audio alone, frozen Whisper large v3", 72.86, None, _EMOBOX),
 )
 """Four classes, 5,531 utterances."""
 
 RAVDESS_8: Final = (
-    PublishedFigure("audio alone, frozen wav2vec 2.0 base", 55.40, 54.3, _EMOBOX),
-    PublishedFigure("audio alone, frozen WavLM large", 72.22, 72.0, _EMOBOX),
-    PublishedFigure("audio alone, frozen Whisper large v3", 75.87, 75.3, _EMOBOX),
-    PublishedFigure(
+    ReferenceResult("audio alone, frozen wav2vec 2.0 base", 55.40, 54.3, _EMOBOX),
+    ReferenceResult("audio alone, frozen WavLM large", 72.22, 72.0, _EMOBOX),
+    ReferenceResult("audio alone, frozen Whisper large v3", 75.87, 75.3, _EMOBOX),
+    ReferenceResult(
         "logistic regression on mean and deviation of all layers, frozen Whisper tiny.en",
         76.9,
         76.4,
@@ -74,14 +74,14 @@ RAVDESS_8: Final = (
 )
 """Eight classes, EmoBox's six speaker-disjoint folds."""
 
-IEMOCAP_NOT_RUN: Final = NotRun(
+IEMOCAP_NOT_RUN: Final = MissingCorpus(
     "IEMOCAP, 4 classes",
     "python -m emostream.training table papers --corpus iemocap --data DIR",
     IEMOCAP_4,
 )
 
 
-def published_on(corpus: str, labels: Sequence[str]) -> tuple[PublishedFigure, ...]:
+def reference_results_for(corpus: str, labels: Sequence[str]) -> tuple[ReferenceResult, ...]:
     """What stands beside a table of all of this corpus with these labels; empty where nothing compares."""
     if corpus == "iemocap" and set(labels) == set(LABELS):
         return IEMOCAP_4

@@ -11,14 +11,14 @@ import numpy as np
 
 from ..evaluation.aggregate import judged, pooled, summarise
 from ..evaluation.bootstrap import Estimate, paired_gain
-from ..evaluation.metrics import FigureName
+from ..evaluation.metrics import MetricName
 from ..evaluation.plots import alpha_figure, confusion_figure, reliability_figure, write_png
-from ..evaluation.predictions import Outcome
-from ..evaluation.tsne import FEWEST, projection_figure
+from ..evaluation.predictions import FoldPredictions
+from ..evaluation.tsne import MIN_POINTS, tsne_figure
 from .csv_tables import write_tables
-from .environment import RunFacts
+from .environment import RunMetadata
 from .markdown import (
-    GainLine,
+    GainRow,
     choices,
     fold_table,
     gain_table,
@@ -28,7 +28,7 @@ from .markdown import (
     published_table,
     recall_table,
 )
-from .reference_results import NotRun, published_on
+from .reference_results import MissingCorpus, reference_results_for
 from .table_rows import (
     ANY_BY_VALIDATION,
     BASELINE,
@@ -37,10 +37,10 @@ from .table_rows import (
     chosen_by_validation,
     in_table_order,
     paper_comparisons,
-    row_of,
+    parse_row,
 )
 
-_GAIN_FIGURES: Final[tuple[FigureName, ...]] = ("wa", "ua", "macro_f1")
+_GAIN_FIGURES: Final[tuple[MetricName, ...]] = ("wa", "ua", "macro_f1")
 _FILES: Final = """## Files
 
 `table.csv` has one line a row of the table, `fits.csv` one line a fit, `predictions.csv` one line an
@@ -51,12 +51,12 @@ _GAINS_FILE: Final = ", `gains.csv` one line a gain"
 def write_report(
     folder: Path,
     title: str,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[FoldPredictions],
     *,
-    about: RunFacts,
+    about: RunMetadata,
     comparisons: Sequence[tuple[str, str]] | None = None,
     inflated: bool = False,
-    not_run: Sequence[NotRun] = (),
+    not_run: Sequence[MissingCorpus] = (),
 ) -> Path:
     """Writes table.md, table.csv, fits.csv, predictions.csv, plots, and gains.csv where there are gains.
 
@@ -70,7 +70,7 @@ def write_report(
     rows = _rows([*outcomes, *(replace(one, row=name) for name in chosen for one in chosen[name])])
     summaries = summarise(judged([outcome for part in rows.values() for outcome in part]))
     pairs = paper_comparisons(rows) if comparisons is None else comparisons
-    gains = [GainLine(row, against, _gains(rows[row], rows[against])) for row, against in pairs]
+    gains = [GainRow(row, against, _gains(rows[row], rows[against])) for row, against in pairs]
     shown = {name: rows[name] for name in _shown(rows)}
     main = next(iter(shown))
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def write_report(
         *fold_table(main, rows[main]),
         *recall_table(shown),
         *(line for name, plot in plots.items() for line in (f"![{name}]({plot})", "")),
-        *published_table(published_on(about.corpus, outcomes[0].labels)),
+        *published_table(reference_results_for(about.corpus, outcomes[0].labels)),
         *(line for corpus in not_run for line in not_run_table(corpus)),
         _FILES.format(gains=_GAINS_FILE if gains else ""),
     ]
@@ -94,7 +94,7 @@ def write_report(
     return file
 
 
-def _rows(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+def _rows(outcomes: Sequence[FoldPredictions]) -> dict[str, list[FoldPredictions]]:
     ordered = sorted(outcomes, key=lambda outcome: (outcome.fold, outcome.seed))
     names = in_table_order(outcome.row for outcome in outcomes)
     return {name: [outcome for outcome in ordered if outcome.row == name] for name in names}
@@ -103,18 +103,18 @@ def _rows(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
 def _shown(names: Iterable[str]) -> list[str]:
     """The rows that are drawn: the baseline, and the contrastive row that stands for its kind."""
     names = list(names)
-    contrastive = [name for name in names if row_of(name).group == "contrastive"]
+    contrastive = [name for name in names if parse_row(name).group == "contrastive"]
     by_validation = [name for name in contrastive if name.endswith(BY_VALIDATION)]
     best = [name for name in (ANY_BY_VALIDATION, *by_validation, *contrastive) if name in names][:1]
     return list(dict.fromkeys([BASELINE if BASELINE in names else names[0], *best]))
 
 
-def _gains(first: Sequence[Outcome], second: Sequence[Outcome]) -> dict[str, Estimate]:
+def _gains(first: Sequence[FoldPredictions], second: Sequence[FoldPredictions]) -> dict[str, Estimate]:
     return {figure: paired_gain(first, second, figure) for figure in _GAIN_FIGURES}
 
 
 def _write_plots(
-    folder: Path, shown: Mapping[str, Sequence[Outcome]], gains: Sequence[GainLine]
+    folder: Path, shown: Mapping[str, Sequence[FoldPredictions]], gains: Sequence[GainRow]
 ) -> dict[str, str]:
     """Name -> file, relative to the folder, in the order of the report."""
     labels = next(iter(shown.values()))[0].labels
@@ -125,7 +125,7 @@ def _write_plots(
     }
     if drawable := _with_codes(shown):
         where = f"fold {drawable[0].fold}, seed {drawable[0].seed}"
-        figures["Codes"] = projection_figure(drawable, f"t-SNE of the codes of sound and words, {where}")
+        figures["Codes"] = tsne_figure(drawable, f"t-SNE of the codes of sound and words, {where}")
     if sweep := _sweep(gains):
         against, lines = sweep
         figures["Gain over alpha"] = alpha_figure(
@@ -137,24 +137,24 @@ def _write_plots(
     return files
 
 
-def _with_codes(shown: Mapping[str, Sequence[Outcome]]) -> list[Outcome]:
+def _with_codes(shown: Mapping[str, Sequence[FoldPredictions]]) -> list[FoldPredictions]:
     """The first fold and seed of which all rows kept codes, enough of them and of at least two emotions."""
     for outcomes in zip(*shown.values(), strict=False):
         same = len({(outcome.fold, outcome.seed) for outcome in outcomes}) == 1
         kept = all(outcome.codes is not None for outcome in outcomes)
-        if same and kept and len(outcomes[0].keys) >= FEWEST and len(set(outcomes[0].truth.tolist())) > 1:
+        if same and kept and len(outcomes[0].keys) >= MIN_POINTS and len(set(outcomes[0].truth.tolist())) > 1:
             return list(outcomes)
     return []
 
 
 def _sweep(
-    gains: Sequence[GainLine],
+    gains: Sequence[GainRow],
 ) -> tuple[str, dict[str, dict[str, dict[float, Estimate]]]] | None:
     """What the rows are compared with, and figure -> objective -> alpha -> gain; None without two alphas."""
     against = CONTINUED if any(line.against == CONTINUED for line in gains) else BASELINE
     lines: dict[str, dict[str, dict[float, Estimate]]] = {"WA": {}, "UA": {}}
     for line in gains:
-        row = row_of(line.row)
+        row = parse_row(line.row)
         if row.objective and row.alpha is not None and line.against == against:
             for name in lines:
                 lines[name].setdefault(row.objective, {})[row.alpha] = line.gains[name.lower()]

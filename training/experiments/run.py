@@ -15,19 +15,19 @@ from accelerate import Accelerator
 from emostream.models.emotion import EmotionModel
 
 from ..corpora.example import Example
-from ..emotion.collator import Batches
+from ..emotion.collator import Collator
 from ..emotion.feature_stats import standardise
 from ..emotion.fit_calibration import calibrate
-from ..emotion.inputs import Material
-from ..emotion.model_factory import Blueprint
-from ..emotion.module import EmotionObjective
-from ..emotion.predict import Judgement, judge, posteriors
+from ..emotion.inputs import TrainingInputs
+from ..emotion.model_factory import ModelFactory
+from ..emotion.module import EmotionTrainingModule
+from ..emotion.predict import ExamplePrediction, judge, posteriors
 from ..emotion.task import EmotionTask
-from ..evaluation.predictions import Outcome, outcome_file, read_outcome, write_outcome
-from ..trainer.averaging import load_trainable, trainable_state
-from ..trainer.callbacks import Watch
-from ..trainer.snapshot import read_whole
-from ..trainer.trainer import KEPT, SNAPSHOT, Place, fit
+from ..evaluation.predictions import FoldPredictions, predictions_file, read_predictions, write_predictions
+from ..trainer.averaging import load_trainable_state_dict, trainable_state_dict
+from ..trainer.callbacks import TrainingCallback
+from ..trainer.snapshot import load_if_complete
+from ..trainer.trainer import KEPT, SNAPSHOT, Runtime, fit
 from .ablations import same_as_baseline, starts_from_baseline, variant
 from .experiment import Experiment
 from .folds import Fold
@@ -35,53 +35,53 @@ from .table_rows import BASELINE, Row
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class RunContext:
     """What all cells of a table share. labels: key -> number. work: outcomes, weights and snapshots."""
 
     experiment: Experiment
-    blueprint: Blueprint
-    material: Material
+    blueprint: ModelFactory
+    material: TrainingInputs
     labels: Mapping[str, int]
     accelerator: Accelerator
     work: Path
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedModel:
     """A model with its calibration, and how it came about."""
 
     model: EmotionModel
-    batches: Batches
+    batches: Collator
     validation_ua: float
     epochs: int
 
 
-def run_cell(bench: Bench, row: Row, fold: Fold, seed: int, watch: Watch) -> Outcome:
+def run_fold(bench: RunContext, row: Row, fold: Fold, seed: int, watch: TrainingCallback) -> FoldPredictions:
     """The cell's outcome: from disk where it was run before; what was begun goes on."""
-    file = outcome_file(bench.work / "outcomes", row.name, fold.name, seed)
+    file = predictions_file(bench.work / "outcomes", row.name, fold.name, seed)
     if file.exists():
-        return read_outcome(file)
+        return read_predictions(file)
     if same_as_baseline(bench.experiment, row):
         outcome = replace(
-            run_cell(bench, Row(BASELINE, "baseline"), fold, seed, watch), row=row.name, seconds=0.0
+            run_fold(bench, Row(BASELINE, "baseline"), fold, seed, watch), row=row.name, seconds=0.0
         )
     else:
         outcome = _outcome(bench, row, fold, seed, watch)
     if bench.accelerator.is_main_process:
-        write_outcome(bench.work / "outcomes", outcome)
+        write_predictions(bench.work / "outcomes", outcome)
         (_folder(bench, row, fold, seed) / SNAPSHOT).unlink(missing_ok=True)
     bench.accelerator.wait_for_everyone()
     return outcome
 
 
-def fit_cell(bench: Bench, row: Row, fold: Fold, seed: int, watch: Watch) -> Fitted:
+def fit_fold(bench: RunContext, row: Row, fold: Fold, seed: int, watch: TrainingCallback) -> FittedModel:
     """Trains on the fold's training examples; its validation examples stop it and calibrate it."""
     settings = variant(bench.experiment, row)
     model = bench.blueprint.new(settings.model, seed)
-    module = EmotionObjective(model, settings.contrast, settings.data.label_smoothing)
+    module = EmotionTrainingModule(model, settings.contrast, settings.data.label_smoothing)
     if starts_from_baseline(row):
         _start_from(_folder(bench, Row(BASELINE, "baseline"), fold, seed) / KEPT, module)
-    batches = Batches(bench.material, settings.data, model, bench.labels)
+    batches = Collator(bench.material, settings.data, model, bench.labels)
     standardise(model.to(bench.accelerator.device), batches, fold.train, bench.accelerator.device)
     task = EmotionTask(
         module,
@@ -93,18 +93,18 @@ def fit_cell(bench: Bench, row: Row, fold: Fold, seed: int, watch: Watch) -> Fit
         seed,
         settings.data.balanced,
     )
-    place = Place(bench.accelerator, _folder(bench, row, fold, seed), watch)
+    place = Runtime(bench.accelerator, _folder(bench, row, fold, seed), watch)
     history = fit(task, settings.loop, seed, place)
     judgements = _judged(bench, model, batches, fold.validation)
     calibrate(model, [one for one in judgements if one.informed], bench.labels)
-    return Fitted(model, batches, history.epochs[history.kept]["ua"], len(history.epochs))
+    return FittedModel(model, batches, history.epochs[history.kept]["ua"], len(history.epochs))
 
 
-def _outcome(bench: Bench, row: Row, fold: Fold, seed: int, watch: Watch) -> Outcome:
+def _outcome(bench: RunContext, row: Row, fold: Fold, seed: int, watch: TrainingCallback) -> FoldPredictions:
     started = time.monotonic()
-    fitted = fit_cell(bench, row, fold, seed, watch)
+    fitted = fit_fold(bench, row, fold, seed, watch)
     judgements = _judged(bench, fitted.model, fitted.batches, fold.test)
-    return Outcome(
+    return FoldPredictions(
         row=row.name,
         fold=fold.name,
         seed=seed,
@@ -120,23 +120,23 @@ def _outcome(bench: Bench, row: Row, fold: Fold, seed: int, watch: Watch) -> Out
     )
 
 
-def _codes(judgements: Sequence[Judgement]) -> npt.NDArray[np.float32]:
+def _codes(judgements: Sequence[ExamplePrediction]) -> npt.NDArray[np.float32]:
     return torch.stack([one.code for one in judgements]).numpy()
 
 
 def _judged(
-    bench: Bench, model: EmotionModel, batches: Batches, examples: Sequence[Example]
-) -> list[Judgement]:
+    bench: RunContext, model: EmotionModel, batches: Collator, examples: Sequence[Example]
+) -> list[ExamplePrediction]:
     return judge(model.to(bench.accelerator.device), batches, examples, bench.accelerator.device)
 
 
-def _start_from(file: Path, module: EmotionObjective) -> None:
+def _start_from(file: Path, module: EmotionTrainingModule) -> None:
     """The baseline's weights; a discriminator, which the baseline does not have, stays as it was drawn."""
-    baseline = read_whole(file)
+    baseline = load_if_complete(file)
     if baseline is None:
         raise FileNotFoundError(f"expected the baseline's weights at {file}, found none: train it first")
-    load_trainable(module, trainable_state(module) | baseline)
+    load_trainable_state_dict(module, trainable_state_dict(module) | baseline)
 
 
-def _folder(bench: Bench, row: Row, fold: Fold, seed: int) -> Path:
-    return bench.work / "fits" / outcome_file(Path(), row.name, fold.name, seed).stem
+def _folder(bench: RunContext, row: Row, fold: Fold, seed: int) -> Path:
+    return bench.work / "fits" / predictions_file(Path(), row.name, fold.name, seed).stem

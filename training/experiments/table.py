@@ -26,19 +26,19 @@ from rich.progress import Progress
 from emostream.models import Transcriber, load_transcriber
 
 from ..corpora.example import Example
-from ..corpora.leakage import Unit
+from ..corpora.leakage import DisjointUnit
 from ..data.frozen_features import fingerprint
-from ..emotion.inputs import Material
-from ..emotion.model_factory import Blueprint
+from ..emotion.inputs import TrainingInputs
+from ..emotion.model_factory import ModelFactory
 from ..errors import SettingsError
-from ..evaluation.predictions import Outcome
-from ..trainer.callbacks import Bar, Unwatched
+from ..evaluation.predictions import FoldPredictions
+from ..trainer.callbacks import NoCallback, ProgressBarCallback
 from ..trainer.trainer import make_accelerator
 from .ablations import starts_from_baseline, variant
-from .experiment import Experiment, refuse_contradictions
+from .experiment import Experiment, check_consistency
 from .folds import Fold, make_folds
-from .prepare_data import Helpers, Seen, chosen_examples, gather, material_digest, numbered_labels
-from .run import Bench, run_cell
+from .prepare_data import PreparationContext, Seen, gather, inputs_digest, label_indices, select_examples
+from .run import RunContext, run_fold
 from .table_rows import BASELINE, Row
 
 _EXPERIMENT: Final = "experiment.json"
@@ -54,7 +54,7 @@ class Request:
 
     experiment: Experiment
     examples: tuple[Example, ...]
-    units: tuple[Unit, ...]
+    units: tuple[DisjointUnit, ...]
     rows: tuple[Row, ...]
     asr: str
     work: Path
@@ -63,22 +63,22 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedTable:
     """A request with everything read and computed that its cells share.
 
     transcriber: the name of the one that recognized the words, None where none was asked.
     """
 
-    bench: Bench
+    bench: RunContext
     folds: list[Fold]
     transcriber: str | None
 
 
-def prepare(request: Request, accelerator: Accelerator, seen: Seen) -> Prepared:
+def prepare(request: Request, accelerator: Accelerator, seen: Seen) -> PreparedTable:
     """Reads, checks and computes; whatever is wrong with corpus or settings is said here, before any step."""
     experiment = request.experiment
-    chosen = chosen_examples(request.examples, experiment)
-    labels = numbered_labels(chosen, experiment)
+    chosen = select_examples(request.examples, experiment)
+    labels = label_indices(chosen, experiment)
     folds = make_folds(
         chosen,
         experiment.protocol,
@@ -90,8 +90,8 @@ def prepare(request: Request, accelerator: Accelerator, seen: Seen) -> Prepared:
         folds = [_named(request.fold, folds)]
     variants = [variant(experiment, row) for row in request.rows]
     for row, of_row in zip(request.rows, variants, strict=True):
-        refuse_contradictions(of_row, row.name)
-    blueprint = Blueprint.read(experiment.model, experiment.labels)
+        check_consistency(of_row, row.name)
+    blueprint = ModelFactory.read(experiment.model, experiment.labels)
     for settings in {msgspec.json.encode(of_row.model): of_row.model for of_row in variants}.values():
         blueprint.new(settings, 0)  # sizes that build nothing are told now
 
@@ -105,12 +105,14 @@ def prepare(request: Request, accelerator: Accelerator, seen: Seen) -> Prepared:
         return loaded
 
     with accelerator.main_process_first():
-        material = gather(chosen, variants, blueprint, Helpers(transcriber, request.work / "cache", seen))
+        material = gather(
+            chosen, variants, blueprint, PreparationContext(transcriber, request.work / "cache", seen)
+        )
     work = request.work / _name(experiment, folds, material, blueprint)
     work.mkdir(parents=True, exist_ok=True)
     (work / _EXPERIMENT).write_text(msgspec.json.encode(experiment).decode() + "\n", encoding="utf-8")
-    bench = Bench(experiment, blueprint, material, labels, accelerator, work)
-    return Prepared(bench, folds, names[0] if names else None)
+    bench = RunContext(experiment, blueprint, material, labels, accelerator, work)
+    return PreparedTable(bench, folds, names[0] if names else None)
 
 
 def _named(name: str, folds: Sequence[Fold]) -> Fold:
@@ -120,7 +122,9 @@ def _named(name: str, folds: Sequence[Fold]) -> Fold:
     raise SettingsError(f"expected --fold to be one of {', '.join(fold.name for fold in folds)}, got {name}")
 
 
-def run_table(request: Request, prepared: Prepared, bars: Progress, workers: int = 1) -> list[Outcome]:
+def run_table(
+    request: Request, prepared: PreparedTable, bars: Progress, workers: int = 1
+) -> list[FoldPredictions]:
     """The outcomes of all cells; those that an earlier run left are taken from there.
 
     workers: processes on this machine's cores, each with a fold and seed of its own at a time.
@@ -131,7 +135,7 @@ def run_table(request: Request, prepared: Prepared, bars: Progress, workers: int
     parts = list(product(range(len(prepared.folds)), seeds))
     total = len(parts) * len(request.rows)
     task = bars.add_task("fits", total=total, loss="", figures="")
-    outcomes: list[Outcome] = []
+    outcomes: list[FoldPredictions] = []
     for found in (
         _in_parallel(request, parts, workers) if workers > 1 else _here(request, prepared, bars, parts)
     ):
@@ -153,16 +157,18 @@ def ordered(rows: Sequence[Row]) -> list[Row]:
 
 
 def _here(
-    request: Request, prepared: Prepared, bars: Progress, parts: Sequence[tuple[int, int]]
-) -> Iterator[list[Outcome]]:
+    request: Request, prepared: PreparedTable, bars: Progress, parts: Sequence[tuple[int, int]]
+) -> Iterator[list[FoldPredictions]]:
     for (fold, seed), row in product(parts, ordered(request.rows)):
         name = f"{row.name}, fold {prepared.folds[fold].name}, seed {seed}"
-        bar = Bar(bars, name)
-        yield [run_cell(prepared.bench, row, prepared.folds[fold], seed, bar)]
+        bar = ProgressBarCallback(bars, name)
+        yield [run_fold(prepared.bench, row, prepared.folds[fold], seed, bar)]
         bar.remove()
 
 
-def _in_parallel(request: Request, parts: Sequence[tuple[int, int]], workers: int) -> Iterator[list[Outcome]]:
+def _in_parallel(
+    request: Request, parts: Sequence[tuple[int, int]], workers: int
+) -> Iterator[list[FoldPredictions]]:
     threads = max(1, (os.cpu_count() or 1) // workers)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, _begin, (request, threads)) as pool:
@@ -184,7 +190,7 @@ class _Worker:
     """What a worker process prepared when it began."""
 
     request: Request
-    prepared: Prepared
+    prepared: PreparedTable
 
 
 def _begin(request: Request, threads: int) -> None:
@@ -205,10 +211,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _part(fold: int, seed: int) -> list[Outcome]:
+def _part(fold: int, seed: int) -> list[FoldPredictions]:
     prepared = _Worker.prepared
     return [
-        run_cell(prepared.bench, row, prepared.folds[fold], seed, Unwatched())
+        run_fold(prepared.bench, row, prepared.folds[fold], seed, NoCallback())
         for row in ordered(_Worker.request.rows)
     ]
 
@@ -217,7 +223,9 @@ def _nobody(what: str, done: int, of: int) -> None:
     """The main process has prepared everything already, and shown it."""
 
 
-def _name(experiment: Experiment, folds: Sequence[Fold], material: Material, blueprint: Blueprint) -> str:
+def _name(
+    experiment: Experiment, folds: Sequence[Fold], material: TrainingInputs, blueprint: ModelFactory
+) -> str:
     """Another folder where anything is different that an outcome depends on: more seeds or alphas are not."""
     same = msgspec.structs.replace(experiment, name="", note="", seeds=(0,), alphas=())
     digest = hashlib.sha256(msgspec.json.encode(same))
@@ -225,7 +233,7 @@ def _name(experiment: Experiment, folds: Sequence[Fold], material: Material, blu
         for part in (fold.train, fold.validation, fold.test):
             held = [[e.key, e.emotion, e.emotion_orig, e.words, e.paired, e.speaker] for e in part]
             digest.update(json.dumps([fold.name, held]).encode())
-    digest.update(material_digest(material).encode())
+    digest.update(inputs_digest(material).encode())
     for encoder in (blueprint.template.audio_encoder, blueprint.template.text_encoder):
         digest.update(fingerprint(encoder).encode())
     return f"{experiment.name or 'experiment'}-{digest.hexdigest()[:10]}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Literal, get_args
 
-from ..evaluation.predictions import Outcome
+from ..evaluation.predictions import FoldPredictions
 
 Group = Literal["baseline", "contrastive", "fusion", "granularity", "modality", "words", "other"]
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)
@@ -51,10 +51,10 @@ def paper_rows(alphas: Sequence[float], *, gold: bool = False) -> list[Row]:
     """
     contrastive = [f"{objective} alpha={alpha:g}" for objective in OBJECTIVES for alpha in alphas]
     others = [name for group, names in _NAMES.items() for name in names if gold or group != "words"]
-    return [row_of(name) for name in (BASELINE, CONTINUED, *contrastive, *others)]
+    return [parse_row(name) for name in (BASELINE, CONTINUED, *contrastive, *others)]
 
 
-def row_of(name: str) -> Row:
+def parse_row(name: str) -> Row:
     """What the name of a line says; the group `other` for a name that is none of the papers'."""
     if name in (BASELINE, CONTINUED):
         return Row(name, "baseline", alpha=0.0)
@@ -71,7 +71,7 @@ def in_table_order(names: Iterable[str]) -> list[str]:
     """Each name once, as in the papers' table; what validation chose behind what it chose from."""
 
     def place(name: str) -> tuple[int, int, float]:
-        row = row_of(name)
+        row = parse_row(name)
         if row.group == "contrastive":
             objective = OBJECTIVES.index(row.objective) if row.objective else len(OBJECTIVES)
             return GROUPS.index(row.group), objective, 1.0 if row.alpha is None else row.alpha
@@ -81,19 +81,19 @@ def in_table_order(names: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(names), key=place)
 
 
-def chosen_by_validation(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
+def chosen_by_validation(outcomes: Iterable[FoldPredictions]) -> dict[str, list[FoldPredictions]]:
     """One more line for every objective, and one over all: of each fold and seed the fit with the best
     validation UA, the least alpha among equals. No test figure has a say, so these lines may be quoted.
 
     The outcomes keep the row that they are from. A line with nothing to choose from is left out.
     """
-    contrastive = [outcome for outcome in outcomes if row_of(outcome.row).group == "contrastive"]
+    contrastive = [outcome for outcome in outcomes if parse_row(outcome.row).group == "contrastive"]
     chosen = {}
     for objective in OBJECTIVES:
-        part = [outcome for outcome in contrastive if row_of(outcome.row).objective == objective]
+        part = [outcome for outcome in contrastive if parse_row(outcome.row).objective == objective]
         if len({outcome.row for outcome in part}) > 1:
             chosen[f"{objective}, {BY_VALIDATION}"] = _best(part)
-    if len({row_of(outcome.row).objective for outcome in contrastive}) > 1:
+    if len({parse_row(outcome.row).objective for outcome in contrastive}) > 1:
         chosen[ANY_BY_VALIDATION] = _best(contrastive)
     return chosen
 
@@ -105,16 +105,16 @@ def paper_comparisons(names: Iterable[str]) -> list[tuple[str, str]]:
     """
     names = in_table_order(names)
     against = [name for name in (BASELINE, CONTINUED) if name in names]
-    pairs = [(name, other) for name in names if row_of(name).group == "contrastive" for other in against]
+    pairs = [(name, other) for name in names if parse_row(name).group == "contrastive" for other in against]
     words = [(name, BASELINE) for name in names if name == GOLD and BASELINE in names]
     return pairs + words
 
 
-def _best(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    def fit(outcome: Outcome) -> tuple[str, int]:
+def _best(outcomes: Sequence[FoldPredictions]) -> list[FoldPredictions]:
+    def fit(outcome: FoldPredictions) -> tuple[str, int]:
         return outcome.fold, outcome.seed
 
-    def rank(outcome: Outcome) -> tuple[float, float]:
-        return outcome.validation_ua, -(row_of(outcome.row).alpha or 0.0)
+    def rank(outcome: FoldPredictions) -> tuple[float, float]:
+        return outcome.validation_ua, -(parse_row(outcome.row).alpha or 0.0)
 
     return [max(group, key=rank) for _, group in groupby(sorted(outcomes, key=fit), key=fit)]

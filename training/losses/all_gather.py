@@ -30,17 +30,17 @@ import torch
 from torch import Tensor, distributed
 
 
-def gather_rows(rows: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+def all_gather_rows(rows: Tensor, counts: Sequence[int] | None = None) -> Tensor:
     """The rows of all processes, in the order of the processes; `rows` itself where there is only one.
 
     rows: (N, ...), N may differ between processes and may be 0; the rest, dtype and kind of device may not.
-    counts: every process's N, from `row_counts`; asked for where not given. Floating rows carry gradients,
-    for a loss that every process computes of the same gathered rows (see above); labels carry none.
-    A collective call: every process makes it, in the same order.
+    counts: every process's N, from `all_gather_row_counts`; asked for where not given. Floating rows carry
+    gradients, for a loss that every process computes of the same gathered rows (see above); labels carry
+    none. A collective call: every process makes it, in the same order.
     """
     if not _several():
         return rows
-    counts = row_counts(rows) if counts is None else counts
+    counts = all_gather_row_counts(rows) if counts is None else counts
     blocks = _blocks(rows.detach(), counts)
     own = rows.view_as(rows)  # a tensor of its own: other uses of `rows` keep their gradients
     if own.requires_grad:
@@ -49,7 +49,7 @@ def gather_rows(rows: Tensor, counts: Sequence[int] | None = None) -> Tensor:
     return torch.cat(blocks)
 
 
-def row_counts(rows: Tensor) -> list[int]:
+def all_gather_row_counts(rows: Tensor) -> list[int]:
     """len(rows) in every process, in the order of the processes. A collective call."""
     if not _several():
         return [len(rows)]

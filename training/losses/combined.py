@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..errors import SettingsError
-from .contrastive import ContrastiveObjective, ObjectiveName
+from .contrastive import ContrastiveLoss, ContrastiveLossName
 from .discriminator import DiscriminatorName
 
 
-class TotalLoss(nn.Module):
+class CombinedLoss(nn.Module):
     """(1 - alpha) CE + alpha L_CR, 0 <= alpha < 1 (Qian and Han, arXiv 2211.10885).
 
     alpha = 0 is the baseline: there is no discriminator then, no parameter of it and no cost.
@@ -17,7 +17,7 @@ class TotalLoss(nn.Module):
     """
 
     def __init__(
-        self, alpha: float, kind: ObjectiveName, width: int, discriminator: DiscriminatorName = "cosine"
+        self, alpha: float, kind: ContrastiveLossName, width: int, discriminator: DiscriminatorName = "cosine"
     ) -> None:
         super().__init__()
         if not 0.0 <= alpha < 1.0:  # also refuses NaN
@@ -26,7 +26,7 @@ class TotalLoss(nn.Module):
                 f"1 would leave nothing that learns the labels"
             )
         self.alpha = alpha
-        self.contrastive = ContrastiveObjective(kind, width, discriminator) if alpha > 0.0 else None
+        self.contrastive = ContrastiveLoss(kind, width, discriminator) if alpha > 0.0 else None
 
     def forward(
         self,
@@ -38,7 +38,7 @@ class TotalLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """Named scalars: `loss`, which is minimised, and its parts.
 
-        cross_entropy: a scalar. Codes and labels: as `ContrastiveObjective` takes them.
+        cross_entropy: a scalar. Codes and labels: as `ContrastiveLoss` takes them.
         """
         if self.contrastive is None:
             return {"loss": cross_entropy, "cross_entropy": cross_entropy}

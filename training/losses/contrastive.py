@@ -18,19 +18,21 @@ from .discriminator import DiscriminatorName, make_discriminator
 from .infonce import info_nce
 from .mine import MINELoss
 
-ObjectiveName = Literal["bce", "infonce", "mine"]
+ContrastiveLossName = Literal["bce", "infonce", "mine"]
 PairLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Scores (Ba, Bt), audio labels (Ba,), text labels (Bt,) -> what is minimised, a scalar."""
 
 
-class ContrastiveObjective(nn.Module):
+class ContrastiveLoss(nn.Module):
     """L_CR: a discriminator, and what is asked of its scores.
 
     kind: bce (`pair_bce`), infonce (`info_nce`) or mine (`MINELoss`). width: of the codes.
     Raises SettingsError where there is none of that name.
     """
 
-    def __init__(self, kind: ObjectiveName, width: int, discriminator: DiscriminatorName = "cosine") -> None:
+    def __init__(
+        self, kind: ContrastiveLossName, width: int, discriminator: DiscriminatorName = "cosine"
+    ) -> None:
         super().__init__()
         self.discriminator = make_discriminator(discriminator, width)
         self.loss = _pair_loss(kind)
@@ -40,7 +42,7 @@ class ContrastiveObjective(nn.Module):
     ) -> Tensor:
         """codes: (Ba, D), (Bt, D), only of rows that have that side; labels: (Ba,), (Bt,) integers.
 
-        Ba and Bt may differ and may be 0. With several processes: the gathered rows (`gather_rows`). The
+        Ba and Bt may differ and may be 0. With several processes: the gathered rows (`all_gather_rows`). The
         scalar is finite for finite codes; a term for which the batch holds no pair is 0 without a gradient.
         Computed in the discriminator's own precision whatever the caller's autocast says: a cosine over a
         temperature has too few digits in bfloat16.
@@ -51,7 +53,7 @@ class ContrastiveObjective(nn.Module):
             return self.loss(scores, audio_labels, text_labels)
 
 
-def _pair_loss(kind: ObjectiveName) -> PairLoss:
+def _pair_loss(kind: ContrastiveLossName) -> PairLoss:
     if kind == "bce":
         return pair_bce
     if kind == "infonce":

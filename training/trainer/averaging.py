@@ -54,7 +54,7 @@ class WeightAverage:
         self._steps = int(state["steps"])  # type: ignore[call-overload]
 
 
-def trainable_state(module: nn.Module) -> dict[str, Tensor]:
+def trainable_state_dict(module: nn.Module) -> dict[str, Tensor]:
     """What training changes: weights that take a gradient, and buffers. Frozen encoders stay out of it."""
     frozen = {name for name, weights in module.named_parameters() if not weights.requires_grad}
     return {
@@ -64,9 +64,9 @@ def trainable_state(module: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def load_trainable(module: nn.Module, state: dict[str, Tensor]) -> None:
+def load_trainable_state_dict(module: nn.Module, state: dict[str, Tensor]) -> None:
     """Raises ValueError where `state` is of another module."""
-    here = trainable_state(module)
+    here = trainable_state_dict(module)
     if strange := sorted(here.keys() ^ state.keys()):
         raise ValueError(f"expected the weights of this network, {len(strange)} differ ({strange[0]}, ...)")
     module.load_state_dict(state, strict=False)

@@ -29,14 +29,14 @@ def mixed_batches(
             f"expected batches of 2 or more and examples of two or more labels, got {size} and "
             f"{len(set(labels))}: change batch or the choice of examples"
         )
-    batches = by_length(lengths, size, rng)
+    batches = length_grouped_batches(lengths, size, rng)
     for batch in batches:
         if _one_label(batch, labels):
             _exchange(batch, batches, labels)
     return batches
 
 
-def by_length(lengths: Sequence[float], size: int, rng: np.random.Generator) -> list[list[int]]:
+def length_grouped_batches(lengths: Sequence[float], size: int, rng: np.random.Generator) -> list[list[int]]:
     """Every example once, those of like length together, in random order.
 
     A last batch of a single example joins the one before it.

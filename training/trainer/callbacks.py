@@ -14,7 +14,7 @@ _SPEED_OVER_S: Final = 600.0
 """What the time left is judged by: a step may take half a minute, and two are needed."""
 
 
-class Watch(Protocol):
+class TrainingCallback(Protocol):
     """Is told what happens. Steps count from 0 over all epochs."""
 
     def begin(self, steps: int, done: int) -> None:
@@ -26,7 +26,7 @@ class Watch(Protocol):
     def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None: ...
 
 
-class Unwatched:
+class NoCallback:
     """For runs among many, and for all processes but the first."""
 
     def begin(self, steps: int, done: int) -> None: ...
@@ -36,7 +36,7 @@ class Unwatched:
     def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None: ...
 
 
-class Bar:
+class ProgressBarCallback:
     """One line on the terminal: steps, time left, loss, the last validation figures."""
 
     def __init__(self, progress: Progress, name: str) -> None:
@@ -97,10 +97,10 @@ class TensorBoard:
         self._writer.add_scalar(name, value, step)
 
 
-class Watches:
+class CallbackList:
     """Several at once."""
 
-    def __init__(self, *watches: Watch) -> None:
+    def __init__(self, *watches: TrainingCallback) -> None:
         self._watches = watches
 
     def begin(self, steps: int, done: int) -> None:

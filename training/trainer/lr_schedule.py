@@ -22,7 +22,7 @@ def one_cycle(
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def layer_wise(encoder: Encoder, rate: float, decay: float) -> list[dict[str, object]]:
+def layerwise_lr_groups(encoder: Encoder, rate: float, decay: float) -> list[dict[str, object]]:
     """Groups of an encoder's trainable parameters: the uppermost layer at `rate`, each below `decay` times.
 
     The front end counts as one layer; the mix of the layers, which is new, is left out. Source:
@@ -38,7 +38,9 @@ def layer_wise(encoder: Encoder, rate: float, decay: float) -> list[dict[str, ob
     return [group for group in groups if group["params"]]
 
 
-def the_rest(module: nn.Module, groups: Iterable[dict[str, object]], rate: float) -> dict[str, object]:
+def remaining_params_group(
+    module: nn.Module, groups: Iterable[dict[str, object]], rate: float
+) -> dict[str, object]:
     """The group of all trainable parameters that are in none of `groups`."""
     seen = {id(weights) for group in groups for weights in group["params"]}  # type: ignore[attr-defined]
     return _group([module], rate, seen)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 
-def keyed(seed: int, epoch: int, key: str) -> np.random.Generator:
+def example_rng(seed: int, epoch: int, key: str) -> np.random.Generator:
     """The generator of one example in one epoch."""
     return np.random.default_rng([seed, epoch, zlib.crc32(key.encode())])
 

@@ -12,7 +12,7 @@ Count = Annotated[int, Meta(ge=1)]
 Rate = Annotated[float, Meta(ge=0)]
 
 
-class LoopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TrainerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One training run.
 
     epochs: at most so many. batch: examples a step, over all processes together.

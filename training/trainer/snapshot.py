@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 
-def write_whole(state: dict[str, Any], file: Path) -> None:
+def save_atomically(state: dict[str, Any], file: Path) -> None:
     """Replaces `file` at once: a kill in the middle of the write leaves the older one."""
     fresh = file.with_name(f"{file.name}.part")
     with fresh.open("wb") as out:
@@ -19,7 +19,7 @@ def write_whole(state: dict[str, Any], file: Path) -> None:
     fresh.replace(file)
 
 
-def read_whole(file: Path) -> dict[str, Any] | None:
+def load_if_complete(file: Path) -> dict[str, Any] | None:
     """None where nothing was saved. A `.part` beside it is the rest of a write that was cut short."""
     if not file.exists():
         return None

@@ -13,13 +13,13 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, gather_object
 from torch import Tensor
 
-from .averaging import WeightAverage, load_trainable, trainable_state
-from .callbacks import Unwatched, Watch
+from .averaging import WeightAverage, load_trainable_state_dict, trainable_state_dict
+from .callbacks import NoCallback, TrainingCallback
 from .history import History
 from .lr_schedule import one_cycle
 from .seeding import seed_torch
-from .settings import LoopSettings
-from .snapshot import read_whole, write_whole
+from .settings import TrainerSettings
+from .snapshot import load_if_complete, save_atomically
 from .task import Batch, Losses, Task
 
 _PREPARATION: Final = timedelta(hours=12)
@@ -40,15 +40,15 @@ def make_accelerator(precision: str, *, cpu: bool = False) -> Accelerator:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Runtime:
     """Where a run computes, writes and is watched. folder: of its snapshot and best weights."""
 
     accelerator: Accelerator
     folder: Path
-    watch: Watch
+    watch: TrainingCallback
 
 
-def fit(task: Task[Any], settings: LoopSettings, seed: int, place: Place) -> History:
+def fit(task: Task[Any], settings: TrainerSettings, seed: int, place: Runtime) -> History:
     """Trains `task.module` in place and leaves the weights of the epoch that is kept in it.
 
     Goes on where `place.folder` says that the same run stopped. With the same seed and dropout off, the
@@ -59,9 +59,9 @@ def fit(task: Task[Any], settings: LoopSettings, seed: int, place: Place) -> His
         run.to_the_end()
     finally:
         place.accelerator.free_memory()
-    kept = read_whole(place.folder / KEPT)
+    kept = load_if_complete(place.folder / KEPT)
     assert kept is not None
-    load_trainable(task.module, kept)
+    load_trainable_state_dict(task.module, kept)
     task.module.eval()
     return run.history
 
@@ -69,10 +69,10 @@ def fit(task: Task[Any], settings: LoopSettings, seed: int, place: Place) -> His
 class _Run:
     """One call of `fit`: the state that a snapshot holds."""
 
-    def __init__(self, task: Task[Any], settings: LoopSettings, seed: int, place: Place) -> None:
+    def __init__(self, task: Task[Any], settings: TrainerSettings, seed: int, place: Runtime) -> None:
         self._task, self._settings, self._seed, self._place = task, settings, seed, place
         accelerator = place.accelerator
-        self._watch = place.watch if accelerator.is_main_process else Unwatched()
+        self._watch = place.watch if accelerator.is_main_process else NoCallback()
         optimizer = torch.optim.AdamW(task.groups(), weight_decay=settings.weight_decay)
         self._steps = sum(len(task.plan(epoch)) for epoch in range(settings.epochs))
         # Counts global steps; Accelerate's own would count one for every process.
@@ -130,7 +130,7 @@ class _Run:
     def _end_epoch(self) -> None:
         keep = self.history.add_epoch(self._validated(), self._settings.keep)
         if keep and self._place.accelerator.is_main_process:
-            write_whole(self._judged_weights(), self._place.folder / KEPT)
+            save_atomically(self._judged_weights(), self._place.folder / KEPT)
         self._watch.epoch(self._epoch, len(self.history.steps) - 1, self.history.epochs[-1])
         self._epoch, self._step = self._epoch + 1, 0
         self._save()
@@ -147,9 +147,9 @@ class _Run:
 
     def _judged_weights(self) -> dict[str, Tensor]:
         if self._average is None:
-            return trainable_state(self._task.module)
+            return trainable_state_dict(self._task.module)
         with self._average.applied():
-            return trainable_state(self._task.module)
+            return trainable_state_dict(self._task.module)
 
     def _save(self) -> None:
         accelerator = self._place.accelerator
@@ -157,7 +157,7 @@ class _Run:
             state = {
                 "epoch": self._epoch,
                 "step": self._step,
-                "module": trainable_state(self._task.module),
+                "module": trainable_state_dict(self._task.module),
                 "optimizer": self._optimizer.state_dict(),
                 "schedule": self._schedule.state_dict(),
                 "history": self.history.state_dict(),
@@ -166,14 +166,14 @@ class _Run:
                 state["average"] = self._average.state_dict()
             if accelerator.scaler is not None:
                 state["scaler"] = accelerator.scaler.state_dict()
-            write_whole(state, self._place.folder / SNAPSHOT)
+            save_atomically(state, self._place.folder / SNAPSHOT)
         accelerator.wait_for_everyone()
 
     def _restore(self) -> None:
-        state = read_whole(self._place.folder / SNAPSHOT)
+        state = load_if_complete(self._place.folder / SNAPSHOT)
         if state is None:
             return
-        load_trainable(self._task.module, state["module"])
+        load_trainable_state_dict(self._task.module, state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         self.history = History.of(state["history"])

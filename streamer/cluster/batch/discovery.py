@@ -13,7 +13,7 @@ from emostream.streamer.display_paths import shown
 from emostream.streamer.errors import ConfigError, SourceError
 from emostream.streamer.replay.discovery import SUFFIXES, search
 
-from .uris import is_address, line_of, opened, path_of
+from .uris import is_uri, line_of, local_path, opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def find_recordings(places: Sequence[str]) -> tuple[list[Recording], list[Source
     found: dict[str, Recording] = {}
     failures: list[SourceError] = []
     for place in places:
-        path = path_of(place) if is_address(place) else Path(place)
+        path = local_path(place) if is_uri(place) else Path(place)
         inside = _far(place, failures) if path is None else _near(path, failures)
         for recording in inside:
             found.setdefault(recording.address, recording)
@@ -81,7 +81,7 @@ def _whole(place: str) -> str:
     *before, last = place.split("::")
     if not before:
         return place
-    path = path_of(last) if is_address(last) else Path(last)
+    path = local_path(last) if is_uri(last) else Path(last)
     return place if path is None else "::".join([*before, _identity(path)])
 
 
@@ -118,7 +118,7 @@ def _head(first: str, path: str) -> str:
     return f"{scheme}://" if path.lstrip("/").split("/")[0] == host else f"{scheme}://{host}"
 
 
-def suffix_of(address: str) -> str:
+def recording_suffix(address: str) -> str:
     """Where it says what kind of recording that is; a web address may end with anything."""
     first = address.split("::")[0]
     if first.startswith(("http://", "https://")):

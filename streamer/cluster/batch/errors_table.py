@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from .shard_record import ArchiveFormat
+    from .shard_record import BatchFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ErrorRow:
         )
 
 
-def write_errors(rows: Sequence[ErrorRow], form: ArchiveFormat, path: Path) -> None:
+def write_errors(rows: Sequence[ErrorRow], form: BatchFormat, path: Path) -> None:
     """Without rows there is not a byte."""
     if form == "jsonl" or not rows:
         path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from emostream.streamer.errors import ClusterError
 
-from ..ray_logging import quiet_data
-from .shard_record import Note
-from .shard_runner import Orders
-from .shards import Part
-from .worker import Judge, packed
+from ..ray_logging import silence_ray_data
+from .shard_record import ShardRecord
+from .shard_runner import JobSpec
+from .shards import Shard
+from .worker import ReplayWorker, pickle_shard
 
 _WAITING: Final = 2
 """Parts that a judge holds: the one it plays and the next."""
@@ -25,7 +25,7 @@ _ERROR: Final = re.compile(r"[\w.]*(Error|Exception): ")
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class WorkerPool:
     """cpus, gpus: of each worker. workers: how many there are room for at present. most: None is as many as
     the cluster will have room for. nodes: that have room for one.
     """
@@ -37,7 +37,7 @@ class Pool:
     nodes: int
 
 
-def room(cpus: float, gpus: float, most: int | None) -> Pool:
+def room(cpus: float, gpus: float, most: int | None) -> WorkerPool:
     """In the cluster that this process is connected to. Raises ClusterError where there is none."""
     import ray
 
@@ -50,7 +50,7 @@ def room(cpus: float, gpus: float, most: int | None) -> Pool:
             "lower --cpus-per-worker or --gpus-per-worker, or name --workers where the cluster grows"
         )
     at_present = min(workers, most or workers) or most or 1
-    return Pool(cpus, gpus, at_present, most, max(1, sum(here > 0 for here in per_node)))
+    return WorkerPool(cpus, gpus, at_present, most, max(1, sum(here > 0 for here in per_node)))
 
 
 def _room_on(resources: dict[str, float], cpus: float, gpus: float) -> int:
@@ -58,7 +58,7 @@ def _room_on(resources: dict[str, float], cpus: float, gpus: float) -> int:
     return min(int(resources.get(name, 0.0) / each + 1e-9) for name, each in wanted.items() if each)
 
 
-def judged(parts: Sequence[Part], orders: Orders, pool: Pool) -> Generator[Note, None, None]:
+def judged(parts: Sequence[Shard], orders: JobSpec, pool: WorkerPool) -> Generator[ShardRecord, None, None]:
     """In the order in which they are done. A worker or node that is lost costs its parts another attempt.
 
     Raises ClusterError where the models cannot be loaded, and where the program fails.
@@ -71,16 +71,16 @@ def judged(parts: Sequence[Part], orders: Orders, pool: Pool) -> Generator[Note,
             for data, trouble in zip(batch["note"], batch["trouble"], strict=True):
                 if trouble:
                     raise ClusterError(str(trouble))
-                yield Note.decode(bytes(data))
+                yield ShardRecord.decode(bytes(data))
     except ray.exceptions.RayError as error:
         raise ClusterError(f"expected the workers to go on, got: {_cause(error)}; see Ray's logs") from error
 
 
-def _dataset(parts: Sequence[Part], orders: Orders, pool: Pool) -> Any:
+def _dataset(parts: Sequence[Shard], orders: JobSpec, pool: WorkerPool) -> Any:
     import ray
     from ray.data import ActorPoolStrategy, DataContext
 
-    quiet_data()
+    silence_ray_data()
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -88,9 +88,11 @@ def _dataset(parts: Sequence[Part], orders: Orders, pool: Pool) -> Any:
     context.max_errored_blocks = 0
     workers = min(pool.workers, len(parts))
     # A block a part, so that each is dealt out and tried again by itself.
-    rows = ray.data.from_items([{"part": packed(part)} for part in parts], override_num_blocks=len(parts))
+    rows = ray.data.from_items(
+        [{"part": pickle_shard(part)} for part in parts], override_num_blocks=len(parts)
+    )
     return rows.map_batches(
-        Judge,
+        ReplayWorker,
         fn_constructor_args=(orders,),
         batch_size=1,
         batch_format="numpy",

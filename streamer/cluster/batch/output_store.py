@@ -20,8 +20,8 @@ from uuid import uuid4
 from emostream.streamer.display_paths import shown
 from emostream.streamer.errors import ClusterError, ConfigError
 
-from .shard_record import ArchiveFormat, Models, Note, alike, named, try_again
-from .shards import Part, part_name
+from .shard_record import BatchFormat, Models, ShardRecord, alike, named, should_retry
+from .shards import Shard, shard_name
 from .storage import UNFINISHED, Storage
 
 Asked = Mapping[str, str | int | float | bool | None]
@@ -39,13 +39,13 @@ _OURS: Final = {
     "attempts": _NOTES,
     UNFINISHED: re.compile(r"[0-9a-f]{32}|trial"),
 }
-"""Folder -> names that only we give. Nothing else is ever removed: --out may name anybody's folder."""
+"""Folder -> names that only we give. Nothing else is ever removed: --output-dir may name anybody's folder."""
 
 
-class Catalogue:
+class OutputStore:
     """place: a path or an address that every node sees. Raises ConfigError."""
 
-    def __init__(self, place: str, form: ArchiveFormat) -> None:
+    def __init__(self, place: str, form: BatchFormat) -> None:
         self.storage = Storage(place)
         self.form = form
         # Of the run that began here: its token, what it asks for, and who judges, by the first note.
@@ -53,7 +53,9 @@ class Catalogue:
         self._asked: Asked = {}
         self._models: Models | None = None
 
-    def begin(self, asked: Asked, wanted: Collection[str] = (), *, resume: bool) -> tuple[list[Note], str]:
+    def begin(
+        self, asked: Asked, wanted: Collection[str] = (), *, resume: bool
+    ) -> tuple[list[ShardRecord], str]:
         """Of a run: what is done already, and the run's token. What lies there of parts that are not done is
         removed. wanted: addresses of the recordings that this run can judge.
 
@@ -69,7 +71,7 @@ class Catalogue:
         notes = self._refuse(asked, resume=resume)
         self._asked, self._models = asked, self._made_with(notes)
         for name, note in list(notes.items()):
-            if self._other(note) or try_again(note, set(wanted)):
+            if self._other(note) or should_retry(note, set(wanted)):
                 self._withdraw(name)
                 del notes[name]
         self._sweep(notes)
@@ -78,7 +80,7 @@ class Catalogue:
         self._say_models()
         return list(notes.values()), self._token
 
-    def accept(self, note: Note) -> None:
+    def accept(self, note: ShardRecord) -> None:
         """Of this run. Nodes may have different models at hand, and `--asr auto` takes what is there.
 
         Raises ClusterError where it is of other models than the notes before: it counts as not done then, and
@@ -90,11 +92,11 @@ class Catalogue:
         if not self._other(note):
             return
         self.storage.remove(_RUN)
-        self._withdraw(part_name(note.recordings))
+        self._withdraw(shard_name(note.recordings))
         raise ClusterError(
             f"expected the same models in all of the archive ({named(self._models)}), got "
             f"{named(note.models)} on node {note.node}; name them (--asr, --checkpoint), or choose another "
-            "--out"
+            "--output-dir"
         )
 
     def end(self) -> None:
@@ -112,18 +114,18 @@ class Catalogue:
         place = shown(self.storage.place)
         if data is None:
             raise ClusterError(
-                "expected --out on storage that every node of the cluster sees (a shared folder, or an "
-                f"address such as s3://...), got {place}, which is not there on node {node}"
+                "expected --output-dir on storage that every node of the cluster sees (a shared folder, or "
+                f"an address such as s3://...), got {place}, which is not there on node {node}"
             )
         if json.loads(data)["run"] != token:
             raise ClusterError(f"expected one run at a time in {place}, got another; resume when it is done")
 
-    def note(self, part: Part) -> Note | None:
+    def note(self, part: Shard) -> ShardRecord | None:
         """None where the part is not done."""
         data = self.storage.read(f"done/{part.name}.json")
-        return None if data is None else Note.decode(data)
+        return None if data is None else ShardRecord.decode(data)
 
-    def commit(self, part: Part, results: Path, errors: Path, note: Note, token: str) -> None:
+    def commit(self, part: Shard, results: Path, errors: Path, note: ShardRecord, token: str) -> None:
         """Files of this machine; those without a byte are left out. The part is done with the last step.
 
         Raises ClusterError as `check` does.
@@ -139,31 +141,32 @@ class Catalogue:
         self.check(token, note.node)
         self.storage.write(f"done/{part.name}.json", note.encode())
 
-    def _refuse(self, asked: Asked, *, resume: bool) -> dict[str, Note]:
+    def _refuse(self, asked: Asked, *, resume: bool) -> dict[str, ShardRecord]:
         """The notes, by their parts' names. Raises ConfigError where they are not to be gone on with."""
         place = shown(self.storage.place)
         notes = self._notes()
         if not resume:
             if notes:
                 raise ConfigError(
-                    f"expected a new folder, got {place} with results; choose another --out, or add --resume"
+                    f"expected a new folder, got {place} with results; "
+                    "choose another --output-dir, or add --resume"
                 )
             if (foreign := self._foreign()) is not None:
                 raise ConfigError(
-                    f"expected a new folder, got {place} with {shown(foreign)}; choose another --out"
+                    f"expected a new folder, got {place} with {shown(foreign)}; choose another --output-dir"
                 )
         for note in notes.values():
             if note.format != self.form:
                 raise ConfigError(
                     f"expected --format {note.format}, as the results in {place} have, got {self.form}; "
-                    "name it, or choose another --out"
+                    "name it, or choose another --output-dir"
                 )
         before = self._said_models().get("asked", {}) if notes else {}
         for name, value in before.items():
             if asked.get(name) != value:
                 raise ConfigError(
                     f"expected {name} {json.dumps(value)}, as the results in {place} were asked for, got "
-                    f"{json.dumps(asked.get(name))}; ask for the same, or choose another --out"
+                    f"{json.dumps(asked.get(name))}; ask for the same, or choose another --output-dir"
                 )
         return notes
 
@@ -179,15 +182,15 @@ class Catalogue:
                 return name
         return None
 
-    def _notes(self) -> dict[str, Note]:
+    def _notes(self) -> dict[str, ShardRecord]:
         """By the part's name."""
         names = [name for name in self.storage.names("done") if _NOTES.fullmatch(name)]
         notes = self.storage.read_all("done", names)
         return {name.removesuffix(".json"): self._decoded(name, data) for name, data in notes.items()}
 
-    def _decoded(self, name: str, data: bytes) -> Note:
+    def _decoded(self, name: str, data: bytes) -> ShardRecord:
         try:
-            return Note.decode(data)
+            return ShardRecord.decode(data)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"expected a note of this version in {shown(self.storage.place)}/done/{name}, "
@@ -202,7 +205,7 @@ class Catalogue:
         said = {"asked": self._asked, "models": self._models}
         self.storage.write(_MODELS, json.dumps(said).encode())
 
-    def _made_with(self, notes: Mapping[str, Note]) -> Models | None:
+    def _made_with(self, notes: Mapping[str, ShardRecord]) -> Models | None:
         """By what the driver wrote of its first note; where it was killed before, by any of the notes."""
         said = self._said_models().get("models") if notes else None
         if said is not None:
@@ -210,7 +213,7 @@ class Catalogue:
             return asr, emotion
         return next((note.models for note in notes.values()), None)
 
-    def _other(self, note: Note) -> bool:
+    def _other(self, note: ShardRecord) -> bool:
         """Whether it is of other models than the archive."""
         return self._models is not None and alike(note.models) != alike(self._models)
 
@@ -220,7 +223,7 @@ class Catalogue:
         for folder in _TABLES:
             self.storage.remove(f"{folder}/{part}.{self.form}")
 
-    def _sweep(self, done: dict[str, Note]) -> None:
+    def _sweep(self, done: dict[str, ShardRecord]) -> None:
         """Notes that come from an earlier run's worker meanwhile are done, too. Its attempts say nothing:
         somebody may have ended it.
         """

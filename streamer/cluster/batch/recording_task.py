@@ -12,45 +12,45 @@ from emostream.models import ModelError
 from emostream.streamer.display_paths import shown
 from emostream.streamer.errors import AnalysisError, EmostreamError, SourceError
 from emostream.streamer.protocol import messages
-from emostream.streamer.replay.discovery import Job, Outcome, job_at
+from emostream.streamer.replay.discovery import ReplayJob, ReplayOutcome, make_job
 
-from .discovery import Recording, fetch, suffix_of
+from .discovery import Recording, fetch, recording_suffix
 from .errors_table import ErrorRow
-from .uris import is_address
+from .uris import is_uri
 
 log = logging.getLogger(__name__)
 
 
-class DeadlyError(SourceError):
+class WorkerCrashError(SourceError):
     """Workers died on this recording, each time that it was played alone."""
 
     code = "worker_died"
 
 
-class UnforeseenError(SourceError):
+class UnexpectedError(SourceError):
     """Something in this recording is more than the program bears. The others are played all the same."""
 
     code = "internal"
 
 
-class Hearing:
+class RecordingTask:
     """scratch: a path for a copy of it."""
 
     def __init__(self, recording: Recording, scratch: Path) -> None:
         self.recording = recording
-        self._far = is_address(recording.address)
+        self._far = is_uri(recording.address)
         # Some formats are known by the end of their name.
-        self._copy = scratch.with_suffix(suffix_of(recording.address))
-        self._outcome: Outcome | None = None
+        self._copy = scratch.with_suffix(recording_suffix(recording.address))
+        self._outcome: ReplayOutcome | None = None
         self._failure: SourceError | None = None
         self._lapses: list[messages.Error] = []
 
-    def job(self) -> Job | None:
+    def job(self) -> ReplayJob | None:
         """None where it cannot be played."""
         if self._far:
-            return Job(self._copy, self.recording.name)
+            return ReplayJob(self._copy, self.recording.name)
         try:
-            return job_at(Path(self.recording.address), self.recording.name)
+            return make_job(Path(self.recording.address), self.recording.name)
         except SourceError as error:
             self._failure = error
         except Exception as error:
@@ -58,13 +58,13 @@ class Hearing:
         return None
 
     def leave_alone(self) -> None:
-        self._failure = DeadlyError(
+        self._failure = WorkerCrashError(
             f"expected a recording that can be played, but two workers died on {shown(self.recording.name)} "
             "while they played nothing else; replay it alone to see why, or convert it"
         )
 
     @asynccontextmanager
-    async def going_on(self, outcome: Outcome) -> AsyncIterator[None]:
+    async def going_on(self, outcome: ReplayOutcome) -> AsyncIterator[None]:
         """While it is played. Only what would befall every other recording too is raised: that the engine
         fails, or that results cannot be written.
         """
@@ -90,7 +90,7 @@ class Hearing:
         name = shown(self.recording.name)
         log.error("%s could not be played", name, exc_info=error)
         said = " ".join(f"{type(error).__name__}: {error}".split())
-        return UnforeseenError(f"expected to play {name}, got {said}; convert it, and report it")
+        return UnexpectedError(f"expected to play {name}, got {said}; convert it, and report it")
 
     async def send(self, event: messages.ServerEvent) -> None:
         """A sink: of utterances without a result."""

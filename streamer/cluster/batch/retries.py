@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from .shards import Part
+from .shards import Shard
 from .storage import Storage
 
 _CAREFUL_FROM: Final = 3
@@ -30,18 +30,18 @@ class Attempt:
         """Whether one recording is played at a time, and noted before."""
         return self.number >= _CAREFUL_FROM
 
-    def gives_up(self, address: str) -> bool:
+    def should_skip(self, address: str) -> bool:
         """Whether that recording is left alone from now on."""
         return self.deadly.count(address) >= _DEATHS
 
 
-class Attempts:
+class RetryLog:
     """Notes beside the results: they outlive the worker."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def begin(self, part: Part) -> Attempt:
+    def begin(self, part: Shard) -> Attempt:
         """One more."""
         before = self._read(part)
         deadly = before.deadly if before.under_way is None else (*before.deadly, before.under_way)
@@ -49,24 +49,24 @@ class Attempts:
         self._write(part, now)
         return now
 
-    def play(self, part: Part, attempt: Attempt, address: str | None) -> None:
+    def play(self, part: Shard, attempt: Attempt, address: str | None) -> None:
         """Note which recording comes next; None: none is being played."""
         self._write(part, replace(attempt, under_way=address))
 
-    def end(self, part: Part) -> None:
+    def end(self, part: Shard) -> None:
         """It is done."""
         self._storage.remove(_name(part))
 
-    def _read(self, part: Part) -> Attempt:
+    def _read(self, part: Shard) -> Attempt:
         data = self._storage.read(_name(part))
         if data is None:
             return Attempt()
         said: dict[str, Any] = json.loads(data)
         return Attempt(said["number"], said["under_way"], tuple(said["deadly"]))
 
-    def _write(self, part: Part, attempt: Attempt) -> None:
+    def _write(self, part: Shard, attempt: Attempt) -> None:
         self._storage.write(_name(part), json.dumps(asdict(attempt)).encode())
 
 
-def _name(part: Part) -> str:
+def _name(part: Shard) -> str:
     return f"attempts/{part.name}.json"

@@ -33,7 +33,7 @@ def scratch_folder() -> Iterator[Path]:
         os.close(lock)
 
 
-def remove_abandoned() -> None:
+def remove_stale_scratch() -> None:
     """On this machine, whichever run they are of: nobody holds their locks."""
     for folder in Path(tempfile.gettempdir()).iterdir():
         if not _SCRATCH.fullmatch(folder.name):

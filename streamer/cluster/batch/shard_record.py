@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-ArchiveFormat = Literal["jsonl", "parquet"]
+BatchFormat = Literal["jsonl", "parquet"]
 Models = tuple[str | None, str]
 """By name: who writes the words (None where nobody does), and who judges."""
 
@@ -17,13 +17,13 @@ _HOW: Final = re.compile(r"(M parameters), [^()]*\)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ShardRecord:
     """What became of a part. recordings: their addresses. failed: of these, what could not be played to its
     end; whole: how many could. errors: rows in the errors table; told: the first of them, for people. node:
     where it was judged, as Ray names it.
     """
 
-    format: ArchiveFormat
+    format: BatchFormat
     recordings: tuple[str, ...]
     failed: tuple[str, ...]
     whole: int
@@ -39,21 +39,21 @@ class Note:
         return json.dumps(asdict(self)).encode()
 
     @staticmethod
-    def decode(data: bytes) -> Note:
+    def decode(data: bytes) -> ShardRecord:
         """Raises ValueError, KeyError or TypeError where it is none."""
         said: dict[str, Any] = json.loads(data)
         asr, emotion = said.pop("models")
         for name in ("recordings", "failed", "told"):
             said[name] = tuple(said[name])
-        return Note(**said, models=(asr, emotion))
+        return ShardRecord(**said, models=(asr, emotion))
 
 
-def recordings_in(notes: Sequence[Note]) -> set[str]:
+def addresses_in(notes: Sequence[ShardRecord]) -> set[str]:
     """Their addresses."""
     return {address for note in notes for address in note.recordings}
 
 
-def try_again(note: Note, wanted: set[str]) -> bool:
+def should_retry(note: ShardRecord, wanted: set[str]) -> bool:
     """Whether a part with failures is taken apart: only with all that would be lost with it. wanted: what
     this run can judge.
     """

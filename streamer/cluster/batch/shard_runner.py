@@ -12,50 +12,51 @@ from typing import Final
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import Settings
 from emostream.streamer.display_paths import shown
-from emostream.streamer.inference.backend import Analyser
+from emostream.streamer.inference.backend import InferenceBackend
 from emostream.streamer.output.document import Document
 from emostream.streamer.output.formats import FORMATS
 from emostream.streamer.pipeline.session import SessionSettings
-from emostream.streamer.replay.discovery import Job, Outcome
-from emostream.streamer.replay.runner import Outlet, Player
+from emostream.streamer.replay.discovery import ReplayJob, ReplayOutcome
+from emostream.streamer.replay.runner import OutputSinks, ReplayRunner
 
 from .errors_table import write_errors
-from .output_store import Catalogue
-from .recording_task import Hearing
-from .retries import Attempt, Attempts
+from .output_store import OutputStore
+from .recording_task import RecordingTask
+from .retries import Attempt, RetryLog
 from .scratch import scratch_folder
-from .shard_record import ArchiveFormat, Note
-from .shards import Part
+from .shard_record import BatchFormat, ShardRecord
+from .shards import Shard
 
 _TOLD: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class JobSpec:
     """The same for all workers. out: a path or an address. jobs: how many recordings at a time on one
-    worker's models. as_kept: whether a kept session is cut into utterances as it was then. run: its token.
+    worker's models. recorded_segmentation: whether a kept session is cut into utterances as it was then.
+    run: its token.
     """
 
     out: str
-    form: ArchiveFormat
+    form: BatchFormat
     settings: Settings
     language: str | None
-    as_kept: bool
+    recorded_segmentation: bool
     jobs: int
     run: str
 
 
-class PartPlayer:
+class ShardRunner:
     """Inside `engine.running()`. node: for notes."""
 
-    def __init__(self, engine: Analyser, orders: Orders, catalogue: Catalogue, node: str) -> None:
+    def __init__(self, engine: InferenceBackend, orders: JobSpec, catalogue: OutputStore, node: str) -> None:
         self._engine = engine
         self._orders = orders
         self._catalogue = catalogue
-        self._attempts = Attempts(catalogue.storage)
+        self._attempts = RetryLog(catalogue.storage)
         self._node = node
 
-    async def play(self, part: Part) -> Note:
+    async def play(self, part: Shard) -> ShardRecord:
         """What is done already is not done again: Ray asks twice where it has lost an answer.
 
         Raises ClusterError where the folder is not there, or what we did not foresee happens.
@@ -69,18 +70,18 @@ class PartPlayer:
         self._attempts.end(part)
         return note
 
-    async def _play(self, part: Part, attempt: Attempt, scratch: Path) -> Note:
+    async def _play(self, part: Shard, attempt: Attempt, scratch: Path) -> ShardRecord:
         form = self._orders.form
         results, errors = scratch / "results", scratch / "errors"
         with (
             results.open("wb") as out,
-            closing(FORMATS[form].begin(out, self._engine.speakers.labels, True)) as document,
+            closing(FORMATS[form].begin(out, self._engine.model_info.labels, True)) as document,
         ):
             heard = await self._hear(part, attempt, document, scratch)
         rows = [row for one in heard for row in one.errors()]
         write_errors(rows, form, errors)
-        speakers = self._engine.speakers
-        note = Note(
+        model_info = self._engine.model_info
+        note = ShardRecord(
             format=form,
             recordings=tuple(one.address for one in part.recordings),
             failed=tuple(one.recording.address for one in heard if not one.whole),
@@ -89,44 +90,46 @@ class PartPlayer:
             utterances=sum(one.utterances for one in heard),
             errors=len(rows),
             told=tuple(row.told for row in rows[:_TOLD]),
-            models=(speakers.asr, speakers.emotion),
+            models=(model_info.asr, model_info.emotion),
             node=self._node,
         )
         self._catalogue.commit(part, results, errors, note, self._orders.run)
         return note
 
-    async def _hear(self, part: Part, attempt: Attempt, document: Document, scratch: Path) -> list[Hearing]:
+    async def _hear(
+        self, part: Shard, attempt: Attempt, document: Document, scratch: Path
+    ) -> list[RecordingTask]:
         """All of its recordings, but for those on which workers died."""
-        hearings = [Hearing(one, scratch / str(number)) for number, one in enumerate(part.recordings)]
-        jobs: list[Job] = []
-        of_job: dict[int, Hearing] = {}
+        hearings = [RecordingTask(one, scratch / str(number)) for number, one in enumerate(part.recordings)]
+        jobs: list[ReplayJob] = []
+        of_job: dict[int, RecordingTask] = {}
         for hearing in hearings:
-            if attempt.gives_up(hearing.recording.address):
+            if attempt.should_skip(hearing.recording.address):
                 hearing.leave_alone()
             elif (job := hearing.job()) is not None:
                 of_job[id(job)] = hearing
                 jobs.append(job)
 
         @asynccontextmanager
-        async def outlet(job: Job, outcome: Outcome) -> AsyncIterator[Outlet]:
+        async def outlet(job: ReplayJob, outcome: ReplayOutcome) -> AsyncIterator[OutputSinks]:
             hearing = of_job[id(job)]
             async with self._noted(part, attempt, hearing), hearing.going_on(outcome):
-                yield Outlet([document.add(shown(hearing.recording.name)), hearing])
+                yield OutputSinks([document.add(shown(hearing.recording.name)), hearing])
 
-        await self._player(attempt).play_all(jobs, outlet, asyncio.Event())
+        await self._player(attempt).run_all(jobs, outlet, asyncio.Event())
         return hearings
 
     @asynccontextmanager
-    async def _noted(self, part: Part, attempt: Attempt, hearing: Hearing) -> AsyncIterator[None]:
+    async def _noted(self, part: Shard, attempt: Attempt, hearing: RecordingTask) -> AsyncIterator[None]:
         if attempt.careful:
             self._attempts.play(part, attempt, hearing.recording.address)
         yield
         if attempt.careful:
             self._attempts.play(part, attempt, None)
 
-    def _player(self, attempt: Attempt) -> Player:
+    def _player(self, attempt: Attempt) -> ReplayRunner:
         orders = self._orders
-        return Player(
+        return ReplayRunner(
             self._engine,
             orders.settings,
             replace(SessionSettings(orders.settings.segmenter), language=orders.language),
@@ -134,5 +137,5 @@ class PartPlayer:
             jobs=1 if attempt.careful else orders.jobs,
             natural=False,
             told=lambda outcome: None,
-            as_kept=orders.as_kept,
+            recorded_segmentation=orders.recorded_segmentation,
         )

@@ -18,31 +18,31 @@ _PARTS_PER_WORKER: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Shard:
     recordings: tuple[Recording, ...]
 
     @property
     def name(self) -> str:
         """The same for the same recordings, so that a second attempt writes over the first one's files."""
-        return part_name([one.address for one in self.recordings])
+        return shard_name([one.address for one in self.recordings])
 
 
-def part_name(addresses: Sequence[str]) -> str:
+def shard_name(addresses: Sequence[str]) -> str:
     """Of the part with these recordings."""
     whole = b"\0".join(os.fsencode(address) for address in addresses)
     return f"part-{hashlib.sha256(whole).hexdigest()[:20]}"
 
 
-def grouped(recordings: Sequence[Recording], batch: int, workers: int) -> Iterator[Part]:
+def make_shards(recordings: Sequence[Recording], batch: int, workers: int) -> Iterator[Shard]:
     """In their order, at most `batch` recordings or about 256 MB in each."""
     most = max(1, min(batch, math.ceil(len(recordings) / (_PARTS_PER_WORKER * workers))))
     held: list[Recording] = []
     held_bytes = 0
     for recording in recordings:
         if held and (len(held) == most or held_bytes + recording.size_bytes > _PART_BYTES):
-            yield Part(tuple(held))
+            yield Shard(tuple(held))
             held, held_bytes = [], 0
         held.append(recording)
         held_bytes += recording.size_bytes
     if held:
-        yield Part(tuple(held))
+        yield Shard(tuple(held))

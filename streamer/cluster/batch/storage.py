@@ -12,7 +12,7 @@ from uuid import uuid4
 from emostream.streamer.display_paths import shown
 from emostream.streamer.errors import ConfigError
 
-from .uris import is_address, is_local, line_of, opened
+from .uris import is_local_filesystem, is_uri, line_of, opened
 
 UNFINISHED: Final = "unfinished"
 
@@ -25,11 +25,15 @@ class Storage:
         self._system, self._root = opened(place)
 
     @property
-    def whole_place(self) -> str:
+    def absolute_uri(self) -> str:
         """The same for a process that works in another folder."""
-        if not is_address(self.place):
+        if not is_uri(self.place):
             return self._root
-        return str(self._system.unstrip_protocol(self._root)) if is_local(self._system) else self.place
+        return (
+            str(self._system.unstrip_protocol(self._root))
+            if is_local_filesystem(self._system)
+            else self.place
+        )
 
     def prepare(self, folders: tuple[str, ...]) -> None:
         """Raises ConfigError where it cannot be written to."""
@@ -40,7 +44,7 @@ class Storage:
         except Exception as error:  # every driver has errors of its own
             said = getattr(error, "strerror", None) or line_of(error)
             raise ConfigError(
-                f"expected a folder at {shown(self.place)}, got: {said}; choose another --out"
+                f"expected a folder at {shown(self.place)}, got: {said}; choose another --output-dir"
             ) from error
 
     def read(self, name: str) -> bytes | None:

@@ -9,19 +9,19 @@ from emostream.streamer.display_paths import shown
 from emostream.streamer.errors import ConfigError
 
 
-def is_address(place: str) -> bool:
+def is_uri(place: str) -> bool:
     """Whether it is no path."""
     return "://" in place
 
 
-def is_local(system: Any) -> bool:
+def is_local_filesystem(system: Any) -> bool:
     """Whether an fsspec file system is that of this machine, or one that is made of it."""
     from fsspec.implementations.local import LocalFileSystem
 
     return isinstance(system, LocalFileSystem)
 
 
-def path_of(place: str) -> Path | None:
+def local_path(place: str) -> Path | None:
     """Of an address that is just another spelling of a path (`file://`); otherwise None."""
     from fsspec.implementations.local import LocalFileSystem
 
@@ -39,7 +39,7 @@ def opened(place: str) -> tuple[Any, str]:
     from fsspec import filesystem
     from fsspec.core import url_to_fs
 
-    if not is_address(place):
+    if not is_uri(place):
         return filesystem("file"), str(Path(place).absolute())
     try:
         system, path = url_to_fs(place)

@@ -17,10 +17,10 @@ from emostream.streamer.errors import EmostreamError
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.load_models import load_engine
 
-from .output_store import Catalogue
-from .scratch import remove_abandoned
-from .shard_runner import Orders, PartPlayer
-from .shards import Part
+from .output_store import OutputStore
+from .scratch import remove_stale_scratch
+from .shard_runner import JobSpec, ShardRunner
+from .shards import Shard
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +29,15 @@ T = TypeVar("T")
 Batch = dict[str, "np.ndarray[Any, Any]"]
 
 
-class Judge:
+class ReplayWorker:
     """What Ray Data maps over parts. An error that a person should read is an answer, not an exception: Ray
     would start the actor again, and ask again.
     """
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: JobSpec) -> None:
         self._trouble: str | None = None
         try:
-            catalogue = Catalogue(orders.out, orders.form)
+            catalogue = OutputStore(orders.out, orders.form)
             catalogue.check(orders.run, node_id())
             engine = load_engine(orders.settings, WallClock())
         except (EmostreamError, ModelError) as error:
@@ -48,17 +48,17 @@ class Judge:
             said = f"{type(error).__name__}: {error}"
             self._trouble = f"expected to load the models on node {node_id()}, got {said}; report it"
             return
-        remove_abandoned()
-        self._at_work = AtWork(engine)
-        self._player = PartPlayer(engine, orders, catalogue, node_id())
+        remove_stale_scratch()
+        self._at_work = EngineThread(engine)
+        self._player = ShardRunner(engine, orders, catalogue, node_id())
 
     def __call__(self, batch: Batch) -> Batch:
         """One part -> its note; see `row` and `answer`."""
         if self._trouble is not None:
             return _answers(b"", self._trouble)
-        (packed,) = batch["part"]
+        (pickle_shard,) = batch["part"]
         try:
-            note = self._at_work.wait_for(self._player.play(unpacked(packed)))
+            note = self._at_work.wait_for(self._player.play(unpickle_shard(pickle_shard)))
         except (EmostreamError, ModelError) as error:
             return _answers(b"", str(error))
         except OSError as error:  # a full disk does not grow empty by asking again
@@ -70,7 +70,7 @@ class Judge:
         return _answers(note.encode(), "")
 
 
-class AtWork:
+class EngineThread:
     """An engine that runs in a thread's event loop for as long as the process lives."""
 
     def __init__(self, engine: Engine) -> None:
@@ -90,13 +90,13 @@ class AtWork:
         return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
 
 
-def packed(part: Part) -> bytes:
+def pickle_shard(part: Shard) -> bytes:
     """For a row of the dataset: Arrow takes no name that is not UTF-8."""
     return pickle.dumps(part)
 
 
-def unpacked(data: bytes) -> Part:
-    part: Part = pickle.loads(data)
+def unpickle_shard(data: bytes) -> Shard:
+    part: Shard = pickle.loads(data)
     return part
 
 

@@ -110,7 +110,7 @@ def _application(settings: Settings) -> Any:
         autoscaling_config={
             "min_replicas": chosen.min_replicas,
             "max_replicas": chosen.max_replicas,
-            "target_ongoing_requests": chosen.waiting,
+            "target_ongoing_requests": chosen.target_ongoing_requests,
             # Somebody waits while there are too few; models take long to load again.
             "metrics_interval_s": 2.0,
             "look_back_period_s": 10.0,

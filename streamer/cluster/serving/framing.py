@@ -20,8 +20,8 @@ class Kind(IntEnum):
     call any more.
 
     ANSWER: a replica's `calls.Answer`. LOST: who had the call is lost, and why, as text. SAID: for the
-    server's log, as text. OPENED: the cluster answers; a `calls.House`. REFUSED: it will not; text. TOLD: a
-    `calls.Health`.
+    server's log, as text. OPENED: the cluster answers; a `calls.ClusterInfo`. REFUSED: it will not; text.
+    TOLD: a `calls.ClusterHealth`.
     """
 
     ASK = 1

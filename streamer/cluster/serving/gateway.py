@@ -28,11 +28,11 @@ from .deployment import find_or_deploy, running_replicas
 from .framing import Kind, pack, pipes, read
 from .messages import (
     Answer,
-    Describe,
-    Described,
-    Health,
-    House,
-    Pulse,
+    ClusterHealth,
+    ClusterInfo,
+    DescribeCall,
+    DescribeReply,
+    HealthCall,
     decode_answer,
     encode,
 )
@@ -62,12 +62,12 @@ class Gateway:
         self._replicas = 1
 
     async def describe(self) -> Answer:
-        return decode_answer(await self._handle.call.remote(encode(Describe())))
+        return decode_answer(await self._handle.call.remote(encode(DescribeCall())))
 
-    async def serve(self, described: Described, frames: asyncio.StreamReader) -> None:
+    async def serve(self, described: DescribeReply, frames: asyncio.StreamReader) -> None:
         """Until there are no more frames."""
         self._replicas = await self._count()
-        self._out.write(pack(Kind.OPENED, 0, encode(House(described.speakers, self._replicas))))
+        self._out.write(pack(Kind.OPENED, 0, encode(ClusterInfo(described.model_info, self._replicas))))
         async with task_group() as group:
             lasting = [
                 group.create_task(self._feel_pulse(), name="pulse"),
@@ -115,11 +115,11 @@ class Gateway:
                     raise LostClusterError(
                         f"expected the models to answer, got nothing for {_DEAF_S:.0f} s"
                     ) from error
-            self._out.write(pack(Kind.TOLD, 0, encode(Health(self._replicas, pulse))))
+            self._out.write(pack(Kind.TOLD, 0, encode(ClusterHealth(self._replicas, pulse))))
             await asyncio.sleep(_PULSE_EVERY_S)
 
     async def _pulse(self) -> Answer:
-        response = self._handle.call.remote(encode(Pulse()))
+        response = self._handle.call.remote(encode(HealthCall()))
         try:
             async with asyncio.timeout(_PULSE_WITHIN_S):
                 return decode_answer(await response)
@@ -166,7 +166,7 @@ async def _live(settings: Settings, fd: int, threads: Executor) -> None:
 
 async def _open(
     settings: Settings, out: asyncio.StreamWriter, threads: Executor
-) -> tuple[Gateway, Described]:
+) -> tuple[Gateway, DescribeReply]:
     loop = asyncio.get_running_loop()
     handle = await loop.run_in_executor(threads, find_or_deploy, settings)
     gateway = Gateway(handle, settings.cluster.app, out, threads)
@@ -178,16 +178,16 @@ async def _open(
     return gateway, described
 
 
-def _differing(described: Described, settings: Settings) -> dict[str, object]:
+def _differing(described: DescribeReply, settings: Settings) -> dict[str, object]:
     ours = msgspec.structs.asdict(settings.cluster)
     theirs = msgspec.structs.asdict(described.settings)
     return {name: value for name, value in theirs.items() if value != ours[name]}
 
 
-def _checked(answer: Answer, settings: Settings) -> Described:
+def _checked(answer: Answer, settings: Settings) -> DescribeReply:
     """Raises ClusterError."""
     match answer.outcome:
-        case Described(fingerprint=theirs) as described if theirs == fingerprint(settings):
+        case DescribeReply(fingerprint=theirs) as described if theirs == fingerprint(settings):
             return described
     raise ClusterError(
         f"expected this server's models in the cluster as {settings.cluster.app}, got others: "

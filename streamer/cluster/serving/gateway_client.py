@@ -17,7 +17,7 @@ from emostream.streamer.config import Settings
 from emostream.streamer.errors import ClusterError
 
 from .framing import Frame, Kind, pack, read
-from .messages import Answer, Health, House, decode_answer, decode_health, decode_house
+from .messages import Answer, ClusterHealth, ClusterInfo, decode_answer, decode_cluster_info, decode_health
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ _UNREAD_BYTES: Final = 64 << 20
 GATEWAY: Final = (sys.executable, "-P", "-m", "emostream.streamer.cluster.serving.gateway")
 
 
-class LostError(Exception):
+class ReplicaLostError(Exception):
     """Whoever had the call is gone. Never on the wire."""
 
 
-class Link:
+class GatewayClient:
     """told: of every sign of life. program: the gateway, to which address and settings are added."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Link:
         address: str,
         settings: Settings,
         clock: Clock,
-        told: Callable[[Health], None],
+        told: Callable[[ClusterHealth], None],
         program: Sequence[str] = GATEWAY,
     ) -> None:
         self._program = program
@@ -64,11 +64,11 @@ class Link:
         self._log_lines: deque[str] = deque(maxlen=_LINES)
 
     async def ask(self, payload: bytes) -> Answer:
-        """Waits while there is no gateway. Raises LostError where the one that answers was lost."""
+        """Waits while there is no gateway. Raises ReplicaLostError where the one that answers was lost."""
         await self._up.wait()
         assert self._in is not None
         if self._in.transport.get_write_buffer_size() > _UNREAD_BYTES:
-            raise LostError("the gateway does not read")
+            raise ReplicaLostError("the gateway does not read")
         number = next(self._numbers)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
@@ -82,7 +82,7 @@ class Link:
         finally:
             del self._waiting[number]
 
-    async def run(self, opened: asyncio.Future[House]) -> None:
+    async def run(self, opened: asyncio.Future[ClusterInfo]) -> None:
         """One gateway after the other, until cancelled. opened: the first one's word, or its ClusterError,
         behind which there is no second.
         """
@@ -100,7 +100,7 @@ class Link:
                 pauses = iter(_PAUSES_S)
             await self._clock.sleep_until(self._clock.now() + next(pauses, _PAUSES_S[-1]))
 
-    async def _live(self, opened: asyncio.Future[House]) -> None:
+    async def _live(self, opened: asyncio.Future[ClusterInfo]) -> None:
         """From a gateway's start to its end."""
         self._why, self._was_up = "", False
         self._log_lines.clear()
@@ -148,14 +148,14 @@ class Link:
         self._up.clear()
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(LostError(self._why or "the gateway ended"))
+                waiting.set_exception(ReplicaLostError(self._why or "the gateway ended"))
 
     async def _next(self, frames: asyncio.StreamReader) -> Frame | None:
         """Raises TimeoutError where one that was up is stuck."""
         async with asyncio.timeout(_SILENT_S if self._up.is_set() else None):
             return await read(frames)
 
-    def _take(self, kind: Kind, number: int, payload: bytes, opened: asyncio.Future[House]) -> None:
+    def _take(self, kind: Kind, number: int, payload: bytes, opened: asyncio.Future[ClusterInfo]) -> None:
         match kind:
             case Kind.ANSWER | Kind.LOST:
                 waiting = self._waiting.get(number)
@@ -164,7 +164,7 @@ class Link:
                 if kind is Kind.ANSWER:
                     waiting.set_result(decode_answer(payload))
                 else:
-                    waiting.set_exception(LostError(payload.decode()))
+                    waiting.set_exception(ReplicaLostError(payload.decode()))
             case Kind.TOLD:
                 self._told(decode_health(payload))
             case Kind.SAID:
@@ -173,7 +173,7 @@ class Link:
                 self._why = payload.decode()
             case Kind.OPENED:
                 if not opened.done():
-                    opened.set_result(decode_house(payload))
+                    opened.set_result(decode_cluster_info(payload))
                 self._up.set()
 
     async def _keep_log(self, lines: asyncio.StreamReader) -> None:

@@ -22,7 +22,7 @@ class _Said:
     at: float
 
 
-class Loads:
+class LoadTracker:
     """replicas: how many there are; more than have answered of late, where few are asked."""
 
     def __init__(self, clock: Clock) -> None:
@@ -40,8 +40,8 @@ class Loads:
 
     def spend(self, seconds: Mapping[str, float]) -> None:
         """Of each model's time, for this server."""
-        for model, spent_s in seconds.items():
-            self._ours_s[model] += spent_s / max(1, self.replicas)
+        for model, compute_s in seconds.items():
+            self._ours_s[model] += compute_s / max(1, self.replicas)
 
     def trouble(self) -> tuple[str, ...]:
         """Of the replicas that have answered of late."""

@@ -10,11 +10,11 @@ import numpy as np
 
 from emostream.models import Clip
 from emostream.streamer.config import ClusterSettings
-from emostream.streamer.inference.backend import Analysis, Speakers
-from emostream.streamer.inference.request import Ask
+from emostream.streamer.inference.backend import Analysis, ModelInfo
+from emostream.streamer.inference.request import RequestContext
 
 
-class Analyse(msgspec.Struct, frozen=True, tag="analyse"):
+class AnalyseCall(msgspec.Struct, frozen=True, tag="analyse"):
     """samples: (N,) float32 at 16 kHz, as bytes. words: whether the transcriber is asked. stream: whose it
     is; no batch holds two of one stream.
 
@@ -30,64 +30,64 @@ class Analyse(msgspec.Struct, frozen=True, tag="analyse"):
     final_after_s: float | None
 
 
-class Rehearse(msgspec.Struct, frozen=True, tag="rehearse"):
+class WarmUpCall(msgspec.Struct, frozen=True, tag="rehearse"):
     """What does a stream cost that says this?"""
 
     samples: bytes
 
 
-class Pulse(msgspec.Struct, frozen=True, tag="pulse"):
+class HealthCall(msgspec.Struct, frozen=True, tag="pulse"):
     """Is anybody there?"""
 
 
-class Describe(msgspec.Struct, frozen=True, tag="describe"):
+class DescribeCall(msgspec.Struct, frozen=True, tag="describe"):
     """Who is there?"""
 
 
-Call = Analyse | Rehearse | Pulse | Describe
+Call = AnalyseCall | WarmUpCall | HealthCall | DescribeCall
 
 
-class Analysed(msgspec.Struct, frozen=True, tag="analysed"):
-    """took_s: from the call to the answer, in the replica. spent_s: its share of each model's time, by the
+class AnalysisReply(msgspec.Struct, frozen=True, tag="analysed"):
+    """took_s: from the call to the answer, in the replica. compute_s: its share of each model's time, by the
     model's name.
     """
 
     analysis: Analysis
     took_s: float
-    spent_s: dict[str, float]
+    compute_s: dict[str, float]
 
 
-class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
+class WarmUpReply(msgspec.Struct, frozen=True, tag="rehearsed"):
     """share: of the busiest model's time, in one replica."""
 
     share: float
 
 
-class Here(msgspec.Struct, frozen=True, tag="here"):
+class HealthReply(msgspec.Struct, frozen=True, tag="here"):
     pass
 
 
-class Described(msgspec.Struct, frozen=True, tag="described"):
+class DescribeReply(msgspec.Struct, frozen=True, tag="described"):
     """fingerprint: of all that makes the same sound get the same answer. settings: which the first server
     brought.
     """
 
-    speakers: Speakers
+    model_info: ModelInfo
     fingerprint: str
     settings: ClusterSettings
 
 
-class NotNow(msgspec.Struct, frozen=True, tag="not_now"):
+class ShedReply(msgspec.Struct, frozen=True, tag="not_now"):
     """There is no time for what is no final."""
 
 
-class Failed(msgspec.Struct, frozen=True, tag="failed"):
+class FailureReply(msgspec.Struct, frozen=True, tag="failed"):
     """The models failed on this utterance."""
 
     message: str
 
 
-Outcome = Analysed | Rehearsed | Here | Described | NotNow | Failed
+Outcome = AnalysisReply | WarmUpReply | HealthReply | DescribeReply | ShedReply | FailureReply
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -101,14 +101,14 @@ class Answer(msgspec.Struct, frozen=True):
     trouble: tuple[str, ...] = ()
 
 
-class House(msgspec.Struct, frozen=True):
+class ClusterInfo(msgspec.Struct, frozen=True):
     """What a gateway says first: who answers, and how many of them."""
 
-    speakers: Speakers
+    model_info: ModelInfo
     replicas: int
 
 
-class Health(msgspec.Struct, frozen=True):
+class ClusterHealth(msgspec.Struct, frozen=True):
     """What a gateway says every second or so. replicas: at work, as far as is known. pulse: a replica's
     answer; None where none came.
     """
@@ -121,17 +121,17 @@ _encoder: Final = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 decode_call: Final = msgspec.msgpack.Decoder(Call).decode
 decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
-decode_house: Final = msgspec.msgpack.Decoder(House).decode
-decode_health: Final = msgspec.msgpack.Decoder(Health).decode
+decode_cluster_info: Final = msgspec.msgpack.Decoder(ClusterInfo).decode
+decode_health: Final = msgspec.msgpack.Decoder(ClusterHealth).decode
 
 
-def analyse_call(clip: Clip, ask: Ask, stream: str | None, *, words: bool) -> bytes:
+def encode_analyse_call(clip: Clip, ask: RequestContext, stream: str | None, *, words: bool) -> bytes:
     """As the ask stands now."""
     final_after_s = ask.final_after_s if math.isfinite(ask.final_after_s) else None
     samples = clip.samples.tobytes()
-    return encode(Analyse(samples, clip.language, words, int(ask.priority), stream, final_after_s))
+    return encode(AnalyseCall(samples, clip.language, words, int(ask.priority), stream, final_after_s))
 
 
-def clip_of(call: Analyse | Rehearse) -> Clip:
-    language = call.language if isinstance(call, Analyse) else None
+def clip_from_call(call: AnalyseCall | WarmUpCall) -> Clip:
+    language = call.language if isinstance(call, AnalyseCall) else None
     return Clip(np.frombuffer(call.samples, np.float32), language)

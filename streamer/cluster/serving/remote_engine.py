@@ -17,23 +17,23 @@ from emostream.streamer.clock import Clock
 from emostream.streamer.concurrency import task_group
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import AnalysisError, OverloadedError
-from emostream.streamer.inference.backend import Analysis, Speakers
+from emostream.streamer.inference.backend import Analysis, ModelInfo
 from emostream.streamer.inference.metrics import Metrics
-from emostream.streamer.inference.request import Ask, ModelTime, NotNowError, Priority
+from emostream.streamer.inference.request import ComputeTime, Priority, RequestContext, RequestShedError
 
-from .gateway_client import GATEWAY, Link, LostError
-from .load_tracker import Loads
+from .gateway_client import GATEWAY, GatewayClient, ReplicaLostError
+from .load_tracker import LoadTracker
 from .messages import (
-    Analysed,
+    AnalysisReply,
     Answer,
-    Failed,
-    Health,
-    House,
-    NotNow,
-    Rehearse,
-    Rehearsed,
-    analyse_call,
+    ClusterHealth,
+    ClusterInfo,
+    FailureReply,
+    ShedReply,
+    WarmUpCall,
+    WarmUpReply,
     encode,
+    encode_analyse_call,
 )
 
 log = logging.getLogger(__name__)
@@ -48,34 +48,34 @@ _MODELS: Final = ("asr", "emotion", "align")
 _TRIES: Final = 4
 """Replicas that may be lost on one utterance: it may be the utterance that kills them."""
 _PAUSE_S: Final = 0.2  # before the second try, twice as long before each further one
-_HURRY_S: Final = 0.5
+_SHUTDOWN_GRACE_S: Final = 0.5
 
 
 class RemoteEngine:
     """Does what `engine.Engine` does, but for hearing ahead: the cache that is filled then is in one replica,
-    and the final may go to another. address: see `connection.connected`. gateway: see `Link`.
+    and the final may go to another. address: see `connection.connected`. gateway: see `GatewayClient`.
     """
 
-    hears_ahead = False
+    transcribes_incrementally = False
 
     def __init__(
         self, address: str, settings: Settings, clock: Clock, gateway: Sequence[str] = GATEWAY
     ) -> None:
-        self.time = ModelTime()
+        self.time = ComputeTime()
         self.metrics = Metrics(self.time)
         self._name = uuid4().hex  # in the replicas, which other servers ask too
         self._clock = clock
-        self._patience_s = settings.server.patience_ms / 1_000
-        self._link = Link(address, settings, clock, self._hear, gateway)
-        self._loads = Loads(clock)
-        self._house: House | None = None
+        self._patience_s = settings.server.model_timeout_ms / 1_000
+        self._link = GatewayClient(address, settings, clock, self._hear, gateway)
+        self._loads = LoadTracker(clock)
+        self._house: ClusterInfo | None = None
         self._heard_at = -math.inf
         self._hurry = asyncio.Event()
 
     @property
-    def speakers(self) -> Speakers:
+    def model_info(self) -> ModelInfo:
         assert self._house is not None  # asked inside `running`
-        return self._house.speakers
+        return self._house.model_info
 
     @property
     def hangs(self) -> bool:
@@ -105,7 +105,7 @@ class RemoteEngine:
         """Of the models, at present, as far as is known."""
         return self._loads.replicas
 
-    def check_room(self) -> None:
+    def ensure_available(self) -> None:
         """Raises OverloadedError where the cluster is lost."""
         if self.hangs:
             raise OverloadedError(
@@ -117,7 +117,7 @@ class RemoteEngine:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RemoteEngine]:
         """Raises ClusterError where there is no cluster, or not with these models."""
-        opened: asyncio.Future[House] = asyncio.get_running_loop().create_future()
+        opened: asyncio.Future[ClusterInfo] = asyncio.get_running_loop().create_future()
         async with task_group() as group:
             linked = group.create_task(self._link.run(opened), name="cluster")
             try:
@@ -128,27 +128,27 @@ class RemoteEngine:
             finally:
                 linked.cancel()
 
-    def hurry(self) -> None:
+    def begin_shutdown(self) -> None:
         """The house closes: from now on words that take long are not waited for."""
         self._hurry.set()
 
-    async def rehearse(self, clip: Clip) -> float:
-        """As a share of one replica's time. Raises AnalysisError, NotNowError."""
-        call = encode(Rehearse(clip.samples.tobytes()))
+    async def warm_up(self, clip: Clip) -> float:
+        """As a share of one replica's time. Raises AnalysisError, RequestShedError."""
+        call = encode(WarmUpCall(clip.samples.tobytes()))
         answer = await self._asked(lambda: call, self.ask(Priority.FINAL))
-        assert isinstance(answer.outcome, Rehearsed)
+        assert isinstance(answer.outcome, WarmUpReply)
         return answer.outcome.share
 
-    def ask(self, priority: Priority, stream: object = None) -> Ask:
+    def ask(self, priority: Priority, stream: object = None) -> RequestContext:
         """For one analysis. stream: whose, where there is one."""
-        return Ask(priority, self.time, self._clock.now(), stream)
+        return RequestContext(priority, self.time, self._clock.now(), stream)
 
-    async def listen(self, clip: Clip, ask: Ask) -> None:
+    async def listen(self, clip: Clip, ask: RequestContext) -> None:
         """Nobody hears ahead."""
 
-    async def analyse(self, clip: Clip, ask: Ask, *, words: bool = True) -> Analysis:
-        """Raises AnalysisError where there is no judgement, and NotNowError where there is no time for what
-        is no final.
+    async def analyse(self, clip: Clip, ask: RequestContext, *, words: bool = True) -> Analysis:
+        """Raises AnalysisError where there is no judgement, and RequestShedError where there is no time for
+        what is no final.
         """
         began = self._clock.now()
         ask.running += 1
@@ -156,21 +156,21 @@ class RemoteEngine:
             analysed = await self._in_time(clip, ask, words=words)
         finally:
             ask.running -= 1
-        for model, spent_s in analysed.spent_s.items():
-            ask.spend(spent_s, model)
-        self._loads.spend(analysed.spent_s)
+        for model, compute_s in analysed.compute_s.items():
+            ask.spend(compute_s, model)
+        self._loads.spend(analysed.compute_s)
         # Whatever the way there and back took, the utterance waited.
         way_s = max(0.0, self._clock.now() - began - analysed.took_s)
         return replace(analysed.analysis, queue_s=analysed.analysis.queue_s + way_s)
 
-    async def _in_time(self, clip: Clip, ask: Ask, *, words: bool) -> Analysed:
+    async def _in_time(self, clip: Clip, ask: RequestContext, *, words: bool) -> AnalysisReply:
         """Once the house closes, words are waited for a little, and then done without."""
         asking = asyncio.create_task(self._analysed(clip, ask, words=words), name="analyse")
         hurrying = asyncio.create_task(self._hurry.wait(), name="hurry")
         try:
             await asyncio.wait({asking, hurrying}, return_when=asyncio.FIRST_COMPLETED)
             if not asking.done():
-                await asyncio.wait({asking}, timeout=_HURRY_S)
+                await asyncio.wait({asking}, timeout=_SHUTDOWN_GRACE_S)
             if asking.done() or not words:
                 return await asking
         finally:
@@ -179,50 +179,50 @@ class RemoteEngine:
         analysed = await self._analysed(clip, ask, words=False)
         said = "the server is closing: this utterance is judged by its sound alone"
         silent = (
-            analysed.analysis if self.speakers.asr is None else replace(analysed.analysis, asr_error=said)
+            analysed.analysis if self.model_info.asr is None else replace(analysed.analysis, asr_error=said)
         )
-        return Analysed(silent, analysed.took_s, analysed.spent_s)
+        return AnalysisReply(silent, analysed.took_s, analysed.compute_s)
 
-    async def _analysed(self, clip: Clip, ask: Ask, *, words: bool) -> Analysed:
+    async def _analysed(self, clip: Clip, ask: RequestContext, *, words: bool) -> AnalysisReply:
         stream = None if ask.stream is None else f"{self._name}.{id(ask.stream)}"
 
         def call() -> bytes:
             # Made anew for every try: what was a candidate may be a final by then.
-            return analyse_call(clip, ask, stream, words=words)
+            return encode_analyse_call(clip, ask, stream, words=words)
 
         outcome = (await self._asked(call, ask)).outcome
-        assert isinstance(outcome, Analysed)
+        assert isinstance(outcome, AnalysisReply)
         return outcome
 
-    async def _asked(self, call: Callable[[], bytes], ask: Ask) -> Answer:
+    async def _asked(self, call: Callable[[], bytes], ask: RequestContext) -> Answer:
         answer = await self._answer(call, ask)
         match answer.outcome:
-            case NotNow():
-                raise NotNowError
-            case Failed(message):
+            case ShedReply():
+                raise RequestShedError
+            case FailureReply(message):
                 raise AnalysisError(message)
         return answer
 
-    async def _answer(self, call: Callable[[], bytes], ask: Ask) -> Answer:
+    async def _answer(self, call: Callable[[], bytes], ask: RequestContext) -> Answer:
         """From the first replica that is not lost with it."""
         for turn in range(1, _TRIES + 1):
             try:
                 answer = await self._patiently(call())
-            except LostError as lost:
+            except ReplicaLostError as lost:
                 self.metrics.lost.inc()
                 if ask.priority is not Priority.FINAL:
-                    raise NotNowError from lost  # it is asked for again as a final
+                    raise RequestShedError from lost  # it is asked for again as a final
                 if turn == _TRIES:
                     raise AnalysisError(f"it was lost with {_TRIES} replicas: {lost}") from lost
                 log.warning("an utterance is asked for again: %s", lost)
                 await self._clock.sleep_until(self._clock.now() + _PAUSE_S * 2 ** (turn - 1))
             else:
-                self._hear(Health(self._loads.replicas, answer))
+                self._hear(ClusterHealth(self._loads.replicas, answer))
                 return answer
         raise AssertionError("unreachable")
 
     async def _patiently(self, call: bytes) -> Answer:
-        """Raises LostError, and AnalysisError where nobody answers for too long."""
+        """Raises ReplicaLostError, and AnalysisError where nobody answers for too long."""
         asking = asyncio.create_task(self._link.ask(call), name="ask")
         try:
             for _ in range(_ROUNDS):
@@ -235,7 +235,7 @@ class RemoteEngine:
             asking.cancel()
         raise AnalysisError(f"expected an answer from the cluster within {self._patience_s:g} s, got none")
 
-    def _hear(self, health: Health) -> None:
+    def _hear(self, health: ClusterHealth) -> None:
         self._loads.replicas = health.replicas
         if health.pulse is not None:
             self._heard_at = self._clock.now()

@@ -20,26 +20,26 @@ import msgspec
 from emostream.streamer.clock import Clock, WallClock
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import AnalysisError
-from emostream.streamer.inference.admission import Admission
+from emostream.streamer.inference.admission import AdmissionController
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.load_models import load_engine
-from emostream.streamer.inference.request import Ask, NotNowError, Priority
+from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 
 from .messages import (
-    Analyse,
-    Analysed,
+    AnalyseCall,
+    AnalysisReply,
     Answer,
     Call,
-    Describe,
-    Described,
-    Failed,
-    Here,
-    NotNow,
+    DescribeCall,
+    DescribeReply,
+    FailureReply,
+    HealthCall,
+    HealthReply,
     Outcome,
-    Pulse,
-    Rehearse,
-    Rehearsed,
-    clip_of,
+    ShedReply,
+    WarmUpCall,
+    WarmUpReply,
+    clip_from_call,
     decode_call,
     encode,
 )
@@ -49,7 +49,7 @@ _WATCH_S: Final = 1.0
 
 def fingerprint(settings: Settings) -> str:
     """Servers may share models where this is the same: version, models, patience."""
-    what = (version("emostream"), msgspec.to_builtins(settings.models), settings.server.patience_ms)
+    what = (version("emostream"), msgspec.to_builtins(settings.models), settings.server.model_timeout_ms)
     return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()[:16]
 
 
@@ -73,10 +73,10 @@ class Replica:
         outcome: Outcome
         try:
             outcome = await self._outcome(started.engine, decode_call(payload))
-        except NotNowError:
-            outcome = NotNow()
+        except RequestShedError:
+            outcome = ShedReply()
         except AnalysisError as error:
-            outcome = Failed(str(error))
+            outcome = FailureReply(str(error))
         return encode(Answer(outcome, self._name, started.load.load, started.engine.trouble()))
 
     async def check_health(self) -> None:
@@ -91,27 +91,27 @@ class Replica:
 
     async def _outcome(self, engine: Engine, call: Call) -> Outcome:
         match call:
-            case Analyse():
+            case AnalyseCall():
                 return await self._analysed(engine, call)
-            case Rehearse():
-                return Rehearsed(await engine.rehearse(clip_of(call)))
-            case Describe():
-                return Described(engine.speakers, fingerprint(self._settings), self._settings.cluster)
-            case Pulse():
-                return Here()
+            case WarmUpCall():
+                return WarmUpReply(await engine.warm_up(clip_from_call(call)))
+            case DescribeCall():
+                return DescribeReply(engine.model_info, fingerprint(self._settings), self._settings.cluster)
+            case HealthCall():
+                return HealthReply()
 
-    async def _analysed(self, engine: Engine, call: Analyse) -> Analysed:
+    async def _analysed(self, engine: Engine, call: AnalyseCall) -> AnalysisReply:
         began = self._clock.now()
         ask = engine.ask(Priority(call.priority), call.stream)
         promotion = None
         if ask.priority is Priority.CANDIDATE and call.final_after_s is not None:
             promotion = asyncio.get_running_loop().call_later(call.final_after_s, _promote, ask)
         try:
-            analysis = await engine.analyse(clip_of(call), ask, words=call.words)
+            analysis = await engine.analyse(clip_from_call(call), ask, words=call.words)
         finally:
             if promotion is not None:
                 promotion.cancel()
-        return Analysed(analysis, self._clock.now() - began, ask.by_model)
+        return AnalysisReply(analysis, self._clock.now() - began, ask.compute_by_model)
 
     async def _started(self) -> _Started:
         if self._starting is None:
@@ -120,10 +120,10 @@ class Replica:
 
     async def _start(self) -> _Started:
         engine = await asyncio.to_thread(self._load_engine, self._settings, self._clock)
-        load = Admission(engine.busy, self._clock, 1.0)
+        load = AdmissionController(engine.busy, self._clock, 1.0)
         return _Started(engine, load, asyncio.create_task(self._serve(engine, load), name="serve"))
 
-    async def _serve(self, engine: Engine, load: Admission) -> None:
+    async def _serve(self, engine: Engine, load: AdmissionController) -> None:
         """Until the process ends, which is Serve's to say."""
         async with engine.running():
             while True:
@@ -134,9 +134,9 @@ class Replica:
 @dataclass(frozen=True, slots=True)
 class _Started:
     engine: Engine
-    load: Admission
+    load: AdmissionController
     serving: asyncio.Task[None]
 
 
-def _promote(ask: Ask) -> None:
+def _promote(ask: RequestContext) -> None:
     ask.priority = Priority.FINAL

@@ -12,12 +12,12 @@ import pytest
 from simpy import Environment
 
 from benchmarks.fleet import simulate, streams_carried
-from benchmarks.fleet_plan import Loss, Plan
-from benchmarks.queueing import SHEDDABLE, Ask, Cost, Line, Steps, Worker
+from benchmarks.fleet_plan import ReplicaFailure, SimulationPlan
+from benchmarks.queueing import SHEDDABLE, Cost, Line, SimulatedRequest, Steps, Worker
 from benchmarks.replica import Models
 from emostream.streamer.clock import WallClock
 from emostream.streamer.inference import request
-from emostream.streamer.inference.batcher import Batcher, ModelThread
+from emostream.streamer.inference.batcher import Batcher, ModelWorker
 from emostream.streamer.inference.request import Priority
 
 MODELS = Models(encode=Cost(0.015, 0.002), fuse=Cost(0.0035, 0.0))
@@ -35,7 +35,7 @@ def test_one_at_a_time_the_mean_wait_is_that_of_m_d_1(load: float) -> None:
 
     def call(stream: int) -> Steps:
         asked = env.now
-        yield worker.submit(line, Ask(env, stream, Priority.FINAL, 1.0))
+        yield worker.submit(line, SimulatedRequest(env, stream, Priority.FINAL, 1.0))
         waits_s.append(env.now - asked - service_s)
 
     def arrive() -> Steps:
@@ -62,11 +62,11 @@ async def real_batches(items: Sequence[Item], budget: float) -> list[list[Item]]
         seen.append(list(batch))
         return [None] * len(batch)
 
-    thread = ModelThread("test")
+    thread = ModelWorker("test")
     batcher = Batcher[Item, None](call, thread, WallClock(), cost=lambda item: item[2], budget=budget)
     streams = [object() for _ in items]
     waiting = [
-        asyncio.create_task(batcher.submit(item, request.Ask(item[1], stream=streams[item[0]])))
+        asyncio.create_task(batcher.submit(item, request.SimulatedRequest(item[1], stream=streams[item[0]])))
         for item in items
     ]
     await asyncio.sleep(0)
@@ -83,7 +83,7 @@ def simulated_batches(items: Sequence[Item], budget_s: float) -> list[list[Item]
     line = Line(Cost(0.01, 0.001), budget_s)
     worker = Worker(env, [line], RNG)
     for stream, priority, seconds in items:
-        worker.submit(line, Ask(env, stream, priority, seconds))
+        worker.submit(line, SimulatedRequest(env, stream, priority, seconds))
     env.run()
     return [
         [(one.ask.stream, one.ask.priority, one.ask.seconds) for one in batch] for batch in worker.batches
@@ -101,7 +101,7 @@ async def test_batches_are_those_of_the_real_batcher(seed: int) -> None:
 
 
 def test_who_is_wanted_most_goes_first_and_alone_with_its_kind() -> None:
-    asked = [Priority.PROVISIONAL, Priority.CANDIDATE, Priority.FINAL, Priority.PROVISIONAL, Priority.FINAL]
+    asked = [Priority.INTERIM, Priority.CANDIDATE, Priority.FINAL, Priority.INTERIM, Priority.FINAL]
     batches = simulated_batches([(stream, one, 2.0) for stream, one in enumerate(asked)], 64.0)
     assert [[stream for stream, _, _ in batch] for batch in batches] == [[2, 4], [1], [0, 3]]
 
@@ -113,23 +113,23 @@ def test_candidates_are_shed_where_too_many_wait_and_finals_never() -> None:
     assert sorted(ran) == sorted(candidates[:SHEDDABLE] + finals)
 
 
-LOSS = Loss(at_s=10.0, detect_s=1.0, restart_s=5.0)
+LOSS = ReplicaFailure(at_s=10.0, detect_s=1.0, restart_s=5.0)
 
 
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan(1, MODELS, seconds=30),
-        Plan(12, MODELS, replicas=3, seconds=30, hop_s=0.002),
-        Plan(3, WORDS, seconds=30),
-        Plan(600, MODELS, seconds=12),  # more than it can do: candidates are shed
-        Plan(40, MODELS, replicas=2, seconds=30, hop_s=0.05, loss=LOSS),
-        Plan(20, WORDS, replicas=2, seconds=30, loss=LOSS),
-        Plan(20, MODELS, seconds=30, loss=LOSS),  # nobody is left to ask for a while
+        SimulationPlan(1, MODELS, seconds=30),
+        SimulationPlan(12, MODELS, replicas=3, seconds=30, hop_s=0.002),
+        SimulationPlan(3, WORDS, seconds=30),
+        SimulationPlan(600, MODELS, seconds=12),  # more than it can do: candidates are shed
+        SimulationPlan(40, MODELS, replicas=2, seconds=30, hop_s=0.05, loss=LOSS),
+        SimulationPlan(20, WORDS, replicas=2, seconds=30, loss=LOSS),
+        SimulationPlan(20, MODELS, seconds=30, loss=LOSS),  # nobody is left to ask for a while
     ],
     ids=["one", "three replicas", "words", "too many", "one of two lost", "words lost", "the only one lost"],
 )
-def test_every_utterance_has_one_final(plan: Plan) -> None:
+def test_every_utterance_has_one_final(plan: SimulationPlan) -> None:
     found = simulate(plan)
     told = Counter((one.stream, one.utterance) for one in found.told)
     last = Counter(stream for stream, _ in told)
@@ -141,12 +141,12 @@ def test_every_utterance_has_one_final(plan: Plan) -> None:
 
 
 def test_too_many_streams_have_candidates_shed_and_few_have_none() -> None:
-    assert simulate(Plan(20, MODELS, seconds=20)).shed == 0
-    assert simulate(Plan(600, MODELS, seconds=20)).shed > 0
+    assert simulate(SimulationPlan(20, MODELS, seconds=20)).shed == 0
+    assert simulate(SimulationPlan(600, MODELS, seconds=20)).shed > 0
 
 
 def test_what_a_lost_replica_owed_is_late_by_the_time_that_it_takes_to_notice() -> None:
-    plan = Plan(60, MODELS, replicas=2, seconds=20)
+    plan = SimulationPlan(60, MODELS, replicas=2, seconds=20)
     whole, lossy = simulate(plan), simulate(replace(plan, loss=LOSS))
     assert whole.percentile_ms(100) < 300
     assert 600 < lossy.percentile_ms(100) < 1_500  # a second, of which the candidate had 300 ms to spare
@@ -154,7 +154,7 @@ def test_what_a_lost_replica_owed_is_late_by_the_time_that_it_takes_to_notice() 
 
 
 def test_the_same_seed_finds_the_same_and_another_does_not() -> None:
-    plan = Plan(5, WORDS, replicas=2, seconds=20)
+    plan = SimulationPlan(5, WORDS, replicas=2, seconds=20)
     assert simulate(plan) == simulate(plan)
     assert simulate(plan).told != simulate(replace(plan, seed=1)).told
 
@@ -162,7 +162,7 @@ def test_the_same_seed_finds_the_same_and_another_does_not() -> None:
 def test_one_stream_costs_what_its_calls_cost() -> None:
     """Alone, nothing is batched and nothing waits: the work is that of the calls, counted by hand."""
     encode_s, fuse_s = 0.02, 0.01
-    found = simulate(Plan(1, Models(Cost(encode_s, 0.0), Cost(fuse_s, 0.0)), seconds=2_000))
+    found = simulate(SimulationPlan(1, Models(Cost(encode_s, 0.0), Cost(fuse_s, 0.0)), seconds=2_000))
     calls = found.models_s / (encode_s + fuse_s)
     assert calls == pytest.approx(round(calls))
     # A candidate each, those of pauses that ended, and a provisional for each speech past two seconds.
@@ -172,15 +172,15 @@ def test_one_stream_costs_what_its_calls_cost() -> None:
 
 
 def test_a_final_waits_for_what_its_lead_does_not_cover() -> None:
-    found = simulate(Plan(1, Models(Cost(0.4, 0.0), Cost(0.05, 0.0)), seconds=60, hop_s=0.02))
+    found = simulate(SimulationPlan(1, Models(Cost(0.4, 0.0), Cost(0.05, 0.0)), seconds=60, hop_s=0.02))
     usual = np.median(found.after_end_s)
     assert usual == pytest.approx(0.4 + 0.05 + 0.02 - 0.3)
 
 
 def test_more_replicas_carry_more_streams_and_the_bound_holds_there() -> None:
     slow = Models(Cost(0.1, 0.05), Cost(0.0, 0.0))
-    one = streams_carried(Plan(2, slow, seconds=20))
-    two = streams_carried(Plan(2, slow, replicas=2, seconds=20))
+    one = streams_carried(SimulationPlan(2, slow, seconds=20))
+    two = streams_carried(SimulationPlan(2, slow, replicas=2, seconds=20))
     assert 0 < one < two
-    assert simulate(Plan(one, slow, seconds=20)).percentile_ms(95) < 300
-    assert streams_carried(Plan(2, Models(Cost(2.0, 0.0), Cost(0.0, 0.0)), seconds=20)) == 0
+    assert simulate(SimulationPlan(one, slow, seconds=20)).percentile_ms(95) < 300
+    assert streams_carried(SimulationPlan(2, Models(Cost(2.0, 0.0), Cost(0.0, 0.0)), seconds=20)) == 0

@@ -126,7 +126,7 @@ def test_the_script_makes_it_again(tmp_path: Path) -> None:
     """The same card as the one in the tree, and the same bytes in two runs."""
     for name in ("once", "twice"):
         done = subprocess.run(
-            [sys.executable, SCRIPT, "--out", tmp_path / name], capture_output=True, text=True
+            [sys.executable, SCRIPT, "--output-dir", tmp_path / name], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
     once, twice = ((tmp_path / name / "recording.ogg").read_bytes() for name in ("once", "twice"))
@@ -136,7 +136,7 @@ def test_the_script_makes_it_again(tmp_path: Path) -> None:
 
 def test_a_missing_synthesizer_is_one_clear_line(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--out", tmp_path / "out"],
+        [sys.executable, SCRIPT, "--output-dir", tmp_path / "out"],
         capture_output=True,
         text=True,
         env={**os.environ, "PATH": str(tmp_path)},

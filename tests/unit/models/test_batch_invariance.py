@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from emostream.models import Alignment, Clip, Prediction, Speech, Transcript, Word
+from emostream.models import Alignment, Clip, EmotionInput, Prediction, Transcript, Word
 from emostream.models.checkpoint import Checkpoint
 from emostream.models.config import reference_config
 from emostream.models.emotion import EmotionModel
@@ -22,9 +22,9 @@ LENGTHS = (48_000, 11_025, 700, 0, 31_999, 16_000)
 WORDS = ("i am so happy", None, "leave me alone i hate this i hate this", "", "the door is open", None)
 
 
-def speeches() -> list[Speech]:
+def speeches() -> list[EmotionInput]:
     return [
-        Speech(Clip(noise(length, seed)), None if words is None else Transcript(words))
+        EmotionInput(Clip(noise(length, seed)), None if words is None else Transcript(words))
         for seed, (length, words) in enumerate(zip(LENGTHS, WORDS, strict=True))
     ]
 
@@ -33,7 +33,7 @@ def numbers(prediction: Prediction) -> list[float]:
     return [*prediction.probabilities, *(prediction.audio_only or ()), *(prediction.text_only or ())]
 
 
-def assert_alone_as_in_a_crowd(recognizer: EmotionRecognizer, speeches: list[Speech]) -> None:
+def assert_alone_as_in_a_crowd(recognizer: EmotionRecognizer, speeches: list[EmotionInput]) -> None:
     crowd = recognizer.recognize(speeches)
     for speech, together in zip(speeches, crowd, strict=True):
         alone = recognizer.recognize([speech])[0]
@@ -54,7 +54,7 @@ def test_a_clip_alone_is_the_clip_in_a_crowd(kind: str, tmp_path: Path) -> None:
 def test_so_it_is_with_far_more_than_one_forward_takes(tmp_path: Path) -> None:
     """Clips of like length share a forward."""
     recognizer = EmotionRecognizer.load(write_tiny(tmp_path), device="cpu")
-    crowd = [Speech(Clip(noise(8_000 * (1 + seed % 7), seed))) for seed in range(40)]
+    crowd = [EmotionInput(Clip(noise(8_000 * (1 + seed % 7), seed))) for seed in range(40)]
     assert_alone_as_in_a_crowd(recognizer, crowd)
 
 
@@ -101,10 +101,10 @@ def test_a_clip_of_one_frame_holds_the_same_spans_in_a_crowd(
         granularities=["frame", "word"],
     )
     checkpoint = Checkpoint(model, tiny_tokenizer(), tmp_path)
-    spoken = Speech(Clip(noise(420)), Transcript("door"))
-    others = [Speech(Clip(noise(length, seed))) for seed, length in enumerate(LENGTHS)]
+    spoken = EmotionInput(Clip(noise(420)), Transcript("door"))
+    others = [EmotionInput(Clip(noise(length, seed))) for seed, length in enumerate(LENGTHS)]
 
-    def first(speeches: list[Speech], *words: Word) -> list[float]:
+    def first(speeches: list[EmotionInput], *words: Word) -> list[float]:
         recognizer = EmotionRecognizer(checkpoint, torch.device("cpu"), aligner=FixedAligner(words))
         return numbers(recognizer.recognize(speeches)[0])
 
@@ -127,5 +127,5 @@ def test_encoding_in_one_batch_and_fusing_in_another_is_the_same(tmp_path: Path)
 def test_the_random_models_do_tell_clips_apart(tmp_path: Path) -> None:
     """Or the tests above would hold for a model that says the same to everything."""
     recognizer = EmotionRecognizer.load(write_tiny(tmp_path), device="cpu")
-    first, second = recognizer.recognize([Speech(Clip(noise(20_000, seed))) for seed in (1, 2)])
+    first, second = recognizer.recognize([EmotionInput(Clip(noise(20_000, seed))) for seed in (1, 2)])
     assert np.abs(np.subtract(first.probabilities, second.probabilities)).max() > 1e-3

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from emostream.models.calibration import fused_posterior, head_posterior, pattern_of
+from emostream.models.calibration import fused_posterior, head_posterior, modality_pattern
 from emostream.training.evaluation.calibrate import (
     fit_late_weights,
     fit_pattern,
@@ -81,7 +81,7 @@ def test_one_temperature_per_head() -> None:
     [(True, True, "both"), (True, False, "audio"), (False, True, "text"), (False, False, "audio")],
 )
 def test_patterns(audio: bool, text: bool, pattern: str) -> None:
-    assert pattern_of(audio, text) == pattern
+    assert modality_pattern(audio, text) == pattern
 
 
 def spoken_too_loudly(factor: float) -> tuple[torch.Tensor, torch.Tensor]:

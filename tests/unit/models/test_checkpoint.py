@@ -18,7 +18,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
 from emostream.models import CheckpointError, load_recognizer
-from emostream.models.checkpoint import BUNDLED, find_checkpoint, read_checkpoint, write_checkpoint
+from emostream.models.checkpoint import BUNDLED, load_checkpoint, resolve_checkpoint, save_checkpoint
 from emostream.models.emotion import EmotionModel
 from tests.support.tiny_emotion import tiny_config, tiny_model, tiny_tokenizer, write_tiny
 
@@ -34,7 +34,7 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 
 def test_what_was_written_is_read(whole: Path) -> None:
-    model, wanted = read_checkpoint(whole).model, tiny_model().state_dict()
+    model, wanted = load_checkpoint(whole).model, tiny_model().state_dict()
     assert not model.training
     for name, weights in model.state_dict().items():
         assert weights.dtype == wanted[name].dtype
@@ -44,7 +44,7 @@ def test_what_was_written_is_read(whole: Path) -> None:
 def test_the_transformers_way_reads_the_same(whole: Path) -> None:
     """from_pretrained and our strict reading agree, buffers included."""
     theirs = EmotionModel.from_pretrained(whole)
-    ours = read_checkpoint(whole).model
+    ours = load_checkpoint(whole).model
     assert dict(theirs.config.temperatures) == ours.config.temperatures
     for name, buffer in ours.named_buffers():
         assert torch.equal(buffer, dict(theirs.named_buffers())[name])
@@ -76,11 +76,11 @@ def test_a_round_trip_in_a_process_without_a_network(tmp_path: Path) -> None:
         "def refuse(*_, **__): raise SystemExit('asked for the network')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "import torch\n"
-        "from emostream.models.checkpoint import read_checkpoint\n"
+        "from emostream.models.checkpoint import load_checkpoint\n"
         "from emostream.models.emotion import EmotionModel\n"
         "theirs = EmotionModel.from_pretrained(sys.argv[1] + '/theirs').eval()\n"
         "ours = EmotionModel.from_pretrained(sys.argv[1] + '/ours', dtype=torch.float32).eval()\n"
-        "strict = read_checkpoint(__import__('pathlib').Path(sys.argv[1]) / 'ours').model\n"
+        "strict = load_checkpoint(__import__('pathlib').Path(sys.argv[1]) / 'ours').model\n"
         "assert theirs.config.granularities == ours.config.granularities == ['frame', 'word']\n"
         "for name, tensor in ours.state_dict().items():\n"
         "    assert torch.equal(tensor, strict.state_dict()[name]), name\n"
@@ -99,7 +99,7 @@ def test_a_round_trip_in_a_process_without_a_network(tmp_path: Path) -> None:
 def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
     model = tiny_model()
     before = (model.config.to_dict(), {name: weights.clone() for name, weights in model.state_dict().items()})
-    write_checkpoint(model, tiny_tokenizer(), tmp_path)
+    save_checkpoint(model, tiny_tokenizer(), tmp_path)
     assert model.config.to_dict() == before[0]
     assert all(torch.equal(weights, before[1][name]) for name, weights in model.state_dict().items())
 
@@ -108,28 +108,28 @@ def test_weights_too_large_for_float16_stay_what_they_are(tmp_path: Path) -> Non
     model = tiny_model()
     with torch.no_grad():
         model.absent_text[0] = 1e6
-    write_checkpoint(model, tiny_tokenizer(), tmp_path)
-    assert read_checkpoint(tmp_path).model.absent_text[0] == 1e6
+    save_checkpoint(model, tiny_tokenizer(), tmp_path)
+    assert load_checkpoint(tmp_path).model.absent_text[0] == 1e6
 
 
 def test_a_buffer_is_no_weight_and_keeps_its_precision(tmp_path: Path) -> None:
     """Beside weights in half precision, and larger than that could hold."""
     model = tiny_model(audio_mix="concat", audio_mix_width=12)
     mean = model.audio_encoder.mix.get_buffer("mean").fill_(1e6 + 0.125)
-    write_checkpoint(model, tiny_tokenizer(), tmp_path)
+    save_checkpoint(model, tiny_tokenizer(), tmp_path)
     held = load_file(tmp_path / "model.safetensors")
     assert {name for name, tensor in held.items() if tensor.dtype == torch.float32} == {
         "audio_encoder.mix.mean",
         "audio_encoder.mix.scale",
     }
-    assert torch.equal(read_checkpoint(tmp_path).model.audio_encoder.mix.get_buffer("mean"), mean)
+    assert torch.equal(load_checkpoint(tmp_path).model.audio_encoder.mix.get_buffer("mean"), mean)
 
 
 def test_other_programs_find_the_special_tokens_that_there_are(tmp_path: Path) -> None:
     """A tokenizer in RoBERTa's spelling gets no token added when transformers loads it."""
     tokenizer = Tokenizer(WordLevel({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "so": 4}, "<unk>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
-    write_checkpoint(tiny_model(), tokenizer, tmp_path)
+    save_checkpoint(tiny_model(), tokenizer, tmp_path)
     theirs = PreTrainedTokenizerFast.from_pretrained(tmp_path)
     assert (theirs.pad_token_id, theirs.cls_token_id, theirs.unk_token_id) == (1, 0, 3)
     assert len(theirs) == 5
@@ -139,8 +139,8 @@ def test_a_tokenizer_neither_pads_nor_cuts_by_itself(tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_str(tiny_tokenizer().to_str())
     tokenizer.enable_padding(length=30)
     tokenizer.enable_truncation(3)
-    write_checkpoint(tiny_model(), tokenizer, tmp_path)
-    ids = read_checkpoint(tmp_path).tokenizer.encode("i am so happy").ids
+    save_checkpoint(tiny_model(), tokenizer, tmp_path)
+    ids = load_checkpoint(tmp_path).tokenizer.encode("i am so happy").ids
     assert ids == tiny_tokenizer().encode("i am so happy").ids
 
 
@@ -262,7 +262,7 @@ def test_damage_is_one_clear_line(name: str, folder: Path) -> None:
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "nowhere", Path("some/where")])
 def test_a_folder_that_is_not_there(name: str | Path) -> None:
     with pytest.raises(CheckpointError, match="found none"):
-        find_checkpoint(name)
+        resolve_checkpoint(name)
 
 
 def test_a_hub_name_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +271,7 @@ def test_a_hub_name_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("emostream.models.checkpoint.snapshot_download", offline)
     with pytest.raises(CheckpointError, match="check the name or the network"):
-        find_checkpoint("somebody/something")
+        resolve_checkpoint("somebody/something")
 
 
 def test_a_folder_needs_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,4 +298,4 @@ class TestBundled:
         assert sum(file.stat().st_size for file in BUNDLED.iterdir()) <= 20_000_000
 
     def test_none_means_bundled(self) -> None:
-        assert find_checkpoint(None) == BUNDLED
+        assert resolve_checkpoint(None) == BUNDLED

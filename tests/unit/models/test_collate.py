@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from transformers import Wav2Vec2FeatureExtractor
 
-from emostream.models.collate import Waveform, collate_audio, collate_text, prepare
+from emostream.models.collate import WaveformSpec, collate_audio, collate_text, prepare
 from emostream.models.text_normalization import spoken
 from tests.support.tiny_emotion import noise, tiny_tokenizer
 
 
 def test_the_waveform_is_what_wav2vec2s_own_extractor_gives() -> None:
     clips = [noise(5000), 0.01 * noise(3000, seed=1) + np.float32(0.2)]
-    batch = collate_audio(clips, Waveform(400))
+    batch = collate_audio(clips, WaveformSpec(400))
     extractor = Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=True)
     theirs = extractor(clips, sampling_rate=16_000, padding=True, return_tensors="np")
     np.testing.assert_allclose(batch.samples.numpy(), theirs["input_values"], atol=1e-4)
@@ -21,7 +21,7 @@ def test_the_waveform_is_what_wav2vec2s_own_extractor_gives() -> None:
 
 
 def test_a_short_clip_is_filled_to_one_frame() -> None:
-    batch = collate_audio([np.zeros(0, np.float32), noise(100)], Waveform(720))
+    batch = collate_audio([np.zeros(0, np.float32), noise(100)], WaveformSpec(720))
     assert batch.samples.shape == (2, 720)
     assert batch.mask.all()
 
@@ -30,9 +30,9 @@ def test_a_long_clip_ends_where_the_encoder_does() -> None:
     """What is beyond has no part in its level either."""
     clip = noise(5_000)
     clip[3_000:] *= 50
-    batch = collate_audio([clip, noise(900)], Waveform(400, max_samples=3_000))
+    batch = collate_audio([clip, noise(900)], WaveformSpec(400, max_samples=3_000))
     assert batch.mask.sum(1).tolist() == [3_000, 900]
-    np.testing.assert_array_equal(batch.samples[0], prepare(clip[:3_000], Waveform(400)))
+    np.testing.assert_array_equal(batch.samples[0], prepare(clip[:3_000], WaveformSpec(400)))
 
 
 def test_what_is_not_finite_counts_as_silence() -> None:
@@ -40,16 +40,16 @@ def test_what_is_not_finite_counts_as_silence() -> None:
     holes = clip.copy()
     holes[[10, 20, 30]] = [np.nan, np.inf, -np.inf]
     clip[[10, 20, 30]] = 0.0
-    np.testing.assert_array_equal(prepare(holes, Waveform(400)), prepare(clip, Waveform(400)))
+    np.testing.assert_array_equal(prepare(holes, WaveformSpec(400)), prepare(clip, WaveformSpec(400)))
 
 
 def test_samples_near_the_end_of_float_do_not_overflow() -> None:
-    assert np.isfinite(prepare(np.array([3e38, -3e38, 1.0] * 300, np.float32), Waveform(400))).all()
+    assert np.isfinite(prepare(np.array([3e38, -3e38, 1.0] * 300, np.float32), WaveformSpec(400))).all()
 
 
 def test_level_does_not_matter() -> None:
     np.testing.assert_allclose(
-        prepare(noise(4000), Waveform(400)), prepare(8 * noise(4000), Waveform(400)), atol=1e-3
+        prepare(noise(4000), WaveformSpec(400)), prepare(8 * noise(4000), WaveformSpec(400)), atol=1e-3
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emostream.models import cpu_threads
-from emostream.models.cpu_threads import physical_cores, threads_for_emotion, threads_for_words
+from emostream.models.cpu_threads import emotion_threads, physical_cores, transcriber_threads
 
 
 @pytest.fixture(autouse=True)
@@ -20,15 +20,15 @@ def test_two_models_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, words: int, emotion: int
 ) -> None:
     monkeypatch.setattr(cpu_threads, "physical_cores", lambda: cores)
-    assert (threads_for_words(), threads_for_emotion(words=True)) == (words, emotion)
-    assert threads_for_emotion(words=False) == cores
+    assert (transcriber_threads(), emotion_threads(words=True)) == (words, emotion)
+    assert emotion_threads(words=False) == cores
 
 
 def test_openmp_s_own_setting_is_the_emotion_model_s(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert threads_for_emotion(words=True) is None
+    assert emotion_threads(words=True) is None
 
 
 def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

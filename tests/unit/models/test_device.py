@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from emostream.models import Clip, DeviceError, Speech, Transcript
-from emostream.models.checkpoint import BUNDLED, read_checkpoint
-from emostream.models.device import WORTH_HALVING, choose_device, choose_dtype
+from emostream.models import Clip, DeviceError, EmotionInput, Transcript
+from emostream.models.checkpoint import BUNDLED, load_checkpoint
+from emostream.models.device import BFLOAT16_MIN_PARAMETERS, choose_device, choose_dtype
 from emostream.models.recognizer import EmotionRecognizer
 from tests.support.shared import DATA, manifest, needs_data
 from tests.support.speech import recording
@@ -49,17 +49,17 @@ def test_auto_takes_bfloat16_from_processors_that_have_it(
     (tmp_path / "cpuinfo").write_text(lines + "\n")
     monkeypatch.setattr("emostream.models.device.CPUINFO", tmp_path / "cpuinfo")
     wanted = torch.bfloat16 if has_it else torch.float32
-    assert choose_dtype("auto", CPU, WORTH_HALVING) == wanted
-    assert choose_dtype("auto", CPU, WORTH_HALVING - 1) == torch.float32
+    assert choose_dtype("auto", CPU, BFLOAT16_MIN_PARAMETERS) == wanted
+    assert choose_dtype("auto", CPU, BFLOAT16_MIN_PARAMETERS - 1) == torch.float32
 
 
 def test_auto_stays_with_float32_where_nobody_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emostream.models.device.CPUINFO", tmp_path / "none")
-    assert choose_dtype("auto", CPU, WORTH_HALVING) == torch.float32
+    assert choose_dtype("auto", CPU, BFLOAT16_MIN_PARAMETERS) == torch.float32
 
 
 def test_a_dtype_asked_for_is_given() -> None:
-    assert choose_dtype("float32", CPU, WORTH_HALVING) == torch.float32
+    assert choose_dtype("float32", CPU, BFLOAT16_MIN_PARAMETERS) == torch.float32
     assert choose_dtype("bfloat16", CPU, 1) == torch.bfloat16
 
 
@@ -70,7 +70,7 @@ def test_an_unknown_dtype() -> None:
 
 def test_bfloat16_is_for_the_encoders_alone() -> None:
     """Both of them, whole; what stands behind them is small and stays exact."""
-    checkpoint = read_checkpoint(BUNDLED)
+    checkpoint = load_checkpoint(BUNDLED)
     EmotionRecognizer(checkpoint, CPU, torch.bfloat16)
     for name, weights in checkpoint.model.named_parameters():
         encodes = name.startswith(("audio_encoder.", "text_encoder."))
@@ -80,7 +80,7 @@ def test_bfloat16_is_for_the_encoders_alone() -> None:
 def test_bfloat16_is_nearly_float32() -> None:
     """Clips and words, alone and together; probabilities of the bundled model."""
     speeches = [
-        Speech(Clip(noise(8_000 * (1 + seed % 5), seed)), Transcript("so happy") if seed % 2 else None)
+        EmotionInput(Clip(noise(8_000 * (1 + seed % 5), seed)), Transcript("so happy") if seed % 2 else None)
         for seed in range(12)
     ]
     exact, short = (
@@ -97,7 +97,7 @@ def test_bfloat16_is_nearly_float32() -> None:
 def test_bfloat16_changes_the_label_of_one_clip_in_a_hundred_at_most() -> None:
     """RAVDESS test speakers, sound alone."""
     rows = manifest(corpus="ravdess", split="test")
-    speeches = [Speech(Clip(recording(str((DATA / row["path"]).relative_to(DATA))))) for row in rows]
+    speeches = [EmotionInput(Clip(recording(str((DATA / row["path"]).relative_to(DATA))))) for row in rows]
     exact, short = (
         EmotionRecognizer.load(device="cpu", dtype=dtype).recognize(speeches)
         for dtype in ("float32", "bfloat16")
@@ -112,7 +112,7 @@ def test_bfloat16_changes_the_label_of_one_clip_in_a_hundred_at_most() -> None:
 def test_a_gpu_says_what_the_processor_says(dtype: str, apart: float, tmp_path: Path) -> None:
     """The bundled model, and a group-norm front end, which a GPU runs over the whole batch."""
     speeches = [
-        Speech(Clip(noise(8_000 * (1 + seed % 5), seed)), Transcript("so happy") if seed % 2 else None)
+        EmotionInput(Clip(noise(8_000 * (1 + seed % 5), seed)), Transcript("so happy") if seed % 2 else None)
         for seed in range(12)
     ]
     for checkpoint in (None, write_tiny(tmp_path, norm="group")):

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 import torch
 
-from emostream.models import LABELS, Alignment, Clip, Span, Speech, Transcript, Word
+from emostream.models import LABELS, Alignment, Clip, EmotionInput, Span, Transcript, Word
 from emostream.models.calibration import fused_posterior
-from emostream.models.checkpoint import read_checkpoint
+from emostream.models.checkpoint import load_checkpoint
 from emostream.models.collate import AudioBatch, TextBatch, collate_audio, collate_spans, collate_text
-from emostream.models.config import GRANULARITIES, HEADS_OF, EmotionConfig
+from emostream.models.config import GRANULARITIES, HEADS_BY_PATTERN, EmotionConfig
 from emostream.models.emotion import EmotionModel, EmotionOutput
 from emostream.models.granularity import SpanBatch
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.emotion.collator import EmotionBatch
-from emostream.training.emotion.module import EmotionObjective
-from emostream.training.emotion.settings import ContrastSettings
+from emostream.training.emotion.module import EmotionTrainingModule
+from emostream.training.emotion.settings import ContrastiveSettings
 from tests.support.tiny_emotion import noise, tiny_config, tiny_model, tiny_tokenizer, write_tiny
 
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -41,7 +41,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 
 SOUNDS = (noise(16_000, 1), noise(9_000, 2), None, noise(12_000, 4))
 TEXTS = ("i am so happy", None, "leave me alone", "the door is open")
-CONTRAST = ContrastSettings(alpha=0.3)
+CONTRAST = ContrastiveSettings(alpha=0.3)
 
 SHIFTS = (".key.bias", ".k_proj.bias", ".score.bias", ".score.2.bias")
 """They move all scores of a softmax alike, which changes no share: their gradient is rounding."""
@@ -95,7 +95,7 @@ def test_each_ablation_trains(name: str) -> None:
     """
     torch.manual_seed(0)
     model = EmotionModel(tiny_config(dropout=0.0, **ABLATIONS[name]))
-    objective = EmotionObjective(model, CONTRAST, 0.05).train()
+    objective = EmotionTrainingModule(model, CONTRAST, 0.05).train()
     every = EmotionBatch(*batch(model, range(4)), torch.arange(4), torch.ones(4, dtype=torch.bool))
     optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
     losses = []
@@ -119,7 +119,7 @@ def test_each_ablation_trains(name: str) -> None:
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_each_ablation_is_saved_read_and_run(name: str, tmp_path: Path) -> None:
     folder = write_tiny(tmp_path, **ABLATIONS[name])
-    checkpoint = read_checkpoint(folder)
+    checkpoint = load_checkpoint(folder)
     aligner = EvenAligner()
     recognizer = EmotionRecognizer(checkpoint, torch.device("cpu"), aligner=aligner)
     predictions = recognizer.recognize(speeches())
@@ -129,9 +129,9 @@ def test_each_ablation_is_saved_read_and_run(name: str, tmp_path: Path) -> None:
     assert predictions[0].probabilities != pytest.approx(predictions[3].probabilities, abs=1e-4)
 
 
-def speeches() -> list[Speech]:
+def speeches() -> list[EmotionInput]:
     return [
-        Speech(None if sound is None else Clip(sound), None if text is None else Transcript(text))
+        EmotionInput(None if sound is None else Clip(sound), None if text is None else Transcript(text))
         for sound, text in zip(SOUNDS, TEXTS, strict=True)
     ]
 
@@ -148,7 +148,7 @@ def test_a_row_alone_is_the_row_in_a_crowd(name: str) -> None:
 
 
 def outputs(output: EmotionOutput) -> dict[str, torch.Tensor]:
-    return output.logits() | {"audio code": output.audio_code, "text code": output.text_code}
+    return output.logits() | {"audio code": output.audio_embedding, "text code": output.text_embedding}
 
 
 def test_the_spans_matter_where_they_should() -> None:
@@ -231,7 +231,7 @@ def test_who_speaks_in_the_fused_posterior(fusion: str, pattern: str, heads: tup
     config = tiny_config(fusion=fusion)
     assert config.fused_heads(pattern) == heads
     assert sum(config.late_weights[pattern].values()) == pytest.approx(1.0)
-    logits = {head: torch.randn(3, 4) for head in HEADS_OF["both"]}
+    logits = {head: torch.randn(3, 4) for head in HEADS_BY_PATTERN["both"]}
     silent = {head: values if head in heads else values + 5 for head, values in logits.items()}
     assert torch.equal(fused_posterior(logits, pattern, config), fused_posterior(silent, pattern, config))
 
@@ -253,7 +253,7 @@ def test_flags_that_mean_nothing(changes: dict[str, Any], says: str) -> None:
 
 class TestRecognizer:
     def test_it_asks_for_an_alignment_where_the_model_needs_one(self, tmp_path: Path) -> None:
-        checkpoint = read_checkpoint(write_tiny(tmp_path, granularities=["frame", "syllable"]))
+        checkpoint = load_checkpoint(write_tiny(tmp_path, granularities=["frame", "syllable"]))
         aligner = EvenAligner()
         recognizer = EmotionRecognizer(checkpoint, torch.device("cpu"), aligner=aligner)
         recognizer.recognize(speeches())
@@ -261,10 +261,13 @@ class TestRecognizer:
 
     def test_words_alone(self, tmp_path: Path) -> None:
         """No sound: the words' own head and late weights, and nothing said of a sound that is not there."""
-        checkpoint = read_checkpoint(write_tiny(tmp_path))
+        checkpoint = load_checkpoint(write_tiny(tmp_path))
         recognizer = EmotionRecognizer(checkpoint, torch.device("cpu"))
         angry, happy = recognizer.recognize(
-            [Speech(None, Transcript("leave me alone")), Speech(None, Transcript("i am so happy"))]
+            [
+                EmotionInput(None, Transcript("leave me alone")),
+                EmotionInput(None, Transcript("i am so happy")),
+            ]
         )
         assert angry.audio_only is None
         assert angry.text_only is not None
@@ -272,8 +275,8 @@ class TestRecognizer:
         assert set(angry.uncertain) <= {"low_confidence"}
 
     def test_nothing_at_all_is_still_an_answer(self, tmp_path: Path) -> None:
-        recognizer = EmotionRecognizer(read_checkpoint(write_tiny(tmp_path)), torch.device("cpu"))
-        (prediction,) = recognizer.recognize([Speech(None, None)])
+        recognizer = EmotionRecognizer(load_checkpoint(write_tiny(tmp_path)), torch.device("cpu"))
+        (prediction,) = recognizer.recognize([EmotionInput(None, None)])
         assert prediction.label in LABELS
         assert (prediction.audio_only, prediction.text_only) == (None, None)
         assert "no_text" in prediction.uncertain

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emostream.models.fusion import AttentivePooling, CoAttention, EarlyFusion, FusionSize, Sequences
+from emostream.models.fusion import AttentivePooling, CoAttention, EarlyFusion, FusionSize, MaskedSequence
 
 
 def heads_by_hand(attention: nn.MultiheadAttention, query: Tensor, keys: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ def test_every_granularity_meets_the_tokens_in_a_stream_of_its_own() -> None:
     size = FusionSize(width=8, heads=2, feed_forward=12, layers=1, dropout=0.0)
     early = EarlyFusion(size, ["frame", "word"], nn.Identity()).eval()
     everywhere = torch.ones(1, 3, dtype=torch.bool)
-    frames, words, tokens = (Sequences(torch.randn(1, 3, 8), everywhere) for _ in range(3))
+    frames, words, tokens = (MaskedSequence(torch.randn(1, 3, 8), everywhere) for _ in range(3))
     joined = early({"frame": frames, "word": words}, tokens)
     assert joined.shape == (1, 32)
     torch.testing.assert_close(joined[:, :16], early.streams["frame"](frames, tokens))

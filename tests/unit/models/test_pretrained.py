@@ -9,8 +9,8 @@ import torch
 from transformers import BertConfig, Wav2Vec2Config, Wav2Vec2FeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from emostream.models import CheckpointError, Clip, Speech, Transcript
-from emostream.models.checkpoint import read_checkpoint, write_checkpoint
+from emostream.models import CheckpointError, Clip, EmotionInput, Transcript
+from emostream.models.checkpoint import load_checkpoint, save_checkpoint
 from emostream.models.collate import collate_audio, collate_text
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
@@ -126,13 +126,13 @@ class TestConfiguration:
 @pytest.mark.parametrize("audio", [*AUDIO, "whisper"])
 def test_it_is_written_read_and_at_work_like_any_other(audio: str, published: Path, tmp_path: Path) -> None:
     model, tokenizer = assemble(published / audio, published / "distilbert")
-    write_checkpoint(model, tokenizer, tmp_path / "written")
-    ours = read_checkpoint(tmp_path / "written").model.state_dict()
+    save_checkpoint(model, tokenizer, tmp_path / "written")
+    ours = load_checkpoint(tmp_path / "written").model.state_dict()
     theirs = EmotionModel.from_pretrained(tmp_path / "written", dtype=torch.float32).state_dict()
     assert ours.keys() == theirs.keys() == model.state_dict().keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     recognizer = EmotionRecognizer.load(tmp_path / "written", device="cpu", dtype="float32")
-    speech = Speech(Clip(noise(16_000)), Transcript("i am so happy"))
+    speech = EmotionInput(Clip(noise(16_000)), Transcript("i am so happy"))
     assert sum(recognizer.recognize([speech])[0].probabilities) == pytest.approx(1.0)
 
 

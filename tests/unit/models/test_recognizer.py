@@ -8,9 +8,9 @@ import pytest
 from emostream.models import (
     LABELS,
     Clip,
+    EmotionInput,
     Recognizer,
     Samples,
-    Speech,
     Transcript,
     Word,
     load_recognizer,
@@ -54,7 +54,7 @@ ODD_CLIPS = {
 def test_any_clip_and_any_words_give_probabilities(
     recognizer: EmotionRecognizer, name: str, words: str | None
 ) -> None:
-    speech = Speech(Clip(ODD_CLIPS[name]), None if words is None else Transcript(words))
+    speech = EmotionInput(Clip(ODD_CLIPS[name]), None if words is None else Transcript(words))
     prediction = recognizer.recognize([speech])[0]
     for shares in filter(None, (prediction.probabilities, prediction.audio_only, prediction.text_only)):
         assert np.isfinite(shares).all()
@@ -89,12 +89,12 @@ def test_codes_and_words_must_be_as_many(recognizer: EmotionRecognizer) -> None:
 )
 def test_reasons_to_doubt(recognizer: EmotionRecognizer, length: int, words: str | None, reason: str) -> None:
     transcript = None if words is None else Transcript(words)
-    assert reason in recognizer.recognize([Speech(Clip(noise(length)), transcript)])[0].uncertain
+    assert reason in recognizer.recognize([EmotionInput(Clip(noise(length)), transcript)])[0].uncertain
 
 
 def test_noise_has_a_low_snr_and_no_text_no_text_scores(recognizer: EmotionRecognizer) -> None:
     steady = np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
-    prediction = recognizer.recognize([Speech(Clip(steady))])[0]
+    prediction = recognizer.recognize([EmotionInput(Clip(steady))])[0]
     assert "low_snr" in prediction.uncertain
     assert prediction.text_only is None
 
@@ -102,7 +102,11 @@ def test_noise_has_a_low_snr_and_no_text_no_text_scores(recognizer: EmotionRecog
 def test_words_change_the_answer_only_where_there_are_words(recognizer: EmotionRecognizer) -> None:
     clip = Clip(noise(32_000))
     silent, happy, angry = recognizer.recognize(
-        [Speech(clip), Speech(clip, Transcript("i am so happy")), Speech(clip, Transcript("i hate you"))]
+        [
+            EmotionInput(clip),
+            EmotionInput(clip, Transcript("i am so happy")),
+            EmotionInput(clip, Transcript("i hate you")),
+        ]
     )
     assert silent.audio_only == pytest.approx(happy.audio_only, abs=1e-5)
     assert happy.probabilities != pytest.approx(angry.probabilities, abs=1e-3)

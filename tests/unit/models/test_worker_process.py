@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from emostream.models import TranscriberError
-from emostream.models.worker_process import ChildProcess
+from emostream.models.worker_process import WorkerProcess
 
 ECHO = """
 import os
@@ -29,10 +29,10 @@ serve(lambda: ("echo", answer))
 
 
 @pytest.fixture
-def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildProcess]:
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerProcess]:
     (tmp_path / "echoing_worker.py").write_text(ECHO, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    child = ChildProcess("echoing_worker", "an echo")
+    child = WorkerProcess("echoing_worker", "an echo")
     yield child
     child.end()
 
@@ -56,8 +56,10 @@ def test_it_loads_while_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Were it waited for, it would never be told to go on."""
     (tmp_path / "slow_worker.py").write_text(SLOW, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    made: list[ChildProcess] = []
-    making = threading.Thread(target=lambda: made.append(ChildProcess("slow_worker", "an echo")), daemon=True)
+    made: list[WorkerProcess] = []
+    making = threading.Thread(
+        target=lambda: made.append(WorkerProcess("slow_worker", "an echo")), daemon=True
+    )
     making.start()
     making.join(60)
     (tmp_path / "slow_worker.go").touch()
@@ -69,7 +71,7 @@ def test_it_loads_while_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_name_stays_known_and_a_failed_start_stays_one_line(
-    child: ChildProcess, monkeypatch: pytest.MonkeyPatch
+    child: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert child.name == "echo"
     child.end()
@@ -77,13 +79,13 @@ def test_a_name_stays_known_and_a_failed_start_stays_one_line(
     with pytest.raises(TranscriberError, match="its process ended"):
         child.ask("anybody?")
     assert child.name == "echo"
-    never = ChildProcess("emostream.models.types", "nothing")
+    never = WorkerProcess("emostream.models.types", "nothing")
     for _ in range(2):
         with pytest.raises(TranscriberError, match="its process ended: reinstall pocketsphinx"):
             _ = never.name
 
 
-def interrupt_once(monkeypatch: pytest.MonkeyPatch, child: ChildProcess) -> None:
+def interrupt_once(monkeypatch: pytest.MonkeyPatch, child: WorkerProcess) -> None:
     """Ctrl-C while the next reply is waited for."""
     receive: Callable[[], Any] = child._receive
 
@@ -94,13 +96,13 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch, child: ChildProcess) -> None
     monkeypatch.setattr(child, "_receive", interrupted)
 
 
-def test_requests_are_answered_in_turn(child: ChildProcess) -> None:
+def test_requests_are_answered_in_turn(child: WorkerProcess) -> None:
     assert [child.ask(number) for number in range(3)] == [0, 1, 2]
     assert child.name == "echo"
 
 
 def test_an_interrupted_request_is_not_answered_later(
-    child: ChildProcess, monkeypatch: pytest.MonkeyPatch
+    child: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_once(monkeypatch, child)
     with pytest.raises(KeyboardInterrupt):
@@ -109,7 +111,7 @@ def test_an_interrupted_request_is_not_answered_later(
 
 
 def test_an_interrupted_start_is_not_taken_for_an_answer(
-    child: ChildProcess, monkeypatch: pytest.MonkeyPatch
+    child: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child.end()
     interrupt_once(monkeypatch, child)
@@ -118,7 +120,7 @@ def test_an_interrupted_start_is_not_taken_for_an_answer(
     assert child.ask("second") == "second"
 
 
-def test_half_a_request_is_no_request(child: ChildProcess, capfd: pytest.CaptureFixture[str]) -> None:
+def test_half_a_request_is_no_request(child: WorkerProcess, capfd: pytest.CaptureFixture[str]) -> None:
     """It cannot be pickled to its end. What had been sent by then does not spoil the next one."""
     with pytest.raises(TypeError, match="pickle"):
         child.ask([b"x" * 200_000, threading.Lock()])
@@ -127,7 +129,7 @@ def test_half_a_request_is_no_request(child: ChildProcess, capfd: pytest.Capture
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_an_exception_of_the_childs_is_an_answer(child: ChildProcess) -> None:
+def test_an_exception_of_the_childs_is_an_answer(child: WorkerProcess) -> None:
     process = child._process
     with pytest.raises(ValueError, match="no"):
         child.ask("fail")
@@ -135,13 +137,13 @@ def test_an_exception_of_the_childs_is_an_answer(child: ChildProcess) -> None:
     assert child._process is process
 
 
-def test_a_death_at_a_request_is_told_and_costs_that_one(child: ChildProcess) -> None:
+def test_a_death_at_a_request_is_told_and_costs_that_one(child: WorkerProcess) -> None:
     with pytest.raises(TranscriberError, match="expected an echo, but its process ended"):
         child.ask("die")
     assert child.ask("next") == "next"
 
 
-def test_a_death_between_requests_costs_nothing(child: ChildProcess) -> None:
+def test_a_death_between_requests_costs_nothing(child: WorkerProcess) -> None:
     child._process.kill()
     child._process.wait()
     assert child.ask("next") == "next"
@@ -149,7 +151,7 @@ def test_a_death_between_requests_costs_nothing(child: ChildProcess) -> None:
 
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM])
 def test_a_process_that_cannot_be_started_is_one_line(
-    child: ChildProcess, monkeypatch: pytest.MonkeyPatch, code: int
+    child: WorkerProcess, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, "no room")

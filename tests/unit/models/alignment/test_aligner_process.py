@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from emostream.models import Clip, Samples, TranscriberError, Transcript, Word, load_aligner
-from emostream.models.alignment.aligner_process import AlignmentProcess
+from emostream.models.alignment.aligner_process import AlignerProcess
 from emostream.models.alignment.forced import ForcedAligner
-from emostream.models.alignment.word_spans import place_words
-from emostream.models.worker_process import ChildProcess
-from emostream.streamer.audio.decode import read_whole
+from emostream.models.alignment.word_spans import align_from_transcript
+from emostream.models.worker_process import WorkerProcess
+from emostream.streamer.audio.decode import decode_file
 
 SAID = Transcript("hello there", "en", (Word("hello", 0, 8_000, 0.9), Word("there", 8_000, 16_000, 0.8)))
 
@@ -24,22 +24,22 @@ SAID = Transcript("hello there", "en", (Word("hello", 0, 8_000, 0.9), Word("ther
 @pytest.fixture(scope="module")
 def sound() -> Samples:
     """The first sentences of the bundled recording."""
-    return read_whole(Path(str(files("emostream.demo") / "recording.ogg")))[: 4 * 16_000]
+    return decode_file(Path(str(files("emostream.demo") / "recording.ogg")))[: 4 * 16_000]
 
 
 @pytest.fixture
-def process() -> Iterator[AlignmentProcess]:
-    aligner = AlignmentProcess()
+def process() -> Iterator[AlignerProcess]:
+    aligner = AlignerProcess()
     yield aligner
     aligner._child.end()
 
 
-def kill(process: AlignmentProcess) -> None:
+def kill(process: AlignerProcess) -> None:
     process._child._process.kill()
     process._child._process.wait()
 
 
-def test_the_alignments_are_those_of_the_aligner_itself(process: AlignmentProcess, sound: Samples) -> None:
+def test_the_alignments_are_those_of_the_aligner_itself(process: AlignerProcess, sound: Samples) -> None:
     clips = [Clip(sound), Clip(np.zeros(0, np.float32)), Clip(sound, "pl")]
     transcripts = [SAID, None, Transcript("dzie\u0144 dobry")]
     here = ForcedAligner()
@@ -50,7 +50,7 @@ def test_the_alignments_are_those_of_the_aligner_itself(process: AlignmentProces
 
 
 def test_a_death_costs_one_call_its_phones(
-    process: AlignmentProcess,
+    process: AlignerProcess,
     sound: Samples,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -61,23 +61,23 @@ def test_a_death_costs_one_call_its_phones(
     monkeypatch.setattr(process._child._process, "poll", lambda: None)  # it died after the look at it
     with caplog.at_level(logging.WARNING, logger="emostream"):
         during = process.align(clips, transcripts)
-    assert during == [place_words(SAID, len(sound)), place_words(None, len(sound))]
+    assert during == [align_from_transcript(SAID, len(sound)), align_from_transcript(None, len(sound))]
     assert during[0].words == SAID.words
     assert ["its process ended; a new one" in record.message for record in caplog.records] == [True]
     assert process.align(clips, transcripts) == before
 
 
 def test_a_child_that_cannot_start_again_costs_no_more(
-    process: AlignmentProcess, sound: Samples, monkeypatch: pytest.MonkeyPatch
+    process: AlignerProcess, sound: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill(process)
     monkeypatch.setattr(process._child, "_module", "emostream.models.types")
     for _ in range(3):
-        assert process.align([Clip(sound)], [SAID]) == [place_words(SAID, len(sound))]
+        assert process.align([Clip(sound)], [SAID]) == [align_from_transcript(SAID, len(sound))]
 
 
 def test_a_system_that_starts_no_process_costs_no_more(
-    process: AlignmentProcess,
+    process: AlignerProcess,
     sound: Samples,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -88,12 +88,12 @@ def test_a_system_that_starts_no_process_costs_no_more(
     kill(process)
     with monkeypatch.context() as full, caplog.at_level(logging.WARNING, logger="emostream"):
         full.setattr("subprocess.Popen", refuse)
-        assert process.align([Clip(sound)], [SAID]) == [place_words(SAID, len(sound))]
+        assert process.align([Clip(sound)], [SAID]) == [align_from_transcript(SAID, len(sound))]
     assert ["Resource temporarily unavailable" in record.message for record in caplog.records] == [True]
     assert process.align([Clip(sound)], [SAID])[0].method == "forced"
 
 
-def test_a_mistake_of_the_callers_is_raised(process: AlignmentProcess, sound: Samples) -> None:
+def test_a_mistake_of_the_callers_is_raised(process: AlignerProcess, sound: Samples) -> None:
     with pytest.raises(ValueError, match="argument"):
         process.align([Clip(sound)], [])
     assert process.align([Clip(sound)], [SAID])[0].method == "forced"
@@ -101,11 +101,11 @@ def test_a_mistake_of_the_callers_is_raised(process: AlignmentProcess, sound: Sa
 
 def test_a_child_that_never_speaks_is_one_line() -> None:
     with pytest.raises(TranscriberError, match="its process ended: reinstall pocketsphinx"):
-        _ = ChildProcess("emostream.models.types", "nothing").name
+        _ = WorkerProcess("emostream.models.types", "nothing").name
 
 
 def test_the_child_ends_with_its_owner() -> None:
-    aligner = AlignmentProcess()
+    aligner = AlignerProcess()
     child = aligner._child._process
     del aligner
     assert child.poll() is not None

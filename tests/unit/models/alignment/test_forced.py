@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from emostream.models import Alignment, Clip, Samples, Span, TranscriberError, Transcript, Word
 from emostream.models.alignment.forced import ForcedAligner
-from emostream.models.alignment.word_spans import place_words
+from emostream.models.alignment.word_spans import align_from_transcript
 from tests.support.synthesis import Spoken, speak
 
 SENTENCES = [
@@ -198,7 +198,7 @@ def test_without_an_alignment_there_is_an_even_split(
 ) -> None:
     found = align(aligner, samples, text)
     assert found.method == "even"
-    assert found.words == place_words(Transcript(text), len(samples)).words
+    assert found.words == align_from_transcript(Transcript(text), len(samples)).words
     assert len(found.phones) == phones
 
 
@@ -214,7 +214,9 @@ def test_other_languages_have_words_alone(
     aligner: ForcedAligner, train: Spoken, text: str, language: str | None
 ) -> None:
     transcript = Transcript(text, language)
-    assert align(aligner, train.samples, text, language) == place_words(transcript, len(train.samples))
+    assert align(aligner, train.samples, text, language) == align_from_transcript(
+        transcript, len(train.samples)
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from emostream.models import Clip, Span, Transcript, Word
 from emostream.models.alignment.forced import ForcedAligner
-from emostream.models.alignment.word_spans import place_words
+from emostream.models.alignment.word_spans import align_from_transcript
 from tests.support.synthesis import Spoken, speak
 from tests.unit.models.alignment.test_forced import align
 
@@ -72,5 +72,5 @@ def test_a_majority_that_cannot_be_read_leaves_words_alone(
 ) -> None:
     transcript = Transcript(" ".join(["hello - there", *[CYRILLIC] * others]))
     (found,) = aligner.align([Clip(train.samples)], [transcript])
-    alone = place_words(transcript, len(train.samples))
+    alone = align_from_transcript(transcript, len(train.samples))
     assert (found == alone) == (others > 2)

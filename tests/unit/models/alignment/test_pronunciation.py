@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from emostream.models.alignment.g2p import letter_phones
+from emostream.models.alignment.g2p import guess_phones
 from emostream.models.alignment.pronunciation import Lexicon
 from emostream.models.alignment.sphinx import SphinxAligner
 from emostream.models.alignment.syllables import VOWELS
-from emostream.models.alignment.verbalize import spoken_tokens
+from emostream.models.alignment.verbalize import verbalize
 from tests.support.dictionary import entries
 
 
@@ -75,7 +75,7 @@ def lexicon() -> Lexicon:
     ],
 )
 def test_what_a_speaker_says(word: str, said: str) -> None:
-    assert " ".join(spoken_tokens(word)) == said
+    assert " ".join(verbalize(word)) == said
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_dictionary_knows(lexicon: Lexicon, word: str, phones: str) -> None:
     ],
 )
 def test_other_words_are_read_by_their_letters(word: str, phones: str) -> None:
-    assert " ".join(letter_phones(word)) == phones
+    assert " ".join(guess_phones(word)) == phones
 
 
 def test_a_guess_goes_by_its_sound(lexicon: Lexicon) -> None:
@@ -128,8 +128,8 @@ def test_a_word_of_which_a_part_cannot_be_read_is_not_read(lexicon: Lexicon, wor
 def test_guesses_have_about_the_right_length() -> None:
     """Against the dictionary, which the rules do not look at."""
     sample = random.Random(1).sample(entries(), 2000)
-    right = sum(syllables(letter_phones(word)) == syllables(phones) for word, phones in sample)
-    near = sum(abs(len(letter_phones(word)) - len(phones)) <= 1 for word, phones in sample)
+    right = sum(syllables(guess_phones(word)) == syllables(phones) for word, phones in sample)
+    near = sum(abs(len(guess_phones(word)) - len(phones)) <= 1 for word, phones in sample)
     assert right / len(sample) > 0.85
     assert near / len(sample) > 0.85
 

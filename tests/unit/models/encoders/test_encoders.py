@@ -10,7 +10,7 @@ from transformers import GPT2Config, T5Config, Wav2Vec2Config, Wav2Vec2Conformer
 from emostream.models import CheckpointError
 from emostream.models.encoders.base import AudioEncoder
 from emostream.models.encoders.factory import make_audio_encoder, make_text_encoder
-from emostream.models.encoders.group_norm import all_at_once, clip_by_clip, masked_group_norm
+from emostream.models.encoders.group_norm import extract_batched, extract_per_clip, masked_group_norm
 from emostream.models.encoders.text import TEXT_ENCODERS
 from tests.support.tiny_emotion import noise
 from tests.support.tiny_encoders import (
@@ -159,7 +159,9 @@ class TestGroupNorm:
         batch = batch_of(encoder, [noise(length, length) for length in LENGTHS])
         counts = batch.mask.sum(1)
         with torch.no_grad():
-            by_clip, at_once = (way(extract, batch.samples, counts) for way in (clip_by_clip, all_at_once))
+            by_clip, at_once = (
+                way(extract, batch.samples, counts) for way in (extract_per_clip, extract_batched)
+            )
             naive = extract(batch.samples)
             mask = encoder(batch.samples, batch.mask)[1][:, None].expand_as(by_clip)
         assert (by_clip - at_once)[mask].abs().max() < 1e-5

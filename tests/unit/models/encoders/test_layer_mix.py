@@ -14,18 +14,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emostream.models import CheckpointError, Clip, Speech, Transcript
-from emostream.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from emostream.models import CheckpointError, Clip, EmotionInput, Transcript
+from emostream.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.layer_mix import LayerConcat
-from emostream.models.encoders.onnx import GRAPH_FILE, OnnxEncoder, write_graph
+from emostream.models.encoders.onnx import GRAPH_FILE, OnnxEncoder, export_graph
 from emostream.models.fusion import AttentivePooling
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.data.frozen_features import FrozenFeatures, cached_features
-from emostream.training.emotion.collator import Batches
+from emostream.training.emotion.collator import Collator
 from emostream.training.emotion.feature_stats import standardise
-from emostream.training.emotion.model_factory import Blueprint
+from emostream.training.emotion.model_factory import ModelFactory
 from emostream.training.emotion.settings import ModelSettings
 from emostream.training.errors import SettingsError
 from tests.support.tiny_emotion import SENTENCES, noise, tiny_model, tiny_tokenizer
@@ -136,11 +136,11 @@ def test_layers_that_there_are_not(layers: list[int], says: str) -> None:
 
 
 def test_nor_in_a_checkpoint(tmp_path: Path) -> None:
-    write_checkpoint(tiny_model(**CONCAT), tiny_tokenizer(), tmp_path)
+    save_checkpoint(tiny_model(**CONCAT), tiny_tokenizer(), tmp_path)
     file = tmp_path / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"audio_mix_layers": [7]}))
     with pytest.raises(CheckpointError) as caught:
-        read_checkpoint(tmp_path)
+        load_checkpoint(tmp_path)
     assert str(caught.value).startswith(f"{file}: expected")
     assert "layers from 0 to 2 to concatenate, got [7]" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -168,9 +168,9 @@ def settings_of(hub: Path, **changes: Any) -> ModelSettings:
 def test_nor_in_the_settings_of_a_run(changes: dict[str, Any], says: str, published: Path) -> None:
     """Neither where the encoders are read nor where a line of a table changes the settings."""
     with pytest.raises((SettingsError, CheckpointError)) as read:
-        Blueprint.read(settings_of(published, **changes), ["sad", "happy"])
+        ModelFactory.read(settings_of(published, **changes), ["sad", "happy"])
     with pytest.raises(SettingsError) as new:
-        Blueprint.read(settings_of(published), ["sad", "happy"]).new(settings_of(published, **changes), 1)
+        ModelFactory.read(settings_of(published), ["sad", "happy"]).new(settings_of(published, **changes), 1)
     for caught in (read, new):
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -179,7 +179,7 @@ def test_nor_in_the_settings_of_a_run(changes: dict[str, Any], says: str, publis
 
 def test_a_model_of_a_blueprint_has_what_was_asked_for(published: Path) -> None:
     settings = settings_of(published, **(CONCAT | {"audio_mix_layers": (1, 3)}))
-    model = Blueprint.read(settings, ["sad", "happy"]).new(settings, 1)
+    model = ModelFactory.read(settings, ["sad", "happy"]).new(settings, 1)
     assert concat_of(model.audio_encoder).chosen == (1, 3)
     assert model.audio_encoder.hidden_size == 12
     assert model.audio_pool(torch.randn(1, 3, 12), torch.ones(1, 3, dtype=torch.bool)).shape == (1, 24)
@@ -191,11 +191,11 @@ EXAMPLES = corpus(16)
 """Of different lengths; some have no sound."""
 
 
-def batches_of(model: EmotionModel, heard: FrozenFeatures | None = None) -> Batches:
+def batches_of(model: EmotionModel, heard: FrozenFeatures | None = None) -> Collator:
     material = material_of(EXAMPLES)
     if heard is not None:
         material = type(material)(material.sounds, material.tokenizer, heard=heard)
-    return Batches(material, GOLD, model, numbers(EXAMPLES))
+    return Collator(material, GOLD, model, numbers(EXAMPLES))
 
 
 @torch.no_grad()
@@ -269,8 +269,8 @@ def test_where_nobody_is_heard_nothing_is_told() -> None:
 
 def test_a_checkpoint_keeps_mean_scale_and_settings(tmp_path: Path) -> None:
     model = standing_concat()
-    write_checkpoint(model, tiny_tokenizer(), tmp_path)
-    read = read_checkpoint(tmp_path).model
+    save_checkpoint(model, tiny_tokenizer(), tmp_path)
+    read = load_checkpoint(tmp_path).model
     written, kept = concat_of(model.audio_encoder), concat_of(read.audio_encoder)
     assert kept.chosen == (2, 0)
     assert torch.equal(kept.mean, written.mean)  # not in half precision, as the weights are
@@ -315,15 +315,15 @@ def test_layers_are_different_whole_numbers(layers: Any) -> None:
 LENGTHS = (48_000, 11_025, 700, 0, 31_999, 16_000)
 
 
-def speeches() -> list[Speech]:
+def speeches() -> list[EmotionInput]:
     words = [*SENTENCES[:3], None, "", None]
     return [
-        Speech(Clip(noise(length, seed)), None if text is None else Transcript(text))
+        EmotionInput(Clip(noise(length, seed)), None if text is None else Transcript(text))
         for seed, (length, text) in enumerate(zip(LENGTHS, words, strict=True))
     ]
 
 
-def shares(recognizer: EmotionRecognizer, speeches: Sequence[Speech]) -> np.ndarray[Any, Any]:
+def shares(recognizer: EmotionRecognizer, speeches: Sequence[EmotionInput]) -> np.ndarray[Any, Any]:
     return np.array([prediction.probabilities for prediction in recognizer.recognize(speeches)])
 
 
@@ -342,7 +342,7 @@ def test_a_clip_alone_is_the_clip_in_a_crowd(kind: str, tmp_path: Path) -> None:
 
 def test_it_serves_in_bfloat16(tmp_path: Path) -> None:
     """Encoders alone are halved; the projection of their layers belongs to them."""
-    write_checkpoint(standing_concat(), tiny_tokenizer(), tmp_path)
+    save_checkpoint(standing_concat(), tiny_tokenizer(), tmp_path)
     whole, half = (
         shares(EmotionRecognizer.load(tmp_path, device="cpu", dtype=dtype), speeches())
         for dtype in ("float32", "bfloat16")
@@ -375,7 +375,7 @@ def test_its_graph_gives_its_features(kind: str, tmp_path: Path) -> None:
     encoder.concatenate([1, 3], 12, 0.3)
     strewn(concat_of(encoder))
     encoder.eval()
-    write_graph(encoder, tmp_path / GRAPH_FILE)
+    export_graph(encoder, tmp_path / GRAPH_FILE)
     graph = OnnxEncoder(tmp_path / GRAPH_FILE, encoder)
     for samples in (encoder.waveform.min_samples, 1_000, 16_001):
         sound = torch.from_numpy(noise(samples, seed=samples, level=1.0))

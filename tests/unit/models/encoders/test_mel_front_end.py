@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor
 
-from emostream.models.checkpoint import read_checkpoint, write_checkpoint
+from emostream.models.checkpoint import load_checkpoint, save_checkpoint
 from emostream.models.emotion import EmotionModel
-from emostream.models.encoders.mel_front_end import MelFrontEnd, PlainMelFrontEnd
+from emostream.models.encoders.mel_front_end import ExportableMelFrontEnd, MelFrontEnd
 from emostream.models.encoders.wav2vec2 import MelWav2Vec2AudioEncoder
 from tests.support.tiny_emotion import noise, tiny_config, tiny_tokenizer
 from tests.support.tiny_encoders import audio_configs, batch_of, tiny_audio_encoder
@@ -51,7 +51,7 @@ class TestFrontEnd:
         with torch.no_grad():
             padded, _ = network.padded(clip, torch.tensor([samples]))
             torch.testing.assert_close(network(clip), padded)
-            torch.testing.assert_close(PlainMelFrontEnd(network)(clip), padded, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(ExportableMelFrontEnd(network)(clip), padded, atol=1e-4, rtol=1e-4)
 
     @pytest.mark.parametrize("bins", [80, 128])
     def test_its_spectrogram_is_the_stock_one(self, bins: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ class TestFrontEnd:
         monkeypatch.setattr("torch.nn.functional.gelu", lambda x: x)
         network.conv1 = network.conv2 = Identity()  # type: ignore[assignment]
         with torch.no_grad():
-            ours = PlainMelFrontEnd(network)(torch.from_numpy(clip)[None])[0]
+            ours = ExportableMelFrontEnd(network)(torch.from_numpy(clip)[None])[0]
         theirs = WhisperFeatureExtractor(feature_size=bins)(clip, sampling_rate=16_000, return_tensors="pt")
         assert ours.shape == (bins, 100)
         torch.testing.assert_close(ours[:, :98], theirs.input_features[0, :, :98], atol=1e-4, rtol=1e-4)
@@ -107,8 +107,8 @@ class TestModel:
     def test_it_is_written_and_read(self, tmp_path: Path) -> None:
         torch.manual_seed(0)
         model = EmotionModel(tiny_config(audio_config=audio_configs()[KIND])).eval()
-        write_checkpoint(model, tiny_tokenizer(), tmp_path)
-        read = read_checkpoint(tmp_path).model
+        save_checkpoint(model, tiny_tokenizer(), tmp_path)
+        read = load_checkpoint(tmp_path).model
         assert isinstance(read.audio_encoder, MelWav2Vec2AudioEncoder)
         batch = batch_of(model.audio_encoder, [noise(16_000), noise(5_000, seed=1)])
         with torch.no_grad():
@@ -123,6 +123,6 @@ class TestModel:
         clip = torch.from_numpy(noise(8_000))[None]
         with torch.no_grad():
             before, after = (
-                PlainMelFrontEnd(m.audio_encoder.backbone.feature_extractor)(clip) for m in (model, read)
+                ExportableMelFrontEnd(m.audio_encoder.backbone.feature_extractor)(clip) for m in (model, read)
             )
         torch.testing.assert_close(after, before)

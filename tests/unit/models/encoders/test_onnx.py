@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from emostream.models import CheckpointError, Clip, Speech, Transcript
-from emostream.models.checkpoint import BUNDLED, read_checkpoint, write_checkpoint
-from emostream.models.encoders.onnx import GRAPH_FILE, OnnxEncoder, write_graph
+from emostream.models import CheckpointError, Clip, EmotionInput, Transcript
+from emostream.models.checkpoint import BUNDLED, load_checkpoint, save_checkpoint
+from emostream.models.encoders.onnx import GRAPH_FILE, OnnxEncoder, export_graph
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.__main__ import main
 from tests.support.tiny_emotion import noise, write_tiny
@@ -28,7 +28,7 @@ quiet_export = pytest.mark.filterwarnings("ignore")
 def test_the_graph_gives_the_features_of_the_network(kind: str, tmp_path: Path) -> None:
     """Clips from the shortest that gives a frame to the longest utterance."""
     encoder = tiny_audio_encoder(kind)
-    write_graph(encoder, tmp_path / GRAPH_FILE)
+    export_graph(encoder, tmp_path / GRAPH_FILE)
     graph = OnnxEncoder(tmp_path / GRAPH_FILE, encoder)
     for samples in (encoder.waveform.min_samples, 1_000, 16_001, 28 * 16_000):
         sound = torch.from_numpy(noise(samples, seed=samples, level=1.0))
@@ -41,7 +41,7 @@ def test_the_graph_gives_the_features_of_the_network(kind: str, tmp_path: Path) 
 def test_the_graph_takes_the_weights_that_it_is_given(tmp_path: Path) -> None:
     """It holds none of its own: two encoders of one form share it."""
     one, other = tiny_audio_encoder("hubert", seed=1), tiny_audio_encoder("hubert", seed=2)
-    write_graph(one, tmp_path / GRAPH_FILE)
+    export_graph(one, tmp_path / GRAPH_FILE)
     sound = torch.from_numpy(noise(8_000))
     with torch.no_grad():
         features, _ = other(sound[None], torch.ones(1, 8_000, dtype=torch.bool))
@@ -53,7 +53,7 @@ def test_the_graph_takes_the_weights_that_it_is_given(tmp_path: Path) -> None:
 
 def test_kinds_that_are_not_exported(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="wav2vec2, hubert to export, got whisper"):
-        write_graph(tiny_audio_encoder("whisper"), tmp_path / GRAPH_FILE)
+        export_graph(tiny_audio_encoder("whisper"), tmp_path / GRAPH_FILE)
 
 
 class TestBundled:
@@ -67,7 +67,7 @@ class TestBundled:
         folder = shutil.copytree(BUNDLED, tmp_path / "copy")
         (folder / GRAPH_FILE).unlink()
         speeches = [
-            Speech(Clip(noise(length, seed)), Transcript("so happy") if seed % 2 else None)
+            EmotionInput(Clip(noise(length, seed)), Transcript("so happy") if seed % 2 else None)
             for seed, length in enumerate((0, 1, 719, 720, 5_000, 16_000, 64_000, 320_000))
         ]
         graph, plain = EmotionRecognizer.load(device="cpu"), EmotionRecognizer.load(folder, device="cpu")
@@ -101,8 +101,8 @@ class TestBundled:
 
     def test_new_weights_do_without_the_old_graph(self, tmp_path: Path) -> None:
         folder = shutil.copytree(BUNDLED, tmp_path / "copy")
-        checkpoint = read_checkpoint(folder)
-        write_checkpoint(checkpoint.model, checkpoint.tokenizer, folder)
+        checkpoint = load_checkpoint(folder)
+        save_checkpoint(checkpoint.model, checkpoint.tokenizer, folder)
         assert not (folder / GRAPH_FILE).exists()
 
     @quiet_export

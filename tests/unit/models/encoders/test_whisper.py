@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from emostream.models import Alignment, Clip, Samples, Speech, Transcript, Word
+from emostream.models import Alignment, Clip, EmotionInput, Samples, Transcript, Word
 from emostream.models.checkpoint import Checkpoint
 from emostream.models.encoders.factory import make_audio_encoder
 from emostream.models.encoders.log_mel import log_mel
@@ -133,7 +133,7 @@ class TestStates:
         clip, second = noise(40_000), 16_000
         whole, beginning = recognizer.recognize(
             [
-                Speech(Clip(clip), Transcript("happy door", words=words(second)))
+                EmotionInput(Clip(clip), Transcript("happy door", words=words(second)))
                 for clip in (clip, clip[:second])
             ]
         )

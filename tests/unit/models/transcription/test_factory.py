@@ -19,13 +19,13 @@ from huggingface_hub import constants
 from emostream.models import Clip, Transcriber, Transcript, load_transcriber
 from emostream.models.errors import DeviceError, TranscriberError
 from emostream.models.transcription import factory
-from emostream.models.transcription.factory import choose_transcriber
+from emostream.models.transcription.factory import create_transcriber
 from emostream.models.transcription.hub import (
-    cached_whisper,
-    fetch_whisper,
+    download_whisper,
+    find_cached_whisper,
+    is_hub_reachable,
+    is_whisper_cached,
     missing_files,
-    probe_hub,
-    whisper_cached,
     whisper_repositories,
 )
 from tests.support.tiny_whisper import make_tiny_whisper
@@ -77,9 +77,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 0)
-    monkeypatch.setattr(factory, "cached_whisper", world.cached)
-    monkeypatch.setattr(factory, "probe_hub", world.probe)
-    monkeypatch.setattr(factory, "fetch_whisper", world.fetch)
+    monkeypatch.setattr(factory, "find_cached_whisper", world.cached)
+    monkeypatch.setattr(factory, "is_hub_reachable", world.probe)
+    monkeypatch.setattr(factory, "download_whisper", world.fetch)
     monkeypatch.setattr(factory, "_whisper", world.whisper)
     monkeypatch.setattr(factory, "_sphinx", world.sphinx)
     return world
@@ -92,7 +92,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def chosen(name: str, **options: str) -> Loaded:
-    return cast("Loaded", choose_transcriber(name, **options))  # type: ignore[arg-type]
+    return cast("Loaded", create_transcriber(name, **options))  # type: ignore[arg-type]
 
 
 def test_auto_takes_the_cached_model_and_asks_nobody_else(
@@ -131,12 +131,12 @@ def test_auto_falls_back_from_a_damaged_cache(world: World, warnings: pytest.Log
 def test_an_absent_device_is_found_out_before_anything_is_fetched(world: World, name: str) -> None:
     world.hub_answers = True
     with pytest.raises(DeviceError):
-        choose_transcriber(name, device="cuda")
+        create_transcriber(name, device="cuda")
     assert world.asked == []
 
 
 def test_none_is_none(world: World) -> None:
-    assert choose_transcriber("none") is None
+    assert create_transcriber("none") is None
     assert load_transcriber("none") is None
     assert world.asked == []
 
@@ -148,18 +148,18 @@ def test_pocketsphinx_by_name(world: World) -> None:
 
 def test_a_known_name_that_cannot_be_had_says_what_to_do(world: World) -> None:
     with pytest.raises(TranscriberError, match=r"expected Whisper small, .* connect .* or name a .*folder"):
-        choose_transcriber("small")
+        create_transcriber("small")
 
 
 def test_offline_mode_is_given_as_the_reason(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(TranscriberError, match="HF_HUB_OFFLINE forbids"):
-        choose_transcriber("small")
+        create_transcriber("small")
 
 
 def test_an_unknown_name_lists_the_known_ones(world: World) -> None:
     with pytest.raises(TranscriberError, match="got 'tny'") as caught:
-        choose_transcriber("tny")
+        create_transcriber("tny")
     for known in ("auto", "none", "pocketsphinx", "tiny.en", "large-v3"):
         assert known in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -174,9 +174,9 @@ def test_a_folder_is_taken_as_one(world: World, tmp_path: Path) -> None:
 
 def test_a_path_that_is_no_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(TranscriberError, match=r"found none at .*nowhere"):
-        choose_transcriber(str(tmp_path / "nowhere"))
+        create_transcriber(str(tmp_path / "nowhere"))
     with pytest.raises(TranscriberError, match=r"lacks model\.bin, config\.json"):
-        choose_transcriber(str(tmp_path))
+        create_transcriber(str(tmp_path))
 
 
 # The cache, in a folder of huggingface_hub's own layout.
@@ -200,21 +200,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_empty_cache_has_nothing(cache: Path) -> None:
-    assert cached_whisper("tiny.en") is None
-    assert not whisper_cached("tiny.en")
-    assert not whisper_cached("no such model")
+    assert find_cached_whisper("tiny.en") is None
+    assert not is_whisper_cached("tiny.en")
+    assert not is_whisper_cached("no such model")
 
 
 def test_a_model_in_the_cache_is_found(cache: Path) -> None:
     snapshot = cache_model(cache, "tiny.en")
-    assert cached_whisper("tiny.en") == snapshot
-    assert whisper_cached("tiny.en")
-    assert not whisper_cached("tiny")
+    assert find_cached_whisper("tiny.en") == snapshot
+    assert is_whisper_cached("tiny.en")
+    assert not is_whisper_cached("tiny")
 
 
 def test_a_download_that_was_interrupted_is_no_model(cache: Path) -> None:
     snapshot = cache_model(cache, "tiny.en", without="model.bin")
-    assert cached_whisper("tiny.en") is None
+    assert find_cached_whisper("tiny.en") is None
     assert missing_files(snapshot) == ("model.bin",)
 
 
@@ -224,7 +224,7 @@ def test_a_model_in_the_cache_is_loaded_under_its_name(cache: Path, tmp_path: Pa
     for file in made.iterdir():
         (snapshot / file.name).write_bytes(file.read_bytes())
     (snapshot / "vocabulary.txt").unlink()
-    transcriber = choose_transcriber("base.en", device="cpu", cpu_threads=1)
+    transcriber = create_transcriber("base.en", device="cpu", cpu_threads=1)
     assert transcriber is not None
     assert transcriber.name == "whisper base.en (int8, cpu)"
 
@@ -255,17 +255,17 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def test_a_hub_that_answers(hub: list[int]) -> None:
-    assert probe_hub()
+    assert is_hub_reachable()
 
 
 def test_a_hub_that_only_complains_does_not_count(hub: list[int]) -> None:
     hub[0] = 503
-    assert not probe_hub()
+    assert not is_hub_reachable()
 
 
 def test_offline_mode_asks_nobody(hub: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert not probe_hub()
+    assert not is_hub_reachable()
 
 
 def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +275,7 @@ def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     for address in (f"http://127.0.0.1:{port}", "not an address"):
         monkeypatch.setattr(constants, "ENDPOINT", address)
-        assert not probe_hub()
+        assert not is_hub_reachable()
 
 
 def test_a_name_server_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +287,7 @@ def test_a_name_server_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr("emostream.models.transcription.hub.urllib.request.urlopen", hang)
-    assert not probe_hub(timeout_s=0.05)
+    assert not is_hub_reachable(timeout_s=0.05)
     released.set()
 
 
@@ -297,7 +297,7 @@ def test_a_download_that_fails_is_one_line(cache: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
     with pytest.raises(TranscriberError, match=r"could not be fetched .*the line went dead") as caught:
-        fetch_whisper("tiny.en")
+        download_whisper("tiny.en")
     assert "\n" not in str(caught.value)
 
 
@@ -309,7 +309,7 @@ def test_a_download_asks_for_what_the_loader_needs(cache: Path, monkeypatch: pyt
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     with pytest.raises(TranscriberError, match=r"lacks tokenizer\.json"):
-        fetch_whisper("tiny.en")
+        download_whisper("tiny.en")
 
 
 def test_the_front_door_imports_no_framework() -> None:

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emostream.models.transcription.hallucination import Heard, Thresholds, Verdict, compression_ratio, judge
+from emostream.models.transcription.hallucination import (
+    DecodedText,
+    Thresholds,
+    Verdict,
+    compression_ratio,
+    judge,
+)
 from emostream.models.types import Word
 
 SENTENCE = "I can't believe you did that to me."
@@ -17,10 +23,10 @@ BABBLE = " ".join(Random(0).choices(["lala", "hoho", "hihi"], k=80))
 """Repeats itself without being a loop."""
 
 
-def heard(text: str, *, duration_s: float = 5.0, timed: bool = True, **figures: float | None) -> Heard:
+def heard(text: str, *, duration_s: float = 5.0, timed: bool = True, **figures: float | None) -> DecodedText:
     """A decoder's output whose words stand a tenth of a second apart."""
     words = tuple(Word(w, 1600 * i, 1600 * i + 800, 0.9) for i, w in enumerate(text.split())) if timed else ()
-    return Heard(text, words, duration_s, **figures)
+    return DecodedText(text, words, duration_s, **figures)
 
 
 def texts(words: tuple[Word, ...]) -> list[str]:
@@ -66,7 +72,7 @@ def test_a_runaway_tail_is_cut_after_its_first_phrase(text: str, head: str, time
 
 def test_text_without_spaces_is_cut_at_its_words() -> None:
     words = tuple(Word(w, 100 * i, 100 * i + 50) for i, w in enumerate(["我", "说", *["好的"] * 20]))
-    verdict = judge(Heard("我说" + "好的" * 20, words, 10.0))
+    verdict = judge(DecodedText("我说" + "好的" * 20, words, 10.0))
     assert verdict.text == "我说好的"
     assert texts(verdict.words) == ["我", "说", "好的"]
 
@@ -89,7 +95,7 @@ def test_text_without_spaces_is_cut_at_its_words() -> None:
         (heard(BABBLE, duration_s=28.0), "compression ratio"),
     ],
 )
-def test_what_nobody_said_is_rejected_with_its_reason(case: Heard, reason: str) -> None:
+def test_what_nobody_said_is_rejected_with_its_reason(case: DecodedText, reason: str) -> None:
     assert judge(case) == Verdict("", (), reason)  # type: ignore[arg-type]
 
 
@@ -108,7 +114,7 @@ def test_nothing_heard_is_no_rejection() -> None:
 
 
 def test_words_that_are_not_those_of_the_text_are_not_cut_with_it() -> None:
-    strange = Heard("She was a" + " day" * 50, (Word("something", 0, 10),), 28.0)
+    strange = DecodedText("She was a" + " day" * 50, (Word("something", 0, 10),), 28.0)
     assert judge(strange) == Verdict("She was a day")
 
 

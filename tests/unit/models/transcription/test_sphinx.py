@@ -14,7 +14,7 @@ import pytest
 from emostream.models.errors import TranscriberError
 from emostream.models.transcription.sphinx import SphinxTranscriber
 from emostream.models.types import Clip, Samples, Transcript
-from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.decode import decode_file
 from tests.support.speech import recording
 
 ACTED = [
@@ -148,7 +148,7 @@ class Counting:
 @pytest.fixture(scope="module")
 def spoken() -> list[Samples]:
     """Three sentences of the bundled recording, 3 to 4 s each."""
-    sound = read_whole(Path(str(files("emostream.demo") / "recording.ogg")))
+    sound = decode_file(Path(str(files("emostream.demo") / "recording.ogg")))
     return [
         sound[start : start + length] for start, length in ((0, 60_000), (64_000, 48_000), (128_000, 56_000))
     ]

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emostream.models import Clip, HearsAhead, Samples, TranscriberError
+from emostream.models import Clip, IncrementalTranscriber, Samples, TranscriberError
 from emostream.models.transcription.sphinx import SphinxTranscriber
 from emostream.models.transcription.sphinx_process import SphinxProcess
-from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.decode import decode_file
 
 
 @pytest.fixture(scope="module")
 def sound() -> Samples:
     """The first three sentences of the bundled recording."""
-    return read_whole(Path(str(files("emostream.demo") / "recording.ogg")))[: 11 * 16_000]
+    return decode_file(Path(str(files("emostream.demo") / "recording.ogg")))[: 11 * 16_000]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_the_words_are_those_of_the_decoder_itself(process: SphinxProcess, sound
 
 
 def test_it_hears_ahead_as_the_decoder_does(process: SphinxProcess, sound: Samples) -> None:
-    assert isinstance(process, HearsAhead)
+    assert isinstance(process, IncrementalTranscriber)
     clip = Clip(sound[: 4 * 16_000])
     for seconds in (2, 3):
         process.listen(Clip(sound[: seconds * 16_000]))

@@ -17,15 +17,15 @@ from faster_whisper import WhisperModel
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from emostream.models.errors import DeviceError, TranscriberError
-from emostream.models.transcription.hallucination import DEFAULT_THRESHOLDS, Heard, judge
+from emostream.models.transcription.hallucination import DEFAULT_THRESHOLDS, DecodedText, judge
 from emostream.models.transcription.whisper import WhisperTranscriber
-from emostream.models.transcription.whisper_decoding import WhisperDecoder, Written
+from emostream.models.transcription.whisper_decoding import Hypothesis, WhisperDecoder
 from emostream.models.transcription.whisper_loader import (
-    open_model,
-    precise_type,
-    present_device,
+    load_whisper_model,
+    resolve_compute_type,
+    resolve_whisper_device,
 )
-from emostream.models.transcription.whisper_window import LONGEST_S, most_tokens, window_s
+from emostream.models.transcription.whisper_window import MAX_CLIP_S, token_limit, window_for
 from emostream.models.types import SAMPLE_RATE_HZ, Clip, Samples, Transcript
 from tests.support.speech import spoken, weights
 from tests.support.tiny_whisper import BELIEVE_ALL, LANGUAGES, make_tiny_whisper
@@ -49,7 +49,7 @@ def sound(seconds: float, seed: int) -> Samples:
 
 
 def opened(folder: Path, compute_type: str = "int8") -> WhisperModel:
-    return open_model(folder, device="cpu", compute_type=compute_type, cpu_threads=2)
+    return load_whisper_model(folder, device="cpu", compute_type=compute_type, cpu_threads=2)
 
 
 def believing(folder: Path) -> WhisperTranscriber:
@@ -204,27 +204,27 @@ def test_the_guards_stand_behind_the_model(folder: Path, english: WhisperTranscr
 
 
 def test_the_window_leaves_quiet_behind_the_clip_as_far_as_whisper_hears() -> None:
-    assert [window_s(clip_s) for clip_s in (0.0, 3.0, 7.0, 7.1, 12.0, 12.1, 17.0, 17.1, 30.0)] == [
+    assert [window_for(clip_s) for clip_s in (0.0, 3.0, 7.0, 7.1, 12.0, 12.1, 17.0, 17.1, 30.0)] == [
         *(10, 10, 10, 15, 15, 20, 20, 30, 30)
     ]
-    windows = [window_s(n / 100) for n in range(100 * LONGEST_S + 1)]
+    windows = [window_for(n / 100) for n in range(100 * MAX_CLIP_S + 1)]
     assert windows == sorted(windows)
-    assert all(n / 100 + 3 <= window or window == LONGEST_S for n, window in enumerate(windows))
+    assert all(n / 100 + 3 <= window or window == MAX_CLIP_S for n, window in enumerate(windows))
 
 
 @pytest.mark.parametrize("clip_s", [0.5, 2.0, 5.0])
 def test_whoever_the_guards_believe_may_write_his_words(clip_s: float) -> None:
-    limit = most_tokens(clip_s, True, DEFAULT_THRESHOLDS)
-    count = next(n for n in range(1, 1_000) if judge(Heard(words(n + 1), (), clip_s)).rejected)
-    assert judge(Heard(words(count), (), clip_s)).text == words(count)
+    limit = token_limit(clip_s, True, DEFAULT_THRESHOLDS)
+    count = next(n for n in range(1, 1_000) if judge(DecodedText(words(n + 1), (), clip_s)).rejected)
+    assert judge(DecodedText(words(count), (), clip_s)).text == words(count)
     assert 1.5 * count <= limit <= 2.0 * count + 8
-    assert most_tokens(clip_s, False, DEFAULT_THRESHOLDS) >= 4.0 * count
+    assert token_limit(clip_s, False, DEFAULT_THRESHOLDS) >= 4.0 * count
 
 
 def test_the_limit_grows_with_the_clip_up_to_the_model_s_own() -> None:
-    limits = [most_tokens(n / 10, True, DEFAULT_THRESHOLDS) for n in range(301)]
+    limits = [token_limit(n / 10, True, DEFAULT_THRESHOLDS) for n in range(301)]
     assert limits == sorted(limits)
-    assert limits[-1] == most_tokens(1.0, True, BELIEVE_ALL) == 224
+    assert limits[-1] == token_limit(1.0, True, BELIEVE_ALL) == 224
 
 
 def words(count: int) -> str:
@@ -255,7 +255,7 @@ def test_a_window_is_the_encoder_with_its_positions_cut(folder: Path, frames: in
     np.testing.assert_allclose(heard, wanted, atol=1e-3)
 
 
-def written(model: WhisperModel, clip: Samples, limit: int) -> Written:
+def written(model: WhisperModel, clip: Samples, limit: int) -> Hypothesis:
     decoder = WhisperDecoder(model)
     (one,) = decoder.write(decoder.encode([clip], 1000), ["en"], limit)
     return one
@@ -293,9 +293,9 @@ def test_a_loop_is_cut_alike_alone_and_beside_a_longer_clip(tmp_path: Path) -> N
     )
     alone = [transcriber.transcribe([clip])[0] for clip in (lost, noise, longer)]
     together = transcriber.transcribe([lost, noise, longer])
-    assert window_s(lost.seconds) == window_s(noise.seconds) == window_s(longer.seconds)
+    assert window_for(lost.seconds) == window_for(noise.seconds) == window_for(longer.seconds)
     assert all(same(a, b) for a, b in zip(alone, together, strict=True))
-    limit = most_tokens(noise.seconds, True, DEFAULT_THRESHOLDS)
+    limit = token_limit(noise.seconds, True, DEFAULT_THRESHOLDS)
     assert not written(model, noise.samples, limit).whole, "the model must run on, or this means nothing"
     assert together[1].rejected
 
@@ -365,23 +365,23 @@ def no_graphics(monkeypatch: pytest.MonkeyPatch, count: int = 0) -> None:
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     no_graphics(monkeypatch)
-    assert present_device("auto") == present_device("cpu") == "cpu"
+    assert resolve_whisper_device("auto") == resolve_whisper_device("cpu") == "cpu"
     with pytest.raises(DeviceError, match="expected a CUDA device"):
-        present_device("cuda")
+        resolve_whisper_device("cuda")
     with pytest.raises(DeviceError, match="got 'tpu'"):
-        present_device("tpu")
+        resolve_whisper_device("tpu")
     no_graphics(monkeypatch, count=1)
-    assert present_device("auto") == present_device("cuda") == "cuda"
+    assert resolve_whisper_device("auto") == resolve_whisper_device("cuda") == "cuda"
 
 
 def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     supported = {"cpu": {"int8", "float32"}, "cuda": {"int8", "float32", "float16"}}
     monkeypatch.setattr("ctranslate2.get_supported_compute_types", supported.__getitem__)
-    assert precise_type("default", "cpu") == "int8"
-    assert precise_type("default", "cuda") == "float16"
-    assert precise_type("auto", "cpu") == "auto"
+    assert resolve_compute_type("default", "cpu") == "int8"
+    assert resolve_compute_type("default", "cuda") == "float16"
+    assert resolve_compute_type("auto", "cpu") == "auto"
     with pytest.raises(TranscriberError, match="got 'int3': choose default, auto, float32, int8"):
-        precise_type("int3", "cpu")
+        resolve_compute_type("int3", "cpu")
 
 
 def test_auto_leaves_a_graphics_card_aside_that_cannot_be_used(
@@ -390,10 +390,10 @@ def test_auto_leaves_a_graphics_card_aside_that_cannot_be_used(
     def without_libraries(folder: Path, *, device: str, **rest: Any) -> WhisperModel:
         if device == "cuda":
             raise TranscriberError("libcublas is missing")
-        return open_model(folder, device=device, **rest)
+        return load_whisper_model(folder, device=device, **rest)
 
     no_graphics(monkeypatch, count=1)
-    monkeypatch.setattr("emostream.models.transcription.whisper.open_model", without_libraries)
+    monkeypatch.setattr("emostream.models.transcription.whisper.load_whisper_model", without_libraries)
     with caplog.at_level(logging.WARNING, logger="emostream"):
         transcriber = WhisperTranscriber.load(folder, label="tiny", device="auto")
     assert transcriber.name == "whisper tiny (int8, cpu)"

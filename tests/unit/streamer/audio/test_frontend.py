@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
-from emostream.streamer.audio.frontend import AudioChain, PcmDecoder, encode_pcm, to_int16
+from emostream.streamer.audio.frontend import AudioFrontend, PcmDecoder, encode_pcm, to_int16
 
 RATES = [8_000, 16_000, 22_050, 44_100, 48_000, 96_000]
 
@@ -19,7 +19,7 @@ def noise(rate_hz: int, channels: int, seconds: float = 0.5) -> np.ndarray:
 
 
 def frames(block_sizes: list[int], sound: np.ndarray, rate_hz: int) -> np.ndarray:
-    chain = AudioChain(rate_hz, sound.shape[1])
+    chain = AudioFrontend(rate_hz, sound.shape[1])
     out, start = [], 0
     for size in [*block_sizes, len(sound)]:
         out.append(chain.push(sound[start : start + size]))
@@ -58,7 +58,7 @@ def test_channels_are_averaged() -> None:
 
 
 def test_what_is_no_number_becomes_silence_and_is_counted() -> None:
-    chain = AudioChain(16_000, 1)
+    chain = AudioFrontend(16_000, 1)
     block = np.full((320, 1), 0.25, np.float32)
     block[3], block[7], block[9] = np.nan, np.inf, -np.inf
     (frame,) = chain.push(block)
@@ -70,7 +70,7 @@ def test_a_drained_chain_begins_anew_at_the_same_place() -> None:
     """Two halves through one chain with a drain between are two chains one behind the other."""
     sound = noise(48_000, 1, 0.2)
     half = len(sound) // 2  # a whole number of frames at 16 kHz
-    chain = AudioChain(48_000, 1)
+    chain = AudioFrontend(48_000, 1)
     joined = [chain.push(sound[:half]), chain.drain(), chain.push(sound[half:]), chain.finish()]
     apart = np.concatenate([frames([], sound[:half], 48_000), frames([], sound[half:], 48_000)])
     np.testing.assert_array_equal(np.concatenate(joined).ravel(), apart)

@@ -16,7 +16,7 @@ import soundfile
 from emostream.streamer.audio import microphone
 from emostream.streamer.audio.decode import Recording
 from emostream.streamer.audio.microphone import MicrophoneSource, find_device, input_devices
-from emostream.streamer.audio.sources import FileSource, Item, LoopSource, Lost, Pcm, Source
+from emostream.streamer.audio.sources import AudioGap, FileSource, Item, LoopSource, Pcm, Source
 from emostream.streamer.errors import DeviceError, SourceError
 from tests.support.fakes import ManualClock
 
@@ -311,14 +311,14 @@ async def test_the_microphone_hands_over_copies_and_tells_what_it_dropped_in_its
     await asyncio.sleep(0)
     source.stop()
     heard += [item async for item in items]
-    assert [item if isinstance(item, Lost) else round(float(item.block[0, 0]), 1) for item in heard] == [  # type: ignore[union-attr]
+    assert [item if isinstance(item, AudioGap) else round(float(item.block[0, 0]), 1) for item in heard] == [  # type: ignore[union-attr]
         0.1,
         0.2,
         0.3,
-        Lost(200, "the models were too slow"),
+        AudioGap(200, "the models were too slow"),
         0.6,
-        Lost(100, "the sound card overflowed"),
-        Lost(100, "the models were too slow"),
+        AudioGap(100, "the sound card overflowed"),
+        AudioGap(100, "the models were too slow"),
     ]
     assert card.opened[-1]["started"]
     assert card.opened[-1]["closed"]

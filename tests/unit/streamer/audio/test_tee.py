@@ -11,9 +11,9 @@ import pytest
 import soundfile
 import soxr
 
-from emostream.streamer.audio.sources import Lost, Pcm
-from emostream.streamer.audio.tee import MOST_AT_ONCE_MS, KeptAudio
-from emostream.streamer.server.published_stream import OwnStream
+from emostream.streamer.audio.sources import AudioGap, Pcm
+from emostream.streamer.audio.tee import MAX_WAV_MS, AudioRingBuffer
+from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.fakes import voice
 from tests.support.serving import get, serving
 
@@ -24,7 +24,7 @@ def noise(ms: int) -> np.ndarray:
     return RNG.uniform(-0.5, 0.5, 16 * ms).astype(np.float32)
 
 
-def heard(kept: KeptAudio, from_ms: int, to_ms: int) -> tuple[int, np.ndarray]:
+def heard(kept: AudioRingBuffer, from_ms: int, to_ms: int) -> tuple[int, np.ndarray]:
     """Read with somebody else's reader."""
     found = kept.wav(from_ms, to_ms)
     assert found is not None
@@ -33,13 +33,13 @@ def heard(kept: KeptAudio, from_ms: int, to_ms: int) -> tuple[int, np.ndarray]:
     return found[0], samples
 
 
-def given(kept: KeptAudio, samples: np.ndarray, block: int = 1_600) -> None:
+def given(kept: AudioRingBuffer, samples: np.ndarray, block: int = 1_600) -> None:
     for first in range(0, len(samples), block):
         kept.take(Pcm(samples[first : first + block, None]))
 
 
 def test_a_span_is_what_was_said_then() -> None:
-    kept = KeptAudio(10, 16_000, 1)
+    kept = AudioRingBuffer(10, 16_000, 1)
     sound = noise(4_000)
     given(kept, sound, block=777)
     begins, samples = heard(kept, 1_234, 2_500)
@@ -48,7 +48,7 @@ def test_a_span_is_what_was_said_then() -> None:
 
 
 def test_the_oldest_goes_first_and_what_is_asked_beyond_is_cut() -> None:
-    kept = KeptAudio(2, 16_000, 1)
+    kept = AudioRingBuffer(2, 16_000, 1)
     sound = noise(5_000)
     given(kept, sound)
     assert kept.span_ms == (3_000, 5_000)
@@ -61,24 +61,24 @@ def test_the_oldest_goes_first_and_what_is_asked_beyond_is_cut() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    kept = KeptAudio(1, 16_000, 1)
+    kept = AudioRingBuffer(1, 16_000, 1)
     for _ in range(100):
         given(kept, noise(100))
     assert len(kept._seconds) <= 2
 
 
 def test_no_answer_is_longer_than_a_minute() -> None:
-    kept = KeptAudio(100, 16_000, 1)
+    kept = AudioRingBuffer(100, 16_000, 1)
     given(kept, np.zeros(16 * 90_000, np.float32), block=16_000)
     begins, samples = heard(kept, 5_000, 90_000)
-    assert (begins, len(samples)) == (5_000, 16 * MOST_AT_ONCE_MS)
+    assert (begins, len(samples)) == (5_000, 16 * MAX_WAV_MS)
 
 
 def test_lost_sound_is_silence_of_its_length() -> None:
-    kept = KeptAudio(10, 16_000, 1)
+    kept = AudioRingBuffer(10, 16_000, 1)
     before, after = noise(1_000), noise(1_000)
     given(kept, before)
-    kept.take(Lost(500, "dropped"))
+    kept.take(AudioGap(500, "dropped"))
     given(kept, after)
     _, samples = heard(kept, 0, 10_000)
     expected = np.concatenate([before, np.zeros(16 * 500, np.float32), after])
@@ -86,9 +86,9 @@ def test_lost_sound_is_silence_of_its_length() -> None:
 
 
 def test_a_hole_longer_than_what_is_kept_costs_no_memory() -> None:
-    kept = KeptAudio(2, 16_000, 1)
+    kept = AudioRingBuffer(2, 16_000, 1)
     given(kept, noise(1_000))
-    kept.take(Lost(24 * 3_600_000, "asleep"))
+    kept.take(AudioGap(24 * 3_600_000, "asleep"))
     given(kept, noise(1_000))
     assert kept.span_ms == (24 * 3_600_000, 24 * 3_600_000 + 2_000)
     _, samples = heard(kept, 24 * 3_600_000, 24 * 3_600_000 + 1_000)
@@ -96,7 +96,7 @@ def test_a_hole_longer_than_what_is_kept_costs_no_memory() -> None:
 
 
 def test_stereo_at_another_rate_is_heard_as_the_models_hear_it() -> None:
-    kept = KeptAudio(10, 48_000, 2)
+    kept = AudioRingBuffer(10, 48_000, 2)
     left, right = (RNG.uniform(-0.4, 0.4, 48 * 2_000).astype(np.float32) for _ in range(2))
     stereo = np.stack([left, right], axis=1)
     for first in range(0, len(stereo), 4_800):
@@ -108,10 +108,10 @@ def test_stereo_at_another_rate_is_heard_as_the_models_hear_it() -> None:
 
 
 async def test_the_server_gives_it_by_name() -> None:
-    kept = KeptAudio(10, 16_000, 1)
+    kept = AudioRingBuffer(10, 16_000, 1)
     sound = voice(3_000)
     given(kept, sound)
-    own = replace(OwnStream("my tape/1", "A tape"), audio=kept)
+    own = replace(PublishedStream("my tape/1", "A tape"), audio=kept)
     path = f"/v1/streams/{quote(own.name, safe='')}/audio"
     async with serving(streams=[own]) as server:
         status, headers, body = await get(server, f"{path}?from_ms=500&to_ms=1500")
@@ -134,6 +134,9 @@ async def test_the_server_gives_it_by_name() -> None:
     ],
 )
 async def test_what_is_not_there_is_not_given(path: str, status: int) -> None:
-    streams = [OwnStream("demo", "A recording"), OwnStream("tape", "A tape", audio=KeptAudio(1, 16_000, 1))]
+    streams = [
+        PublishedStream("demo", "A recording"),
+        PublishedStream("tape", "A tape", audio=AudioRingBuffer(1, 16_000, 1)),
+    ]
     async with serving(streams=streams) as server:
         assert (await get(server, path))[0] == status

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from emostream.streamer.bench.latency import LatencyRow, Percentiles, Segmentation, rows, segmentation
 from emostream.streamer.bench.load_generator import Arrival, StreamRun, run_streams
 from emostream.streamer.bench.throughput import replay_speed
-from emostream.streamer.bench.workload import Load, make_load, read_clips, trimmed
+from emostream.streamer.bench.workload import Workload, make_workload, read_clips, trimmed
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import SourceError
@@ -38,7 +38,7 @@ class TestLoad:
         assert len(trimmed(samples)) == 0
 
     def test_every_clip_stands_where_it_is_said_to_and_all_else_is_silent(self) -> None:
-        load = make_load(CLIPS, 20.0)
+        load = make_workload(CLIPS, 20.0)
         rest = load.samples.copy()
         for start, end in load.spans:
             assert any(np.array_equal(load.samples[start:end], clip) for clip in CLIPS)
@@ -52,7 +52,7 @@ class TestLoad:
 
     def test_the_same_seed_is_the_same_load_another_stream_another(self) -> None:
         loads = [
-            make_load(CLIPS, 20.0, seed=seed, stream=s).samples
+            make_workload(CLIPS, 20.0, seed=seed, stream=s).samples
             for seed, s in ((0, 0), (0, 0), (0, 1), (1, 0))
         ]
         np.testing.assert_array_equal(loads[0], loads[1])
@@ -60,7 +60,7 @@ class TestLoad:
         assert not np.array_equal(loads[0], loads[3])
 
     def test_at_least_one_clip(self) -> None:
-        assert len(make_load(CLIPS, 0.1).spans) == 1
+        assert len(make_workload(CLIPS, 0.1).spans) == 1
 
     def test_recordings_are_read_from_folders(self, tmp_path: Path) -> None:
         for name in ("b.wav", "deeper/a.wav"):
@@ -72,7 +72,7 @@ class TestLoad:
         with pytest.raises(SourceError, match=r"expected recordings in .*, found none"):
             read_clips([tmp_path])
         with pytest.raises(SourceError, match="expected recordings with speech"):
-            make_load([silence(0)], 10.0)
+            make_workload([silence(0)], 10.0)
 
 
 def final(start_ms: int, end_ms: int, reason: str = "silence", **timing: float) -> messages.Emotion:
@@ -116,7 +116,7 @@ class TestFigures:
         assert row.medians == {"lead": 300.0, "queue": 1.0, "asr": 0.0, "align": 0.0, "emotion": 10.0}
 
     def test_clips_that_are_split_and_missed(self) -> None:
-        load = Load(
+        load = Workload(
             silence(10_000), tuple((s * 16, e * 16) for s, e in ((0, 1_000), (2_000, 4_000), (6_000, 7_000)))
         )
         run = StreamRun([Arrival(final(*span), 0.6) for span in ((0, 1_020), (1_990, 2_800), (3_100, 4_040))])
@@ -148,7 +148,7 @@ async def test_the_server_counts_what_it_did() -> None:
 
 
 async def test_a_client_that_measures_sees_what_the_server_says() -> None:
-    load = make_load(CLIPS, 4.0)
+    load = make_workload(CLIPS, 4.0)
     async with serving() as server:
         runs = await run_streams(socket_url(server), [load.samples] * 2, WallClock(), pace=4.0)
     for run in runs:
@@ -201,7 +201,7 @@ def test_what_cannot_be_measured_is_said_in_a_line(arguments: list[str], said: s
 
 async def test_replay_is_compared_with_the_very_calls_that_it_made() -> None:
     transcriber, recognizer = FakeTranscriber(), FakeRecognizer()
-    load = make_load(CLIPS, 6.0)
+    load = make_workload(CLIPS, 6.0)
     found = await replay_speed(load.samples, transcriber, recognizer, Settings(), WallClock(), repeats=2)
     assert found.utterances == len(load.spans)
     assert found.replay > 0

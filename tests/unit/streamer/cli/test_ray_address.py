@@ -15,9 +15,9 @@ from tests.support.programs import run
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("--ray in --out o", "--ray=auto in --out o"),
+        ("--ray in --output-dir o", "--ray=auto in --output-dir o"),
         ("in --ray", "in --ray=auto"),
-        ("--ray --out o in", "--ray=auto --out o in"),
+        ("--ray --output-dir o in", "--ray=auto --output-dir o in"),
         ("--ray auto in", "--ray=auto in"),
         ("--ray local in", "--ray=local in"),
         ("--ray head:6379 in", "--ray=head:6379 in"),
@@ -44,23 +44,29 @@ def test_what_looks_like_an_address_is_one(given: str, meant: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ("--ray", "expected --out DIR with --ray, got none"),
-        ("--ray --out o -o x", "expected --out DIR with --ray, got --output"),
-        ("--ray --out o --plot x", "got --plot"),
-        ("--ray --out o --pace realtime", "got --pace realtime"),
-        ("--ray --out o --serve", "got --serve"),
-        ("--ray --out o --format csv", "expected --format jsonl or parquet with --ray, got csv"),
+        ("--ray", "expected --output-dir DIR with --ray, got none"),
+        ("--ray --output-dir o -o x", "expected --output-dir DIR with --ray, got --output"),
+        ("--ray --output-dir o --plot x", "got --plot"),
+        ("--ray --output-dir o --pace realtime", "got --pace realtime"),
+        ("--ray --output-dir o --serve", "got --serve"),
+        ("--ray --output-dir o --format csv", "expected --format jsonl or parquet with --ray, got csv"),
         ("--workers 2", "expected --ray with --workers, got none"),
         ("--cpus-per-worker 2", "expected --ray with --cpus-per-worker, got none"),
         ("--gpus-per-worker 0.5", "expected --ray with --gpus-per-worker, got none"),
         ("--batch 8", "expected --ray with --batch, got none"),
         ("s3://bucket/in", "expected --ray with an address, got s3://bucket/in alone"),
-        ("--out s3://bucket/out", "expected --ray with an address, got s3://bucket/out alone"),
-        ("--ray ray://head:10001 --out o", "expected HOST:PORT of a cluster that this machine is part of"),
-        ("--ray --out o --cpus-per-worker 0", "a share of a CPU or of a GPU"),
-        ("--ray --out o --cpus-per-worker 0.00001", "a multiple of 0.0001 with --cpus-per-worker, got 1e-05"),
-        ("--ray --out o --gpus-per-worker 1.5", "whole GPUs or a share of one"),
-        ("--ray --out o --gpus-per-worker 1 --device cpu", "got --device cpu; leave one out"),
+        ("--output-dir s3://bucket/out", "expected --ray with an address, got s3://bucket/out alone"),
+        (
+            "--ray ray://head:10001 --output-dir o",
+            "expected HOST:PORT of a cluster that this machine is part of",
+        ),
+        ("--ray --output-dir o --cpus-per-worker 0", "a share of a CPU or of a GPU"),
+        (
+            "--ray --output-dir o --cpus-per-worker 0.00001",
+            "a multiple of 0.0001 with --cpus-per-worker, got 1e-05",
+        ),
+        ("--ray --output-dir o --gpus-per-worker 1.5", "whole GPUs or a share of one"),
+        ("--ray --output-dir o --gpus-per-worker 1 --device cpu", "got --device cpu; leave one out"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused_in_a_line(flags: str, told: str) -> None:

@@ -83,7 +83,7 @@ def test_a_fresh_session_begins_where_the_acknowledged_ended(
     samples = min(acknowledged, log.sent_samples)
     log.acknowledge(samples)
     before = again(log, samples, 0)
-    log.begin_anew()
+    log.rebase()
     after = again(log, 0, 0)
     assert [one for one in after if one[0] == "byte"] == [one for one in said if one[0] == "byte"][
         2 * samples :
@@ -92,4 +92,4 @@ def test_a_fresh_session_begins_where_the_acknowledged_ended(
     assert [at for kind, at in after if kind == "flush"] == [
         max(0, at - samples) for kind, at in before if kind == "flush"
     ]
-    assert log.ahead_samples == log.sent_samples
+    assert log.unacked_samples == log.sent_samples

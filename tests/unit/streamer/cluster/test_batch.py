@@ -15,15 +15,15 @@ import pytest
 import soundfile
 
 from emostream.streamer.clock import WallClock
-from emostream.streamer.cluster.batch.discovery import Recording, find_recordings, suffix_of
+from emostream.streamer.cluster.batch.discovery import Recording, find_recordings, recording_suffix
 from emostream.streamer.cluster.batch.discovery import _address as address_in
-from emostream.streamer.cluster.batch.output_store import Catalogue
-from emostream.streamer.cluster.batch.recording_task import Hearing
-from emostream.streamer.cluster.batch.retries import Attempts
-from emostream.streamer.cluster.batch.scratch import remove_abandoned, scratch_folder
-from emostream.streamer.cluster.batch.shard_record import ArchiveFormat, recordings_in
-from emostream.streamer.cluster.batch.shard_runner import Orders, PartPlayer
-from emostream.streamer.cluster.batch.shards import Part, grouped
+from emostream.streamer.cluster.batch.output_store import OutputStore
+from emostream.streamer.cluster.batch.recording_task import RecordingTask
+from emostream.streamer.cluster.batch.retries import RetryLog
+from emostream.streamer.cluster.batch.scratch import remove_stale_scratch, scratch_folder
+from emostream.streamer.cluster.batch.shard_record import BatchFormat, addresses_in
+from emostream.streamer.cluster.batch.shard_runner import JobSpec, ShardRunner
+from emostream.streamer.cluster.batch.shards import Shard, make_shards
 from emostream.streamer.cluster.batch.storage import Storage
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import ClusterError, ConfigError
@@ -153,7 +153,7 @@ class Linked(LocalFileSystem):  # type: ignore[misc]  # fsspec is not annotated
     ],
 )
 def test_a_copy_is_named_as_the_format_wants_it(address: str, suffix: str) -> None:
-    assert suffix_of(address) == suffix
+    assert recording_suffix(address) == suffix
 
 
 def test_an_address_without_recordings_is_named_and_one_without_a_driver_refused(tmp_path: Path) -> None:
@@ -191,16 +191,16 @@ def test_parts_hold_every_recording_once_in_order(
     count: int, size_bytes: int, batch: int, workers: int, sizes: list[int]
 ) -> None:
     given = numbered(count, size_bytes)
-    parts = list(grouped(given, batch, workers))
+    parts = list(make_shards(given, batch, workers))
     assert [one for part in parts for one in part.recordings] == given
     assert [len(part.recordings) for part in parts] == sizes
     assert len({part.name for part in parts}) == len(parts)
 
 
 def test_a_part_is_named_by_its_recordings() -> None:
-    one, same, other = (Part(tuple(recordings(*names))) for names in (["a", "b"], ["a", "b"], ["ab"]))
+    one, same, other = (Shard(tuple(recordings(*names))) for names in (["a", "b"], ["a", "b"], ["ab"]))
     assert one.name == same.name != other.name
-    assert Part((Recording("\udce9.wav", "/\udce9.wav"),)).name.startswith("part-")
+    assert Shard((Recording("\udce9.wav", "/\udce9.wav"),)).name.startswith("part-")
 
 
 # --- a part, played
@@ -209,22 +209,22 @@ def test_a_part_is_named_by_its_recordings() -> None:
 class Archive:
     """Whose models judge in no time. fails_on: lengths in ms of utterances that they cannot bear."""
 
-    def __init__(self, folder: Path, form: ArchiveFormat = "jsonl", fails_on: Sequence[int] = ()) -> None:
+    def __init__(self, folder: Path, form: BatchFormat = "jsonl", fails_on: Sequence[int] = ()) -> None:
         self.folder = folder
-        self.catalogue = Catalogue(str(folder), form)
+        self.catalogue = OutputStore(str(folder), form)
         self.asr = "none"
         self._fails_on = fails_on
 
     def begin(self, *wanted: str, resume: bool = False) -> None:
         self.done, self.run = self.catalogue.begin({"models.asr": self.asr}, wanted, resume=resume)
 
-    def play(self, part: Part) -> Any:
-        orders = Orders(str(self.folder), self.catalogue.form, Settings(), None, True, 2, self.run)
+    def play(self, part: Shard) -> Any:
+        orders = JobSpec(str(self.folder), self.catalogue.form, Settings(), None, True, 2, self.run)
 
         async def play() -> Any:
             engine = Engine(None, FakeRecognizer(self._fails_on), WallClock())
             async with engine.running():
-                return await PartPlayer(engine, orders, self.catalogue, "n").play(part)
+                return await ShardRunner(engine, orders, self.catalogue, "n").play(part)
 
         return asyncio.run(play())
 
@@ -242,12 +242,12 @@ class Archive:
 
 
 @pytest.fixture
-def three(tmp_path: Path) -> Part:
+def three(tmp_path: Path) -> Shard:
     paths = [speech(tmp_path / "in" / f"{number}.wav", number) for number in range(3)]
-    return Part(tuple(Recording(str(path), str(path)) for path in paths))
+    return Shard(tuple(Recording(str(path), str(path)) for path in paths))
 
 
-def test_a_part_has_results_and_a_note(tmp_path: Path, three: Part) -> None:
+def test_a_part_has_results_and_a_note(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
     note = archive.play(three)
@@ -266,7 +266,7 @@ def test_a_part_has_results_and_a_note(tmp_path: Path, three: Part) -> None:
     assert left == ["done", "errors", "models.json", "results"]
 
 
-def test_a_part_that_is_asked_for_twice_is_done_once(tmp_path: Path, three: Part) -> None:
+def test_a_part_that_is_asked_for_twice_is_done_once(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
     note = archive.play(three)
@@ -275,10 +275,10 @@ def test_a_part_that_is_asked_for_twice_is_done_once(tmp_path: Path, three: Part
     assert archive.files() == before
 
 
-def test_what_is_done_is_left_out_and_what_was_begun_is_swept(tmp_path: Path, three: Part) -> None:
+def test_what_is_done_is_left_out_and_what_was_begun_is_swept(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
-    first, rest = Part(three.recordings[:1]), Part(three.recordings[1:])
+    first, rest = Shard(three.recordings[:1]), Shard(three.recordings[1:])
     archive.play(first)
     # Of a worker that was killed: before its note, while it wrote, and while it played.
     for name in (
@@ -291,13 +291,13 @@ def test_what_is_done_is_left_out_and_what_was_begun_is_swept(tmp_path: Path, th
     with pytest.raises(ConfigError, match="add --resume"):
         archive.begin()
     archive.begin(resume=True)
-    assert recordings_in(archive.done) == {first.recordings[0].address}
+    assert addresses_in(archive.done) == {first.recordings[0].address}
     archive.play(rest)
     assert archive.heard() == [one.name for one in three.recordings]
     assert not archive.lines("errors")
 
 
-def test_another_format_is_refused(tmp_path: Path, three: Part) -> None:
+def test_another_format_is_refused(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
     archive.play(three)
@@ -305,7 +305,7 @@ def test_another_format_is_refused(tmp_path: Path, three: Part) -> None:
         Archive(tmp_path / "out", "parquet").begin(resume=True)
 
 
-def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path: Path, three: Part) -> None:
+def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
     (archive.folder / "run.json").unlink()
@@ -313,7 +313,7 @@ def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path: Path, three: Pa
         archive.play(three)
 
 
-def test_a_worker_of_an_earlier_run_leaves_off(tmp_path: Path, three: Part) -> None:
+def test_a_worker_of_an_earlier_run_leaves_off(tmp_path: Path, three: Shard) -> None:
     earlier, later = Archive(tmp_path / "out"), Archive(tmp_path / "out")
     earlier.begin()
     later.begin()
@@ -327,7 +327,7 @@ def test_a_worker_of_an_earlier_run_leaves_off(tmp_path: Path, three: Part) -> N
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
 def test_what_fails_is_in_the_errors_table_and_the_rest_in_the_results(
-    tmp_path: Path, form: ArchiveFormat
+    tmp_path: Path, form: BatchFormat
 ) -> None:
     inside = tmp_path / "in"
     good, poison = speech(inside / "good.wav", 1), speech(inside / "poison.wav", 2, ms=1_300)
@@ -336,7 +336,7 @@ def test_what_fails_is_in_the_errors_table_and_the_rest_in_the_results(
     whole = (inside / "whole.flac").read_bytes()
     (inside / "cut.flac").write_bytes(whole[: len(whole) // 2])
     paths = [good, poison, inside / "bad.wav", inside / "cut.flac", inside / "gone.wav"]
-    part = Part(tuple(Recording(str(path), str(path)) for path in paths))
+    part = Shard(tuple(Recording(str(path), str(path)) for path in paths))
     archive = Archive(tmp_path / "out", form, fails_on=range(1_400, 2_000))
     archive.begin()
     note = archive.play(part)
@@ -361,7 +361,7 @@ def test_what_fails_is_in_the_errors_table_and_the_rest_in_the_results(
     assert str(paths[2]) not in files
 
 
-def test_far_recordings_are_fetched_and_named_by_their_addresses(tmp_path: Path, three: Part) -> None:
+def test_far_recordings_are_fetched_and_named_by_their_addresses(tmp_path: Path, three: Shard) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archived:
         for one in three.recordings:
             archived.write(one.address, Path(one.address).name)
@@ -371,7 +371,7 @@ def test_far_recordings_are_fetched_and_named_by_their_addresses(tmp_path: Path,
     gone = Recording(f"zip://gone.wav::{tmp_path}/a.zip", f"zip://gone.wav::{tmp_path}/a.zip")
     archive = Archive(tmp_path / "out")
     archive.begin()
-    archive.play(Part((*found, gone)))
+    archive.play(Shard((*found, gone)))
     assert archive.heard() == [place.replace("*", str(number)) for number in range(3)]
     bad, missing = archive.lines("errors")
     assert bad["file"] == place.replace("*", "bad")
@@ -385,32 +385,32 @@ def test_a_kept_session_is_one_recording(tmp_path: Path) -> None:
     (one,), _ = find_recordings([str(tmp_path / "in")])
     archive = Archive(tmp_path / "out")
     archive.begin()
-    archive.play(Part((one,)))
+    archive.play(Shard((one,)))
     lines = archive.lines("results")
     assert {line["file"] for line in lines} == {str(tmp_path / "in" / "talk")}
     lost = [line["ms"] for line in lines if line["type"] == "dropped"]
     assert lost == [event.ms for event in said if isinstance(event, messages.Dropped)] != []
 
 
-def test_results_may_lie_at_an_address(tmp_path: Path, three: Part) -> None:
+def test_results_may_lie_at_an_address(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
-    archive.catalogue = Catalogue(f"file://{tmp_path}/out", "jsonl")
+    archive.catalogue = OutputStore(f"file://{tmp_path}/out", "jsonl")
     archive.begin()
     archive.play(three)
     assert archive.heard() == [one.name for one in three.recordings]
 
 
-def test_a_recording_on_which_workers_die_is_left_out_in_the_end(tmp_path: Path, three: Part) -> None:
+def test_a_recording_on_which_workers_die_is_left_out_in_the_end(tmp_path: Path, three: Shard) -> None:
     """Two workers die on the part. From the third one on they note what they play, and two die as well."""
     archive = Archive(tmp_path / "out")
     archive.begin()
-    attempts = Attempts(archive.catalogue.storage)
+    attempts = RetryLog(archive.catalogue.storage)
     deadly = three.recordings[1]
     careful = [attempts.begin(three).careful for _ in range(3)]
     assert careful == [False, False, True]
     for _ in range(2):
         attempt = attempts.begin(three)
-        assert not attempt.gives_up(deadly.address)  # a node that was lost is not its fault
+        assert not attempt.should_skip(deadly.address)  # a node that was lost is not its fault
         attempts.play(three, attempt, deadly.address)
     note = archive.play(three)
     assert archive.heard() == [three.recordings[0].name, three.recordings[2].name]
@@ -422,12 +422,12 @@ def test_a_recording_on_which_workers_die_is_left_out_in_the_end(tmp_path: Path,
 
 
 def test_a_careful_worker_notes_each_recording_before_it_plays_it(
-    tmp_path: Path, three: Part, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, three: Shard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
     for _ in range(2):
-        Attempts(archive.catalogue.storage).begin(three)
+        RetryLog(archive.catalogue.storage).begin(three)
     written: list[dict[str, Any]] = []
     write = archive.catalogue.storage.write
 
@@ -443,12 +443,12 @@ def test_a_careful_worker_notes_each_recording_before_it_plays_it(
     assert {said["number"] for said in written} == {3}
 
 
-def test_an_earlier_runs_attempts_do_not_count(tmp_path: Path, three: Part) -> None:
+def test_an_earlier_runs_attempts_do_not_count(tmp_path: Path, three: Shard) -> None:
     """Somebody may have ended it each time."""
     archive = Archive(tmp_path / "out")
     for _ in range(4):
         archive.begin(resume=True)
-        attempt = Attempts(archive.catalogue.storage).begin(three)
+        attempt = RetryLog(archive.catalogue.storage).begin(three)
         assert attempt.number == 1
 
 
@@ -457,9 +457,9 @@ def test_a_name_that_is_no_utf8_is_kept(tmp_path: Path) -> None:
     found, _ = find_recordings([str(tmp_path / "in")])
     archive = Archive(tmp_path / "out")
     archive.begin()
-    archive.play(Part(tuple(found)))
+    archive.play(Shard(tuple(found)))
     archive.begin(resume=True)
-    assert recordings_in(archive.done) == {str(path)}
+    assert addresses_in(archive.done) == {str(path)}
     (name,) = archive.heard()
     assert name.endswith("caf\ufffd.wav")
 
@@ -470,7 +470,7 @@ def test_a_summary_reads_the_results_and_not_the_errors(tmp_path: Path) -> None:
     found, _ = find_recordings([str(tmp_path / "in")])
     archive = Archive(tmp_path / "out")
     archive.begin()
-    archive.play(Part(tuple(found)))
+    archive.play(Shard(tuple(found)))
     assert archive.lines("errors")
     files, missing = find_results([tmp_path / "out"])
     assert not missing
@@ -480,7 +480,7 @@ def test_a_summary_reads_the_results_and_not_the_errors(tmp_path: Path) -> None:
 # --- whose folder it is
 
 
-def test_what_is_not_ours_stays(tmp_path: Path, three: Part) -> None:
+def test_what_is_not_ours_stays(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
     archive.play(three)
@@ -504,15 +504,15 @@ def test_what_is_not_ours_stays(tmp_path: Path, three: Part) -> None:
 @pytest.mark.parametrize("name", ["results/talk.jsonl", "errors/more/1.txt", "unfinished/novel", "run.json"])
 def test_a_folder_of_somebody_elses_is_refused(tmp_path: Path, name: str) -> None:
     _file(tmp_path / "out" / name)
-    with pytest.raises(ConfigError, match=r"expected a new folder, got .*; choose another --out"):
+    with pytest.raises(ConfigError, match=r"expected a new folder, got .*; choose another --output-dir"):
         Archive(tmp_path / "out").begin()
     assert (tmp_path / "out" / name).read_bytes() == b"12345"
 
 
-def test_brackets_in_out_are_no_pattern(tmp_path: Path, three: Part) -> None:
+def test_brackets_in_out_are_no_pattern(tmp_path: Path, three: Shard) -> None:
     for place in (str(tmp_path / "o[ab]*"), f"memory://{tmp_path}/o[ab]*"):
         archive = Archive(tmp_path / "out")
-        archive.catalogue = Catalogue(place, "jsonl")
+        archive.catalogue = OutputStore(place, "jsonl")
         archive.begin()
         note = archive.play(three)
         archive.catalogue.end()
@@ -524,18 +524,18 @@ def test_a_place_is_whole_for_a_worker_that_works_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert Storage("out").whole_place == f"{tmp_path}/out"
-    assert Storage("file://out").whole_place == f"file://{tmp_path}/out"
-    assert Storage("memory://out").whole_place == "memory://out"
+    assert Storage("out").absolute_uri == f"{tmp_path}/out"
+    assert Storage("file://out").absolute_uri == f"file://{tmp_path}/out"
+    assert Storage("memory://out").absolute_uri == "memory://out"
 
 
 # --- one archive, one judge
 
 
-def test_a_note_of_other_models_is_withdrawn_and_ends_the_run(tmp_path: Path, three: Part) -> None:
+def test_a_note_of_other_models_is_withdrawn_and_ends_the_run(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
-    first, second, third = (Part((one,)) for one in three.recordings)
+    first, second, third = (Shard((one,)) for one in three.recordings)
     note = archive.play(first)
     archive.catalogue.accept(note)
     archive.catalogue.accept(note)
@@ -545,24 +545,24 @@ def test_a_note_of_other_models_is_withdrawn_and_ends_the_run(tmp_path: Path, th
     with pytest.raises(ClusterError):
         archive.play(third)
     archive.begin(resume=True)
-    assert recordings_in(archive.done) == set(note.recordings)
+    assert addresses_in(archive.done) == set(note.recordings)
     assert archive.heard() == [first.recordings[0].name]
 
 
-def test_notes_of_other_models_that_nobody_has_read_are_not_done(tmp_path: Path, three: Part) -> None:
+def test_notes_of_other_models_that_nobody_has_read_are_not_done(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
-    first, second = Part(three.recordings[:1]), Part(three.recordings[1:])
+    first, second = Shard(three.recordings[:1]), Shard(three.recordings[1:])
     archive.catalogue.accept(archive.play(first))
     archive.play(second)
     path = archive.folder / "done" / f"{second.name}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"models": ["whisper", "another"]}))
     archive.begin(resume=True)
-    assert recordings_in(archive.done) == {first.recordings[0].address}
+    assert addresses_in(archive.done) == {first.recordings[0].address}
     assert archive.heard() == [first.recordings[0].name]
 
 
-def test_where_a_model_computes_does_not_matter(tmp_path: Path, three: Part) -> None:
+def test_where_a_model_computes_does_not_matter(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
     note = archive.play(three)
@@ -572,7 +572,7 @@ def test_where_a_model_computes_does_not_matter(tmp_path: Path, three: Part) -> 
         archive.catalogue.accept(replace(note, models=(None, "a+b bundled (4.0 M parameters, cuda)")))
 
 
-def test_a_resume_that_asks_for_something_else_is_refused(tmp_path: Path, three: Part) -> None:
+def test_a_resume_that_asks_for_something_else_is_refused(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     archive.begin()
     archive.play(three)
@@ -587,7 +587,7 @@ def test_a_resume_that_asks_for_something_else_is_refused(tmp_path: Path, three:
 # --- what failed, what was killed
 
 
-def test_what_failed_is_tried_again_with_its_part(tmp_path: Path, three: Part) -> None:
+def test_what_failed_is_tried_again_with_its_part(tmp_path: Path, three: Shard) -> None:
     archive = Archive(tmp_path / "out")
     good, bad = Path(three.recordings[0].address), Path(three.recordings[1].address)
     whole = bad.read_bytes()
@@ -597,18 +597,18 @@ def test_what_failed_is_tried_again_with_its_part(tmp_path: Path, three: Part) -
     assert len(archive.lines("errors")) == 1
     archive.begin(str(bad), resume=True)  # the others could not be judged again
     archive.begin(str(good), resume=True)
-    assert recordings_in(archive.done) == {one.address for one in three.recordings}
+    assert addresses_in(archive.done) == {one.address for one in three.recordings}
     bad.write_bytes(whole)
     archive.begin(*(one.address for one in three.recordings), resume=True)
     assert archive.done == []
     assert not archive.lines("errors") + archive.lines("results")
-    archive.play(Part(three.recordings[1:]))
-    archive.play(Part(three.recordings[:1]))
+    archive.play(Shard(three.recordings[1:]))
+    archive.play(Shard(three.recordings[:1]))
     assert archive.heard() == [one.name for one in three.recordings]
     assert not archive.lines("errors")
 
 
-def test_a_second_attempt_without_errors_leaves_none(tmp_path: Path, three: Part) -> None:
+def test_a_second_attempt_without_errors_leaves_none(tmp_path: Path, three: Shard) -> None:
     """The first one was killed before its note."""
     archive = Archive(tmp_path / "out")
     archive.begin()
@@ -618,7 +618,7 @@ def test_a_second_attempt_without_errors_leaves_none(tmp_path: Path, three: Part
 
 
 def test_a_worker_that_notes_its_part_while_another_run_begins_is_done(
-    tmp_path: Path, three: Part, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, three: Shard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its results are swept neither way, and told as done where they stay."""
     earlier, later = Archive(tmp_path / "out"), Archive(tmp_path / "out")
@@ -632,39 +632,39 @@ def test_a_worker_that_notes_its_part_while_another_run_begins_is_done(
 
     monkeypatch.setattr(later.catalogue.storage, "write", played_before)
     later.begin(resume=True)
-    assert recordings_in(later.done) == {one.address for one in three.recordings}
+    assert addresses_in(later.done) == {one.address for one in three.recordings}
     assert len(later.heard()) == 3
 
 
 def test_a_run_that_was_taken_over_while_it_wrote_notes_nothing(
-    tmp_path: Path, three: Part, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, three: Shard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier, later = Archive(tmp_path / "out"), Archive(tmp_path / "out")
     earlier.begin()
     put = earlier.catalogue.storage.put
 
-    def taken_over(file: Path, name: str) -> None:
+    def session_superseded(file: Path, name: str) -> None:
         later.begin()
         put(file, name)
 
-    monkeypatch.setattr(earlier.catalogue.storage, "put", taken_over)
+    monkeypatch.setattr(earlier.catalogue.storage, "put", session_superseded)
     with pytest.raises(ClusterError, match="one run at a time"):
         earlier.play(three)
     assert not list((tmp_path / "out" / "done").iterdir())
 
 
 def test_a_recording_that_is_too_much_for_the_program_costs_itself_alone(
-    tmp_path: Path, three: Part, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, three: Shard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison = three.recordings[1].name
-    send = Hearing.send
+    send = RecordingTask.send
 
-    async def dies(self: Hearing, event: Any) -> None:
+    async def dies(self: RecordingTask, event: Any) -> None:
         if self.recording.name == poison:
             raise ZeroDivisionError("nobody\nforesaw it")
         await send(self, event)
 
-    monkeypatch.setattr(Hearing, "send", dies)
+    monkeypatch.setattr(RecordingTask, "send", dies)
     archive = Archive(tmp_path / "out")
     archive.begin()
     note = archive.play(three)
@@ -676,12 +676,12 @@ def test_a_recording_that_is_too_much_for_the_program_costs_itself_alone(
 
 
 def test_results_that_cannot_be_written_end_the_run(
-    tmp_path: Path, three: Part, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, three: Shard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def full(self: Hearing, event: Any) -> None:
+    async def full(self: RecordingTask, event: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Hearing, "send", full)
+    monkeypatch.setattr(RecordingTask, "send", full)
     archive = Archive(tmp_path / "out")
     archive.begin()
     with pytest.raises(OSError, match="No space left"):
@@ -698,10 +698,10 @@ def test_scratch_of_killed_workers_is_removed_and_nothing_else(
         for folder in (killed, *others):
             folder.mkdir()
             (folder / "in-use").write_bytes(b"")
-        remove_abandoned()
+        remove_stale_scratch()
         assert killed.exists()  # it may be about to be locked
         for folder in (killed, alive, *others):
             os.utime(folder, (0, 0))
-        remove_abandoned()
+        remove_stale_scratch()
         assert sorted(tmp_path.iterdir()) == sorted([alive, *others])
     assert not alive.exists()

@@ -15,18 +15,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emostream.models import AudioCode, Clip
+from emostream.models import Clip, EncodedAudio
 from emostream.streamer.audio.sources import Pcm
 from emostream.streamer.clock import WallClock
 from emostream.streamer.cluster.serving import gateway_client
-from emostream.streamer.cluster.serving.messages import analyse_call
+from emostream.streamer.cluster.serving.messages import encode_analyse_call
 from emostream.streamer.cluster.serving.remote_engine import RemoteEngine
 from emostream.streamer.cluster.serving.replica import Replica
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.errors import AnalysisError, ClusterError, OverloadedError
-from emostream.streamer.inference.backend import Analyser
+from emostream.streamer.inference.backend import InferenceBackend
 from emostream.streamer.inference.engine import Engine
-from emostream.streamer.inference.request import Ask, NotNowError, Priority
+from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.pipeline.event_log import Hub
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from tests.support.fake_gateway import POISON_MS
@@ -50,8 +50,8 @@ SPEECH = np.concatenate(
 
 
 @asynccontextmanager
-async def far(scenario: str, folder: Path, patience_ms: int = 30_000) -> AsyncIterator[RemoteEngine]:
-    settings = Settings(server=ServerSettings(patience_ms=patience_ms))
+async def far(scenario: str, folder: Path, model_timeout_ms: int = 30_000) -> AsyncIterator[RemoteEngine]:
+    settings = Settings(server=ServerSettings(model_timeout_ms=model_timeout_ms))
     program = (sys.executable, "-m", "tests.support.fake_gateway", scenario, str(folder))
     async with RemoteEngine("nowhere", settings, WallClock(), program).running() as engine:
         yield engine
@@ -65,7 +65,7 @@ def calls(folder: Path) -> int:
     return len(list(folder.glob("call *")))
 
 
-async def events_of(engine: Analyser) -> list[bytes]:
+async def events_of(engine: InferenceBackend) -> list[bytes]:
     """Of one stream, without what the clock says."""
     sink = ListSink()
     settings = SessionSettings(Settings().segmenter)
@@ -77,7 +77,7 @@ async def events_of(engine: Analyser) -> list[bytes]:
 async def test_models_elsewhere_give_the_events_of_models_here(tmp_path: Path) -> None:
     here = Engine(FakeTranscriber([POISON_MS]), FakeRecognizer([POISON_MS]), WallClock())
     async with here.running(), far("well", tmp_path) as there:
-        assert there.speakers == here.speakers
+        assert there.model_info == here.model_info
         expected = await events_of(here)
         assert len(expected) == 6
         assert await events_of(there) == expected
@@ -95,7 +95,7 @@ async def test_an_utterance_whose_replica_is_lost_is_asked_for_again(tmp_path: P
 async def test_what_is_no_final_is_not_asked_for_again(tmp_path: Path) -> None:
     """A candidate comes again as a final, a provisional not at all."""
     async with far("loses the first", tmp_path) as engine:
-        with pytest.raises(NotNowError):
+        with pytest.raises(RequestShedError):
             await engine.analyse(SECOND, engine.ask(Priority.CANDIDATE))
         assert calls(tmp_path) == 1
 
@@ -142,7 +142,7 @@ async def test_a_gateway_that_cannot_be_started_again_is_tried_again(tmp_path: P
         await until((folder / "died").exists)
         await until(lambda: b"emostream_lost_analyses_total 1.0" in engine.metrics.text())
         hidden.rename(starter)
-        assert (await asking).prediction.label in engine.speakers.labels
+        assert (await asking).prediction.label in engine.model_info.labels
 
 
 async def test_what_the_models_do_wrong_is_told_and_not_tried_again(tmp_path: Path) -> None:
@@ -155,16 +155,16 @@ async def test_what_the_models_do_wrong_is_told_and_not_tried_again(tmp_path: Pa
 async def test_a_cluster_that_is_silent_is_trouble_and_lets_nobody_in(tmp_path: Path) -> None:
     clock = ManualClock()
     program = (sys.executable, "-m", "tests.support.fake_gateway", "mute", str(tmp_path))
-    settings = Settings(server=ServerSettings(patience_ms=100))
+    settings = Settings(server=ServerSettings(model_timeout_ms=100))
     async with RemoteEngine("nowhere", settings, clock, program).running() as engine:
-        engine.check_room()
+        engine.ensure_available()
         assert not engine.hangs
         with pytest.raises(AnalysisError, match=r"answer from the cluster within 0\.1 s, got none"):
             await engine.analyse(SECOND, engine.ask(Priority.FINAL))
         clock.advance_to(9.0)
         assert engine.trouble() == ("cluster: no answer for 9 s (nowhere)",)
         with pytest.raises(OverloadedError, match="got nothing from the cluster for 9 s"):
-            engine.check_room()
+            engine.ensure_available()
 
 
 async def test_a_call_that_nobody_waits_for_is_forgotten_there_too(tmp_path: Path) -> None:
@@ -179,12 +179,12 @@ async def test_a_house_that_closes_does_without_words_that_take_long(tmp_path: P
     async with far("slow words", tmp_path) as engine:
         asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.FINAL)))
         await appears(tmp_path, "call *")
-        engine.hurry()
+        engine.begin_shutdown()
         analysis = await asking
         assert analysis.transcript is None
         assert analysis.asr_error is not None
         assert "judged by its sound alone" in analysis.asr_error
-        assert analysis.prediction.label in engine.speakers.labels
+        assert analysis.prediction.label in engine.model_info.labels
 
 
 async def test_a_cluster_that_cannot_be_reached_is_said_at_once(tmp_path: Path) -> None:
@@ -206,7 +206,9 @@ async def test_a_candidate_that_is_not_taken_back_becomes_as_urgent_as_a_final()
     replica = Replica(Settings(), lambda settings, clock: Engine(None, model, clock))
 
     def analysed(ms: int, priority: Priority, final_after_s: float) -> asyncio.Task[bytes]:
-        call = analyse_call(Clip(voice(ms)), Ask(priority, final_after_s=final_after_s), None, words=False)
+        call = encode_analyse_call(
+            Clip(voice(ms)), RequestContext(priority, final_after_s=final_after_s), None, words=False
+        )
         return asyncio.create_task(replica.call(call))
 
     calls = [analysed(1_000, Priority.FINAL, 0.0)]
@@ -227,7 +229,7 @@ class HeldRecognizer(FakeRecognizer):
         super().__init__()
         self.at_work, self.go_on = threading.Event(), threading.Event()
 
-    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+    def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
         self.at_work.set()
         assert self.go_on.wait(PATIENCE_S)
         return super().encode(clips)

@@ -6,7 +6,7 @@ import pytest
 
 from emostream.streamer.client.connection import connect
 from emostream.streamer.errors import ConnectError, OverloadedError
-from emostream.streamer.inference.admission import WINDOW_S, Admission
+from emostream.streamer.inference.admission import WINDOW_S, AdmissionController
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from tests.support.fakes import ManualClock
@@ -19,7 +19,7 @@ class House:
     def __init__(self, limit: float = 0.7) -> None:
         self.clock = ManualClock()
         self.worked = [0.0, 0.0]
-        self.door = Admission([lambda: self.worked[0], lambda: self.worked[1]], self.clock, limit)
+        self.door = AdmissionController([lambda: self.worked[0], lambda: self.worked[1]], self.clock, limit)
 
     def work(self, seconds: float, *shares: float) -> None:
         for _ in range(int(seconds)):
@@ -57,7 +57,7 @@ def shared_house(theirs: float, ours: float) -> House:
     """One model that other houses ask as well, for a while at these shares of its time."""
     house = House()
     for_us = [0.0]
-    house.door = Admission([lambda: house.worked[0]], house.clock, 0.7, ours=[lambda: for_us[0]])
+    house.door = AdmissionController([lambda: house.worked[0]], house.clock, 0.7, ours=[lambda: for_us[0]])
     for _ in range(20):
         for_us[0] += ours
         house.work(1, theirs + ours, 0.0)
@@ -108,11 +108,11 @@ def test_the_refusal_says_when_to_come_again() -> None:
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Admission, inside: int) -> None:
+    def refuse(self: AdmissionController, inside: int) -> None:
         if inside:
             raise OverloadedError("expected room, got none")
 
-    monkeypatch.setattr(Admission, "admit", refuse)
+    monkeypatch.setattr(AdmissionController, "admit", refuse)
 
 
 async def _refused(server: Server) -> str:

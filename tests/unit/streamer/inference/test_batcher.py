@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from emostream.streamer.clock import WallClock
-from emostream.streamer.inference.batcher import Batcher, ModelThread
-from emostream.streamer.inference.request import Ask, ModelTime, NotNowError, Priority
+from emostream.streamer.inference.batcher import Batcher, ModelWorker
+from emostream.streamer.inference.request import ComputeTime, Priority, RequestContext, RequestShedError
 
 
 class Gate:
@@ -36,7 +36,7 @@ class Gate:
 async def serving(
     model: Callable[[Sequence[int]], list[str]], budget: float = 100.0
 ) -> AsyncIterator[Batcher[int, str]]:
-    thread = ModelThread("test")
+    thread = ModelWorker("test")
     batcher = Batcher[int, str](model, thread, WallClock(), cost=float, budget=budget)
     loop = asyncio.create_task(thread.serve())
     try:
@@ -49,7 +49,7 @@ async def serving(
 
 async def submit_all(batcher: Batcher[int, str], items: Sequence[int]) -> list[asyncio.Task[str]]:
     async def one(item: int) -> str:
-        return (await batcher.submit(item, Ask())).value
+        return (await batcher.submit(item, RequestContext())).value
 
     tasks = [asyncio.create_task(one(item)) for item in items]
     await asyncio.sleep(0)  # each has submitted; the first has gone to the model
@@ -106,12 +106,12 @@ async def test_whoever_gave_up_is_not_computed() -> None:
 async def test_a_model_that_gives_too_few_results_is_an_error_not_a_mix_up() -> None:
     async with serving(lambda items: ["only one"] * (len(items) - 1)) as batcher:
         with pytest.raises(RuntimeError, match="expected 1 results from the model, got 0"):
-            await batcher.submit(1, Ask())
+            await batcher.submit(1, RequestContext())
 
 
 async def test_two_batchers_share_one_thread() -> None:
     """Both calls of one model run on its one thread, each in batches of its own."""
-    thread = ModelThread("test")
+    thread = ModelWorker("test")
     seen: list[tuple[str, int]] = []
 
     def call(name: str) -> Callable[[Sequence[int]], list[int]]:
@@ -125,7 +125,7 @@ async def test_two_batchers_share_one_thread() -> None:
         Batcher[int, int](call(name), thread, WallClock(), cost=float, budget=9.0) for name in ("a", "b")
     ]
     loop = asyncio.create_task(thread.serve())
-    await asyncio.gather(*(batcher.submit(i, Ask()) for i in range(3) for batcher in batchers))
+    await asyncio.gather(*(batcher.submit(i, RequestContext()) for i in range(3) for batcher in batchers))
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
     thread.close()
@@ -133,8 +133,10 @@ async def test_two_batchers_share_one_thread() -> None:
     assert len({ident for _, ident in seen}) == 1
 
 
-async def submit_as(batcher: Batcher[int, str], wanted: dict[int, Ask]) -> dict[int, asyncio.Task[str]]:
-    async def one(item: int, ask: Ask) -> str:
+async def submit_as(
+    batcher: Batcher[int, str], wanted: dict[int, RequestContext]
+) -> dict[int, asyncio.Task[str]]:
+    async def one(item: int, ask: RequestContext) -> str:
         return (await batcher.submit(item, ask)).value
 
     tasks = {item: asyncio.create_task(one(item, ask)) for item, ask in wanted.items()}
@@ -148,13 +150,15 @@ class TestPriority:
         async with serving(model) as batcher:
             first = await submit_all(batcher, [1])
             order = [
-                Priority.PROVISIONAL,
+                Priority.INTERIM,
                 Priority.CANDIDATE,
                 Priority.FINAL,
                 Priority.CANDIDATE,
                 Priority.FINAL,
             ]
-            rest = await submit_as(batcher, {item: Ask(priority) for item, priority in enumerate(order, 2)})
+            rest = await submit_as(
+                batcher, {item: RequestContext(priority) for item, priority in enumerate(order, 2)}
+            )
             model.open.set()
             await asyncio.gather(*first, *rest.values())
         assert model.batches == [[1], [4, 6], [3, 5], [2]]
@@ -163,7 +167,7 @@ class TestPriority:
         model = Gate()
         async with serving(model) as batcher:
             first = await submit_all(batcher, [1])
-            asks = {item: Ask(Priority.CANDIDATE) for item in (2, 3, 4)}
+            asks = {item: RequestContext(Priority.CANDIDATE) for item in (2, 3, 4)}
             rest = await submit_as(batcher, asks)
             asks[4].priority = Priority.FINAL
             model.open.set()
@@ -174,31 +178,31 @@ class TestPriority:
         model = Gate()
         async with serving(model) as batcher:
             first = await submit_all(batcher, [100])
-            finals = await submit_as(batcher, {item: Ask() for item in range(200, 240)})
-            kept = await submit_as(batcher, {item: Ask(Priority.CANDIDATE) for item in range(31)})
-            shed = await submit_as(batcher, {31: Ask(Priority.PROVISIONAL)})
-            last = await submit_as(batcher, {32: Ask(Priority.CANDIDATE)})
-            for refused in (33, Priority.CANDIDATE), (34, Priority.PROVISIONAL):
-                with pytest.raises(NotNowError):
-                    await batcher.submit(refused[0], Ask(refused[1]))
-            with pytest.raises(NotNowError):
+            finals = await submit_as(batcher, {item: RequestContext() for item in range(200, 240)})
+            kept = await submit_as(batcher, {item: RequestContext(Priority.CANDIDATE) for item in range(31)})
+            shed = await submit_as(batcher, {31: RequestContext(Priority.INTERIM)})
+            last = await submit_as(batcher, {32: RequestContext(Priority.CANDIDATE)})
+            for refused in (33, Priority.CANDIDATE), (34, Priority.INTERIM):
+                with pytest.raises(RequestShedError):
+                    await batcher.submit(refused[0], RequestContext(refused[1]))
+            with pytest.raises(RequestShedError):
                 await shed[31]
-            more = await submit_as(batcher, {300: Ask()})
+            more = await submit_as(batcher, {300: RequestContext()})
             model.open.set()
             await asyncio.gather(*first, *finals.values(), *kept.values(), *last.values(), *more.values())
         done = [item for batch in model.batches for item in batch]
         assert sorted(done) == [*range(31), 32, 100, *range(200, 240), 300]
 
     async def test_of_two_calls_on_one_thread_the_more_wanted_goes_first(self) -> None:
-        thread, model = ModelThread("test"), Gate()
+        thread, model = ModelWorker("test"), Gate()
         early, late = (
             Batcher[int, str](model, thread, WallClock(), cost=float, budget=9.0) for _ in range(2)
         )
         loop = asyncio.create_task(thread.serve())
-        tasks = await submit_as(early, {1: Ask()})
+        tasks = await submit_as(early, {1: RequestContext()})
         await asyncio.sleep(0)
-        tasks |= await submit_as(early, {2: Ask(Priority.CANDIDATE), 3: Ask()})
-        tasks |= await submit_as(late, {4: Ask(), 5: Ask(Priority.CANDIDATE)})
+        tasks |= await submit_as(early, {2: RequestContext(Priority.CANDIDATE), 3: RequestContext()})
+        tasks |= await submit_as(late, {4: RequestContext(), 5: RequestContext(Priority.CANDIDATE)})
         model.open.set()
         await asyncio.gather(*tasks.values())
         loop.cancel()
@@ -211,7 +215,10 @@ async def test_no_batch_holds_two_of_one_stream() -> None:
     model, stream, other = Gate(), object(), object()
     async with serving(model) as batcher:
         first = await submit_all(batcher, [1])
-        asks = {item: Ask(stream=whose) for item, whose in ((2, stream), (3, stream), (4, other), (5, None))}
+        asks = {
+            item: RequestContext(stream=whose)
+            for item, whose in ((2, stream), (3, stream), (4, other), (5, None))
+        }
         rest = await submit_as(batcher, asks)
         model.open.set()
         await asyncio.gather(*first, *rest.values())
@@ -220,18 +227,18 @@ async def test_no_batch_holds_two_of_one_stream() -> None:
 
 class TestModelTime:
     async def test_each_has_its_share(self) -> None:
-        time = ModelTime()
-        asks = {item: Ask(time=time) for item in (1, 2, 3)}
+        time = ComputeTime()
+        asks = {item: RequestContext(time=time) for item in (1, 2, 3)}
         async with serving(lambda items: [str(item) for item in items]) as batcher:
             await asyncio.gather(*(await submit_as(batcher, asks)).values())
-        assert all(ask.spent_s > 0 for ask in asks.values())
-        assert sum(ask.spent_s for ask in asks.values()) == pytest.approx(time.spent_s)
-        assert time.wasted_s == 0
+        assert all(ask.compute_s > 0 for ask in asks.values())
+        assert sum(ask.compute_s for ask in asks.values()) == pytest.approx(time.compute_s)
+        assert time.wasted_compute_s == 0
 
     async def test_what_is_given_up_is_wasted_though_it_is_over_later(self) -> None:
-        model, time = Gate(), ModelTime()
+        model, time = Gate(), ComputeTime()
         async with serving(model) as batcher:
-            asks = {1: Ask(time=time), 2: Ask(time=time)}
+            asks = {1: RequestContext(time=time), 2: RequestContext(time=time)}
             running = await submit_as(batcher, {1: asks[1]})
             await asyncio.sleep(0)
             assert asks[1].running == 1
@@ -241,13 +248,13 @@ class TestModelTime:
             model.open.set()
             await rest[2]
         assert asks[1].running == 0
-        assert time.wasted_s == asks[1].spent_s > 0
-        assert time.spent_s == pytest.approx(asks[1].spent_s + asks[2].spent_s)
+        assert time.wasted_compute_s == asks[1].compute_s > 0
+        assert time.compute_s == pytest.approx(asks[1].compute_s + asks[2].compute_s)
 
     def test_giving_up_twice_counts_once(self) -> None:
-        time = ModelTime()
-        ask = Ask(time=time)
+        time = ComputeTime()
+        ask = RequestContext(time=time)
         ask.spend(2.0, "emotion")
         ask.discard()
         ask.discard()
-        assert (time.spent_s, time.wasted_s) == (2.0, 2.0)
+        assert (time.compute_s, time.wasted_compute_s) == (2.0, 2.0)

@@ -35,7 +35,9 @@ def final(number: int, text: str) -> messages.Emotion:
     start_ms = 3_000_000 + 2_500 * number  # behind the first 50 minutes, for the hours
     event = judged(number, LABELS[number % len(LABELS)])
     words = [
-        messages.Word(text=word, start_ms=start_ms + 100 * i, end_ms=start_ms + 100 * i + 130, p=None)
+        messages.Word(
+            text=word, start_ms=start_ms + 100 * i, end_ms=start_ms + 100 * i + 130, confidence=None
+        )
         for i, word in enumerate(text.split())
     ]
     share = dict.fromkeys(LABELS, 0.1) | {event.label: 0.7}
@@ -151,7 +153,7 @@ async def test_parquet_is_the_csv_with_types(tmp_path: Path) -> None:
         **dict.fromkeys(("file", "reason", "label", "language", "text"), "string"),
         "utterance": "int64",
         "uncertain": "list<element: string>",
-        "words": "list<element: struct<text: string, start_ms: int64, end_ms: int64, p: double>>",
+        "words": "list<element: struct<text: string, start_ms: int64, end_ms: int64, confidence: double>>",
     }
     for column in table.schema:
         assert str(column.type) == types.get(column.name, "double"), column.name
@@ -215,7 +217,7 @@ def test_a_replay_as_parquet_is_the_replay_as_json_lines(tmp_path: Path) -> None
 def test_parquet_does_not_go_to_the_terminal() -> None:
     done = run("replay", "nowhere.wav", "--format", "parquet")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
-    assert "expected --output FILE or --out FOLDER for parquet" in done.stderr
+    assert "expected --output FILE or --output-dir FOLDER for parquet" in done.stderr
 
 
 async def test_audacity(tmp_path: Path) -> None:
@@ -229,7 +231,7 @@ async def test_audacity(tmp_path: Path) -> None:
 
 async def test_json_lines(tmp_path: Path) -> None:
     lines = (await written("jsonl", tmp_path / "x.jsonl")).read_text(encoding="utf-8").splitlines()
-    read = [messages.decode_server(line) for line in lines]
+    read = [messages.decode_server_message(line) for line in lines]
     assert [one for one in read if isinstance(one, messages.Emotion) and one.final] == FINALS
 
 

@@ -12,9 +12,9 @@ from emostream.streamer.output.sinks import ConsoleSink, JsonLinesSink, clock_ti
 from emostream.streamer.protocol import messages
 from tests.unit.streamer.protocol.test_messages import EXAMPLES
 
-FINAL = messages.decode_server(next(example for example in EXAMPLES if '"emotion"' in example))
+FINAL = messages.decode_server_message(next(example for example in EXAMPLES if '"emotion"' in example))
 OTHERS: list[messages.ServerEvent] = [
-    messages.Dropped(ms=120, why="testing"),
+    messages.Dropped(ms=120, reason="testing"),
     messages.Error(code="analysis_failed", message="no result", fatal=False),
     messages.Closed(reason="end_of_stream", totals=messages.Totals(audio_ms=1, utterances=1, dropped_ms=0)),
 ]

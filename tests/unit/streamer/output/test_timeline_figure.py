@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from emostream.models import LABELS
-from emostream.streamer.audio.envelope import Peaks
+from emostream.streamer.audio.envelope import WaveformEnvelope
 from emostream.streamer.output.colours import colour_of
 from emostream.streamer.output.timeline_figure import Timeline, timeline_figure, write_png
 from emostream.streamer.protocol import messages
@@ -180,7 +180,7 @@ def test_odd_names_and_hardly_any_sound_can_be_drawn(name: str, samples: int, tm
 def test_peaks_are_the_extremes_of_their_stretch(sizes: list[int], most: int, seed: int) -> None:
     """However the sound was cut, and however often the bins were folded."""
     sound = np.random.default_rng(seed).uniform(-1, 1, (sum(sizes), 2)).astype(np.float32)
-    peaks = Peaks()
+    peaks = WaveformEnvelope()
     for block in np.split(sound, np.cumsum(sizes)[:-1]):
         peaks.push(block, 1_000)
     edges, low, high = peaks.columns(most)
@@ -195,7 +195,7 @@ def test_peaks_are_the_extremes_of_their_stretch(sizes: list[int], most: int, se
 
 
 def test_a_day_of_sound_takes_no_more_room_than_a_minute() -> None:
-    peaks = Peaks()
+    peaks = WaveformEnvelope()
     for _ in range(24 * 60):
         peaks.push(np.zeros((600, 1), np.float32), 10)
     assert peaks.seconds == 24 * 3_600
@@ -203,7 +203,7 @@ def test_a_day_of_sound_takes_no_more_room_than_a_minute() -> None:
 
 
 def test_what_is_no_number_is_drawn_as_silence() -> None:
-    peaks = Peaks()
+    peaks = WaveformEnvelope()
     peaks.push(np.array([[np.nan], [np.inf], [0.5], [-np.inf]], np.float32), 1_000)
     _, low, high = peaks.columns(10)
     assert (low.tolist(), high.tolist()) == ([0, 0, 0.5, 0], [0, 0, 0.5, 0])

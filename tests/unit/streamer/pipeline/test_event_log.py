@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emostream.streamer.errors import WatcherTooSlowError
+from emostream.streamer.errors import SlowConsumerError
 from emostream.streamer.pipeline.event_log import Hub
 from emostream.streamer.protocol import messages
 
@@ -27,7 +27,7 @@ async def test_a_reader_that_fell_behind_sees_no_hole() -> None:
         seen.append((await anext(reading)).seq)
         hub.publish(speech(3))  # there would be room again, but 3 is gone
         hub.publish(CLOSED)
-        with pytest.raises(WatcherTooSlowError):
+        with pytest.raises(SlowConsumerError):
             while True:
                 seen.append((await anext(reading)).seq)
     assert seen == [1, 2]

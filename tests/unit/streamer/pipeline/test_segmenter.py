@@ -236,7 +236,7 @@ class TestSoFar:
         segmenter = Segmenter(DEFAULT)
         for frame, flag in zip(samples.reshape(-1, FRAME), flags, strict=True):
             segmenter.push(frame, flag)
-        return segmenter.so_far()
+        return segmenter.partial_utterance()
 
     def test_it_is_all_that_was_said(self) -> None:
         one = self.heard([("silence", 50), ("speech", 100)])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emostream.streamer.audio.frontend import Samples
-from emostream.streamer.audio.sources import Flush, Item, Lost, Mishap, Pcm
+from emostream.streamer.audio.sources import AudioGap, Flush, Item, Pcm, SourceWarning
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.errors import SourceError
@@ -103,7 +103,7 @@ async def test_two_utterances() -> None:
     assert (second.utterance, second.start_ms, second.end_ms) == (2, 2_400, 3_000)
     # 200 ms of pre-roll and 200 ms of tail around one second; the words' times are the stream's.
     assert first.text == "1400 milliseconds"
-    assert [(word.start_ms, word.end_ms, word.p) for word in first.words] == [
+    assert [(word.start_ms, word.end_ms, word.confidence) for word in first.words] == [
         (300, 310, 0.5),
         (310, 320, None),
     ]
@@ -177,10 +177,14 @@ async def test_flush_ends_the_utterance_there() -> None:
 
 @pytest.mark.parametrize("lost_ms", [5_000, 5_003, 3_600_000])
 async def test_a_long_gap_moves_the_clock_and_is_told(lost_ms: int) -> None:
-    items: list[Item] = [pcm(silence(500), voice(1_000)), Lost(lost_ms, "testing"), pcm(voice(1_000, seed=1))]
+    items: list[Item] = [
+        pcm(silence(500), voice(1_000)),
+        AudioGap(lost_ms, "testing"),
+        pcm(voice(1_000, seed=1)),
+    ]
     seen = await run(ListSource(items))
     (dropped,) = [event for event in seen if isinstance(event, messages.Dropped)]
-    assert (dropped.ms, dropped.why) == (lost_ms, "testing")
+    assert (dropped.ms, dropped.reason) == (lost_ms, "testing")
     first, second = finals(seen)
     assert (first.start_ms, first.end_ms, first.reason) == (500, 1_500, "silence")
     assert abs(second.start_ms - (1_500 + lost_ms)) <= 20  # a frame
@@ -192,7 +196,7 @@ async def test_a_long_gap_moves_the_clock_and_is_told(lost_ms: int) -> None:
 
 async def test_many_odd_gaps_lose_no_time() -> None:
     """719 ms is no whole number of frames: twenty of them are 14.38 s all the same."""
-    seen = await run(ListSource([*[Lost(719, "testing")] * 20, pcm(silence(1_000), voice(1_000))]))
+    seen = await run(ListSource([*[AudioGap(719, "testing")] * 20, pcm(silence(1_000), voice(1_000))]))
     (one,) = finals(seen)
     assert abs(one.start_ms - (20 * 719 + 1_000)) <= 20
 
@@ -200,7 +204,7 @@ async def test_many_odd_gaps_lose_no_time() -> None:
 async def test_a_short_gap_does_not_split_an_utterance() -> None:
     items: list[Item] = [
         pcm(silence(500), voice(1_000)),
-        Lost(100, "testing"),
+        AudioGap(100, "testing"),
         pcm(voice(1_000, seed=1), silence(600)),
     ]
     (one,) = finals(await run(ListSource(items)))
@@ -216,7 +220,7 @@ async def test_samples_that_are_no_numbers_are_told_once() -> None:
 
 
 async def test_a_mishap_is_an_error_event_in_its_place() -> None:
-    seen = await run(ListSource([Mishap("odd", "something odd"), pcm(*TWO)]))
+    seen = await run(ListSource([SourceWarning("odd", "something odd"), pcm(*TWO)]))
     assert isinstance(seen[0], messages.Error)
     assert (seen[0].code, seen[0].fatal) == ("odd", False)
 

@@ -10,7 +10,7 @@ import pytest
 from emostream.models import LABELS, Clip
 from emostream.streamer.inference.backend import Analysis
 from emostream.streamer.inference.engine import Engine
-from emostream.streamer.inference.request import Ask, NotNowError, Priority
+from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.protocol import messages
 from tests.support.session_harness import CROWD, NEIGHBOUR, QUEUE, Span, frame, on_stage
 from tests.unit.streamer.pipeline.test_session import kinds
@@ -46,7 +46,7 @@ class TestPause:
             assert stage.model.heard == [SECOND]
             assert kinds(stage.paper.events) == ["SpeechStarted", "Emotion", "Closed"]
             assert stage.outcomes() == {"asked": 1, "won": 1}
-            assert stage.engine.time.wasted_s == 0
+            assert stage.engine.time.wasted_compute_s == 0
 
     async def test_a_model_that_is_slow_makes_it_late_by_the_rest_of_its_work_only(self) -> None:
         """Begun at 1.2 s, it takes 400 ms: the label is 100 ms late."""
@@ -84,8 +84,8 @@ class TestPause:
             assert kinds(stage.paper.events) == ["SpeechStarted", "Emotion", "Closed"]
             assert stage.outcomes() == {"asked": 2, "won": 1, "lost": 1}
             # Two frames went by over the first, none over the second.
-            assert stage.engine.time.spent_s == pytest.approx(0.04)
-            assert stage.engine.time.wasted_s == pytest.approx(0.04)
+            assert stage.engine.time.compute_s == pytest.approx(0.04)
+            assert stage.engine.time.wasted_compute_s == pytest.approx(0.04)
 
     async def test_one_that_resumes_before_a_model_was_free_costs_nothing(self) -> None:
         async with on_stage() as stage:
@@ -100,7 +100,7 @@ class TestPause:
             assert judged(final, (0, 82))
             assert stage.model.heard == [NEIGHBOUR, (0, 82)]
             assert stage.outcomes() == {"asked": 2, "won": 1, "lost": 1}
-            assert stage.engine.time.wasted_s == 0
+            assert stage.engine.time.wasted_compute_s == 0
 
     @pytest.mark.parametrize(
         ("at", "endpoint_ms"),
@@ -189,14 +189,14 @@ class TestFullHouse:
 
             def __init__(self, *arguments: object) -> None:
                 super().__init__(*arguments)  # type: ignore[arg-type]
-                self.asked: list[Ask] = []
+                self.asked: list[RequestContext] = []
                 self.says_no = asyncio.Event()
 
-            async def analyse(self, clip: Clip, ask: Ask, *, words: bool = True) -> Analysis:
+            async def analyse(self, clip: Clip, ask: RequestContext, *, words: bool = True) -> Analysis:
                 self.asked.append(ask)
                 if len(self.asked) == 1:
                     await self.says_no.wait()
-                    raise NotNowError
+                    raise RequestShedError
                 return await super().analyse(clip, ask, words=words)
 
         async with on_stage(Fickle) as stage:
@@ -231,7 +231,7 @@ class TestFullHouse:
             for _ in range(3):
                 await stage.hear("speech", 50)
                 await stage.hear("silence", 30)
-            with pytest.raises(NotNowError):  # it is still full
+            with pytest.raises(RequestShedError):  # it is still full
                 await stage.engine.analyse(Clip(frame(0)), stage.engine.ask(Priority.CANDIDATE))
             stage.model.release()
             await stage.paper.emotion(3)
@@ -257,7 +257,7 @@ class TestFullHouse:
     async def test_a_provisional_is_refused_in_silence_and_the_next_one_is_told(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        async with on_stage(provisional_ms=1_000) as stage:
+        async with on_stage(interim_interval_ms=1_000) as stage:
             await stage.occupy(stage.model)
             crowd = await stage.crowd(QUEUE)
             await stage.hear("speech", 60)
@@ -280,7 +280,7 @@ class TestFullHouse:
         assert caplog.records == []
 
     async def test_there_is_no_second_provisional_while_the_first_is_worked_on(self) -> None:
-        async with on_stage(provisional_ms=1_000) as stage:
+        async with on_stage(interim_interval_ms=1_000) as stage:
             stage.model.hold()
             await stage.hear("speech", 110)
             stage.model.release()
@@ -294,7 +294,7 @@ class TestFullHouse:
             assert stage.model.heard == [(0, 56), (0, 111), (0, 121)]
 
     async def test_a_provisional_that_waits_makes_room_for_candidates(self) -> None:
-        async with on_stage(provisional_ms=1_000) as stage:
+        async with on_stage(interim_interval_ms=1_000) as stage:
             await stage.occupy(stage.model)
             await stage.hear("speech", 56)
             crowd = await stage.crowd(QUEUE)
@@ -405,7 +405,7 @@ class TestOtherEnds:
             assert closed.totals == messages.Totals(audio_ms=1_000, utterances=1, dropped_ms=0)
 
     async def test_a_stop_while_a_provisional_is_worked_on_leaves_the_final_alone(self) -> None:
-        async with on_stage(provisional_ms=1_000) as stage:
+        async with on_stage(interim_interval_ms=1_000) as stage:
             stage.model.hold()
             await stage.hear("speech", 56)
             await stage.model.begun((0, 56))

@@ -10,18 +10,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from emostream.models import Alignment, AudioCode, Clip, Prediction, Transcript
+from emostream.models import Alignment, Clip, EncodedAudio, Prediction, Transcript
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.audio.sources import Item, Pcm
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.inference.backend import Analysis
 from emostream.streamer.inference.engine import Engine
-from emostream.streamer.inference.request import Ask, NotNowError, Priority
+from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.pipeline.event_log import Hub
 from emostream.streamer.pipeline.segmenter import Utterance
 from emostream.streamer.pipeline.session import Session, SessionSettings
-from emostream.streamer.pipeline.speculative import Asked, Speculation
+from emostream.streamer.pipeline.speculative import PendingAnalysis, SpeculativeAnalysis
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, silence, voice
 from tests.unit.streamer.pipeline.test_session import ListSink
@@ -54,7 +54,7 @@ class Watched(FakeRecognizer):
         self.done: dict[int, Step] = {}
         self.gates: dict[int, threading.Event] = {}
 
-    def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+    def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
         lengths = [len(clip.samples) // 16 for clip in clips]
         self.heard += lengths
         for length in lengths:
@@ -66,7 +66,7 @@ class Watched(FakeRecognizer):
 
     def fuse(
         self,
-        codes: Sequence[AudioCode],
+        codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]:
@@ -103,10 +103,10 @@ async def play(
     recognizer: FakeRecognizer,
     *,
     transcriber: FakeTranscriber | None = None,
-    provisional_ms: int = 0,
+    interim_interval_ms: int = 0,
 ) -> tuple[list[messages.Emotion], Engine]:
     engine, sink = Engine(transcriber, recognizer, WallClock()), ListSink()
-    settings = SessionSettings(SETTINGS, speculate=True, provisional_ms=provisional_ms)
+    settings = SessionSettings(SETTINGS, speculate=True, interim_interval_ms=interim_interval_ms)
     session = Session(source, LoudnessVad(), engine, Hub("test"), [sink], settings, WallClock())
     async with engine.running():
         await session.run()
@@ -126,7 +126,7 @@ async def test_the_analysis_of_a_candidate_is_the_final_s() -> None:
     assert (final.reason, final.end_ms) == ("silence", 1_000)
     assert model.heard == [CLIP_MS]
     assert final.timing.lead_ms > 0
-    assert engine.time.wasted_s == 0
+    assert engine.time.wasted_compute_s == 0
 
 
 async def test_a_pause_that_does_not_last_costs_an_analysis_and_no_event() -> None:
@@ -136,7 +136,7 @@ async def test_a_pause_that_does_not_last_costs_an_analysis_and_no_event() -> No
     (final,), engine = await play(source, model)
     assert (final.start_ms, final.end_ms) == (0, 2_300)
     assert model.heard == [CLIP_MS, 2_300 + SETTINGS.tail_ms]
-    assert 0 < engine.time.wasted_s < engine.time.spent_s
+    assert 0 < engine.time.wasted_compute_s < engine.time.compute_s
 
 
 async def test_nothing_new_is_bet_while_the_models_work_on_a_lost_bet() -> None:
@@ -166,7 +166,7 @@ async def test_a_candidate_that_runs_when_its_end_comes_is_waited_for() -> None:
     (final,), engine = await play(source, model)
     assert model.heard == [CLIP_MS]
     assert final.timing.lead_ms > 0
-    assert engine.time.wasted_s == 0
+    assert engine.time.wasted_compute_s == 0
 
 
 async def test_finals_are_the_same_with_and_without() -> None:
@@ -206,7 +206,7 @@ class TestProvisional:
         sink, transcriber = Sink(), FakeTranscriber()
         engine = Engine(transcriber, model, WallClock())
         source = Script(speech[:24_000], shown, speech[24_000:], silence(600))
-        settings = SessionSettings(SETTINGS, speculate=True, provisional_ms=1_000)
+        settings = SessionSettings(SETTINGS, speculate=True, interim_interval_ms=1_000)
         session = Session(source, LoudnessVad(), engine, Hub("test"), [sink], settings, WallClock())
         async with engine.running():
             await session.run()
@@ -223,7 +223,7 @@ class TestProvisional:
         speech, heard = voice(1_500), threading.Event()
 
         class Slow(Watched):
-            def encode(self, clips: Sequence[Clip]) -> list[AudioCode]:
+            def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
                 self.heard += [len(clip.samples) // 16 for clip in clips]
                 if len(self.heard) == 1:
                     self.began[0].reached()
@@ -233,13 +233,13 @@ class TestProvisional:
         model = Slow()
         model.began[0] = Step()
         source = Script(speech, model.began[0], silence(800), heard.set)
-        (only,), engine = await play(source, model, provisional_ms=1_000)
+        (only,), engine = await play(source, model, interim_interval_ms=1_000)
         assert only.final
-        assert engine.time.wasted_s > 0
+        assert engine.time.wasted_compute_s > 0
 
     async def test_without_it_there_is_none(self) -> None:
         model = Watched()
-        (only,), _ = await play(Script(voice(3_000), silence(600)), model, provisional_ms=0)
+        (only,), _ = await play(Script(voice(3_000), silence(600)), model, interim_interval_ms=0)
         assert only.final
         assert len(model.heard) == 1
 
@@ -247,19 +247,19 @@ class TestProvisional:
 class TestBets:
     """The rules, without models."""
 
-    def bets(self) -> tuple[Speculation, list[Asked]]:
-        made: list[Asked] = []
+    def bets(self) -> tuple[SpeculativeAnalysis, list[PendingAnalysis]]:
+        made: list[PendingAnalysis] = []
 
-        def ask(utterance: Utterance, priority: Priority) -> Asked:
+        def ask(utterance: Utterance, priority: Priority) -> PendingAnalysis:
             waiting: asyncio.Future[Analysis] = asyncio.get_running_loop().create_future()
 
             async def analysis() -> Analysis:
                 return await waiting
 
-            made.append(Asked(asyncio.create_task(analysis()), Ask(priority)))
+            made.append(PendingAnalysis(asyncio.create_task(analysis()), RequestContext(priority)))
             return made[-1]
 
-        return Speculation(ask), made
+        return SpeculativeAnalysis(ask), made
 
     def candidate(self, number: int = 1) -> Utterance:
         return Utterance(number, 0, 320, 0, np.zeros(320, np.float32), "silence", 640)
@@ -306,13 +306,13 @@ class TestBets:
         speculation.consider(self.candidate(3))
         assert len(made) == 2
 
-    @pytest.mark.parametrize("error", [NotNowError(), RuntimeError("no")])
+    @pytest.mark.parametrize("error", [RequestShedError(), RuntimeError("no")])
     async def test_a_bet_that_came_to_nothing_wins_nothing(self, error: Exception) -> None:
         async def failing() -> Analysis:
             raise error
 
-        asked = Asked(asyncio.create_task(failing()), Ask(Priority.CANDIDATE))
+        asked = PendingAnalysis(asyncio.create_task(failing()), RequestContext(Priority.CANDIDATE))
         await asyncio.wait({asked.task})
-        speculation = Speculation(lambda *_: asked)
+        speculation = SpeculativeAnalysis(lambda *_: asked)
         speculation.consider(one := self.candidate())
         assert speculation.claim(one) is None

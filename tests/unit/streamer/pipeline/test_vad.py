@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from faster_whisper.vad import get_vad_model
 
-from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.config import VadSettings
 from emostream.streamer.errors import ConfigError
@@ -35,7 +35,7 @@ def test_silence_is_no_speech(settings: VadSettings) -> None:
 
 @pytest.mark.parametrize("settings", BOTH, ids=lambda settings: settings.name)
 def test_blocks_do_not_matter(settings: VadSettings) -> None:
-    sound = read_whole(Path(str(files("emostream.demo") / "recording.ogg")))[: 8 * 16_000].reshape(-1, FRAME)
+    sound = decode_file(Path(str(files("emostream.demo") / "recording.ogg")))[: 8 * 16_000].reshape(-1, FRAME)
     vad, cuts = make_vad(settings), [0, 1, 1, 4, 40, len(sound)]
     heard = [flag for a, b in pairwise(cuts) for flag in vad.judge(sound[a:b])]
     assert heard == make_vad(settings).judge(sound)

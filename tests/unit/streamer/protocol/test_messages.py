@@ -26,9 +26,9 @@ def test_every_example_of_the_document_is_valid(example: str) -> None:
     jsonschema.Draft202012Validator(messages.schema()).validate(json.loads(example))
     kind = json.loads(example)["type"]
     read = (
-        messages.decode_client
-        if kind in ("start", "watch", "gap", "flush", "stop")
-        else messages.decode_server
+        messages.decode_client_message
+        if kind in ("start", "subscribe", "gap", "flush", "stop")
+        else messages.decode_server_message
     )
     assert json.loads(messages.encode(read(example)))["type"] == kind
 
@@ -47,7 +47,7 @@ def test_every_code_is_in_the_document() -> None:
     """Of the errors that can reach a client: one that has been published stays."""
     published = set(re.findall(r"`([a-z_]+)`", DOCUMENT.partition("## Error codes and close codes")[2]))
     local = {
-        *("bad_config", "bad_source", "bad_device", "cannot_listen", "cannot_connect", "message_too_big"),
+        *("bad_config", "bad_source", "bad_device", "listen_error", "cannot_connect", "message_too_big"),
         *("no_cluster", "worker_died"),  # of commands, and of an archive's table of errors
     }
     codes = {one.code for one in _tree(EmostreamError)}
@@ -110,7 +110,7 @@ def test_every_message_and_field_is_in_the_document(name: str) -> None:
     [
         ("", "none"),
         ("[]", "none"),
-        ('{"type": 3}', "expected a type out of start, watch, gap, flush, stop, got 3"),
+        ('{"type": 3}', "expected a type out of start, subscribe, gap, flush, stop, got 3"),
         ('{"kind": "start"}', "got None"),
         ('{"type": "start"}', "expected a valid start message"),
         ('{"type": "flush", "at_samples": "x"}', r"\$\.at_samples"),
@@ -119,16 +119,16 @@ def test_every_message_and_field_is_in_the_document(name: str) -> None:
 )
 def test_mistakes_are_named(text: str, told: str) -> None:
     with pytest.raises(ProtocolError, match=told):
-        messages.decode_client(text)
+        messages.decode_client_message(text)
 
 
 @given(st.one_of(st.text(), st.binary()))
 def test_anything_is_a_message_or_a_protocol_error(text: str | bytes) -> None:
-    for decode in (messages.decode_client, messages.decode_server):
+    for decode in (messages.decode_client_message, messages.decode_server_message):
         with contextlib.suppress(ProtocolError):
             decode(text)
 
 
 def test_numbering_leaves_the_rest() -> None:
-    event = messages.Dropped(ms=5, why="x")
-    assert messages.numbered(event, 7) == messages.Dropped(ms=5, why="x", seq=7)
+    event = messages.Dropped(ms=5, reason="x")
+    assert messages.numbered(event, 7) == messages.Dropped(ms=5, reason="x", seq=7)

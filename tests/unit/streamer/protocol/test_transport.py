@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from emostream.streamer.pipeline.event_log import Hub
 from emostream.streamer.protocol import messages, transport
-from emostream.streamer.server.published_stream import OwnStream
+from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.serving import get, serving, socket_url
 
 PATIENCE_S = 60
@@ -19,21 +19,21 @@ PATIENCE_S = 60
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "STALL_S", 0.5)
+    monkeypatch.setattr(transport, "SEND_TIMEOUT_S", 0.5)
 
 
 async def test_a_watcher_that_never_reads_is_let_go() -> None:
     hub = Hub("s")
     async with (
         asyncio.timeout(PATIENCE_S),
-        serving(streams=[OwnStream("own", "A stream", None, hub)]) as server,
+        serving(streams=[PublishedStream("own", "A stream", None, hub)]) as server,
         # A queue of one message: what comes then stays in the socket.
         connect(socket_url(server), max_queue=1, ping_interval=None, close_timeout=0.1) as socket,
     ):
-        await socket.send(messages.encode(messages.Watch(stream="own")))
+        await socket.send(messages.encode(messages.Subscribe(stream="own")))
         await socket.recv()
         for number in range(300):
-            hub.publish(messages.Dropped(ms=number, why="word " * 20_000))
+            hub.publish(messages.Dropped(ms=number, reason="word " * 20_000))
         while b"emostream_connections 1.0" in (await get(server, "/metrics"))[2]:
             pass
         with pytest.raises(ConnectionClosed):
@@ -66,7 +66,7 @@ async def test_a_close_is_answered_by_whoever_still_talks() -> None:
     codes: list[int | None] = []
 
     async def refuse(socket: ServerConnection) -> None:
-        await transport.hang_up(socket, 4429)
+        await transport.close_socket(socket, 4429)
         codes.append(None if socket.protocol.close_rcvd is None else socket.protocol.close_rcvd.code)
 
     async with (

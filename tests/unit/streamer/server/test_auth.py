@@ -25,10 +25,10 @@ from emostream.streamer.errors import (
     UnauthorizedError,
 )
 from emostream.streamer.protocol import messages
-from emostream.streamer.server.app import check_doors
-from emostream.streamer.server.auth import Tokens, bearer, read_tokens
+from emostream.streamer.server.app import check_credentials
+from emostream.streamer.server.auth import TokenAuthenticator, bearer, read_tokens
 from emostream.streamer.server.listen import bind
-from emostream.streamer.server.rate_limit import Visitors, address_of
+from emostream.streamer.server.rate_limit import RateLimiter, client_address
 from tests.integration.test_resume import ready
 from tests.support.fakes import FakeTranscriber, ManualClock
 from tests.support.programs import run
@@ -47,7 +47,7 @@ def token_file(tmp_path: Path) -> str:
 
 async def test_one_guess_a_second_from_an_address_however_many_come_at_once() -> None:
     clock = ManualClock()
-    tokens = Tokens([RIGHT], clock)
+    tokens = TokenAuthenticator([RIGHT], clock)
     told: list[tuple[float, int]] = []
 
     async def guess(number: int) -> None:
@@ -74,7 +74,7 @@ async def settle() -> None:
 
 async def test_the_right_token_waits_behind_a_wrong_one_of_its_address_only() -> None:
     clock = ManualClock()
-    tokens = Tokens([RIGHT], clock)
+    tokens = TokenAuthenticator([RIGHT], clock)
     wrong = asyncio.create_task(tokens.check("wrong", "here"))
     await settle()
     right = asyncio.create_task(tokens.check(RIGHT, "here"))
@@ -89,7 +89,7 @@ async def test_the_right_token_waits_behind_a_wrong_one_of_its_address_only() ->
 
 
 async def test_a_missing_token_is_no_guess() -> None:
-    tokens = Tokens([RIGHT], ManualClock())
+    tokens = TokenAuthenticator([RIGHT], ManualClock())
     for _ in range(50):
         with pytest.raises(UnauthorizedError, match="got none"):
             await tokens.check(None, "here")
@@ -98,7 +98,7 @@ async def test_a_missing_token_is_no_guess() -> None:
 
 async def test_no_more_than_a_few_wait() -> None:
     clock = ManualClock()
-    tokens = Tokens([RIGHT], clock)
+    tokens = TokenAuthenticator([RIGHT], clock)
     waiting = [asyncio.create_task(tokens.check(f"wrong {number}", "here")) for number in range(20)]
     await settle()
     refused = [one for one in waiting if one.done()]
@@ -118,7 +118,7 @@ async def test_every_token_is_compared_whichever_is_right(monkeypatch: pytest.Mo
 
     original = hmac.compare_digest
     monkeypatch.setattr(hmac, "compare_digest", compare)
-    tokens = Tokens([RIGHT, OTHER, "a third one, long enough"], ManualClock())
+    tokens = TokenAuthenticator([RIGHT, OTHER, "a third one, long enough"], ManualClock())
     owners = {await tokens.check(token, "here") for token in (RIGHT, OTHER)}
     assert len(compared) == 6
     assert len(owners) == 2
@@ -139,7 +139,7 @@ def test_a_file_without_good_tokens_is_refused(text: str | None, told: str, tmp_
     if text is not None:
         path.write_text(text)
     with pytest.raises(ConfigError, match=told):
-        check_doors(ServerSettings(token_file=str(path)))
+        check_credentials(ServerSettings(token_file=str(path)))
 
 
 def test_comments_and_blanks_are_no_tokens(token_file: str) -> None:
@@ -184,7 +184,7 @@ async def test_a_session_is_the_tokens_that_opened_it(token_file: str) -> None:
     async with serving(token_file=token_file) as server, connect(socket_url(server)) as socket:
         await socket.send(json.dumps(START | {"token": RIGHT}))
         first = await ready(socket)
-        resume = {"session": first.session, "secret": first.secret, "last_seq": 0}
+        resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": 0}
         for token, resumed in ((OTHER, False), (RIGHT, True)):
             async with connect(socket_url(server)) as again:
                 await again.send(json.dumps(START | {"token": token, "resume": resume}))
@@ -237,7 +237,7 @@ async def test_a_full_house_says_so_and_stays_visible() -> None:
 
 def test_visitors_are_given_back_what_they_used_up() -> None:
     clock = ManualClock()
-    visitors = Visitors(clock, per_minute=60)
+    visitors = RateLimiter(clock, per_minute=60)
     assert [visitors.retry_after_s("a") for _ in range(30)] == [0.0] * 30
     assert visitors.retry_after_s("a") == pytest.approx(1.0)
     assert visitors.retry_after_s("b") == 0.0
@@ -259,25 +259,27 @@ def test_visitors_are_given_back_what_they_used_up() -> None:
     ],
 )
 def test_a_household_is_one_visitor(peer: object, address: str) -> None:
-    assert address_of(peer) == address
+    assert client_address(peer) == address
 
 
 def test_nobody_listens_beyond_this_machine_by_accident(token_file: str) -> None:
     with pytest.raises(ConfigError, match="--token-file for a server that other machines reach"):
         bind(ServerSettings(host="0.0.0.0", port=0))
-    bind(ServerSettings(host="0.0.0.0", port=0, open_to_anyone=True)).close()
+    bind(ServerSettings(host="0.0.0.0", port=0, no_auth=True)).close()
     bind(ServerSettings(host="0.0.0.0", port=0, token_file=token_file)).close()
     done = run("serve", "--host", "0.0.0.0", "--port", "0", "--asr", "none")
     assert done.returncode == 2
-    assert "--open-to-anyone" in done.stderr
+    assert "--no-auth" in done.stderr
 
 
 def test_a_certificate_wants_its_key(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="both or neither"):
-        ServerSettings(certificate="chain.pem")
+        ServerSettings(ssl_certfile="chain.pem")
     (tmp_path / "x.pem").write_text("no certificate")
     with pytest.raises(ConfigError, match="as PEM files"):
-        check_doors(ServerSettings(certificate=str(tmp_path / "x.pem"), key=str(tmp_path / "x.pem")))
+        check_credentials(
+            ServerSettings(ssl_certfile=str(tmp_path / "x.pem"), ssl_keyfile=str(tmp_path / "x.pem"))
+        )
 
 
 @pytest.fixture
@@ -306,7 +308,7 @@ def certificate(tmp_path: Path) -> tuple[str, str]:
 async def test_tls(certificate: tuple[str, str]) -> None:
     chain, key = certificate
     start = messages.Start(encoding="pcm_s16le", sample_rate=16_000, channels=1)
-    async with serving(certificate=chain, key=key) as server:
+    async with serving(ssl_certfile=chain, ssl_keyfile=key) as server:
         assert server.url.startswith("https://127.0.0.1:")
         url = server.url.replace("https", "wss") + "/v1/stream"
         tls = ssl.create_default_context(cafile=chain)

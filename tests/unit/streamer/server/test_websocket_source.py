@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emostream.streamer.audio.sources import Flush, Item, Lost, Pcm
-from emostream.streamer.errors import TooFarAheadError
+from emostream.streamer.audio.sources import AudioGap, Flush, Item, Pcm
+from emostream.streamer.errors import FlowControlError
 from emostream.streamer.protocol import messages
-from emostream.streamer.server.websocket_source import SocketSource
+from emostream.streamer.server.websocket_source import WebSocketSource
 
 START = messages.Start(encoding="pcm_s16le", sample_rate=16_000, channels=1)
 
@@ -25,15 +25,15 @@ class Acks:
         self.said.append(samples)
 
 
-def source(acks: Acks | None = None, ahead_ms: int = 5_000) -> SocketSource:
-    return SocketSource(START, ahead_ms, acks or Acks())
+def source(acks: Acks | None = None, max_unacked_ms: int = 5_000) -> WebSocketSource:
+    return WebSocketSource(START, max_unacked_ms, acks or Acks())
 
 
 def audio(samples: int) -> bytes:
     return np.arange(samples, dtype="<i2").tobytes()
 
 
-async def everything(heard: SocketSource) -> list[Item]:
+async def everything(heard: WebSocketSource) -> list[Item]:
     return [item async for item in heard.items()]
 
 
@@ -59,7 +59,7 @@ async def test_flushes_are_where_they_say(sizes: list[int], marks: list[int], da
     """Announced ahead or said late, in any order among the messages: nothing was taken yet, so they fit."""
     total = sum(sizes)
     flushes = sorted(mark for mark in marks if mark <= total)
-    heard = source(ahead_ms=60_000)
+    heard = source(max_unacked_ms=60_000)
     messages: list[int | bytes] = [*(audio(size) for size in sizes), *flushes]
     for message in data.draw(st.permutations(messages)):
         if isinstance(message, bytes):
@@ -91,30 +91,30 @@ async def test_gaps_one_behind_the_other_are_one() -> None:
     for _ in range(1_000):
         heard.mark(messages.Gap(ms=100))
     heard.stop()
-    assert await everything(heard) == [Lost(100_000, "the client dropped it")]
+    assert await everything(heard) == [AudioGap(100_000, "the client dropped it")]
 
 
 def test_a_flood_of_marks_is_refused() -> None:
     heard = source()
-    with pytest.raises(TooFarAheadError, match="slow down"):
+    with pytest.raises(FlowControlError, match="slow down"):
         for at in range(1, 200):
             heard.mark(messages.Flush(at_samples=at))
     heard = source()
-    with pytest.raises(TooFarAheadError, match="slow down"):
+    with pytest.raises(FlowControlError, match="slow down"):
         for i in range(200):
             heard.tell("x", str(i))
 
 
 @pytest.mark.parametrize(
-    ("ahead_ms", "expected"),
+    ("max_unacked_ms", "expected"),
     [
         pytest.param(5_000, [16_000, 32_000, 40_000], id="every second, and in the end"),
         pytest.param(2_500, [8_000, 16_000, 24_000, 32_000, 40_000], id="five times in a small credit"),
     ],
 )
-async def test_what_the_session_has_taken_is_acknowledged(ahead_ms: int, expected: list[int]) -> None:
+async def test_what_the_session_has_taken_is_acknowledged(max_unacked_ms: int, expected: list[int]) -> None:
     acks = Acks()
-    heard = source(acks, ahead_ms=ahead_ms)
+    heard = source(acks, max_unacked_ms=max_unacked_ms)
     for _ in range(25):
         heard.feed(audio(1_600))
     heard.stop()
@@ -123,10 +123,10 @@ async def test_what_the_session_has_taken_is_acknowledged(ahead_ms: int, expecte
 
 
 def test_credit_is_one_message_past_the_limit() -> None:
-    heard = source(ahead_ms=100)
+    heard = source(max_unacked_ms=100)
     heard.feed(audio(1_600))
     heard.feed(audio(1))  # the limit is reached, not passed
-    with pytest.raises(TooFarAheadError, match="at most 100 ms"):
+    with pytest.raises(FlowControlError, match="at most 100 ms"):
         heard.feed(audio(1))
 
 

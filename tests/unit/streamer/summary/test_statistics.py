@@ -14,7 +14,7 @@ from emostream.streamer.errors import SourceError
 from emostream.streamer.protocol import messages
 from emostream.streamer.summary.export import Summary
 from emostream.streamer.summary.reader import find_results, read_results
-from emostream.streamer.summary.statistics import in_order, longest
+from emostream.streamer.summary.statistics import longest, ordered_labels
 from tests.support.result_lines import (
     TEN_SECONDS,
     as_json,
@@ -151,7 +151,7 @@ def test_a_byte_order_mark_empty_lines_and_what_a_client_was_told_are_no_errors(
 
 
 def test_labels_are_whatever_occurs() -> None:
-    assert in_order(["neutral", "wonder", "sad", "fear", "angry"]) == [
+    assert ordered_labels(["neutral", "wonder", "sad", "fear", "angry"]) == [
         "angry",
         "sad",
         "neutral",

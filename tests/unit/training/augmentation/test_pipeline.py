@@ -10,32 +10,32 @@ import numpy as np
 import pytest
 
 from emostream.models import Alignment, Samples, Word
-from emostream.training.augmentation.asr_noise import mishear
+from emostream.training.augmentation.asr_noise import simulate_asr_errors
 from emostream.training.augmentation.codec import random_codec
 from emostream.training.augmentation.pipeline import augment, augment_text
-from emostream.training.augmentation.pitch_tempo import change_voice, in_voice
-from emostream.training.augmentation.reverb import random_room
+from emostream.training.augmentation.pitch_tempo import random_pitch_and_tempo, shift_pitch_and_tempo
+from emostream.training.augmentation.reverb import random_reverb
 from emostream.training.augmentation.settings import AugmentSettings
 from emostream.training.augmentation.waveform import (
     add_noise,
-    at_speed,
     change_speed,
     colour,
     coloured_noise,
     distort,
+    mix_at_snr,
     pad_silence,
-    with_noise,
+    resample_speed,
 )
 from emostream.training.errors import SettingsError
 from tests.support.signals import SECOND, ratio_db, sine, voice
 from tests.support.tiny_emotion import noise
 
-Harm = Callable[[Samples, np.random.Generator], Samples]
+Corruption = Callable[[Samples, np.random.Generator], Samples]
 
 
 @pytest.mark.parametrize("length", [1, 7, 16_001])
-@pytest.mark.parametrize("harm", [add_noise, colour, distort, random_room, random_codec])
-def test_the_length_stays(harm: Harm, length: int) -> None:
+@pytest.mark.parametrize("harm", [add_noise, colour, distort, random_reverb, random_codec])
+def test_the_length_stays(harm: Corruption, length: int) -> None:
     for seed in range(4):
         harmed = harm(noise(length), np.random.default_rng(seed))
         assert harmed.shape == (length,)
@@ -53,7 +53,7 @@ class TestSound:
     @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 20.0])
     def test_noise_at_a_ratio(self, snr_db: float) -> None:
         clip = noise(32_000)
-        added = with_noise(clip, coloured_noise(32_000, np.random.default_rng(1)), snr_db) - clip
+        added = mix_at_snr(clip, coloured_noise(32_000, np.random.default_rng(1)), snr_db) - clip
         assert ratio_db(clip, added) == pytest.approx(snr_db, abs=0.01)
 
     def test_speed_moves_length_by_at_most_eight_percent(self) -> None:
@@ -64,15 +64,15 @@ class TestSound:
 
     @pytest.mark.parametrize("factor", [0.9, 1.0, 1.07])
     def test_speed_moves_pitch_and_length(self, factor: float) -> None:
-        faster = at_speed(sine(1_000), factor)
+        faster = resample_speed(sine(1_000), factor)
         assert len(faster) == pytest.approx(2 * SECOND / factor, abs=1)
         peak_hertz = np.abs(np.fft.rfft(faster, 16 * SECOND)).argmax() / 16
         assert peak_hertz == pytest.approx(1_000 * factor, abs=0.5)
 
     def test_what_would_rise_over_half_the_rate_is_gone_not_folded_back(self) -> None:
         inside = slice(800, -800)
-        assert ratio_db(sine(7_900), at_speed(sine(7_900), 1.07)[inside]) > 60
-        assert abs(ratio_db(sine(6_500), at_speed(sine(6_500), 1.07)[inside])) < 0.1
+        assert ratio_db(sine(7_900), resample_speed(sine(7_900), 1.07)[inside]) > 60
+        assert abs(ratio_db(sine(6_500), resample_speed(sine(6_500), 1.07)[inside])) < 0.1
 
     def test_silence_is_quiet_and_at_the_ends(self) -> None:
         clip = noise(8000)
@@ -91,7 +91,7 @@ class TestVoice:
     @pytest.mark.parametrize("tempo", [0.91, 1.0, 1.1])
     @pytest.mark.parametrize("voice", [0.67, 1.0, 1.49])
     def test_it_moves_pitch_and_apart_from_it_the_tempo(self, voice: float, tempo: float) -> None:
-        moved = in_voice(sine(1_000), voice, tempo)
+        moved = shift_pitch_and_tempo(sine(1_000), voice, tempo)
         assert len(moved) == round(2 * SECOND / tempo)
         assert moved.dtype == np.float32
         middle = moved[SECOND // 2 : -SECOND // 2]
@@ -101,7 +101,9 @@ class TestVoice:
     @pytest.mark.parametrize("voice", [0.67, 1.49])
     def test_what_is_said_stays_where_it_is(self, voice: float) -> None:
         clip = 0.1 * noise(2 * SECOND) * (np.arange(2 * SECOND) // (SECOND // 4) % 4 == 2)
-        power = np.convolve(in_voice(clip.astype(np.float32), voice, 1.0) ** 2, np.ones(800), "same")
+        power = np.convolve(
+            shift_pitch_and_tempo(clip.astype(np.float32), voice, 1.0) ** 2, np.ones(800), "same"
+        )
         was = np.convolve(clip**2, np.ones(800), "same")
         delay = np.correlate(power, was, "full").argmax() - (2 * SECOND - 1)
         assert abs(delay) < 0.05 * SECOND
@@ -109,15 +111,15 @@ class TestVoice:
     @pytest.mark.parametrize("length", [1, 10, 300, 3_000])
     def test_short_clips_are_no_exception(self, length: int) -> None:
         for seed in range(4):
-            moved, tempo = change_voice(noise(length), np.random.default_rng(seed))
+            moved, tempo = random_pitch_and_tempo(noise(length), np.random.default_rng(seed))
             assert len(moved) == round(length / tempo)
             assert np.isfinite(moved).all()
 
     def test_it_stays_in_its_range_and_by_the_generator(self) -> None:
-        tempos = [change_voice(noise(800), np.random.default_rng(seed))[1] for seed in range(40)]
+        tempos = [random_pitch_and_tempo(noise(800), np.random.default_rng(seed))[1] for seed in range(40)]
         assert 0.9 < min(tempos) < 0.95
         assert 1.05 < max(tempos) < 1.11
-        first, second = (change_voice(noise(8_000), np.random.default_rng(3))[0] for _ in range(2))
+        first, second = (random_pitch_and_tempo(noise(8_000), np.random.default_rng(3))[0] for _ in range(2))
         np.testing.assert_array_equal(first, second)
 
 
@@ -204,12 +206,16 @@ class TestWords:
     TEXT = "one two three four five six seven eight nine ten"
 
     def misheard(self, *strangers: str) -> Counter[str]:
-        drawn = [mishear(self.TEXT, strangers, np.random.default_rng(seed)) for seed in range(500)]
+        drawn = [
+            simulate_asr_errors(self.TEXT, strangers, np.random.default_rng(seed)) for seed in range(500)
+        ]
         return Counter(word for line in drawn for word in line.split())
 
     def test_without_strangers_words_are_dropped_and_doubled(self) -> None:
         """A quarter at most, an eighth on average; nine in ten of them are lost, the tenth comes twice."""
-        drawn = [mishear(self.TEXT, (), np.random.default_rng(seed)).split() for seed in range(500)]
+        drawn = [
+            simulate_asr_errors(self.TEXT, (), np.random.default_rng(seed)).split() for seed in range(500)
+        ]
         lost = np.mean([1 - len(set(line)) / 10 for line in drawn])
         doubled = np.mean([(len(line) - len(set(line))) / 10 for line in drawn])
         assert lost == pytest.approx(0.9 * 0.125, abs=0.02)
@@ -222,9 +228,9 @@ class TestWords:
         assert share == pytest.approx(0.45 * 0.125, abs=0.01)
 
     def test_something_is_left(self) -> None:
-        heard = {mishear("hi", (), np.random.default_rng(seed)) for seed in range(200)}
+        heard = {simulate_asr_errors("hi", (), np.random.default_rng(seed)) for seed in range(200)}
         assert heard == {"hi", "hi hi"}
-        assert mishear("...", (), np.random.default_rng(0)) == ""
+        assert simulate_asr_errors("...", (), np.random.default_rng(0)) == ""
 
     def test_the_chance_of_text_noise(self) -> None:
         settings = AugmentSettings(text_noise=0.5)

@@ -7,7 +7,7 @@ import pytest
 
 from emostream.models import Samples
 from emostream.training.augmentation.codec import MP3, MULAW, OPUS, Codec, codecs, random_codec, through_codec
-from emostream.training.augmentation.reverb import impulse_response, random_room, reverberate
+from emostream.training.augmentation.reverb import impulse_response, random_reverb, reverberate
 from tests.support.signals import SECOND, lag, ratio_db, sine, voice
 from tests.support.tiny_emotion import noise
 
@@ -45,7 +45,7 @@ class TestRoom:
 
     def test_the_sound_stays_in_its_place(self) -> None:
         for seed in range(20):
-            assert abs(lag(random_room(voice(), np.random.default_rng(seed)), voice())) <= 2
+            assert abs(lag(random_reverb(voice(), np.random.default_rng(seed)), voice())) <= 2
 
 
 def needed(codec: Codec) -> Codec:

@@ -8,7 +8,7 @@ import torch
 from transformers import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from emostream.training.bundled_recipe.audio_teacher import Scale, WhisperTeacher
+from emostream.training.bundled_recipe.audio_teacher import StateNormalizer, WhisperTeacher
 from tests.support.shared import SHARED
 from tests.support.tiny_emotion import noise
 
@@ -73,7 +73,7 @@ class TestScale:
 
     def test_mean_and_deviation_are_numpy_s(self) -> None:
         batches = self.batches()
-        scale = Scale.of(batches)
+        scale = StateNormalizer.of(batches)
         frames = np.concatenate([states[mask].double().numpy() for states, mask in batches])
         np.testing.assert_allclose(scale.deviation.numpy(), frames.std(0), atol=2e-3)
         # A position's mean, drawn to the mean of all as if fifty more frames of that had been heard there.
@@ -84,12 +84,12 @@ class TestScale:
 
     def test_what_is_ordinary_becomes_standard_and_the_farthest_is_cut(self) -> None:
         batches = self.batches()
-        scale = Scale.of(batches)
+        scale = StateNormalizer.of(batches)
         standard = torch.cat([scale.standardised(states)[mask] for states, mask in batches])
         assert standard.mean().abs() < 0.05
         assert 0.8 < standard.std() < 1.1
         assert scale.standardised(torch.full((1, 1, 3, 2), 1e6)).unique().tolist() == [6.0]
 
     def test_behind_the_last_position_its_mean_serves(self) -> None:
-        scale = Scale(torch.tensor([0.0, 2.0])[:, None, None], torch.ones(1, 1))
+        scale = StateNormalizer(torch.tensor([0.0, 2.0])[:, None, None], torch.ones(1, 1))
         assert scale.standardised(torch.full((1, 4, 1, 1), 3.0)).flatten().tolist() == [3.0, 1.0, 1.0, 1.0]

@@ -12,28 +12,28 @@ import pytest
 import torch
 
 from emostream.models import Samples
-from emostream.models.collate import Waveform, prepare
+from emostream.models.collate import WaveformSpec, prepare
 from emostream.models.emotion import EmotionModel
 from emostream.training.bundled_recipe.audio_student import new_student
 from emostream.training.bundled_recipe.audio_teacher import WhisperTeacher
 from emostream.training.bundled_recipe.distill import (
-    DistilBatch,
-    DistilData,
-    Distillation,
-    DistilTask,
+    DistillationBatch,
+    DistillationData,
+    DistillationModule,
+    DistillationTask,
+    augmented_clip,
     distil,
-    distil_batch,
-    drawn_clip,
-    make_scale,
+    distillation_batch,
+    fit_state_normalizer,
 )
-from emostream.training.bundled_recipe.settings import DistilSettings, StudentSize
+from emostream.training.bundled_recipe.settings import DistillationSettings, StudentSize
 from tests.support.recipe_run import CLIPS, KilledError, OneEpoch, first_and_last, place, same, tones
 from tests.support.tiny_emotion import noise
 from tests.support.tiny_encoders import tiny_audio_encoder
 from tests.support.training_task import fresh_accelerator, one_thread
 
 SMALL = StudentSize(mel_bins=40, audio_width=64, audio_layers=2, mix_width=16, text_width=16, vocabulary=60)
-SETTINGS = DistilSettings(
+SETTINGS = DistillationSettings(
     epochs=2, batch=4, max_seconds=0.4, learning_rate=3e-3, teacher_layers=(0, 1), clips_per_corpus=12
 )
 
@@ -53,7 +53,7 @@ class Listener(WhisperTeacher):
     def states(self, clips: Sequence[Samples]) -> tuple[torch.Tensor, torch.Tensor]:
         rows = []
         for clip in clips:
-            frames = prepare(clip, Waveform(1)).reshape(-1, 320)
+            frames = prepare(clip, WaveformSpec(1)).reshape(-1, 320)
             power = np.abs(np.fft.rfft(frames, axis=1)[:, 2:26]) ** 2
             bands = torch.from_numpy(np.log(power.reshape(-1, 6, 4).sum(2) + 1.0)).float()
             rows.append(torch.stack([bands, bands.flip(1)], dim=1))
@@ -67,8 +67,8 @@ def student(seed: int = 0) -> EmotionModel:
     return new_student(SMALL)
 
 
-def data() -> DistilData:
-    return DistilData(CLIPS, CLIPS[:4], {"": tones()})
+def data() -> DistillationData:
+    return DistillationData(CLIPS, CLIPS[:4], {"": tones()})
 
 
 def test_the_loss_falls(tmp_path: Path) -> None:
@@ -98,15 +98,15 @@ def test_nothing_but_the_encoder_learns(tmp_path: Path) -> None:
     assert {name.split(".")[0] for name in moved} == {"audio_encoder"}
 
 
-def a_batch(settings: DistilSettings = SETTINGS) -> DistilBatch:
+def a_batch(settings: DistillationSettings = SETTINGS) -> DistillationBatch:
     clips = [noise(9_600), noise(4_800, seed=1)]
-    scale = make_scale(data(), Listener(), settings, 1)
-    return distil_batch(clips, clips, Listener(), scale, student().audio_encoder.waveform)
+    scale = fit_state_normalizer(data(), Listener(), settings, 1)
+    return distillation_batch(clips, clips, Listener(), scale, student().audio_encoder.waveform)
 
 
 def test_who_says_the_mean_pays_the_variance() -> None:
     """A map of zeros: the mean squared error is then the targets' own mean square, over the clips' frames."""
-    module = Distillation(student().audio_encoder, 2, 6, clip_weight=0.0)
+    module = DistillationModule(student().audio_encoder, 2, 6, clip_weight=0.0)
     for weights in module.frames.parameters():
         torch.nn.init.zeros_(weights)
     batch = a_batch()
@@ -115,7 +115,7 @@ def test_who_says_the_mean_pays_the_variance() -> None:
 
 
 def test_the_padding_of_a_batch_is_in_no_loss() -> None:
-    module = Distillation(student().audio_encoder, 2, 6, clip_weight=0.5).eval()
+    module = DistillationModule(student().audio_encoder, 2, 6, clip_weight=0.5).eval()
     batch = a_batch()
     harmed = torch.where(batch.mask[..., None, None], batch.targets, torch.tensor(1e3))
     with torch.no_grad():
@@ -125,15 +125,15 @@ def test_the_padding_of_a_batch_is_in_no_loss() -> None:
 
 def test_a_student_of_too_few_layers() -> None:
     with pytest.raises(ValueError, match="expected a student of 4 layers or more, got 3"):
-        Distillation(tiny_audio_encoder("wav2vec2, mel"), 5, 6, 0.5)
+        DistillationModule(tiny_audio_encoder("wav2vec2, mel"), 5, 6, 0.5)
 
 
 def test_a_larger_corpus_takes_turns() -> None:
     examples = [replace(clip, corpus="small") if row < 5 else clip for row, clip in enumerate(CLIPS)]
     settings = replace(SETTINGS, clips_per_corpus=6)
-    module = Distillation(student().audio_encoder, 2, 6, 0.5)
-    scale = make_scale(data(), Listener(), settings, 1)
-    task = DistilTask(module, replace(data(), train=examples), Listener(), scale, settings, 1)
+    module = DistillationModule(student().audio_encoder, 2, 6, 0.5)
+    scale = fit_state_normalizer(data(), Listener(), settings, 1)
+    task = DistillationTask(module, replace(data(), train=examples), Listener(), scale, settings, 1)
     plans = [[item for batch in task.plan(epoch) for item in batch] for epoch in range(8)]
     for plan in plans:
         assert len(set(plan)) == len(plan)
@@ -145,7 +145,7 @@ def test_a_larger_corpus_takes_turns() -> None:
 def test_each_corpus_has_its_own_sounds() -> None:
     here, there = tones(), tones()
     there.samples[:] = 0
-    both = DistilData([], [], {"": here, "silence": there})
+    both = DistillationData([], [], {"": here, "silence": there})
     assert np.abs(both.clip(CLIPS[0])).max() > 0
     assert not both.clip(replace(CLIPS[0], corpus="silence")).any()
 
@@ -153,6 +153,8 @@ def test_each_corpus_has_its_own_sounds() -> None:
 @pytest.mark.parametrize("length", [100, 5_000, 60_000])
 def test_a_drawn_clip_is_whole_frames_and_not_too_long(length: int) -> None:
     for seed in range(10):
-        clip = drawn_clip(noise(length), DistilSettings(max_seconds=2.0), np.random.default_rng(seed))
+        clip = augmented_clip(
+            noise(length), DistillationSettings(max_seconds=2.0), np.random.default_rng(seed)
+        )
         assert len(clip) % 320 == 0
         assert 15 * 320 <= len(clip) <= 32_000

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from emostream.models import LABELS, Alignment, Clip, Speech
+from emostream.models import LABELS, Alignment, Clip, EmotionInput
 from emostream.models.checkpoint import Checkpoint
 from emostream.models.emotion import EmotionModel
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.bundled_recipe.calibration_data import calibrate
 from emostream.training.bundled_recipe.fusion import FusionData, train_fusion
-from emostream.training.bundled_recipe.pairs import Pairing
+from emostream.training.bundled_recipe.pairs import PairSampler
 from emostream.training.bundled_recipe.settings import FusionSettings
 from emostream.training.data.frozen_features import FrozenFeatures, View
 from emostream.training.run_log import Log
@@ -51,8 +51,8 @@ def heard(model: EmotionModel) -> FrozenFeatures:
     return FrozenFeatures(np.concatenate(states).astype(np.float16), places)
 
 
-def pairing(settings: FusionSettings = SETTINGS) -> Pairing:
-    return Pairing(LINES, LABELS, ["strange"], settings)
+def pairing(settings: FusionSettings = SETTINGS) -> PairSampler:
+    return PairSampler(LINES, LABELS, ["strange"], settings)
 
 
 def data(model: EmotionModel) -> FusionData:
@@ -106,7 +106,7 @@ class TestCalibration:
 
     def test_so_its_probabilities_are_those_of_that_head(self, model: EmotionModel, tmp_path: Path) -> None:
         recognizer = EmotionRecognizer(Checkpoint(model, tiny_tokenizer(), tmp_path), torch.device("cpu"))
-        (prediction,) = recognizer.recognize([Speech(Clip(noise(16_000)), None)])
+        (prediction,) = recognizer.recognize([EmotionInput(Clip(noise(16_000)), None)])
         assert prediction.probabilities == pytest.approx(prediction.audio_only, abs=1e-9)
 
     def test_all_weights_are_shares(self, model: EmotionModel) -> None:

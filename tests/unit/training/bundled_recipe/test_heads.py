@@ -16,30 +16,30 @@ import torch
 from emostream.models import LABELS
 from emostream.models.emotion import EmotionModel
 from emostream.training.bundled_recipe.audio_student import new_student
-from emostream.training.bundled_recipe.cross_fusion import Finish, Wording, with_words
+from emostream.training.bundled_recipe.cross_fusion import FusionStage, PairedTextData, with_words
 from emostream.training.bundled_recipe.heads import (
     FOLDS,
-    HeadBench,
-    HeadPlace,
-    cross_validated,
-    head_bench,
-    shipped_head,
+    HeadPaths,
+    HeadRunContext,
+    cross_corpus_fold,
+    crossvalidate_heads,
+    head_run_context,
     six_folds,
-    stranger_fold,
+    train_final_head,
 )
-from emostream.training.bundled_recipe.pairs import Pairing
+from emostream.training.bundled_recipe.pairs import PairSampler
 from emostream.training.bundled_recipe.settings import FusionSettings, HeadSettings, StudentSize
 from emostream.training.corpora.example import CorpusError, Example
-from emostream.training.data.audio_cache import cached_sounds
-from emostream.training.emotion.module import EmotionObjective
+from emostream.training.data.audio_cache import cached_audio
+from emostream.training.emotion.module import EmotionTrainingModule
 from emostream.training.emotion.settings import DataSettings
 from emostream.training.evaluation.crossvalidation import MATCHED, OWN_WORDS, TEXT_ALONE
-from emostream.training.evaluation.text_conflict import Texts
+from emostream.training.evaluation.text_conflict import PairedTexts
 from emostream.training.experiments.folds import Fold
-from emostream.training.experiments.run import fit_cell
+from emostream.training.experiments.run import fit_fold
 from emostream.training.run_log import Log
-from emostream.training.trainer.callbacks import Unwatched
-from emostream.training.trainer.settings import LoopSettings
+from emostream.training.trainer.callbacks import NoCallback
+from emostream.training.trainer.settings import TrainerSettings
 from tests.support.corpus_trees import write_sound
 from tests.support.recipe_run import LINES, same
 from tests.support.tiny_emotion import tiny_tokenizer
@@ -83,7 +83,7 @@ def speakers(part: list[Example]) -> set[str]:
 
 
 def test_no_speaker_stands_on_two_sides() -> None:
-    for fold in [*six_folds(examples(), JUDGED), stranger_fold(examples(), JUDGED)]:
+    for fold in [*six_folds(examples(), JUDGED), cross_corpus_fold(examples(), JUDGED)]:
         train, validation, test = map(speakers, (fold.train, fold.validation, fold.test))
         assert train
         assert validation
@@ -116,7 +116,7 @@ def test_the_rest_of_the_judged_corpus_is_learned_from_or_validates() -> None:
 
 
 def test_a_stranger_learns_nothing_of_the_judged_corpus() -> None:
-    fold = stranger_fold(examples(), JUDGED)
+    fold = cross_corpus_fold(examples(), JUDGED)
     assert {example.corpus for example in fold.train + fold.validation} == {"read"}
     assert {example.split for example in fold.validation} == {"dev"}
     assert sorted(e.key for e in fold.test) == sorted(e.key for e in examples() if e.corpus == JUDGED)
@@ -138,7 +138,7 @@ class TestTraining:
 
     SETTINGS = HeadSettings(
         data=DataSettings(words="none", keep_features=True, views=2, frames=16, balanced=True),
-        loop=LoopSettings(epochs=12, batch=8, learning_rate=1e-2, patience=0, keep="last"),
+        loop=TrainerSettings(epochs=12, batch=8, learning_rate=1e-2, patience=0, keep="last"),
     )
 
     @pytest.fixture(autouse=True)
@@ -165,16 +165,16 @@ class TestTraining:
         )
         return new_student(replace(size, max_tokens=32))
 
-    def bench(self, model: EmotionModel, clips: list[Example], folder: Path) -> HeadBench:
-        place = HeadPlace(folder / "work", folder / "cache", Log(folder / "log.txt"))
-        return head_bench(model, tiny_tokenizer(), clips, self.SETTINGS, [1], place)
+    def bench(self, model: EmotionModel, clips: list[Example], folder: Path) -> HeadRunContext:
+        place = HeadPaths(folder / "work", folder / "cache", Log(folder / "log.txt"))
+        return head_run_context(model, tiny_tokenizer(), clips, self.SETTINGS, [1], place)
 
     def test_a_head_learns_and_the_encoder_stays(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path
     ) -> None:
         bench, log = self.bench(model, clips, tmp_path), Log(tmp_path / "log.txt")
         train, dev = ([e for e in clips if e.split == split] for split in ("train", "dev"))
-        fitted = shipped_head(bench, train, dev, 1, log)
+        fitted = train_final_head(bench, train, dev, 1, log)
         assert fitted.validation_ua == 1.0
         assert same(fitted.model.audio_encoder.backbone, model.audio_encoder.backbone)
         assert not same(fitted.model.audio_head, model.audio_head)
@@ -184,21 +184,23 @@ class TestTraining:
     ) -> None:
         parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
         fold, log = Fold("3", *parts), Log(tmp_path / "log.txt")
-        (first,) = cross_validated(self.bench(model, clips, tmp_path), [fold], FOLDS, [1], log)
+        (first,) = crossvalidate_heads(self.bench(model, clips, tmp_path), [fold], FOLDS, [1], log)
         assert first.keys == tuple(example.key for example in parts[2])
         assert (first.probabilities.argmax(1) == first.truth).all()
-        monkeypatch.setattr("emostream.training.experiments.run.fit_cell", None)
-        (second,) = cross_validated(self.bench(model, clips, tmp_path), [fold], FOLDS, [1], log)
+        monkeypatch.setattr("emostream.training.experiments.run.fit_fold", None)
+        (second,) = crossvalidate_heads(self.bench(model, clips, tmp_path), [fold], FOLDS, [1], log)
         np.testing.assert_allclose(first.probabilities, second.probabilities, atol=1e-6)
         assert "six folds 3, seed 1: WA 1.000" in (tmp_path / "log.txt").read_text()
 
-    def finish(self, model: EmotionModel, clips: list[Example], folder: Path) -> Finish:
+    def finish(self, model: EmotionModel, clips: list[Example], folder: Path) -> FusionStage:
         bench = self.bench(model, clips, folder)
         settings = FusionSettings(epochs=2, batch=8)
-        pairing = Pairing(LINES, LABELS, ["strange"], settings)
-        wording = Wording(pairing, pairing, LINES, Texts(LINES, [line.emotion for line in LINES]))
-        sounds = cached_sounds(clips, folder / "cache")
-        return Finish(bench, sounds, wording, settings, 1, Log(folder / "log.txt"))
+        pairing = PairSampler(LINES, LABELS, ["strange"], settings)
+        wording = PairedTextData(
+            pairing, pairing, LINES, PairedTexts(LINES, [line.emotion for line in LINES])
+        )
+        sounds = cached_audio(clips, folder / "cache")
+        return FusionStage(bench, sounds, wording, settings, 1, Log(folder / "log.txt"))
 
     def test_words_are_judged_in_every_fold_and_the_student_stays(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path
@@ -226,10 +228,10 @@ class TestTraining:
         parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
         finish, fold = self.finish(model, clips, tmp_path), Fold("3", *parts)
         heads = []
-        monkeypatch.setattr(Finish, "__call__", lambda _, whole, head, *__: heads.append(head))
+        monkeypatch.setattr(FusionStage, "__call__", lambda _, whole, head, *__: heads.append(head))
         with_words(model, finish, [fold], 1)
-        monkeypatch.setattr(EmotionObjective, "forward", untrained)
-        fitted = fit_cell(finish.bench, FOLDS, fold, 1, Unwatched())
+        monkeypatch.setattr(EmotionTrainingModule, "forward", untrained)
+        fitted = fit_fold(finish.bench, FOLDS, fold, 1, NoCallback())
         assert same(fitted.model.audio_head, heads[0].audio_head)
 
     def test_words_of_a_foreign_corpus_are_not_asked_about(
@@ -239,7 +241,7 @@ class TestTraining:
         parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
         found = with_words(model, self.finish(model, clips, tmp_path), [Fold("3", *parts)], 1)
         assert [one.row for one in found] == [MATCHED, TEXT_ALONE]
-        monkeypatch.setattr("emostream.training.bundled_recipe.cross_fusion.fit_cell", None)
+        monkeypatch.setattr("emostream.training.bundled_recipe.cross_fusion.fit_fold", None)
         again = with_words(model, self.finish(model, clips, tmp_path), [Fold("3", *parts)], 1)
         for one, kept in zip(found, again, strict=True):
             np.testing.assert_array_equal(one.probabilities, kept.probabilities)

@@ -15,12 +15,12 @@ import torch
 from emostream.models.emotion import EmotionModel
 from emostream.training.bundled_recipe import pipeline
 from emostream.training.bundled_recipe.audio_student import new_student
-from emostream.training.bundled_recipe.distill import DistilData
-from emostream.training.bundled_recipe.pipeline import Places, Speaking, hear
+from emostream.training.bundled_recipe.distill import DistillationData
+from emostream.training.bundled_recipe.pipeline import AudioData, RecipePaths, hear
 from emostream.training.bundled_recipe.provenance import Provenance
-from emostream.training.bundled_recipe.settings import DistilSettings, RunSettings, StudentSize
+from emostream.training.bundled_recipe.settings import DistillationSettings, RunSettings, StudentSize
 from emostream.training.corpora.example import Example
-from emostream.training.data.audio_cache import Sounds
+from emostream.training.data.audio_cache import AudioCache
 from emostream.training.errors import SettingsError
 from emostream.training.run_log import Log
 from tests.support.corpus_trees import write_lines, write_sound
@@ -31,7 +31,7 @@ SMALL = StudentSize(mel_bins=40, audio_width=64, audio_layers=1, mix_width=16, t
 SETTINGS = RunSettings(
     name="trial",
     student=SMALL,
-    distil=DistilSettings(without=("judged",), synthetic=3),
+    distil=DistillationSettings(without=("judged",), synthetic=3),
 )
 
 
@@ -43,7 +43,7 @@ def _no_accelerator() -> Iterator[None]:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
+def places(tmp_path: Path) -> RecipePaths:
     """Two corpora with a speaker of each split, two clips each."""
     rows = ["path,corpus,speaker,emotion,split"]
     for corpus in ("judged", "other"):
@@ -53,7 +53,7 @@ def places(tmp_path: Path) -> Places:
                 write_sound(tmp_path / "data" / name, emotion, number)
                 rows.append(f"{name},{corpus},{corpus}-{split},{emotion},{split}")
     write_lines(tmp_path / "data" / "manifest.csv", rows)
-    return Places(tmp_path / "data", tmp_path / "weights", tmp_path / "work", tmp_path / "out")
+    return RecipePaths(tmp_path / "data", tmp_path / "weights", tmp_path / "work", tmp_path / "out")
 
 
 def spoken() -> list[Example]:
@@ -71,30 +71,30 @@ def spoken() -> list[Example]:
 
 
 @pytest.fixture
-def lessons(monkeypatch: pytest.MonkeyPatch) -> list[DistilData]:
+def lessons(monkeypatch: pytest.MonkeyPatch) -> list[DistillationData]:
     """What each distillation is given; all that it does is to add one to a weight."""
-    given: list[DistilData] = []
+    given: list[DistillationData] = []
 
-    def distil(model: EmotionModel, data: DistilData, *rest: Any) -> None:
+    def distil(model: EmotionModel, data: DistillationData, *rest: Any) -> None:
         given.append(data)
         with torch.no_grad():
             model.absent_audio.add_(1.0)
 
     monkeypatch.setattr(pipeline, "distil", distil)
     monkeypatch.setattr(pipeline, "WhisperTeacher", lambda *_: None)
-    monkeypatch.setattr(pipeline, "read_texts", lambda *_: LINES)
-    voices = Sounds(np.zeros(0, np.int16), {})
+    monkeypatch.setattr(pipeline, "read_text_corpus", lambda *_: LINES)
+    voices = AudioCache(np.zeros(0, np.int16), {})
     monkeypatch.setattr(pipeline, "synthetic_speech", lambda *_: (spoken(), voices))
     return given
 
 
-def heard(places: Places) -> Provenance:
+def heard(places: RecipePaths) -> Provenance:
     provenance, log = Provenance(), Log(places.work / "log.txt")
-    hear(new_student(SMALL), SETTINGS, places, Speaking.read(places), provenance, log)
+    hear(new_student(SMALL), SETTINGS, places, AudioData.read(places), provenance, log)
     return provenance
 
 
-def test_no_stage_hears_a_test_speaker(places: Places, lessons: list[DistilData]) -> None:
+def test_no_stage_hears_a_test_speaker(places: RecipePaths, lessons: list[DistillationData]) -> None:
     heard(places)
     (data,) = lessons
     assert {clip.split for clip in data.train} == {"train"}
@@ -102,7 +102,9 @@ def test_no_stage_hears_a_test_speaker(places: Places, lessons: list[DistilData]
     assert all(clip.key in data.sounds[""].spans for clip in data.dev)
 
 
-def test_it_hears_nothing_of_the_corpora_it_goes_without(places: Places, lessons: list[DistilData]) -> None:
+def test_it_hears_nothing_of_the_corpora_it_goes_without(
+    places: RecipePaths, lessons: list[DistillationData]
+) -> None:
     heard(places)
     (data,) = lessons
     assert {clip.corpus for clip in data.train} == {"other", "synthetic"}
@@ -110,7 +112,9 @@ def test_it_hears_nothing_of_the_corpora_it_goes_without(places: Places, lessons
     assert sum(clip.corpus == "synthetic" for clip in data.train) == 3
 
 
-def test_who_was_heard_is_written_down(places: Places, lessons: list[DistilData], tmp_path: Path) -> None:
+def test_who_was_heard_is_written_down(
+    places: RecipePaths, lessons: list[DistillationData], tmp_path: Path
+) -> None:
     heard(places).write(tmp_path / "used.csv")
     with (tmp_path / "used.csv").open(newline="") as file:
         rows = [(row["stage"], row["speaker"], int(row["clips"])) for row in csv.DictReader(file)]
@@ -124,21 +128,21 @@ def test_who_was_heard_is_written_down(places: Places, lessons: list[DistilData]
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"distil": DistilSettings(without=())}, "the judged corpus judged in it, got none"),
-        ({"distil": DistilSettings(without=("jugded",))}, "among judged, other, got 'jugded'"),
+        ({"distil": DistillationSettings(without=())}, "the judged corpus judged in it, got none"),
+        ({"distil": DistillationSettings(without=("jugded",))}, "among judged, other, got 'jugded'"),
         ({"judged": "nobody"}, "among judged, other, got 'nobody'"),
         ({}, "a corpus with folds of its own, judged has none"),
     ],
 )
 def test_what_would_fail_after_an_hour_fails_at_once(
-    change: dict[str, Any], says: str, places: Places, lessons: list[DistilData]
+    change: dict[str, Any], says: str, places: RecipePaths, lessons: list[DistillationData]
 ) -> None:
     with pytest.raises(SettingsError, match=says):
         pipeline.train(replace(SETTINGS, **({"judged": "judged"} | change)), places)
     assert not lessons
 
 
-def test_a_folder_of_another_run_is_refused(places: Places, lessons: list[DistilData]) -> None:
+def test_a_folder_of_another_run_is_refused(places: RecipePaths, lessons: list[DistillationData]) -> None:
     """Its snapshots are of other stages; a name and a note make no other run."""
     first = replace(SETTINGS, judged="judged")
     for settings, says in (

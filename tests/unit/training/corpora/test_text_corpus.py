@@ -14,7 +14,7 @@ from emostream.training.corpora.goemotions import read_goemotions
 from emostream.training.corpora.labels import label_of
 from emostream.training.corpora.meld import read_meld
 from emostream.training.corpora.registry import read_corpus
-from emostream.training.corpora.text_corpus import mended, read_texts
+from emostream.training.corpora.text_corpus import fix_encoding, read_text_corpus
 from tests.support.corpus_trees import write_lines
 from tests.support.shared import DATA, needs_data
 from tests.support.text_trees import (
@@ -86,7 +86,7 @@ def test_meld_with_some_of_its_videos(tmp_path: Path) -> None:
     ],
 )
 def test_encodings_are_mended(broken: str, whole: str) -> None:
-    assert mended(broken) == whole
+    assert fix_encoding(broken) == whole
 
 
 @pytest.mark.parametrize("tree", [emorynlp_json_tree, emorynlp_csv_tree])
@@ -139,7 +139,7 @@ def test_goemotions_is_one_of_four_where_all_its_emotions_are(tmp_path: Path) ->
 
 @needs_data
 def test_goemotions_labels_are_those_of_the_shared_table(tmp_path: Path) -> None:
-    table = read_texts(DATA / "text.csv.gz", ["goemotions"])
+    table = read_text_corpus(DATA / "text.csv.gz", ["goemotions"])
     labels = {line.emotion_orig: line.emotion for line in table}
     goemotions_tree(tmp_path, {f"comment on {names}": names.split("|") for names in labels})
     assert {e.emotion_orig: e.emotion for e in read_goemotions(tmp_path)} == labels
@@ -147,7 +147,7 @@ def test_goemotions_labels_are_those_of_the_shared_table(tmp_path: Path) -> None
 
 @needs_data
 def test_emotions_of_the_shared_table_have_the_labels_that_it_gives_them() -> None:
-    lines = read_texts(DATA / "text.csv.gz", ["meld", "emorynlp", "dailydialog_reccon"])
+    lines = read_text_corpus(DATA / "text.csv.gz", ["meld", "emorynlp", "dailydialog_reccon"])
     names = {(line.emotion_orig, line.emotion) for line in lines} - {
         ("happines", "other")
     }  # its own misprint
@@ -227,4 +227,4 @@ def test_the_shared_table_damaged(tmp_path: Path) -> None:
     ):
         file.write_bytes(content)
         with pytest.raises(CorpusError, match=complaint):
-            read_texts(file, ["meld"])
+            read_text_corpus(file, ["meld"])

@@ -11,7 +11,7 @@ import pytest
 from emostream.models import LABELS, Alignment, Clip, Span, Transcript, Word
 from emostream.training.corpora.example import Example
 from emostream.training.data.alignments import Alignments, cached_alignments, moved
-from emostream.training.data.audio_cache import Sounds
+from emostream.training.data.audio_cache import AudioCache
 from tests.support.tiny_emotion import noise
 
 SECOND = 16_000
@@ -29,10 +29,10 @@ CLIPS = [
 ]
 
 
-def sounds() -> Sounds:
+def sounds() -> AudioCache:
     pieces = [(8_000 * noise(SECOND, seed, level=1.0)).astype(np.int16) for seed in range(len(CLIPS))]
     spans = {clip.key: (i * SECOND, (i + 1) * SECOND) for i, clip in enumerate(CLIPS)}
-    return Sounds(np.concatenate(pieces), spans)
+    return AudioCache(np.concatenate(pieces), spans)
 
 
 def halves(samples: int) -> Alignment:

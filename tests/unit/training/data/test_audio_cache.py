@@ -18,8 +18,8 @@ import soundfile
 from emostream.models import Samples
 from emostream.training.corpora.example import CorpusError, Example
 from emostream.training.data import audio_cache as sounds_module
-from emostream.training.data.audio_cache import Sounds, cached_sounds, read_clip, trim
-from emostream.training.data.audio_check import Durations, check_sounds, kept_sounds
+from emostream.training.data.audio_cache import AudioCache, cached_audio, read_clip, trim
+from emostream.training.data.audio_check import Durations, check_audio, report_cached_audio
 from tests.support.tiny_emotion import noise
 
 HERTZ = 440.0
@@ -159,19 +159,19 @@ class TestDamage:
             r"\S+silent.wav \(is digitally silent\): mend or leave them out$"
         )
         with pytest.raises(CorpusError, match=wanted):
-            check_sounds(every)
+            check_audio(every)
         with pytest.raises(CorpusError, match=wanted):
-            cached_sounds(every, tmp_path / "cache")
+            cached_audio(every, tmp_path / "cache")
         assert list((tmp_path / "cache").iterdir()) == []
 
     def test_a_long_list_is_cut(self, tmp_path: Path) -> None:
         missing = examples(*(tmp_path / f"{index}.wav" for index in range(14)))
         with pytest.raises(CorpusError, match=r"^14 of 14 .*9\.wav \(is missing\), 4 more: mend"):
-            check_sounds(missing)
+            check_audio(missing)
 
     def test_words_alone_have_no_sound(self) -> None:
         with pytest.raises(CorpusError, match="expected an utterance with sound"):
-            check_sounds([Example(corpus="c", key="k", emotion="sad", emotion_orig="sad")])
+            check_audio([Example(corpus="c", key="k", emotion="sad", emotion_orig="sad")])
 
 
 class TestReport:
@@ -179,7 +179,7 @@ class TestReport:
         for name, seconds in (("a", 1.0), ("b", 2.0), ("c", 4.0), ("d", 3.0)):
             soundfile.write(tmp_path / f"{name}.wav", tone(8_000, seconds), 8_000)
         clips = [tmp_path / f"{name}.wav" for name in "abcd"]
-        report = check_sounds(examples(*clips[:3], corpus="one") + examples(clips[3], corpus="other"))
+        report = check_audio(examples(*clips[:3], corpus="one") + examples(clips[3], corpus="other"))
         assert report.corpora == {
             "one": Durations(3, 7.0, 1.0, 2.0, 4.0),
             "other": Durations(1, 3.0, 3.0, 3.0, 3.0),
@@ -188,13 +188,13 @@ class TestReport:
 
     def test_kept_sounds_are_as_long_as_they_were_kept(self, tmp_path: Path) -> None:
         clips = recordings(tmp_path, 1)
-        whole, kept = (cached_sounds(clips, tmp_path, trimmed=trimmed) for trimmed in (False, True))
-        assert kept_sounds(clips, whole).corpora == check_sounds(clips).corpora
-        assert kept_sounds(clips, kept).corpora["c"].total_s == pytest.approx(1.0, abs=0.03)
+        whole, kept = (cached_audio(clips, tmp_path, trimmed=trimmed) for trimmed in (False, True))
+        assert report_cached_audio(clips, whole).corpora == check_audio(clips).corpora
+        assert report_cached_audio(clips, kept).corpora["c"].total_s == pytest.approx(1.0, abs=0.03)
 
 
 class TestCache:
-    def assert_right(self, kept: Sounds, clips: list[Example]) -> None:
+    def assert_right(self, kept: AudioCache, clips: list[Example]) -> None:
         for example in clips:
             file = read_clip(example.sound)
             np.testing.assert_allclose(kept.clip(example.key), trim(file), atol=1 / 16_384)
@@ -204,10 +204,10 @@ class TestCache:
 
     def test_files_are_decoded_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         clips = recordings(tmp_path, 30)
-        first = cached_sounds(clips, tmp_path / "cache")
+        first = cached_audio(clips, tmp_path / "cache")
         self.assert_right(first, clips)
         monkeypatch.setattr(sounds_module, "decoded", decoding_forbidden)
-        again = cached_sounds(clips, tmp_path / "cache")
+        again = cached_audio(clips, tmp_path / "cache")
         assert isinstance(again.samples, np.memmap)
         assert again.samples.dtype == np.int16
         assert (again.spans, again.fronts) == (first.spans, first.fronts)
@@ -218,7 +218,7 @@ class TestCache:
         self, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clips = recordings(tmp_path)
-        cached_sounds(clips, tmp_path / "cache")
+        cached_audio(clips, tmp_path / "cache")
         if change == "content":
             soundfile.write(clips[0].sound, noise(30_000), 16_000)
         if change == "time":
@@ -226,11 +226,11 @@ class TestCache:
         asked = {"list": clips[:3], "order": clips[::-1]}.get(change, clips)
         monkeypatch.setattr(sounds_module, "decoded", decoding_forbidden)
         with pytest.raises(AssertionError, match="decoded again"):
-            cached_sounds(asked, tmp_path / "cache", trimmed=change != "trimming")
+            cached_audio(asked, tmp_path / "cache", trimmed=change != "trimming")
 
     def test_untrimmed_clips_are_whole(self, tmp_path: Path) -> None:
         clips = recordings(tmp_path)
-        kept = cached_sounds(clips, tmp_path / "cache", trimmed=False)
+        kept = cached_audio(clips, tmp_path / "cache", trimmed=False)
         assert [len(kept.clip(c.key)) for c in clips] == [len(read_clip(c.sound)) for c in clips]
         assert set(kept.fronts.values()) == {0}
 
@@ -241,7 +241,7 @@ class TestCache:
         assert killed.returncode == -signal.SIGKILL
         left = [path.suffix for path in (tmp_path / "cache").iterdir()]
         assert left == [".tmp"]
-        self.assert_right(cached_sounds(clips, tmp_path / "cache"), clips)
+        self.assert_right(cached_audio(clips, tmp_path / "cache"), clips)
 
     def test_a_kill_before_the_index_leaves_none(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -256,11 +256,11 @@ class TestCache:
         with monkeypatch.context() as patched:
             patched.setattr(Path, "replace", full_disk)
             with pytest.raises(OSError, match="no space"):
-                cached_sounds(clips, tmp_path / "cache")
-        self.assert_right(cached_sounds(clips, tmp_path / "cache"), clips)
+                cached_audio(clips, tmp_path / "cache")
+        self.assert_right(cached_audio(clips, tmp_path / "cache"), clips)
 
     def test_nothing_to_hear_is_no_mistake(self, tmp_path: Path) -> None:
-        assert cached_sounds([], tmp_path / "cache").spans == {}
+        assert cached_audio([], tmp_path / "cache").spans == {}
 
 
 KILLED = """
@@ -281,5 +281,5 @@ clips = [
     Example(corpus="c", key=path.name, emotion="sad", emotion_orig="sad", path=path)
     for path in sorted(folder.glob("*.wav"))
 ]
-sounds.cached_sounds(clips, folder / "cache")
+sounds.cached_audio(clips, folder / "cache")
 """

@@ -26,10 +26,10 @@ from emostream.training.data.frozen_features import (
     cached_features,
     fingerprint,
 )
-from emostream.training.emotion.collator import Batches, EmotionBatch, FrozenBatch
-from emostream.training.emotion.inputs import NOWHERE, Material
-from emostream.training.emotion.module import EmotionObjective
-from emostream.training.emotion.settings import ContrastSettings
+from emostream.training.emotion.collator import Collator, EmotionBatch, FrozenBatch
+from emostream.training.emotion.inputs import NO_ALIGNMENT, TrainingInputs
+from emostream.training.emotion.module import EmotionTrainingModule
+from emostream.training.emotion.settings import ContrastiveSettings
 from emostream.training.errors import SettingsError
 from tests.support.tiny_encoders import tiny_text_encoder
 from tests.support.training_task import GOLD, corpus, material_of, network, numbers
@@ -55,7 +55,7 @@ class Counted:
         if len(self.asked) == self._fails_at:
             raise KeyboardInterrupt
         self.asked.append((key, view))
-        return self.states(key, view), ALIGNMENT if view else NOWHERE
+        return self.states(key, view), ALIGNMENT if view else NO_ALIGNMENT
 
 
 def kept(
@@ -71,7 +71,7 @@ def test_every_view_comes_back_in_half_precision_with_its_alignment(tmp_path: Pa
         for view in (0, 1):
             states, alignment = features.view(key, view)
             assert torch.equal(states, encode.states(key, view).half())
-            assert alignment == (ALIGNMENT if view else NOWHERE)
+            assert alignment == (ALIGNMENT if view else NO_ALIGNMENT)
 
 
 def test_it_is_computed_once_for_the_same_question(tmp_path: Path) -> None:
@@ -177,20 +177,22 @@ def frozen_network() -> EmotionModel:
 
 
 def with_features(
-    model: EmotionModel, material: Material, examples: Sequence[Example], folder: Path
-) -> Material:
+    model: EmotionModel, material: TrainingInputs, examples: Sequence[Example], folder: Path
+) -> TrainingInputs:
     """The material with everything kept that both encoders say."""
 
     def hear(key: str, view: int) -> tuple[Tensor, Alignment]:
         batch = collate_audio([material.sounds.clip(key)], model.audio_encoder.waveform)
         states, mask = model.audio_encoder.layers(batch.samples, batch.mask)
-        stacked = torch.stack([state[0, : int(mask.sum())] for state in states])
-        return stacked, material.alignments.get(key, NOWHERE)
+        stack_logits = torch.stack([state[0, : int(mask.sum())] for state in states])
+        return stack_logits, material.alignments.get(key, NO_ALIGNMENT)
 
     def read(key: str, view: int) -> tuple[Tensor, Alignment]:
         words = next(example.words for example in examples if example.key == key)
         batch = collate_text([words], material.tokenizer, model.config.max_tokens)
-        return torch.stack([state[0] for state in model.text_encoder.layers(batch.ids, batch.mask)]), NOWHERE
+        return torch.stack(
+            [state[0] for state in model.text_encoder.layers(batch.ids, batch.mask)]
+        ), NO_ALIGNMENT
 
     def keep(
         what: str, keys: list[str], encode: Callable[[str, int], tuple[Tensor, Alignment]]
@@ -208,7 +210,7 @@ def with_features(
 def stepped(model: EmotionModel, batch: EmotionBatch) -> tuple[float, dict[str, Tensor]]:
     """The loss of a training step, and the gradients of what learns."""
     torch.manual_seed(0)
-    objective = EmotionObjective(model, ContrastSettings(alpha=0.3)).train()
+    objective = EmotionTrainingModule(model, ContrastiveSettings(alpha=0.3)).train()
     objective.zero_grad()
     loss = objective(batch)["loss"]
     loss.backward()
@@ -222,7 +224,7 @@ def test_a_step_on_kept_features_is_one_through_the_encoders(tmp_path: Path) -> 
     model, material = frozen_network(), material_of(EXAMPLES)
     data = replace(GOLD, drop_sound=0.2, drop_words=0.2)
     direct, through = (
-        Batches(source, data, model, numbers(EXAMPLES)).training(EXAMPLES, [True] * 12, 1, 0)
+        Collator(source, data, model, numbers(EXAMPLES)).training(EXAMPLES, [True] * 12, 1, 0)
         for source in (with_features(model, material, EXAMPLES, tmp_path), material)
     )
     assert isinstance(direct.audio, FrozenBatch)
@@ -244,7 +246,7 @@ def test_a_cut_of_kept_frames_holds_what_a_cut_of_the_sound_does(tmp_path: Path)
     material = with_features(model, material_of(examples), examples, tmp_path)
     step, limit = model.audio_encoder.step, 12
     data = replace(GOLD, max_seconds=limit * step / 16_000)
-    cut = Batches(material, data, model, numbers(examples)).training(examples, [True] * 8, 1, 0)
+    cut = Collator(material, data, model, numbers(examples)).training(examples, [True] * 8, 1, 0)
     assert isinstance(cut.audio, FrozenBatch)
     assert material.heard is not None
     starts = set()

@@ -14,7 +14,7 @@ import soundfile
 from emostream.models import Clip, Samples, Transcript, Word, load_transcriber
 from emostream.training.corpora.example import CorpusError, Example
 from emostream.training.data.asr_report import transcript_rows, transcript_table
-from emostream.training.data.audio_cache import Sounds, cached_sounds
+from emostream.training.data.audio_cache import AudioCache, cached_audio
 from emostream.training.data.transcripts import FILE, cached_transcripts, read_transcripts
 from tests.support.tiny_emotion import noise
 
@@ -28,13 +28,13 @@ def examples(count: int, language: str = "en") -> list[Example]:
     ]
 
 
-def sounds_of(*clips: Samples) -> Sounds:
+def sounds_of(*clips: Samples) -> AudioCache:
     ends = np.cumsum([len(clip) for clip in clips]).tolist()
     spans = {str(i): (end - len(clip), end) for i, (clip, end) in enumerate(zip(clips, ends, strict=True))}
-    return Sounds((np.concatenate(clips) * 32_767).astype(np.int16), spans)
+    return AudioCache((np.concatenate(clips) * 32_767).astype(np.int16), spans)
 
 
-def half_seconds(count: int) -> Sounds:
+def half_seconds(count: int) -> AudioCache:
     return sounds_of(*(noise(SECOND // 2, seed) for seed in range(count)))
 
 
@@ -224,7 +224,7 @@ def test_sounds_from_files_go_the_same_way(tmp_path: Path) -> None:
     """The memory-mapped cache and an array in memory are one to the transcriber."""
     soundfile.write(tmp_path / "a.wav", noise(SECOND), SECOND)
     clip = [replace(examples(1)[0], path=tmp_path / "a.wav")]
-    mapped = cached_sounds(clip, tmp_path)
-    memory = Sounds(np.array(mapped.samples), mapped.spans)
+    mapped = cached_audio(clip, tmp_path)
+    memory = AudioCache(np.array(mapped.samples), mapped.spans)
     first = cached_transcripts(clip, mapped, LoudestSample(), tmp_path, Steps())
     assert read_transcripts(clip, memory, tmp_path) == first

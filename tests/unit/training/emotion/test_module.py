@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from emostream.models import LABELS
-from emostream.training.augmentation.asr_noise import mishear
-from emostream.training.bundled_recipe.pairs import Pairing
+from emostream.training.augmentation.asr_noise import simulate_asr_errors
+from emostream.training.bundled_recipe.pairs import PairSampler
 from emostream.training.bundled_recipe.settings import FusionSettings
 from emostream.training.corpora.example import Example
 from emostream.training.losses.cross_entropy import soft_cross_entropy
@@ -41,9 +41,9 @@ LINES = [
 CLIP = Example(corpus="c", key="a.flac", speaker="a", emotion="happy", emotion_orig="happy", split="train")
 
 
-def pairing(**shares: Any) -> Pairing:
+def pairing(**shares: Any) -> PairSampler:
     matched = FusionSettings(drop_text=0.0, drop_audio=0.0, neutral_text=0.0, mismatched_text=0.0)
-    return Pairing(LINES, LABELS, ["strange"], replace(matched, **shares))
+    return PairSampler(LINES, LABELS, ["strange"], replace(matched, **shares))
 
 
 def test_a_pair_shares_its_label() -> None:
@@ -86,8 +86,8 @@ def test_shares_come_out_as_asked() -> None:
 
 def test_mishearing_keeps_most_words_and_is_drawn_from_its_generator() -> None:
     text = "one two three four five six seven eight nine ten"
-    heard = [mishear(text, ["strange"], np.random.default_rng(seed)) for seed in range(200)]
+    heard = [simulate_asr_errors(text, ["strange"], np.random.default_rng(seed)) for seed in range(200)]
     kept = np.mean([len(set(line.split()) & set(text.split())) / 10 for line in heard])
     assert 0.8 < kept < 0.95
-    assert heard[0] == mishear(text, ["strange"], np.random.default_rng(0))
-    assert all(mishear("hi", ["strange"], np.random.default_rng(seed)) for seed in range(50))
+    assert heard[0] == simulate_asr_errors(text, ["strange"], np.random.default_rng(0))
+    assert all(simulate_asr_errors("hi", ["strange"], np.random.default_rng(seed)) for seed in range(50))

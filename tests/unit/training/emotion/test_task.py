@@ -13,22 +13,22 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from emostream.models import LABELS, Clip, Speech, Transcript
-from emostream.models.checkpoint import write_checkpoint
+from emostream.models import LABELS, Clip, EmotionInput, Transcript
+from emostream.models.checkpoint import save_checkpoint
 from emostream.models.collate import AudioBatch, TextBatch
 from emostream.models.errors import CheckpointError
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.corpora.example import Example
-from emostream.training.emotion.collator import Batches, EmotionBatch
+from emostream.training.emotion.collator import Collator, EmotionBatch
 from emostream.training.emotion.fit_calibration import calibrate, calibrate_all
-from emostream.training.emotion.inputs import words_of
-from emostream.training.emotion.model_factory import Blueprint
-from emostream.training.emotion.module import EmotionObjective, forward
-from emostream.training.emotion.predict import Judgement, judge, posteriors
-from emostream.training.emotion.settings import ContrastSettings, DataSettings, ModelSettings
+from emostream.training.emotion.inputs import input_text
+from emostream.training.emotion.model_factory import ModelFactory
+from emostream.training.emotion.module import EmotionTrainingModule, forward
+from emostream.training.emotion.predict import ExamplePrediction, judge, posteriors
+from emostream.training.emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from emostream.training.errors import SettingsError
-from emostream.training.losses.contrastive import ObjectiveName
-from emostream.training.trainer.settings import LoopSettings
+from emostream.training.losses.contrastive import ContrastiveLossName
+from emostream.training.trainer.settings import TrainerSettings
 from tests.support.tiny_emotion import tiny_tokenizer
 from tests.support.tiny_pretrained import publish
 from tests.support.training_task import (
@@ -54,11 +54,11 @@ def _one_thread_and_no_accelerator() -> Iterator[None]:
         yield
 
 
-def batches_of(data: DataSettings, examples: Sequence[Example] = EXAMPLES) -> Batches:
-    return Batches(material_of(examples), data, network(), numbers(examples))
+def batches_of(data: DataSettings, examples: Sequence[Example] = EXAMPLES) -> Collator:
+    return Collator(material_of(examples), data, network(), numbers(examples))
 
 
-def drawn(batches: Batches, examples: Sequence[Example], epoch: int = 0) -> EmotionBatch:
+def drawn(batches: Collator, examples: Sequence[Example], epoch: int = 0) -> EmotionBatch:
     return batches.training(examples, [True] * len(examples), 1, epoch)
 
 
@@ -119,7 +119,7 @@ def test_an_example_of_one_modality_keeps_it() -> None:
 
 def test_punctuation_is_no_words() -> None:
     example = other(EXAMPLES[0], words="... ?!")
-    assert words_of(example, "gold", {}) == ""
+    assert input_text(example, "gold", {}) == ""
     batch = drawn(batches_of(replace(GOLD, drop_sound=1.0), [example]), [example])
     assert batch.audio.present.all()
 
@@ -128,12 +128,12 @@ def test_what_is_read() -> None:
     spoken, paired = EXAMPLES[0], other(EXAMPLES[0], paired="a line from a film")
     german, text = other(spoken, language="de"), other(spoken, path=None)
     heard = {spoken.key: Transcript("i am so hippie")}
-    assert words_of(spoken, "recognized", heard) == "i am so hippie"
-    assert words_of(spoken, "gold", heard) == spoken.words
-    assert words_of(german, "gold", heard) == ""
-    assert words_of(text, "recognized", heard) == spoken.words
-    assert words_of(paired, "recognized", heard) == paired.paired
-    assert words_of(paired, "none", heard) == ""
+    assert input_text(spoken, "recognized", heard) == "i am so hippie"
+    assert input_text(spoken, "gold", heard) == spoken.words
+    assert input_text(german, "gold", heard) == ""
+    assert input_text(text, "recognized", heard) == spoken.words
+    assert input_text(paired, "recognized", heard) == paired.paired
+    assert input_text(paired, "none", heard) == ""
 
 
 def test_a_long_clip_is_cut_anywhere_and_its_words_move_along() -> None:
@@ -170,7 +170,9 @@ def slow_entropy(logits: Tensor, labels: Sequence[int], rows: Sequence[int], smo
     return math.fsum(terms) / len(rows)
 
 
-def slow_contrast(kind: ObjectiveName, scores: Tensor, heard: Sequence[int], read: Sequence[int]) -> float:
+def slow_contrast(
+    kind: ContrastiveLossName, scores: Tensor, heard: Sequence[int], read: Sequence[int]
+) -> float:
     """heard, read: labels of the rows and columns."""
     s = scores.double().tolist()
     pairs = [(i, j) for i in range(len(heard)) for j in range(len(read))]
@@ -196,10 +198,10 @@ def slow_contrast(kind: ObjectiveName, scores: Tensor, heard: Sequence[int], rea
 
 
 @pytest.mark.parametrize("kind", ["bce", "infonce", "mine"])
-def test_the_loss_is_the_slow_one(kind: ObjectiveName) -> None:
+def test_the_loss_is_the_slow_one(kind: ContrastiveLossName) -> None:
     """Some rows lack sound, some words, and one only fills up."""
     torch.manual_seed(0)
-    objective = EmotionObjective(network(), ContrastSettings(objective=kind, alpha=0.3), 0.1)
+    objective = EmotionTrainingModule(network(), ContrastiveSettings(objective=kind, alpha=0.3), 0.1)
     counted = [True] * 15 + [False]
     batch = batches_of(GOLD).training(EXAMPLES, counted, 1, 0)
     labels = [numbers(EXAMPLES)[example.key] for example in EXAMPLES]
@@ -211,7 +213,9 @@ def test_the_loss_is_the_slow_one(kind: ObjectiveName) -> None:
         losses = objective(batch)
         output = forward(objective.model, batch)
         assert objective.total.contrastive is not None
-        scores = objective.total.contrastive.discriminator(output.audio_code[heard], output.text_code[read])
+        scores = objective.total.contrastive.discriminator(
+            output.audio_embedding[heard], output.text_embedding[read]
+        )
     informed = {"early": list(range(15)), "audio": heard, "text": read}
     entropy = math.fsum(
         slow_entropy(output.logits()[head], labels, rows, 0.1) for head, rows in informed.items()
@@ -223,7 +227,7 @@ def test_the_loss_is_the_slow_one(kind: ObjectiveName) -> None:
 
 def test_without_alpha_there_is_no_discriminator() -> None:
     model = network()
-    baseline = EmotionObjective(model, ContrastSettings())
+    baseline = EmotionTrainingModule(model, ContrastiveSettings())
     assert {id(weights) for weights in baseline.parameters()} == {
         id(weights) for weights in model.parameters()
     }
@@ -234,7 +238,7 @@ def test_without_alpha_there_is_no_discriminator() -> None:
 
 def test_the_plan_is_mixed_and_balanced_if_asked() -> None:
     rare = [example for example in corpus(40) if example.emotion != LABELS[0] or example.speaker == "s0"]
-    loop = LoopSettings(batch=4)
+    loop = TrainerSettings(batch=4)
     task = emotion_task(rare, loop, replace(GOLD, balanced=True))
     plan = task.plan(0)
     assert plan == task.plan(0)
@@ -247,7 +251,7 @@ def test_the_plan_is_mixed_and_balanced_if_asked() -> None:
 # Judging
 
 
-def judged(data: DataSettings = GOLD, size: int = 16, order: int = 1) -> list[Judgement]:
+def judged(data: DataSettings = GOLD, size: int = 16, order: int = 1) -> list[ExamplePrediction]:
     examples = EXAMPLES[::order]
     return judge(network(), batches_of(data), examples, CPU, size)[::order]
 
@@ -276,7 +280,7 @@ def test_every_judgement_knows_what_it_went_by() -> None:
 
 
 def test_figures_are_of_the_posteriors() -> None:
-    task = emotion_task(EXAMPLES, LoopSettings(batch=4))
+    task = emotion_task(EXAMPLES, TrainerSettings(batch=4))
     found = task.validate(0, 1)
     halves = [*task.validate(0, 2), *task.validate(1, 2)]
     shares = posteriors(found, task.module.model.config)
@@ -295,7 +299,9 @@ def test_figures_are_of_the_posteriors() -> None:
     assert task.figures(halves) == pytest.approx(figures)
 
 
-def nll(found: Sequence[Judgement], shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
+def nll(
+    found: Sequence[ExamplePrediction], shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+) -> float:
     truth = [numbers(EXAMPLES)[one.key] for one in found]
     return float(-np.log(shares[range(len(truth)), truth]).mean())
 
@@ -324,16 +330,16 @@ def test_a_served_model_is_calibrated_for_either_modality_alone() -> None:
 
 
 def test_a_trained_model_serves_what_it_was_judged_by(tmp_path: Path) -> None:
-    loop = LoopSettings(epochs=2, batch=4, learning_rate=3e-3, encoder_rate=1e-3, patience=0)
+    loop = TrainerSettings(epochs=2, batch=4, learning_rate=3e-3, encoder_rate=1e-3, patience=0)
     model = network(granularities=("frame",))
     task = emotion_task(EXAMPLES, loop, model=model)
     run(task, loop, tmp_path / "run")
     found = task.validate(0, 1)
     calibrate(model, found, task.labels)
-    write_checkpoint(model, tiny_tokenizer(), tmp_path / "served")
+    save_checkpoint(model, tiny_tokenizer(), tmp_path / "served")
     sounds = material_of(EXAMPLES).sounds
     speeches = [
-        Speech(
+        EmotionInput(
             Clip(sounds.clip(example.key)) if example.path is not None else None,
             Transcript(example.words) if example.words else None,
         )
@@ -360,7 +366,7 @@ def settings_of(hub: Path, audio: str = "wav2vec2", **changes: object) -> ModelS
 @pytest.mark.parametrize("audio", ["wav2vec2", "whisper"])
 def test_models_share_the_pretrained_encoders_and_draw_the_rest_by_seed(published: Path, audio: str) -> None:
     settings = settings_of(published, audio, audio_frozen="all", granularities=("frame", "word"))
-    blueprint = Blueprint.read(settings, LABELS)
+    blueprint = ModelFactory.read(settings, LABELS)
     one, again, third = (blueprint.new(settings, seed).state_dict() for seed in (1, 1, 2))
     pretrained = blueprint.template.state_dict()
     for name, weights in one.items():
@@ -375,9 +381,9 @@ def test_models_share_the_pretrained_encoders_and_draw_the_rest_by_seed(publishe
 
 def test_what_cannot_be_built_is_told(published: Path) -> None:
     with pytest.raises(CheckpointError, match="expected"):
-        Blueprint.read(settings_of(published, "nothing"), LABELS)
+        ModelFactory.read(settings_of(published, "nothing"), LABELS)
     good = settings_of(published)
     with pytest.raises(SettingsError, match="model: expected a freeze depth out of none, front_end, 0 to 3"):
-        Blueprint.read(good, LABELS).new(replace(good, audio_frozen=9), 1)
+        ModelFactory.read(good, LABELS).new(replace(good, audio_frozen=9), 1)
     with pytest.raises((SettingsError, CheckpointError), match=r"expected .*granularities"):
-        Blueprint.read(replace(good, granularities=()), LABELS)
+        ModelFactory.read(replace(good, granularities=()), LABELS)

@@ -10,8 +10,8 @@ from scipy.stats import bootstrap, norm, t
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from emostream.training.evaluation.bootstrap import paired_gain, pooled_interval
-from emostream.training.evaluation.metrics import FigureName
-from emostream.training.evaluation.predictions import Outcome
+from emostream.training.evaluation.metrics import MetricName
+from emostream.training.evaluation.predictions import FoldPredictions
 from tests.support.fake_predictions import outcome, row_of_fits
 
 SKLEARN = {
@@ -22,7 +22,7 @@ SKLEARN = {
 
 
 @pytest.mark.parametrize("figure", ["wa", "ua", "macro_f1"])
-def test_the_figure_is_that_of_all_folds_together_averaged_over_the_seeds(figure: FigureName) -> None:
+def test_the_figure_is_that_of_all_folds_together_averaged_over_the_seeds(figure: MetricName) -> None:
     fits = row_of_fits("baseline", 0.6, seeds=(0, 1, 2))
     by_seed = []
     for seed in (0, 1, 2):
@@ -76,7 +76,7 @@ def test_the_interval_is_that_of_scipy_at_the_widened_level() -> None:
     assert gain.interval.high == pytest.approx(theirs.high, abs=0.01)
 
 
-def simulated(rng: np.random.Generator, speakers: int) -> tuple[list[Outcome], list[Outcome]]:
+def simulated(rng: np.random.Generator, speakers: int) -> tuple[list[FoldPredictions], list[FoldPredictions]]:
     """A first row that is right with 0.7 and a second with 0.6, more or less, by speaker."""
     names = np.repeat(np.arange(speakers), 20)
     truth = np.tile([0, 1], 10 * speakers)
@@ -145,11 +145,11 @@ def test_a_seed_gives_the_same_interval_again() -> None:
     assert paired_gain(*rows, "ua", seed=4).interval != paired_gain(*rows, "ua", seed=5).interval
 
 
-def other_keys(fit: Outcome) -> Outcome:
+def other_keys(fit: FoldPredictions) -> FoldPredictions:
     return replace(fit, keys=tuple(f"{key}x" for key in fit.keys))
 
 
-def other_truth(fit: Outcome) -> Outcome:
+def other_truth(fit: FoldPredictions) -> FoldPredictions:
     return replace(fit, truth=(fit.truth + 1) % 4)
 
 
@@ -163,7 +163,7 @@ def other_truth(fit: Outcome) -> Outcome:
         ([replace(fit, labels=("a", "b", "c", "d")) for fit in row_of_fits("b", 0.6)], "same labels"),
     ],
 )
-def test_what_cannot_be_paired_is_refused(second: list[Outcome], what: str) -> None:
+def test_what_cannot_be_paired_is_refused(second: list[FoldPredictions], what: str) -> None:
     with pytest.raises(ValueError, match=f"a and b: expected the {what}"):
         paired_gain(row_of_fits("a", 0.7), second, "wa")
 

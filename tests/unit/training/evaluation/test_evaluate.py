@@ -16,7 +16,7 @@ from emostream.training.__main__ import main
 from emostream.training.corpora.example import CorpusError
 from emostream.training.corpora.manifest import read_manifest
 from emostream.training.evaluation.corruptions import harms
-from emostream.training.evaluation.evaluate import evaluate, harm_table, judge, score
+from emostream.training.evaluation.evaluate import corruption_table, evaluate, judge, score
 from tests.support.tiny_emotion import noise, write_tiny
 
 
@@ -44,7 +44,7 @@ def test_evaluate_writes_figures_and_predictions(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, out = write_tiny(tmp_path / "model"), tmp_path / "out"
-    arguments = ["evaluate", "--checkpoint", str(folder), "--manifest", str(corpus), "--out", str(out)]
+    arguments = ["evaluate", "--checkpoint", str(folder), "--manifest", str(corpus), "--output-dir", str(out)]
     assert main(arguments) == 0
     rows = json.loads((out / "figures.json").read_text())["rows"]
     assert (out / "confusion.png").read_bytes().startswith(b"\x89PNG")
@@ -128,7 +128,7 @@ def test_robustness_harms_every_clip_in_every_way(corpus: Path, tmp_path: Path) 
     unharmed = found.row("sound alone", "c", "audio")
     assert unharmed is not None
     assert found.harmed["c", "as recorded"] == unharmed.figures
-    assert harm_table(found).count("\n") == len(harms()) + 1
+    assert corruption_table(found).count("\n") == len(harms()) + 1
 
 
 def test_a_checkpoint_with_labels_of_its_own_is_judged_by_the_corpus_s_own(
@@ -160,9 +160,9 @@ def test_a_checkpoint_with_labels_of_its_own_is_judged_by_the_corpus_s_own(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["evaluate", "--manifest", "nowhere.csv", "--out", "out"], "expected a manifest"),
-        (["evaluate", "--checkpoint", "./nowhere", "--out", "out"], "found none"),
-        (["train", "--config", "nowhere.toml", "--out", "out"], "expected a TOML file"),
+        (["evaluate", "--manifest", "nowhere.csv", "--output-dir", "out"], "expected a manifest"),
+        (["evaluate", "--checkpoint", "./nowhere", "--output-dir", "out"], "found none"),
+        (["train", "--config", "nowhere.toml", "--output-dir", "out"], "expected a TOML file"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

@@ -23,7 +23,7 @@ from emostream.training.evaluation.plots import (
     reliability_figure,
     write_png,
 )
-from emostream.training.evaluation.tsne import projected, projection_figure, separation
+from emostream.training.evaluation.tsne import projected, separation, tsne_figure
 from tests.support.fake_predictions import LABELS, outcome, row_of_fits
 
 
@@ -91,7 +91,7 @@ def test_the_sweep_shows_gains_in_points_with_their_intervals(tmp_path: Path) ->
 
 def test_codes_are_drawn_in_the_colour_of_the_true_emotion(tmp_path: Path) -> None:
     fits = [row_of_fits(row, 0.8, codes=True)[0] for row in ("baseline", "bce alpha=0.1")]
-    figure = projection_figure(fits, "t-SNE")
+    figure = tsne_figure(fits, "t-SNE")
     first, second = (axes.collections[0] for axes in axes_of(figure))
     expected = [COLOURS[label] for label in fits[0].truth]
     drawn = [to_hex(colour).upper() for colour in first.get_facecolor()]
@@ -119,4 +119,4 @@ def test_the_projection_keeps_neighbours_and_repeats_itself() -> None:
 def test_a_row_without_codes_cannot_be_drawn() -> None:
     fit = replace(outcome([0, 1], [0, 1]), codes=None)
     with pytest.raises(ValueError, match="baseline, fold 1, seed 0: expected codes"):
-        projection_figure([fit], "t-SNE")
+        tsne_figure([fit], "t-SNE")

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from emostream.training.evaluation.predictions import (
-    Outcome,
-    OutcomeError,
-    outcome_file,
-    read_outcome,
-    read_outcomes,
-    write_outcome,
+    FoldPredictions,
+    PredictionsError,
+    predictions_file,
+    read_all_predictions,
+    read_predictions,
+    write_predictions,
 )
 from tests.support.fake_predictions import outcome, row_of_fits
 
 
-def same(one: Outcome, other: Outcome) -> bool:
-    pairs = [(getattr(one, field.name), getattr(other, field.name)) for field in fields(Outcome)]
+def same(one: FoldPredictions, other: FoldPredictions) -> bool:
+    pairs = [(getattr(one, field.name), getattr(other, field.name)) for field in fields(FoldPredictions)]
     return all(
         np.array_equal(a, b) and a.dtype == b.dtype if isinstance(a, np.ndarray) else a == b for a, b in pairs
     )
@@ -30,14 +30,14 @@ def same(one: Outcome, other: Outcome) -> bool:
 @pytest.mark.parametrize("codes", [None, np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)])
 def test_comes_back_as_it_was(tmp_path: Path, codes: np.ndarray | None) -> None:
     written = outcome([0, 1, 3], [0, 2, 3], speakers=["ä", "", "b"], row="bce alpha=0.3", codes=codes)
-    assert same(read_outcome(write_outcome(tmp_path, written)), written)
+    assert same(read_predictions(write_predictions(tmp_path, written)), written)
 
 
 def test_a_folder_holds_one_file_for_each_fit(tmp_path: Path) -> None:
     fits = [*row_of_fits("baseline", 0.5), *row_of_fits("bce alpha=0.1", 0.5)]
     for fit in [*fits, *fits]:  # a fit that is written again replaces itself
-        write_outcome(tmp_path, fit)
-    names = {fit.name for fit in read_outcomes(tmp_path)}
+        write_predictions(tmp_path, fit)
+    names = {fit.name for fit in read_all_predictions(tmp_path)}
     assert names == {fit.name for fit in fits}
     assert len(list(tmp_path.iterdir())) == len(fits)
 
@@ -47,47 +47,49 @@ def test_a_folder_holds_one_file_for_each_fit(tmp_path: Path) -> None:
     [(("a b", "1", 0), ("a-b", "1", 0)), (("a", "1", 12), ("a", "11", 2)), (("A", "1", 0), ("a", "1", 0))],
 )
 def test_distinct_fits_have_distinct_files(one: tuple[str, str, int], other: tuple[str, str, int]) -> None:
-    files = [outcome_file(Path("runs"), *fit) for fit in (one, other)]
+    files = [predictions_file(Path("runs"), *fit) for fit in (one, other)]
     assert files[0] != files[1]
     assert files[0].name.lower() != files[1].name.lower()  # for disks that do not tell case
 
 
 def test_a_row_may_not_lead_out_of_the_folder() -> None:
-    assert outcome_file(Path("runs"), "../../etc/passwd", "1", 0).parent == Path("runs")
+    assert predictions_file(Path("runs"), "../../etc/passwd", "1", 0).parent == Path("runs")
 
 
 def test_what_a_kill_left_unfinished_is_not_read(tmp_path: Path) -> None:
-    file = write_outcome(tmp_path, outcome([0], [0]))
+    file = write_predictions(tmp_path, outcome([0], [0]))
     file.with_suffix(".partial").write_bytes(b"PK half a file")
-    assert len(read_outcomes(tmp_path)) == 1
+    assert len(read_all_predictions(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_truncated_file_is_named(tmp_path: Path, share: float) -> None:
-    file = write_outcome(tmp_path, outcome([0, 1], [0, 1]))
+    file = write_predictions(tmp_path, outcome([0, 1], [0, 1]))
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(OutcomeError, match=rf"{file.name}: expected the outcome of a fit.*delete the file"):
-        read_outcomes(tmp_path)
+    with pytest.raises(
+        PredictionsError, match=rf"{file.name}: expected the outcome of a fit.*delete the file"
+    ):
+        read_all_predictions(tmp_path)
 
 
 def test_any_damaged_byte_is_an_error_or_does_no_harm(tmp_path: Path) -> None:
     written = outcome([0, 1, 2], [0, 1, 1])
-    file = write_outcome(tmp_path, written)
+    file = write_predictions(tmp_path, written)
     whole = file.read_bytes()
     rng = np.random.default_rng(0)
     for place in rng.integers(0, len(whole), 150):
         damaged = bytearray(whole)
         damaged[place] ^= 0xFF
         file.write_bytes(damaged)
-        with suppress(OutcomeError):
-            assert same(read_outcome(file), written)
+        with suppress(PredictionsError):
+            assert same(read_predictions(file), written)
 
 
 def test_a_foreign_file_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", numbers=np.arange(3))
-    with pytest.raises(OutcomeError, match=r"other\.npz: expected the outcome of a fit"):
-        read_outcomes(tmp_path)
+    with pytest.raises(PredictionsError, match=r"other\.npz: expected the outcome of a fit"):
+        read_all_predictions(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ from emostream.training.evaluation.crossvalidation import (
     write_folds,
 )
 from emostream.training.evaluation.metrics import calibration_error
-from emostream.training.evaluation.predictions import Outcome, OutcomeError
-from emostream.training.evaluation.reliability import by_chance, trust
-from emostream.training.evaluation.text_conflict import Texts, conflicts
+from emostream.training.evaluation.predictions import FoldPredictions, PredictionsError
+from emostream.training.evaluation.reliability import ece_if_calibrated, trust
+from emostream.training.evaluation.text_conflict import PairedTexts, conflicts
 from tests.support.tiny_emotion import noise
 
 LABELS = ("angry", "happy", "sad", "neutral")
@@ -62,7 +62,7 @@ def test_chance_is_the_mean_over_truths_that_were_drawn_from_the_model() -> None
         calibration_error(drawn(probabilities, seed), probabilities, binning="equal mass")
         for seed in range(300)
     ]
-    assert by_chance(probabilities) == pytest.approx(np.mean(each), abs=0.004)
+    assert ece_if_calibrated(probabilities) == pytest.approx(np.mean(each), abs=0.004)
 
 
 def test_the_most_certain_are_judged_by_themselves() -> None:
@@ -71,8 +71,8 @@ def test_the_most_certain_are_judged_by_themselves() -> None:
         [[0.9, 0.1, 0.0, 0.0], [0.1, 0.9, 0.0, 0.0], [0.95, 0.05, 0.0, 0.0], [0.4, 0.6, 0.0, 0.0]]
     )
     found = trust(np.array([0, 1, 0, 0]), probabilities)
-    assert found.certain_ua == 1.0
-    assert found.certain_gain == pytest.approx(1.0 - (2 / 3 + 1.0) / 2)
+    assert found.selective_ua == 1.0
+    assert found.selective_gain == pytest.approx(1.0 - (2 / 3 + 1.0) / 2)
 
 
 def predicted(label: str, audio: float) -> Prediction:
@@ -84,7 +84,7 @@ def predicted(label: str, audio: float) -> Prediction:
 def test_a_label_that_no_certain_clip_has_is_recalled_by_nothing() -> None:
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])
     found = trust(np.array([0, 0, 0, 1]), probabilities)
-    assert (found.certain_ua, found.certain_gain) == (0.5, -0.5)
+    assert (found.selective_ua, found.selective_gain) == (0.5, -0.5)
 
 
 def test_conflicts_count_changes_among_the_unsure_and_the_sure() -> None:
@@ -101,8 +101,8 @@ def test_conflicts_count_changes_among_the_unsure_and_the_sure() -> None:
         predicted("angry", 0.7),
     ]
     found = conflicts(matched, against)
-    assert (found.unsure, found.unsure_pairs) == (0.5, 2)
-    assert (found.sure, found.sure_pairs) == (0.0, 1)
+    assert (found.unsure, found.low_confidence_pairs) == (0.5, 2)
+    assert (found.sure, found.high_confidence_pairs) == (0.0, 1)
     assert conflicts(matched[:1], against[:1]).sure is None
 
 
@@ -112,7 +112,7 @@ def test_a_text_is_drawn_by_clip_and_label_alone() -> None:
         Example(corpus="meld", key=str(n), emotion=name, emotion_orig=name, words=f"{name} {n}")
         for n, name in enumerate(names)
     ]
-    texts = Texts(lines, names)
+    texts = PairedTexts(lines, names)
     assert all(texts.draw(f"{n}.wav", "sad").startswith("sad") for n in range(20))
     assert texts.draw("a.wav", "sad") == texts.draw("a.wav", "sad")
     assert len({texts.draw(f"{n}.wav", "sad") for n in range(20)}) > 3
@@ -136,10 +136,10 @@ def test_harms_do_what_their_names_say() -> None:
     assert len(shorter) == len(clip) - 2 * 1600
 
 
-def outcome(fold: str, seed: int, speakers: int = 3, row: str = SOUND) -> Outcome:
+def outcome(fold: str, seed: int, speakers: int = 3, row: str = SOUND) -> FoldPredictions:
     probabilities = shares(12 * speakers, seed=seed + 10 * int(fold))
     names = [f"f{fold}s{number}" for number in range(speakers) for _ in range(12)]
-    return Outcome(
+    return FoldPredictions(
         row=row,
         fold=fold,
         seed=seed,
@@ -187,7 +187,7 @@ def test_folds_are_pooled_by_seed() -> None:
     assert fold_table([]) == ""
 
 
-def right(one: Outcome, row: str, share: float) -> Outcome:
+def right(one: FoldPredictions, row: str, share: float) -> FoldPredictions:
     """The same clips in another row, the first `share` of each label judged rightly, the rest wrongly."""
     guesses = (one.truth + 1) % len(LABELS)
     for label in range(len(LABELS)):
@@ -237,5 +237,5 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_file_of_judgements_is_named(damage: str, tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(damage)
-    with pytest.raises(OutcomeError, match=f"{FILE}: expected the judgements of a cross-validation, got"):
+    with pytest.raises(PredictionsError, match=f"{FILE}: expected the judgements of a cross-validation, got"):
         read_folds(tmp_path)

@@ -10,17 +10,17 @@ import pytest
 from msgspec.structs import replace
 
 from emostream.models import LABELS
-from emostream.training.emotion.settings import ContrastSettings, DataSettings, ModelSettings
+from emostream.training.emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from emostream.training.errors import SettingsError
 from emostream.training.experiments.ablations import (
+    aligned_granularities,
     same_as_baseline,
-    spans_of,
     starts_from_baseline,
     variant,
 )
-from emostream.training.experiments.experiment import Experiment, read_experiment, refuse_contradictions
-from emostream.training.experiments.table_rows import BASELINE, CONTINUED, Row, paper_rows, row_of
-from emostream.training.trainer.settings import LoopSettings
+from emostream.training.experiments.experiment import Experiment, check_consistency, read_experiment
+from emostream.training.experiments.table_rows import BASELINE, CONTINUED, Row, paper_rows, parse_row
+from emostream.training.trainer.settings import TrainerSettings
 from tests.support.shared import REPO
 
 RUNS = sorted(file for file in (REPO / "training" / "runs").glob("*.toml") if file.stem != "bundled")
@@ -37,7 +37,7 @@ def test_what_is_not_named_is_the_default(tmp_path: Path) -> None:
     assert read_experiment(written(tmp_path, text)) == Experiment(
         name="trial",
         seeds=(4,),
-        loop=LoopSettings(epochs=2, learning_rate=1.0),
+        loop=TrainerSettings(epochs=2, learning_rate=1.0),
         model=ModelSettings(audio_frozen=3),
     )
     assert Experiment().labels == LABELS
@@ -155,22 +155,22 @@ def test_the_same_without_its_contradiction(tmp_path: Path) -> None:
 def test_no_line_contradicts_itself_whatever_the_baseline_looks_at(granularities: tuple[Any, ...]) -> None:
     experiment = Experiment(model=ModelSettings(granularities=granularities))
     for row in paper_rows(experiment.alphas, gold=True):
-        refuse_contradictions(variant(experiment, row), row.name)
+        check_consistency(variant(experiment, row), row.name)
 
 
 # The lines of the papers' table
 
 EXPERIMENT = Experiment(
-    contrast=ContrastSettings(objective="mine", alpha=0.2),
-    loop=LoopSettings(epochs=9),
-    continued=LoopSettings(epochs=4),
+    contrast=ContrastiveSettings(objective="mine", alpha=0.2),
+    loop=TrainerSettings(epochs=9),
+    continued=TrainerSettings(epochs=4),
 )
 """A contrast of its own, which no line but the experiment itself may keep."""
 
 
 def changes(row: Row, experiment: Experiment = EXPERIMENT) -> dict[str, Any]:
     """`model.fusion` -> its value, where the line differs from the experiment without its contrast."""
-    plain = flat(replace(experiment, contrast=ContrastSettings()))
+    plain = flat(replace(experiment, contrast=ContrastiveSettings()))
     return {name: value for name, value in flat(variant(experiment, row)).items() if value != plain[name]}
 
 
@@ -217,7 +217,7 @@ def test_every_line_of_the_papers_table_is_known_here() -> None:
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_a_line_changes(name: str) -> None:
-    assert changes(row_of(name)) == CHANGES[name]
+    assert changes(parse_row(name)) == CHANGES[name]
 
 
 def test_a_line_that_is_none_of_the_papers_is_the_experiment() -> None:
@@ -240,7 +240,7 @@ def test_who_starts_from_the_baseline() -> None:
         ),
         (Experiment(data=DataSettings(words="gold")), {"early and late fusion", "gold words"}),
         (
-            Experiment(model=ModelSettings(granularities=("word",)), continued=LoopSettings(epochs=2)),
+            Experiment(model=ModelSettings(granularities=("word",)), continued=TrainerSettings(epochs=2)),
             {"early and late fusion", "word"},
         ),
     ],
@@ -263,4 +263,4 @@ def test_lines_that_are_the_baseline_under_another_name(experiment: Experiment, 
     ],
 )
 def test_which_lines_need_an_alignment(row: str, spans: tuple[str, ...]) -> None:
-    assert spans_of(variant(Experiment(), row_of(row))) == spans
+    assert aligned_granularities(variant(Experiment(), parse_row(row))) == spans

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from emostream.models import LABELS
 from emostream.training.corpora.example import CorpusError, Example
-from emostream.training.corpora.leakage import Unit
+from emostream.training.corpora.leakage import DisjointUnit
 from emostream.training.experiments.folds import Fold, ProtocolName, make_folds
 from tests.support.training_task import numbers
 
-BOTH: tuple[Unit, ...] = ("speaker", "dialogue")
+BOTH: tuple[DisjointUnit, ...] = ("speaker", "dialogue")
 SESSIONS = [f"S{number}" for number in range(1, 6)]
 
 
@@ -239,7 +239,7 @@ def test_lines_that_another_corpus_is_tested_on_are_not_learned(protocol: Protoc
 # Whatever the graph of speakers and dialogues
 
 
-def slow_islands(examples: Sequence[Example], units: Sequence[Unit]) -> list[set[str]]:
+def slow_islands(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[set[str]]:
     """Keys of examples that hang together, one merged with another until nothing changes."""
     islands = [({example.key}, names_of([example], units)) for example in examples]
     merged = True
@@ -256,7 +256,7 @@ def slow_islands(examples: Sequence[Example], units: Sequence[Unit]) -> list[set
     return [keys for keys, _ in islands]
 
 
-def names_of(examples: Sequence[Example], units: Sequence[Unit]) -> set[tuple[str, str]]:
+def names_of(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> set[tuple[str, str]]:
     return {(unit, getattr(e, unit)) for e in examples for unit in units if getattr(e, unit)}
 
 
@@ -287,7 +287,7 @@ def corpora(draw: st.DrawFn) -> list[Example]:
 @given(corpora(), st.sampled_from(["group", "corpus", "speaker"]), st.sampled_from([BOTH, ("dialogue",)]))
 @settings(deadline=None, max_examples=60, derandomize=True)
 def test_no_island_is_ever_cut(
-    examples: list[Example], protocol: ProtocolName, units: tuple[Unit, ...]
+    examples: list[Example], protocol: ProtocolName, units: tuple[DisjointUnit, ...]
 ) -> None:
     try:
         folds = folds_of(examples, protocol, 0.2, units=units)

@@ -20,15 +20,20 @@ from emostream.models.collate import collate_text
 from emostream.training.augmentation.settings import AugmentSettings
 from emostream.training.corpora.example import CorpusError, Example
 from emostream.training.corpora.iemocap import read_iemocap
-from emostream.training.corpora.registry import own_alignment
+from emostream.training.corpora.registry import corpus_alignment
 from emostream.training.data.alignments import moved
 from emostream.training.data.frozen_features import FrozenFeatures
-from emostream.training.emotion.collator import Batches, encode_audio
-from emostream.training.emotion.inputs import Material
-from emostream.training.emotion.model_factory import Blueprint
-from emostream.training.emotion.settings import DataSettings, ModelSettings, WordSource
+from emostream.training.emotion.collator import Collator, encode_audio
+from emostream.training.emotion.inputs import TrainingInputs
+from emostream.training.emotion.model_factory import ModelFactory
+from emostream.training.emotion.settings import DataSettings, ModelSettings, TextSource
 from emostream.training.experiments.experiment import Experiment
-from emostream.training.experiments.prepare_data import Helpers, chosen_examples, gather, numbered_labels
+from emostream.training.experiments.prepare_data import (
+    PreparationContext,
+    gather,
+    label_indices,
+    select_examples,
+)
 from tests.support.corpus_trees import RATE_HZ, iemocap_tree, write_sound
 from tests.support.fakes import FakeTranscriber
 from tests.support.tiny_emotion import SENTENCES, noise, tiny_tokenizer
@@ -67,13 +72,13 @@ MIXED = [
     ],
 )
 def test_those_of_the_corpora_and_labels_that_are_asked_for(experiment: Experiment, kept: str) -> None:
-    assert "".join(key[-1] for key in keys(chosen_examples(MIXED, experiment))) == kept
+    assert "".join(key[-1] for key in keys(select_examples(MIXED, experiment))) == kept
 
 
 def test_labels_are_numbered_as_the_experiment_lists_them() -> None:
     experiment = Experiment(labels=("calm", "sad"), label="emotion_orig")
-    chosen = chosen_examples(MIXED, experiment)
-    assert numbered_labels(chosen, experiment) == {"ravdess/0": 1, "ravdess/1": 0}
+    chosen = select_examples(MIXED, experiment)
+    assert label_indices(chosen, experiment) == {"ravdess/0": 1, "ravdess/1": 0}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +98,7 @@ def test_labels_are_numbered_as_the_experiment_lists_them() -> None:
 )
 def test_what_nobody_has(experiment: Experiment, says: str) -> None:
     with pytest.raises(CorpusError) as caught:
-        chosen_examples(MIXED, experiment)
+        select_examples(MIXED, experiment)
     assert says in str(caught.value)
 
 
@@ -110,20 +115,20 @@ FEW = Experiment(labels=("sad", "happy"), at_most=3)
 
 
 def test_at_most_so_many_of_each_speaker_and_label() -> None:
-    drawn = chosen_examples(crowd(9), FEW)
+    drawn = select_examples(crowd(9), FEW)
     cells = [(one.speaker, one.emotion) for one in drawn]
     assert {cell: cells.count(cell) for cell in cells} == {
         (speaker, emotion): 3 for speaker in "abc" for emotion in ("sad", "happy")
     }
     assert drawn == [one for one in crowd(9) if one in drawn]  # in their order
     assert drawn != [one for one in crowd(9) if int(one.key[-1]) < 3]  # not the first ones
-    assert chosen_examples(crowd(2), FEW) == crowd(2)
+    assert select_examples(crowd(2), FEW) == crowd(2)
 
 
 def test_who_is_drawn_depends_on_nobody_beside() -> None:
-    drawn = set(keys(chosen_examples(crowd(9), FEW)))
-    assert set(keys(chosen_examples(crowd(9)[::-1], FEW))) == drawn
-    with_others = set(keys(chosen_examples(crowd(9, speakers="dabce"), FEW)))
+    drawn = set(keys(select_examples(crowd(9), FEW)))
+    assert set(keys(select_examples(crowd(9)[::-1], FEW))) == drawn
+    with_others = set(keys(select_examples(crowd(9, speakers="dabce"), FEW)))
     assert {key for key in with_others if key[0] in "abc"} == drawn
 
 
@@ -167,17 +172,17 @@ def nobody() -> Transcriber:
     raise AssertionError("no transcriber is needed")
 
 
-def helpers(folder: Path, transcriber: Callable[[], Transcriber] = nobody) -> Helpers:
-    return Helpers(transcriber, folder / "cache", lambda what, done, of: None)
+def helpers(folder: Path, transcriber: Callable[[], Transcriber] = nobody) -> PreparationContext:
+    return PreparationContext(transcriber, folder / "cache", lambda what, done, of: None)
 
 
-def experiment_of(words: WordSource, *granularities: str, **data: object) -> Experiment:
+def experiment_of(words: TextSource, *granularities: str, **data: object) -> Experiment:
     settings = replace(DataSettings(words=words), **data)
     return Experiment(model=ModelSettings(granularities=granularities or ("frame",)), data=settings)  # type: ignore[arg-type]
 
 
-def gathered(examples: Sequence[Example], where: Helpers, *lines: Experiment) -> Material:
-    return gather(examples, lines, Blueprint(network(dropout=0.3).eval(), tiny_tokenizer()), where)
+def gathered(examples: Sequence[Example], where: PreparationContext, *lines: Experiment) -> TrainingInputs:
+    return gather(examples, lines, ModelFactory(network(dropout=0.3).eval(), tiny_tokenizer()), where)
 
 
 def test_every_clip_is_transcribed_once_but_for_paired_ones(clips: list[Example], tmp_path: Path) -> None:
@@ -194,7 +199,7 @@ def test_every_clip_is_transcribed_once_but_for_paired_ones(clips: list[Example]
 
 @pytest.mark.parametrize("words", ["gold", "none"])
 def test_without_recognized_words_no_transcriber_is_loaded(
-    words: WordSource, clips: list[Example], tmp_path: Path
+    words: TextSource, clips: list[Example], tmp_path: Path
 ) -> None:
     material = gathered(clips, helpers(tmp_path), experiment_of(words))
     assert material.transcripts == {}
@@ -216,7 +221,7 @@ def test_one_line_of_a_table_that_reads_recognized_words_is_enough(
 # Where the words lie
 
 
-def places(material: Material) -> dict[str, str]:
+def places(material: TrainingInputs) -> dict[str, str]:
     """Key -> the words that have a place."""
     return {key: " ".join(word.text for word in of.words) for key, of in material.alignments.items()}
 
@@ -274,7 +279,7 @@ def test_gold_words_lie_where_iemocap_says_moved_by_what_was_cut_off(
     material = gathered(iemocap, helpers(tmp_path), experiment_of("gold", "word", "phone"))
     assert aligner.asked == []
     for number, one in enumerate(iemocap):
-        own = own_alignment(one)
+        own = corpus_alignment(one)
         assert own is not None
         shift = 0 if number else SILENCE_CUT
         assert material.alignments[one.key] == moved(own, 1.0, -shift)
@@ -285,7 +290,7 @@ def test_untrimmed_clips_keep_their_places(
     iemocap: list[Example], tmp_path: Path, aligner: EvenAligner
 ) -> None:
     material = gathered(iemocap, helpers(tmp_path), experiment_of("gold", "word", trimmed=False))
-    assert material.alignments[iemocap[0].key] == own_alignment(iemocap[0])
+    assert material.alignments[iemocap[0].key] == corpus_alignment(iemocap[0])
 
 
 def test_other_words_than_gold_do_not_lie_there(
@@ -325,7 +330,7 @@ def test_what_is_kept_is_what_the_encoders_say_of_each_alone(clips: list[Example
     torch.testing.assert_close(states.float(), words, atol=5e-3, rtol=2e-3)
 
 
-def kept(material: Material, source: WordSource = "gold") -> tuple[FrozenFeatures, FrozenFeatures]:
+def kept(material: TrainingInputs, source: TextSource = "gold") -> tuple[FrozenFeatures, FrozenFeatures]:
     """Of sound and of words."""
     assert material.heard is not None
     assert material.read is not None
@@ -337,7 +342,7 @@ def kept(material: Material, source: WordSource = "gold") -> tuple[FrozenFeature
     [("none", True, True, []), ("gold", False, False, ["gold"]), ("gold", True, True, ["gold"])],
 )
 def test_only_what_the_model_goes_by_is_kept(
-    words: WordSource, sound: bool, heard: bool, read: list[str], clips: list[Example], tmp_path: Path
+    words: TextSource, sound: bool, heard: bool, read: list[str], clips: list[Example], tmp_path: Path
 ) -> None:
     material = gathered(clips, helpers(tmp_path), experiment_of(words, sound=sound, **KEPT))
     assert (material.heard is not None) == heard
@@ -381,12 +386,12 @@ def test_kept_or_not_a_clip_ends_where_the_encoder_does(clips: list[Example], tm
     """Whisper's table of positions ends at 30 s, here at 0.4 s; the clips are of 0.6 s."""
     audio = WhisperConfig(**tiny_whisper_config().to_dict() | {"max_source_positions": 20})
     model = network(audio_config=audio, audio_unit_variance=False).eval()
-    blueprint = Blueprint(model, tiny_tokenizer())
+    blueprint = ModelFactory(model, tiny_tokenizer())
     encoded = []
     for keep in (False, True):
         experiment = experiment_of("none", keep_features=keep)
         material = gather(clips[:5], [experiment], blueprint, helpers(tmp_path))
-        batch = Batches(material, experiment.data, model, dict.fromkeys(keys(clips), 0)).judging(clips[:5])
+        batch = Collator(material, experiment.data, model, dict.fromkeys(keys(clips), 0)).judging(clips[:5])
         encoded.append(encode_audio(model, batch.audio))
     assert encoded[0].mask.sum(1).tolist() == encoded[1].mask.sum(1).tolist() == [20] * 5
     torch.testing.assert_close(encoded[1].features, encoded[0].features, atol=5e-3, rtol=2e-3)
@@ -404,7 +409,7 @@ def test_the_first_view_is_the_clip_as_it_is(clips: list[Example], tmp_path: Pat
 
 def test_the_bar_is_told_how_far_it_is(clips: list[Example], tmp_path: Path, aligner: EvenAligner) -> None:
     told: list[tuple[str, int, int]] = []
-    where = Helpers(FakeTranscriber, tmp_path / "cache", lambda *report: told.append(report))
+    where = PreparationContext(FakeTranscriber, tmp_path / "cache", lambda *report: told.append(report))
     gathered(clips, where, experiment_of("recognized", "word", **KEPT))
     last = {what: (done, of) for what, done, of in told}
     assert last == {

@@ -13,13 +13,13 @@ from sklearn.metrics import accuracy_score, recall_score
 
 from emostream.training.evaluation.aggregate import judged, summarise
 from emostream.training.evaluation.bootstrap import paired_gain
-from emostream.training.evaluation.predictions import Outcome
-from emostream.training.experiments.environment import RunFacts
-from emostream.training.experiments.reference_results import IEMOCAP_4, IEMOCAP_NOT_RUN, published_on
+from emostream.training.evaluation.predictions import FoldPredictions
+from emostream.training.experiments.environment import RunMetadata
+from emostream.training.experiments.reference_results import IEMOCAP_4, IEMOCAP_NOT_RUN, reference_results_for
 from emostream.training.experiments.report import write_report
 from tests.support.fake_predictions import row_of_fits
 
-ABOUT = RunFacts(
+ABOUT = RunMetadata(
     command="python -m emostream.training table papers --corpus label-matched --data DIR",
     corpus="label-matched",
     protocol="corpus folds",
@@ -33,7 +33,7 @@ ABOUT = RunFacts(
 
 
 @pytest.fixture(scope="module")
-def papers() -> list[Outcome]:
+def papers() -> list[FoldPredictions]:
     """Alpha 0.1 validates best, though 0.9 tests best."""
     accuracies = {
         "baseline": 0.5,
@@ -53,7 +53,7 @@ def papers() -> list[Outcome]:
 
 
 @pytest.fixture(scope="module")
-def folder(papers: list[Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(papers: list[FoldPredictions], tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("report")
     write_report(target, "The papers' table", papers, about=ABOUT, inflated=True, not_run=[IEMOCAP_NOT_RUN])
     return target
@@ -112,7 +112,7 @@ def test_rows_stand_in_their_groups_in_the_papers_order(folder: Path) -> None:
     ]
 
 
-def test_a_line_of_the_table_against_scikit_learn(folder: Path, papers: list[Outcome]) -> None:
+def test_a_line_of_the_table_against_scikit_learn(folder: Path, papers: list[FoldPredictions]) -> None:
     fits = [fit for fit in papers if fit.row == "late fusion"]
     was = [100 * accuracy_score(fit.truth, fit.guesses) for fit in fits]
     uas = [100 * recall_score(fit.truth, fit.guesses, average="macro") for fit in fits]
@@ -133,7 +133,7 @@ def test_inflated_figures_say_so_right_above_every_table_of_them(folder: Path, t
     assert "nflated" not in honest.read_text(encoding="utf-8")
 
 
-def test_the_gain_is_paired_against_both_baselines(folder: Path, papers: list[Outcome]) -> None:
+def test_the_gain_is_paired_against_both_baselines(folder: Path, papers: list[FoldPredictions]) -> None:
     lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Gain, paired"))[1:]
     names = ["bce alpha=0.1", "bce alpha=0.9", "bce, alpha by validation", "infonce alpha=0.1"]
     names.append("objective and alpha by validation")
@@ -152,7 +152,7 @@ def test_the_gain_is_paired_against_both_baselines(folder: Path, papers: list[Ou
     assert (line["against"], line["drawn"], line["units"]) == ("baseline", "speakers", "9")
 
 
-def test_the_csv_files_hold_what_was_judged(folder: Path, papers: list[Outcome]) -> None:
+def test_the_csv_files_hold_what_was_judged(folder: Path, papers: list[FoldPredictions]) -> None:
     fits = read_csv(folder / "fits.csv")
     assert len(fits) == len(papers)
     line = next(one for one in fits if (one["row"], one["fold"], one["seed"]) == ("word", "2", "1"))
@@ -168,7 +168,7 @@ def test_the_csv_files_hold_what_was_judged(folder: Path, papers: list[Outcome])
     np.testing.assert_allclose(shares, fit.probabilities, atol=1e-6)
 
 
-def test_the_table_as_csv_is_the_summary(folder: Path, papers: list[Outcome]) -> None:
+def test_the_table_as_csv_is_the_summary(folder: Path, papers: list[FoldPredictions]) -> None:
     lines = {line["row"]: line for line in read_csv(folder / "table.csv")}
     for summary in summarise(judged(papers)):
         line = lines[summary.row]
@@ -230,7 +230,7 @@ def test_ravdess_stands_beside_what_is_published_on_it(tmp_path: Path) -> None:
     markdown = write_report(tmp_path, "RAVDESS", fits, about=about).read_text(encoding="utf-8")
     line = "| audio alone, frozen WavLM large | 72.2 | 72.0 |"
     assert line.replace("72.2 ", "72.22 ") in section(markdown, "Published figures")
-    assert published_on("ravdess", labels[:4]) == ()
+    assert reference_results_for("ravdess", labels[:4]) == ()
 
 
 def test_there_is_no_report_on_nothing(tmp_path: Path) -> None:

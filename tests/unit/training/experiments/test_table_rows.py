@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from emostream.training.evaluation.predictions import Outcome
+from emostream.training.evaluation.predictions import FoldPredictions
 from emostream.training.experiments.table_rows import (
     Row,
     chosen_by_validation,
     in_table_order,
     paper_comparisons,
     paper_rows,
-    row_of,
+    parse_row,
 )
 from tests.support.fake_predictions import outcome, row_of_fits
 
@@ -27,7 +27,7 @@ def test_validation_chooses_and_the_test_fold_has_no_say() -> None:
         ]
 
 
-def fit_of(alpha: float, fold: str, validation: float) -> Outcome:
+def fit_of(alpha: float, fold: str, validation: float) -> FoldPredictions:
     return outcome([0, 1], [0, 1], row=f"bce alpha={alpha:g}", fold=fold, validation_ua=validation)
 
 
@@ -74,7 +74,7 @@ def test_the_rows_of_the_papers() -> None:
     ],
 )
 def test_what_the_name_of_a_row_says(name: str, row: tuple[str, str | None, float | None]) -> None:
-    got = row_of(name)
+    got = parse_row(name)
     assert got == Row(name, got.group, got.objective, got.alpha)
     assert (got.group, got.objective, got.alpha) == row
 

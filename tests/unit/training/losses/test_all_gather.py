@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from emostream.training.losses.all_gather import gather_rows, row_counts
-from emostream.training.losses.combined import TotalLoss
-from emostream.training.losses.contrastive import ObjectiveName
+from emostream.training.losses.all_gather import all_gather_row_counts, all_gather_rows
+from emostream.training.losses.combined import CombinedLoss
+from emostream.training.losses.contrastive import ContrastiveLossName
 from emostream.training.losses.cross_entropy import soft_cross_entropy
 from tests.support.two_processes import in_two_processes
 
-KINDS: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
+KINDS: tuple[ContrastiveLossName, ...] = get_args(ContrastiveLossName)
 ROWS, CODE, CLASSES, STEPS = 8, 6, 4, 3
 AUDIO_LABELS = torch.tensor([0, 1, 2, 3, 1, 1, 0, 2])
 TEXT_LABELS = torch.tensor([1, 0, 3, 0, 2, 2, 1, 3])
@@ -41,25 +41,25 @@ SPLITS = {
 class Learner(nn.Module):
     """Encoders and a head in small: its forward is the loss of the rows of all processes."""
 
-    def __init__(self, kind: ObjectiveName) -> None:
+    def __init__(self, kind: ContrastiveLossName) -> None:
         super().__init__()
         self.audio, self.text = nn.Linear(5, CODE), nn.Linear(7, CODE)
         self.head = nn.Linear(CODE, CLASSES)
-        self.total = TotalLoss(0.4, kind, CODE)
+        self.total = CombinedLoss(0.4, kind, CODE)
 
     def forward(self, audio: Tensor, audio_labels: Tensor, text: Tensor, text_labels: Tensor) -> Tensor:
-        counts = row_counts(audio)
+        counts = all_gather_row_counts(audio)
         codes = self.audio(audio)
         targets = nn.functional.one_hot(audio_labels, CLASSES) * (audio_labels != 3)[:, None]
         entropy = soft_cross_entropy(
-            gather_rows(self.head(codes), counts), gather_rows(targets.to(codes.dtype), counts), 0.1
+            all_gather_rows(self.head(codes), counts), all_gather_rows(targets.to(codes.dtype), counts), 0.1
         )
         losses: Mapping[str, Tensor] = self.total(
             entropy,
-            gather_rows(codes, counts),
-            gather_rows(self.text(text)),
-            gather_rows(audio_labels, counts),
-            gather_rows(text_labels),
+            all_gather_rows(codes, counts),
+            all_gather_rows(self.text(text)),
+            all_gather_rows(audio_labels, counts),
+            all_gather_rows(text_labels),
         )
         return losses["loss"]
 
@@ -75,7 +75,7 @@ def share(split: Split, process: int | None) -> tuple[Tensor, Tensor, Tensor, Te
     return audio[heard], AUDIO_LABELS[heard], text[read], TEXT_LABELS[read]
 
 
-def trained(kind: ObjectiveName, split: Split, process: int | None) -> Iterator[tuple[str, Tensor]]:
+def trained(kind: ContrastiveLossName, split: Split, process: int | None) -> Iterator[tuple[str, Tensor]]:
     """Losses, gradients and weights of some steps, by name; process None: one process with all rows."""
     torch.manual_seed(0)
     learner = Learner(kind).double()
@@ -104,13 +104,13 @@ def everything(folder: Path) -> dict[str, Tensor]:
         for name, tensor in trained(kind, counts, rank)
     }
     own = torch.arange(3 * rank, 3 + rank)  # 0 1 2 | 3
-    results["counts"] = torch.tensor(row_counts(own))
-    results["labels"] = gather_rows(own)
-    results["mask"] = gather_rows(own > 1, [3, 1])
-    results["images"] = gather_rows(own[:, None, None].expand(-1, 2, 5).float())
-    results["none"] = gather_rows(torch.zeros(0, 4))
+    results["counts"] = torch.tensor(all_gather_row_counts(own))
+    results["labels"] = all_gather_rows(own)
+    results["mask"] = all_gather_rows(own > 1, [3, 1])
+    results["images"] = all_gather_rows(own[:, None, None].expand(-1, 2, 5).float())
+    results["none"] = all_gather_rows(torch.zeros(0, 4))
     rows = torch.zeros(2, requires_grad=True)
-    (gather_rows(5.0 * rows).sum() + rows.sum()).backward()
+    (all_gather_rows(5.0 * rows).sum() + rows.sum()).backward()
     assert rows.grad is not None
     results["gradient"] = rows.grad
     return results
@@ -124,7 +124,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("split", SPLITS)
 def test_two_processes_learn_as_one(
-    kind: ObjectiveName, split: str, processes: list[dict[str, Tensor]]
+    kind: ContrastiveLossName, split: str, processes: list[dict[str, Tensor]]
 ) -> None:
     alone = dict(trained(kind, SPLITS[split], None))
     assert any(name.startswith("gradient 0 total.") and bool(x.any()) for name, x in alone.items())
@@ -151,5 +151,5 @@ def test_only_the_gathered_rows_gradient_is_multiplied(processes: list[dict[str,
 
 def test_a_process_alone_keeps_its_rows() -> None:
     rows = torch.randn(3, 2, requires_grad=True)
-    assert gather_rows(rows) is rows
-    assert row_counts(rows) == [3]
+    assert all_gather_rows(rows) is rows
+    assert all_gather_row_counts(rows) == [3]

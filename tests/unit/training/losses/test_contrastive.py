@@ -12,8 +12,8 @@ from torch import Tensor
 
 from emostream.training.errors import SettingsError
 from emostream.training.losses.bce import pair_bce
-from emostream.training.losses.combined import TotalLoss
-from emostream.training.losses.contrastive import ContrastiveObjective, ObjectiveName
+from emostream.training.losses.combined import CombinedLoss
+from emostream.training.losses.contrastive import ContrastiveLoss, ContrastiveLossName
 from emostream.training.losses.discriminator import (
     CosineDiscriminator,
     DiscriminatorName,
@@ -21,7 +21,7 @@ from emostream.training.losses.discriminator import (
 )
 from emostream.training.losses.infonce import info_nce
 
-KINDS: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
+KINDS: tuple[ContrastiveLossName, ...] = get_args(ContrastiveLossName)
 DISCRIMINATORS: tuple[DiscriminatorName, ...] = get_args(DiscriminatorName)
 BATCHES = [
     ([0, 1, 2, 1], [1, 1, 0]),
@@ -101,9 +101,9 @@ def codes(audio: list[int], text: list[int], width: int = 6) -> tuple[Tensor, Te
 
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_and_the_order_of_rows(kind: ObjectiveName, discriminator: DiscriminatorName) -> None:
+def test_gradients_and_the_order_of_rows(kind: ContrastiveLossName, discriminator: DiscriminatorName) -> None:
     torch.manual_seed(0)
-    objective = ContrastiveObjective(kind, 6, discriminator).double().eval()
+    objective = ContrastiveLoss(kind, 6, discriminator).double().eval()
     audio, text, heard, read = codes([0, 1, 2, 1, 0], [1, 1, 0, 3])
     assert torch.autograd.gradcheck(lambda a, t: objective(a, t, heard, read), (audio, text))
     i, j = torch.tensor([3, 0, 4, 1, 2]), torch.tensor([2, 3, 1, 0])
@@ -117,9 +117,9 @@ def test_gradients_and_the_order_of_rows(kind: ObjectiveName, discriminator: Dis
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_batch_gives_finite_gradients(
-    kind: ObjectiveName, discriminator: DiscriminatorName, audio: list[int], text: list[int]
+    kind: ContrastiveLossName, discriminator: DiscriminatorName, audio: list[int], text: list[int]
 ) -> None:
-    objective = ContrastiveObjective(kind, 6, discriminator).double()
+    objective = ContrastiveLoss(kind, 6, discriminator).double()
     batch = codes(audio, text)
     loss = objective(*batch)
     loss.backward()
@@ -132,8 +132,8 @@ def test_every_batch_gives_finite_gradients(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_precision_codes_are_scored_in_full(kind: ObjectiveName) -> None:
-    objective = ContrastiveObjective(kind, 6).eval()
+def test_half_precision_codes_are_scored_in_full(kind: ContrastiveLossName) -> None:
+    objective = ContrastiveLoss(kind, 6).eval()
     audio, text, heard, read = codes([0, 1, 2, 1, 0], [1, 1, 0, 3])
     halves = audio.bfloat16(), text.bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
@@ -170,7 +170,7 @@ def test_the_mlp_discriminator_reads_both_codes_side_by_side() -> None:
 
 
 def test_the_total_weighs_entropy_and_contrast() -> None:
-    total = TotalLoss(0.3, "bce", 6).double()
+    total = CombinedLoss(0.3, "bce", 6).double()
     batch = codes([0, 1, 2], [1, 0])
     assert total.contrastive is not None
     losses = total(torch.tensor(2.0), *batch)
@@ -180,7 +180,7 @@ def test_the_total_weighs_entropy_and_contrast() -> None:
 
 
 def test_without_alpha_there_is_no_discriminator() -> None:
-    total = TotalLoss(0.0, "mine", 6)
+    total = CombinedLoss(0.0, "mine", 6)
     assert list(total.state_dict()) == []
     audio, text, heard, read = codes([0, 1], [1, 0])
     entropy = torch.tensor(2.0, requires_grad=True)
@@ -191,12 +191,12 @@ def test_without_alpha_there_is_no_discriminator() -> None:
 @pytest.mark.parametrize("alpha", [-0.1, 1.0, 1.5, math.nan])
 def test_alpha_leaves_something_that_learns_the_labels(alpha: float) -> None:
     with pytest.raises(SettingsError, match=f"alpha: expected at least 0 and below 1, got {alpha}"):
-        TotalLoss(alpha, "bce", 6)
+        CombinedLoss(alpha, "bce", 6)
 
 
 def test_names_that_are_none() -> None:
     wrong: Any = "triplet"
     with pytest.raises(SettingsError, match="expected bce, infonce or mine, got 'triplet'"):
-        ContrastiveObjective(wrong, 6)
+        ContrastiveLoss(wrong, 6)
     with pytest.raises(SettingsError, match="expected cosine or mlp, got 'triplet'"):
-        ContrastiveObjective("bce", 6, wrong)
+        ContrastiveLoss("bce", 6, wrong)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from emostream.training.losses.contrastive import ContrastiveObjective
+from emostream.training.losses.contrastive import ContrastiveLoss
 from emostream.training.losses.mine import MINELoss
 
 AUDIO: Final = torch.tensor([0, 1, 1, 0, 2])
@@ -139,7 +139,7 @@ def test_it_finds_the_information_of_gaussian_codes(rho: float) -> None:
     """Two dimensions of correlation rho hold -log(1 - rho²) nats. Each row is its own emotion: P is i = j."""
     torch.manual_seed(0)
     width, lifts = 32, torch.randn(2, 2, 32)  # the information is the same after a one-to-one map
-    objective = ContrastiveObjective("mine", width, "mlp")
+    objective = ContrastiveLoss("mine", width, "mlp")
     optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
 
     def bound(rows: int) -> Tensor:

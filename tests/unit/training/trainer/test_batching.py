@@ -15,9 +15,9 @@ from torch import nn
 from emostream.models.encoders.base import Encoder
 from emostream.models.encoders.factory import freeze
 from emostream.training.errors import SettingsError
-from emostream.training.trainer.batching import balanced, by_length, mixed_batches
-from emostream.training.trainer.lr_schedule import layer_wise, one_cycle, the_rest
-from emostream.training.trainer.seeding import keyed, seed_torch
+from emostream.training.trainer.batching import balanced, length_grouped_batches, mixed_batches
+from emostream.training.trainer.lr_schedule import layerwise_lr_groups, one_cycle, remaining_params_group
+from emostream.training.trainer.seeding import example_rng, seed_torch
 from tests.support.tiny_encoders import LAYERS, tiny_audio_encoder, tiny_text_encoder
 
 
@@ -58,7 +58,7 @@ def test_every_example_once_and_two_labels_in_every_batch(drawn: tuple[list[int]
 def test_by_length_has_every_example_once_and_no_single_last_one(
     lengths: list[float], size: int, seed: int
 ) -> None:
-    batches = by_length(lengths, size, rng(seed))
+    batches = length_grouped_batches(lengths, size, rng(seed))
     assert sorted(item for batch in batches for item in batch) == list(range(len(lengths)))
     odd = [len(batch) for batch in batches if len(batch) != size]
     rest = len(lengths) % size
@@ -68,12 +68,12 @@ def test_by_length_has_every_example_once_and_no_single_last_one(
 
 def test_by_length_puts_like_to_like_in_random_order() -> None:
     lengths = [float(number) for number in rng().permutation(24)]
-    batches = by_length(lengths, 4, rng(1))
+    batches = length_grouped_batches(lengths, 4, rng(1))
     ranges = [sorted(lengths[item] for item in batch) for batch in batches]
     assert sorted(ranges) == [[4.0 * n + step for step in range(4)] for n in range(6)]
     assert ranges != sorted(ranges)
-    assert batches != by_length(lengths, 4, rng(2))
-    assert batches == by_length(lengths, 4, rng(1))
+    assert batches != length_grouped_batches(lengths, 4, rng(2))
+    assert batches == length_grouped_batches(lengths, 4, rng(1))
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ def test_balanced_sampling_gives_every_cell_as_many() -> None:
 
 
 def test_draws_belong_to_seed_epoch_and_key() -> None:
-    first = keyed(1, 2, "clip").random(4)
-    keyed(1, 2, "another clip").random(9)
-    assert np.array_equal(keyed(1, 2, "clip").random(4), first)
-    others = [keyed(0, 2, "clip"), keyed(1, 3, "clip"), keyed(1, 2, "clap")]
+    first = example_rng(1, 2, "clip").random(4)
+    example_rng(1, 2, "another clip").random(9)
+    assert np.array_equal(example_rng(1, 2, "clip").random(4), first)
+    others = [example_rng(0, 2, "clip"), example_rng(1, 3, "clip"), example_rng(1, 2, "clap")]
     assert not any(np.array_equal(other.random(4), first) for other in others)
 
 
@@ -215,8 +215,8 @@ class Whole(nn.Module):
 def test_every_layer_learns_slower_than_the_one_above_it(kind: str, depth: str | int) -> None:
     whole = Whole(encoder_of(kind))
     freeze(whole.encoder, depth)  # type: ignore[arg-type]
-    groups = layer_wise(whole.encoder, 1e-3, 0.5)
-    rates = rates_of(whole, [the_rest(whole, groups, 0.1), *groups])
+    groups = layerwise_lr_groups(whole.encoder, 1e-3, 0.5)
+    rates = rates_of(whole, [remaining_params_group(whole, groups, 0.1), *groups])
     trainable = {name for name, weights in whole.named_parameters() if weights.requires_grad}
     assert set(rates) == trainable
     new = {name for name, rate in rates.items() if rate == 0.1}
@@ -236,7 +236,7 @@ def test_every_layer_learns_slower_than_the_one_above_it(kind: str, depth: str |
 )
 def test_the_rates_by_name(kind: str, top: str, lowest: str, front: str) -> None:
     encoder = encoder_of(kind)
-    rates = rates_of(encoder, layer_wise(encoder, 1.0, 0.5))
+    rates = rates_of(encoder, layerwise_lr_groups(encoder, 1.0, 0.5))
     for part, rate in ((top, 1.0), (lowest, 0.25), (front, 0.125)):
         found = {rates[name] for name in rates if name.startswith(f"backbone.{part}")}
         assert found == {rate}, part

@@ -19,12 +19,23 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from torch import nn
 
-from emostream.training.trainer.averaging import WeightAverage, load_trainable, trainable_state
-from emostream.training.trainer.callbacks import Bar, TensorBoard, Unwatched, Watch, Watches, progress
+from emostream.training.trainer.averaging import (
+    WeightAverage,
+    load_trainable_state_dict,
+    trainable_state_dict,
+)
+from emostream.training.trainer.callbacks import (
+    CallbackList,
+    NoCallback,
+    ProgressBarCallback,
+    TensorBoard,
+    TrainingCallback,
+    progress,
+)
 from emostream.training.trainer.history import History
-from emostream.training.trainer.settings import LoopSettings
-from emostream.training.trainer.snapshot import read_whole, write_whole
-from emostream.training.trainer.trainer import KEPT, Place, fit, make_accelerator, share
+from emostream.training.trainer.settings import TrainerSettings
+from emostream.training.trainer.snapshot import load_if_complete, save_atomically
+from emostream.training.trainer.trainer import KEPT, Runtime, fit, make_accelerator, share
 from tests.support.shared import REPO
 from tests.support.training_task import (
     LINE_LOOP,
@@ -92,7 +103,7 @@ def _one_thread_and_no_accelerator() -> Iterator[None]:
         yield
 
 
-def slow_run(loop: LoopSettings, factors: Sequence[float]) -> LineTask:
+def slow_run(loop: TrainerSettings, factors: Sequence[float]) -> LineTask:
     """The loop written out by hand: gradients are cut to their norm, rates are those of the step."""
     task = LineTask(Line(0.0))
     groups = task.groups()
@@ -113,7 +124,7 @@ def slow_run(loop: LoopSettings, factors: Sequence[float]) -> LineTask:
 
 
 def test_clipping_warm_up_and_every_group_s_rate_reach_the_optimizer(tmp_path: Path) -> None:
-    loop = LoopSettings(epochs=2, batch=4, warmup=0.5, clip_norm=0.2, weight_decay=0.1, patience=0)
+    loop = TrainerSettings(epochs=2, batch=4, warmup=0.5, clip_norm=0.2, weight_decay=0.1, patience=0)
     factors = [1 / 4, 2 / 4, 3 / 4, 1, 1, 3 / 4, 2 / 4, 1 / 4]
     task, rates = LineTask(Line(0.0), script=(0.1, 0.2)), Rates()
     run(task, loop, tmp_path, rates)
@@ -139,7 +150,7 @@ def test_clipping_warm_up_and_every_group_s_rate_reach_the_optimizer(tmp_path: P
 def test_it_stops_after_so_many_epochs_without_a_better_one_and_keeps_the_best(
     tmp_path: Path, patience: int, script: tuple[float, ...], epochs: int, best: int
 ) -> None:
-    loop = LoopSettings(epochs=5, batch=4, patience=patience)
+    loop = TrainerSettings(epochs=5, batch=4, patience=patience)
     task = LineTask(Line(0.0), script)
     history = run(task, loop, tmp_path)
     assert [figures["ua"] for figures in history.epochs] == list(script[:epochs])
@@ -233,7 +244,7 @@ def test_nor_does_it_to_a_whole_model(
 def test_the_best_weights_are_written_before_the_snapshot_that_counts_them(killed: Path) -> None:
     """So a kill between the two repeats the epoch's end; the other way round would lose the weights."""
     between = killed / "line-2-0.0"  # writes: snapshot of step 2, best of epoch 0, snapshot of epoch 0
-    snapshot = read_whole(between / "snapshot.pt")
+    snapshot = load_if_complete(between / "snapshot.pt")
     assert snapshot is not None
     assert (snapshot["epoch"], snapshot["step"], snapshot["history"]["epochs"]) == (0, 2, [])
     assert (between / KEPT).exists()
@@ -241,28 +252,28 @@ def test_the_best_weights_are_written_before_the_snapshot_that_counts_them(kille
 
 def test_a_half_written_file_leaves_the_older_one(tmp_path: Path) -> None:
     file = tmp_path / "state.pt"
-    assert read_whole(file) is None
-    write_whole({"epoch": 1, "weights": torch.ones(3)}, file)
+    assert load_if_complete(file) is None
+    save_atomically({"epoch": 1, "weights": torch.ones(3)}, file)
     file.with_name("state.pt.part").write_bytes(b"PK half of it")
-    state = read_whole(file)
+    state = load_if_complete(file)
     assert state is not None
     assert state["epoch"] == 1
-    write_whole({"epoch": 2}, file)
-    assert read_whole(file) == {"epoch": 2}
+    save_atomically({"epoch": 2}, file)
+    assert load_if_complete(file) == {"epoch": 2}
 
 
 def test_the_weights_of_another_network_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected the weights of this network, 2 differ \(1\.bias"):
-        load_trainable(
+        load_trainable_state_dict(
             nn.Sequential(nn.Linear(2, 2)),
-            trainable_state(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))),
+            trainable_state_dict(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))),
         )
 
 
 def test_frozen_weights_are_in_no_snapshot_and_buffers_are() -> None:
     module = Line(0.0)
     module.net[0].requires_grad_(False)
-    assert set(trainable_state(module)) == {"net.3.weight", "net.3.bias", "steps"}
+    assert set(trainable_state_dict(module)) == {"net.3.weight", "net.3.bias", "steps"}
 
 
 def test_the_average_follows_the_weights_and_steps_aside() -> None:
@@ -302,8 +313,8 @@ def test_half_precision_runs_on_the_cpu(tmp_path: Path) -> None:
     losses = {}
     for precision in ("no", "bf16"):
         with fresh_accelerator():
-            task = emotion_task(corpus(8), LoopSettings(epochs=1, batch=4, patience=0))
-            place = Place(make_accelerator(precision, cpu=True), tmp_path / precision, Unwatched())
+            task = emotion_task(corpus(8), TrainerSettings(epochs=1, batch=4, patience=0))
+            place = Runtime(make_accelerator(precision, cpu=True), tmp_path / precision, NoCallback())
             history = fit(task, task.loop, 1, place)
             losses[precision] = history.steps[0]["loss"]
             assert all(weights.dtype == torch.float32 for weights in task.module.parameters())
@@ -366,7 +377,7 @@ def test_the_bar_shows_the_time_left_and_the_figures() -> None:
     clock, screen = Clock(), io.StringIO()
     console = Console(file=screen, force_terminal=True, width=120, get_time=clock)
     with progress(console) as bars:
-        bar = Bar(bars, "baseline")
+        bar = ProgressBarCallback(bars, "baseline")
         bar.begin(100, done=40)  # resumed: what was done before says nothing of the speed
         for number in range(40, 50):
             clock.now += 45.0  # slower than any bar's usual memory of half a minute
@@ -383,14 +394,14 @@ def test_the_bar_shows_the_time_left_and_the_figures() -> None:
 
 def test_several_watch_at_once(tmp_path: Path) -> None:
     first, second = Rates(), Rates()
-    watches: Watch = Watches(first, Unwatched(), second)
+    watches: TrainingCallback = CallbackList(first, NoCallback(), second)
     line_run(tmp_path, watches)
     assert len(first.seen) == 12
     assert first.seen == second.seen
 
 
 def test_it_learns_eight_examples_by_heart(tmp_path: Path) -> None:
-    loop = LoopSettings(
+    loop = TrainerSettings(
         epochs=60, batch=8, learning_rate=5e-3, encoder_rate=2e-3, layer_decay=1.0, patience=0, warmup=0.1
     )
     task = emotion_task(corpus(8, whole=True), loop)
