@@ -101,7 +101,7 @@ def a_session(finals: Sequence[messages.Emotion]) -> list[messages.ServerEvent]:
         so_far = msgspec.structs.replace(one, final=False, reason="speaking", label="sad", text="", words=())
         said += [messages.SpeechStarted(utterance=one.utterance, start_ms=one.start_ms), so_far, one]
     error = messages.Error(code="analysis_failed", message="no", fatal=False, utterance=99)
-    lost = messages.Dropped(ms=20, why="too slow")
+    lost = messages.Dropped(ms=20, reason="too slow")
     totals = messages.Totals(audio_ms=20_000, utterances=len(finals), dropped_ms=20)
     said += [lost, error, messages.Closed(reason="end_of_stream", totals=totals)]
     return [messages.numbered(event, seq) for seq, event in enumerate(said, 1)]
@@ -110,7 +110,7 @@ def a_session(finals: Sequence[messages.Emotion]) -> list[messages.ServerEvent]:
 def ready(session: str) -> messages.Ready:
     return messages.Ready(
         session=session,
-        secret=None,
+        resume_token=None,
         labels=LABELS,
         models=messages.Models(vad="webrtc 2", asr=None, emotion="bundled", device="cpu"),
         limits=messages.Limits(message_bytes=1 << 20, max_unacked_ms=2_000),

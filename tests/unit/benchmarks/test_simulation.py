@@ -66,7 +66,7 @@ async def real_batches(items: Sequence[Item], budget: float) -> list[list[Item]]
     batcher = Batcher[Item, None](call, thread, WallClock(), cost=lambda item: item[2], budget=budget)
     streams = [object() for _ in items]
     waiting = [
-        asyncio.create_task(batcher.submit(item, request.SimulatedRequest(item[1], stream=streams[item[0]])))
+        asyncio.create_task(batcher.submit(item, request.RequestContext(item[1], stream=streams[item[0]])))
         for item in items
     ]
     await asyncio.sleep(0)

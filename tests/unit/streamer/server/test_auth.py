@@ -327,7 +327,7 @@ async def test_words_can_be_kept_out_of_the_events() -> None:
     """The judgement is the same: the words are read, and not told."""
     seen = []
     for text in (True, False):
-        async with serving(transcriber=FakeTranscriber(), text=text) as server:
+        async with serving(transcriber=FakeTranscriber(), transcript=text) as server:
             seen.append(
                 [event for event in await stream(server, SPEECH) if isinstance(event, messages.Emotion)]
             )

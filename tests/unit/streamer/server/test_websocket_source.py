@@ -60,8 +60,8 @@ async def test_flushes_are_where_they_say(sizes: list[int], marks: list[int], da
     total = sum(sizes)
     flushes = sorted(mark for mark in marks if mark <= total)
     heard = source(max_unacked_ms=60_000)
-    messages: list[int | bytes] = [*(audio(size) for size in sizes), *flushes]
-    for message in data.draw(st.permutations(messages)):
+    sent: list[int | bytes] = [*(audio(size) for size in sizes), *flushes]
+    for message in data.draw(st.permutations(sent)):
         if isinstance(message, bytes):
             heard.feed(message)
         else:
