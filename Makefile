@@ -11,7 +11,7 @@ FILES := $(sort $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*' 2>
 STAMP := $(VENV)/.installed
 LIST := $(VENV)/.files
 
-.PHONY: install demo test test-ray check bench format types
+.PHONY: install demo test test-all check lint types format bench
 
 install: $(STAMP)
 
@@ -31,21 +31,26 @@ FORCE:
 demo: install
 	$(BIN)/emostream demo
 
-test: install
-	$(BIN)/python -m pytest -m "not ray"
+# A test process for each core; the tests of a file stay in one process.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-# Clusters of Ray nodes on this machine: minutes.
-test-ray: install
-	$(BIN)/python -m pytest -m ray
+# Every unit test, and of the others what shows that the program works: minutes.
+test: install
+	$(PYTEST) -m short
+
+# The rest: the browser, real processes, fuzzing and endurance; then clusters of Ray nodes, one at a time.
+test-all: install
+	$(PYTEST) -m "not short and not ray"
+	$(BIN)/python -m pytest -m ray tests/cluster
 
 types: install
-	$(BIN)/mypy -p emostream -p emostream.streamer -p emostream.models -p emostream.training -p tests -p benchmarks
+	$(BIN)/mypy -p emostream.streamer -p emostream.models -p emostream.training -p tests -p benchmarks
 
-check: install
+lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(MAKE) types
-	$(MAKE) test
+
+check: lint types
 
 format: install
 	$(BIN)/ruff format .

@@ -7,6 +7,15 @@ from pathlib import Path
 
 import pytest
 
+UNIT = Path(__file__).parent / "unit"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` runs what is marked short, and all unit tests are."""
+    for item in items:
+        if UNIT in item.path.parents:
+            item.add_marker(pytest.mark.short)
+
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
