@@ -1,22 +1,26 @@
-"""The documentation names only what exists: files, functions, links, settings; each ADR opens with its decision."""
+"""The documentation names only what exists: files, functions, links, commands, settings."""
 
 from __future__ import annotations
 
 import ast
 import re
+import shlex
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 import pytest
+import typer.main
 
-from emostream.streamer.config import Settings
+from emostream.streamer.cli.main import app
+from emostream.streamer.config import Settings, load_settings
+from emostream.training.experiments.experiment import read_experiment
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")])
 ADRS = sorted((REPO / "docs" / "adr").glob("*.md"))
 ARCHITECTURE = REPO / "docs" / "architecture.md"
-FOLDERS = "streamer|models|training|demo|docs|tests|benchmarks|examples|scripts|docker"
+FOLDERS = "api|streamer|models|training|demo|docs|tests|benchmarks|examples|scripts|docker"
 PLACE = re.compile(rf"`((?:{FOLDERS})/[\w./-]*|Makefile)(?::([\w.]+))?`")
 LINK = re.compile(r"\]\(([^)\s#]+)?(?:#([^)\s]+))?\)")
 
@@ -93,6 +97,68 @@ def test_every_package_is_on_the_map() -> None:
         for path in (REPO / folder).rglob("__init__.py")
     }
     assert {package for package in packages if f"`{package}/`" not in text} == set()
+
+
+def examples(page: str, language: str) -> list[str]:
+    text = (REPO / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def shell_commands() -> list[tuple[str, list[str]]]:
+    """(page, words) of every `emostream` command in an example."""
+    return [
+        (name(page), shlex.split(line, comments=True))
+        for page in PAGES
+        for block in examples(name(page), "sh")
+        for line in block.splitlines()
+        if line.startswith("emostream ")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), [pytest.param(page, words, id=" ".join(words)) for page, words in shell_commands()]
+)
+def test_the_commands_of_its_examples_have_these_options(page: str, words: list[str]) -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    command = commands[words[1]]
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words[2:] if word.startswith("-")} <= options, page
+
+
+def test_the_readme_lists_every_command() -> None:
+    listed = re.findall(
+        r"^\| `emostream (\w+)", (REPO / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_the_makefile_has_the_targets_that_the_pages_name() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (REPO / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {found for page in PAGES for found in re.findall(r"`make ([\w-]+)`", prose(page))}
+    named |= {
+        found
+        for page in PAGES
+        for block in examples(name(page), "sh")
+        for found in re.findall(r"^make ([\w-]+)", block, re.M)
+    }
+    assert named <= targets
+
+
+def test_the_example_of_the_settings_page_loads(tmp_path: Path) -> None:
+    (example,) = examples("docs/settings.md", "toml")
+    path = tmp_path / "emostream.toml"
+    path.write_text(example, encoding="utf-8")
+    settings = load_settings(path)
+    assert settings.segmenter.min_silence_ms == 400
+    assert settings.server.allowed_hosts == ("example.org",)
+
+
+def test_the_experiment_of_the_training_page_is_one(tmp_path: Path) -> None:
+    (example,) = examples("docs/training.md", "toml")
+    path = tmp_path / "experiment.toml"
+    path.write_text(example, encoding="utf-8")
+    experiment = read_experiment(path)
+    assert experiment.seeds == (1, 2, 3)
 
 
 @pytest.mark.parametrize("page", ADRS, ids=name)
