@@ -1,1 +1,1 @@
-"""The page and the bundled recording: static files, served by the streamer."""
+"""The demo page and the bundled recording: static files that the server serves."""

@@ -1,10 +1,10 @@
-/** One utterance as a card. Everything heard is put in as text, never as markup. */
+/** One utterance as a card. Everything from the server is inserted as text, never as markup. */
 import { element } from "./dom.js";
 import { clock, duration, ending, percent, title, uncertainty } from "./format.js";
 import { icon } from "./icons.js";
 
 /**
- * @param {import("./state.js").Speaking} item
+ * @param {import("./store.js").Speaking} item
  * @returns {HTMLElement}
  */
 export function speakingCard(item) {
@@ -15,38 +15,38 @@ export function speakingCard(item) {
 }
 
 /**
- * @param {import("./state.js").Judged} item
+ * @param {import("./store.js").Result} item
  * @param {string[]} labels  In the order of the bars.
  * @returns {HTMLElement}
  */
-export function judgedCard(item, labels) {
+export function resultCard(item, labels) {
   const { emotion } = item;
   const order = barOrder(labels, emotion.probabilities);
-  return card(item, emotion.final ? "final" : "provisional", [
+  return card(item, emotion.final ? "final" : "interim", [
     element("header", {}, [
       icon(emotion.label),
       element("h3", {}, [title(emotion.label)]),
       element("span", { class: "confidence" }, [percent(emotion.confidence)]),
-      emotion.final ? null : element("span", { class: "chip" }, ["so far"]),
-      emotion.final ? more(item.key, emotion) : null,
+      emotion.final ? null : element("span", { class: "chip" }, ["interim"]),
+      emotion.final ? selectButton(item.key, emotion) : null,
       time(emotion.startMs, emotion.endMs),
     ]),
     element("div", { class: "body" }, [
-      element("div", { class: "said" }, [words(emotion), chips(emotion), modalities(emotion)]),
+      element("div", { class: "transcript" }, [words(emotion), chips(emotion), modalities(emotion)]),
       bars(order, emotion),
       emotion.final ? details(order, emotion) : null,
     ]),
   ]);
 }
 
-/** Shows it on the timeline, where it can be heard and stands with all its figures. */
-function more(key, { startMs }) {
+/** Selects the utterance on the timeline, where it can be played and all its figures are shown. */
+function selectButton(key, { startMs }) {
   const label = `Show the utterance at ${clock(startMs)} on the timeline`;
-  return element("button", { type: "button", class: "choose", "data-choose": key, "aria-label": label }, ["Show"]);
+  return element("button", { type: "button", class: "select", "data-select": key, "aria-label": label }, ["Show"]);
 }
 
 function card(item, stage, children) {
-  const label = item.kind === "judged" ? item.emotion.label : "";
+  const label = item.kind === "result" ? item.emotion.label : "";
   return element(
     "article",
     {
@@ -65,29 +65,29 @@ export function time(startMs, endMs) {
 }
 
 export function words({ text, final }) {
-  if (text === "" && !final) return element("p", { class: "words none" }, ["the words come when it ends"]);
-  if (text === "") return element("p", { class: "words none" }, ["no words, judged by sound alone"]);
+  if (text === "" && !final) return element("p", { class: "words none" }, ["the words follow when it ends"]);
+  if (text === "") return element("p", { class: "words none" }, ["no words: classified from audio only"]);
   return element("p", { class: "words" }, [text]);
 }
 
 export function chips({ uncertain, final }) {
-  const reasons = uncertain.filter((reason) => final || reason !== "no_text"); // they come at the end
+  const reasons = uncertain.filter((reason) => final || reason !== "no_text"); // the text arrives with the final
   if (reasons.length === 0) return null;
-  const items = reasons.map((reason) => element("li", { class: "chip doubt" }, [uncertainty(reason)]));
+  const items = reasons.map((reason) => element("li", { class: "chip uncertain" }, [uncertainty(reason)]));
   return element("ul", { class: "chips", "aria-label": "Why this is uncertain" }, items);
 }
 
-/** What each channel would have said alone, in one line. */
+/** The most probable emotion of each modality alone, in one line. */
 function modalities({ audioOnly, textOnly }) {
   if (textOnly === null) return null;
   const parts = [
-    ["Sound alone", audioOnly],
-    ["Words alone", textOnly],
-  ].map(([name, scores]) => (scores === null ? null : channel(name, scores)));
-  return element("p", { class: "channels" }, parts);
+    ["Audio only", audioOnly],
+    ["Text only", textOnly],
+  ].map(([name, scores]) => (scores === null ? null : topLabel(name, scores)));
+  return element("p", { class: "modalities" }, parts);
 }
 
-function channel(name, scores) {
+function topLabel(name, scores) {
   const [label, p] = Object.entries(scores).sort(([, a], [, b]) => b - a)[0] ?? ["", 0];
   if (label === "") return null;
   return element("span", { "data-label": label }, [`${name}: `, icon(label), ` ${label} ${percent(p)}`]);
@@ -95,7 +95,7 @@ function channel(name, scores) {
 
 function bars(order, { label, probabilities }) {
   const rows = order.map((name) =>
-    element("li", { "data-label": name, class: name === label ? "chosen" : "" }, [
+    element("li", { "data-label": name, class: name === label ? "top" : "" }, [
       element("span", { class: "name" }, [name]),
       bar(probabilities[name] ?? 0),
       element("span", { class: "share" }, [percent(probabilities[name] ?? 0)]),
@@ -113,7 +113,7 @@ export function bar(p) {
 function details(order, emotion) {
   const { probabilities, audioOnly, textOnly } = emotion;
   const cell = (scores, name) => (scores === null ? "–" : percent(scores[name] ?? 0));
-  const head = ["", "Together", "Sound alone", "Words alone"].map((name) =>
+  const head = ["", "Combined", "Audio only", "Text only"].map((name) =>
     name === "" ? element("td") : element("th", { scope: "col" }, [name]),
   );
   const rows = order.map((name) =>
@@ -134,12 +134,12 @@ function footnote({ utterance, reason, language, timing, startMs, endMs }) {
   if (language) parts.push(`language ${language}`);
   if (timing) {
     const stages = ["queue", "asr", "align", "emotion"].map((stage) => `${stage} ${duration(timing[stage])}`);
-    parts.push(`${duration(timing.total)} from the last sound to this event (${stages.join(", ")})`);
+    parts.push(`${duration(timing.total)} from the end of speech to this event (${stages.join(", ")})`);
   }
   return `${parts.join(" · ")}.`;
 }
 
-/** The server's labels first; a label it did not announce is shown all the same. */
+/** The server's labels first; a label that it did not announce is shown as well. */
 export function barOrder(labels, scores) {
   const known = labels.filter((label) => label in scores);
   return [...known, ...Object.keys(scores).filter((label) => !known.includes(label))];

@@ -1,22 +1,23 @@
 /**
- * Types of client.js, and of every message of the wire protocol, version 1 (docs/protocol.md).
- * Messages have the names of the wire; what the client itself says has names in camel case.
+ * Types of client.js, with what it re-exports of microphone.js and file_audio.js, and of every message of the
+ * wire protocol, version 1 (docs/protocol.md). Messages have the wire's snake case; the client's own states and
+ * options are in camel case.
  */
 
-// What a client says --------------------------------------------------------------------------
+// Client to server ----------------------------------------------------------------------------
 
 export type Encoding = "pcm_s16le" | "pcm_f32le";
 
-/** secret: that of `ready`; a watcher has none. */
+/** resume_token: that of `ready`; a subscriber has none. */
 export interface Resume {
   session: string;
   last_seq: number;
-  secret?: string;
+  resume_token?: string;
 }
 
-/** Per session; what is left out is the server's own setting. */
+/** Per session; a missing option means the server's setting. */
 export interface Options {
-  provisional?: boolean | null;
+  interim_results?: boolean | null;
   words?: boolean | null;
   /** 200 to 5000. */
   min_silence_ms?: number | null;
@@ -35,8 +36,8 @@ export interface Start {
   options?: Options;
 }
 
-export interface Watch {
-  type: "watch";
+export interface Subscribe {
+  type: "subscribe";
   stream: string;
   token?: string | null;
   resume?: Resume | null;
@@ -57,22 +58,23 @@ export interface Stop {
   at_samples: number;
 }
 
-export type ClientMessage = Start | Watch | Gap | Flush | Stop;
+export type ClientMessage = Start | Subscribe | Gap | Flush | Stop;
 
-// What a server says --------------------------------------------------------------------------
+// Server to client ----------------------------------------------------------------------------
 
 export interface Models {
   vad: string;
-  /** null: sound alone. */
+  /** null: audio only. */
   asr: string | null;
   emotion: string;
   device: string;
 }
 
-/** null: without limit. */
+/** null: no limit. */
 export interface Limits {
   message_bytes: number;
-  ahead_ms: number;
+  /** The credit: audio that may be sent beyond the last ack. */
+  max_unacked_ms: number;
   session_ms: number | null;
   idle_ms: number | null;
 }
@@ -81,12 +83,12 @@ export interface Ready {
   type: "ready";
   protocol: number;
   session: string;
-  secret: string | null;
+  resume_token: string | null;
   resumed: boolean;
   lost_from_seq: number | null;
   received_samples: number;
   received_gap_ms: number;
-  /** How far the stream is that a watcher joins. */
+  /** The position of the stream that a subscriber joins. */
   clock_ms: number;
   labels: string[];
   models: Models;
@@ -109,7 +111,7 @@ export interface Word {
   text: string;
   start_ms: number;
   end_ms: number;
-  p: number | null;
+  confidence: number | null;
 }
 
 /** Milliseconds of the wall clock. */
@@ -151,8 +153,8 @@ export interface Dropped {
   type: "dropped";
   seq: number;
   ms: number;
-  why: string;
-  /** Where on the clock. */
+  reason: string;
+  /** Position on the session's clock. */
   at_ms: number;
 }
 
@@ -162,19 +164,19 @@ export type ErrorCode =
   | "bad_start"
   | "unknown_stream"
   | "unauthorized"
-  | "foreign_origin"
+  | "origin_not_allowed"
   | "idle_too_long"
-  | "taken_over"
+  | "session_superseded"
   | "session_too_long"
-  | "watcher_too_slow"
-  | "too_far_ahead"
+  | "slow_consumer"
+  | "flow_control_exceeded"
   | "internal"
   | "bad_message"
   | "invalid_samples"
   | "transcription_failed"
   | "analysis_failed";
 
-/** The wire calls it `error`. seq is 0 where it belongs to no session. */
+/** `error` on the wire. seq is 0 if it belongs to no session. */
 export interface ServerError {
   type: "error";
   seq: number;
@@ -198,32 +200,32 @@ export interface Closed {
   totals: Totals;
 }
 
-/** What carries `seq`. */
+/** Messages that carry `seq`. */
 export type ServerEvent = SpeechStarted | Emotion | Dropped | ServerError | Closed;
 export type ServerMessage = Ready | Ack | ServerEvent;
 
 // The client ----------------------------------------------------------------------------------
 
-/** attempt: 0 for the first, and again once a connection has lasted. */
+/** attempt: retries since the last stable connection; 0 at first. */
 export interface Connecting {
   phase: "connecting";
   attempt: number;
 }
 
 /**
- * startMs: where the session's clock begins on the client's own, which counts all sound and all gaps that
- * were given to it. It is 0 until a session was lost; add it to the times of the events that follow.
+ * offsetMs: where the session's clock begins on the client's own, which counts all audio and all gaps that were
+ * given to it. It is 0 until a session was lost; add it to the times of the events that follow.
  */
 export interface Live {
   phase: "live";
   ready: Ready;
-  startMs: number;
+  offsetMs: number;
 }
 
 /**
- * Events of `session` are gone, from `lostFromSeq` on. Where the session itself is gone, `live` with another
- * one follows, and lostAudioMs is how much sound it took with it at most: acknowledged, and covered by
- * no final that arrived. What the client still holds goes to the new session.
+ * Events of `session` are lost, from `lostFromSeq` on. If the session itself is lost, `live` with another one
+ * follows, and lostAudioMs is an upper bound of the audio lost with it: acknowledged, and not covered by any
+ * final that arrived. The client sends what is still queued to the new session.
  */
 export interface Lost {
   phase: "lost";
@@ -232,58 +234,58 @@ export interface Lost {
   lostAudioMs: number;
 }
 
-/** error: what the server said, where it said anything. why: for people, may be empty. */
+/** error: the server's, if it sent one. message: human-readable, may be empty. */
 export interface Reconnecting {
   phase: "reconnecting";
   delayMs: number;
   code: number;
   error: ServerError | null;
-  why: string;
+  message: string;
 }
 
-/** Coming again with the same request cannot help. unheardMs: of sound that nobody has acknowledged. */
+/** The same request would be refused again. undeliveredMs: of audio that was not acknowledged. */
 export interface Refused {
   phase: "refused";
   code: number;
   error: ServerError | null;
-  why: string;
-  unheardMs: number;
+  message: string;
+  undeliveredMs: number;
 }
 
-/** `closed` has come. error: the fatal one before it, for instance `idle_too_long`. */
+/** `closed` has arrived. error: the fatal one before it, for instance `idle_too_long`. */
 export interface Ended {
   phase: "ended";
   reason: Closed["reason"];
   totals: Totals;
   code: number;
   error: ServerError | null;
-  unheardMs: number;
+  undeliveredMs: number;
 }
 
-/** The caller's own `close()`. */
-export interface ClosedHere {
+/** After the caller's own `close()`. */
+export interface ClosedByCaller {
   phase: "closed";
-  unheardMs: number;
+  undeliveredMs: number;
 }
 
-export type FinalState = Ended | Refused | ClosedHere;
+export type FinalState = Ended | Refused | ClosedByCaller;
 export type ClientState = Connecting | Live | Lost | Reconnecting | FinalState;
 
-/** What the client needs of the world, for tests. */
+/** Network, time and randomness, to be replaced in tests. */
 export interface Platform {
   WebSocket: new (url: string, protocol: string) => WebSocket;
   setTimeout(run: () => void, ms: number): unknown;
   clearTimeout(timer: any): void;
   /** In [0, 1). */
   random(): number;
-  /** Milliseconds on a clock that never goes back. */
+  /** Milliseconds on a monotonic clock. */
   now(): number;
 }
 
 export interface ClientOptions {
-  /** `ws://host:port/v1/stream`; `http://host:port` will do. */
+  /** `ws://host:port/v1/stream` or `http://host:port`. */
   url: string;
-  /** Of what is sent, 8000 to 96000. */
+  /** Of the audio that is sent, 8000 to 96000. */
   sampleRate: number;
   /** On the wire; samples are converted. Default: pcm_s16le. */
   encoding?: Encoding;
@@ -292,14 +294,14 @@ export interface ClientOptions {
   language?: string;
   token?: string;
   options?: Options;
-  /** How much sound may wait to be sent. Default: 15000. */
+  /** How much audio may wait to be sent. Default: 15000. */
   queueMs?: number;
   /**
-   * What happens to sound beyond that. "drop" (default), for a microphone: the oldest gives way to a gap.
+   * What happens to audio beyond that. "drop" (default), for a microphone: the oldest is replaced by a gap.
    * "wait", for a recording: nothing is dropped, and the promise of each send() must be awaited.
    */
   whenFull?: "drop" | "wait";
-  /** Each event of the session once, in the order of `seq`. */
+  /** Called with each event of the session once, in the order of `seq`. */
   onEvent?: (event: ServerEvent) => void;
   onState?: (state: ClientState) => void;
   platform?: Platform;
@@ -313,21 +315,22 @@ export class EmostreamClient {
   readonly unacknowledgedMs: number;
   /** Bytes in the announced encoding, or samples. Resolves once the queue has room. Copies. */
   send(data: ArrayBuffer | Uint8Array | DataView | Int16Array | Float32Array): Promise<void>;
-  /** Sound that the caller had to drop, here. */
+  /** Report audio that the caller had to drop at this point. */
   gap(ms: number): void;
   /** End the utterance in progress here. */
   flush(): void;
-  /** No more sound; the finals still come. */
+  /** End of the audio; the finals still arrive. */
   stop(): void;
-  /** End at once; no event is told any more. */
+  /** Close at once; no more events are delivered. */
   close(): void;
-  /** Do not wait for the next try. */
+  /** Skip the wait before the next retry. */
   retryNow(): void;
 }
 
 export const SUBPROTOCOL: "emostream.v1";
 
-export function fullJitterMs(attempt: number, random: number): number;
+/** The socket's address, from `ws://host:port/v1/stream` or `http://host:port`. */
+export function websocketUrl(server: string | URL): string;
 
 /** Mono blocks of Float32 samples, to be read once. Leaving the loop closes the microphone. */
 export interface Microphone extends AsyncIterable<Float32Array> {
@@ -338,18 +341,18 @@ export interface Microphone extends AsyncIterable<Float32Array> {
 
 export class MicrophoneError extends Error {
   constructor(code: MicrophoneError["code"], message: string, cause?: unknown);
-  /** unread: nobody read the blocks for ten seconds. */
+  /** unread: the blocks were not read for ten seconds. */
   readonly code: "refused" | "missing" | "gone" | "busy" | "insecure" | "unread" | "failed";
 }
 
-/** Throws MicrophoneError. Needs worklet.js beside client.js. */
+/** Throws MicrophoneError. Needs worklet.js beside microphone.js. */
 export function microphone(settings?: {
   deviceId?: string;
   signal?: AbortSignal;
   constraints?: MediaTrackConstraints;
 }): Promise<Microphone>;
 
-/** pace: 1 as it was spoken (default), Infinity as fast as it is read. sampleRate: default 16000. */
+/** pace: 1 is real time (default), Infinity as fast as it is read. sampleRate: default 16000. */
 export function fileBlocks(
   file: Blob,
   settings?: {
@@ -357,7 +360,7 @@ export function fileBlocks(
     sampleRate?: number;
     blockMs?: number;
     signal?: AbortSignal;
-    /** Told before the first block. */
+    /** Called before the first block. */
     onLength?: (ms: number) => void;
     platform?: Pick<Platform, "now" | "setTimeout">;
   },

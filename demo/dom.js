@@ -1,5 +1,5 @@
 /**
- * An element with attributes and children; strings become text nodes, null is left out.
+ * An element with attributes and children; strings become text nodes, null children are left out.
  *
  * @param {string} name
  * @param {Record<string, string>} [attributes]

@@ -1,6 +1,6 @@
 /**
- * What a server says on the wire (protocol 1), read with suspicion: a message of a type that this
- * page does not know, or with a field that it cannot do without, is `null`; unknown fields are left out.
+ * The server's messages (protocol 1), validated: a message of an unknown type, or without a field that the page
+ * needs, is read as `null`; unknown fields are left out.
  *
  * @typedef {{vad: string, asr: string | null, emotion: string, device: string}} Models
  * @typedef {Record<string, number>} Scores  Probability per label.
@@ -13,7 +13,7 @@
  *   endMs: number, reason: string, label: string, confidence: number, uncertain: string[],
  *   probabilities: Scores, audioOnly: Scores | null, textOnly: Scores | null, text: string,
  *   language: string | null, timing: Timing | null}} Emotion
- * @typedef {{type: "dropped", seq: number | null, ms: number, why: string, atMs: number | null}} Dropped
+ * @typedef {{type: "dropped", seq: number | null, ms: number, reason: string, atMs: number | null}} Dropped
  * @typedef {{type: "error", seq: number | null, code: string, message: string, fatal: boolean,
  *   utterance: number | null, retryAfterMs: number | null}} ErrorEvent
  * @typedef {{type: "closed", seq: number | null, reason: string,
@@ -23,7 +23,7 @@
 
 /**
  * @param {unknown} data  A websocket message.
- * @returns {unknown} null where it is no JSON.
+ * @returns {unknown} null if it is not JSON.
  */
 export function parseMessage(data) {
   if (typeof data !== "string") return null;
@@ -35,7 +35,7 @@ export function parseMessage(data) {
 }
 
 /**
- * @param {unknown} message  As it was parsed.
+ * @param {unknown} message  Parsed JSON.
  * @returns {ServerEvent | null}
  */
 export function readEvent(message) {
@@ -93,7 +93,7 @@ function emotion(m) {
 
 function dropped(m) {
   const atMs = Number.isFinite(m.at_ms) ? m.at_ms : null;
-  return { type: "dropped", seq: sequence(m), ms: number(m.ms), why: text(m.why), atMs };
+  return { type: "dropped", seq: sequence(m), ms: number(m.ms), reason: text(m.reason), atMs };
 }
 
 function error(m) {
@@ -129,7 +129,7 @@ function timing(t) {
   };
 }
 
-/** Label to probability, null where there is no object; what is no number is left out. */
+/** Label to probability; null if it is not an object. Values that are not numbers are left out. */
 function scores(value) {
   if (!isObject(value)) return null;
   return Object.fromEntries(Object.entries(value).filter(([, p]) => Number.isFinite(p)));

@@ -1,16 +1,16 @@
-/** Values as people read them. */
+/** Values and events as text for people. */
 
-const REASONS = {
+const UNCERTAINTIES = {
   too_short: "Very short",
-  low_snr: "Noisy sound",
-  no_text: "No words understood",
-  modalities_disagree: "Sound and words disagree",
-  low_confidence: "Not sure",
+  low_snr: "Noisy audio",
+  no_text: "No words recognized",
+  modalities_disagree: "Audio and text disagree",
+  low_confidence: "Low confidence",
 };
 
 const ENDINGS = {
   silence: "ended by a pause",
-  max_length: "cut at the longest length",
+  max_length: "cut at the maximum length",
   end_of_stream: "ended with the stream",
   flush: "ended on request",
   speaking: "still speaking",
@@ -24,7 +24,7 @@ const CLOSINGS = {
 
 /**
  * @param {number} ms  On the stream's clock.
- * @returns {string} mm:ss.s, with hours in front where there are any.
+ * @returns {string} mm:ss.s, preceded by hours if there are any.
  */
 export function clock(ms) {
   const tenths = Math.max(0, Math.round(ms / 100));
@@ -42,34 +42,34 @@ export function percent(p) {
   return `${Math.round(100 * Math.min(1, Math.max(0, p)))} %`;
 }
 
-/** @param {number} ms  A length of time. @returns {string} */
+/** @param {number} ms  A duration. @returns {string} */
 export function duration(ms) {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** @param {string} word @returns {string} With a capital, and blanks for underscores. */
+/** @param {string} word @returns {string} With a capital, and spaces for underscores. */
 export function title(word) {
   const plain = word.replaceAll("_", " ");
   return plain.charAt(0).toUpperCase() + plain.slice(1);
 }
 
-/** @param {string} reason @returns {string} Why a judgement is uncertain. */
-export const uncertainty = (reason) => lookup(REASONS, reason);
+/** @param {string} reason @returns {string} Why a result is uncertain. */
+export const uncertainty = (reason) => lookup(UNCERTAINTIES, reason);
 
 /** @param {string} reason @returns {string} What ended an utterance. */
 export const ending = (reason) => lookup(ENDINGS, reason).toLowerCase();
 
-/** @param {string} reason @returns {string} Why a stream is over. */
+/** @param {string} reason @returns {string} Why a stream has ended. */
 export const closing = (reason) => lookup(CLOSINGS, reason);
 
 /**
- * @param {import("./state.js").State["connection"]} connection
+ * @param {import("./store.js").State["connection"]} connection
  * @returns {string}
  */
-export function connectionWords({ phase, delayMs, why }) {
-  const because = why ? `: ${why}` : "";
+export function connectionText({ phase, delayMs, message }) {
+  const detail = message ? `: ${message}` : "";
   switch (phase) {
-    case "looking":
+    case "listing":
       return "Looking for a stream";
     case "waiting":
       return "Connected, no stream yet";
@@ -78,44 +78,44 @@ export function connectionWords({ phase, delayMs, why }) {
     case "live":
       return "Live";
     case "reconnecting":
-      return `Reconnecting in ${duration(delayMs ?? 0)}${because}`;
+      return `Reconnecting in ${duration(delayMs ?? 0)}${detail}`;
     case "ended":
-      return `Ended${because}`;
+      return `Ended${detail}`;
     case "stopped":
       return "Stopped";
     case "stopping":
-      return "Stopping: the last words are judged";
+      return "Stopping: waiting for the last results";
     case "refused":
-      return `Refused${because}`;
+      return `Refused${detail}`;
     default:
       return title(phase);
   }
 }
 
-/** @param {import("./state.js").Notice} notice @returns {string} */
-export function noticeWords({ event }) {
+/** @param {import("./store.js").Notice} notice @returns {string} */
+export function noticeText({ event }) {
   switch (event.type) {
     case "dropped":
-      return `${duration(event.ms)} of sound was not analysed${event.why ? `: ${event.why.replaceAll("_", " ")}` : ""}`;
+      return `${duration(event.ms)} of audio was not analyzed${event.reason ? `: ${event.reason.replaceAll("_", " ")}` : ""}`;
     case "error":
-      return `${event.fatal ? "The stream broke" : "An error"}${event.code ? ` (${event.code})` : ""}: ${event.message}`;
+      return `${event.fatal ? "The stream failed" : "Error"}${event.code ? ` (${event.code})` : ""}: ${event.message}`;
     case "closed":
-      return `${closing(event.reason)}.${event.totals ? ` ${totalsWords(event.totals)}` : ""}`;
+      return `${closing(event.reason)}.${event.totals ? ` ${totalsText(event.totals)}` : ""}`;
     case "resumed":
-      return "The connection was broken and is back: nothing is lost.";
-    case "lost":
-      return `The server lost this session${event.ms > 0 ? `, and up to ${duration(event.ms)} of sound with it` : ""}. A new one goes on.`;
+      return "The connection broke and was resumed: nothing is lost.";
+    case "session_lost":
+      return `The server lost this session${event.ms > 0 ? `, and up to ${duration(event.ms)} of audio with it` : ""}. A new one continues.`;
     default:
       return "";
   }
 }
 
-function totalsWords({ audioMs, utterances, droppedMs }) {
-  const lost = droppedMs > 0 ? `, ${duration(droppedMs)} dropped` : "";
-  return `${utterances} ${utterances === 1 ? "utterance" : "utterances"} in ${clock(audioMs)} of sound${lost}.`;
+function totalsText({ audioMs, utterances, droppedMs }) {
+  const dropped = droppedMs > 0 ? `, ${duration(droppedMs)} dropped` : "";
+  return `${utterances} ${utterances === 1 ? "utterance" : "utterances"} in ${clock(audioMs)} of audio${dropped}.`;
 }
 
-/** A label and how sure it is, for a screen reader. */
+/** A label with its confidence and its text, for a screen reader. */
 export function announcement({ label, confidence, text }) {
   return `${title(label)}, ${percent(confidence)}${text ? `: ${text}` : ""}`;
 }

@@ -1,10 +1,10 @@
-/** One silhouette per emotion, so that nobody needs the colour: burst, circle, drop, square, diamond. */
+/** One shape per emotion, so that colour is never needed: burst, circle, drop, square, diamond. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
 const EYES = "M8.6 10.6v1.6M15.4 10.6v1.6";
 
-/** body: filled; face: drawn over it, both in a box of 24. */
+/** body: filled; face: stroked on top of it; both in a box of 24 units. */
 const SHAPES = {
   angry: {
     body:
@@ -37,7 +37,7 @@ export function shapeOf(label) {
 
 /**
  * @param {string} label
- * @returns {SVGSVGElement} Decoration: the label stands beside it in words.
+ * @returns {SVGSVGElement} Decorative: the label is always next to it as text.
  */
 export function icon(label) {
   const { body, face } = shapeOf(label);

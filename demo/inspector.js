@@ -1,35 +1,35 @@
-/** Everything about the utterance that was chosen on the timeline. */
+/** All figures of the utterance that is selected on the timeline. */
 import { bar, barOrder, chips, time, words } from "./card.js";
 import { element } from "./dom.js";
 import { duration, ending, percent, title } from "./format.js";
 import { icon } from "./icons.js";
 
 const STAGES = [
-  ["endpoint", "Pause until it was over"],
-  ["queue", "Waited for the models"],
-  ["asr", "Words written"],
-  ["align", "Words placed in the sound"],
-  ["emotion", "Emotion judged"],
+  ["endpoint", "Pause that ended it"],
+  ["queue", "Queued"],
+  ["asr", "Transcription"],
+  ["align", "Alignment"],
+  ["emotion", "Emotion"],
 ];
 
 export class Inspector {
   #part;
   #body;
-  #hear;
+  #playButton;
 
   /**
    * @param {HTMLElement} part  The section.
    * @param {object} settings
-   * @param {() => void} settings.onHear
+   * @param {() => void} settings.onPlay
    * @param {() => void} settings.onClose
    * @param {(by: number) => void} settings.onStep
    */
-  constructor(part, { onHear, onClose, onStep }) {
+  constructor(part, { onPlay, onClose, onStep }) {
     this.#part = part;
-    this.#body = element("div", { class: "chosen-body" });
-    this.#hear = button("Hear it", onHear, "primary");
+    this.#body = element("div", { class: "inspector-body" });
+    this.#playButton = button("Play", onPlay, "primary");
     const tools = element("p", { class: "tools" }, [
-      this.#hear,
+      this.#playButton,
       button("Earlier", () => onStep(-1)),
       button("Later", () => onStep(1)),
       button("Close", onClose),
@@ -38,43 +38,48 @@ export class Inspector {
   }
 
   /**
-   * @param {(import("./events.js").Emotion & {key: string}) | null} one
+   * @param {(import("./events.js").Emotion & {key: string}) | null} utterance
    * @param {string[]} labels
    */
-  show(one, labels) {
-    this.#part.hidden = one === null;
-    if (one === null) return;
-    const order = barOrder(labels, one.probabilities);
+  show(utterance, labels) {
+    this.#part.hidden = utterance === null;
+    if (utterance === null) return;
+    const order = barOrder(labels, utterance.probabilities);
     this.#body.replaceChildren(
       ...[
         element("header", {}, [
-          icon(one.label),
-          element("h3", { id: "chosen-title" }, [title(one.label)]),
-          element("span", { class: "confidence" }, [percent(one.confidence)]),
-          time(one.startMs, one.endMs),
+          icon(utterance.label),
+          element("h3", { id: "selected-title" }, [title(utterance.label)]),
+          element("span", { class: "confidence" }, [percent(utterance.confidence)]),
+          time(utterance.startMs, utterance.endMs),
         ]),
-        words(one),
-        chips(one),
-        element("div", { class: "figures" }, [figures(order, one), stages(one)]),
-        element("p", { class: "small" }, [summary(one)]),
+        words(utterance),
+        chips(utterance),
+        element("div", { class: "figures" }, [figures(order, utterance), stages(utterance)]),
+        element("p", { class: "small" }, [summary(utterance)]),
       ].filter((part) => part !== null),
     );
-    this.#part.dataset.label = one.label;
+    this.#part.dataset.label = utterance.label;
   }
 
-  /** @param {{held: boolean, playing: boolean, expected: boolean}} state */
-  setHearing({ held, playing, expected }) {
-    this.#hear.disabled = !held;
-    this.#hear.textContent = playing ? "Stop" : held ? "Hear it" : expected ? "Not held any more" : "No sound kept";
+  /**
+   * @param {object} state
+   * @param {boolean} state.available  Whether its audio can still be played.
+   * @param {boolean} state.playing
+   * @param {boolean} state.recorded  Whether the page has had audio of this session at all.
+   */
+  setPlayback({ available, playing, recorded }) {
+    this.#playButton.disabled = !available;
+    this.#playButton.textContent = playing ? "Stop" : available ? "Play" : recorded ? "Audio no longer kept" : "No audio kept";
   }
 }
 
-/** A row an emotion: fused, by the sound alone, by the words alone. */
+/** One row per emotion: both modalities combined, audio only, text only. */
 function figures(order, { label, probabilities, audioOnly, textOnly }) {
   const views = [
-    ["Together", probabilities],
-    ["Sound alone", audioOnly],
-    ["Words alone", textOnly],
+    ["Combined", probabilities],
+    ["Audio only", audioOnly],
+    ["Text only", textOnly],
   ];
   const cell = (scores, name) =>
     scores === null
@@ -82,19 +87,19 @@ function figures(order, { label, probabilities, audioOnly, textOnly }) {
       : element("td", {}, [bar(scores[name] ?? 0), percent(scores[name] ?? 0)]);
   const head = [element("td"), ...views.map(([name]) => element("th", { scope: "col" }, [name]))];
   const rows = order.map((name) =>
-    element("tr", { "data-label": name, class: name === label ? "won" : "" }, [
+    element("tr", { "data-label": name, class: name === label ? "top" : "" }, [
       element("th", { scope: "row" }, [icon(name), ` ${name}`]),
       ...views.map(([, scores]) => cell(scores, name)),
     ]),
   );
-  return element("table", { class: "channels-table" }, [
-    element("caption", { class: "unseen" }, ["Probability of each emotion"]),
+  return element("table", { class: "modalities-table" }, [
+    element("caption", { class: "visually-hidden" }, ["Probability of each emotion"]),
     element("thead", {}, [element("tr", {}, head)]),
     element("tbody", {}, rows),
   ]);
 }
 
-/** What each stage took, as bars on one scale. */
+/** The time of each stage, as bars on one scale. */
 function stages({ timing }) {
   if (timing === null) return null;
   const longest = Math.max(1, ...STAGES.map(([stage]) => timing[stage]));
@@ -102,10 +107,10 @@ function stages({ timing }) {
     element("dt", {}, [name]),
     element("dd", {}, [bar(timing[stage] / longest), duration(timing[stage])]),
   ]);
-  const lead = timing.lead > 0 ? `The models began ${duration(timing.lead)} before the pause was long enough. ` : "";
+  const lead = timing.lead > 0 ? `The models started ${duration(timing.lead)} before the pause was long enough. ` : "";
   return element("div", { class: "stages" }, [
     element("dl", {}, rows),
-    element("p", { class: "small" }, [`${lead}${duration(timing.total)} from the last sound to the label.`]),
+    element("p", { class: "small" }, [`${lead}${duration(timing.total)} from the end of speech to the label.`]),
   ]);
 }
 
@@ -115,8 +120,8 @@ function summary({ utterance, startMs, endMs, reason, language }) {
   return `${parts.join(" · ")}.`;
 }
 
-function button(name, act, kind = "") {
+function button(name, onClick, kind = "") {
   const made = element("button", { type: "button", class: kind }, [name]);
-  made.addEventListener("click", act);
+  made.addEventListener("click", onClick);
   return made;
 }

@@ -1,324 +1,339 @@
-/** Joins the sources, what is known of them, and the page. */
+/** Connects the sources, the session log, the state and the parts of the page. */
+import { AudioRingBuffer } from "./audio_buffer.js";
+import { AudioFetcher } from "./audio_fetcher.js";
 import { Inspector } from "./inspector.js";
-import { Journal } from "./journal.js";
-import { KeptSound } from "./kept.js";
-import { Overview } from "./overview.js";
-import { OwnSession } from "./own.js";
-import { Follower, socketAddress } from "./protocol.js";
-import { HeldSound, Player } from "./sound.js";
-import { Sources } from "./sources.js";
-import { INITIAL, reduce } from "./state.js";
+import { LocalSession } from "./local_session.js";
+import { Player } from "./player.js";
+import { SessionLog } from "./session_log.js";
+import { SourcePicker } from "./source_picker.js";
+import { INITIAL, reduce } from "./store.js";
+import { StreamSubscriber, socketAddress } from "./stream_subscriber.js";
+import { SummaryPanel } from "./summary_panel.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
 
 // In this tab only, and never in the address, which histories and logs keep.
-const TOKEN = "emostream.token";
-const SERVER_HZ = 16_000; // of the sound that the server keeps
-const GOES_ON = new Set(["connecting", "live", "reconnecting", "stopping"]);
+const TOKEN_KEY = "emostream.token";
+const SERVER_RATE_HZ = 16_000; // of the audio that the server keeps
+const IN_PROGRESS = new Set(["connecting", "live", "reconnecting", "stopping"]);
 const base = location.href;
 
 let state = INITIAL;
-let journal = new Journal();
-let sound = new HeldSound(SERVER_HZ);
-let own = null; // the OwnSession that goes on, or was last shown
-let opening = null; // the one that has no sound yet: the browser asks, or decodes
-let watched = null; // the name of the server's stream that was watched last
-let kept = null; // fetches the sound of the stream that is watched
-let drawing = false;
+let log = new SessionLog();
+let audio = new AudioRingBuffer(SERVER_RATE_HZ);
+let local = null; // the LocalSession that is in progress, or was shown last
+let opening = null; // the one without audio so far: the browser asks for permission, or decodes
+let lastStream = null; // the name of the server's stream that was shown last
+let fetcher = null; // of the audio of the stream that is shown
+let renderScheduled = false;
 
 const view = new View();
-const player = new Player(() => changed());
-const overview = new Overview();
-const timeline = new Timeline(document.getElementById("timeline"), { onChoose, onHear: hear, onMove: showTools });
-const inspector = new Inspector(document.getElementById("chosen"), {
-  onHear: () => hear(timeline.chosen),
-  onClose: letGo,
+const player = new Player(() => scheduleRender());
+const summaryPanel = new SummaryPanel();
+const timeline = new Timeline(document.getElementById("timeline"), { onSelect, onPlay: play, onMove: updateTools });
+const inspector = new Inspector(document.getElementById("selected"), {
+  onPlay: () => play(timeline.selected),
+  onClose: deselect,
   onStep: step,
 });
-const follower = new Follower({ base, token: storedToken(), report });
-const sources = new Sources({
-  onMicrophone: (deviceId) => begin("microphone", (session) => session.listen(deviceId)),
+const subscriber = new StreamSubscriber({ base, token: storedToken(), report });
+const sourcePicker = new SourcePicker({
+  onMicrophone: (deviceId) => startLocal("microphone", (session) => session.sendMicrophone(deviceId)),
   onRecording: (file, pace) =>
-    begin("recording", (session) => session.play(file, { pace, onLength: (ms) => sources.setLength(ms) })),
-  onStop: stopOwn,
+    startLocal("recording", (session) =>
+      session.sendFile(file, { pace, onLength: (ms) => sourcePicker.setLength(ms) }),
+    ),
+  onStop: stopLocal,
 });
 
-/** @param {import("./protocol.js").Report | import("./own.js").LostReport} told */
-function report(told) {
+// Reports and state ----------------------------------------------------------------------------
+
+/** @param {import("./stream_subscriber.js").Report} reported */
+function report(reported) {
   const before = state;
-  if (told.kind === "event") {
-    const event = journal.take(told.event, told.wire, performance.now(), told.startMs ?? null);
-    if (event !== null) state = reduce(state, { ...told, event });
+  if (reported.kind === "event") {
+    const event = log.append(reported.event, reported.wire, performance.now(), reported.offsetMs ?? null);
+    if (event !== null) state = reduce(state, { ...reported, event });
   } else {
-    state = reduce(state, told);
+    state = reduce(state, reported);
   }
-  if (state.stream !== before.stream && before.stream !== null) startAnew();
-  if (told.kind === "phase") onPhase(told);
-  if (told.kind === "token") askForToken(told.wrong);
-  if (told.kind === "missed") view.tellMissed(told.session);
-  changed();
+  if (state.stream !== before.stream && before.stream !== null) reset();
+  if (reported.kind === "phase") onPhase(reported);
+  if (reported.kind === "token_required") askForToken(reported.wrong);
+  if (reported.kind === "events_lost") view.showEventsLost(reported.session);
+  scheduleRender();
 }
 
 function onPhase({ phase, stream }) {
   const now = performance.now();
-  if (phase === "live") journal.start(now);
-  else journal.stop(now);
-  if (own !== null) return;
-  watched = stream ?? watched;
-  const keeps = state.streams.some(({ name, audioMs }) => name === stream && audioMs > 0);
-  if (phase === "live" && keeps && kept === null) fetchKept(stream);
-  if (phase !== "live" && phase !== "ended") stopFetching(); // of an end the last sound still comes
+  if (phase === "live") log.startClock(now);
+  else log.stopClock(now);
+  if (local !== null) return;
+  lastStream = stream ?? lastStream;
+  const audioIsKept = state.streams.some(({ name, audioMs }) => name === stream && audioMs > 0);
+  if (phase === "live" && audioIsKept && fetcher === null) startFetching(stream);
+  if (phase !== "live" && phase !== "ended") stopFetching(); // after an end the last audio still arrives
 }
 
-function fetchKept(stream) {
-  const [written, held, offsetMs] = [journal, sound, journal.offsetMs];
-  kept = new KeptSound({ base, token: storedToken() });
-  const take = (fromMs, samples) => {
-    held.add(offsetMs + fromMs, samples);
-    written.reach(held.endMs, performance.now());
-    timeline.change();
+function startFetching(stream) {
+  const [currentLog, currentAudio, offsetMs] = [log, audio, log.offsetMs];
+  fetcher = new AudioFetcher({ base, token: storedToken() });
+  const onAudio = (fromMs, samples) => {
+    currentAudio.write(offsetMs + fromMs, samples);
+    currentLog.advance(currentAudio.endMs, performance.now());
+    timeline.redraw();
   };
-  const fromMs = Math.max(0, held.endMs - offsetMs);
-  kept.follow(stream, { fromMs, take, isLive: () => state.connection.phase === "live" });
+  const fromMs = Math.max(0, currentAudio.endMs - offsetMs);
+  fetcher.run(stream, { fromMs, onAudio, isLive: () => state.connection.phase === "live" });
 }
 
 function stopFetching() {
-  kept?.stop();
-  kept = null;
+  fetcher?.stop();
+  fetcher = null;
 }
 
-/** Another source is another story. */
-function startAnew() {
+/** Start with an empty log and no audio, for another source. */
+function reset() {
   player.stop();
   stopFetching();
-  journal = new Journal();
-  sound = new HeldSound(SERVER_HZ);
-  timeline.show(journal, sound, player);
-  overview.show(journal, sound, "");
+  log = new SessionLog();
+  audio = new AudioRingBuffer(SERVER_RATE_HZ);
+  timeline.show(log, audio, player);
+  summaryPanel.show(log, audio, "");
 }
 
-/** Back to the server's streams: what the page heard itself is shown no more. */
-function watchServer() {
-  opening?.stop();
-  endOwn();
-  state = { ...INITIAL, streams: state.streams };
-  startAnew();
-  follower.forget();
-  follower.follow(watched);
-}
-
-/**
- * Hear one of the page's own sources, to its end. What is shown goes on until there is something to hear: a
- * microphone may be refused, and a file may be none.
- *
- * @param {"microphone" | "recording"} kind
- * @param {(session: OwnSession) => Promise<void>} run
- */
-async function begin(kind, run) {
-  opening?.stop();
-  const session = new OwnSession({ base, token: storedToken(), report: reportOf, onSound });
-  opening = session;
-  sources.setRunning(null);
-  sources.setRunning(kind, "asking");
-  try {
-    await run(session);
-  } catch (error) {
-    const wanted = own === session || opening === session;
-    if (wanted && error.name !== "AbortError") sources.tell(error);
-  }
-  if (opening === session) opening = null;
-  showRunning();
-
-  function reportOf(told) {
-    if (opening === session) {
-      opening = null;
-      follower.stop();
-      stopFetching();
-      own?.close();
-      own = session;
-    }
-    if (own !== session) return;
-    if (told.kind === "phase" && told.phase === "live") sources.listDevices();
-    report(told);
-    if (told.kind === "phase") showRunning();
-  }
-
-  function onSound(fromMs, samples, rate) {
-    if (own !== session) return;
-    if (sound.rate !== rate && sound.endMs === 0) {
-      sound = new HeldSound(rate);
-      timeline.show(journal, sound, player);
-      overview.show(journal, sound, view.title);
-    }
-    sound.add(fromMs, samples);
-    journal.reach(sound.endMs, performance.now());
-    if (opening === null) sources.hear(samples, (samples.length * 1_000) / rate);
-    timeline.change();
-  }
-}
-
-/** What of the page's own goes on, as the panel shall show it. */
-function showRunning() {
-  if (opening !== null) return;
-  const { phase } = state.connection;
-  const goesOn = own !== null && GOES_ON.has(phase);
-  sources.setRunning(goesOn ? state.own.kind : null, phase === "stopping" ? "ending" : "on");
-}
-
-/** The first time it ends where it is, and the last words are judged; the second time at once. */
-function stopOwn() {
-  if (opening !== null) return opening.stop();
-  if (own === null) return;
-  if (["stopping", "reconnecting", "connecting"].includes(state.connection.phase)) own.leave();
-  else own.stop();
-}
-
-function endOwn() {
-  own?.close();
-  own = null;
-  sources.setRunning(null);
-}
-
-/** Many events at once, as after a reconnect, are one drawing. */
-function changed() {
-  timeline.change();
-  if (drawing) return;
-  drawing = true;
+/** Render once per frame, however many events arrive, for instance after a reconnect. */
+function scheduleRender() {
+  timeline.redraw();
+  if (renderScheduled) return;
+  renderScheduled = true;
   requestAnimationFrame(() => {
-    drawing = false;
+    renderScheduled = false;
     view.render(state);
-    timeline.count();
-    overview.name = view.title;
-    overview.change();
-    showTools();
-    showHearing();
-    sources.setElsewhere(state.own !== null);
+    timeline.updateCount();
+    summaryPanel.name = view.title;
+    summaryPanel.update();
+    updateTools();
+    updatePlayback();
+    sourcePicker.setLocalShown(state.local !== null);
   });
 }
 
-function chosen() {
-  return journal.finals.findLast(({ key }) => key === timeline.chosen) ?? null;
+// Sessions of this page ------------------------------------------------------------------------
+
+/** Back to the server's streams. */
+function showServer() {
+  opening?.stop();
+  closeLocal();
+  state = { ...INITIAL, streams: state.streams };
+  reset();
+  subscriber.forgetPosition();
+  subscriber.subscribe(lastStream);
 }
 
-function onChoose() {
-  inspector.show(chosen(), journal.labels);
-  showHearing();
+/**
+ * Send one of this browser's own sources, to its end. What is shown stays until there is audio: a microphone
+ * may be refused, and a file may not be decodable.
+ *
+ * @param {"microphone" | "recording"} kind
+ * @param {(session: LocalSession) => Promise<void>} send
+ */
+async function startLocal(kind, send) {
+  opening?.stop();
+  const session = new LocalSession({ base, token: storedToken(), report: onReport, onAudio });
+  opening = session;
+  sourcePicker.setRunning(null);
+  sourcePicker.setRunning(kind, "asking");
+  try {
+    await send(session);
+  } catch (error) {
+    const current = local === session || opening === session;
+    if (current && error.name !== "AbortError") sourcePicker.showError(error);
+  }
+  if (opening === session) opening = null;
+  updateRunning();
+
+  function onReport(reported) {
+    if (opening === session) {
+      opening = null;
+      subscriber.stop();
+      stopFetching();
+      local?.close();
+      local = session;
+    }
+    if (local !== session) return;
+    if (reported.kind === "phase" && reported.phase === "live") sourcePicker.listDevices();
+    report(reported);
+    if (reported.kind === "phase") updateRunning();
+  }
+
+  function onAudio(fromMs, samples, rateHz) {
+    if (local !== session) return;
+    if (audio.rateHz !== rateHz && audio.endMs === 0) {
+      audio = new AudioRingBuffer(rateHz);
+      timeline.show(log, audio, player);
+      summaryPanel.show(log, audio, view.title);
+    }
+    audio.write(fromMs, samples);
+    log.advance(audio.endMs, performance.now());
+    if (opening === null) sourcePicker.addAudio(samples, (samples.length * 1_000) / rateHz);
+    timeline.redraw();
+  }
 }
 
-function hear(key) {
-  const one = journal.finals.findLast((final) => final.key === key);
-  if (one && sound.holds(one.startMs, one.endMs)) player.toggle(key, sound, one.startMs, one.endMs);
+/** Show in the panel which of this browser's own sources is in progress. */
+function updateRunning() {
+  if (opening !== null) return;
+  const { phase } = state.connection;
+  const inProgress = local !== null && IN_PROGRESS.has(phase);
+  sourcePicker.setRunning(inProgress ? state.local.kind : null, phase === "stopping" ? "ending" : "on");
 }
 
-function letGo() {
-  timeline.choose(null);
+/** The first time the audio ends and the last results still arrive; the second time the session ends at once. */
+function stopLocal() {
+  if (opening !== null) return opening.stop();
+  if (local === null) return;
+  if (["stopping", "reconnecting", "connecting"].includes(state.connection.phase)) local.cancel();
+  else local.stop();
+}
+
+function closeLocal() {
+  local?.close();
+  local = null;
+  sourcePicker.setRunning(null);
+}
+
+// The selected utterance -----------------------------------------------------------------------
+
+function findFinal(key) {
+  return log.finals.findLast((final) => final.key === key) ?? null;
+}
+
+function onSelect() {
+  inspector.show(findFinal(timeline.selected), log.labels);
+  updatePlayback();
+}
+
+function play(key) {
+  const final = findFinal(key);
+  if (final !== null && audio.has(final.startMs, final.endMs)) player.toggle(key, audio, final.startMs, final.endMs);
+}
+
+function deselect() {
+  timeline.select(null);
   document.getElementById("timeline").focus({ preventScroll: true });
 }
 
 function step(by) {
-  const at = journal.finals.findLastIndex(({ key }) => key === timeline.chosen);
-  const next = journal.finals[at + by];
-  if (next) timeline.choose(next.key);
+  const at = log.finals.findLastIndex(({ key }) => key === timeline.selected);
+  const next = log.finals[at + by];
+  if (next) timeline.select(next.key);
 }
 
-function showHearing() {
-  const one = chosen();
-  if (one === null) return;
-  inspector.setHearing({
-    held: sound.holds(one.startMs, one.endMs),
-    playing: player.playing === one.key,
-    expected: sound.expected,
+function updatePlayback() {
+  const final = findFinal(timeline.selected);
+  if (final === null) return;
+  inspector.setPlayback({
+    available: audio.has(final.startMs, final.endMs),
+    playing: player.playing === final.key,
+    recorded: audio.wasWritten,
   });
 }
 
-function showTools() {
+function updateTools() {
   document.getElementById("timeline-now").hidden = timeline.follows;
   document.getElementById("zoom-in").disabled = !timeline.canZoomIn;
   document.getElementById("zoom-out").disabled = !timeline.canZoomOut;
-  document.getElementById("timeline-part").hidden = journal.session === null;
+  document.getElementById("timeline-part").hidden = log.session === null;
 }
 
-/** @param {boolean} wrong  Whether one was given that the server does not know. */
+// The token ------------------------------------------------------------------------------------
+
+/** @param {boolean} wrong  Whether a token was sent that is not valid. */
 function askForToken(wrong) {
   if (wrong) storeToken(null);
-  view.askForToken(wrong ? "The server does not know this token." : "");
+  view.askForToken(wrong ? "The server does not accept this token." : "");
 }
 
 function useToken(event) {
   event.preventDefault();
   const token = view.token.trim();
   if (!/^[\x20-\x7e]+$/.test(token)) {
-    view.askForToken("A token is made of Latin letters, digits and signs.");
+    view.askForToken("A token consists of Latin letters, digits and punctuation.");
     return;
   }
   storeToken(token);
-  if (own !== null) {
-    sources.select("server");
-    endOwn();
+  if (local !== null) {
+    sourcePicker.select("server");
+    closeLocal();
     state = { ...INITIAL, streams: state.streams };
-    startAnew();
-    follower.forget();
+    reset();
+    subscriber.forgetPosition();
   }
-  follower.useToken(token);
+  subscriber.useToken(token);
 }
 
 function storedToken() {
   try {
-    return sessionStorage.getItem(TOKEN);
+    return sessionStorage.getItem(TOKEN_KEY);
   } catch {
-    return null; // a browser may forbid it: the token is asked for again after a reload
+    return null; // a browser may forbid it: the page then asks for the token after every reload
   }
 }
 
 /** @param {string | null} token */
 function storeToken(token) {
   try {
-    if (token === null) sessionStorage.removeItem(TOKEN);
-    else sessionStorage.setItem(TOKEN, token);
+    if (token === null) sessionStorage.removeItem(TOKEN_KEY);
+    else sessionStorage.setItem(TOKEN_KEY, token);
   } catch {
     // as above
   }
 }
 
+// Events of the page ---------------------------------------------------------------------------
+
 function retryNow() {
-  if (own !== null) own.retryNow();
-  else follower.retryNow();
+  if (local !== null) local.retryNow();
+  else subscriber.retryNow();
 }
 
 document.getElementById("socket-address").textContent = socketAddress(base);
 document.getElementById("token-form").addEventListener("submit", useToken);
 document.getElementById("retry").addEventListener("click", retryNow);
-document.getElementById("stream-select").addEventListener("change", ({ target }) => follower.follow(target.value));
+document
+  .getElementById("stream-select")
+  .addEventListener("change", ({ target }) => subscriber.subscribe(target.value));
 document.getElementById("zoom-in").addEventListener("click", () => timeline.zoom(-1));
 document.getElementById("zoom-out").addEventListener("click", () => timeline.zoom(1));
 document.getElementById("timeline-now").addEventListener("click", () => timeline.follow());
 document.getElementById("utterances").addEventListener("click", ({ target }) => {
-  const button = target.closest("[data-choose]");
+  const button = target.closest("[data-select]");
   if (button === null) return;
-  timeline.choose(button.dataset.choose);
+  timeline.select(button.dataset.select);
   document.getElementById("timeline-part").scrollIntoView({ block: "nearest" });
   document.getElementById("timeline").focus({ preventScroll: true });
 });
-document.getElementById("chosen").addEventListener("keydown", ({ key }) => key === "Escape" && letGo());
-document.getElementById("server-button").addEventListener("click", watchServer);
-for (const link of document.querySelectorAll("[data-source]")) {
-  link.addEventListener("click", () => {
-    sources.select(link.dataset.source);
-    document.getElementById(`source-${link.dataset.source}`).querySelector("button").focus();
+document.getElementById("selected").addEventListener("keydown", ({ key }) => key === "Escape" && deselect());
+document.getElementById("server-button").addEventListener("click", showServer);
+for (const button of document.querySelectorAll("[data-source]")) {
+  button.addEventListener("click", () => {
+    sourcePicker.select(button.dataset.source);
+    document.getElementById(`source-${button.dataset.source}`).querySelector("button").focus();
   });
 }
 window.addEventListener("online", () => {
   if (state.connection.phase === "reconnecting") retryNow();
 });
 window.addEventListener("pagehide", () => {
-  follower.stop();
+  subscriber.stop();
   opening?.stop();
-  own?.leave();
+  local?.cancel();
 });
 window.addEventListener("pageshow", ({ persisted }) => {
-  if (persisted && own === null) follower.follow(state.stream);
+  if (persisted && local === null) subscriber.subscribe(state.stream);
 });
-timeline.show(journal, sound, player);
-overview.show(journal, sound, "");
-changed();
-follower.follow();
+timeline.show(log, audio, player);
+summaryPanel.show(log, audio, "");
+scheduleRender();
+subscriber.subscribe();

@@ -1,74 +1,74 @@
-/** The page from the state: touches only what changed. */
-import { judgedCard, speakingCard } from "./card.js";
+/** Renders the state: changes only the elements whose part of the state changed. */
+import { resultCard, speakingCard } from "./card.js";
 import { element } from "./dom.js";
-import { announcement, connectionWords, noticeWords, title } from "./format.js";
+import { announcement, connectionText, noticeText, title } from "./format.js";
 import { icon } from "./icons.js";
-import { isFinished } from "./state.js";
+import { isFinished } from "./store.js";
 
-const LET_IN = new Set(["waiting", "connecting", "live"]);
+const ACCEPTED = new Set(["waiting", "connecting", "live"]);
 const RETRYABLE = new Set(["reconnecting", "ended", "refused"]);
 
 export class View {
   #shown = null; // the state that is on the page
   #rows = new Map(); // key -> {item, row}
   #title = "";
-  #missedIn = null; // the session that events are missing of
+  #incompleteSession = null; // the session of which events were lost
   #part = (id) => document.getElementById(id);
 
-  /** @param {import("./state.js").State} state */
+  /** @param {import("./store.js").State} state */
   render(state) {
     const before = this.#shown;
     this.#shown = state;
     if (state.connection !== before?.connection) this.#connection(state);
-    const named = ["streams", "stream", "own"].some((name) => state[name] !== before?.[name]);
-    if (named) this.#stream(state);
+    const sourceChanged = ["streams", "stream", "local"].some((name) => state[name] !== before?.[name]);
+    if (sourceChanged) this.#stream(state);
     if (state.models !== before?.models) this.#models(state.models);
     if (state.labels !== before?.labels) this.#legend(state.labels);
     if (state.items !== before?.items) this.#items(state.items, state.labels);
     const live = state.connection.phase === "live";
-    this.#part("quiet").hidden = !live || state.items.length > 0;
+    this.#part("no-utterances").hidden = !live || state.items.length > 0;
     this.#part("help").hidden = state.connection.phase !== "waiting";
-    this.#part("missed").hidden = this.#missedIn === null || this.#missedIn !== state.session;
-    if (LET_IN.has(state.connection.phase)) this.#part("token-form").hidden = true;
+    this.#part("events-lost").hidden = this.#incompleteSession === null || this.#incompleteSession !== state.session;
+    if (ACCEPTED.has(state.connection.phase)) this.#part("token-form").hidden = true;
     if (before) this.#announce(before, state);
   }
 
-  /** Of what is shown. */
+  /** The title of the source that is shown. */
   get title() {
     return this.#title;
   }
 
-  /** What stands in the form. */
+  /** The value of the token field. */
   get token() {
     return this.#part("token").value;
   }
 
-  /** @param {string} error  What is wrong with the one before; empty where there was none. */
+  /** @param {string} error  Why the last token was not accepted; empty if there was none. */
   askForToken(error) {
     const field = this.#part("token");
     this.#part("token-form").hidden = false;
     this.#part("token-error").textContent = error;
     field.setAttribute("aria-invalid", String(error !== ""));
     field.value = "";
-    // Who reads further down is not moved; who has just given a token gives the next one.
+    // Someone who reads further down is not interrupted; someone who has just entered a token enters the next.
     if (error !== "" || document.activeElement === document.body) field.focus();
   }
 
-  /** @param {string} session  Of which the server could not give all events after a break. */
-  tellMissed(session) {
-    this.#missedIn = session;
+  /** @param {string} session  Of which the server no longer had all events after a break. */
+  showEventsLost(session) {
+    this.#incompleteSession = session;
   }
 
-  #connection({ connection, own }) {
+  #connection({ connection, local }) {
     this.#part("connection").dataset.state = connection.phase;
-    this.#part("connection-text").textContent = connectionWords(connection);
-    const retryable = own === null ? RETRYABLE.has(connection.phase) : connection.phase === "reconnecting";
+    this.#part("connection-text").textContent = connectionText(connection);
+    const retryable = local === null ? RETRYABLE.has(connection.phase) : connection.phase === "reconnecting";
     this.#part("retry").hidden = !retryable;
   }
 
-  #stream({ streams, stream, own }) {
-    const chosen = streams.find(({ name }) => name === stream);
-    const shown = own ?? chosen;
+  #stream({ streams, stream, local }) {
+    const selected = streams.find(({ name }) => name === stream);
+    const shown = local ?? selected;
     this.#title = shown?.title ?? "";
     this.#part("stream-title").textContent = shown?.title ?? stream ?? "No stream yet";
     this.#part("stream-note").textContent = shown?.note ?? "";
@@ -76,17 +76,17 @@ export class View {
     this.#part("stream-choice").hidden = streams.length < 2;
     const select = this.#part("stream-select");
     select.replaceChildren(...streams.map(({ name, title }) => element("option", { value: name }, [title])));
-    if (chosen) select.value = chosen.name;
+    if (selected) select.value = selected.name;
   }
 
   #models(models) {
     this.#part("models").hidden = models === null;
     if (models === null) return;
     const rows = [
-      ["Finds speech", models.vad],
-      ["Writes the words", models.asr ?? "none: sound alone"],
-      ["Judges the emotion", models.emotion],
-      ["Runs on", models.device],
+      ["Voice activity", models.vad],
+      ["Transcription", models.asr ?? "none: audio only"],
+      ["Emotion", models.emotion],
+      ["Device", models.device],
     ];
     const entries = rows.flatMap(([name, value]) => [element("dt", {}, [name]), element("dd", {}, [value])]);
     this.#part("models-list").replaceChildren(...entries);
@@ -97,7 +97,7 @@ export class View {
     this.#part("legend").replaceChildren(...entries);
   }
 
-  /** Newest first: a reader at the top needs no scrolling, and one further down is not moved. */
+  /** Newest first: at the top nobody has to scroll, and further down nothing moves. */
   #items(items, labels) {
     const list = this.#part("utterances");
     const rows = new Map();
@@ -114,24 +114,24 @@ export class View {
     }
   }
 
-  /** Reads out what the page saw being spoken: not the past that a server gives a newcomer. */
+  /** Announce finals of utterances that were shown in progress, not the past events of a new subscription. */
   #announce(before, { items }) {
     if (items === before.items) return;
-    const spoken = new Set(before.items.filter((item) => !isFinished(item)).map(({ key }) => key));
-    const finals = items.filter((item) => item.kind === "judged" && isFinished(item) && spoken.has(item.key));
+    const inProgress = new Set(before.items.filter((item) => !isFinished(item)).map(({ key }) => key));
+    const finals = items.filter((item) => item.kind === "result" && isFinished(item) && inProgress.has(item.key));
     if (finals.length > 0) this.#part("announcer").textContent = announcement(finals.at(-1).emotion);
   }
 }
 
-/** @param {import("./state.js").Item} item */
+/** @param {import("./store.js").Item} item */
 function makeRow(item, labels) {
   switch (item.kind) {
     case "speaking":
       return element("li", {}, [speakingCard(item)]);
-    case "judged":
-      return element("li", {}, [judgedCard(item, labels)]);
+    case "result":
+      return element("li", {}, [resultCard(item, labels)]);
     case "notice":
-      return element("li", { class: "notice", "data-tone": item.tone }, [noticeWords(item)]);
+      return element("li", { class: "notice", "data-tone": item.tone }, [noticeText(item)]);
     case "divider":
       return element("li", { class: "divider" }, ["A new session began"]);
   }

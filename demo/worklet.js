@@ -1,31 +1,30 @@
 /**
- * Runs on the browser's sound thread for `microphone()` in client.js: mixes down to mono and hands over
- * blocks. In a file of its own, because that thread loads its code by address and a strict content policy
- * lets it load nothing else.
+ * Runs on the browser's audio thread for microphone.js: mixes down to mono and posts blocks. In a file of its
+ * own, because that thread loads its code by address and a strict content policy lets it load nothing else.
  */
-class BlockMaker extends AudioWorkletProcessor {
+class BlockProcessor extends AudioWorkletProcessor {
   #block;
   #filled = 0;
 
-  /** @param {{processorOptions: {frames: number}}} options  frames: of a block. */
+  /** @param {{processorOptions: {frames: number}}} options  frames: per block. */
   constructor({ processorOptions: { frames } }) {
     super();
     this.#block = new Float32Array(frames);
   }
 
-  /** @param {Float32Array[][]} inputs  Of each input its channels; none while nothing is connected. */
+  /** @param {Float32Array[][]} inputs  The channels of each input; none while nothing is connected. */
   process([channels]) {
     const frames = channels[0]?.length ?? 0;
     for (let i = 0; i < frames; i++) {
       let sum = 0;
       for (const channel of channels) sum += channel[i];
       this.#block[this.#filled++] = sum / channels.length;
-      if (this.#filled === this.#block.length) this.#handOver();
+      if (this.#filled === this.#block.length) this.#postBlock();
     }
     return true;
   }
 
-  #handOver() {
+  #postBlock() {
     const block = this.#block;
     this.#block = new Float32Array(block.length);
     this.#filled = 0;
@@ -33,4 +32,4 @@ class BlockMaker extends AudioWorkletProcessor {
   }
 }
 
-registerProcessor("emostream-blocks", BlockMaker);
+registerProcessor("emostream-blocks", BlockProcessor);

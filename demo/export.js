@@ -1,60 +1,60 @@
 /**
- * A session as files: the finals in the columns and cues that `emostream replay` writes and a picture, on the
- * page's clock; and every event as JSON lines, as the server said it.
+ * A session as files: the finals as CSV and WebVTT, as `emostream replay` writes them, and a picture, all on the
+ * page's clock; and every event as JSON lines, as the server sent it.
  *
- * @typedef {import("./journal.js").Journal} Journal
+ * @typedef {import("./session_log.js").SessionLog} SessionLog
  */
-import { drawIcon, drawTimeline, drawTrace } from "./drawing.js";
+import { drawIcon, drawTimeline, drawTrace } from "./canvas.js";
 import { clock, duration, percent } from "./format.js";
 
-const VIEWS = [
+const COLUMN_GROUPS = [
   ["p", "probabilities"],
   ["audio", "audioOnly"],
   ["text", "textOnly"],
 ];
 
-/** @param {Journal} journal */
-export function toJsonLines(journal) {
-  return journal.lines.map((line) => `${line}\n`).join("");
+/** @param {SessionLog} log */
+export function toJsonLines(log) {
+  return log.lines.map((line) => `${line}\n`).join("");
 }
 
 /**
- * @param {Journal} journal
- * @param {string} file  What stands in the column `file`.
+ * @param {SessionLog} log
+ * @param {string} file  The value of the column `file`.
  */
 export function toCsv({ finals, labels }, file) {
   const head = ["file", "utterance", "start_s", "end_s", "reason", "label", "confidence", "uncertain"];
-  const columns = VIEWS.flatMap(([name]) => labels.map((label) => `${name}_${label}`));
-  const rows = finals.map((one) => [
+  const columns = COLUMN_GROUPS.flatMap(([name]) => labels.map((label) => `${name}_${label}`));
+  const rows = finals.map((utterance) => [
     file,
-    one.utterance,
-    one.startMs / 1_000,
-    one.endMs / 1_000,
-    one.reason,
-    one.label,
-    one.confidence,
-    one.uncertain.join(";"),
-    ...VIEWS.flatMap(([, view]) => labels.map((label) => one[view]?.[label] ?? "")),
-    one.language ?? "",
-    one.text,
+    utterance.utterance,
+    utterance.startMs / 1_000,
+    utterance.endMs / 1_000,
+    utterance.reason,
+    utterance.label,
+    utterance.confidence,
+    utterance.uncertain.join(";"),
+    ...COLUMN_GROUPS.flatMap(([, view]) => labels.map((label) => utterance[view]?.[label] ?? "")),
+    utterance.language ?? "",
+    utterance.text,
   ]);
   return [[...head, ...columns, "language", "text"], ...rows]
     .map((row) => `${row.map(quoted).join(",")}\n`)
     .join("");
 }
 
-/** As RFC 4180 wants it. */
+/** According to RFC 4180. */
 function quoted(value) {
   const text = String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** @param {Journal} journal */
+/** @param {SessionLog} log */
 export function toWebVtt({ finals }) {
-  const cues = finals.map((one, i) => {
-    const text = escaped(one.text.split(/\s+/).join(" ").trim());
-    const emotion = `<c.${one.label}>[${one.label} ${Math.round(100 * one.confidence)}%]</c>`;
-    return `${i + 1}\n${cueTime(one.startMs)} --> ${cueTime(one.endMs)}\n${`${emotion} ${text}`.trim()}\n\n`;
+  const cues = finals.map((utterance, i) => {
+    const text = escaped(utterance.text.split(/\s+/).join(" ").trim());
+    const emotion = `<c.${utterance.label}>[${utterance.label} ${Math.round(100 * utterance.confidence)}%]</c>`;
+    return `${i + 1}\n${cueTime(utterance.startMs)} --> ${cueTime(utterance.endMs)}\n${`${emotion} ${text}`.trim()}\n\n`;
   });
   return `WEBVTT\n\n${cues.join("")}`;
 }
@@ -72,17 +72,17 @@ function cueTime(ms) {
 /**
  * The whole session in one picture, 1600 by 900.
  *
- * @param {Journal} journal
- * @param {import("./sound.js").HeldSound | null} sound
+ * @param {SessionLog} log
+ * @param {import("./audio_buffer.js").AudioRingBuffer | null} audio
  * @param {string} title
- * @param {import("./drawing.js").Theme} theme
+ * @param {import("./canvas.js").Theme} theme
  * @returns {Promise<Blob>} PNG.
  */
-export function toPng(journal, sound, title, theme, now) {
+export function toPng(log, audio, title, theme, now) {
   const canvas = Object.assign(document.createElement("canvas"), { width: 1_600, height: 900 });
   const pen = canvas.getContext("2d");
   const large = { ...theme, size: 18 };
-  const toMs = Math.max(1_000, journal.edgeMs(now), journal.finals.at(-1)?.endMs ?? 0);
+  const toMs = Math.max(1_000, log.liveEdgeMs(now), log.finals.at(-1)?.endMs ?? 0);
   pen.fillStyle = theme.paper;
   pen.fillRect(0, 0, 1_600, 900);
   pen.fillStyle = theme.ink;
@@ -90,22 +90,22 @@ export function toPng(journal, sound, title, theme, now) {
   pen.fillText(title, 50, 70, 1_500);
   pen.fillStyle = theme.soft;
   pen.font = `20px ${theme.sans}`;
-  const count = journal.finals.length;
-  const first = journal.finals[0]?.startMs ?? 0;
-  const part = journal.forgotten > 0 ? ` (the last ${count} utterances, from ${clock(first)})` : "";
-  pen.fillText(`${clock(toMs)} of sound, ${count} utterances${part}`, 50, 106, 1_500);
-  drawShares(pen, { x: 50, y: 135, width: 1_500, height: 70 }, journal, large);
-  const fromMs = journal.forgotten > 0 ? first : 0;
-  const edgeMs = toMs + 1;
-  const scene = { journal, sound, fromMs, toMs, edgeMs, chosen: null, playMs: null };
+  const count = log.finals.length;
+  const first = log.finals[0]?.startMs ?? 0;
+  const range = log.removed > 0 ? ` (the last ${count} utterances, from ${clock(first)})` : "";
+  pen.fillText(`${clock(toMs)} of audio, ${count} utterances${range}`, 50, 106, 1_500);
+  drawShares(pen, { x: 50, y: 135, width: 1_500, height: 70 }, log, large);
+  const fromMs = log.removed > 0 ? first : 0;
+  const liveEdgeMs = toMs + 1;
+  const scene = { log, audio, fromMs, toMs, liveEdgeMs, selected: null, playbackMs: null };
   drawTimeline(pen, { x: 50, y: 235, width: 1_500, height: 300 }, scene, large);
-  drawTrace(pen, { x: 50, y: 560, width: 1_500, height: 300 }, { journal, fromMs, toMs }, large);
+  drawTrace(pen, { x: 50, y: 560, width: 1_500, height: 300 }, { log, fromMs, toMs }, large);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
-function drawShares(pen, box, journal, theme) {
+function drawShares(pen, box, log, theme) {
   let x = box.x;
-  for (const { label, share, ms } of journal.shares()) {
+  for (const { label, share, ms } of log.shares()) {
     const width = share * box.width;
     pen.fillStyle = theme.hue(label);
     pen.fillRect(x, box.y, Math.max(0, width - 2), 20);
@@ -120,7 +120,7 @@ function drawShares(pen, box, journal, theme) {
   }
 }
 
-/** Let the browser keep it under this name. */
+/** Save it under this name as a download. */
 export function download(name, blob) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);

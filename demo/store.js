@@ -1,47 +1,47 @@
 /**
- * What the page knows, as a pure function of what was reported: `reduce(state, report) -> state`.
+ * The page's state as a pure function of what was reported: `reduce(state, report) -> state`.
  *
- * After a reconnect a server repeats its last events. Nothing appears twice, because events are known by
+ * After a reconnect a server repeats its last events. Nothing appears twice, because events are identified by
  * session and `seq`, and items by session and utterance.
  *
  * @typedef {import("./events.js").Emotion} Emotion
  * @typedef {import("./events.js").Models} Models
- * @typedef {import("./protocol.js").Report} Report
- * @typedef {import("./protocol.js").Stream} Stream
+ * @typedef {import("./stream_subscriber.js").Report} Report
+ * @typedef {import("./stream_subscriber.js").Stream} Stream
  *
  * @typedef {{kind: "speaking", key: string, utterance: number, startMs: number}} Speaking
- * @typedef {{kind: "judged", key: string, utterance: number, startMs: number, emotion: Emotion}} Judged
- * @typedef {{kind: "notice", key: string, tone: "dropped" | "error" | "closed" | "resumed" | "lost",
- *   event: import("./events.js").ServerEvent | {type: "resumed"} | {type: "lost", ms: number}}} Notice
+ * @typedef {{kind: "result", key: string, utterance: number, startMs: number, emotion: Emotion}} Result
+ * @typedef {{kind: "notice", key: string, tone: "dropped" | "error" | "closed" | "resumed" | "session_lost",
+ *   event: import("./events.js").ServerEvent | {type: "resumed"} | {type: "session_lost", ms: number}}} Notice
  * @typedef {{kind: "divider", key: string}} Divider
- * @typedef {Speaking | Judged | Notice | Divider} Item
+ * @typedef {Speaking | Result | Notice | Divider} Item
  *
  * @typedef {object} State
- * @property {{phase: import("./protocol.js").Phase, delayMs: number | null, why: string}} connection
+ * @property {{phase: import("./stream_subscriber.js").Phase, delayMs: number | null, message: string}} connection
  * @property {Stream[]} streams
  * @property {string | null} stream  The name of the one that is shown.
- * @property {import("./own.js").OwnSource | null} own  Where it is the page's own sound that is shown.
+ * @property {import("./local_session.js").LocalSource | null} local  If a session of the page itself is shown.
  * @property {string | null} session
  * @property {number} lastSeq  Of the session.
  * @property {string[]} labels
  * @property {Models | null} models
- * @property {number} told  How many notices there were.
- * @property {Item[]} items  Oldest first, at most KEPT.
+ * @property {number} noticeCount
+ * @property {Item[]} items  Oldest first, at most MAX_ITEMS.
  */
 
-export const KEPT = 200;
+export const MAX_ITEMS = 200;
 
 /** @type {State} */
 export const INITIAL = Object.freeze({
-  connection: { phase: "looking", delayMs: null, why: "" },
+  connection: { phase: "listing", delayMs: null, message: "" },
   streams: [],
   stream: null,
-  own: null,
+  local: null,
   session: null,
   lastSeq: 0,
   labels: ["angry", "happy", "sad", "neutral"],
   models: null,
-  told: 0,
+  noticeCount: 0,
   items: [],
 });
 
@@ -58,18 +58,18 @@ export function reduce(state, report) {
       return onPhase(state, report);
     case "event":
       return onEvent(state, report.event);
-    case "lost":
-      return onNotice(state, { type: "lost", seq: null, ms: report.ms });
+    case "session_lost":
+      return addNotice(state, { type: "session_lost", seq: null, ms: report.ms });
     default:
       return state;
   }
 }
 
-/** Another stream is another story: its list begins empty. */
-function onPhase(state, { phase, stream, delayMs, why, own = null }) {
+/** Another stream starts with an empty list. */
+function onPhase(state, { phase, stream, delayMs, message, local = null }) {
   const shown = stream ?? state.stream;
   const kept = shown === state.stream || state.stream === null ? state : { ...INITIAL, streams: state.streams };
-  return { ...kept, stream: shown, own, connection: { phase, delayMs, why } };
+  return { ...kept, stream: shown, local, connection: { phase, delayMs, message } };
 }
 
 function onEvent(state, event) {
@@ -80,58 +80,58 @@ function onEvent(state, event) {
   }
   switch (event.type) {
     case "speech_started":
-      return onSpeech(state, event);
+      return onSpeechStarted(state, event);
     case "emotion":
       return onEmotion(state, event);
     case "dropped":
     case "error":
     case "closed":
-      return onNotice(state, event);
+      return addNotice(state, event);
     default:
       return state;
   }
 }
 
 function onReady(state, { session, resumed, labels, models }) {
-  const known = { ...state, models, labels: labels.length > 0 ? labels : state.labels };
+  const updated = { ...state, models, labels: labels.length > 0 ? labels : state.labels };
   if (session === state.session) {
-    return resumed ? onNotice(known, { type: "resumed", seq: null }) : known;
+    return resumed ? addNotice(updated, { type: "resumed", seq: null }) : updated;
   }
   const finished = state.items.filter(isFinished);
   const items = finished.length > 0 ? [...finished, { kind: "divider", key: `${session}/start` }] : [];
-  return { ...known, session, lastSeq: 0, items: bounded(items) };
+  return { ...updated, session, lastSeq: 0, items: bounded(items) };
 }
 
-function onSpeech(state, { utterance, startMs }) {
+function onSpeechStarted(state, { utterance, startMs }) {
   const key = `${state.session}/${utterance}`;
   if (state.items.some((item) => item.key === key)) return state;
-  // Earlier ones may still be with the models: a recording is sent faster than it is judged.
+  // Earlier ones may still wait for the models: a recording is sent faster than it is classified.
   return { ...state, items: bounded([...state.items, { kind: "speaking", key, utterance, startMs }]) };
 }
 
 function onEmotion(state, emotion) {
   const key = `${state.session}/${emotion.utterance}`;
-  const judged = { kind: "judged", key, utterance: emotion.utterance, startMs: emotion.startMs, emotion };
+  const result = { kind: "result", key, utterance: emotion.utterance, startMs: emotion.startMs, emotion };
   const before = state.items.find((item) => item.key === key);
   if (before && isFinished(before)) return state; // a final is never changed
   const items = before
-    ? state.items.map((item) => (item === before ? judged : item))
-    : bounded([...state.items, judged]);
-  // Finals come in order: whatever is unfinished before one will not be finished.
+    ? state.items.map((item) => (item === before ? result : item))
+    : bounded([...state.items, result]);
+  // Finals arrive in order: whatever is unfinished before one will not be finished.
   return { ...state, items: emotion.final ? withoutUnfinished(items, emotion.utterance) : items };
 }
 
-function onNotice(state, event) {
+function addNotice(state, event) {
   const last = state.items.at(-1);
   if (event.type === "resumed" && last?.tone === "resumed") return state; // once is enough
-  const key = `${state.session}/#${event.seq ?? `n${state.told}`}`;
+  const key = `${state.session}/#${event.seq ?? `n${state.noticeCount}`}`;
   if (state.items.some((item) => item.key === key)) return state;
   const items = state.items.filter((item) => isFinished(item) || !ends(event, item.utterance));
-  const told = { kind: "notice", key, tone: event.type, event };
-  return { ...state, told: state.told + 1, items: bounded([...items, told]) };
+  const notice = { kind: "notice", key, tone: event.type, event };
+  return { ...state, noticeCount: state.noticeCount + 1, items: bounded([...items, notice]) };
 }
 
-/** Whether an unfinished utterance will not be finished behind this event. */
+/** Whether an unfinished utterance will not be finished after this event. */
 function ends(event, utterance) {
   return event.type === "closed" || (event.type === "error" && event.utterance === utterance);
 }
@@ -143,12 +143,12 @@ function withoutUnfinished(items, utterance) {
 
 /** @param {Item} item */
 export function isFinished(item) {
-  return item.kind === "judged" ? item.emotion.final : item.kind !== "speaking";
+  return item.kind === "result" ? item.emotion.final : item.kind !== "speaking";
 }
 
-/** A list that is asked for again and again is one list, or an open menu would close each time. */
+/** The list is fetched again and again: an unchanged one keeps its identity, or an open menu would close. */
 function sameStreams(before, after) {
   return JSON.stringify(before) === JSON.stringify(after);
 }
 
-const bounded = (items) => (items.length > KEPT ? items.slice(-KEPT) : items);
+const bounded = (items) => (items.length > MAX_ITEMS ? items.slice(-MAX_ITEMS) : items);

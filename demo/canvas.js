@@ -1,8 +1,8 @@
 /**
- * Pictures on a canvas: the timeline (sound, utterances, words) and the trace (a strip for each emotion).
- * Pure functions of what is to be seen, so that the page and the PNG are drawn by the same hand.
+ * Drawing on a canvas: the timeline (waveform, utterances, words) and the trace (a strip for each emotion).
+ * Pure functions of a scene, so that the page and the PNG are drawn by the same code.
  *
- * @typedef {import("./journal.js").Journal} Journal
+ * @typedef {import("./session_log.js").SessionLog} SessionLog
  * @typedef {{x: number, y: number, width: number, height: number}} Box
  *
  * @typedef {object} Theme
@@ -13,19 +13,19 @@
  * @property {string} line
  * @property {string} focus
  * @property {string} warn
- * @property {(label: string) => string} hue
+ * @property {(label: string) => string} hue  An emotion's colour.
  * @property {string} sans
  * @property {string} serif
- * @property {number} size  Of text, pixels.
+ * @property {number} size  Of text, in pixels.
  *
  * @typedef {object} Scene
- * @property {Journal} journal
- * @property {import("./sound.js").HeldSound | null} sound
+ * @property {SessionLog} log
+ * @property {import("./audio_buffer.js").AudioRingBuffer | null} audio
  * @property {number} fromMs
  * @property {number} toMs
- * @property {number} edgeMs  How far the source has got.
- * @property {string | null} chosen  Key of an utterance.
- * @property {number | null} playMs  What is heard just now.
+ * @property {number} liveEdgeMs  The position that the source has reached.
+ * @property {string | null} selected  Key of an utterance.
+ * @property {number | null} playbackMs  The playback position.
  */
 import { clock, percent, title } from "./format.js";
 import { shapeOf } from "./icons.js";
@@ -35,11 +35,15 @@ const STEPS_MS = [
   1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000,
 ];
 
-/** @returns {Theme} As the style sheet has it at this moment. */
+/** @returns {Theme} The style sheet's custom properties (style.css), as they are now. */
 export function readTheme(element = document.documentElement) {
   const style = getComputedStyle(element);
   const value = (name) => style.getPropertyValue(`--${name}`).trim();
-  const hues = Object.fromEntries(["angry", "happy", "sad", "neutral"].map((label) => [label, value(label)]));
+  const hues = new Map();
+  const hue = (label) => {
+    if (!hues.has(label)) hues.set(label, value(`emotion-${label}`) || value("emotion-other"));
+    return hues.get(label);
+  };
   return {
     paper: value("paper"),
     card: value("card"),
@@ -48,7 +52,7 @@ export function readTheme(element = document.documentElement) {
     line: value("line"),
     focus: value("focus"),
     warn: value("warn"),
-    hue: (label) => hues[label] ?? value("other"),
+    hue,
     sans: value("sans"),
     serif: value("serif"),
     size: Number.parseFloat(style.fontSize) * 0.8,
@@ -56,12 +60,12 @@ export function readTheme(element = document.documentElement) {
 }
 
 /**
- * Ready to be drawn on: as many pixels as the screen has for it, in the style sheet's units, and empty.
+ * Clear the canvas and give it the screen's resolution, in CSS pixels.
  *
  * @param {HTMLCanvasElement} canvas
- * @returns {{pen: CanvasRenderingContext2D, box: Box} | null} null where it is not seen.
+ * @returns {{pen: CanvasRenderingContext2D, box: Box} | null} null if it is not visible.
  */
-export function blank(canvas) {
+export function prepareCanvas(canvas) {
   const scale = devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
   if (width === 0) return null;
@@ -73,10 +77,10 @@ export function blank(canvas) {
   return { pen, box: { x: 0, y: 0, width, height } };
 }
 
-/** The finals and open utterances that lie in a span, in the order of speech. */
-export function visible(journal, fromMs, toMs, edgeMs) {
-  const { finals } = journal;
-  // Finals are in order and do not overlap: the first one by halving.
+/** The finals and open utterances of a span, in the order of speech. */
+export function visibleUtterances(log, fromMs, toMs, liveEdgeMs) {
+  const { finals } = log;
+  // Finals are in order and do not overlap: the first one by bisection.
   let [low, high] = [0, finals.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -85,9 +89,9 @@ export function visible(journal, fromMs, toMs, edgeMs) {
   }
   const found = [];
   for (let i = low; i < finals.length && finals[i].startMs <= toMs; i++) found.push(finals[i]);
-  for (const [i, { key, startMs, emotion }] of journal.open.entries()) {
-    // Of several that wait for the models only the last one may still be spoken.
-    const endMs = journal.open[i + 1]?.startMs ?? Math.max(edgeMs, emotion?.endMs ?? startMs);
+  for (const [i, { key, startMs, emotion }] of log.open.entries()) {
+    // Of several that wait for the models, only the last may still be in progress.
+    const endMs = log.open[i + 1]?.startMs ?? Math.max(liveEdgeMs, emotion?.endMs ?? startMs);
     if (startMs <= toMs && endMs >= fromMs) {
       found.push(
         emotion === null
@@ -106,30 +110,30 @@ export function visible(journal, fromMs, toMs, edgeMs) {
  * @param {Theme} theme
  */
 export function drawTimeline(pen, box, scene, theme) {
-  const { journal, fromMs, toMs, edgeMs } = scene;
+  const { log, fromMs, toMs, liveEdgeMs } = scene;
   const rows = layout(box, theme);
   const x = (ms) => box.x + ((ms - fromMs) / (toMs - fromMs)) * box.width;
-  const shown = visible(journal, fromMs, toMs, edgeMs);
+  const shown = visibleUtterances(log, fromMs, toMs, liveEdgeMs);
   pen.save();
   pen.beginPath();
   pen.rect(box.x, box.y, box.width, box.height);
   pen.clip();
   drawAxis(pen, box, rows, scene, theme, x);
-  for (const mark of journal.marks) {
+  for (const mark of log.marks) {
     if (mark.toMs >= fromMs && mark.fromMs <= toMs) drawMark(pen, rows, mark, theme, x);
   }
-  for (const one of shown) drawUtterance(pen, rows.band, one, one.key === scene.chosen, theme, x);
-  if (scene.sound !== null) drawWave(pen, box, rows.band, scene, shown, theme);
-  for (const [i, one] of shown.entries()) {
-    const untilMs = shown[i + 1]?.startMs ?? Infinity; // the pause behind it has room for its words
-    drawWords(pen, rows, one, theme, Math.max(x(one.startMs), box.x) + 1, Math.min(x(untilMs) - 6, box.x + box.width));
+  for (const utterance of shown) drawUtterance(pen, rows.band, utterance, utterance.key === scene.selected, theme, x);
+  if (scene.audio !== null) drawWaveform(pen, box, rows.band, scene, shown, theme);
+  for (const [i, utterance] of shown.entries()) {
+    const untilMs = shown[i + 1]?.startMs ?? Infinity; // its words may extend into the pause after it
+    drawWords(pen, rows, utterance, theme, Math.max(x(utterance.startMs), box.x) + 1, Math.min(x(untilMs) - 6, box.x + box.width));
   }
-  if (scene.playMs !== null) drawLine(pen, x(scene.playMs), rows.band, theme.focus, 2);
-  if (edgeMs >= fromMs && edgeMs <= toMs) drawLine(pen, x(edgeMs), rows.band, theme.soft, 1);
+  if (scene.playbackMs !== null) drawLine(pen, x(scene.playbackMs), rows.band, theme.focus, 2);
+  if (liveEdgeMs >= fromMs && liveEdgeMs <= toMs) drawLine(pen, x(liveEdgeMs), rows.band, theme.soft, 1);
   pen.restore();
 }
 
-/** From top to bottom: names, the band of sound, words, time. */
+/** From top to bottom: labels, the band of the waveform, words, time axis. */
 function layout({ y, height }, { size }) {
   const line = size * 1.5;
   const top = y + line * 1.2;
@@ -191,21 +195,21 @@ function drawLine(pen, at, { y, height }, colour, width) {
   pen.stroke();
 }
 
-/** A block as high as the judgement is sure: full for a final, hatched and broken for what may change. */
-function drawUtterance(pen, band, one, chosen, theme, x) {
-  const left = x(one.startMs);
-  const width = Math.max(2, x(one.endMs) - left);
-  const height = one.label === "" ? band.height * 0.3 : Math.max(6, band.height * one.confidence);
+/** A block as high as the confidence: solid for a final, hatched and dashed for an interim result. */
+function drawUtterance(pen, band, utterance, selected, theme, x) {
+  const left = x(utterance.startMs);
+  const width = Math.max(2, x(utterance.endMs) - left);
+  const height = utterance.label === "" ? band.height * 0.3 : Math.max(6, band.height * utterance.confidence);
   const y = band.y + (band.height - height) / 2;
-  const colour = one.label === "" ? theme.soft : theme.hue(one.label);
+  const colour = utterance.label === "" ? theme.soft : theme.hue(utterance.label);
   pen.beginPath();
   pen.roundRect(left, y, width, height, Math.min(7, width / 2, height / 2));
   pen.save();
-  pen.globalAlpha = one.final ? 0.24 : 0.1;
+  pen.globalAlpha = utterance.final ? 0.24 : 0.1;
   pen.fillStyle = colour;
   pen.fill();
   pen.restore();
-  if (!one.final) {
+  if (!utterance.final) {
     pen.save();
     pen.clip();
     pen.globalAlpha = 0.4;
@@ -216,10 +220,10 @@ function drawUtterance(pen, band, one, chosen, theme, x) {
   }
   pen.lineWidth = 1.5;
   pen.strokeStyle = colour;
-  pen.setLineDash(one.final ? [] : [5, 4]);
+  pen.setLineDash(utterance.final ? [] : [5, 4]);
   pen.stroke();
   pen.setLineDash([]);
-  if (!chosen) return;
+  if (!selected) return;
   pen.lineWidth = 2.5;
   pen.strokeStyle = theme.focus;
   pen.beginPath();
@@ -238,14 +242,14 @@ function hatch(pen, x, y, width, height, colour, step) {
   pen.stroke();
 }
 
-/** Bars, each as high as the loudest sample in it, in the colour of what was heard there. */
-function drawWave(pen, box, band, { sound, fromMs, toMs }, shown, theme) {
+/** Bars, each as high as its loudest sample, in the colour of the utterance there. */
+function drawWaveform(pen, box, band, { audio, fromMs, toMs }, shown, theme) {
   const perBar = ((toMs - fromMs) * BAR_PX) / box.width;
-  // Bars stand at fixed times, so that they do not flicker while the view moves.
+  // Bars start at fixed times, so that they do not flicker while the view moves.
   const first = Math.floor(fromMs / perBar) * perBar;
-  const last = Math.min(toMs, sound.endMs);
+  const last = Math.min(toMs, audio.endMs);
   let loudest = 0.04;
-  for (let ms = first; ms < last; ms += perBar) loudest = Math.max(loudest, sound.peak(ms, ms + perBar));
+  for (let ms = first; ms < last; ms += perBar) loudest = Math.max(loudest, audio.peak(ms, ms + perBar));
   const middle = band.y + band.height / 2;
   const paths = new Map();
   let next = 0;
@@ -253,7 +257,7 @@ function drawWave(pen, box, band, { sound, fromMs, toMs }, shown, theme) {
     while (next < shown.length && shown[next].endMs <= ms) next++;
     const inside = next < shown.length && shown[next].startMs < ms + perBar ? shown[next] : null;
     const colour = inside?.label ? theme.hue(inside.label) : theme.soft;
-    const height = Math.max(1, (sound.peak(ms, ms + perBar) / loudest) * band.height * 0.86);
+    const height = Math.max(1, (audio.peak(ms, ms + perBar) / loudest) * band.height * 0.86);
     let path = paths.get(colour);
     if (path === undefined) paths.set(colour, (path = new Path2D()));
     const x = box.x + ((ms - fromMs) / (toMs - fromMs)) * box.width;
@@ -265,47 +269,47 @@ function drawWave(pen, box, band, { sound, fromMs, toMs }, shown, theme) {
   }
 }
 
-/** Above the block which emotion and how sure, below it what was said: as much of both as fits. */
-function drawWords(pen, { names, words }, one, theme, left, right) {
-  const room = right - left;
+/** Above the block its label and confidence, below it its words: as much of both as fits. */
+function drawWords(pen, { names, words }, utterance, theme, left, right) {
+  const width = right - left;
   pen.textAlign = "left";
   pen.textBaseline = "middle";
   const middle = names.y + names.height / 2;
-  if (one.label !== "" && room >= theme.size * 1.1) {
-    drawIcon(pen, one.label, left, middle - theme.size * 0.65, theme.size * 1.3, theme);
-    pen.font = `${one.final ? "600" : "italic"} ${theme.size}px ${theme.sans}`;
+  if (utterance.label !== "" && width >= theme.size * 1.1) {
+    drawIcon(pen, utterance.label, left, middle - theme.size * 0.65, theme.size * 1.3, theme);
+    pen.font = `${utterance.final ? "600" : "italic"} ${theme.size}px ${theme.sans}`;
     pen.fillStyle = theme.ink;
     const from = left + theme.size * 1.6;
-    const said = [`${title(one.label)} ${percent(one.confidence)}`, title(one.label)];
-    const fits = said.find((text) => pen.measureText(text).width <= room - theme.size * 1.6);
+    const candidates = [`${title(utterance.label)} ${percent(utterance.confidence)}`, title(utterance.label)];
+    const fits = candidates.find((text) => pen.measureText(text).width <= width - theme.size * 1.6);
     if (fits !== undefined) pen.fillText(fits, from, middle);
   }
-  if (one.text === "" || room < theme.size * 2) return;
-  pen.font = `${one.final ? "" : "italic "}${theme.size * 1.08}px ${theme.serif}`;
-  pen.fillStyle = one.final ? theme.ink : theme.soft;
-  for (const [i, line] of wrapped(pen, one.text, room, 2).entries()) {
+  if (utterance.text === "" || width < theme.size * 2) return;
+  pen.font = `${utterance.final ? "" : "italic "}${theme.size * 1.08}px ${theme.serif}`;
+  pen.fillStyle = utterance.final ? theme.ink : theme.soft;
+  for (const [i, line] of wrapText(pen, utterance.text, width, 2).entries()) {
     pen.fillText(line, left, words.y + words.line * (i + 0.55));
   }
 }
 
-/** A text on at most so many lines; what is too much ends in an ellipsis. */
-export function wrapped(pen, text, room, most) {
+/** A text on at most `maxLines` lines; what does not fit is replaced by an ellipsis. */
+export function wrapText(pen, text, width, maxLines) {
   const lines = [];
   let rest = text.split(/\s+/).filter((word) => word !== "");
-  while (rest.length > 0 && lines.length < most) {
+  while (rest.length > 0 && lines.length < maxLines) {
     let count = 1;
-    while (count < rest.length && pen.measureText(rest.slice(0, count + 1).join(" ")).width <= room) count++;
+    while (count < rest.length && pen.measureText(rest.slice(0, count + 1).join(" ")).width <= width) count++;
     lines.push(rest.slice(0, count).join(" "));
     rest = rest.slice(count);
   }
   const last = lines.length - 1;
-  return lines.map((line, i) => shortened(pen, line, room, i === last && rest.length > 0));
+  return lines.map((line, i) => truncated(pen, line, width, i === last && rest.length > 0));
 }
 
-function shortened(pen, line, room, more) {
-  if (!more && pen.measureText(line).width <= room) return line;
+function truncated(pen, line, width, more) {
+  if (!more && pen.measureText(line).width <= width) return line;
   let length = line.length;
-  while (length > 0 && pen.measureText(`${line.slice(0, length)}…`).width > room) length--;
+  while (length > 0 && pen.measureText(`${line.slice(0, length)}…`).width > width) length--;
   return length > 0 ? `${line.slice(0, length).trimEnd()}…` : "";
 }
 
@@ -324,15 +328,15 @@ export function drawIcon(pen, label, x, y, size, theme) {
 }
 
 /**
- * A strip for each emotion: at every utterance as high as its probability, filled where it won.
+ * A strip for each emotion: at every utterance as high as its probability, solid where it is the label.
  *
  * @param {CanvasRenderingContext2D} pen
  * @param {Box} box
- * @param {{journal: Journal, fromMs: number, toMs: number}} scene
+ * @param {{log: SessionLog, fromMs: number, toMs: number}} scene
  * @param {Theme} theme
  */
-export function drawTrace(pen, box, { journal, fromMs, toMs }, theme) {
-  const { labels, finals } = journal;
+export function drawTrace(pen, box, { log, fromMs, toMs }, theme) {
+  const { labels, finals } = log;
   const strip = box.height / Math.max(1, labels.length);
   const names = Math.min(box.width * 0.3, theme.size * 6.4);
   const inner = { x: box.x + names, width: box.width - names };
@@ -352,19 +356,19 @@ export function drawTrace(pen, box, { journal, fromMs, toMs }, theme) {
     pen.moveTo(inner.x, floor + 0.5);
     pen.lineTo(inner.x + inner.width, floor + 0.5);
     pen.stroke();
-    const [won, rest] = [new Path2D(), new Path2D()];
-    for (const one of finals) {
-      if (one.endMs < fromMs || one.startMs > toMs) continue;
-      const left = x(one.startMs);
-      const high = Math.max(1, (one.probabilities[label] ?? 0) * height);
-      const path = one.label === label ? won : rest;
-      path.rect(left, floor - high, Math.max(1.5, x(one.endMs) - left - 0.5), high);
+    const [top, rest] = [new Path2D(), new Path2D()];
+    for (const utterance of finals) {
+      if (utterance.endMs < fromMs || utterance.startMs > toMs) continue;
+      const left = x(utterance.startMs);
+      const high = Math.max(1, (utterance.probabilities[label] ?? 0) * height);
+      const path = utterance.label === label ? top : rest;
+      path.rect(left, floor - high, Math.max(1.5, x(utterance.endMs) - left - 0.5), high);
     }
     pen.fillStyle = theme.hue(label);
     pen.save();
     pen.globalAlpha = 0.35;
     pen.fill(rest);
     pen.restore();
-    pen.fill(won);
+    pen.fill(top);
   }
 }

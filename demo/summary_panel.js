@@ -1,0 +1,123 @@
+/** The session as a whole: shares of the emotions, latency, trace, and export. */
+import { element } from "./dom.js";
+import { drawTrace, prepareCanvas, readTheme } from "./canvas.js";
+import { download, toCsv, toJsonLines, toPng, toWebVtt } from "./export.js";
+import { clock, duration, percent, title, wholeClock } from "./format.js";
+import { icon } from "./icons.js";
+
+export class SummaryPanel {
+  #part = (id) => document.getElementById(id);
+  #log = null;
+  #audio = null;
+  #name = "";
+  #shownCount = -1;
+  #drawScheduled = false;
+
+  constructor() {
+    for (const format of ["jsonl", "csv", "vtt", "png"]) {
+      this.#part(`save-${format}`).addEventListener("click", () => this.#save(format));
+    }
+    const redraw = () => this.#draw();
+    new ResizeObserver(redraw).observe(this.#part("trace"));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+    matchMedia("(forced-colors: active)").addEventListener("change", redraw);
+  }
+
+  /** @param {string} name  The title of the source, used in exports. */
+  show(log, audio, name) {
+    this.#log = log;
+    this.#audio = audio;
+    this.#name = name;
+    this.#shownCount = -1;
+    this.update();
+  }
+
+  /** @param {string} name */
+  set name(name) {
+    this.#name = name;
+  }
+
+  /** Update if there are new finals. */
+  update() {
+    const log = this.#log;
+    const count = log.finals.length + log.removed;
+    if (count === this.#shownCount) return;
+    this.#shownCount = count;
+    this.#part("summary").hidden = count === 0;
+    this.#part("trace-part").hidden = count === 0;
+    if (count === 0) return;
+    this.#shares(log.shares().filter(({ label, count }) => count > 0 || log.labels.includes(label)));
+    const { total, afterEndpoint } = log.latency();
+    const speech = log.shares().reduce((sum, { ms }) => sum + ms, 0);
+    const facts = [
+      ["Utterances", String(count)],
+      ["Speech", clock(speech)],
+      ["From the end of speech to the label", total && `p50 ${duration(total.p50)}, p95 ${duration(total.p95)}`],
+      ["Of that, after the pause", afterEndpoint && `p50 ${duration(afterEndpoint.p50)}, p95 ${duration(afterEndpoint.p95)}`],
+    ].filter(([, value]) => value !== null);
+    this.#part("summary-facts").replaceChildren(
+      ...facts.flatMap(([name, value]) => [element("dt", {}, [name]), element("dd", {}, [value])]),
+    );
+    this.#part("removed").hidden = log.removed === 0;
+    this.#part("removed").textContent =
+      `The first ${log.removed} utterances are included here, but no longer in the timeline and the exported files.`;
+    this.#draw();
+  }
+
+  #shares(shares) {
+    const bar = shares.map(({ label, share }) => {
+      const part = element("i", { "data-label": label });
+      part.style.setProperty("flex-grow", String(share));
+      return part;
+    });
+    this.#part("share-bar").replaceChildren(...bar);
+    const rows = shares.map(({ label, share, ms }) =>
+      element("li", { "data-label": label }, [
+        icon(label),
+        element("span", { class: "name" }, [title(label)]),
+        element("span", { class: "share" }, [percent(share)]),
+        element("span", { class: "length" }, [wholeClock(ms)]),
+      ]),
+    );
+    this.#part("shares").replaceChildren(...rows);
+  }
+
+  /** Draw with the next frame, once. */
+  #draw() {
+    if (this.#drawScheduled || this.#log === null) return;
+    this.#drawScheduled = true;
+    requestAnimationFrame(() => {
+      this.#drawScheduled = false;
+      const canvas = this.#part("trace");
+      const ready = prepareCanvas(canvas);
+      if (ready === null) return;
+      const { finals } = this.#log;
+      const fromMs = this.#log.removed > 0 ? finals[0].startMs : 0;
+      const toMs = finals.at(-1)?.endMs ?? 0;
+      drawTrace(ready.pen, ready.box, { log: this.#log, fromMs, toMs }, readTheme());
+      canvas.setAttribute("aria-label", traceDescription(this.#log.shares()));
+    });
+  }
+
+  async #save(format) {
+    const log = this.#log;
+    const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+    const name = `emostream-${stamp}.${format}`;
+    const text = (content, type) => download(name, new Blob([content], { type: `${type};charset=utf-8` }));
+    switch (format) {
+      case "jsonl":
+        return text(toJsonLines(log), "application/jsonl");
+      case "csv":
+        return text(toCsv(log, this.#name), "text/csv");
+      case "vtt":
+        return text(toWebVtt(log), "text/vtt");
+      case "png":
+        return download(name, await toPng(log, this.#audio, this.#name, readTheme(), performance.now()));
+    }
+  }
+}
+
+function traceDescription(shares) {
+  const parts = shares.filter(({ count }) => count > 0).map(({ label, share }) => `${label} ${percent(share)}`);
+  return `Probability of each emotion over the session. Share of the speech: ${parts.join(", ")}.`;
+}
