@@ -99,6 +99,13 @@ def test_every_package_is_on_the_map() -> None:
     assert {package for package in packages if f"`{package}/`" not in text} == set()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_settings_it_names_exist(page: Path) -> None:
+    named = re.findall(r"`(vad|segmenter|live|server|cluster)\.([a-z]\w+)`", prose(page))
+    sections = msgspec.to_builtins(Settings())
+    assert [f"{section}.{setting}" for section, setting in named if setting not in sections[section]] == []
+
+
 def examples(page: str, language: str) -> list[str]:
     text = (REPO / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
