@@ -59,12 +59,12 @@ def test_the_kept_judgements_are_of_clips_that_no_fold_was_trained_on() -> None:
         for example in read_manifest(DATA / "manifest.csv")
         if example.corpus == "ravdess" and example.emotion in LABELS
     }
-    outcomes = [one for one in read_folds(BUNDLED) if one.row == "six folds"]
-    assert outcomes
-    for seed in {one.seed for one in outcomes}:
-        keys = [key for one in outcomes if one.seed == seed for key in one.keys]
+    results = [one for one in read_folds(BUNDLED) if one.row == "six folds"]
+    assert results
+    for seed in {one.seed for one in results}:
+        keys = [key for one in results if one.seed == seed for key in one.keys]
         assert sorted(keys) == sorted(examples)
-    for one in outcomes:
+    for one in results:
         assert {examples[key].group for key in one.keys} == {one.fold}
         assert [LABELS[number] for number in one.truth] == [examples[key].emotion for key in one.keys]
 
@@ -74,7 +74,7 @@ def test_the_card_s_cross_validation_is_that_of_the_kept_judgements() -> None:
     rows = pooled_rows(read_folds(BUNDLED))
     assert [row.row for row in rows] == ["six folds", "stranger", OWN_WORDS, MATCHED, TEXT_ALONE]
     for row in rows:
-        assert f"| {row.row} | {row.figures[0].count} | {len(row.figures)} | {row.ua.value:.3f} " in card
+        assert f"| {row.row} | {row.metrics[0].count} | {len(row.metrics)} | {row.ua.value:.3f} " in card
 
 
 def test_the_card_says_what_it_must() -> None:

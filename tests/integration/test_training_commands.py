@@ -56,8 +56,10 @@ class Corpus:
     def write(self) -> None:
         write_lines(self.root / "manifest.csv", [HEADER, *(",".join(row) for row in self.rows)])
 
-    def configure(self, top: Mapping[str, object] | None = None, words: str = "gold", **loop: object) -> None:
-        chosen = {"epochs": 2, "batch": 8} | loop
+    def configure(
+        self, top: Mapping[str, object] | None = None, text_source: str = "gold", **trainer: object
+    ) -> None:
+        chosen = {"epochs": 2, "batch": 8} | trainer
         sections: dict[str, dict[str, object]] = {
             "": {"seeds": [1, 2]} | dict(top or {}),
             "[model]": {
@@ -70,8 +72,8 @@ class Corpus:
                 "feed_forward": 16,
                 "layers": 1,
             },
-            "[data]": {"words": words},
-            "[loop]": chosen,
+            "[data]": {"text_source": text_source},
+            "[trainer]": chosen,
             "[continued]": chosen,
         }
         lines = [
@@ -218,9 +220,11 @@ def test_a_command_that_cannot_be(
 
 
 def test_recognized_words_need_a_transcriber(tones: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
-    tones.configure(words="recognized")
+    tones.configure(text_source="recognized")
     assert tones.run("fit", "--asr", "none") == 2
-    assert error_line(capsys).startswith("expected a transcriber for `words = recognized`, got --asr none")
+    assert error_line(capsys).startswith(
+        "expected a transcriber for `text_source = recognized`, got --asr none"
+    )
     assert tones.run("prepare", "--transcribe", "--asr", "none") == 2
     assert error_line(capsys).startswith("expected a transcriber to transcribe with, got --asr none")
     assert tones.fits() == []
@@ -301,7 +305,7 @@ def test_what_was_stopped_goes_on_from_there(
 def test_fit_reads_what_was_recognized_when_it_was_prepared(
     tones: Corpus, transcribers: list[FakeTranscriber]
 ) -> None:
-    tones.configure(words="recognized")
+    tones.configure(text_source="recognized")
     transcribers += [Patient(), later := Patient()]
     assert tones.run("prepare", "--transcribe") == 0
     assert tones.run("fit") == 0
@@ -454,7 +458,7 @@ def test_where_recognized_words_are_read_gold_ones_are_held_against_them(
     tones: Corpus, transcribers: list[FakeTranscriber]
 ) -> None:
     split_by_speaker(tones)
-    tones.configure(ONE_FOLD, words="recognized")
+    tones.configure(ONE_FOLD, text_source="recognized")
     transcribers.append(Patient())
     assert tones.run("table papers") == 0
     table = (tones.root / "out" / "table.md").read_text()

@@ -64,9 +64,9 @@ class Papers:
             feed_forward = 16
             layers = 1
             [data]
-            words = "gold"
-            keep_features = true
-            [loop]
+            text_source = "gold"
+            cache_features = true
+            [trainer]
             epochs = 1
             batch = 32
             [continued]
@@ -81,7 +81,7 @@ class Papers:
         assert main(["table", "papers", *corpus, "--config", str(self.config), *places, "--cpu"]) == 0
         return self.root / out
 
-    def outcomes(self) -> list[Path]:
+    def results(self) -> list[Path]:
         return sorted(self.root.glob("work/*/outcomes/*.npz"))
 
 
@@ -99,9 +99,9 @@ def read_csv(file: Path) -> list[dict[str, str]]:
 
 def test_it_has_every_line_of_the_papers(papers: Papers) -> None:
     text = (papers.root / "table" / "table.md").read_text()
-    figures = text.split("## Figures")[1].split("## Gain")[0]
+    metrics = text.split("## Figures")[1].split("## Gain")[0]
     for name in [*ROWS, "objective and alpha by validation"]:
-        assert f"\n| {name} | " in figures
+        assert f"\n| {name} | " in metrics
     assert len(ROWS) == 26
 
 
@@ -159,19 +159,19 @@ def test_it_says_what_was_judged(papers: Papers) -> None:
 
 
 def test_the_same_command_trains_nothing_again(papers: Papers) -> None:
-    before = {file: file.stat().st_mtime_ns for file in papers.outcomes()}
+    before = {file: file.stat().st_mtime_ns for file in papers.results()}
     assert len(before) == 26 * 5
     again = papers.run("again")
-    assert {file: file.stat().st_mtime_ns for file in papers.outcomes()} == before
+    assert {file: file.stat().st_mtime_ns for file in papers.results()} == before
     for name in ("table.csv", "gains.csv", "predictions.csv", "fits.csv"):
         assert (again / name).read_text() == (papers.root / "table" / name).read_text()
 
 
 def test_what_is_missing_is_trained_and_nothing_else(papers: Papers) -> None:
     """The baseline's files among them: it is the same again."""
-    lost = {file: read_predictions(file) for file in papers.outcomes()[10::30]}
-    kept = {file: file.stat().st_mtime_ns for file in papers.outcomes() if file not in lost}
-    assert any(outcome.row == "baseline" for outcome in lost.values())
+    lost = {file: read_predictions(file) for file in papers.results()[10::30]}
+    kept = {file: file.stat().st_mtime_ns for file in papers.results() if file not in lost}
+    assert any(result.row == "baseline" for result in lost.values())
     for file in lost:
         file.unlink()
     papers.run("mended")
@@ -219,15 +219,15 @@ def small(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Request:
         feed_forward=16,
         layers=1,
     )
-    loop = TrainerSettings(epochs=2, batch=8)
+    trainer = TrainerSettings(epochs=2, batch=8)
     experiment = Experiment(
         name="small",
         seeds=(1,),
         alphas=(),
         model=model,
-        data=DataSettings(words="gold", keep_features=True),
-        loop=loop,
-        continued=replace(loop, learning_rate=0.0),
+        data=DataSettings(text_source="gold", cache_features=True),
+        trainer=trainer,
+        continued=replace(trainer, learning_rate=0.0),
     )
     return Request(
         experiment=experiment,
@@ -256,7 +256,7 @@ def with_rows(request: Request, *names: str, **experiment: Any) -> Request:
 
 def test_two_workers_find_what_one_finds(small: Request, tmp_path: Path) -> None:
     alone, together = run(small), run(other(small, work=tmp_path), workers=2)
-    assert [outcome.name for outcome in alone] == [
+    assert [result.name for result in alone] == [
         f"{row}, fold {fold}, seed 1" for row in ("baseline", "bce alpha=0.5") for fold in "012"
     ]
     for one, two in zip(alone, together, strict=True):
@@ -267,7 +267,7 @@ def test_two_workers_find_what_one_finds(small: Request, tmp_path: Path) -> None
 def test_lines_of_two_kinds_start_from_the_baselines_weights(small: Request) -> None:
     """With a learning rate of nothing they judge as it does."""
     names = ("baseline", "continued (alpha = 0)", "infonce alpha=0.3", "audio alone")
-    by_row = {(outcome.row, outcome.fold): outcome for outcome in run(with_rows(small, *names))}
+    by_row = {(result.row, result.fold): result for result in run(with_rows(small, *names))}
     for fold in "012":
         baseline = by_row["baseline", fold].probabilities
         for name in names[1:3]:
@@ -277,8 +277,8 @@ def test_lines_of_two_kinds_start_from_the_baselines_weights(small: Request) -> 
 
 def test_a_line_that_is_the_baseline_is_not_trained(small: Request) -> None:
     request = with_rows(small, "baseline", "early and late fusion", seeds=(5,))
-    outcomes = run(request)
-    for one, same in zip(outcomes[:3], outcomes[3:], strict=True):
+    results = run(request)
+    for one, same in zip(results[:3], results[3:], strict=True):
         assert (one.row, same.row) == ("baseline", "early and late fusion")
         np.testing.assert_array_equal(one.probabilities, same.probabilities)
     fits = [folder.name for folder in small.work.glob("*/fits/*") if "seed-5" in folder.name]
@@ -296,26 +296,26 @@ def test_the_baseline_comes_first_and_must_be_there() -> None:
 def test_without_the_baselines_weights_nothing_starts_from_them(small: Request, tmp_path: Path) -> None:
     ready = prepared(other(small, work=tmp_path))
     with pytest.raises(FileNotFoundError, match=r"expected the baseline's weights at .*: train it first"):
-        run_fold(ready.bench, parse_row("bce alpha=0.5"), ready.folds[0], 1, NoCallback())
+        run_fold(ready.context, parse_row("bce alpha=0.5"), ready.folds[0], 1, NoCallback())
 
 
 def test_the_labels_of_those_who_are_judged_decide_nothing(small: Request, tmp_path: Path) -> None:
     """Others in their place: the same probabilities, the same validation, another truth."""
     ready = prepared(small)
     fold, row = ready.folds[0], parse_row("late fusion")
-    outcome = run_fold(ready.bench, row, fold, 1, NoCallback())
+    result = run_fold(ready.context, row, fold, 1, NoCallback())
     tested = {example.key for example in fold.test}
-    wrong = {key: (label + 1) % 4 if key in tested else label for key, label in ready.bench.labels.items()}
-    blind = run_fold(other(ready.bench, labels=wrong, work=tmp_path), row, fold, 1, NoCallback())
-    np.testing.assert_array_equal(blind.truth, (outcome.truth + 1) % 4)
-    np.testing.assert_allclose(blind.probabilities, outcome.probabilities, atol=1e-12)
-    assert blind.validation_ua == outcome.validation_ua
+    wrong = {key: (label + 1) % 4 if key in tested else label for key, label in ready.context.labels.items()}
+    blind = run_fold(other(ready.context, labels=wrong, work=tmp_path), row, fold, 1, NoCallback())
+    np.testing.assert_array_equal(blind.truth, (result.truth + 1) % 4)
+    np.testing.assert_allclose(blind.probabilities, result.probabilities, atol=1e-12)
+    assert blind.validation_ua == result.validation_ua
 
 
 def test_codes_are_kept_of_one_seed(small: Request) -> None:
     """Plots need no more: sound and words, side by side."""
-    outcomes = run(with_rows(small, "baseline", seeds=(1, 2)))
-    shapes = {(one.seed, None if one.codes is None else one.codes.shape) for one in outcomes}
+    results = run(with_rows(small, "baseline", seeds=(1, 2)))
+    shapes = {(one.seed, None if one.codes is None else one.codes.shape) for one in results}
     assert shapes == {(1, (8, 32)), (2, None)}
 
 
@@ -326,15 +326,15 @@ def test_codes_are_kept_of_one_seed(small: Request) -> None:
         ({"alphas": (0.2,)}, True),
         ({"note": "Again."}, True),
         ({"validation_share": 0.3}, False),
-        ({"loop": TrainerSettings(epochs=9)}, False),
-        ({"data": DataSettings(words="gold", keep_features=True, label_smoothing=0.1)}, False),
+        ({"trainer": TrainerSettings(epochs=9)}, False),
+        ({"data": DataSettings(text_source="gold", cache_features=True, label_smoothing=0.1)}, False),
         ({"labels": LABELS[::-1]}, False),
     ],
 )
 def test_outcomes_lie_where_nothing_else_does(change: dict[str, Any], same: bool, small: Request) -> None:
     """More seeds and alphas go on in the same folder; what would come out otherwise goes to another."""
     changed = other(small, experiment=replace(small.experiment, **change))
-    assert (prepared(changed).bench.work == prepared(small).bench.work) == same
+    assert (prepared(changed).context.work == prepared(small).context.work) == same
 
 
 def other_words(small: Request) -> Request:
@@ -357,7 +357,7 @@ def other_sound(small: Request) -> Request:
 
 @pytest.mark.parametrize("changed", [other_words, other_speaker, other_sound])
 def test_so_do_those_of_other_examples(changed: Callable[[Request], Request], small: Request) -> None:
-    assert prepared(changed(small)).bench.work != prepared(small).bench.work
+    assert prepared(changed(small)).context.work != prepared(small).context.work
 
 
 def test_so_do_those_of_another_transcriber(
@@ -376,6 +376,6 @@ def test_so_do_those_of_another_transcriber(
 
     known = {"fake": FakeTranscriber(), "deaf": Deaf(), "renamed": Renamed()}
     monkeypatch.setattr("emostream.training.experiments.table.load_transcriber", known.get)
-    request = with_rows(small, "baseline", data=DataSettings(words="recognized", keep_features=True))
-    places = {asr: prepared(other(request, asr=asr, work=tmp_path)).bench.work for asr in known}
+    request = with_rows(small, "baseline", data=DataSettings(text_source="recognized", cache_features=True))
+    places = {asr: prepared(other(request, asr=asr, work=tmp_path)).context.work for asr in known}
     assert places["fake"] == places["renamed"] != places["deaf"]

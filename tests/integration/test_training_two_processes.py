@@ -29,7 +29,7 @@ from tests.support.two_processes import in_two_processes
 LOOP = TrainerSettings(
     epochs=2, batch=5, learning_rate=2e-3, encoder_rate=1e-3, patience=0, average_decay=0.5
 )
-DATA = DataSettings(words="gold", augment=NOISY, drop_sound=0.25, drop_words=0.25, label_smoothing=0.1)
+DATA = DataSettings(text_source="gold", augment=NOISY, drop_audio=0.25, drop_text=0.25, label_smoothing=0.1)
 
 WITHOUT_EFFECT = (".k_proj.bias", ".key.bias", ".score.2.bias")
 """A softmax does not see what is added to all its scores, so these have rounding errors for gradients."""
@@ -73,7 +73,7 @@ def trained(case: Case, folder: Path) -> tuple[EmotionTask, History]:
     task = emotion_task(corpus(13), LOOP, data, contrast, network(dropout=0.0))
     if case.last_alone:
         task = LastAlone(
-            task.module, task.train, task.validation, task.batches, task.labels, task.loop, task.seed
+            task.module, task.train, task.validation, task.batches, task.labels, task.trainer, task.seed
         )
     return task, run(task, LOOP, folder)
 

@@ -12,7 +12,7 @@ from emostream.training.evaluation.predictions import FoldPredictions
 LABELS = ("angry", "happy", "neutral", "sad")
 
 
-def outcome(
+def result(
     truth: Sequence[int],
     guesses: Sequence[int],
     *,
@@ -72,7 +72,7 @@ def row_of_fits(
             guesses = np.where(right, truth, luck.integers(0, len(labels), count))
             space = np.eye(len(labels), 8)[guesses] * 3 + luck.normal(size=(count, 8))
             fits.append(
-                outcome(
+                result(
                     truth.tolist(),
                     guesses.tolist(),
                     speakers=speakers,

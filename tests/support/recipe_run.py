@@ -67,7 +67,7 @@ class OneEpoch:
         if self._over:
             raise KilledError
 
-    def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None:
+    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
         self._over = True
 
 

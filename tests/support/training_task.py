@@ -41,7 +41,7 @@ from emostream.training.trainer.task import Losses, Task
 from emostream.training.trainer.trainer import Runtime, fit, make_accelerator
 from tests.support.tiny_emotion import SENTENCES, noise, tiny_config, tiny_tokenizer
 
-GOLD = DataSettings(words="gold", drop_sound=0.0, drop_words=0.0)
+GOLD = DataSettings(text_source="gold", drop_audio=0.0, drop_text=0.0)
 NOISY = AugmentSettings(speed=0.5, noise=0.5, codec=0.3, room=0.3, colour=0.5, silence=0.5, text_noise=0.5)
 
 
@@ -102,10 +102,10 @@ class LineTask:
         with torch.no_grad():
             return [float(self.module(self.batch([item], [True], -1))["loss"]) for item in range(14)]
 
-    def figures(self, judgements: Sequence[float]) -> Mapping[str, float]:
+    def metrics(self, predictions: Sequence[float]) -> Mapping[str, float]:
         if self.script:
             return {"ua": self.script[self.judged[-1]]}
-        return {"ua": -float(np.mean(judgements))}
+        return {"ua": -float(np.mean(predictions))}
 
 
 def corpus(count: int, *, whole: bool = False) -> list[Example]:
@@ -152,7 +152,7 @@ def even_alignment(words: str, samples: int) -> Alignment:
     return Alignment(tuple(Word(*place) for place in places), spans, spans, "even")
 
 
-def material_of(examples: Sequence[Example]) -> TrainingInputs:
+def inputs_of(examples: Sequence[Example]) -> TrainingInputs:
     sounds = sounds_of(examples)
     alignments = {
         example.key: even_alignment(example.words, end - start)
@@ -177,7 +177,7 @@ def network(dropout: float = 0.0, seed: int = 0, **changes: Any) -> EmotionModel
 
 def emotion_task(
     examples: Sequence[Example],
-    loop: TrainerSettings,
+    trainer: TrainerSettings,
     data: DataSettings = GOLD,
     contrast: ContrastiveSettings | None = None,
     model: EmotionModel | None = None,
@@ -188,15 +188,15 @@ def emotion_task(
     labels = numbers(examples)
     torch.manual_seed(7)
     module = EmotionTrainingModule(model, contrast or ContrastiveSettings(), data.label_smoothing)
-    batches = Collator(material_of(examples), data, model, labels)
-    return EmotionTask(module, examples, examples[:11], batches, labels, loop, seed, data.balanced)
+    batches = Collator(inputs_of(examples), data, model, labels)
+    return EmotionTask(module, examples, examples[:11], batches, labels, trainer, seed, data.balanced)
 
 
 def run(
-    task: Task[Any], loop: TrainerSettings, folder: Path, watch: TrainingCallback | None = None
+    task: Task[Any], trainer: TrainerSettings, folder: Path, watch: TrainingCallback | None = None
 ) -> History:
     place = Runtime(make_accelerator("no", cpu=True), folder, watch or NoCallback())
-    return fit(task, loop, 1, place)
+    return fit(task, trainer, 1, place)
 
 
 def bits(task: Task[Any]) -> dict[str, bytes]:
@@ -247,7 +247,7 @@ def line_run(folder: Path, watch: TrainingCallback | None = None) -> tuple[LineT
 
 def emotion_run(folder: Path, watch: TrainingCallback | None = None) -> tuple[EmotionTask, History]:
     """Everything that is drawn: dropout, augmentation, absent modalities; and MINE's moving average."""
-    data = DataSettings(words="gold", drop_sound=0.2, drop_words=0.2, augment=NOISY)
+    data = DataSettings(text_source="gold", drop_audio=0.2, drop_text=0.2, augment=NOISY)
     contrast = ContrastiveSettings(objective="mine", alpha=0.3)
     task = emotion_task(corpus(14), EMOTION_LOOP, data, contrast, network(dropout=0.2))
     return task, run(task, EMOTION_LOOP, folder, watch)

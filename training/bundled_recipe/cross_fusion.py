@@ -29,8 +29,8 @@ from ..trainer.trainer import Runtime
 from .calibration_data import calibrate
 from .fusion import FusionData, train_fusion
 from .heads import FOLDS, HeadRunContext
+from .log_callback import LogCallback
 from .pairs import PairSampler
-from .selection import LogCallback
 from .settings import FusionSettings
 
 
@@ -50,7 +50,7 @@ class PairedTextData:
 class FusionStage:
     """From a frozen encoder's head to a model that weighs sound and words."""
 
-    bench: HeadRunContext
+    context: HeadRunContext
     sounds: AudioCache
     wording: PairedTextData
     settings: FusionSettings
@@ -69,13 +69,13 @@ class FusionStage:
         model.audio_encoder.mix.load_state_dict(head.audio_encoder.mix.state_dict())
         model.audio_pool.load_state_dict(head.audio_pool.state_dict())
         model.audio_head.load_state_dict(head.audio_head.state_dict())
-        wording, tokenizer = self.wording, self.bench.blueprint.tokenizer
-        assert self.bench.material.heard is not None
+        wording, tokenizer = self.wording, self.context.model_factory.tokenizer
+        assert self.context.inputs.heard is not None
         data = FusionData(
             train,
             dev,
-            self.bench.material.heard,
-            self.bench.labels,
+            self.context.inputs.heard,
+            self.context.labels,
             wording.pairing,
             wording.dev_pairing,
             tokenizer,
@@ -98,9 +98,9 @@ def with_words(
     rows: tuple[str, ...] = (OWN_WORDS,) if all(example.english for example in examples) else ()
     if {example.emotion for example in examples} <= set(finish.wording.texts.labels):
         rows += (MATCHED, TEXT_ALONE)
-    outcomes = []
+    results = []
     for fold in folds:
-        folder = finish.bench.work / "outcomes"
+        folder = finish.context.work / "outcomes"
         files = [predictions_file(folder, row, fold.name, seed) for row in rows]
         if not all(file.exists() for file in files):
             recognizer = _fitted(student, finish, fold, seed)
@@ -109,19 +109,21 @@ def with_words(
                 own = row == OWN_WORDS
                 if own not in said:
                     said[own] = _asked(recognizer, finish, fold, own_words=own)
-                write_predictions(folder, _outcome(row, said[own], recognizer.labels, finish, fold, seed))
-        outcomes += [read_predictions(file) for file in files]
-    return outcomes
+                write_predictions(
+                    folder, _to_predictions(row, said[own], recognizer.labels, finish, fold, seed)
+                )
+        results += [read_predictions(file) for file in files]
+    return results
 
 
 def _fitted(student: EmotionModel, finish: FusionStage, fold: Fold, seed: int) -> EmotionRecognizer:
-    bench, log = finish.bench, finish.log
-    head = fit_fold(bench, FOLDS, fold, seed, LogCallback(log, f"{SOUND} {fold.name}")).model
+    context, log = finish.context, finish.log
+    head = fit_fold(context, FOLDS, fold, seed, LogCallback(log, f"{SOUND} {fold.name}")).model
     model = deepcopy(student)
-    folder = bench.work / "fits" / f"fusion-{fold.name}-{seed}"
-    place = Runtime(bench.accelerator, folder, LogCallback(log, f"fusion {fold.name}"))
+    folder = context.work / "fits" / f"fusion-{fold.name}-{seed}"
+    place = Runtime(context.accelerator, folder, LogCallback(log, f"fusion {fold.name}"))
     finish(model, head, fold.train, fold.validation, place)
-    checkpoint = Checkpoint(model.eval(), bench.blueprint.tokenizer, folder)
+    checkpoint = Checkpoint(model.eval(), context.model_factory.tokenizer, folder)
     return EmotionRecognizer(checkpoint, torch.device("cpu"))
 
 
@@ -141,7 +143,7 @@ def _asked(
     )
 
 
-def _outcome(
+def _to_predictions(
     row: str, said: Sequence[Prediction], labels: tuple[str, ...], finish: FusionStage, fold: Fold, seed: int
 ) -> FoldPredictions:
     shares = [one.text_only if row == TEXT_ALONE else one.probabilities for one in said]

@@ -166,9 +166,9 @@ class DistillationTask:
                 found.append({name: float(value) for name, value in losses.items()})
         return found
 
-    def figures(self, judgements: Sequence[Any]) -> dict[str, float]:
+    def metrics(self, predictions: Sequence[Any]) -> dict[str, float]:
         """The negative loss: the more the better."""
-        means = {name: float(np.mean([one[name] for one in judgements])) for name in judgements[0]}
+        means = {name: float(np.mean([one[name] for one in predictions])) for name in predictions[0]}
         return {"agreement": -means.pop("loss")} | means
 
 
@@ -245,7 +245,7 @@ def distil(
     module = DistillationModule(model.audio_encoder, layers, teacher.width, settings.clip_weight)
     scale = _kept_scale(data, teacher, settings, seed, place.folder / "scale.pt")
     task = DistillationTask(module, data, teacher, scale, settings, seed)
-    loop = TrainerSettings(
+    trainer = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,
@@ -254,4 +254,4 @@ def distil(
         patience=0,
         keep="last",
     )
-    return fit(task, loop, seed, place)
+    return fit(task, trainer, seed, place)

@@ -131,9 +131,9 @@ class FusionTask:
     def _sound(self, example: Example, view: int, rng: np.random.Generator) -> Tensor:
         """(L, T, H): some of the frames, in order."""
         states, _ = self.data.heard.view(example.key, view)
-        if states.shape[1] <= self.settings.frames:
+        if states.shape[1] <= self.settings.frames_per_clip:
             return states
-        drawn = np.sort(rng.choice(states.shape[1], self.settings.frames, replace=False))
+        drawn = np.sort(rng.choice(states.shape[1], self.settings.frames_per_clip, replace=False))
         return states[:, torch.from_numpy(drawn)]
 
     def validate(self, process: int, processes: int) -> list[tuple[str, int, int]]:
@@ -155,17 +155,17 @@ class FusionTask:
                 found += [(name, self.data.labels[e.key], g) for e, g in zip(part, guesses, strict=True)]
         return found
 
-    def figures(self, judgements: Sequence[Any]) -> dict[str, float]:
+    def metrics(self, predictions: Sequence[Any]) -> dict[str, float]:
         """ua: of early fusion, neutral and matched words together. The latter are inflated."""
-        figures = {}
+        metrics = {}
         for name, kinds in (
             ("ua", {"neutral", "matched"}),
             ("neutral", {"neutral"}),
             ("matched", {"matched"}),
         ):
-            part = [(truth, guess) for kind, truth, guess in judgements if kind in kinds]
-            figures[name] = unweighted_recall([truth for truth, _ in part], [guess for _, guess in part])
-        return figures
+            part = [(truth, guess) for kind, truth, guess in predictions if kind in kinds]
+            metrics[name] = unweighted_recall([truth for truth, _ in part], [guess for _, guess in part])
+        return metrics
 
     def _collate(self, pairs: Sequence[Pair], sounds: Sequence[Tensor]) -> PairBatch:
         model = self.module.model
@@ -188,7 +188,7 @@ def train_fusion(
         encoder.hold([encoder.backbone, encoder.mix])
     for part in (model.audio_pool, model.audio_head, model.text_pool, model.text_head):
         part.requires_grad_(False)
-    loop = TrainerSettings(
+    trainer = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,
@@ -198,4 +198,4 @@ def train_fusion(
         keep="last",
         average_decay=settings.average_decay,
     )
-    return fit(FusionTask(Fusion(model, settings), data, settings, seed), loop, seed, place)
+    return fit(FusionTask(Fusion(model, settings), data, settings, seed), trainer, seed, place)

@@ -27,15 +27,15 @@ from ..experiments.experiment import Experiment
 from ..experiments.folds import Fold
 from ..experiments.prepare_data import PreparationContext, gather, label_indices
 from ..experiments.run import FittedModel, RunContext, fit_fold, run_fold
-from ..experiments.table_rows import Row
+from ..experiments.table_rows import TableRow
 from ..run_log import Log
 from ..trainer.trainer import make_accelerator
-from .selection import LogCallback
+from .log_callback import LogCallback
 from .settings import PRECISION, HeadSettings
 
-FOLDS = Row(SOUND, "other")
-CROSS_CORPUS = Row("stranger", "other")
-HEAD = Row("head", "other")
+FOLDS = TableRow(SOUND, "other")
+CROSS_CORPUS = TableRow("stranger", "other")
+HEAD = TableRow("head", "other")
 _VALIDATION_SPEAKERS = 3
 
 
@@ -71,40 +71,40 @@ def head_run_context(
         seeds=tuple(seeds),
         model=_as_the_model(model.config),
         data=settings.data,
-        loop=settings.loop,
+        trainer=settings.trainer,
     )
-    blueprint = ModelFactory(model, tokenizer)
+    model_factory = ModelFactory(model, tokenizer)
 
     def seen(what: str, done: int, of: int) -> None:
         if done % 1000 == 0:
             place.log.line(f"{what}: {done} of {of}")
 
-    material = gather(examples, [experiment], blueprint, PreparationContext(_nobody, place.cache, seen))
+    inputs = gather(examples, [experiment], model_factory, PreparationContext(_nobody, place.cache, seen))
     labels = label_indices(examples, experiment)
     accelerator = make_accelerator(PRECISION, cpu=True)
-    return HeadRunContext(experiment, blueprint, material, labels, accelerator, place.work, examples)
+    return HeadRunContext(experiment, model_factory, inputs, labels, accelerator, place.work, examples)
 
 
 def train_final_head(
-    bench: RunContext, train: Sequence[Example], dev: Sequence[Example], seed: int, log: Log
+    context: RunContext, train: Sequence[Example], dev: Sequence[Example], seed: int, log: Log
 ) -> FittedModel:
     """Trained on the training speakers, calibrated on the validation speakers."""
     fold = _checked(Fold("shipped", list(train), list(dev), []))
-    return fit_fold(bench, HEAD, fold, seed, LogCallback(log, "head"))
+    return fit_fold(context, HEAD, fold, seed, LogCallback(log, "head"))
 
 
 def crossvalidate_heads(
-    bench: RunContext, folds: Sequence[Fold], row: Row, seeds: Sequence[int], log: Log
+    context: RunContext, folds: Sequence[Fold], row: TableRow, seeds: Sequence[int], log: Log
 ) -> list[FoldPredictions]:
     """One outcome a fold and seed, from disk where it was judged before."""
-    outcomes = []
+    results = []
     for seed in seeds:
         for fold in folds:
-            outcome = run_fold(bench, row, fold, seed, LogCallback(log, f"{row.name} {fold.name}"))
-            guesses = outcome.probabilities.argmax(1)
-            log.line(f"{row.name} {fold.name}, seed {seed}: WA {(guesses == outcome.truth).mean():.3f}")
-            outcomes.append(outcome)
-    return outcomes
+            result = run_fold(context, row, fold, seed, LogCallback(log, f"{row.name} {fold.name}"))
+            guesses = result.probabilities.argmax(1)
+            log.line(f"{row.name} {fold.name}, seed {seed}: WA {(guesses == result.truth).mean():.3f}")
+            results.append(result)
+    return results
 
 
 def six_folds(examples: Sequence[Example], corpus: str) -> list[Fold]:

@@ -12,7 +12,7 @@ from ..evaluation.crossvalidation import FILE, fold_gains, fold_table
 from ..evaluation.evaluate import (
     ALONE,
     Evaluation,
-    Row,
+    EvaluationRow,
     conflict_table,
     corruption_table,
     gain_list,
@@ -127,16 +127,16 @@ def write_card(
     config: EmotionConfig,
     sizes: dict[str, float],
     found: Evaluation,
-    outcomes: Sequence[FoldPredictions],
+    results: Sequence[FoldPredictions],
     run: RunSettings,
 ) -> None:
     """found: of the test split, robustness included. outcomes: of the cross-validation. sizes: millions of
     parameters of `audio` and `text`. run: what was run.
     """
-    clips = len({key for one in outcomes for key in one.keys})
+    clips = len({key for one in results for key in one.keys})
     parts = [
         _HEAD.format(audio=f"{sizes['audio']:.1f}", text=f"{sizes['text']:.1f}"),
-        _FOLDS.format(file=FILE, clips=clips) + fold_table(outcomes) + "\n\n" + fold_gains(outcomes) + "\n",
+        _FOLDS.format(file=FILE, clips=clips) + fold_table(results) + "\n\n" + fold_gains(results) + "\n",
         _TEST + table(found.rows) + "\n" + _AFTER_TEST,
         gain_list(found) + "\n",
         "Conflict: the clip's text of its own label is exchanged for one of another.\n",
@@ -156,13 +156,13 @@ def write_card(
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _confusion(row: Row, labels: Sequence[str]) -> str:
+def _confusion(row: EvaluationRow, labels: Sequence[str]) -> str:
     lines = [
         f"Confusion, {row.corpus}, {row.what}, {row.read} posterior (rows: truth, columns: guess):\n",
         "| | " + " | ".join(labels) + " |",
         "|---" * (len(labels) + 1) + "|",
     ]
-    for label, counts in zip(labels, row.figures.confusion, strict=True):
+    for label, counts in zip(labels, row.metrics.confusion, strict=True):
         lines.append(f"| **{label}** | " + " | ".join(map(str, counts)) + " |")
     return "\n".join(lines) + "\n"
 

@@ -45,9 +45,9 @@ from .heads import (
     six_folds,
     train_final_head,
 )
+from .log_callback import LogCallback
 from .pairs import PairSampler
 from .provenance import Provenance
-from .selection import LogCallback
 from .settings import PRECISION, RunSettings
 from .synthetic import CORPUS as SYNTHETIC
 from .synthetic import synthetic_speech
@@ -178,10 +178,10 @@ def head_stage(
 
 
 def finishing(
-    bench: HeadRunContext, settings: RunSettings, places: RecipePaths, reading: Reading, log: Log
+    context: HeadRunContext, settings: RunSettings, places: RecipePaths, reading: Reading, log: Log
 ) -> FusionStage:
     """How a head becomes a model that weighs sound and words: for the folds and for shipping alike."""
-    names = bench.experiment.labels
+    names = context.experiment.labels
     pairing, dev_pairing = (
         PairSampler(_named(lines, names), names, reading.words, settings.fusion)
         for lines in (reading.train, reading.dev)
@@ -193,8 +193,8 @@ def finishing(
     ]
     texts = PairedTexts(unheard, [line.emotion for line in unheard])
     wording = PairedTextData(pairing, dev_pairing, _named(reading.dev, names), texts)
-    sounds = cached_audio(bench.examples, places.cache)
-    return FusionStage(bench, sounds, wording, settings.fusion, settings.seed, log)
+    sounds = cached_audio(context.examples, places.cache)
+    return FusionStage(context, sounds, wording, settings.fusion, settings.seed, log)
 
 
 def judge(model: EmotionModel, finish: FusionStage, settings: RunSettings, log: Log) -> list[FoldPredictions]:
@@ -202,12 +202,12 @@ def judge(model: EmotionModel, finish: FusionStage, settings: RunSettings, log: 
     of one fold, and once without the judged corpus; for the first seed's folds fusion, too. The temperature
     of sound alone is fitted on clean validation clips.
     """
-    bench, seeds = finish.bench, settings.fold_seeds
-    examples = list(bench.examples)
+    context, seeds = finish.context, settings.fold_seeds
+    examples = list(context.examples)
     folds, alone = six_folds(examples, settings.judged), cross_corpus_fold(examples, settings.judged)
     worded = with_words(model, finish, folds, seeds[0])
-    outcomes = crossvalidate_heads(bench, folds, FOLDS, seeds, log)
-    return outcomes + crossvalidate_heads(bench, [alone], CROSS_CORPUS, seeds, log) + worded
+    results = crossvalidate_heads(context, folds, FOLDS, seeds, log)
+    return results + crossvalidate_heads(context, [alone], CROSS_CORPUS, seeds, log) + worded
 
 
 def fuse(
@@ -221,7 +221,7 @@ def fuse(
     """Stages 3 and 4: the audio-only head that is shipped, early fusion, and the calibration of all."""
     labels = model.config.label2id
     train, dev = ([e for e in part if e.emotion in labels] for part in (speaking.train, speaking.dev))
-    head = train_final_head(finish.bench, train, dev, settings.seed, log).model
+    head = train_final_head(finish.context, train, dev, settings.seed, log).model
     finish(model, head, train, dev, _place(places, "fusion", log))
 
 
@@ -240,16 +240,16 @@ def train(settings: RunSettings, places: RecipePaths) -> list[FoldPredictions]:
     model = new_student(settings.student)
     hear(model, settings, places, speaking, provenance, log)
     read(model, settings, places, reading, log)
-    bench = head_stage(model, reading.tokenizer, settings, places, log)
-    finish = finishing(bench, settings, places, reading, log)
-    outcomes = judge(model, finish, settings, log)
+    context = head_stage(model, reading.tokenizer, settings, places, log)
+    finish = finishing(context, settings, places, reading, log)
+    results = judge(model, finish, settings, log)
     fuse(model, finish, settings, places, speaking, log)
     for stage, clips in (("head and fusion", speaking.train), ("calibration", speaking.dev)):
         provenance.add(stage, [example for example in clips if example.emotion in model.config.label2id])
     save_checkpoint(model, reading.tokenizer, places.out)
     provenance.write(places.out / "audio_used.csv")
     log.line(f"wrote {places.out}")
-    return outcomes
+    return results
 
 
 def _refuse_another_run(settings: RunSettings, places: RecipePaths) -> None:

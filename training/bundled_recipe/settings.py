@@ -97,16 +97,16 @@ class HeadSettings:
 
     data: DataSettings = field(
         default_factory=lambda: DataSettings(
-            words="none",
-            keep_features=True,
+            text_source="none",
+            cache_features=True,
             views=5,
-            frames=32,
+            frames_per_clip=32,
             balanced=True,
             label_smoothing=0.1,
             augment=AugmentSettings(voice=0.8, noise=0.4, colour=0.3, codec=0.2, room=0.2, silence=0.3),
         )
     )
-    loop: TrainerSettings = field(
+    trainer: TrainerSettings = field(
         default_factory=lambda: TrainerSettings(
             epochs=20,
             batch=32,
@@ -127,7 +127,7 @@ class FusionSettings:
     epochs: int = 8
     batch: int = 32
     learning_rate: float = 1e-3
-    frames: int = 48
+    frames_per_clip: int = 48
     contrastive_alpha: float = 0.2
     neutral_text: float = 0.35
     mismatched_text: float = 0.1

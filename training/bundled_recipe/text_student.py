@@ -125,9 +125,9 @@ class TextTask:
     def validate(self, process: int, processes: int) -> list[tuple[int, int]]:
         return text_predictions(self.model, self.tokenizer, self.dev[process::processes])
 
-    def figures(self, judgements: Sequence[Any]) -> dict[str, float]:
+    def metrics(self, predictions: Sequence[Any]) -> dict[str, float]:
         return {
-            "ua": unweighted_recall([truth for truth, _ in judgements], [guess for _, guess in judgements])
+            "ua": unweighted_recall([truth for truth, _ in predictions], [guess for _, guess in predictions])
         }
 
 
@@ -150,7 +150,7 @@ def train_text_student(
     labels: Mapping[str, int] = model.config.label2id
     module = TextStudent(model, settings, softened_weights(train, labels)[: len(labels)])
     task = TextTask(module, model, tokenizer, train, dev, lessons, words, settings, seed)
-    loop = TrainerSettings(
+    trainer = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,
@@ -159,7 +159,7 @@ def train_text_student(
         patience=0,
         keep="last",
     )
-    return fit(task, loop, seed, place)
+    return fit(task, trainer, seed, place)
 
 
 @torch.inference_mode()

@@ -123,9 +123,9 @@ class TeacherTask:
         guesses = logits[:, : len(self.labels)].argmax(1)
         return [(self.labels[line.emotion], int(guess)) for line, guess in zip(named, guesses, strict=True)]
 
-    def figures(self, judgements: Sequence[Any]) -> dict[str, float]:
+    def metrics(self, predictions: Sequence[Any]) -> dict[str, float]:
         return {
-            "ua": unweighted_recall([truth for truth, _ in judgements], [guess for _, guess in judgements])
+            "ua": unweighted_recall([truth for truth, _ in predictions], [guess for _, guess in predictions])
         }
 
 
@@ -143,14 +143,14 @@ def text_soft_targets(
         return SoftTargets(kept["vectors"], kept["logits"])
     torch.manual_seed(seed)
     module = TextTeacher(len(labels), softened_weights(train, labels))
-    loop = TrainerSettings(
+    trainer = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,
         patience=0,
         keep="last",
     )
-    fit(TeacherTask(module, train, dev, labels, settings, seed), loop, seed, place)
+    fit(TeacherTask(module, train, dev, labels, settings, seed), trainer, seed, place)
     vectors, logits = teach(module, [line.words for line in train])
     lessons = SoftTargets(vectors.astype(np.float16), logits[:, : len(labels)].astype(np.float16))
     unfinished = file.with_suffix(".tmp.npz")

@@ -14,7 +14,7 @@ class PreparationProgress:
 
     def __call__(self, what: str, done: int, of: int) -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=of, loss="", figures="")
+            self._tasks[what] = self._bars.add_task(what, total=of, loss="", metrics="")
         self._bars.update(self._tasks[what], completed=done, total=of)
         if done >= of:
             self._bars.remove_task(self._tasks.pop(what))

@@ -20,7 +20,7 @@ def evaluate(
         Path,
         typer.Option(
             "--output-dir",
-            help="Folder for figures.json, predictions.csv, confusion.png.",
+            help="Folder for metrics.json, predictions.csv, confusion.png.",
             show_default=False,
         ),
     ],

@@ -12,12 +12,12 @@ from emostream.models.checkpoint import save_checkpoint
 
 from ..emotion.fit_calibration import calibrate_all
 from ..emotion.predict import judge, posteriors
-from ..evaluation.metrics import ClassificationMetrics, figures
+from ..evaluation.metrics import ClassificationMetrics, compute_metrics
 from ..experiments.folds import Fold
 from ..experiments.model_card import write_fit_card
 from ..experiments.run import fit_fold
 from ..experiments.table import Request, prepare
-from ..experiments.table_rows import Row
+from ..experiments.table_rows import TableRow
 from ..trainer.callbacks import CallbackList, ProgressBarCallback, TensorBoard, progress
 from ..trainer.trainer import make_accelerator
 from . import options
@@ -52,7 +52,7 @@ def fit(
     """Train one model and write its checkpoint, for `emostream live --checkpoint` and all other commands."""
     options.check_output_folder(out, "--output-dir")
     experiment = options.read_config(config, audio, text)
-    row = Row(experiment.name, "other")
+    row = TableRow(experiment.name, "other")
     request = Request(
         experiment=experiment,
         examples=tuple(options.read_corpora(corpus, data, part=part)),
@@ -63,7 +63,7 @@ def fit(
         cpu=cpu,
         fold=fold,
     )
-    accelerator = make_accelerator(experiment.loop.precision, cpu=cpu)
+    accelerator = make_accelerator(experiment.trainer.precision, cpu=cpu)
     with ExitStack() as stack:
         bars = stack.enter_context(progress())
         prepared = prepare(request, accelerator, PreparationProgress(bars))
@@ -72,18 +72,20 @@ def fit(
         watches: list[ProgressBarCallback | TensorBoard] = [ProgressBarCallback(bars, experiment.name)]
         if tensorboard and accelerator.is_main_process:
             run = f"fold-{chosen.name}-seed-{number}"
-            board = TensorBoard(work / "tensorboard" / prepared.bench.work.name / run)
+            board = TensorBoard(work / "tensorboard" / prepared.context.work.name / run)
             stack.callback(board.close)
             watches.append(board)
-        fitted = fit_fold(prepared.bench, row, chosen, number, CallbackList(*watches))
+        fitted = fit_fold(prepared.context, row, chosen, number, CallbackList(*watches))
     if not accelerator.is_main_process:
         return
-    bench, model = prepared.bench, fitted.model
-    calibrate_all(model, bench.material, experiment.data, chosen.validation, bench.labels, accelerator.device)
+    context, model = prepared.context, fitted.model
+    calibrate_all(
+        model, context.inputs, experiment.data, chosen.validation, context.labels, accelerator.device
+    )
     judged = judge(model, fitted.batches, chosen.test, accelerator.device)
-    truth = [bench.labels[example.key] for example in chosen.test]
-    found = figures(truth, posteriors(judged, model.config))
-    save_checkpoint(model.cpu(), prepared.bench.blueprint.tokenizer, out)
+    truth = [context.labels[example.key] for example in chosen.test]
+    found = compute_metrics(truth, posteriors(judged, model.config))
+    save_checkpoint(model.cpu(), prepared.context.model_factory.tokenizer, out)
     write_fit_card(out, experiment, corpus, chosen, found)
     print(_said(found, chosen))
     print(out)

@@ -21,7 +21,7 @@ from ..experiments.folds import Fold
 from ..experiments.reference_results import IEMOCAP_NOT_RUN
 from ..experiments.report import write_report
 from ..experiments.table import PreparedTable, Request, prepare, run_table
-from ..experiments.table_rows import Row, paper_rows
+from ..experiments.table_rows import TableRow, paper_rows
 from ..trainer.callbacks import progress
 from ..trainer.trainer import make_accelerator
 from . import options
@@ -60,10 +60,10 @@ def papers(
     early and late fusion, each granularity; over all folds and seeds.
     """
     experiment = options.read_config(config, audio, text)
-    if experiment.contrast != ContrastiveSettings():
+    if experiment.contrastive != ContrastiveSettings():
         raise SettingsError(
-            f"{config}: expected no [contrast], which the lines of this table set, got "
-            f"{experiment.contrast.objective} with alpha {experiment.contrast.alpha:g}: remove it"
+            f"{config}: expected no [contrastive], which the lines of this table set, got "
+            f"{experiment.contrastive.objective} with alpha {experiment.contrastive.alpha:g}: remove it"
         )
     title = f"Fusion, granularities and contrastive regularization on {', '.join(corpus)}"
     _run(experiment, None, title, _Asked(corpus, data, out, work, workers, asr, cpu, part))
@@ -87,7 +87,7 @@ def folds(
     experiment = options.read_config(config, audio, text)
     title = f"{experiment.name} on {', '.join(corpus)}"
     asked = _Asked(corpus, data, out, work, workers, asr, cpu, part)
-    _run(experiment, Row(experiment.name, "other"), title, asked)
+    _run(experiment, TableRow(experiment.name, "other"), title, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +104,13 @@ class _Asked:
     part: bool
 
 
-def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> None:
+def _run(experiment: Experiment, row: TableRow | None, title: str, asked: _Asked) -> None:
     """row: the only one; None: the papers'."""
     options.check_output_folder(asked.out, "--output-dir")
     options.check_output_folder(asked.work, "--work")
     examples = options.read_corpora(asked.corpus, asked.data, part=asked.part)
     # Other alignments than the baseline's would be a second difference between the two.
-    recognized = experiment.data.words == "recognized" and not aligned_granularities(experiment)
+    recognized = experiment.data.text_source == "recognized" and not aligned_granularities(experiment)
     gold = recognized and any(e.english and e.path and not e.paired for e in examples)
     rows = paper_rows(experiment.alphas, gold=gold) if row is None else [row]
     request = Request(
@@ -122,7 +122,7 @@ def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> 
         work=asked.work,
         cpu=asked.cpu,
     )
-    accelerator = make_accelerator(experiment.loop.precision, cpu=asked.cpu)
+    accelerator = make_accelerator(experiment.trainer.precision, cpu=asked.cpu)
     if asked.workers > 1 and (accelerator.num_processes > 1 or accelerator.device.type != "cpu"):
         raise SettingsError(
             f"expected one worker on {accelerator.device} with {accelerator.num_processes} processes, got "
@@ -130,12 +130,12 @@ def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> 
         )
     with progress() as bars:
         prepared = prepare(request, accelerator, PreparationProgress(bars))
-        outcomes = run_table(request, prepared, bars, asked.workers)
+        results = run_table(request, prepared, bars, asked.workers)
     if not accelerator.is_main_process:
         return
     about = RunMetadata(
         command=f"python -m emostream.training {shlex.join(sys.argv[1:])}",
-        corpus=_judged_on(prepared.folds, part=asked.part or experiment.at_most > 0),
+        corpus=_judged_on(prepared.folds, part=asked.part or experiment.max_per_speaker_label > 0),
         protocol=_PROTOCOLS[experiment.protocol],
         validation=_validation(experiment, prepared.folds),
         device=str(accelerator.device),
@@ -147,7 +147,7 @@ def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> 
     file = write_report(
         asked.out,
         title,
-        outcomes,
+        results,
         about=about,
         inflated=any(example.paired for example in examples),
         not_run=[] if "iemocap" in asked.corpus or len(rows) == 1 else [IEMOCAP_NOT_RUN],
@@ -158,7 +158,7 @@ def _run(experiment: Experiment, row: Row | None, title: str, asked: _Asked) -> 
 
 def _notes(experiment: Experiment, prepared: PreparedTable) -> tuple[str, ...]:
     encoders = f"Encoders: {experiment.model.audio}, {experiment.model.text}."
-    words = f"Words: {experiment.data.words}"
+    words = f"Words: {experiment.data.text_source}"
     words += f" by {prepared.transcriber}." if prepared.transcriber else "."
     return (*([experiment.note] if experiment.note else []), encoders, words)
 
@@ -176,6 +176,6 @@ def _validation(experiment: Experiment, folds: Sequence[Fold]) -> str:
         known = all(example.speaker for fold in folds for example in fold.validation)
         what = "whole speakers and dialogues" if known else "whole dialogues, as far as they are known"
     shares = [len(fold.validation) / len(fold.train + fold.validation) for fold in folds]
-    stops = experiment.loop.keep == "best" or experiment.loop.patience > 0
+    stops = experiment.trainer.keep == "best" or experiment.trainer.patience > 0
     decides = "stops training, chooses alpha and fits" if stops else "chooses alpha and fits"
     return f"{what}, {sum(shares) / len(shares):.0%} of what is not tested; it {decides} the calibration"

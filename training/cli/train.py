@@ -36,9 +36,9 @@ def train(
     A stopped run goes on where it was. To train on a corpus of your own, see fit.
     """
     settings = read_settings(config)
-    outcomes = run_stages(settings, RecipePaths(data, weights, work, out))
+    results = run_stages(settings, RecipePaths(data, weights, work, out))
     write_encoder_graph(out)
-    write_folds(out, outcomes)
+    write_folds(out, results)
     found = evaluate(out, data / "manifest.csv", "test", work / "figures", robustness=True)
     print(table(found.rows))
     model = load_checkpoint(out).model

@@ -130,7 +130,7 @@ def _half(states: Tensor, key: str) -> npt.NDArray[np.float16]:
     half: npt.NDArray[np.float16] = states.to(torch.float16).contiguous().cpu().numpy()
     if not np.isfinite(half).all():
         raise SettingsError(
-            f"keep_features: expected states that half precision holds, got more of {key}: switch it off"
+            f"cache_features: expected states that half precision holds, got more of {key}: switch it off"
         )
     return half
 

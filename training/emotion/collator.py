@@ -85,12 +85,12 @@ class Collator:
     """Makes batches for one model."""
 
     def __init__(
-        self, material: TrainingInputs, settings: DataSettings, model: EmotionModel, labels: Mapping[str, int]
+        self, inputs: TrainingInputs, settings: DataSettings, model: EmotionModel, labels: Mapping[str, int]
     ) -> None:
         """labels: key of the example -> number of its label."""
-        self._material = material
+        self._material = inputs
         self._settings = settings
-        self._read = None if material.read is None else material.read.get(settings.words)
+        self._read = None if inputs.read is None else inputs.read.get(settings.text_source)
         self._labels = labels
         self._spans = model.config.spans
         self._max_tokens = model.config.max_tokens
@@ -110,8 +110,8 @@ class Collator:
 
     def length(self, example: Example) -> float:
         """Seconds of sound, about, or of words where there is none: what a batch is sorted by."""
-        if example.path is None or not self._settings.sound:
-            return len(input_text(example, self._settings.words, self._material.transcripts)) / 15
+        if example.path is None or not self._settings.use_audio:
+            return len(input_text(example, self._settings.text_source, self._material.transcripts)) / 15
         start, end = self._material.sounds.spans[example.key]
         return (end - start) / SAMPLE_RATE_HZ
 
@@ -128,7 +128,7 @@ class Collator:
         return _Item(sound, words, alignment if words is not None else NO_ALIGNMENT)
 
     def _sound(self, example: Example, view: int) -> tuple[Samples | Tensor | None, Alignment]:
-        if example.path is None or not self._settings.sound:
+        if example.path is None or not self._settings.use_audio:
             return None, NO_ALIGNMENT
         if self._material.heard is not None:
             return self._material.heard.view(example.key, view)
@@ -136,7 +136,7 @@ class Collator:
         return samples, self._material.alignments.get(example.key, NO_ALIGNMENT)
 
     def _words(self, example: Example, view: int) -> str | Tensor | None:
-        words = input_text(example, self._settings.words, self._material.transcripts)
+        words = input_text(example, self._settings.text_source, self._material.transcripts)
         if not words:
             return None
         if self._read is not None:
@@ -158,9 +158,9 @@ class Collator:
         """Without its words, or its sound, where it has both and luck says so."""
         if item.sound is None or item.words is None:
             return item
-        if luck < self._settings.drop_words:
+        if luck < self._settings.drop_text:
             return _Item(item.sound, None, NO_ALIGNMENT)
-        if luck < self._settings.drop_words + self._settings.drop_sound:
+        if luck < self._settings.drop_text + self._settings.drop_audio:
             return _Item(None, item.words, NO_ALIGNMENT)
         return item
 
@@ -168,8 +168,8 @@ class Collator:
         """A window of at most `max_seconds`, anywhere in the clip; or some of the frames, all over it."""
         if item.sound is None:
             return item
-        if isinstance(item.sound, Tensor) and 0 < self._settings.frames < item.sound.shape[1]:
-            drawn = np.sort(rng.choice(item.sound.shape[1], self._settings.frames, replace=False))
+        if isinstance(item.sound, Tensor) and 0 < self._settings.frames_per_clip < item.sound.shape[1]:
+            drawn = np.sort(rng.choice(item.sound.shape[1], self._settings.frames_per_clip, replace=False))
             return _Item(item.sound[:, torch.from_numpy(drawn)], item.words, NO_ALIGNMENT)
         frozen = isinstance(item.sound, Tensor)
         length = item.sound.shape[1] if frozen else len(item.sound)

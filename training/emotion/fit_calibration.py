@@ -23,14 +23,14 @@ _SILENT: Final = 1e6
 
 
 def calibrate(
-    model: EmotionModel, judgements: Sequence[ExamplePrediction], labels: Mapping[str, int]
+    model: EmotionModel, predictions: Sequence[ExamplePrediction], labels: Mapping[str, int]
 ) -> None:
     """Writes late weights and the fused temperature of every pattern that is judged into `model.config`.
 
     judgements: of validation examples. labels: key -> number.
     """
-    for pattern in sorted({one.pattern for one in judgements}):
-        part = [one for one in judgements if one.pattern == pattern]
+    for pattern in sorted({one.pattern for one in predictions}):
+        part = [one for one in predictions if one.pattern == pattern]
         truth = torch.tensor([labels[one.key] for one in part])
         fit_pattern(model.config, pattern, stack_logits(part), truth)
         if pattern in ("audio", "text"):
@@ -39,21 +39,21 @@ def calibrate(
 
 def calibrate_all(
     model: EmotionModel,
-    material: TrainingInputs,
+    inputs: TrainingInputs,
     settings: DataSettings,
     validation: Sequence[Example],
     labels: Mapping[str, int],
     device: torch.device,
 ) -> None:
     """The same for what a served model may meet besides: the sound without words, the words without sound."""
-    for asked in (settings, replace(settings, words="none"), replace(settings, sound=False)):
-        if asked.sound or asked.words != "none":
-            batches = Collator(material, asked, model, labels)
-            judgements = judge(model, batches, validation, device)
-            calibrate(model, [one for one in judgements if one.informed], labels)
-    if settings.words == "none":
+    for asked in (settings, replace(settings, text_source="none"), replace(settings, use_audio=False)):
+        if asked.use_audio or asked.text_source != "none":
+            batches = Collator(inputs, asked, model, labels)
+            predictions = judge(model, batches, validation, device)
+            calibrate(model, [one for one in predictions if one.informed], labels)
+    if settings.text_source == "none":
         _mute(model.config, "text", "audio")
-    if not settings.sound:
+    if not settings.use_audio:
         _mute(model.config, "audio", "text")
 
 

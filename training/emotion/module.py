@@ -24,11 +24,11 @@ class EmotionTrainingModule(nn.Module):
     """
 
     def __init__(
-        self, model: EmotionModel, contrast: ContrastiveSettings, label_smoothing: float = 0.0
+        self, model: EmotionModel, contrastive: ContrastiveSettings, label_smoothing: float = 0.0
     ) -> None:
         super().__init__()
         self.model = model
-        self.total = CombinedLoss(contrast.alpha, contrast.objective, model.config.width)
+        self.total = CombinedLoss(contrastive.alpha, contrastive.objective, model.config.width)
         self._smoothing = label_smoothing
 
     def forward(self, batch: EmotionBatch) -> Losses:

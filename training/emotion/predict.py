@@ -57,15 +57,15 @@ def judge(
     return [found[example.key] for example in examples]
 
 
-def posteriors(judgements: Sequence[ExamplePrediction], config: EmotionConfig) -> npt.NDArray[np.float64]:
+def posteriors(predictions: Sequence[ExamplePrediction], config: EmotionConfig) -> npt.NDArray[np.float64]:
     """(N, C): fused and calibrated, each by its own pattern of modalities."""
     rows = [
         fused_posterior({head: values[None] for head, values in one.logits.items()}, one.pattern, config)
-        for one in judgements
+        for one in predictions
     ]
     return torch.cat(rows).numpy()
 
 
-def stack_logits(judgements: Sequence[ExamplePrediction]) -> Mapping[str, Tensor]:
+def stack_logits(predictions: Sequence[ExamplePrediction]) -> Mapping[str, Tensor]:
     """head -> (N, C)."""
-    return {head: torch.stack([one.logits[head] for one in judgements]) for head in judgements[0].logits}
+    return {head: torch.stack([one.logits[head] for one in predictions]) for head in predictions[0].logits}

@@ -54,24 +54,24 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     frames: so many frames of a training clip whose features are kept, drawn anew in every epoch, in order; 0:
         all. Quicker, and a little noise that helps; not for granularities that need spans.
     augment: chances of what may happen to a training clip and its words.
-    drop_sound, drop_words: chance that a training example goes without, so that the model learns to do so.
+    drop_audio, drop_text: chance that a training example goes without, so that the model learns to do so.
     balanced: every (corpus, label) equally often in an epoch, instead of every example once.
     label_smoothing: share of the target that goes to all labels alike.
-    keep_features: compute what a wholly frozen encoder says once and keep it; needs `all` frozen.
+    cache_features: compute what a wholly frozen encoder says once and keep it; needs `all` frozen.
     views: so many versions of each clip and text are kept then: the first as it is, the others augmented.
     """
 
-    sound: bool = True
-    words: TextSource = "recognized"
-    trimmed: bool = True
+    use_audio: bool = True
+    text_source: TextSource = "recognized"
+    trim_silence: bool = True
     max_seconds: Annotated[float, Meta(ge=0.5)] = 10.0
-    frames: Annotated[int, Meta(ge=0)] = 0
+    frames_per_clip: Annotated[int, Meta(ge=0)] = 0
     augment: AugmentSettings = msgspec.field(default_factory=AugmentSettings)
-    drop_sound: Share = 0.1
-    drop_words: Share = 0.1
+    drop_audio: Share = 0.1
+    drop_text: Share = 0.1
     balanced: bool = False
     label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    keep_features: bool = False
+    cache_features: bool = False
     views: Count = 1
 
 

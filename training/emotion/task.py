@@ -26,28 +26,28 @@ class EmotionTask:
     validation: Sequence[Example]
     batches: Collator
     labels: Mapping[str, int]
-    loop: TrainerSettings
+    trainer: TrainerSettings
     seed: int
     balanced: bool = False
 
     def groups(self) -> list[dict[str, object]]:
-        model, rate, decay = self.module.model, self.loop.encoder_rate, self.loop.layer_decay
+        model, rate, decay = self.module.model, self.trainer.encoder_rate, self.trainer.layer_decay
         groups = [
             *layerwise_lr_groups(model.audio_encoder, rate, decay),
             *layerwise_lr_groups(model.text_encoder, rate, decay),
         ]
         # The first group's rate is the one that is shown.
-        return [remaining_params_group(self.module, groups, self.loop.learning_rate), *groups]
+        return [remaining_params_group(self.module, groups, self.trainer.learning_rate), *groups]
 
     def plan(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng([self.seed, epoch])
         labels = [self.labels[example.key] for example in self.train]
         lengths = [self.batches.length(example) for example in self.train]
         if not self.balanced:
-            return mixed_batches(labels, lengths, self.loop.batch, rng)
+            return mixed_batches(labels, lengths, self.trainer.batch, rng)
         drawn = balanced([(example.corpus, self.labels[example.key]) for example in self.train], rng)
         plan = mixed_batches(
-            [labels[item] for item in drawn], [lengths[item] for item in drawn], self.loop.batch, rng
+            [labels[item] for item in drawn], [lengths[item] for item in drawn], self.trainer.batch, rng
         )
         return [[drawn[place] for place in batch] for batch in plan]
 
@@ -58,9 +58,9 @@ class EmotionTask:
         device = next(self.module.parameters()).device
         return judge(self.module.model, self.batches, self.validation[process::processes], device)
 
-    def figures(self, judgements: Sequence[ExamplePrediction]) -> dict[str, float]:
-        truth = [self.labels[one.key] for one in judgements]
-        shares = posteriors(judgements, self.module.model.config)
+    def metrics(self, predictions: Sequence[ExamplePrediction]) -> dict[str, float]:
+        truth = [self.labels[one.key] for one in predictions]
+        shares = posteriors(predictions, self.module.model.config)
         entropy = -np.log(shares[np.arange(len(truth)), truth] + 1e-12).mean()
         guesses = shares.argmax(1)
         return {

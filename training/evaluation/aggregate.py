@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from .metrics import ClassificationMetrics, figures
+from .metrics import ClassificationMetrics, compute_metrics
 from .predictions import FoldPredictions
 
 
@@ -17,8 +17,8 @@ from .predictions import FoldPredictions
 class FitResult:
     """One fit, and what it reached on its test fold."""
 
-    outcome: FoldPredictions
-    figures: ClassificationMetrics
+    result: FoldPredictions
+    metrics: ClassificationMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +53,25 @@ class RowSummary:
     pooled_ece: MeanStd
 
 
-def judged(outcomes: Sequence[FoldPredictions]) -> list[FitResult]:
-    return [FitResult(outcome, figures(outcome.truth, outcome.probabilities)) for outcome in outcomes]
+def judged(results: Sequence[FoldPredictions]) -> list[FitResult]:
+    return [FitResult(result, compute_metrics(result.truth, result.probabilities)) for result in results]
 
 
 def summarise(fits: Sequence[FitResult]) -> list[RowSummary]:
     """One line a row, in the order in which rows come first."""
-    rows = dict.fromkeys(fit.outcome.row for fit in fits)
-    return [_summary(row, [fit for fit in fits if fit.outcome.row == row]) for row in rows]
+    rows = dict.fromkeys(fit.result.row for fit in fits)
+    return [_summary(row, [fit for fit in fits if fit.result.row == row]) for row in rows]
 
 
-def pooled(outcomes: Sequence[FoldPredictions]) -> ClassificationMetrics:
+def pooled(results: Sequence[FoldPredictions]) -> ClassificationMetrics:
     """Of all these test sets as one."""
-    truth = np.concatenate([outcome.truth for outcome in outcomes])
-    return figures(truth, np.concatenate([outcome.probabilities for outcome in outcomes]))
+    truth = np.concatenate([result.truth for result in results])
+    return compute_metrics(truth, np.concatenate([result.probabilities for result in results]))
 
 
-def pooled_by_seed(outcomes: Sequence[FoldPredictions]) -> list[ClassificationMetrics]:
+def pooled_by_seed(results: Sequence[FoldPredictions]) -> list[ClassificationMetrics]:
     """All folds of a seed as one test set, in the order of the seeds."""
-    ordered = sorted(outcomes, key=_seed)
+    ordered = sorted(results, key=_seed)
     return [pooled(list(group)) for _, group in groupby(ordered, key=_seed)]
 
 
@@ -80,9 +80,9 @@ def spread(values: Sequence[float]) -> MeanStd:
     return MeanStd(float(np.mean(values)), deviation)
 
 
-def class_recalls(outcomes: Sequence[FoldPredictions]) -> npt.NDArray[np.float64]:
+def class_recalls(results: Sequence[FoldPredictions]) -> npt.NDArray[np.float64]:
     """(C, S): recall of each class, all folds of a seed together; not a number where a class is absent."""
-    confusions = np.array([one.confusion for one in pooled_by_seed(outcomes)], dtype=np.float64)  # (S, C, C)
+    confusions = np.array([one.confusion for one in pooled_by_seed(results)], dtype=np.float64)  # (S, C, C)
     sizes = confusions.sum(2)
     hits = np.diagonal(confusions, axis1=1, axis2=2)
     recalls = np.where(sizes > 0, hits / np.maximum(sizes, 1), np.nan)
@@ -90,21 +90,21 @@ def class_recalls(outcomes: Sequence[FoldPredictions]) -> npt.NDArray[np.float64
 
 
 def _summary(row: str, fits: Sequence[FitResult]) -> RowSummary:
-    outcomes = [fit.outcome for fit in fits]
-    by_seed = pooled_by_seed(outcomes)
+    results = [fit.result for fit in fits]
+    by_seed = pooled_by_seed(results)
 
     def over(
-        figures: Sequence[ClassificationMetrics], figure: Callable[[ClassificationMetrics], float]
+        metrics: Sequence[ClassificationMetrics], figure: Callable[[ClassificationMetrics], float]
     ) -> MeanStd:
-        return spread([figure(one) for one in figures])
+        return spread([figure(one) for one in metrics])
 
-    each = [fit.figures for fit in fits]
+    each = [fit.metrics for fit in fits]
     return RowSummary(
         row=row,
         fits=len(fits),
-        folds=len({outcome.fold for outcome in outcomes}),
+        folds=len({result.fold for result in results}),
         seeds=len(by_seed),
-        utterances=len({key for outcome in outcomes for key in outcome.keys}),
+        utterances=len({key for result in results for key in result.keys}),
         wa=over(each, lambda one: one.wa),
         ua=over(each, lambda one: one.ua),
         macro_f1=over(each, lambda one: one.macro_f1),
@@ -116,5 +116,5 @@ def _summary(row: str, fits: Sequence[FitResult]) -> RowSummary:
     )
 
 
-def _seed(outcome: FoldPredictions) -> int:
-    return outcome.seed
+def _seed(result: FoldPredictions) -> int:
+    return result.seed

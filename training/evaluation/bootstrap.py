@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, t
 
-from .metrics import MetricName, figure_of
+from .metrics import MetricName, confusion_metric
 from .predictions import FoldPredictions
 
 Drawn = Literal["speakers", "utterances"]
@@ -99,10 +99,10 @@ def paired_gain(
 
 
 def pooled_interval(
-    outcomes: Sequence[FoldPredictions], figure: MetricName, *, resamples: int = RESAMPLES, seed: int = 0
+    results: Sequence[FoldPredictions], figure: MetricName, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
     """The figure of one row. Raises ValueError unless every seed has the same folds and utterances."""
-    pool = _pool(outcomes)
+    pool = _pool(results)
     return _estimate(_units(pool, pool.guesses[None]), figure, np.ones(1), resamples, seed)
 
 
@@ -113,10 +113,10 @@ def _estimate(
     weights = np.random.default_rng(seed).multinomial(units.draws, units.shares, size=resamples)
     flat = units.confusions.reshape(len(units.shares), -1)
     drawn = (weights.astype(np.float64) @ flat).reshape(resamples, *units.confusions.shape[1:])
-    values = signs @ figure_of(drawn, figure).mean(-1).T
+    values = signs @ confusion_metric(drawn, figure).mean(-1).T
     low, high = np.quantile(values, _tails(units.draws))
     whole = np.tensordot(np.rint(units.shares * units.draws), units.confusions, 1)
-    per_seed = signs @ figure_of(whole, figure)
+    per_seed = signs @ confusion_metric(whole, figure)
     interval = Interval(float(low), float(high))
     return Estimate(float(per_seed.mean()), interval, tuple(per_seed.tolist()), units.drawn, units.draws)
 
@@ -154,37 +154,37 @@ def _units(pool: _Pool, guesses: npt.NDArray[np.int64]) -> _Units:
     return _Units(drawn, draws, shares, confusions.reshape(*confusions.shape[:3], classes, classes))
 
 
-def _pool(outcomes: Sequence[FoldPredictions]) -> _Pool:
-    seeds = tuple(sorted({outcome.seed for outcome in outcomes}))
-    pools = [_pool_of_seed([outcome for outcome in outcomes if outcome.seed == seed]) for seed in seeds]
+def _pool(results: Sequence[FoldPredictions]) -> _Pool:
+    seeds = tuple(sorted({result.seed for result in results}))
+    pools = [_pool_of_seed([result for result in results if result.seed == seed]) for seed in seeds]
     first = pools[0]
     for pool in pools[1:]:
         same = (pool.folds, pool.keys, pool.speakers) == (first.folds, first.keys, first.speakers)
         if not same or not np.array_equal(pool.truth, first.truth):
             raise ValueError(
-                f"{outcomes[0].row}: expected the same folds and utterances for seeds "
+                f"{results[0].row}: expected the same folds and utterances for seeds "
                 f"{first.seeds[0]} and {pool.seeds[0]}, got others"
             )
     return replace(first, seeds=seeds, guesses=np.concatenate([pool.guesses for pool in pools]))
 
 
-def _pool_of_seed(outcomes: Sequence[FoldPredictions]) -> _Pool:
+def _pool_of_seed(results: Sequence[FoldPredictions]) -> _Pool:
     """Raises ValueError where a fold, or an utterance in two folds, occurs twice."""
-    keys = np.array([key for outcome in outcomes for key in outcome.keys])
-    speakers = np.array([speaker for outcome in outcomes for speaker in outcome.speakers])
+    keys = np.array([key for result in results for key in result.keys])
+    speakers = np.array([speaker for result in results for speaker in result.speakers])
     order = np.argsort(keys, kind="stable")
-    folds = tuple(sorted(outcome.fold for outcome in outcomes))
-    name = f"{outcomes[0].row}, seed {outcomes[0].seed}"
+    folds = tuple(sorted(result.fold for result in results))
+    name = f"{results[0].row}, seed {results[0].seed}"
     if len(set(folds)) < len(folds) or len(set(keys.tolist())) < len(keys):
         raise ValueError(f"{name}: expected every fold and utterance once, got some twice")
-    if len({outcome.labels for outcome in outcomes}) > 1:
+    if len({result.labels for result in results}) > 1:
         raise ValueError(f"{name}: expected the same labels in every fold, got others")
     return _Pool(
-        labels=outcomes[0].labels,
-        seeds=(outcomes[0].seed,),
+        labels=results[0].labels,
+        seeds=(results[0].seed,),
         folds=folds,
         keys=tuple(keys[order].tolist()),
         speakers=tuple(speakers[order].tolist()),
-        truth=np.concatenate([outcome.truth for outcome in outcomes])[order],
-        guesses=np.concatenate([outcome.guesses for outcome in outcomes])[order][None],
+        truth=np.concatenate([result.truth for result in results])[order],
+        guesses=np.concatenate([result.guesses for result in results])[order][None],
     )

@@ -34,15 +34,15 @@ class Pooled:
 
     row: str
     ua: Estimate
-    figures: list[ClassificationMetrics]
+    metrics: list[ClassificationMetrics]
     trusts: list[ReliabilityStats]
 
 
-def write_folds(folder: Path, outcomes: Sequence[FoldPredictions]) -> None:
+def write_folds(folder: Path, results: Sequence[FoldPredictions]) -> None:
     with (folder / FILE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*_HEAD, *outcomes[0].labels])
-        for one in outcomes:
+        writer.writerow([*_HEAD, *results[0].labels])
+        for one in results:
             rows = zip(one.keys, one.speakers, one.truth.tolist(), one.probabilities.tolist(), strict=True)
             for key, speaker, truth, shares in rows:
                 cells = [f"{share:.5g}" for share in shares]
@@ -55,14 +55,14 @@ def read_folds(folder: Path) -> list[FoldPredictions]:
     if not file.exists():
         return []
     try:
-        outcomes = _read(file)
-        for row in {one.row for one in outcomes}:  # whether its folds and seeds fit each other
-            pooled_interval([one for one in outcomes if one.row == row], "ua", resamples=1)
+        results = _read(file)
+        for row in {one.row for one in results}:  # whether its folds and seeds fit each other
+            pooled_interval([one for one in results if one.row == row], "ua", resamples=1)
     except (OSError, ValueError, csv.Error, ArithmeticError) as error:
         raise PredictionsError(
             f"{file}: expected the judgements of a cross-validation, got {error}: fetch it again"
         ) from error
-    return outcomes
+    return results
 
 
 def _read(file: Path) -> list[FoldPredictions]:
@@ -77,10 +77,10 @@ def _read(file: Path) -> list[FoldPredictions]:
             if len(line) != len(head):
                 raise ValueError(f"a line of {len(line)} cells, not {len(head)}")
             cells.setdefault((line[0], line[1], int(line[2])), []).append(line[3:])
-    return [_outcome(row, fold, seed, labels, lines) for (row, fold, seed), lines in cells.items()]
+    return [_to_predictions(row, fold, seed, labels, lines) for (row, fold, seed), lines in cells.items()]
 
 
-def _outcome(
+def _to_predictions(
     row: str, fold: str, seed: int, labels: tuple[str, ...], lines: list[list[str]]
 ) -> FoldPredictions:
     return FoldPredictions(
@@ -99,11 +99,11 @@ def _outcome(
     )
 
 
-def pooled_rows(outcomes: Sequence[FoldPredictions]) -> list[Pooled]:
+def pooled_rows(results: Sequence[FoldPredictions]) -> list[Pooled]:
     """One for each row, in the order in which they come first."""
     found = []
-    for row in dict.fromkeys(one.row for one in outcomes):
-        part = [one for one in outcomes if one.row == row]
+    for row in dict.fromkeys(one.row for one in results):
+        part = [one for one in results if one.row == row]
         seeds = sorted({one.seed for one in part})
         trusts = []
         for seed in seeds:
@@ -114,31 +114,31 @@ def pooled_rows(outcomes: Sequence[FoldPredictions]) -> list[Pooled]:
     return found
 
 
-def fold_table(outcomes: Sequence[FoldPredictions]) -> str:
+def fold_table(results: Sequence[FoldPredictions]) -> str:
     """Markdown: means over the seeds; UA with its 95 % interval over speakers. Empty where there are none."""
-    if not outcomes:
+    if not results:
         return ""
     lines = [
         "| cross-validation | clips | seeds | UA | WA | macro-F1 | ECE | by chance | NLL "
         "| Brier | UA of the most certain 75 % |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for one in pooled_rows(outcomes):
+    for one in pooled_rows(results):
         interval = one.ua.interval
         numbers = [
-            *(np.mean([getattr(f, name) for f in one.figures]) for name in ("wa", "macro_f1")),
+            *(np.mean([getattr(f, name) for f in one.metrics]) for name in ("wa", "macro_f1")),
             *(
                 np.mean([getattr(t, name) for t in one.trusts])
                 for name in ("calibration_error", "ece_if_calibrated")
             ),
-            *(np.mean([getattr(f, name) for f in one.figures]) for name in ("nll", "brier")),
+            *(np.mean([getattr(f, name) for f in one.metrics]) for name in ("nll", "brier")),
         ]
         certain = np.mean([t.selective_ua for t in one.trusts])
         gain = np.mean([t.selective_gain for t in one.trusts])
         cells = [
             one.row,
-            str(one.figures[0].count),
-            str(len(one.figures)),
+            str(one.metrics[0].count),
+            str(len(one.metrics)),
             f"{one.ua.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]",
             *(f"{number:.3f}" for number in numbers),
             f"{certain:.3f} ({gain:+.3f})",
@@ -147,21 +147,21 @@ def fold_table(outcomes: Sequence[FoldPredictions]) -> str:
     return "\n".join(lines)
 
 
-def fold_gains(outcomes: Sequence[FoldPredictions]) -> str:
+def fold_gains(results: Sequence[FoldPredictions]) -> str:
     """Markdown: what words bring to the clips of the six folds, paired. Empty where they were not asked."""
     lines = []
-    if (own := _gain(outcomes, OWN_WORDS, (SOUND,))) is not None:
+    if (own := _gain(results, OWN_WORDS, (SOUND,))) is not None:
         lines.append(f"- its own words: {own} points of UA over sound alone")
-    if (matched := _gain(outcomes, MATCHED, (SOUND, TEXT_ALONE))) is not None:
+    if (matched := _gain(results, MATCHED, (SOUND, TEXT_ALONE))) is not None:
         lines.append(f"- texts of the same label (**inflated**): {matched} over the better of the two")
     return "Six folds, sound and words, on the same clips:\n\n" + "\n".join(lines) if lines else ""
 
 
-def _gain(outcomes: Sequence[FoldPredictions], row: str, others: Sequence[str]) -> str | None:
+def _gain(results: Sequence[FoldPredictions], row: str, others: Sequence[str]) -> str | None:
     """Of a row over the best of the others, in the row's own seeds."""
-    fused = [one for one in outcomes if one.row == row]
+    fused = [one for one in results if one.row == row]
     seeds = {one.seed for one in fused}
-    single = [[one for one in outcomes if one.row == name and one.seed in seeds] for name in others]
+    single = [[one for one in results if one.row == name and one.seed in seeds] for name in others]
     if not fused or not all(single):
         return None
     gain = min((paired_gain(fused, one, "ua") for one in single), key=lambda estimate: estimate.value)

@@ -27,7 +27,7 @@ from ..data.audio_cache import read_clip, trim
 from ..errors import SettingsError
 from ..trainer.seeding import example_rng
 from .corruptions import harms
-from .metrics import ClassificationMetrics, figures
+from .metrics import ClassificationMetrics, compute_metrics
 from .reliability import ReliabilityStats, trust
 from .text_conflict import SURE, UNSURE, PairedTexts, TextConflicts, conflicts
 
@@ -46,19 +46,19 @@ Probabilities = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EvaluationRow:
     """One line of a table. what: how the model was asked; read: which of its posteriors is judged."""
 
     what: str
     corpus: str
     split: str
     read: str
-    figures: ClassificationMetrics
+    metrics: ClassificationMetrics
     trust: ReliabilityStats
 
     def as_dict(self) -> dict[str, Any]:
         head = {"what": self.what, "corpus": self.corpus, "split": self.split, "read": self.read}
-        return head | self.figures.as_dict() | {"trust": self.trust.as_dict()}
+        return head | self.metrics.as_dict() | {"trust": self.trust.as_dict()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,11 @@ class Evaluation:
     """
 
     labels: tuple[str, ...]
-    rows: list[Row] = field(default_factory=list)
+    rows: list[EvaluationRow] = field(default_factory=list)
     harmed: dict[tuple[str, str], ClassificationMetrics] = field(default_factory=dict)
     conflicts: dict[str, TextConflicts] = field(default_factory=dict)
 
-    def row(self, what: str, corpus: str, read: str) -> Row | None:
+    def row(self, what: str, corpus: str, read: str) -> EvaluationRow | None:
         found = (row for row in self.rows if (row.what, row.corpus, row.read) == (what, corpus, read))
         return next(found, None)
 
@@ -121,13 +121,13 @@ def score(
     labels: Sequence[str], examples: Sequence[Example], predictions: Sequence[Prediction], read: str
 ) -> ClassificationMetrics:
     """read: which posterior is judged, `fused`, `audio` or `text`."""
-    return figures(_numbers(labels, examples), _chosen(predictions, read))
+    return compute_metrics(_numbers(labels, examples), _chosen(predictions, read))
 
 
 def evaluate(
     checkpoint: Path | None, manifest: Path, split: str, out: Path, *, robustness: bool = False
 ) -> Evaluation:
-    """All that the manifest's folder allows, written to `out`: figures.json, predictions.csv, confusion.png.
+    """All that the manifest's folder allows, written to `out`: metrics.json, predictions.csv, confusion.png.
 
     split: train, dev, test, or all. robustness: harm the clips in known ways as well, which takes ten times
     as long. Raises CorpusError where the split holds no clip of the checkpoint's labels.
@@ -160,7 +160,7 @@ def evaluate(
                 if robustness:
                     _judge_harmed(found, recognizer, part)
     found.rows.extend(_text_rows(recognizer, lines, split))
-    (out / "figures.json").write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")
+    (out / "metrics.json").write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")
     write_confusions(found, out / "confusion.png")
     return found
 
@@ -232,9 +232,9 @@ def _row(
     labels: Sequence[str],
     examples: Sequence[Example],
     predictions: Sequence[Prediction],
-) -> Row:
+) -> EvaluationRow:
     truth, shares = _numbers(labels, examples), _chosen(predictions, read)
-    return Row(what, corpus, split, read, figures(truth, shares), trust(truth, shares))
+    return EvaluationRow(what, corpus, split, read, compute_metrics(truth, shares), trust(truth, shares))
 
 
 def _numbers(labels: Sequence[str], examples: Sequence[Example]) -> npt.NDArray[np.int64]:
@@ -254,7 +254,7 @@ def _of(examples: Iterable[Example], split: str, labels: Sequence[str]) -> list[
     return [e for e in examples if split in ("all", e.split) and true_label(e, labels) in labels]
 
 
-def _text_rows(recognizer: EmotionRecognizer, lines: Sequence[Example], split: str) -> list[Row]:
+def _text_rows(recognizer: EmotionRecognizer, lines: Sequence[Example], split: str) -> list[EvaluationRow]:
     """The text-only head on written dialogue; the sound is empty and that head does not hear it."""
     nothing = Clip(np.zeros(0, dtype=np.float32))
     rows = []
@@ -276,14 +276,14 @@ def write_confusions(found: Evaluation, file: Path) -> None:
     from .plots import confusion_figure, write_png  # a second to import, and only here
 
     panels = {
-        row.corpus: np.array(row.figures.confusion)
+        row.corpus: np.array(row.metrics.confusion)
         for row in found.rows
         if row.what == ALONE and row.read == "audio"
     }
     write_png(confusion_figure(panels, found.labels, "Sound alone"), file)
 
 
-def table(rows: Iterable[Row]) -> str:
+def table(rows: Iterable[EvaluationRow]) -> str:
     """Markdown, one line a row."""
     lines = [
         "| asked with | corpus | split | posterior | clips | UA | WA | macro-F1 | ECE | by chance | NLL "
@@ -291,7 +291,7 @@ def table(rows: Iterable[Row]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        f, t = row.figures, row.trust
+        f, t = row.metrics, row.trust
         numbers = (f.ua, f.wa, f.macro_f1, t.calibration_error, t.ece_if_calibrated, f.nll, f.brier)
         cells = [row.what, row.corpus, row.split, row.read, str(f.count), *(f"{n:.3f}" for n in numbers)]
         lines.append("| " + " | ".join(cells) + " |")
@@ -336,11 +336,11 @@ def gain_list(found: Evaluation) -> str:
     for corpus in dict.fromkeys(row.corpus for row in found.rows):
         alone, text = found.row(ALONE, corpus, "audio"), found.row(TEXT_ALONE, corpus, "text")
         own, matched = found.row(OWN_WORDS, corpus, "fused"), found.row(MATCHED, corpus, "fused")
-        if alone and own and own.figures.count == alone.figures.count:
-            gain = 100 * (own.figures.ua - alone.figures.ua)
+        if alone and own and own.metrics.count == alone.metrics.count:
+            gain = 100 * (own.metrics.ua - alone.metrics.ua)
             lines.append(f"- {corpus}, its own words: {gain:+.1f} points of UA over sound alone")
         if alone and matched and text:
-            gain = 100 * (matched.figures.ua - max(alone.figures.ua, text.figures.ua))
+            gain = 100 * (matched.metrics.ua - max(alone.metrics.ua, text.metrics.ua))
             lines.append(
                 f"- {corpus}, texts of the same label (**inflated**): {gain:+.1f} over the better of the two"
             )

@@ -65,7 +65,7 @@ class ReliabilityCurve:
 def unweighted_recall(truth: Sequence[int], guesses: Sequence[int]) -> float:
     """Mean recall over the classes that occur."""
     classes = max(*truth, *guesses) + 1
-    return float(figure_of(confusion_matrix(np.asarray(truth), np.asarray(guesses), classes), "ua"))
+    return float(confusion_metric(confusion_matrix(np.asarray(truth), np.asarray(guesses), classes), "ua"))
 
 
 def confusion_matrix(
@@ -75,7 +75,7 @@ def confusion_matrix(
     return np.bincount(truth * classes + guesses, minlength=classes**2).reshape(classes, classes)
 
 
-def figures(
+def compute_metrics(
     truth: Sequence[int] | npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]
 ) -> ClassificationMetrics:
     """truth: N class indices; probabilities: (N, C)."""
@@ -85,9 +85,9 @@ def figures(
     given = np.maximum(probabilities[np.arange(count), truth], np.finfo(np.float64).eps)
     return ClassificationMetrics(
         count=count,
-        ua=float(figure_of(confusion, "ua")),
-        wa=float(figure_of(confusion, "wa")),
-        macro_f1=float(figure_of(confusion, "macro_f1")),
+        ua=float(confusion_metric(confusion, "ua")),
+        wa=float(confusion_metric(confusion, "wa")),
+        macro_f1=float(confusion_metric(confusion, "macro_f1")),
         ece=calibration_error(truth, probabilities),
         ece_equal_mass=calibration_error(truth, probabilities, binning="equal mass"),
         nll=float(-np.log(given).mean()),
@@ -96,7 +96,7 @@ def figures(
     )
 
 
-def figure_of(confusion: npt.NDArray[Any], figure: MetricName) -> npt.NDArray[np.float64]:
+def confusion_metric(confusion: npt.NDArray[Any], figure: MetricName) -> npt.NDArray[np.float64]:
     """The figure of each of many confusion matrices at once: (..., C, C), truth by guess -> (...)."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     truth, guesses = confusion.sum(-1), confusion.sum(-2)

@@ -88,15 +88,15 @@ def _draw_confusion(axes: Axes, confusion: npt.NDArray[np.int64], labels: Sequen
         )
 
 
-def reliability_figure(outcomes: Mapping[str, Sequence[FoldPredictions]], title: str) -> Figure:
+def reliability_figure(results: Mapping[str, Sequence[FoldPredictions]], title: str) -> Figure:
     """One diagram for each row of the table, all its fits together: accuracy over confidence in bins of equal
     mass, and below it how often which confidence was given."""
-    figure = titled_figure(title, 3.7 * len(outcomes) + 0.7, 4.9)
-    shape = (2, len(outcomes))
+    figure = titled_figure(title, 3.7 * len(results) + 0.7, 4.9)
+    shape = (2, len(results))
     panels = figure.subplots(*shape, sharex=True, sharey="row", height_ratios=(3.4, 1), squeeze=False)
-    for (above, below), (row, part) in zip(panels.T, outcomes.items(), strict=True):
-        truth = np.concatenate([outcome.truth for outcome in part])
-        probabilities = np.concatenate([outcome.probabilities for outcome in part])
+    for (above, below), (row, part) in zip(panels.T, results.items(), strict=True):
+        truth = np.concatenate([result.truth for result in part])
+        probabilities = np.concatenate([result.probabilities for result in part])
         curve = reliability(truth, probabilities, binning="equal mass")
         _draw_reliability(above, curve)
         above.set_title(f"{row}\nECE {curve.error:.1%}", loc="left", fontsize=10, color=INK)

@@ -80,25 +80,25 @@ def predictions_file(folder: Path, row: str, fold: str, seed: int) -> Path:
     return folder / f"{slug}.{digest}.npz"
 
 
-def write_predictions(folder: Path, outcome: FoldPredictions) -> Path:
+def write_predictions(folder: Path, result: FoldPredictions) -> Path:
     """A kill in the middle leaves the old file or none: the whole is written beside it, then renamed."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = predictions_file(folder, outcome.row, outcome.fold, outcome.seed)
+    file = predictions_file(folder, result.row, result.fold, result.seed)
     values: dict[str, Any] = {
-        "row": outcome.row,
-        "fold": outcome.fold,
-        "seed": outcome.seed,
-        "labels": np.array(outcome.labels, dtype=np.str_),
-        "keys": np.array(outcome.keys, dtype=np.str_),
-        "speakers": np.array(outcome.speakers, dtype=np.str_),
-        "truth": outcome.truth,
-        "probabilities": outcome.probabilities,
-        "validation_ua": outcome.validation_ua,
-        "epochs": outcome.epochs,
-        "seconds": outcome.seconds,
+        "row": result.row,
+        "fold": result.fold,
+        "seed": result.seed,
+        "labels": np.array(result.labels, dtype=np.str_),
+        "keys": np.array(result.keys, dtype=np.str_),
+        "speakers": np.array(result.speakers, dtype=np.str_),
+        "truth": result.truth,
+        "probabilities": result.probabilities,
+        "validation_ua": result.validation_ua,
+        "epochs": result.epochs,
+        "seconds": result.seconds,
     }
-    if outcome.codes is not None:
-        values["codes"] = outcome.codes
+    if result.codes is not None:
+        values["codes"] = result.codes
     unfinished = file.with_suffix(".partial")
     with unfinished.open("wb") as out:
         np.savez_compressed(out, **values)
@@ -117,14 +117,14 @@ def read_predictions(file: Path) -> FoldPredictions:
     """Raises PredictionsError where the file is damaged or holds something else."""
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as values:
-            return _outcome({name: values[name] for name in values.files})
+            return _to_predictions({name: values[name] for name in values.files})
     except _DAMAGE as error:
         raise PredictionsError(
             f"{file}: expected the outcome of a fit, got: {error}; delete the file to fit anew"
         ) from error
 
 
-def _outcome(values: Mapping[str, npt.NDArray[Any]]) -> FoldPredictions:
+def _to_predictions(values: Mapping[str, npt.NDArray[Any]]) -> FoldPredictions:
     codes = values.get("codes")
     return FoldPredictions(
         row=str(values["row"]),

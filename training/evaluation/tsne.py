@@ -37,26 +37,26 @@ def separation(codes: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]) -> 
     return float(silhouette_score(codes, truth, metric="cosine"))
 
 
-def tsne_figure(outcomes: Sequence[FoldPredictions], title: str, seed: int = 0) -> Figure:
+def tsne_figure(results: Sequence[FoldPredictions], title: str, seed: int = 0) -> Figure:
     """outcomes: same fold and seed, with codes, one for each panel. Colour says the emotion, marker the row.
 
     Raises ValueError where an outcome has no codes.
     """
-    figure = titled_figure(title, 4.2 * len(outcomes) + 1.1, 4.7)
-    panels = figure.subplots(1, len(outcomes), squeeze=False)[0]
-    for number, (axes, outcome) in enumerate(zip(panels, outcomes, strict=True)):
-        if outcome.codes is None:
-            raise ValueError(f"{outcome.name}: expected codes to draw, got none")
-        points = projected(outcome.codes, seed)
-        colours = np.array(COLOURS)[outcome.truth % len(COLOURS)]
+    figure = titled_figure(title, 4.2 * len(results) + 1.1, 4.7)
+    panels = figure.subplots(1, len(results), squeeze=False)[0]
+    for number, (axes, result) in enumerate(zip(panels, results, strict=True)):
+        if result.codes is None:
+            raise ValueError(f"{result.name}: expected codes to draw, got none")
+        points = projected(result.codes, seed)
+        colours = np.array(COLOURS)[result.truth % len(COLOURS)]
         axes.scatter(
             *points.T, c=colours, marker=MARKERS[number], s=24, alpha=0.85, linewidths=0.4, edgecolors=INK
         )
-        silhouette = separation(outcome.codes, outcome.truth)
-        axes.set_title(f"{outcome.row}\nsilhouette {silhouette:+.2f}", loc="left", fontsize=10, color=INK)
+        silhouette = separation(result.codes, result.truth)
+        axes.set_title(f"{result.row}\nsilhouette {silhouette:+.2f}", loc="left", fontsize=10, color=INK)
         axes.set(xticks=[], yticks=[], box_aspect=1)
         axes.spines[:].set_color("#D0D0D0")
-    figure.legend(handles=_legend(outcomes[0].labels), loc="outside right upper", fontsize=9, frameon=False)
+    figure.legend(handles=_legend(results[0].labels), loc="outside right upper", fontsize=9, frameon=False)
     return figure
 
 

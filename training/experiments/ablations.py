@@ -9,37 +9,37 @@ from msgspec.structs import replace
 
 from ..emotion.settings import ContrastiveSettings, Granularity
 from .experiment import Experiment
-from .table_rows import BASELINE, CONTINUED, GOLD, Row
+from .table_rows import BASELINE, CONTINUED, GOLD, TableRow
 
 
-def variant(experiment: Experiment, row: Row) -> Experiment:
+def variant(experiment: Experiment, row: TableRow) -> Experiment:
     """The experiment of one line. A line that is none of the papers' is the experiment as it stands."""
     if row.group == "other":
         return experiment
-    base = replace(experiment, contrast=ContrastiveSettings())
+    base = replace(experiment, contrastive=ContrastiveSettings())
     if starts_from_baseline(row):
-        base = replace(base, loop=experiment.continued)
+        base = replace(base, trainer=experiment.continued)
     if row.objective is not None and row.alpha is not None:
-        return replace(base, contrast=ContrastiveSettings(objective=row.objective, alpha=row.alpha))  # type: ignore[arg-type]
+        return replace(base, contrastive=ContrastiveSettings(objective=row.objective, alpha=row.alpha))  # type: ignore[arg-type]
     change = _CHANGES.get(row.name)
     return base if change is None else change(base)
 
 
-def starts_from_baseline(row: Row) -> bool:
+def starts_from_baseline(row: TableRow) -> bool:
     """Whether it is trained on from the baseline's weights: the contrastive lines and their control."""
     return row.name == CONTINUED or row.group == "contrastive"
 
 
-def same_as_baseline(experiment: Experiment, row: Row) -> bool:
+def same_as_baseline(experiment: Experiment, row: TableRow) -> bool:
     """Whether the line is the baseline under another name, so that nothing need be trained."""
     if row.name == BASELINE or row.group == "other" or starts_from_baseline(row):
         return False
-    return variant(experiment, row) == variant(experiment, Row(BASELINE, "baseline"))
+    return variant(experiment, row) == variant(experiment, TableRow(BASELINE, "baseline"))
 
 
 def aligned_granularities(experiment: Experiment) -> tuple[Granularity, ...]:
     """The granularities that need an alignment."""
-    if experiment.model.fusion == "late" or not experiment.data.sound:
+    if experiment.model.fusion == "late" or not experiment.data.use_audio:
         return ()
     return tuple(name for name in experiment.model.granularities if name != "frame")
 
@@ -68,7 +68,7 @@ _CHANGES: Final[Mapping[str, Callable[[Experiment], Experiment]]] = {
     "syllable": lambda base: _granularities(base, "syllable"),
     "word": lambda base: _granularities(base, "word"),
     "all granularities": lambda base: _granularities(base, *get_args(Granularity)),
-    "audio alone": lambda base: _alone(base, words="none"),
-    "text alone": lambda base: _alone(base, sound=False),
-    GOLD: lambda base: replace(base, data=replace(base.data, words="gold")),
+    "audio alone": lambda base: _alone(base, text_source="none"),
+    "text alone": lambda base: _alone(base, use_audio=False),
+    GOLD: lambda base: replace(base, data=replace(base.data, text_source="gold")),
 }

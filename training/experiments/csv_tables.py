@@ -16,16 +16,14 @@ from .table_rows import parse_row
 
 def write_tables(
     folder: Path,
-    outcomes: Sequence[FoldPredictions],
+    results: Sequence[FoldPredictions],
     summaries: Sequence[RowSummary],
     gains: Sequence[GainRow],
 ) -> None:
     """table.csv, fits.csv and predictions.csv; gains.csv where there are gains."""
     _write_csv(folder / "table.csv", map(_summary_line, summaries))
-    _write_csv(folder / "fits.csv", map(_fit_line, judged(outcomes)))
-    _write_csv(
-        folder / "predictions.csv", (line for outcome in outcomes for line in _prediction_lines(outcome))
-    )
+    _write_csv(folder / "fits.csv", map(_fit_line, judged(results)))
+    _write_csv(folder / "predictions.csv", (line for result in results for line in _prediction_lines(result)))
     if gains:
         _write_csv(folder / "gains.csv", (line for gain in gains for line in _gain_lines(gain)))
 
@@ -47,26 +45,26 @@ def _summary_line(summary: RowSummary) -> dict[str, Any]:
 
 
 def _fit_line(fit: FitResult) -> dict[str, Any]:
-    outcome, figures = fit.outcome, fit.figures.as_dict()
-    del figures["confusion"]
-    head = {"row": outcome.row, "fold": outcome.fold, "seed": outcome.seed}
-    tail = {"validation_ua": outcome.validation_ua, "epochs": outcome.epochs, "seconds": outcome.seconds}
-    return head | figures | tail
+    result, metrics = fit.result, fit.metrics.as_dict()
+    del metrics["confusion"]
+    head = {"row": result.row, "fold": result.fold, "seed": result.seed}
+    tail = {"validation_ua": result.validation_ua, "epochs": result.epochs, "seconds": result.seconds}
+    return head | metrics | tail
 
 
-def _prediction_lines(outcome: FoldPredictions) -> Iterable[dict[str, Any]]:
+def _prediction_lines(result: FoldPredictions) -> Iterable[dict[str, Any]]:
     for key, speaker, truth, guess, shares in zip(
-        outcome.keys, outcome.speakers, outcome.truth, outcome.guesses, outcome.probabilities, strict=True
+        result.keys, result.speakers, result.truth, result.guesses, result.probabilities, strict=True
     ):
         yield {
-            "row": outcome.row,
-            "fold": outcome.fold,
-            "seed": outcome.seed,
+            "row": result.row,
+            "fold": result.fold,
+            "seed": result.seed,
             "key": key,
             "speaker": speaker,
-            "truth": outcome.labels[truth],
-            "guess": outcome.labels[guess],
-            **{label: f"{share:.6f}" for label, share in zip(outcome.labels, shares, strict=True)},
+            "truth": result.labels[truth],
+            "guess": result.labels[guess],
+            **{label: f"{share:.6f}" for label, share in zip(result.labels, shares, strict=True)},
         }
 
 

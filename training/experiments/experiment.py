@@ -25,9 +25,11 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """A run of `fit` or of a table.
 
     corpora: of a manifest that holds several; none named: all.
-    labels: what is told apart, in the order of every output. label: which of an example's columns holds them;
+    labels: what is told apart, in the order of every output. label_column: which of an example's columns
+        holds them;
         examples with any other are left out.
-    at_most: examples of each speaker and label, drawn once, for a quicker table; 0: all of them.
+    max_per_speaker_label: how many examples of each speaker and label to draw, once, for a quicker table;
+        0: all of them.
     protocol: who is left out in turn. validation_share: of the rest, to stop early and to calibrate by.
     seeds: one training each. alphas: of the contrastive rows of the papers' table.
     continued: settings of the loop for what starts from the baseline's weights.
@@ -37,16 +39,16 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     note: str = ""
     corpora: tuple[str, ...] = ()
     labels: Annotated[tuple[str, ...], Meta(min_length=2)] = LABELS
-    label: Literal["emotion", "emotion_orig"] = "emotion"
-    at_most: Annotated[int, Meta(ge=0)] = 0
+    label_column: Literal["emotion", "emotion_orig"] = "emotion"
+    max_per_speaker_label: Annotated[int, Meta(ge=0)] = 0
     protocol: ProtocolName = "group"
     validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.15
     seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (1, 2, 3)
     alphas: tuple[Alpha, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     model: ModelSettings = msgspec.field(default_factory=ModelSettings)
     data: DataSettings = msgspec.field(default_factory=DataSettings)
-    contrast: ContrastiveSettings = msgspec.field(default_factory=ContrastiveSettings)
-    loop: TrainerSettings = msgspec.field(default_factory=TrainerSettings)
+    contrastive: ContrastiveSettings = msgspec.field(default_factory=ContrastiveSettings)
+    trainer: TrainerSettings = msgspec.field(default_factory=TrainerSettings)
     continued: TrainerSettings = msgspec.field(default_factory=TrainerSettings)
 
 
@@ -67,32 +69,32 @@ def check_consistency(experiment: Experiment, where: str) -> None:
     """Raises SettingsError where one setting makes another mean nothing."""
     model, data = experiment.model, experiment.data
     frozen = model.audio_frozen == "all" and model.text_frozen == "all"
-    if data.keep_features and not frozen:
+    if data.cache_features and not frozen:
         raise SettingsError(
             f"{where}: expected audio_frozen and text_frozen to be all where features are kept, got "
             f"{model.audio_frozen} and {model.text_frozen}: one that learns says something else each time"
         )
-    if data.views > 1 and not data.keep_features:
-        raise SettingsError(f"{where}: expected views of kept features, got views without keep_features")
-    if data.keep_features and _augments(data.augment) != (data.views > 1):
+    if data.views > 1 and not data.cache_features:
+        raise SettingsError(f"{where}: expected views of kept features, got views without cache_features")
+    if data.cache_features and _augments(data.augment) != (data.views > 1):
         raise SettingsError(
             f"{where}: expected augmentation and views > 1 together where features are kept, got "
             f"views = {data.views}: augmented clips are further views"
         )
-    if data.frames and (not data.keep_features or set(model.granularities) != {"frame"}):
+    if data.frames_per_clip and (not data.cache_features or set(model.granularities) != {"frame"}):
         raise SettingsError(
             f"{where}: expected frames to be drawn from kept features of the granularity frame alone, got "
-            f"{', '.join(model.granularities)} and keep_features = {str(data.keep_features).lower()}"
+            f"{', '.join(model.granularities)} and cache_features = {str(data.cache_features).lower()}"
         )
-    if not data.sound and data.words == "none":
-        raise SettingsError(f"{where}: expected sound, words or both, got neither")
-    if (not data.sound or data.words == "none") and model.fusion != "late":
+    if not data.use_audio and data.text_source == "none":
+        raise SettingsError(f"{where}: expected use_audio, a text_source or both, got neither")
+    if (not data.use_audio or data.text_source == "none") and model.fusion != "late":
         raise SettingsError(
             f"{where}: expected fusion = late where there is nothing to fuse, got {model.fusion} with "
-            f"sound = {str(data.sound).lower()}, words = {data.words}: early fusion would be served what it "
-            "never learned"
+            f"use_audio = {str(data.use_audio).lower()}, text_source = {data.text_source}: "
+            "early fusion would be served what it never learned"
         )
-    if data.words == "none" and set(model.granularities) != {"frame"}:
+    if data.text_source == "none" and set(model.granularities) != {"frame"}:
         raise SettingsError(
             f"{where}: expected the granularity frame alone where nothing is read, got "
             f"{', '.join(model.granularities)}: without words nobody knows where they lie"

@@ -69,20 +69,20 @@ def points(gain: Estimate) -> str:
     return f"{100 * gain.value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "\N{MINUS SIGN}")
 
 
-def head(title: str, about: RunMetadata, outcomes: Sequence[FoldPredictions]) -> list[str]:
-    keys = {key for outcome in outcomes for key in outcome.keys}
-    speakers = {speaker for outcome in outcomes for speaker in outcome.speakers if speaker}
-    folds = {outcome.fold for outcome in outcomes}
-    seeds = sorted({outcome.seed for outcome in outcomes})
-    minutes = sum(outcome.seconds for outcome in outcomes) / 60
+def head(title: str, about: RunMetadata, results: Sequence[FoldPredictions]) -> list[str]:
+    keys = {key for result in results for key in result.keys}
+    speakers = {speaker for result in results for speaker in result.speakers if speaker}
+    folds = {result.fold for result in results}
+    seeds = sorted({result.seed for result in results})
+    minutes = sum(result.seconds for result in results) / 60
     facts = {
         "command": f"`{about.command}`",
         "corpus": f"{about.corpus}: {len(keys):,} utterances judged, {len(speakers)} speakers",
-        "classes": ", ".join(outcomes[0].labels),
+        "classes": ", ".join(results[0].labels),
         "protocol": f"{about.protocol}; {_counted(len(folds), 'fold')}",
         "seeds": ", ".join(map(str, seeds)),
         "validation": about.validation,
-        "fits": f"{len(outcomes)}, {_counted(round(minutes), 'minute')} of training",
+        "fits": f"{len(results)}, {_counted(round(minutes), 'minute')} of training",
         "machine": f"{about.machine}; {about.device}",
         "commit": about.commit,
         "date": about.date,
@@ -110,8 +110,8 @@ def main_table(summaries: Sequence[RowSummary], inflated: bool) -> list[str]:
 def choices(chosen: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
     """Which rows validation took."""
     lines = []
-    for name, outcomes in chosen.items():
-        taken = Counter(outcome.row for outcome in outcomes).most_common()
+    for name, results in chosen.items():
+        taken = Counter(result.row for result in results).most_common()
         lines.append(
             f"- *{name}* took " + ", ".join(f"{row} in {_counted(n, 'fit')}" for row, n in taken) + "."
         )
@@ -134,15 +134,15 @@ def gain_table(lines: Sequence[GainRow], inflated: bool) -> list[str]:
     return ["## Gain, paired", "", legend, "", *warning, *table, ""]
 
 
-def fold_table(row: str, outcomes: Sequence[FoldPredictions]) -> list[str]:
+def fold_table(row: str, results: Sequence[FoldPredictions]) -> list[str]:
     """Each test fold of one row, ± over the seeds."""
     lines = []
-    for fold in sorted({outcome.fold for outcome in outcomes}, key=_natural):
-        part = [outcome for outcome in outcomes if outcome.fold == fold]
-        each: list[ClassificationMetrics] = [fit.figures for fit in judged(part)]
+    for fold in sorted({result.fold for result in results}, key=_natural):
+        part = [result for result in results if result.fold == fold]
+        each: list[ClassificationMetrics] = [fit.metrics for fit in judged(part)]
         columns = zip(*((one.wa, one.ua, one.macro_f1) for one in each), strict=True)
         cells = [percent(spread(values)) for values in columns]
-        validation = percent(spread([outcome.validation_ua for outcome in part]))
+        validation = percent(spread([result.validation_ua for result in part]))
         lines.append([fold, str(len(part[0].keys)), *cells, validation])
     header = ("test fold", "utterances", "WA", "UA", "macro-F1", "validation UA")
     return [f"## Folds: {row}", "", *grid(header, lines), ""]
@@ -152,24 +152,24 @@ def recall_table(rows: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
     """Recall of each class in percent, all folds of a seed together, ± over the seeds."""
     labels = next(iter(rows.values()))[0].labels
     lines = []
-    for row, outcomes in rows.items():
-        recalls = class_recalls(outcomes)
+    for row, results in rows.items():
+        recalls = class_recalls(results)
         cells = ["" if np.isnan(one).any() else percent(spread(one.tolist())) for one in recalls]
         lines.append([row, *cells])
     return ["## Recall per class", "", *grid(("row", *labels), lines), ""]
 
 
-def published_table(figures: Sequence[ReferenceResult]) -> list[str]:
-    if not figures:
+def published_table(results: Sequence[ReferenceResult]) -> list[str]:
+    if not results:
         return []
-    rows = [[one.what, _published(one, one.wa), _published(one, one.ua), one.source] for one in figures]
+    rows = [[one.what, _published(one, one.wa), _published(one, one.ua), one.source] for one in results]
     return ["## Published figures", "", *grid(("system", "WA", "UA", "source"), rows, text=["source"]), ""]
 
 
 def not_run_table(corpus: MissingCorpus) -> list[str]:
     rows = [
         [one.what, _published(one, one.wa), _published(one, one.ua), "not run", one.source]
-        for one in corpus.figures
+        for one in corpus.results
     ]
     header = ("system", "published WA", "published UA", "here", "source")
     table = grid(header, rows, text=["here", "source"])

@@ -57,12 +57,12 @@ def select_examples(examples: Sequence[Example], experiment: Experiment) -> list
         found = sorted({label_of(example, experiment) for example in examples})
         raise CorpusError(
             f"expected utterances of every label, got none of {', '.join(missing)}; the corpus has "
-            f"{', '.join(found)} in its column {experiment.label}: change labels or label"
+            f"{', '.join(found)} in its column {experiment.label_column}: change labels or label"
         )
-    return _at_most(chosen, experiment) if experiment.at_most else chosen
+    return _limit_per_speaker_label(chosen, experiment) if experiment.max_per_speaker_label else chosen
 
 
-def _at_most(examples: Sequence[Example], experiment: Experiment) -> list[Example]:
+def _limit_per_speaker_label(examples: Sequence[Example], experiment: Experiment) -> list[Example]:
     """Drawn by the examples' keys alone: whoever is added, the others' draw stays."""
     cells: dict[tuple[str, str], list[Example]] = {}
     for example in examples:
@@ -70,13 +70,13 @@ def _at_most(examples: Sequence[Example], experiment: Experiment) -> list[Exampl
     drawn = set()
     for cell in cells.values():
         ranked = sorted(cell, key=lambda example: example_rng(0, 0, example.key).random())
-        drawn |= {example.key for example in ranked[: experiment.at_most]}
+        drawn |= {example.key for example in ranked[: experiment.max_per_speaker_label]}
     return [example for example in examples if example.key in drawn]
 
 
 def label_of(example: Example, experiment: Experiment) -> str:
     """As the experiment names it."""
-    return example.emotion if experiment.label == "emotion" else example.emotion_orig
+    return example.emotion if experiment.label_column == "emotion" else example.emotion_orig
 
 
 def label_indices(examples: Iterable[Example], experiment: Experiment) -> dict[str, int]:
@@ -87,44 +87,44 @@ def label_indices(examples: Iterable[Example], experiment: Experiment) -> dict[s
 def gather(
     examples: Sequence[Example],
     variants: Sequence[Experiment],
-    blueprint: ModelFactory,
-    helpers: PreparationContext,
+    model_factory: ModelFactory,
+    context: PreparationContext,
 ) -> TrainingInputs:
     """All that the variants of an experiment need, each part computed once and kept.
 
     variants: they differ in their model and in what is heard and read, not in their other `data`.
     """
     data = variants[0].data
-    listens = any(of_row.data.sound or of_row.data.words == "recognized" for of_row in variants)
+    listens = any(of_row.data.use_audio or of_row.data.text_source == "recognized" for of_row in variants)
     with_sound = [example for example in examples if example.path is not None and listens]
     sounds = cached_audio(
         with_sound,
-        helpers.cache / "sounds",
-        trimmed=data.trimmed,
-        seen=lambda done, clips: helpers.seen("sounds", done, clips),
+        context.cache / "sounds",
+        trimmed=data.trim_silence,
+        seen=lambda done, clips: context.seen("sounds", done, clips),
     )
     transcripts: Transcripts = {}
-    if any(variant.data.words == "recognized" for variant in variants):
+    if any(variant.data.text_source == "recognized" for variant in variants):
         unread = [example for example in with_sound if not example.paired]
-        transcripts = _transcripts(unread, sounds, helpers)
+        transcripts = _transcripts(unread, sounds, context)
     alignments: Alignments = {}
     if any(aligned_granularities(variant) for variant in variants):
-        alignments = _alignments(with_sound, sounds, transcripts, data, helpers)
-    material = TrainingInputs(sounds, blueprint.tokenizer, transcripts, alignments)
-    if not data.keep_features:
-        return material
-    sources = sorted({variant.data.words for variant in variants} - {"none"})
-    return _kept(examples, material, data, sources, blueprint, helpers)
+        alignments = _alignments(with_sound, sounds, transcripts, data, context)
+    inputs = TrainingInputs(sounds, model_factory.tokenizer, transcripts, alignments)
+    if not data.cache_features:
+        return inputs
+    sources = sorted({variant.data.text_source for variant in variants} - {"none"})
+    return _kept(examples, inputs, data, sources, model_factory, context)
 
 
-def _transcripts(examples: Sequence[Example], sounds: AudioCache, helpers: PreparationContext) -> Transcripts:
+def _transcripts(examples: Sequence[Example], sounds: AudioCache, context: PreparationContext) -> Transcripts:
     if not examples:
         return {}
 
     def seen(done: int, clips: int) -> None:
-        helpers.seen("transcripts", done, clips)
+        context.seen("transcripts", done, clips)
 
-    return cached_transcripts(examples, sounds, helpers.transcriber(), helpers.cache, seen)
+    return cached_transcripts(examples, sounds, context.transcriber(), context.cache, seen)
 
 
 def _alignments(
@@ -132,22 +132,22 @@ def _alignments(
     sounds: AudioCache,
     transcripts: Transcripts,
     data: DataSettings,
-    helpers: PreparationContext,
+    context: PreparationContext,
 ) -> Alignments:
     """Of what is said in every clip: the corpus's own alignment where gold words are read and it has one."""
     found: dict[str, Alignment] = {}
     spoken: dict[str, Transcript] = {}
     for example in examples:
-        own = corpus_alignment(example) if data.words == "gold" and not example.paired else None
+        own = corpus_alignment(example) if data.text_source == "gold" and not example.paired else None
         if own is not None:
             found[example.key] = moved(own, 1.0, -sounds.fronts.get(example.key, 0))
         elif said := _said(example, transcripts):
             spoken[example.key] = said
 
     def seen(done: int, clips: int) -> None:
-        helpers.seen("alignments", done, clips)
+        context.seen("alignments", done, clips)
 
-    return found | dict(cached_alignments(spoken, sounds, helpers.cache / "alignments", seen))
+    return found | dict(cached_alignments(spoken, sounds, context.cache / "alignments", seen))
 
 
 def _said(example: Example, transcripts: Transcripts) -> Transcript | None:
@@ -159,59 +159,57 @@ def _said(example: Example, transcripts: Transcripts) -> Transcript | None:
 
 def _kept(
     examples: Sequence[Example],
-    material: TrainingInputs,
+    inputs: TrainingInputs,
     data: DataSettings,
     sources: Sequence[TextSource],
-    blueprint: ModelFactory,
-    helpers: PreparationContext,
+    model_factory: ModelFactory,
+    context: PreparationContext,
 ) -> TrainingInputs:
     """The same, with what the frozen encoders say of the sound and of the words from each source."""
-    heard = _heard(examples, material, data, blueprint, helpers)
+    heard = _heard(examples, inputs, data, model_factory, context)
     read = {
         source: features
         for source in sources
-        if (features := _read(examples, material, replace(data, words=source), blueprint, helpers))
+        if (features := _read(examples, inputs, replace(data, text_source=source), model_factory, context))
     }
-    return TrainingInputs(
-        material.sounds, material.tokenizer, material.transcripts, material.alignments, heard, read
-    )
+    return TrainingInputs(inputs.sounds, inputs.tokenizer, inputs.transcripts, inputs.alignments, heard, read)
 
 
 def _heard(
     examples: Sequence[Example],
-    material: TrainingInputs,
+    inputs: TrainingInputs,
     data: DataSettings,
-    blueprint: ModelFactory,
-    helpers: PreparationContext,
+    model_factory: ModelFactory,
+    context: PreparationContext,
 ) -> FrozenFeatures | None:
-    encoder = blueprint.template.audio_encoder
+    encoder = model_factory.template.audio_encoder
     keys = [example.key for example in examples if example.path is not None]
-    if not keys or not data.sound:
+    if not keys or not data.use_audio:
         return None
 
     @torch.inference_mode()
     def encode(key: str, view: int) -> tuple[Tensor, Alignment]:
-        samples, alignment = material.sounds.clip(key), material.alignments.get(key, NO_ALIGNMENT)
+        samples, alignment = inputs.sounds.clip(key), inputs.alignments.get(key, NO_ALIGNMENT)
         if view:
             samples, alignment = augment(samples, alignment, data.augment, example_rng(view, 0, key))
         batch = collate_audio([samples], encoder.waveform)
         states, mask = encoder.layers(batch.samples, batch.mask)
         return torch.stack([state[0, : int(mask.sum())] for state in states]), alignment
 
-    how = (encoder.waveform, str(blueprint.template.config.audio_config))
-    of = (keys, data.augment, data.trimmed, _digest(material, keys), how)
-    return _features("audio features", keys, data.views, encode, fingerprint(encoder, *of), helpers)
+    how = (encoder.waveform, str(model_factory.template.config.audio_config))
+    of = (keys, data.augment, data.trim_silence, _digest(inputs, keys), how)
+    return _features("audio features", keys, data.views, encode, fingerprint(encoder, *of), context)
 
 
 def _read(
     examples: Sequence[Example],
-    material: TrainingInputs,
+    inputs: TrainingInputs,
     data: DataSettings,
-    blueprint: ModelFactory,
-    helpers: PreparationContext,
+    model_factory: ModelFactory,
+    context: PreparationContext,
 ) -> FrozenFeatures | None:
-    encoder = blueprint.template.text_encoder
-    texts = {example.key: input_text(example, data.words, material.transcripts) for example in examples}
+    encoder = model_factory.template.text_encoder
+    texts = {example.key: input_text(example, data.text_source, inputs.transcripts) for example in examples}
     keys = [key for key, text in texts.items() if text]
     if not keys:
         return None
@@ -219,28 +217,28 @@ def _read(
     @torch.inference_mode()
     def encode(key: str, view: int) -> tuple[Tensor, Alignment]:
         text = augment_text(texts[key], data.augment, example_rng(view, 1, key)) if view else texts[key]
-        batch = collate_text([text], material.tokenizer, blueprint.template.config.max_tokens)
+        batch = collate_text([text], inputs.tokenizer, model_factory.template.config.max_tokens)
         return torch.stack([state[0] for state in encoder.layers(batch.ids, batch.mask)]), NO_ALIGNMENT
 
-    config = blueprint.template.config
-    how = (material.tokenizer.to_str(), config.max_tokens, str(config.text_config))
+    config = model_factory.template.config
+    how = (inputs.tokenizer.to_str(), config.max_tokens, str(config.text_config))
     of = (texts, data.augment, how)
-    return _features("text features", keys, data.views, encode, fingerprint(encoder, *of), helpers)
+    return _features("text features", keys, data.views, encode, fingerprint(encoder, *of), context)
 
 
-def inputs_digest(material: TrainingInputs) -> str:
+def inputs_digest(inputs: TrainingInputs) -> str:
     """Of all clips, of what was understood of them, and of where their words lie."""
-    understood = {key: transcript.text for key, transcript in material.transcripts.items()}
-    return _digest(material, sorted(material.sounds.spans)) + json.dumps(understood, sort_keys=True)
+    understood = {key: transcript.text for key, transcript in inputs.transcripts.items()}
+    return _digest(inputs, sorted(inputs.sounds.spans)) + json.dumps(understood, sort_keys=True)
 
 
-def _digest(material: TrainingInputs, keys: Sequence[str]) -> str:
+def _digest(inputs: TrainingInputs, keys: Sequence[str]) -> str:
     """Of the clips and of where their words lie."""
     digest = hashlib.blake2b(digest_size=16)
     for key in keys:
-        start, end = material.sounds.spans[key]
-        digest.update(material.sounds.samples[start:end].tobytes())
-        digest.update(repr(material.alignments.get(key)).encode())
+        start, end = inputs.sounds.spans[key]
+        digest.update(inputs.sounds.samples[start:end].tobytes())
+        digest.update(repr(inputs.alignments.get(key)).encode())
     return digest.hexdigest()
 
 
@@ -250,9 +248,9 @@ def _features(
     views: int,
     encode: Callable[[str, int], tuple[Tensor, Alignment]],
     identity: str,
-    helpers: PreparationContext,
+    context: PreparationContext,
 ) -> FrozenFeatures:
     def seen(done: int) -> None:
-        helpers.seen(what, done, len(keys) * views)
+        context.seen(what, done, len(keys) * views)
 
-    return cached_features(keys, views, encode, identity, helpers.cache / "features", seen)
+    return cached_features(keys, views, encode, identity, context.cache / "features", seen)

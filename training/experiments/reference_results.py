@@ -29,7 +29,7 @@ class MissingCorpus:
 
     corpus: str
     command: str
-    figures: tuple[ReferenceResult, ...]
+    results: tuple[ReferenceResult, ...]
 
 
 _EMOBOX: Final = "EmoBox, arXiv 2406.07162"

@@ -51,7 +51,7 @@ _GAINS_FILE: Final = ", `gains.csv` one line a gain"
 def write_report(
     folder: Path,
     title: str,
-    outcomes: Sequence[FoldPredictions],
+    results: Sequence[FoldPredictions],
     *,
     about: RunMetadata,
     comparisons: Sequence[tuple[str, str]] | None = None,
@@ -64,28 +64,28 @@ def write_report(
     the contrastive rows are added, and may be compared. inflated: the texts are label-matched pairs.
     Returns table.md. Raises ValueError without outcomes, and where rows to compare judged other utterances.
     """
-    if not outcomes:
+    if not results:
         raise ValueError(f"{title}: expected outcomes of fits to report on, got none")
-    chosen = chosen_by_validation(outcomes)
-    rows = _rows([*outcomes, *(replace(one, row=name) for name in chosen for one in chosen[name])])
-    summaries = summarise(judged([outcome for part in rows.values() for outcome in part]))
+    chosen = chosen_by_validation(results)
+    rows = _rows([*results, *(replace(one, row=name) for name in chosen for one in chosen[name])])
+    summaries = summarise(judged([result for part in rows.values() for result in part]))
     pairs = paper_comparisons(rows) if comparisons is None else comparisons
     gains = [GainRow(row, against, _gains(rows[row], rows[against])) for row, against in pairs]
     shown = {name: rows[name] for name in _shown(rows)}
     main = next(iter(shown))
     folder.mkdir(parents=True, exist_ok=True)
     plots = _write_plots(folder, shown, gains)
-    fits = [outcome for name, part in rows.items() if name not in chosen for outcome in part]
+    fits = [result for name, part in rows.items() if name not in chosen for result in part]
     write_tables(folder, fits, summaries, gains)
     lines = [
-        *head(title, about, outcomes),
+        *head(title, about, results),
         *main_table(summaries, inflated),
         *choices(chosen),
         *gain_table(gains, inflated),
         *fold_table(main, rows[main]),
         *recall_table(shown),
         *(line for name, plot in plots.items() for line in (f"![{name}]({plot})", "")),
-        *published_table(reference_results_for(about.corpus, outcomes[0].labels)),
+        *published_table(reference_results_for(about.corpus, results[0].labels)),
         *(line for corpus in not_run for line in not_run_table(corpus)),
         _FILES.format(gains=_GAINS_FILE if gains else ""),
     ]
@@ -94,10 +94,10 @@ def write_report(
     return file
 
 
-def _rows(outcomes: Sequence[FoldPredictions]) -> dict[str, list[FoldPredictions]]:
-    ordered = sorted(outcomes, key=lambda outcome: (outcome.fold, outcome.seed))
-    names = in_table_order(outcome.row for outcome in outcomes)
-    return {name: [outcome for outcome in ordered if outcome.row == name] for name in names}
+def _rows(results: Sequence[FoldPredictions]) -> dict[str, list[FoldPredictions]]:
+    ordered = sorted(results, key=lambda result: (result.fold, result.seed))
+    names = in_table_order(result.row for result in results)
+    return {name: [result for result in ordered if result.row == name] for name in names}
 
 
 def _shown(names: Iterable[str]) -> list[str]:
@@ -139,11 +139,11 @@ def _write_plots(
 
 def _with_codes(shown: Mapping[str, Sequence[FoldPredictions]]) -> list[FoldPredictions]:
     """The first fold and seed of which all rows kept codes, enough of them and of at least two emotions."""
-    for outcomes in zip(*shown.values(), strict=False):
-        same = len({(outcome.fold, outcome.seed) for outcome in outcomes}) == 1
-        kept = all(outcome.codes is not None for outcome in outcomes)
-        if same and kept and len(outcomes[0].keys) >= MIN_POINTS and len(set(outcomes[0].truth.tolist())) > 1:
-            return list(outcomes)
+    for results in zip(*shown.values(), strict=False):
+        same = len({(result.fold, result.seed) for result in results}) == 1
+        kept = all(result.codes is not None for result in results)
+        if same and kept and len(results[0].keys) >= MIN_POINTS and len(set(results[0].truth.tolist())) > 1:
+            return list(results)
     return []
 
 

@@ -31,7 +31,7 @@ from ..trainer.trainer import KEPT, SNAPSHOT, Runtime, fit
 from .ablations import same_as_baseline, starts_from_baseline, variant
 from .experiment import Experiment
 from .folds import Fold
-from .table_rows import BASELINE, Row
+from .table_rows import BASELINE, TableRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class RunContext:
     """What all cells of a table share. labels: key -> number. work: outcomes, weights and snapshots."""
 
     experiment: Experiment
-    blueprint: ModelFactory
-    material: TrainingInputs
+    model_factory: ModelFactory
+    inputs: TrainingInputs
     labels: Mapping[str, int]
     accelerator: Accelerator
     work: Path
@@ -56,78 +56,84 @@ class FittedModel:
     epochs: int
 
 
-def run_fold(bench: RunContext, row: Row, fold: Fold, seed: int, watch: TrainingCallback) -> FoldPredictions:
+def run_fold(
+    context: RunContext, row: TableRow, fold: Fold, seed: int, watch: TrainingCallback
+) -> FoldPredictions:
     """The cell's outcome: from disk where it was run before; what was begun goes on."""
-    file = predictions_file(bench.work / "outcomes", row.name, fold.name, seed)
+    file = predictions_file(context.work / "outcomes", row.name, fold.name, seed)
     if file.exists():
         return read_predictions(file)
-    if same_as_baseline(bench.experiment, row):
-        outcome = replace(
-            run_fold(bench, Row(BASELINE, "baseline"), fold, seed, watch), row=row.name, seconds=0.0
+    if same_as_baseline(context.experiment, row):
+        result = replace(
+            run_fold(context, TableRow(BASELINE, "baseline"), fold, seed, watch), row=row.name, seconds=0.0
         )
     else:
-        outcome = _outcome(bench, row, fold, seed, watch)
-    if bench.accelerator.is_main_process:
-        write_predictions(bench.work / "outcomes", outcome)
-        (_folder(bench, row, fold, seed) / SNAPSHOT).unlink(missing_ok=True)
-    bench.accelerator.wait_for_everyone()
-    return outcome
+        result = _train_and_test(context, row, fold, seed, watch)
+    if context.accelerator.is_main_process:
+        write_predictions(context.work / "outcomes", result)
+        (_folder(context, row, fold, seed) / SNAPSHOT).unlink(missing_ok=True)
+    context.accelerator.wait_for_everyone()
+    return result
 
 
-def fit_fold(bench: RunContext, row: Row, fold: Fold, seed: int, watch: TrainingCallback) -> FittedModel:
+def fit_fold(
+    context: RunContext, row: TableRow, fold: Fold, seed: int, watch: TrainingCallback
+) -> FittedModel:
     """Trains on the fold's training examples; its validation examples stop it and calibrate it."""
-    settings = variant(bench.experiment, row)
-    model = bench.blueprint.new(settings.model, seed)
-    module = EmotionTrainingModule(model, settings.contrast, settings.data.label_smoothing)
+    settings = variant(context.experiment, row)
+    model = context.model_factory.new(settings.model, seed)
+    module = EmotionTrainingModule(model, settings.contrastive, settings.data.label_smoothing)
     if starts_from_baseline(row):
-        _start_from(_folder(bench, Row(BASELINE, "baseline"), fold, seed) / KEPT, module)
-    batches = Collator(bench.material, settings.data, model, bench.labels)
-    standardise(model.to(bench.accelerator.device), batches, fold.train, bench.accelerator.device)
+        _start_from(_folder(context, TableRow(BASELINE, "baseline"), fold, seed) / KEPT, module)
+    batches = Collator(context.inputs, settings.data, model, context.labels)
+    standardise(model.to(context.accelerator.device), batches, fold.train, context.accelerator.device)
     task = EmotionTask(
         module,
         fold.train,
         fold.validation,
         batches,
-        bench.labels,
-        settings.loop,
+        context.labels,
+        settings.trainer,
         seed,
         settings.data.balanced,
     )
-    place = Runtime(bench.accelerator, _folder(bench, row, fold, seed), watch)
-    history = fit(task, settings.loop, seed, place)
-    judgements = _judged(bench, model, batches, fold.validation)
-    calibrate(model, [one for one in judgements if one.informed], bench.labels)
+    place = Runtime(context.accelerator, _folder(context, row, fold, seed), watch)
+    history = fit(task, settings.trainer, seed, place)
+    predictions = _judged(context, model, batches, fold.validation)
+    calibrate(model, [one for one in predictions if one.informed], context.labels)
     return FittedModel(model, batches, history.epochs[history.kept]["ua"], len(history.epochs))
 
 
-def _outcome(bench: RunContext, row: Row, fold: Fold, seed: int, watch: TrainingCallback) -> FoldPredictions:
+def _train_and_test(
+    context: RunContext, row: TableRow, fold: Fold, seed: int, watch: TrainingCallback
+) -> FoldPredictions:
     started = time.monotonic()
-    fitted = fit_fold(bench, row, fold, seed, watch)
-    judgements = _judged(bench, fitted.model, fitted.batches, fold.test)
+    fitted = fit_fold(context, row, fold, seed, watch)
+    predictions = _judged(context, fitted.model, fitted.batches, fold.test)
     return FoldPredictions(
         row=row.name,
         fold=fold.name,
         seed=seed,
-        labels=tuple(bench.experiment.labels),
+        labels=tuple(context.experiment.labels),
         keys=tuple(example.key for example in fold.test),
         speakers=tuple(example.speaker for example in fold.test),
-        truth=np.array([bench.labels[example.key] for example in fold.test]),
-        probabilities=posteriors(judgements, fitted.model.config),
-        codes=_codes(judgements) if seed == bench.experiment.seeds[0] else None,  # for plots: one will do
+        truth=np.array([context.labels[example.key] for example in fold.test]),
+        probabilities=posteriors(predictions, fitted.model.config),
+        codes=_codes(predictions) if seed == context.experiment.seeds[0] else None,  # for plots: one will do
         validation_ua=fitted.validation_ua,
         epochs=fitted.epochs,
         seconds=time.monotonic() - started,
     )
 
 
-def _codes(judgements: Sequence[ExamplePrediction]) -> npt.NDArray[np.float32]:
-    return torch.stack([one.code for one in judgements]).numpy()
+def _codes(predictions: Sequence[ExamplePrediction]) -> npt.NDArray[np.float32]:
+    return torch.stack([one.code for one in predictions]).numpy()
 
 
 def _judged(
-    bench: RunContext, model: EmotionModel, batches: Collator, examples: Sequence[Example]
+    context: RunContext, model: EmotionModel, batches: Collator, examples: Sequence[Example]
 ) -> list[ExamplePrediction]:
-    return judge(model.to(bench.accelerator.device), batches, examples, bench.accelerator.device)
+    return judge(model.to(context.accelerator.device), batches, examples, context.accelerator.device)
 
 
 def _start_from(file: Path, module: EmotionTrainingModule) -> None:
@@ -138,5 +144,5 @@ def _start_from(file: Path, module: EmotionTrainingModule) -> None:
     load_trainable_state_dict(module, trainable_state_dict(module) | baseline)
 
 
-def _folder(bench: RunContext, row: Row, fold: Fold, seed: int) -> Path:
-    return bench.work / "fits" / predictions_file(Path(), row.name, fold.name, seed).stem
+def _folder(context: RunContext, row: TableRow, fold: Fold, seed: int) -> Path:
+    return context.work / "fits" / predictions_file(Path(), row.name, fold.name, seed).stem

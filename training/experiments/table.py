@@ -39,7 +39,7 @@ from .experiment import Experiment, check_consistency
 from .folds import Fold, make_folds
 from .prepare_data import PreparationContext, Seen, gather, inputs_digest, label_indices, select_examples
 from .run import RunContext, run_fold
-from .table_rows import BASELINE, Row
+from .table_rows import BASELINE, TableRow
 
 _EXPERIMENT: Final = "experiment.json"
 
@@ -55,7 +55,7 @@ class Request:
     experiment: Experiment
     examples: tuple[Example, ...]
     units: tuple[DisjointUnit, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     asr: str
     work: Path
     cpu: bool = False
@@ -69,7 +69,7 @@ class PreparedTable:
     transcriber: the name of the one that recognized the words, None where none was asked.
     """
 
-    bench: RunContext
+    context: RunContext
     folds: list[Fold]
     transcriber: str | None
 
@@ -91,28 +91,30 @@ def prepare(request: Request, accelerator: Accelerator, seen: Seen) -> PreparedT
     variants = [variant(experiment, row) for row in request.rows]
     for row, of_row in zip(request.rows, variants, strict=True):
         check_consistency(of_row, row.name)
-    blueprint = ModelFactory.read(experiment.model, experiment.labels)
+    model_factory = ModelFactory.read(experiment.model, experiment.labels)
     for settings in {msgspec.json.encode(of_row.model): of_row.model for of_row in variants}.values():
-        blueprint.new(settings, 0)  # sizes that build nothing are told now
+        model_factory.new(settings, 0)  # sizes that build nothing are told now
 
     names: list[str] = []
 
     def transcriber() -> Transcriber:
         loaded = load_transcriber(request.asr)
         if loaded is None:
-            raise SettingsError("expected a transcriber for `words = recognized`, got --asr none: name one")
+            raise SettingsError(
+                "expected a transcriber for `text_source = recognized`, got --asr none: name one"
+            )
         names.append(loaded.name)
         return loaded
 
     with accelerator.main_process_first():
-        material = gather(
-            chosen, variants, blueprint, PreparationContext(transcriber, request.work / "cache", seen)
+        inputs = gather(
+            chosen, variants, model_factory, PreparationContext(transcriber, request.work / "cache", seen)
         )
-    work = request.work / _name(experiment, folds, material, blueprint)
+    work = request.work / _name(experiment, folds, inputs, model_factory)
     work.mkdir(parents=True, exist_ok=True)
     (work / _EXPERIMENT).write_text(msgspec.json.encode(experiment).decode() + "\n", encoding="utf-8")
-    bench = RunContext(experiment, blueprint, material, labels, accelerator, work)
-    return PreparedTable(bench, folds, names[0] if names else None)
+    context = RunContext(experiment, model_factory, inputs, labels, accelerator, work)
+    return PreparedTable(context, folds, names[0] if names else None)
 
 
 def _named(name: str, folds: Sequence[Fold]) -> Fold:
@@ -134,21 +136,21 @@ def run_table(
     seeds = request.experiment.seeds
     parts = list(product(range(len(prepared.folds)), seeds))
     total = len(parts) * len(request.rows)
-    task = bars.add_task("fits", total=total, loss="", figures="")
-    outcomes: list[FoldPredictions] = []
+    task = bars.add_task("fits", total=total, loss="", metrics="")
+    results: list[FoldPredictions] = []
     for found in (
         _in_parallel(request, parts, workers) if workers > 1 else _here(request, prepared, bars, parts)
     ):
-        outcomes += found
-        bars.update(task, completed=len(outcomes))
+        results += found
+        bars.update(task, completed=len(results))
         if not bars.console.is_terminal:  # bars would not be seen
             for one in found:
                 bars.console.print(f"{one.name}: validation UA {one.validation_ua:.3f}, {one.seconds:.0f} s")
     order = {row.name: number for number, row in enumerate(request.rows)}
-    return sorted(outcomes, key=lambda outcome: (order[outcome.row], outcome.fold, outcome.seed))
+    return sorted(results, key=lambda result: (order[result.row], result.fold, result.seed))
 
 
-def ordered(rows: Sequence[Row]) -> list[Row]:
+def ordered(rows: Sequence[TableRow]) -> list[TableRow]:
     """Lines that start from the baseline's weights behind it. Raises ValueError where it is missing."""
     baseline = [row for row in rows if row.name == BASELINE]
     if not baseline and any(starts_from_baseline(row) for row in rows):
@@ -162,7 +164,7 @@ def _here(
     for (fold, seed), row in product(parts, ordered(request.rows)):
         name = f"{row.name}, fold {prepared.folds[fold].name}, seed {seed}"
         bar = ProgressBarCallback(bars, name)
-        yield [run_fold(prepared.bench, row, prepared.folds[fold], seed, bar)]
+        yield [run_fold(prepared.context, row, prepared.folds[fold], seed, bar)]
         bar.remove()
 
 
@@ -198,7 +200,7 @@ def _begin(request: Request, threads: int) -> None:
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     torch.set_num_threads(threads)
     _Worker.request = request
-    accelerator = make_accelerator(request.experiment.loop.precision, cpu=request.cpu)
+    accelerator = make_accelerator(request.experiment.trainer.precision, cpu=request.cpu)
     _Worker.prepared = prepare(request, accelerator, _nobody)
     gc.freeze()
 
@@ -214,7 +216,7 @@ def _end_with_parent() -> None:
 def _part(fold: int, seed: int) -> list[FoldPredictions]:
     prepared = _Worker.prepared
     return [
-        run_fold(prepared.bench, row, prepared.folds[fold], seed, NoCallback())
+        run_fold(prepared.context, row, prepared.folds[fold], seed, NoCallback())
         for row in ordered(_Worker.request.rows)
     ]
 
@@ -224,7 +226,7 @@ def _nobody(what: str, done: int, of: int) -> None:
 
 
 def _name(
-    experiment: Experiment, folds: Sequence[Fold], material: TrainingInputs, blueprint: ModelFactory
+    experiment: Experiment, folds: Sequence[Fold], inputs: TrainingInputs, model_factory: ModelFactory
 ) -> str:
     """Another folder where anything is different that an outcome depends on: more seeds or alphas are not."""
     same = msgspec.structs.replace(experiment, name="", note="", seeds=(0,), alphas=())
@@ -233,7 +235,7 @@ def _name(
         for part in (fold.train, fold.validation, fold.test):
             held = [[e.key, e.emotion, e.emotion_orig, e.words, e.paired, e.speaker] for e in part]
             digest.update(json.dumps([fold.name, held]).encode())
-    digest.update(inputs_digest(material).encode())
-    for encoder in (blueprint.template.audio_encoder, blueprint.template.text_encoder):
+    digest.update(inputs_digest(inputs).encode())
+    for encoder in (model_factory.template.audio_encoder, model_factory.template.text_encoder):
         digest.update(fingerprint(encoder).encode())
     return f"{experiment.name or 'experiment'}-{digest.hexdigest()[:10]}"

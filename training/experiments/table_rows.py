@@ -35,7 +35,7 @@ _CONTRASTIVE: Final = re.compile(rf"({'|'.join(OBJECTIVES)}) alpha=([0-9.]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A line of the table. objective, alpha: of a contrastive row; alpha None where validation chose it."""
 
     name: str
@@ -44,7 +44,7 @@ class Row:
     alpha: float | None = None
 
 
-def paper_rows(alphas: Sequence[float], *, gold: bool = False) -> list[Row]:
+def paper_rows(alphas: Sequence[float], *, gold: bool = False) -> list[TableRow]:
     """Every line that is trained, in the order of the table.
 
     gold: with the one that reads the gold words, where the others read recognized ones.
@@ -54,17 +54,17 @@ def paper_rows(alphas: Sequence[float], *, gold: bool = False) -> list[Row]:
     return [parse_row(name) for name in (BASELINE, CONTINUED, *contrastive, *others)]
 
 
-def parse_row(name: str) -> Row:
+def parse_row(name: str) -> TableRow:
     """What the name of a line says; the group `other` for a name that is none of the papers'."""
     if name in (BASELINE, CONTINUED):
-        return Row(name, "baseline", alpha=0.0)
+        return TableRow(name, "baseline", alpha=0.0)
     if found := _CONTRASTIVE.fullmatch(name):
-        return Row(name, "contrastive", found[1], float(found[2]))
+        return TableRow(name, "contrastive", found[1], float(found[2]))
     if name.endswith(BY_VALIDATION):
         objective = name.split(",")[0]
-        return Row(name, "contrastive", objective if objective in OBJECTIVES else None)
+        return TableRow(name, "contrastive", objective if objective in OBJECTIVES else None)
     groups = [group for group, names in _NAMES.items() if name in names]
-    return Row(name, groups[0] if groups else "other")
+    return TableRow(name, groups[0] if groups else "other")
 
 
 def in_table_order(names: Iterable[str]) -> list[str]:
@@ -81,19 +81,19 @@ def in_table_order(names: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(names), key=place)
 
 
-def chosen_by_validation(outcomes: Iterable[FoldPredictions]) -> dict[str, list[FoldPredictions]]:
+def chosen_by_validation(results: Iterable[FoldPredictions]) -> dict[str, list[FoldPredictions]]:
     """One more line for every objective, and one over all: of each fold and seed the fit with the best
     validation UA, the least alpha among equals. No test figure has a say, so these lines may be quoted.
 
     The outcomes keep the row that they are from. A line with nothing to choose from is left out.
     """
-    contrastive = [outcome for outcome in outcomes if parse_row(outcome.row).group == "contrastive"]
+    contrastive = [result for result in results if parse_row(result.row).group == "contrastive"]
     chosen = {}
     for objective in OBJECTIVES:
-        part = [outcome for outcome in contrastive if parse_row(outcome.row).objective == objective]
-        if len({outcome.row for outcome in part}) > 1:
+        part = [result for result in contrastive if parse_row(result.row).objective == objective]
+        if len({result.row for result in part}) > 1:
             chosen[f"{objective}, {BY_VALIDATION}"] = _best(part)
-    if len({parse_row(outcome.row).objective for outcome in contrastive}) > 1:
+    if len({parse_row(result.row).objective for result in contrastive}) > 1:
         chosen[ANY_BY_VALIDATION] = _best(contrastive)
     return chosen
 
@@ -110,11 +110,11 @@ def paper_comparisons(names: Iterable[str]) -> list[tuple[str, str]]:
     return pairs + words
 
 
-def _best(outcomes: Sequence[FoldPredictions]) -> list[FoldPredictions]:
-    def fit(outcome: FoldPredictions) -> tuple[str, int]:
-        return outcome.fold, outcome.seed
+def _best(results: Sequence[FoldPredictions]) -> list[FoldPredictions]:
+    def fit(result: FoldPredictions) -> tuple[str, int]:
+        return result.fold, result.seed
 
-    def rank(outcome: FoldPredictions) -> tuple[float, float]:
-        return outcome.validation_ua, -(parse_row(outcome.row).alpha or 0.0)
+    def rank(result: FoldPredictions) -> tuple[float, float]:
+        return result.validation_ua, -(parse_row(result.row).alpha or 0.0)
 
-    return [max(group, key=rank) for _, group in groupby(sorted(outcomes, key=fit), key=fit)]
+    return [max(group, key=rank) for _, group in groupby(sorted(results, key=fit), key=fit)]

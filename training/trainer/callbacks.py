@@ -23,7 +23,7 @@ class TrainingCallback(Protocol):
 
     def step(self, number: int, losses: Mapping[str, float], rate: float) -> None: ...
 
-    def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None: ...
+    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None: ...
 
 
 class NoCallback:
@@ -33,7 +33,7 @@ class NoCallback:
 
     def step(self, number: int, losses: Mapping[str, float], rate: float) -> None: ...
 
-    def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None: ...
+    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None: ...
 
 
 class ProgressBarCallback:
@@ -41,7 +41,7 @@ class ProgressBarCallback:
 
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress = progress
-        self._task = progress.add_task(name, total=None, loss="", figures="")
+        self._task = progress.add_task(name, total=None, loss="", metrics="")
 
     def begin(self, steps: int, done: int) -> None:
         self._progress.update(self._task, total=steps, completed=done)
@@ -49,10 +49,10 @@ class ProgressBarCallback:
     def step(self, number: int, losses: Mapping[str, float], rate: float) -> None:
         self._progress.update(self._task, completed=number + 1, loss=f"loss {losses['loss']:.3f}")
 
-    def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None:
-        name, value = next(iter(figures.items()))
+    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
+        name, value = next(iter(metrics.items()))
         shown = f"epoch {number + 1}: validation {name.upper()} {value:.3f}"
-        self._progress.update(self._task, figures=shown)
+        self._progress.update(self._task, metrics=shown)
 
     def remove(self) -> None:
         self._progress.remove_task(self._task)
@@ -78,8 +78,8 @@ class TensorBoard:
         self._add("train/learning rate", rate, number)
         self._flush()
 
-    def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None:
-        for name, value in figures.items():
+    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
+        for name, value in metrics.items():
             self._add(f"validation/{name}", value, step)
         self._flush()
 
@@ -111,9 +111,9 @@ class CallbackList:
         for watch in self._watches:
             watch.step(number, losses, rate)
 
-    def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None:
+    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
         for watch in self._watches:
-            watch.epoch(number, step, figures)
+            watch.epoch(number, step, metrics)
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def progress(console: Console | None = None) -> Iterator[Progress]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[loss]} {task.fields[figures]}"),
+        TextColumn("{task.fields[loss]} {task.fields[metrics]}"),
     )
     stderr = console or Console(stderr=True)
     with Progress(*columns, console=stderr, transient=True, speed_estimate_period=_SPEED_OVER_S) as bars:

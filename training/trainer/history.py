@@ -20,11 +20,11 @@ class History:
     best: int = -1
     kept: int = -1
 
-    def add_epoch(self, figures: Mapping[str, float], keep: Literal["best", "last"] = "best") -> bool:
+    def add_epoch(self, metrics: Mapping[str, float], keep: Literal["best", "last"] = "best") -> bool:
         """True where its weights are to be kept for now."""
-        first = next(iter(figures))
-        better = self.best < 0 or figures[first] > self.epochs[self.best][first]
-        self.epochs.append({name: float(value) for name, value in figures.items()})
+        first = next(iter(metrics))
+        better = self.best < 0 or metrics[first] > self.epochs[self.best][first]
+        self.epochs.append({name: float(value) for name, value in metrics.items()})
         if better:
             self.best = len(self.epochs) - 1
         if better or keep == "last":

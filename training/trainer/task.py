@@ -47,7 +47,7 @@ class Task(Protocol[B_co]):
         """This process's share of the judgements on the validation examples; any picklable objects."""
         ...
 
-    def figures(self, judgements: Sequence[Any]) -> Mapping[str, float]:
+    def metrics(self, predictions: Sequence[Any]) -> Mapping[str, float]:
         """All processes' judgements to named figures; the first decides when to stop and what is kept."""
         ...
 

@@ -143,7 +143,7 @@ class _Run:
         else:
             with self._average.applied():
                 mine = self._task.validate(accelerator.process_index, accelerator.num_processes)
-        return self._task.figures(gather_object(mine) if accelerator.num_processes > 1 else mine)
+        return self._task.metrics(gather_object(mine) if accelerator.num_processes > 1 else mine)
 
     def _judged_weights(self) -> dict[str, Tensor]:
         if self._average is None:

@@ -30,7 +30,7 @@ from emostream.training.emotion.settings import ModelSettings
 from emostream.training.errors import SettingsError
 from tests.support.tiny_emotion import SENTENCES, noise, tiny_model, tiny_tokenizer
 from tests.support.tiny_encoders import audio_configs, tiny_audio_encoder
-from tests.support.training_task import GOLD, corpus, material_of, network, numbers, one_thread
+from tests.support.training_task import GOLD, corpus, inputs_of, network, numbers, one_thread
 
 CONCAT: dict[str, Any] = {
     "audio_mix": "concat",
@@ -192,7 +192,7 @@ EXAMPLES = corpus(16)
 
 
 def batches_of(model: EmotionModel, heard: FrozenFeatures | None = None) -> Collator:
-    material = material_of(EXAMPLES)
+    material = inputs_of(EXAMPLES)
     if heard is not None:
         material = type(material)(material.sounds, material.tokenizer, heard=heard)
     return Collator(material, GOLD, model, numbers(EXAMPLES))
@@ -201,7 +201,7 @@ def batches_of(model: EmotionModel, heard: FrozenFeatures | None = None) -> Coll
 @torch.no_grad()
 def all_frames(model: EmotionModel) -> Tensor:
     """(F, L, H): every clip by itself."""
-    sounds, frames = material_of(EXAMPLES).sounds, []
+    sounds, frames = inputs_of(EXAMPLES).sounds, []
     for key in sounds.spans:
         clip = torch.from_numpy(sounds.clip(key))[None]
         clip = (clip - clip.mean()) / (clip.var(correction=0) + 1e-7).sqrt()
@@ -212,7 +212,7 @@ def all_frames(model: EmotionModel) -> Tensor:
 
 def kept_states(model: EmotionModel, folder: Path) -> FrozenFeatures:
     """As a frozen encoder's states are kept: half precision, on disk."""
-    sounds, words = material_of(EXAMPLES).sounds, material_of(EXAMPLES).alignments
+    sounds, words = inputs_of(EXAMPLES).sounds, inputs_of(EXAMPLES).alignments
 
     @torch.no_grad()
     def encode(key: str, view: int) -> Any:

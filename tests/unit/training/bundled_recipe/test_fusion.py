@@ -24,7 +24,7 @@ from tests.support.recipe_run import CLIPS, LINES, KilledError, OneEpoch, first_
 from tests.support.tiny_emotion import noise, tiny_model, tiny_tokenizer
 from tests.support.training_task import fresh_accelerator, one_thread
 
-SETTINGS = FusionSettings(epochs=2, batch=8, learning_rate=3e-3, frames=10, average_decay=0.5)
+SETTINGS = FusionSettings(epochs=2, batch=8, learning_rate=3e-3, frames_per_clip=10, average_decay=0.5)
 FROZEN = ("audio_encoder", "text_encoder", "audio_pool", "audio_head", "text_pool", "text_head")
 LEARNED = ("early", "audio_projection", "text_projection", "absent_audio", "absent_text")
 

@@ -137,8 +137,10 @@ class TestTraining:
     """On tones: each emotion has its own, so that a random encoder tells them apart."""
 
     SETTINGS = HeadSettings(
-        data=DataSettings(words="none", keep_features=True, views=2, frames=16, balanced=True),
-        loop=TrainerSettings(epochs=12, batch=8, learning_rate=1e-2, patience=0, keep="last"),
+        data=DataSettings(
+            text_source="none", cache_features=True, views=2, frames_per_clip=16, balanced=True
+        ),
+        trainer=TrainerSettings(epochs=12, batch=8, learning_rate=1e-2, patience=0, keep="last"),
     )
 
     @pytest.fixture(autouse=True)
@@ -165,16 +167,16 @@ class TestTraining:
         )
         return new_student(replace(size, max_tokens=32))
 
-    def bench(self, model: EmotionModel, clips: list[Example], folder: Path) -> HeadRunContext:
+    def context(self, model: EmotionModel, clips: list[Example], folder: Path) -> HeadRunContext:
         place = HeadPaths(folder / "work", folder / "cache", Log(folder / "log.txt"))
         return head_run_context(model, tiny_tokenizer(), clips, self.SETTINGS, [1], place)
 
     def test_a_head_learns_and_the_encoder_stays(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path
     ) -> None:
-        bench, log = self.bench(model, clips, tmp_path), Log(tmp_path / "log.txt")
+        context, log = self.context(model, clips, tmp_path), Log(tmp_path / "log.txt")
         train, dev = ([e for e in clips if e.split == split] for split in ("train", "dev"))
-        fitted = train_final_head(bench, train, dev, 1, log)
+        fitted = train_final_head(context, train, dev, 1, log)
         assert fitted.validation_ua == 1.0
         assert same(fitted.model.audio_encoder.backbone, model.audio_encoder.backbone)
         assert not same(fitted.model.audio_head, model.audio_head)
@@ -184,23 +186,23 @@ class TestTraining:
     ) -> None:
         parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
         fold, log = Fold("3", *parts), Log(tmp_path / "log.txt")
-        (first,) = crossvalidate_heads(self.bench(model, clips, tmp_path), [fold], FOLDS, [1], log)
+        (first,) = crossvalidate_heads(self.context(model, clips, tmp_path), [fold], FOLDS, [1], log)
         assert first.keys == tuple(example.key for example in parts[2])
         assert (first.probabilities.argmax(1) == first.truth).all()
         monkeypatch.setattr("emostream.training.experiments.run.fit_fold", None)
-        (second,) = crossvalidate_heads(self.bench(model, clips, tmp_path), [fold], FOLDS, [1], log)
+        (second,) = crossvalidate_heads(self.context(model, clips, tmp_path), [fold], FOLDS, [1], log)
         np.testing.assert_allclose(first.probabilities, second.probabilities, atol=1e-6)
         assert "six folds 3, seed 1: WA 1.000" in (tmp_path / "log.txt").read_text()
 
     def finish(self, model: EmotionModel, clips: list[Example], folder: Path) -> FusionStage:
-        bench = self.bench(model, clips, folder)
+        context = self.context(model, clips, folder)
         settings = FusionSettings(epochs=2, batch=8)
         pairing = PairSampler(LINES, LABELS, ["strange"], settings)
         wording = PairedTextData(
             pairing, pairing, LINES, PairedTexts(LINES, [line.emotion for line in LINES])
         )
         sounds = cached_audio(clips, folder / "cache")
-        return FusionStage(bench, sounds, wording, settings, 1, Log(folder / "log.txt"))
+        return FusionStage(context, sounds, wording, settings, 1, Log(folder / "log.txt"))
 
     def test_words_are_judged_in_every_fold_and_the_student_stays(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path
@@ -231,7 +233,7 @@ class TestTraining:
         monkeypatch.setattr(FusionStage, "__call__", lambda _, whole, head, *__: heads.append(head))
         with_words(model, finish, [fold], 1)
         monkeypatch.setattr(EmotionTrainingModule, "forward", untrained)
-        fitted = fit_fold(finish.bench, FOLDS, fold, 1, NoCallback())
+        fitted = fit_fold(finish.context, FOLDS, fold, 1, NoCallback())
         assert same(fitted.model.audio_head, heads[0].audio_head)
 
     def test_words_of_a_foreign_corpus_are_not_asked_about(

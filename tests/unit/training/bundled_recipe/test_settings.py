@@ -30,13 +30,14 @@ def test_what_is_not_named_is_the_default(tmp_path: Path) -> None:
 
 def test_what_a_table_of_the_head_does_not_name_stays_the_recipe_s(tmp_path: Path) -> None:
     text = (
-        "[heads.loop]\nepochs = 3\n[heads.data]\nviews = 2\nframes = 16\n[heads.data.augment]\nnoise = 0.5\n"
+        "[heads.trainer]\nepochs = 3\n[heads.data]\nviews = 2\nframes_per_clip = 16\n"
+        "[heads.data.augment]\nnoise = 0.5\n"
     )
     heads, usual = read_settings(written(tmp_path, text)).heads, HeadSettings()
-    assert heads.loop == replace(usual.loop, epochs=3)
+    assert heads.trainer == replace(usual.trainer, epochs=3)
     augment = replace(usual.data.augment, noise=0.5)
-    assert heads.data == replace(usual.data, views=2, frames=16, augment=augment)
-    alone = read_settings(written(tmp_path, "[heads.loop]\nepochs = 3\n")).heads
+    assert heads.data == replace(usual.data, views=2, frames_per_clip=16, augment=augment)
+    alone = read_settings(written(tmp_path, "[heads.trainer]\nepochs = 3\n")).heads
     assert alone.data == usual.data
 
 
@@ -56,8 +57,8 @@ def test_a_list_becomes_layers(tmp_path: Path) -> None:
         ("fusion = 3", "expected a table"),
         ("[distil]\nteacher_layers = 3", "expected a list of int"),
         ("seed = ", "expected a TOML file"),
-        ("[heads.loop]\nepoch = 3", "trial.toml: heads: loop: .*unknown field `epoch`"),
-        ("[heads.loop]\nepochs = 0", "trial.toml: heads: loop: .*>= 1"),
+        ("[heads.trainer]\nepoch = 3", "trial.toml: heads: trainer: .*unknown field `epoch`"),
+        ("[heads.trainer]\nepochs = 0", "trial.toml: heads: trainer: .*>= 1"),
         ("[heads.data.augment]\nnoises = 1.0", "trial.toml: heads: data: .*unknown field `noises`"),
         ("[heads]\ndata = 3", "trial.toml: heads: data: expected a table, got 3"),
         ("[distil]\nwithout = 'ravdess'", "expected a list of str"),

@@ -32,7 +32,7 @@ from emostream.training.emotion.module import EmotionTrainingModule
 from emostream.training.emotion.settings import ContrastiveSettings
 from emostream.training.errors import SettingsError
 from tests.support.tiny_encoders import tiny_text_encoder
-from tests.support.training_task import GOLD, corpus, material_of, network, numbers
+from tests.support.training_task import GOLD, corpus, inputs_of, network, numbers
 
 ALIGNMENT = Alignment(
     (Word("so", 0, 900), Word("happy", 900, 4_000)), (Span("S OW", 0, 900),), (Span("S", 0, 400),), "forced"
@@ -138,7 +138,7 @@ def test_one_process_writes_while_another_reads(tmp_path: Path, monkeypatch: pyt
 
 def test_states_that_half_precision_cannot_hold_are_told(tmp_path: Path) -> None:
     with pytest.raises(
-        SettingsError, match="keep_features: expected states that half precision holds, got more"
+        SettingsError, match="cache_features: expected states that half precision holds, got more"
     ):
         kept(tmp_path, Counted(level=1e6))
 
@@ -177,19 +177,19 @@ def frozen_network() -> EmotionModel:
 
 
 def with_features(
-    model: EmotionModel, material: TrainingInputs, examples: Sequence[Example], folder: Path
+    model: EmotionModel, inputs: TrainingInputs, examples: Sequence[Example], folder: Path
 ) -> TrainingInputs:
     """The material with everything kept that both encoders say."""
 
     def hear(key: str, view: int) -> tuple[Tensor, Alignment]:
-        batch = collate_audio([material.sounds.clip(key)], model.audio_encoder.waveform)
+        batch = collate_audio([inputs.sounds.clip(key)], model.audio_encoder.waveform)
         states, mask = model.audio_encoder.layers(batch.samples, batch.mask)
         stack_logits = torch.stack([state[0, : int(mask.sum())] for state in states])
-        return stack_logits, material.alignments.get(key, NO_ALIGNMENT)
+        return stack_logits, inputs.alignments.get(key, NO_ALIGNMENT)
 
     def read(key: str, view: int) -> tuple[Tensor, Alignment]:
         words = next(example.words for example in examples if example.key == key)
-        batch = collate_text([words], material.tokenizer, model.config.max_tokens)
+        batch = collate_text([words], inputs.tokenizer, model.config.max_tokens)
         return torch.stack(
             [state[0] for state in model.text_encoder.layers(batch.ids, batch.mask)]
         ), NO_ALIGNMENT
@@ -201,7 +201,7 @@ def with_features(
             return cached_features(keys, 1, encode, what, folder, lambda done: None)
 
     return other(
-        material,
+        inputs,
         heard=keep("sound", [example.key for example in examples if example.path is not None], hear),
         read={"gold": keep("words", [example.key for example in examples if example.words], read)},
     )
@@ -221,11 +221,11 @@ def stepped(model: EmotionModel, batch: EmotionBatch) -> tuple[float, dict[str, 
 
 
 def test_a_step_on_kept_features_is_one_through_the_encoders(tmp_path: Path) -> None:
-    model, material = frozen_network(), material_of(EXAMPLES)
-    data = replace(GOLD, drop_sound=0.2, drop_words=0.2)
+    model, inputs = frozen_network(), inputs_of(EXAMPLES)
+    data = replace(GOLD, drop_audio=0.2, drop_text=0.2)
     direct, through = (
         Collator(source, data, model, numbers(EXAMPLES)).training(EXAMPLES, [True] * 12, 1, 0)
-        for source in (with_features(model, material, EXAMPLES, tmp_path), material)
+        for source in (with_features(model, inputs, EXAMPLES, tmp_path), inputs)
     )
     assert isinstance(direct.audio, FrozenBatch)
     assert isinstance(through.audio, AudioBatch)
@@ -243,15 +243,15 @@ def test_a_cut_of_kept_frames_holds_what_a_cut_of_the_sound_does(tmp_path: Path)
     """The window's frames are the clip's own, and every word keeps the frames that lie in the window."""
     examples = corpus(8, whole=True)
     model = frozen_network()
-    material = with_features(model, material_of(examples), examples, tmp_path)
+    inputs = with_features(model, inputs_of(examples), examples, tmp_path)
     step, limit = model.audio_encoder.step, 12
     data = replace(GOLD, max_seconds=limit * step / 16_000)
-    cut = Collator(material, data, model, numbers(examples)).training(examples, [True] * 8, 1, 0)
+    cut = Collator(inputs, data, model, numbers(examples)).training(examples, [True] * 8, 1, 0)
     assert isinstance(cut.audio, FrozenBatch)
-    assert material.heard is not None
+    assert inputs.heard is not None
     starts = set()
     for row, example in enumerate(examples):
-        states, alignment = material.heard.view(example.key, 0)
+        states, alignment = inputs.heard.view(example.key, 0)
         window = cut.audio.states[row, :, :limit]
         assert cut.audio.mask[row].sum() == limit
         start = next(at for at in range(states.shape[1]) if torch.equal(states[:, at : at + limit], window))

@@ -37,7 +37,7 @@ from tests.support.training_task import (
     corpus,
     emotion_task,
     fresh_accelerator,
-    material_of,
+    inputs_of,
     network,
     numbers,
     one_thread,
@@ -55,7 +55,7 @@ def _one_thread_and_no_accelerator() -> Iterator[None]:
 
 
 def batches_of(data: DataSettings, examples: Sequence[Example] = EXAMPLES) -> Collator:
-    return Collator(material_of(examples), data, network(), numbers(examples))
+    return Collator(inputs_of(examples), data, network(), numbers(examples))
 
 
 def drawn(batches: Collator, examples: Sequence[Example], epoch: int = 0) -> EmotionBatch:
@@ -78,7 +78,7 @@ def same(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-RANDOM = replace(GOLD, augment=NOISY, drop_sound=0.3, drop_words=0.3, max_seconds=0.5)
+RANDOM = replace(GOLD, augment=NOISY, drop_audio=0.3, drop_text=0.3, max_seconds=0.5)
 
 
 def test_what_an_example_turns_into_depends_on_nobody_beside_it() -> None:
@@ -100,7 +100,7 @@ def test_another_epoch_is_another_turn() -> None:
 
 def test_modalities_are_dropped_as_often_as_asked_and_never_both() -> None:
     examples = corpus(24, whole=True)
-    batches = batches_of(replace(GOLD, drop_sound=0.2, drop_words=0.3), examples)
+    batches = batches_of(replace(GOLD, drop_audio=0.2, drop_text=0.3), examples)
     heard = torch.stack([drawn(batches, examples, epoch).audio.present for epoch in range(40)])
     read = torch.stack([drawn(batches, examples, epoch).text.present for epoch in range(40)])
     assert bool((heard | read).all())
@@ -109,7 +109,7 @@ def test_modalities_are_dropped_as_often_as_asked_and_never_both() -> None:
 
 
 def test_an_example_of_one_modality_keeps_it() -> None:
-    batch = drawn(batches_of(replace(GOLD, drop_sound=0.5, drop_words=0.5)), EXAMPLES)
+    batch = drawn(batches_of(replace(GOLD, drop_audio=0.5, drop_text=0.5)), EXAMPLES)
     for row, example in enumerate(EXAMPLES):
         if example.path is None:
             assert batch.text.present[row]
@@ -120,7 +120,7 @@ def test_an_example_of_one_modality_keeps_it() -> None:
 def test_punctuation_is_no_words() -> None:
     example = other(EXAMPLES[0], words="... ?!")
     assert input_text(example, "gold", {}) == ""
-    batch = drawn(batches_of(replace(GOLD, drop_sound=1.0), [example]), [example])
+    batch = drawn(batches_of(replace(GOLD, drop_audio=1.0), [example]), [example])
     assert batch.audio.present.all()
 
 
@@ -238,8 +238,8 @@ def test_without_alpha_there_is_no_discriminator() -> None:
 
 def test_the_plan_is_mixed_and_balanced_if_asked() -> None:
     rare = [example for example in corpus(40) if example.emotion != LABELS[0] or example.speaker == "s0"]
-    loop = TrainerSettings(batch=4)
-    task = emotion_task(rare, loop, replace(GOLD, balanced=True))
+    trainer = TrainerSettings(batch=4)
+    task = emotion_task(rare, trainer, replace(GOLD, balanced=True))
     plan = task.plan(0)
     assert plan == task.plan(0)
     assert plan != task.plan(1)
@@ -275,7 +275,7 @@ def test_every_judgement_knows_what_it_went_by() -> None:
             one.pattern == {(True, True): "both", (True, False): "audio", (False, True): "text"}[heard, read]
         )
         assert one.informed
-    silent = [one for one in judged(replace(GOLD, words="none")) if not one.informed]
+    silent = [one for one in judged(replace(GOLD, text_source="none")) if not one.informed]
     assert [one.key for one in silent] == [example.key for example in EXAMPLES if example.path is None]
 
 
@@ -288,15 +288,15 @@ def test_figures_are_of_the_posteriors() -> None:
     truth = np.array([task.labels[example.key] for example in task.validation])
     guesses = shares.argmax(1)
     recalls = [(guesses[truth == label] == label).mean() for label in sorted(set(truth))]
-    figures = task.figures(found)
-    assert figures == pytest.approx(
+    metrics = task.metrics(found)
+    assert metrics == pytest.approx(
         {
             "ua": np.mean(recalls),
             "wa": (guesses == truth).mean(),
             "cross entropy": -np.log(shares[range(len(truth)), truth]).mean(),
         }
     )
-    assert task.figures(halves) == pytest.approx(figures)
+    assert task.metrics(halves) == pytest.approx(metrics)
 
 
 def nll(
@@ -324,20 +324,20 @@ def test_calibration_lowers_the_validation_loss_of_every_pattern() -> None:
 
 def test_a_served_model_is_calibrated_for_either_modality_alone() -> None:
     model, examples = network(seed=3), corpus(12, whole=True)
-    calibrate_all(model, material_of(examples), GOLD, examples, numbers(examples), CPU)
+    calibrate_all(model, inputs_of(examples), GOLD, examples, numbers(examples), CPU)
     assert all(temperature != 1.0 for temperature in model.config.temperatures.values())
     assert len({weights["early"] for weights in model.config.late_weights.values()}) == 3
 
 
 def test_a_trained_model_serves_what_it_was_judged_by(tmp_path: Path) -> None:
-    loop = TrainerSettings(epochs=2, batch=4, learning_rate=3e-3, encoder_rate=1e-3, patience=0)
+    trainer = TrainerSettings(epochs=2, batch=4, learning_rate=3e-3, encoder_rate=1e-3, patience=0)
     model = network(granularities=("frame",))
-    task = emotion_task(EXAMPLES, loop, model=model)
-    run(task, loop, tmp_path / "run")
+    task = emotion_task(EXAMPLES, trainer, model=model)
+    run(task, trainer, tmp_path / "run")
     found = task.validate(0, 1)
     calibrate(model, found, task.labels)
     save_checkpoint(model, tiny_tokenizer(), tmp_path / "served")
-    sounds = material_of(EXAMPLES).sounds
+    sounds = inputs_of(EXAMPLES).sounds
     speeches = [
         EmotionInput(
             Clip(sounds.clip(example.key)) if example.path is not None else None,
@@ -366,15 +366,15 @@ def settings_of(hub: Path, audio: str = "wav2vec2", **changes: object) -> ModelS
 @pytest.mark.parametrize("audio", ["wav2vec2", "whisper"])
 def test_models_share_the_pretrained_encoders_and_draw_the_rest_by_seed(published: Path, audio: str) -> None:
     settings = settings_of(published, audio, audio_frozen="all", granularities=("frame", "word"))
-    blueprint = ModelFactory.read(settings, LABELS)
-    one, again, third = (blueprint.new(settings, seed).state_dict() for seed in (1, 1, 2))
-    pretrained = blueprint.template.state_dict()
+    model_factory = ModelFactory.read(settings, LABELS)
+    one, again, third = (model_factory.new(settings, seed).state_dict() for seed in (1, 1, 2))
+    pretrained = model_factory.template.state_dict()
     for name, weights in one.items():
         assert torch.equal(weights, again[name]), name
         if "encoder." in name.split("backbone")[0] and not name.startswith("early"):
             assert torch.equal(weights, pretrained[name]), name
     assert not torch.equal(one["audio_projection.0.weight"], third["audio_projection.0.weight"])
-    model = blueprint.new(settings, 1)
+    model = model_factory.new(settings, 1)
     assert not any(weights.requires_grad for weights in model.audio_encoder.backbone.parameters())
     assert all(weights.requires_grad for weights in model.audio_encoder.mix.parameters())
 

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 from emostream.training.evaluation.bootstrap import paired_gain, pooled_interval
 from emostream.training.evaluation.metrics import MetricName
 from emostream.training.evaluation.predictions import FoldPredictions
-from tests.support.fake_predictions import outcome, row_of_fits
+from tests.support.fake_predictions import result, row_of_fits
 
 SKLEARN = {
     "wa": accuracy_score,
@@ -38,8 +38,8 @@ def test_the_figure_is_that_of_all_folds_together_averaged_over_the_seeds(figure
 def test_a_gain_worked_out_by_hand() -> None:
     """Five speakers of two utterances. The first row is right on 8 of 10, the second on 6."""
     truth, speakers = [0, 1] * 5, list("aabbccddee")
-    first = outcome(truth, [0, 1, 0, 1, 0, 1, 0, 1, 1, 0], speakers=speakers, labels="xy")
-    second = outcome(truth, [0, 1, 0, 1, 0, 1, 1, 0, 1, 0], speakers=speakers, labels="xy")
+    first = result(truth, [0, 1, 0, 1, 0, 1, 0, 1, 1, 0], speakers=speakers, labels="xy")
+    second = result(truth, [0, 1, 0, 1, 0, 1, 1, 0, 1, 0], speakers=speakers, labels="xy")
     gain = paired_gain([first], [second], "wa")
     assert gain.value == pytest.approx(0.2)
     # Speaker d alone brings it: the gain of a resample is the share of d in it. At this level (0.1 % beyond)
@@ -84,9 +84,7 @@ def simulated(rng: np.random.Generator, speakers: int) -> tuple[list[FoldPredict
     for accuracy in (0.7, 0.6):
         ease = np.clip(rng.normal(accuracy, 0.1, speakers), 0, 1)
         guesses = np.where(rng.random(len(truth)) < ease[names], truth, 1 - truth)
-        rows.append(
-            [outcome(truth.tolist(), guesses.tolist(), speakers=[str(n) for n in names], labels="xy")]
-        )
+        rows.append([result(truth.tolist(), guesses.tolist(), speakers=[str(n) for n in names], labels="xy")])
     return rows[0], rows[1]
 
 
@@ -118,7 +116,7 @@ def test_fewer_than_five_speakers_are_not_resampled() -> None:
 
 
 def test_utterances_are_drawn_as_the_binomial_says() -> None:
-    fits = [outcome([0] * 200, [0] * 120 + [1] * 80, speakers=[""] * 200, labels="xy")]
+    fits = [result([0] * 200, [0] * 120 + [1] * 80, speakers=[""] * 200, labels="xy")]
     got = pooled_interval(fits, "wa")
     reach = 1.96 * np.sqrt(0.6 * 0.4 / 200)
     assert (got.interval.low, got.interval.high) == pytest.approx((0.6 - reach, 0.6 + reach), abs=0.01)

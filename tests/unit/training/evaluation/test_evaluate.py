@@ -46,7 +46,7 @@ def test_evaluate_writes_figures_and_predictions(
     folder, out = write_tiny(tmp_path / "model"), tmp_path / "out"
     arguments = ["evaluate", "--checkpoint", str(folder), "--manifest", str(corpus), "--output-dir", str(out)]
     assert main(arguments) == 0
-    rows = json.loads((out / "figures.json").read_text())["rows"]
+    rows = json.loads((out / "metrics.json").read_text())["rows"]
     assert (out / "confusion.png").read_bytes().startswith(b"\x89PNG")
     assert [(row["what"], row["read"], row["count"]) for row in rows] == [
         ("sound alone", "audio", 4),
@@ -64,7 +64,7 @@ def test_evaluate_writes_figures_and_predictions(
 
 def evaluated(folder: Path, manifest: Path, out: Path) -> list[tuple[str, int]]:
     """What was asked, and of how many."""
-    return [(row.what, row.figures.count) for row in evaluate(folder, manifest, "test", out).rows]
+    return [(row.what, row.metrics.count) for row in evaluate(folder, manifest, "test", out).rows]
 
 
 def write_texts(folder: Path, *labels: str) -> None:
@@ -113,7 +113,7 @@ def test_a_user_s_own_folder_without_splits_is_judged_whole(corpus: Path, tmp_pa
     with pytest.raises(CorpusError, match="expected clips of split test"):
         evaluate(folder, corpus, "test", tmp_path / "out")
     found = evaluate(folder, corpus.parent, "all", tmp_path / "out")
-    assert [(row.what, row.figures.count) for row in found.rows] == [
+    assert [(row.what, row.metrics.count) for row in found.rows] == [
         ("sound alone", 8),
         ("sound alone", 8),
         ("sound alone, f", 4),
@@ -124,10 +124,10 @@ def test_a_user_s_own_folder_without_splits_is_judged_whole(corpus: Path, tmp_pa
 def test_robustness_harms_every_clip_in_every_way(corpus: Path, tmp_path: Path) -> None:
     found = evaluate(write_tiny(tmp_path / "model"), corpus, "test", tmp_path / "out", robustness=True)
     assert [harm for _, harm in found.harmed] == [harm.name for harm in harms()]
-    assert {figures.count for figures in found.harmed.values()} == {4}
+    assert {metrics.count for metrics in found.harmed.values()} == {4}
     unharmed = found.row("sound alone", "c", "audio")
     assert unharmed is not None
-    assert found.harmed["c", "as recorded"] == unharmed.figures
+    assert found.harmed["c", "as recorded"] == unharmed.metrics
     assert corruption_table(found).count("\n") == len(harms()) + 1
 
 

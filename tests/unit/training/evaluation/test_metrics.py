@@ -11,8 +11,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
 from emostream.training.evaluation.metrics import (
     calibration_error,
-    figure_of,
-    figures,
+    compute_metrics,
+    confusion_metric,
     reliability,
     unweighted_recall,
 )
@@ -31,7 +31,7 @@ SHARES = np.array(
 
 
 def test_against_hand_computed_figures() -> None:
-    got = figures(TRUTH, SHARES)
+    got = compute_metrics(TRUTH, SHARES)
     assert got.count == 6
     assert got.wa == pytest.approx(4 / 6)
     assert got.ua == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
@@ -64,7 +64,7 @@ def test_against_scikit_learn(classes: int) -> None:
     truth = rng.integers(0, classes, 300)
     shares = rng.dirichlet(np.ones(classes), 300)
     guesses = shares.argmax(1)
-    got = figures(truth, shares)
+    got = compute_metrics(truth, shares)
     assert got.wa == pytest.approx(accuracy_score(truth, guesses))
     assert got.ua == pytest.approx(recall_score(truth, guesses, average="macro"))
     assert got.macro_f1 == pytest.approx(f1_score(truth, guesses, average="macro"))
@@ -75,22 +75,22 @@ def test_against_scikit_learn(classes: int) -> None:
 def test_a_class_that_does_not_occur_counts_for_nothing() -> None:
     """Class 3 is in neither; class 2 is guessed without being there, which costs F1 but no recall."""
     truth, guesses = [0, 0, 1, 1], [0, 2, 1, 1]
-    got = figures(truth, np.eye(4)[guesses])
+    got = compute_metrics(truth, np.eye(4)[guesses])
     assert got.ua == pytest.approx(recall_score(truth, guesses, average="macro", labels=[0, 1]))
     assert got.macro_f1 == pytest.approx(f1_score(truth, guesses, average="macro", zero_division=0))
     assert got.macro_f1 == pytest.approx((2 / 3 + 1 + 0) / 3)
 
 
 def test_a_sure_mistake_costs_much_but_not_everything() -> None:
-    assert figures([1], np.array([[1.0, 0.0]])).nll == pytest.approx(-math.log(np.finfo(float).eps))
+    assert compute_metrics([1], np.array([[1.0, 0.0]])).nll == pytest.approx(-math.log(np.finfo(float).eps))
 
 
 @pytest.mark.parametrize("figure", ["wa", "ua", "macro_f1"])
 def test_many_confusion_matrices_at_once(figure: Literal["wa", "ua", "macro_f1"]) -> None:
     confusions = np.random.default_rng(0).integers(0, 9, (3, 5, 4, 4))
-    got = figure_of(confusions, figure)
+    got = confusion_metric(confusions, figure)
     assert got.shape == (3, 5)
-    one_by_one = [[figure_of(confusion, figure) for confusion in row] for row in confusions]
+    one_by_one = [[confusion_metric(confusion, figure) for confusion in row] for row in confusions]
     np.testing.assert_allclose(got, one_by_one)
 
 

@@ -24,7 +24,7 @@ from emostream.training.evaluation.plots import (
     write_png,
 )
 from emostream.training.evaluation.tsne import projected, separation, tsne_figure
-from tests.support.fake_predictions import LABELS, outcome, row_of_fits
+from tests.support.fake_predictions import LABELS, result, row_of_fits
 
 
 def axes_of(figure: Figure) -> list[Any]:
@@ -117,6 +117,6 @@ def test_the_projection_keeps_neighbours_and_repeats_itself() -> None:
 
 
 def test_a_row_without_codes_cannot_be_drawn() -> None:
-    fit = replace(outcome([0, 1], [0, 1]), codes=None)
+    fit = replace(result([0, 1], [0, 1]), codes=None)
     with pytest.raises(ValueError, match="baseline, fold 1, seed 0: expected codes"):
         tsne_figure([fit], "t-SNE")

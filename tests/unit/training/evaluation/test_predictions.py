@@ -17,7 +17,7 @@ from emostream.training.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
-from tests.support.fake_predictions import outcome, row_of_fits
+from tests.support.fake_predictions import result, row_of_fits
 
 
 def same(one: FoldPredictions, other: FoldPredictions) -> bool:
@@ -29,7 +29,7 @@ def same(one: FoldPredictions, other: FoldPredictions) -> bool:
 
 @pytest.mark.parametrize("codes", [None, np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)])
 def test_comes_back_as_it_was(tmp_path: Path, codes: np.ndarray | None) -> None:
-    written = outcome([0, 1, 3], [0, 2, 3], speakers=["ä", "", "b"], row="bce alpha=0.3", codes=codes)
+    written = result([0, 1, 3], [0, 2, 3], speakers=["ä", "", "b"], row="bce alpha=0.3", codes=codes)
     assert same(read_predictions(write_predictions(tmp_path, written)), written)
 
 
@@ -57,14 +57,14 @@ def test_a_row_may_not_lead_out_of_the_folder() -> None:
 
 
 def test_what_a_kill_left_unfinished_is_not_read(tmp_path: Path) -> None:
-    file = write_predictions(tmp_path, outcome([0], [0]))
+    file = write_predictions(tmp_path, result([0], [0]))
     file.with_suffix(".partial").write_bytes(b"PK half a file")
     assert len(read_all_predictions(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_truncated_file_is_named(tmp_path: Path, share: float) -> None:
-    file = write_predictions(tmp_path, outcome([0, 1], [0, 1]))
+    file = write_predictions(tmp_path, result([0, 1], [0, 1]))
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(
@@ -74,7 +74,7 @@ def test_a_truncated_file_is_named(tmp_path: Path, share: float) -> None:
 
 
 def test_any_damaged_byte_is_an_error_or_does_no_harm(tmp_path: Path) -> None:
-    written = outcome([0, 1, 2], [0, 1, 1])
+    written = result([0, 1, 2], [0, 1, 1])
     file = write_predictions(tmp_path, written)
     whole = file.read_bytes()
     rng = np.random.default_rng(0)
@@ -105,4 +105,4 @@ def test_a_foreign_file_is_named(tmp_path: Path) -> None:
 )
 def test_parts_that_do_not_fit_each_other_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="baseline, fold 1, seed 0: expected"):
-        replace(outcome([0, 1], [0, 1]), **change)  # type: ignore[arg-type]
+        replace(result([0, 1], [0, 1]), **change)  # type: ignore[arg-type]

@@ -136,7 +136,7 @@ def test_harms_do_what_their_names_say() -> None:
     assert len(shorter) == len(clip) - 2 * 1600
 
 
-def outcome(fold: str, seed: int, speakers: int = 3, row: str = SOUND) -> FoldPredictions:
+def result(fold: str, seed: int, speakers: int = 3, row: str = SOUND) -> FoldPredictions:
     probabilities = shares(12 * speakers, seed=seed + 10 * int(fold))
     names = [f"f{fold}s{number}" for number in range(speakers) for _ in range(12)]
     return FoldPredictions(
@@ -156,13 +156,13 @@ def outcome(fold: str, seed: int, speakers: int = 3, row: str = SOUND) -> FoldPr
 
 
 def test_judgements_come_back_as_they_were_kept(tmp_path: Path) -> None:
-    outcomes = [outcome(fold, seed) for seed in (1, 2) for fold in "12"]
-    write_folds(tmp_path, outcomes)
+    results = [result(fold, seed) for seed in (1, 2) for fold in "12"]
+    write_folds(tmp_path, results)
     kept = read_folds(tmp_path)
     assert [(one.row, one.fold, one.seed, one.keys) for one in kept] == [
-        (one.row, one.fold, one.seed, one.keys) for one in outcomes
+        (one.row, one.fold, one.seed, one.keys) for one in results
     ]
-    for before, after in zip(outcomes, kept, strict=True):
+    for before, after in zip(results, kept, strict=True):
         assert (before.truth == after.truth).all()
         np.testing.assert_allclose(after.probabilities, before.probabilities, rtol=1e-3)
         assert (before.guesses == after.guesses).all()
@@ -170,7 +170,7 @@ def test_judgements_come_back_as_they_were_kept(tmp_path: Path) -> None:
 
 def test_rounding_leaves_probabilities_that_sum_to_1(tmp_path: Path) -> None:
     """Four digits would round three shares down by half a step each, and the file could not be read."""
-    one = outcome("1", 1)
+    one = result("1", 1)
     one.probabilities[0] = [0.300049, 0.300049, 0.300049, 0.099853]
     write_folds(tmp_path, [one])
     (kept,) = read_folds(tmp_path)
@@ -178,12 +178,12 @@ def test_rounding_leaves_probabilities_that_sum_to_1(tmp_path: Path) -> None:
 
 
 def test_folds_are_pooled_by_seed() -> None:
-    outcomes = [outcome(fold, seed) for seed in (1, 2) for fold in "12"]
-    (row,) = pooled_rows(outcomes)
-    assert [figures.count for figures in row.figures] == [72, 72]
-    assert row.ua.value == pytest.approx(np.mean([figures.ua for figures in row.figures]))
+    results = [result(fold, seed) for seed in (1, 2) for fold in "12"]
+    (row,) = pooled_rows(results)
+    assert [metrics.count for metrics in row.metrics] == [72, 72]
+    assert row.ua.value == pytest.approx(np.mean([metrics.ua for metrics in row.metrics]))
     assert row.ua.interval.holds(row.ua.value)
-    assert "| six folds | 72 | 2 |" in fold_table(outcomes)
+    assert "| six folds | 72 | 2 |" in fold_table(results)
     assert fold_table([]) == ""
 
 
@@ -201,7 +201,7 @@ def right(one: FoldPredictions, row: str, share: float) -> FoldPredictions:
 
 def test_gains_are_over_the_same_clips_and_the_better_of_the_two() -> None:
     clips = [
-        replace(outcome(fold, 1), truth=np.arange(36) % len(LABELS), probabilities=shares(36, seed=1))
+        replace(result(fold, 1), truth=np.arange(36) % len(LABELS), probabilities=shares(36, seed=1))
         for fold in "12"
     ]
     sound = [right(one, SOUND, 2 / 3) for one in clips]

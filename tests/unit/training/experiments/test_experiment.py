@@ -19,7 +19,7 @@ from emostream.training.experiments.ablations import (
     variant,
 )
 from emostream.training.experiments.experiment import Experiment, check_consistency, read_experiment
-from emostream.training.experiments.table_rows import BASELINE, CONTINUED, Row, paper_rows, parse_row
+from emostream.training.experiments.table_rows import BASELINE, CONTINUED, TableRow, paper_rows, parse_row
 from emostream.training.trainer.settings import TrainerSettings
 from tests.support.shared import REPO
 
@@ -33,11 +33,11 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_what_is_not_named_is_the_default(tmp_path: Path) -> None:
-    text = "seeds = [4]\n[loop]\nepochs = 2\nlearning_rate = 1\n[model]\naudio_frozen = 3\n"
+    text = "seeds = [4]\n[trainer]\nepochs = 2\nlearning_rate = 1\n[model]\naudio_frozen = 3\n"
     assert read_experiment(written(tmp_path, text)) == Experiment(
         name="trial",
         seeds=(4,),
-        loop=TrainerSettings(epochs=2, learning_rate=1.0),
+        trainer=TrainerSettings(epochs=2, learning_rate=1.0),
         model=ModelSettings(audio_frozen=3),
     )
     assert Experiment().labels == LABELS
@@ -58,23 +58,23 @@ def test_one_of_them_is_what_the_papers_table_takes_by_default() -> None:
     ("text", "says"),
     [
         ("sed = 1", "unknown field `sed`"),
-        ("[loop]\nepoch = 1", "unknown field `epoch`"),
+        ("[trainer]\nepoch = 1", "unknown field `epoch`"),
         ("[data.augment]\nnoises = 0.1", "unknown field `noises`"),
         ("seeds = 1", "`seeds`"),
         ("seeds = []", "`seeds`"),
         ("seeds = [-1]", "`seeds[0]`"),
         ("alphas = [0.1, 1.0]", "`alphas[1]`"),
         ("labels = ['sad']", "`labels`"),
-        ("label = 'speaker'", "'speaker'"),
+        ("label_column = 'speaker'", "'speaker'"),
         ("protocol = 'random'", "'random'"),
         ("validation_share = 0", "`validation_share`"),
-        ("[contrast]\nalpha = 1.0", "`contrast.alpha`"),
-        ("[loop]\nbatch = 1", "`loop.batch`"),
-        ("[loop]\nbatch = 'all'", "`loop.batch`"),
-        ("[loop]\nprecision = 'int8'", "'int8'"),
+        ("[contrastive]\nalpha = 1.0", "`contrastive.alpha`"),
+        ("[trainer]\nbatch = 1", "`trainer.batch`"),
+        ("[trainer]\nbatch = 'all'", "`trainer.batch`"),
+        ("[trainer]\nprecision = 'int8'", "'int8'"),
         ("[model]\naudio_mix = 'product'", "'product'"),
         ("[model]\ngranularities = ['letter']", "'letter'"),
-        ("[data]\ndrop_sound = 1.5", "`data.drop_sound`"),
+        ("[data]\ndrop_audio = 1.5", "`data.drop_audio`"),
         ("model = 3", "`model`"),
         ("seeds = ", "expected a TOML file of an experiment at"),
     ],
@@ -103,31 +103,37 @@ FROZEN = "[model]\naudio_frozen = 'all'\ntext_frozen = 'all'\n"
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[data]\nkeep_features = true", "to be all where features are kept, got front_end and none"),
+        ("[data]\ncache_features = true", "to be all where features are kept, got front_end and none"),
         (
-            "[model]\naudio_frozen = 'all'\n[data]\nkeep_features = true",
+            "[model]\naudio_frozen = 'all'\n[data]\ncache_features = true",
             "where features are kept, got all and none",
         ),
         ("[data]\nviews = 2\n[data.augment]\nnoise = 0.5", "expected views of kept features"),
         (
-            f"{FROZEN}[data]\nkeep_features = true\nviews = 3",
+            f"{FROZEN}[data]\ncache_features = true\nviews = 3",
             "augmentation and views > 1 together where features are kept, got views = 3",
         ),
         (
-            f"{FROZEN}[data]\nkeep_features = true\n[data.augment]\nnoise = 0.5",
+            f"{FROZEN}[data]\ncache_features = true\n[data.augment]\nnoise = 0.5",
             "together where features are kept, got views = 1",
         ),
-        (f"{FROZEN}[data]\nframes = 24", "got frame and keep_features = false"),
+        (f"{FROZEN}[data]\nframes_per_clip = 24", "got frame and cache_features = false"),
         (
             "[model]\naudio_frozen = 'all'\ntext_frozen = 'all'\ngranularities = ['frame', 'word']\n"
-            "[data]\nkeep_features = true\nframes = 24",
-            "of the granularity frame alone, got frame, word and keep_features = true",
+            "[data]\ncache_features = true\nframes_per_clip = 24",
+            "of the granularity frame alone, got frame, word and cache_features = true",
         ),
-        ("[data]\nsound = false\nwords = 'none'", "expected sound, words or both, got neither"),
-        ("[data]\nwords = 'none'", "expected fusion = late where there is nothing to fuse, got both with"),
-        ("[data]\nsound = false", "got both with sound = false, words = recognized"),
         (
-            "[model]\nfusion = 'late'\ngranularities = ['frame', 'word']\n[data]\nwords = 'none'",
+            "[data]\nuse_audio = false\ntext_source = 'none'",
+            "expected use_audio, a text_source or both, got neither",
+        ),
+        (
+            "[data]\ntext_source = 'none'",
+            "expected fusion = late where there is nothing to fuse, got both with",
+        ),
+        ("[data]\nuse_audio = false", "got both with use_audio = false, text_source = recognized"),
+        (
+            "[model]\nfusion = 'late'\ngranularities = ['frame', 'word']\n[data]\ntext_source = 'none'",
             "expected the granularity frame alone where nothing is read, got frame, word",
         ),
         ("labels = ['sad', 'sad']", "expected different labels, got sad, sad"),
@@ -145,10 +151,12 @@ def test_what_contradicts_itself(tmp_path: Path, text: str, says: str) -> None:
 
 
 def test_the_same_without_its_contradiction(tmp_path: Path) -> None:
-    text = f"{FROZEN}[data]\nkeep_features = true\nviews = 3\nframes = 24\n[data.augment]\nnoise = 0.5"
+    text = (
+        f"{FROZEN}[data]\ncache_features = true\nviews = 3\nframes_per_clip = 24\n[data.augment]\nnoise = 0.5"
+    )
     assert read_experiment(written(tmp_path, text)).data.views == 3
-    text = "[model]\nfusion = 'late'\n[data]\nwords = 'none'"
-    assert read_experiment(written(tmp_path, text)).data.words == "none"
+    text = "[model]\nfusion = 'late'\n[data]\ntext_source = 'none'"
+    assert read_experiment(written(tmp_path, text)).data.text_source == "none"
 
 
 @pytest.mark.parametrize("granularities", [("frame",), ("word",), ("frame", "phone", "syllable", "word")])
@@ -161,16 +169,16 @@ def test_no_line_contradicts_itself_whatever_the_baseline_looks_at(granularities
 # The lines of the papers' table
 
 EXPERIMENT = Experiment(
-    contrast=ContrastiveSettings(objective="mine", alpha=0.2),
-    loop=TrainerSettings(epochs=9),
+    contrastive=ContrastiveSettings(objective="mine", alpha=0.2),
+    trainer=TrainerSettings(epochs=9),
     continued=TrainerSettings(epochs=4),
 )
 """A contrast of its own, which no line but the experiment itself may keep."""
 
 
-def changes(row: Row, experiment: Experiment = EXPERIMENT) -> dict[str, Any]:
+def changes(row: TableRow, experiment: Experiment = EXPERIMENT) -> dict[str, Any]:
     """`model.fusion` -> its value, where the line differs from the experiment without its contrast."""
-    plain = flat(replace(experiment, contrast=ContrastiveSettings()))
+    plain = flat(replace(experiment, contrastive=ContrastiveSettings()))
     return {name: value for name, value in flat(variant(experiment, row)).items() if value != plain[name]}
 
 
@@ -186,13 +194,13 @@ def flat(experiment: Experiment) -> dict[str, Any]:
 
 def contrastive(objective: str, alpha: float) -> dict[str, Any]:
     """What differs from the defaults, `bce` being one."""
-    different = {} if objective == "bce" else {"contrast.objective": objective}
-    return different | {"contrast.alpha": alpha, "loop.epochs": 4}
+    different = {} if objective == "bce" else {"contrastive.objective": objective}
+    return different | {"contrastive.alpha": alpha, "trainer.epochs": 4}
 
 
 CHANGES: dict[str, dict[str, Any]] = {
     "baseline": {},
-    "continued (alpha = 0)": {"loop.epochs": 4},
+    "continued (alpha = 0)": {"trainer.epochs": 4},
     **{
         f"{objective} alpha={alpha:g}": contrastive(objective, alpha)
         for objective in ("bce", "infonce", "mine")
@@ -205,9 +213,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "syllable": {"model.granularities": ("syllable",)},
     "word": {"model.granularities": ("word",)},
     "all granularities": {"model.granularities": ("frame", "phone", "syllable", "word")},
-    "audio alone": {"model.fusion": "late", "data.words": "none"},
-    "text alone": {"model.fusion": "late", "data.sound": False},
-    "gold words": {"data.words": "gold"},
+    "audio alone": {"model.fusion": "late", "data.text_source": "none"},
+    "text alone": {"model.fusion": "late", "data.use_audio": False},
+    "gold words": {"data.text_source": "gold"},
 }
 
 
@@ -221,7 +229,7 @@ def test_what_a_line_changes(name: str) -> None:
 
 
 def test_a_line_that_is_none_of_the_papers_is_the_experiment() -> None:
-    assert variant(EXPERIMENT, Row("mine", "other")) == EXPERIMENT
+    assert variant(EXPERIMENT, TableRow("mine", "other")) == EXPERIMENT
 
 
 def test_who_starts_from_the_baseline() -> None:
@@ -235,10 +243,10 @@ def test_who_starts_from_the_baseline() -> None:
         (Experiment(), {"early and late fusion"}),
         (Experiment(model=ModelSettings(fusion="late")), {"late fusion"}),
         (
-            Experiment(model=ModelSettings(fusion="late"), data=DataSettings(words="none")),
+            Experiment(model=ModelSettings(fusion="late"), data=DataSettings(text_source="none")),
             {"late fusion", "audio alone"},
         ),
-        (Experiment(data=DataSettings(words="gold")), {"early and late fusion", "gold words"}),
+        (Experiment(data=DataSettings(text_source="gold")), {"early and late fusion", "gold words"}),
         (
             Experiment(model=ModelSettings(granularities=("word",)), continued=TrainerSettings(epochs=2)),
             {"early and late fusion", "word"},
@@ -249,7 +257,7 @@ def test_lines_that_are_the_baseline_under_another_name(experiment: Experiment, 
     """None that starts from it: with the same schedule it is still trained on."""
     rows = [row for row in paper_rows((), gold=True) if row.name != BASELINE]
     assert {row.name for row in rows if same_as_baseline(experiment, row)} == same
-    assert not same_as_baseline(experiment, Row("an experiment alone", "other"))
+    assert not same_as_baseline(experiment, TableRow("an experiment alone", "other"))
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ MIXED = [
         (Experiment(labels=("sad", "happy", "other")), "0234"),
         (Experiment(labels=("sad", "happy"), corpora=("nemo",)), "24"),
         (Experiment(labels=("sad", "neutral"), corpora=("ravdess", "nemo")), "014"),
-        (Experiment(labels=("sad", "calm"), label="emotion_orig"), "01"),
+        (Experiment(labels=("sad", "calm"), label_column="emotion_orig"), "01"),
     ],
 )
 def test_those_of_the_corpora_and_labels_that_are_asked_for(experiment: Experiment, kept: str) -> None:
@@ -76,7 +76,7 @@ def test_those_of_the_corpora_and_labels_that_are_asked_for(experiment: Experime
 
 
 def test_labels_are_numbered_as_the_experiment_lists_them() -> None:
-    experiment = Experiment(labels=("calm", "sad"), label="emotion_orig")
+    experiment = Experiment(labels=("calm", "sad"), label_column="emotion_orig")
     chosen = select_examples(MIXED, experiment)
     assert label_indices(chosen, experiment) == {"ravdess/0": 1, "ravdess/1": 0}
 
@@ -91,7 +91,7 @@ def test_labels_are_numbered_as_the_experiment_lists_them() -> None:
             "column emotion: change labels or label",
         ),
         (
-            Experiment(labels=("sad", "happy"), label="emotion_orig", corpora=("nemo",)),
+            Experiment(labels=("sad", "happy"), label_column="emotion_orig", corpora=("nemo",)),
             "got none of sad, happy; the corpus has fear, happiness, sadness in its column emotion_orig",
         ),
     ],
@@ -111,7 +111,7 @@ def crowd(per_cell: int, speakers: str = "abc") -> list[Example]:
     ]
 
 
-FEW = Experiment(labels=("sad", "happy"), at_most=3)
+FEW = Experiment(labels=("sad", "happy"), max_per_speaker_label=3)
 
 
 def test_at_most_so_many_of_each_speaker_and_label() -> None:
@@ -177,7 +177,7 @@ def helpers(folder: Path, transcriber: Callable[[], Transcriber] = nobody) -> Pr
 
 
 def experiment_of(words: TextSource, *granularities: str, **data: object) -> Experiment:
-    settings = replace(DataSettings(words=words), **data)
+    settings = replace(DataSettings(text_source=words), **data)
     return Experiment(model=ModelSettings(granularities=granularities or ("frame",)), data=settings)  # type: ignore[arg-type]
 
 
@@ -201,9 +201,9 @@ def test_every_clip_is_transcribed_once_but_for_paired_ones(clips: list[Example]
 def test_without_recognized_words_no_transcriber_is_loaded(
     words: TextSource, clips: list[Example], tmp_path: Path
 ) -> None:
-    material = gathered(clips, helpers(tmp_path), experiment_of(words))
-    assert material.transcripts == {}
-    assert set(material.sounds.spans) == set(keys(clips[:5]))
+    inputs = gathered(clips, helpers(tmp_path), experiment_of(words))
+    assert inputs.transcripts == {}
+    assert set(inputs.sounds.spans) == set(keys(clips[:5]))
 
 
 def test_nor_for_paired_clips_and_texts_alone(clips: list[Example], tmp_path: Path) -> None:
@@ -214,16 +214,16 @@ def test_one_line_of_a_table_that_reads_recognized_words_is_enough(
     clips: list[Example], tmp_path: Path
 ) -> None:
     where = helpers(tmp_path, FakeTranscriber)
-    material = gathered(clips, where, experiment_of("none"), experiment_of("recognized"))
-    assert len(material.transcripts) == 4
+    inputs = gathered(clips, where, experiment_of("none"), experiment_of("recognized"))
+    assert len(inputs.transcripts) == 4
 
 
 # Where the words lie
 
 
-def places(material: TrainingInputs) -> dict[str, str]:
+def places(inputs: TrainingInputs) -> dict[str, str]:
     """Key -> the words that have a place."""
-    return {key: " ".join(word.text for word in of.words) for key, of in material.alignments.items()}
+    return {key: " ".join(word.text for word in of.words) for key, of in inputs.alignments.items()}
 
 
 def test_frames_alone_need_no_alignment(clips: list[Example], tmp_path: Path, aligner: EvenAligner) -> None:
@@ -235,8 +235,8 @@ def test_words_are_found_where_they_are_spoken_whatever_is_read(
     clips: list[Example], tmp_path: Path, aligner: EvenAligner
 ) -> None:
     """The paired clip's own words, not its text; nothing of Polish, which the aligner does not know."""
-    material = gathered(clips, helpers(tmp_path), experiment_of("gold", "frame", "word"))
-    assert places(material) == {clips[number].key: SENTENCES[number] for number in range(4)}
+    inputs = gathered(clips, helpers(tmp_path), experiment_of("gold", "frame", "word"))
+    assert places(inputs) == {clips[number].key: SENTENCES[number] for number in range(4)}
     assert aligner.asked == SENTENCES
 
 
@@ -244,9 +244,9 @@ def test_recognized_words_are_found_where_they_were_recognized(
     clips: list[Example], tmp_path: Path, aligner: EvenAligner
 ) -> None:
     where = helpers(tmp_path, FakeTranscriber)
-    material = gathered(clips, where, experiment_of("recognized", "phone"))
+    inputs = gathered(clips, where, experiment_of("recognized", "phone"))
     recognized = {clips[number].key: "600 milliseconds" for number in (0, 1, 2, 4)}
-    assert places(material) == recognized | {clips[3].key: SENTENCES[3]}
+    assert places(inputs) == recognized | {clips[3].key: SENTENCES[3]}
 
 
 def test_where_nothing_was_recognized_nothing_has_a_place(
@@ -276,21 +276,21 @@ SILENCE_CUT = 12_000
 def test_gold_words_lie_where_iemocap_says_moved_by_what_was_cut_off(
     iemocap: list[Example], tmp_path: Path, aligner: EvenAligner
 ) -> None:
-    material = gathered(iemocap, helpers(tmp_path), experiment_of("gold", "word", "phone"))
+    inputs = gathered(iemocap, helpers(tmp_path), experiment_of("gold", "word", "phone"))
     assert aligner.asked == []
     for number, one in enumerate(iemocap):
         own = corpus_alignment(one)
         assert own is not None
         shift = 0 if number else SILENCE_CUT
-        assert material.alignments[one.key] == moved(own, 1.0, -shift)
-        assert material.alignments[one.key].words[0].start == 5 * 160 - shift  # 5 frames of 10 ms, by hand
+        assert inputs.alignments[one.key] == moved(own, 1.0, -shift)
+        assert inputs.alignments[one.key].words[0].start == 5 * 160 - shift  # 5 frames of 10 ms, by hand
 
 
 def test_untrimmed_clips_keep_their_places(
     iemocap: list[Example], tmp_path: Path, aligner: EvenAligner
 ) -> None:
-    material = gathered(iemocap, helpers(tmp_path), experiment_of("gold", "word", trimmed=False))
-    assert material.alignments[iemocap[0].key] == corpus_alignment(iemocap[0])
+    inputs = gathered(iemocap, helpers(tmp_path), experiment_of("gold", "word", trim_silence=False))
+    assert inputs.alignments[iemocap[0].key] == corpus_alignment(iemocap[0])
 
 
 def test_other_words_than_gold_do_not_lie_there(
@@ -308,18 +308,18 @@ def test_other_words_than_gold_do_not_lie_there(
 
 # What frozen encoders say, kept
 
-KEPT = {"keep_features": True}
+KEPT = {"cache_features": True}
 
 
 @torch.no_grad()
 def test_what_is_kept_is_what_the_encoders_say_of_each_alone(clips: list[Example], tmp_path: Path) -> None:
-    material = gathered(clips, helpers(tmp_path), experiment_of("gold", **KEPT))
+    inputs = gathered(clips, helpers(tmp_path), experiment_of("gold", **KEPT))
     model = network(dropout=0.3).eval()
-    heard, read = kept(material)
+    heard, read = kept(inputs)
     assert set(heard.places) == set(keys(clips[:5]))
     assert set(read.places) == {one.key for one in clips if one.language == "en"}
     for one in clips[:4]:
-        sound = torch.from_numpy(material.sounds.clip(one.key))[None]
+        sound = torch.from_numpy(inputs.sounds.clip(one.key))[None]
         sound = (sound - sound.mean()) / (sound.var(correction=0) + 1e-7).sqrt()
         layers, _ = model.audio_encoder.layers(sound, torch.ones(sound.shape, dtype=torch.bool))
         states, _ = heard.view(one.key, 0)
@@ -330,11 +330,11 @@ def test_what_is_kept_is_what_the_encoders_say_of_each_alone(clips: list[Example
     torch.testing.assert_close(states.float(), words, atol=5e-3, rtol=2e-3)
 
 
-def kept(material: TrainingInputs, source: TextSource = "gold") -> tuple[FrozenFeatures, FrozenFeatures]:
+def kept(inputs: TrainingInputs, source: TextSource = "gold") -> tuple[FrozenFeatures, FrozenFeatures]:
     """Of sound and of words."""
-    assert material.heard is not None
-    assert material.read is not None
-    return material.heard, material.read[source]
+    assert inputs.heard is not None
+    assert inputs.read is not None
+    return inputs.heard, inputs.read[source]
 
 
 @pytest.mark.parametrize(
@@ -344,9 +344,9 @@ def kept(material: TrainingInputs, source: TextSource = "gold") -> tuple[FrozenF
 def test_only_what_the_model_goes_by_is_kept(
     words: TextSource, sound: bool, heard: bool, read: list[str], clips: list[Example], tmp_path: Path
 ) -> None:
-    material = gathered(clips, helpers(tmp_path), experiment_of(words, sound=sound, **KEPT))
-    assert (material.heard is not None) == heard
-    assert list(material.read or {}) == read
+    inputs = gathered(clips, helpers(tmp_path), experiment_of(words, use_audio=sound, **KEPT))
+    assert (inputs.heard is not None) == heard
+    assert list(inputs.read or {}) == read
 
 
 def test_gold_and_recognized_words_are_kept_side_by_side(clips: list[Example], tmp_path: Path) -> None:
@@ -355,9 +355,9 @@ def test_gold_and_recognized_words_are_kept_side_by_side(clips: list[Example], t
         experiment_of("gold", **KEPT),
         experiment_of("none", **KEPT),
     ]
-    material = gathered(clips, helpers(tmp_path, FakeTranscriber), *lines)
-    assert set(material.read or {}) == {"gold", "recognized"}
-    recognized, gold = kept(material, "recognized")[1], kept(material)[1]
+    inputs = gathered(clips, helpers(tmp_path, FakeTranscriber), *lines)
+    assert set(inputs.read or {}) == {"gold", "recognized"}
+    recognized, gold = kept(inputs, "recognized")[1], kept(inputs)[1]
     key, text = clips[0].key, clips[5].key
     assert not torch.equal(recognized.view(key, 0)[0][:, :3], gold.view(key, 0)[0][:, :3])
     assert torch.equal(recognized.view(text, 0)[0], gold.view(text, 0)[0])
@@ -386,12 +386,12 @@ def test_kept_or_not_a_clip_ends_where_the_encoder_does(clips: list[Example], tm
     """Whisper's table of positions ends at 30 s, here at 0.4 s; the clips are of 0.6 s."""
     audio = WhisperConfig(**tiny_whisper_config().to_dict() | {"max_source_positions": 20})
     model = network(audio_config=audio, audio_unit_variance=False).eval()
-    blueprint = ModelFactory(model, tiny_tokenizer())
+    model_factory = ModelFactory(model, tiny_tokenizer())
     encoded = []
     for keep in (False, True):
-        experiment = experiment_of("none", keep_features=keep)
-        material = gather(clips[:5], [experiment], blueprint, helpers(tmp_path))
-        batch = Collator(material, experiment.data, model, dict.fromkeys(keys(clips), 0)).judging(clips[:5])
+        experiment = experiment_of("none", cache_features=keep)
+        inputs = gather(clips[:5], [experiment], model_factory, helpers(tmp_path))
+        batch = Collator(inputs, experiment.data, model, dict.fromkeys(keys(clips), 0)).judging(clips[:5])
         encoded.append(encode_audio(model, batch.audio))
     assert encoded[0].mask.sum(1).tolist() == encoded[1].mask.sum(1).tolist() == [20] * 5
     torch.testing.assert_close(encoded[1].features, encoded[0].features, atol=5e-3, rtol=2e-3)

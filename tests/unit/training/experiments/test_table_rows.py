@@ -6,14 +6,14 @@ import pytest
 
 from emostream.training.evaluation.predictions import FoldPredictions
 from emostream.training.experiments.table_rows import (
-    Row,
+    TableRow,
     chosen_by_validation,
     in_table_order,
     paper_comparisons,
     paper_rows,
     parse_row,
 )
-from tests.support.fake_predictions import outcome, row_of_fits
+from tests.support.fake_predictions import result, row_of_fits
 
 
 def test_validation_chooses_and_the_test_fold_has_no_say() -> None:
@@ -28,7 +28,7 @@ def test_validation_chooses_and_the_test_fold_has_no_say() -> None:
 
 
 def fit_of(alpha: float, fold: str, validation: float) -> FoldPredictions:
-    return outcome([0, 1], [0, 1], row=f"bce alpha={alpha:g}", fold=fold, validation_ua=validation)
+    return result([0, 1], [0, 1], row=f"bce alpha={alpha:g}", fold=fold, validation_ua=validation)
 
 
 def test_each_fold_chooses_for_itself_the_least_alpha_among_equals() -> None:
@@ -75,7 +75,7 @@ def test_the_rows_of_the_papers() -> None:
 )
 def test_what_the_name_of_a_row_says(name: str, row: tuple[str, str | None, float | None]) -> None:
     got = parse_row(name)
-    assert got == Row(name, got.group, got.objective, got.alpha)
+    assert got == TableRow(name, got.group, got.objective, got.alpha)
     assert (got.group, got.objective, got.alpha) == row
 
 

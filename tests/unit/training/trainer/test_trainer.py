@@ -71,7 +71,7 @@ class PullsThePlug:
         if number == self.at_step:
             raise KilledError
 
-    def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None:
+    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
         if number == self.at_epoch:
             raise KilledError
 
@@ -88,7 +88,7 @@ class Rates:
         assert number == len(self.seen)
         self.seen.append(rate)
 
-    def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None: ...
+    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None: ...
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -153,7 +153,7 @@ def test_it_stops_after_so_many_epochs_without_a_better_one_and_keeps_the_best(
     loop = TrainerSettings(epochs=5, batch=4, patience=patience)
     task = LineTask(Line(0.0), script)
     history = run(task, loop, tmp_path)
-    assert [figures["ua"] for figures in history.epochs] == list(script[:epochs])
+    assert [metrics["ua"] for metrics in history.epochs] == list(script[:epochs])
     assert history.best == best
     assert task.module.steps == 4 * (best + 1)  # the weights are those of that epoch, not of the last
     assert not task.module.training

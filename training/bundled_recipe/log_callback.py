@@ -30,9 +30,9 @@ class LogCallback:
             self._log.line(f"{self._name} {number + 1}/{self._steps}: {_shown(means)}")
             self._since = []
 
-    def epoch(self, number: int, step: int, figures: Mapping[str, float]) -> None:
-        self._log.line(f"{self._name}, epoch {number + 1}: validation {_shown(figures)}")
+    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
+        self._log.line(f"{self._name}, epoch {number + 1}: validation {_shown(metrics)}")
 
 
-def _shown(figures: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+def _shown(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())

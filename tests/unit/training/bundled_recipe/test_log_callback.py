@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from emostream.training.bundled_recipe.selection import LogCallback
+from emostream.training.bundled_recipe.log_callback import LogCallback
 from emostream.training.run_log import Log
 from emostream.training.trainer.callbacks import ProgressBarCallback, progress
 from emostream.training.trainer.history import History
