@@ -20,7 +20,7 @@ from emostream.models.calibration import fused_posterior
 from emostream.models.collate import collate_audio, collate_text
 from emostream.models.emotion import EmotionModel, EncodedModality
 from emostream.models.encoders.export_module import ExportableEncoder
-from emostream.models.encoders.onnx import INPUT, OnnxEncoder, export, export_graph
+from emostream.models.encoders.onnx import INPUT, OnnxEncoder, export_graph, export_program
 from emostream.models.types import SAMPLE_RATE_HZ, Samples
 from emostream.training.corpora.manifest import read_manifest
 from emostream.training.data.audio_cache import read_clip
@@ -97,8 +97,8 @@ def _onnx(model: EmotionModel, plain: ExportableEncoder, folder: Path) -> Iterat
     export_graph(model.audio_encoder, graph)
     served = OnnxEncoder(graph, model.audio_encoder)
     yield "ONNX Runtime fp32", lambda sound: served(sound[0])[None]
-    shortest = model.audio_encoder.waveform.min_samples
-    export(plain, shortest, optimize=True).save(whole, external_data=False)
+    shortest = model.audio_encoder.waveform_spec.min_samples
+    export_program(plain, shortest, optimize=True).save(whole, external_data=False)
     # The products are where the time goes; the convolutions stay as they are.
     quantize_dynamic(whole, quantized, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
     session = _session(quantized)
@@ -121,7 +121,7 @@ def _labels(model: EmotionModel, encode: Encode, clips: list[Samples]) -> list[i
     labels = []
     nothing = collate_text([None], None, 1)  # type: ignore[arg-type]  # no text, no tokenizer
     for clip in clips:
-        batch = collate_audio([clip], model.audio_encoder.waveform)
+        batch = collate_audio([clip], model.audio_encoder.waveform_spec)
         features = encode(batch.samples)
         audio = EncodedModality(features, torch.ones(features.shape[:2], dtype=torch.bool), batch.present)
         logits = model.fuse(audio, model.encode_text(nothing)).logits()

@@ -35,14 +35,14 @@ def fused_posterior(logits: Mapping[str, Tensor], pattern: str, config: EmotionC
     weights = config.late_weights[pattern]
     total = torch.stack(
         [
-            weights[head] * evidence(logits[head], head, pattern, config)
+            weights[head] * prior_corrected_log_posterior(logits[head], head, pattern, config)
             for head in config.fused_heads(pattern)
         ]
     ).sum(0)
     return (total / config.temperatures[f"fused_{pattern}"]).softmax(-1)
 
 
-def evidence(logits: Tensor, head: str, pattern: str, config: EmotionConfig) -> Tensor:
+def prior_corrected_log_posterior(logits: Tensor, head: str, pattern: str, config: EmotionConfig) -> Tensor:
     """logits: (B, C) of one head -> (B, C), float64: its log posterior less what it takes for granted."""
     posterior = logits.double().log_softmax(-1)
     if (head, pattern) != ("text", "both") or config.text_prior is None:

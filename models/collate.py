@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from .granularity import SpanBatch
-from .text_normalization import spoken
+from .text_normalization import normalize_text
 from .types import Alignment, Samples, Span, Word
 
 VARIANCE_FLOOR: Final = 1e-7
@@ -59,29 +59,29 @@ class TextBatch:
         return TextBatch(self.ids.to(device), self.mask.to(device), self.present.to(device))
 
 
-def prepare(samples: Samples, waveform: WaveformSpec) -> Samples:
+def prepare(samples: Samples, spec: WaveformSpec) -> Samples:
     """(N,) -> (N',): not-a-number and infinity become 0, then zero mean, unit variance.
 
     The level of a microphone says nothing about a feeling; a clip shorter than one frame gets silence
     behind it, one longer than the encoder takes is cut there. An encoder that was trained on sound as it is
     gets it so, within [-1, 1].
     """
-    samples = samples[: waveform.max_samples]
+    samples = samples[: spec.max_samples]
     clean = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if len(clean):
         # A sample near the float's end would overflow the square; sound has none beyond 1.
         peak = float(np.abs(clean).max())
         clean = clean / peak if peak > 1.0 else clean
-        if waveform.unit_variance:
+        if spec.unit_variance:
             clean = (clean - clean.mean()) / np.sqrt(clean.var() + VARIANCE_FLOOR)
-    return np.pad(clean, (0, max(0, waveform.min_samples - len(clean)))).astype(np.float32)
+    return np.pad(clean, (0, max(0, spec.min_samples - len(clean)))).astype(np.float32)
 
 
-def collate_audio(clips: Sequence[Samples | None], waveform: WaveformSpec) -> AudioBatch:
+def collate_audio(clips: Sequence[Samples | None], spec: WaveformSpec) -> AudioBatch:
     """Raw waveforms to a batch; None is an item without sound."""
     silent = np.zeros(0, dtype=np.float32)
-    rows = [prepare(silent if clip is None else clip, waveform) for clip in clips]
-    samples = torch.zeros(len(rows), max((len(row) for row in rows), default=waveform.min_samples))
+    rows = [prepare(silent if clip is None else clip, spec) for clip in clips]
+    samples = torch.zeros(len(rows), max((len(row) for row in rows), default=spec.min_samples))
     mask = torch.zeros(samples.shape, dtype=torch.bool)
     for index, row in enumerate(rows):
         samples[index, : len(row)] = torch.from_numpy(row)
@@ -91,7 +91,7 @@ def collate_audio(clips: Sequence[Samples | None], waveform: WaveformSpec) -> Au
 
 def collate_text(texts: Sequence[str | None], tokenizer: Tokenizer, max_tokens: int) -> TextBatch:
     """Any text to a batch of tokens; None, and text without a word in it, is absent."""
-    words = [spoken(text) if text else "" for text in texts]
+    words = [normalize_text(text) if text else "" for text in texts]
     rows = [_tokens(tokenizer, line, max_tokens) if line else [] for line in words]
     ids = torch.zeros(len(rows), max([1, *map(len, rows)]), dtype=torch.long)
     mask = torch.zeros(ids.shape, dtype=torch.bool)

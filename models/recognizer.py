@@ -22,7 +22,7 @@ from .encoders.onnx import GRAPH_FILE, OnnxEncoder
 from .errors import CheckpointError, one_line
 from .loaders import load_aligner
 from .types import Aligner, Alignment, Clip, EmotionInput, EncodedAudio, Prediction, Probabilities, Transcript
-from .uncertainty import Thresholds, uncertain_reasons
+from .uncertainty import UncertaintyThresholds, uncertain_reasons
 
 _BUDGET_S: Final = {"cpu": 64.0, "cuda": 256.0}
 """Padded seconds in one forward. On two cores 16 clips of 4 s together cost half as much as one by one with
@@ -61,7 +61,7 @@ class EmotionRecognizer:
         config = model.config
         self._config = config
         self._budget_s = _BUDGET_S[device.type]
-        self._thresholds = Thresholds(
+        self._thresholds = UncertaintyThresholds(
             config.too_short_s, config.low_snr_db, config.disagree_p, config.low_confidence_p
         )
         self._name = _name(checkpoint, device, dtype, graph)
@@ -169,7 +169,7 @@ class EmotionRecognizer:
     @torch.inference_mode()
     def _encode(self, clips: Sequence[Clip | None]) -> list[EncodedAudio]:
         sounds = [None if clip is None else clip.samples for clip in clips]
-        waveform = self._model.audio_encoder.waveform
+        waveform = self._model.audio_encoder.waveform_spec
         batch = collate_audio(sounds, waveform)
         if self._graph is not None and len(clips) == 1:  # in company torch's batch is the faster one
             return [EncodedAudio(self._graph(batch.samples[0]), clips[0])]

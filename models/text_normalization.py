@@ -13,7 +13,7 @@ _NOT_SPOKEN = re.compile(r"[^\w']|_")
 _LOOSE_APOSTROPHE = re.compile(r"(?<!\w)'|'(?!\w)")
 
 
-def spoken(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Lower case, letters, digits and inner apostrophes, single spaces: `It's GREAT!` -> `it's great`."""
     text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).lower()
     text = _LOOSE_APOSTROPHE.sub(" ", _NOT_SPOKEN.sub(" ", text))

@@ -36,12 +36,12 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word with its place in the clip: samples [start, end); p in [0, 1], None where unknown."""
+    """A word with its place in the clip: samples [start, end); confidence in [0, 1], None where unknown."""
 
     text: str
     start: int
     end: int
-    p: float | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Transcriber(Protocol):
         ...
 
     @property
-    def batch(self) -> int:
+    def batch_size(self) -> int:
         """How many clips gain from being transcribed in one call."""
         ...
 
@@ -151,7 +151,7 @@ class IncrementalTranscriber(Transcriber, Protocol):
     says of a clip does not change by it, and whether there was time for it is nobody's worry.
     """
 
-    def listen(self, clip: Clip) -> None:
+    def transcribe_partial(self, clip: Clip) -> None:
         """Work ahead on the beginning of a clip. Called from the thread that transcribes."""
         ...
 

@@ -35,7 +35,7 @@ def estimate_snr_db(samples: Samples) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
+class UncertaintyThresholds:
     """See EmotionConfig for where the values come from."""
 
     too_short_s: float
@@ -49,7 +49,7 @@ def uncertain_reasons(
     fused: Probabilities,
     audio_only: Probabilities | None,
     text_only: Probabilities | None,
-    limits: Thresholds,
+    limits: UncertaintyThresholds,
 ) -> tuple[str, ...]:
     """Reasons to doubt a prediction, always in this order; empty where there is none.
 

@@ -20,7 +20,7 @@ from .errors import TranscriberError
 
 _GOODBYE_S: Final = 0.2
 
-Worker = tuple[str, Callable[[Any], object]]
+NamedHandler = tuple[str, Callable[[Any], object]]
 """The name that people are shown, and what answers one request."""
 
 
@@ -31,7 +31,7 @@ class WorkerProcess:
     """
 
     def __init__(self, module: str, task: str) -> None:
-        """Start `python -m module`, which must call `serve`. It loads meanwhile.
+        """Start `python -m module`, which must call `serve_requests`. It loads meanwhile.
 
         task: what is expected of it, for messages: `words from PocketSphinx`. Raises TranscriberError where
         no process can be started.
@@ -50,14 +50,14 @@ class WorkerProcess:
         assert self._name is not None
         return self._name
 
-    def ask(self, request: object) -> Any:
+    def call(self, request: object) -> Any:
         """The answer to one request. An exception of the child's is raised here.
 
         A child that died since the last request is replaced first. Raises TranscriberError where it dies at
         this one, or cannot be started; the next call starts a new one.
         """
-        if not self.end.alive or self._process.poll() is not None:
-            self.end()
+        if not self.close.alive or self._process.poll() is not None:
+            self.close()
             self._start()
         if not self._greeted:
             self._greet()
@@ -67,13 +67,13 @@ class WorkerProcess:
             self._process.stdin.flush()
             reply = self._receive()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            self.end()
+            self.close()
             raise TranscriberError(
                 f"expected {self._task}, but its process ended; a new one serves the next call"
             ) from error
         except BaseException:
             # Ctrl-C, or a request that cannot be sent: what is left in the pipe is nobody's answer.
-            self.end()
+            self.close()
             raise
         if isinstance(reply, Exception):
             raise reply
@@ -82,22 +82,22 @@ class WorkerProcess:
     def _start(self) -> None:
         self._process = self._open()
         self._greeted = False
-        self.end = weakref.finalize(self, _end, self._process)
+        self.close = weakref.finalize(self, _end, self._process)
 
     def _greet(self) -> None:
         failure = "expected PocketSphinx to start, but its process ended: reinstall pocketsphinx"
-        if not self.end.alive:
+        if not self.close.alive:
             raise TranscriberError(failure)
         try:
             greeting = self._receive()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            self.end()
+            self.close()
             raise TranscriberError(failure) from error
         except BaseException:
-            self.end()  # a greeting that comes later would be the first answer
+            self.close()  # a greeting that comes later would be the first answer
             raise
         if isinstance(greeting, Exception):
-            self.end()
+            self.close()
             raise greeting
         self._name, self._greeted = str(greeting), True
 
@@ -138,7 +138,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.stdout.close()
 
 
-def serve(load: Callable[[], Worker]) -> None:
+def serve_requests(load: Callable[[], NamedHandler]) -> None:
     """The child: its name or an error first, then an answer or an exception for each request.
 
     load: imports and sets up what does the work; may raise TranscriberError.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..errors import TranscriberError
 from ..types import Alignment, Clip, Transcript
-from ..worker_process import Worker, WorkerProcess, serve
+from ..worker_process import NamedHandler, WorkerProcess, serve_requests
 from .word_spans import align_from_transcript
 
 logger = logging.getLogger("emostream")
@@ -32,7 +32,7 @@ class AlignerProcess:
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
         """As `ForcedAligner.align`; words alone, with a warning, for a call that no child answers."""
         try:
-            alignments: list[Alignment] = self._child.ask((list(clips), list(transcripts)))
+            alignments: list[Alignment] = self._child.call((list(clips), list(transcripts)))
         except TranscriberError as error:
             logger.warning("Words lie where the transcript says: %s", error)
             return [
@@ -42,7 +42,7 @@ class AlignerProcess:
         return alignments
 
 
-def _load() -> Worker:
+def _load() -> NamedHandler:
     from .forced import ForcedAligner
 
     aligner = ForcedAligner()
@@ -50,4 +50,4 @@ def _load() -> Worker:
 
 
 if __name__ == "__main__":
-    serve(_load)
+    serve_requests(_load)

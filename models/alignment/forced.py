@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..audio_checks import audible, bounded
+from ..audio_checks import is_audible, sanitize_samples
 from ..types import Alignment, Clip, Transcript
 from .pronunciation import Pronunciation
 from .sphinx import SphinxAligner
@@ -41,7 +41,7 @@ class ForcedAligner:
         return [self._one(clip, transcript) for clip, transcript in zip(clips, transcripts, strict=True)]
 
     def _one(self, clip: Clip, transcript: Transcript | None) -> Alignment:
-        samples = bounded(clip.samples)
+        samples = sanitize_samples(clip.samples)
         rough = align_from_transcript(transcript, len(samples))
         if transcript is None or not rough.words or not _is_english(clip.language or transcript.language):
             return rough
@@ -49,7 +49,7 @@ class ForcedAligner:
         if not _mostly_readable(spoken):
             return rough
         tokens = [token for word in spoken for token in word or ()]
-        placed = self._aligner.place(samples, tokens) if audible(samples) else None
+        placed = self._aligner.place(samples, tokens) if is_audible(samples) else None
         if placed is None:
             return even_tiers(rough, spoken)
         return forced_tiers(rough.words, spoken, placed, len(samples))

@@ -34,7 +34,7 @@ def forced_tiers(
             continue
         spans = [phone for _ in tokens for phone in next(rest)]
         located += _fill_gap(waiting, located[-1].end if located else 0, spans[0].start)
-        located.append(Word(word.text, spans[0].start, spans[-1].end, word.p))
+        located.append(Word(word.text, spans[0].start, spans[-1].end, word.confidence))
         waiting = []
     located += _fill_gap(waiting, located[-1].end if located else 0, samples)
     return _tiers(located, placed, "forced")
@@ -48,7 +48,7 @@ def _fill_gap(words: Sequence[tuple[Word, bool]], start: int, end: int) -> Itera
     for word, is_spoken in words:
         upto = before + len(word.text) * is_spoken
         edges = [start + (end - start) * letters // max(total, 1) for letters in (before, upto)]
-        yield Word(word.text, edges[0], edges[1], word.p)
+        yield Word(word.text, edges[0], edges[1], word.confidence)
         before = upto
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from num2words import num2words
 
-from ..text_normalization import spoken
+from ..text_normalization import normalize_text
 
 _SIGNS: Final = {"&": "and", "%": "percent", "+": "plus", "=": "equals", "@": "at", "°": "degrees"}
 _CURRENCIES: Final = {"$": "dollar", "£": "pound", "€": "euro"}
@@ -41,7 +41,7 @@ def verbalize(word: str) -> list[str]:
     text = _NUMBER.sub(_read_out, text)
     for sign, name in _SIGNS.items():
         text = text.replace(sign, f" {name} ")
-    return _in_plain_letters(spoken(text)).split()
+    return _in_plain_letters(normalize_text(text)).split()
 
 
 def _read_money(found: re.Match[str]) -> str:

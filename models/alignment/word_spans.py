@@ -25,7 +25,7 @@ def word_spans(transcript: Transcript | None, samples: int) -> tuple[Word, ...]:
     for word in words:
         start = min(max(word.start, earliest), samples)
         end = min(max(word.end, start), samples)
-        placed.append(Word(word.text, start, end, word.p))
+        placed.append(Word(word.text, start, end, word.confidence))
         earliest = start
     return tuple(placed)
 

@@ -49,7 +49,7 @@ class Encoder(nn.Module, ABC):
         What stands between the front end and the first layer belongs to that layer.
         """
 
-    def hold(self, modules: Sequence[nn.Module]) -> None:
+    def freeze_modules(self, modules: Sequence[nn.Module]) -> None:
         """Freeze these for good: no gradient, and eval mode whatever `train` says."""
         for module in modules:
             module.requires_grad_(False)
@@ -68,7 +68,7 @@ class AudioEncoder(Encoder):
 
     @property
     @abstractmethod
-    def waveform(self) -> WaveformSpec:
+    def waveform_spec(self) -> WaveformSpec:
         """How the sound is to be prepared."""
 
     @property
@@ -96,7 +96,7 @@ def length_mask(counts: Tensor, length: int) -> Tensor:
 
 
 @contextmanager
-def recorded(layers: nn.ModuleList) -> Iterator[list[Tensor]]:
+def capture_layer_states(layers: nn.ModuleList) -> Iterator[list[Tensor]]:
     """The input of the first layer and the output of each, as they run.
 
     Hooks, because the library's own way to ask for hidden states differs between its versions.

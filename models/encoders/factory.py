@@ -51,11 +51,11 @@ def freeze(encoder: Encoder, depth: FreezeDepth) -> None:
     Raises ValueError for anything else.
     """
     if depth == "all":
-        encoder.hold([encoder.backbone])
+        encoder.freeze_modules([encoder.backbone])
         return
     stages = encoder.stages()
     count = _stage_count(depth, layers=len(stages) - 1)
-    encoder.hold([module for stage in stages[:count] for module in stage])
+    encoder.freeze_modules([module for stage in stages[:count] for module in stage])
 
 
 def _stage_count(depth: object, layers: int) -> int:

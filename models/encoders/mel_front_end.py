@@ -43,7 +43,7 @@ class MelFrontEnd(nn.Module):
 class ExportableMelFrontEnd(nn.Module):
     """The same of one clip, the spectrogram as products of matrices, so that it can be exported.
 
-    Its tables belong to the program, not to a checkpoint: `tables`.
+    Its tables belong to the program, not to a checkpoint: `spectrogram_tables`.
     """
 
     filters: Tensor
@@ -52,7 +52,7 @@ class ExportableMelFrontEnd(nn.Module):
     def __init__(self, front_end: MelFrontEnd) -> None:
         super().__init__()
         self.conv1, self.conv2 = front_end.conv1, front_end.conv2
-        for name, table in tables(front_end.bins).items():
+        for name, table in spectrogram_tables(front_end.bins).items():
             self.register_buffer(name, table)
 
     def forward(self, samples: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class ExportableMelFrontEnd(nn.Module):
         return F.gelu(self.conv2(F.gelu(self.conv1(mel))))
 
 
-def tables(bins: int) -> dict[str, Tensor]:
+def spectrogram_tables(bins: int) -> dict[str, Tensor]:
     """Mel filters (bins, WINDOW / 2 + 1), and the waves (WINDOW + 2, 1, WINDOW) of the Fourier transform."""
     return {"filters": mel_filters(bins, torch.device("cpu")), "waves": _waves()}
 

@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 from ..errors import CheckpointError, one_line
 from .base import AudioEncoder
 from .export_module import ExportableEncoder
-from .mel_front_end import MelFrontEnd, tables
+from .mel_front_end import MelFrontEnd, spectrogram_tables
 
 GRAPH_FILE: Final = "audio_encoder.onnx"
 INPUT: Final = "samples"
@@ -51,7 +51,7 @@ class OnnxEncoder:
 
     def _compare(self, encoder: AudioEncoder, file: Path) -> None:
         """On a breath of noise: a graph of other heads or another activation takes the same weights."""
-        probe = torch.randn(encoder.waveform.min_samples * 4, generator=torch.Generator().manual_seed(0))
+        probe = torch.randn(encoder.waveform_spec.min_samples * 4, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             features, _ = encoder(probe[None], torch.ones(1, len(probe), dtype=torch.bool))
         if not torch.allclose(self(probe), features[0], atol=_TOLERANCE, rtol=_TOLERANCE):
@@ -74,7 +74,9 @@ def export_graph(encoder: AudioEncoder, file: Path) -> None:
     import onnx
 
     # Optimised, weights would be transposed, renamed and written out.
-    graph = export(ExportableEncoder(encoder), encoder.waveform.min_samples, optimize=False).model_proto
+    graph = export_program(
+        ExportableEncoder(encoder), encoder.waveform_spec.min_samples, optimize=False
+    ).model_proto
     for weight in graph.graph.initializer:
         _leave_out(weight)
     for node in graph.graph.node:
@@ -83,7 +85,7 @@ def export_graph(encoder: AudioEncoder, file: Path) -> None:
     onnx.save(graph, file)
 
 
-def export(plain: ExportableEncoder, shortest: int, *, optimize: bool) -> torch.onnx.ONNXProgram:
+def export_program(plain: ExportableEncoder, shortest: int, *, optimize: bool) -> torch.onnx.ONNXProgram:
     """With its weights, for clips from `shortest` samples up to 30 s."""
     length = torch.export.Dim("length", min=shortest + 1, max=_LONGEST)
     with torch.no_grad():
@@ -118,7 +120,9 @@ def _weights(encoder: AudioEncoder) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = dict(encoder.state_dict())
     front_end = encoder.backbone.feature_extractor
     if isinstance(front_end, MelFrontEnd):
-        weights |= {f"backbone.feature_extractor.{name}": t for name, t in tables(front_end.bins).items()}
+        weights |= {
+            f"backbone.feature_extractor.{name}": t for name, t in spectrogram_tables(front_end.bins).items()
+        }
     for name, module in encoder.named_modules():
         if parametrize.is_parametrized(module, "weight"):
             weights[f"{name}.weight"] = module.weight

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import MODEL_MAPPING, PretrainedConfig
 
 from ..collate import WaveformSpec
-from .base import AudioEncoder, length_mask, recorded
+from .base import AudioEncoder, capture_layer_states, length_mask
 from .group_norm import extract_batched, extract_per_clip
 from .log_mel import HOP, WINDOW
 from .mel_front_end import STRIDE, MelFrontEnd
@@ -33,7 +33,7 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
         self._unit_variance = unit_variance
 
     @property
-    def waveform(self) -> WaveformSpec:
+    def waveform_spec(self) -> WaveformSpec:
         """At least the receptive field of one frame: a shorter clip would give none."""
         return WaveformSpec(self._receptive_field(), self._unit_variance)
 
@@ -50,7 +50,7 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
         projected = self.backbone.feature_projection(frames)
         # HuBERT's projection gives the frames alone, the others' the normalised ones beside them.
         hidden = projected[0] if isinstance(projected, tuple) else projected  # (B, T, H)
-        with recorded(self.backbone.encoder.layers) as states, warnings.catch_warnings():
+        with capture_layer_states(self.backbone.encoder.layers) as states, warnings.catch_warnings():
             # WavLM's attention adds a float bias to a bool mask, which torch would rather not have.
             warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask", UserWarning)
             last = self.backbone.encoder(hidden, attention_mask=frame_mask).last_hidden_state
@@ -99,7 +99,7 @@ class MelWav2Vec2AudioEncoder(Wav2Vec2AudioEncoder):
         self.backbone.feature_extractor = MelFrontEnd(config.mel_bins, config.conv_dim[-1])
 
     @property
-    def waveform(self) -> WaveformSpec:
+    def waveform_spec(self) -> WaveformSpec:
         """At least one window of the spectrogram."""
         return WaveformSpec(WINDOW, self._unit_variance)
 

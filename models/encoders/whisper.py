@@ -29,7 +29,7 @@ class WhisperAudioEncoder(AudioEncoder):
         self._bins = config.num_mel_bins
 
     @property
-    def waveform(self) -> WaveformSpec:
+    def waveform_spec(self) -> WaveformSpec:
         """From one window of the spectrogram to what the table of positions holds, in the published models
         30 s; Whisper learned from sound as it is.
         """
@@ -44,7 +44,7 @@ class WhisperAudioEncoder(AudioEncoder):
         return torch.arange(frames) * self.step
 
     def layers(self, samples: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Raises ValueError for a clip longer than `waveform` says."""
+        """Raises ValueError for a clip longer than `waveform_spec` says."""
         counts = mask.sum(1)
         hidden, frame_mask = self._embedded(log_mel(samples, counts, self._bins), counts // HOP)
         states = [hidden]

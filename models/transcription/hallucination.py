@@ -28,7 +28,7 @@ Reason = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
+class HallucinationThresholds:
     """Where trust ends.
 
     no_speech_prob, no_speech_logprob: probability of the no-speech token above which, and mean natural
@@ -59,7 +59,7 @@ class Thresholds:
     spare_words: int = 2
 
 
-DEFAULT_THRESHOLDS: Final = Thresholds()
+DEFAULT_THRESHOLDS: Final = HallucinationThresholds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class DecodedText:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FilterResult:
     """The text that is believed, with its words; or an empty text and the reason."""
 
     text: str
@@ -86,7 +86,9 @@ class Verdict:
     rejected: Reason | None = None
 
 
-def judge(heard: DecodedText, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Verdict:
+def filter_hypothesis(
+    heard: DecodedText, thresholds: HallucinationThresholds = DEFAULT_THRESHOLDS
+) -> FilterResult:
     """Accept, trim or reject.
 
     A loop is cut after its first phrase, with everything behind it; where it begins the text, nothing is left
@@ -94,23 +96,23 @@ def judge(heard: DecodedText, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Ve
     """
     text = heard.text.strip()
     if not text:
-        return Verdict("")
+        return FilterResult("")
     reason = _doubt(heard, thresholds)
     if reason is not None:
-        return Verdict("", rejected=reason)
+        return FilterResult("", rejected=reason)
     if not any(character.isalnum() for character in text):
-        return Verdict("", rejected="no words")
+        return FilterResult("", rejected="no words")
     head, words = _before_loop(text, heard.words, thresholds)
     if not head:
-        return Verdict("", rejected="repetition")
+        return FilterResult("", rejected="repetition")
     long = len(head.encode("utf-8", errors="replace")) >= thresholds.compressible_bytes
     if long and compression_ratio(head) > thresholds.compression_ratio:
-        return Verdict("", rejected="compression ratio")
+        return FilterResult("", rejected="compression ratio")
     most_words = thresholds.spare_words + thresholds.words_per_second * heard.duration_s
     # Counted on spaces: languages written without them have no such rate, and loops give them away.
     if len(head.split()) > most_words:
-        return Verdict("", rejected="impossible speaking rate")
-    return Verdict(head, words)
+        return FilterResult("", rejected="impossible speaking rate")
+    return FilterResult(head, words)
 
 
 def compression_ratio(text: str) -> float:
@@ -119,7 +121,7 @@ def compression_ratio(text: str) -> float:
     return len(data) / len(zlib.compress(data))
 
 
-def _doubt(heard: DecodedText, thresholds: Thresholds) -> Reason | None:
+def _doubt(heard: DecodedText, thresholds: HallucinationThresholds) -> Reason | None:
     """What the decoder's own figures say. Written so that NaN counts as doubt."""
     silent = 0.0 if heard.no_speech_prob is None else heard.no_speech_prob
     sure = 0.0 if heard.avg_logprob is None else heard.avg_logprob
@@ -132,7 +134,9 @@ def _doubt(heard: DecodedText, thresholds: Thresholds) -> Reason | None:
     return None
 
 
-def _before_loop(text: str, words: tuple[Word, ...], thresholds: Thresholds) -> tuple[str, tuple[Word, ...]]:
+def _before_loop(
+    text: str, words: tuple[Word, ...], thresholds: HallucinationThresholds
+) -> tuple[str, tuple[Word, ...]]:
     """Text and words up to the end of the first loop's first phrase; nothing if no word precedes the loop."""
     ends = _word_ends(text, words) if words else []
     located = len(ends) == len(words) > 0
@@ -173,7 +177,7 @@ def _letters(text: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _loop_pattern(thresholds: Thresholds) -> re.Pattern[str]:
+def _loop_pattern(thresholds: HallucinationThresholds) -> re.Pattern[str]:
     """Finds the leftmost loop; the last group that matched is its phrase, the shortest that explains it.
 
     Short phrases need more repetitions to fill `loop_characters`, so each short period has its own branch.

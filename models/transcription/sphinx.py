@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from ..audio_checks import audible, bounded
+from ..audio_checks import is_audible, sanitize_samples
 from ..errors import TranscriberError
 from ..types import Clip, Samples, Transcript, Word
-from .hallucination import DecodedText, judge
+from .hallucination import DecodedText, filter_hypothesis
 from .sphinx_decoder import SphinxDecoder
 from .word_times import words_in_clip
 
@@ -53,7 +53,7 @@ class SphinxTranscriber:
         return "pocketsphinx en-us"
 
     @property
-    def batch(self) -> int:
+    def batch_size(self) -> int:
         return 1
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
@@ -62,16 +62,16 @@ class SphinxTranscriber:
 
     def _one(self, clip: Clip) -> Transcript:
         self._mind_language(clip.language)
-        samples = bounded(clip.samples)
-        if not audible(samples):
+        samples = sanitize_samples(clip.samples)
+        if not is_audible(samples):
             return Transcript("")
         words = self._decode(samples)
-        verdict = judge(DecodedText(" ".join(word.text for word in words), words, clip.seconds))
+        verdict = filter_hypothesis(DecodedText(" ".join(word.text for word in words), words, clip.seconds))
         return Transcript(verdict.text, "en", verdict.words, verdict.rejected)
 
-    def listen(self, clip: Clip) -> None:
+    def transcribe_partial(self, clip: Clip) -> None:
         """Search ahead in the beginning of a clip that may come to `transcribe` later."""
-        samples = bounded(clip.samples)
+        samples = sanitize_samples(clip.samples)
         hearing = self._hearing_of(samples) or self._free_hearing()
         if hearing is not None:
             self._work(hearing, hearing.ahead, samples)

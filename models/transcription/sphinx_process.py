@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..types import Clip, Transcript
-from ..worker_process import Worker, WorkerProcess, serve
+from ..worker_process import NamedHandler, WorkerProcess, serve_requests
 
 
 class SphinxProcess:
@@ -21,20 +21,20 @@ class SphinxProcess:
         return self._child.name
 
     @property
-    def batch(self) -> int:
+    def batch_size(self) -> int:
         return 1  # it decodes one after the other: in a batch the first would wait for the last
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
         """Raises TranscriberError where the child has died; the next call finds a new one."""
-        transcripts: list[Transcript] = self._child.ask(list(clips))
+        transcripts: list[Transcript] = self._child.call(list(clips))
         return transcripts
 
-    def listen(self, clip: Clip) -> None:
+    def transcribe_partial(self, clip: Clip) -> None:
         """As `SphinxTranscriber.listen`. Raises TranscriberError as `transcribe` does."""
-        self._child.ask(clip)
+        self._child.call(clip)
 
 
-def _load() -> Worker:
+def _load() -> NamedHandler:
     from .sphinx import SphinxTranscriber
 
     transcriber = SphinxTranscriber()
@@ -42,7 +42,7 @@ def _load() -> Worker:
     def answer(request: Clip | list[Clip]) -> list[Transcript] | None:
         """A list is to be transcribed; a clip alone is a beginning."""
         if isinstance(request, Clip):
-            transcriber.listen(request)
+            transcriber.transcribe_partial(request)
             return None
         return transcriber.transcribe(request)
 
@@ -50,4 +50,4 @@ def _load() -> Worker:
 
 
 if __name__ == "__main__":
-    serve(_load)
+    serve_requests(_load)

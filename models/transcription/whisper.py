@@ -12,12 +12,18 @@ from typing import Final
 import numpy as np
 from faster_whisper import WhisperModel
 
-from ..audio_checks import audible, bounded
+from ..audio_checks import is_audible, sanitize_samples
 from ..errors import TranscriberError
 from ..types import SAMPLE_RATE_HZ, Clip, Samples, Transcript, Word
-from .hallucination import DEFAULT_THRESHOLDS, DecodedText, Thresholds, Verdict, judge
+from .hallucination import (
+    DEFAULT_THRESHOLDS,
+    DecodedText,
+    FilterResult,
+    HallucinationThresholds,
+    filter_hypothesis,
+)
 from .whisper_decoding import WITHOUT_SPACES, Hypothesis, WhisperDecoder
-from .whisper_loader import load_whisper_model, resolve_whisper_device, unusable
+from .whisper_loader import load_whisper_model, resolve_whisper_device, unusable_model
 from .whisper_window import MAX_CLIP_S, token_limit, window_for
 from .word_times import words_in_clip
 
@@ -28,7 +34,7 @@ _MOST_CLIPS: Final = 16
 
 _SUSPICIOUS_REPEATS: Final = 3
 _SUSPICIOUS_CHARACTERS: Final = 12
-"""See `Thresholds.loop_repeats` and `loop_characters`."""
+"""See `HallucinationThresholds.loop_repeats` and `loop_characters`."""
 
 
 class WhisperTranscriber:
@@ -37,7 +43,9 @@ class WhisperTranscriber:
     A clip alone takes the same path as sixteen, and its transcript is the same in any company.
     """
 
-    def __init__(self, model: WhisperModel, name: str, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> None:
+    def __init__(
+        self, model: WhisperModel, name: str, thresholds: HallucinationThresholds = DEFAULT_THRESHOLDS
+    ) -> None:
         self._decoder = WhisperDecoder(model)
         self._thresholds = thresholds
         # Of a text that did not end by itself: less of a loop is proof enough, for it has a reason.
@@ -86,7 +94,7 @@ class WhisperTranscriber:
         try:
             transcriber.warm_up()
         except (RuntimeError, ValueError) as error:  # only now does a model of other shapes show itself
-            raise unusable(folder, error) from error
+            raise unusable_model(folder, error) from error
         return transcriber
 
     @property
@@ -94,7 +102,7 @@ class WhisperTranscriber:
         return self._name
 
     @property
-    def batch(self) -> int:
+    def batch_size(self) -> int:
         return 8  # the encoder fills two cores long before that; a GPU gains up to it
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
@@ -109,8 +117,8 @@ class WhisperTranscriber:
                     "into utterances first"
                 )
         transcripts = [Transcript("") for _ in clips]
-        bounded_clips = ((i, bounded(clip.samples)) for i, clip in enumerate(clips))
-        sounds = {i: samples for i, samples in bounded_clips if audible(samples)}
+        bounded_clips = ((i, sanitize_samples(clip.samples)) for i, clip in enumerate(clips))
+        sounds = {i: samples for i, samples in bounded_clips if is_audible(samples)}
         passes: dict[tuple[int, int], list[int]] = {}
         for i in sounds:
             passes.setdefault(self._window_and_limit(clips[i]), []).append(i)
@@ -165,7 +173,7 @@ class WhisperTranscriber:
             transcripts.append(Transcript(verdict.text, code, words, verdict.rejected))
         return transcripts
 
-    def _verdict(self, written: Hypothesis, words: tuple[Word, ...], samples: int) -> Verdict:
+    def _verdict(self, written: Hypothesis, words: tuple[Word, ...], samples: int) -> FilterResult:
         heard = DecodedText(
             text=self._decoder.text(written),
             words=words,
@@ -173,10 +181,10 @@ class WhisperTranscriber:
             avg_logprob=written.avg_logprob,
             no_speech_prob=written.no_speech_prob,
         )
-        verdict = judge(heard, self._thresholds if written.whole else self._suspicious)
+        verdict = filter_hypothesis(heard, self._thresholds if written.whole else self._suspicious)
         if heard.text and not written.whole and verdict.text == heard.text:
             # It would have gone on, and no loop shows where it left what was said.
-            return Verdict("", rejected="impossible speaking rate")
+            return FilterResult("", rejected="impossible speaking rate")
         return verdict
 
     def _language(self, hint: str | None) -> str | None:

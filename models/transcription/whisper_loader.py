@@ -44,10 +44,10 @@ def load_whisper_model(
         )
     # CTranslate2 raises RuntimeError and ValueError, the tokenizer's reader a bare Exception.
     except Exception as error:
-        raise unusable(folder, error) from error
+        raise unusable_model(folder, error) from error
 
 
-def unusable(folder: Path, error: Exception) -> TranscriberError:
+def unusable_model(folder: Path, error: Exception) -> TranscriberError:
     return TranscriberError(
         f"expected a faster-whisper model in {folder}, but it cannot be used ({first_line(error)}): fetch or "
         "convert the model again"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .hallucination import Thresholds
+from .hallucination import HallucinationThresholds
 
 MAX_CLIP_S: Final = 30
 """What Whisper hears at once; what lies behind it would be lost without a word."""
@@ -36,7 +36,7 @@ def window_for(clip_s: float) -> int:
     return next((window for window in _WINDOWS_S if clip_s + _QUIET_S <= window), MAX_CLIP_S)
 
 
-def token_limit(clip_s: float, english: bool, thresholds: Thresholds) -> int:
+def token_limit(clip_s: float, english: bool, thresholds: HallucinationThresholds) -> int:
     """Tokens that the fastest speaker whom the guards believe could need, rounded up to one of the limits.
 
     english: whether the words are known to be English before they are heard. A text that is longer is a

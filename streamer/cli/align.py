@@ -181,7 +181,7 @@ def _json(file: Path, transcript: Transcript, alignment: Alignment) -> str:
         "file": shown(file),
         "text": transcript.text,
         "method": alignment.method,
-        "words": [_mark(word) | {"confidence": word.p} for word in alignment.words],
+        "words": [_mark(word) | {"confidence": word.confidence} for word in alignment.words],
         "syllables": [_mark(span) for span in alignment.syllables],
         "phones": [_mark(span) for span in alignment.phones],
     }

@@ -84,12 +84,20 @@ class Engine:
             None
             if transcriber is None or self._asr_thread is None
             else Batcher[Clip, Transcript](
-                transcriber.transcribe, self._asr_thread, clock, cost=lambda _: 1.0, budget=transcriber.batch
+                transcriber.transcribe,
+                self._asr_thread,
+                clock,
+                cost=lambda _: 1.0,
+                budget=transcriber.batch_size,
             )
         )
         self._ahead = (
             Batcher[Clip, None](
-                _one_by_one(transcriber.listen), self._asr_thread, clock, cost=lambda _: 1.0, budget=1.0
+                _one_by_one(transcriber.transcribe_partial),
+                self._asr_thread,
+                clock,
+                cost=lambda _: 1.0,
+                budget=1.0,
             )
             if isinstance(transcriber, IncrementalTranscriber) and self._asr_thread is not None
             else None

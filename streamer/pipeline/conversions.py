@@ -56,7 +56,7 @@ def emotion_event(
                 text=word.text,
                 start_ms=ms(utterance.clip_start + word.start),
                 end_ms=ms(utterance.clip_start + word.end),
-                confidence=None if word.p is None else round(word.p, 3),
+                confidence=None if word.confidence is None else round(word.confidence, 3),
             )
             for word in (analysis.words if words and text else ())
         ),

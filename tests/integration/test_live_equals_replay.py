@@ -88,13 +88,13 @@ async def test_live_equals_replay(
 ) -> None:
     heard_ahead: list[Clip] = []
     if isinstance(transcriber, IncrementalTranscriber):
-        listen = transcriber.listen
+        transcribe_partial = transcriber.transcribe_partial
 
-        def listened(clip: Clip) -> None:
+        def recording(clip: Clip) -> None:
             heard_ahead.append(clip)
-            listen(clip)
+            transcribe_partial(clip)
 
-        monkeypatch.setattr(transcriber, "listen", listened)
+        monkeypatch.setattr(transcriber, "transcribe_partial", recording)
     seen = await live(recognizer, transcriber)
     assert len(heard_ahead) > 30 or not isinstance(transcriber, IncrementalTranscriber)
     reference = finals(await replayed(recognizer, transcriber))

@@ -36,7 +36,7 @@ class FakeTranscriber:
     """Says how many milliseconds it heard. `fails_on`: lengths in ms that it cannot bear."""
 
     name = "fake words"
-    batch = 8
+    batch_size = 8
 
     def __init__(self, fails_on: Sequence[int] = ()) -> None:
         self.fails_on = fails_on

@@ -126,7 +126,7 @@ class KeenWords(Words):
         super().__init__()
         self.listened = Gate()
 
-    def listen(self, clip: Clip) -> None:
+    def transcribe_partial(self, clip: Clip) -> None:
         self.listened.go_through([clip])
 
 

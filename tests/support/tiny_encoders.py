@@ -118,7 +118,7 @@ def _roughened(encoder: E, seed: int) -> E:
 
 
 def batch_of(encoder: AudioEncoder, clips: Sequence[Samples]) -> AudioBatch:
-    return collate_audio(clips, encoder.waveform)
+    return collate_audio(clips, encoder.waveform_spec)
 
 
 def token_batch(lengths: Sequence[int], seed: int = 0) -> tuple[Tensor, Tensor]:

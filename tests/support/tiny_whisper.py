@@ -14,13 +14,13 @@ from ctranslate2.converters import TransformersConverter
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, WhisperConfig, WhisperForConditionalGeneration
 
-from emostream.models.transcription.hallucination import Thresholds
+from emostream.models.transcription.hallucination import HallucinationThresholds
 
 _TIME_STAMPS = 1_501
 _WORDS = 300
 LANGUAGES = ("en", "de", "pl")
 
-BELIEVE_ALL = Thresholds(
+BELIEVE_ALL = HallucinationThresholds(
     no_speech_prob=1.0,
     certain_no_speech_prob=1.0,
     logprob=-1e9,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 
 
 def simulate_asr_errors(text: str, strangers: Sequence[str], rng: np.random.Generator) -> str:
@@ -15,7 +15,7 @@ def simulate_asr_errors(text: str, strangers: Sequence[str], rng: np.random.Gene
     strangers: words to replace with; without any, a word that would be replaced is dropped. At least one
     word of a text that has one is kept.
     """
-    words = spoken(text).split()
+    words = normalize_text(text).split()
     rate = rng.uniform(0.0, 0.25)
     heard: list[str] = []
     for word in words:

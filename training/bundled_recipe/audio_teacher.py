@@ -42,7 +42,7 @@ class WhisperTeacher:
     def states(self, clips: Sequence[Samples]) -> tuple[Tensor, Tensor]:
         """B clips -> (B, T, L, D) at 50 frames a second and (B, T) valid, whatever the clips' level."""
         heard = [(_RMS * prepare(clip, _LEVEL)).clip(-1.0, 1.0) for clip in clips]
-        batch = collate_audio(heard, self._encoder.waveform)
+        batch = collate_audio(heard, self._encoder.waveform_spec)
         with torch.autocast("cpu", torch.bfloat16):  # half the time, and an error far below the student's
             states, mask = self._encoder.layers(batch.samples, batch.mask)
         return torch.stack([states[layer].float() for layer in self._layers], dim=2), mask

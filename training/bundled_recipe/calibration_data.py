@@ -107,7 +107,7 @@ def _logits(
     found: dict[int, dict[str, Tensor]] = {}
     for start in range(0, len(order), 16):
         rows = order[start : start + 16]
-        audio = collate_audio([items[row][0] for row in rows], model.audio_encoder.waveform)
+        audio = collate_audio([items[row][0] for row in rows], model.audio_encoder.waveform_spec)
         text = collate_text([items[row][1] for row in rows], tokenizer, model.config.max_tokens)
         logits = model(audio, text).logits()
         for place, row in enumerate(rows):

@@ -152,7 +152,7 @@ class DistillationTask:
             clip = augmented_clip(self.data.clip(example), self.settings, rng)
             heard.append(clip)
             harmed.append(distort(clip, rng) if rng.random() < self.settings.harmed else clip)
-        return distillation_batch(heard, harmed, self.teacher, self.scale, self.module.encoder.waveform)
+        return distillation_batch(heard, harmed, self.teacher, self.scale, self.module.encoder.waveform_spec)
 
     def validate(self, process: int, processes: int) -> list[dict[str, float]]:
         """Whole clips, undistorted, one by one."""
@@ -161,7 +161,9 @@ class DistillationTask:
             for example in self.data.dev[process::processes]:
                 clip = _whole_frames(self.data.clip(example)[: 10 * SAMPLE_RATE_HZ])
                 losses = self.module(
-                    distillation_batch([clip], [clip], self.teacher, self.scale, self.module.encoder.waveform)
+                    distillation_batch(
+                        [clip], [clip], self.teacher, self.scale, self.module.encoder.waveform_spec
+                    )
                 )
                 found.append({name: float(value) for name, value in losses.items()})
         return found

@@ -185,7 +185,7 @@ def train_fusion(
     """Trains in place; goes on where `place.folder` says that it stopped."""
     torch.manual_seed(seed)
     for encoder in (model.audio_encoder, model.text_encoder):
-        encoder.hold([encoder.backbone, encoder.mix])
+        encoder.freeze_modules([encoder.backbone, encoder.mix])
     for part in (model.audio_pool, model.audio_head, model.text_pool, model.text_head):
         part.requires_grad_(False)
     trainer = TrainerSettings(

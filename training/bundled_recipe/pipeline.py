@@ -102,10 +102,10 @@ def hear(
     """Stage 1: the audio encoder, by distillation."""
     asked = settings.distil
     lines = read_text_corpus(places.data / "text.csv.gz", TEXT_CORPORA)
-    spoken, voices = synthetic_speech(lines, asked.synthetic, settings.seed, places.cache, log)
+    normalize_text, voices = synthetic_speech(lines, asked.synthetic, settings.seed, places.cache, log)
     train = [example for example in speaking.train if example.corpus not in asked.without]
     dev = _some([example for example in speaking.dev if example.corpus not in asked.without])
-    data = DistillationData(train + spoken, dev, {"": speaking.sounds, SYNTHETIC: voices})
+    data = DistillationData(train + normalize_text, dev, {"": speaking.sounds, SYNTHETIC: voices})
     provenance.add("distillation", data.train)
     provenance.add("distillation, validation loss only", dev)
     teacher = WhisperTeacher(places.weights / TEACHER, asked.teacher_layers)

@@ -19,7 +19,7 @@ import soundfile
 import soxr
 
 from emostream.models import SAMPLE_RATE_HZ, Samples
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 
 from ..corpora.example import Example
 from ..data.audio_cache import AudioCache
@@ -65,7 +65,7 @@ def synthetic_speech(
 
 def _chosen(lines: Sequence[Example], count: int, seed: int) -> list[str]:
     least, most = _WORDS
-    texts = sorted({spoken(line.words) for line in lines if line.split == "train"})
+    texts = sorted({normalize_text(line.words) for line in lines if line.split == "train"})
     texts = [text for text in texts if least <= len(text.split()) <= most and text.isascii()]
     if len(texts) < count:
         raise SettingsError(f"expected {count} lines of {least} to {most} words to speak, got {len(texts)}")

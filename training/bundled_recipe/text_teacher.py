@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 
 from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
@@ -188,7 +188,7 @@ def softened_weights(lines: Sequence[Example], labels: Mapping[str, int]) -> Ten
 
 def _tokens(module: TextTeacher, texts: Sequence[str]) -> dict[str, Tensor]:
     """Of the spoken form: what the student reads has neither case nor punctuation."""
-    lines = [spoken(text) for text in texts]
+    lines = [normalize_text(text) for text in texts]
     found: dict[str, Tensor] = module.tokenizer(
         lines, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt"
     )

@@ -10,7 +10,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import WordPieceTrainer
 
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
@@ -24,7 +24,7 @@ def learn_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
     trainer = WordPieceTrainer(
         vocab_size=size, special_tokens=SPECIAL, show_progress=False, limit_alphabet=64, min_frequency=3
     )
-    learner.train_from_iterator((spoken(text) for text in texts), trainer)
+    learner.train_from_iterator((normalize_text(text) for text in texts), trainer)
     return tokenizer_of(learner.get_vocab())
 
 

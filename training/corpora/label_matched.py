@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 
 from .example import OTHER, Example
 from .manifest import read_manifest
@@ -95,7 +95,7 @@ def _once(lines: Sequence[Example]) -> list[Example]:
     """The first of the lines that sound alike: `What?` is said in many dialogues, with many a label."""
     first: dict[str, Example] = {}
     for line in lines:
-        first.setdefault(spoken(line.words), line)
+        first.setdefault(normalize_text(line.words), line)
     return list(first.values())
 
 

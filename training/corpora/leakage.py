@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 
 from .example import CorpusError, Example
 
@@ -78,5 +78,5 @@ def _line(example: Example) -> str:
     """Empty where it does not count."""
     if example.path is not None and not example.dialogue:
         return ""
-    line = spoken(example.paired or example.words)
+    line = normalize_text(example.paired or example.words)
     return line if len(line.split()) >= _WORDS else ""

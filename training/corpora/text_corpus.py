@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 
 from .example import CorpusError, Example
 
@@ -37,7 +37,7 @@ def fix_encoding(text: str) -> str:
 
 def worded(examples: Iterable[Example]) -> list[Example]:
     """Those with a word to read. A line such as `...` is nothing that a transcriber would write."""
-    return [example for example in examples if spoken(example.words)]
+    return [example for example in examples if normalize_text(example.words)]
 
 
 def read_text_corpus(path: Path, corpora: Iterable[str]) -> list[Example]:

@@ -69,7 +69,7 @@ def moved(alignment: Alignment, factor: float, shift: int) -> Alignment:
         return round(position / factor) + shift
 
     return Alignment(
-        tuple(Word(word.text, at(word.start), at(word.end), word.p) for word in alignment.words),
+        tuple(Word(word.text, at(word.start), at(word.end), word.confidence) for word in alignment.words),
         tuple(Span(span.text, at(span.start), at(span.end)) for span in alignment.syllables),
         tuple(Span(span.text, at(span.start), at(span.end)) for span in alignment.phones),
         alignment.method,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jiwer
 
 from emostream.models import Transcript
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 
 from ..corpora.example import Example
 from .transcripts import Transcripts
@@ -59,7 +59,7 @@ def transcript_table(rows: Sequence[TranscriptRow]) -> str:
 
 
 def _row(corpus: str, emotion: str, clips: Sequence[tuple[Example, Transcript]]) -> TranscriptRow:
-    empty = sum(not spoken(heard.text) for _, heard in clips)
+    empty = sum(not normalize_text(heard.text) for _, heard in clips)
     rejected = sum(heard.rejected is not None for _, heard in clips)
     return TranscriptRow(
         corpus, emotion, len(clips), _word_error_rate(clips), empty / len(clips), rejected / len(clips)
@@ -67,7 +67,7 @@ def _row(corpus: str, emotion: str, clips: Sequence[tuple[Example, Transcript]])
 
 
 def _word_error_rate(clips: Sequence[tuple[Example, Transcript]]) -> float | None:
-    pairs = [(spoken(example.english), spoken(heard.text)) for example, heard in clips]
+    pairs = [(normalize_text(example.english), normalize_text(heard.text)) for example, heard in clips]
     known = [(said, heard) for said, heard in pairs if said]
     if not known:
         return None

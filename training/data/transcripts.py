@@ -49,7 +49,7 @@ def cached_transcripts(
     done = len(examples) - len(left)
     progress(done, len(examples))
     with file.open("a", encoding="utf-8", newline="\n") as out:
-        for batch in _batches(left, transcriber.batch):
+        for batch in _batches(left, transcriber.batch_size):
             heard = _transcribed(batch, sounds, transcriber)
             for example, transcript in zip(batch, heard, strict=True):
                 known[asked[example.key]] = transcript
@@ -125,7 +125,9 @@ def _joined(pieces: Sequence[tuple[Transcript, int]]) -> Transcript:
     words: list[Word] = []
     front = 0
     for piece, length in pieces:
-        words += [Word(word.text, word.start + front, word.end + front, word.p) for word in piece.words]
+        words += [
+            Word(word.text, word.start + front, word.end + front, word.confidence) for word in piece.words
+        ]
         front += length
     texts = [piece.text for piece, _ in pieces if piece.text]
     rejected = next((piece.rejected for piece, _ in pieces if piece.rejected), None)
@@ -142,7 +144,7 @@ def _drop_half_line(file: Path) -> None:
 
 
 def _line(question: _Question, transcript: Transcript) -> str:
-    words = [[word.text, word.start, word.end, word.p] for word in transcript.words]
+    words = [[word.text, word.start, word.end, word.confidence] for word in transcript.words]
     said = {"text": transcript.text, "said_in": transcript.language, "words": words}
     key, sound, language, by = question
     asked = {"key": key, "sound": sound, "language": language, "by": by}

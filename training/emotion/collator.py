@@ -94,7 +94,7 @@ class Collator:
         self._labels = labels
         self._spans = model.config.spans
         self._max_tokens = model.config.max_tokens
-        self._waveform: WaveformSpec = model.audio_encoder.waveform
+        self._waveform: WaveformSpec = model.audio_encoder.waveform_spec
         self._step = model.audio_encoder.step
         self._sizes = (
             (model.audio_encoder.states, model.audio_encoder.state_size),

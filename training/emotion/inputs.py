@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tokenizers import Tokenizer
 
 from emostream.models import Alignment, Transcript
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 
 from ..corpora.example import Example
 from ..data.alignments import Alignments
@@ -39,7 +39,7 @@ class TrainingInputs:
 def input_text(example: Example, source: TextSource, transcripts: Mapping[str, Transcript]) -> str:
     """What the model is to read of an example; empty where there is nothing, or punctuation alone."""
     text = _text_of(example, source, transcripts)
-    return text if spoken(text) else ""
+    return text if normalize_text(text) else ""
 
 
 def _text_of(example: Example, source: TextSource, transcripts: Mapping[str, Transcript]) -> str:

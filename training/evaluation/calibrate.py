@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from emostream.models.calibration import evidence, fused_posterior
+from emostream.models.calibration import fused_posterior, prior_corrected_log_posterior
 from emostream.models.config import EmotionConfig
 
 
@@ -42,7 +42,8 @@ def fit_prior(logits: Tensor, truth: Tensor) -> list[float]:
 
 
 def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: Tensor) -> dict[str, float]:
-    """Weights >= 0 that sum to 1, by likelihood. logits: log posteriors will do, and `evidence`.
+    """Weights >= 0 that sum to 1, by likelihood. logits: also log posteriors, or what
+    `prior_corrected_log_posterior` returns.
 
     The scale is free meanwhile: it is the temperature's business.
     """
@@ -62,7 +63,7 @@ def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: 
 def fit_pattern(config: EmotionConfig, pattern: str, logits: Mapping[str, Tensor], truth: Tensor) -> None:
     """Writes the pattern's weights and temperature into the configuration."""
     heads = config.fused_heads(pattern)
-    said = {head: evidence(logits[head], head, pattern, config) for head in heads}
+    said = {head: prior_corrected_log_posterior(logits[head], head, pattern, config) for head in heads}
     config.late_weights[pattern] = fit_late_weights(said, heads, truth)
     config.temperatures[f"fused_{pattern}"] = 1.0
     posterior = fused_posterior(logits, pattern, config)

@@ -192,11 +192,11 @@ def _heard(
         samples, alignment = inputs.sounds.clip(key), inputs.alignments.get(key, NO_ALIGNMENT)
         if view:
             samples, alignment = augment(samples, alignment, data.augment, example_rng(view, 0, key))
-        batch = collate_audio([samples], encoder.waveform)
+        batch = collate_audio([samples], encoder.waveform_spec)
         states, mask = encoder.layers(batch.samples, batch.mask)
         return torch.stack([state[0, : int(mask.sum())] for state in states]), alignment
 
-    how = (encoder.waveform, str(model_factory.template.config.audio_config))
+    how = (encoder.waveform_spec, str(model_factory.template.config.audio_config))
     of = (keys, data.augment, data.trim_silence, _digest(inputs, keys), how)
     return _features("audio features", keys, data.views, encode, fingerprint(encoder, *of), context)
 

@@ -7,7 +7,7 @@ import pytest
 from transformers import Wav2Vec2FeatureExtractor
 
 from emostream.models.collate import WaveformSpec, collate_audio, collate_text, prepare
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 from tests.support.tiny_emotion import noise, tiny_tokenizer
 
 
@@ -65,8 +65,8 @@ def test_level_does_not_matter() -> None:
     ],
 )
 def test_the_spoken_form(written: str, heard: str) -> None:
-    assert spoken(written) == heard
-    assert spoken(heard) == heard
+    assert normalize_text(written) == heard
+    assert normalize_text(heard) == heard
 
 
 def test_no_words_is_absent() -> None:

@@ -82,7 +82,7 @@ def batch(model: EmotionModel, rows: Sequence[int]) -> tuple[AudioBatch, TextBat
         for sound, text in zip(sounds, texts, strict=True)
     ]
     return (
-        collate_audio(sounds, model.audio_encoder.waveform),
+        collate_audio(sounds, model.audio_encoder.waveform_spec),
         collate_text(texts, tiny_tokenizer(), model.config.max_tokens),
         collate_spans(alignments, model.config.spans),
     )

@@ -97,9 +97,9 @@ class TestConfiguration:
         Wav2Vec2FeatureExtractor(do_normalize=normalised).save_pretrained(copies / "wavlm")
         model, _ = assemble(copies / "wavlm", copies / "bert")
         assert model.config.audio_unit_variance == normalised
-        assert model.audio_encoder.waveform.unit_variance == normalised
+        assert model.audio_encoder.waveform_spec.unit_variance == normalised
         told, _ = assemble(copies / "wavlm", copies / "bert", audio_unit_variance=not normalised)
-        assert told.audio_encoder.waveform.unit_variance != normalised
+        assert told.audio_encoder.waveform_spec.unit_variance != normalised
 
     @pytest.mark.parametrize(
         ("name", "normalised"), [("wav2vec2", True), ("hubert", True), ("whisper", False)]
@@ -145,7 +145,7 @@ def test_the_reference_size_from_configurations_alone() -> None:
         for encoder in (model.audio_encoder, model.text_encoder)
     ]
     assert sizes == [pytest.approx(94.4, abs=0.1), pytest.approx(108.9, abs=0.1)]  # no pooler: 0.6 less
-    audio = collate_audio([noise(16_000)], model.audio_encoder.waveform)
+    audio = collate_audio([noise(16_000)], model.audio_encoder.waveform_spec)
     with torch.no_grad():
         encoded = model.encode_audio(audio)
         output = model(audio, collate_text(["i am so happy"], tiny_tokenizer(), 96))

@@ -116,7 +116,7 @@ class TestAlign:
     def test_given_times_stay_inside_the_clip_and_in_order(self) -> None:
         words = (Word("a", -50, 400, 0.9), Word("b", 300, 5000), Word("c", 100, 200), Word("d", 9000, 9100))
         spans = word_spans(Transcript("a b c d", words=words), 1000)
-        assert [(w.text, w.start, w.end, w.p) for w in spans] == [
+        assert [(w.text, w.start, w.end, w.confidence) for w in spans] == [
             ("a", 0, 400, 0.9),
             ("b", 300, 1000, None),
             ("c", 300, 300, None),

@@ -15,7 +15,7 @@ from emostream.models.worker_process import WorkerProcess
 
 ECHO = """
 import os
-from emostream.models.child_process import serve
+from emostream.models.worker_process import serve_requests
 
 def answer(request):
     if request == "die":
@@ -24,7 +24,7 @@ def answer(request):
         raise ValueError("no")
     return request
 
-serve(lambda: ("echo", answer))
+serve_requests(lambda: ("echo", answer))
 """
 
 
@@ -34,21 +34,21 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerPro
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     child = WorkerProcess("echoing_worker", "an echo")
     yield child
-    child.end()
+    child.close()
 
 
 SLOW = """
 import sys
 import time
 from pathlib import Path
-from emostream.models.child_process import serve
+from emostream.models.worker_process import serve_requests
 
 def load():
     while not Path(sys.argv[0]).with_suffix(".go").exists():
         time.sleep(0.001)
     return "slow", lambda request: request
 
-serve(load)
+serve_requests(load)
 """
 
 
@@ -67,17 +67,17 @@ def test_it_loads_while_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyP
     try:
         assert child.name == "slow"
     finally:
-        child.end()
+        child.close()
 
 
 def test_a_name_stays_known_and_a_failed_start_stays_one_line(
     child: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert child.name == "echo"
-    child.end()
+    child.close()
     monkeypatch.setattr(child, "_module", "emostream.models.types")  # which says nothing and ends
     with pytest.raises(TranscriberError, match="its process ended"):
-        child.ask("anybody?")
+        child.call("anybody?")
     assert child.name == "echo"
     never = WorkerProcess("emostream.models.types", "nothing")
     for _ in range(2):
@@ -97,7 +97,7 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch, child: WorkerProcess) -> Non
 
 
 def test_requests_are_answered_in_turn(child: WorkerProcess) -> None:
-    assert [child.ask(number) for number in range(3)] == [0, 1, 2]
+    assert [child.call(number) for number in range(3)] == [0, 1, 2]
     assert child.name == "echo"
 
 
@@ -106,47 +106,47 @@ def test_an_interrupted_request_is_not_answered_later(
 ) -> None:
     interrupt_once(monkeypatch, child)
     with pytest.raises(KeyboardInterrupt):
-        child.ask("first")
-    assert child.ask("second") == "second"
+        child.call("first")
+    assert child.call("second") == "second"
 
 
 def test_an_interrupted_start_is_not_taken_for_an_answer(
     child: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child.end()
+    child.close()
     interrupt_once(monkeypatch, child)
     with pytest.raises(KeyboardInterrupt):
-        child.ask("first")
-    assert child.ask("second") == "second"
+        child.call("first")
+    assert child.call("second") == "second"
 
 
 def test_half_a_request_is_no_request(child: WorkerProcess, capfd: pytest.CaptureFixture[str]) -> None:
     """It cannot be pickled to its end. What had been sent by then does not spoil the next one."""
     with pytest.raises(TypeError, match="pickle"):
-        child.ask([b"x" * 200_000, threading.Lock()])
+        child.call([b"x" * 200_000, threading.Lock()])
     word = "twice"  # the second mention refers to the first by its number in the stream
-    assert child.ask([word, word]) == [word, word]
+    assert child.call([word, word]) == [word, word]
     assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_exception_of_the_childs_is_an_answer(child: WorkerProcess) -> None:
     process = child._process
     with pytest.raises(ValueError, match="no"):
-        child.ask("fail")
-    assert child.ask("next") == "next"
+        child.call("fail")
+    assert child.call("next") == "next"
     assert child._process is process
 
 
 def test_a_death_at_a_request_is_told_and_costs_that_one(child: WorkerProcess) -> None:
     with pytest.raises(TranscriberError, match="expected an echo, but its process ended"):
-        child.ask("die")
-    assert child.ask("next") == "next"
+        child.call("die")
+    assert child.call("next") == "next"
 
 
 def test_a_death_between_requests_costs_nothing(child: WorkerProcess) -> None:
     child._process.kill()
     child._process.wait()
-    assert child.ask("next") == "next"
+    assert child.call("next") == "next"
 
 
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM])
@@ -156,11 +156,11 @@ def test_a_process_that_cannot_be_started_is_one_line(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, "no room")
 
-    child.end()
+    child.close()
     with monkeypatch.context() as full:
         full.setattr("subprocess.Popen", refuse)
         with pytest.raises(
             TranscriberError, match="expected to start a process for an echo, got: no room; free"
         ):
-            child.ask("first")
-    assert child.ask("second") == "second"
+            child.call("first")
+    assert child.call("second") == "second"

@@ -31,7 +31,7 @@ def sound() -> Samples:
 def process() -> Iterator[AlignerProcess]:
     aligner = AlignerProcess()
     yield aligner
-    aligner._child.end()
+    aligner._child.close()
 
 
 def kill(process: AlignerProcess) -> None:

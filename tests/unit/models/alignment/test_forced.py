@@ -122,7 +122,7 @@ def test_what_the_transcriber_knew_of_its_words_stays(aligner: ForcedAligner, tr
     words = tuple(Word(text, 0, 100, 0.25) for text in SENTENCES[0].split())
     transcript = Transcript(SENTENCES[0], "en", words)
     (found,) = aligner.align([Clip(train.samples)], [transcript])
-    assert [(word.text, word.p) for word in found.words] == [(word.text, 0.25) for word in words]
+    assert [(word.text, word.confidence) for word in found.words] == [(word.text, 0.25) for word in words]
     assert found.words[-1].start > 16_000
 
 

@@ -122,7 +122,7 @@ class TestFrameCentres:
     def test_wav2vec2_base(self) -> None:
         """25 ms every 20 ms."""
         encoder = make_audio_encoder(Wav2Vec2Config(num_hidden_layers=1))
-        assert encoder.waveform.min_samples == 400
+        assert encoder.waveform_spec.min_samples == 400
         assert encoder.frame_centres(3).tolist() == [199, 519, 839]
 
     def test_wav2vec2_by_what_its_convolutions_see(self) -> None:
@@ -135,7 +135,7 @@ class TestFrameCentres:
             (seen,) = torch.autograd.grad(frame.sum(), samples, retain_graph=True)
             places = seen[0].nonzero()[:, 0]
             assert centre == (places.min() + places.max()) // 2
-            assert len(places) <= encoder.waveform.min_samples
+            assert len(places) <= encoder.waveform_spec.min_samples
 
     def test_whisper(self) -> None:
         assert tiny_audio_encoder("whisper").frame_centres(4).tolist() == [0, 320, 640, 960]

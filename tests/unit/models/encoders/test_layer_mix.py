@@ -377,7 +377,7 @@ def test_its_graph_gives_its_features(kind: str, tmp_path: Path) -> None:
     encoder.eval()
     export_graph(encoder, tmp_path / GRAPH_FILE)
     graph = OnnxEncoder(tmp_path / GRAPH_FILE, encoder)
-    for samples in (encoder.waveform.min_samples, 1_000, 16_001):
+    for samples in (encoder.waveform_spec.min_samples, 1_000, 16_001):
         sound = torch.from_numpy(noise(samples, seed=samples, level=1.0))
         with torch.no_grad():
             features, _ = encoder(sound[None], torch.ones(1, samples, dtype=torch.bool))

@@ -30,7 +30,7 @@ def test_the_graph_gives_the_features_of_the_network(kind: str, tmp_path: Path) 
     encoder = tiny_audio_encoder(kind)
     export_graph(encoder, tmp_path / GRAPH_FILE)
     graph = OnnxEncoder(tmp_path / GRAPH_FILE, encoder)
-    for samples in (encoder.waveform.min_samples, 1_000, 16_001, 28 * 16_000):
+    for samples in (encoder.waveform_spec.min_samples, 1_000, 16_001, 28 * 16_000):
         sound = torch.from_numpy(noise(samples, seed=samples, level=1.0))
         with torch.no_grad():
             features, _ = encoder(sound[None], torch.ones(1, samples, dtype=torch.bool))

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from emostream.models.transcription.hallucination import (
     DecodedText,
-    Thresholds,
-    Verdict,
+    FilterResult,
+    HallucinationThresholds,
     compression_ratio,
-    judge,
+    filter_hypothesis,
 )
 from emostream.models.types import Word
 
@@ -48,7 +48,7 @@ def texts(words: tuple[Word, ...]) -> list[str]:
 )
 def test_what_people_say_is_left_alone(text: str) -> None:
     given_text = heard(text)
-    assert judge(given_text) == Verdict(text.strip(), given_text.words)
+    assert filter_hypothesis(given_text) == FilterResult(text.strip(), given_text.words)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_people_say_is_left_alone(text: str) -> None:
 )
 @pytest.mark.parametrize("timed", [True, False])
 def test_a_runaway_tail_is_cut_after_its_first_phrase(text: str, head: str, timed: bool) -> None:
-    verdict = judge(heard(text, duration_s=28.0, timed=timed))
+    verdict = filter_hypothesis(heard(text, duration_s=28.0, timed=timed))
     assert verdict.text == head
     assert verdict.rejected is None
     assert texts(verdict.words) == (head.split() if timed else [])
@@ -72,7 +72,7 @@ def test_a_runaway_tail_is_cut_after_its_first_phrase(text: str, head: str, time
 
 def test_text_without_spaces_is_cut_at_its_words() -> None:
     words = tuple(Word(w, 100 * i, 100 * i + 50) for i, w in enumerate(["我", "说", *["好的"] * 20]))
-    verdict = judge(DecodedText("我说" + "好的" * 20, words, 10.0))
+    verdict = filter_hypothesis(DecodedText("我说" + "好的" * 20, words, 10.0))
     assert verdict.text == "我说好的"
     assert texts(verdict.words) == ["我", "说", "好的"]
 
@@ -96,7 +96,7 @@ def test_text_without_spaces_is_cut_at_its_words() -> None:
     ],
 )
 def test_what_nobody_said_is_rejected_with_its_reason(case: DecodedText, reason: str) -> None:
-    assert judge(case) == Verdict("", (), reason)  # type: ignore[arg-type]
+    assert filter_hypothesis(case) == FilterResult("", (), reason)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -106,16 +106,16 @@ def test_doubt_needs_the_threshold_to_be_passed(
     no_speech_prob: float | None, avg_logprob: float | None
 ) -> None:
     given_text = heard(SENTENCE, no_speech_prob=no_speech_prob, avg_logprob=avg_logprob)
-    assert judge(given_text).text == SENTENCE
+    assert filter_hypothesis(given_text).text == SENTENCE
 
 
 def test_nothing_heard_is_no_rejection() -> None:
-    assert judge(heard("  ")) == Verdict("")
+    assert filter_hypothesis(heard("  ")) == FilterResult("")
 
 
 def test_words_that_are_not_those_of_the_text_are_not_cut_with_it() -> None:
     strange = DecodedText("She was a" + " day" * 50, (Word("something", 0, 10),), 28.0)
-    assert judge(strange) == Verdict("She was a day")
+    assert filter_hypothesis(strange) == FilterResult("She was a day")
 
 
 def test_compression_ratio_against_zlib_of_a_known_text() -> None:
@@ -125,8 +125,8 @@ def test_compression_ratio_against_zlib_of_a_known_text() -> None:
 
 
 def test_thresholds_are_settings() -> None:
-    strict = replace(Thresholds(), words_per_second=1.0, spare_words=0)
-    assert judge(heard(SENTENCE), strict).rejected == "impossible speaking rate"
+    strict = replace(HallucinationThresholds(), words_per_second=1.0, spare_words=0)
+    assert filter_hypothesis(heard(SENTENCE), strict).rejected == "impossible speaking rate"
 
 
 # A tiny vocabulary, so that loops of every kind come up by themselves.
@@ -145,9 +145,9 @@ def test_never_longer_than_what_was_heard_and_settled_at_once(
     text: str, timed: bool, no_speech: float | None, logprob: float | None
 ) -> None:
     first = heard(text, duration_s=10.0, timed=timed, no_speech_prob=no_speech, avg_logprob=logprob)
-    verdict = judge(first)
+    verdict = filter_hypothesis(first)
     assert text.strip().startswith(verdict.text)
     assert first.words[: len(verdict.words)] == verdict.words
     assert not (verdict.text and verdict.rejected)
-    again = judge(replace(first, text=verdict.text, words=verdict.words))
+    again = filter_hypothesis(replace(first, text=verdict.text, words=verdict.words))
     assert (again.text, again.words) == (verdict.text, verdict.words)

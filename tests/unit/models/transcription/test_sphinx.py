@@ -47,7 +47,7 @@ def assert_well_formed(clip: Clip, transcript: Transcript) -> None:
     edges = [edge for word in transcript.words for edge in (word.start, word.end)]
     assert edges == sorted(edges)
     assert all(0 <= edge <= len(clip.samples) for edge in edges)
-    assert all(word.p is not None and 0.0 <= word.p <= 1.0 for word in transcript.words)
+    assert all(word.confidence is not None and 0.0 <= word.confidence <= 1.0 for word in transcript.words)
 
 
 @pytest.mark.data
@@ -164,7 +164,7 @@ def test_hearing_ahead_changes_no_transcript(
     cold = SphinxTranscriber().transcribe([clip])
     assert cold[0].words, "there must be words, or this means nothing"
     for end in ends:
-        sphinx.listen(Clip(clip.samples[:end]))
+        sphinx.transcribe_partial(Clip(clip.samples[:end]))
     assert sphinx.transcribe([clip]) == cold
     assert sphinx.transcribe([clip]) == cold
 
@@ -173,7 +173,7 @@ def test_what_was_heard_ahead_is_not_searched_again(spoken: list[Samples]) -> No
     sphinx, sound = SphinxTranscriber(), spoken[0]
     counting = sphinx._hearings[0]._decoder = Counting(sphinx._hearings[0]._decoder)
     for end in (38_000, 46_000, 54_000):
-        sphinx.listen(Clip(sound[:end]))
+        sphinx.transcribe_partial(Clip(sound[:end]))
     assert counting.searched == 48_000  # a second at a time, however far behind
     sphinx.transcribe([Clip(sound)])
     assert counting.searched == len(sound)
@@ -185,7 +185,7 @@ def test_several_are_heard_at_once_and_none_disturbs_another(
     cold = [SphinxTranscriber().transcribe([Clip(sound)])[0] for sound in spoken]
     for end in range(24_000, 60_000, 6_000):
         for sound in spoken:
-            sphinx.listen(Clip(sound[:end]))
+            sphinx.transcribe_partial(Clip(sound[:end]))
     assert [sphinx.transcribe([Clip(sound)])[0] for sound in spoken] == cold
 
 
@@ -207,7 +207,7 @@ def test_a_decoder_that_stumbles_is_exchanged(spoken: list[Samples], fatal: int)
     sphinx._hearings[0]._decoder = Stumbling(healthy)
     with pytest.raises(RuntimeError, match="stumbled"):
         for end in (40_000, 60_000):
-            sphinx.listen(Clip(spoken[0][:end]))
+            sphinx.transcribe_partial(Clip(spoken[0][:end]))
     assert all(one._decoder is not healthy for one in sphinx._hearings)
     for sound in spoken:
         assert sphinx.transcribe([Clip(sound)]) == SphinxTranscriber().transcribe([Clip(sound)])
@@ -217,15 +217,15 @@ def test_a_third_voice_waits_until_somebody_has_been_cut_off(spoken: list[Sample
     now = 0.0
     sphinx = SphinxTranscriber(lambda: now)
     first, second, third = (Clip(sound[:48_000]) for sound in spoken)
-    sphinx.listen(first)
+    sphinx.transcribe_partial(first)
     now = 2.0
-    sphinx.listen(second)
-    sphinx.listen(third)
+    sphinx.transcribe_partial(second)
+    sphinx.transcribe_partial(third)
     one, other = sphinx._hearings
     assert one.follows(first.samples)
     assert other.follows(second.samples)
     now = 3.5  # the first has not gone on for more than three seconds
-    sphinx.listen(third)
+    sphinx.transcribe_partial(third)
     assert one.follows(third.samples)
     assert other.follows(second.samples)
 
@@ -239,19 +239,19 @@ def test_a_long_silence_before_the_voice_is_no_part_of_the_mean(spoken: list[Sam
     assert len(alone.words) >= 4
     assert len(words(alone) & words(late)) >= 0.7 * len(words(alone))
     for end in (30_000, 50_000, 80_000):
-        sphinx.listen(Clip(sound[:end]))
+        sphinx.transcribe_partial(Clip(sound[:end]))
     assert sphinx.transcribe([Clip(sound)]) == [late]
 
 
 def test_an_utterance_that_went_another_way_is_begun_anew(
     sphinx: SphinxTranscriber, spoken: list[Samples]
 ) -> None:
-    sphinx.listen(Clip(spoken[0]))
+    sphinx.transcribe_partial(Clip(spoken[0]))
     later = Clip(spoken[0][4_000:])  # a louder voice came, and the quiet beginning is no part of it
     assert sphinx.transcribe([later]) == SphinxTranscriber().transcribe([later])
 
 
 def test_a_beginning_of_digital_silence_is_no_hindrance(sphinx: SphinxTranscriber) -> None:
     quiet = np.zeros(40_000, np.float32)
-    sphinx.listen(Clip(quiet))
+    sphinx.transcribe_partial(Clip(quiet))
     assert sphinx.transcribe([Clip(quiet)]) == [Transcript("")]

@@ -27,7 +27,7 @@ def sound() -> Samples:
 def process() -> Iterator[SphinxProcess]:
     transcriber = SphinxProcess()
     yield transcriber
-    transcriber._child.end()
+    transcriber._child.close()
 
 
 def test_the_words_are_those_of_the_decoder_itself(process: SphinxProcess, sound: Samples) -> None:
@@ -43,7 +43,7 @@ def test_it_hears_ahead_as_the_decoder_does(process: SphinxProcess, sound: Sampl
     assert isinstance(process, IncrementalTranscriber)
     clip = Clip(sound[: 4 * 16_000])
     for seconds in (2, 3):
-        process.listen(Clip(sound[: seconds * 16_000]))
+        process.transcribe_partial(Clip(sound[: seconds * 16_000]))
     assert process.transcribe([clip]) == SphinxTranscriber().transcribe([clip])
 
 
@@ -77,7 +77,7 @@ def test_a_death_costs_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
             transcriber.transcribe([Clip(np.zeros(1_600, np.float32))])
         assert len(transcriber.transcribe([Clip(np.zeros(1_600, np.float32))])) == 1
     finally:
-        transcriber._child.end()
+        transcriber._child.close()
 
 
 def test_the_child_ends_with_its_owner() -> None:

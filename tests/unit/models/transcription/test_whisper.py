@@ -17,7 +17,7 @@ from faster_whisper import WhisperModel
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from emostream.models.errors import DeviceError, TranscriberError
-from emostream.models.transcription.hallucination import DEFAULT_THRESHOLDS, DecodedText, judge
+from emostream.models.transcription.hallucination import DEFAULT_THRESHOLDS, DecodedText, filter_hypothesis
 from emostream.models.transcription.whisper import WhisperTranscriber
 from emostream.models.transcription.whisper_decoding import Hypothesis, WhisperDecoder
 from emostream.models.transcription.whisper_loader import (
@@ -84,7 +84,9 @@ def broken(folder: Path, tmp_path: Path) -> Path:
 def same(a: Transcript, b: Transcript) -> bool:
     """Equal but for the last digits of the probabilities, which follow the batch's matrix shapes."""
     spans = [(w.text, w.start, w.end) for w in a.words] == [(w.text, w.start, w.end) for w in b.words]
-    close = np.allclose([w.p or 0.0 for w in a.words], [w.p or 0.0 for w in b.words], atol=1e-3)
+    close = np.allclose(
+        [w.confidence or 0.0 for w in a.words], [w.confidence or 0.0 for w in b.words], atol=1e-3
+    )
     return spans and close and (a.text, a.language, a.rejected) == (b.text, b.language, b.rejected)
 
 
@@ -122,7 +124,7 @@ def test_words_lie_in_order_inside_their_clip(english: WhisperTranscriber) -> No
         assert edges == sorted(edges)
         assert edges[0] >= 0
         assert edges[-1] <= len(clip.samples)
-        assert all(word.p is not None and 0.0 <= word.p <= 1.0 for word in transcript.words)
+        assert all(word.confidence is not None and 0.0 <= word.confidence <= 1.0 for word in transcript.words)
         # A prefix, because faster-whisper gives no word to a tail that is no valid UTF-8.
         joined = "".join(word.text for word in transcript.words)
         assert unspaced(transcript.text).startswith(unspaced(joined))
@@ -215,8 +217,10 @@ def test_the_window_leaves_quiet_behind_the_clip_as_far_as_whisper_hears() -> No
 @pytest.mark.parametrize("clip_s", [0.5, 2.0, 5.0])
 def test_whoever_the_guards_believe_may_write_his_words(clip_s: float) -> None:
     limit = token_limit(clip_s, True, DEFAULT_THRESHOLDS)
-    count = next(n for n in range(1, 1_000) if judge(DecodedText(words(n + 1), (), clip_s)).rejected)
-    assert judge(DecodedText(words(count), (), clip_s)).text == words(count)
+    count = next(
+        n for n in range(1, 1_000) if filter_hypothesis(DecodedText(words(n + 1), (), clip_s)).rejected
+    )
+    assert filter_hypothesis(DecodedText(words(count), (), clip_s)).text == words(count)
     assert 1.5 * count <= limit <= 2.0 * count + 8
     assert token_limit(clip_s, False, DEFAULT_THRESHOLDS) >= 4.0 * count
 

@@ -37,5 +37,5 @@ def test_any_times_end_ordered_inside_the_clip(timed: list[TimedWord], clip_samp
     edge = 0
     for word in words_in_clip(timed, clip_samples):
         assert edge <= word.start <= word.end <= clip_samples
-        assert word.p is None or (0.0 <= word.p <= 1.0 and math.isfinite(word.p))
+        assert word.confidence is None or (0.0 <= word.confidence <= 1.0 and math.isfinite(word.confidence))
         edge = word.end

@@ -102,7 +102,7 @@ async def test_finals_of_others_go_first() -> None:
     order: list[str] = []
 
     class Noting(KeenWords):
-        def listen(self, clip: Clip) -> None:
+        def transcribe_partial(self, clip: Clip) -> None:
             order.append("listen")
 
         def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
@@ -133,7 +133,7 @@ async def test_it_is_not_shown_where_nothing_is_done_ahead_of_time() -> None:
 
 async def test_a_failure_costs_no_words(caplog: pytest.LogCaptureFixture) -> None:
     class Clumsy(KeenWords):
-        def listen(self, clip: Clip) -> None:
+        def transcribe_partial(self, clip: Clip) -> None:
             raise RuntimeError("stumbled")
 
     with caplog.at_level(logging.WARNING):

@@ -101,7 +101,7 @@ def test_nothing_but_the_encoder_learns(tmp_path: Path) -> None:
 def a_batch(settings: DistillationSettings = SETTINGS) -> DistillationBatch:
     clips = [noise(9_600), noise(4_800, seed=1)]
     scale = fit_state_normalizer(data(), Listener(), settings, 1)
-    return distillation_batch(clips, clips, Listener(), scale, student().audio_encoder.waveform)
+    return distillation_batch(clips, clips, Listener(), scale, student().audio_encoder.waveform_spec)
 
 
 def test_who_says_the_mean_pays_the_variance() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from emostream.models.text_normalization import spoken
+from emostream.models.text_normalization import normalize_text
 from emostream.training.corpora.example import OTHER, CorpusError, Example
 from emostream.training.corpora.label_matched import FOLDS, assign_folds, read_label_matched
 from emostream.training.corpora.leakage import check_disjoint
@@ -139,7 +139,7 @@ def test_the_corpora_at_hand() -> None:
     assert {pair.emotion for pair in pairs} == set(LABELS)
     labels = {(line.dialogue, line.words, line.emotion) for line in texts}
     assert {(pair.dialogue, pair.paired, pair.emotion) for pair in pairs} <= labels
-    assert len({spoken(pair.paired) for pair in pairs}) == len(pairs) > 3600
+    assert len({normalize_text(pair.paired) for pair in pairs}) == len(pairs) > 3600
     assert min(Counter(pair.speaker for pair in pairs).values()) >= 24
 
 

@@ -182,7 +182,7 @@ def with_features(
     """The material with everything kept that both encoders say."""
 
     def hear(key: str, view: int) -> tuple[Tensor, Alignment]:
-        batch = collate_audio([inputs.sounds.clip(key)], model.audio_encoder.waveform)
+        batch = collate_audio([inputs.sounds.clip(key)], model.audio_encoder.waveform_spec)
         states, mask = model.audio_encoder.layers(batch.samples, batch.mask)
         stack_logits = torch.stack([state[0, : int(mask.sum())] for state in states])
         return stack_logits, inputs.alignments.get(key, NO_ALIGNMENT)

@@ -43,7 +43,7 @@ class LoudestSample:
 
     def __init__(self, name: str = "loudest", batch: int = 2, lives: int = 1_000) -> None:
         self.name = name
-        self.batch = batch
+        self.batch_size = batch
         self.lives = lives
         self.heard: list[Clip] = []
 
