@@ -107,7 +107,7 @@ async def _alone(engine: InferenceBackend, clips: Sequence[Clip]) -> float:
     took = []
     for clip in clips[:ALONE]:
         began = time.perf_counter()
-        await engine.analyse(clip, engine.ask(Priority.FINAL))
+        await engine.analyse(clip, engine.new_request(Priority.FINAL))
         took.append(time.perf_counter() - began)
     return statistics.median(took)
 
@@ -117,7 +117,7 @@ async def _crowd(engine: InferenceBackend, clips: Sequence[Clip]) -> float:
 
     async def ask() -> None:
         for clip in waiting:
-            await engine.analyse(clip, engine.ask(Priority.FINAL))
+            await engine.analyse(clip, engine.new_request(Priority.FINAL))
 
     began = time.perf_counter()
     await asyncio.gather(*(ask() for _ in range(CROWD)))

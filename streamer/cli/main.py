@@ -17,7 +17,7 @@ from rich.logging import RichHandler
 from emostream.models import ModelError
 
 from ..errors import EmostreamError
-from ..inference.batcher import ModelWorker
+from ..inference.model_worker import ModelWorker
 from . import align, bench, client, demo, devices, doctor, live, record, replay, serve, summary
 from .ray_address import TakesRay
 

@@ -1,97 +1,103 @@
-"""Who may still come in: measured, not configured.
+"""Admission control by measured load: whether one more stream may be served.
 
-A server that lets everybody in serves nobody: past what the models carry, every final is later than the one
-before it. So the share of time that the busiest model works is watched, what one stream costs is learned
-from those that are inside, and whoever would push it over the limit is told to come back later.
+A server that accepts every stream serves none well: past what the models can compute, every final is later
+than the one before it. So the share of time that the busiest model works is measured, the cost of one stream
+is estimated from the active ones, and a stream that would push the load over the limit is rejected with
+`overloaded`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ..clock import Clock
 from ..errors import OverloadedError
+from .backend import Capacity
 
 WINDOW_S: Final = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Seconds of work at a moment: of each model, and the part of it for this server's streams."""
+
+    at: float
+    busy_s: list[float]
+    own_s: list[float]
+
+
 class AdmissionController:
-    """busy: for each model, the seconds for which it has worked so far. limit: of their share of time.
+    """limit: of the share of time that the busiest model works.
 
     What the limit leaves is for utterances that end at the same moment: of random arrivals at 0.7, 0.8 wait
     on average (M/D/1).
 
-    Whoever came less than a window ago is taken to cost as much as those before, or what `expect` was told.
-
-    ours: of these seconds, those for the streams of this house; None where no other shares the models.
-    copies: of the models, at present, over which the load is spread.
+    A stream that was admitted less than a window ago is taken to cost as much as those before it, or what
+    `expect` was given.
     """
 
-    def __init__(
-        self,
-        busy: Sequence[Callable[[], float]],
-        clock: Clock,
-        limit: float,
-        *,
-        ours: Sequence[Callable[[], float]] | None = None,
-        copies: Callable[[], int] = lambda: 1,
-    ) -> None:
-        self._copies = copies
-        self._busy = busy
-        self._ours = busy if ours is None else ours
-        self._shared = ours is not None
+    def __init__(self, capacity: Capacity, clock: Clock, limit: float) -> None:
+        self._capacity = capacity
+        self._shared = capacity.own_busy_seconds is not None
+        self._own_busy_seconds = (
+            capacity.busy_seconds if capacity.own_busy_seconds is None else capacity.own_busy_seconds
+        )
         self._clock = clock
         self._limit = limit
         self._expected = 0.0
-        self._seen: deque[tuple[float, list[float], list[float]]] = deque()
-        self._newcomers: deque[float] = deque()
-        self.watch()
+        self._samples: deque[_Sample] = deque()
+        self._admitted: deque[float] = deque()  # moments, of the last window
+        self.sample()
 
     def expect(self, share: float) -> None:
         """What one stream is likely to cost in one copy of the models, measured before there was one."""
         self._expected = share
 
-    def watch(self) -> None:
+    def sample(self) -> None:
         """To be called every second or so."""
         now = self._clock.now()
-        self._seen.append((now, [busy() for busy in self._busy], [ours() for ours in self._ours]))
-        while self._seen[0][0] < now - WINDOW_S and len(self._seen) > 2:
-            self._seen.popleft()
+        busy = [seconds() for seconds in self._capacity.busy_seconds]
+        self._samples.append(_Sample(now, busy, [seconds() for seconds in self._own_busy_seconds]))
+        while self._samples[0].at < now - WINDOW_S and len(self._samples) > 2:
+            self._samples.popleft()
 
     @property
     def load(self) -> float:
         """The busiest model's share of time in the last window, 0 to 1."""
-        return self._share(self._busy, self._seen[0][1])
+        return self._share(self._capacity.busy_seconds, self._samples[0].busy_s)
 
     def _share(self, seconds: Sequence[Callable[[], float]], before: Sequence[float]) -> float:
-        then, now = self._seen[0][0], self._clock.now()
+        then, now = self._samples[0].at, self._clock.now()
         if now <= then:
             return 0.0
         return max((busy() - was) / (now - then) for busy, was in zip(seconds, before, strict=True))
 
-    def withdraw(self) -> None:
-        """Who was let in last did not come in after all."""
-        self._newcomers.pop()
+    def cancel_last(self) -> None:
+        """The stream that was admitted last did not start."""
+        self._admitted.pop()
 
-    def admit(self, inside: int) -> None:
-        """inside: how many streams there are. The first is always let in, unless other houses have filled
+    def admit(self, active: int) -> None:
+        """active: how many streams there are. The first is always admitted, unless other servers have filled
         the models that they share with this one. Raises OverloadedError.
         """
+        self._capacity.ensure_available()
         now = self._clock.now()
-        while self._newcomers and self._newcomers[0] < now - WINDOW_S:
-            self._newcomers.popleft()
-        new = min(len(self._newcomers), inside)
-        load, ours = self.load, self._share(self._ours, self._seen[0][2])
-        # Newcomers have been here for half a window on average: so much of them is in the load.
-        cost = max(self._expected / self._copies(), ours / (inside - new / 2) if inside else 0.0)
-        wanted = max(load, load - ours + cost * inside) + cost
+        while self._admitted and self._admitted[0] < now - WINDOW_S:
+            self._admitted.popleft()
+        recent = min(len(self._admitted), active)
+        load, own = self.load, self._share(self._own_busy_seconds, self._samples[0].own_s)
+        # Recent streams have run for half a window on average: so much of them is in the load.
+        measured = own / (active - recent / 2) if active else 0.0
+        cost = max(self._expected / self._capacity.replica_count(), measured)
+        wanted = max(load, load - own + cost * active) + cost
         full = self._shared and load >= self._limit
-        if (inside or full) and wanted > self._limit:
+        if (active or full) and wanted > self._limit:
             raise OverloadedError(
-                f"expected room for one more stream, got {inside} that leave the models too little time "
+                f"expected capacity for one more stream, got {active} that leave the models too little time "
                 f"({100 * wanted:.0f} % of it with this one, {100 * self._limit:.0f} % at most); "
                 f"try again in {(OverloadedError.retry_after_ms or 0) / 1_000:g} s, or another server"
             )
-        self._newcomers.append(now)
+        self._admitted.append(now)

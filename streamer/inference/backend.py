@@ -1,11 +1,11 @@
-"""What a session asks of whoever holds the models: an analysis of every utterance, near or far."""
+"""What a session needs of the models, whether they are in this process or in a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from emostream.models import Clip, Prediction, Transcript, Word
 
@@ -15,10 +15,10 @@ from .request import Priority, RequestContext
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What the models made of one utterance. words: the transcript's, each with a span in the clip.
+    """The models' results for one utterance. words: those of the transcript, each with a span in the clip.
 
-    transcript is None where nobody transcribes, or where the transcriber failed (`asr_error`).
-    The times are seconds of the wall clock.
+    transcript is None without a transcriber, or where it failed (`asr_error`). The times are seconds of the
+    wall clock.
     """
 
     transcript: Transcript | None
@@ -33,7 +33,7 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The models by name. asr: None where nobody transcribes. labels: in the order of every probability
+    """The models by name. asr: None without a transcriber. labels: in the order of every probability
     vector.
     """
 
@@ -43,76 +43,81 @@ class ModelInfo:
     labels: tuple[str, ...]
 
 
-class InferenceBackend(Protocol):
-    """`engine.Engine` holds the models itself; a cluster's is reached through one that sends for them."""
+@dataclass(frozen=True, slots=True)
+class Health:
+    """unresponsive: whether the models do not answer at present. problems: what is wrong with them, one
+    sentence each, for people.
+    """
 
-    @property
-    def metrics(self) -> Metrics: ...
+    unresponsive: bool = False
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How much the models have worked; what `admission` decides by.
+
+    busy_seconds: for each model, the seconds of work so far. own_busy_seconds: the part of it that was for
+    this server's streams; None where no other server shares the models. replica_count: copies of the models
+    at present, over which the load is spread. ensure_available: raises OverloadedError while no model can be
+    reached.
+    """
+
+    busy_seconds: Sequence[Callable[[], float]]
+    own_busy_seconds: Sequence[Callable[[], float]] | None = None
+    replica_count: Callable[[], int] = lambda: 1
+    ensure_available: Callable[[], None] = lambda: None
+
+
+PartialTranscription = Callable[[Clip, RequestContext], Coroutine[Any, Any, None]]
+"""Lets the transcriber work on the beginning of an utterance, if it has time."""
+
+
+class InferenceBackend(Protocol):
+    """`engine.Engine` holds the models itself; the cluster's `RemoteEngine` sends each utterance to a
+    replica.
+    """
 
     @property
     def model_info(self) -> ModelInfo: ...
 
     @property
-    def transcribes_incrementally(self) -> bool:
-        """Whether `listen` does anything."""
-        ...
+    def metrics(self) -> Metrics: ...
 
     @property
-    def hangs(self) -> bool:
-        """Whether the models do not answer at present."""
-        ...
+    def capacity(self) -> Capacity: ...
 
-    def trouble(self) -> tuple[str, ...]:
-        """For people: what is wrong with the models at present."""
-        ...
-
-    @property
-    def busy(self) -> Sequence[Callable[[], float]]:
-        """For each model, the seconds for which it has worked so far."""
-        ...
-
-    @property
-    def ours(self) -> Sequence[Callable[[], float]] | None:
-        """How much of that was for this house; None where no other shares the models."""
-        ...
-
-    @property
-    def copies(self) -> int:
-        """Of the models, at present."""
-        ...
-
-    def ensure_available(self) -> None:
-        """Raises OverloadedError where there are no models to ask at present."""
-        ...
+    def health(self) -> Health: ...
 
     def running(self) -> AbstractAsyncContextManager[object]:
-        """The calls below are answered inside this context."""
+        """The calls below work inside this context."""
         ...
 
     def begin_shutdown(self) -> None:
-        """The house closes: from now on words that take long are not waited for."""
+        """From now on transcripts that take long are not waited for."""
         ...
 
     async def warm_up(self, clip: Clip) -> float:
-        """What a stream costs that says such a clip every time, as a share of the busiest model's time, in
-        one copy of the models.
+        """What a stream costs that consists of such clips, as a share of the busiest model's time, in one
+        copy of the models.
 
         Raises AnalysisError, and RequestShedError where the models have too much to do.
         """
         ...
 
-    def ask(self, priority: Priority, stream: object = None) -> RequestContext:
-        """For one analysis. stream: whose, where there is one."""
+    def new_request(self, priority: Priority, stream: object = None) -> RequestContext:
+        """For one analysis. stream: the one it belongs to, if any."""
         ...
 
-    async def listen(self, clip: Clip, ask: RequestContext) -> None:
-        """Let the transcriber work on the beginning of an utterance, if it can and has time."""
-        ...
+    async def analyse(self, clip: Clip, request: RequestContext, *, words: bool = True) -> Analysis:
+        """words: whether to transcribe, where there is a transcriber.
 
-    async def analyse(self, clip: Clip, ask: RequestContext, *, words: bool = True) -> Analysis:
-        """words: whether the transcriber is asked, where there is one.
-
-        Raises AnalysisError where there is no judgement; without words there is still one. Raises
-        RequestShedError where the models have no time for what is no final.
+        Raises AnalysisError where there is no prediction; without a transcript there still is one. Raises
+        RequestShedError where the models have no time for a request that is not a final.
         """
+        ...
+
+    @property
+    def transcribe_partial(self) -> PartialTranscription | None:
+        """None where the transcriber cannot work incrementally."""
         ...

@@ -1,4 +1,4 @@
-"""What `/metrics` says, in the form that Prometheus reads. One object a house, no globals."""
+"""The metrics of `/metrics`, in Prometheus' text format. One object a backend, no globals."""
 
 from __future__ import annotations
 
@@ -17,47 +17,57 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.3, 0.5, 1.0, 2.0, 5.0,
 
 
 class Metrics:
-    """Counted where it happens; `text` is read by `/metrics`."""
+    """Counters are incremented where the event happens; `/metrics` serves `text`."""
 
-    def __init__(self, time: ComputeTime) -> None:
+    def __init__(self, compute_time: ComputeTime) -> None:
         registry = self._registry = CollectorRegistry()
-        self.sessions = Counter("emostream_sessions", "Sessions begun.", registry=registry)
-        self.open_sessions = Gauge("emostream_open_sessions", "Sessions at present.", registry=registry)
-        self.connections = Gauge("emostream_connections", "Sockets at present.", registry=registry)
-        self.disconnected_sessions = Gauge(
-            "emostream_disconnected_sessions", "Sessions whose client is gone, at present.", registry=registry
+        self.sessions = Counter("emostream_sessions", "Sessions started.", registry=registry)
+        self.open_sessions = Gauge(
+            "emostream_open_sessions", "Sessions that run at present.", registry=registry
         )
-        self.resumed = Counter("emostream_resumed_sessions", "Sessions taken over.", registry=registry)
-        self.refusals = Counter("emostream_refusals", "Connections refused.", ["code"], registry=registry)
-        self.audio = Counter("emostream_audio_seconds", "Sound heard.", registry=registry)
-        self.dropped = Counter("emostream_dropped_seconds", "Sound not analysed.", registry=registry)
-        self.finals = Counter("emostream_finals", "Final judgements.", ["reason"], registry=registry)
+        self.connections = Gauge("emostream_connections", "Open websockets at present.", registry=registry)
+        self.disconnected_sessions = Gauge(
+            "emostream_disconnected_sessions",
+            "Sessions that wait for their client to reconnect, at present.",
+            registry=registry,
+        )
+        self.resumed = Counter(
+            "emostream_resumed_sessions", "Sessions resumed by a client that reconnected.", registry=registry
+        )
+        self.rejected = Counter(
+            "emostream_rejected_connections", "Connections rejected.", ["code"], registry=registry
+        )
+        self.audio = Counter("emostream_audio_seconds", "Audio received.", registry=registry)
+        self.dropped = Counter("emostream_dropped_seconds", "Audio lost: not analysed.", registry=registry)
+        self.finals = Counter("emostream_finals", "Final predictions.", ["reason"], registry=registry)
         self.interim_results = Counter(
-            "emostream_interim_results", "Judgements while somebody speaks.", registry=registry
+            "emostream_interim_results", "Predictions on utterances in progress.", registry=registry
         )
         self.candidates = Counter(
             "emostream_candidates",
-            "Analyses begun before the end was decided (asked), and what became of them.",
+            "Analyses started before the end of the utterance was decided (started), and their outcomes.",
             ["outcome"],
             registry=registry,
         )
-        self.errors = Counter("emostream_errors", "Errors told to clients.", ["code"], registry=registry)
+        self.errors = Counter(
+            "emostream_errors", "Error events sent to clients.", ["code"], registry=registry
+        )
         self.lost = Counter(
             "emostream_lost_analyses",
-            "Calls whose replica was lost with them; what is a final, or will be, is asked again.",
+            "Calls whose replica was lost; those of finals are sent again.",
             registry=registry,
         )
         self._stages = Histogram(
             "emostream_stage_seconds",
-            "Of finals: from the end being decided, and from the last speech sample, to the sending; waiting "
-            "for the models; and what each model took.",
+            "Of finals: from the decision that the utterance has ended, and from its last speech sample, to "
+            "the event; waiting for the models; and each model's time.",
             ["stage"],
             buckets=_SECONDS,
             registry=registry,
         )
-        registry.register(_ModelSeconds(time))
+        registry.register(_ModelSeconds(compute_time))
 
-    def final(self, event: messages.Emotion) -> None:
+    def observe_final(self, event: messages.Emotion) -> None:
         timing = event.timing
         self.finals.labels(event.reason).inc()
         for stage, ms in (
@@ -75,15 +85,15 @@ class Metrics:
 
 
 class _ModelSeconds(Collector):
-    def __init__(self, time: ComputeTime) -> None:
-        self._time = time
+    def __init__(self, compute_time: ComputeTime) -> None:
+        self._compute_time = compute_time
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(
             "emostream_model_seconds",
-            "Work of all models: in all, and for candidates and provisional events that came to nothing.",
+            "Work of all models: in total, and for candidates and interim results that were discarded.",
             labels=["use"],
         )
-        family.add_metric(["all"], self._time.compute_s)
-        family.add_metric(["wasted"], self._time.wasted_compute_s)
+        family.add_metric(["all"], self._compute_time.compute_s)
+        family.add_metric(["wasted"], self._compute_time.wasted_compute_s)
         yield family

@@ -53,5 +53,5 @@ class InterimResults:
             assert self._asked is not None
             self._showing.cancel()
             self._asked.task.cancel()
-            self._asked.ask.discard()
+            self._asked.request.discard()
         self._showing = None

@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from emostream.models import Clip
@@ -23,7 +24,7 @@ from ..clock import Clock
 from ..concurrency import task_group
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ, LiveSettings, SegmenterSettings
 from ..errors import AnalysisError, EmostreamError
-from ..inference.backend import Analysis, InferenceBackend
+from ..inference.backend import Analysis, InferenceBackend, PartialTranscription
 from ..inference.request import Priority, RequestShedError
 from ..protocol import messages
 from .conversions import emotion_event, started_event
@@ -109,8 +110,10 @@ class Session:
             self._ask, lambda outcome: self._metrics.candidates.labels(outcome).inc()
         )
         self._previews = InterimResults(settings.interim_interval_ms, self._ask, self._show)
-        ahead = settings.speculate and engine.transcribes_incrementally
-        self._ahead = IncrementalTranscription(self._listen_to) if ahead else None
+        transcribe = engine.transcribe_partial if settings.speculate else None
+        self._ahead = (
+            None if transcribe is None else IncrementalTranscription(partial(self._listen_to, transcribe))
+        )
         self._under_way: set[asyncio.Task[Any]] = set()
 
         # (position in samples, moment) of what arrived: when was the last speech sample here?
@@ -221,19 +224,19 @@ class Session:
                 await self._utterances.put(_Job(one, self._arrival(one.end), decided, asked))
 
     def _ask(self, utterance: Utterance, priority: Priority) -> PendingAnalysis:
-        ask = self._engine.ask(priority, self)
+        request = self._engine.new_request(priority, self)
         if priority is Priority.CANDIDATE:  # asked when its tail is heard
             rules = self._settings.segmenter
-            ask.final_after_s = (rules.min_silence_ms - rules.tail_ms) / 1_000
+            request.final_after_s = (rules.min_silence_ms - rules.tail_ms) / 1_000
         clip = Clip(utterance.samples, self._settings.language)
         words = priority is not Priority.INTERIM
-        task = asyncio.create_task(self._engine.analyse(clip, ask, words=words), name="analysis")
-        return PendingAnalysis(self._mind(task), ask)
+        task = asyncio.create_task(self._engine.analyse(clip, request, words=words), name="analysis")
+        return PendingAnalysis(self._mind(task), request)
 
-    def _listen_to(self, utterance: Utterance) -> asyncio.Task[None]:
-        ask = self._engine.ask(Priority.INTERIM, self)
+    def _listen_to(self, transcribe: PartialTranscription, utterance: Utterance) -> asyncio.Task[None]:
+        request = self._engine.new_request(Priority.INTERIM, self)
         clip = Clip(utterance.samples, self._settings.language)
-        return self._mind(asyncio.create_task(self._engine.listen(clip, ask), name="listen ahead"))
+        return self._mind(asyncio.create_task(transcribe(clip, request), name="listen ahead"))
 
     def _mind(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
         """It ends with the session at the latest."""
@@ -317,7 +320,7 @@ class Session:
             analysis = await asked.task
         except (RequestShedError, AnalysisError):
             return
-        job = _Job(utterance, self._arrival(utterance.end), asked.ask.since, asked)
+        job = _Job(utterance, self._arrival(utterance.end), asked.request.requested_at, asked)
         timing, labels = self._timing(job, analysis), self._engine.model_info.labels
         await self._events.put(emotion_event(utterance, analysis, labels, timing, words=False))
 
@@ -349,7 +352,7 @@ class Session:
 
     def _tally(self, event: messages.ServerEvent) -> None:
         if isinstance(event, messages.Emotion) and event.final:
-            self._metrics.final(event)
+            self._metrics.observe_final(event)
         elif isinstance(event, messages.Emotion):
             self._metrics.interim_results.inc()
         elif isinstance(event, messages.Error):
@@ -361,7 +364,7 @@ class Session:
 
         return messages.Timing(
             endpoint_ms=to_ms(job.decided - job.arrived),
-            lead_ms=to_ms(max(0.0, job.decided - job.asked.ask.since)),
+            lead_ms=to_ms(max(0.0, job.decided - job.asked.request.requested_at)),
             queue_ms=to_ms(analysis.queue_s),
             asr_ms=to_ms(analysis.asr_s),
             align_ms=to_ms(analysis.align_s),

@@ -20,7 +20,7 @@ class PendingAnalysis:
     """An analysis under way, and how much it is wanted."""
 
     task: asyncio.Task[Analysis]
-    ask: RequestContext
+    request: RequestContext
 
 
 class SpeculativeAnalysis:
@@ -31,7 +31,7 @@ class SpeculativeAnalysis:
         ask: Callable[[Utterance, Priority], PendingAnalysis],
         count: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """count: told what becomes of candidates: asked, won, lost, shed."""
+        """count: called with the outcomes of candidates: started, used, discarded, shed."""
         self._ask = ask
         self._count = count
         self._utterance: Utterance | None = None
@@ -46,10 +46,10 @@ class SpeculativeAnalysis:
         self._utterance = candidate
         if candidate is None:
             return
-        if self._lost is not None and self._lost.running:
+        if self._lost is not None and self._lost.running_calls:
             self._count("shed")
             return
-        self._count("asked")
+        self._count("started")
         self._asked = self._ask(candidate, Priority.CANDIDATE)
 
     def claim(self, final: Utterance) -> PendingAnalysis | None:
@@ -59,16 +59,16 @@ class SpeculativeAnalysis:
             self._lose()
             return None
         self._utterance = self._asked = None
-        asked.ask.priority = Priority.FINAL
-        self._count("won")
+        asked.request.priority = Priority.FINAL
+        self._count("used")
         return asked
 
     def _lose(self) -> None:
         if self._asked is not None:
             self._asked.task.cancel()
-            self._asked.ask.discard()
-            self._lost = self._asked.ask
-            self._count("lost")
+            self._asked.request.discard()
+            self._lost = self._asked.request
+            self._count("discarded")
         self._utterance = self._asked = None
 
 

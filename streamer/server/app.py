@@ -98,13 +98,7 @@ class Server:
         self._residents = SessionRegistry(self._make_session, settings.server, clock, engine.metrics)
         self._warm = False
         self._handlers: set[asyncio.Task[None]] = set()
-        self._admission = AdmissionController(
-            engine.busy,
-            clock,
-            settings.server.max_load,
-            ours=engine.ours,
-            copies=lambda: engine.copies,
-        )
+        self._admission = AdmissionController(engine.capacity, clock, settings.server.max_load)
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -189,7 +183,7 @@ class Server:
 
     def _look_after(self, *, rehearsing: bool) -> None:
         if not rehearsing:  # what a rehearsal costs no stream does
-            self._admission.watch()
+            self._admission.sample()
         try:
             self._residents.enforce_limits()
         except Exception:
@@ -215,7 +209,7 @@ class Server:
     def _facts(self) -> ServerStatus:
         return ServerStatus(
             status=self._status(),
-            trouble=self._engine.trouble(),
+            trouble=self._engine.health().problems,
             models=self._models,
             sessions=self._residents.running,
             connections=len(self._handlers),
@@ -227,7 +221,7 @@ class Server:
             return "closing"
         if not self._warm:
             return "warming"
-        return "failing" if self._engine.hangs else "ok"
+        return "failing" if self._engine.health().unresponsive else "ok"
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """To plain HTTP, always: who looks whether a full house is well is to see that it is. To a socket's
@@ -268,7 +262,7 @@ class Server:
         except ConnectionClosed:
             pass  # the client left: there is nobody to tell
         except EmostreamError as error:
-            self._engine.metrics.refusals.labels(error.code).inc()
+            self._engine.metrics.rejected.labels(error.code).inc()
             await _refuse(socket, error.code, str(error), error.close_code, error.retry_after_ms)
         except Exception:
             log.exception("a session failed")
@@ -355,12 +349,11 @@ class Server:
         log.info("a session is over", extra={"facts": {"close_code": code} | totals})
 
     def _begin(self, start: messages.Start, owner: str | None) -> ClientSession:
-        self._engine.ensure_available()
         self._admission.admit(self._residents.heard)
         try:
             return self._residents.begin(new_session_id(), start, owner)
         except EmostreamError:
-            self._admission.withdraw()
+            self._admission.cancel_last()
             raise
 
     def _make_session(

@@ -218,7 +218,7 @@ def test_leaving_while_a_model_computes_is_no_crash(tmp_path: Path) -> None:
         "import asyncio, sys\n"
         "import torch\n"
         "from emostream.streamer import cli\n"
-        "from emostream.streamer.inference.batcher import ModelWorker\n"
+        "from emostream.streamer.inference.model_worker import ModelWorker\n"
         "def compute():\n"
         "    x = torch.randn(2000, 2000)\n"
         "    while True:\n"

@@ -123,7 +123,7 @@ async def test_two_hundred_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
             for _ in range(5):
                 assert timeless(await stream(server, SPEECH)) == alone
         # They are gone; what was kept for those that might have come back goes, too.
-        for name in ("emostream_connections", "emostream_waiting_sessions", "emostream_open_sessions"):
+        for name in ("emostream_connections", "emostream_disconnected_sessions", "emostream_open_sessions"):
             while await counted(server, name):
                 pass
         if left := asyncio.all_tasks() - before:

@@ -256,8 +256,8 @@ class Stage:
         }
 
     def neighbour(self, clip: Span, priority: Priority) -> asyncio.Task[Analysis]:
-        ask = self.engine.ask(priority, object())
-        analysing = self.engine.analyse(Clip(frame(clip[0])), ask)
+        request = self.engine.new_request(priority, object())
+        analysing = self.engine.analyse(Clip(frame(clip[0])), request)
         return asyncio.create_task(analysing, name="neighbour")
 
     async def leave(self) -> None:

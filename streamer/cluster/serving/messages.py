@@ -125,11 +125,11 @@ decode_cluster_info: Final = msgspec.msgpack.Decoder(ClusterInfo).decode
 decode_health: Final = msgspec.msgpack.Decoder(ClusterHealth).decode
 
 
-def encode_analyse_call(clip: Clip, ask: RequestContext, stream: str | None, *, words: bool) -> bytes:
-    """As the ask stands now."""
-    final_after_s = ask.final_after_s if math.isfinite(ask.final_after_s) else None
+def encode_analyse_call(clip: Clip, request: RequestContext, stream: str | None, *, words: bool) -> bytes:
+    """With the priority that the request has now."""
+    final_after_s = request.final_after_s if math.isfinite(request.final_after_s) else None
     samples = clip.samples.tobytes()
-    return encode(AnalyseCall(samples, clip.language, words, int(ask.priority), stream, final_after_s))
+    return encode(AnalyseCall(samples, clip.language, words, int(request.priority), stream, final_after_s))
 
 
 def clip_from_call(call: AnalyseCall | WarmUpCall) -> Clip:

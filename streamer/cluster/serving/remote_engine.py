@@ -1,4 +1,4 @@
-"""An analyser whose models are in a cluster: it sends utterances there, and again where one is lost."""
+"""A backend whose models are replicas in a cluster; an utterance whose replica is lost is sent again."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from emostream.streamer.clock import Clock
 from emostream.streamer.concurrency import task_group
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import AnalysisError, OverloadedError
-from emostream.streamer.inference.backend import Analysis, ModelInfo
+from emostream.streamer.inference.backend import Analysis, Capacity, Health, ModelInfo
 from emostream.streamer.inference.metrics import Metrics
 from emostream.streamer.inference.request import ComputeTime, Priority, RequestContext, RequestShedError
+from emostream.streamer.inference.shutdown import SHUTDOWN_MESSAGE, ShutdownGrace
 
 from .gateway_client import GATEWAY, GatewayClient, ReplicaLostError
 from .load_tracker import LoadTracker
@@ -39,78 +40,77 @@ from .messages import (
 log = logging.getLogger(__name__)
 
 _SILENT_S: Final = 8.0
-"""Without an answer or a pulse the cluster counts as lost."""
-_ROUNDS: Final = 3
-"""A replica may take its models' patience as often: to wait for them, for words, and for the judgement
-without them. It ends what hangs by itself; this is for what cannot be heard from any more.
+"""Without an answer or a heartbeat the cluster counts as lost."""
+_TIMEOUTS_PER_CALL: Final = 3
+"""A replica may take the models' timeout so often: to wait for them, for a transcript, and for the prediction
+without one. It ends a call that does not return by itself; this limit is for a replica that cannot be reached
+any more.
 """
 _MODELS: Final = ("asr", "emotion", "align")
-_TRIES: Final = 4
-"""Replicas that may be lost on one utterance: it may be the utterance that kills them."""
-_PAUSE_S: Final = 0.2  # before the second try, twice as long before each further one
-_SHUTDOWN_GRACE_S: Final = 0.5
+_ATTEMPTS: Final = 4
+"""Replicas that may be lost on one utterance: it may be the utterance that crashes them."""
+_PAUSE_S: Final = 0.2  # before the second attempt, twice as long before each further one
 
 
 class RemoteEngine:
-    """Does what `engine.Engine` does, but for hearing ahead: the cache that is filled then is in one replica,
-    and the final may go to another. address: see `connection.connected`. gateway: see `GatewayClient`.
+    """Does what `engine.Engine` does, except incremental transcription: the cache that it fills is in one
+    replica, and the final may go to another. address: see `ray_cluster.connected`. gateway: see
+    `GatewayClient`.
     """
 
-    transcribes_incrementally = False
+    transcribe_partial = None
 
     def __init__(
         self, address: str, settings: Settings, clock: Clock, gateway: Sequence[str] = GATEWAY
     ) -> None:
-        self.time = ComputeTime()
-        self.metrics = Metrics(self.time)
-        self._name = uuid4().hex  # in the replicas, which other servers ask too
+        self.compute_time = ComputeTime()
+        self.metrics = Metrics(self.compute_time)
+        self._id = uuid4().hex  # in the replicas, which other servers use too
         self._clock = clock
-        self._patience_s = settings.server.model_timeout_ms / 1_000
-        self._link = GatewayClient(address, settings, clock, self._hear, gateway)
+        self._call_timeout_s = settings.server.model_timeout_ms / 1_000
+        self._gateway = GatewayClient(address, settings, clock, self._note_health, gateway)
         self._loads = LoadTracker(clock)
-        self._house: ClusterInfo | None = None
-        self._heard_at = -math.inf
-        self._hurry = asyncio.Event()
+        self._cluster: ClusterInfo | None = None
+        self._answered_at = -math.inf
+        self._shutdown = ShutdownGrace(clock)
 
     @property
     def model_info(self) -> ModelInfo:
-        assert self._house is not None  # asked inside `running`
-        return self._house.model_info
+        assert self._cluster is not None  # read inside `running`
+        return self._cluster.model_info
 
     @property
-    def hangs(self) -> bool:
-        """Whether the cluster has not answered for a while."""
-        return self._clock.now() - self._heard_at > _SILENT_S
-
-    def trouble(self) -> tuple[str, ...]:
-        """For people: what is wrong with the models at present."""
-        theirs = self._loads.trouble()
-        if not self.hangs:
-            return theirs
-        silent_s = self._clock.now() - self._heard_at
-        return (f"cluster: no answer for {silent_s:.0f} s ({self._link.address})", *theirs)
+    def _silent_s(self) -> float:
+        """Since the last answer of a replica."""
+        return self._clock.now() - self._answered_at
 
     @property
-    def busy(self) -> Sequence[Callable[[], float]]:
-        """Of the replicas on average."""
-        return [self._loads.busy_s]
+    def _unresponsive(self) -> bool:
+        return self._silent_s > _SILENT_S
+
+    def health(self) -> Health:
+        """Unresponsive while the cluster has not answered for a while."""
+        problems = self._loads.trouble()
+        if not self._unresponsive:
+            return Health(problems=problems)
+        silence = f"cluster: no answer for {self._silent_s:.0f} s ({self._gateway.address})"
+        return Health(unresponsive=True, problems=(silence, *problems))
 
     @property
-    def ours(self) -> Sequence[Callable[[], float]]:
-        """What this house's utterances took of that."""
-        return [partial(self._loads.ours_s, model) for model in _MODELS]
+    def capacity(self) -> Capacity:
+        """Of the replicas on average, as far as this server knows them."""
+        return Capacity(
+            busy_seconds=[self._loads.busy_s],
+            own_busy_seconds=[partial(self._loads.ours_s, model) for model in _MODELS],
+            replica_count=lambda: self._loads.replicas,
+            ensure_available=self._ensure_available,
+        )
 
-    @property
-    def copies(self) -> int:
-        """Of the models, at present, as far as is known."""
-        return self._loads.replicas
-
-    def ensure_available(self) -> None:
-        """Raises OverloadedError where the cluster is lost."""
-        if self.hangs:
+    def _ensure_available(self) -> None:
+        if self._unresponsive:
             raise OverloadedError(
                 "expected the models to answer, got nothing from the cluster for "
-                f"{self._clock.now() - self._heard_at:.0f} s; "
+                f"{self._silent_s:.0f} s; "
                 f"try again in {(OverloadedError.retry_after_ms or 0) / 1_000:g} s, or another server"
             )
 
@@ -119,83 +119,76 @@ class RemoteEngine:
         """Raises ClusterError where there is no cluster, or not with these models."""
         opened: asyncio.Future[ClusterInfo] = asyncio.get_running_loop().create_future()
         async with task_group() as group:
-            linked = group.create_task(self._link.run(opened), name="cluster")
+            gateway = group.create_task(self._gateway.run(opened), name="gateway")
             try:
-                self._house = await opened
-                self._heard_at = self._clock.now()
-                self._loads.replicas = self._house.replicas
+                self._cluster = await opened
+                self._answered_at = self._clock.now()
+                self._loads.replicas = self._cluster.replicas
                 yield self
             finally:
-                linked.cancel()
+                gateway.cancel()
 
     def begin_shutdown(self) -> None:
-        """The house closes: from now on words that take long are not waited for."""
-        self._hurry.set()
+        """From now on transcripts that take long are not waited for."""
+        self._shutdown.begin()
 
     async def warm_up(self, clip: Clip) -> float:
         """As a share of one replica's time. Raises AnalysisError, RequestShedError."""
         call = encode(WarmUpCall(clip.samples.tobytes()))
-        answer = await self._asked(lambda: call, self.ask(Priority.FINAL))
+        answer = await self._call(lambda: call, self.new_request(Priority.FINAL))
         assert isinstance(answer.outcome, WarmUpReply)
         return answer.outcome.share
 
-    def ask(self, priority: Priority, stream: object = None) -> RequestContext:
-        """For one analysis. stream: whose, where there is one."""
-        return RequestContext(priority, self.time, self._clock.now(), stream)
+    def new_request(self, priority: Priority, stream: object = None) -> RequestContext:
+        """For one analysis. stream: the one it belongs to, if any."""
+        return RequestContext(priority, self.compute_time, self._clock.now(), stream)
 
-    async def listen(self, clip: Clip, ask: RequestContext) -> None:
-        """Nobody hears ahead."""
-
-    async def analyse(self, clip: Clip, ask: RequestContext, *, words: bool = True) -> Analysis:
-        """Raises AnalysisError where there is no judgement, and RequestShedError where there is no time for
-        what is no final.
+    async def analyse(self, clip: Clip, request: RequestContext, *, words: bool = True) -> Analysis:
+        """Raises AnalysisError where there is no prediction, and RequestShedError where the models have no
+        time for a request that is not a final.
         """
-        began = self._clock.now()
-        ask.running += 1
+        started_at = self._clock.now()
+        request.running_calls += 1
         try:
-            analysed = await self._in_time(clip, ask, words=words)
+            reply = await self._reply_in_time(clip, request, words=words)
         finally:
-            ask.running -= 1
-        for model, compute_s in analysed.compute_s.items():
-            ask.spend(compute_s, model)
-        self._loads.spend(analysed.compute_s)
+            request.running_calls -= 1
+        for model, compute_s in reply.compute_s.items():
+            request.record_compute(compute_s, model)
+        self._loads.spend(reply.compute_s)
         # Whatever the way there and back took, the utterance waited.
-        way_s = max(0.0, self._clock.now() - began - analysed.took_s)
-        return replace(analysed.analysis, queue_s=analysed.analysis.queue_s + way_s)
+        transfer_s = max(0.0, self._clock.now() - started_at - reply.took_s)
+        return replace(reply.analysis, queue_s=reply.analysis.queue_s + transfer_s)
 
-    async def _in_time(self, clip: Clip, ask: RequestContext, *, words: bool) -> AnalysisReply:
-        """Once the house closes, words are waited for a little, and then done without."""
-        asking = asyncio.create_task(self._analysed(clip, ask, words=words), name="analyse")
-        hurrying = asyncio.create_task(self._hurry.wait(), name="hurry")
+    async def _reply_in_time(self, clip: Clip, request: RequestContext, *, words: bool) -> AnalysisReply:
+        """Once the server is closing, a transcript is waited for a little, and then left out."""
+        if not words:
+            return await self._reply(clip, request, words=False)
+        waiting = asyncio.create_task(self._reply(clip, request, words=True), name="analyse")
         try:
-            await asyncio.wait({asking, hurrying}, return_when=asyncio.FIRST_COMPLETED)
-            if not asking.done():
-                await asyncio.wait({asking}, timeout=_SHUTDOWN_GRACE_S)
-            if asking.done() or not words:
-                return await asking
+            if await self._shutdown.completes(waiting):
+                return waiting.result()
         finally:
-            asking.cancel()
-            hurrying.cancel()
-        analysed = await self._analysed(clip, ask, words=False)
-        said = "the server is closing: this utterance is judged by its sound alone"
-        silent = (
-            analysed.analysis if self.model_info.asr is None else replace(analysed.analysis, asr_error=said)
-        )
-        return AnalysisReply(silent, analysed.took_s, analysed.compute_s)
+            waiting.cancel()
+        reply = await self._reply(clip, request, words=False)
+        if self.model_info.asr is None:
+            return reply
+        analysis = replace(reply.analysis, asr_error=SHUTDOWN_MESSAGE)
+        return AnalysisReply(analysis, reply.took_s, reply.compute_s)
 
-    async def _analysed(self, clip: Clip, ask: RequestContext, *, words: bool) -> AnalysisReply:
-        stream = None if ask.stream is None else f"{self._name}.{id(ask.stream)}"
+    async def _reply(self, clip: Clip, request: RequestContext, *, words: bool) -> AnalysisReply:
+        stream = None if request.stream is None else f"{self._id}.{id(request.stream)}"
 
         def call() -> bytes:
-            # Made anew for every try: what was a candidate may be a final by then.
-            return encode_analyse_call(clip, ask, stream, words=words)
+            # Encoded again for every attempt: a candidate may be a final by then.
+            return encode_analyse_call(clip, request, stream, words=words)
 
-        outcome = (await self._asked(call, ask)).outcome
+        outcome = (await self._call(call, request)).outcome
         assert isinstance(outcome, AnalysisReply)
         return outcome
 
-    async def _asked(self, call: Callable[[], bytes], ask: RequestContext) -> Answer:
-        answer = await self._answer(call, ask)
+    async def _call(self, call: Callable[[], bytes], request: RequestContext) -> Answer:
+        answer = await self._call_until_answered(call, request)
         match answer.outcome:
             case ShedReply():
                 raise RequestShedError
@@ -203,40 +196,42 @@ class RemoteEngine:
                 raise AnalysisError(message)
         return answer
 
-    async def _answer(self, call: Callable[[], bytes], ask: RequestContext) -> Answer:
-        """From the first replica that is not lost with it."""
-        for turn in range(1, _TRIES + 1):
+    async def _call_until_answered(self, call: Callable[[], bytes], request: RequestContext) -> Answer:
+        """The answer of the first replica that is not lost during the call."""
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
-                answer = await self._patiently(call())
+                answer = await self._call_with_timeout(call())
             except ReplicaLostError as lost:
                 self.metrics.lost.inc()
-                if ask.priority is not Priority.FINAL:
-                    raise RequestShedError from lost  # it is asked for again as a final
-                if turn == _TRIES:
-                    raise AnalysisError(f"it was lost with {_TRIES} replicas: {lost}") from lost
-                log.warning("an utterance is asked for again: %s", lost)
-                await self._clock.sleep_until(self._clock.now() + _PAUSE_S * 2 ** (turn - 1))
+                if request.priority is not Priority.FINAL:
+                    raise RequestShedError from lost  # the session requests it again as a final
+                if attempt == _ATTEMPTS:
+                    raise AnalysisError(f"it was lost with {_ATTEMPTS} replicas: {lost}") from lost
+                log.warning("an utterance is sent again: %s", lost)
+                await self._clock.sleep_until(self._clock.now() + _PAUSE_S * 2 ** (attempt - 1))
             else:
-                self._hear(ClusterHealth(self._loads.replicas, answer))
+                self._note_health(ClusterHealth(self._loads.replicas, answer))
                 return answer
         raise AssertionError("unreachable")
 
-    async def _patiently(self, call: bytes) -> Answer:
-        """Raises ReplicaLostError, and AnalysisError where nobody answers for too long."""
-        asking = asyncio.create_task(self._link.ask(call), name="ask")
+    async def _call_with_timeout(self, call: bytes) -> Answer:
+        """Raises ReplicaLostError, and AnalysisError where no answer comes for too long."""
+        waiting = asyncio.create_task(self._gateway.ask(call), name="call a replica")
         try:
-            for _ in range(_ROUNDS):
-                await asyncio.wait({asking}, timeout=self._patience_s)
-                if asking.done():
-                    return await asking
-                if self.hangs:
+            for _ in range(_TIMEOUTS_PER_CALL):
+                await asyncio.wait({waiting}, timeout=self._call_timeout_s)
+                if waiting.done():
+                    return await waiting
+                if self._unresponsive:
                     break
         finally:
-            asking.cancel()
-        raise AnalysisError(f"expected an answer from the cluster within {self._patience_s:g} s, got none")
+            waiting.cancel()
+        raise AnalysisError(
+            f"expected an answer from the cluster within {self._call_timeout_s:g} s, got none"
+        )
 
-    def _hear(self, health: ClusterHealth) -> None:
+    def _note_health(self, health: ClusterHealth) -> None:
         self._loads.replicas = health.replicas
         if health.pulse is not None:
-            self._heard_at = self._clock.now()
+            self._answered_at = self._clock.now()
             self._loads.note(health.pulse)

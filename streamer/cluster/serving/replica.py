@@ -77,15 +77,16 @@ class Replica:
             outcome = ShedReply()
         except AnalysisError as error:
             outcome = FailureReply(str(error))
-        return encode(Answer(outcome, self._name, started.load.load, started.engine.trouble()))
+        return encode(Answer(outcome, self._name, started.load.load, started.engine.health().problems))
 
     async def check_health(self) -> None:
         """Asked by Serve before anybody else asks, so that a replica is one of those that are only when its
         models are loaded; and later, to put another replica into the place of one that raises here.
         """
         started = await self._started()
-        if started.engine.hangs:
-            raise RuntimeError("; ".join(started.engine.trouble()))
+        health = started.engine.health()
+        if health.unresponsive:
+            raise RuntimeError("; ".join(health.problems))
         if started.serving.done():
             raise RuntimeError("nobody serves the models any more") from started.serving.exception()
 
@@ -102,16 +103,16 @@ class Replica:
 
     async def _analysed(self, engine: Engine, call: AnalyseCall) -> AnalysisReply:
         began = self._clock.now()
-        ask = engine.ask(Priority(call.priority), call.stream)
+        request = engine.new_request(Priority(call.priority), call.stream)
         promotion = None
-        if ask.priority is Priority.CANDIDATE and call.final_after_s is not None:
-            promotion = asyncio.get_running_loop().call_later(call.final_after_s, _promote, ask)
+        if request.priority is Priority.CANDIDATE and call.final_after_s is not None:
+            promotion = asyncio.get_running_loop().call_later(call.final_after_s, _promote, request)
         try:
-            analysis = await engine.analyse(clip_from_call(call), ask, words=call.words)
+            analysis = await engine.analyse(clip_from_call(call), request, words=call.words)
         finally:
             if promotion is not None:
                 promotion.cancel()
-        return AnalysisReply(analysis, self._clock.now() - began, ask.compute_by_model)
+        return AnalysisReply(analysis, self._clock.now() - began, request.compute_by_model)
 
     async def _started(self) -> _Started:
         if self._starting is None:
@@ -120,14 +121,14 @@ class Replica:
 
     async def _start(self) -> _Started:
         engine = await asyncio.to_thread(self._load_engine, self._settings, self._clock)
-        load = AdmissionController(engine.busy, self._clock, 1.0)
+        load = AdmissionController(engine.capacity, self._clock, 1.0)
         return _Started(engine, load, asyncio.create_task(self._serve(engine, load), name="serve"))
 
     async def _serve(self, engine: Engine, load: AdmissionController) -> None:
         """Until the process ends, which is Serve's to say."""
         async with engine.running():
             while True:
-                load.watch()
+                load.sample()
                 await self._clock.sleep_until(self._clock.now() + _WATCH_S)
 
 
@@ -138,5 +139,5 @@ class _Started:
     serving: asyncio.Task[None]
 
 
-def _promote(ask: RequestContext) -> None:
-    ask.priority = Priority.FINAL
+def _promote(request: RequestContext) -> None:
+    request.priority = Priority.FINAL

@@ -17,7 +17,8 @@ from benchmarks.queueing import SHEDDABLE, Cost, Line, SimulatedRequest, Steps, 
 from benchmarks.replica import Models
 from emostream.streamer.clock import WallClock
 from emostream.streamer.inference import request
-from emostream.streamer.inference.batcher import Batcher, ModelWorker
+from emostream.streamer.inference.batcher import Batcher
+from emostream.streamer.inference.model_worker import ModelWorker
 from emostream.streamer.inference.request import Priority
 
 MODELS = Models(encode=Cost(0.015, 0.002), fuse=Cost(0.0035, 0.0))

@@ -85,7 +85,7 @@ async def test_models_elsewhere_give_the_events_of_models_here(tmp_path: Path) -
 
 async def test_an_utterance_whose_replica_is_lost_is_asked_for_again(tmp_path: Path) -> None:
     async with far("loses the first", tmp_path) as engine:
-        analysis = await engine.analyse(SECOND, engine.ask(Priority.FINAL))
+        analysis = await engine.analyse(SECOND, engine.new_request(Priority.FINAL))
         assert analysis.transcript is not None
         assert analysis.transcript.text == "1000 milliseconds"
         assert calls(tmp_path) == 2
@@ -96,7 +96,7 @@ async def test_what_is_no_final_is_not_asked_for_again(tmp_path: Path) -> None:
     """A candidate comes again as a final, a provisional not at all."""
     async with far("loses the first", tmp_path) as engine:
         with pytest.raises(RequestShedError):
-            await engine.analyse(SECOND, engine.ask(Priority.CANDIDATE))
+            await engine.analyse(SECOND, engine.new_request(Priority.CANDIDATE))
         assert calls(tmp_path) == 1
 
 
@@ -104,14 +104,17 @@ async def test_an_utterance_that_loses_every_replica_is_given_up(tmp_path: Path)
     """It may be the utterance that kills them."""
     async with far("loses all", tmp_path) as engine:
         with pytest.raises(AnalysisError, match=r"lost with 4 replicas.*the replica died"):
-            await engine.analyse(SECOND, engine.ask(Priority.FINAL))
+            await engine.analyse(SECOND, engine.new_request(Priority.FINAL))
         assert calls(tmp_path) == 4
 
 
 async def test_a_gateway_that_dies_is_replaced_and_its_utterances_asked_for_again(tmp_path: Path) -> None:
     async with far("dies once", tmp_path) as engine:
         analyses = await asyncio.gather(
-            *(engine.analyse(Clip(voice(ms)), engine.ask(Priority.FINAL)) for ms in (800, 1_000, 1_200))
+            *(
+                engine.analyse(Clip(voice(ms)), engine.new_request(Priority.FINAL))
+                for ms in (800, 1_000, 1_200)
+            )
         )
         assert [one.transcript and one.transcript.text for one in analyses] == [
             f"{ms} milliseconds" for ms in (800, 1_000, 1_200)
@@ -122,7 +125,7 @@ async def test_a_gateway_that_dies_is_replaced_and_its_utterances_asked_for_agai
 async def test_a_gateway_that_is_stuck_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_client, "_SILENT_S", 0.5)
     async with far("mute", tmp_path) as engine:
-        asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.FINAL)))
+        asking = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.FINAL)))
         await until(lambda: processes(tmp_path) >= 2)
         asking.cancel()
 
@@ -138,7 +141,7 @@ async def test_a_gateway_that_cannot_be_started_again_is_tried_again(tmp_path: P
     starter.chmod(0o755)
     async with RemoteEngine("nowhere", Settings(), WallClock(), (str(starter),)).running() as engine:
         starter.rename(hidden)
-        asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.FINAL)))
+        asking = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.FINAL)))
         await until((folder / "died").exists)
         await until(lambda: b"emostream_lost_analyses_total 1.0" in engine.metrics.text())
         hidden.rename(starter)
@@ -148,7 +151,7 @@ async def test_a_gateway_that_cannot_be_started_again_is_tried_again(tmp_path: P
 async def test_what_the_models_do_wrong_is_told_and_not_tried_again(tmp_path: Path) -> None:
     async with far("well", tmp_path) as engine:
         with pytest.raises(AnalysisError, match="this clip is poison"):
-            await engine.analyse(Clip(voice(POISON_MS)), engine.ask(Priority.FINAL))
+            await engine.analyse(Clip(voice(POISON_MS)), engine.new_request(Priority.FINAL))
         assert calls(tmp_path) == 1
 
 
@@ -157,19 +160,19 @@ async def test_a_cluster_that_is_silent_is_trouble_and_lets_nobody_in(tmp_path: 
     program = (sys.executable, "-m", "tests.support.fake_gateway", "mute", str(tmp_path))
     settings = Settings(server=ServerSettings(model_timeout_ms=100))
     async with RemoteEngine("nowhere", settings, clock, program).running() as engine:
-        engine.ensure_available()
-        assert not engine.hangs
+        engine.capacity.ensure_available()
+        assert not engine.health().unresponsive
         with pytest.raises(AnalysisError, match=r"answer from the cluster within 0\.1 s, got none"):
-            await engine.analyse(SECOND, engine.ask(Priority.FINAL))
+            await engine.analyse(SECOND, engine.new_request(Priority.FINAL))
         clock.advance_to(9.0)
-        assert engine.trouble() == ("cluster: no answer for 9 s (nowhere)",)
+        assert engine.health().problems == ("cluster: no answer for 9 s (nowhere)",)
         with pytest.raises(OverloadedError, match="got nothing from the cluster for 9 s"):
-            engine.ensure_available()
+            engine.capacity.ensure_available()
 
 
 async def test_a_call_that_nobody_waits_for_is_forgotten_there_too(tmp_path: Path) -> None:
     async with far("mute", tmp_path) as engine:
-        asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.CANDIDATE)))
+        asking = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.CANDIDATE)))
         await appears(tmp_path, "call *")
         asking.cancel()
         await appears(tmp_path, "forgotten *")
@@ -177,13 +180,13 @@ async def test_a_call_that_nobody_waits_for_is_forgotten_there_too(tmp_path: Pat
 
 async def test_a_house_that_closes_does_without_words_that_take_long(tmp_path: Path) -> None:
     async with far("slow words", tmp_path) as engine:
-        asking = asyncio.create_task(engine.analyse(SECOND, engine.ask(Priority.FINAL)))
+        asking = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.FINAL)))
         await appears(tmp_path, "call *")
         engine.begin_shutdown()
         analysis = await asking
         assert analysis.transcript is None
         assert analysis.asr_error is not None
-        assert "judged by its sound alone" in analysis.asr_error
+        assert "classified from audio only" in analysis.asr_error
         assert analysis.prediction.label in engine.model_info.labels
 
 

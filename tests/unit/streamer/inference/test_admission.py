@@ -7,6 +7,7 @@ import pytest
 from emostream.streamer.client.connection import connect
 from emostream.streamer.errors import ConnectError, OverloadedError
 from emostream.streamer.inference.admission import WINDOW_S, AdmissionController
+from emostream.streamer.inference.backend import Capacity
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from tests.support.fakes import ManualClock
@@ -19,13 +20,15 @@ class House:
     def __init__(self, limit: float = 0.7) -> None:
         self.clock = ManualClock()
         self.worked = [0.0, 0.0]
-        self.door = AdmissionController([lambda: self.worked[0], lambda: self.worked[1]], self.clock, limit)
+        self.door = AdmissionController(
+            Capacity([lambda: self.worked[0], lambda: self.worked[1]]), self.clock, limit
+        )
 
     def work(self, seconds: float, *shares: float) -> None:
         for _ in range(int(seconds)):
             self.clock.advance_to(self.clock.now() + 1.0)
             self.worked = [was + share for was, share in zip(self.worked, shares, strict=True)]
-            self.door.watch()
+            self.door.sample()
 
     def lets_in(self, inside: int) -> bool:
         try:
@@ -57,7 +60,9 @@ def shared_house(theirs: float, ours: float) -> House:
     """One model that other houses ask as well, for a while at these shares of its time."""
     house = House()
     for_us = [0.0]
-    house.door = AdmissionController([lambda: house.worked[0]], house.clock, 0.7, ours=[lambda: for_us[0]])
+    house.door = AdmissionController(
+        Capacity([lambda: house.worked[0]], [lambda: for_us[0]]), house.clock, 0.7
+    )
     for _ in range(20):
         for_us[0] += ours
         house.work(1, theirs + ours, 0.0)
@@ -108,8 +113,8 @@ def test_the_refusal_says_when_to_come_again() -> None:
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: AdmissionController, inside: int) -> None:
-        if inside:
+    def refuse(self: AdmissionController, active: int) -> None:
+        if active:
             raise OverloadedError("expected room, got none")
 
     monkeypatch.setattr(AdmissionController, "admit", refuse)
@@ -135,4 +140,4 @@ async def test_a_server_that_is_full_says_so_and_goes_on_with_those_inside() -> 
         _, _, counters = await get(server, "/metrics")
     assert "overloaded" in said
     assert sum(isinstance(event, messages.Emotion) and event.final for event in seen) == 2
-    assert b'emostream_refusals_total{code="overloaded"} 1.0' in counters
+    assert b'emostream_rejected_connections_total{code="overloaded"} 1.0' in counters

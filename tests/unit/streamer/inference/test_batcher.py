@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from emostream.streamer.clock import WallClock
-from emostream.streamer.inference.batcher import Batcher, ModelWorker
+from emostream.streamer.inference.batcher import Batcher
+from emostream.streamer.inference.model_worker import ModelWorker
 from emostream.streamer.inference.request import ComputeTime, Priority, RequestContext, RequestShedError
 
 
@@ -228,7 +229,7 @@ async def test_no_batch_holds_two_of_one_stream() -> None:
 class TestModelTime:
     async def test_each_has_its_share(self) -> None:
         time = ComputeTime()
-        asks = {item: RequestContext(time=time) for item in (1, 2, 3)}
+        asks = {item: RequestContext(total=time) for item in (1, 2, 3)}
         async with serving(lambda items: [str(item) for item in items]) as batcher:
             await asyncio.gather(*(await submit_as(batcher, asks)).values())
         assert all(ask.compute_s > 0 for ask in asks.values())
@@ -238,23 +239,23 @@ class TestModelTime:
     async def test_what_is_given_up_is_wasted_though_it_is_over_later(self) -> None:
         model, time = Gate(), ComputeTime()
         async with serving(model) as batcher:
-            asks = {1: RequestContext(time=time), 2: RequestContext(time=time)}
+            asks = {1: RequestContext(total=time), 2: RequestContext(total=time)}
             running = await submit_as(batcher, {1: asks[1]})
             await asyncio.sleep(0)
-            assert asks[1].running == 1
+            assert asks[1].running_calls == 1
             running[1].cancel()
             asks[1].discard()
             rest = await submit_as(batcher, {2: asks[2]})
             model.open.set()
             await rest[2]
-        assert asks[1].running == 0
+        assert asks[1].running_calls == 0
         assert time.wasted_compute_s == asks[1].compute_s > 0
         assert time.compute_s == pytest.approx(asks[1].compute_s + asks[2].compute_s)
 
     def test_giving_up_twice_counts_once(self) -> None:
         time = ComputeTime()
-        ask = RequestContext(time=time)
-        ask.spend(2.0, "emotion")
+        ask = RequestContext(total=time)
+        ask.record_compute(2.0, "emotion")
         ask.discard()
         ask.discard()
         assert (time.compute_s, time.wasted_compute_s) == (2.0, 2.0)

@@ -45,8 +45,8 @@ class TestPause:
             assert (final.timing.endpoint_ms, final.timing.lead_ms, final.timing.total_ms) == (500, 300, 500)
             assert stage.model.heard == [SECOND]
             assert kinds(stage.paper.events) == ["SpeechStarted", "Emotion", "Closed"]
-            assert stage.outcomes() == {"asked": 1, "won": 1}
-            assert stage.engine.time.wasted_compute_s == 0
+            assert stage.outcomes() == {"started": 1, "used": 1}
+            assert stage.engine.compute_time.wasted_compute_s == 0
 
     async def test_a_model_that_is_slow_makes_it_late_by_the_rest_of_its_work_only(self) -> None:
         """Begun at 1.2 s, it takes 400 ms: the label is 100 ms late."""
@@ -82,10 +82,10 @@ class TestPause:
             assert final.timing.total_ms == 500
             assert stage.model.heard == [SECOND, (0, 82)]
             assert kinds(stage.paper.events) == ["SpeechStarted", "Emotion", "Closed"]
-            assert stage.outcomes() == {"asked": 2, "won": 1, "lost": 1}
+            assert stage.outcomes() == {"started": 2, "used": 1, "discarded": 1}
             # Two frames went by over the first, none over the second.
-            assert stage.engine.time.compute_s == pytest.approx(0.04)
-            assert stage.engine.time.wasted_compute_s == pytest.approx(0.04)
+            assert stage.engine.compute_time.compute_s == pytest.approx(0.04)
+            assert stage.engine.compute_time.wasted_compute_s == pytest.approx(0.04)
 
     async def test_one_that_resumes_before_a_model_was_free_costs_nothing(self) -> None:
         async with on_stage() as stage:
@@ -99,8 +99,8 @@ class TestPause:
             final = await stage.paper.emotion(1)
             assert judged(final, (0, 82))
             assert stage.model.heard == [NEIGHBOUR, (0, 82)]
-            assert stage.outcomes() == {"asked": 2, "won": 1, "lost": 1}
-            assert stage.engine.time.wasted_compute_s == 0
+            assert stage.outcomes() == {"started": 2, "used": 1, "discarded": 1}
+            assert stage.engine.compute_time.wasted_compute_s == 0
 
     @pytest.mark.parametrize(
         ("at", "endpoint_ms"),
@@ -128,7 +128,7 @@ class TestPause:
             assert judged(final, SECOND)
             assert stage.model.heard == [SECOND]
             assert len(stage.paper.emotions) == 1
-            assert stage.outcomes() == {"asked": 1, "won": 1}
+            assert stage.outcomes() == {"started": 1, "used": 1}
 
 
 class TestFullHouse:
@@ -181,7 +181,7 @@ class TestFullHouse:
             assert (final.reason, final.end_ms, final.timing.lead_ms) == ("silence", 1_400, 0)
             assert judged(final, (0, 80))
             assert stage.model.heard == [SECOND, (0, 80)]
-            assert stage.outcomes() == {"asked": 1, "lost": 1, "shed": 1}
+            assert stage.outcomes() == {"started": 1, "discarded": 1, "shed": 1}
 
     async def test_a_candidate_that_was_refused_when_it_had_just_been_won_is_asked_again(self) -> None:
         class Fickle(Engine):
@@ -192,12 +192,12 @@ class TestFullHouse:
                 self.asked: list[RequestContext] = []
                 self.says_no = asyncio.Event()
 
-            async def analyse(self, clip: Clip, ask: RequestContext, *, words: bool = True) -> Analysis:
-                self.asked.append(ask)
+            async def analyse(self, clip: Clip, request: RequestContext, *, words: bool = True) -> Analysis:
+                self.asked.append(request)
                 if len(self.asked) == 1:
                     await self.says_no.wait()
                     raise RequestShedError
-                return await super().analyse(clip, ask, words=words)
+                return await super().analyse(clip, request, words=words)
 
         async with on_stage(Fickle) as stage:
             assert isinstance(stage.engine, Fickle)
@@ -209,7 +209,7 @@ class TestFullHouse:
             assert (final.reason, final.timing.total_ms) == ("silence", 500)
             assert judged(final, SECOND)
             assert stage.model.heard == [SECOND]
-            assert [ask.priority for ask in stage.engine.asked] == [Priority.FINAL, Priority.FINAL]
+            assert [request.priority for request in stage.engine.asked] == [Priority.FINAL, Priority.FINAL]
 
     async def test_a_bet_that_is_won_passes_the_candidates_that_came_before_it(self) -> None:
         async with on_stage() as stage:
@@ -232,7 +232,7 @@ class TestFullHouse:
                 await stage.hear("speech", 50)
                 await stage.hear("silence", 30)
             with pytest.raises(RequestShedError):  # it is still full
-                await stage.engine.analyse(Clip(frame(0)), stage.engine.ask(Priority.CANDIDATE))
+                await stage.engine.analyse(Clip(frame(0)), stage.engine.new_request(Priority.CANDIDATE))
             stage.model.release()
             await stage.paper.emotion(3)
             await asyncio.gather(*crowd)
@@ -343,7 +343,7 @@ class TestOtherEnds:
             assert final.timing.lead_ms == 0
             assert judged(final, (0, 87))
             assert stage.model.heard == [(0, 95), (0, 87)]
-            assert stage.outcomes() == {"asked": 1, "lost": 1}
+            assert stage.outcomes() == {"started": 1, "discarded": 1}
             assert closed.totals.utterances == 1
 
     async def test_a_flush_in_a_pause_takes_the_candidate(self) -> None:
@@ -358,7 +358,7 @@ class TestOtherEnds:
             assert (final.timing.endpoint_ms, final.timing.lead_ms, final.timing.total_ms) == (240, 40, 240)
             assert stage.model.heard == [SECOND]
             assert len(stage.paper.emotions) == 1
-            assert stage.outcomes() == {"asked": 1, "won": 1}
+            assert stage.outcomes() == {"started": 1, "used": 1}
 
     async def test_a_flush_before_the_tail_is_complete_ends_the_clip_there(self) -> None:
         async with on_stage() as stage:
@@ -431,5 +431,5 @@ class TestOtherEnds:
             (final,) = stage.paper.emotions
             assert (final.reason, final.timing.lead_ms) == ("end_of_stream", 40)
             assert stage.model.heard == [SECOND]
-            assert stage.outcomes() == {"asked": 1, "won": 1}
+            assert stage.outcomes() == {"started": 1, "used": 1}
             assert closed.reason == "shutting_down"

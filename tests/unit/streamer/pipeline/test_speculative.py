@@ -126,7 +126,7 @@ async def test_the_analysis_of_a_candidate_is_the_final_s() -> None:
     assert (final.reason, final.end_ms) == ("silence", 1_000)
     assert model.heard == [CLIP_MS]
     assert final.timing.lead_ms > 0
-    assert engine.time.wasted_compute_s == 0
+    assert engine.compute_time.wasted_compute_s == 0
 
 
 async def test_a_pause_that_does_not_last_costs_an_analysis_and_no_event() -> None:
@@ -136,7 +136,7 @@ async def test_a_pause_that_does_not_last_costs_an_analysis_and_no_event() -> No
     (final,), engine = await play(source, model)
     assert (final.start_ms, final.end_ms) == (0, 2_300)
     assert model.heard == [CLIP_MS, 2_300 + SETTINGS.tail_ms]
-    assert 0 < engine.time.wasted_compute_s < engine.time.compute_s
+    assert 0 < engine.compute_time.wasted_compute_s < engine.compute_time.compute_s
 
 
 async def test_nothing_new_is_bet_while_the_models_work_on_a_lost_bet() -> None:
@@ -166,7 +166,7 @@ async def test_a_candidate_that_runs_when_its_end_comes_is_waited_for() -> None:
     (final,), engine = await play(source, model)
     assert model.heard == [CLIP_MS]
     assert final.timing.lead_ms > 0
-    assert engine.time.wasted_compute_s == 0
+    assert engine.compute_time.wasted_compute_s == 0
 
 
 async def test_finals_are_the_same_with_and_without() -> None:
@@ -235,7 +235,7 @@ class TestProvisional:
         source = Script(speech, model.began[0], silence(800), heard.set)
         (only,), engine = await play(source, model, interim_interval_ms=1_000)
         assert only.final
-        assert engine.time.wasted_compute_s > 0
+        assert engine.compute_time.wasted_compute_s > 0
 
     async def test_without_it_there_is_none(self) -> None:
         model = Watched()
@@ -269,14 +269,14 @@ class TestBets:
         one = self.candidate()
         for _ in range(3):
             speculation.consider(one)
-        assert [asked.ask.priority for asked in made] == [Priority.CANDIDATE]
+        assert [asked.request.priority for asked in made] == [Priority.CANDIDATE]
 
     async def test_what_is_won_is_wanted_as_a_final(self) -> None:
         speculation, made = self.bets()
         one = self.candidate()
         speculation.consider(one)
         assert speculation.claim(one) is made[0]
-        assert made[0].ask.priority is Priority.FINAL
+        assert made[0].request.priority is Priority.FINAL
         speculation.consider(None)
         assert not made[0].task.cancelling()
 
@@ -297,12 +297,12 @@ class TestBets:
     async def test_a_lost_bet_that_runs_does_not(self) -> None:
         speculation, made = self.bets()
         speculation.consider(self.candidate())
-        made[0].ask.running = 1
+        made[0].request.running_calls = 1
         speculation.consider(None)
         speculation.consider(second := self.candidate(2))
         assert len(made) == 1
         assert speculation.claim(second) is None
-        made[0].ask.running = 0
+        made[0].request.running_calls = 0
         speculation.consider(self.candidate(3))
         assert len(made) == 2
 

@@ -1,0 +1,164 @@
+"""One thread a model: the only one that touches it."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol, TypeVar
+from weakref import WeakSet
+
+from .request import Priority
+
+Out = TypeVar("Out")
+
+
+class CallQueue(Protocol):
+    """Calls of one kind that wait for the worker; see `batcher.Batcher`."""
+
+    @property
+    def highest_priority(self) -> Priority | None: ...
+
+    async def run_next_batch(self) -> None: ...
+
+    def expire_waiting(self) -> None: ...
+
+
+class ModelWorker:
+    """The one thread that touches a model, and the queues of its calls.
+
+    call_timeout_s: how long a call may take. The callers of a longer one get a TimeoutError, while the
+    thread keeps waiting for it; None is without limit.
+
+    A daemon thread: a model that does not return must not keep the process from ending. But the interpreter
+    kills such a thread inside the model's C++ code at exit, which aborts: check `any_busy` before exiting.
+    """
+
+    _all: ClassVar[WeakSet[ModelWorker]] = WeakSet()
+
+    @classmethod
+    def any_busy(cls) -> bool:
+        """Whether any worker has a call that runs or waits."""
+        return any(worker._submitted != worker._completed for worker in cls._all)
+
+    def __init__(self, name: str, call_timeout_s: float | None = None) -> None:
+        self.name = name
+        self.call_timeout_s = call_timeout_s
+        self._failure: str | None = None
+
+        self._queues: list[CallQueue] = []
+        self._work_available = asyncio.Event()
+
+        # Each counter is written by one thread alone: the first by the event loop's, the second by this one.
+        self._submitted = self._completed = 0
+        self._busy_s = 0.0
+        self._call_started_at: float | None = None
+        self._all.add(self)
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None]
+        self._calls = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run_calls, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds of work so far, those of the running call included."""
+        age_s = self._call_age_s  # read first: the thread adds it to `_busy_s` when the call ends
+        return self._busy_s + (0.0 if age_s is None else age_s)
+
+    @property
+    def unresponsive(self) -> bool:
+        """Whether the running call takes longer than it may."""
+        age_s = self._call_age_s
+        return age_s is not None and self.call_timeout_s is not None and age_s > self.call_timeout_s
+
+    @property
+    def health_problem(self) -> str | None:
+        """A call that takes too long, or the failure of the last one; None where all is well."""
+        age_s = self._call_age_s
+        if self.unresponsive and age_s is not None:
+            return f"{self.name}: a call has taken {age_s:.0f} s"
+        return self._failure
+
+    @property
+    def _call_age_s(self) -> float | None:
+        started_at = self._call_started_at
+        return None if started_at is None else time.monotonic() - started_at
+
+    def record_failure(self, description: str) -> None:
+        """For a call that returned a result that its caller found to be invalid."""
+        self._failure = f"{self.name}: {description}"
+
+    def expire_waiting_calls(self) -> None:
+        """Fail the calls that have waited longer than a call may take, behind one that does not return."""
+        for waiting in self._queues:
+            waiting.expire_waiting()
+
+    def register(self, calls: CallQueue) -> None:
+        """Of calls of equal priority, those of the queue that was registered first go first."""
+        self._queues.append(calls)
+
+    def wake(self) -> None:
+        """To be called when a queue has got an item."""
+        self._work_available.set()
+
+    async def serve(self) -> None:
+        """Run one batch after the other, each time the one of the highest priority; until cancelled."""
+        while True:
+            await self._work_available.wait()
+            waiting = [
+                (priority, calls)
+                for calls in self._queues
+                if (priority := calls.highest_priority) is not None
+            ]
+            if waiting:
+                _, first = min(waiting, key=lambda item: item[0])
+                await first.run_next_batch()
+            else:
+                self._work_available.clear()
+
+    async def run(self, call: Callable[[], Out]) -> Out:
+        """Run `call` in the thread and return its result, or raise its exception."""
+        future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
+        self._submitted += 1
+        self._calls.put((call, future))
+        return await future
+
+    def close(self) -> None:
+        """End the thread after the calls that were submitted. Does not wait."""
+        self._calls.put(None)
+
+    def _run_calls(self) -> None:
+        while (item := self._calls.get()) is not None:
+            call, future = item
+            loop = future.get_loop()
+            started_at = self._call_started_at = time.monotonic()
+            try:
+                result, error = call(), None
+            except BaseException as caught:  # it goes to the caller
+                result, error = None, _as_exception(caught)
+            finally:
+                self._call_started_at, self._busy_s = None, self._busy_s + time.monotonic() - started_at
+                self._completed += 1
+            self._failure = None if error is None else f"{self.name}: the last call failed: {error}"
+            if loop.is_closed():
+                return  # there is no caller any more: the program is ending
+            loop.call_soon_threadsafe(settle, future, result, error)
+
+
+def settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    """Set the result or the error, unless the future is done: its caller may have cancelled it."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+def _as_exception(caught: BaseException) -> Exception:
+    """A future takes no StopIteration, and a model that calls exit() must not end the thread."""
+    if isinstance(caught, Exception) and not isinstance(caught, StopIteration):
+        return caught
+    return RuntimeError(f"{type(caught).__name__}: {caught}")
