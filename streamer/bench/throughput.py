@@ -19,7 +19,7 @@ from ..audio.sources import FileSource
 from ..clock import Clock
 from ..config import SAMPLE_RATE_HZ, Settings
 from ..inference.engine import Engine
-from ..pipeline.event_log import Hub
+from ..pipeline.event_log import EventLog
 from ..pipeline.session import Session, SessionSettings
 from ..pipeline.vad import make_vad
 
@@ -76,7 +76,7 @@ async def _replay_speed(
             FileSource(recording),
             make_vad(settings.vad),
             engine,
-            Hub("bench"),
+            EventLog("bench"),
             [],
             SessionSettings(settings.segmenter),
             clock,

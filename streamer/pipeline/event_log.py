@@ -1,7 +1,8 @@
-"""One stream's events: numbered, kept for those who come later, fanned out to watchers.
+"""The events of one stream: numbered, the last ones kept, read by every client from a position of its own.
 
-A watcher never slows the stream: its queue is bounded, and whoever does not read in time is cut off
-with a SlowConsumerError and may watch again.
+The session appends. A reader follows under one of two policies: `block`, for the client that owns the stream,
+whose slow reading holds the session back; or `drop_slow`, for subscribers, whose queue is bounded and who are
+cut off when it is full. Without a reader the session runs on, and the oldest events give way.
 """
 
 from __future__ import annotations
@@ -9,93 +10,173 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Final, Literal
 
 from ..errors import SlowConsumerError
 from ..protocol.messages import Closed, E, ServerEvent, numbered
 
+MAX_UNREAD: Final = 64
+"""Events that a `block` reader may leave unread before `drain` waits for it."""
 
-class Hub:
-    """keep: how many of the last events a newcomer gets first. clock_ms: how far the stream has got."""
+ReadPolicy = Literal["block", "drop_slow"]
+
+
+class EventLog:
+    """session: the stream's id on the wire. keep: how many of the last events can be read again."""
 
     def __init__(self, session: str, *, keep: int = 200) -> None:
         self.session = session
-        self._kept: deque[ServerEvent] = deque(maxlen=keep)
-        self._watchers: set[Subscription] = set()
-        self._seq = 0
-        self.clock_ms = 0
+        self.clock_ms = 0  # how far the stream has come, set by its session
+        self._events: deque[ServerEvent] = deque(maxlen=keep)
+        self._last_seq = 0
+        self._readers: set[EventReader] = set()
+        self._closed = False
+        self._space = asyncio.Event()
 
     @classmethod
-    def with_new_id(cls) -> Hub:
-        """For a session that nobody named before."""
+    def with_random_id(cls) -> EventLog:
+        """For a stream that has no session id yet."""
         return cls(new_session_id())
 
-    def publish(self, event: E) -> E:
-        """Number the event and give it to everybody. Never waits."""
-        self._seq += 1
-        event = numbered(event, self._seq)
-        self._kept.append(event)
-        for watcher in self._watchers:
-            watcher.offer(event)
+    @property
+    def last_seq(self) -> int:
+        """The number of the last event, 0 before the first."""
+        return self._last_seq
+
+    @property
+    def last_event(self) -> ServerEvent | None:
+        return self._events[-1] if self._events else None
+
+    def append(self, event: E) -> E:
+        """Number the event and hand it to every reader. Never waits: `drain` does."""
+        self._last_seq += 1
+        event = numbered(event, self._last_seq)
+        self._events.append(event)
+        for reader in self._readers:
+            reader._offer(event)
         return event
 
-    def lost_from(self, last_seq: int) -> int | None:
-        """The first event behind `last_seq` that can no longer be given; None where all can."""
-        oldest = self._kept[0].seq if self._kept else self._seq + 1
-        return last_seq + 1 if last_seq + 1 < oldest else None
+    async def drain(self) -> None:
+        """Wait while a `block` reader has MAX_UNREAD events or more before it."""
+        while any(reader.policy == "block" and reader.unread >= MAX_UNREAD for reader in self._readers):
+            self._space.clear()
+            await self._space.wait()
 
     def end(self, event: Closed) -> None:
-        """The last word, unless it has been said."""
-        if not self._kept or not isinstance(self._kept[-1], Closed):
-            self.publish(event)
+        """Append the last event, unless the stream has one."""
+        if not isinstance(self.last_event, Closed):
+            self.append(event)
+
+    def close(self) -> None:
+        """No event follows, not even `closed`: readers end after what they have."""
+        self._closed = True
+        self.wake_readers()
+
+    @property
+    def complete(self) -> bool:
+        """Whether no event follows."""
+        return self._closed or isinstance(self.last_event, Closed)
+
+    def wake_readers(self) -> None:
+        """Let `EventReader.wait` return though there is no new event."""
+        for reader in self._readers:
+            reader._wake()
+
+    def lost_from(self, last_seq: int) -> int | None:
+        """The first event after `last_seq` that is kept no more; None where all are."""
+        oldest = self._last_seq - len(self._events) + 1
+        return last_seq + 1 if last_seq + 1 < oldest else None
 
     @contextmanager
-    def subscribe(self, capacity: int, last_seq: int = 0) -> Iterator[Subscription]:
-        """What is kept of what comes behind `last_seq`, then what comes. capacity: how many new events may
-        wait unread.
+    def reader(
+        self, last_seq: int = 0, *, policy: ReadPolicy, capacity: int | None = None
+    ) -> Iterator[EventReader]:
+        """The kept events after `last_seq`, then every new one.
+
+        capacity: how many new events may wait unread for a `drop_slow` reader.
         """
-        watcher = Subscription([event for event in self._kept if event.seq > last_seq], capacity)
-        self._watchers.add(watcher)
+        reader = EventReader(
+            self, [event for event in self._events if event.seq > last_seq], policy, capacity
+        )
+        self._readers.add(reader)
         try:
-            yield watcher
+            yield reader
         finally:
-            self._watchers.discard(watcher)
+            self._readers.discard(reader)
+            self._space.set()
+
+    def _event_was_read(self) -> None:
+        self._space.set()
 
 
-class Subscription:
-    """Iterate to read; ends behind `closed`. Raises SlowConsumerError when it fell behind."""
+class EventReader:
+    """One position in an `EventLog`. Iterate, or call `pop` and `wait` where other things are sent between.
 
-    def __init__(self, kept: Sequence[ServerEvent], capacity: int) -> None:
-        self._waiting: deque[ServerEvent] = deque(kept)
-        self._capacity = len(kept) + capacity
-        self._arrived = asyncio.Event()
+    Iteration ends after `closed`, or where the log was closed without it. Raises SlowConsumerError after the
+    last event before a hole.
+    """
+
+    def __init__(
+        self, log: EventLog, kept: list[ServerEvent], policy: ReadPolicy, capacity: int | None
+    ) -> None:
+        self.policy = policy
+        self._log = log
+        self._unread: deque[ServerEvent] = deque(kept)
+        # `drop_slow`: bounded here. `block`: bounded by the session, which waits in `drain`.
+        self._capacity = None if capacity is None else len(kept) + capacity
+        self._news = asyncio.Event()
         self._overflowed = False
 
-    def offer(self, event: ServerEvent) -> None:
-        # Once something is lost the rest is of no use: a reader must not see a hole.
-        if self._overflowed or len(self._waiting) >= self._capacity:
-            self._overflowed = True
-        else:
-            self._waiting.append(event)
-        self._arrived.set()
+    @property
+    def unread(self) -> int:
+        return len(self._unread)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to read, now or later."""
+        return self._log.complete and not self._unread and not self._overflowed
+
+    def pop(self) -> ServerEvent | None:
+        """The next event, None where there is none yet. Raises SlowConsumerError."""
+        if self._unread:
+            event = self._unread.popleft()
+            self._log._event_was_read()
+            return event
+        if self._overflowed:
+            raise SlowConsumerError(
+                f"expected a subscriber that reads its events, got {self._capacity} unread; "
+                "read faster and subscribe again"
+            )
+        return None
+
+    async def wait(self) -> None:
+        """Return when `pop` has something, `ended` holds, or `wake_readers` was called."""
+        if not (self._unread or self._overflowed or self.ended):
+            await self._news.wait()
+        self._news.clear()
 
     async def __aiter__(self) -> AsyncIterator[ServerEvent]:
-        while True:
-            while self._waiting:
-                event = self._waiting.popleft()
+        while not self.ended:
+            event = self.pop()
+            if event is None:
+                await self.wait()
+            else:
                 yield event
-                if isinstance(event, Closed):
-                    return
-            if self._overflowed:
-                raise SlowConsumerError(
-                    f"expected a watcher that reads its events, got {self._capacity} unread; "
-                    "read faster and watch again"
-                )
-            self._arrived.clear()
-            await self._arrived.wait()
+
+    def _offer(self, event: ServerEvent) -> None:
+        # Once an event is lost the rest is of no use: a reader must not see a hole.
+        if self._overflowed or (self._capacity is not None and len(self._unread) >= self._capacity):
+            self._overflowed = True
+        else:
+            self._unread.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
 
 
 def new_session_id() -> str:
-    """For a session that nobody named before."""
+    """16 characters that nobody can guess."""
     return secrets.token_urlsafe(12)

@@ -28,7 +28,7 @@ from ..inference.backend import Analysis, InferenceBackend, PartialTranscription
 from ..inference.request import Priority, RequestShedError
 from ..protocol import messages
 from .conversions import emotion_event, started_event
-from .event_log import Hub
+from .event_log import EventLog
 from .incremental_asr import IncrementalTranscription
 from .interim import InterimResults
 from .segmenter import Segmenter, SpeechStarted, Utterance
@@ -88,7 +88,7 @@ class Session:
         source: Source,
         vad: Vad,
         engine: InferenceBackend,
-        hub: Hub,
+        event_log: EventLog,
         sinks: Sequence[Sink],
         settings: SessionSettings,
         clock: Clock,
@@ -96,7 +96,7 @@ class Session:
         self._source = source
         self._vad = vad
         self._engine = engine
-        self._hub = hub
+        self._event_log = event_log
         self._sinks = sinks
         self._settings = settings
         self._clock = clock
@@ -141,17 +141,13 @@ class Session:
                 group.create_task(self._listen(), name="listen")
                 group.create_task(self._analyse(), name="analyse")
                 group.create_task(self._deliver(), name="deliver")
-        except BaseException:
-            # Whoever watches is told, though the owner may be gone and finals may be missing.
-            self._hub.end(messages.Closed(reason="error", totals=self._totals()))
-            raise
         finally:
             self._previews.stop()
             for task in self._under_way:
                 task.cancel()
         if self._failure is not None:
             raise self._failure
-        return self._totals()
+        return self.totals
 
     async def _listen(self) -> None:
         try:
@@ -159,7 +155,7 @@ class Session:
                 match item:
                     case Pcm(block):
                         self._received_samples += len(block)
-                        self._hub.clock_ms = self._clock_ms
+                        self._event_log.clock_ms = self._clock_ms
                         self._metrics.audio.inc(len(block) / self._source.sample_rate_hz)
                         await self._feed(self._chain.push(block))
                         await self._tell_invalid()
@@ -334,7 +330,7 @@ class Session:
         if self._failure is not None:
             code, message = self._failure.code, str(self._failure)
             await self._events.put(messages.Error(code=code, message=message, fatal=True))
-        await self._events.put(messages.Closed(reason=self._reason(), totals=self._totals()))
+        await self._events.put(messages.Closed(reason=self._reason(), totals=self.totals))
 
     def _reason(self) -> Literal["error", "shutting_down", "end_of_stream"]:
         if self._failure is not None:
@@ -343,10 +339,11 @@ class Session:
 
     async def _deliver(self) -> None:
         while True:
-            event = self._hub.publish(await self._events.get())
+            event = self._event_log.append(await self._events.get())
             self._tally(event)
             for sink in self._sinks:
                 await sink.send(event)
+            await self._event_log.drain()
             if isinstance(event, messages.Closed):
                 return
 
@@ -372,7 +369,9 @@ class Session:
             total_ms=to_ms(self._clock.now() - job.arrived),
         )
 
-    def _totals(self) -> messages.Totals:
+    @property
+    def totals(self) -> messages.Totals:
+        """Of the stream so far."""
         heard_ms = self._received_samples * 1_000 // self._source.sample_rate_hz
         return messages.Totals(
             audio_ms=heard_ms + self._dropped_ms, utterances=self._finals, dropped_ms=self._dropped_ms

@@ -16,7 +16,7 @@ from ..config import Settings
 from ..display_paths import shown
 from ..errors import AnalysisError, SourceError
 from ..inference.backend import InferenceBackend
-from ..pipeline.event_log import Hub
+from ..pipeline.event_log import EventLog
 from ..pipeline.session import Session, SessionSettings, Sink
 from ..pipeline.vad import make_vad
 from ..protocol import messages
@@ -96,7 +96,7 @@ class ReplayRunner:
                 source,
                 make_vad(vad),
                 self.engine,
-                Hub(shown(job.name)),
+                EventLog(shown(job.name)),
                 [*to.sinks, totals],
                 session_settings,
                 self.clock,

@@ -40,14 +40,14 @@ from ..errors import (
 from ..inference.admission import AdmissionController
 from ..inference.backend import InferenceBackend
 from ..inference.request import RequestShedError
-from ..pipeline.event_log import new_session_id
-from ..pipeline.outbox import Outbox
+from ..pipeline.event_log import EventLog
 from ..pipeline.session import Session
 from ..pipeline.vad import make_vad
 from ..protocol import messages
 from ..protocol.transport import close_socket
 from .auth import TokenAuthenticator, bearer, read_tokens
 from .client_session import ClientSession
+from .event_stream import ReadPosition
 from .http import HttpHandler, ServerStatus, retry_later_response
 from .listen import listen_error
 from .log import session as told_of
@@ -307,9 +307,8 @@ class Server:
         self, socket: ServerConnection, start: messages.Start, owner: str | None
     ) -> None:
         found = self._residents.find(start.resume, owner)
-        lost = None if start.resume is None else start.resume.last_seq + 1
-        if found is not None and start.resume is not None:
-            found.lost_from(start)  # is it a resume of this session at all?
+        if found is not None:
+            found.position(start)  # raises before the older socket is closed
             self._engine.metrics.resumed.inc()
         one = found or self._begin(start, owner)
         told_of.set(one.name)
@@ -318,18 +317,15 @@ class Server:
             extra={"facts": {"address": self._address(socket, socket.request)}},
         )
 
-        def ready() -> messages.Ready:
-            still_lost = lost if found is None else found.lost_from(start)
+        def ready(position: ReadPosition) -> messages.Ready:
             return msgspec.structs.replace(
-                self._ready(one.name, one.resume_token, still_lost),
-                resumed=found is not None,
+                self._ready(one.name, one.resume_token, position),
                 received_samples=one.received_samples,
                 received_gap_ms=one.received_gap_ms,
             )
 
         try:
-            last_seq = start.resume.last_seq if found is not None and start.resume is not None else 0
-            code = await self._residents.serve(one, socket, ready, last_seq)
+            code = await self._residents.serve(one, socket, start, ready)
         except SessionSupersededError:
             raise
         except ConnectionClosed as gone:
@@ -351,16 +347,14 @@ class Server:
     def _begin(self, start: messages.Start, owner: str | None) -> ClientSession:
         self._admission.admit(self._residents.heard)
         try:
-            return self._residents.begin(new_session_id(), start, owner)
+            return self._residents.begin(start, owner)
         except EmostreamError:
             self._admission.cancel_last()
             raise
 
-    def _make_session(
-        self, name: str, start: messages.Start, outbox: Outbox
-    ) -> tuple[Session, WebSocketSource]:
+    def _make_session(self, start: messages.Start, event_log: EventLog) -> tuple[Session, WebSocketSource]:
         try:
-            return create_session(name, start, outbox, self._settings, self._engine, self._clock)
+            return create_session(start, event_log, self._settings, self._engine, self._clock)
         except ConfigError as error:
             raise BadStartError(str(error)) from error
 
@@ -371,18 +365,17 @@ class Server:
             raise UnknownStreamError(
                 f"expected a stream of this server ({known}), got {watch.stream!r}; see /v1/streams"
             )
-        resumed = watch.resume is not None and watch.resume.session == stream.hub.session
-        last_seq, lost = 0, None
-        if watch.resume is not None:
-            last_seq = watch.resume.last_seq if resumed else 0
-            lost = stream.hub.lost_from(last_seq) if resumed else watch.resume.last_seq + 1
-        ready = self._ready(stream.hub.session, None, lost)
-        ready = msgspec.structs.replace(ready, resumed=resumed, clock_ms=stream.hub.clock_ms)
-        await socket.send(messages.encode(ready))
-        await serve_subscriber(socket, stream, self._settings.server.subscriber_queue_size, last_seq)
+
+        def ready(position: ReadPosition) -> messages.Ready:
+            return msgspec.structs.replace(
+                self._ready(stream.event_log.session, None, position), clock_ms=stream.event_log.clock_ms
+            )
+
+        capacity = self._settings.server.subscriber_queue_size
+        await serve_subscriber(socket, stream, watch.resume, capacity, ready)
         await close_socket(socket, 1001 if self._closing else 1000)
 
-    def _ready(self, session: str, resume_token: str | None, lost_from_seq: int | None) -> messages.Ready:
+    def _ready(self, session: str, resume_token: str | None, position: ReadPosition) -> messages.Ready:
         limits = self._settings.server
         return messages.Ready(
             session=session,
@@ -395,7 +388,8 @@ class Server:
                 session_ms=limits.session_ms or None,
                 idle_ms=limits.idle_ms or None,
             ),
-            lost_from_seq=lost_from_seq,
+            resumed=position.resumed,
+            lost_from_seq=position.lost_from_seq,
         )
 
 

@@ -11,14 +11,12 @@ import hmac
 import logging
 import secrets
 from collections.abc import Callable
-from contextlib import aclosing
 from typing import Final
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
 
 from ..clock import Clock
-from ..concurrency import task_group
 from ..errors import (
     BadStartError,
     EmostreamError,
@@ -26,10 +24,11 @@ from ..errors import (
     SessionSupersededError,
     SessionTooLongError,
 )
-from ..pipeline.outbox import Outbox
+from ..pipeline.event_log import EventLog, EventReader
 from ..pipeline.session import Session
 from ..protocol import messages
 from ..protocol.transport import say
+from .event_stream import ReadPosition, follow, read_position
 from .log import session as told
 from .session_factory import receive_messages
 from .websocket_source import WebSocketSource
@@ -44,23 +43,22 @@ class ClientSession:
 
     def __init__(
         self,
-        name: str,
         start: messages.Start,
         owner: str | None,
         session: Session,
         source: WebSocketSource,
-        outbox: Outbox,
+        event_log: EventLog,
         clock: Clock,
         ended: Callable[[], None],
     ) -> None:
-        self.name = name
+        self.name = event_log.session
         self.resume_token = secrets.token_urlsafe(_SECRET_BYTES)
         self._start = _without_secrets(start)
         self.ready_sent = False  # somebody has its name and secret
         self._owner = owner
         self._session = session
         self._source = source
-        self._outbox = outbox
+        self._event_log = event_log
         self._clock = clock
         self._ended = ended
         self._began = self._heard = self._left = clock.now()
@@ -84,7 +82,7 @@ class ClientSession:
     @property
     def totals(self) -> messages.Totals | None:
         """Of a session that is over."""
-        last = self._outbox.last_event
+        last = self._event_log.last_event
         return last.totals if isinstance(last, messages.Closed) else None
 
     @property
@@ -101,31 +99,41 @@ class ClientSession:
             resume_token.encode("utf-8", "surrogatepass"), self.resume_token.encode()
         ) and (owner == self._owner)
 
-    def lost_from(self, start: messages.Start) -> int | None:
-        """What can no longer be given. Raises BadStartError where `start` is not that of this session."""
-        assert start.resume is not None
+    def position(self, start: messages.Start) -> ReadPosition:
+        """Where the client of this `start` continues. Raises BadStartError where it does not belong to this
+        session.
+        """
+        if start.resume is not None and start.resume.session == self.name:
+            return self._resume_position(start)
+        return read_position(self._event_log, start.resume, resumed=False)
+
+    def _resume_position(self, start: messages.Start) -> ReadPosition:
         if _without_secrets(start) != self._start:
             raise BadStartError("expected the fields of the session's first start, got others; send the same")
-        last_seq = start.resume.last_seq
-        if not 0 <= last_seq <= self._outbox.last_seq:
-            raise BadStartError(
-                f"expected resume.last_seq of 0 to {self._outbox.last_seq}, got {last_seq}; "
-                "send the last seq that arrived"
-            )
-        return self._outbox.lost_from(last_seq)
+        return read_position(self._event_log, start.resume, resumed=True)
 
     async def serve(
-        self, socket: ServerConnection, ready: Callable[[], messages.Ready], last_seq: int
+        self,
+        socket: ServerConnection,
+        start: messages.Start,
+        ready: Callable[[ReadPosition], messages.Ready],
     ) -> EmostreamError | None:
-        """Until the last event is out; what the session failed with, which its events have told.
+        """Send events until the last one is out. Return what the session failed with, as its events say.
 
-        ready: made once no older socket feeds the session any more. Raises ConnectionClosed,
+        ready: called once no older socket feeds the session any more. Raises ConnectionClosed,
         SessionSupersededError, and what the session did not expect.
         """
         await self._detach()
         self._source.discard_partial_frame()
         self._heard = self._clock.now()
-        serving = self._serving = asyncio.create_task(self._exchange(socket, ready(), last_seq), name="serve")
+        position = self.position(start)
+        with self._event_log.reader(position.last_seq, policy="block") as reader:
+            return await self._serve(socket, reader, ready(position))
+
+    async def _serve(
+        self, socket: ServerConnection, reader: EventReader, ready: messages.Ready
+    ) -> EmostreamError | None:
+        serving = self._serving = asyncio.create_task(self._exchange(socket, reader, ready), name="serve")
         try:
             await asyncio.wait({serving})
         finally:
@@ -149,14 +157,15 @@ class ClientSession:
             if self._serving is older:
                 self._serving = None
 
-    async def _exchange(self, socket: ServerConnection, ready: messages.Ready, last_seq: int) -> None:
+    async def _exchange(self, socket: ServerConnection, reader: EventReader, ready: messages.Ready) -> None:
         await say(socket, messages.encode(ready))
         self.ready_sent = True
-        async with task_group() as group, aclosing(self._outbox.read(last_seq)) as told:
-            reader = group.create_task(receive_messages(socket, self._source, self._note), name="read")
-            async for event in told:
-                await say(socket, messages.encode(event))
-            reader.cancel()
+        await follow(
+            socket,
+            reader,
+            lambda: receive_messages(socket, self._source, self._note),
+            lambda: self._source.acknowledged_samples,
+        )
 
     def _note(self) -> None:
         self._heard = self._clock.now()
@@ -171,7 +180,7 @@ class ClientSession:
             log.exception("the session failed")
             raise
         finally:
-            self._outbox.close()
+            self._event_log.close()
             self._ended()
 
     def stop(self) -> None:

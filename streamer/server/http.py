@@ -131,7 +131,7 @@ def _streams(facts: ServerStatus) -> dict[str, object]:
                 "name": stream.name,
                 "title": stream.title,
                 "note": stream.note,
-                "session": stream.hub.session,
+                "session": stream.event_log.session,
                 "audio_ms": 0 if stream.audio is None else stream.audio.capacity_ms,
             }
             for stream in facts.streams

@@ -18,6 +18,7 @@ from ..config import Settings
 from ..inference.backend import InferenceBackend
 from ..pipeline.session import Session, SessionSettings, Sink
 from ..pipeline.vad import make_vad
+from ..protocol import messages
 from .app import Server
 from .published_stream import PublishedStream
 
@@ -98,10 +99,15 @@ async def broadcast(
             source,
             make_vad(settings.vad),
             engine,
-            own.hub,
+            own.event_log,
             sinks,
             replace(SessionSettings.paced(settings.segmenter, settings.live), language=language),
             clock,
         )
-        if await run_until_stopped(session, stop, on_stop=server.begin_shutdown):
+        try:
+            complete = await run_until_stopped(session, stop, on_stop=server.begin_shutdown)
+        finally:
+            # Subscribers get a last event also where the session failed or was cut short.
+            own.event_log.end(messages.Closed(reason="error", totals=session.totals))
+        if complete:
             await stop.wait()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from websockets.asyncio.server import ServerConnection
 
 from ..audio.tee import AudioRingBuffer
-from ..concurrency import task_group
 from ..errors import ProtocolError
-from ..pipeline.event_log import Hub
+from ..pipeline.event_log import EventLog
 from ..protocol import messages
 from ..protocol.transport import say
+from .event_stream import ReadPosition, follow, read_position
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +26,35 @@ class PublishedStream:
     name: str
     title: str
     note: str | None = None
-    hub: Hub = field(default_factory=Hub.with_new_id)
+    event_log: EventLog = field(default_factory=EventLog.with_random_id)
     audio: AudioRingBuffer | None = None
 
 
 async def serve_subscriber(
-    socket: ServerConnection, stream: PublishedStream, capacity: int, last_seq: int = 0
+    socket: ServerConnection,
+    stream: PublishedStream,
+    resume: messages.Resume | None,
+    capacity: int,
+    ready: Callable[[ReadPosition], messages.Ready],
 ) -> None:
-    """What is kept and what comes behind `last_seq`, up to and with `closed`.
+    """Send `ready`, the kept events that the subscriber does not have, and new ones up to and with `closed`.
 
-    capacity: how many events may wait unread. Raises SlowConsumerError and ConnectionClosed.
+    capacity: how many new events may wait unread. Raises BadStartError, SlowConsumerError and
+    ConnectionClosed.
     """
-    with stream.hub.subscribe(capacity, last_seq) as subscription:
-        async with task_group() as group:
-            reader = group.create_task(_hear_out(socket), name="read")
-            async for event in subscription:
-                await say(socket, messages.encode(event))
-            reader.cancel()
+    event_log = stream.event_log
+    same_stream = resume is not None and resume.session == event_log.session
+    position = read_position(event_log, resume, resumed=same_stream)
+    with event_log.reader(position.last_seq, policy="drop_slow", capacity=capacity) as reader:
+        await say(socket, messages.encode(ready(position)))
+        await follow(socket, reader, lambda: _reject_messages(socket))
 
 
-async def _hear_out(socket: ServerConnection) -> None:
-    """A watcher has nothing to say; hearing it out is how its leaving is noticed."""
+async def _reject_messages(socket: ServerConnection) -> None:
+    """A subscriber sends nothing; receiving all the same is how a lost connection is noticed."""
     while True:
         await socket.recv()
-        error = ProtocolError("expected nothing from a watcher, got a message; start a session to send audio")
+        error = ProtocolError(
+            "expected nothing from a subscriber, got a message; start a session to send audio"
+        )
         await socket.send(messages.encode(messages.Error(code=error.code, message=str(error), fatal=False)))

@@ -12,8 +12,7 @@ from ..clock import Clock
 from ..config import LiveSettings, SegmenterSettings, Settings
 from ..errors import FlowControlError, ProtocolError
 from ..inference.backend import InferenceBackend
-from ..pipeline.event_log import Hub
-from ..pipeline.outbox import Outbox
+from ..pipeline.event_log import EventLog
 from ..pipeline.session import Session, SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
@@ -21,22 +20,23 @@ from .websocket_source import WebSocketSource, validate_start
 
 
 def create_session(
-    name: str,
     start: messages.Start,
-    outbox: Outbox,
+    event_log: EventLog,
     settings: Settings,
     engine: InferenceBackend,
     clock: Clock,
 ) -> tuple[Session, WebSocketSource]:
     """Raises BadStartError and ConfigError."""
     validate_start(start)
-    source = WebSocketSource(start, settings.server.max_unacked_ms, outbox.acknowledge)
+    source = WebSocketSource(
+        start, settings.server.max_unacked_ms, acknowledge=lambda _: event_log.wake_readers()
+    )
     session = Session(
         source,
         make_vad(settings.vad),
         engine,
-        Hub(name),
-        [outbox],
+        event_log,
+        [],
         replace(
             SessionSettings.paced(
                 segmenter_for(settings.segmenter, start.options), live_for(settings.live, start.options)

@@ -13,21 +13,22 @@ from ..clock import Clock
 from ..config import ServerSettings
 from ..errors import OverloadedError
 from ..inference.metrics import Metrics
-from ..pipeline.outbox import Outbox
+from ..pipeline.event_log import EventLog, new_session_id
 from ..pipeline.session import Session
 from ..protocol import messages
 from .client_session import ClientSession
+from .event_stream import ReadPosition
 from .websocket_source import WebSocketSource
 
 log = logging.getLogger(__name__)
 
 _WITHOUT_LIMIT: Final = float("inf")
 
-MakeSession = Callable[[str, messages.Start, Outbox], tuple[Session, WebSocketSource]]
+MakeSession = Callable[[messages.Start, EventLog], tuple[Session, WebSocketSource]]
 
 
 class SessionRegistry:
-    """make: a session of this name, which says its events to the outbox. Raises what `begin` raises."""
+    """make: a session that appends its events to this log. Raises what `begin` raises."""
 
     def __init__(self, make: MakeSession, settings: ServerSettings, clock: Clock, metrics: Metrics) -> None:
         self._make = make
@@ -59,13 +60,13 @@ class SessionRegistry:
         # A wrong secret looks like a session that is gone: nobody learns which sessions there are.
         return found if found is not None and found.belongs_to(resume.resume_token, owner) else None
 
-    def begin(self, name: str, start: messages.Start, owner: str | None) -> ClientSession:
+    def begin(self, start: messages.Start, owner: str | None) -> ClientSession:
         """Raises BadStartError, ConfigError and OverloadedError."""
         self._make_room()
-        outbox = Outbox(self._settings.event_buffer_size)
-        session, source = self._make(name, start, outbox)
-        one = ClientSession(name, start, owner, session, source, outbox, self._clock, self._ended)
-        self._inside[name] = one
+        event_log = EventLog(new_session_id(), keep=self._settings.event_buffer_size)
+        session, source = self._make(start, event_log)
+        one = ClientSession(start, owner, session, source, event_log, self._clock, self._ended)
+        self._inside[one.name] = one
         self._metrics.sessions.inc()
         self._metrics.open_sessions.inc()
         if self._closing:
@@ -73,10 +74,14 @@ class SessionRegistry:
         return one
 
     async def serve(
-        self, one: ClientSession, socket: ServerConnection, ready: Callable[[], messages.Ready], last_seq: int
+        self,
+        one: ClientSession,
+        socket: ServerConnection,
+        start: messages.Start,
+        ready: Callable[[ReadPosition], messages.Ready],
     ) -> int:
-        """Until its last event is out; the close code. Raises what `ClientSession.serve` raises."""
-        error = await one.serve(socket, ready, last_seq)
+        """Send events until the last one is out; return the close code. Raises as `ClientSession.serve`."""
+        error = await one.serve(socket, start, ready)
         return 1000 if error is None else error.close_code
 
     def leave(self, one: ClientSession) -> None:

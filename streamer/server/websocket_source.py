@@ -64,6 +64,11 @@ class WebSocketSource:
         """Sample frames that have come, taken by the session or not."""
         return self._fed
 
+    @property
+    def acknowledged_samples(self) -> int:
+        """Sample frames that the session has taken, as of the last call of `acknowledge`."""
+        return self._acked
+
     def discard_partial_frame(self) -> None:
         """The socket broke in the middle of one; the next one begins with it."""
         self._decoder.drop_partial_frame()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.browser import CHROMIUM, FLAGS, needs_chromium
@@ -56,7 +56,7 @@ async def page_at(address: str) -> AsyncIterator[Page]:
 
 @asynccontextmanager
 async def house(**settings: Any) -> AsyncIterator[Server]:
-    async with serving(streams=[PublishedStream("own", SECRET, None, Hub("s"))], **settings) as server:
+    async with serving(streams=[PublishedStream("own", SECRET, None, EventLog("s"))], **settings) as server:
         yield server
 
 

@@ -85,10 +85,10 @@ async def shown(
     async with serving(streams=[own], **server) as listening:
         watched = Watched(await context.new_page())
         for event in told:
-            own.hub.publish(event)
+            own.event_log.append(event)
         if over:
             totals = messages.Totals(audio_ms=1_000 * HEARD_S, utterances=len(told), dropped_ms=0)
-            own.hub.end(messages.Closed(reason="end_of_stream", totals=totals))
+            own.event_log.end(messages.Closed(reason="end_of_stream", totals=totals))
         await watched.open(listening, "ended" if over else "live")
         await expect(watched.cards).to_have_count(len(told))
         yield watched, own, listening
@@ -193,7 +193,7 @@ async def test_the_sound_is_asked_for_with_the_token_and_never_in_the_address(
                 asked.set_result((request.url, request.headers.get("authorization")))
 
         page.on("request", look)
-        own.hub.publish(FOUR[0])
+        own.event_log.append(FOUR[0])
         await watched.open(server, "refused")
         await page.get_by_label("Token", exact=True).fill(token)
         await page.keyboard.press("Enter")
@@ -291,7 +291,7 @@ async def test_what_may_still_change_is_drawn_broken(browser: Browser) -> None:
         async with serving(streams=[own]) as server:
             watched = Watched(await browser.new_page(color_scheme="light"))
             for event in told:
-                own.hub.publish(event)
+                own.event_log.append(event)
             await watched.open(server)
             await expect(watched.card(1)).to_have_attribute("data-final", str(name == "final").lower())
             await column(watched.page, 1)
@@ -314,7 +314,7 @@ async def test_it_can_be_moved_back_and_returns_to_the_present(browser: Browser)
         box = await slider(page).bounding_box()
         assert box is not None
         before = await column(page, 2.0)
-        own.hub.publish(final(41, "sad"))
+        own.event_log.append(final(41, "sad"))
         await expect(watched.card(41)).to_have_count(1)
         np.testing.assert_array_equal(await column(page, 2.0), before)  # who looks back is not moved
         await page.get_by_role("button", name="Show more time").click()
@@ -412,14 +412,14 @@ async def test_times_go_on_where_a_restarted_server_begins_at_nought(browser: Br
     async with serving(streams=[own]) as server:
         port = server.port
         watched = Watched(await browser.new_page())
-        own.hub.publish(final(1, "angry"))
+        own.event_log.append(final(1, "angry"))
         await watched.open(server)
         await expect(watched.cards).to_have_count(1)
     await watched.expect_state("reconnecting")
     own = stream(keeps=False)
     async with serving(streams=[own], port=port):
         await watched.expect_state("live")
-        own.hub.publish(final(1, "sad"))
+        own.event_log.append(final(1, "sad"))
         await expect(watched.cards).to_have_count(2)
         await expect(watched.page.locator(".divider")).to_have_text("A new session began")
         time = await watched.cards.first.locator(".time").inner_text()

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, WebSocket, expect
 
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.published_stream import PublishedStream
@@ -89,8 +89,8 @@ async def guarded(folder: Path) -> AsyncIterator[Server]:
     """A real server that wants TOKEN, with a stream in which somebody speaks."""
     file = folder / "tokens"
     file.write_text(f"{TOKEN}\n", encoding="utf-8")
-    own = PublishedStream("demo", "The stream", None, Hub("s"))
-    own.hub.publish(started(1))
+    own = PublishedStream("demo", "The stream", None, EventLog("s"))
+    own.event_log.append(started(1))
     async with serving(streams=[own], token_file=str(file)) as server:
         yield server
 
@@ -264,21 +264,21 @@ class Wire:
 
 async def test_a_watcher_that_comes_back_goes_on_where_it_was(page: Overheard) -> None:
     """What came during the break comes once, and nothing comes again."""
-    own = PublishedStream("demo", "The stream", None, Hub("s"))
+    own = PublishedStream("demo", "The stream", None, EventLog("s"))
     async with serving(streams=[own]) as server:
         wire = Wire(server.port)
         async with wire.laid() as url:
-            own.hub.publish(started(1))
+            own.event_log.append(started(1))
             await page.page.goto(url)
             await page.expect_state("live")
-            own.hub.publish(started(2))
+            own.event_log.append(started(2))
             await expect(page.card(2)).to_be_visible()
             wire.cut()
             await page.expect_state("reconnecting")
-            own.hub.publish(started(3))
+            own.event_log.append(started(3))
             wire.mend()
             await page.expect_state("live")
-            own.hub.publish(started(4))
+            own.event_log.append(started(4))
             await expect(page.card(4)).to_be_visible()
             await expect(page.page.locator("#missed")).to_be_hidden()
     first, *_, last = [said for said in page.said if said]
@@ -288,17 +288,17 @@ async def test_a_watcher_that_comes_back_goes_on_where_it_was(page: Overheard) -
 
 
 async def test_what_the_server_no_longer_has_is_told(page: Overheard) -> None:
-    own = PublishedStream("demo", "The stream", None, Hub("s", keep=2))
+    own = PublishedStream("demo", "The stream", None, EventLog("s", keep=2))
     async with serving(streams=[own]) as server:
         wire = Wire(server.port)
         async with wire.laid() as url:
-            own.hub.publish(started(1))
+            own.event_log.append(started(1))
             await page.page.goto(url)
             await expect(page.card(1)).to_be_visible()
             wire.cut()
             await page.expect_state("reconnecting")
             for utterance in range(2, 7):
-                own.hub.publish(started(utterance))
+                own.event_log.append(started(utterance))
             wire.mend()
             await page.expect_state("live")
             await expect(page.card(6)).to_be_visible()
@@ -322,10 +322,10 @@ async def test_another_session_is_read_from_its_beginning(page: Overheard) -> No
 
 async def test_a_stream_that_has_ended_is_shown_whole_to_who_asks_again(page: Overheard) -> None:
     """Behind `closed` nothing comes: to go on there would be to wait for ever."""
-    own = PublishedStream("demo", "The stream", None, Hub("s"))
-    own.hub.publish(started(1))
+    own = PublishedStream("demo", "The stream", None, EventLog("s"))
+    own.event_log.append(started(1))
     totals = messages.Totals(audio_ms=1_000, utterances=0, dropped_ms=0)
-    own.hub.publish(messages.Closed(reason="end_of_stream", totals=totals))
+    own.event_log.append(messages.Closed(reason="end_of_stream", totals=totals))
     async with serving(streams=[own]) as server:
         await page.page.goto(server.url)
         await page.expect_state("ended")

@@ -22,7 +22,7 @@ from emostream.streamer.cli.options import settings_from
 from emostream.streamer.config import LiveSettings, SegmenterSettings, Settings, VadSettings
 from emostream.streamer.errors import ConfigError, SourceError
 from emostream.streamer.inference.engine import Engine
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.pipeline.vad import make_vad
 from emostream.streamer.protocol import messages
@@ -107,7 +107,7 @@ async def kept(folder: Path, source: Script) -> list[messages.ServerEvent]:
                 TeeSource(source, [recorder.take]),
                 make_vad(SETTINGS.vad),
                 one,
-                Hub("kept"),
+                EventLog("kept"),
                 [sink, recorder],
                 live_settings,
                 ManualClock(),
@@ -123,7 +123,7 @@ async def again(folder: Path) -> list[messages.ServerEvent]:
             RecordedSource(folder),
             make_vad(header.vad),
             one,
-            Hub("again"),
+            EventLog("again"),
             [sink],
             SessionSettings(header.segmenter),
             ManualClock(),

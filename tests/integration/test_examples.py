@@ -12,7 +12,7 @@ import pytest
 from emostream.models import LABELS
 from emostream.streamer.client.connection import Reconnected, Retry, Told, subscribe
 from emostream.streamer.errors import ConnectError
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.cutting_proxy import CuttingProxy
@@ -69,11 +69,11 @@ async def test_the_file_client_prints_a_line_an_utterance() -> None:
 
 
 async def test_the_overlay_keeps_the_last_label(tmp_path: Path) -> None:
-    hub = Hub("s")
+    event_log = EventLog("s")
     for event in (judged(1, "sad"), judged(2, "angry", final=False)):
-        hub.publish(event)
-    hub.end(messages.Closed(reason="end_of_stream", totals=TOTALS))
-    async with serving(streams=[PublishedStream("microphone", "A microphone", None, hub)]) as server:
+        event_log.append(event)
+    event_log.end(messages.Closed(reason="end_of_stream", totals=TOTALS))
+    async with serving(streams=[PublishedStream("microphone", "A microphone", None, event_log)]) as server:
         status, _, error = await run_example("label_overlay.py", str(tmp_path / "x.txt"), socket_url(server))
     assert (status, error) == (0, "")
     assert (tmp_path / "x.txt").read_text() == "angry? 80%\n"
@@ -91,11 +91,11 @@ async def test_an_example_without_a_server_says_so(name: str, tmp_path: Path) ->
 
 
 async def test_a_watcher_whose_connection_breaks_misses_nothing() -> None:
-    hub = Hub("s")
-    hub.publish(judged(1, "sad"))
+    event_log = EventLog("s")
+    event_log.append(judged(1, "sad"))
     seen: list[Told] = []
     async with (
-        serving(streams=[PublishedStream("own", "A stream", None, hub)]) as server,
+        serving(streams=[PublishedStream("own", "A stream", None, event_log)]) as server,
         asyncio.timeout(30),
     ):
         proxy = CuttingProxy(server.port, lambda: None)
@@ -108,9 +108,9 @@ async def test_a_watcher_whose_connection_breaks_misses_nothing() -> None:
                 if event.utterance % 3 == 0:
                     proxy.break_all()
                 if event.utterance < 11:
-                    hub.publish(judged(event.utterance + 1, "sad"))
+                    event_log.append(judged(event.utterance + 1, "sad"))
                 else:
-                    hub.end(messages.Closed(reason="end_of_stream", totals=TOTALS))
+                    event_log.end(messages.Closed(reason="end_of_stream", totals=TOTALS))
     told = [event.seq for event in seen if not isinstance(event, Reconnected)]
     assert told == list(range(1, 13))
     back = [event for event in seen if isinstance(event, Reconnected)]

@@ -21,7 +21,7 @@ from emostream.streamer.client.connection import Told
 from emostream.streamer.client.connection import connect as connect_client
 from emostream.streamer.config import ServerSettings
 from emostream.streamer.errors import ConnectError, ListenError
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.listen import bind
@@ -79,8 +79,8 @@ async def health_of(server: Server) -> tuple[int, dict[str, Any]]:
 
 
 async def test_the_page_and_the_facts() -> None:
-    hub = Hub("s")
-    own = PublishedStream("demo", "A recording", "The voice is synthetic.", hub)
+    event_log = EventLog("s")
+    own = PublishedStream("demo", "A recording", "The voice is synthetic.", event_log)
     async with serving(streams=[own]) as server:
         status, headers, body = await get(server, "/?x=1")
         assert status == 200
@@ -99,7 +99,7 @@ async def test_the_page_and_the_facts() -> None:
                     "name": "demo",
                     "title": "A recording",
                     "note": "The voice is synthetic.",
-                    "session": own.hub.session,
+                    "session": own.event_log.session,
                     "audio_ms": 0,
                 }
             ]
@@ -108,15 +108,15 @@ async def test_the_page_and_the_facts() -> None:
             assert (await get(server, path))[0] == 404
 
 
-async def publish(hub: Hub, count: int) -> None:
+async def publish(event_log: EventLog, count: int) -> None:
     for i in range(count):
-        hub.publish(messages.SpeechStarted(utterance=i, start_ms=i))
+        event_log.append(messages.SpeechStarted(utterance=i, start_ms=i))
 
 
 async def test_a_watcher_gets_what_was_and_what_comes() -> None:
-    hub = Hub("session-name")
-    await publish(hub, 250)
-    own = PublishedStream("demo", "t", None, hub)
+    event_log = EventLog("session-name")
+    await publish(event_log, 250)
+    own = PublishedStream("demo", "t", None, event_log)
     async with serving(streams=[own]) as server, connect(socket_url(server)) as socket:
         await socket.send('{"type": "subscribe", "stream": "demo"}')
         ready = messages.decode_server_message(await socket.recv())
@@ -125,7 +125,7 @@ async def test_a_watcher_gets_what_was_and_what_comes() -> None:
         first = messages.decode_server_message(await socket.recv())
         assert isinstance(first, messages.SpeechStarted)
         assert first.seq == 51
-        hub.publish(
+        event_log.append(
             messages.Closed(
                 reason="end_of_stream", totals=messages.Totals(audio_ms=1, utterances=0, dropped_ms=0)
             )
@@ -136,15 +136,15 @@ async def test_a_watcher_gets_what_was_and_what_comes() -> None:
 
 
 async def test_a_watcher_that_does_not_read_is_cut_off_and_slows_nobody() -> None:
-    hub = Hub("s", keep=10)
-    own = PublishedStream("demo", "t", None, hub)
+    event_log = EventLog("s", keep=10)
+    own = PublishedStream("demo", "t", None, event_log)
     async with (
         serving(streams=[own], subscriber_queue_size=20) as server,
         connect(socket_url(server)) as socket,
     ):
         await socket.send('{"type": "subscribe", "stream": "demo"}')
         await socket.recv()
-        await publish(hub, 1_000)  # faster than anybody can read: no turn of the loop in between
+        await publish(event_log, 1_000)  # faster than anybody can read: no turn of the loop in between
         seen, code = await rest(socket)
     assert errors(seen) == [("slow_consumer", True)]
     assert code == 4413

@@ -20,7 +20,7 @@ from emostream.streamer.audio.sources import FileSource
 from emostream.streamer.clock import Clock, WallClock
 from emostream.streamer.config import LiveSettings, Settings
 from emostream.streamer.inference.engine import Engine
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.pipeline.vad import make_vad
 from emostream.streamer.protocol import messages
@@ -47,7 +47,7 @@ async def told(
 ) -> list[messages.ServerEvent]:
     sink = ListSink()
     vad = make_vad(Settings().vad)
-    await Session(source, vad, engine, Hub("test"), [sink], settings, clock).run()
+    await Session(source, vad, engine, EventLog("test"), [sink], settings, clock).run()
     return sink.events
 
 

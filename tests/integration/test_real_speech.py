@@ -18,7 +18,7 @@ from emostream.streamer.client.connection import Reconnected, connect
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.pipeline.vad import make_vad
 from emostream.streamer.protocol import messages
@@ -115,7 +115,7 @@ async def events_in_process(sound: Samples, size: int) -> list[messages.ServerEv
             ListSource(items),
             make_vad(settings.vad),
             engine,
-            Hub("test"),
+            EventLog("test"),
             [sink],
             SessionSettings(segmenter=settings.segmenter),
             WallClock(),

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.pipeline.outbox import Outbox
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.protocol import messages, transport
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.websocket_source import WebSocketSource
@@ -93,17 +93,17 @@ async def test_two_hundred_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "SEND_TIMEOUT_S", 2.0)
     unread: list[int] = []
     ahead: list[int] = []
-    send, feed = Outbox.send, WebSocketSource.feed
+    drain, feed = EventLog.drain, WebSocketSource.feed
 
-    async def seen_send(self: Outbox, event: messages.ServerEvent) -> None:
-        await send(self, event)
-        unread.append(self.last_seq - self._read)
+    async def seen_drain(self: EventLog) -> None:
+        await drain(self)
+        unread.extend(reader.unread for reader in self._readers)
 
     def seen_feed(self: WebSocketSource, data: bytes) -> None:
         feed(self, data)
         ahead.append(self.received_samples - self._acked)
 
-    monkeypatch.setattr(Outbox, "send", seen_send)
+    monkeypatch.setattr(EventLog, "drain", seen_drain)
     monkeypatch.setattr(WebSocketSource, "feed", seen_feed)
     limits = {
         "start_ms": 2_000,

@@ -22,7 +22,7 @@ from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.inference.backend import Analysis
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FRAME, FakeRecognizer, FakeTranscriber, ManualClock
@@ -195,7 +195,9 @@ class Stage:
         self.patient = True  # whether the clock waits for the models while none is held
         self._clock, self._mouth, self._vad = clock, Mouth(), ScriptedVad()
         self._frames = 0
-        self.session = Session(self._mouth, self._vad, engine, Hub("test"), [self.paper], settings, clock)
+        self.session = Session(
+            self._mouth, self._vad, engine, EventLog("test"), [self.paper], settings, clock
+        )
         self._running = asyncio.create_task(self.session.run())
 
     async def hear(self, kind: Literal["speech", "murmur", "silence"], frames: int) -> None:

@@ -27,7 +27,7 @@ from emostream.streamer.errors import AnalysisError, ClusterError, OverloadedErr
 from emostream.streamer.inference.backend import InferenceBackend
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from tests.support.fake_gateway import POISON_MS
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, ManualClock, silence, voice
@@ -70,7 +70,7 @@ async def events_of(engine: InferenceBackend) -> list[bytes]:
     sink = ListSink()
     settings = SessionSettings(Settings().segmenter)
     source = ListSource([Pcm(SPEECH[:, np.newaxis])])
-    await Session(source, LoudnessVad(), engine, Hub("test"), [sink], settings, WallClock()).run()
+    await Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock()).run()
     return comparable(sink.events)
 
 

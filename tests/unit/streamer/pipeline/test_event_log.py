@@ -1,11 +1,13 @@
-"""Events fanned out: in order, without holes, without waiting for anybody."""
+"""The event log: events in order, without holes, and what a slow reader may do."""
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 
 from emostream.streamer.errors import SlowConsumerError
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import MAX_UNREAD, EventLog, EventReader
 from emostream.streamer.protocol import messages
 
 CLOSED = messages.Closed(
@@ -17,16 +19,23 @@ def speech(utterance: int) -> messages.SpeechStarted:
     return messages.SpeechStarted(utterance=utterance, start_ms=0)
 
 
+def filled(count: int, *, keep: int = 200) -> EventLog:
+    event_log = EventLog("s", keep=keep)
+    for utterance in range(count):
+        event_log.append(speech(utterance))
+    return event_log
+
+
 async def test_a_reader_that_fell_behind_sees_no_hole() -> None:
-    hub = Hub("s")
+    event_log = EventLog("s")
     seen: list[int] = []
-    with hub.subscribe(capacity=2) as watcher:
+    with event_log.reader(policy="drop_slow", capacity=2) as reader:
         for i in range(3):
-            hub.publish(speech(i))
-        reading = aiter(watcher)
+            event_log.append(speech(i))
+        reading = aiter(reader)
         seen.append((await anext(reading)).seq)
-        hub.publish(speech(3))  # there would be room again, but 3 is gone
-        hub.publish(CLOSED)
+        event_log.append(speech(3))  # there would be room again, but 3 is gone
+        event_log.append(CLOSED)
         with pytest.raises(SlowConsumerError):
             while True:
                 seen.append((await anext(reading)).seq)
@@ -34,17 +43,76 @@ async def test_a_reader_that_fell_behind_sees_no_hole() -> None:
 
 
 async def test_a_late_reader_gets_the_last_events_and_the_end() -> None:
-    hub = Hub("s", keep=3)
-    for i in range(5):
-        hub.publish(speech(i))
-    hub.publish(CLOSED)
-    with hub.subscribe(capacity=1) as watcher:
-        assert [event.seq async for event in watcher] == [4, 5, 6]
+    event_log = filled(5, keep=3)
+    event_log.append(CLOSED)
+    with event_log.reader(policy="drop_slow", capacity=1) as reader:
+        assert [event.seq async for event in reader] == [4, 5, 6]
 
 
-async def test_the_last_word_is_said_once() -> None:
-    hub = Hub("s")
-    hub.end(CLOSED)
-    hub.end(CLOSED)
-    with hub.subscribe(capacity=1) as watcher:
-        assert [event.seq async for event in watcher] == [1]
+async def test_the_last_event_is_appended_once() -> None:
+    event_log = EventLog("s")
+    event_log.end(CLOSED)
+    event_log.end(CLOSED)
+    with event_log.reader(policy="drop_slow", capacity=1) as reader:
+        assert [event.seq async for event in reader] == [1]
+
+
+@pytest.mark.parametrize(("last_seq", "lost"), [(0, 1), (1, 2), (2, None), (5, None)])
+def test_what_is_kept_no_more_is_named(last_seq: int, lost: int | None) -> None:
+    assert filled(5, keep=3).lost_from(last_seq) == lost
+
+
+@pytest.mark.parametrize("last_seq", [0, 2, 4, 5])
+async def test_a_reader_continues_after_its_position(last_seq: int) -> None:
+    event_log = filled(5)
+    with event_log.reader(last_seq, policy="block") as reader:
+        event_log.append(CLOSED)
+        assert [event.seq async for event in reader] == list(range(last_seq + 1, 7))
+
+
+async def test_a_blocking_reader_holds_the_session_back_until_it_reads() -> None:
+    event_log = EventLog("s")
+    with event_log.reader(policy="block") as reader:
+        for i in range(MAX_UNREAD):
+            await event_log.drain()
+            event_log.append(speech(i))
+        draining = asyncio.create_task(event_log.drain())
+        await asyncio.sleep(0)
+        assert not draining.done()
+        reader.pop()
+        await draining
+
+
+async def test_a_session_runs_on_when_its_reader_is_gone() -> None:
+    event_log = EventLog("s", keep=3)
+    with event_log.reader(policy="block"):
+        for i in range(2 * MAX_UNREAD):
+            event_log.append(speech(i))
+        draining = asyncio.create_task(event_log.drain())
+        await asyncio.sleep(0)
+        assert not draining.done()
+    await draining
+    event_log.append(speech(0))
+    await event_log.drain()
+
+
+async def test_a_slow_subscriber_never_holds_the_session_back() -> None:
+    event_log = EventLog("s")
+    with event_log.reader(policy="drop_slow", capacity=10) as reader:
+        for i in range(10 * MAX_UNREAD):
+            event_log.append(speech(i))
+            await event_log.drain()
+        assert reader.unread == 10
+
+
+async def test_a_closed_log_ends_its_readers_without_a_last_event() -> None:
+    event_log = filled(2)
+    with event_log.reader(policy="block") as reader:
+        waiting = asyncio.create_task(_all(reader))
+        await asyncio.sleep(0)
+        event_log.close()
+        assert await waiting == [1, 2]
+
+
+async def _all(reader: EventReader) -> list[int]:
+    return [event.seq async for event in reader]

@@ -15,7 +15,7 @@ from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.errors import SourceError
 from emostream.streamer.inference.engine import Engine
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, silence, voice
@@ -58,7 +58,7 @@ async def run(
     engine = Engine(transcriber, recognizer or FakeRecognizer(), clock)
     sink = ListSink()
     settings = SessionSettings(segmenter=config or SegmenterSettings())
-    session = Session(source, LoudnessVad(), engine, Hub("test"), [sink], settings, clock)
+    session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, clock)
     async with engine.running():
         try:
             await session.run()
@@ -247,7 +247,7 @@ async def test_a_reader_that_does_not_read_holds_the_source_back() -> None:
     sink = SlowSink()
     items = [pcm(voice(600, seed=i), silence(600)) for i in range(300)]
     settings = SessionSettings(segmenter=SegmenterSettings())
-    session = Session(CountingSource(items), LoudnessVad(), engine, Hub("test"), [sink], settings, clock)
+    session = Session(CountingSource(items), LoudnessVad(), engine, EventLog("test"), [sink], settings, clock)
     async with engine.running():
         running = asyncio.create_task(session.run())
         before = -1

@@ -18,7 +18,7 @@ from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.inference.backend import Analysis
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.segmenter import Utterance
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.pipeline.speculative import PendingAnalysis, SpeculativeAnalysis
@@ -107,7 +107,7 @@ async def play(
 ) -> tuple[list[messages.Emotion], Engine]:
     engine, sink = Engine(transcriber, recognizer, WallClock()), ListSink()
     settings = SessionSettings(SETTINGS, speculate=True, interim_interval_ms=interim_interval_ms)
-    session = Session(source, LoudnessVad(), engine, Hub("test"), [sink], settings, WallClock())
+    session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock())
     async with engine.running():
         await session.run()
     return [one for one in sink.events if isinstance(one, messages.Emotion)], engine
@@ -181,7 +181,7 @@ async def test_finals_are_the_same_with_and_without() -> None:
         engine, sink = Engine(FakeTranscriber(), FakeRecognizer(), WallClock()), ListSink()
         settings = SessionSettings(SETTINGS, speculate=speculate)
         source = Script(*(stream[start : start + block] for start in range(0, len(stream), block)))
-        session = Session(source, LoudnessVad(), engine, Hub("test"), [sink], settings, WallClock())
+        session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock())
         async with engine.running():
             await session.run()
         finals = [one for one in sink.events if isinstance(one, messages.Emotion)]
@@ -207,7 +207,7 @@ class TestProvisional:
         engine = Engine(transcriber, model, WallClock())
         source = Script(speech[:24_000], shown, speech[24_000:], silence(600))
         settings = SessionSettings(SETTINGS, speculate=True, interim_interval_ms=1_000)
-        session = Session(source, LoudnessVad(), engine, Hub("test"), [sink], settings, WallClock())
+        session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock())
         async with engine.running():
             await session.run()
         first, *_, last = (one for one in sink.events if isinstance(one, messages.Emotion))

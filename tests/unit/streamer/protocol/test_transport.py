@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from emostream.streamer.pipeline.event_log import Hub
+from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.protocol import messages, transport
 from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.serving import get, serving, socket_url
@@ -23,17 +23,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_watcher_that_never_reads_is_let_go() -> None:
-    hub = Hub("s")
+    event_log = EventLog("s")
     async with (
         asyncio.timeout(PATIENCE_S),
-        serving(streams=[PublishedStream("own", "A stream", None, hub)]) as server,
+        serving(streams=[PublishedStream("own", "A stream", None, event_log)]) as server,
         # A queue of one message: what comes then stays in the socket.
         connect(socket_url(server), max_queue=1, ping_interval=None, close_timeout=0.1) as socket,
     ):
         await socket.send(messages.encode(messages.Subscribe(stream="own")))
         await socket.recv()
         for number in range(300):
-            hub.publish(messages.Dropped(ms=number, reason="word " * 20_000))
+            event_log.append(messages.Dropped(ms=number, reason="word " * 20_000))
         while b"emostream_connections 1.0" in (await get(server, "/metrics"))[2]:
             pass
         with pytest.raises(ConnectionClosed):
