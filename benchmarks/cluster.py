@@ -128,7 +128,7 @@ def _streams(speech: Path, address: str) -> list[Pair]:
     clips = read_clips([speech])
     loads = [make_workload(clips, STREAMS_S, stream=number).samples for number in range(STREAMS)]
     plain = _served(["--asr", "none"], loads)
-    ray = _served(["--asr", "none", "--engine", "ray", address], loads)
+    ray = _served(["--asr", "none", "--engine", "ray", "--ray-address", address], loads)
     what = f"{STREAMS} streams, {STREAMS_S:.0f} s"
     return [
         Pair(f"{what}: decision to event, p50", "ms", plain.p50_ms, ray.p50_ms),
@@ -152,12 +152,12 @@ class _Served:
 
 
 def _served(arguments: Sequence[str], loads: Sequence[Any]) -> _Served:
-    with ServerProcess(arguments) as house:
-        asyncio.run(run_streams(house.socket_url, [loads[0][: 5 * 16_000]], WallClock()))  # warm
-        began, before, ray_before = time.perf_counter(), house.cost().cpu_s, _ray_cpu_s()
-        runs = asyncio.run(run_streams(house.socket_url, loads, WallClock()))
+    with ServerProcess(arguments) as server:
+        asyncio.run(run_streams(server.socket_url, [loads[0][: 5 * 16_000]], WallClock()))  # warm
+        began, before, ray_before = time.perf_counter(), server.usage().cpu_s, _ray_cpu_s()
+        runs = asyncio.run(run_streams(server.socket_url, loads, WallClock()))
         took = time.perf_counter() - began
-        cores = (house.cost().cpu_s - before) / took
+        cores = (server.usage().cpu_s - before) / took
         ray_cores = (_ray_cpu_s() - ray_before) / took
     assert not [run.refused or run.errors for run in runs if run.refused or run.errors]
     after = sorted(1_000 * final.after_end_s for run in runs for final in run.finals)
@@ -183,10 +183,10 @@ def _archive(speech: Path, address: str) -> list[Pair]:
     files = len([path for path in speech.iterdir() if path.is_file()])
     found: tuple[list[float], list[float]] = ([], [])
     for _ in range(3):
-        found[0].append(files / _replayed([str(speech), "--jobs", "2"], r"^Words:"))
-        found[1].append(
-            files / _replayed([str(speech), "--jobs", "2", "--ray", address, "--workers", "1"], _WORKING)
-        )
+        arguments = [str(speech), "--jobs", "2", "--asr", "none"]
+        found[0].append(files / _run_seconds(["replay", *arguments], r"^Transcription:"))
+        on_ray = ["batch", *arguments, "--address", address, "--workers", "1"]
+        found[1].append(files / _run_seconds(on_ray, r"^Ray: "))
     plain, ray = (statistics.median(one) for one in found)
     return [
         Pair(
@@ -198,12 +198,9 @@ def _archive(speech: Path, address: str) -> list[Pair]:
     ]
 
 
-_WORKING: Final = r"^Ray: "
-
-
-def _replayed(arguments: Sequence[str], begun: str) -> float:
+def _run_seconds(arguments: Sequence[str], begun: str) -> float:
     """Seconds from the line of standard error in which the pattern is found to the end."""
-    program = [sys.executable, "-m", "emostream.streamer.cli.main", "replay", *arguments, "--asr", "none"]
+    program = [sys.executable, "-m", "emostream.streamer.cli.main", *arguments]
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(

@@ -67,17 +67,17 @@ def _bench(*arguments: str) -> str:
 
 def silence() -> float:
     """Cores that one silent stream costs beside an idle server."""
-    with ServerProcess(["--asr", "none"]) as house:
+    with ServerProcess(["--asr", "none"]) as server:
         time.sleep(_SETTLING_S)
-        began = house.cost().cpu_s
+        began = server.usage().cpu_s
         time.sleep(SILENCE_S)
-        idle_s = house.cost().cpu_s - began
+        idle_s = server.usage().cpu_s - began
         quiet = np.zeros(int(SILENCE_S * SAMPLE_RATE_HZ), np.float32)
-        began = house.cost().cpu_s
-        (run,) = asyncio.run(run_streams(house.socket_url, [quiet], WallClock()))
+        began = server.usage().cpu_s
+        (run,) = asyncio.run(run_streams(server.socket_url, [quiet], WallClock()))
         assert run.totals is not None, run.refused
         assert run.totals.audio_ms == SILENCE_S * 1_000, run.errors
-        return (house.cost().cpu_s - began - idle_s) / SILENCE_S
+        return (server.usage().cpu_s - began - idle_s) / SILENCE_S
 
 
 _RECEIVER: Final = """
@@ -138,20 +138,20 @@ class Endurance:
 def endurance(speech: Path) -> Endurance:
     """Hours of sound in one stream, as fast as the server takes it."""
     sound = make_workload(read_clips([speech]), HOURS * 3_600.0).samples
-    with ServerProcess(["--asr", "none"]) as house:
-        return asyncio.run(_endure(house, sound))
+    with ServerProcess(["--asr", "none"]) as server:
+        return asyncio.run(_endure(server, sound))
 
 
-async def _endure(house: ServerProcess, sound: Samples) -> Endurance:
+async def _endure(server: ServerProcess, sound: Samples) -> Endurance:
     began = time.perf_counter()
     running = asyncio.create_task(
-        run_streams(house.socket_url, [sound], WallClock(), pace=_AS_FAST_AS_IT_GOES), name="stream"
+        run_streams(server.socket_url, [sound], WallClock(), pace=_AS_FAST_AS_IT_GOES), name="stream"
     )
     seen: list[tuple[float, float]] = []  # seconds of sound, MiB
     while not running.done():
         await asyncio.wait({running}, timeout=_LOOK_EVERY_S)
-        heard = await asyncio.to_thread(house.counters)
-        seen.append((heard["emostream_audio_seconds_total", ()], house.cost().rss_bytes / 2**20))
+        heard = await asyncio.to_thread(server.counters)
+        seen.append((heard["emostream_audio_seconds_total", ()], server.usage().rss_bytes / 2**20))
     took = time.perf_counter() - began
     (run,) = running.result()
     assert run.totals is not None

@@ -13,6 +13,11 @@ import numpy as np
 from ..errors import SourceError
 from .frontend import AudioFrontend, Samples
 
+_AUDIO: Final = ".aac .aif .aiff .flac .m4a .mp3 .oga .ogg .opus .wav .weba .wma"
+_VIDEO: Final = ".avi .mkv .mov .mp4 .webm"
+MEDIA_SUFFIXES: Final = frozenset(f"{_AUDIO} {_VIDEO}".split())
+"""Of the audio and video files that are taken from a folder; a file that is named is tried anyway."""
+
 # A header's duration is rounded and may leave out encoder padding; past this it is a cut file.
 _SHORTFALL_S: Final = 0.5
 

@@ -1,4 +1,4 @@
-"""A server of our own in another process, to be measured: its address, its cost, its counters."""
+"""`emostream serve` in another process, to measure it: its address, resource usage and counters."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ _LISTENING: Final = re.compile(r"Listening on (http://\S+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """cpu_s: processor time so far, of the server and its children. rss_bytes: memory at present."""
+class ResourceUsage:
+    """Of the server and its children. cpu_s: processor time so far. rss_bytes: resident memory."""
 
     cpu_s: float
     rss_bytes: int
 
 
 class ServerProcess:
-    """`with` starts `emostream serve` with further arguments, and ends it."""
+    """A context manager that starts `emostream serve` on a free port and terminates it.
+
+    arguments: further ones of the command. ready_s: how long it took to accept connections.
+    """
 
     def __init__(self, arguments: Sequence[str]) -> None:
         try:
             import psutil
         except ImportError:
             raise ConfigError(
-                "expected the package psutil, which reads a server's cost, found none: "
+                "expected the package psutil, which measures a server's resource usage, found none: "
                 "pip install 'emostream[bench]'"
             ) from None
         self._psutil: Any = psutil
@@ -49,18 +52,18 @@ class ServerProcess:
         program = [sys.executable, "-m", "emostream.streamer.cli.main", "serve", "--port", "0"]
         self._process = subprocess.Popen([*program, *self._arguments], stderr=subprocess.PIPE, text=True)
         assert self._process.stderr is not None
-        said = []
+        lines = []
         for line in self._process.stderr:
-            said.append(line)
+            lines.append(line)
             if (found := _LISTENING.search(line)) is not None:
                 self.url = found[1]
                 break
         else:
             self._process.wait()
-            raise ConnectError(f"expected a server, it ended with: {''.join(said).strip()}")
+            raise ConnectError(f"expected a server, it ended with: {''.join(lines).strip()}")
         self.ready_s = time.perf_counter() - began
-        self._seen = self._psutil.Process(self._process.pid)
-        # Whoever does not read a pipe stops the one who writes.
+        self._measured = self._psutil.Process(self._process.pid)
+        # A pipe that is not read blocks the process that writes to it.
         Thread(target=self._process.stderr.read, daemon=True).start()
         return self
 
@@ -78,18 +81,18 @@ class ServerProcess:
     def socket_url(self) -> str:
         return self.url.replace("http", "ws", 1) + "/v1/stream"
 
-    def cost(self) -> Cost:
+    def usage(self) -> ResourceUsage:
         cpu, rss = 0.0, 0
-        for process in (self._seen, *self._seen.children(recursive=True)):
+        for process in (self._measured, *self._measured.children(recursive=True)):
             times = process.cpu_times()
             cpu += times.user + times.system
             rss += process.memory_info().rss
-        return Cost(cpu, rss)
+        return ResourceUsage(cpu, rss)
 
     def counters(self) -> dict[tuple[str, tuple[str, ...]], float]:
         """(name, label values) -> value, from `/metrics`."""
-        with urlopen(f"{self.url}/metrics") as answer:
-            text = answer.read().decode()
+        with urlopen(f"{self.url}/metrics") as response:
+            text = response.read().decode()
         return {
             (sample.name, tuple(sample.labels.values())): sample.value
             for family in text_string_to_metric_families(text)

@@ -10,14 +10,13 @@ from typing import Final
 
 import numpy as np
 
-from ..audio.decode import decode_file
+from ..audio.decode import MEDIA_SUFFIXES, decode_file
 from ..audio.frontend import Samples
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from ..errors import SourceError
 
 _SPEECH_DB: Final = 35.0
 """Below a clip's loudest frame: what is quieter at its ends is no speech."""
-_SUFFIXES: Final = (".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".webm")
 _STREAM_STEP: Final = 7
 """So many clips further in the same order does the next stream begin."""
 
@@ -35,7 +34,7 @@ def read_clips(places: Sequence[Path]) -> list[Samples]:
     files: list[Path] = []
     for place in places:
         inside = sorted(place.rglob("*")) if place.is_dir() else [place]
-        files += [file for file in inside if not place.is_dir() or file.suffix.lower() in _SUFFIXES]
+        files += [file for file in inside if not place.is_dir() or file.suffix.lower() in MEDIA_SUFFIXES]
     if not files:
         raise SourceError(
             f"expected recordings in {', '.join(map(str, places)) or 'nothing'}, found none; name others"

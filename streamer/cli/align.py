@@ -1,4 +1,4 @@
-"""`emostream align`"""
+"""`emostream align`: forced alignment of one utterance."""
 
 from __future__ import annotations
 
@@ -28,37 +28,45 @@ from ..display_paths import shown
 from ..errors import ConfigError, SourceError
 from ..optional_deps import require_matplotlib
 from ..output.alignment_figure import write_png
-from . import options
+from .options import AsrOption
 
 _LONGEST_S: Final = 28
-"""What Whisper takes at once, and as much as one path through the words should have to get right."""
+"""What Whisper transcribes at once; a longer alignment path would also be less reliable."""
 
-_SAMPLES_A_MS: Final = SAMPLE_RATE_HZ // 1000
+_SAMPLES_PER_MS: Final = SAMPLE_RATE_HZ // 1000
 
 
 def align(
     file: Annotated[Path, typer.Argument(help="A recording of one utterance, at most 28 s.")],
     text: Annotated[
         str | None,
-        typer.Option("--text", help="What is said. Default: what --asr understands.", show_default=False),
+        typer.Option(
+            "--text", help="Transcript of the recording. Default: transcribed by --asr.", show_default=False
+        ),
     ] = None,
     png: Annotated[
         Path | None,
-        typer.Option("--png", help="Draw sound, words, syllables and phones there.", show_default=False),
+        typer.Option(
+            "--png", help="Plot waveform, words, syllables and phones to this file.", show_default=False
+        ),
     ] = None,
-    asr: options.AsrOption = None,
+    asr: AsrOption = None,
     language: Annotated[
         str | None,
-        typer.Option(help="Language of the speech; other than English has words alone.", show_default=False),
+        typer.Option(
+            "--language",
+            help="Language of the speech; syllables and phones exist for English only.",
+            show_default=False,
+        ),
     ] = None,
     form: Annotated[
         Literal["text", "json"],
-        typer.Option("--format", help="text: a line a word, for people. json: one object, for programs."),
+        typer.Option("--format", help="text: one line per word, for reading. json: one JSON object."),
     ] = "text",
 ) -> None:
-    """Say where in a recording its words, syllables and phones lie (forced alignment).
+    """Print when each word, syllable and phone of a recording is spoken (forced alignment).
 
-    The words are taken as given: where they are wrong, wrong words get places.
+    The transcript is taken as given: a wrong word is aligned too.
     """
     _check(text, png, asr)
     samples = _read_utterance(file)
@@ -72,14 +80,16 @@ def align(
     if png is not None:
         missing = write_png(samples, alignment, f"{shown(file.name)}: {_HOW[alignment.method]}", png)
         if missing:
-            note = Text(f"the picture's font has no letters for: {missing}")
+            note = Text(f"the plot's font has no glyphs for: {missing}")
             Console(stderr=True).print(note, soft_wrap=True)
 
 
 def _check(text: str | None, png: Path | None, asr: str | None) -> None:
-    """Wrong flags are told before anything is loaded."""
+    """Raises ConfigError for wrong options, before anything is loaded."""
     if text is not None and not text.strip():
-        raise ConfigError("expected --text to have words, got none: write what is said, or leave it to --asr")
+        raise ConfigError(
+            "expected --text to have words, got none: write the transcript, or leave it to --asr"
+        )
     if text is not None and shown(text) != text:
         raise ConfigError(f"expected --text in UTF-8, got {shown(text)!r}: write it in that encoding")
     if text is None and asr == "none":
@@ -97,7 +107,7 @@ def _check_png(png: Path) -> None:
         raise ConfigError(f"expected a folder for --png, but {name} cannot be written: make its folder")
     existed = png.exists()
     try:
-        png.open("ab").close()  # only trying tells: rights, read-only disks and folders in its place
+        png.open("ab").close()  # trying covers rights, read-only disks and folders of that name
     except OSError as error:
         raise ConfigError(
             f"expected to write to {name}, got: {error.strerror}; choose another --png"
@@ -110,13 +120,13 @@ def _read_utterance(file: Path) -> Samples:
     recording = Recording(file)
     declared_duration_s = recording.declared_duration_s
     recording.close()
-    _refuse_long(declared_duration_s or 0.0)
+    _check_duration(declared_duration_s or 0.0)
     samples = decode_file(file)
-    _refuse_long(len(samples) / SAMPLE_RATE_HZ)
+    _check_duration(len(samples) / SAMPLE_RATE_HZ)
     return samples
 
 
-def _refuse_long(seconds: float) -> None:
+def _check_duration(seconds: float) -> None:
     if seconds > _LONGEST_S:
         raise SourceError(
             f"expected a recording of at most {_LONGEST_S} s, got {seconds:.1f} s: cut it, forced alignment "
@@ -128,14 +138,14 @@ def _transcript(clip: Clip, text: str | None, asr: str | None) -> Transcript:
     if text is not None:
         return Transcript(text, clip.language)
     transcriber = load_transcriber(asr or "auto")
-    assert transcriber is not None  # `none` has been refused
+    assert transcriber is not None  # `none` was rejected before
     (transcript,) = transcriber.transcribe([clip])
     return transcript
 
 
 _HOW: Final = {
     "forced": "forced alignment",
-    "word_times": "no forced alignment; words lie where the transcriber heard them",
+    "word_times": "no forced alignment; word times are the transcriber's",
     "even": "no forced alignment; an even split of the recording",
 }
 
@@ -143,7 +153,7 @@ _HOW: Final = {
 def _print_lines(alignment: Alignment) -> None:
     console, notes = Console(), Console(stderr=True)
     if not alignment.words:
-        notes.print("no words: nothing was understood", highlight=False)
+        notes.print("no words: nothing was transcribed", highlight=False)
         return
     rows = [("start", "end", "word", "syllables", "phones (ms)"), *_rows(alignment)]
     widths = [max(cell_len(row[column]) for row in rows) for column in range(4)]
@@ -152,7 +162,7 @@ def _print_lines(alignment: Alignment) -> None:
             text + " " * (width - cell_len(text)) for text, width in zip(texts, widths[2:], strict=True)
         ]
         line = "  ".join((start.rjust(widths[0]), end.rjust(widths[1]), *padded, phones)).rstrip()
-        # Never wrapped: one line a word, as wide as it is.
+        # Not wrapped: one line per word, however wide.
         console.print(Text(line, "dim" if number == 0 else ""), soft_wrap=True)
     if alignment.method != "forced":
         notes.print(_HOW[alignment.method], highlight=False, soft_wrap=True)
@@ -162,14 +172,16 @@ def _rows(alignment: Alignment) -> list[tuple[str, str, str, str, str]]:
     syllables, phones = list(alignment.syllables), list(alignment.phones)
     rows = []
     for word in alignment.words:
-        said = " ".join(span.text for span in _take(syllables, word))
+        spoken = " ".join(span.text for span in _take(syllables, word))
         timed = " ".join(f"{span.text} {_ms(span.end) - _ms(span.start)}" for span in _take(phones, word))
-        rows.append((f"{_ms(word.start) / 1000:.3f}", f"{_ms(word.end) / 1000:.3f}", word.text, said, timed))
+        rows.append(
+            (f"{_ms(word.start) / 1000:.3f}", f"{_ms(word.end) / 1000:.3f}", word.text, spoken, timed)
+        )
     return rows
 
 
 def _take(spans: list[Span], word: Word) -> list[Span]:
-    """Removes and returns the spans at the front that end with the word."""
+    """Remove and return the leading spans that end within the word."""
     count = next((index for index, span in enumerate(spans) if span.end > word.end), len(spans))
     taken = spans[:count]
     del spans[:count]
@@ -177,7 +189,7 @@ def _take(spans: list[Span], word: Word) -> list[Span]:
 
 
 def _json(file: Path, transcript: Transcript, alignment: Alignment) -> str:
-    whole = {
+    alignment_json = {
         "file": shown(file),
         "text": transcript.text,
         "method": alignment.method,
@@ -185,7 +197,7 @@ def _json(file: Path, transcript: Transcript, alignment: Alignment) -> str:
         "syllables": [_mark(span) for span in alignment.syllables],
         "phones": [_mark(span) for span in alignment.phones],
     }
-    return msgspec.json.encode(whole).decode()
+    return msgspec.json.encode(alignment_json).decode()
 
 
 def _mark(span: Word | Span) -> dict[str, Any]:
@@ -193,4 +205,4 @@ def _mark(span: Word | Span) -> dict[str, Any]:
 
 
 def _ms(sample: int) -> int:
-    return round(sample / _SAMPLES_A_MS)
+    return round(sample / _SAMPLES_PER_MS)

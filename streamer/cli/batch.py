@@ -1,4 +1,4 @@
-"""`emostream replay --ray`: an archive on a cluster."""
+"""`emostream batch`: an archive of recordings on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from msgspec.structs import asdict, replace
@@ -18,36 +18,72 @@ from emostream.models import ModelError
 from ..clock import WallClock
 from ..config import Settings
 from ..display_paths import shown
-from ..errors import EmostreamError
+from ..errors import ConfigError, EmostreamError
 from ..output.formats import FORMATS
-from .batch_options import RayFlags
-from .batch_progress import Tally
-from .replay_sinks import tell
+from ..replay.runner import ReplayOptions
+from .batch_options import WorkerOptions
+from .batch_progress import BatchProgress
+from .console import print_failures, print_line
+from .option_groups import with_option_groups
+from .options import LanguageOption, ModelOptions
 
 if TYPE_CHECKING:
     from emostream.streamer.cluster.batch.discovery import Recording
     from emostream.streamer.cluster.batch.job import WorkerPool
     from emostream.streamer.cluster.batch.output_store import Asked, OutputStore
-    from emostream.streamer.cluster.batch.shard_record import BatchFormat
     from emostream.streamer.cluster.batch.shard_runner import JobSpec
 
 
-def replay_on_ray(
-    places: Sequence[str],
-    out: str,
-    form: BatchFormat,
-    flags: RayFlags,
-    settings: Settings,
-    language: str | None,
-    jobs: int,
+@with_option_groups
+def batch(
     *,
-    recorded_segmentation: bool,
-    resume: bool,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUTS",
+            help="Recordings, folders of them and glob patterns, as paths or as addresses that fsspec has a "
+            "driver for, such as s3://bucket/folder.",
+        ),
+    ],
+    output_dir: Annotated[
+        str,
+        typer.Option(
+            "--output-dir",
+            metavar="DIR",
+            help="Folder of the results: a path or an address that every node of the cluster sees.",
+            show_default=False,
+        ),
+    ],
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address",
+            help="Ray cluster: HOST:PORT of one that this machine is part of, local for this machine alone, "
+            "or auto for the one that runs here, else this machine alone.",
+        ),
+    ] = "auto",
+    form: Annotated[
+        Literal["jsonl", "parquet"],
+        typer.Option("--format", help="jsonl: one JSON event per line. parquet: a table of final results."),
+    ] = "jsonl",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Skip recordings that have results in --output-dir already.")
+    ] = False,
+    language: LanguageOption = None,
+    worker: WorkerOptions,
+    models: ModelOptions,
 ) -> None:
-    """Ends with typer.Exit where the status is not 0. Raises ConfigError and ClusterError."""
+    """Analyze an archive of recordings on a Ray cluster.
+
+    A run that was interrupted goes on with --resume; lost workers and nodes are replaced. Recordings that
+    fail have a row in the folder's errors table: the exit status is 1 then, and 2 if none succeeded.
+    """
+    settings = models.settings()
+    worker.check(settings.models.device)
+    _check_address(address)
     from emostream.streamer.cluster.ray_cluster import require_ray
 
-    require_ray("--ray")
+    require_ray("emostream batch")
     FORMATS[form].require()
     from emostream.streamer.cluster.batch.discovery import find_recordings
     from emostream.streamer.cluster.batch.output_store import OutputStore
@@ -56,80 +92,91 @@ def replay_on_ray(
 
     console = Console(stderr=True)
     with console.status("Looking for recordings ..."):
-        found, unreadable = find_recordings(places)
-    tell(unreadable)
+        found, unreadable = find_recordings(inputs)
+    print_failures(unreadable)
     if not found:
         raise typer.Exit(2)
-    settings = replace(settings, models=flags.on_workers(settings.models))
-    catalogue = OutputStore(out, form)
-    asked = _asked(settings, language, recorded_segmentation=recorded_segmentation)
-    done, run = catalogue.begin(asked, {one.address for one in found}, resume=resume)
-    orders = JobSpec(
-        catalogue.storage.absolute_uri, form, settings, language, recorded_segmentation, jobs, run
+    settings = replace(settings, models=worker.worker_models(settings.models))
+    options = ReplayOptions(
+        jobs=worker.jobs, language=language, recorded_segmentation=models.recorded_segmentation
     )
-    todo = _left_to_do(found, addresses_in(done), console)
-    tally = Tally(len(todo), console, WallClock())
+    store = OutputStore(output_dir, form)
+    done, run_token = store.begin(
+        _result_settings(settings, options), {one.address for one in found}, resume=resume
+    )
+    spec = JobSpec(store.storage.absolute_uri, form, settings, options, run_token)
+    todo = _without(found, addresses_in(done), console)
+    progress = BatchProgress(len(todo), console, WallClock())
     try:
         if todo:
-            _run(todo, catalogue, orders, flags, tally, console)
+            _run(todo, store, spec, address, worker, progress, console)
     except KeyboardInterrupt:
-        raise _interrupted(tally, len(todo)) from None
-    catalogue.end()
-    _end(tally, f"{shown(out)}/errors", failed=bool(unreadable), anything=bool(todo))
+        raise _interrupted(progress, len(todo)) from None
+    store.end()
+    _exit(progress, f"{shown(output_dir)}/errors", unreadable=bool(unreadable), anything=bool(todo))
 
 
-def _left_to_do(found: Sequence[Recording], done: set[str], console: Console) -> list[Recording]:
+def _check_address(address: str) -> None:
+    """Raises ConfigError."""
+    if address.startswith("ray://"):
+        raise ConfigError(
+            f"expected HOST:PORT of a cluster that this machine is part of, got {address}, which Ray Data "
+            "does not support; run this on a machine of the cluster (`ray job submit`)"
+        )
+
+
+def _without(found: Sequence[Recording], done: set[str], console: Console) -> list[Recording]:
     todo = [recording for recording in found if recording.address not in done]
     if len(todo) < len(found):
-        console.print(
-            f"{len(found) - len(todo)} of {len(found)} recordings have a result already.", highlight=False
-        )
+        print_line(console, f"{len(found) - len(todo)} of {len(found)} recordings have a result already.")
     return todo
 
 
 def _run(
     todo: Sequence[Recording],
-    catalogue: OutputStore,
-    orders: JobSpec,
-    flags: RayFlags,
-    tally: Tally,
+    store: OutputStore,
+    spec: JobSpec,
+    address: str,
+    worker: WorkerOptions,
+    progress: BatchProgress,
     console: Console,
 ) -> None:
     from emostream.streamer.cluster.batch.job import judged, room
-    from emostream.streamer.cluster.batch.shards import BATCH, make_shards
+    from emostream.streamer.cluster.batch.shards import make_shards
     from emostream.streamer.cluster.ray_cluster import connected
     from emostream.streamer.cluster.ray_logging import silence_startup
 
-    assert flags.address is not None
     with ExitStack() as stack:
         with silence_startup():
-            stack.enter_context(connected(flags.address))
-        stack.enter_context(_interrupted_by_sigterm())
-        pool = room(flags.cpus, flags.gpus, flags.workers)
-        console.print(f"Ray: {_said(pool)}. {len(todo)} recordings.", highlight=False)
-        parts = list(make_shards(todo, flags.batch or BATCH, pool.workers))
-        # Closed before Ray is: its threads still deal out parts where this ends early.
-        notes = stack.enter_context(closing(judged(parts, orders, pool)))
+            stack.enter_context(connected(address))
+        stack.enter_context(_sigterm_as_interrupt())
+        pool = room(worker.cpus, worker.gpus, worker.workers)
+        print_line(console, f"Ray: {_describe(pool)}. {len(todo)} recordings.")
+        shards = list(make_shards(todo, worker.shard_size, pool.workers))
+        # Closed before Ray is: its threads still hand out shards when this ends early.
+        records = stack.enter_context(closing(judged(shards, spec, pool)))
         try:
-            with tally.shown():
-                for note in notes:
-                    catalogue.accept(note)
-                    tally.add(note)
+            with progress.displayed():
+                for record in records:
+                    store.accept(record)
+                    progress.add(record)
         except KeyboardInterrupt:
-            _leave(_interrupted(tally, len(todo)))
+            _exit_at_once(_interrupted(progress, len(todo)))
         except (EmostreamError, ModelError) as error:
-            tell([str(error)])
-            _leave(typer.Exit(2))
+            print_failures([str(error)])
+            _exit_at_once(typer.Exit(2))
 
 
-def _interrupted(tally: Tally, recordings: int) -> typer.Exit:
-    tell([f"interrupted; {tally.recordings} of {recordings} recordings are done: --resume goes on"])
+def _interrupted(progress: BatchProgress, recordings: int) -> typer.Exit:
+    print_failures(
+        [f"interrupted; {progress.recordings} of {recordings} recordings are done: --resume goes on"]
+    )
     return typer.Exit(130)
 
 
-def _leave(end: typer.Exit) -> NoReturn:
-    """While parts are dealt out Ray's goodbye races with its own threads, and may end this process with a
-    status of its own. On Linux what Ray has started here ends with this process in any case.
+def _exit_at_once(end: typer.Exit) -> NoReturn:
+    """While shards are handed out, Ray's shutdown races with its own threads and may end this process with
+    an exit status of its own. On Linux what Ray started here ends with this process anyway.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -139,8 +186,8 @@ def _leave(end: typer.Exit) -> NoReturn:
 
 
 @contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """As by Ctrl-C: schedulers end programs so. Ray, which has a handler of its own, says nothing."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Handle SIGTERM, which schedulers send, like Ctrl-C; Ray's own handler would exit without a message."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -148,8 +195,8 @@ def _interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _asked(settings: Settings, language: str | None, *, recorded_segmentation: bool) -> Asked:
-    """What results depend on; the device is where they are made."""
+def _result_settings(settings: Settings, options: ReplayOptions) -> Asked:
+    """What results depend on; the device is not among it."""
     asked: dict[str, str | int | float | bool | None] = {
         f"{section}.{name}": value
         for section, values in (
@@ -160,18 +207,23 @@ def _asked(settings: Settings, language: str | None, *, recorded_segmentation: b
         for name, value in values.items()
     }
     del asked["models.device"]
-    return {**asked, "language": language, "kept sessions as they were cut": recorded_segmentation}
+    return {
+        **asked,
+        "language": options.language,
+        "recorded_segmentation": options.recorded_segmentation,
+    }
 
 
-def _said(pool: WorkerPool) -> str:
+def _describe(pool: WorkerPool) -> str:
     workers = "1 worker" if pool.workers == 1 else f"{pool.workers} workers"
     return f"{workers} on 1 node" if pool.nodes == 1 else f"{workers} on {pool.nodes} nodes"
 
 
-def _end(tally: Tally, errors_in: str, *, failed: bool, anything: bool) -> None:
-    tally.sum_up(errors_in)
-    tell(tally.told)
-    if tally.errors > len(tally.told):
-        tell([f"and {tally.errors - len(tally.told)} more: {errors_in}"])
-    if tally.errors or failed:
-        raise typer.Exit(1 if tally.whole or not anything else 2)
+def _exit(progress: BatchProgress, errors_in: str, *, unreadable: bool, anything: bool) -> None:
+    """Print the summary. Raises typer.Exit where something failed. anything: whether there was work to do."""
+    progress.summarize(errors_in)
+    print_failures(progress.messages)
+    if progress.errors > len(progress.messages):
+        print_failures([f"and {progress.errors - len(progress.messages)} more: {errors_in}"])
+    if progress.errors or unreadable:
+        raise typer.Exit(1 if progress.complete or not anything else 2)

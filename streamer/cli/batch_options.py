@@ -1,80 +1,80 @@
-"""What may stand beside `emostream replay --ray`, and what wants it."""
+"""The workers of `emostream batch`: how many, and what each of them gets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final
 
+import typer
 from msgspec.structs import replace
 
 from ..config import ModelSettings
-from ..display_paths import shown
 from ..errors import ConfigError
-from ..output.formats import FormatName
 
-JOBS: Final = 4
-"""Recordings at a time on one worker where nobody says: judged together, they cost less than one by one."""
-_SHARE: Final = 0.0001
-"""Ray counts in these."""
+_SHARE_STEP: Final = 0.0001
+"""Ray's resolution for shares of a CPU or GPU."""
+_WORKERS: Final = "Workers"
 
 
-@dataclass(frozen=True, slots=True)
-class RayFlags:
-    """None where they were not given. address: see `cluster.connection`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """Each worker is a process with models of its own."""
 
-    address: str | None
-    workers: int | None
-    cpus_per_worker: float | None
-    gpus_per_worker: float | None
-    batch: int | None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="How many workers. Default: as many as the cluster has room for.",
+            show_default=False,
+            rich_help_panel=_WORKERS,
+        ),
+    ] = None
+    cpus: Annotated[
+        float,
+        typer.Option("--cpus-per-worker", min=0, help="CPUs of each worker.", rich_help_panel=_WORKERS),
+    ] = 1.0
+    gpus: Annotated[
+        float,
+        typer.Option(
+            "--gpus-per-worker",
+            min=0,
+            help="GPUs of each worker; with 0.25 four workers share one.",
+            rich_help_panel=_WORKERS,
+        ),
+    ] = 0.0
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="How many recordings at a time on each worker: batched on the same models, they cost less "
+            "than one by one.",
+            rich_help_panel=_WORKERS,
+        ),
+    ] = 4
+    shard_size: Annotated[
+        int,
+        typer.Option(
+            "--shard-size",
+            min=1,
+            help="Recordings that a worker takes at a time, at most.",
+            rich_help_panel=_WORKERS,
+        ),
+    ] = 64
 
-    @property
-    def cpus(self) -> float:
-        return 1.0 if self.cpus_per_worker is None else self.cpus_per_worker
-
-    @property
-    def gpus(self) -> float:
-        return self.gpus_per_worker or 0.0
-
-    def refuse_alone(self, places: Sequence[str]) -> None:
-        """Without --ray. Raises ConfigError."""
-        for flag, value in (
-            ("--workers", self.workers),
-            ("--cpus-per-worker", self.cpus_per_worker),
-            ("--gpus-per-worker", self.gpus_per_worker),
-            ("--batch", self.batch),
-        ):
-            if value is not None:
-                raise ConfigError(f"expected --ray with {flag}, got none; add it, or leave {flag} out")
-        for place in places:
-            if "://" in place:
-                raise ConfigError(f"expected --ray with an address, got {shown(place)} alone; add --ray")
-
-    def check(
-        self, out: str | None, form: FormatName, device: str
-    ) -> tuple[str, Literal["jsonl", "parquet"]]:
-        """With --ray: where to, and in which format. device: of the models. Raises ConfigError."""
-        if out is None:
-            raise ConfigError(
-                "expected --output-dir DIR with --ray, got none; name a folder that every node sees"
-            )
-        if form != "jsonl" and form != "parquet":
-            raise ConfigError(
-                f"expected --format jsonl or parquet with --ray, got {form}; choose one of these"
-            )
-        if self.address is not None and self.address.startswith("ray://"):
-            raise ConfigError(
-                f"expected HOST:PORT of a cluster that this machine is part of, got {self.address}, which "
-                "Ray Data does not go through; run this on a machine of the cluster (`ray job submit`)"
-            )
+    def check(self, device: str) -> None:
+        """device: of the models. Raises ConfigError."""
         if self.cpus == 0 and self.gpus == 0:
             raise ConfigError("expected a share of a CPU or of a GPU for each worker, got 0 of both")
-        for flag, share in (("--cpus-per-worker", self.cpus), ("--gpus-per-worker", self.gpus)):
-            if not isclose(share / _SHARE, round(share / _SHARE), rel_tol=1e-9):
-                raise ConfigError(f"expected a multiple of {_SHARE} with {flag}, got {share:g}; round it")
+        for option, share in (("--cpus-per-worker", self.cpus), ("--gpus-per-worker", self.gpus)):
+            if not isclose(share / _SHARE_STEP, round(share / _SHARE_STEP), rel_tol=1e-9):
+                raise ConfigError(
+                    f"expected a multiple of {_SHARE_STEP} with {option}, got {share:g}; round it"
+                )
         if self.gpus > 1 and not self.gpus.is_integer():
             raise ConfigError(
                 f"expected whole GPUs or a share of one with --gpus-per-worker, got {self.gpus:g}; round it"
@@ -84,38 +84,16 @@ class RayFlags:
                 f"expected models on a GPU with --gpus-per-worker {self.gpus:g}, got --device cpu; "
                 "leave one out"
             )
-        return out, form
 
-    def on_workers(self, models: ModelSettings) -> ModelSettings:
-        """What a worker loads. It works in another folder, and Ray hides no GPU from one that wants none."""
+    def worker_models(self, models: ModelSettings) -> ModelSettings:
+        """What a worker loads: absolute paths, since it runs in another folder, and the CPU if it has no GPU,
+        since Ray hides no GPU from a worker that asked for none.
+        """
         device = "cpu" if self.gpus == 0 and models.device == "auto" else models.device
-        checkpoint = None if models.checkpoint is None else _whole(models.checkpoint)
-        return replace(models, device=device, checkpoint=checkpoint, asr=_whole(models.asr))
+        checkpoint = None if models.checkpoint is None else _absolute(models.checkpoint)
+        return replace(models, device=device, checkpoint=checkpoint, asr=_absolute(models.asr))
 
 
-def _whole(name: str) -> str:
-    """Of a folder that is here; everything else is the name of a model."""
+def _absolute(name: str) -> str:
+    """The absolute path of a folder of this machine; anything else is the name of a model."""
     return str(Path(name).absolute()) if Path(name).is_dir() else name
-
-
-def refuse_with_ray(
-    output: Path | None,
-    plot: Path | None,
-    pace: str,
-    port: int | None,
-    keep_audio: int | None,
-    *,
-    serve: bool,
-) -> None:
-    """Flags of what a cluster does not do. Raises ConfigError."""
-    refused = {
-        "--output": output is not None,
-        "--plot": plot is not None,
-        "--serve": serve,
-        "--port": port is not None,
-        "--audio-buffer": keep_audio is not None,
-        f"--pace {pace}": pace != "full",
-    }
-    for flag, given in refused.items():
-        if given:
-            raise ConfigError(f"expected --output-dir DIR with --ray, got {flag}; leave it out")

@@ -1,4 +1,4 @@
-"""How far an archive has come, and how fast."""
+"""How far a batch job has come, and how fast."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..clock import Clock
+from .console import print_line
 
-_SAID_EVERY_S: Final = 10.0
-_TOLD: Final = 10
+_LINE_EVERY_S: Final = 10.0
+_MOST_MESSAGES: Final = 10
 
 
-class PartDone(Protocol):
-    """See `cluster.catalogue.ShardRecord`."""
+class CompletedShard(Protocol):
+    """What is counted of a shard; see `cluster.batch.shard_record.ShardRecord`."""
 
     @property
     def recordings(self) -> tuple[str, ...]: ...
@@ -32,53 +33,57 @@ class PartDone(Protocol):
     def told(self) -> tuple[str, ...]: ...
 
 
-class Tally:
-    """total: recordings. A bar where somebody looks, otherwise a line now and then."""
+class BatchProgress:
+    """Counts completed shards: a progress bar in a terminal, otherwise a line every 10 s.
+
+    total: recordings. complete: recordings without an error. messages: of the first errors.
+    """
 
     def __init__(self, total: int, console: Console, clock: Clock) -> None:
         self.recordings = 0
-        self.whole = 0
+        self.complete = 0
         self.utterances = 0
         self.errors = 0
-        self.told: list[str] = []
+        self.messages: list[str] = []
         self._total = total
         self._audio_s = 0.0
         self._console = console
         self._clock = clock
-        self._began = self._said = clock.now()
+        self._began = self._last_line = clock.now()
         self._bar: Progress | None = None
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
-        self._began = self._said = self._clock.now()
+    def displayed(self) -> Iterator[None]:
+        self._began = self._last_line = self._clock.now()
         if not self._console.is_terminal:
             yield
             return
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
         with Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True) as self._bar:
-            self._task = self._bar.add_task("replay", total=self._total, speed="")
+            self._task = self._bar.add_task("batch", total=self._total, speed="")
             yield
 
-    def add(self, part: PartDone) -> None:
-        self.recordings += len(part.recordings)
-        self.whole += part.whole
-        self.utterances += part.utterances
-        self.errors += part.errors
-        self._audio_s += part.audio_s
-        self.told += part.told[: _TOLD - len(self.told)]
+    def add(self, shard: CompletedShard) -> None:
+        self.recordings += len(shard.recordings)
+        self.complete += shard.whole
+        self.utterances += shard.utterances
+        self.errors += shard.errors
+        self._audio_s += shard.audio_s
+        self.messages += shard.told[: _MOST_MESSAGES - len(self.messages)]
         if self._bar is not None:
-            speed = f"{self._audio_s / 3_600:.2f} h of sound, {self._speed:.0f} x real time"
-            self._bar.update(self._task, advance=len(part.recordings), speed=speed)
-        elif self._clock.now() >= self._said + _SAID_EVERY_S:
-            self._said = self._clock.now()
-            self._say(f"{self.recordings} of {self._total} recordings, {self._pace}")
+            speed = f"{self._audio_s / 3_600:.2f} h of audio, {self._speed:.0f} x real time"
+            self._bar.update(self._task, advance=len(shard.recordings), speed=speed)
+        elif self._clock.now() >= self._last_line + _LINE_EVERY_S:
+            self._last_line = self._clock.now()
+            print_line(self._console, f"{self.recordings} of {self._total} recordings, {self._pace}")
 
-    def sum_up(self, errors_in: str) -> None:
-        """errors_in: where the errors table lies."""
+    def summarize(self, errors_in: str) -> None:
+        """Print the final line. errors_in: where the errors table is."""
         where = f" ({errors_in})" if self.errors else ""
-        self._say(
+        print_line(
+            self._console,
             f"{self.recordings} recordings, {self._pace}; {self.utterances} utterances, "
-            f"{self.errors} errors{where}"
+            f"{self.errors} errors{where}",
         )
 
     @property
@@ -87,15 +92,13 @@ class Tally:
 
     @property
     def _speed(self) -> float:
+        """In multiples of real time."""
         return self._audio_s / self._seconds
 
     @property
     def _pace(self) -> str:
         hours, seconds = self._audio_s / 3_600, self._seconds
         return (
-            f"{hours:.2f} hours of sound in {seconds:.0f} s: {self.recordings / seconds:.1f} files/s, "
-            f"{hours / seconds:.2g} hours of sound a second ({self._speed:.0f} x real time)"
+            f"{hours:.2f} hours of audio in {seconds:.0f} s: {self.recordings / seconds:.1f} files/s, "
+            f"{hours / seconds:.2g} hours of audio per second ({self._speed:.0f} x real time)"
         )
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True, markup=False)

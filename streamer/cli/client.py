@@ -1,4 +1,4 @@
-"""`emostream client`"""
+"""`emostream client`: a recording or the microphone to a server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..pipeline.session import Sink
 from ..protocol import messages
 from ..server.auth import read_tokens
 from ..server.local_stream import stop_on_signals
-from . import options
+from .options import FormatOption, LanguageOption
 
 _LAST_FINALS_S: Final = 5.0
 
@@ -27,50 +27,55 @@ _LAST_FINALS_S: Final = 5.0
 def client(
     file: Annotated[
         Path | None,
-        typer.Argument(help="Recording to send; without one, the microphone.", show_default=False),
+        typer.Argument(help="Recording to send. Default: the microphone.", show_default=False),
     ] = None,
-    url: Annotated[str, typer.Option(help="The server's socket.")] = "ws://127.0.0.1:8765/v1/stream",
+    url: Annotated[str, typer.Option("--url", help="URL of the server's websocket.")] = (
+        "ws://127.0.0.1:8765/v1/stream"
+    ),
     microphone: Annotated[
         str | None,
         typer.Option(
-            help="Which microphone, see [bold]emostream devices[/bold]. Default: the system's.",
+            "--microphone",
+            help="Number or part of the name, see [bold]emostream devices[/bold]. Default: the system's.",
             show_default=False,
         ),
     ] = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Send the recording as fast as the server takes it.")
+        bool,
+        typer.Option("--fast", help="Send the recording as fast as the server takes it, not in real time."),
     ] = False,
-    form: options.FormatOption = "jsonl",
-    language: Annotated[
-        str | None,
-        typer.Option(help="Language of the speech, for multilingual Whisper models.", show_default=False),
-    ] = None,
+    form: FormatOption = "jsonl",
+    language: LanguageOption = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            "--token-file", help="The server's token, the first line of a file.", show_default=False
+            "--token-file",
+            help="File whose first line is a token that the server accepts.",
+            show_default=False,
         ),
     ] = None,
-    authority: Annotated[
+    ssl_ca_certs: Annotated[
         Path | None,
         typer.Option(
-            "--authority",
-            help="PEM file of who signed the server's certificate, where this machine does not know them.",
+            "--ssl-ca-certs",
+            help="PEM file of the certificate authority, if this machine does not trust it already.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
     """Send a recording or the microphone to a server and print its events.
 
-    A connection that breaks is taken up again, and the session with it.
+    A lost connection is re-established and the session resumed.
     """
     if file is not None and microphone is not None:
         raise ConfigError("expected a recording or --microphone, got both; leave one out")
     if file is None and fast:
-        raise ConfigError("expected a recording for --fast, got the microphone; a microphone is never fast")
+        raise ConfigError(
+            "expected a recording for --fast, got the microphone, which is in real time; leave --fast out"
+        )
     audio = ClientAudio.microphone(microphone) if file is None else ClientAudio.file(file, paced=not fast)
     token = None if token_file is None else read_tokens(token_file)[0]
-    tls = None if authority is None else _trusting(authority)
+    tls = None if ssl_ca_certs is None else _trusting(ssl_ca_certs)
     sink: Sink = JsonLinesSink(sys.stdout) if form == "jsonl" else ConsoleSink(Console())
     start = audio.start(language=language, token=token)
     try:
@@ -81,11 +86,11 @@ def client(
         ) from None
 
 
-def _trusting(authority: Path) -> ssl.SSLContext:
+def _trusting(ca_certs: Path) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=str(authority))
+        return ssl.create_default_context(cafile=str(ca_certs))
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"expected a PEM file at {authority}, got: {error}; check --authority") from error
+        raise ConfigError(f"expected a PEM file at {ca_certs}, got: {error}; check --ssl-ca-certs") from error
 
 
 async def _run(
@@ -93,19 +98,19 @@ async def _run(
 ) -> None:
     stop = stop_on_signals()
     fatal: messages.Error | None = None
-    async with asyncio.timeout(None) as patience:
+    async with asyncio.timeout(None) as timeout:
 
         async def stop_source() -> None:
             await stop.wait()
             audio.stop()
-            patience.reschedule(asyncio.get_running_loop().time() + _LAST_FINALS_S)
+            timeout.reschedule(asyncio.get_running_loop().time() + _LAST_FINALS_S)
 
         stopping = asyncio.create_task(stop_source(), name="stop")
         try:
             async with connect(url, start, tls=tls) as stream:
                 async for event in stream.recognize(audio):
                     if isinstance(event, Reconnected):
-                        print(f"emostream: {_told(event)}", file=sys.stderr)
+                        print(f"emostream: {_describe(event)}", file=sys.stderr)
                         continue
                     await sink.send(event)
                     if isinstance(event, messages.Error) and event.fatal:
@@ -116,13 +121,15 @@ async def _run(
         raise ConnectError(f"the server ended the session ({fatal.code}): {fatal.message}")
 
 
-def _told(event: Reconnected) -> str:
+def _describe(event: Reconnected) -> str:
     if event.resumed and event.lost_from_seq is None:
-        return "the connection broke and stands again; nothing is lost"
+        return "the connection was lost and is re-established; nothing is missing"
     if event.resumed:
-        return f"the connection broke and stands again; events from {event.lost_from_seq} on are lost"
+        return (
+            f"the connection was lost and is re-established; events from {event.lost_from_seq} on are missing"
+        )
     return (
-        f"the connection broke, and the server knows the session no more: what was said behind "
+        "the connection was lost, and the server no longer has the session: speech after "
         f"{event.missing_from_ms / 1_000:.1f} s is lost; times now count from "
         f"{event.clock_start_ms / 1_000:.1f} s"
     )

@@ -1,8 +1,9 @@
-"""`emostream demo`"""
+"""`emostream demo`: the bundled recording on the page."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from importlib.resources import as_file, files
 from typing import Annotated
 
@@ -15,42 +16,35 @@ from ..output.sinks import ConsoleSink
 from ..server.listen import bind
 from ..server.local_stream import broadcast
 from ..server.published_stream import PublishedStream
-from . import options
+from .console import load_engine, print_models
+from .option_groups import with_option_groups
+from .options import ModelOptions, PageOptions
 
 _PAUSE_S = 4.0
-_KEPT_S = 600  # nobody's voice
+_AUDIO_BUFFER_S = 600  # the voice is synthetic: no privacy at stake
 
 
+@with_option_groups
 def demo(
+    *,
     once: Annotated[
-        bool, typer.Option("--once", help="Play the recording once instead of again and again.")
+        bool, typer.Option("--once", help="Play the recording once instead of in a loop.")
     ] = False,
-    port: options.PortOption = None,
-    asr: options.AsrOption = None,
-    vad: options.VadOption = None,
-    device: options.DeviceOption = None,
-    checkpoint: options.CheckpointOption = None,
-    keep_audio: options.AudioBufferOption = None,
-    config: options.ConfigOption = None,
+    page: PageOptions,
+    models: ModelOptions,
 ) -> None:
-    """Play the bundled recording through the whole pipeline and show it on a page.
+    """Play the bundled recording through the whole pipeline and show it on a web page.
 
     Needs no microphone, no account and, once installed, no network. The voice is synthetic.
     """
-    if keep_audio is None and config is None:
-        keep_audio = _KEPT_S
-    settings = options.settings_from(
-        config,
-        models={"asr": asr, "device": device, "checkpoint": checkpoint},
-        vad={"name": vad},
-        live={"audio_buffer_s": keep_audio},
-        server={"port": port},
-    )
+    if page.audio_buffer is None and models.config is None:
+        page = replace(page, audio_buffer=_AUDIO_BUFFER_S)
+    settings = models.settings(**page.sections())
     bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
-    engine = options.load_engine(settings, console, clock, live=True)
-    options.print_models(console, engine.model_info)
+    engine = load_engine(settings, console, clock, live=True)
+    print_models(console, engine.model_info)
     with as_file(files("emostream.demo") / "recording.ogg") as recording:
 
         async def run() -> None:

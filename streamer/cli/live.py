@@ -1,12 +1,14 @@
-"""`emostream live`"""
+"""`emostream live`: the microphone, or a recording at its own pace, analyzed here and shown on the page."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -16,14 +18,23 @@ from ..audio.tee import TeeSource
 from ..clock import WallClock
 from ..config import Settings
 from ..display_paths import shown
+from ..errors import ConfigError
+from ..output.formats import FORMATS, FormatName
 from ..output.sinks import ConsoleSink
 from ..pipeline.session import Sink
 from ..replay.capture import SessionRecorder
+from ..replay.discovery import ReplayJob, find_jobs
+from ..replay.outputs import open_document
 from ..server.app import describe_models
 from ..server.listen import bind
 from ..server.local_stream import broadcast
 from ..server.published_stream import PublishedStream
-from . import options
+from .console import load_engine, print_failures, print_line, print_models, warn_of_other_models
+from .option_groups import with_option_groups
+from .options import LanguageOption, ModelOptions, PageOptions
+
+Results = tuple[Path, FormatName]
+"""A file of results and its format."""
 
 MicrophoneOption = Annotated[
     str | None,
@@ -35,56 +46,154 @@ MicrophoneOption = Annotated[
 ]
 
 
+@with_option_groups
 def live(
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            "-f",
+            help="Play this recording at its own pace instead of the microphone.",
+            show_default=False,
+        ),
+    ] = None,
     microphone: MicrophoneOption = None,
-    port: options.PortOption = None,
-    asr: options.AsrOption = None,
-    vad: options.VadOption = None,
-    device: options.DeviceOption = None,
-    compute_type: options.ComputeTypeOption = None,
-    dtype: options.DtypeOption = None,
-    checkpoint: options.CheckpointOption = None,
-    keep_audio: options.AudioBufferOption = None,
-    config: options.ConfigOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write results to this file instead of to the terminal.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[
+        FormatName | None,
+        typer.Option(
+            "--format",
+            help="Of --output; see [bold]emostream replay --help[/bold]. Default: jsonl.",
+            show_default=False,
+        ),
+    ] = None,
+    language: LanguageOption = None,
+    page: PageOptions,
+    models: ModelOptions,
 ) -> None:
-    """Listen to this machine's microphone; results in the terminal and on the page."""
-    settings = options.settings_from(
-        config,
-        models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
-        vad={"name": vad},
-        live={"audio_buffer_s": keep_audio},
-        server={"port": port},
-    )
-    listen(settings, microphone)
+    """Analyze this machine's microphone; results in the terminal and on a web page.
+
+    With --file a recording is played as if it were live: on the page, and to every client that subscribes.
+    Ctrl-C ends it.
+    """
+    settings = models.settings(**page.sections())
+    _check(file, microphone, output, form)
+    results = None if output is None else (output, form or "jsonl")
+    if file is None:
+        run_microphone(settings, microphone, results=results, language=language)
+    else:
+        _play(
+            _find_recording(file),
+            settings,
+            results,
+            language,
+            recorded_segmentation=models.recorded_segmentation,
+        )
 
 
-def listen(settings: Settings, microphone: str | None, folder: Path | None = None) -> None:
-    """Until Ctrl-C. folder: where the session is kept."""
-    chosen = find_device(microphone)
+def _check(file: Path | None, microphone: str | None, output: Path | None, form: FormatName | None) -> None:
+    """Raises ConfigError if options contradict each other or need a package that is not installed."""
+    if file is not None and microphone is not None:
+        raise ConfigError("expected --file or --microphone, got both; leave one out")
+    if form is not None and output is None:
+        raise ConfigError("expected --output FILE with --format, got none; add it, or leave --format out")
+    if form is not None:
+        FORMATS[form].require()
+
+
+def _find_recording(file: Path) -> ReplayJob:
+    """Raises ConfigError where it is not one recording."""
+    jobs, failures = find_jobs([file])
+    if failures or len(jobs) != 1:
+        print_failures(failures)
+        raise ConfigError(f"expected one recording with --file, got {len(jobs)}; name one")
+    return jobs[0]
+
+
+def run_microphone(
+    settings: Settings,
+    microphone: str | None,
+    *,
+    record_to: Path | None = None,
+    results: Results | None = None,
+    language: str | None = None,
+) -> None:
+    """Analyze the microphone until Ctrl-C. record_to: the folder that the session is recorded to."""
+    device = find_device(microphone)
     bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
-    engine = options.load_engine(settings, console, clock, live=True)
-    options.print_models(console, engine.model_info)
-    said = f"Microphone: {chosen.name}, {chosen.sample_rate_hz} Hz"
-    console.print(said, highlight=False, markup=False)
+    engine = load_engine(settings, console, clock, live=True)
+    print_models(console, engine.model_info)
+    print_line(console, f"Microphone: {device.name}, {device.sample_rate_hz} Hz")
 
     async def run() -> None:
-        source: Source = MicrophoneSource(chosen)
-        own = PublishedStream(
-            "microphone", chosen.name, None if folder is None else "This session is being kept."
-        )
-        sinks: list[Sink] = [ConsoleSink(console)]
+        source: Source = MicrophoneSource(device)
+        note = None if record_to is None else "This session is being recorded."
+        own = PublishedStream("microphone", device.name, note)
         with ExitStack() as stack:
-            if folder is not None:
+            sinks = [_sink(stack, results, engine.model_info.labels, device.name, console)]
+            if record_to is not None:
                 models = describe_models(engine, settings)
                 recorder = SessionRecorder(
-                    folder, chosen.name, source.sample_rate_hz, source.channels, settings, models
+                    record_to, device.name, source.sample_rate_hz, source.channels, settings, models
                 )
                 stack.enter_context(recorder)
                 source = TeeSource(source, [recorder.take])
                 sinks.append(recorder)
-                console.print(f"Sound and words are kept in {shown(folder)}", highlight=False, markup=False)
-            await broadcast(bound, source, own, engine, settings, clock, sinks, console)
+                print_line(console, f"Audio and transcript are recorded in {shown(record_to)}")
+            await broadcast(bound, source, own, engine, settings, clock, sinks, console, language=language)
 
     asyncio.run(run())
+
+
+def _play(
+    job: ReplayJob,
+    settings: Settings,
+    results: Results | None,
+    language: str | None,
+    *,
+    recorded_segmentation: bool,
+) -> None:
+    """Play a recording at its own pace; the page stays until Ctrl-C."""
+    if job.session is not None and recorded_segmentation:
+        settings = msgspec.structs.replace(settings, vad=job.session.vad, segmenter=job.session.segmenter)
+    bound = bind(settings.server)
+    console = Console(stderr=True)
+    clock = WallClock()
+    engine = load_engine(settings, console, clock, live=True)
+    print_models(console, engine.model_info)
+    warn_of_other_models(
+        [job],
+        describe_models(engine, settings),
+        console,
+        recorded_segmentation=recorded_segmentation,
+    )
+
+    async def run() -> None:
+        own = PublishedStream("file", shown(job.name), "A recording, played at its own pace.")
+        with ExitStack() as stack:
+            sink = _sink(stack, results, engine.model_info.labels, shown(job.path), console)
+            source = job.source(clock)
+            await broadcast(bound, source, own, engine, settings, clock, [sink], console, language=language)
+
+    asyncio.run(run())
+
+
+def _sink(
+    stack: ExitStack, results: Results | None, labels: Sequence[str], name: str, console: Console
+) -> Sink:
+    """The terminal, or a file of results, which is closed with the stack."""
+    if results is None:
+        return ConsoleSink(console)
+    path, form = results
+    return stack.enter_context(open_document(path, form, labels)).add(name)

@@ -1,4 +1,4 @@
-"""`emostream`: one command a file, errors as one line."""
+"""`emostream`: the command line. Each command is a module beside this one; errors are printed in one line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
 
@@ -18,10 +19,9 @@ from emostream.models import ModelError
 
 from ..errors import EmostreamError
 from ..inference.model_worker import ModelWorker
-from . import align, bench, client, demo, devices, doctor, live, record, replay, serve, summary
-from .ray_address import TakesRay
+from . import align, batch, bench, client, demo, devices, doctor, live, record, replay, serve, summary
 
-_DISK_TROUBLE = (errno.ENOSPC, errno.EIO)
+_DISK_ERRORS = (errno.ENOSPC, errno.EIO)
 
 app = typer.Typer(
     name="emostream",
@@ -32,49 +32,59 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def emostream(
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens inside.")] = False,
-) -> None:
-    """Hears speech and says which emotion each utterance carries, and how sure it is.
-
-    Start with [bold]emostream demo[/bold]: it plays a bundled recording and shows a page.
-    """
-    if show_version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"emostream {version('emostream')}")
         raise typer.Exit
+
+
+@app.callback()
+def emostream(
+    _show_version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log at level INFO.")] = False,
+) -> None:
+    """Speech emotion recognition in real time: a label with calibrated probabilities for every utterance.
+
+    Start with [bold]emostream demo[/bold]: it plays a bundled recording and shows a web page.
+    """
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=verbose)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("emostream").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def _reflowed(text: str) -> str:
+    """A docstring with one line per paragraph: rich keeps line breaks."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 for command in (
     demo.demo,
     live.live,
     serve.serve,
+    replay.replay,
     record.record,
     summary.summary,
     align.align,
+    batch.batch,
     client.client,
     devices.devices,
     doctor.doctor,
 ):
-    app.command()(command)
-app.command(cls=TakesRay)(replay.replay)
+    app.command(help=_reflowed(command.__doc__ or ""))(command)
 app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:
-    """Exit status: 0 done, 1 done with failures that were named, 2 bad input, 130 interrupted."""
+    """Exit status: 0 success, 1 some inputs failed, 2 bad input, 130 interrupted."""
     for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):  # on Windows a redirected one cannot write every word
+        if isinstance(stream, io.TextIOWrapper):  # on Windows a redirected one cannot encode all text
             stream.reconfigure(encoding="utf-8", errors=errors)
-    status = _run()
+    status = run()
     if ModelWorker.any_busy():
-        # A model still computes what nobody waits for; see ModelWorker.
+        # A model still computes a result that is no longer needed; see ModelWorker.
         sys.stdout.flush()
         sys.stderr.flush()
         logging.shutdown()
@@ -82,16 +92,17 @@ def main() -> None:
     sys.exit(status)
 
 
-def _run() -> int:
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status. arguments: of the command line, `sys.argv`'s by default."""
     try:
-        app(prog_name="emostream")
+        app(arguments, prog_name="emostream")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0 if done.code is None else 1
     except (EmostreamError, ModelError) as error:
         print(f"emostream: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in _DISK_TROUBLE:
+        if error.errno not in _DISK_ERRORS:
             raise
         print(f"emostream: expected to write the results, got: {error.strerror}; make room", file=sys.stderr)
         return 2

@@ -1,95 +1,153 @@
-"""The flags that several commands share, and how they join the settings file."""
+"""The options that several commands share, and how they override the settings file."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import typer
-from rich.console import Console
 
-from ..clock import Clock
 from ..config import DtypeName, Settings, VadName, load_settings
 from ..errors import ConfigError
-from ..inference import load_models
-from ..inference.backend import ModelInfo
-from ..inference.engine import Engine
 
 DeviceName = Literal["auto", "cpu", "cuda"]
+OutputFormat = Literal["jsonl", "text"]
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="Settings file (TOML); flags win over it.", show_default=False)
-]
+_MODELS: Final = "Models"
+
 AsrOption = Annotated[
     str | None,
     typer.Option(
         "--asr",
-        help="Who writes the words: [bold]auto[/bold] (Whisper tiny.en where it can be had, otherwise "
-        "PocketSphinx), a Whisper model name such as small.en, a faster-whisper folder, "
-        "[bold]pocketsphinx[/bold], or [bold]none[/bold] for sound alone. Default: auto.",
+        help="Transcription model: [bold]auto[/bold] (Whisper tiny.en if available, else PocketSphinx), a "
+        "Whisper model name such as small.en, a faster-whisper folder, [bold]pocketsphinx[/bold], or "
+        "[bold]none[/bold] for audio only. Default: auto.",
         show_default=False,
+        rich_help_panel=_MODELS,
     ),
 ]
-VadOption = Annotated[
-    VadName | None,
-    typer.Option(
-        "--vad", help="Who decides what is speech: webrtc or silero. Default: webrtc.", show_default=False
-    ),
-]
-DeviceOption = Annotated[
-    DeviceName | None,
-    typer.Option(
-        "--device", help="Where the models run: auto, cpu or cuda. Default: auto.", show_default=False
-    ),
-]
-ComputeTypeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--compute-type",
-        help="Whisper's arithmetic, as CTranslate2 names it: int8, float16, ... Default: int8 on a CPU, "
-        "float16 on a GPU.",
-        show_default=False,
-    ),
-]
-DtypeOption = Annotated[
-    DtypeName | None,
-    typer.Option(
-        "--dtype",
-        help="Arithmetic of the emotion model's encoders: float32, bfloat16 or auto (bfloat16 where the "
-        "hardware has it and the model is large enough to gain). Default: auto.",
-        show_default=False,
-    ),
-]
-CheckpointOption = Annotated[
-    str | None,
-    typer.Option(
-        "--checkpoint",
-        help="Emotion model: a folder or a hub name. Default: the bundled one.",
-        show_default=False,
-    ),
-]
-HostOption = Annotated[
-    str | None,
-    typer.Option("--host", help="Address to listen on. Default: 127.0.0.1.", show_default=False),
-]
-PortOption = Annotated[
-    int | None, typer.Option("--port", help="Port to listen on. Default: 8765.", show_default=False)
-]
-AudioBufferOption = Annotated[
-    int | None,
-    typer.Option(
-        "--audio-buffer",
-        metavar="SECONDS",
-        help="Keep so much of the sound, in memory (115 MB an hour), for those who watch to hear again.",
-        show_default=False,
-    ),
-]
-OutputFormat = Literal["jsonl", "text"]
 FormatOption = Annotated[
     OutputFormat,
-    typer.Option("--format", help="jsonl: one event a line, for programs. text: for people."),
+    typer.Option("--format", help="jsonl: one JSON event per line. text: for reading in a terminal."),
 ]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--language",
+        help="Language of the speech (such as en or de), for multilingual Whisper models. Default: detected.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """Which models run, and how: the options of every command that loads them. None: as the settings say."""
+
+    asr: AsrOption = None
+    vad: Annotated[
+        VadName | None,
+        typer.Option(
+            "--vad",
+            help="Voice activity detector: webrtc or silero. Default: webrtc.",
+            show_default=False,
+            rich_help_panel=_MODELS,
+        ),
+    ] = None
+    device: Annotated[
+        DeviceName | None,
+        typer.Option(
+            "--device",
+            help="Device of the models: auto, cpu or cuda. Default: auto.",
+            show_default=False,
+            rich_help_panel=_MODELS,
+        ),
+    ] = None
+    compute_type: Annotated[
+        str | None,
+        typer.Option(
+            "--compute-type",
+            help="Whisper's precision, by CTranslate2's names: int8, float16, ... Default: int8 on a CPU, "
+            "float16 on a GPU.",
+            show_default=False,
+            rich_help_panel=_MODELS,
+        ),
+    ] = None
+    dtype: Annotated[
+        DtypeName | None,
+        typer.Option(
+            "--dtype",
+            help="Precision of the emotion model's encoders: float32, bfloat16 or auto (bfloat16 if the "
+            "hardware supports it and the model is large enough to gain). Default: auto.",
+            show_default=False,
+            rich_help_panel=_MODELS,
+        ),
+    ] = None
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint",
+            help="Emotion model: a folder or a name on the Hugging Face hub. Default: the bundled one.",
+            show_default=False,
+            rich_help_panel=_MODELS,
+        ),
+    ] = None
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="Settings file (TOML); command-line options override it.",
+            show_default=False,
+            rich_help_panel=_MODELS,
+        ),
+    ] = None
+
+    @property
+    def recorded_segmentation(self) -> bool:
+        """Whether a recorded session keeps its own VAD and segmenter settings: no others are given."""
+        return self.vad is None and self.config is None
+
+    def settings(
+        self, *, live: dict[str, Any] | None = None, server: dict[str, Any] | None = None
+    ) -> Settings:
+        """The settings file's settings, overridden by these options. Raises ConfigError."""
+        names = ("asr", "device", "compute_type", "dtype", "checkpoint")
+        models = {name: getattr(self, name) for name in names}
+        return settings_from(self.config, models=models, vad={"name": self.vad}, live=live, server=server)
+
+    def arguments(self) -> list[str]:
+        """The command-line arguments that give these options to another process."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return [
+            word
+            for name, value in values.items()
+            if value is not None
+            for word in (f"--{name.replace('_', '-')}", str(value))
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOptions:
+    """Where the page of a local stream is served, and how much of its audio it can play back."""
+
+    port: Annotated[
+        int | None, typer.Option("--port", help="Port to listen on. Default: 8765.", show_default=False)
+    ] = None
+    audio_buffer: Annotated[
+        int | None,
+        typer.Option(
+            "--audio-buffer",
+            metavar="SECONDS",
+            help="Keep the last SECONDS of audio in memory (115 MB an hour), so that the page can play them.",
+            show_default=False,
+        ),
+    ] = None
+
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """By section of the settings."""
+        return {"live": {"audio_buffer_s": self.audio_buffer}, "server": {"port": self.port}}
 
 
 def settings_from(
@@ -97,53 +155,18 @@ def settings_from(
     *,
     models: dict[str, Any] | None = None,
     vad: dict[str, Any] | None = None,
-    segmenter: dict[str, Any] | None = None,
     live: dict[str, Any] | None = None,
     server: dict[str, Any] | None = None,
 ) -> Settings:
-    """The file's settings with the flags laid over them; None leaves a setting alone.
+    """The settings file's settings, overridden by the options of each section; None leaves one as it is.
 
     Raises ConfigError.
     """
-    whole = msgspec.to_builtins(load_settings(config))
-    sections = {"models": models, "vad": vad, "segmenter": segmenter, "live": live, "server": server}
-    for section, flags in sections.items():
-        whole[section] |= {name: value for name, value in (flags or {}).items() if value is not None}
+    merged = msgspec.to_builtins(load_settings(config))
+    sections = {"models": models, "vad": vad, "live": live, "server": server}
+    for section, options in sections.items():
+        merged[section] |= {name: value for name, value in (options or {}).items() if value is not None}
     try:
-        return msgspec.convert(whole, Settings)
+        return msgspec.convert(merged, Settings)
     except msgspec.ValidationError as error:
         raise ConfigError(f"expected valid settings, got: {error}; see --help") from error
-
-
-def model_flags(
-    asr: str | None,
-    device: DeviceName | None,
-    compute_type: str | None,
-    dtype: DtypeName | None,
-    checkpoint: str | None,
-) -> dict[str, Any]:
-    """The flags of the `models` section, for `settings_from`."""
-    return {
-        "asr": asr,
-        "device": device,
-        "compute_type": compute_type,
-        "dtype": dtype,
-        "checkpoint": checkpoint,
-    }
-
-
-def load_engine(settings: Settings, console: Console, clock: Clock, *, live: bool = False) -> Engine:
-    """Load the models, saying so. live: see `loading.load_engine`. Raises ModelError."""
-    status = console.status("Loading the models ...")
-    try:
-        # No spinner before: a download draws its own progress bar.
-        return load_models.load_engine(settings, clock, live=live, on_downloaded=status.start)
-    finally:
-        status.stop()
-
-
-def print_models(console: Console, model_info: ModelInfo) -> None:
-    asr = "no words (--asr none)" if model_info.asr is None else model_info.asr
-    console.print(
-        f"Words: {asr}. Emotion: {model_info.emotion}.", highlight=False, soft_wrap=True, markup=False
-    )

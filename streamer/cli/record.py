@@ -1,4 +1,4 @@
-"""`emostream record`"""
+"""`emostream record`: the microphone as a session that can be replayed."""
 
 from __future__ import annotations
 
@@ -8,35 +8,25 @@ from typing import Annotated
 import typer
 
 from ..replay.capture import create_session_folder
-from . import options
-from .live import MicrophoneOption, listen
+from .live import MicrophoneOption, run_microphone
+from .option_groups import with_option_groups
+from .options import ModelOptions, PageOptions
 
 
+@with_option_groups
 def record(
+    *,
     folder: Annotated[
-        Path, typer.Argument(help="Where the session is kept: a folder that is empty or does not exist.")
+        Path, typer.Argument(help="Folder to record the session to: empty, or one that does not exist.")
     ],
     microphone: MicrophoneOption = None,
-    port: options.PortOption = None,
-    asr: options.AsrOption = None,
-    vad: options.VadOption = None,
-    device: options.DeviceOption = None,
-    compute_type: options.ComputeTypeOption = None,
-    dtype: options.DtypeOption = None,
-    checkpoint: options.CheckpointOption = None,
-    keep_audio: options.AudioBufferOption = None,
-    config: options.ConfigOption = None,
+    page: PageOptions,
+    models: ModelOptions,
 ) -> None:
-    """Listen as [bold]emostream live[/bold] does, and keep the session: its sound and its events.
+    """Analyze the microphone as [bold]emostream live[/bold] does, and record the session: audio and events.
 
-    [bold]emostream replay FOLDER[/bold] gives the same finals again. What is kept is somebody's voice.
+    [bold]emostream replay FOLDER[/bold] gives the same finals again. The recording is somebody's voice.
     """
-    settings = options.settings_from(
-        config,
-        models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
-        vad={"name": vad},
-        live={"audio_buffer_s": keep_audio},
-        server={"port": port},
-    )
+    settings = models.settings(**page.sections())
     create_session_folder(folder)
-    listen(settings, microphone, folder)
+    run_microphone(settings, microphone, record_to=folder)

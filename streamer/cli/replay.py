@@ -1,13 +1,11 @@
-"""`emostream replay`"""
+"""`emostream replay`: recordings to results."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import (
-    nullcontext,
-)
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,316 +13,268 @@ import typer
 from rich.console import Console
 
 from ..clock import WallClock
+from ..config import Settings
 from ..display_paths import shown
-from ..errors import ConfigError, SourceError
+from ..errors import ConfigError
+from ..inference.backend import InferenceBackend
 from ..optional_deps import require_matplotlib
 from ..output.formats import FORMATS, FormatName
-from ..pipeline.session import SessionSettings
-from ..replay.discovery import Pictures, ReplayJob, ReplayOutcome, Results, find_jobs
-from ..replay.runner import ReplayRunner
+from ..replay.discovery import ReplayJob, find_jobs
+from ..replay.outputs import (
+    PerFilePlots,
+    PerFileResults,
+    ReplayOutcome,
+    SinkFactory,
+    combined_outputs,
+    open_document,
+    sink_in,
+)
+from ..replay.runner import ReplayOptions, ReplayRunner
 from ..server.app import describe_models
 from ..server.local_stream import stop_on_signals
-from . import options
-from .batch import replay_on_ray
-from .batch_options import JOBS, RayFlags, refuse_with_ray
-from .live_file import compare_models, serve_recording
-from .replay_sinks import outcome_reporter, outlets, progress, single_output, tell
+from .console import load_engine, print_failures, print_models, warn_of_other_models
+from .option_groups import with_option_groups
+from .options import LanguageOption, ModelOptions
+from .replay_progress import outcome_reporter, progress_bar
 
 
-def replay(
-    places: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILES",
-            help="Recordings in any format FFmpeg decodes, videos, folders of them, or patterns; with --ray "
-            "addresses too, such as s3://bucket/folder.",
-        ),
-    ],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """Where results go, and in which format."""
+
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Write there, all in one, instead of to the terminal.", show_default=False
+            "--output",
+            "-o",
+            help="Write all results to this file instead of to standard output.",
+            show_default=False,
         ),
-    ] = None,
-    out_place: Annotated[
+    ] = None
+    output_dir: Annotated[
         str | None,
         typer.Option(
             "--output-dir",
-            metavar="PATH",
-            help="Write a file for each recording into this folder; with --ray one for some dozens.",
+            metavar="DIR",
+            help="Write a file of results for each recording into this folder.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     form: Annotated[
         FormatName,
         typer.Option(
             "--format",
-            help="jsonl: one event a line. text: for people. csv; parquet: the same with types; srt and vtt: "
-            "subtitles; textgrid: Praat; rttm: diarisation tools; audacity: a label track.",
+            help="jsonl: one JSON event per line. text: for reading in a terminal. csv; parquet: the same, "
+            "typed; srt, vtt: subtitles; textgrid: Praat; rttm: diarization tools; audacity: a label track.",
         ),
-    ] = "jsonl",
+    ] = "jsonl"
     plot: Annotated[
         Path | None,
         typer.Option(
             "--plot",
-            help="Draw a picture of each recording into this folder: its sound, and its emotions below.",
+            metavar="DIR",
+            help="Draw a plot of each recording into this folder: its waveform and its emotions.",
             show_default=False,
         ),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            help="How many recordings at a time, on the same models. Default: 1; with --ray 4 a worker.",
-            show_default=False,
-        ),
-    ] = None,
+    ] = None
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Leave out what has a result in --output-dir already, and a picture in --plot."
+            "--resume",
+            help="Skip recordings that have results in --output-dir already, and a plot in --plot.",
         ),
-    ] = False,
+    ] = False
+
+    @property
+    def folder(self) -> Path | None:
+        return None if self.output_dir is None else Path(self.output_dir)
+
+    def check(self, jobs: int) -> None:
+        """Raises ConfigError if options contradict each other or need a package that is not installed."""
+        if self.output is not None and self.output_dir is not None:
+            raise ConfigError(
+                "expected --output (one file) or --output-dir (a folder), got both; leave one out"
+            )
+        if self.form == "text" and self.output_dir is not None:
+            raise ConfigError(
+                "expected a format for programs with --output-dir, got text; choose another --format"
+            )
+        if self.form == "text" and jobs > 1:
+            raise ConfigError("expected one recording at a time as text, got --jobs; choose another --format")
+        if self.resume and self.output_dir is None:
+            raise ConfigError(
+                "expected --output-dir with --resume, got none: a single file cannot be resumed"
+            )
+        if FORMATS[self.form].binary and self.output is None and self.output_dir is None:
+            raise ConfigError(
+                f"expected --output FILE or --output-dir DIR for {self.form}, a binary format, got none"
+            )
+        FORMATS[self.form].require()
+        if self.plot is not None:
+            require_matplotlib("--plot")
+
+    def check_recordings(self, jobs: Sequence[ReplayJob]) -> None:
+        """Raises ConfigError if results would overwrite a recording, or do not fit into one file."""
+        if self.output is not None and any(_overwrites(self.output, job.path) for job in jobs):
+            raise ConfigError(
+                f"expected --output to be a new file, got {shown(self.output)}, part of a recording; "
+                "choose another"
+            )
+        if len(jobs) > 1 and self.output_dir is None and not FORMATS[self.form].joins:
+            raise ConfigError(
+                f"expected --output-dir DIR for several recordings as {self.form}, got none; name one"
+            )
+
+
+@with_option_groups
+def replay(
+    *,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILES",
+            help="Recordings in any format that FFmpeg decodes, videos, folders of them, glob patterns, or "
+            "sessions that [bold]emostream record[/bold] recorded.",
+        ),
+    ],
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", min=1, help="How many recordings at a time, batched on the same models."
+        ),
+    ] = 1,
     pace: Annotated[
         Literal["full", "realtime"],
-        typer.Option("--pace", help="full: as fast as the models go. realtime: as it was spoken."),
+        typer.Option("--pace", help="full: as fast as the models go. realtime: at the audio's own pace."),
     ] = "full",
-    serve: Annotated[
-        bool,
-        typer.Option(
-            "--serve",
-            help="Play one recording as if it were live: on the page, and to every client that watches. "
-            "Needs --pace realtime.",
-        ),
-    ] = False,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="[ADDRESS]",
-            help="Replay on a Ray cluster: HOST:PORT of one that this machine is part of, local for this "
-            "machine alone, or auto (the default) for whichever runs here. Needs --output-dir.",
-            show_default=False,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="With --ray: how many. Default: as the cluster has room for.", show_default=False
-        ),
-    ] = None,
-    cpus_per_worker: Annotated[
-        float | None, typer.Option(min=0, help="With --ray. Default: 1.", show_default=False)
-    ] = None,
-    gpus_per_worker: Annotated[
-        float | None,
-        typer.Option(min=0, help="With --ray; 0.25 lets four share one. Default: 0.", show_default=False),
-    ] = None,
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="With --ray: recordings that a worker takes at a time, at most. Default: 64.",
-            show_default=False,
-        ),
-    ] = None,
-    port: options.PortOption = None,
-    keep_audio: options.AudioBufferOption = None,
-    asr: options.AsrOption = None,
-    vad: options.VadOption = None,
-    device: options.DeviceOption = None,
-    compute_type: options.ComputeTypeOption = None,
-    dtype: options.DtypeOption = None,
-    checkpoint: options.CheckpointOption = None,
-    language: Annotated[
-        str | None,
-        typer.Option(help="Language of the speech, for multilingual Whisper models.", show_default=False),
-    ] = None,
-    config: options.ConfigOption = None,
+    language: LanguageOption = None,
+    outputs: OutputOptions,
+    models: ModelOptions,
 ) -> None:
-    """Judge recordings: the same pipeline as live, as fast as it goes.
+    """Analyze recordings: the same pipeline as live, as fast as the models go.
 
-    Every event is one line of JSON; with several files each line names its file first. A file that fails is
-    reported at the end and the others are done all the same: the exit status is 1 then, and 2 where none
-    could be read.
+    Every event is one line of JSON; with several recordings each line begins with the file's name. A
+    recording that fails is reported at the end and does not stop the others: the exit status is 1 then,
+    and 2 if none could be read.
     """
-    settings = options.settings_from(
-        config,
-        models=options.model_flags(asr, device, compute_type, dtype, checkpoint),
-        vad={"name": vad},
-        live={"audio_buffer_s": keep_audio},
-        server={"port": port},
+    settings = models.settings()
+    outputs.check(jobs)
+    _refuse_uris([*inputs, *([] if outputs.output_dir is None else [outputs.output_dir])])
+    found, unreadable = find_jobs([Path(place) for place in inputs])
+    outputs.check_recordings(found)
+    plots = None if outputs.plot is None else PerFilePlots(outputs.plot)
+    if plots is not None:
+        plots.check(found)
+    if not found:
+        print_failures(unreadable)
+        raise typer.Exit(2)
+    console, clock = Console(stderr=True), WallClock()
+    engine = load_engine(settings, console, clock)
+    print_models(console, engine.model_info)
+    options = ReplayOptions(
+        jobs=jobs,
+        realtime=pace == "realtime",
+        language=language,
+        recorded_segmentation=models.recorded_segmentation,
     )
-    recorded_segmentation = vad is None and config is None
-    flags = RayFlags(ray, workers, cpus_per_worker, gpus_per_worker, batch)
-    if jobs is None:
-        jobs = 1 if ray is None else JOBS
-    if ray is not None:
-        refuse_with_ray(output, plot, pace, port, keep_audio, serve=serve)
-        wanted = flags.check(out_place, form, settings.models.device)
-        replay_on_ray(
-            places,
-            *wanted,
-            flags,
-            settings,
-            language,
-            jobs,
-            recorded_segmentation=recorded_segmentation,
-            resume=resume,
-        )
-        return
-    flags.refuse_alone([*places, *([] if out_place is None else [out_place])])
-    files, out = [Path(place) for place in places], None if out_place is None else Path(out_place)
-    clock = WallClock()
-    _check(output, out, form, plot, jobs, resume=resume)
-    _check_serve(pace, out, plot, port, keep_audio, jobs, serve=serve)
-    # A wrong name is told before the models are loaded.
-    found, unreadable = find_jobs(files)
-    failures: list[SourceError | str] = [*unreadable]
-    if output is not None and any(_same(output, job.path) for job in found):
-        raise ConfigError(
-            f"expected --output to be a new file, got {shown(output)}, part of a recording; choose another"
-        )
-    if len(found) > 1 and out is None and not FORMATS[form].joins:
-        raise ConfigError(
-            f"expected --output-dir FOLDER for several recordings as {form}, got none; name one"
-        )
-    if serve:
-        if failures or len(found) != 1:
-            tell(failures)
-            raise ConfigError(f"expected one recording with --serve, got {len(found)}; name one")
-        serve_recording(
-            found[0], output, form, settings, clock, language, recorded_segmentation=recorded_segmentation
-        )
-        return
-    pictures = None if plot is None else Pictures(plot)
-    if pictures is not None:
-        pictures.check(found)
-    outcomes: list[ReplayOutcome] = []
-    interrupted = False
-    if found:
-        console = Console(stderr=True)
-        engine = options.load_engine(settings, console, clock)
-        options.print_models(console, engine.model_info)
-        compare_models(
-            found, describe_models(engine, settings), console, recorded_segmentation=recorded_segmentation
-        )
-        labels = engine.model_info.labels
-        results = None if out is None else Results(out, form, labels)
-        if results is not None:
-            results.check(found)
-        todo = found if results is None or not resume else _left_to_do(found, results, pictures, console)
-        natural = pace == "realtime"
-        session_settings = replace(
-            SessionSettings.paced(settings.segmenter, settings.live)
-            if natural
-            else SessionSettings(settings.segmenter),
-            language=language,
-        )
-
-        async def play() -> bool:
-            nonlocal outcomes
-            stop = stop_on_signals()
-            shared = len(files) > 1 or len(found) > 1
-            with (
-                progress(console, todo) as heard,
-                single_output(output, form, labels, shared=shared)
-                if results is None
-                else nullcontext(results.writing) as sink_for,
-            ):
-                player = ReplayRunner(
-                    engine,
-                    settings,
-                    session_settings,
-                    clock,
-                    jobs,
-                    natural,
-                    outcome_reporter(console),
-                    heard,
-                    recorded_segmentation,
-                )
-                async with engine.running():
-                    outcomes = await player.run_all(todo, outlets(sink_for, pictures, labels), stop)
-            return stop.is_set()
-
-        interrupted = asyncio.run(play())
-        failures += [one.failure for one in outcomes if one.failure is not None]
-        if interrupted:
-            failures.append(f"interrupted; {len(todo) - len(outcomes)} of {len(todo)} files not begun")
-    tell(failures)
+    warn_of_other_models(
+        found,
+        describe_models(engine, settings),
+        console,
+        recorded_segmentation=options.recorded_segmentation,
+    )
+    run = _Run(
+        engine, settings, options, outputs, plots, several=len(inputs) > 1 or len(found) > 1, console=console
+    )
+    todo = run.todo(found)
+    outcomes, interrupted = asyncio.run(run.replay(todo, clock))
+    failures = [*unreadable, *(one.failure for one in outcomes if one.failure is not None)]
+    print_failures(failures)
     if interrupted:
+        print_failures([f"interrupted; {len(todo) - len(outcomes)} of {len(todo)} files not begun"])
         raise typer.Exit(130)
     if failures:
-        whole = any(one.failure is None for one in outcomes) or (bool(found) and not outcomes)
-        raise typer.Exit(1 if whole else 2)
+        some_read = any(one.failure is None for one in outcomes) or not outcomes
+        raise typer.Exit(1 if some_read else 2)
     if any(one.failed for one in outcomes):
         raise typer.Exit(1)
 
 
-def _check(
-    output: Path | None, out: Path | None, form: FormatName, plot: Path | None, jobs: int, *, resume: bool
-) -> None:
-    """Raises ConfigError where flags contradict each other, or want what is not installed."""
-    if output is not None and out is not None:
-        raise ConfigError("expected --output (one file) or --output-dir (a folder), got both; leave one out")
-    if form == "text" and out is not None:
-        raise ConfigError(
-            "expected a format for programs with --output-dir, got text; choose another --format"
-        )
-    if form == "text" and jobs > 1:
-        raise ConfigError("expected one recording at a time as text, got --jobs; choose another --format")
-    if resume and out is None:
-        raise ConfigError(
-            "expected --output-dir with --resume, got none: results in one file cannot be told apart"
-        )
-    if FORMATS[form].binary and output is None and out is None:
-        raise ConfigError(
-            f"expected --output FILE or --output-dir FOLDER for {form}, a binary format, got none"
-        )
-    FORMATS[form].require()
-    if plot is not None:
-        require_matplotlib("--plot")
+class _Run:
+    """The recordings of one call of the command."""
+
+    def __init__(
+        self,
+        engine: InferenceBackend,
+        settings: Settings,
+        options: ReplayOptions,
+        outputs: OutputOptions,
+        plots: PerFilePlots | None,
+        *,
+        several: bool,
+        console: Console,
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._options = options
+        self._outputs = outputs
+        self._plots = plots
+        self._several = several
+        self._console = console
+        self._labels = engine.model_info.labels
+        folder = outputs.folder
+        self._results = None if folder is None else PerFileResults(folder, outputs.form, self._labels)
+
+    def todo(self, jobs: Sequence[ReplayJob]) -> list[ReplayJob]:
+        """All, or with --resume those without a result, or without a plot where plots are drawn.
+
+        Raises ConfigError where results cannot be written.
+        """
+        results, plots = self._results, self._plots
+        if results is None:
+            return list(jobs)
+        results.check(jobs)
+        if not self._outputs.resume:
+            return list(jobs)
+        todo = [job for job in jobs if not (results.has(job) and (plots is None or plots.has(job)))]
+        if len(todo) < len(jobs):
+            done = "a result" if plots is None else "a result and a plot"
+            self._console.print(f"{len(jobs) - len(todo)} of {len(jobs)} recordings have {done} already.")
+        return todo
+
+    async def replay(self, jobs: Sequence[ReplayJob], clock: WallClock) -> tuple[list[ReplayOutcome], bool]:
+        """The outcomes, and whether Ctrl-C ended it before all had begun or ended."""
+        stop = stop_on_signals()
+        with progress_bar(self._console, jobs) as advance, self._open_results() as open_sink:
+            runner = ReplayRunner(
+                self._engine, self._settings, self._options, clock, outcome_reporter(self._console), advance
+            )
+            async with self._engine.running():
+                outputs = combined_outputs(open_sink, self._plots, self._labels)
+                outcomes = await runner.run_all(jobs, outputs, stop)
+        return outcomes, stop.is_set()
+
+    @contextmanager
+    def _open_results(self) -> Iterator[SinkFactory]:
+        if self._results is not None:
+            yield self._results.open_sink
+            return
+        options = self._outputs
+        with open_document(options.output, options.form, self._labels, several=self._several) as document:
+            yield sink_in(document)
 
 
-def _check_serve(
-    pace: str,
-    out: Path | None,
-    plot: Path | None,
-    port: int | None,
-    keep_audio: int | None,
-    jobs: int,
-    *,
-    serve: bool,
-) -> None:
-    """Raises ConfigError."""
-    if not serve:
-        for flag, value in (("--port", port), ("--audio-buffer", keep_audio)):
-            if value is not None:
-                raise ConfigError(f"expected --serve with {flag}, got none; add it, or leave {flag} out")
-        return
-    if pace != "realtime":
-        raise ConfigError(f"expected --pace realtime with --serve, got {pace}; add it")
-    if out is not None or plot is not None:
-        raise ConfigError(
-            "expected --output with --serve, got --output-dir or --plot; replay it once more for these"
-        )
+def _refuse_uris(places: Sequence[str]) -> None:
+    """Raises ConfigError: a path would lose one of the slashes."""
+    for place in places:
+        if "://" in place:
+            raise ConfigError(
+                f"expected files or folders of this machine, got {shown(place)}; use emostream batch for it"
+            )
 
 
-def _left_to_do(
-    found: Sequence[ReplayJob], results: Results, pictures: Pictures | None, console: Console
-) -> list[ReplayJob]:
-    """Those that have no result yet, or no picture where pictures are wanted."""
-    todo = [job for job in found if not results.has(job) or not (pictures is None or pictures.has(job))]
-    if len(todo) < len(found):
-        what = "a result" if pictures is None else "a result and a picture"
-        console.print(f"{len(found) - len(todo)} of {len(found)} recordings have {what} already.")
-    return todo
-
-
-def _same(output: Path, file: Path) -> bool:
-    """Whether it would be written over, or into a kept session."""
-    if file.is_dir():
-        return file.resolve() in output.resolve().parents
-    return output.exists() and file.exists() and output.samefile(file)
+def _overwrites(output: Path, recording: Path) -> bool:
+    """Whether the output file is the recording, or lies in a recorded session's folder."""
+    if recording.is_dir():
+        return recording.resolve() in output.resolve().parents
+    return output.exists() and recording.exists() and output.samefile(recording)

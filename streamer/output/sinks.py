@@ -9,9 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..protocol import messages
-
-# Chosen for terminals of both brightnesses; the word always stands beside the colour.
-TERMINAL_STYLES = {"angry": "red", "happy": "yellow", "sad": "blue", "neutral": "bright_black"}
+from .colours import TERMINAL_STYLES
 
 
 class JsonLinesSink:

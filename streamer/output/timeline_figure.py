@@ -70,7 +70,7 @@ class Timeline(FinalsSink):
         self.peaks = WaveformEnvelope()
         self.spans: list[Span] = []
 
-    def hear(self, block: Samples, sample_rate_hz: int) -> None:
+    def add_audio(self, block: Samples, sample_rate_hz: int) -> None:
         """block: (n, channels) float32, the sound from where the last one ended."""
         self.peaks.push(block, sample_rate_hz)
 

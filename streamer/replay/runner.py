@@ -1,10 +1,9 @@
-"""Many recordings through one engine, some at a time."""
+"""Recordings through one inference backend, several at a time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from ..audio.frontend import Samples
@@ -12,54 +11,53 @@ from ..audio.sources import Item, Pcm, Source
 from ..audio.tee import TeeSource
 from ..clock import Clock
 from ..concurrency import task_group
-from ..config import Settings
+from ..config import Settings, VadSettings
 from ..display_paths import shown
 from ..errors import AnalysisError, SourceError
 from ..inference.backend import InferenceBackend
 from ..pipeline.event_log import EventLog
-from ..pipeline.session import Session, SessionSettings, Sink
+from ..pipeline.session import Session, SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
 from ..server.local_stream import run_until_stopped
-from .discovery import ReplayJob, ReplayOutcome
+from .discovery import ReplayJob
+from .outputs import OutputFactory, OutputSinks, ReplayOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class OutputSinks:
-    """Where one recording goes. sinks: its events. ears: its sound as it is read, (n, channels) float32, and
-    the rate in Hz.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayOptions:
+    """How recordings are replayed.
+
+    jobs: how many at a time. realtime: at the pace of their audio instead of as fast as the models go.
+    language: of the speech, None to detect it. recorded_segmentation: whether a recorded session keeps the
+    VAD and segmenter settings that it was recorded with.
     """
 
-    sinks: Sequence[Sink]
-    audio_taps: Sequence[Callable[[Samples, int], None]] = ()
+    jobs: int = 1
+    realtime: bool = False
+    language: str | None = None
+    recorded_segmentation: bool = True
 
 
 @dataclass(slots=True)
 class ReplayRunner:
-    """jobs: how many recordings at a time. natural: at the pace at which they were spoken. told: of every
-    recording that is done or has failed. heard: of seconds of sound, as they are read.
-    recorded_segmentation: whether a kept session is cut into utterances as it was then.
+    """Replays recordings.
+
+    on_done: called with the outcome of each recording. on_progress: called with seconds of audio, as they
+    are read.
     """
 
     engine: InferenceBackend
     settings: Settings
-    session_settings: SessionSettings
+    options: ReplayOptions
     clock: Clock
-    jobs: int
-    natural: bool
-    told: Callable[[ReplayOutcome], None]
-    heard: Callable[[float], None] = field(default=lambda seconds: None)
-    recorded_segmentation: bool = True
+    on_done: Callable[[ReplayOutcome], None]
+    on_progress: Callable[[float], None] = field(default=lambda seconds: None)
 
     async def run_all(
-        self,
-        jobs: Sequence[ReplayJob],
-        outlet: Callable[[ReplayJob, ReplayOutcome], AbstractAsyncContextManager[OutputSinks]],
-        stop: asyncio.Event,
+        self, jobs: Sequence[ReplayJob], open_outputs: OutputFactory, stop: asyncio.Event
     ) -> list[ReplayOutcome]:
-        """Inside `engine.running()`. outlet: of a recording, left when its outcome is known. Those that were
-        not begun when `stop` was set have no outcome.
-        """
+        """Call it inside `engine.running()`. Jobs that had not begun when `stop` was set have no outcome."""
         outcomes: list[ReplayOutcome] = []
         waiting = iter(jobs)
 
@@ -69,56 +67,66 @@ class ReplayRunner:
                     return
                 outcome = ReplayOutcome(job)
                 outcomes.append(outcome)
-                async with outlet(job, outcome) as to:
-                    await self._play(job, to, outcome, stop)
-                self.told(outcome)
+                async with open_outputs(job, outcome) as outputs:
+                    await self._run(job, outputs, outcome, stop)
+                self.on_done(outcome)
 
         async with task_group() as group:
-            for _ in range(min(self.jobs, len(jobs))):
+            for _ in range(min(self.options.jobs, len(jobs))):
                 group.create_task(work(), name="replay")
         return outcomes
 
-    async def _play(
-        self, job: ReplayJob, to: OutputSinks, outcome: ReplayOutcome, stop: asyncio.Event
+    async def _run(
+        self, job: ReplayJob, outputs: OutputSinks, outcome: ReplayOutcome, stop: asyncio.Event
     ) -> None:
         totals = _TotalsSink()
-        vad, session_settings = self.settings.vad, self.session_settings
-        if job.kept is not None and self.recorded_segmentation:
-            vad, session_settings = job.kept.vad, replace(session_settings, segmenter=job.kept.segmenter)
+        vad, session_settings = self._segmentation(job)
 
-        def heard(block: Samples, rate_hz: int) -> None:
-            self.heard(len(block) / rate_hz)
+        def report_progress(block: Samples, rate_hz: int) -> None:
+            self.on_progress(len(block) / rate_hz)
 
         try:
-            recording = job.source(self.clock if self.natural else None)
-            source = TeeSource(recording, [_ear(recording, hear) for hear in (*to.audio_taps, heard)])
+            recording = job.source(self.clock if self.options.realtime else None)
+            taps = [_audio_tap(recording, tap) for tap in (*outputs.audio_taps, report_progress)]
             session = Session(
-                source,
+                TeeSource(recording, taps),
                 make_vad(vad),
                 self.engine,
                 EventLog(shown(job.name)),
-                [*to.sinks, totals],
+                [*outputs.sinks, totals],
                 session_settings,
                 self.clock,
             )
-            whole = await run_until_stopped(session, stop, on_stop=self.engine.begin_shutdown)
+            ended = await run_until_stopped(session, stop, on_stop=self.engine.begin_shutdown)
         except SourceError as error:
             outcome.failure = error
-            whole = True
+            ended = True
         outcome.failed = totals.failed
-        outcome.totals = totals.totals if whole else None
+        outcome.totals = totals.totals if ended else None
+
+    def _segmentation(self, job: ReplayJob) -> tuple[VadSettings, SessionSettings]:
+        settings, options = self.settings, self.options
+        vad, segmenter = settings.vad, settings.segmenter
+        if job.session is not None and options.recorded_segmentation:
+            vad, segmenter = job.session.vad, job.session.segmenter
+        session = (
+            SessionSettings.paced(segmenter, settings.live)
+            if options.realtime
+            else SessionSettings(segmenter)
+        )
+        return vad, replace(session, language=options.language)
 
 
-def _ear(source: Source, hear: Callable[[Samples, int], None]) -> Callable[[Item], None]:
-    def tap(item: Item) -> None:
+def _audio_tap(source: Source, tap: Callable[[Samples, int], None]) -> Callable[[Item], None]:
+    def take(item: Item) -> None:
         if isinstance(item, Pcm):
-            hear(item.block, source.sample_rate_hz)
+            tap(item.block, source.sample_rate_hz)
 
-    return tap
+    return take
 
 
 class _TotalsSink:
-    """Keeps the last word of a session, and how many utterances have no result."""
+    """Keeps a session's totals, and how many utterances have no result."""
 
     def __init__(self) -> None:
         self.totals: messages.Totals | None = None

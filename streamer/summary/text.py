@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from ..output.sinks import TERMINAL_STYLES
+from ..output.colours import TERMINAL_STYLES
 from .export import Summary, fitted, marked, minutes, percent, share_of
 from .statistics import Recording, longest
 

@@ -1,4 +1,4 @@
-"""`emostream replay --ray` on clusters of several nodes on this machine: nodes, workers and programs are
+"""`emostream batch` on clusters of several nodes on this machine: nodes, workers and programs are
 killed half-way, and every result is there once.
 """
 
@@ -99,7 +99,7 @@ def wait_until(true: Callable[[], bool], program: subprocess.Popen[str]) -> None
 
 
 def on_ray(cluster: Any, *arguments: str) -> tuple[str, ...]:
-    return ("replay", "--ray", cluster.address, "--asr", "none", *arguments)
+    return ("batch", "--address", cluster.address, "--asr", "none", *arguments)
 
 
 DRIVERS = """
@@ -176,7 +176,7 @@ def test_three_hundred_clips_with_one_of_three_nodes_killed_half_way(drivers: No
     gates = hold(sorted(inside.rglob("*.wav"))[150:])
     with (
         cluster_of(1, 1) as nodes,
-        running(*on_ray(nodes, f"gated://{inside}", "--output-dir", str(out), "--batch", "2")) as replay,
+        running(*on_ray(nodes, f"gated://{inside}", "--output-dir", str(out), "--shard-size", "2")) as replay,
     ):
         replay.wait_for("Ray: 2 workers on 2 nodes. 300 recordings")
         wait_until(lambda: len(notes(out)) >= 50, replay.process)
@@ -202,10 +202,10 @@ def test_bad_files_and_a_killed_worker(
     (inside / "text.wav").write_bytes(b"dear diary")
     (inside / "empty.mp3").write_bytes(b"")
     places = (str(clips), str(inside), str(tmp_path / "gone.wav"))
-    with running(*on_ray(cluster, *places, "--output-dir", str(out), "--batch", "1")) as replay:
+    with running(*on_ray(cluster, *places, "--output-dir", str(out), "--shard-size", "1")) as replay:
         replay.wait_for("Ray: 2 workers")
         wait_until(lambda: bool(notes(out)), replay.process)
-        victim, *_ = workers(cluster, "MapBatches(Judge)")
+        victim, *_ = workers(cluster, "MapBatches(ReplayWorker)")
         victim.kill()
         replay.wait_for(r"15 recordings.*12 utterances, 3 errors")
         assert replay.process.wait(timeout=PATIENCE_S) == 1
@@ -225,7 +225,7 @@ def test_runs_that_are_interrupted_ended_and_killed_go_on(
     shutil.copytree(clips, inside)
     gates = hold(sorted(inside.iterdir())[3:])
     with cluster_of(1) as nodes:
-        arguments = on_ray(nodes, f"gated://{inside}", "--output-dir", str(out), "--batch", "1")
+        arguments = on_ray(nodes, f"gated://{inside}", "--output-dir", str(out), "--shard-size", "1")
         for number, (sent, status) in enumerate(
             [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
         ):
@@ -310,7 +310,7 @@ def test_a_recording_on_which_workers_die_costs_itself_alone(
 ) -> None:
     out = tmp_path / "out"
     with cluster_of(1) as nodes:
-        done = run(*on_ray(nodes, f"deadly://{clips}", "--output-dir", str(out), "--batch", "3"))
+        done = run(*on_ray(nodes, f"deadly://{clips}", "--output-dir", str(out), "--shard-size", "3"))
         failing = run(*on_ray(nodes, str(clips), "--output-dir", f"failing://{tmp_path}/failing"))
     assert done.returncode == 1, done.stderr
     assert "11 utterances, 1 errors" in done.stderr
@@ -353,7 +353,9 @@ def _stricter(folder: Path) -> Path:
 def test_a_machine_without_a_cluster_is_one(
     clips: Path, expected: dict[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
-    done = run("replay", "--ray", "local", str(clips), "--output-dir", str(tmp_path / "out"), "--asr", "none")
+    done = run(
+        "batch", "--address", "local", str(clips), "--output-dir", str(tmp_path / "out"), "--asr", "none"
+    )
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stderr.splitlines()
     assert first.startswith("Ray: ")

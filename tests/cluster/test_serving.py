@@ -68,7 +68,7 @@ class Front:
 
 def start(stack: ExitStack, address: str, *flags: str, asr: str = "none") -> Running:
     return stack.enter_context(
-        running("serve", "--engine", "ray", address, "--asr", asr, "--port", "0", *flags)
+        running("serve", "--engine", "ray", "--ray-address", address, "--asr", asr, "--port", "0", *flags)
     )
 
 
@@ -193,7 +193,17 @@ async def test_there_are_more_replicas_where_more_waits(tmp_path: Path) -> None:
 async def test_servers_with_other_models_do_not_share(tmp_path: Path) -> None:
     with cluster_of(1) as cluster, ExitStack() as stack:
         listening(start(stack, cluster.address))
-        other = run("serve", "--engine", "ray", cluster.address, "--asr", "pocketsphinx", "--port", "0")
+        other = run(
+            "serve",
+            "--engine",
+            "ray",
+            "--ray-address",
+            cluster.address,
+            "--asr",
+            "pocketsphinx",
+            "--port",
+            "0",
+        )
         assert other.returncode == 2
         assert "expected this server's models in the cluster as emostream, got others" in other.stderr
 
@@ -201,7 +211,7 @@ async def test_servers_with_other_models_do_not_share(tmp_path: Path) -> None:
 async def test_models_that_cannot_be_loaded_are_said_in_a_line() -> None:
     with cluster_of(1) as cluster:
         done = run(
-            *("serve", "--engine", "ray", cluster.address, "--asr", "none", "--port", "0"),
+            *("serve", "--engine", "ray", "--ray-address", cluster.address, "--asr", "none", "--port", "0"),
             *("--checkpoint", "/nowhere"),
         )
         assert done.returncode == 2
@@ -212,16 +222,16 @@ async def test_models_that_cannot_be_loaded_are_said_in_a_line() -> None:
 
 
 def test_a_cluster_that_is_not_there_is_said_in_a_line() -> None:
-    done = run("serve", "--engine", "ray", "127.0.0.1:1", "--asr", "none", "--port", "0")
+    done = run("serve", "--engine", "ray", "--ray-address", "127.0.0.1:1", "--asr", "none", "--port", "0")
     assert done.returncode == 2
     assert "expected a Ray cluster at 127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_an_address_without_the_engine_is_refused() -> None:
-    done = run("serve", "127.0.0.1:6379", "--asr", "none", "--port", "0")
+    done = run("serve", "--ray-address", "127.0.0.1:6379", "--asr", "none", "--port", "0")
     assert done.returncode == 2
-    assert "expected --engine ray with an address" in done.stderr
+    assert "expected --engine ray with --ray-address 127.0.0.1:6379, got local" in done.stderr
 
 
 def test_nobody_is_told_that_ray_runs_and_no_dashboard_is_opened() -> None:

@@ -227,7 +227,7 @@ async def test_kept_sessions_are_found_among_recordings(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "inside" / "talk.wav", voice(500), 16_000)
     jobs, failures = find_jobs([tmp_path / "inside"])
     assert failures == []
-    assert [(job.name, job.kept is not None) for job in jobs] == [("session", True), ("talk.wav", False)]
+    assert [(job.name, job.session is not None) for job in jobs] == [("session", True), ("talk.wav", False)]
     (job,), _ = find_jobs([tmp_path / "inside" / "session"])
     assert (job.name, job.seconds) == ("session", 0.5)
 
@@ -293,20 +293,22 @@ def test_what_the_microphone_heard_is_kept_and_replayed(
 
     whole: Any = broadcast
 
-    async def speaking(*arguments: Any) -> None:
+    async def speaking(*arguments: Any, **options: Any) -> None:
         *given, sinks, console = arguments
         opened, told = asyncio.Event(), Told()
         monkeypatch.setattr(card, "start", opened.set)
         async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             group.create_task(speak(opened, told))
-            await whole(*given, [*sinks, told], console)
+            await whole(*given, [*sinks, told], console, **options)
 
     monkeypatch.setattr(live, "broadcast", speaking)
-    live.listen(settings_from(None, models={"asr": "none"}, server={"port": 0}), None, folder)
+    live.run_microphone(
+        settings_from(None, models={"asr": "none"}, server={"port": 0}), None, record_to=folder
+    )
     told = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     done = run("replay", str(folder), "--asr", "none")
     assert done.returncode == 0, done.stderr
-    assert "was kept with other models" not in done.stderr
+    assert "was recorded with other models" not in done.stderr
     lasting = ("speech_started", "emotion", "dropped")
     assert [_plain(one) for one in json_lines(done.stdout) if one["type"] in lasting] == [
         _plain(one) for one in told if one["type"] in lasting and one.get("final", True)
@@ -322,4 +324,4 @@ def test_replay_says_when_the_models_are_others(tmp_path: Path) -> None:
     asyncio.run(kept(folder, Script(blocks(mono(silence(300), voice(900), silence(700))))))
     done = run("replay", str(folder), "--asr", "none")
     assert done.returncode == 0, done.stderr
-    assert f"{folder} was kept with other models: fake words, fake emotion" in done.stderr
+    assert f"{folder} was recorded with other models: fake words, fake emotion" in done.stderr

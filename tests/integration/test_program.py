@@ -103,7 +103,7 @@ def test_silence_is_no_error(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(48_000, np.float32), 16_000)
     done = run("replay", str(tmp_path / "silence.wav"), "--asr", "none")
     assert done.returncode == 0
-    assert "no utterances in 3.0 s of sound" in done.stderr
+    assert "no utterances in 3.0 s of audio" in done.stderr
     assert [line["type"] for line in json_lines(done.stdout)] == ["closed"]
 
 

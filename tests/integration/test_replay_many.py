@@ -15,7 +15,8 @@ import pytest
 import soundfile
 
 from emostream.streamer.errors import ConfigError
-from emostream.streamer.replay.discovery import ReplayJob, Results, find_jobs
+from emostream.streamer.replay.discovery import ReplayJob, find_jobs
+from emostream.streamer.replay.outputs import PerFileResults
 from tests.integration.test_program import RECORDING
 from tests.support.fakes import silence, voice
 from tests.support.programs import ENVIRONMENT, PATIENCE_S, PROGRAM, json_lines, run, running, without
@@ -161,7 +162,7 @@ def test_one_table_of_many_recordings(tmp_path: Path) -> None:
         (["--resume"], "--output-dir with --resume"),
         (["--format", "text", "--output-dir", "{out}"], "format for programs"),
         (["--format", "text", "--jobs", "2"], "one recording at a time"),
-        (["--format", "srt"], "--output-dir FOLDER for several recordings as srt"),
+        (["--format", "srt"], "--output-dir DIR for several recordings as srt"),
         (["--jobs", "0"], "--jobs"),
     ],
 )
@@ -192,8 +193,8 @@ def test_a_folder_is_searched_whole_and_names_are_relative_to_it(tmp_path: Path)
 
 
 def test_two_recordings_do_not_share_a_file(tmp_path: Path) -> None:
-    results = Results(tmp_path / "out", "jsonl", ("a",))
-    with pytest.raises(ConfigError, match="names of their own"):
+    results = PerFileResults(tmp_path / "out", "jsonl", ("a",))
+    with pytest.raises(ConfigError, match="different names"):
         results.check([ReplayJob(Path("1/x.wav"), "x.wav"), ReplayJob(Path("2/X.wav"), "X.wav")])
     results.check([ReplayJob(Path("1/x.wav"), "x.wav"), ReplayJob(Path("1/x.mp3"), "x.mp3")])
     assert results.path(ReplayJob(Path("1/x.wav"), "x.wav")) == tmp_path / "out" / "x.wav.jsonl"

@@ -11,7 +11,8 @@ import pytest
 from emostream.models import LABELS
 from emostream.streamer.errors import SourceError
 from emostream.streamer.protocol import messages
-from emostream.streamer.replay.discovery import Pictures, ReplayJob, ReplayOutcome
+from emostream.streamer.replay.discovery import ReplayJob
+from emostream.streamer.replay.outputs import PerFilePlots, ReplayOutcome
 from tests.integration.test_replay_many import speech
 from tests.support.fakes import silence
 from tests.support.programs import ENVIRONMENT, run
@@ -32,15 +33,15 @@ TOTALS = messages.Totals(audio_ms=1_000, utterances=0, dropped_ms=0)
 async def test_a_picture_is_there_when_its_recording_is_done(
     totals: messages.Totals | None, failure: SourceError | None, left: list[str], tmp_path: Path
 ) -> None:
-    pictures = Pictures(tmp_path / "out")
+    plots = PerFilePlots(tmp_path / "out")
     job = ReplayJob(Path("a.wav"), "in/a.wav")
     outcome = ReplayOutcome(job)
-    pictures.check([job])
-    async with pictures.drawing(job, outcome, LABELS) as drawn:
-        drawn.hear(silence(1_000)[:, None], RATE_HZ)
+    plots.check([job])
+    async with plots.collect(job, outcome, LABELS) as drawn:
+        drawn.add_audio(silence(1_000)[:, None], RATE_HZ)
         outcome.totals, outcome.failure = totals, failure
     assert [path.name for path in (tmp_path / "out" / "in").iterdir()] == left
-    assert pictures.has(job) == (left == ["a.wav.png"])
+    assert plots.has(job) == (left == ["a.wav.png"])
 
 
 def test_replay_draws_every_recording_and_resumes(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_replay_draws_every_recording_and_resumes(tmp_path: Path) -> None:
     kept = drawn["0/0.wav.png"].stat().st_mtime_ns, (out / "0" / "0.wav.jsonl").stat().st_mtime_ns
     done = run(*arguments, "--resume")
     assert done.returncode == 0, done.stderr
-    assert "1 of 3 recordings have a result and a picture already" in done.stderr
+    assert "1 of 3 recordings have a result and a plot already" in done.stderr
     assert drawn["0/2.wav.png"].exists()
     assert (out / "1" / "1.wav.jsonl").exists()
     after = drawn["0/0.wav.png"].stat().st_mtime_ns, (out / "0" / "0.wav.jsonl").stat().st_mtime_ns

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import queue
 import re
@@ -11,9 +13,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
+
+from emostream.streamer.cli import main
 
 PROGRAM = [sys.executable, "-m", "emostream.streamer.cli.main"]
 
@@ -33,6 +38,28 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         env=ENVIRONMENT,
         check=False,
     )
+
+
+def run_here(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """As `run`, in this process: for commands that end before they load a model or start a loop."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    root, own = logging.getLogger(), logging.getLogger("emostream")
+    handlers, levels = root.handlers[:], (root.level, own.level)
+    root.handlers = []
+    try:
+        with patch.dict(os.environ, ENVIRONMENT), redirect_stdout(out), redirect_stderr(err):
+            status = main.run(list(arguments))
+    finally:
+        root.handlers = handlers
+        root.setLevel(levels[0])
+        own.setLevel(levels[1])
+    texts = []
+    for stream in (out, err):
+        stream.flush()
+        buffer = stream.buffer
+        assert isinstance(buffer, io.BytesIO)
+        texts.append(buffer.getvalue().decode())
+    return subprocess.CompletedProcess(arguments, status, *texts)
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:

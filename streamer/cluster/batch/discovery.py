@@ -9,9 +9,10 @@ from glob import has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from emostream.streamer.audio.decode import MEDIA_SUFFIXES
 from emostream.streamer.display_paths import shown
 from emostream.streamer.errors import ConfigError, SourceError
-from emostream.streamer.replay.discovery import SUFFIXES, search
+from emostream.streamer.replay.discovery import find_paths
 
 from .uris import is_uri, line_of, local_path, opened
 
@@ -44,7 +45,7 @@ def find_recordings(places: Sequence[str]) -> tuple[list[Recording], list[Source
 
 
 def _near(place: Path, failures: list[SourceError]) -> Iterator[Recording]:
-    for path, _ in search([place], failures):
+    for path, _ in find_paths([place], failures):
         try:
             size_bytes = path.stat().st_size
         except OSError:  # told by whoever opens it
@@ -93,7 +94,7 @@ def _listed(system: Any, path: str) -> dict[str, int]:
         listed = {
             inside: about
             for inside, about in system.find(path, detail=True).items()
-            if PurePosixPath(inside).suffix.lower() in SUFFIXES
+            if PurePosixPath(inside).suffix.lower() in MEDIA_SUFFIXES
         }
     else:
         listed = {path: system.info(path)}
@@ -124,7 +125,7 @@ def recording_suffix(address: str) -> str:
     if first.startswith(("http://", "https://")):
         first = first.partition("#")[0].partition("?")[0]
     suffix = PurePosixPath(first).suffix
-    return suffix if suffix.lower() in SUFFIXES else ""
+    return suffix if suffix.lower() in MEDIA_SUFFIXES else ""
 
 
 def fetch(address: str, into: Path) -> None:

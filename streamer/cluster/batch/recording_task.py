@@ -12,7 +12,8 @@ from emostream.models import ModelError
 from emostream.streamer.display_paths import shown
 from emostream.streamer.errors import AnalysisError, EmostreamError, SourceError
 from emostream.streamer.protocol import messages
-from emostream.streamer.replay.discovery import ReplayJob, ReplayOutcome, make_job
+from emostream.streamer.replay.discovery import ReplayJob, make_job
+from emostream.streamer.replay.outputs import ReplayOutcome
 
 from .discovery import Recording, fetch, recording_suffix
 from .errors_table import ErrorRow

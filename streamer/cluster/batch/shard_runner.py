@@ -15,9 +15,9 @@ from emostream.streamer.display_paths import shown
 from emostream.streamer.inference.backend import InferenceBackend
 from emostream.streamer.output.document import Document
 from emostream.streamer.output.formats import FORMATS
-from emostream.streamer.pipeline.session import SessionSettings
-from emostream.streamer.replay.discovery import ReplayJob, ReplayOutcome
-from emostream.streamer.replay.runner import OutputSinks, ReplayRunner
+from emostream.streamer.replay.discovery import ReplayJob
+from emostream.streamer.replay.outputs import OutputSinks, ReplayOutcome
+from emostream.streamer.replay.runner import ReplayOptions, ReplayRunner
 
 from .errors_table import write_errors
 from .output_store import OutputStore
@@ -32,17 +32,12 @@ _TOLD: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """The same for all workers. out: a path or an address. jobs: how many recordings at a time on one
-    worker's models. recorded_segmentation: whether a kept session is cut into utterances as it was then.
-    run: its token.
-    """
+    """The same for all workers. out: a path or an address. options: jobs is per worker. run: its token."""
 
     out: str
     form: BatchFormat
     settings: Settings
-    language: str | None
-    recorded_segmentation: bool
-    jobs: int
+    options: ReplayOptions
     run: str
 
 
@@ -132,10 +127,7 @@ class ShardRunner:
         return ReplayRunner(
             self._engine,
             orders.settings,
-            replace(SessionSettings(orders.settings.segmenter), language=orders.language),
+            replace(orders.options, jobs=1) if attempt.careful else orders.options,
             WallClock(),
-            jobs=1 if attempt.careful else orders.jobs,
-            natural=False,
-            told=lambda outcome: None,
-            recorded_segmentation=orders.recorded_segmentation,
+            on_done=lambda outcome: None,
         )

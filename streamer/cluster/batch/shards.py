@@ -11,7 +11,6 @@ from typing import Final
 
 from .discovery import Recording
 
-BATCH: Final = 64
 _PART_BYTES: Final = 256 << 20
 _PARTS_PER_WORKER: Final = 4
 """At least, where there are recordings enough: the last part of one worker is what the others wait for."""
@@ -33,9 +32,9 @@ def shard_name(addresses: Sequence[str]) -> str:
     return f"part-{hashlib.sha256(whole).hexdigest()[:20]}"
 
 
-def make_shards(recordings: Sequence[Recording], batch: int, workers: int) -> Iterator[Shard]:
-    """In their order, at most `batch` recordings or about 256 MB in each."""
-    most = max(1, min(batch, math.ceil(len(recordings) / (_PARTS_PER_WORKER * workers))))
+def make_shards(recordings: Sequence[Recording], shard_size: int, workers: int) -> Iterator[Shard]:
+    """In their order, at most `shard_size` recordings or about 256 MB in each."""
+    most = max(1, min(shard_size, math.ceil(len(recordings) / (_PARTS_PER_WORKER * workers))))
     held: list[Recording] = []
     held_bytes = 0
     for recording in recordings:

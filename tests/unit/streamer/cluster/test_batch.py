@@ -29,6 +29,7 @@ from emostream.streamer.config import Settings
 from emostream.streamer.errors import ClusterError, ConfigError
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.protocol import messages
+from emostream.streamer.replay.runner import ReplayOptions
 from emostream.streamer.summary.reader import find_results
 from tests.integration.test_capture import Script, eventful, kept
 from tests.integration.test_replay_many import speech
@@ -219,7 +220,7 @@ class Archive:
         self.done, self.run = self.catalogue.begin({"models.asr": self.asr}, wanted, resume=resume)
 
     def play(self, part: Shard) -> Any:
-        orders = JobSpec(str(self.folder), self.catalogue.form, Settings(), None, True, 2, self.run)
+        orders = JobSpec(str(self.folder), self.catalogue.form, Settings(), ReplayOptions(jobs=2), self.run)
 
         async def play() -> Any:
             engine = Engine(None, FakeRecognizer(self._fails_on), WallClock())

@@ -217,7 +217,7 @@ def test_a_replay_as_parquet_is_the_replay_as_json_lines(tmp_path: Path) -> None
 def test_parquet_does_not_go_to_the_terminal() -> None:
     done = run("replay", "nowhere.wav", "--format", "parquet")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
-    assert "expected --output FILE or --output-dir FOLDER for parquet" in done.stderr
+    assert "expected --output FILE or --output-dir DIR for parquet" in done.stderr
 
 
 async def test_audacity(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ async def timeline(*said: Said, seconds: float) -> Timeline:
         await found.send(judged(number, "happy", final=False))  # what is provisional is not drawn
         await found.send(final(number, one))
     for start in range(0, len(sound), 999):
-        found.hear(sound[start : start + 999, None], RATE_HZ)
+        found.add_audio(sound[start : start + 999, None], RATE_HZ)
     return found
 
 
@@ -120,7 +120,7 @@ async def test_the_wave_is_as_high_as_the_sound(tmp_path: Path) -> None:
     """Twice as loud is twice as high; silence is a thin line."""
     drawn = Timeline(LABELS)
     for loud in (0.2, 0.4, 0.0):
-        drawn.hear(np.float32(loud) * np.sign(voice(2_000))[:, None], RATE_HZ)
+        drawn.add_audio(np.float32(loud) * np.sign(voice(2_000))[:, None], RATE_HZ)
     picture = Picture(drawn, tmp_path)
 
     def extent(second: float) -> int:
@@ -151,7 +151,7 @@ async def test_a_long_recording_has_a_bounded_picture(tmp_path: Path) -> None:
     """Ten hours, at a low rate: no words, hours at the axis."""
     drawn = Timeline(LABELS)
     for _ in range(10):
-        drawn.hear(np.zeros((36_000, 1), np.float32), 10)
+        drawn.add_audio(np.zeros((36_000, 1), np.float32), 10)
     for number in range(3_000):
         await drawn.send(final(number, (12_000 * number, 12_000 * number + 8_000, "sad", 0.5)))
     write_png(drawn, "long.wav", tmp_path / "long.png")
@@ -170,7 +170,7 @@ async def test_a_long_recording_has_a_bounded_picture(tmp_path: Path) -> None:
 def test_odd_names_and_hardly_any_sound_can_be_drawn(name: str, samples: int, tmp_path: Path) -> None:
     """Without a word of warning: the tests take one for an error."""
     drawn = Timeline(LABELS)
-    drawn.hear(np.zeros((samples, 2), np.float32), 44_100)
+    drawn.add_audio(np.zeros((samples, 2), np.float32), 44_100)
     write_png(drawn, name, tmp_path / "odd")
     assert png_size(tmp_path / "odd")[0] <= WIDEST
 

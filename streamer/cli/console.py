@@ -1,0 +1,62 @@
+"""What commands print for a person, on standard error: progress of loading, the models, failures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from ..clock import Clock
+from ..config import Settings
+from ..display_paths import shown
+from ..errors import SourceError
+from ..inference import load_models
+from ..inference.backend import ModelInfo
+from ..inference.engine import Engine
+from ..protocol import messages
+from ..replay.discovery import ReplayJob
+
+
+def load_engine(settings: Settings, console: Console, clock: Clock, *, live: bool = False) -> Engine:
+    """Load the models behind a status line. live: see `load_models.load_engine`. Raises ModelError."""
+    status = console.status("Loading the models ...")
+    try:
+        # Not started before: a download draws its own progress bar.
+        return load_models.load_engine(settings, clock, live=live, on_downloaded=status.start)
+    finally:
+        status.stop()
+
+
+def print_line(console: Console, text: str) -> None:
+    """One line as it is, however long: no markup, no highlighting, no wrapping."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def print_models(console: Console, model_info: ModelInfo) -> None:
+    asr = "none (audio only)" if model_info.asr is None else model_info.asr
+    print_line(console, f"Transcription: {asr}. Emotion: {model_info.emotion}.")
+
+
+def warn_of_other_models(
+    jobs: Sequence[ReplayJob], models: messages.Models, console: Console, *, recorded_segmentation: bool
+) -> None:
+    """Name each recorded session whose results will differ, because the models or the settings do."""
+    if not recorded_segmentation and any(job.session is not None for job in jobs):
+        print_line(
+            console, "Recorded sessions are segmented by --vad and --config, not as they were recorded."
+        )
+    for job in jobs:
+        if job.session is not None and job.session.models != models:
+            recorded = job.session.models
+            print_line(
+                console,
+                f"{shown(job.path)} was recorded with other models: {recorded.asr or 'no transcription'}, "
+                f"{recorded.emotion}, {recorded.vad}",
+            )
+
+
+def print_failures(failures: Sequence[SourceError | str]) -> None:
+    """A line each."""
+    for failure in failures:
+        print(f"emostream: {shown(str(failure))}", file=sys.stderr)

@@ -1,0 +1,58 @@
+"""What a person sees of a replay: a progress bar, and a line for each recording that is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..display_paths import shown
+from ..replay.discovery import ReplayJob
+from ..replay.outputs import ReplayOutcome
+from .console import print_line
+
+
+@contextmanager
+def progress_bar(console: Console, jobs: Sequence[ReplayJob]) -> Iterator[Callable[[float], None]]:
+    """A bar over all audio, with its speed; yields a callback that takes seconds of audio.
+
+    Nothing is drawn if the console is no terminal, results go to the terminal, or a duration is unknown.
+    """
+    durations = [job.seconds for job in jobs]
+    if not console.is_terminal or None in durations or sys.stdout.isatty():
+        yield lambda _: None
+        return
+    total = sum(seconds for seconds in durations if seconds is not None)
+    columns = (BarColumn(), TextColumn("{task.percentage:3.0f}%"), TextColumn("{task.fields[speed]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("replay", total=total, speed="")
+
+        def advance(seconds: float) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, advance=seconds, speed="" if speed is None else f"{speed:.0f} x real time")
+
+        yield advance
+
+
+def outcome_reporter(console: Console) -> Callable[[ReplayOutcome], None]:
+    """A callback that prints a line for each recording that was read to its end."""
+
+    def report(outcome: ReplayOutcome) -> None:
+        if outcome.totals is not None:
+            print_line(console, f"{shown(outcome.job.path)}: {_summary(outcome)}")
+
+    return report
+
+
+def _summary(outcome: ReplayOutcome) -> str:
+    assert outcome.totals is not None
+    totals, failed = outcome.totals, outcome.failed
+    seconds = totals.audio_ms / 1_000
+    if failed:
+        return f"{totals.utterances} utterances in {seconds:.1f} s of audio, {failed} more have no result"
+    if totals.utterances == 0:
+        return f"no utterances in {seconds:.1f} s of audio: no speech was found"
+    return f"{totals.utterances} utterances in {seconds:.1f} s of audio"

@@ -1,0 +1,210 @@
+"""Where the results of recordings go: one file for all of them, or a file and a plot for each."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+)
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ..audio.frontend import Samples
+from ..display_paths import shown
+from ..errors import ConfigError, SourceError
+from ..output.document import Document
+from ..output.formats import FORMATS, FormatName
+from ..output.timeline_figure import Timeline, write_png
+from ..pipeline.session import Sink
+from ..protocol import messages
+from .discovery import ReplayJob
+
+
+@dataclass(slots=True)
+class ReplayOutcome:
+    """What became of one recording.
+
+    totals: None if it was not read to its end. failed: utterances without a result. failure: why it could
+    not be read, or not further.
+    """
+
+    job: ReplayJob
+    totals: messages.Totals | None = None
+    failed: int = 0
+    failure: SourceError | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.totals is not None and self.failure is None
+
+    @property
+    def partial(self) -> bool:
+        """Whether reading failed after some audio."""
+        return self.totals is not None and self.failure is not None and self.totals.audio_ms > 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSinks:
+    """What one recording is sent to.
+
+    sinks: its events. audio_taps: its audio as it is read, (n, channels) float32, and the rate in Hz.
+    """
+
+    sinks: Sequence[Sink]
+    audio_taps: Sequence[Callable[[Samples, int], None]] = ()
+
+
+SinkFactory = Callable[[ReplayJob, ReplayOutcome], AbstractContextManager[Sink]]
+"""Opens the sink of one recording; the outcome is known when the context is left."""
+
+OutputFactory = Callable[[ReplayJob, ReplayOutcome], AbstractAsyncContextManager[OutputSinks]]
+"""Opens all outputs of one recording; the outcome is known when the context is left."""
+
+
+@contextmanager
+def open_document(
+    path: Path | None, form: FormatName, labels: Sequence[str], *, several: bool = False
+) -> Iterator[Document]:
+    """A file of results. path: None for standard output. several: whether of more than one recording.
+
+    Raises ConfigError where the file cannot be opened.
+    """
+    with _open_output(path) as out, closing(FORMATS[form].begin(out, labels, several)) as document:
+        yield document
+
+
+def sink_in(document: Document) -> SinkFactory:
+    """All recordings in one file."""
+    return lambda job, outcome: nullcontext(document.add(shown(job.path)))
+
+
+def _open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
+    if path is None:
+        return nullcontext(sys.stdout.buffer)
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise ConfigError(
+            f"expected to write to {shown(path)}, got: {error.strerror}; choose another --output"
+        ) from error
+
+
+class PerFileOutput:
+    """A folder with one file per recording, which appears when the recording is complete.
+
+    option: the command-line option that named the folder, for messages.
+    """
+
+    def __init__(self, folder: Path, suffix: str, option: str) -> None:
+        self._folder = folder
+        self._suffix = suffix
+        self._option = option
+
+    def path(self, job: ReplayJob) -> Path:
+        return self._folder / f"{job.name}{self._suffix}"
+
+    def check(self, jobs: Sequence[ReplayJob]) -> None:
+        """Create the folder. Raises ConfigError if that fails, or if two recordings would share a file."""
+        seen: dict[str, ReplayJob] = {}
+        for job in jobs:
+            other = seen.setdefault(job.name.casefold(), job)
+            if other is not job:
+                raise ConfigError(
+                    f"expected recordings with different names, got {shown(other.path)} and "
+                    f"{shown(job.path)}; replay their common folder, or one after the other"
+                )
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"expected a folder at {shown(self._folder)}, got: {error.strerror}; "
+                f"choose another {self._option}"
+            ) from error
+
+    def has(self, job: ReplayJob) -> bool:
+        return self.path(job).exists()
+
+    def _partial(self, path: Path) -> Path:
+        return path.with_name(f"{path.name.removesuffix(self._suffix)}.partial{self._suffix}")
+
+    @contextmanager
+    def place_file(self, job: ReplayJob, outcome: ReplayOutcome) -> Iterator[Path]:
+        """Where to write: a temporary file, renamed when the recording is complete.
+
+        A recording whose reading failed half-way leaves a `.partial` file, which counts as not done.
+        """
+        path = self.path(job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.part")
+        try:
+            yield temporary
+            if outcome.complete:
+                temporary.replace(path)
+            elif outcome.partial:
+                temporary.replace(self._partial(path))
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class PerFileResults(PerFileOutput):
+    """One file of results per recording."""
+
+    def __init__(self, folder: Path, form: FormatName, labels: Sequence[str]) -> None:
+        super().__init__(folder, FORMATS[form].suffix, "--output-dir")
+        self._form = FORMATS[form]
+        self._labels = labels
+
+    @contextmanager
+    def open_sink(self, job: ReplayJob, outcome: ReplayOutcome) -> Iterator[Sink]:
+        """A SinkFactory."""
+        with (
+            self.place_file(job, outcome) as path,
+            path.open("wb") as out,
+            closing(self._form.begin(out, self._labels, False)) as document,
+        ):
+            yield document.add(shown(job.name))
+
+
+class PerFilePlots(PerFileOutput):
+    """One plot per recording, drawn in a thread, one at a time: matplotlib is not thread-safe."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, ".png", "--plot")
+        self._drawing = asyncio.Lock()
+
+    @asynccontextmanager
+    async def collect(
+        self, job: ReplayJob, outcome: ReplayOutcome, labels: Sequence[str]
+    ) -> AsyncIterator[Timeline]:
+        """The timeline that takes the recording's events and audio; drawn when the context is left."""
+        timeline = Timeline(labels)
+        with self.place_file(job, outcome) as path:
+            yield timeline
+            if outcome.complete or outcome.partial:
+                async with self._drawing:
+                    await asyncio.to_thread(write_png, timeline, shown(job.name), path)
+
+
+def combined_outputs(
+    open_sink: SinkFactory, plots: PerFilePlots | None, labels: Sequence[str]
+) -> OutputFactory:
+    """Results, and plots if there are any."""
+
+    @asynccontextmanager
+    async def open_outputs(job: ReplayJob, outcome: ReplayOutcome) -> AsyncIterator[OutputSinks]:
+        with open_sink(job, outcome) as sink:
+            if plots is None:
+                yield OutputSinks([sink])
+                return
+            async with plots.collect(job, outcome, labels) as timeline:
+                yield OutputSinks([sink, timeline], [timeline.add_audio])
+
+    return open_outputs
