@@ -71,7 +71,7 @@ def _per_frame(sound: Samples) -> Iterator[Row]:
         def judge(settings: VadSettings = settings) -> list[bool]:
             vad = make_vad(settings)
             starts = range(0, len(frames), block)
-            return [flag for start in starts for flag in vad.judge(frames[start : start + block])]
+            return [flag for start in starts for flag in vad.is_speech(frames[start : start + block])]
 
         flags = flags or judge()
         yield _timed(f"VAD {settings.name}, a frame", judge, unit="us", count=len(frames))

@@ -101,7 +101,7 @@ def segmented(samples: Samples, settings: VadSettings) -> tuple[list[tuple[int, 
     for start in range(0, len(frames), _BLOCK_FRAMES):
         block = frames[start : start + _BLOCK_FRAMES]
         began = time.perf_counter()
-        flags = vad.judge(block)
+        flags = vad.is_speech(block)
         spent += time.perf_counter() - began
         for frame, is_speech in zip(block, flags, strict=True):
             happened += segmenter.push(frame, is_speech)

@@ -1,151 +1,154 @@
-"""Everything that can go wrong between a sound and an event.
+"""The exceptions of this package, one tree.
 
-Each class has a stable `code` (for programs), a websocket `close_code` (for a socket that must end)
-and a message for people: what was expected, what came, what to do.
+Each class has a stable `code` (for programs), a websocket `close_code` (for a connection that must end) and
+a message for people: what was expected, what came, what to do.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from .protocol.close_codes import CloseCode
+from .protocol.error_codes import ErrorCode
+
 
 class EmostreamError(Exception):
     """Base of the tree. A command that ends with one exits with status 2."""
 
-    code: ClassVar[str] = "internal"
-    close_code: ClassVar[int] = 1011
+    code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
+    close_code: ClassVar[CloseCode] = CloseCode.INTERNAL_ERROR
     retry_after_ms: ClassVar[int | None] = None
 
 
 class ConfigError(EmostreamError):
     """A setting is out of its range, or two settings contradict each other."""
 
-    code = "bad_config"
-    close_code = 4400
+    code = ErrorCode.BAD_CONFIG
+    close_code = CloseCode.BAD_REQUEST
 
 
 class SourceError(EmostreamError):
-    """A recording or a device gives no (more) sound. What came before it has been analysed."""
+    """A recording or a device gives no (more) audio. What came before has been analysed."""
 
-    code = "bad_source"
+    code = ErrorCode.BAD_SOURCE
 
 
 class DeviceError(SourceError):
-    """No such microphone, or no PortAudio to reach it with."""
+    """No such microphone, or no PortAudio to open it with."""
 
-    code = "bad_device"
+    code = ErrorCode.BAD_DEVICE
 
 
 class AnalysisError(EmostreamError):
     """The models failed on one utterance. The session goes on."""
 
-    code = "analysis_failed"
+    code = ErrorCode.ANALYSIS_FAILED
 
 
 class ListenError(EmostreamError):
-    """The server cannot listen where it was told to."""
+    """The server cannot listen on the address and port of its settings."""
 
-    code = "listen_error"
+    code = ErrorCode.CANNOT_LISTEN
 
 
 class ConnectError(EmostreamError):
-    """The client cannot reach a server, or the server refused it."""
+    """The client cannot reach a server, or the server rejected it."""
 
-    code = "cannot_connect"
+    code = ErrorCode.CANNOT_CONNECT
 
 
 class ClusterError(EmostreamError):
-    """There is no cluster, it does not run our models, or it was lost."""
+    """There is no cluster, it does not run these models, or it was lost."""
 
-    code = "no_cluster"
+    code = ErrorCode.NO_CLUSTER
 
 
 class ProtocolError(EmostreamError):
-    """A message that the protocol does not know or allow. The session goes on."""
+    """A message that the protocol does not define or allow. The session goes on."""
 
-    code = "bad_message"
-    close_code = 4400
+    code = ErrorCode.BAD_MESSAGE
+    close_code = CloseCode.BAD_REQUEST
 
 
 class BadStartError(ProtocolError):
-    """The first message is not a valid `start` or `subscribe`. The socket ends."""
+    """The first message is not a valid `start` or `subscribe`. The connection ends."""
 
-    code = "bad_start"
+    code = ErrorCode.BAD_START
 
 
 class UnknownStreamError(BadStartError):
     """`subscribe` names a stream that this server does not have."""
 
-    code = "unknown_stream"
+    code = ErrorCode.UNKNOWN_STREAM
 
 
 class OriginNotAllowedError(EmostreamError):
-    """A web page from elsewhere, or a host name that is not on the list."""
+    """A web page of another origin, or a host name, that is not on the list."""
 
-    code = "origin_not_allowed"
-    close_code = 4403
+    code = ErrorCode.ORIGIN_NOT_ALLOWED
+    close_code = CloseCode.ORIGIN_NOT_ALLOWED
 
 
 class OverloadedError(EmostreamError):
-    """There is no room for one more stream. Those inside are not disturbed."""
+    """The models have no capacity for one more stream. Active streams go on undisturbed."""
 
-    code = "overloaded"
-    close_code = 1013
+    code = ErrorCode.OVERLOADED
+    close_code = CloseCode.TRY_AGAIN_LATER
     retry_after_ms = 5_000
 
 
 class UnauthorizedError(EmostreamError):
-    """No token, or none of this server."""
+    """No token, or not one of this server's."""
 
-    code = "unauthorized"
-    close_code = 4401
+    code = ErrorCode.UNAUTHORIZED
+    close_code = CloseCode.UNAUTHORIZED
 
 
 class TooManyAttemptsError(EmostreamError):
-    """Many from one address wait behind a wrong token."""
+    """Many connections from one address wait after a wrong token."""
 
-    code = "too_many_attempts"
-    close_code = 1013
+    code = ErrorCode.TOO_MANY_ATTEMPTS
+    close_code = CloseCode.TRY_AGAIN_LATER
     retry_after_ms = 5_000
 
 
 class IdleTimeoutError(EmostreamError):
-    """A client has sent nothing for long."""
+    """A client has sent nothing for as long as the server allows."""
 
-    code = "idle_too_long"
-    close_code = 4408
+    code = ErrorCode.IDLE_TOO_LONG
+    close_code = CloseCode.IDLE_TOO_LONG
 
 
 class SessionSupersededError(EmostreamError):
-    """Another socket has taken the session over. The session goes on there."""
+    """Another connection has resumed the session, which goes on there."""
 
-    code = "session_superseded"
-    close_code = 4409
+    code = ErrorCode.SESSION_SUPERSEDED
+    close_code = CloseCode.SESSION_SUPERSEDED
 
 
 class SessionTooLongError(EmostreamError):
     """The session has lasted as long as the server allows."""
 
-    code = "session_too_long"
-    close_code = 4410
+    code = ErrorCode.SESSION_TOO_LONG
+    close_code = CloseCode.SESSION_TOO_LONG
 
 
 class SlowConsumerError(EmostreamError):
-    """A watcher did not read its events in time. It may watch again."""
+    """A subscriber did not read its events in time. It may subscribe again."""
 
-    code = "slow_consumer"
-    close_code = 4413
+    code = ErrorCode.SLOW_CONSUMER
+    close_code = CloseCode.SLOW_CONSUMER
 
 
 class FlowControlError(EmostreamError):
-    """A client sent audio past its credit."""
+    """A client sent more unacknowledged audio than it may."""
 
-    code = "flow_control_exceeded"
-    close_code = 4429
+    code = ErrorCode.FLOW_CONTROL_EXCEEDED
+    close_code = CloseCode.FLOW_CONTROL_EXCEEDED
 
 
 class MessageTooBigError(EmostreamError):
     """A message is longer than the limit that `ready` announces."""
 
-    code = "message_too_big"
-    close_code = 1009
+    code = ErrorCode.MESSAGE_TOO_BIG
+    close_code = CloseCode.MESSAGE_TOO_BIG

@@ -112,7 +112,7 @@ def _vad(settings: VadSettings) -> Finding:
         vad = make_vad(settings)
     except EmostreamError as error:
         return Finding("fail", str(error))
-    (heard,) = vad.judge(np.zeros((1, FRAME_SAMPLES), np.float32))
+    (heard,) = vad.is_speech(np.zeros((1, FRAME_SAMPLES), np.float32))
     if heard:
         return Finding("fail", f"{vad.name} takes silence for speech; reinstall its package")
     return Finding("ok", vad.name)

@@ -26,13 +26,11 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from ..errors import ConnectError
-from ..protocol import messages
+from ..protocol import close_codes, messages
 from ..protocol.transport import say
 from .unacknowledged import Log
 
 _READY_S: Final = 10.0
-_FOR_GOOD: Final = frozenset({1000, 1002, 1003, 1007, 1009, 4400, 4401, 4403, 4408, 4409, 4410, 4429})
-"""Close codes behind which coming again with the same words does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +224,7 @@ class ClientStream:
     async def _come_back(self, ended: ConnectionClosed) -> Reconnected:
         """Raises ConnectError where that does not help, or did not."""
         reason = _how_it_ended(ended)
-        if ended.rcvd is not None and ended.rcvd.code in _FOR_GOOD:
+        if ended.rcvd is not None and ended.rcvd.code in close_codes.FATAL:
             raise ConnectError(f"expected `closed` as the last event, {reason}") from ended
         wait_s = 0.0
         while self._attempts < self._retry.attempts:
@@ -349,7 +347,7 @@ async def subscribe(
                 await socket.close()
         except ConnectionClosed as error:
             reason = _how_it_ended(error)
-            if error.rcvd is not None and error.rcvd.code in _FOR_GOOD:
+            if error.rcvd is not None and error.rcvd.code in close_codes.FATAL:
                 raise ConnectError(f"expected `closed` as the last event, {reason}") from error
         except _TryAgainError as error:
             wait_s, reason = error.after_s, str(error)

@@ -1,4 +1,4 @@
-"""House types to wire events: the edge where samples become milliseconds."""
+"""The pipeline's types to wire events: where samples become milliseconds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from ..inference.backend import Analysis
 from ..protocol import messages
 from .segmenter import SpeechStarted, Utterance
 
-# Probabilities are sent with six digits: below that the models' arithmetic is not the same on two
-# machines.
+# Of the probabilities that are sent: below that the models' arithmetic differs between machines.
 _DIGITS = 6
 
 
@@ -30,13 +29,13 @@ def emotion_event(
     timing: messages.Timing,
     *,
     words: bool,
-    text: bool = True,
+    transcript: bool = True,
 ) -> messages.Emotion:
-    """words: whether the event carries the words one by one (`options.words`); text: whether it says at
-    all what was said (`server.transcript`).
+    """words: whether the event carries the words one by one (`options.words`); transcript: whether it carries
+    any text at all (`server.transcript`).
     """
-    prediction, transcript = analysis.prediction, analysis.transcript
-    assert prediction.audio_only is not None  # what a stream cuts out is sound
+    prediction, spoken = analysis.prediction, analysis.transcript
+    assert prediction.audio_only is not None  # an utterance of a stream always has audio
     return messages.Emotion(
         utterance=utterance.utterance,
         final=utterance.reason != "speaking",
@@ -49,8 +48,8 @@ def emotion_event(
         probabilities=_named(labels, prediction.probabilities),
         audio_only=_named(labels, prediction.audio_only),
         text_only=None if prediction.text_only is None else _named(labels, prediction.text_only),
-        text="" if transcript is None or not text else transcript.text,
-        language=None if transcript is None else transcript.language,
+        text=spoken.text if spoken is not None and transcript else "",
+        language=None if spoken is None else spoken.language,
         words=tuple(
             messages.Word(
                 text=word.text,
@@ -58,7 +57,7 @@ def emotion_event(
                 end_ms=ms(utterance.clip_start + word.end),
                 confidence=None if word.confidence is None else round(word.confidence, 3),
             )
-            for word in (analysis.words if words and text else ())
+            for word in (analysis.words if words and transcript else ())
         ),
         timing=timing,
     )

@@ -1,79 +1,81 @@
-"""Bets that a pause will last: the analysis of a candidate begins before its end is decided.
+"""Speculative analysis: it begins with a pause, before the end of the utterance is decided.
 
-Every endpointer waits for silence before it may say that an utterance is over; this is what the wait is
-used for. A bet is won when the final holds the candidate's samples, and lost when somebody speaks on.
+Every endpointer waits for silence before it decides that an utterance has ended; this uses that time. The
+analysis of a candidate is used when the final holds the candidate's samples, and discarded when the speech
+goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ..inference.backend import Analysis
 from ..inference.request import Priority, RequestContext
+from .analysis_requests import PendingAnalysis
 from .segmenter import Utterance
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PendingAnalysis:
-    """An analysis under way, and how much it is wanted."""
-
-    task: asyncio.Task[Analysis]
-    request: RequestContext
-
-
 class SpeculativeAnalysis:
-    """One stream's bets: at most one at a time, and none while the models are at work on one that is lost."""
+    """Of one stream: at most one candidate at a time, and none while a model computes a discarded one."""
 
     def __init__(
         self,
-        ask: Callable[[Utterance, Priority], PendingAnalysis],
+        analyse: Callable[[Utterance, Priority], PendingAnalysis],
         count: Callable[[str], None] = lambda _: None,
     ) -> None:
         """count: called with the outcomes of candidates: started, used, discarded, shed."""
-        self._ask = ask
+        self._analyse = analyse
         self._count = count
-        self._utterance: Utterance | None = None
-        self._asked: PendingAnalysis | None = None
-        self._lost: RequestContext | None = None
+        self._candidate: Utterance | None = None
+        self._pending: PendingAnalysis | None = None
+        self._discarded: RequestContext | None = None
 
     def consider(self, candidate: Utterance | None) -> None:
-        """candidate: the segmenter's, as it stands now."""
-        if candidate is self._utterance:
+        """candidate: the segmenter's at present."""
+        if candidate is self._candidate:
             return
-        self._lose()
-        self._utterance = candidate
+        self._discard()
+        self._candidate = candidate
         if candidate is None:
             return
-        if self._lost is not None and self._lost.running_calls:
+        if self._discarded is not None and self._discarded.running_calls:
             self._count("shed")
             return
         self._count("started")
-        self._asked = self._ask(candidate, Priority.CANDIDATE)
+        self._pending = self._analyse(candidate, Priority.CANDIDATE)
 
     def claim(self, final: Utterance) -> PendingAnalysis | None:
-        """The analysis of a final, wanted as one from now on; None where none was begun or it failed."""
-        won, asked = self._utterance, self._asked
-        if asked is None or won is None or won.samples is not final.samples or _failed(asked.task):
-            self._lose()
+        """The analysis of a final, with a final's priority from now on; None where none was started or it
+        failed.
+        """
+        candidate, pending = self._candidate, self._pending
+        if (
+            pending is None
+            or candidate is None
+            or candidate.samples is not final.samples
+            or _failed(pending.task)
+        ):
+            self._discard()
             return None
-        self._utterance = self._asked = None
-        asked.request.priority = Priority.FINAL
+        self._candidate = self._pending = None
+        pending.request.priority = Priority.FINAL
         self._count("used")
-        return asked
+        return pending
 
-    def _lose(self) -> None:
-        if self._asked is not None:
-            self._asked.task.cancel()
-            self._asked.request.discard()
-            self._lost = self._asked.request
+    def _discard(self) -> None:
+        if self._pending is not None:
+            self._pending.task.cancel()
+            self._pending.request.discard()
+            self._discarded = self._pending.request
             self._count("discarded")
-        self._utterance = self._asked = None
+        self._candidate = self._pending = None
 
 
 def _failed(task: asyncio.Task[Analysis]) -> bool:
-    """A candidate that has no judgement, or none of the words, is tried again as a final."""
+    """A candidate without a prediction, or without a transcript that it should have, is tried again as a
+    final.
+    """
     if not task.done():
         return False
     if task.cancelled() or task.exception() is not None:

@@ -1,4 +1,4 @@
-"""Are these frames of 20 ms speech? One detector per stream, fed every frame in order."""
+"""Voice activity detection on frames of 20 ms. One detector a stream, which gets every frame in order."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from ..errors import ConfigError
 class Vad(Protocol):
     @property
     def name(self) -> str:
-        """Shown to people: `webrtc 2`, `silero 0.5`."""
+        """For people: `webrtc 2`, `silero 0.5`."""
         ...
 
-    def judge(self, frames: Samples) -> list[bool]:
-        """frames: (n, 320) float32 at 16 kHz, those after the last ones. However they are cut into calls."""
+    def is_speech(self, frames: Samples) -> list[bool]:
+        """frames: (n, 320) float32 at 16 kHz, the next ones of the stream; the result does not depend on how
+        they are divided into calls.
+        """
         ...
 
 
@@ -34,13 +36,13 @@ def make_vad(settings: VadSettings) -> Vad:
 
 
 class WebRtcVad:
-    """The Gaussian-mixture detector of WebRTC: no model file, some microseconds a frame."""
+    """WebRTC's Gaussian mixture model: no model file, some microseconds a frame."""
 
     def __init__(self, aggressiveness: int) -> None:
         self.name = f"webrtc {aggressiveness}"
         self._vad = webrtcvad.Vad(aggressiveness)
 
-    def judge(self, frames: Samples) -> list[bool]:
+    def is_speech(self, frames: Samples) -> list[bool]:
         # All of a block at once: the conversion of a single frame costs four times the detector's own work.
         pcm = to_int16(frames)
         return [bool(self._vad.is_speech(frame.tobytes(), SAMPLE_RATE_HZ)) for frame in pcm]
@@ -54,7 +56,7 @@ _STATE: Final = (1, 1, 128)
 class SileroVad:
     """Silero's recurrent network, with its state and 64 samples of context carried along.
 
-    It judges windows of 512 samples; a frame of 320 gets the judgement on the last complete window.
+    It classifies windows of 512 samples; a frame of 320 gets the result of the last complete window.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -68,10 +70,10 @@ class SileroVad:
         self._filled = 0
         self.probability = 0.0
 
-    def judge(self, frames: Samples) -> list[bool]:
-        return [self._hear(frame) >= self._threshold for frame in frames]
+    def is_speech(self, frames: Samples) -> list[bool]:
+        return [self._push(frame) >= self._threshold for frame in frames]
 
-    def _hear(self, frame: Samples) -> float:
+    def _push(self, frame: Samples) -> float:
         taken = 0
         while taken < FRAME_SAMPLES:
             part = frame[taken : taken + _WINDOW - self._filled]
@@ -79,12 +81,12 @@ class SileroVad:
             self._filled += len(part)
             taken += len(part)
             if self._filled == _WINDOW:
-                self._judge_window()
+                self._classify_window()
         return self.probability
 
-    def _judge_window(self) -> None:
-        heard = np.concatenate([self._context, self._window])[np.newaxis]  # (1, 576)
-        out, self._h, self._c = self._network.run(None, {"input": heard, "h": self._h, "c": self._c})
+    def _classify_window(self) -> None:
+        samples = np.concatenate([self._context, self._window])[np.newaxis]  # (1, 576)
+        out, self._h, self._c = self._network.run(None, {"input": samples, "h": self._h, "c": self._c})
         self.probability = float(np.ravel(out)[-1])
         self._context = self._window[-_CONTEXT:].copy()
         self._filled = 0
@@ -92,7 +94,7 @@ class SileroVad:
 
 @lru_cache(maxsize=1)
 def _silero_network() -> Any:
-    """One session for all streams: it keeps no state of its own."""
+    """One ONNX session for all streams: it keeps no state of its own."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

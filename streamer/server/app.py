@@ -44,6 +44,8 @@ from ..pipeline.event_log import EventLog
 from ..pipeline.session import Session
 from ..pipeline.vad import make_vad
 from ..protocol import messages
+from ..protocol.close_codes import CloseCode
+from ..protocol.error_codes import ErrorCode
 from ..protocol.transport import close_socket
 from .auth import TokenAuthenticator, bearer, read_tokens
 from .client_session import ClientSession
@@ -266,7 +268,9 @@ class Server:
             await _refuse(socket, error.code, str(error), error.close_code, error.retry_after_ms)
         except Exception:
             log.exception("a session failed")
-            await _refuse(socket, "internal", "the server failed; its log says why", 1011)
+            await _refuse(
+                socket, ErrorCode.INTERNAL, "the server failed; its log says why", CloseCode.INTERNAL_ERROR
+            )
         finally:
             self._handlers.discard(task)
 
@@ -330,7 +334,7 @@ class Server:
             raise
         except ConnectionClosed as gone:
             # Who says goodbye does not come back, nor does who never learned the session's name.
-            goodbye = gone.rcvd is not None and gone.rcvd.code == 1000
+            goodbye = gone.rcvd is not None and gone.rcvd.code == CloseCode.NORMAL
             if goodbye or not one.ready_sent:
                 self._residents.leave(one)
             log.info("a client is gone" if goodbye else "a client is gone; its session waits for it")
@@ -338,7 +342,7 @@ class Server:
         except Exception:
             self._residents.leave(one)
             raise
-        await close_socket(socket, 1001 if self._closing else code)
+        await close_socket(socket, CloseCode.GOING_AWAY if self._closing else code)
         if socket.protocol.close_rcvd is not None:
             self._residents.leave(one)
         totals = {} if one.totals is None else msgspec.structs.asdict(one.totals)

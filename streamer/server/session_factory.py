@@ -43,7 +43,7 @@ def create_session(
             ),
             language=start.language,
             words=start.options.words is not False,
-            text=settings.server.transcript,
+            transcript=settings.server.transcript,
         ),
         clock,
     )

@@ -16,6 +16,7 @@ from ..inference.metrics import Metrics
 from ..pipeline.event_log import EventLog, new_session_id
 from ..pipeline.session import Session
 from ..protocol import messages
+from ..protocol.close_codes import CloseCode
 from .client_session import ClientSession
 from .event_stream import ReadPosition
 from .websocket_source import WebSocketSource
@@ -82,7 +83,7 @@ class SessionRegistry:
     ) -> int:
         """Send events until the last one is out; return the close code. Raises as `ClientSession.serve`."""
         error = await one.serve(socket, start, ready)
-        return 1000 if error is None else error.close_code
+        return CloseCode.NORMAL if error is None else error.close_code
 
     def leave(self, one: ClientSession) -> None:
         """Nobody will come back: its client has all, or wants no more, or came too late."""

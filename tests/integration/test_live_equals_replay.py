@@ -28,7 +28,7 @@ from tests.support.fakes import ManualClock
 from tests.unit.streamer.pipeline.test_session import ListSink, finals
 
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
-AHEAD = ("analysis", "preview", "listen ahead")
+AHEAD = ("analysis", "interim result", "incremental transcription")
 PATIENCE_S = 120  # for a loaded machine; nothing here measures time
 
 

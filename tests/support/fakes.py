@@ -28,7 +28,7 @@ class LoudnessVad:
 
     name = "loudness"
 
-    def judge(self, frames: Samples) -> list[bool]:
+    def is_speech(self, frames: Samples) -> list[bool]:
         return [bool(np.mean(np.square(frame)) > 1e-6) for frame in frames]
 
 

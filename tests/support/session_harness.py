@@ -58,7 +58,7 @@ class ScriptedVad:
     def __init__(self) -> None:
         self.flags: deque[bool] = deque()
 
-    def judge(self, frames: Samples) -> list[bool]:
+    def is_speech(self, frames: Samples) -> list[bool]:
         return [self.flags.popleft() for _ in frames]
 
 
@@ -217,7 +217,7 @@ class Stage:
 
     async def quiet(self, *names: str) -> None:
         """Nothing that this stream asked of the models is under way; or none of its tasks of these names."""
-        wanted = names or ("analysis", "preview", "listen ahead")
+        wanted = names or ("analysis", "interim result", "incremental transcription")
         async with asyncio.timeout(PATIENCE_S):
             while own := [one for one in asyncio.all_tasks() if one.get_name() in wanted]:
                 await asyncio.wait(own)

@@ -12,6 +12,7 @@ from emostream.models import ModelError
 from emostream.streamer.display_paths import shown
 from emostream.streamer.errors import AnalysisError, EmostreamError, SourceError
 from emostream.streamer.protocol import messages
+from emostream.streamer.protocol.error_codes import ErrorCode
 from emostream.streamer.replay.discovery import ReplayJob, make_job
 from emostream.streamer.replay.outputs import ReplayOutcome
 
@@ -25,13 +26,13 @@ log = logging.getLogger(__name__)
 class WorkerCrashError(SourceError):
     """Workers died on this recording, each time that it was played alone."""
 
-    code = "worker_died"
+    code = ErrorCode.WORKER_DIED
 
 
 class UnexpectedError(SourceError):
     """Something in this recording is more than the program bears. The others are played all the same."""
 
-    code = "internal"
+    code = ErrorCode.INTERNAL
 
 
 class RecordingTask:

@@ -411,7 +411,7 @@ class TestOtherEnds:
             await stage.model.begun((0, 56))
             await stage.hear("speech", 4)
             stage.session.stop()
-            await stage.quiet("preview")
+            await stage.quiet("interim result")
             stage.model.release()
             closed = await stage.end()
             assert kinds(stage.paper.events) == ["SpeechStarted", "Emotion", "Closed"]

@@ -18,10 +18,11 @@ from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.inference.backend import Analysis
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
+from emostream.streamer.pipeline.analysis_requests import PendingAnalysis
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.segmenter import Utterance
 from emostream.streamer.pipeline.session import Session, SessionSettings
-from emostream.streamer.pipeline.speculative import PendingAnalysis, SpeculativeAnalysis
+from emostream.streamer.pipeline.speculative import SpeculativeAnalysis
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, silence, voice
 from tests.unit.streamer.pipeline.test_session import ListSink

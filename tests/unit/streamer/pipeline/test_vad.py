@@ -25,7 +25,7 @@ BOTH = [VadSettings(name="webrtc"), VadSettings(name="silero")]
 def flags(settings: VadSettings, sound: Samples) -> list[bool]:
     vad = make_vad(settings)
     whole = len(sound) - len(sound) % FRAME
-    return vad.judge(sound[:whole].reshape(-1, FRAME))
+    return vad.is_speech(sound[:whole].reshape(-1, FRAME))
 
 
 @pytest.mark.parametrize("settings", BOTH, ids=lambda settings: settings.name)
@@ -37,8 +37,8 @@ def test_silence_is_no_speech(settings: VadSettings) -> None:
 def test_blocks_do_not_matter(settings: VadSettings) -> None:
     sound = decode_file(Path(str(files("emostream.demo") / "recording.ogg")))[: 8 * 16_000].reshape(-1, FRAME)
     vad, cuts = make_vad(settings), [0, 1, 1, 4, 40, len(sound)]
-    heard = [flag for a, b in pairwise(cuts) for flag in vad.judge(sound[a:b])]
-    assert heard == make_vad(settings).judge(sound)
+    heard = [flag for a, b in pairwise(cuts) for flag in vad.is_speech(sound[a:b])]
+    assert heard == make_vad(settings).is_speech(sound)
     assert {True, False} == set(heard)
 
 
@@ -49,8 +49,8 @@ def test_two_streams_do_not_hear_each_other(settings: VadSettings) -> None:
     first, second = make_vad(settings), make_vad(settings)
     together = []
     for frame in sound.reshape(-1, FRAME):
-        together += first.judge(frame[np.newaxis])
-        second.judge(frame[np.newaxis, ::-1])
+        together += first.is_speech(frame[np.newaxis])
+        second.is_speech(frame[np.newaxis, ::-1])
     assert together == alone
 
 
@@ -71,7 +71,7 @@ def test_silero_carries_its_state_as_the_original_does() -> None:
     ours = []
     for i, frame in enumerate(sound.reshape(-1, FRAME)):
         before = i * FRAME // 512
-        vad.judge(frame[np.newaxis])
+        vad.is_speech(frame[np.newaxis])
         ours += [vad.probability] * ((i + 1) * FRAME // 512 - before)
     # The original blanks the end of its very last window on the way to the context of the first.
     np.testing.assert_allclose(ours[:-1], theirs[:-1], atol=1e-4)

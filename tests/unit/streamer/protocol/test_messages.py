@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from emostream.streamer.errors import EmostreamError, ProtocolError
 from emostream.streamer.protocol import messages
 from emostream.streamer.protocol.asyncapi import asyncapi
+from emostream.streamer.protocol.close_codes import FATAL, CloseCode
+from emostream.streamer.protocol.error_codes import NEVER_SENT, ErrorCode
 from tests.support.shared import REPO
 
 DOCUMENT = (REPO / "docs" / "protocol.md").read_text(encoding="utf-8")
@@ -46,14 +48,27 @@ def test_every_message_has_an_example() -> None:
 def test_every_code_is_in_the_document() -> None:
     """Of the errors that can reach a client: one that has been published stays."""
     published = set(re.findall(r"`([a-z_]+)`", DOCUMENT.partition("## Error codes and close codes")[2]))
-    local = {
-        *("bad_config", "bad_source", "bad_device", "listen_error", "cannot_connect", "message_too_big"),
-        *("no_cluster", "worker_died"),  # of commands, and of an archive's table of errors
-    }
-    codes = {one.code for one in _tree(EmostreamError)}
-    assert codes - local <= published
-    closing = {int(code) for code in re.findall(r"^\| (\d{4}) \|", DOCUMENT, re.MULTILINE)}
-    assert {one.close_code for one in _tree(EmostreamError)} <= closing
+    of_recordings = {ErrorCode.BAD_SOURCE, ErrorCode.BAD_DEVICE}
+    never_sent = NEVER_SENT | of_recordings | {ErrorCode.MESSAGE_TOO_BIG}  # a close code alone says it
+    assert set(ErrorCode) - never_sent <= published
+    documented = {int(code) for code in re.findall(r"^\| (\d{4}) \|", DOCUMENT, re.MULTILINE)}
+    of_libraries = {CloseCode.PROTOCOL_ERROR, CloseCode.UNSUPPORTED_DATA, CloseCode.INVALID_DATA}
+    assert set(CloseCode) - of_libraries == documented
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    """A subclass may share the code of its base, and no other class."""
+    owners: dict[str, type[EmostreamError]] = {}
+    for error in sorted(_tree(EmostreamError), key=lambda error: len(error.__mro__)):
+        owner = owners.setdefault(error.code, error)
+        assert issubclass(error, owner), (error, owner)
+
+
+def test_the_page_does_not_reconnect_after_the_same_close_codes() -> None:
+    page = (REPO / "demo" / "backoff.js").read_text(encoding="utf-8")
+    codes = {int(code) for code in re.findall(r"\b(1\d{3}|4\d{3})\b", page)}
+    # A browser handles the rest itself, or ends normally.
+    assert codes == {code for code in FATAL if code >= 4000} | {CloseCode.MESSAGE_TOO_BIG}
 
 
 def _tree(one: type[EmostreamError]) -> set[type[EmostreamError]]:

@@ -1,0 +1,69 @@
+"""A session's requests to the inference backend."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from emostream.models import Clip
+
+from ..config import SegmenterSettings
+from ..inference.backend import Analysis, InferenceBackend, PartialTranscription
+from ..inference.request import Priority, RequestContext
+from .segmenter import Utterance
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PendingAnalysis:
+    """An analysis in progress, and the context that holds its priority."""
+
+    task: asyncio.Task[Analysis]
+    request: RequestContext
+
+
+class SessionRequests:
+    """Starts analyses of one stream's utterances. None of them outlives the session: see `cancel_all`.
+
+    language: a hint for the transcriber.
+    """
+
+    def __init__(self, backend: InferenceBackend, segmenter: SegmenterSettings, language: str | None) -> None:
+        self._backend = backend
+        # From the start of a candidate's analysis to the end of its pause.
+        self._final_after_s = (segmenter.min_silence_ms - segmenter.tail_ms) / 1_000
+        self._language = language
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def analyse(self, utterance: Utterance, priority: Priority) -> PendingAnalysis:
+        request = self._backend.new_request(priority, self)
+        if priority is Priority.CANDIDATE:  # it is requested once its tail has been received
+            request.final_after_s = self._final_after_s
+        clip = Clip(utterance.samples, self._language)
+        words = priority is not Priority.INTERIM
+        task = asyncio.create_task(self._backend.analyse(clip, request, words=words), name="analysis")
+        return PendingAnalysis(self._track(task), request)
+
+    def transcribe_partial(
+        self, transcribe: PartialTranscription, utterance: Utterance
+    ) -> asyncio.Task[None]:
+        """transcribe: the backend's."""
+        request = self._backend.new_request(Priority.INTERIM, self)
+        clip = Clip(utterance.samples, self._language)
+        return self._track(asyncio.create_task(transcribe(clip, request), name="incremental transcription"))
+
+    def cancel_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _track(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller gets it; that of a discarded candidate is nobody's
