@@ -377,7 +377,7 @@ class Server:
 
         capacity = self._settings.server.subscriber_queue_size
         await serve_subscriber(socket, stream, watch.resume, capacity, ready)
-        await close_socket(socket, 1001 if self._closing else 1000)
+        await close_socket(socket, CloseCode.GOING_AWAY if self._closing else CloseCode.NORMAL)
 
     def _ready(self, session: str, resume_token: str | None, position: ReadPosition) -> messages.Ready:
         limits = self._settings.server
