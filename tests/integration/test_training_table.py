@@ -23,7 +23,7 @@ from emostream.training.experiments.experiment import Experiment
 from emostream.training.experiments.run import run_fold
 from emostream.training.experiments.table import PreparedTable, Request, ordered, prepare, run_table
 from emostream.training.experiments.table_rows import paper_rows, parse_row
-from emostream.training.trainer.callbacks import NoCallback, progress
+from emostream.training.trainer.callbacks import NoCallback, progress_bars
 from emostream.training.trainer.settings import TrainerSettings
 from emostream.training.trainer.trainer import make_accelerator
 from tests.support.corpus_trees import iemocap_tree, write_sound
@@ -245,7 +245,7 @@ def prepared(request: Request) -> PreparedTable:
 
 
 def run(request: Request, workers: int = 1) -> list[FoldPredictions]:
-    with progress() as bars:
+    with progress_bars() as bars:
         return run_table(request, prepared(request), bars, workers)
 
 

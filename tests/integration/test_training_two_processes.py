@@ -60,8 +60,8 @@ class LastAlone(EmotionTask):
 
     __slots__ = ()
 
-    def plan(self, epoch: int) -> list[list[int]]:
-        first, *others = super().plan(epoch)
+    def epoch_batches(self, epoch: int) -> list[list[int]]:
+        first, *others = super().epoch_batches(epoch)
         return [*others, first[1:], first[:1]]
 
 

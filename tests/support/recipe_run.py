@@ -61,13 +61,13 @@ class OneEpoch:
     def __init__(self) -> None:
         self._over = False
 
-    def begin(self, steps: int, done: int) -> None: ...
+    def on_train_begin(self, total_steps: int, completed_steps: int) -> None: ...
 
-    def step(self, number: int, losses: Mapping[str, float], rate: float) -> None:
+    def on_step_end(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
         if self._over:
             raise KilledError
 
-    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
         self._over = True
 
 

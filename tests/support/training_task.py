@@ -33,7 +33,7 @@ from emostream.training.emotion.inputs import TrainingInputs
 from emostream.training.emotion.module import EmotionTrainingModule
 from emostream.training.emotion.settings import ContrastiveSettings, DataSettings
 from emostream.training.emotion.task import EmotionTask
-from emostream.training.trainer.callbacks import NoCallback, TensorBoard, TrainingCallback
+from emostream.training.trainer.callbacks import NoCallback, TensorBoardCallback, TrainingCallback
 from emostream.training.trainer.history import History
 from emostream.training.trainer.seeding import example_rng
 from emostream.training.trainer.settings import TrainerSettings
@@ -81,18 +81,18 @@ class LineTask:
     script: Sequence[float] = ()
     judged: list[int] = field(default_factory=list)
 
-    def groups(self) -> list[dict[str, object]]:
+    def parameter_groups(self) -> list[dict[str, object]]:
         first, *_, last = self.module.net
         return [
             {"params": list(last.parameters()), "lr": 0.05},
             {"params": list(first.parameters()), "lr": 0.02},
         ]
 
-    def plan(self, epoch: int) -> list[list[int]]:
+    def epoch_batches(self, epoch: int) -> list[list[int]]:
         order: list[int] = np.random.default_rng([5, epoch]).permutation(14).tolist()
         return [order[start : start + 4] for start in range(0, 14, 4)]
 
-    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> Points:
+    def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> Points:
         x = np.stack([example_rng(3, 0, str(item)).standard_normal(3) for item in items])
         harm = np.stack([0.1 * example_rng(3, epoch + 1, str(item)).standard_normal(1) for item in items])
         return Points(torch.tensor(x).float(), torch.tensor(x[:, :1] - 2 * x[:, 1:2] + harm).float())
@@ -100,7 +100,7 @@ class LineTask:
     def validate(self, process: int, processes: int) -> list[float]:
         self.judged.append(len(self.judged))
         with torch.no_grad():
-            return [float(self.module(self.batch([item], [True], -1))["loss"]) for item in range(14)]
+            return [float(self.module(self.make_batch([item], [True], -1))["loss"]) for item in range(14)]
 
     def metrics(self, predictions: Sequence[float]) -> Mapping[str, float]:
         if self.script:
@@ -272,7 +272,7 @@ def _dies(folder: Path, train: Any, write: int, share: float) -> bool:
     child = os.fork()
     if not child:
         _kill_in_write(write, share)
-        board = TensorBoard(folder / "board")
+        board = TensorBoardCallback(folder / "board")
         train(folder, board)
         os._exit(0)
     status = os.waitpid(child, 0)[1]

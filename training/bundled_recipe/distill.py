@@ -29,9 +29,8 @@ from ..trainer.batching import length_grouped_batches
 from ..trainer.history import History
 from ..trainer.seeding import example_rng
 from ..trainer.settings import TrainerSettings
-from ..trainer.snapshot import load_if_complete, save_atomically
 from ..trainer.task import Losses
-from ..trainer.trainer import Runtime, fit
+from ..trainer.trainer import Runtime, fit, load_if_complete, save_atomically
 from .audio_teacher import StateNormalizer, WhisperTeacher
 from .settings import DistillationSettings
 
@@ -127,10 +126,10 @@ class DistillationTask:
     settings: DistillationSettings
     seed: int
 
-    def groups(self) -> list[dict[str, object]]:
+    def parameter_groups(self) -> list[dict[str, object]]:
         return [{"params": list(self.module.parameters()), "lr": self.settings.learning_rate}]
 
-    def plan(self, epoch: int) -> list[list[int]]:
+    def epoch_batches(self, epoch: int) -> list[list[int]]:
         """At most `clips_per_corpus` of every corpus: a larger one takes turns."""
         rng = np.random.default_rng([self.seed, 3, epoch])
         drawn: list[int] = []
@@ -143,7 +142,7 @@ class DistillationTask:
             for batch in length_grouped_batches(lengths, self.settings.batch, rng)
         ]
 
-    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> DistillationBatch:
+    def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> DistillationBatch:
         """Runs in one process, so every item counts."""
         heard, harmed = [], []
         for item in items:

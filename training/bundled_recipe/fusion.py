@@ -24,7 +24,7 @@ from ..evaluation.metrics import unweighted_recall
 from ..losses.bce import pair_bce
 from ..losses.cross_entropy import soft_cross_entropy
 from ..losses.discriminator import CosineDiscriminator
-from ..trainer.batching import balanced, mixed_batches
+from ..trainer.batching import balanced_sample, mixed_batches
 from ..trainer.history import History
 from ..trainer.seeding import example_rng
 from ..trainer.settings import TrainerSettings
@@ -104,20 +104,20 @@ class FusionTask:
     settings: FusionSettings
     seed: int
 
-    def groups(self) -> list[dict[str, object]]:
+    def parameter_groups(self) -> list[dict[str, object]]:
         learned = [weights for weights in self.module.parameters() if weights.requires_grad]
         return [{"params": learned, "lr": self.settings.learning_rate}]
 
-    def plan(self, epoch: int) -> list[list[int]]:
+    def epoch_batches(self, epoch: int) -> list[list[int]]:
         """Every corpus and label equally often."""
         rng = np.random.default_rng([self.seed, 3, epoch])
         train, labels = self.data.train, self.data.labels
-        drawn = balanced([(example.corpus, labels[example.key]) for example in train], rng)
+        drawn = balanced_sample([(example.corpus, labels[example.key]) for example in train], rng)
         lengths = [self.data.heard.places[train[row].key][0].frames for row in drawn]
         plan = mixed_batches([labels[train[row].key] for row in drawn], lengths, self.settings.batch, rng)
         return [[drawn[place] for place in batch] for batch in plan]
 
-    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> PairBatch:
+    def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> PairBatch:
         """Runs in one process, so every item counts."""
         pairs, sounds = [], []
         for item in items:

@@ -19,19 +19,19 @@ class LogCallback:
         self._steps = 0
         self._since: list[Mapping[str, float]] = []
 
-    def begin(self, steps: int, done: int) -> None:
-        self._steps = steps
-        self._log.line(f"{self._name}: {done} of {steps} steps are done")
+    def on_train_begin(self, total_steps: int, completed_steps: int) -> None:
+        self._steps = total_steps
+        self._log.line(f"{self._name}: {completed_steps} of {total_steps} steps are done")
 
-    def step(self, number: int, losses: Mapping[str, float], rate: float) -> None:
+    def on_step_end(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
         self._since.append(losses)
-        if (number + 1) % _EVERY == 0:
+        if (step + 1) % _EVERY == 0:
             means = {name: sum(one[name] for one in self._since) / len(self._since) for name in losses}
-            self._log.line(f"{self._name} {number + 1}/{self._steps}: {_shown(means)}")
+            self._log.line(f"{self._name} {step + 1}/{self._steps}: {_shown(means)}")
             self._since = []
 
-    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
-        self._log.line(f"{self._name}, epoch {number + 1}: validation {_shown(metrics)}")
+    def on_epoch_end(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+        self._log.line(f"{self._name}, epoch {epoch + 1}: validation {_shown(metrics)}")
 
 
 def _shown(metrics: Mapping[str, float]) -> str:

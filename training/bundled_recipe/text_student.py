@@ -97,14 +97,14 @@ class TextTask:
     settings: TextSettings
     seed: int
 
-    def groups(self) -> list[dict[str, object]]:
+    def parameter_groups(self) -> list[dict[str, object]]:
         return [{"params": list(self.module.parameters()), "lr": self.settings.learning_rate}]
 
-    def plan(self, epoch: int) -> list[list[int]]:
+    def epoch_batches(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng([self.seed, 2, epoch])
         return length_grouped_batches([len(line.words) for line in self.train], self.settings.batch, rng)
 
-    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> StudentBatch:
+    def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> StudentBatch:
         """Runs in one process, so every item counts."""
         texts, numbers = [], []
         for item in items:

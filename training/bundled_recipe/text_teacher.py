@@ -90,7 +90,7 @@ class TeacherTask:
     settings: TextTeacherSettings
     seed: int
 
-    def groups(self) -> list[dict[str, object]]:
+    def parameter_groups(self) -> list[dict[str, object]]:
         encoder = [weights for weights in self.module.encoder.parameters() if weights.requires_grad]
         head = list(self.module.head.parameters())
         return [
@@ -98,7 +98,7 @@ class TeacherTask:
             {"params": head, "lr": 10 * self.settings.learning_rate},
         ]
 
-    def plan(self, epoch: int) -> list[list[int]]:
+    def epoch_batches(self, epoch: int) -> list[list[int]]:
         """Every named line, and as many as `others` of those of other emotions."""
         rng = np.random.default_rng([self.seed, 6, epoch])
         named = [row for row, line in enumerate(self.train) if line.emotion in self.labels]
@@ -110,7 +110,7 @@ class TeacherTask:
             for batch in length_grouped_batches(lengths, self.settings.batch, rng)
         ]
 
-    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> TeacherBatch:
+    def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> TeacherBatch:
         """Runs in one process, so every item counts."""
         lines = [self.train[item] for item in items]
         tokens = _tokens(self.module, [line.words for line in lines])

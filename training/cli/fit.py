@@ -18,7 +18,13 @@ from ..experiments.model_card import write_fit_card
 from ..experiments.run import fit_fold
 from ..experiments.table import Request, prepare
 from ..experiments.table_rows import TableRow
-from ..trainer.callbacks import CallbackList, ProgressBarCallback, TensorBoard, progress
+from ..trainer.callbacks import (
+    CallbackList,
+    ProgressBarCallback,
+    TensorBoardCallback,
+    TrainingCallback,
+    progress_bars,
+)
 from ..trainer.trainer import make_accelerator
 from . import options
 from .console import PreparationProgress
@@ -65,17 +71,17 @@ def fit(
     )
     accelerator = make_accelerator(experiment.trainer.precision, cpu=cpu)
     with ExitStack() as stack:
-        bars = stack.enter_context(progress())
+        bars = stack.enter_context(progress_bars())
         prepared = prepare(request, accelerator, PreparationProgress(bars))
         chosen = prepared.folds[0]
         number = experiment.seeds[0] if seed is None else seed
-        watches: list[ProgressBarCallback | TensorBoard] = [ProgressBarCallback(bars, experiment.name)]
+        callbacks: list[TrainingCallback] = [ProgressBarCallback(bars, experiment.name)]
         if tensorboard and accelerator.is_main_process:
             run = f"fold-{chosen.name}-seed-{number}"
-            board = TensorBoard(work / "tensorboard" / prepared.context.work.name / run)
+            board = TensorBoardCallback(work / "tensorboard" / prepared.context.work.name / run)
             stack.callback(board.close)
-            watches.append(board)
-        fitted = fit_fold(prepared.context, row, chosen, number, CallbackList(*watches))
+            callbacks.append(board)
+        fitted = fit_fold(prepared.context, row, chosen, number, CallbackList(*callbacks))
     if not accelerator.is_main_process:
         return
     context, model = prepared.context, fitted.model

@@ -17,7 +17,7 @@ from ..data.audio_cache import cached_audio
 from ..data.audio_check import report_cached_audio
 from ..data.transcripts import cached_transcripts
 from ..errors import SettingsError
-from ..trainer.callbacks import progress
+from ..trainer.callbacks import progress_bars
 from . import options
 from .console import PreparationProgress
 
@@ -44,7 +44,7 @@ def prepare(
     with_sound = [example for example in examples if example.path is not None]
     if not with_sound:
         return
-    with progress() as bars:
+    with progress_bars() as bars:
         seen = PreparationProgress(bars)
         sounds = cached_audio(
             with_sound,
@@ -58,7 +58,7 @@ def prepare(
     transcriber = load_transcriber(asr)
     if transcriber is None:
         raise SettingsError("expected a transcriber to transcribe with, got --asr none: name one")
-    with progress() as bars:
+    with progress_bars() as bars:
         seen = PreparationProgress(bars)
         transcripts = cached_transcripts(
             with_sound,

@@ -22,7 +22,7 @@ from ..experiments.reference_results import IEMOCAP_NOT_RUN
 from ..experiments.report import write_report
 from ..experiments.table import PreparedTable, Request, prepare, run_table
 from ..experiments.table_rows import TableRow, paper_rows
-from ..trainer.callbacks import progress
+from ..trainer.callbacks import progress_bars
 from ..trainer.trainer import make_accelerator
 from . import options
 from .console import PreparationProgress
@@ -128,7 +128,7 @@ def _run(experiment: Experiment, row: TableRow | None, title: str, asked: _Asked
             f"expected one worker on {accelerator.device} with {accelerator.num_processes} processes, got "
             f"--workers {asked.workers}: workers are for the cores of a CPU"
         )
-    with progress() as bars:
+    with progress_bars() as bars:
         prepared = prepare(request, accelerator, PreparationProgress(bars))
         results = run_table(request, prepared, bars, asked.workers)
     if not accelerator.is_main_process:

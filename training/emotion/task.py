@@ -9,7 +9,7 @@ import numpy as np
 
 from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
-from ..trainer.batching import balanced, mixed_batches
+from ..trainer.batching import balanced_sample, mixed_batches
 from ..trainer.lr_schedule import layerwise_lr_groups, remaining_params_group
 from ..trainer.settings import TrainerSettings
 from .collator import Collator, EmotionBatch
@@ -30,7 +30,7 @@ class EmotionTask:
     seed: int
     balanced: bool = False
 
-    def groups(self) -> list[dict[str, object]]:
+    def parameter_groups(self) -> list[dict[str, object]]:
         model, rate, decay = self.module.model, self.trainer.encoder_rate, self.trainer.layer_decay
         groups = [
             *layerwise_lr_groups(model.audio_encoder, rate, decay),
@@ -39,19 +39,19 @@ class EmotionTask:
         # The first group's rate is the one that is shown.
         return [remaining_params_group(self.module, groups, self.trainer.learning_rate), *groups]
 
-    def plan(self, epoch: int) -> list[list[int]]:
+    def epoch_batches(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng([self.seed, epoch])
         labels = [self.labels[example.key] for example in self.train]
         lengths = [self.batches.length(example) for example in self.train]
         if not self.balanced:
             return mixed_batches(labels, lengths, self.trainer.batch, rng)
-        drawn = balanced([(example.corpus, self.labels[example.key]) for example in self.train], rng)
+        drawn = balanced_sample([(example.corpus, self.labels[example.key]) for example in self.train], rng)
         plan = mixed_batches(
             [labels[item] for item in drawn], [lengths[item] for item in drawn], self.trainer.batch, rng
         )
         return [[drawn[place] for place in batch] for batch in plan]
 
-    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> EmotionBatch:
+    def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> EmotionBatch:
         return self.batches.training([self.train[item] for item in items], counted, self.seed, epoch)
 
     def validate(self, process: int, processes: int) -> list[ExamplePrediction]:

@@ -24,10 +24,16 @@ from ..emotion.module import EmotionTrainingModule
 from ..emotion.predict import ExamplePrediction, judge, posteriors
 from ..emotion.task import EmotionTask
 from ..evaluation.predictions import FoldPredictions, predictions_file, read_predictions, write_predictions
-from ..trainer.averaging import load_trainable_state_dict, trainable_state_dict
 from ..trainer.callbacks import TrainingCallback
-from ..trainer.snapshot import load_if_complete
-from ..trainer.trainer import KEPT, SNAPSHOT, Runtime, fit
+from ..trainer.trainer import (
+    SNAPSHOT_FILE,
+    WEIGHTS_FILE,
+    Runtime,
+    fit,
+    load_if_complete,
+    load_trainable_state_dict,
+    trainable_state_dict,
+)
 from .ablations import same_as_baseline, starts_from_baseline, variant
 from .experiment import Experiment
 from .folds import Fold
@@ -71,7 +77,7 @@ def run_fold(
         result = _train_and_test(context, row, fold, seed, watch)
     if context.accelerator.is_main_process:
         write_predictions(context.work / "outcomes", result)
-        (_folder(context, row, fold, seed) / SNAPSHOT).unlink(missing_ok=True)
+        (_folder(context, row, fold, seed) / SNAPSHOT_FILE).unlink(missing_ok=True)
     context.accelerator.wait_for_everyone()
     return result
 
@@ -84,7 +90,7 @@ def fit_fold(
     model = context.model_factory.new(settings.model, seed)
     module = EmotionTrainingModule(model, settings.contrastive, settings.data.label_smoothing)
     if starts_from_baseline(row):
-        _start_from(_folder(context, TableRow(BASELINE, "baseline"), fold, seed) / KEPT, module)
+        _start_from(_folder(context, TableRow(BASELINE, "baseline"), fold, seed) / WEIGHTS_FILE, module)
     batches = Collator(context.inputs, settings.data, model, context.labels)
     standardise(model.to(context.accelerator.device), batches, fold.train, context.accelerator.device)
     task = EmotionTask(

@@ -1,1 +1,1 @@
-"""The training loop: many epochs, any device, any number of processes, stopped and resumed at any moment."""
+"""The training loop: any device, any number of processes, and it resumes after a kill at any moment."""

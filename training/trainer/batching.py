@@ -1,4 +1,4 @@
-"""Which examples go together in a batch."""
+"""Which examples go together in a batch, and which of a batch go to which process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..errors import SettingsError
 T = TypeVar("T")
 
 _POOL: Final = 8
-"""Batches that are sorted by length together: the order stays random enough, the padding is halved."""
+"""Batches whose examples are sorted by length together: random enough in order, and half the padding."""
 
 
 def mixed_batches(
     labels: Sequence[int], lengths: Sequence[float], size: int, rng: np.random.Generator
 ) -> list[list[int]]:
-    """Every example once, in batches that hold at least two labels each and examples of like length.
+    """Every example once, in batches that hold at least two labels each and examples of similar length.
 
     A batch of one emotion has no pair of different emotions to learn from. labels, lengths: of the N
     examples. A last batch of a single example joins the one before it. Raises SettingsError for a size
@@ -31,13 +31,13 @@ def mixed_batches(
         )
     batches = length_grouped_batches(lengths, size, rng)
     for batch in batches:
-        if _one_label(batch, labels):
-            _exchange(batch, batches, labels)
+        if _has_one_label(batch, labels):
+            _swap_in_second_label(batch, batches, labels)
     return batches
 
 
 def length_grouped_batches(lengths: Sequence[float], size: int, rng: np.random.Generator) -> list[list[int]]:
-    """Every example once, those of like length together, in random order.
+    """Every example once, those of similar length together, the batches in random order.
 
     A last batch of a single example joins the one before it.
     """
@@ -48,34 +48,34 @@ def length_grouped_batches(lengths: Sequence[float], size: int, rng: np.random.G
     if len(batches) > 1 and len(batches[-1]) == 1:
         last = batches.pop()
         batches[-1] += last
-    return [batches[place] for place in rng.permutation(len(batches))]
+    return [batches[index] for index in rng.permutation(len(batches))]
 
 
-def _one_label(batch: Sequence[int], labels: Sequence[int]) -> bool:
+def _has_one_label(batch: Sequence[int], labels: Sequence[int]) -> bool:
     return len({labels[item] for item in batch}) == 1
 
 
-def _exchange(batch: list[int], batches: Sequence[list[int]], labels: Sequence[int]) -> None:
+def _swap_in_second_label(batch: list[int], batches: Sequence[list[int]], labels: Sequence[int]) -> None:
     """Swaps the batch's last example for another batch's, so that both hold two labels."""
     for other in batches:
-        for place, item in enumerate(other):
+        for index, item in enumerate(other):
             if labels[item] != labels[batch[0]]:
-                mine, batch[-1] = batch[-1], item
-                other[place] = mine
-                if not _one_label(other, labels):
+                last, batch[-1] = batch[-1], item
+                other[index] = last
+                if not _has_one_label(other, labels):
                     return
-                other[place], batch[-1] = item, mine
+                other[index], batch[-1] = item, last
     raise SettingsError(
         f"expected enough examples of a second label for {len(batches)} batches of two labels each, "
         "got fewer: choose larger batches"
     )
 
 
-def balanced(cells: Sequence[T], rng: np.random.Generator, *, most_repeats: int = 3) -> list[int]:
-    """Numbers of examples such that every cell comes up equally often in an epoch.
+def balanced_sample(cells: Sequence[T], rng: np.random.Generator, *, most_repeats: int = 3) -> list[int]:
+    """Indices of examples such that every cell comes up equally often in an epoch.
 
-    cells: of each example, such as (corpus, label). Each cell gives as many as the middle-sized one has; a
-    smaller one is repeated, at most `most_repeats` times, a larger one takes turns.
+    cells: of each example, such as (corpus, label). Each cell gives as many as the cell of median size has; a
+    smaller one is repeated, at most `most_repeats` times, of a larger one a random part is drawn.
     """
     members: dict[T, list[int]] = {}
     for index, cell in enumerate(cells):
@@ -87,3 +87,14 @@ def balanced(cells: Sequence[T], rng: np.random.Generator, *, most_repeats: int 
         rounds = [rng.permutation(len(rows)) for _ in range(-(-count // len(rows)))]
         drawn += [rows[index] for index in np.concatenate(rounds)[:count]]
     return drawn
+
+
+def shard_batch(items: list[int], process: int, processes: int) -> tuple[list[int], list[bool]]:
+    """This process's part of a batch, and which of it counts.
+
+    All parts are of one size; where the batch does not divide, its first examples fill up and do not count.
+    """
+    size = -(-len(items) // processes)
+    shard = items[process::processes]
+    padding = size - len(shard)
+    return shard + items[:padding], [True] * len(shard) + [False] * padding

@@ -1,4 +1,4 @@
-"""Somebody looks on while a model trains: a bar with the time left, TensorBoard, or nobody."""
+"""Callbacks of the trainer: a progress bar with the time left, TensorBoard, several at once, or none."""
 
 from __future__ import annotations
 
@@ -10,75 +10,77 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-_SPEED_OVER_S: Final = 600.0
-"""What the time left is judged by: a step may take half a minute, and two are needed."""
+_SPEED_WINDOW_S: Final = 600.0
+"""The time left is estimated from these last seconds: a step may take half a minute, and two are needed."""
 
 
 class TrainingCallback(Protocol):
-    """Is told what happens. Steps count from 0 over all epochs."""
+    """Called by the trainer as it goes. Steps count from 0 over all epochs, and epochs from 0."""
 
-    def begin(self, steps: int, done: int) -> None:
-        """So many steps are planned, so many were done before the run was stopped."""
+    def on_train_begin(self, total_steps: int, completed_steps: int) -> None:
+        """completed_steps: of the total, before the run was interrupted; 0 for a new run."""
         ...
 
-    def step(self, number: int, losses: Mapping[str, float], rate: float) -> None: ...
+    def on_step_end(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None: ...
 
-    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None: ...
+    def on_epoch_end(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+        """step: the epoch's last one. metrics: of the validation, the deciding one first."""
+        ...
 
 
 class NoCallback:
     """For runs among many, and for all processes but the first."""
 
-    def begin(self, steps: int, done: int) -> None: ...
+    def on_train_begin(self, total_steps: int, completed_steps: int) -> None: ...
 
-    def step(self, number: int, losses: Mapping[str, float], rate: float) -> None: ...
+    def on_step_end(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None: ...
 
-    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None: ...
+    def on_epoch_end(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None: ...
 
 
 class ProgressBarCallback:
-    """One line on the terminal: steps, time left, loss, the last validation figures."""
+    """One line on the terminal: steps, time left, loss, the last validation metric."""
 
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress = progress
         self._task = progress.add_task(name, total=None, loss="", metrics="")
 
-    def begin(self, steps: int, done: int) -> None:
-        self._progress.update(self._task, total=steps, completed=done)
+    def on_train_begin(self, total_steps: int, completed_steps: int) -> None:
+        self._progress.update(self._task, total=total_steps, completed=completed_steps)
 
-    def step(self, number: int, losses: Mapping[str, float], rate: float) -> None:
-        self._progress.update(self._task, completed=number + 1, loss=f"loss {losses['loss']:.3f}")
+    def on_step_end(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
+        self._progress.update(self._task, completed=step + 1, loss=f"loss {losses['loss']:.3f}")
 
-    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
         name, value = next(iter(metrics.items()))
-        shown = f"epoch {number + 1}: validation {name.upper()} {value:.3f}"
+        shown = f"epoch {epoch + 1}: validation {name.upper()} {value:.3f}"
         self._progress.update(self._task, metrics=shown)
 
     def remove(self) -> None:
         self._progress.remove_task(self._task)
 
 
-class TensorBoard:
-    """Curves for `tensorboard --logdir`; a resumed run writes on from its last snapshot."""
+class TensorBoardCallback:
+    """Curves for `tensorboard --logdir`; a resumed run continues them from its last snapshot."""
 
     def __init__(self, folder: Path) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # a second to import, and only here
+        from torch.utils.tensorboard import SummaryWriter  # takes a second to import, and only here
 
         self._open = SummaryWriter
         self._folder = folder
         self._writer: SummaryWriter | None = None
 
-    def begin(self, steps: int, done: int) -> None:
+    def on_train_begin(self, total_steps: int, completed_steps: int) -> None:
         # Points of steps that will be run again are purged.
-        self._writer = self._open(str(self._folder), purge_step=done)
+        self._writer = self._open(str(self._folder), purge_step=completed_steps)
 
-    def step(self, number: int, losses: Mapping[str, float], rate: float) -> None:
+    def on_step_end(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
         for name, value in losses.items():
-            self._add(f"train/{name}", value, number)
-        self._add("train/learning rate", rate, number)
+            self._add(f"train/{name}", value, step)
+        self._add("train/learning rate", learning_rate, step)
         self._flush()
 
-    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
             self._add(f"validation/{name}", value, step)
         self._flush()
@@ -88,7 +90,7 @@ class TensorBoard:
             self._writer.close()
 
     def _flush(self) -> None:
-        """What a snapshot counts as done must outlive a kill: nobody would write it again."""
+        """What a snapshot counts as completed must survive a kill: it is never written again."""
         assert self._writer is not None
         self._writer.flush()
 
@@ -98,27 +100,27 @@ class TensorBoard:
 
 
 class CallbackList:
-    """Several at once."""
+    """Several callbacks, called in order."""
 
-    def __init__(self, *watches: TrainingCallback) -> None:
-        self._watches = watches
+    def __init__(self, *callbacks: TrainingCallback) -> None:
+        self._callbacks = callbacks
 
-    def begin(self, steps: int, done: int) -> None:
-        for watch in self._watches:
-            watch.begin(steps, done)
+    def on_train_begin(self, total_steps: int, completed_steps: int) -> None:
+        for callback in self._callbacks:
+            callback.on_train_begin(total_steps, completed_steps)
 
-    def step(self, number: int, losses: Mapping[str, float], rate: float) -> None:
-        for watch in self._watches:
-            watch.step(number, losses, rate)
+    def on_step_end(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
+        for callback in self._callbacks:
+            callback.on_step_end(step, losses, learning_rate)
 
-    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
-        for watch in self._watches:
-            watch.epoch(number, step, metrics)
+    def on_epoch_end(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+        for callback in self._callbacks:
+            callback.on_epoch_end(epoch, step, metrics)
 
 
 @contextmanager
-def progress(console: Console | None = None) -> Iterator[Progress]:
-    """Bars on stderr, with the time left; gone from the screen when they end."""
+def progress_bars(console: Console | None = None) -> Iterator[Progress]:
+    """Progress bars on stderr, with the time left; erased when they end."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -127,5 +129,5 @@ def progress(console: Console | None = None) -> Iterator[Progress]:
         TextColumn("{task.fields[loss]} {task.fields[metrics]}"),
     )
     stderr = console or Console(stderr=True)
-    with Progress(*columns, console=stderr, transient=True, speed_estimate_period=_SPEED_OVER_S) as bars:
+    with Progress(*columns, console=stderr, transient=True, speed_estimate_period=_SPEED_WINDOW_S) as bars:
         yield bars

@@ -1,4 +1,4 @@
-"""The curves of a run: what every step and every epoch came to."""
+"""The curves of a run: the losses of every step and the validation metrics of every epoch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 @dataclass(slots=True)
 class History:
-    """steps: named losses of every step. epochs: named validation figures of every epoch.
+    """steps: named losses of every step. epochs: named validation metrics of every epoch.
 
-    best: the epoch (from 0) with the highest first figure, the earliest of equals; -1 before the first.
+    best: the epoch (from 0) with the highest first metric, the earliest of equals; -1 before the first.
     kept: the epoch whose weights are kept: that one, or the last one.
     """
 
@@ -31,13 +31,12 @@ class History:
             self.kept = len(self.epochs) - 1
         return self.kept == len(self.epochs) - 1
 
-    def waited(self) -> int:
-        """Epochs since the best one."""
+    def epochs_since_best(self) -> int:
         return len(self.epochs) - 1 - self.best
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "epochs": self.epochs, "best": self.best, "kept": self.kept}
 
     @classmethod
-    def of(cls, state: dict[str, Any]) -> History:
+    def from_state_dict(cls, state: dict[str, Any]) -> History:
         return cls(list(state["steps"]), list(state["epochs"]), int(state["best"]), int(state["kept"]))

@@ -10,7 +10,7 @@ from torch import nn
 from emostream.models.encoders.base import Encoder
 
 
-def one_cycle(
+def warmup_linear_decay(
     optimizer: torch.optim.Optimizer, steps: int, warmup: float
 ) -> torch.optim.lr_scheduler.LambdaLR:
     """Linear rise over the share `warmup` of the steps, then linearly to nothing."""

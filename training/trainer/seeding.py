@@ -1,6 +1,6 @@
 """Random numbers that depend on what they are for, not on what was drawn before.
 
-So a resumed run draws what the unbroken one drew, and two processes together what one draws alone.
+So a resumed run draws what the uninterrupted one drew, and two processes together draw what one draws alone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import torch
 
 
 def example_rng(seed: int, epoch: int, key: str) -> np.random.Generator:
-    """The generator of one example in one epoch."""
+    """The generator of one example in one epoch. key: of the example."""
     return np.random.default_rng([seed, epoch, zlib.crc32(key.encode())])
 
 
 def seed_torch(seed: int, epoch: int, step: int, process: int) -> None:
-    """Dropout's generators: of their own in each step and process."""
+    """Seeds torch's generators, which dropout draws from, for one step in one process."""
     state = np.random.SeedSequence([seed, epoch, step, process]).generate_state(2, np.uint32)
     torch.manual_seed(int(state[0]) << 31 ^ int(state[1]))

@@ -1,4 +1,4 @@
-"""How a model is trained, whatever it is trained on."""
+"""Settings of the trainer, the same for every task."""
 
 from __future__ import annotations
 

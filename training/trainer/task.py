@@ -1,4 +1,4 @@
-"""What the loop trains: a network with its loss, and the examples in batches."""
+"""What the trainer trains: a network with its loss, and its examples in batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Batch(Protocol):
-    """Tensors that move together."""
+    """Tensors that move to a device together."""
 
     def to(self, device: torch.device) -> Self: ...
 
@@ -19,36 +19,37 @@ B_co = TypeVar("B_co", bound=Batch, covariant=True)
 
 
 class Task(Protocol[B_co]):
-    """All that the loop wants to know. Nothing in here depends on how many processes there are.
+    """Everything the trainer needs to know. Nothing in here depends on how many processes there are.
 
     module: forward(batch) -> named losses, the one called `loss` is minimised. A module that runs in several
-    processes gets a share of the batch in each and computes the loss of the whole, see `objectives.gather`.
+    processes gets a share of the batch in each and computes the loss of the whole, see `losses.all_gather`.
     """
 
     @property
     def module(self) -> nn.Module: ...
 
-    def groups(self) -> list[dict[str, object]]:
+    def parameter_groups(self) -> list[dict[str, object]]:
         """Parameter groups for the optimizer, each with its `params` and `lr`."""
         ...
 
-    def plan(self, epoch: int) -> list[list[int]]:
-        """The epoch's batches, as numbers of examples. The same at every call."""
+    def epoch_batches(self, epoch: int) -> list[list[int]]:
+        """The epoch's batches, as indices of examples. The same at every call."""
         ...
 
-    def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> B_co:
-        """Examples to tensors. Whatever is drawn depends on seed, epoch and example alone.
+    def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> B_co:
+        """Examples to tensors. All random numbers depend on seed, epoch and example alone.
 
-        counted: false for an example that only fills a process's share up; it is in no loss.
+        items: indices of examples. counted: false for an example that only fills up a process's share; it is
+        in no loss.
         """
         ...
 
     def validate(self, process: int, processes: int) -> list[Any]:
-        """This process's share of the judgements on the validation examples; any picklable objects."""
+        """This process's share of the predictions on the validation examples; any picklable objects."""
         ...
 
     def metrics(self, predictions: Sequence[Any]) -> Mapping[str, float]:
-        """All processes' judgements to named figures; the first decides when to stop and what is kept."""
+        """All processes' predictions to named metrics; the first decides when to stop and what is kept."""
         ...
 
 

@@ -1,8 +1,14 @@
-"""The loop: steps, epochs, early stopping, snapshots; on one device or several processes."""
+"""The training loop: epochs of steps, validation, early stopping, snapshots; in one process or in several.
+
+`fit` trains a task, `Trainer` is one run of it, `WeightAverage` the moving average of its weights. The
+functions at the end write and read the files that a run resumes from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,188 +17,261 @@ from typing import Any, Final
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, gather_object
-from torch import Tensor
+from torch import Tensor, nn
 
-from .averaging import WeightAverage, load_trainable_state_dict, trainable_state_dict
+from .batching import shard_batch
 from .callbacks import NoCallback, TrainingCallback
 from .history import History
-from .lr_schedule import one_cycle
+from .lr_schedule import warmup_linear_decay
 from .seeding import seed_torch
 from .settings import TrainerSettings
-from .snapshot import load_if_complete, save_atomically
 from .task import Batch, Losses, Task
 
-_PREPARATION: Final = timedelta(hours=12)
+SNAPSHOT_FILE: Final = "snapshot.pt"
+WEIGHTS_FILE: Final = "kept.pt"
+
+_PREPARATION_TIMEOUT: Final = timedelta(hours=12)
 """How long the other processes wait for the first, which transcribes and decodes for all of them."""
-
-SNAPSHOT: Final = "snapshot.pt"
-KEPT: Final = "kept.pt"
-
-
-def make_accelerator(precision: str, *, cpu: bool = False) -> Accelerator:
-    """One a program: device, precision and processes as `accelerate launch` or `torchrun` left word.
-
-    Parameters that one step has no use for (an absent modality's) are nothing to wait for.
-    """
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    patient = InitProcessGroupKwargs(timeout=_PREPARATION)
-    return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[unused, patient])
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Where a run computes, writes and is watched. folder: of its snapshot and best weights."""
+    """What a run computes on, where it writes and whom it reports to.
+
+    folder: of its snapshot and its weights.
+    """
 
     accelerator: Accelerator
     folder: Path
-    watch: TrainingCallback
+    callback: TrainingCallback
 
 
-def fit(task: Task[Any], settings: TrainerSettings, seed: int, place: Runtime) -> History:
-    """Trains `task.module` in place and leaves the weights of the epoch that is kept in it.
+def make_accelerator(precision: str, *, cpu: bool = False) -> Accelerator:
+    """One per program: device, precision and processes as `accelerate launch` or `torchrun` set them."""
+    # A step leaves parameters unused where a modality is absent.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    timeout = InitProcessGroupKwargs(timeout=_PREPARATION_TIMEOUT)
+    return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[unused, timeout])
 
-    Goes on where `place.folder` says that the same run stopped. With the same seed and dropout off, the
+
+def fit(task: Task[Any], settings: TrainerSettings, seed: int, runtime: Runtime) -> History:
+    """Trains `task.module` in place and leaves in it the weights of the epoch that `settings.keep` selects.
+
+    Resumes from the snapshot in `runtime.folder`, if there is one. With the same seed and dropout off, the
     curve is the same in one process or several. Raises FloatingPointError where the loss is not finite.
     """
-    run = _Run(task, settings, seed, place)
+    trainer = Trainer(task, settings, seed, runtime)
     try:
-        run.to_the_end()
+        trainer.run()
     finally:
-        place.accelerator.free_memory()
-    kept = load_if_complete(place.folder / KEPT)
-    assert kept is not None
-    load_trainable_state_dict(task.module, kept)
+        runtime.accelerator.free_memory()
+    weights = load_if_complete(runtime.folder / WEIGHTS_FILE)
+    assert weights is not None
+    load_trainable_state_dict(task.module, weights)
     task.module.eval()
-    return run.history
+    return trainer.history
 
 
-class _Run:
-    """One call of `fit`: the state that a snapshot holds."""
+class Trainer:
+    """One run of `fit`: where it stands, and everything that its snapshot holds."""
 
-    def __init__(self, task: Task[Any], settings: TrainerSettings, seed: int, place: Runtime) -> None:
-        self._task, self._settings, self._seed, self._place = task, settings, seed, place
-        accelerator = place.accelerator
-        self._watch = place.watch if accelerator.is_main_process else NoCallback()
-        optimizer = torch.optim.AdamW(task.groups(), weight_decay=settings.weight_decay)
-        self._steps = sum(len(task.plan(epoch)) for epoch in range(settings.epochs))
-        # Counts global steps; Accelerate's own would count one for every process.
-        self._schedule = one_cycle(optimizer, self._steps, settings.warmup)
+    def __init__(self, task: Task[Any], settings: TrainerSettings, seed: int, runtime: Runtime) -> None:
+        accelerator = runtime.accelerator
+        self._task, self._settings, self._seed = task, settings, seed
+        self._accelerator, self._folder = accelerator, runtime.folder
+        self._callback = runtime.callback if accelerator.is_main_process else NoCallback()
+
+        optimizer = torch.optim.AdamW(task.parameter_groups(), weight_decay=settings.weight_decay)
+        self._total_steps = sum(len(task.epoch_batches(epoch)) for epoch in range(settings.epochs))
+        # Not given to Accelerate, which would advance it once for every process: it counts global steps.
+        self._lr_schedule = warmup_linear_decay(optimizer, self._total_steps, settings.warmup)
         self._module, self._optimizer = accelerator.prepare(task.module, optimizer)
         self._average = WeightAverage(task.module, settings.average_decay) if settings.average_decay else None
+
+        # The next step to be run, counted within its epoch.
         self._epoch, self._step = 0, 0
         self.history = History()
-        place.folder.mkdir(parents=True, exist_ok=True)
-        self._restore()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._restore_snapshot()
 
-    def to_the_end(self) -> None:
-        self._watch.begin(self._steps, len(self.history.steps))
-        while self._epoch < self._settings.epochs and not self._waited_long_enough():
+    def run(self) -> None:
+        self._callback.on_train_begin(self._total_steps, len(self.history.steps))
+        while self._epoch < self._settings.epochs and not self._should_stop():
             self._train_epoch()
             self._end_epoch()
 
-    def _waited_long_enough(self) -> bool:
-        return 0 < self._settings.patience <= self.history.waited() and bool(self.history.epochs)
+    def _should_stop(self) -> bool:
+        patience = self._settings.patience
+        return 0 < patience <= self.history.epochs_since_best() and bool(self.history.epochs)
 
     def _train_epoch(self) -> None:
         self._module.train()
-        plan = self._task.plan(self._epoch)
-        while self._step < len(plan):
-            rate = float(self._schedule.get_last_lr()[0])
-            losses = self._train_step(plan[self._step])
+        batches = self._task.epoch_batches(self._epoch)
+        save_every = self._settings.save_every
+        while self._step < len(batches):
+            rate = float(self._lr_schedule.get_last_lr()[0])
+            losses = self._train_step(batches[self._step])
             self.history.steps.append(losses)
             self._step += 1
-            self._watch.step(len(self.history.steps) - 1, losses, rate)
-            every = self._settings.save_every
-            if every and self._step % every == 0 and self._step < len(plan):
-                self._save()
+            self._callback.on_step_end(len(self.history.steps) - 1, losses, rate)
+            if save_every and self._step % save_every == 0 and self._step < len(batches):
+                self._save_snapshot()
 
     def _train_step(self, items: list[int]) -> dict[str, float]:
-        accelerator = self._place.accelerator
-        seed_torch(self._seed, self._epoch, self._step, accelerator.process_index)
-        mine, counted = share(items, accelerator.process_index, accelerator.num_processes)
-        batch: Batch = self._task.batch(mine, counted, self._epoch).to(accelerator.device)
-        with accelerator.autocast():
+        """One step of the optimizer on the examples `items`; the values of the losses before it."""
+        process, processes = self._accelerator.process_index, self._accelerator.num_processes
+        seed_torch(self._seed, self._epoch, self._step, process)
+        shard, counted = shard_batch(items, process, processes)
+        batch: Batch = self._task.make_batch(shard, counted, self._epoch).to(self._accelerator.device)
+        with self._accelerator.autocast():
             losses: Losses = self._module(batch)
-        if not bool(torch.isfinite(losses["loss"])):
-            raise FloatingPointError(
-                f"expected a finite loss, got {losses['loss'].item()} in epoch {self._epoch + 1}, step "
-                f"{self._step + 1}: lower the learning rate"
-            )
+        self._check_finite(losses["loss"])
         self._optimizer.zero_grad()
-        accelerator.backward(losses["loss"])
-        accelerator.clip_grad_norm_(self._module.parameters(), self._settings.clip_norm)
+        self._accelerator.backward(losses["loss"])
+        self._accelerator.clip_grad_norm_(self._module.parameters(), self._settings.clip_norm)
         self._optimizer.step()
-        self._schedule.step()
+        self._lr_schedule.step()
         if self._average is not None:
             self._average.update()
-        return {name: _number(value) for name, value in losses.items()}
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def _check_finite(self, loss: Tensor) -> None:
+        if not bool(torch.isfinite(loss)):
+            raise FloatingPointError(
+                f"expected a finite loss, got {loss.item()} in epoch {self._epoch + 1}, step "
+                f"{self._step + 1}: lower the learning rate"
+            )
 
     def _end_epoch(self) -> None:
-        keep = self.history.add_epoch(self._validated(), self._settings.keep)
-        if keep and self._place.accelerator.is_main_process:
-            save_atomically(self._judged_weights(), self._place.folder / KEPT)
-        self._watch.epoch(self._epoch, len(self.history.steps) - 1, self.history.epochs[-1])
+        """Validates, writes the weights if they are the ones to keep, then the snapshot that counts them."""
+        keep = self.history.add_epoch(self._validate(), self._settings.keep)
+        if keep and self._accelerator.is_main_process:
+            with self._averaged_weights():
+                save_atomically(trainable_state_dict(self._task.module), self._folder / WEIGHTS_FILE)
+        self._callback.on_epoch_end(self._epoch, len(self.history.steps) - 1, self.history.epochs[-1])
         self._epoch, self._step = self._epoch + 1, 0
-        self._save()
+        self._save_snapshot()
 
-    def _validated(self) -> Mapping[str, float]:
-        accelerator = self._place.accelerator
+    def _validate(self) -> Mapping[str, float]:
+        process, processes = self._accelerator.process_index, self._accelerator.num_processes
         self._module.eval()
-        if self._average is None:
-            mine = self._task.validate(accelerator.process_index, accelerator.num_processes)
-        else:
-            with self._average.applied():
-                mine = self._task.validate(accelerator.process_index, accelerator.num_processes)
-        return self._task.metrics(gather_object(mine) if accelerator.num_processes > 1 else mine)
+        with self._averaged_weights():
+            predictions = self._task.validate(process, processes)
+        return self._task.metrics(gather_object(predictions) if processes > 1 else predictions)
 
-    def _judged_weights(self) -> dict[str, Tensor]:
-        if self._average is None:
-            return trainable_state_dict(self._task.module)
-        with self._average.applied():
-            return trainable_state_dict(self._task.module)
+    def _averaged_weights(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._average is None else self._average.applied()
 
-    def _save(self) -> None:
-        accelerator = self._place.accelerator
-        if accelerator.is_main_process:
+    def _save_snapshot(self) -> None:
+        if self._accelerator.is_main_process:
             state = {
                 "epoch": self._epoch,
                 "step": self._step,
                 "module": trainable_state_dict(self._task.module),
                 "optimizer": self._optimizer.state_dict(),
-                "schedule": self._schedule.state_dict(),
+                "lr_schedule": self._lr_schedule.state_dict(),
                 "history": self.history.state_dict(),
             }
             if self._average is not None:
                 state["average"] = self._average.state_dict()
-            if accelerator.scaler is not None:
-                state["scaler"] = accelerator.scaler.state_dict()
-            save_atomically(state, self._place.folder / SNAPSHOT)
-        accelerator.wait_for_everyone()
+            if self._accelerator.scaler is not None:
+                state["scaler"] = self._accelerator.scaler.state_dict()
+            save_atomically(state, self._folder / SNAPSHOT_FILE)
+        self._accelerator.wait_for_everyone()
 
-    def _restore(self) -> None:
-        state = load_if_complete(self._place.folder / SNAPSHOT)
+    def _restore_snapshot(self) -> None:
+        state = load_if_complete(self._folder / SNAPSHOT_FILE)
         if state is None:
             return
+        self._epoch, self._step = int(state["epoch"]), int(state["step"])
         load_trainable_state_dict(self._task.module, state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
-        self.history = History.of(state["history"])
+        self._lr_schedule.load_state_dict(state["lr_schedule"])
+        self.history = History.from_state_dict(state["history"])
         if self._average is not None:
             self._average.load_state_dict(state["average"])
-        if self._place.accelerator.scaler is not None:
-            self._place.accelerator.scaler.load_state_dict(state["scaler"])
-        self._epoch, self._step = int(state["epoch"]), int(state["step"])
+        if self._accelerator.scaler is not None:
+            self._accelerator.scaler.load_state_dict(state["scaler"])
 
 
-def share(items: list[int], process: int, processes: int) -> tuple[list[int], list[bool]]:
-    """This process's part of a batch, and which of it counts.
+class WeightAverage:
+    """w' = decay w' + (1 - decay) w over the trainable weights, from the first step on.
 
-    All parts are of one size; where the batch does not divide, its first examples fill up and do not count.
+    Steadier than any single step on a few thousand clips. Early on the decay is smaller, (1 + n) / (10 + n)
+    after n steps, so that the start is soon forgotten.
     """
-    size = -(-len(items) // processes)
-    mine = items[process::processes]
-    return mine + items[: size - len(mine)], [True] * len(mine) + [False] * (size - len(mine))
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self._live: list[Tensor] = [weights for weights in module.parameters() if weights.requires_grad]
+        self._average = [weights.detach().clone() for weights in self._live]
+        self._decay = decay
+        self._steps = 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        self._steps += 1
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        torch._foreach_lerp_(self._average, self._live, 1.0 - decay)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The average in the weights' place, for the time of the block."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for live, average in zip(self._live, self._average, strict=True):
+            weights = live.detach().clone()
+            live.copy_(average)
+            average.copy_(weights)
+
+    def state_dict(self) -> dict[str, object]:
+        return {"average": self._average, "steps": self._steps}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        saved = state["average"]
+        assert isinstance(saved, list)
+        for average, weights in zip(self._average, saved, strict=True):
+            average.copy_(weights)
+        self._steps = int(state["steps"])  # type: ignore[call-overload]
 
 
-def _number(value: Tensor) -> float:
-    return float(value.detach())
+def trainable_state_dict(module: nn.Module) -> dict[str, Tensor]:
+    """A copy on the CPU of what training changes: weights that take a gradient, and buffers."""
+    frozen = {name for name, weights in module.named_parameters() if not weights.requires_grad}
+    return {
+        name: tensor.detach().cpu().clone()
+        for name, tensor in module.state_dict().items()
+        if name not in frozen
+    }
+
+
+def load_trainable_state_dict(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """Raises ValueError where `state` is of another module."""
+    if differing := sorted(trainable_state_dict(module).keys() ^ state.keys()):
+        raise ValueError(
+            f"expected the weights of this network, {len(differing)} differ ({differing[0]}, ...)"
+        )
+    module.load_state_dict(state, strict=False)
+
+
+def save_atomically(state: dict[str, Any], file: Path) -> None:
+    """Replaces `file` at once: a process killed in the middle of the write leaves the older one."""
+    fresh = file.with_name(f"{file.name}.part")
+    with fresh.open("wb") as out:
+        torch.save(state, out)
+        out.flush()
+        os.fsync(out.fileno())
+    fresh.replace(file)
+
+
+def load_if_complete(file: Path) -> dict[str, Any] | None:
+    """None where nothing was saved. A `.part` beside it is the rest of a write that was cut short."""
+    if not file.exists():
+        return None
+    state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
+    return state

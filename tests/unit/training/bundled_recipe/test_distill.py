@@ -134,12 +134,12 @@ def test_a_larger_corpus_takes_turns() -> None:
     module = DistillationModule(student().audio_encoder, 2, 6, 0.5)
     scale = fit_state_normalizer(data(), Listener(), settings, 1)
     task = DistillationTask(module, replace(data(), train=examples), Listener(), scale, settings, 1)
-    plans = [[item for batch in task.plan(epoch) for item in batch] for epoch in range(8)]
+    plans = [[item for batch in task.epoch_batches(epoch) for item in batch] for epoch in range(8)]
     for plan in plans:
         assert len(set(plan)) == len(plan)
         assert Counter(examples[item].corpus for item in plan) == {"small": 5, "tones": 6}
     assert {item for plan in plans for item in plan} == set(range(16))
-    assert plans[0] == [item for batch in task.plan(0) for item in batch]
+    assert plans[0] == [item for batch in task.epoch_batches(0) for item in batch]
 
 
 def test_each_corpus_has_its_own_sounds() -> None:

@@ -10,17 +10,17 @@ from rich.console import Console
 
 from emostream.training.bundled_recipe.log_callback import LogCallback
 from emostream.training.run_log import Log
-from emostream.training.trainer.callbacks import ProgressBarCallback, progress
+from emostream.training.trainer.callbacks import ProgressBarCallback, progress_bars
 from emostream.training.trainer.history import History
 
 
 def test_the_log_has_the_start_some_steps_and_every_epoch(tmp_path: Path) -> None:
     """Losses are means since the last such line: 0 to 199, then 200 to 399."""
     watch = LogCallback(Log(tmp_path / "log.txt"), "distil")
-    watch.begin(500, 7)
+    watch.on_train_begin(500, 7)
     for number in range(450):
-        watch.step(number, {"loss": float(number), "frames": 1.0}, 0.1)
-    watch.epoch(2, 449, {"agreement": -0.25, "clips": 0.5})
+        watch.on_step_end(number, {"loss": float(number), "frames": 1.0}, 0.1)
+    watch.on_epoch_end(2, 449, {"agreement": -0.25, "clips": 0.5})
     lines = (tmp_path / "log.txt").read_text().splitlines()
     assert [line.partition(" s  ")[2] for line in lines] == [
         "distil: 7 of 500 steps are done",
@@ -43,10 +43,10 @@ def test_the_first_figure_decides_which_epoch_is_best(keep: str, kept: int) -> N
 
 def test_the_bar_shows_the_first_figure_by_its_name() -> None:
     console = Console(file=io.StringIO(), width=140, force_terminal=True)
-    with progress(console) as bars:
+    with progress_bars(console) as bars:
         bar = ProgressBarCallback(bars, "distil")
-        bar.begin(10, 0)
-        bar.epoch(0, 9, {"agreement": -0.25, "ua": 0.9})
+        bar.on_train_begin(10, 0)
+        bar.on_epoch_end(0, 9, {"agreement": -0.25, "ua": 0.9})
         bars.refresh()
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "epoch 1: validation AGREEMENT -0.250" in shown

@@ -156,7 +156,7 @@ class TestTeacher:
         module = TextTeacher(4, torch.ones(5))
         task = TeacherTask(module, self.TRAIN, LINES, NUMBERS, self.SETTINGS, 1)
         for epoch in range(3):
-            drawn = sorted(item for batch in task.plan(epoch) for item in batch)
+            drawn = sorted(item for batch in task.epoch_batches(epoch) for item in batch)
             assert drawn[:4] == [0, 1, 2, 3]
             assert len(set(drawn)) == len(drawn) == 6
-        assert task.batch([0, 5], [True, True], 0).labels.tolist() == [NUMBERS["happy"], 4]
+        assert task.make_batch([0, 5], [True, True], 0).labels.tolist() == [NUMBERS["happy"], 4]

@@ -240,9 +240,9 @@ def test_the_plan_is_mixed_and_balanced_if_asked() -> None:
     rare = [example for example in corpus(40) if example.emotion != LABELS[0] or example.speaker == "s0"]
     trainer = TrainerSettings(batch=4)
     task = emotion_task(rare, trainer, replace(GOLD, balanced=True))
-    plan = task.plan(0)
-    assert plan == task.plan(0)
-    assert plan != task.plan(1)
+    plan = task.epoch_batches(0)
+    assert plan == task.epoch_batches(0)
+    assert plan != task.epoch_batches(1)
     found = [rare[item].emotion for batch in plan for item in batch]
     assert {label: found.count(label) for label in LABELS} == dict.fromkeys(LABELS, 10)
     assert all(len({rare[item].emotion for item in batch}) > 1 for batch in plan)

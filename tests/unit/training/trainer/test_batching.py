@@ -15,8 +15,12 @@ from torch import nn
 from emostream.models.encoders.base import Encoder
 from emostream.models.encoders.factory import freeze
 from emostream.training.errors import SettingsError
-from emostream.training.trainer.batching import balanced, length_grouped_batches, mixed_batches
-from emostream.training.trainer.lr_schedule import layerwise_lr_groups, one_cycle, remaining_params_group
+from emostream.training.trainer.batching import balanced_sample, length_grouped_batches, mixed_batches
+from emostream.training.trainer.lr_schedule import (
+    layerwise_lr_groups,
+    remaining_params_group,
+    warmup_linear_decay,
+)
 from emostream.training.trainer.seeding import example_rng, seed_torch
 from tests.support.tiny_encoders import LAYERS, tiny_audio_encoder, tiny_text_encoder
 
@@ -119,7 +123,7 @@ def test_like_lengths_go_together_and_the_order_is_another_each_time() -> None:
 
 def test_balanced_sampling_gives_every_cell_as_many() -> None:
     cells = [("a", 0)] * 40 + [("a", 1)] * 10 + [("b", 0)] * 8 + [("b", 1)] * 2 + [("b", 2)] * 12
-    drawn = balanced(cells, rng())
+    drawn = balanced_sample(cells, rng())
     assert Counter(cells[index] for index in drawn) == {
         ("a", 0): 10,
         ("a", 1): 10,
@@ -130,7 +134,7 @@ def test_balanced_sampling_gives_every_cell_as_many() -> None:
     often = Counter(drawn)
     assert max(often[index] for index in range(50)) == 1  # a cell that is large enough repeats nobody
     assert {often[index] for index in (58, 59)} == {3}
-    turns = {index for seed in range(30) for index in balanced(cells, rng(seed)) if index < 40}
+    turns = {index for seed in range(30) for index in balanced_sample(cells, rng(seed)) if index < 40}
     assert turns == set(range(40))
 
 
@@ -163,7 +167,7 @@ def test_dropout_is_another_in_each_step_and_process() -> None:
 )
 def test_the_rate_rises_and_falls(steps: int, warmup: float, expected: list[float]) -> None:
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=2.0)
-    schedule = one_cycle(optimizer, steps, warmup)
+    schedule = warmup_linear_decay(optimizer, steps, warmup)
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"] / 2.0)

@@ -19,23 +19,28 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from torch import nn
 
-from emostream.training.trainer.averaging import (
-    WeightAverage,
-    load_trainable_state_dict,
-    trainable_state_dict,
-)
+from emostream.training.trainer.batching import shard_batch
 from emostream.training.trainer.callbacks import (
     CallbackList,
     NoCallback,
     ProgressBarCallback,
-    TensorBoard,
+    TensorBoardCallback,
     TrainingCallback,
-    progress,
+    progress_bars,
 )
 from emostream.training.trainer.history import History
 from emostream.training.trainer.settings import TrainerSettings
-from emostream.training.trainer.snapshot import load_if_complete, save_atomically
-from emostream.training.trainer.trainer import KEPT, Runtime, fit, make_accelerator, share
+from emostream.training.trainer.trainer import (
+    WEIGHTS_FILE,
+    Runtime,
+    WeightAverage,
+    fit,
+    load_if_complete,
+    load_trainable_state_dict,
+    make_accelerator,
+    save_atomically,
+    trainable_state_dict,
+)
 from tests.support.shared import REPO
 from tests.support.training_task import (
     LINE_LOOP,
@@ -65,14 +70,14 @@ class PullsThePlug:
     at_step: int = -1
     at_epoch: int = -1
 
-    def begin(self, steps: int, done: int) -> None: ...
+    def on_train_begin(self, total_steps: int, completed_steps: int) -> None: ...
 
-    def step(self, number: int, losses: Mapping[str, float], rate: float) -> None:
-        if number == self.at_step:
+    def on_step_end(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
+        if step == self.at_step:
             raise KilledError
 
-    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
-        if number == self.at_epoch:
+    def on_epoch_end(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+        if epoch == self.at_epoch:
             raise KilledError
 
 
@@ -82,13 +87,13 @@ class Rates:
 
     seen: list[float] = field(default_factory=list)
 
-    def begin(self, steps: int, done: int) -> None: ...
+    def on_train_begin(self, total_steps: int, completed_steps: int) -> None: ...
 
-    def step(self, number: int, losses: Mapping[str, float], rate: float) -> None:
-        assert number == len(self.seen)
-        self.seen.append(rate)
+    def on_step_end(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
+        assert step == len(self.seen)
+        self.seen.append(learning_rate)
 
-    def epoch(self, number: int, step: int, metrics: Mapping[str, float]) -> None: ...
+    def on_epoch_end(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None: ...
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -106,15 +111,15 @@ def _one_thread_and_no_accelerator() -> Iterator[None]:
 def slow_run(loop: TrainerSettings, factors: Sequence[float]) -> LineTask:
     """The loop written out by hand: gradients are cut to their norm, rates are those of the step."""
     task = LineTask(Line(0.0))
-    groups = task.groups()
+    groups = task.parameter_groups()
     rates = [float(str(group["lr"])) for group in groups]
     optimizer = torch.optim.AdamW(groups, weight_decay=loop.weight_decay)
-    items = [batch for epoch in range(loop.epochs) for batch in [(epoch, b) for b in task.plan(epoch)]]
+    items = [(epoch, batch) for epoch in range(loop.epochs) for batch in task.epoch_batches(epoch)]
     for (epoch, batch), factor in zip(items, factors, strict=True):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = factor * rate
         optimizer.zero_grad()
-        task.module(task.batch(batch, [True] * len(batch), epoch))["loss"].backward()
+        task.module(task.make_batch(batch, [True] * len(batch), epoch))["loss"].backward()
         gradients = [weights.grad for weights in task.module.parameters() if weights.grad is not None]
         norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
         for gradient in gradients:
@@ -169,8 +174,8 @@ def test_a_run_that_was_over_trains_no_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, value: float) -> None:
     class Broken(LineTask):
-        def batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> Points:
-            points = super().batch(items, counted, epoch)
+        def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> Points:
+            points = super().make_batch(items, counted, epoch)
             return Points(points.x, points.y * value) if epoch == 1 else points
 
     with pytest.raises(FloatingPointError, match=r"finite loss, got (nan|inf) in epoch 2, step 1: lower the"):
@@ -247,7 +252,7 @@ def test_the_best_weights_are_written_before_the_snapshot_that_counts_them(kille
     snapshot = load_if_complete(between / "snapshot.pt")
     assert snapshot is not None
     assert (snapshot["epoch"], snapshot["step"], snapshot["history"]["epochs"]) == (0, 2, [])
-    assert (between / KEPT).exists()
+    assert (between / WEIGHTS_FILE).exists()
 
 
 def test_a_half_written_file_leaves_the_older_one(tmp_path: Path) -> None:
@@ -306,7 +311,7 @@ def test_processes_share_a_batch(
     items: list[int], processes: int, shares: list[tuple[list[int], list[int]]]
 ) -> None:
     for process, (mine, counted) in enumerate(shares):
-        assert share(items, process, processes) == (mine, [bool(one) for one in counted])
+        assert shard_batch(items, process, processes) == (mine, [bool(one) for one in counted])
 
 
 def test_half_precision_runs_on_the_cpu(tmp_path: Path) -> None:
@@ -328,7 +333,7 @@ def board_steps(folder: Path) -> dict[str, list[int]]:
 
 
 def boarded(folder: Path) -> History:
-    board = TensorBoard(folder / "board")
+    board = TensorBoardCallback(folder / "board")
     try:
         return line_run(folder, board)[1]
     finally:
@@ -376,13 +381,13 @@ class Clock:
 def test_the_bar_shows_the_time_left_and_the_figures() -> None:
     clock, screen = Clock(), io.StringIO()
     console = Console(file=screen, force_terminal=True, width=120, get_time=clock)
-    with progress(console) as bars:
+    with progress_bars(console) as bars:
         bar = ProgressBarCallback(bars, "baseline")
-        bar.begin(100, done=40)  # resumed: what was done before says nothing of the speed
+        bar.on_train_begin(100, completed_steps=40)  # resumed: what was done before says nothing of the speed
         for number in range(40, 50):
             clock.now += 45.0  # slower than any bar's usual memory of half a minute
-            bar.step(number, {"loss": 1.2345}, 1e-3)
-        bar.epoch(4, 49, {"ua": 0.6789})
+            bar.on_step_end(number, {"loss": 1.2345}, 1e-3)
+        bar.on_epoch_end(4, 49, {"ua": 0.6789})
         bars.refresh()
         shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()).replace("\r", "\n").splitlines()[-1]
         assert "baseline" in shown
