@@ -1,1 +1,1 @@
-"""What training minimises."""
+"""Loss functions: cross entropy, the contrastive losses of the papers, and their combination."""

@@ -1,8 +1,8 @@
-"""The rows of all processes in each of them, with gradients: so that several processes train as one.
+"""All-gather of rows over all processes, with gradients: several processes then train as one does.
 
 A loss over pairs is no mean over processes of smaller losses: the pairs between processes would be lost. Nor
 is any mean over rows that count, where the processes hold different numbers of them. So every process gathers
-logits, codes, targets and labels, and computes the one loss of the whole batch.
+logits, embeddings, targets and labels, and computes the one loss of the whole batch.
 
 Why the gradients come out right. Let x_p be the rows of process p = 1 ... W, made by weights w that all
 share; phi the loss's own weights (a discriminator's); L(x_1, ..., x_W; phi) the loss, in every process the
@@ -18,8 +18,8 @@ is
 
 They are equal where g_p = W dL/dx_p. Summing the gradient over the processes would give this, at the price of
 a communication in the backward pass; but all W summands are the same, so process p takes its own slice W
-times. That needs no communication, hence no agreement between processes about who runs backward and when:
-one that holds no rows, or none with a gradient, keeps nobody waiting.
+times. That needs no communication, hence no agreement between processes on which of them run a backward
+pass and when: a process without rows, or without gradients, blocks no other.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def all_gather_rows(rows: Tensor, counts: Sequence[int] | None = None) -> Tensor
     """The rows of all processes, in the order of the processes; `rows` itself where there is only one.
 
     rows: (N, ...), N may differ between processes and may be 0; the rest, dtype and kind of device may not.
-    counts: every process's N, from `all_gather_row_counts`; asked for where not given. Floating rows carry
+    counts: every process's N, from `all_gather_row_counts`; gathered if not given. Floating rows carry
     gradients, for a loss that every process computes of the same gathered rows (see above); labels carry
     none. A collective call: every process makes it, in the same order.
     """
-    if not _several():
+    if not _is_distributed():
         return rows
     counts = all_gather_row_counts(rows) if counts is None else counts
-    blocks = _blocks(rows.detach(), counts)
-    own = rows.view_as(rows)  # a tensor of its own: other uses of `rows` keep their gradients
+    blocks = _gather_blocks(rows.detach(), counts)
+    own = rows.view_as(rows)  # a separate tensor: other uses of `rows` keep their gradients
     if own.requires_grad:
         own.register_hook(lambda gradient: len(counts) * gradient)
     blocks[distributed.get_rank()] = own
@@ -51,7 +51,7 @@ def all_gather_rows(rows: Tensor, counts: Sequence[int] | None = None) -> Tensor
 
 def all_gather_row_counts(rows: Tensor) -> list[int]:
     """len(rows) in every process, in the order of the processes. A collective call."""
-    if not _several():
+    if not _is_distributed():
         return [len(rows)]
     own = torch.tensor([len(rows)], device=rows.device)
     counts = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
@@ -59,7 +59,7 @@ def all_gather_row_counts(rows: Tensor) -> list[int]:
     return [int(count) for count in counts]
 
 
-def _blocks(rows: Tensor, counts: Sequence[int]) -> list[Tensor]:
+def _gather_blocks(rows: Tensor, counts: Sequence[int]) -> list[Tensor]:
     """Every process's rows, without gradients."""
     longest = max(counts)
     # Not every backend takes blocks of different lengths: they are padded, and the padding dropped.
@@ -71,5 +71,5 @@ def _blocks(rows: Tensor, counts: Sequence[int]) -> list[Tensor]:
     return [block[:count] for block, count in zip(blocks, counts, strict=True)]
 
 
-def _several() -> bool:
+def _is_distributed() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1

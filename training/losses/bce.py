@@ -1,4 +1,4 @@
-"""Pairs of one emotion told apart from the others by binary cross entropy."""
+"""Binary cross entropy on pairs: are the two sides of one emotion?"""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 def pair_bce(scores: Tensor, audio_labels: Tensor, text_labels: Tensor) -> Tensor:
     """-mean over pairs of one emotion of log sig(s), -mean over the other pairs of log(1 - sig(s)).
 
-    scores: (Ba, Bt). The labels decide, never the position: a shuffled row is the same emotion once in
-    four. A batch that has only one kind of pair gives that kind's term; an empty one gives 0.
+    scores: (Ba, Bt). The labels decide, never the position: a shuffled row has the same emotion in one case
+    of four. A batch with only one kind of pair gives that kind's term; an empty one gives 0.
     """
     same = audio_labels[:, None] == text_labels[None, :]
     terms = [

@@ -1,4 +1,4 @@
-"""What a step minimises: (1 - alpha) CE + alpha L_CR."""
+"""The loss of a training step: (1 - alpha) CE + alpha L_CR."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .discriminator import DiscriminatorName
 class CombinedLoss(nn.Module):
     """(1 - alpha) CE + alpha L_CR, 0 <= alpha < 1 (Qian and Han, arXiv 2211.10885).
 
-    alpha = 0 is the baseline: there is no discriminator then, no parameter of it and no cost.
-    width: of the codes. Raises SettingsError for an alpha outside, and for names that are none.
+    alpha = 0 is the baseline: without a discriminator, its parameters and its cost.
+    width: of the embeddings. Raises SettingsError for an alpha out of range and for an unknown name.
     """
 
     def __init__(
@@ -31,8 +31,8 @@ class CombinedLoss(nn.Module):
     def forward(
         self,
         cross_entropy: Tensor,
-        audio_codes: Tensor,
-        text_codes: Tensor,
+        audio_embeddings: Tensor,
+        text_embeddings: Tensor,
         audio_labels: Tensor,
         text_labels: Tensor,
     ) -> dict[str, Tensor]:
@@ -42,7 +42,7 @@ class CombinedLoss(nn.Module):
         """
         if self.contrastive is None:
             return {"loss": cross_entropy, "cross_entropy": cross_entropy}
-        contrastive = self.contrastive(audio_codes, text_codes, audio_labels, text_labels)
+        contrastive = self.contrastive(audio_embeddings, text_embeddings, audio_labels, text_labels)
         return {
             "loss": (1.0 - self.alpha) * cross_entropy + self.alpha * contrastive,
             "cross_entropy": cross_entropy,

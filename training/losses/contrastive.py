@@ -1,7 +1,7 @@
-"""Contrastive regularization: are the sound and the words of one emotion?
+"""Contrastive regularization: which audio and which text of a batch carry the same emotion?
 
 After Qian and Han, arXiv 2211.10885, by labels: a pair is positive where both sides are of one emotion,
-wherever in the batch they stand.
+wherever in the batch they are.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ PairLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class ContrastiveLoss(nn.Module):
-    """L_CR: a discriminator, and what is asked of its scores.
+    """L_CR: a discriminator, and a loss on its scores of all pairs.
 
-    kind: bce (`pair_bce`), infonce (`info_nce`) or mine (`MINELoss`). width: of the codes.
-    Raises SettingsError where there is none of that name.
+    kind: bce (`pair_bce`), infonce (`info_nce`) or mine (`MINELoss`). width: of the embeddings.
+    Raises SettingsError for an unknown name.
     """
 
     def __init__(
@@ -38,18 +38,18 @@ class ContrastiveLoss(nn.Module):
         self.loss = _pair_loss(kind)
 
     def forward(
-        self, audio_codes: Tensor, text_codes: Tensor, audio_labels: Tensor, text_labels: Tensor
+        self, audio_embeddings: Tensor, text_embeddings: Tensor, audio_labels: Tensor, text_labels: Tensor
     ) -> Tensor:
-        """codes: (Ba, D), (Bt, D), only of rows that have that side; labels: (Ba,), (Bt,) integers.
+        """embeddings: (Ba, D), (Bt, D), of rows that have that modality; labels: (Ba,), (Bt,) integers.
 
         Ba and Bt may differ and may be 0. With several processes: the gathered rows (`all_gather_rows`). The
-        scalar is finite for finite codes; a term for which the batch holds no pair is 0 without a gradient.
+        scalar is finite for finite embeddings; a term for which the batch holds no pair is 0 without a gradient.
         Computed in the discriminator's own precision whatever the caller's autocast says: a cosine over a
         temperature has too few digits in bfloat16.
         """
         dtype = next(self.discriminator.parameters()).dtype
-        with torch.autocast(audio_codes.device.type, enabled=False):
-            scores = self.discriminator(audio_codes.to(dtype), text_codes.to(dtype))
+        with torch.autocast(audio_embeddings.device.type, enabled=False):
+            scores = self.discriminator(audio_embeddings.to(dtype), text_embeddings.to(dtype))
             return self.loss(scores, audio_labels, text_labels)
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """logits, targets: (B, C), targets sum to 1; rows that are all zero say nothing and do not count."""
+    """logits, targets: (B, C), targets sum to 1; rows that are all zero do not count."""
     counted = targets.sum(1) > 0
     if not bool(counted.any()):
         return logits.sum() * 0.0

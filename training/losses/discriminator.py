@@ -1,7 +1,7 @@
-"""Which audio code and which text code belong together: one score for every pair of a batch.
+"""Discriminators: one score for every pair of an audio and a text embedding of a batch.
 
-Both discriminators map audio (Ba, D) and text (Bt, D) to scores (Ba, Bt); a high s_ij says that a_i and t_j
-carry one emotion. They live in training alone and are no part of a checkpoint.
+Both discriminators map audio (Ba, D) and text (Bt, D) to scores (Ba, Bt); a high s_ij means that a_i and t_j
+carry one emotion. They exist in training only and are no part of a checkpoint.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class CosineDiscriminator(nn.Module):
 
     def forward(self, audio: Tensor, text: Tensor) -> Tensor:
         """audio: (Ba, D), text: (Bt, D) -> (Ba, Bt)."""
-        heard = nn.functional.normalize(self.audio(audio), dim=1)
-        read = nn.functional.normalize(self.text(text), dim=1)
-        scores: Tensor = heard @ read.T * self.log_scale.exp() + self.bias
+        audio = nn.functional.normalize(self.audio(audio), dim=1)
+        text = nn.functional.normalize(self.text(text), dim=1)
+        scores: Tensor = audio @ text.T * self.log_scale.exp() + self.bias
         return scores
 
 
 class MLPDiscriminator(nn.Module):
-    """s_ij = w · GELU(V GELU(U [a_i; t_j])), biases left out here: free to weigh how the two codes meet.
+    """s_ij = w · GELU(V GELU(U [a_i; t_j])), biases left out here: free to weigh how the two sides interact.
 
-    The first layer is applied to each side and added, which is the same and spares the (Ba Bt, 2 D) copies;
+    The first layer is applied to each side and added, which is the same and avoids the (Ba Bt, 2 D) copies;
     the hidden layers are (Ba, Bt, D), so cost grows with the square of the batch.
     """
 
@@ -55,7 +55,7 @@ class MLPDiscriminator(nn.Module):
 
 
 def make_discriminator(name: DiscriminatorName, width: int) -> nn.Module:
-    """width: of the codes. Raises SettingsError where there is none of that name."""
+    """width: of the embeddings. Raises SettingsError for an unknown name."""
     if name == "cosine":
         return CosineDiscriminator(width)
     if name == "mlp":

@@ -1,4 +1,4 @@
-"""Two processes that gather their rows learn what one process with all rows learns."""
+"""All-gather with gradients: two processes give the losses and gradients of one with all rows."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from emostream.training.losses.cross_entropy import soft_cross_entropy
 from tests.support.two_processes import in_two_processes
 
 KINDS: tuple[ContrastiveLossName, ...] = get_args(ContrastiveLossName)
-ROWS, CODE, CLASSES, STEPS = 8, 6, 4, 3
+ROWS, WIDTH, CLASSES, STEPS = 8, 6, 4, 3
 AUDIO_LABELS = torch.tensor([0, 1, 2, 3, 1, 1, 0, 2])
 TEXT_LABELS = torch.tensor([1, 0, 3, 0, 2, 2, 1, 3])
 
 
 class Split(NamedTuple):
-    """How many of the audio rows, and of the text rows, are process 0's."""
+    """How many audio rows, and how many text rows, process 0 has."""
 
     audio: int
     text: int
@@ -33,30 +33,32 @@ class Split(NamedTuple):
 SPLITS = {
     "even": Split(4, 4),
     "uneven": Split(5, 2),
-    "no sound in process 1": Split(8, 3),
+    "no audio in process 1": Split(8, 3),
     "nothing in process 0": Split(0, 0),
 }
 
 
-class Learner(nn.Module):
-    """Encoders and a head in small: its forward is the loss of the rows of all processes."""
+class SmallModel(nn.Module):
+    """Two encoders and a head; its forward is the loss of the rows of all processes."""
 
     def __init__(self, kind: ContrastiveLossName) -> None:
         super().__init__()
-        self.audio, self.text = nn.Linear(5, CODE), nn.Linear(7, CODE)
-        self.head = nn.Linear(CODE, CLASSES)
-        self.total = CombinedLoss(0.4, kind, CODE)
+        self.audio, self.text = nn.Linear(5, WIDTH), nn.Linear(7, WIDTH)
+        self.head = nn.Linear(WIDTH, CLASSES)
+        self.total = CombinedLoss(0.4, kind, WIDTH)
 
     def forward(self, audio: Tensor, audio_labels: Tensor, text: Tensor, text_labels: Tensor) -> Tensor:
         counts = all_gather_row_counts(audio)
-        codes = self.audio(audio)
+        embeddings = self.audio(audio)
         targets = nn.functional.one_hot(audio_labels, CLASSES) * (audio_labels != 3)[:, None]
         entropy = soft_cross_entropy(
-            all_gather_rows(self.head(codes), counts), all_gather_rows(targets.to(codes.dtype), counts), 0.1
+            all_gather_rows(self.head(embeddings), counts),
+            all_gather_rows(targets.to(embeddings.dtype), counts),
+            0.1,
         )
         losses: Mapping[str, Tensor] = self.total(
             entropy,
-            all_gather_rows(codes, counts),
+            all_gather_rows(embeddings, counts),
             all_gather_rows(self.text(text)),
             all_gather_rows(audio_labels, counts),
             all_gather_rows(text_labels),
@@ -64,44 +66,46 @@ class Learner(nn.Module):
         return losses["loss"]
 
 
-def share(split: Split, process: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def rows_of_process(split: Split, process: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The rows of one process, or all of them."""
-    drawn = torch.Generator().manual_seed(3)
-    audio = torch.randn(ROWS, 5, generator=drawn, dtype=torch.float64)
-    text = torch.randn(ROWS, 7, generator=drawn, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(3)
+    audio = torch.randn(ROWS, 5, generator=generator, dtype=torch.float64)
+    text = torch.randn(ROWS, 7, generator=generator, dtype=torch.float64)
     parts = {None: (slice(None),) * 2, 0: (slice(split.audio), slice(split.text))}
     parts[1] = slice(split.audio, None), slice(split.text, None)
-    heard, read = parts[process]
-    return audio[heard], AUDIO_LABELS[heard], text[read], TEXT_LABELS[read]
+    audio_rows, text_rows = parts[process]
+    return audio[audio_rows], AUDIO_LABELS[audio_rows], text[text_rows], TEXT_LABELS[text_rows]
 
 
-def trained(kind: ContrastiveLossName, split: Split, process: int | None) -> Iterator[tuple[str, Tensor]]:
-    """Losses, gradients and weights of some steps, by name; process None: one process with all rows."""
+def training_trace(
+    kind: ContrastiveLossName, split: Split, process: int | None
+) -> Iterator[tuple[str, Tensor]]:
+    """Losses, gradients and weights of three steps, by name; process None: one process with all rows."""
     torch.manual_seed(0)
-    learner = Learner(kind).double()
-    module = learner if process is None else DistributedDataParallel(learner)
-    optimizer = torch.optim.SGD(learner.parameters(), lr=0.5)
+    model = SmallModel(kind).double()
+    module = model if process is None else DistributedDataParallel(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     for step in range(STEPS):
-        loss = module(*share(split, process))
+        loss = module(*rows_of_process(split, process))
         optimizer.zero_grad()
         loss.backward()
         yield f"loss {step}", loss.detach()
-        for name, weight in learner.named_parameters():
+        for name, weight in model.named_parameters():
             assert weight.grad is not None
             yield f"gradient {step} {name}", weight.grad.clone()
         optimizer.step()
-    for name, kept in learner.state_dict().items():
-        yield f"state {name}", kept.clone()
+    for name, tensor in model.state_dict().items():
+        yield f"state {name}", tensor.clone()
 
 
-def everything(folder: Path) -> dict[str, Tensor]:
-    """The scenario: every objective on every split, and the bare gathering."""
+def all_cases(folder: Path) -> dict[str, Tensor]:
+    """What each process runs: every loss on every split, and the gathering alone."""
     rank = distributed.get_rank()
     results = {
         f"{kind} {split} {name}": tensor
         for kind in KINDS
         for split, counts in SPLITS.items()
-        for name, tensor in trained(kind, counts, rank)
+        for name, tensor in training_trace(kind, counts, rank)
     }
     own = torch.arange(3 * rank, 3 + rank)  # 0 1 2 | 3
     results["counts"] = torch.tensor(all_gather_row_counts(own))
@@ -118,18 +122,18 @@ def everything(folder: Path) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
-    return in_two_processes(everything, tmp_path_factory.mktemp("processes"))
+    return in_two_processes(all_cases, tmp_path_factory.mktemp("processes"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("split", SPLITS)
-def test_two_processes_learn_as_one(
+def test_two_processes_train_as_one(
     kind: ContrastiveLossName, split: str, processes: list[dict[str, Tensor]]
 ) -> None:
-    alone = dict(trained(kind, SPLITS[split], None))
-    assert any(name.startswith("gradient 0 total.") and bool(x.any()) for name, x in alone.items())
+    single = dict(training_trace(kind, SPLITS[split], None))
+    assert any(name.startswith("gradient 0 total.") and bool(x.any()) for name, x in single.items())
     for process in processes:
-        for name, expected in alone.items():
+        for name, expected in single.items():
             got = process[f"{kind} {split} {name}"]
             torch.testing.assert_close(got, expected, rtol=0, atol=1e-10, msg=f"{name}: {got} {expected}")
 
@@ -149,7 +153,7 @@ def test_only_the_gathered_rows_gradient_is_multiplied(processes: list[dict[str,
         assert results["gradient"].tolist() == [2 * 5 + 1, 2 * 5 + 1]
 
 
-def test_a_process_alone_keeps_its_rows() -> None:
+def test_a_single_process_gets_its_own_rows_back() -> None:
     rows = torch.randn(3, 2, requires_grad=True)
     assert all_gather_rows(rows) is rows
     assert all_gather_row_counts(rows) == [3]

@@ -1,4 +1,4 @@
-"""Contrastive regularization, against loops that follow the formulas. MINE: test_training_mine.py."""
+"""Contrastive regularization, compared with loops that follow the formulas. MINE: test_mine.py."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def log_sigmoid(x: float) -> float:
 
 def slow_bce(scores: list[list[float]], audio: list[int], text: list[int]) -> float:
     same, different = [], []
-    for i, heard in enumerate(audio):
-        for j, read in enumerate(text):
-            if heard == read:
+    for i, audio_label in enumerate(audio):
+        for j, text_label in enumerate(text):
+            if audio_label == text_label:
                 same.append(-log_sigmoid(scores[i][j]))
             else:
                 different.append(-log_sigmoid(-scores[i][j]))
@@ -59,13 +59,13 @@ def slow_direction(scores: list[list[float]], anchors: list[int], others: list[i
 
 
 def slow_info_nce(scores: list[list[float]], audio: list[int], text: list[int]) -> float:
-    turned = [[row[j] for row in scores] for j in range(len(text))]
-    return (slow_direction(scores, audio, text) + slow_direction(turned, text, audio)) / 2
+    transposed = [[row[j] for row in scores] for j in range(len(text))]
+    return (slow_direction(scores, audio, text) + slow_direction(transposed, text, audio)) / 2
 
 
 @pytest.mark.parametrize(("audio", "text"), BATCHES)
 @pytest.mark.parametrize(("loss", "slow"), [(pair_bce, slow_bce), (info_nce, slow_info_nce)])
-def test_pairs_are_told_apart_by_label_not_by_place(
+def test_the_labels_decide_which_pairs_are_positive_not_the_position(
     loss: Callable[..., Tensor], slow: Callable[..., float], audio: list[int], text: list[int]
 ) -> None:
     torch.manual_seed(1)
@@ -74,7 +74,7 @@ def test_pairs_are_told_apart_by_label_not_by_place(
     assert got.item() == pytest.approx(slow(scores.tolist(), audio, text), abs=1e-9)
 
 
-def test_info_nce_lies_between_what_is_known_and_what_is_not() -> None:
+def test_info_nce_of_perfect_and_of_uninformative_scores() -> None:
     labels = torch.tensor([0, 0, 0, 1, 1, 2])
     floor = sum(math.log(n) for n in (3, 3, 3, 2, 2, 1)) / 6
     same = (labels[:, None] == labels[None]).double()
@@ -85,11 +85,11 @@ def test_info_nce_lies_between_what_is_known_and_what_is_not() -> None:
         assert info_nce(5.0 * torch.randn(6, 6), labels, labels).item() >= floor
 
 
-def codes(audio: list[int], text: list[int], width: int = 6) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """float64 codes with gradients, and their labels."""
-    drawn = torch.Generator().manual_seed(len(audio))
+def embeddings(audio: list[int], text: list[int], width: int = 6) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """float64 embeddings with gradients, and their labels."""
+    generator = torch.Generator().manual_seed(len(audio))
     sides = [
-        torch.randn(len(labels), width, generator=drawn, dtype=torch.float64) for labels in (audio, text)
+        torch.randn(len(labels), width, generator=generator, dtype=torch.float64) for labels in (audio, text)
     ]
     return (
         sides[0].requires_grad_(),
@@ -101,16 +101,20 @@ def codes(audio: list[int], text: list[int], width: int = 6) -> tuple[Tensor, Te
 
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_and_the_order_of_rows(kind: ContrastiveLossName, discriminator: DiscriminatorName) -> None:
+def test_gradients_are_right_and_the_order_of_rows_does_not_matter(
+    kind: ContrastiveLossName, discriminator: DiscriminatorName
+) -> None:
     torch.manual_seed(0)
     objective = ContrastiveLoss(kind, 6, discriminator).double().eval()
-    audio, text, heard, read = codes([0, 1, 2, 1, 0], [1, 1, 0, 3])
-    assert torch.autograd.gradcheck(lambda a, t: objective(a, t, heard, read), (audio, text))
+    audio, text, audio_labels, text_labels = embeddings([0, 1, 2, 1, 0], [1, 1, 0, 3])
+    assert torch.autograd.gradcheck(lambda a, t: objective(a, t, audio_labels, text_labels), (audio, text))
     i, j = torch.tensor([3, 0, 4, 1, 2]), torch.tensor([2, 3, 1, 0])
     with torch.no_grad():
-        value = objective(audio, text, heard, read).item()
-        assert objective(audio[i], text[j], heard[i], read[j]).item() == pytest.approx(value, abs=1e-12)
-        assert objective(audio, text[j], heard, read).item() != pytest.approx(value, abs=1e-5)
+        value = objective(audio, text, audio_labels, text_labels).item()
+        assert objective(audio[i], text[j], audio_labels[i], text_labels[j]).item() == pytest.approx(
+            value, abs=1e-12
+        )
+        assert objective(audio, text[j], audio_labels, text_labels).item() != pytest.approx(value, abs=1e-5)
 
 
 @pytest.mark.parametrize(("audio", "text"), BATCHES)
@@ -120,58 +124,60 @@ def test_every_batch_gives_finite_gradients(
     kind: ContrastiveLossName, discriminator: DiscriminatorName, audio: list[int], text: list[int]
 ) -> None:
     objective = ContrastiveLoss(kind, 6, discriminator).double()
-    batch = codes(audio, text)
+    batch = embeddings(audio, text)
     loss = objective(*batch)
     loss.backward()
-    learned = [*batch[:2], *objective.parameters()]
+    tensors = [*batch[:2], *objective.parameters()]
     assert bool(loss.isfinite())
-    assert all(x.grad is not None and bool(x.grad.isfinite().all()) for x in learned)
+    assert all(x.grad is not None and bool(x.grad.isfinite().all()) for x in tensors)
     if kind != "bce" and not set(audio) & set(text):  # bce still has its pairs of different emotions
         assert loss.item() == 0.0
-        assert not any(x.grad is not None and bool(x.grad.any()) for x in learned)
+        assert not any(x.grad is not None and bool(x.grad.any()) for x in tensors)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_precision_codes_are_scored_in_full(kind: ContrastiveLossName) -> None:
+def test_half_precision_embeddings_are_scored_in_float32(kind: ContrastiveLossName) -> None:
     objective = ContrastiveLoss(kind, 6).eval()
-    audio, text, heard, read = codes([0, 1, 2, 1, 0], [1, 1, 0, 3])
+    audio, text, audio_labels, text_labels = embeddings([0, 1, 2, 1, 0], [1, 1, 0, 3])
     halves = audio.bfloat16(), text.bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        got = objective(*halves, heard, read)
+        got = objective(*halves, audio_labels, text_labels)
     assert got.dtype == torch.float32
-    assert got.item() == objective(*(side.float() for side in halves), heard, read).item()
+    assert got.item() == objective(*(side.float() for side in halves), audio_labels, text_labels).item()
 
 
 def test_the_cosine_discriminator_is_a_scaled_cosine() -> None:
     torch.manual_seed(0)
-    judge = CosineDiscriminator(6)
+    discriminator = CosineDiscriminator(6)
     audio, text = torch.randn(3, 6), torch.randn(2, 6)
     with torch.no_grad():
-        scores = judge(audio, text)
+        scores = discriminator(audio, text)
         for i in range(3):
             for j in range(2):
-                a, t = judge.audio(audio[i]), judge.text(text[j])
+                a, t = discriminator.audio(audio[i]), discriminator.text(text[j])
                 cosine = (a @ t / (a.norm() * t.norm())).item()
-                wanted = cosine * math.exp(judge.log_scale.item()) + judge.bias.item()
-                assert scores[i, j].item() == pytest.approx(wanted, abs=1e-4)
+                expected = cosine * math.exp(discriminator.log_scale.item()) + discriminator.bias.item()
+                assert scores[i, j].item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_the_mlp_discriminator_reads_both_codes_side_by_side() -> None:
+def test_the_mlp_discriminator_concatenates_both_embeddings() -> None:
     torch.manual_seed(0)
-    judge = MLPDiscriminator(6)
+    discriminator = MLPDiscriminator(6)
     audio, text = torch.randn(3, 6), torch.randn(2, 6)
-    first = torch.cat([judge.audio.weight, judge.text.weight], 1)
+    first = torch.cat([discriminator.audio.weight, discriminator.text.weight], 1)
     with torch.no_grad():
-        scores = judge(audio, text)
+        scores = discriminator(audio, text)
         for i in range(3):
             for j in range(2):
-                wanted = judge.pair(first @ torch.cat([audio[i], text[j]]) + judge.audio.bias).item()
-                assert scores[i, j].item() == pytest.approx(wanted, abs=1e-5)
+                expected = discriminator.pair(
+                    first @ torch.cat([audio[i], text[j]]) + discriminator.audio.bias
+                ).item()
+                assert scores[i, j].item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_total_weighs_entropy_and_contrast() -> None:
+def test_the_combined_loss_weighs_cross_entropy_and_contrast() -> None:
     total = CombinedLoss(0.3, "bce", 6).double()
-    batch = codes([0, 1, 2], [1, 0])
+    batch = embeddings([0, 1, 2], [1, 0])
     assert total.contrastive is not None
     losses = total(torch.tensor(2.0), *batch)
     contrastive = total.contrastive(*batch).item()
@@ -182,19 +188,19 @@ def test_the_total_weighs_entropy_and_contrast() -> None:
 def test_without_alpha_there_is_no_discriminator() -> None:
     total = CombinedLoss(0.0, "mine", 6)
     assert list(total.state_dict()) == []
-    audio, text, heard, read = codes([0, 1], [1, 0])
+    audio, text, audio_labels, text_labels = embeddings([0, 1], [1, 0])
     entropy = torch.tensor(2.0, requires_grad=True)
-    losses = total(entropy, audio * torch.nan, text * torch.inf, heard, read)
+    losses = total(entropy, audio * torch.nan, text * torch.inf, audio_labels, text_labels)
     assert losses == {"loss": entropy, "cross_entropy": entropy}
 
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.0, 1.5, math.nan])
-def test_alpha_leaves_something_that_learns_the_labels(alpha: float) -> None:
+def test_an_alpha_out_of_range_is_refused(alpha: float) -> None:
     with pytest.raises(SettingsError, match=f"alpha: expected at least 0 and below 1, got {alpha}"):
         CombinedLoss(alpha, "bce", 6)
 
 
-def test_names_that_are_none() -> None:
+def test_unknown_names_are_refused() -> None:
     wrong: Any = "triplet"
     with pytest.raises(SettingsError, match="expected bce, infonce or mine, got 'triplet'"):
         ContrastiveLoss(wrong, 6)

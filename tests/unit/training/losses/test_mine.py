@@ -34,13 +34,13 @@ def test_the_value_is_the_bound_over_labelled_pairs() -> None:
     scores = random_scores(0)
     same = [
         clipped(scores[i, j].item())
-        for i, heard in enumerate(AUDIO)
-        for j, read in enumerate(TEXT)
-        if heard == read
+        for i, audio_label in enumerate(AUDIO)
+        for j, text_label in enumerate(TEXT)
+        if audio_label == text_label
     ]
     bound = math.fsum(same) / len(same) - math.log(marginal(scores))
     loss = MINELoss().double()
-    for _ in range(2):  # the moving average is in the gradient alone
+    for _ in range(2):  # the moving average is used in the gradient alone
         assert loss(scores, AUDIO, TEXT).item() == pytest.approx(-bound, abs=1e-9)
         loss(random_scores(1), AUDIO, TEXT)
 
@@ -54,11 +54,12 @@ def test_the_gradient_divides_by_the_moving_average() -> None:
     assert loss.average.item() == pytest.approx(average, rel=1e-9)
     pairs = int((AUDIO[:, None] == TEXT[None]).sum())
     expected = torch.zeros_like(first)
-    for i, heard in enumerate(AUDIO):
-        for j, read in enumerate(TEXT):
+    for i, audio_label in enumerate(AUDIO):
+        for j, text_label in enumerate(TEXT):
             s = clipped(second[i, j].item())
             slope = 1.0 - (s / 10.0) ** 2
-            expected[i, j] = slope * (math.exp(s) / (second.numel() * average) - int(heard == read) / pairs)
+            same = int(audio_label == text_label)
+            expected[i, j] = slope * (math.exp(s) / (second.numel() * average) - same / pairs)
     torch.testing.assert_close(second.grad, expected, rtol=0, atol=1e-9)
 
 
@@ -71,17 +72,17 @@ def test_before_any_other_batch_the_gradient_is_that_of_the_value() -> None:
 def test_the_average_is_saved_and_moves_in_training_only() -> None:
     loss = MINELoss().double()
     loss(random_scores(0), AUDIO, TEXT)
-    kept = loss.average.item()
-    assert kept == pytest.approx(marginal(random_scores(0)), rel=1e-9)
+    saved = loss.average.item()
+    assert saved == pytest.approx(marginal(random_scores(0)), rel=1e-9)
     resumed = MINELoss().double()
     resumed.load_state_dict(loss.state_dict())
     resumed.eval()(random_scores(1), AUDIO, TEXT)
-    assert resumed.average.item() == kept
+    assert resumed.average.item() == saved
     resumed.train()(random_scores(1), AUDIO, TEXT)
-    assert resumed.average.item() == pytest.approx(0.9 * kept + 0.1 * marginal(random_scores(1)), rel=1e-9)
+    assert resumed.average.item() == pytest.approx(0.9 * saved + 0.1 * marginal(random_scores(1)), rel=1e-9)
 
 
-def test_no_score_is_too_large_to_come_back() -> None:
+def test_large_scores_keep_a_gradient() -> None:
     scores = torch.full((2, 2), 1e4, requires_grad=True)
     labels = torch.tensor([0, 1])
     assert MINELoss()(scores, labels, labels).item() == pytest.approx(0.0, abs=1e-5)
@@ -93,7 +94,7 @@ def test_no_score_is_too_large_to_come_back() -> None:
     assert (step.flip(1).diag() < -1e-4).all()
 
 
-def test_a_batch_without_a_common_emotion_says_nothing() -> None:
+def test_a_batch_without_a_common_emotion_gives_zero() -> None:
     loss = MINELoss()
     scores = torch.randn(2, 2, requires_grad=True)
     value = loss(scores, torch.tensor([0, 1]), torch.tensor([2, 3]))
@@ -105,15 +106,15 @@ def test_a_batch_without_a_common_emotion_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("labels", [[0, 1] * 4, [0, 0, 0, 1, 2, 2, 3, 3], [0] * 8])
-def test_scores_as_free_as_they_like_reach_the_batch_s_own_information(labels: list[int]) -> None:
+def test_free_scores_reach_the_information_of_the_batch(labels: list[int]) -> None:
     """P against all pairs is a divergence of log(B² / |P|): the bound's ceiling, reached and never passed."""
-    given = torch.tensor(labels)
-    ceiling = math.log(len(labels) ** 2 / int((given[:, None] == given[None]).sum()))
+    emotions = torch.tensor(labels)
+    ceiling = math.log(len(labels) ** 2 / int((emotions[:, None] == emotions[None]).sum()))
     loss = MINELoss(rate=1.0)
     scores = torch.zeros(8, 8, requires_grad=True)
     ascent = torch.optim.Adam([scores], lr=0.5)
     for _ in range(100):
-        value = loss(scores, given, given)
+        value = loss(scores, emotions, emotions)
         assert -value.item() <= ceiling + 1e-5
         ascent.zero_grad()
         value.backward()
@@ -121,21 +122,21 @@ def test_scores_as_free_as_they_like_reach_the_batch_s_own_information(labels: l
     assert -value.item() == pytest.approx(ceiling, abs=0.01)
 
 
-def test_with_different_emotions_alone_it_would_run_away() -> None:
-    """Two balanced emotions hold log 2; the public recipe of shuffled negatives promises up to 20 nats."""
+def test_with_different_emotions_alone_it_would_diverge() -> None:
+    """Two balanced emotions hold log 2; the usual recipe of shuffled negatives reports up to 20 nats."""
     labels = torch.tensor([0, 1] * 4)
     same = labels[:, None] == labels[None]
     for certainty in (1.0, 5.0, 50.0):
         scores = certainty * (2.0 * same - 1.0)
         s = 10.0 * torch.tanh(scores / 10.0)
-        different_alone = s[same].mean() - s[~same].exp().mean().log()
-        assert different_alone.item() == pytest.approx(2.0 * clipped(certainty), abs=1e-4)
+        different_only = s[same].mean() - s[~same].exp().mean().log()
+        assert different_only.item() == pytest.approx(2.0 * clipped(certainty), abs=1e-4)
         assert -MINELoss()(scores, labels, labels).item() <= math.log(2.0) + 1e-6
-    assert different_alone.item() > 19.0
+    assert different_only.item() > 19.0
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.8])
-def test_it_finds_the_information_of_gaussian_codes(rho: float) -> None:
+def test_it_estimates_the_information_of_gaussian_embeddings(rho: float) -> None:
     """Two dimensions of correlation rho hold -log(1 - rho²) nats. Each row is its own emotion: P is i = j."""
     torch.manual_seed(0)
     width, lifts = 32, torch.randn(2, 2, 32)  # the information is the same after a one-to-one map
