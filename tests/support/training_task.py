@@ -79,7 +79,7 @@ class LineTask:
 
     module: Line
     script: Sequence[float] = ()
-    judged: list[int] = field(default_factory=list)
+    validations: list[int] = field(default_factory=list)
 
     def parameter_groups(self) -> list[dict[str, object]]:
         first, *_, last = self.module.net
@@ -94,30 +94,30 @@ class LineTask:
 
     def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> Points:
         x = np.stack([example_rng(3, 0, str(item)).standard_normal(3) for item in items])
-        harm = np.stack([0.1 * example_rng(3, epoch + 1, str(item)).standard_normal(1) for item in items])
-        return Points(torch.tensor(x).float(), torch.tensor(x[:, :1] - 2 * x[:, 1:2] + harm).float())
+        noise_y = np.stack([0.1 * example_rng(3, epoch + 1, str(item)).standard_normal(1) for item in items])
+        return Points(torch.tensor(x).float(), torch.tensor(x[:, :1] - 2 * x[:, 1:2] + noise_y).float())
 
     def validate(self, process: int, processes: int) -> list[float]:
-        self.judged.append(len(self.judged))
+        self.validations.append(len(self.validations))
         with torch.no_grad():
             return [float(self.module(self.make_batch([item], [True], -1))["loss"]) for item in range(14)]
 
     def metrics(self, predictions: Sequence[float]) -> Mapping[str, float]:
         if self.script:
-            return {"ua": self.script[self.judged[-1]]}
+            return {"ua": self.script[self.validations[-1]]}
         return {"ua": -float(np.mean(predictions))}
 
 
-def corpus(count: int, *, whole: bool = False) -> list[Example]:
-    """Labels take turns. Unless `whole`, some lack words and some lack sound."""
+def corpus(count: int, *, complete: bool = False) -> list[Example]:
+    """Labels in rotation. Unless `complete`, some lack words and some lack audio."""
     return [
         Example(
             corpus="tones",
             key=f"tones/{number}",
             emotion=LABELS[number % 4],
             emotion_orig=LABELS[number % 4],
-            path=Path(f"{number}.wav") if whole or number % 7 != 6 else None,
-            words=SENTENCES[number % 4] if whole or number % 5 != 3 or number % 7 == 6 else "",
+            path=Path(f"{number}.wav") if complete or number % 7 != 6 else None,
+            words=SENTENCES[number % 4] if complete or number % 5 != 3 or number % 7 == 6 else "",
             speaker=f"s{number % 3}",
         )
         for number in range(count)
@@ -146,10 +146,10 @@ def sounds_of(examples: Sequence[Example]) -> AudioCache:
 def even_alignment(words: str, samples: int) -> Alignment:
     """Every word as long as every other; a phone and a syllable each."""
     parts = words.split()
-    bounds = [samples * place // max(1, len(parts)) for place in range(len(parts) + 1)]
-    places = list(zip(parts, bounds, bounds[1:], strict=False))
-    spans = tuple(Span(*place) for place in places)
-    return Alignment(tuple(Word(*place) for place in places), spans, spans, "even")
+    bounds = [samples * index // max(1, len(parts)) for index in range(len(parts) + 1)]
+    segments = list(zip(parts, bounds, bounds[1:], strict=False))
+    spans = tuple(Span(*segment) for segment in segments)
+    return Alignment(tuple(Word(*segment) for segment in segments), spans, spans, "even")
 
 
 def inputs_of(examples: Sequence[Example]) -> TrainingInputs:
@@ -193,20 +193,20 @@ def emotion_task(
 
 
 def run(
-    task: Task[Any], trainer: TrainerSettings, folder: Path, watch: TrainingCallback | None = None
+    task: Task[Any], trainer: TrainerSettings, folder: Path, callback: TrainingCallback | None = None
 ) -> History:
-    place = Runtime(make_accelerator("no", cpu=True), folder, watch or NoCallback())
-    return fit(task, trainer, 1, place)
+    runtime = Runtime(make_accelerator("no", cpu=True), folder, callback or NoCallback())
+    return fit(task, trainer, 1, runtime)
 
 
 def bits(task: Task[Any]) -> dict[str, bytes]:
-    """Of the weights and buffers."""
+    """Weights and buffers as bytes."""
     return {name: tensor.numpy().tobytes() for name, tensor in task.module.state_dict().items()}
 
 
 @contextmanager
 def fresh_accelerator() -> Iterator[None]:
-    """Accelerate settles on a precision once a process; before and after this block it has not."""
+    """Accelerate fixes the precision once a process; before and after this block it is unset."""
     AcceleratorState._reset_state(reset_partial_state=True)
     try:
         yield
@@ -216,7 +216,7 @@ def fresh_accelerator() -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums in one order."""
+    """One thread of torch: sums in one order."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -227,7 +227,7 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def quick_collections() -> Iterator[None]:
-    """Every run ends with a garbage collection: half a second among all that the libraries hold."""
+    """Without the libraries' objects: a run ends with a garbage collection, which takes half a second with them."""
     gc.collect()
     gc.freeze()
     try:
@@ -236,21 +236,21 @@ def quick_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-LINE_LOOP = TrainerSettings(epochs=3, batch=4, patience=0, save_every=2, average_decay=0.9)
-EMOTION_LOOP = TrainerSettings(epochs=2, batch=4, patience=0, save_every=2, average_decay=0.9)
+LINE_SETTINGS = TrainerSettings(epochs=3, batch=4, patience=0, save_every=2, average_decay=0.9)
+EMOTION_SETTINGS = TrainerSettings(epochs=2, batch=4, patience=0, save_every=2, average_decay=0.9)
 
 
-def line_run(folder: Path, watch: TrainingCallback | None = None) -> tuple[LineTask, History]:
+def line_run(folder: Path, callback: TrainingCallback | None = None) -> tuple[LineTask, History]:
     task = LineTask(Line(dropout=0.3))
-    return task, run(task, LINE_LOOP, folder, watch)
+    return task, run(task, LINE_SETTINGS, folder, callback)
 
 
-def emotion_run(folder: Path, watch: TrainingCallback | None = None) -> tuple[EmotionTask, History]:
-    """Everything that is drawn: dropout, augmentation, absent modalities; and MINE's moving average."""
+def emotion_run(folder: Path, callback: TrainingCallback | None = None) -> tuple[EmotionTask, History]:
+    """Everything random: dropout, augmentation, absent modalities; and MINE's moving average."""
     data = DataSettings(text_source="gold", drop_audio=0.2, drop_text=0.2, augment=NOISY)
     contrast = ContrastiveSettings(objective="mine", alpha=0.3)
-    task = emotion_task(corpus(14), EMOTION_LOOP, data, contrast, network(dropout=0.2))
-    return task, run(task, EMOTION_LOOP, folder, watch)
+    task = emotion_task(corpus(14), EMOTION_SETTINGS, data, contrast, network(dropout=0.2))
+    return task, run(task, EMOTION_SETTINGS, folder, callback)
 
 
 def killed_at_every_write(folder: Path) -> None:
@@ -258,16 +258,16 @@ def killed_at_every_write(folder: Path) -> None:
     importlib.import_module("torch.utils.tensorboard")  # once, and not in every child
     with one_thread():
         write = 0
-        while all(_dies(folder / f"line-{write}-{share}", line_run, write, share) for share in SHARES):
+        while all(_is_killed(folder / f"line-{write}-{share}", line_run, write, share) for share in SHARES):
             write += 1
         for write in (2, 4):
-            assert _dies(folder / f"emotion-{write}-0.5", emotion_run, write, 0.5)
+            assert _is_killed(folder / f"emotion-{write}-0.5", emotion_run, write, 0.5)
 
 
 SHARES = (0.0, 0.5)
 
 
-def _dies(folder: Path, train: Any, write: int, share: float) -> bool:
+def _is_killed(folder: Path, train: Any, write: int, share: float) -> bool:
     """Whether the run had that many writes."""
     child = os.fork()
     if not child:
@@ -282,10 +282,10 @@ def _dies(folder: Path, train: Any, write: int, share: float) -> bool:
 
 def _kill_in_write(number: int, share: float) -> None:
     writes = iter(range(1_000))
-    whole = torch.save
+    original = torch.save
 
     def save(state: object, out: io.BufferedWriter) -> None:
-        whole(state, buffer := io.BytesIO())
+        original(state, buffer := io.BytesIO())
         data = buffer.getvalue()
         if next(writes) == number:
             out.write(data[: int(share * len(data))])

@@ -43,7 +43,7 @@ class ContrastiveLoss(nn.Module):
         """embeddings: (Ba, D), (Bt, D), of rows that have that modality; labels: (Ba,), (Bt,) integers.
 
         Ba and Bt may differ and may be 0. With several processes: the gathered rows (`all_gather_rows`). The
-        scalar is finite for finite embeddings; a term for which the batch holds no pair is 0 without a gradient.
+        scalar is finite for finite embeddings; a term for which the batch has no pair is 0 without gradient.
         Computed in the discriminator's own precision whatever the caller's autocast says: a cosine over a
         temperature has too few digits in bfloat16.
         """

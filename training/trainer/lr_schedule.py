@@ -1,29 +1,39 @@
-"""The learning rate over the steps, and of the layers."""
+"""The learning rate: its schedule over the steps, and a rate of its own for each layer of an encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import torch
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_wsd_schedule
 
 from emostream.models.encoders.base import Encoder
 
 
-def warmup_linear_decay(
-    optimizer: torch.optim.Optimizer, steps: int, warmup: float
-) -> torch.optim.lr_scheduler.LambdaLR:
-    """Linear rise over the share `warmup` of the steps, then linearly to nothing."""
-    rise = max(1, int(warmup * steps))
-
-    def factor(step: int) -> float:
-        return min((step + 1) / rise, max(0.0, (steps - step) / max(1, steps - rise)))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+def warmup_linear_decay(optimizer: Optimizer, steps: int, warmup: float) -> LambdaLR:
+    """Rises linearly over the share `warmup` of the steps, then falls linearly: with W warm-up steps of N,
+    to 1/W of the rate in the first, 1 in the W-th and the next, 1/(N - W) in the last.
+    """
+    warmup_steps = max(1, int(warmup * steps))
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    # The schedule begins at its step 1: at its step 0 the rate is 0, and nothing would be learned.
+    schedule: LambdaLR = get_wsd_schedule(
+        optimizer,
+        num_warmup_steps=warmup_steps,
+        num_stable_steps=1,
+        num_decay_steps=steps - warmup_steps,
+        decay_type="linear",
+        last_epoch=0,
+    )
+    return schedule
 
 
 def layerwise_lr_groups(encoder: Encoder, rate: float, decay: float) -> list[dict[str, object]]:
-    """Groups of an encoder's trainable parameters: the uppermost layer at `rate`, each below `decay` times.
+    """Groups of an encoder's trainable parameters: the uppermost layer's rate is `rate`, each one below has
+    `decay` times that of the one above.
 
     The front end counts as one layer; the mix of the layers, which is new, is left out. Source:
     discriminative fine-tuning, Howard and Ruder, arXiv 1801.06146.
@@ -33,7 +43,7 @@ def layerwise_lr_groups(encoder: Encoder, rate: float, decay: float) -> list[dic
     groups = []
     for depth, modules in reversed(list(enumerate(stages))):
         groups.append(_group(modules, rate * decay ** (len(stages) - 1 - depth), seen))
-    # What lies in no stage (a norm behind the last layer) learns as the top does.
+    # What is in no stage (a norm after the last layer) gets the rate of the top.
     groups.append(_group([encoder], rate, seen))
     return [group for group in groups if group["params"]]
 

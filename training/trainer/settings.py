@@ -15,14 +15,14 @@ Rate = Annotated[float, Meta(ge=0)]
 class TrainerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One training run.
 
-    epochs: at most so many. batch: examples a step, over all processes together.
-    learning_rate: of everything that is new. encoder_rate: of the encoders' uppermost layers; each layer
-        below learns `layer_decay` times as fast as the one above it.
-    warmup: share of the steps over which the rate rises; after it the rate falls linearly to nothing.
+    epochs: at most so many. batch: examples per step, over all processes together.
+    learning_rate: of everything that is not pretrained. encoder_rate: of the encoders' uppermost layers; each
+        layer below has `layer_decay` times the rate of the one above it.
+    warmup: share of the steps over which the rate rises; after it the rate falls linearly to 0.
     clip_norm: the gradient is scaled down to this Euclidean norm.
     keep: the weights of the epoch with the best validation UA, or of the last one.
-    patience: epochs without a better validation figure before it stops; 0: all epochs are run.
-    average_decay: of an exponential running average of the weights, which is then what is judged and kept;
+    patience: epochs without a better validation metric before training stops; 0: all epochs are run.
+    average_decay: of an exponential running average of the weights, which is then what is validated and kept;
         0: the weights themselves.
     precision: of the forward pass: no (float32), bf16 or fp16.
     save_every: steps between two snapshots; 0: one after each epoch.

@@ -7,7 +7,7 @@ functions at the end write and read the files that a run resumes from.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, gather_object
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .batching import shard_batch
 from .callbacks import NoCallback, TrainingCallback
@@ -34,12 +35,12 @@ _PREPARATION_TIMEOUT: Final = timedelta(hours=12)
 """How long the other processes wait for the first, which transcribes and decodes for all of them."""
 
 
+_Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a run computes on, where it writes and whom it reports to.
-
-    folder: of its snapshot and its weights.
-    """
+    """Device and processes of a run, the folder of its snapshot and weights, and its callback."""
 
     accelerator: Accelerator
     folder: Path
@@ -195,23 +196,21 @@ class Trainer:
 
 
 class WeightAverage:
-    """w' = decay w' + (1 - decay) w over the trainable weights, from the first step on.
+    """Exponential moving average of the trainable weights, w' = decay w' + (1 - decay) w after every step.
 
-    Steadier than any single step on a few thousand clips. Early on the decay is smaller, (1 + n) / (10 + n)
-    after n steps, so that the start is soon forgotten.
+    Steadier than any single step on a few thousand clips. It starts from the weights before the first step;
+    early on the decay is smaller, (1 + n) / (10 + n) after n steps, so that these are soon forgotten.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        self._live: list[Tensor] = [weights for weights in module.parameters() if weights.requires_grad]
-        self._average = [weights.detach().clone() for weights in self._live]
-        self._decay = decay
-        self._steps = 0
+        # A list of them and not the module, so that no frozen encoder is copied and averaged.
+        self._weights = nn.ParameterList(w for w in module.parameters() if w.requires_grad)
+        self._average = AveragedModel(self._weights, multi_avg_fn=_ema_with_warmup(decay))
+        # AveragedModel takes the weights at its first update for the start of the average: that was now.
+        self._average.n_averaged += 1
 
-    @torch.no_grad()
     def update(self) -> None:
-        self._steps += 1
-        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
-        torch._foreach_lerp_(self._average, self._live, 1.0 - decay)
+        self._average.update_parameters(self._weights)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -224,20 +223,27 @@ class WeightAverage:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        for live, average in zip(self._live, self._average, strict=True):
-            weights = live.detach().clone()
-            live.copy_(average)
-            average.copy_(weights)
+        for weights, average in zip(self._weights, self._average.module.parameters(), strict=True):
+            current = weights.detach().clone()
+            weights.copy_(average)
+            average.copy_(current)
 
-    def state_dict(self) -> dict[str, object]:
-        return {"average": self._average, "steps": self._steps}
+    def state_dict(self) -> dict[str, Any]:
+        state: dict[str, Any] = self._average.state_dict()
+        return state
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        saved = state["average"]
-        assert isinstance(saved, list)
-        for average, weights in zip(self._average, saved, strict=True):
-            average.copy_(weights)
-        self._steps = int(state["steps"])  # type: ignore[call-overload]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._average.load_state_dict(state)
+
+
+def _ema_with_warmup(decay: float) -> Callable[[_Tensors, _Tensors, int | Tensor], None]:
+    """`get_ema_multi_avg_fn` with min(decay, (1 + n) / (10 + n)) at the n-th update."""
+
+    def update(average: _Tensors, current: _Tensors, updates: int | Tensor) -> None:
+        n = int(updates)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(average, current, n)
+
+    return update
 
 
 def trainable_state_dict(module: nn.Module) -> dict[str, Tensor]:

@@ -241,7 +241,7 @@ def test_a_step_on_kept_features_is_one_through_the_encoders(tmp_path: Path) -> 
 
 def test_a_cut_of_kept_frames_holds_what_a_cut_of_the_sound_does(tmp_path: Path) -> None:
     """The window's frames are the clip's own, and every word keeps the frames that lie in the window."""
-    examples = corpus(8, whole=True)
+    examples = corpus(8, complete=True)
     model = frozen_network()
     inputs = with_features(model, inputs_of(examples), examples, tmp_path)
     step, limit = model.audio_encoder.step, 12

@@ -99,7 +99,7 @@ def test_another_epoch_is_another_turn() -> None:
 
 
 def test_modalities_are_dropped_as_often_as_asked_and_never_both() -> None:
-    examples = corpus(24, whole=True)
+    examples = corpus(24, complete=True)
     batches = batches_of(replace(GOLD, drop_audio=0.2, drop_text=0.3), examples)
     heard = torch.stack([drawn(batches, examples, epoch).audio.present for epoch in range(40)])
     read = torch.stack([drawn(batches, examples, epoch).text.present for epoch in range(40)])
@@ -137,7 +137,7 @@ def test_what_is_read() -> None:
 
 
 def test_a_long_clip_is_cut_anywhere_and_its_words_move_along() -> None:
-    examples = corpus(8, whole=True)
+    examples = corpus(8, complete=True)
     whole, cut = batches_of(GOLD, examples), batches_of(replace(GOLD, max_seconds=0.5), examples)
     starts = set()
     for example in examples:
@@ -323,7 +323,7 @@ def test_calibration_lowers_the_validation_loss_of_every_pattern() -> None:
 
 
 def test_a_served_model_is_calibrated_for_either_modality_alone() -> None:
-    model, examples = network(seed=3), corpus(12, whole=True)
+    model, examples = network(seed=3), corpus(12, complete=True)
     calibrate_all(model, inputs_of(examples), GOLD, examples, numbers(examples), CPU)
     assert all(temperature != 1.0 for temperature in model.config.temperatures.values())
     assert len({weights["early"] for weights in model.config.late_weights.values()}) == 3

@@ -1,4 +1,4 @@
-"""Which examples go together, in which order, at which rate: batches, draws, layer-wise groups."""
+"""Batches, seeding, the learning rate over the steps and of each layer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def corpora(draw: st.DrawFn) -> tuple[list[int], int]:
 
 
 def possible(labels: Sequence[int], size: int) -> bool:
-    """Every batch needs one example that is not of the commonest label; a single last one joins another."""
+    """Every batch needs one example that is not of the commonest label; a last one of one joins another."""
     batches = len(labels) // size + (len(labels) % size > 1)
     return len(labels) - max(Counter(labels).values()) >= max(1, batches)
 
@@ -59,7 +59,7 @@ def test_every_example_once_and_two_labels_in_every_batch(drawn: tuple[list[int]
 
 
 @given(st.lists(st.floats(0, 30), max_size=80), st.integers(2, 9), st.integers(0, 99))
-def test_by_length_has_every_example_once_and_no_single_last_one(
+def test_length_grouped_batches_hold_every_example_once_and_none_is_alone(
     lengths: list[float], size: int, seed: int
 ) -> None:
     batches = length_grouped_batches(lengths, size, rng(seed))
@@ -70,7 +70,7 @@ def test_by_length_has_every_example_once_and_no_single_last_one(
     assert odd == ([size + 1] if alone else [rest] if rest else [])
 
 
-def test_by_length_puts_like_to_like_in_random_order() -> None:
+def test_length_grouped_batches_hold_similar_lengths_in_random_order() -> None:
     lengths = [float(number) for number in rng().permutation(24)]
     batches = length_grouped_batches(lengths, 4, rng(1))
     ranges = [sorted(lengths[item] for item in batch) for batch in batches]
@@ -100,12 +100,12 @@ def test_by_length_puts_like_to_like_in_random_order() -> None:
         ),
     ],
 )
-def test_what_cannot_be_planned_is_told(labels: list[int], size: int, message: str) -> None:
+def test_impossible_batches_are_refused(labels: list[int], size: int, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         mixed_batches(labels, [1.0] * len(labels), size, rng())
 
 
-def test_like_lengths_go_together_and_the_order_is_another_each_time() -> None:
+def test_mixed_batches_hold_similar_lengths_in_random_order() -> None:
     lengths = rng(1).uniform(0.5, 10.0, 512)
     labels = (np.arange(512) % 4).tolist()
 
@@ -113,15 +113,15 @@ def test_like_lengths_go_together_and_the_order_is_another_each_time() -> None:
         return float(sum(max(lengths[batch]) * len(batch) - sum(lengths[batch]) for batch in batches))
 
     plan = mixed_batches(labels, lengths.tolist(), 16, rng(2))
-    anyhow = rng(3).permutation(512).reshape(-1, 16).tolist()
-    assert padding(plan) < 0.3 * padding(anyhow)
+    shuffled = rng(3).permutation(512).reshape(-1, 16).tolist()
+    assert padding(plan) < 0.3 * padding(shuffled)
     longest = [max(lengths[batch]) for batch in plan]
-    assert abs(np.corrcoef(longest, np.arange(len(plan)))[0, 1]) < 0.5  # no long walk from short to long
+    assert abs(np.corrcoef(longest, np.arange(len(plan)))[0, 1]) < 0.5  # not sorted from short to long
     assert plan == mixed_batches(labels, lengths.tolist(), 16, rng(2))
     assert plan != mixed_batches(labels, lengths.tolist(), 16, rng(4))
 
 
-def test_balanced_sampling_gives_every_cell_as_many() -> None:
+def test_balanced_sampling_draws_every_cell_equally_often() -> None:
     cells = [("a", 0)] * 40 + [("a", 1)] * 10 + [("b", 0)] * 8 + [("b", 1)] * 2 + [("b", 2)] * 12
     drawn = balanced_sample(cells, rng())
     assert Counter(cells[index] for index in drawn) == {
@@ -131,14 +131,14 @@ def test_balanced_sampling_gives_every_cell_as_many() -> None:
         ("b", 1): 6,  # three times each, no more
         ("b", 2): 10,
     }
-    often = Counter(drawn)
-    assert max(often[index] for index in range(50)) == 1  # a cell that is large enough repeats nobody
-    assert {often[index] for index in (58, 59)} == {3}
-    turns = {index for seed in range(30) for index in balanced_sample(cells, rng(seed)) if index < 40}
-    assert turns == set(range(40))
+    counts = Counter(drawn)
+    assert max(counts[index] for index in range(50)) == 1  # a cell that is large enough repeats no example
+    assert {counts[index] for index in (58, 59)} == {3}
+    seen = {index for seed in range(30) for index in balanced_sample(cells, rng(seed)) if index < 40}
+    assert seen == set(range(40))
 
 
-def test_draws_belong_to_seed_epoch_and_key() -> None:
+def test_random_numbers_depend_on_seed_epoch_and_key() -> None:
     first = example_rng(1, 2, "clip").random(4)
     example_rng(1, 2, "another clip").random(9)
     assert np.array_equal(example_rng(1, 2, "clip").random(4), first)
@@ -146,7 +146,7 @@ def test_draws_belong_to_seed_epoch_and_key() -> None:
     assert not any(np.array_equal(other.random(4), first) for other in others)
 
 
-def test_dropout_is_another_in_each_step_and_process() -> None:
+def test_dropout_differs_in_each_step_and_process() -> None:
     def drawn(*place: int) -> tuple[float, ...]:
         seed_torch(*place)
         return tuple(torch.rand(3).tolist())
@@ -165,7 +165,7 @@ def test_dropout_is_another_in_each_step_and_process() -> None:
         (1, 0.1, [1]),
     ],
 )
-def test_the_rate_rises_and_falls(steps: int, warmup: float, expected: list[float]) -> None:
+def test_the_learning_rate_rises_and_falls_linearly(steps: int, warmup: float, expected: list[float]) -> None:
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=2.0)
     schedule = warmup_linear_decay(optimizer, steps, warmup)
     rates = []
@@ -185,7 +185,7 @@ def encoder_of(kind: str) -> Encoder:
 
 
 def rates_of(module: nn.Module, groups: Sequence[dict[str, object]]) -> dict[str, float]:
-    """Name of the parameter -> its rate. Fails where one is in two groups."""
+    """Name of the parameter -> its rate. Fails if one is in two groups."""
     names = {id(weights): name for name, weights in module.named_parameters()}
     rates: dict[str, float] = {}
     for group in groups:
@@ -199,7 +199,7 @@ def rates_of(module: nn.Module, groups: Sequence[dict[str, object]]) -> dict[str
 
 
 def stage_of(encoder: Encoder, name: str) -> int:
-    """0 for the front end, 1 for the lowest layer, ...; the top for what lies behind all layers."""
+    """0 for the front end, 1 for the lowest layer, ...; the top for what comes after all layers."""
     own = dict(encoder.named_parameters())[name]
     for depth, modules in enumerate(encoder.stages()):
         if any(own is weights for module in modules for weights in module.parameters()):
@@ -207,7 +207,7 @@ def stage_of(encoder: Encoder, name: str) -> int:
     return len(encoder.stages()) - 1
 
 
-class Whole(nn.Module):
+class WithHead(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
@@ -216,17 +216,17 @@ class Whole(nn.Module):
 
 @pytest.mark.parametrize("depth", ["none", "front_end", 1, "all"])
 @pytest.mark.parametrize("kind", [*AUDIO, *TEXT])
-def test_every_layer_learns_slower_than_the_one_above_it(kind: str, depth: str | int) -> None:
-    whole = Whole(encoder_of(kind))
-    freeze(whole.encoder, depth)  # type: ignore[arg-type]
-    groups = layerwise_lr_groups(whole.encoder, 1e-3, 0.5)
-    rates = rates_of(whole, [remaining_params_group(whole, groups, 0.1), *groups])
-    trainable = {name for name, weights in whole.named_parameters() if weights.requires_grad}
+def test_every_layer_has_a_lower_rate_than_the_one_above_it(kind: str, depth: str | int) -> None:
+    model = WithHead(encoder_of(kind))
+    freeze(model.encoder, depth)  # type: ignore[arg-type]
+    groups = layerwise_lr_groups(model.encoder, 1e-3, 0.5)
+    rates = rates_of(model, [remaining_params_group(model, groups, 0.1), *groups])
+    trainable = {name for name, weights in model.named_parameters() if weights.requires_grad}
     assert set(rates) == trainable
     new = {name for name, rate in rates.items() if rate == 0.1}
     assert new == {"head.weight", "head.bias", "encoder.mix.weights"}
     for name in trainable - new:
-        above = LAYERS - stage_of(whole.encoder, name.removeprefix("encoder."))
+        above = LAYERS - stage_of(model.encoder, name.removeprefix("encoder."))
         assert rates[name] == pytest.approx(1e-3 * 0.5**above), name
 
 
@@ -238,7 +238,7 @@ def test_every_layer_learns_slower_than_the_one_above_it(kind: str, depth: str |
         ("bert", "encoder.layer.2.", "encoder.layer.0.", "embeddings."),
     ],
 )
-def test_the_rates_by_name(kind: str, top: str, lowest: str, front: str) -> None:
+def test_layerwise_rates_by_parameter_name(kind: str, top: str, lowest: str, front: str) -> None:
     encoder = encoder_of(kind)
     rates = rates_of(encoder, layerwise_lr_groups(encoder, 1.0, 0.5))
     for part, rate in ((top, 1.0), (lowest, 0.25), (front, 0.125)):
