@@ -227,7 +227,7 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def quick_collections() -> Iterator[None]:
-    """Without the libraries' objects: a run ends with a garbage collection, which takes half a second with them."""
+    """Keeps the libraries' objects out of the garbage collection that ends each run: half a second."""
     gc.collect()
     gc.freeze()
     try:

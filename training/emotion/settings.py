@@ -10,7 +10,7 @@ from msgspec import Meta
 from emostream.models.config import FusionName, SpanPoolingName
 
 from ..augmentation.settings import AugmentSettings
-from ..trainer.settings import Count, Share
+from ..trainer.settings import Count, Fraction
 
 Depth = Literal["none", "front_end", "all"] | Annotated[int, Meta(ge=0)]
 Granularity = Literal["frame", "phone", "syllable", "word"]
@@ -67,8 +67,8 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     max_seconds: Annotated[float, Meta(ge=0.5)] = 10.0
     frames_per_clip: Annotated[int, Meta(ge=0)] = 0
     augment: AugmentSettings = msgspec.field(default_factory=AugmentSettings)
-    drop_audio: Share = 0.1
-    drop_text: Share = 0.1
+    drop_audio: Fraction = 0.1
+    drop_text: Fraction = 0.1
     balanced: bool = False
     label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     cache_features: bool = False

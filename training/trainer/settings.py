@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Share = Annotated[float, Meta(ge=0, le=1)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 Rate = Annotated[float, Meta(ge=0)]
 
@@ -34,7 +34,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     encoder_rate: Rate = 2e-5
     layer_decay: Annotated[float, Meta(gt=0, le=1)] = 0.9
     weight_decay: Rate = 0.01
-    warmup: Share = 0.1
+    warmup: Fraction = 0.1
     clip_norm: Annotated[float, Meta(gt=0)] = 1.0
     patience: Annotated[int, Meta(ge=0)] = 5
     keep: Literal["best", "last"] = "best"
