@@ -51,7 +51,7 @@ def _clips(manifest: Path | None) -> list[Samples]:
     if manifest is None:
         return []
     examples = [example for example in read_manifest(manifest) if example.split == "test"]
-    return [read_clip(example.sound) for example in examples]
+    return [read_clip(example.audio_path) for example in examples]
 
 
 def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]:

@@ -130,11 +130,11 @@ def note(tally: Tally, load: Workload, found: Sequence[tuple[int, int]]) -> None
 
 def main() -> None:
     examples = [e for e in read_manifest(DEFAULT_DATA / "manifest.csv") if e.corpus == "ravdess"]
-    clips = [_level(trimmed(decode_file(e.sound))) for e in examples if e.split == "test"]
+    clips = [_level(trimmed(decode_file(e.audio_path))) for e in examples if e.split == "test"]
     others: dict[str, list[Samples]] = {}
     for example in examples:
         if example.split == "train" and len(others.setdefault(example.speaker, [])) < 12:
-            others[example.speaker].append(trimmed(decode_file(example.sound)))
+            others[example.speaker].append(trimmed(decode_file(example.audio_path)))
     model_info = [np.concatenate(part) for part in list(others.values())[:6]]
     load = make_workload(clips, SECONDS)
     tallies: dict[tuple[str, str], Tally] = {}

@@ -125,7 +125,7 @@ def leaking_speaker(tones: Corpus) -> str:
         row[5] = ("train", "dev", "test")[number // 8]
     tones.rows[0][5] = "test"
     tones.write()
-    return "speaker s0 stands in test and in train: expected speaker-disjoint splits, mend the manifest"
+    return "speaker s0 is in test and in train: expected speaker-disjoint splits, fix the manifest"
 
 
 def leaking_dialogue(tones: Corpus) -> str:
@@ -133,7 +133,7 @@ def leaking_dialogue(tones: Corpus) -> str:
         row[5] = ("train", "dev", "test")[number // 8]
     tones.rows[7][4] = tones.rows[8][4] = "kitchen"
     tones.write()
-    return "dialogue kitchen stands in train and in dev: expected dialogue-disjoint splits"
+    return "dialogue kitchen is in train and in dev: expected dialogue-disjoint splits"
 
 
 def unknown_label(tones: Corpus) -> str:

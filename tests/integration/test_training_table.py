@@ -350,7 +350,7 @@ def other_speaker(small: Request) -> Request:
 
 def other_sound(small: Request) -> Request:
     first, *rest = small.examples
-    path = first.sound.with_name("another.wav")
+    path = first.audio_path.with_name("another.wav")
     write_sound(path, "other", 99)
     return other(small, examples=(other(first, path=path), *rest))
 

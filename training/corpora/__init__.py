@@ -1,1 +1,1 @@
-"""What the corpora hold, one parser a corpus, all into `Example`."""
+"""Readers of the speech and text corpora, one module each, all into `Example`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from .example import Example
-from .files import corpus_root, files, parse_file_name
+from .files import corpus_root, list_files, parse_file_name
 from .labels import label_of
 
 CORPUS: Final = "crema-d"
@@ -35,7 +35,7 @@ _EMOTIONS: Final = {
     "SAD": "sadness",
 }
 _BROKEN: Final = frozenset({"1076_MTI_SAD_XX", "1076_MTI_NEU_XX", "1064_TIE_SAD_XX", "1064_IEO_DIS_MD"})
-"""Silent, cut short, or every emotion in one file: so in the release itself."""
+"""Silent, cut short, or with every emotion in one file: so in the release itself."""
 
 # The release has one `1040_ITH_SAD_X`: the intensity is not always two letters.
 _NAME: Final = re.compile(rf"(\d{{4}})_({'|'.join(SENTENCES)})_({'|'.join(_EMOTIONS)})_(?:LO|MD|HI|XX?)")
@@ -44,11 +44,11 @@ _NAME: Final = re.compile(rf"(\d{{4}})_({'|'.join(SENTENCES)})_({'|'.join(_EMOTI
 def read_crema_d(root: Path) -> list[Example]:
     """All clips but the four that the release has broken; the acted emotion, not the raters' votes.
 
-    Twelve sentences, each in several emotions: the words tell nothing. Raises CorpusError for a file with
-    another kind of name.
+    Twelve sentences, each in several emotions: the words carry no information. Raises CorpusError for a file
+    with another kind of name.
     """
     folder = corpus_root(root, "AudioWAV", "CREMA-D") / "AudioWAV"
-    return [_example(path) for path in files(folder, "*.wav") if path.stem not in _BROKEN]
+    return [_example(path) for path in list_files(folder, "*.wav") if path.stem not in _BROKEN]
 
 
 def _example(path: Path) -> Example:

@@ -15,17 +15,17 @@ from .files import read_text_file
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row. where: `file:line` of its end. cells: by column, stripped; empty where there is nothing."""
+class CsvRow:
+    """One row. where: `file:line` of its end. cells: by column, stripped; empty where there is none."""
 
     where: str
     cells: dict[str, str]
 
 
 def read_table(
-    path: Path, needed: Sequence[str], *, delimiter: str = ",", encodings: Sequence[str] = ("utf-8-sig",)
-) -> list[Row]:
-    """The rows of a table with a header. A table by tabs knows no quotation marks.
+    path: Path, columns: Sequence[str], *, delimiter: str = ",", encodings: Sequence[str] = ("utf-8-sig",)
+) -> list[CsvRow]:
+    """The rows of a table with a header. A tab-separated table has no quoting.
 
     Raises CorpusError for a file that cannot be read, a missing column, and a row with too many cells.
     """
@@ -34,28 +34,26 @@ def read_table(
     reader = csv.reader(text, delimiter=delimiter, quoting=quoting)
     try:
         header = next(reader, [])
-        _refuse_missing_columns(header, needed, path)
+        _check_columns(header, columns, path)
         return [_row(cells, header, f"{path}:{reader.line_num}") for cells in reader if cells]
     except csv.Error as error:
-        raise CorpusError(
-            f"{path}:{reader.line_num}: expected a table, got {error}: mend the line"
-        ) from error
+        raise CorpusError(f"{path}:{reader.line_num}: expected a table, got {error}: fix the line") from error
 
 
-def _refuse_missing_columns(header: Sequence[str], needed: Sequence[str], path: Path) -> None:
-    missing = [name for name in needed if name not in header]
+def _check_columns(header: Sequence[str], required: Sequence[str], path: Path) -> None:
+    missing = [name for name in required if name not in header]
     if missing:
         raise CorpusError(
-            f"{path}: expected a column {missing[0]}, got {', '.join(header) or 'nothing'}: mend the header"
+            f"{path}: expected a column {missing[0]}, got {', '.join(header) or 'nothing'}: fix the header"
         )
 
 
-def _row(cells: Sequence[str], header: Sequence[str], where: str) -> Row:
-    """Short rows are filled with nothing."""
+def _row(cells: Sequence[str], header: Sequence[str], where: str) -> CsvRow:
+    """Short rows are filled with empty cells."""
     if len(cells) > len(header):
         raise CorpusError(
             f"{where}: expected {len(header)} cells, got {len(cells)}: quote what holds a comma"
         )
-    return Row(
+    return CsvRow(
         where, {name: cell.strip() for name, cell in itertools.zip_longest(header, cells, fillvalue="")}
     )

@@ -1,7 +1,7 @@
-"""DailyDialog (Li et al. 2017): written everyday dialogues, an emotion a turn.
+"""DailyDialog (Li et al. 2017): written everyday dialogues, an emotion per turn.
 
-`train/dialogues_train.txt`, a dialogue a line, each turn ended by `__eou__`; beside it
-`dialogues_emotion_train.txt`, a number for each turn. So too `validation` and `test`.
+`train/dialogues_train.txt`, a dialogue per line, each turn ended by `__eou__`; beside it
+`dialogues_emotion_train.txt`, a number for each turn. Likewise `validation` and `test`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from .example import CorpusError, Example
-from .files import lookup, read_lines
+from .files import find_path, read_lines
 from .labels import label_of
-from .text_corpus import worded
+from .text_corpus import drop_wordless
 
 CORPUS: Final = "dailydialog"
 
@@ -22,15 +22,18 @@ _END_OF_TURN: Final = "__eou__"
 
 
 def read_dailydialog(root: Path) -> list[Example]:
-    """All turns with a word in them. Two speakers take turns, known in no other dialogue.
+    """All turns with a word in them. Two speakers take turns; they occur in no other dialogue.
 
     Raises CorpusError for a missing file, and where a line's emotions do not fit its turns.
     """
-    return worded(example for name in _SPLITS for example in _of_split(root, name))
+    return drop_wordless(example for name in _SPLITS for example in _read_split(root, name))
 
 
-def _of_split(root: Path, name: str) -> list[Example]:
-    texts, emotions = lookup(root, f"dialogues_{name}.txt"), lookup(root, f"dialogues_emotion_{name}.txt")
+def _read_split(root: Path, name: str) -> list[Example]:
+    texts, emotions = (
+        find_path(root, f"dialogues_{name}.txt"),
+        find_path(root, f"dialogues_emotion_{name}.txt"),
+    )
     if texts is None or emotions is None:
         raise CorpusError(
             f"expected DailyDialog with dialogues_{name}.txt and dialogues_emotion_{name}.txt in it, "
@@ -44,11 +47,11 @@ def _of_split(root: Path, name: str) -> list[Example]:
     return [
         example
         for number, (line, emotion) in enumerate(zip(turns, labels, strict=True), start=1)
-        for example in _of_dialogue(line, emotion, name, f"{emotions}:{number}", number)
+        for example in _read_dialogue(line, emotion, name, f"{emotions}:{number}", number)
     ]
 
 
-def _of_dialogue(line: str, emotions: str, name: str, where: str, number: int) -> list[Example]:
+def _read_dialogue(line: str, emotions: str, name: str, where: str, number: int) -> list[Example]:
     turns = [turn.strip() for turn in line.split(_END_OF_TURN)[:-1]]
     codes = emotions.split()
     if len(turns) != len(codes) or not set(codes) <= set("0123456"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from .example import Example
-from .files import corpus_root, files, parse_file_name
+from .files import corpus_root, list_files, parse_file_name
 from .labels import label_of
 
 CORPUS: Final = "emodb"
@@ -37,11 +37,11 @@ _NAME: Final = re.compile(rf"(\d\d)({'|'.join(SENTENCES)})([{''.join(_EMOTIONS)}
 
 
 def read_emodb(root: Path) -> list[Example]:
-    """All clips. Ten speakers, ten sentences, each in several emotions: the words tell nothing.
+    """All clips. Ten speakers, ten sentences, each in several emotions: the words carry no information.
 
     Raises CorpusError for a file with another kind of name.
     """
-    return [_example(path) for path in files(corpus_root(root, "wav", "EmoDB") / "wav", "*.wav")]
+    return [_example(path) for path in list_files(corpus_root(root, "wav", "EmoDB") / "wav", "*.wav")]
 
 
 def _example(path: Path) -> Example:

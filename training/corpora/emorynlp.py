@@ -1,6 +1,6 @@
-"""EmoryNLP (Zahiri, Choi 2018): dialogues of *Friends* in words, in its own JSON or in MELD's CSV edition.
+"""EmoryNLP (Zahiri, Choi 2018): dialogues of *Friends* as text, in its own JSON or in MELD's CSV edition.
 
-`emotion-detection-trn.json`, `-dev.json`, `-tst.json`: episodes of scenes of utterances. In place of one,
+`emotion-detection-trn.json`, `-dev.json`, `-tst.json`: episodes of scenes of utterances. Instead of one,
 `emorynlp_train_final.csv`, `emorynlp_dev_final.csv`, `emorynlp_test_final.csv`.
 """
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .csv_reader import Row, read_table
+from .csv_reader import CsvRow, read_table
 from .example import CorpusError, Example
-from .files import lookup, read_text_file
+from .files import find_path, read_text_file
 from .labels import label_of
-from .text_corpus import fix_encoding, worded
+from .text_corpus import drop_wordless, fix_encoding
 
 CORPUS: Final = "emorynlp"
 
@@ -40,33 +40,33 @@ class _Line:
 
 
 def read_emorynlp(root: Path) -> list[Example]:
-    """All lines with a word in them, split by episode; the characters stand in all splits.
+    """All lines with a word in them, split by episode; the characters are in all splits.
 
     Raises CorpusError for a missing or damaged file.
     """
-    return worded(_example(line, split) for split in _JSON for line in _lines(root, split))
+    return drop_wordless(_example(line, split) for split in _JSON for line in _lines(root, split))
 
 
 def _lines(root: Path, split: str) -> list[_Line]:
     names = (f"emotion-detection-{_JSON[split]}.json", f"emorynlp_{split}_final.csv")
-    if path := lookup(root, names[0]):
-        return _of_json(path)
-    if path := lookup(root, names[1]):
-        return _of_csv(path)
+    if path := find_path(root, names[0]):
+        return _read_json(path)
+    if path := find_path(root, names[1]):
+        return _read_csv(path)
     raise CorpusError(
         f"expected EmoryNLP with {' or '.join(names)} in it, got {root}: give the folder "
         "with the three splits"
     )
 
 
-def _of_json(path: Path) -> list[_Line]:
+def _read_json(path: Path) -> list[_Line]:
     text = read_text_file(path, *_ENCODINGS)
     try:
         scenes = [scene for episode in json.loads(text)["episodes"] for scene in episode["scenes"]]
         return [_json_line(utterance, path) for scene in scenes for utterance in scene["utterances"]]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise CorpusError(
-            f"{path}: expected episodes of scenes of utterances, got {error!r}: take the file again"
+            f"{path}: expected episodes of scenes of utterances, got {error!r}: get the file again"
         ) from error
 
 
@@ -75,7 +75,7 @@ def _json_line(utterance: dict[str, Any], path: Path) -> _Line:
     found = _UTTERANCE.fullmatch(name)
     if found is None:
         raise CorpusError(
-            f"{path}: expected a name such as s01_e02_c01_u003, got {name!r}: take the file again"
+            f"{path}: expected a name such as s01_e02_c01_u003, got {name!r}: get the file again"
         )
     return _Line(
         where=f"{path}, {name}",
@@ -86,11 +86,11 @@ def _json_line(utterance: dict[str, Any], path: Path) -> _Line:
     )
 
 
-def _of_csv(path: Path) -> list[_Line]:
+def _read_csv(path: Path) -> list[_Line]:
     return [_csv_line(row) for row in read_table(path, _COLUMNS, encodings=_ENCODINGS)]
 
 
-def _csv_line(row: Row) -> _Line:
+def _csv_line(row: CsvRow) -> _Line:
     places = [row.cells[column] for column in ("Season", "Episode", "Scene_ID", "Utterance_ID")]
     if not all(place.isdecimal() for place in places):
         raise CorpusError(

@@ -1,7 +1,7 @@
 """ESD (Zhou et al. 2021), ten Mandarin and ten English speakers, 350 sentences in five emotions each.
 
 `0011/Angry/0011_000351.wav`, in some copies one folder deeper in `train`, `evaluation` or `test`, and the
-words of all of a speaker's clips in `0011/0011.txt`, lines of clip, words and emotion by tabs.
+words of all of a speaker's clips in `0011/0011.txt`, lines of clip, words and emotion, tab-separated.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from .example import Example
-from .files import corpus_root, files, hidden, read_lines
+from .files import corpus_root, is_hidden, list_files, read_lines
 from .labels import label_of
 
 CORPUS: Final = "esd"
@@ -23,20 +23,20 @@ _LINE: Final = re.compile(r"(\d{4}_\d{6})\s+(.*\S)\s+\S+\s*")
 
 
 def read_esd(root: Path) -> list[Example]:
-    """All clips, the emotion by their folder; words are empty where the speaker's text has none of a clip.
+    """All clips, the emotion by their folder; words are empty where the speaker's text has none.
 
-    The official splits divide the sentences: every speaker stands in all three, so that they keep no speakers
-    apart. Raises CorpusError for an unknown emotion, and for a speaker without a text.
+    The official splits divide the sentences: every speaker is in all three, so they are not speaker-disjoint.
+    Raises CorpusError for an unknown emotion, and for a speaker without a text.
     """
     root = corpus_root(root, "00[012][0-9]", "ESD")
     speakers = [folder for folder in sorted(root.glob("00[012][0-9]")) if folder.is_dir()]
-    return [example for folder in speakers for example in _of_speaker(folder)]
+    return [example for folder in speakers for example in _read_speaker(folder)]
 
 
-def _of_speaker(folder: Path) -> list[Example]:
+def _read_speaker(folder: Path) -> list[Example]:
     language = "zh" if int(folder.name) <= _LAST_MANDARIN else "en"
     words = _words(folder / f"{folder.name}.txt", language)
-    emotions = [child for child in sorted(folder.iterdir()) if child.is_dir() and not hidden(child)]
+    emotions = [child for child in sorted(folder.iterdir()) if child.is_dir() and not is_hidden(child)]
     return [
         Example(
             corpus=CORPUS,
@@ -50,7 +50,7 @@ def _of_speaker(folder: Path) -> list[Example]:
             split=_SPLITS.get(path.parent.name, ""),
         )
         for emotion in emotions
-        for path in (*files(emotion, "*.wav"), *files(emotion, "*/*.wav"))
+        for path in (*list_files(emotion, "*.wav"), *list_files(emotion, "*/*.wav"))
     ]
 
 

@@ -1,4 +1,4 @@
-"""What every parser makes of a corpus: `Example`."""
+"""`Example`, one utterance of a corpus, and the error of all corpus readers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ OTHER: Final = "other"
 
 
 class CorpusError(ValueError):
-    """A corpus is incomplete, is not what its parser expects, or breaks its own splits."""
+    """A corpus is incomplete, is not what its reader expects, or breaks its own splits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One utterance: sound, words or both.
+    """One utterance: audio, words or both.
 
-    corpus, key: where it is from, and its name, unique among all examples of a run: caches, randomness and
-        files of results go by it.
+    corpus, key: where it is from, and its name, unique among all examples of a run: caches, random numbers
+        and result files depend on it.
     emotion: angry, happy, sad, neutral or `other`. emotion_orig: the corpus's own label.
-    path: the sound file; None where there are words alone.
+    path: the audio file; None for text only.
     words: what is said, as the corpus writes it, in `language` (BCP 47); empty where unknown.
-    paired: a text from elsewhere, read in place of the words. Figures on label-matched pairs are inflated.
+    paired: a text from elsewhere, used in place of the words. Metrics on label-matched pairs are inflated.
     speaker, dialogue: unique across corpora; empty where unknown. sex: of the speaker, as the corpus writes
-        it; for figures by it, nothing is learned from it.
+        it; for metrics by sex, nothing is learned from it.
     group: the corpus's own unit of cross-validation, a session or a numbered fold; empty where it has none.
     split: train, dev or test, where the corpus or its manifest says; otherwise empty.
     """
@@ -45,13 +45,13 @@ class Example:
     split: str = ""
 
     @property
-    def sound(self) -> Path:
-        """`path`. Raises CorpusError where there are words alone."""
+    def audio_path(self) -> Path:
+        """`path`. Raises CorpusError for an utterance of text only."""
         if self.path is None:
-            raise CorpusError(f"{self.key}: expected an utterance with sound, got words alone")
+            raise CorpusError(f"{self.key}: expected an utterance with audio, got text only")
         return self.path
 
     @property
     def english(self) -> str:
-        """The words where they are English, which the text encoders and the aligner know; otherwise empty."""
+        """The words if they are English, as text encoders and aligner require; otherwise empty."""
         return self.words if self.language.split("-")[0] == "en" else ""

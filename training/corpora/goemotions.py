@@ -1,6 +1,6 @@
 """GoEmotions (Demszky et al. 2020): Reddit comments in 27 emotions and neutral, several to a comment.
 
-`train.tsv`, `dev.tsv` and `test.tsv`, lines of text, numbers of emotions and comment by tabs, and
+`train.tsv`, `dev.tsv` and `test.tsv`, lines of text, numbers of emotions and comment, tab-separated, and
 `emotions.txt`, the names of the numbers from 0 on.
 """
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from .example import OTHER, CorpusError, Example
-from .files import lookup, read_lines
-from .text_corpus import worded
+from .files import find_path, read_lines
+from .text_corpus import drop_wordless
 
 CORPUS: Final = "goemotions"
 
@@ -28,20 +28,20 @@ _LABELS: Final = {name: label for label, names in _FOUR.items() for name in name
 def read_goemotions(root: Path) -> list[Example]:
     """All comments with a word in them, as they were posted: no speaker, no dialogue.
 
-    emotion_orig: the names, by `|`. A comment has one of the four labels where all its emotions are of it,
-    otherwise `other`. Raises CorpusError for a missing file and a damaged line.
+    emotion_orig: the names, joined by `|`. A comment has one of the four labels if all its emotions belong to
+    it, otherwise `other`. Raises CorpusError for a missing file and a damaged line.
     """
-    found = lookup(root, "emotions.txt")  # in the authors' repository `goemotions/data/emotions.txt`
+    found = find_path(root, "emotions.txt")  # in the authors' repository `goemotions/data/emotions.txt`
     if found is None:
         raise CorpusError(
             f"expected GoEmotions with emotions.txt in it, got {root}: give the folder of the three splits"
         )
     names = [line for line in read_lines(found, "utf-8-sig") if line]
     splits = (found.with_name(f"{split}.tsv") for split in ("train", "dev", "test"))
-    return worded(example for path in splits for example in _of_split(path, names))
+    return drop_wordless(example for path in splits for example in _read_split(path, names))
 
 
-def _of_split(path: Path, names: Sequence[str]) -> list[Example]:
+def _read_split(path: Path, names: Sequence[str]) -> list[Example]:
     lines = enumerate(read_lines(path, "utf-8-sig"), start=1)
     return [_example(line, number, path, names) for number, line in lines if line]
 
@@ -54,7 +54,7 @@ def _example(line: str, number: int, path: Path, names: Sequence[str]) -> Exampl
     except (ValueError, IndexError) as error:
         raise CorpusError(
             f"{path}:{number}: expected text, numbers of emotions.txt and comment, by tabs, got {line!r}: "
-            "take the file from the corpus again"
+            "get the file from the corpus again"
         ) from error
     labels = {_LABELS.get(emotion, OTHER) for emotion in emotions}
     return Example(

@@ -1,6 +1,6 @@
-"""The forced alignments that IEMOCAP brings along, as `Alignment`.
+"""Reader of the forced alignments that come with IEMOCAP, as `Alignment`.
 
-Beside every sentence lie `.wdseg`, `.syseg` and `.phseg`: words, syllables and phones, as CMU Sphinx-3's
+Beside every sentence are `.wdseg`, `.syseg` and `.phseg`: words, syllables and phones, as CMU Sphinx-3's
 aligner writes them (`write_wdseg` and `write_phseg` of its main_align.c). A header, a line for each segment,
 the sum of the scores:
 
@@ -34,11 +34,11 @@ _BETWEEN_PHONES: Final = re.compile(r"[^A-Z0-9]+")
 
 
 def read_alignment(folder: Path, utterance: str) -> Alignment | None:
-    """What IEMOCAP says about one utterance, or None where it says nothing: there are sentences without.
+    """IEMOCAP's alignment of one utterance; None for a sentence that has none.
 
     folder: of its dialogue, `Session1/sentences/ForcedAlignment/Ses01F_impro01`. utterance:
-    `Ses01F_impro01_F000`. Words are in capitals, silence, laughter and noises are left out; syllables and
-    phones are empty where their file is missing. The last segment may end some frames behind the sound.
+    `Ses01F_impro01_F000`. Words are in capitals; silence, laughter and noises are left out; syllables and
+    phones are empty where their file is missing. The last segment may end some frames after the audio.
 
     Raises CorpusError with file and line where a file is damaged.
     """
@@ -62,24 +62,24 @@ def read_alignment(folder: Path, utterance: str) -> Alignment | None:
 
 
 def _segments(path: Path) -> Iterator[Span]:
-    """The segments that are speech, named as the file names them; none where there is no file."""
+    """The speech segments, with the names of the file; none if there is no file."""
     if not path.is_file():
         return
     earliest = 0
-    # Latin-1 takes any byte: a file that is no text fails at a line, not at its encoding.
+    # Latin-1 decodes any byte: a file that is not text fails at a line, not at its encoding.
     for number, line in enumerate(path.read_text(encoding="latin-1").split("\n"), start=1):
         if _NOT_A_SEGMENT.fullmatch(line):
             continue
         found = _SEGMENT.fullmatch(line)
         if found is None:
             raise CorpusError(
-                f"{path}:{number}: expected `start end score name`, got {line!r}: take the file from the "
+                f"{path}:{number}: expected `start end score name`, got {line!r}: get the file from the "
                 "corpus again"
             )
         first, last = int(found[1]), int(found[2])
         if not earliest <= first <= last:
             raise CorpusError(
-                f"{path}:{number}: expected frames in order from {earliest} on, got {first} to {last}: take "
+                f"{path}:{number}: expected frames in order from {earliest} on, got {first} to {last}: get "
                 "the file from the corpus again"
             )
         earliest = last + 1
@@ -88,5 +88,5 @@ def _segments(path: Path) -> Iterator[Span]:
 
 
 def _syllable_name(text: str) -> str:
-    """`ih_t_s`, `IH T S` and `IH-T-S` are all IH-T-S, as `models.alignment` writes it."""
+    """`ih_t_s`, `IH T S` and `IH-T-S` all become IH-T-S, as in `models.alignment`."""
     return _BETWEEN_PHONES.sub("-", text.upper()).strip("-")

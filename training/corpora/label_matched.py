@@ -1,8 +1,8 @@
-"""Clips paired with texts of the same label, for those who hold no corpus with emotion in sound and words.
+"""Clips paired with texts of the same label, for lack of a corpus with emotion in both audio and words.
 
-Such pairs inflate every figure. The text in the place of a clip's words was chosen by the label and gives it
-away as no real utterance's words do; the two modalities agree wherever either is sure. Good to check the
-machinery with, and to compare one training with another; a figure on them says nothing about speech.
+Such pairs inflate every metric. The text in place of a clip's words was chosen by the label and reveals it
+as no real utterance's words do; the two modalities agree wherever either is certain. Useful to test the
+code, and to compare one training with another; a metric on them says nothing about speech.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _Key = TypeVar("_Key", bound=Hashable)
 def read_label_matched(root: Path, *, seed: int = 0) -> list[Example]:
     """The four-class clips of `manifest.csv`; `paired` is a MELD line of the same label from `text.csv.gz`.
 
-    A MELD dialogue belongs to one speaker and a text is read once: whatever keeps speakers apart keeps
-    dialogues and texts apart. Where a speaker's dialogues have too few texts of a label, clips are left out,
-    evenly over the sentences. `group` is the manifest's fold; speakers without one are dealt over the six.
-    seed: of the dealing; one seed, one corpus.
+    A MELD dialogue is assigned to one speaker and a text is used once: splits that are speaker-disjoint are
+    then dialogue- and text-disjoint. Where a speaker's dialogues have too few texts of a label, clips are
+    left out, evenly over the sentences. `group` is the manifest's fold; speakers without one are distributed
+    over the six. seed: of the assignment; the same seed gives the same corpus.
 
     Raises CorpusError as the readers of the two files do.
     """
     rng = np.random.default_rng(seed)
     clips = [clip for clip in read_manifest(root / "manifest.csv") if clip.emotion != OTHER]
     meld = [line for line in read_text_corpus(root / "text.csv.gz", ["meld"]) if line.emotion != OTHER]
-    lines = _once(_shuffled(meld, rng))
+    lines = _without_repeats(_shuffled(meld, rng))
     owners, folds = assign_dialogues(lines, clips, rng), assign_folds(clips)
     texts = _grouped(lines, lambda line: (owners[line.dialogue], line.emotion))
     cells = _grouped(_shuffled(clips, rng), lambda clip: (clip.speaker, clip.emotion))
     pairs = [
         replace(clip, paired=line.words, dialogue=line.dialogue, group=folds[clip.speaker])
         for cell, members in cells.items()
-        for clip, line in zip(_evenly(members), texts.get(cell, []), strict=False)
+        for clip, line in zip(_sentences_interleaved(members), texts.get(cell, []), strict=False)
     ]
     return sorted(pairs, key=lambda pair: pair.key)
 
@@ -55,52 +55,58 @@ def read_label_matched(root: Path, *, seed: int = 0) -> list[Example]:
 def assign_dialogues(
     lines: Sequence[Example], clips: Sequence[Example], rng: np.random.Generator
 ) -> dict[str, str]:
-    """Whose each dialogue is, by name: greedily, the fullest first, each to the speaker whom it helps most.
+    """Dialogue -> speaker: greedily, the fullest dialogues first, each to the speaker who gains most by it.
 
-    What a line is worth grows with how scarce its label is: clips that want one over lines that there are.
-    Whom it helps alike, the one with most left to fill gets it.
+    The value of a line grows with the scarcity of its label: clips that need one over lines that there are.
+    Among speakers of equal gain, the one with the largest share still to fill gets it.
     """
     demand, supply = Counter(clip.emotion for clip in clips), Counter(line.emotion for line in lines)
-    worth = {label: demand[label] / supply[label] for label in supply}
+    value = {label: demand[label] / supply[label] for label in supply}
 
-    def gain(offer: Mapping[str, int], places: Mapping[str, int]) -> float:
-        return sum(worth[label] * min(count, places[label]) for label, count in offer.items())
+    def gain(offer: Mapping[str, int], free: Mapping[str, int]) -> float:
+        return sum(value[label] * min(count, free[label]) for label, count in offer.items())
 
     offers = _label_counts(lines, lambda line: line.dialogue)
-    left = _label_counts(sorted(clips, key=lambda clip: clip.speaker), lambda clip: clip.speaker)
-    sizes = {speaker: places.total() for speaker, places in left.items()}
+    unfilled = _label_counts(sorted(clips, key=lambda clip: clip.speaker), lambda clip: clip.speaker)
+    sizes = {speaker: free.total() for speaker, free in unfilled.items()}
     dialogues = _shuffled(sorted(offers), rng)
     dialogues.sort(key=lambda name: gain(offers[name], offers[name]), reverse=True)
     owners: dict[str, str] = {}
     for name in dialogues:
-        owner = max(left, key=lambda who: (gain(offers[name], left[who]), left[who].total() / sizes[who]))
-        left[owner] -= offers[name]  # of counters: never less than nothing
+        owner = max(
+            unfilled,
+            key=lambda speaker: (
+                gain(offers[name], unfilled[speaker]),
+                unfilled[speaker].total() / sizes[speaker],
+            ),
+        )
+        unfilled[owner] -= offers[name]  # counters: never below zero
         owners[name] = owner
     return owners
 
 
 def assign_folds(clips: Sequence[Example]) -> dict[str, str]:
-    """The fold of every speaker: the clips' own, else the emptiest so far, the fullest speakers first."""
+    """Speaker -> fold: the clips' own, else the emptiest so far, speakers with most clips first."""
     folds = {clip.speaker: clip.group for clip in clips}
     sizes = Counter(clip.speaker for clip in clips)
     filled = Counter(clip.group for clip in clips)
-    homeless = [speaker for speaker in sorted(folds) if not folds[speaker]]
-    for speaker in sorted(homeless, key=lambda speaker: -sizes[speaker]):
+    unassigned = [speaker for speaker in sorted(folds) if not folds[speaker]]
+    for speaker in sorted(unassigned, key=lambda speaker: -sizes[speaker]):
         folds[speaker] = min(FOLDS, key=lambda fold: filled[fold])
         filled[folds[speaker]] += sizes[speaker]
     return folds
 
 
-def _once(lines: Sequence[Example]) -> list[Example]:
-    """The first of the lines that sound alike: `What?` is said in many dialogues, with many a label."""
+def _without_repeats(lines: Sequence[Example]) -> list[Example]:
+    """The first of the lines with equal words: `What?` occurs in many dialogues, with various labels."""
     first: dict[str, Example] = {}
     for line in lines:
         first.setdefault(normalize_text(line.words), line)
     return list(first.values())
 
 
-def _evenly(clips: Sequence[Example]) -> list[Example]:
-    """The clips such that any beginning of the list has all sentences about equally often."""
+def _sentences_interleaved(clips: Sequence[Example]) -> list[Example]:
+    """The clips in an order in which every prefix has all sentences about equally often."""
     seen: Counter[str] = Counter()
     turns: list[int] = []
     for clip in clips:

@@ -1,4 +1,4 @@
-"""What the corpora call their emotions, and which of the four labels each of them is."""
+"""The emotion names of the corpora, mapped to the four labels or `other`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LABELS: Final = {name: label for label, names in _NAMES.items() for name in nam
 
 
 def label_of(name: str, where: str) -> str:
-    """angry, happy, sad, neutral or `other`, for what a corpus calls an emotion; capitals do not matter.
+    """angry, happy, sad, neutral or `other`, for a corpus's name of an emotion, in any case.
 
     Excited is happy, as the papers on IEMOCAP count it; calm, surprised, frustrated and the like are `other`.
-    where: what the error names, a file or `file:line`.
+    where: the place for the error message, a file or `file:line`.
 
-    Raises CorpusError for a name that is none of them: a typo must not quietly become `other`.
+    Raises CorpusError for an unknown name: a typo must not silently become `other`.
     """
     label = _LABELS.get(name.strip().lower().replace(" ", "-"))
     if label is None:
         raise CorpusError(
             f"{where}: expected one of {', '.join((*LABELS, OTHER))} or a common name of one, got {name!r}: "
-            "mend the label"
+            "fix the label"
         )
     return label

@@ -1,6 +1,6 @@
-"""No speaker and no conversation stands on both sides of a split: one that does makes every figure a lie.
+"""Checks for leakage: no speaker and no dialogue may be on both sides of a split, or every metric is wrong.
 
-Nor does a line of one in two corpora: EmoryNLP and MELD are of the same series.
+Nor may a line that two corpora share: EmoryNLP and MELD are of the same series.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from .example import CorpusError, Example
 
 DisjointUnit = Literal["speaker", "dialogue"]
 
-_WORDS: Final = 6
-"""A shorter line, `I do not know.`, is said in many conversations."""
+_MIN_WORDS: Final = 6
+"""A shorter line, `I do not know.`, occurs in many dialogues."""
 
 
 def check_disjoint(
     parts: Mapping[str, Iterable[Example]], units: Sequence[DisjointUnit] = ("speaker", "dialogue")
 ) -> None:
-    """Raises CorpusError where two parts share a speaker or a dialogue. An empty name is nobody's.
+    """Raises CorpusError where two parts share a speaker or a dialogue. Empty names do not count.
 
     parts: name of the part -> its examples.
     """
@@ -33,15 +33,15 @@ def check_disjoint(
                 first = found.setdefault((unit, name), part)
                 if name and first != part:
                     raise CorpusError(
-                        f"{unit} {name} stands in {first} and in {part}: expected {unit}-disjoint splits, "
-                        "mend the manifest or choose another protocol"
+                        f"{unit} {name} is in {first} and in {part}: expected {unit}-disjoint splits, "
+                        "fix the manifest or choose another protocol"
                     )
 
 
 def check_splits_disjoint(
     examples: Iterable[Example], units: Sequence[DisjointUnit] = ("speaker", "dialogue")
 ) -> None:
-    """The same of the examples' own splits; those without one do not count."""
+    """The same for the examples' own splits; those without a split do not count."""
     parts: dict[str, list[Example]] = {}
     for example in examples:
         if example.split:
@@ -50,19 +50,19 @@ def check_splits_disjoint(
 
 
 class CrossCorpusDuplicates:
-    """Which examples say what examples of another corpus say: a line of six spoken words or more.
+    """Examples whose line occurs in another corpus too: one of six spoken words or more.
 
-    The line is what a model would read: a paired text, otherwise the words. Only what came about in a
-    conversation or in writing counts: a fixed sentence, of a sound that is of no dialogue, is the same in the
-    mouth of every actor and says nothing about the emotion.
+    The line is what a model would read: a paired text, otherwise the words. Only lines of a dialogue or of
+    written text count: a fixed sentence, of a clip that is of no dialogue, is the same for every actor and
+    carries no information about the emotion.
     """
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        several = len({example.corpus for example in examples}) > 1
-        self._lines = {example.key: _line(example) for example in examples} if several else {}
+        multiple = len({example.corpus for example in examples}) > 1
+        self._lines = {example.key: _line(example) for example in examples} if multiple else {}
 
     def without(self, examples: Iterable[Example], test: Iterable[Example]) -> list[Example]:
-        """The examples less those whose line stands among the `test` examples of another corpus."""
+        """The examples except those whose line is among the `test` examples of another corpus."""
         corpora: dict[str, set[str]] = {}
         for example in test:
             if line := self._lines.get(example.key):
@@ -75,8 +75,8 @@ class CrossCorpusDuplicates:
 
 
 def _line(example: Example) -> str:
-    """Empty where it does not count."""
+    """The spoken form of an example's line; empty where it does not count."""
     if example.path is not None and not example.dialogue:
         return ""
     line = normalize_text(example.paired or example.words)
-    return line if len(line.split()) >= _WORDS else ""
+    return line if len(line.split()) >= _MIN_WORDS else ""

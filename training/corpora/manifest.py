@@ -1,18 +1,18 @@
-"""Any corpus as a table of clips or lines of text: `manifest.csv` with a header, or `manifest.jsonl`.
+"""A corpus as a table of clips or lines of text: `manifest.csv` with a header, or `manifest.jsonl`.
 
 | column | |
 |---|---|
-| `path`, `text` | the sound file, relative to the manifest, and its words; one of the two may be empty |
+| `path`, `text` | the audio file, relative to the manifest, and its words; one of the two may be empty |
 | `emotion` | angry, happy, sad, neutral, other; without `emotion_orig` also `anger`, `hap`, `calm`, ... |
 | `emotion_orig` | the corpus's own label |
 | `corpus`, `lang` | its name, `manifest` otherwise; the language of the words (BCP 47), `en` otherwise |
 | `speaker`, `dialogue` | unique across all corpora |
-| `sex` or `gender` | of the speaker; figures are given for each |
+| `sex` or `gender` | of the speaker; metrics are given for each |
 | `split` | train, dev or test, disjoint in speakers and dialogues |
 | `group`, `fold`, `session` | the unit of cross-validation, the first of the three that there is |
 | `dup_of` | the row is a copy of another and is left out |
 
-Everything but `emotion` and one of `path` and `text` may be left out; other columns are not looked at.
+Everything but `emotion` and one of `path` and `text` may be left out; other columns are ignored.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Final
 
 from emostream.models import LABELS
 
-from .csv_reader import Row, read_table
+from .csv_reader import CsvRow, read_table
 from .example import OTHER, CorpusError, Example
 from .files import check_none_missing, read_lines
 from .labels import label_of
@@ -41,14 +41,14 @@ _SPLITS: Final = {name: name for name in ("", "train", "dev", "test")} | {
     "validation": "dev",
 }
 _WHOLE_NUMBER: Final = re.compile(r"(\d+)\.0")
-"""What a spreadsheet makes of a fold."""
+"""What a spreadsheet makes of the number of a fold."""
 
 
 def read_manifest(path: Path) -> list[Example]:
     """All rows but the copies. path: the file, or the folder with one of `NAMES` in it.
 
-    Raises CorpusError for a missing file, column or sound, an unknown label or split, and a speaker or a
-    dialogue that stands in two splits.
+    Raises CorpusError for a missing file, column or audio file, an unknown label or split, and a speaker or a
+    dialogue that is in two splits.
     """
     path = _file(path)
     rows = _json_rows(path) if path.suffix == ".jsonl" else read_table(path, ("emotion",))
@@ -72,24 +72,26 @@ def _file(path: Path) -> Path:
     return found[0]
 
 
-def _json_rows(path: Path) -> list[Row]:
+def _json_rows(path: Path) -> list[CsvRow]:
     lines = enumerate(read_lines(path, "utf-8-sig"), start=1)
     return [_json_row(line, f"{path}:{number}") for number, line in lines if line.strip()]
 
 
-def _json_row(line: str, where: str) -> Row:
+def _json_row(line: str, where: str) -> CsvRow:
     try:
         values = json.loads(line)
     except ValueError as error:
-        raise CorpusError(f"{where}: expected one JSON object a line, got {error}: mend the line") from error
+        raise CorpusError(f"{where}: expected one JSON object a line, got {error}: fix the line") from error
     if not isinstance(values, dict) or "emotion" not in values:
         raise CorpusError(
-            f"{where}: expected a JSON object with `emotion`, got {line.strip()!r}: mend the line"
+            f"{where}: expected a JSON object with `emotion`, got {line.strip()!r}: fix the line"
         )
-    return Row(where, {name: "" if value is None else str(value).strip() for name, value in values.items()})
+    return CsvRow(
+        where, {name: "" if value is None else str(value).strip() for name, value in values.items()}
+    )
 
 
-def _example(row: Row, path: Path) -> Example:
+def _example(row: CsvRow, path: Path) -> Example:
     cells, corpus = row.cells, row.cells.get("corpus") or "manifest"
     sound, words = cells.get("path", ""), cells.get("text", "")
     if not sound and not words:
@@ -110,23 +112,23 @@ def _example(row: Row, path: Path) -> Example:
     )
 
 
-def _label(row: Row) -> str:
+def _label(row: CsvRow) -> str:
     """With a column for the corpus's own label, the other is ours already and takes no other name."""
     name = row.cells["emotion"]
     if "emotion_orig" not in row.cells:
         return label_of(name, row.where)
     if name not in (*LABELS, OTHER):
         raise CorpusError(
-            f"{row.where}: expected one of {', '.join((*LABELS, OTHER))}, got {name!r}: mend it, keep the "
+            f"{row.where}: expected one of {', '.join((*LABELS, OTHER))}, got {name!r}: fix it, keep the "
             "corpus's own label in `emotion_orig`"
         )
     return name
 
 
-def _split(row: Row) -> str:
+def _split(row: CsvRow) -> str:
     name = row.cells.get("split", "")
     if name not in _SPLITS:
-        raise CorpusError(f"{row.where}: expected train, dev, test or nothing, got {name!r}: mend `split`")
+        raise CorpusError(f"{row.where}: expected train, dev, test or nothing, got {name!r}: fix `split`")
     return _SPLITS[name]
 
 

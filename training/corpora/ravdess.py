@@ -1,6 +1,6 @@
 """RAVDESS (Livingstone, Russo 2018), its speech: `Actor_12/03-01-06-01-02-01-12.wav`.
 
-The name says modality (03 is sound alone), vocal channel (01 is speech), emotion, intensity, statement,
+The name says modality (03 is audio only), vocal channel (01 is speech), emotion, intensity, statement,
 repetition and actor.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from .example import Example
-from .files import corpus_root, files, parse_file_name
+from .files import corpus_root, list_files, parse_file_name
 from .labels import label_of
 
 CORPUS: Final = "ravdess"
@@ -49,11 +49,11 @@ _SONG: Final = re.compile(r"03-02-.*")
 def read_ravdess(root: Path) -> list[Example]:
     """All clips of speech, songs left out; `group` is the fold.
 
-    root: the folder with the `Actor_..` folders, or the one above it. Raises CorpusError for a file with
+    root: the folder with the `Actor_..` folders, or its parent. Raises CorpusError for a file with
     another kind of name.
     """
     root = corpus_root(root, "Actor_*", "RAVDESS")
-    paths = (path for path in files(root, "Actor_*/*.wav") if not _SONG.fullmatch(path.stem))
+    paths = (path for path in list_files(root, "Actor_*/*.wav") if not _SONG.fullmatch(path.stem))
     return [_example(path) for path in paths if path.stem not in _COPIES]
 
 

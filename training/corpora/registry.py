@@ -1,4 +1,4 @@
-"""The corpora by name."""
+"""The registry of corpora: a reader for each name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Corpus:
     """How one corpus is read.
 
     disjoint: what its own splits keep apart; nothing where it has no splits or they keep nothing apart.
-    part: reads a part of a corpus whose size `read` insists on; None where `read` takes any size.
+    part: reads a part of a corpus whose size `read` checks; None where `read` takes any size.
     """
 
     read: Callable[[Path], list[Example]]
@@ -63,7 +63,7 @@ def read_corpus(name: str, root: Path, *, part: bool = False) -> list[Example]:
     """All examples of a corpus. part: take less than the whole of a corpus whose size is known.
 
     Raises CorpusError for an unknown name, a corpus that is not as its parser expects, nothing at all, a key
-    that stands twice, and splits that share what they promise to keep apart.
+    that occurs twice, and splits that share what they promise to keep apart.
     """
     if name not in CORPORA:
         raise CorpusError(f"expected a corpus out of {', '.join(CORPORA)}, got {name!r}: choose one of them")
@@ -81,11 +81,11 @@ def read_corpus(name: str, root: Path, *, part: bool = False) -> list[Example]:
 
 
 def corpus_alignment(example: Example) -> Alignment | None:
-    """The forced alignment that a corpus brings along; of those here IEMOCAP does, for most utterances.
+    """The forced alignment that comes with a corpus; of those here only IEMOCAP has any, for most utterances.
 
     Raises CorpusError for a damaged file.
     """
     if example.corpus != iemocap.CORPUS:
         return None
-    sentences, dialogue = example.sound.parents[2], example.sound.parent.name
-    return read_alignment(sentences / "ForcedAlignment" / dialogue, example.sound.stem)
+    sentences, dialogue = example.audio_path.parents[2], example.audio_path.parent.name
+    return read_alignment(sentences / "ForcedAlignment" / dialogue, example.audio_path.stem)

@@ -102,7 +102,7 @@ def _fingerprint(examples: Sequence[Example], trimmed: bool) -> str:
     digest = hashlib.blake2b(digest_size=10)
     digest.update(repr((_FORM, trimmed and (_BELOW_PEAK_DB, _MARGIN_S))).encode())
     for example in examples:
-        path = example.sound
+        path = example.audio_path
         # A missing file is told with all others that cannot be used, when they are decoded.
         state = path.stat() if path.is_file() else None
         what = (example.key, str(path), state and (state.st_size, state.st_mtime_ns))

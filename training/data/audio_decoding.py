@@ -42,7 +42,7 @@ class AudioFileError(CorpusError):
     """One sound file cannot be used. reason: `is missing`, `holds NaN`, for a list of such files."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"expected a sound file at {path}, but it {reason}: mend it or leave it out")
+        super().__init__(f"expected a sound file at {path}, but it {reason}: fix it or leave it out")
         self.path = path
         self.reason = reason
 
@@ -73,7 +73,7 @@ def decoded(examples: Sequence[Example]) -> Iterator[tuple[Example, Samples]]:
     All files are looked at: after the last one a single CorpusError names those that cannot be used, a
     digitally silent one among them. Raises CorpusError at once for an example without a sound.
     """
-    sounds = [example.sound for example in examples]
+    sounds = [example.audio_path for example in examples]
     unusable: list[AudioFileError] = []
     for example, reading in zip(examples, _read_ahead(sounds), strict=True):
         try:
@@ -87,7 +87,7 @@ def decoded(examples: Sequence[Example]) -> Iterator[tuple[Example, Samples]]:
         more = [f"{len(unusable) - _LISTED} more"] if len(unusable) > _LISTED else []
         raise CorpusError(
             f"{len(unusable)} of {len(examples)} sounds cannot be used: {', '.join(listed + more)}: "
-            "mend or leave them out"
+            "fix or leave them out"
         )
 
 

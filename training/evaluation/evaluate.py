@@ -99,7 +99,7 @@ def judge(
     for start in range(0, len(examples), BATCH):
         speeches = [
             EmotionInput(
-                Clip(harm(trim(read_clip(example.sound)), example_rng(0, 0, example.key))),
+                Clip(harm(trim(read_clip(example.audio_path)), example_rng(0, 0, example.key))),
                 Transcript(text) if text else None,
             )
             for example, text in zip(
@@ -138,7 +138,7 @@ def evaluate(
     if not any(example.path is not None for example in chosen):
         raise CorpusError(
             f"{manifest}: expected clips of split {split} with a label out of {', '.join(labels)}, got none: "
-            "take another --split (all, where the manifest has none), or mend the labels"
+            "take another --split (all, where the manifest has none), or fix the labels"
         )
     folder = manifest if manifest.is_dir() else manifest.parent
     text_file = folder / "text.csv.gz"

@@ -129,7 +129,7 @@ def test_folds_are_the_same_every_time() -> None:
 @pytest.mark.parametrize("speaker", ["acted-3", "read-0"])
 def test_groups_that_share_a_speaker_are_refused(speaker: str) -> None:
     stray = replace(examples()[0], key="stray", speaker=speaker)
-    with pytest.raises(CorpusError, match=f"speaker {speaker} stands in"):
+    with pytest.raises(CorpusError, match=f"speaker {speaker} is in"):
         six_folds([*examples(), stray], JUDGED)
 
 

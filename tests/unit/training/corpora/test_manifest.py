@@ -141,14 +141,14 @@ def test_a_planted_leak_is_refused(tmp_path: Path, unit: str) -> None:
         {"text": "No", "emotion": "sad", "split": split, unit: name}
         for split, name in (("train", "a"), ("dev", "b"), ("test", "a"))
     ]
-    with pytest.raises(CorpusError, match=f"{unit} a stands in train and in test"):
+    with pytest.raises(CorpusError, match=f"{unit} a is in train and in test"):
         read_manifest(write_csv(tmp_path, *rows))
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("path,speaker\na.flac,a\n", "m.csv: expected a column emotion, got path, speaker: mend the header"),
+        ("path,speaker\na.flac,a\n", "m.csv: expected a column emotion, got path, speaker: fix the header"),
         ("", "m.csv: expected a column emotion, got nothing"),
         ("text,emotion\nNo,sad\nOh,angyr\n", "m.csv:3: expected one of angry, .*, got 'angyr'"),
         ("text,emotion,emotion_orig\nNo,anger,anger\n", "m.csv:2: expected one of angry, .*, got 'anger'"),

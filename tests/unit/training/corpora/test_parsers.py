@@ -76,7 +76,7 @@ def test_ravdess_as_the_manifest_has_it(tmp_path: Path) -> None:
         )
         for r in rows
     }
-    got = {(e.sound.stem, e.emotion, e.emotion_orig, e.words, e.speaker, e.group) for e in examples}
+    got = {(e.audio_path.stem, e.emotion, e.emotion_orig, e.words, e.speaker, e.group) for e in examples}
     assert got == expected
     assert len(examples) == 1439
 

@@ -65,9 +65,7 @@ def example(key: str, speaker: str = "", dialogue: str = "", split: str = "") ->
 
 def test_a_speaker_or_a_dialogue_on_both_sides_is_refused() -> None:
     one, two = example("1", speaker="a", dialogue="d"), example("2", speaker="b", dialogue="d")
-    with pytest.raises(
-        CorpusError, match="dialogue d stands in train and in test: expected dialogue-disjoint"
-    ):
+    with pytest.raises(CorpusError, match="dialogue d is in train and in test: expected dialogue-disjoint"):
         check_disjoint({"train": [one], "test": [two]})
     check_disjoint({"train": [one], "test": [two]}, units=["speaker"])
     check_disjoint({"train": [example("3")], "test": [example("4")]})  # nobody's speech
@@ -136,7 +134,7 @@ def test_an_unknown_corpus(tmp_path: Path) -> None:
         ([example("1"), example("2"), example("1")], "expected every utterance of toy once, got 1 2 times"),
         (
             [example("1", speaker="a", split="train"), example("2", speaker="a", split="dev")],
-            "speaker a stands in train and in dev",
+            "speaker a is in train and in dev",
         ),
         (
             [example("1", dialogue="d", split="train"), example("2", dialogue="d", split="dev")],

@@ -113,7 +113,7 @@ def test_a_scene_of_emorynlp_in_two_splits_is_refused(tmp_path: Path) -> None:
     emorynlp_csv_tree(tmp_path)
     text = (tmp_path / "emorynlp_dev_final.csv").read_text().replace(",1,1,1,15,", ",1,9,1,2,")
     (tmp_path / "emorynlp_dev_final.csv").write_text(text)
-    with pytest.raises(CorpusError, match="dialogue emorynlp_s1e2_1 stands in train and in dev"):
+    with pytest.raises(CorpusError, match="dialogue emorynlp_s1e2_1 is in train and in dev"):
         read_corpus("emorynlp", tmp_path)
 
 

@@ -156,7 +156,7 @@ class TestDamage:
         every = [bad[0], *good, *bad[1:]]
         wanted = (
             r"^3 of 7 sounds cannot be used: \S+nan.wav \(holds NaN\), \S+missing.wav \(is missing\), "
-            r"\S+silent.wav \(is digitally silent\): mend or leave them out$"
+            r"\S+silent.wav \(is digitally silent\): fix or leave them out$"
         )
         with pytest.raises(CorpusError, match=wanted):
             check_audio(every)
@@ -166,7 +166,7 @@ class TestDamage:
 
     def test_a_long_list_is_cut(self, tmp_path: Path) -> None:
         missing = examples(*(tmp_path / f"{index}.wav" for index in range(14)))
-        with pytest.raises(CorpusError, match=r"^14 of 14 .*9\.wav \(is missing\), 4 more: mend"):
+        with pytest.raises(CorpusError, match=r"^14 of 14 .*9\.wav \(is missing\), 4 more: fix"):
             check_audio(missing)
 
     def test_words_alone_have_no_sound(self) -> None:
@@ -196,7 +196,7 @@ class TestReport:
 class TestCache:
     def assert_right(self, kept: AudioCache, clips: list[Example]) -> None:
         for example in clips:
-            file = read_clip(example.sound)
+            file = read_clip(example.audio_path)
             np.testing.assert_allclose(kept.clip(example.key), trim(file), atol=1 / 16_384)
             front = kept.fronts[example.key]
             cut = file[front : front + len(trim(file))]
@@ -220,9 +220,9 @@ class TestCache:
         clips = recordings(tmp_path)
         cached_audio(clips, tmp_path / "cache")
         if change == "content":
-            soundfile.write(clips[0].sound, noise(30_000), 16_000)
+            soundfile.write(clips[0].audio_path, noise(30_000), 16_000)
         if change == "time":
-            os.utime(clips[0].sound, ns=(0, 0))
+            os.utime(clips[0].audio_path, ns=(0, 0))
         asked = {"list": clips[:3], "order": clips[::-1]}.get(change, clips)
         monkeypatch.setattr(sounds_module, "decoded", decoding_forbidden)
         with pytest.raises(AssertionError, match="decoded again"):
@@ -231,7 +231,7 @@ class TestCache:
     def test_untrimmed_clips_are_whole(self, tmp_path: Path) -> None:
         clips = recordings(tmp_path)
         kept = cached_audio(clips, tmp_path / "cache", trimmed=False)
-        assert [len(kept.clip(c.key)) for c in clips] == [len(read_clip(c.sound)) for c in clips]
+        assert [len(kept.clip(c.key)) for c in clips] == [len(read_clip(c.audio_path)) for c in clips]
         assert set(kept.fronts.values()) == {0}
 
     @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")

@@ -170,7 +170,7 @@ def test_where_splits_share_speakers_the_scenes_are_kept_apart() -> None:
     for fold in folds_of(friends(), units=("dialogue",)):
         scenes = [{example.dialogue for example in part} for part in (fold.train, fold.validation, fold.test)]
         assert sum(map(len, scenes)) == len(set.union(*scenes)) == 6
-    with pytest.raises(CorpusError, match="speaker Joey stands in part0 and in part1: expected speaker-dis"):
+    with pytest.raises(CorpusError, match="speaker Joey is in part0 and in part1: expected speaker-dis"):
         folds_of(friends(), units=BOTH)
 
 
@@ -383,7 +383,7 @@ ANOTHER = "choose another protocol"
         (
             [*split(a="train", b="dev", c="test"), *(replace(e, key=e.key + "x") for e in split(a="test"))],
             "split",
-            "speaker a stands in train and in test: expected speaker-disjoint splits",
+            "speaker a is in train and in test: expected speaker-disjoint splits",
         ),
     ],
 )

@@ -162,7 +162,7 @@ def clips(tmp_path: Path) -> list[Example]:
         for number, words in enumerate([*SENTENCES, "drzwi"])
     ]
     for number, one in enumerate(spoken):
-        write_sound(one.sound, "sad", number)
+        write_sound(one.audio_path, "sad", number)
     spoken[3] = other(spoken[3], paired="so happy")
     spoken[4] = other(spoken[4], language="pl")
     return [*spoken, example(5, words="she died")]
@@ -265,7 +265,7 @@ def iemocap(tmp_path: Path) -> list[Example]:
     """One utterance of each actor. The first begins with a second of silence."""
     found = read_iemocap(iemocap_tree(tmp_path / "IEMOCAP", per_speaker=1, others=0), expected=None)
     late = np.concatenate([np.zeros(RATE_HZ, np.float32), noise(RATE_HZ)])
-    soundfile.write(found[0].sound, late, RATE_HZ, subtype="PCM_16")
+    soundfile.write(found[0].audio_path, late, RATE_HZ, subtype="PCM_16")
     return found
 
 
@@ -377,7 +377,7 @@ def test_other_words_or_sounds_are_computed_anew(clips: list[Example], tmp_path:
     assert computed() == first
     gathered([other(clips[0], words="i miss her"), *clips[1:]], where, experiment)
     assert len(computed()) == 3
-    write_sound(clips[1].sound, "angry", 9)
+    write_sound(clips[1].audio_path, "angry", 9)
     gathered(clips, where, experiment)
     assert len(computed()) == 4
 
