@@ -1,4 +1,4 @@
-"""A scripted stand-in for the server, as the page sees it: files, the list of streams, the socket."""
+"""A scripted replacement for the server, as the page sees it: files, the list of streams, the socket."""
 
 from __future__ import annotations
 
@@ -66,10 +66,22 @@ def speech_started(utterance: int) -> Message:
     return {"type": "speech_started", "utterance": utterance, "start_ms": utterance * 4000}
 
 
+def publish_everything(server: PageServer) -> None:
+    """One of each thing that the page can show."""
+    for utterance, label in enumerate(LABELS, 1):
+        server.publish(emotion(utterance, label, text=f"this is {label}", uncertain=["low_confidence"]))
+    server.publish({"type": "dropped", "ms": 1240, "reason": "too slow"})
+    server.publish({"type": "error", "code": "model_error", "message": "got NaN", "fatal": False})
+    server.publish(emotion(5, text="", text_only=None))
+    server.publish(emotion(6, text="not yet", final=False, reason="speaking"))
+    server.publish(speech_started(7))
+
+
 class PageServer:
     """Serves `demo/` under the strict policy and plays what the test publishes.
 
-    A newcomer gets `ready` and the last 200 events, as from the real hub. paths: everything asked for.
+    A new subscriber gets `ready` and the last 200 events, as from the real server. paths: of all requests.
+    subscribed: the stream of each subscription.
     """
 
     def __init__(self, streams: list[dict[str, str]] | None = None) -> None:
@@ -77,7 +89,7 @@ class PageServer:
         self.session = "s1"
         self.asr: str | None = "pocketsphinx en-us"
         self.paths: list[str] = []
-        self.watched: list[str] = []
+        self.subscribed: list[str] = []
         self.subprotocols: list[str | None] = []
         self.close_code = 1000
         self._seq = 0
@@ -98,7 +110,7 @@ class PageServer:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen: on a free port the first time, on the same one after a `stop`."""
+        """On a free port the first time, on the same one after a `stop`."""
         self._server = await serve(
             self._serve_socket,
             "127.0.0.1",
@@ -115,7 +127,7 @@ class PageServer:
             self._server = None
 
     async def restart(self, session: str) -> None:
-        """Another run of the program: nothing of the old session is remembered."""
+        """As another process: nothing of the old session is kept."""
         await self.stop()
         self.session, self._seq = session, 0
         self._kept.clear()
@@ -123,10 +135,10 @@ class PageServer:
 
     def publish(self, event: Message) -> None:
         self._seq += 1
-        self.say(json.dumps(event | {"seq": self._seq}), keep=True)
+        self.send(json.dumps(event | {"seq": self._seq}), keep=True)
 
-    def say(self, text: str, *, keep: bool = False) -> None:
-        """Send the text as it is, to everybody."""
+    def send(self, text: str, *, keep: bool = False) -> None:
+        """Send the text unchanged, to all subscribers."""
         if keep:
             self._kept.append(text)
         broadcast(self._sockets, text)
@@ -138,7 +150,7 @@ class PageServer:
     async def _serve_socket(self, socket: ServerConnection) -> None:
         self.subprotocols.append(socket.subprotocol)
         try:
-            self.watched.append(json.loads(await socket.recv())["stream"])
+            self.subscribed.append(json.loads(await socket.recv())["stream"])
             await socket.send(json.dumps(self._ready()))
             for text in list(self._kept):
                 await socket.send(text)
