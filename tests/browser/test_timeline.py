@@ -1,4 +1,4 @@
-"""The timeline, the chosen utterance, the session as a whole and its files, on the real server."""
+"""The timeline, the selected utterance, the session as a whole and its files, on the real server."""
 
 from __future__ import annotations
 
@@ -13,45 +13,38 @@ from typing import Any
 
 import numpy as np
 import pytest
-import pytest_asyncio
 import webvtt
-from playwright.async_api import Browser, Locator, Page, Request, expect
+from playwright.async_api import Locator, Page, Request, expect
 
 from emostream.streamer.audio.sources import Pcm
 from emostream.streamer.audio.tee import AudioRingBuffer
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.published_stream import PublishedStream
-from tests.support.browser import Watched, chromium, needs_chromium
+from tests.support.browser import AUTOPLAY, BROWSER_TEST, DemoPage, Pages
 from tests.support.fakes import silence, voice
 from tests.support.page_server import LABELS, emotion, scores
 from tests.support.serving import serving
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), needs_chromium]
+pytestmark = BROWSER_TEST
 
-HEARD_S = 28
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium("--autoplay-policy=no-user-gesture-required") as browser:
-        yield browser
+LENGTH_S = 28
 
 
-def stream(*, keeps: bool) -> PublishedStream:
-    """28 s, of which the first utterances are spoken; kept or not."""
-    if not keeps:
+def stream(*, keeps_audio: bool) -> PublishedStream:
+    """28 s with an utterance every four; the audio is kept or not."""
+    if not keeps_audio:
         return PublishedStream("tape", "A tape")
     kept = AudioRingBuffer(60, 16_000, 1)
-    parts = [part for _ in range(HEARD_S // 4) for part in (silence(1_000), voice(2_500), silence(500))]
+    parts = [part for _ in range(LENGTH_S // 4) for part in (silence(1_000), voice(2_500), silence(500))]
     kept.take(Pcm(np.concatenate(parts)[:, None]))
     return PublishedStream("tape", "A tape", audio=kept)
 
 
 def final(utterance: int, label: str, confidence: float = 0.9, **changes: Any) -> messages.Emotion:
-    """The n-th begins at 4n - 3 s and is 2.5 s long."""
+    """The n-th begins at 4n - 3 s and lasts 2.5 s."""
     start = 4_000 * utterance - 3_000
-    said = emotion(
+    wire = emotion(
         utterance,
         label,
         f"number {utterance}",
@@ -60,7 +53,7 @@ def final(utterance: int, label: str, confidence: float = 0.9, **changes: Any) -
         confidence=confidence,
         probabilities=scores(label, confidence),
     )
-    message = messages.decode_server_message(json.dumps(said | {"seq": 1} | changes))
+    message = messages.decode_server_message(json.dumps(wire | {"seq": 1} | changes))
     assert isinstance(message, messages.Emotion)
     return message
 
@@ -70,71 +63,67 @@ FOUR = [final(1, "angry", 0.9), final(2, "happy", 0.6), final(3, "sad", 0.8), fi
 
 @asynccontextmanager
 async def shown(
-    browser: Browser,
-    told: Sequence[messages.Emotion] = FOUR,
+    pages: Pages,
+    finals: Sequence[messages.Emotion] = FOUR,
     *,
-    keeps: bool = True,
-    over: bool = False,
+    keeps_audio: bool = True,
+    ended: bool = False,
     **server: Any,
-) -> AsyncIterator[tuple[Watched, PublishedStream, Server]]:
-    """over: the stream has ended behind 28 s, so that nothing moves any more."""
-    own = stream(keeps=keeps)
-    context = await browser.new_context(
-        color_scheme="light", viewport={"width": 1280, "height": 900}, accept_downloads=True
-    )
+) -> AsyncIterator[tuple[DemoPage, PublishedStream, Server]]:
+    """ended: the stream has ended after 28 s, so that nothing moves any more."""
+    own = stream(keeps_audio=keeps_audio)
     async with serving(streams=[own], **server) as listening:
-        watched = Watched(await context.new_page())
-        for event in told:
+        app = DemoPage(await pages.open(AUTOPLAY))
+        for event in finals:
             own.event_log.append(event)
-        if over:
-            totals = messages.Totals(audio_ms=1_000 * HEARD_S, utterances=len(told), dropped_ms=0)
+        if ended:
+            totals = messages.Totals(audio_ms=1_000 * LENGTH_S, utterances=len(finals), dropped_ms=0)
             own.event_log.end(messages.Closed(reason="end_of_stream", totals=totals))
-        await watched.open(listening, "ended" if over else "live")
-        await expect(watched.cards).to_have_count(len(told))
-        yield watched, own, listening
-        await context.close()
+        await app.open(listening, "ended" if ended else "live")
+        await expect(app.cards).to_have_count(len(finals))
+        yield app, own, listening
 
 
 def slider(page: Page) -> Locator:
-    return page.get_by_role("slider", name="Choose an utterance")
+    return page.get_by_role("slider", name="Select an utterance")
 
 
-def chosen(page: Page) -> Locator:
-    return page.get_by_role("region", name="The chosen utterance")
+def selected(page: Page) -> Locator:
+    return page.get_by_role("region", name="The selected utterance")
 
 
-# Choosing and hearing -----------------------------------------------------------------------------
+# Selection and playback ---------------------------------------------------------------------------
 
 
-async def test_keys_choose_hear_and_let_go(browser: Browser) -> None:
-    async with shown(browser) as (watched, _, _):
-        page = watched.page
-        await expect(page.locator("#chosen")).to_be_hidden()
+async def test_keys_select_play_and_deselect(pages: Pages) -> None:
+    async with shown(pages) as (app, _, _):
+        page = app.page
+        await expect(page.locator("#selected")).to_be_hidden()
         await slider(page).focus()
         await page.keyboard.press("ArrowLeft")
         await expect(slider(page)).to_have_attribute("aria-valuetext", "Neutral, 50 %, at 00:13.0: number 4")
         await expect(slider(page)).to_have_attribute("aria-valuenow", "4")
         await page.keyboard.press("ArrowLeft")
-        await expect(chosen(page).locator("h3")).to_have_text("Sad")
+        await expect(selected(page).locator("h3")).to_have_text("Sad")
         await page.keyboard.press("Home")
-        await expect(chosen(page).locator("h3")).to_have_text("Angry")
-        await expect(chosen(page).get_by_role("button", name="Hear it")).to_be_enabled()
+        await expect(selected(page).locator("h3")).to_have_text("Angry")
+        await expect(selected(page).get_by_role("button", name="Play")).to_be_enabled()
         await page.keyboard.press("Enter")
-        await expect(chosen(page).get_by_role("button", name="Stop")).to_be_visible()
-        await expect(chosen(page).get_by_role("button", name="Hear it")).to_be_visible()  # 2.5 s later
+        await expect(selected(page).get_by_role("button", name="Stop")).to_be_visible()
+        await expect(selected(page).get_by_role("button", name="Play")).to_be_visible()  # 2.5 s later
         await page.keyboard.press("Escape")
-        await expect(page.locator("#chosen")).to_be_hidden()
-        assert watched.complaints == []
+        await expect(page.locator("#selected")).to_be_hidden()
+        assert app.errors == []
 
 
-async def test_the_chosen_one_shows_everything_that_is_known_of_it(browser: Browser) -> None:
-    told = final(1, "angry", uncertain=["modalities_disagree"])
-    async with shown(browser, [told]) as (watched, _, _):
-        page = watched.page
-        await watched.card(1).get_by_role("button", name="Show the utterance at 00:01.0").click()
-        part = chosen(page)
+async def test_the_selected_utterance_shows_all_its_figures(pages: Pages) -> None:
+    utterance = final(1, "angry", uncertain=["modalities_disagree"])
+    async with shown(pages, [utterance]) as (app, _, _):
+        page = app.page
+        await app.card(1).get_by_role("button", name="Show the utterance at 00:01.0").click()
+        part = selected(page)
         await expect(part.locator(".words")).to_have_text("number 1")
-        await expect(part.locator(".chip.doubt")).to_have_text("Sound and words disagree")
+        await expect(part.locator(".chip.uncertain")).to_have_text("Audio and text disagree")
         rows = await part.locator("tbody tr").all_text_contents()
         assert [" ".join(row.split()) for row in rows] == [
             "angry90 %15 %97 %",
@@ -145,63 +134,62 @@ async def test_the_chosen_one_shows_everything_that_is_known_of_it(browser: Brow
         names = await part.locator(".stages dt").all_text_contents()
         times = await part.locator(".stages dd").all_text_contents()
         assert dict(zip(names, times, strict=True)) == {
-            "Pause until it was over": "500 ms",
-            "Waited for the models": "1 ms",
-            "Words written": "120 ms",
-            "Words placed in the sound": "2 ms",
-            "Emotion judged": "38 ms",
+            "Pause that ended it": "500 ms",
+            "Queued": "1 ms",
+            "Transcription": "120 ms",
+            "Alignment": "2 ms",
+            "Emotion": "38 ms",
         }
-        await expect(part).to_contain_text("The models began 300 ms before the pause was long enough.")
-        await expect(part).to_contain_text("661 ms from the last sound to the label.")
+        await expect(part).to_contain_text("The models started 300 ms before the pause was long enough.")
+        await expect(part).to_contain_text("661 ms from the end of speech to the label.")
         await part.get_by_role("button", name="Close").click()
-        await expect(page.locator("#chosen")).to_be_hidden()
+        await expect(page.locator("#selected")).to_be_hidden()
 
 
-async def test_a_click_on_an_utterance_plays_it(browser: Browser) -> None:
-    async with shown(browser, over=True) as (watched, _, _):
-        page = watched.page
+async def test_a_click_on_an_utterance_plays_it(pages: Pages) -> None:
+    async with shown(pages, ended=True) as (app, _, _):
+        page = app.page
         box = await slider(page).bounding_box()
         assert box is not None
         x = box["width"] * 6.2 / 30  # the second one: 5.0 to 7.5 s of thirty
         await slider(page).click(position={"x": x, "y": box["height"] / 2})
-        await expect(chosen(page).locator("h3")).to_have_text("Happy")
-        await expect(chosen(page).get_by_role("button", name="Stop")).to_be_visible()
+        await expect(selected(page).locator("h3")).to_have_text("Happy")
+        await expect(selected(page).get_by_role("button", name="Stop")).to_be_visible()
         await slider(page).click(position={"x": x, "y": box["height"] / 2})
-        await expect(chosen(page).get_by_role("button", name="Hear it")).to_be_visible()
+        await expect(selected(page).get_by_role("button", name="Play")).to_be_visible()
 
 
-async def test_where_no_sound_is_kept_the_page_says_so(browser: Browser) -> None:
-    async with shown(browser, keeps=False) as (watched, _, _):
-        await slider(watched.page).focus()
-        await watched.page.keyboard.press("End")
-        await expect(chosen(watched.page).get_by_role("button", name="No sound kept")).to_be_disabled()
-        assert not [url for url in watched.requests if "/audio" in url]
+async def test_without_kept_audio_playback_is_disabled(pages: Pages) -> None:
+    async with shown(pages, keeps_audio=False) as (app, _, _):
+        await slider(app.page).focus()
+        await app.page.keyboard.press("End")
+        await expect(selected(app.page).get_by_role("button", name="No audio kept")).to_be_disabled()
+        assert not [url for url in app.requests if "/audio?" in url]
 
 
-async def test_the_sound_is_asked_for_with_the_token_and_never_in_the_address(
-    browser: Browser, tmp_path: Path
+async def test_audio_is_requested_with_the_token_and_never_in_the_address(
+    pages: Pages, tmp_path: Path
 ) -> None:
     token = "open sesame, 0123456789"
     (tmp_path / "tokens").write_text(token + "\n")
-    own = stream(keeps=True)
+    own = stream(keeps_audio=True)
     async with serving(streams=[own], token_file=str(tmp_path / "tokens")) as server:
-        page = await browser.new_page()
-        watched, asked = Watched(page), asyncio.get_running_loop().create_future()
+        page = await pages.open(AUTOPLAY)
+        app, requested = DemoPage(page), asyncio.get_running_loop().create_future()
 
-        def look(request: Request) -> None:
-            if "/audio" in request.url and not asked.done():
-                asked.set_result((request.url, request.headers.get("authorization")))
+        def on_request(request: Request) -> None:
+            if "/audio?" in request.url and not requested.done():
+                requested.set_result((request.url, request.headers.get("authorization")))
 
-        page.on("request", look)
+        page.on("request", on_request)
         own.event_log.append(FOUR[0])
-        await watched.open(server, "refused")
+        await app.open(server, "refused")
         await page.get_by_label("Token", exact=True).fill(token)
         await page.keyboard.press("Enter")
-        await watched.expect_state("live")
-        url, header = await asked
+        await app.expect_state("live")
+        url, header = await requested
         assert header == f"Bearer {token}"
         assert "sesame" not in url
-        await page.close()
 
 
 # What is drawn ------------------------------------------------------------------------------------
@@ -215,7 +203,7 @@ HUES = {"angry": (0xC8, 0x42, 0x0C), "happy": (0xB9, 0x7A, 0x00), "sad": (0x1D, 
 
 
 async def column(page: Page, at_s: float) -> np.ndarray:
-    """(height, 3): the pixels at this second of a view that ends at thirty."""
+    """(height, 3): the pixels at this second of a view of thirty seconds."""
     await page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     canvas = await slider(page).element_handle()
     pixels = np.array(await page.evaluate(COLUMN, [canvas, at_s / 30]), float)
@@ -225,17 +213,17 @@ async def column(page: Page, at_s: float) -> np.ndarray:
 
 
 def near(pixels: np.ndarray, hue: tuple[int, int, int], alpha: float = 0.24) -> np.ndarray:
-    """Where this colour lies, thinned like a block's ground, on white."""
+    """Where this colour is, as transparent as a block's background, on white."""
     wanted = alpha * np.array(hue) + (1 - alpha) * 255
     found: np.ndarray = np.abs(pixels - wanted).max(axis=1) <= 6
     return found
 
 
-async def test_a_block_has_the_colour_of_its_emotion_and_is_as_high_as_it_is_sure(browser: Browser) -> None:
-    async with shown(browser, keeps=False, over=True) as (watched, _, _):
+async def test_a_block_has_the_colour_of_its_emotion_and_the_height_of_its_confidence(pages: Pages) -> None:
+    async with shown(pages, keeps_audio=False, ended=True) as (app, _, _):
         heights = {}
         for label, at_s in (("angry", 2.0), ("happy", 6.0), ("sad", 10.0)):
-            pixels = await column(watched.page, at_s)
+            pixels = await column(app.page, at_s)
             rows = np.flatnonzero(near(pixels, HUES[label]))
             others = [near(pixels, HUES[other]).sum() for other in HUES if other != label]
             assert max(others) == 0
@@ -244,26 +232,26 @@ async def test_a_block_has_the_colour_of_its_emotion_and_is_as_high_as_it_is_sur
         assert heights["sad"] / heights["angry"] == pytest.approx(0.8 / 0.9, abs=0.05)
 
 
-async def test_the_waveform_has_the_colour_of_the_utterance_it_lies_in(browser: Browser) -> None:
-    async with shown(browser, over=True) as (watched, _, _):
-        page = watched.page
-        await expect(chosen(page)).to_be_hidden()
+async def test_the_waveform_has_the_colour_of_its_utterance(pages: Pages) -> None:
+    async with shown(pages, ended=True) as (app, _, _):
+        page = app.page
+        await expect(selected(page)).to_be_hidden()
         async with asyncio.timeout(30):
-            while True:  # the sound is fetched piece by piece
-                ground, solid = 0, 0
+            while True:  # the audio is fetched piece by piece
+                background, solid = 0, 0
                 for at_s in np.arange(5.4, 7.0, 0.1):
                     pixels = await column(page, float(at_s))
-                    ground += int(near(pixels, HUES["happy"]).sum())
+                    background += int(near(pixels, HUES["happy"]).sum())
                     solid += int(near(pixels, HUES["happy"], alpha=1.0).sum())
                 if solid > 100:
                     break
-        assert ground > 100
+        assert background > 100
         silent = await column(page, 4.3)
         assert not near(silent, HUES["happy"], alpha=1.0).any()
 
 
-async def test_what_may_still_change_is_drawn_broken(browser: Browser) -> None:
-    so_far = final(1, "angry", final=False, reason="speaking", text="")
+async def test_an_interim_result_has_a_dashed_outline(pages: Pages) -> None:
+    interim = final(1, "angry", final=False, reason="speaking", text="")
     row = """([canvas, from, to]) => {
         const { width, height } = canvas;
         const pen = canvas.getContext("2d");
@@ -282,31 +270,30 @@ async def test_what_may_still_change_is_drawn_broken(browser: Browser) -> None:
     }"""
     edges = {}
     started = messages.SpeechStarted(utterance=1, start_ms=1_000)
-    stories: dict[str, list[messages.Emotion | messages.SpeechStarted]] = {
+    cases: dict[str, list[messages.Emotion | messages.SpeechStarted]] = {
         "final": [final(1, "angry")],
-        "so far": [started, so_far],
+        "interim": [started, interim],
     }
-    for name, told in stories.items():
-        own = stream(keeps=False)
+    for name, events in cases.items():
+        own = stream(keeps_audio=False)
         async with serving(streams=[own]) as server:
-            watched = Watched(await browser.new_page(color_scheme="light"))
-            for event in told:
+            app = DemoPage(await pages.open(viewport={"width": 1280, "height": 720}))
+            for event in events:
                 own.event_log.append(event)
-            await watched.open(server)
-            await expect(watched.card(1)).to_have_attribute("data-final", str(name == "final").lower())
-            await column(watched.page, 1)
-            canvas = await slider(watched.page).element_handle()
-            edges[name] = await watched.page.evaluate(row, [canvas, 1.3 / 30, 3.2 / 30])
-            await watched.page.close()
+            await app.open(server)
+            await expect(app.card(1)).to_have_attribute("data-final", str(name == "final").lower())
+            await column(app.page, 1)
+            canvas = await slider(app.page).element_handle()
+            edges[name] = await app.page.evaluate(row, [canvas, 1.3 / 30, 3.2 / 30])
     assert edges["final"] > 0.95
-    assert 0.3 < edges["so far"] < 0.8
+    assert 0.3 < edges["interim"] < 0.8
 
 
-async def test_it_can_be_moved_back_and_returns_to_the_present(browser: Browser) -> None:
-    told = [final(n, LABELS[n % 4]) for n in range(1, 41)]
-    async with shown(browser, told, keeps=False) as (watched, own, _):
-        page = watched.page
-        now = page.get_by_role("button", name="To the present")
+async def test_the_view_can_be_panned_back_and_returns_to_live(pages: Pages) -> None:
+    finals = [final(n, LABELS[n % 4]) for n in range(1, 41)]
+    async with shown(pages, finals, keeps_audio=False) as (app, own, _):
+        page = app.page
+        now = page.get_by_role("button", name="Go to live")
         await expect(now).to_be_hidden()
         await slider(page).focus()
         await page.keyboard.press("Home")
@@ -315,8 +302,8 @@ async def test_it_can_be_moved_back_and_returns_to_the_present(browser: Browser)
         assert box is not None
         before = await column(page, 2.0)
         own.event_log.append(final(41, "sad"))
-        await expect(watched.card(41)).to_have_count(1)
-        np.testing.assert_array_equal(await column(page, 2.0), before)  # who looks back is not moved
+        await expect(app.card(41)).to_have_count(1)
+        np.testing.assert_array_equal(await column(page, 2.0), before)  # a view of the past does not move
         await page.get_by_role("button", name="Show more time").click()
         await page.get_by_role("button", name="Show less time").click()
         await now.click()
@@ -332,21 +319,21 @@ async def test_it_can_be_moved_back_and_returns_to_the_present(browser: Browser)
 # The whole ----------------------------------------------------------------------------------------
 
 
-async def test_shares_latency_and_counts_are_those_of_the_events(browser: Browser) -> None:
+async def test_shares_latency_and_counts_are_those_of_the_events(pages: Pages) -> None:
     timings = [
         messages.Timing(
             endpoint_ms=500, lead_ms=0, queue_ms=0, asr_ms=0, align_ms=0, emotion_ms=0, total_ms=500 + ms
         )
         for ms in (10, 20, 30, 200)
     ]
-    told = [
+    finals = [
         final(1, "angry", timing=events_json(timings[0])),
         final(2, "angry", timing=events_json(timings[1])),
         final(3, "sad", timing=events_json(timings[2])),
         final(4, "happy", timing=events_json(timings[3])),
     ]
-    async with shown(browser, told, keeps=False) as (watched, _, _):
-        page = watched.page
+    async with shown(pages, finals, keeps_audio=False) as (app, _, _):
+        page = app.page
         rows = await page.locator("#shares li").all_inner_texts()
         assert [" ".join(row.split()) for row in rows] == [
             "Angry 50 % 00:05",
@@ -356,16 +343,16 @@ async def test_shares_latency_and_counts_are_those_of_the_events(browser: Browse
         ]
         facts = dict(
             zip(
-                await page.locator("#overview-facts dt").all_text_contents(),
-                await page.locator("#overview-facts dd").all_text_contents(),
+                await page.locator("#summary-facts dt").all_text_contents(),
+                await page.locator("#summary-facts dd").all_text_contents(),
                 strict=True,
             )
         )
         assert facts == {
             "Utterances": "4",
             "Speech": "00:10.0",
-            "From the last sound to the label": "p50 520 ms, p95 700 ms",
-            "Once the pause was long enough": "p50 20 ms, p95 200 ms",
+            "From the end of speech to the label": "p50 520 ms, p95 700 ms",
+            "Of that, after the pause": "p50 20 ms, p95 200 ms",
         }
 
 
@@ -373,59 +360,58 @@ def events_json(timing: messages.Timing) -> dict[str, float]:
     return {name: getattr(timing, name) for name in timing.__struct_fields__}
 
 
-async def saved(page: Page, form: str) -> bytes:
+async def exported(page: Page, name: str) -> bytes:
     async with page.expect_download() as waiting:
-        await page.get_by_role("button", name=form, exact=True).click()
+        await page.get_by_role("button", name=name, exact=True).click()
     download = await waiting.value
     assert download.suggested_filename.startswith("emostream-")
-    assert download.suggested_filename.endswith(form.lower().replace("webvtt", "vtt"))
+    assert download.suggested_filename.endswith(name.lower().replace("webvtt", "vtt"))
     path = Path(await download.path())
     return await asyncio.to_thread(path.read_bytes)
 
 
-async def test_the_session_is_saved_in_four_forms(browser: Browser) -> None:
-    async with shown(browser) as (watched, _, _):
-        page = watched.page
-        lines = (await saved(page, "JSONL")).decode().splitlines()
+async def test_the_session_is_exported_in_four_formats(pages: Pages) -> None:
+    async with shown(pages) as (app, _, _):
+        page = app.page
+        lines = (await exported(page, "JSONL")).decode().splitlines()
         decoded = [messages.decode_server_message(line) for line in lines]
         assert [one.label for one in decoded if isinstance(one, messages.Emotion)] == [
             one.label for one in FOUR
         ]
-        rows = list(csv.DictReader(io.StringIO((await saved(page, "CSV")).decode())))
+        rows = list(csv.DictReader(io.StringIO((await exported(page, "CSV")).decode())))
         assert [(row["file"], row["label"], float(row["confidence"])) for row in rows] == [
             ("A tape", one.label, one.confidence) for one in FOUR
         ]
-        cues = webvtt.from_string((await saved(page, "WebVTT")).decode())
+        cues = webvtt.from_string((await exported(page, "WebVTT")).decode())
         assert [(cue.start, cue.text) for cue in cues.captions] == [
             ("00:00:01.000", "[angry 90%] number 1"),
             ("00:00:05.000", "[happy 60%] number 2"),
             ("00:00:09.000", "[sad 80%] number 3"),
             ("00:00:13.000", "[neutral 50%] number 4"),
         ]
-        assert (await saved(page, "PNG"))[:8] == b"\x89PNG\r\n\x1a\n"
-        assert watched.complaints == []
+        assert (await exported(page, "PNG"))[:8] == b"\x89PNG\r\n\x1a\n"
+        assert app.errors == []
 
 
-async def test_times_go_on_where_a_restarted_server_begins_at_nought(browser: Browser) -> None:
-    """Watched: the clock of the page is one."""
-    own = stream(keeps=False)
+async def test_times_continue_where_a_restarted_server_begins_at_zero(pages: Pages) -> None:
+    """The page has one clock for all sessions of a stream."""
+    own = stream(keeps_audio=False)
     async with serving(streams=[own]) as server:
         port = server.port
-        watched = Watched(await browser.new_page())
+        app = DemoPage(await pages.open())
         own.event_log.append(final(1, "angry"))
-        await watched.open(server)
-        await expect(watched.cards).to_have_count(1)
-    await watched.expect_state("reconnecting")
-    own = stream(keeps=False)
+        await app.open(server)
+        await expect(app.cards).to_have_count(1)
+    await app.expect_state("reconnecting")
+    own = stream(keeps_audio=False)
     async with serving(streams=[own], port=port):
-        await watched.expect_state("live")
+        await app.expect_state("live")
         own.event_log.append(final(1, "sad"))
-        await expect(watched.cards).to_have_count(2)
-        await expect(watched.page.locator(".divider")).to_have_text("A new session began")
-        time = await watched.cards.first.locator(".time").inner_text()
+        await expect(app.cards).to_have_count(2)
+        await expect(app.page.locator(".divider")).to_have_text("A new session began")
+        time = await app.cards.first.locator(".time").inner_text()
         minutes, seconds = time.split(" ")[0].split(":")
-        # Behind what the first session had heard, at a whole second.
+        # After the end of the first session, at a whole second.
         start = 60 * int(minutes) + float(seconds)
         assert start > 4.5
         assert start == int(start)
-    await watched.page.close()
