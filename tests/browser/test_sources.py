@@ -1,190 +1,164 @@
-"""The page's own sound: this browser's microphone and recordings, against the real server with models that
-answer by the length of what they hear.
+"""The page's own sources: this browser's microphone and recordings, against the real server with models that
+answer by the length of the audio.
 """
 
 from __future__ import annotations
 
 import base64
-import io
 import re
-import wave
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pytest
-from playwright.async_api import Browser, FilePayload, Page, expect
+import pytest_asyncio
+from playwright.async_api import FilePayload, Page, expect
 
-from emostream.streamer.audio.frontend import encode_pcm
+from emostream.streamer.protocol import messages
 from emostream.streamer.server.published_stream import PublishedStream
-from tests.support.browser import Watched, chromium, needs_chromium
+from tests.support.browser import BROWSER_TEST, DemoPage, Pages
 from tests.support.fakes import FakeTranscriber, silence, voice
 from tests.support.serving import SPEECH, serving, stream
-from tests.unit.streamer.pipeline.test_session import finals
+from tests.support.wav_file import wav_bytes
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), needs_chromium]
-
-FAKE_MICROPHONE: Final = "--use-fake-device-for-media-stream"
-LEAVE: Final = "--use-fake-ui-for-media-stream"
+pytestmark = BROWSER_TEST
 
 
-def wav(sound: np.ndarray, rate: int = 16_000) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(rate)
-        out.writeframes(encode_pcm(sound, "pcm_s16le"))
-    return file.getvalue()
+@pytest_asyncio.fixture(loop_scope="session")
+async def microphone_app(pages: Pages) -> DemoPage:
+    """A page that may use the microphone."""
+    return DemoPage(await pages.open(permissions=["microphone"]))
 
 
-@asynccontextmanager
-async def speaking(tmp_path: Path, *flags: str) -> AsyncIterator[Browser]:
-    """A browser whose microphone plays SPEECH again and again, at 48 kHz."""
-    path = tmp_path / "speech.wav"
-    path.write_bytes(wav(np.repeat(SPEECH, 3), 48_000))
-    async with chromium(FAKE_MICROPHONE, LEAVE, f"--use-file-for-fake-audio-capture={path}", *flags) as found:
-        yield found
-
-
-async def choose(page: Page, source: str) -> None:
+async def select_source(page: Page, source: str) -> None:
     await page.get_by_role("radio", name=source).check()
 
 
-async def give(page: Page, name: str, content: bytes) -> None:
-    """Choose this file."""
+async def select_file(page: Page, name: str, content: bytes) -> None:
     file: FilePayload = {"name": name, "mimeType": "audio/wav", "buffer": content}
     await page.locator("#recording-file").set_input_files(files=[file])
 
 
-async def said(page: Page) -> list[str]:
+async def shown_words(page: Page) -> list[str]:
     return await page.locator(".final .words").all_text_contents()
 
 
 # The microphone -----------------------------------------------------------------------------------
 
 
-async def test_the_microphone_is_heard_metered_drawn_and_stopped(tmp_path: Path) -> None:
-    async with serving(transcriber=FakeTranscriber()) as server, speaking(tmp_path) as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server, "waiting")
+async def test_the_microphone_is_analyzed_metered_and_stopped(microphone_app: DemoPage) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server:
+        app = microphone_app
+        page = app.page
+        await app.open(server, "waiting")
         await page.get_by_role("button", name="Use my microphone").click()
         await expect(page.get_by_role("radio", name="Microphone")).to_be_checked()
-        await page.get_by_role("button", name="Start listening").click()
-        await watched.expect_state("live")
-        await expect(watched.card(2)).to_have_attribute("data-final", "true")
-        await expect(watched.card(2).locator(".words")).to_have_text(re.compile(r"^\d+ milliseconds$"))
+        await page.get_by_role("button", name="Start the microphone").click()
+        await app.expect_state("live")
+        await expect(app.card(2)).to_have_attribute("data-final", "true")
+        await expect(app.card(2).locator(".words")).to_have_text(re.compile(r"^\d+ milliseconds$"))
         await expect(page.locator("#stream-note")).to_have_text("The microphone of this browser")
         levels = await page.evaluate(
             """() => new Promise((resolve) => {
-                const seen = [];
-                const look = () => (seen.push(document.getElementById("meter").value),
-                    seen.length < 90 ? requestAnimationFrame(look) : resolve(seen));
-                look();
+                const levels = [];
+                const read = () => (levels.push(document.getElementById("meter").value),
+                    levels.length < 90 ? requestAnimationFrame(read) : resolve(levels));
+                read();
             })"""
         )
-        assert max(levels) > min(levels) + 6  # it speaks and it pauses
+        assert max(levels) > min(levels) + 6  # speech and pauses
         devices = page.get_by_label("Device").locator("option")
-        assert (await devices.all_text_contents())[0] == "The system's default"
-        assert await devices.count() > 1  # named once the page may listen
+        assert (await devices.all_text_contents())[0] == "System default"
+        assert await devices.count() > 1  # named once the page has permission
         await page.get_by_role("button", name="Stop").click()
-        await watched.expect_state("ended")
+        await app.expect_state("ended")
         await expect(page.locator(".notice").first).to_contain_text("The stream has ended.")
-        await expect(page.get_by_role("button", name="Start listening")).to_be_enabled()
+        await expect(page.get_by_role("button", name="Start the microphone")).to_be_enabled()
         await expect(page.locator("#meter")).to_be_hidden()
-        assert watched.complaints == []
-        # It goes on as a new story.
-        await page.get_by_role("button", name="Start listening").click()
-        await watched.expect_state("live")
+        assert app.errors == []
+        # It can be started again, with an empty list.
+        await page.get_by_role("button", name="Start the microphone").click()
+        await app.expect_state("live")
         await expect(page.locator(".notice")).to_have_count(0)
 
 
-async def test_a_chosen_device_is_the_one_that_is_opened(tmp_path: Path) -> None:
-    async with serving(transcriber=FakeTranscriber()) as server, speaking(tmp_path) as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
+async def test_the_selected_device_is_opened(microphone_app: DemoPage) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server:
+        app = microphone_app
+        page = app.page
         await page.add_init_script(
             """const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-            window.asked = [];
+            window.requested = [];
             navigator.mediaDevices.getUserMedia = (wanted) => {
-                asked.push(wanted.audio.deviceId);
+                requested.push(wanted.audio.deviceId);
                 return open(wanted);
             };"""
         )
-        await watched.open(server, "waiting")
-        await choose(page, "Microphone")
-        await page.get_by_role("button", name="Start listening").click()
-        await watched.expect_state("live")
+        await app.open(server, "waiting")
+        await select_source(page, "Microphone")
+        await page.get_by_role("button", name="Start the microphone").click()
+        await app.expect_state("live")
         await page.get_by_role("button", name="Stop").click()
-        await watched.expect_state("ended")
+        await app.expect_state("ended")
         device = await page.get_by_label("Device").locator("option").nth(1).get_attribute("value")
         await page.get_by_label("Device").select_option(device)
-        await page.get_by_role("button", name="Start listening").click()
-        await watched.expect_state("live")
-        assert await page.evaluate("asked") == [None, {"exact": device}]
+        await page.get_by_role("button", name="Start the microphone").click()
+        await app.expect_state("live")
+        assert await page.evaluate("requested") == [None, {"exact": device}]
 
 
-async def test_a_refusal_is_said_in_words_and_what_was_shown_goes_on() -> None:
+async def test_a_refusal_is_explained_and_the_stream_stays(app: DemoPage) -> None:
     demo = PublishedStream("demo", "A recording")
-    async with serving(streams=[demo]) as server, chromium(FAKE_MICROPHONE) as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server)
-        await choose(page, "Microphone")
-        await page.get_by_role("button", name="Start listening").click()
-        await expect(page.get_by_role("alert").filter(has_text="Allow it beside the address")).to_be_visible()
-        await watched.expect_state("live")
+    async with serving(streams=[demo]) as server:
+        page = app.page
+        await app.open(server)
+        await select_source(page, "Microphone")
+        await page.get_by_role("button", name="Start the microphone").click()
+        await expect(
+            page.get_by_role("alert").filter(has_text="Allow it next to the address")
+        ).to_be_visible()
+        await app.expect_state("live")
         await expect(page.locator("#stream-title")).to_have_text("A recording")
-        await expect(page.get_by_role("button", name="Start listening")).to_be_enabled()
+        await expect(page.get_by_role("button", name="Start the microphone")).to_be_enabled()
 
 
-async def test_a_page_that_is_not_safe_says_so_before_anybody_asks() -> None:
-    flag = "--host-resolver-rules=MAP studio.example 127.0.0.1"
-    async with serving(allowed_hosts=("studio.example",)) as server, chromium(flag) as browser:
-        page = await browser.new_page()
+async def test_a_page_in_an_insecure_context_says_so_before_the_microphone_is_used(app: DemoPage) -> None:
+    page = app.page
+    async with serving(allowed_hosts=("studio.example",)) as server:
         await page.goto(server.url.replace("127.0.0.1", "studio.example"))
-        await choose(page, "Microphone")
+        await select_source(page, "Microphone")
         await expect(
             page.get_by_role("alert").filter(has_text="over https or from localhost")
         ).to_be_visible()
 
 
-async def test_a_muted_microphone_is_noticed(tmp_path: Path) -> None:
+async def test_a_muted_microphone_is_detected(pages: Pages, tmp_path: Path) -> None:
     path = tmp_path / "mute.wav"
-    path.write_bytes(wav(np.zeros(48_000, np.float32), 48_000))
+    path.write_bytes(wav_bytes(np.zeros(48_000, np.float32), 48_000))
     mute = f"--use-file-for-fake-audio-capture={path}"
-    async with serving() as server, chromium(FAKE_MICROPHONE, LEAVE, mute) as browser:
-        watched = Watched(await browser.new_page())
-        await watched.open(server, "waiting")
-        await choose(watched.page, "Microphone")
-        await watched.page.get_by_role("button", name="Start listening").click()
-        await expect(watched.page.locator("#meter-words")).to_contain_text("is it muted?")
+    app = DemoPage(await pages.open(mute, permissions=["microphone"]))
+    async with serving() as server:
+        await app.open(server, "waiting")
+        await select_source(app.page, "Microphone")
+        await app.page.get_by_role("button", name="Start the microphone").click()
+        await expect(app.page.locator("#meter-words")).to_contain_text("is it muted?")
 
 
-async def test_a_cut_is_bridged_and_said(tmp_path: Path) -> None:
-    """The session goes on where it was; nothing comes twice."""
-    async with (
-        serving(transcriber=FakeTranscriber(), allowed_hosts=("127.0.0.1",)) as server,
-        speaking(tmp_path) as browser,
-    ):
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server, "waiting")
-        await choose(page, "Microphone")
-        await page.get_by_role("button", name="Start listening").click()
-        await expect(watched.card(1)).to_have_attribute("data-final", "true")
+async def test_a_break_is_bridged_and_reported(microphone_app: DemoPage) -> None:
+    """The session continues where it was; nothing is shown twice."""
+    async with serving(transcriber=FakeTranscriber(), allowed_hosts=("127.0.0.1",)) as server:
+        app = microphone_app
+        page = app.page
+        await app.open(server, "waiting")
+        await select_source(page, "Microphone")
+        await page.get_by_role("button", name="Start the microphone").click()
+        await expect(app.card(1)).to_have_attribute("data-final", "true")
         for socket in list(server._listener.connections):  # type: ignore[union-attr]
             socket.transport.abort()
         await expect(page.locator(".notice")).to_have_text(
-            "The connection was broken and is back: nothing is lost."
+            "The connection broke and was resumed: nothing is lost."
         )
-        await expect(watched.card(3)).to_have_attribute("data-final", "true")
-        numbers = await watched.cards.evaluate_all(
-            "cards => cards.map((one) => Number(one.dataset.utterance))"
-        )
+        await expect(app.card(3)).to_have_attribute("data-final", "true")
+        numbers = await app.cards.evaluate_all("cards => cards.map((card) => Number(card.dataset.utterance))")
         assert sorted(numbers, reverse=True) == numbers
         assert len(set(numbers)) == len(numbers)
 
@@ -194,22 +168,22 @@ async def test_a_cut_is_bridged_and_said(tmp_path: Path) -> None:
 LONG: Final = np.concatenate([np.tile(SPEECH, 3), silence(300)])
 
 
-async def test_a_chosen_recording_is_judged_as_by_any_client() -> None:
-    async with serving(transcriber=FakeTranscriber()) as server, chromium() as browser:
-        expected = finals(await stream(server, LONG))
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server, "waiting")
-        await choose(page, "Recording")
-        await give(page, "talk.wav", wav(LONG))
-        await watched.expect_state("ended")
+async def test_a_selected_recording_gets_the_results_of_any_client(app: DemoPage) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server:
+        seen = await stream(server, LONG)
+        expected = [event for event in seen if isinstance(event, messages.Emotion) and event.final]
+        page = app.page
+        await app.open(server, "waiting")
+        await select_source(page, "Recording")
+        await select_file(page, "talk.wav", wav_bytes(LONG))
+        await app.expect_state("ended")
         await expect(page.locator("#stream-title")).to_have_text("talk.wav")
-        await expect(watched.cards).to_have_count(len(expected))
-        assert await said(page) == [final.text for final in reversed(expected)]
+        await expect(app.cards).to_have_count(len(expected))
+        assert await shown_words(page) == [final.text for final in reversed(expected)]
         times = await page.locator(".final .time").all_text_contents()
         assert times[-1] == "00:00.3 \N{EN DASH} 00:01.3"
         await expect(page.locator("#recording-progress-line")).to_be_hidden()
-        assert watched.complaints == []
+        assert app.errors == []
 
 
 DROP = """async ({ name, data }) => {
@@ -223,252 +197,244 @@ DROP = """async ({ name, data }) => {
 }"""
 
 
-async def test_a_dropped_recording_takes_the_place_of_what_is_watched() -> None:
+async def test_a_dropped_recording_replaces_the_stream(app: DemoPage) -> None:
     demo = PublishedStream("demo", "A recording")
-    async with serving(streams=[demo], transcriber=FakeTranscriber()) as server, chromium() as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server)
-        data = base64.b64encode(wav(SPEECH)).decode()
+    async with serving(streams=[demo], transcriber=FakeTranscriber()) as server:
+        page = app.page
+        await app.open(server)
+        data = base64.b64encode(wav_bytes(SPEECH)).decode()
         await page.evaluate(DROP, {"name": "drop.wav", "data": data})
         await expect(page.get_by_role("radio", name="Recording")).to_be_checked()
         await expect(page.locator("#stream-title")).to_have_text("drop.wav")
-        await watched.expect_state("ended")
-        await expect(watched.cards).to_have_count(2)
-        # And back to the server's stream, as if nothing had been.
-        await choose(page, "Server")
-        await page.get_by_role("button", name="Watch the server's streams").click()
-        await watched.expect_state("live")
+        await app.expect_state("ended")
+        await expect(app.cards).to_have_count(2)
+        # And back to the server's stream, from its beginning.
+        await select_source(page, "Server")
+        await page.get_by_role("button", name="Show the server's streams").click()
+        await app.expect_state("live")
         await expect(page.locator("#stream-title")).to_have_text("A recording")
-        await expect(watched.cards).to_have_count(0)
+        await expect(app.cards).to_have_count(0)
 
 
-async def test_what_is_no_recording_is_said() -> None:
-    async with serving() as server, chromium() as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server, "waiting")
-        await choose(page, "Recording")
-        await give(page, "diary.mp3", b"dear diary " * 100)
+async def test_an_undecodable_file_is_reported(app: DemoPage) -> None:
+    async with serving() as server:
+        page = app.page
+        await app.open(server, "waiting")
+        await select_source(page, "Recording")
+        await select_file(page, "diary.mp3", b"dear diary " * 100)
         error = page.get_by_role("alert").filter(has_text="that this browser can decode, got diary.mp3")
         await expect(error).to_be_visible()
-        await watched.expect_state("waiting")
+        await app.expect_state("waiting")
 
 
-async def test_at_the_pace_of_speech_it_can_be_stopped_in_the_middle() -> None:
+async def test_a_recording_in_real_time_can_be_stopped_in_the_middle(app: DemoPage) -> None:
     sound = np.concatenate([SPEECH, voice(60_000)])
-    async with serving(transcriber=FakeTranscriber()) as server, chromium() as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server, "waiting")
-        await choose(page, "Recording")
-        await page.get_by_label("Pace").select_option("spoken")
-        await give(page, "talk.wav", wav(sound))
-        await expect(watched.card(2)).to_have_attribute("data-final", "true")
+    async with serving(transcriber=FakeTranscriber()) as server:
+        page = app.page
+        await app.open(server, "waiting")
+        await select_source(page, "Recording")
+        await page.get_by_label("Pace").select_option("realtime")
+        await select_file(page, "talk.wav", wav_bytes(sound))
+        await expect(app.card(2)).to_have_attribute("data-final", "true")
         await expect(page.locator("#recording-progress-words")).to_have_text(re.compile(r"^00:0\d of 01:03$"))
         await page.get_by_role("button", name="Stop").click()
-        await watched.expect_state("ended")
+        await app.expect_state("ended")
         await expect(page.locator(".notice").first).to_contain_text("utterances in 00:0")
 
 
-async def test_a_token_opens_the_page_and_its_microphone(tmp_path: Path) -> None:
+async def test_a_token_opens_the_page_and_its_microphone(microphone_app: DemoPage, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text("open sesame, 0123456789\n")
     options: dict[str, Any] = {"token_file": str(tokens)}
-    async with serving(transcriber=FakeTranscriber(), **options) as server, speaking(tmp_path) as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server, "refused")
+    async with serving(transcriber=FakeTranscriber(), **options) as server:
+        app = microphone_app
+        page = app.page
+        await app.open(server, "refused")
         await page.get_by_label("Token", exact=True).fill("open sesame, 0123456789")
         await page.keyboard.press("Enter")
-        await watched.expect_state("waiting")
-        await choose(page, "Microphone")
-        await page.get_by_role("button", name="Start listening").click()
-        await watched.expect_state("live")
-        await expect(watched.card(1)).to_have_attribute("data-final", "true")
+        await app.expect_state("waiting")
+        await select_source(page, "Microphone")
+        await page.get_by_role("button", name="Start the microphone").click()
+        await app.expect_state("live")
+        await expect(app.card(1)).to_have_attribute("data-final", "true")
 
 
-async def test_a_restarted_server_gets_what_the_old_one_did_not_judge(tmp_path: Path) -> None:
-    """It says that the session is gone, goes on by itself, and the page's clock goes on."""
-    async with speaking(tmp_path) as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        async with serving(transcriber=FakeTranscriber()) as server:
-            port = server.port
-            await watched.open(server, "waiting")
-            await choose(page, "Microphone")
-            await page.get_by_role("button", name="Start listening").click()
-            await expect(watched.card(2)).to_have_attribute("data-final", "true")
-            for socket in list(server._listener.connections):  # type: ignore[union-attr]
-                socket.transport.abort()  # as a server that is killed
-        await watched.expect_state("reconnecting")
-        async with serving(transcriber=FakeTranscriber(), port=port):
-            await watched.expect_state("live")
-            await expect(
-                page.locator(".notice").filter(has_text="The server lost this session")
-            ).to_be_visible()
-            await expect(page.locator(".divider")).to_have_text("A new session began")
-            await expect(page.locator("#utterances > li").first.locator(".final")).to_be_visible()
-            times = await page.locator(".final .time").all_inner_texts()
-            assert times == sorted(times, reverse=True)
-            assert len(set(times)) == len(times)
-            await page.get_by_role("button", name="Stop").click()
-            await watched.expect_state("ended")
+async def test_a_restarted_server_gets_the_audio_without_finals(microphone_app: DemoPage) -> None:
+    """The page reports the lost session and continues automatically, and its clock continues."""
+    app = microphone_app
+    page = app.page
+    async with serving(transcriber=FakeTranscriber()) as server:
+        port = server.port
+        await app.open(server, "waiting")
+        await select_source(page, "Microphone")
+        await page.get_by_role("button", name="Start the microphone").click()
+        await expect(app.card(2)).to_have_attribute("data-final", "true")
+        for socket in list(server._listener.connections):  # type: ignore[union-attr]
+            socket.transport.abort()  # like a server that is killed
+    await app.expect_state("reconnecting")
+    async with serving(transcriber=FakeTranscriber(), port=port):
+        await app.expect_state("live")
+        await expect(page.locator(".notice").filter(has_text="The server lost this session")).to_be_visible()
+        await expect(page.locator(".divider")).to_have_text("A new session began")
+        await expect(page.locator("#utterances > li").first.locator(".final")).to_be_visible()
+        times = await page.locator(".final .time").all_inner_texts()
+        assert times == sorted(times, reverse=True)
+        assert len(set(times)) == len(times)
+        await page.get_by_role("button", name="Stop").click()
+        await app.expect_state("ended")
 
 
 # Between sources ----------------------------------------------------------------------------------
 
 
-async def test_what_is_heard_goes_on_until_there_is_something_else_to_hear() -> None:
-    """A microphone that is refused and a file that is none change nothing."""
-    sound = np.concatenate([voice(60_000)])
-    async with serving(transcriber=FakeTranscriber()) as server, chromium(FAKE_MICROPHONE) as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server, "waiting")
-        await choose(page, "Recording")
-        await page.get_by_label("Pace").select_option("spoken")
-        await give(page, "talk.wav", wav(sound))
-        await watched.expect_state("live")
-        await give(page, "diary.wav", b"dear diary " * 100)
+async def test_a_session_continues_until_another_source_has_audio(app: DemoPage) -> None:
+    """A microphone that is refused and an undecodable file change nothing."""
+    sound = voice(60_000)
+    async with serving(transcriber=FakeTranscriber()) as server:
+        page = app.page
+        await app.open(server, "waiting")
+        await select_source(page, "Recording")
+        await page.get_by_label("Pace").select_option("realtime")
+        await select_file(page, "talk.wav", wav_bytes(sound))
+        await app.expect_state("live")
+        await select_file(page, "diary.wav", b"dear diary " * 100)
         await expect(page.get_by_role("alert").filter(has_text="got diary.wav")).to_be_visible()
-        await choose(page, "Microphone")
-        await page.get_by_role("button", name="Start listening").click()
-        await expect(page.get_by_role("alert").filter(has_text="Allow it beside")).to_be_visible()
-        await watched.expect_state("live")
+        await select_source(page, "Microphone")
+        await page.get_by_role("button", name="Start the microphone").click()
+        await expect(page.get_by_role("alert").filter(has_text="Allow it next to")).to_be_visible()
+        await app.expect_state("live")
         await expect(page.locator("#stream-title")).to_have_text("talk.wav")
-        await choose(page, "Recording")
+        await select_source(page, "Recording")
         await page.get_by_role("button", name="Stop").click()
-        await watched.expect_state("ended")
+        await app.expect_state("ended")
 
 
-async def test_looking_at_the_other_sources_costs_nothing() -> None:
+async def test_looking_at_the_other_sources_opens_no_connection(app: DemoPage) -> None:
     streams = [PublishedStream("a", "First"), PublishedStream("b", "Second")]
-    async with serving(streams=streams) as server, chromium() as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server)
+    async with serving(streams=streams) as server:
+        page = app.page
+        await app.open(server)
         await page.get_by_label("Stream", exact=True).select_option("b")
         await expect(page.locator("#stream-title")).to_have_text("Second")
-        await watched.expect_state("live")
-        sockets = len([url for url in watched.requests if url.startswith("ws")])
+        await app.expect_state("live")
+        sockets = len([url for url in app.requests if url.startswith("ws")])
         for source in ("Microphone", "Recording", "Server"):
-            await choose(page, source)
+            await select_source(page, source)
         await expect(page.locator("#stream-title")).to_have_text("Second")
-        await watched.expect_state("live")
-        assert len([url for url in watched.requests if url.startswith("ws")]) == sockets
-        # And behind a recording it is the stream that was watched before.
-        await choose(page, "Recording")
-        await give(page, "talk.wav", wav(SPEECH))
-        await watched.expect_state("ended")
-        await choose(page, "Server")
-        await page.get_by_role("button", name="Watch the server's streams").click()
-        await watched.expect_state("live")
+        await app.expect_state("live")
+        assert len([url for url in app.requests if url.startswith("ws")]) == sockets
+        # And after a recording it is the stream that was shown before.
+        await select_source(page, "Recording")
+        await select_file(page, "talk.wav", wav_bytes(SPEECH))
+        await app.expect_state("ended")
+        await select_source(page, "Server")
+        await page.get_by_role("button", name="Show the server's streams").click()
+        await app.expect_state("live")
         await expect(page.locator("#stream-title")).to_have_text("Second")
-        await expect(page.get_by_role("button", name="Watch the server's streams")).to_be_hidden()
+        await expect(page.get_by_role("button", name="Show the server's streams")).to_be_hidden()
 
 
-async def test_an_unplugged_microphone_ends_the_session_with_its_last_words(tmp_path: Path) -> None:
-    async with serving(transcriber=FakeTranscriber()) as server, speaking(tmp_path) as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
+async def test_an_unplugged_microphone_ends_the_session_with_its_last_results(
+    microphone_app: DemoPage,
+) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server:
+        app = microphone_app
+        page = app.page
         await page.add_init_script(
             """const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-            navigator.mediaDevices.getUserMedia = async (wanted) => (window.given = await open(wanted));"""
+            navigator.mediaDevices.getUserMedia = async (wanted) => (window.granted = await open(wanted));"""
         )
-        await watched.open(server, "waiting")
-        await choose(page, "Microphone")
-        await page.get_by_role("button", name="Start listening").click()
-        await expect(watched.card(1)).to_have_attribute("data-final", "true")
-        await page.evaluate("given.getAudioTracks()[0].dispatchEvent(new Event('ended'))")
-        await watched.expect_state("ended")
+        await app.open(server, "waiting")
+        await select_source(page, "Microphone")
+        await page.get_by_role("button", name="Start the microphone").click()
+        await expect(app.card(1)).to_have_attribute("data-final", "true")
+        await page.evaluate("granted.getAudioTracks()[0].dispatchEvent(new Event('ended'))")
+        await app.expect_state("ended")
         await expect(page.get_by_role("alert").filter(has_text="was it unplugged?")).to_be_visible()
-        await expect(page.get_by_role("button", name="Start listening")).to_be_enabled()
+        await expect(page.get_by_role("button", name="Start the microphone")).to_be_enabled()
         await expect(page.locator(".notice").first).to_contain_text("The stream has ended.")
 
 
-async def test_a_question_that_nobody_answers_can_be_taken_back(tmp_path: Path) -> None:
-    async with serving() as server, speaking(tmp_path) as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
+async def test_a_pending_permission_request_can_be_cancelled(microphone_app: DemoPage) -> None:
+    async with serving() as server:
+        app = microphone_app
+        page = app.page
         await page.add_init_script(
             """const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
             let answer;
             const answered = new Promise((resolve) => (answer = resolve));
-            window.sayYes = () => answer();
+            window.grant = () => answer();
             navigator.mediaDevices.getUserMedia = async (wanted) => {
                 await answered;
-                return (window.given = await open(wanted));
+                return (window.granted = await open(wanted));
             };"""
         )
-        await watched.open(server, "waiting")
-        await choose(page, "Microphone")
-        await page.get_by_role("button", name="Start listening").click()
+        await app.open(server, "waiting")
+        await select_source(page, "Microphone")
+        await page.get_by_role("button", name="Start the microphone").click()
         await expect(page.locator("#meter-words")).to_have_text(
-            "The browser asks whether this page may listen."
+            "The browser asks for permission to use the microphone."
         )
         await page.get_by_role("button", name="Stop").click()
-        await expect(page.get_by_role("button", name="Start listening")).to_be_enabled()
+        await expect(page.get_by_role("button", name="Start the microphone")).to_be_enabled()
         await expect(page.locator("#microphone-error")).to_be_empty()
-        # A late yes turns the microphone off again.
-        await page.evaluate("sayYes()")
+        # A late permission closes the microphone again.
+        await page.evaluate("grant()")
         handle = await page.evaluate_handle(
             """async () => {
-                while (!window.given) await new Promise((next) => requestAnimationFrame(next));
-                while (given.getTracks().some(({ readyState }) => readyState === "live")) {
+                while (!window.granted) await new Promise((next) => requestAnimationFrame(next));
+                while (granted.getTracks().some(({ readyState }) => readyState === "live")) {
                     await new Promise((next) => requestAnimationFrame(next));
                 }
-                return given.getTracks().length;
+                return granted.getTracks().length;
             }"""
         )
         assert await handle.json_value() == 1
-        await watched.expect_state("waiting")
+        await app.expect_state("waiting")
 
 
-async def test_a_page_that_was_left_and_is_come_back_to_says_that_it_stopped(tmp_path: Path) -> None:
-    async with serving(transcriber=FakeTranscriber()) as server, speaking(tmp_path) as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server, "waiting")
-        await choose(page, "Microphone")
-        await page.get_by_role("button", name="Start listening").click()
-        await watched.expect_state("live")
+async def test_a_page_restored_from_the_history_shows_that_it_stopped(microphone_app: DemoPage) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server:
+        app = microphone_app
+        page = app.page
+        await app.open(server, "waiting")
+        await select_source(page, "Microphone")
+        await page.get_by_role("button", name="Start the microphone").click()
+        await app.expect_state("live")
         await page.evaluate(
             """for (const type of ["pagehide", "pageshow"]) {
                 dispatchEvent(new PageTransitionEvent(type, { persisted: true }));
             }"""
         )
-        await watched.expect_state("stopped")
-        await expect(page.get_by_role("button", name="Start listening")).to_be_enabled()
+        await app.expect_state("stopped")
+        await expect(page.get_by_role("button", name="Start the microphone")).to_be_enabled()
 
 
-async def test_of_two_recordings_the_second_one_is_told(tmp_path: Path) -> None:
-    async with serving(transcriber=FakeTranscriber()) as server, chromium() as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server, "waiting")
-        await choose(page, "Recording")
-        await page.get_by_label("Pace").select_option("spoken")
-        await give(page, "long.wav", wav(np.zeros(16_000 * 600, np.float32)))
-        await give(page, "short.wav", wav(np.concatenate([SPEECH, silence(3_000)])))
+async def test_the_second_of_two_recordings_replaces_the_first(app: DemoPage) -> None:
+    async with serving(transcriber=FakeTranscriber()) as server:
+        page = app.page
+        await app.open(server, "waiting")
+        await select_source(page, "Recording")
+        await page.get_by_label("Pace").select_option("realtime")
+        await select_file(page, "long.wav", wav_bytes(np.zeros(16_000 * 60, np.float32)))
+        await select_file(page, "short.wav", wav_bytes(np.concatenate([SPEECH, silence(3_000)])))
         await expect(page.locator("#recording-progress-words")).to_have_text(re.compile(r" of 00:0[67]$"))
         await expect(page.locator("#stream-title")).to_have_text("short.wav")
-        await watched.expect_state("ended")
+        await app.expect_state("ended")
 
 
-async def test_a_token_that_comes_late_shows_the_server_again(tmp_path: Path) -> None:
+async def test_a_late_token_shows_the_server_again(app: DemoPage, tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("open sesame, 0123456789\n")
     demo = PublishedStream("demo", "A tape")
     options: dict[str, Any] = {"token_file": str(tmp_path / "tokens"), "streams": [demo]}
-    async with serving(**options) as server, chromium() as browser:
-        watched = Watched(await browser.new_page())
-        page = watched.page
-        await watched.open(server, "refused")
-        await choose(page, "Recording")
-        await give(page, "talk.wav", wav(SPEECH))
+    async with serving(**options) as server:
+        page = app.page
+        await app.open(server, "refused")
+        await select_source(page, "Recording")
+        await select_file(page, "talk.wav", wav_bytes(SPEECH))
         await expect(page.locator("#stream-title")).to_have_text("talk.wav")
-        await watched.expect_state("refused")
+        await app.expect_state("refused")
         await page.get_by_label("Token", exact=True).fill("open sesame, 0123456789")
         await page.keyboard.press("Enter")
-        await watched.expect_state("live")
+        await app.expect_state("live")
         await expect(page.locator("#stream-title")).to_have_text("A tape")
