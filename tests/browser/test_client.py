@@ -1,4 +1,4 @@
-"""`client.js` in the browser: against the real server, with its microphone and its recordings, and in its example."""
+"""`client.js` in the browser: with the real server, a microphone, recordings, and in its example page."""
 
 from __future__ import annotations
 
@@ -18,24 +18,15 @@ import numpy as np
 import pytest
 from playwright.async_api import Page, expect
 
-from emostream.streamer.audio.decode import read_whole
+from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.protocol import messages
 from tests.support.browser import BROWSER_TEST, DemoPage, Pages
+from tests.support.browser_example import EXAMPLE, client_files
 from tests.support.fakes import FakeTranscriber
 from tests.support.page_server import DEMO
 from tests.support.serving import SPEECH, serving, socket_url, stream
-from tests.support.shared import REPO
 
-EXAMPLE: Final = REPO / "examples" / "browser"
-CLIENT_FILES: Final = (
-    "client.js",
-    "send_queue.js",
-    "backoff.js",
-    "microphone.js",
-    "file_audio.js",
-    "worklet.js",
-)
 TIMEOUT_S: Final = 120  # a bound on hanging
 
 pytestmark = BROWSER_TEST
@@ -51,7 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The example, served as its main.js explains: a folder, any static server. Its origin."""
     folder = tmp_path_factory.mktemp("site") / "page"
     shutil.copytree(EXAMPLE, folder)
-    for name in CLIENT_FILES:
+    for name in client_files():
         shutil.copy(DEMO / name, folder)
     handler = functools.partial(QuietHandler, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -67,11 +58,6 @@ async def open_site(pages: Pages, address: str, *, allowed: bool = False) -> Pag
     page = await pages.open(permissions=["microphone"] if allowed else [])
     await page.goto(address)
     return page
-
-
-def test_the_example_names_every_file_of_the_client() -> None:
-    explanation = (EXAMPLE / "main.js").read_text(encoding="utf-8")
-    assert f"cp {' '.join(CLIENT_FILES)} " in explanation
 
 
 # Against the real server --------------------------------------------------------------------------
@@ -284,7 +270,7 @@ async def test_a_recording_becomes_mono_blocks(blank: Page) -> None:
         }"""
     )
     assert full_blocks is True
-    assert length_s == pytest.approx(len(read_whole(DEMO / "recording.ogg")) / 16_000, abs=0.1)
+    assert length_s == pytest.approx(len(decode_file(DEMO / "recording.ogg")) / 16_000, abs=0.1)
 
 
 async def test_an_undecodable_file_is_an_error_with_its_name(blank: Page) -> None:

@@ -1,4 +1,4 @@
-"""A web page of another origin gets nothing from a loopback server: tried in the browser, with DNS rebinding."""
+"""A web page of another origin gets nothing from a loopback server, even with DNS rebinding."""
 
 from __future__ import annotations
 

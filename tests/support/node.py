@@ -36,7 +36,7 @@ def run_node(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedPro
 
 
 def evaluate(body: str, argument: Any = None) -> Any:
-    """What the function body returns. It may use `argument` and `await load("events.js")`, a module of `demo/`."""
+    """What the function body returns. It may use `argument`, and load modules: `await load("events.js")`."""
     script = f"""
         import {{ readFileSync }} from "node:fs";
         const load = (name) => import(new URL(name, {json.dumps(DEMO.as_uri() + "/")}));
