@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.async_api import expect
+from playwright.async_api import FilePayload, expect
 
 from tests.support.browser import BROWSER_TEST, DemoPage
 from tests.support.fakes import FakeTranscriber
@@ -18,7 +18,7 @@ async def test_the_page_shows_the_emotion_and_the_words_of_an_utterance(app: Dem
     """The real server, with models whose answers are known: a recording is sent and its results are shown."""
     async with serving(transcriber=FakeTranscriber()) as server:
         await app.open(server, "waiting")
-        recording = {"name": "talk.wav", "mimeType": "audio/wav", "buffer": wav_bytes(SPEECH)}
+        recording: FilePayload = {"name": "talk.wav", "mimeType": "audio/wav", "buffer": wav_bytes(SPEECH)}
         await app.page.get_by_role("radio", name="Recording").check()
         await app.page.locator("#recording-file").set_input_files(files=[recording])
         await app.expect_state("ended")

@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
-from websockets.asyncio.client import connect
 
-from emostream.streamer.protocol import messages
 from tests.integration.test_program import RECORDING
-from tests.support.browser import Watched, chromium, needs_chromium
-from tests.support.programs import json_lines, run_here, running
-
-
-@needs_chromium
-@pytest.mark.browser
-async def test_it_is_on_the_page_at_its_own_pace_and_in_the_results(tmp_path: Path) -> None:
-    results = tmp_path / "results.jsonl"
-    arguments = ("live", "--file", str(RECORDING), "--port", "0", "--asr", "none")
-    with running(*arguments, "--audio-buffer", "60", "-o", str(results)) as program:
-        url = (await asyncio.to_thread(program.wait_for, r"The page: (http://\S+)"))[1]
-        async with chromium() as browser, connect(url.replace("http", "ws") + "/v1/stream") as socket:
-            await socket.send(json.dumps({"type": "subscribe", "stream": "file"}))
-            watched = Watched(await browser.new_page())
-            await watched.page.goto(url)
-            await watched.expect_state("live")
-            await expect(watched.page.locator("#stream-title")).to_have_text("recording.ogg")
-            await expect(watched.card(2)).to_have_attribute("data-final", "true", timeout=60_000)
-            label = await watched.card(1).get_attribute("data-label")
-            seen: list[messages.Emotion] = []
-            while len(seen) < 2:
-                event = messages.decode_server_message(await socket.recv())
-                seen += [event] if isinstance(event, messages.Emotion) and event.final else []
-            assert watched.complaints == []
-        assert program.interrupt() == 0
-    written = [one for one in json_lines(results.read_text()) if one.get("final")]
-    assert [one["label"] for one in written[:2]] == [one.label for one in seen]
-    assert written[0]["label"] == label
+from tests.support.programs import run_here
 
 
 @pytest.mark.parametrize(
