@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from torch import nn
 
 from .errors import DeviceError
-
-DtypeName = Literal["auto", "float32", "bfloat16"]
 
 CPUINFO: Final = Path("/proc/cpuinfo")
 

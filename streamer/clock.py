@@ -1,4 +1,4 @@
-"""Time as an argument."""
+"""Time as an argument, so that tests can control it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> float:
-        """Seconds from an arbitrary moment, never going back."""
+        """Seconds since an arbitrary moment; never goes back."""
         ...
 
     async def sleep_until(self, moment: float) -> None:

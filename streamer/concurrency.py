@@ -1,4 +1,4 @@
-"""Tasks that live and die together."""
+"""Structured concurrency: tasks that end together."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
-    """A TaskGroup whose failure is raised as itself: the first error cancelled the others, and it, not a
-    group around it, is what callers know how to answer.
+    """A TaskGroup that raises the first failure itself, not an ExceptionGroup around it: it is the one that
+    cancelled the other tasks, and the one that callers handle.
     """
     try:
         async with asyncio.TaskGroup() as group:
             yield group
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from failed
+    except BaseExceptionGroup as group_error:
+        raise group_error.exceptions[0] from group_error

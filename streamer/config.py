@@ -1,6 +1,6 @@
-"""Settings: frozen, in physical quantities, validated once when made.
+"""Settings: frozen, in physical quantities, validated once when they are created.
 
-They come from defaults, a TOML file (`--config`) and flags, in that order. Nothing here reads the
+They come from defaults, a TOML file (`--config`) and flags; the later ones win. Nothing here reads the
 environment.
 """
 
@@ -21,13 +21,19 @@ VadName = Literal["webrtc", "silero"]
 DtypeName = Literal["auto", "float32", "bfloat16"]
 
 
-def _require(holds: bool, name: str, expected: str, got: object) -> None:
-    if not holds:
+def _require(valid: bool, name: str, expected: str, got: object) -> None:
+    if not valid:
         raise ConfigError(f"expected {name} {expected}, got {got}; change that setting")
 
 
+def _require_at_least(settings: _Settings, section: str, **minimums: int) -> None:
+    for name, minimum in minimums.items():
+        value = getattr(settings, name)
+        _require(value >= minimum, f"{section}.{name}", f"at least {minimum}", value)
+
+
 class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base: unknown names in a TOML file are errors, never ignored."""
+    """Base: an unknown name in a TOML file is an error, never ignored."""
 
 
 class VadSettings(_Settings, frozen=True, kw_only=True):
@@ -49,11 +55,11 @@ class VadSettings(_Settings, frozen=True, kw_only=True):
 class SegmenterSettings(_Settings, frozen=True, kw_only=True):
     """When an utterance starts, ends and is cut. All in milliseconds of audio.
 
-    Speech is confirmed when at least `start_speech_ms` of the last `start_window_ms` is speech; the
-    same rule says that speech has resumed after a pause. An utterance with less than `min_speech_ms`
-    of speech is a false alarm. It ends after `min_silence_ms` without confirmed speech; its clip
-    keeps `pre_roll_ms` before the first and `tail_ms` after the last speech frame. At
-    `max_utterance_ms` it is cut at its quietest point.
+    Speech is confirmed when at least `start_speech_ms` of the last `start_window_ms` is speech; speech that
+    resumes after a pause is confirmed by the same rule. Frames more than `speech_range_db` below the
+    utterance's loudest frame are no speech. An utterance with less than `min_speech_ms` of speech is a false
+    alarm. It ends after `min_silence_ms` without confirmed speech; its clip keeps `pre_roll_ms` before the
+    first and `tail_ms` after the last speech frame. At `max_utterance_ms` it is cut at its quietest point.
     """
 
     speech_range_db: float = 35.0
@@ -82,15 +88,15 @@ class SegmenterSettings(_Settings, frozen=True, kw_only=True):
             silence,
         )
         _require(0 <= self.pre_roll_ms <= 1_000, "pre_roll_ms", "0 to 1000", self.pre_roll_ms)
-        # The tail is what is heard of the pause before a label can be worked out in advance:
-        # half the pause must be left for the models.
+        # Speculative analysis starts once the tail has been received: half the pause must be left for the
+        # models.
         _require(
             0 <= self.tail_ms <= silence // 2,
             "tail_ms",
             f"0 to half of min_silence_ms ({silence // 2})",
             self.tail_ms,
         )
-        # Whisper hears 30 s at a time; 28 leaves room for its own padding.
+        # Whisper's window is 30 s; 28 leave space for its own padding.
         _require(
             2_000 <= self.max_utterance_ms <= 28_000,
             "max_utterance_ms",
@@ -106,12 +112,12 @@ class SegmenterSettings(_Settings, frozen=True, kw_only=True):
 
 
 class LiveSettings(_Settings, frozen=True, kw_only=True):
-    """What is done ahead of time for sound that comes at its natural pace.
+    """What is computed ahead of time for audio in real time.
 
-    speculate: whether the models begin when a pause begins, and a transcriber that can while somebody
-    speaks. interim_interval_ms: how often a long utterance is judged while somebody speaks, by its sound so
-    far; 0 is never. audio_buffer_s: how much of its own streams' sound the server keeps, in memory, for
-    those who watch to hear again.
+    speculate: whether analysis starts when a pause begins, and incremental transcription during speech, where
+    the transcriber supports it. interim_interval_ms: how often an utterance in progress is classified from
+    its audio so far; 0 is never. audio_buffer_s: how much audio of its own streams the server keeps in
+    memory, for subscribers to replay.
     """
 
     speculate: bool = True
@@ -119,14 +125,14 @@ class LiveSettings(_Settings, frozen=True, kw_only=True):
     audio_buffer_s: int = 0
 
     def __post_init__(self) -> None:
-        wanted = self.interim_interval_ms == 0 or 500 <= self.interim_interval_ms <= 28_000
-        _require(wanted, "live.interim_interval_ms", "0 or 500 to 28000", self.interim_interval_ms)
-        kept = self.audio_buffer_s
-        _require(0 <= kept <= 86_400, "live.audio_buffer_s", "0 to 86400 (a day)", kept)
+        valid = self.interim_interval_ms == 0 or 500 <= self.interim_interval_ms <= 28_000
+        _require(valid, "live.interim_interval_ms", "0 or 500 to 28000", self.interim_interval_ms)
+        buffer_s = self.audio_buffer_s
+        _require(0 <= buffer_s <= 86_400, "live.audio_buffer_s", "0 to 86400 (a day)", buffer_s)
 
 
 class ModelSettings(_Settings, frozen=True, kw_only=True):
-    """Which models speak. See `emostream serve --help` for the values of `asr`.
+    """Which models to load. See `emostream serve --help` for the values of `asr`.
 
     compute_type: of Whisper. dtype: of the emotion model's encoders.
     """
@@ -139,24 +145,24 @@ class ModelSettings(_Settings, frozen=True, kw_only=True):
 
 
 class ServerSettings(_Settings, frozen=True, kw_only=True):
-    """Where the server listens, and what one client may ask of it.
+    """Where the server listens, and the limits of one client.
 
-    allowed_hosts: further names under which this server is reached. allow_origins: web pages from elsewhere
-    that may connect. token_file: tokens, one a line, of which a client needs one. no_auth: listen
-    beyond this machine without tokens all the same. ssl_certfile, ssl_keyfile: PEM files for TLS.
-    trust_proxy_headers: addresses are those that a proxy in front gives (the last of X-Forwarded-For);
-    without one anybody could give any.
+    allowed_hosts: further host names of this server. allow_origins: further origins of web pages that may
+    connect. token_file: tokens, one a line, of which a client needs one. no_auth: listen on other addresses
+    than the loopback without tokens all the same. ssl_certfile, ssl_keyfile: PEM files for TLS.
+    trust_proxy_headers: take client addresses from the last entry of X-Forwarded-For, which a proxy in front
+    sets; without a proxy any client could set it.
 
-    message_bytes: the longest message. max_unacked_ms: how far a client may be ahead of the last `ack`.
-    start_ms: the time a client has for its first message. subscriber_queue_size: how many events may wait
-    for one watcher before it is closed as too slow. connections: how many there may be at once;
+    message_bytes: the longest message. max_unacked_ms: how much unacknowledged audio a client may send.
+    start_ms: the timeout of the first message. subscriber_queue_size: how many events may wait for one
+    subscriber before it is closed as too slow. connections: how many there may be at once;
     connections_per_minute: from one address. session_ms, idle_ms: the longest session, and the longest time
     without a message from a client; 0 is without limit. max_load: share of the busiest model's time past
-    which no further stream is let in, see `admission`.
+    which no further stream is admitted, see `admission`.
 
-    resume_timeout_ms: how long a session waits for a client that is gone; event_buffer_size: how many of its
-    last events can be given again then. transcript: whether events carry the words. model_timeout_ms: how
-    long a model may work on an utterance before it is given up.
+    resume_timeout_ms: how long a session waits for its client to reconnect; event_buffer_size: how many of
+    its last events can be sent again then. transcript: whether events carry text. model_timeout_ms: how long
+    a model may work on an utterance before its analysis fails.
     """
 
     host: str = "127.0.0.1"
@@ -184,41 +190,33 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _require(0 <= self.port <= 65_535, "server.port", "0 to 65535", self.port)
-        _require(self.max_unacked_ms >= 1_000, "server.max_unacked_ms", "at least 1000", self.max_unacked_ms)
-        _require(self.message_bytes >= 4_096, "server.message_bytes", "at least 4096", self.message_bytes)
-        for name in ("connections", "connections_per_minute"):
-            _require(getattr(self, name) >= 1, f"server.{name}", "at least 1", getattr(self, name))
+        _require_at_least(
+            self,
+            "server",
+            max_unacked_ms=1_000,
+            message_bytes=4_096,
+            connections=1,
+            connections_per_minute=1,
+            resume_timeout_ms=0,
+            event_buffer_size=100,
+            model_timeout_ms=100,
+            start_ms=100,
+            subscriber_queue_size=1,
+        )
         for name in ("session_ms", "idle_ms"):
             value = getattr(self, name)
             _require(value == 0 or value >= 1_000, f"server.{name}", "0 or at least 1000", value)
-        _require(
-            self.resume_timeout_ms >= 0, "server.resume_timeout_ms", "at least 0", self.resume_timeout_ms
-        )
-        _require(
-            self.event_buffer_size >= 100, "server.event_buffer_size", "at least 100", self.event_buffer_size
-        )
-        _require(
-            self.model_timeout_ms >= 100, "server.model_timeout_ms", "at least 100", self.model_timeout_ms
-        )
-        together = (self.ssl_certfile is None) == (self.ssl_keyfile is None)
-        _require(together, "server.ssl_certfile and server.ssl_keyfile", "both or neither", "one")
-        _require(self.start_ms >= 100, "server.start_ms", "at least 100", self.start_ms)
+        both_or_neither = (self.ssl_certfile is None) == (self.ssl_keyfile is None)
+        _require(both_or_neither, "server.ssl_certfile and server.ssl_keyfile", "both or neither", "one")
         _require(0.0 < self.max_load <= 1.0, "server.max_load", "above 0, at most 1", self.max_load)
-        _require(
-            self.subscriber_queue_size >= 1,
-            "server.subscriber_queue_size",
-            "at least 1",
-            self.subscriber_queue_size,
-        )
 
 
 class ClusterSettings(_Settings, frozen=True, kw_only=True):
-    """The models where servers share them (`emostream serve --engine ray`).
+    """Models that several servers share (`emostream serve --engine ray`).
 
-    app: the name under which they are shared; servers with other models take another one. min_replicas,
-    max_replicas: how many copies there are at least and at most; target_ongoing_requests: how many
-    utterances a copy should have before it, above which there are to be more of them. cpus, gpus: of each,
-    fractions allowed.
+    app: the name of the Ray Serve application; servers with other models take another one. min_replicas,
+    max_replicas: the range of the number of replicas; target_ongoing_requests: utterances in progress or
+    waiting in a replica, above which another one is started. cpus, gpus: of each replica, fractions allowed.
     """
 
     app: str = "emostream"
@@ -229,9 +227,9 @@ class ClusterSettings(_Settings, frozen=True, kw_only=True):
     gpus: float = 0.0
 
     def __post_init__(self) -> None:
-        least, most = self.min_replicas, self.max_replicas
         _require(bool(self.app), "cluster.app", "a name", "nothing")
-        _require(least >= 1, "cluster.min_replicas", "at least 1", least)
+        _require_at_least(self, "cluster", min_replicas=1, cpus=0, gpus=0)
+        least, most = self.min_replicas, self.max_replicas
         _require(most >= least, "cluster.max_replicas", f"at least min_replicas ({least})", most)
         _require(
             self.target_ongoing_requests > 0,
@@ -239,12 +237,10 @@ class ClusterSettings(_Settings, frozen=True, kw_only=True):
             "above 0",
             self.target_ongoing_requests,
         )
-        _require(self.cpus >= 0, "cluster.cpus", "at least 0", self.cpus)
-        _require(self.gpus >= 0, "cluster.gpus", "at least 0", self.gpus)
 
 
 class Settings(_Settings, frozen=True, kw_only=True):
-    """All of them; the sections of the TOML file."""
+    """The sections of the TOML file."""
 
     vad: VadSettings = VadSettings()
     segmenter: SegmenterSettings = SegmenterSettings()

@@ -1,7 +1,7 @@
-"""File names as they can be written anywhere.
+"""File names as valid Unicode, for output.
 
-Linux lets a name be any bytes. Python keeps those that are no UTF-8 as lone surrogates, which open the file
-again but which no terminal, JSON or font takes.
+On Linux a name may be any bytes. Python decodes bytes that are not UTF-8 as lone surrogates, which open the
+file again but which no terminal, JSON encoder or font accepts.
 """
 
 from __future__ import annotations
@@ -10,5 +10,5 @@ import os
 
 
 def shown(name: str | os.PathLike[str]) -> str:
-    """A path, or a message with one in it, for people and programs: U+FFFD stands for what is no UTF-8."""
+    """A path, or a message with one in it, with U+FFFD in place of bytes that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")

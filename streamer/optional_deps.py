@@ -1,4 +1,4 @@
-"""Packages that come with an extra only."""
+"""Dependencies that only an extra installs."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def require(package: str, wanted_by: str, extra: str) -> None:
 
 
 def require_matplotlib(wanted_by: str) -> None:
-    """For pictures. Raises ConfigError where it is not installed."""
+    """For figures. Raises ConfigError where it is not installed."""
     require("matplotlib", wanted_by, "plot")

@@ -16,17 +16,17 @@ from .frontend import AudioFrontend, Samples
 _AUDIO: Final = ".aac .aif .aiff .flac .m4a .mp3 .oga .ogg .opus .wav .weba .wma"
 _VIDEO: Final = ".avi .mkv .mov .mp4 .webm"
 MEDIA_SUFFIXES: Final = frozenset(f"{_AUDIO} {_VIDEO}".split())
-"""Of the audio and video files that are taken from a folder; a file that is named is tried anyway."""
+"""Of the audio and video files that are read from a folder; a file given by name is tried in any case."""
 
-# A header's duration is rounded and may leave out encoder padding; past this it is a cut file.
+# A header's duration is rounded and may leave out encoder padding; past this the file is truncated.
 _SHORTFALL_S: Final = 0.5
 
 
-class Recording:
-    """The first sound track of a file. Opening it reads the headers only.
+class AudioFile:
+    """The first audio track of a file. Opening it reads the headers only.
 
     Raises SourceError when it is opened, and from `blocks` when the file turns out to be damaged or
-    cut short: after the last block that could be decoded, so nothing that is there is lost.
+    truncated: after the last block that could be decoded, so nothing that is there is lost.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,9 +55,9 @@ class Recording:
 
     @property
     def declared_duration_s(self) -> float | None:
-        """The length that the headers promise, None where they promise none."""
+        """The duration in the headers, None where they have none."""
         if self._container.format.name == "mp3" and not _counts_frames(self.path):
-            return None  # FFmpeg guesses from the bit rate; wrong for variable rates
+            return None  # FFmpeg estimates from the bit rate; wrong for variable rates
         if self._stream.duration is not None:
             return float(self._stream.duration * self._stream.time_base)
         if self._container.duration is not None and len(self._container.streams) == 1:
@@ -65,24 +65,24 @@ class Recording:
         return None
 
     def blocks(self, at_least_s: float = 0.0) -> Iterator[Samples]:
-        """Blocks of (n, channels) float32, as the codec's packets cut them, joined to so many seconds each.
+        """Blocks of (n, channels) float32: the codec's packets, joined to so many seconds each.
 
-        What was read before a failure is given out before it is raised.
+        What was read before a failure is yielded before it is raised.
         """
-        held: list[Samples] = []
+        pending: list[Samples] = []
         length = 0
         failure: SourceError | None = None
         try:
             for block in self._decoded():
-                held.append(block)
+                pending.append(block)
                 length += len(block)
                 if length >= at_least_s * self.sample_rate_hz:
-                    yield np.concatenate(held)
-                    held, length = [], 0
+                    yield np.concatenate(pending)
+                    pending, length = [], 0
         except SourceError as error:
             failure = error
-        if held:
-            yield np.concatenate(held)
+        if pending:
+            yield np.concatenate(pending)
         if failure is not None:
             raise failure
 
@@ -98,14 +98,14 @@ class Recording:
                 continue
             for frame in frames:
                 if to_float is None or shape != (frame.layout.name, frame.sample_rate):
-                    # Files joined end to end change on the way: all becomes what the first one was.
+                    # Files that were joined end to end may change their format: convert to the first one.
                     shape = (frame.layout.name, frame.sample_rate)
                     to_float = self._resampler(layout, frame)
                 for part in self._resampled(to_float, frame):
                     block = part.to_ndarray().reshape(-1, self.channels).astype(np.float32, copy=False)
                     samples += len(block)
                     yield block
-        self._check_whole(samples / self.sample_rate_hz, damaged)
+        self._check_complete(samples / self.sample_rate_hz, damaged)
 
     def _resampler(self, layout: str, frame: Any) -> av.AudioResampler:
         try:
@@ -137,7 +137,7 @@ class Recording:
                 "the results up to there stand, get a whole copy for the rest"
             ) from error
 
-    def _check_whole(self, seconds: float, damaged: int) -> None:
+    def _check_complete(self, seconds: float, damaged: int) -> None:
         if seconds == 0:
             raise SourceError(f"expected sound in {self.path}, but it holds no samples; choose another file")
         declared = self.declared_duration_s
@@ -154,16 +154,16 @@ class Recording:
 
 
 def decode_file(path: Path) -> Samples:
-    """A short recording at once: (N,) float32, mono, 16 kHz, through the chain that every stream takes.
+    """All of a short recording: (N,) float32, mono, 16 kHz, through the same front end as every stream.
 
     Raises SourceError.
     """
-    recording = Recording(path)
+    file = AudioFile(path)
     try:
-        chain = AudioFrontend(recording.sample_rate_hz, recording.channels)
-        frames = [*(chain.push(block) for block in recording.blocks()), chain.finish()]
+        frontend = AudioFrontend(file.sample_rate_hz, file.channels)
+        frames = [*(frontend.push(block) for block in file.blocks()), frontend.finish()]
     finally:
-        recording.close()
+        file.close()
     return np.concatenate(frames).ravel()
 
 
@@ -172,7 +172,7 @@ def _open(path: Path) -> Any:
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{what}, but the file is empty; choose another file")
-        # Titles in whatever encoding: nobody reads them here.
+        # Titles may be in any encoding; they are not used.
         return av.open(str(path), metadata_errors="replace")
     except (av.error.FileNotFoundError, FileNotFoundError) as error:
         raise SourceError(f"{what}, but there is no such file; check the path") from error
@@ -185,7 +185,7 @@ def _open(path: Path) -> Any:
 
 
 def _counts_frames(path: Path) -> bool:
-    """Whether an MP3 opens with the frame that counts its frames (Xing, Info or VBRI)."""
+    """Whether an MP3 begins with a header that counts its frames (Xing, Info or VBRI)."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
     return any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))

@@ -1,21 +1,21 @@
-"""One audio chain for every source: PCM -> mono float32 -> 16 kHz -> frames of 20 ms.
+"""The audio front end of every source: PCM -> mono float32 -> 16 kHz -> frames of 20 ms.
 
-The frames do not depend on how the sound was cut into blocks, bit for bit: mixing works sample by
-sample, soxr's float32 stream keeps its state, the framer holds what is left over.
+The frames do not depend on how the audio was divided into blocks, bit for bit: mixing works sample by
+sample, soxr's float32 stream keeps its state, the framer keeps the incomplete frame.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import soxr
 
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from ..protocol.messages import Encoding
 
 Samples = npt.NDArray[np.float32]
-Encoding = Literal["pcm_s16le", "pcm_f32le"]
 
 _DTYPES: Final[dict[Encoding, np.dtype[np.int16] | np.dtype[np.float32]]] = {
     "pcm_s16le": np.dtype("<i2"),
@@ -23,8 +23,8 @@ _DTYPES: Final[dict[Encoding, np.dtype[np.int16] | np.dtype[np.float32]]] = {
 }
 
 
-_LOUDEST: Final = np.float32(1_000.0)
-"""Times full scale. Nobody records that; beyond it squares and their sums are no numbers any more."""
+_MAX_AMPLITUDE: Final = np.float32(1_000.0)
+"""Times full scale. No recording has that; far beyond it squares and their sums overflow."""
 
 
 class PcmDecoder:
@@ -37,14 +37,14 @@ class PcmDecoder:
         self._rest = b""
 
     def drop_partial_frame(self) -> None:
-        """A frame that is not whole yet never will be."""
+        """Forget the bytes of an incomplete sample frame."""
         self._rest = b""
 
     def push(self, data: bytes) -> Samples:
         data = self._rest + data
-        whole = len(data) - len(data) % self._width
-        self._rest = data[whole:]
-        block = np.frombuffer(data[:whole], self._dtype).reshape(-1, self._channels)
+        complete = len(data) - len(data) % self._width
+        self._rest = data[complete:]
+        block = np.frombuffer(data[:complete], self._dtype).reshape(-1, self._channels)
         if self._dtype.kind == "i":
             return block.astype(np.float32) / np.float32(32_768)
         return block.astype(np.float32)
@@ -68,33 +68,33 @@ class _Resampler(Protocol):
 
 
 class AudioFrontend:
-    """The blocks of one stream -> frames. `finish` gives the last one, padded with zeros."""
+    """The blocks of one stream -> frames. `finish` returns the last one, padded with zeros."""
 
     def __init__(self, sample_rate_hz: int, channels: int) -> None:
         self._rate_hz = sample_rate_hz
         self._channels = channels
         self._resampler = self._new_resampler()
         self._rest: Samples = np.zeros(0, np.float32)
-        self.invalid_samples = 0  # NaN and infinite samples heard so far: each became silence
+        self.invalid_samples = 0  # NaN and infinite samples so far: each became silence
 
     def push(self, block: Samples) -> Samples:
         """block: (n, channels) float32 at the source's rate -> frames, (m, 320) float32."""
         return self._frames(self._resample(self._mix(block), last=False))
 
     def silence(self, samples: int) -> Samples:
-        """`samples` zeros at 16 kHz, after whatever the resampler still holds."""
+        """`samples` zeros at 16 kHz, after what the resampler still holds."""
         tail = self.drain()
         return np.concatenate([tail, self._frames(np.zeros(samples, np.float32))])
 
     def drain(self) -> Samples:
-        """Give out what the resampler holds back, and begin anew at this sample."""
+        """Return what the resampler holds back, and restart it at this sample."""
         empty = np.zeros(0, np.float32)
         frames = self._frames(self._resample(empty, last=True))
         self._resampler = self._new_resampler()
         return frames
 
     def finish(self) -> Samples:
-        """The end of the stream. The last frame is filled up with zeros."""
+        """The end of the stream. The last frame is padded with zeros."""
         frames = self.drain()
         if len(self._rest):
             last = self._frames(np.zeros(FRAME_SAMPLES - len(self._rest), np.float32))
@@ -111,7 +111,7 @@ class AudioFrontend:
         # Channel by channel: numpy's own mean over a short axis may sum in another order for
         # another block length, and the last bit would differ.
         mono = block[:, 0].astype(np.float32, copy=True)
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is no number, and counted
+        with np.errstate(over="ignore", invalid="ignore"):  # the result is not finite, and counted below
             for channel in range(1, self._channels):
                 mono += block[:, channel]
         if self._channels > 1:
@@ -120,7 +120,7 @@ class AudioFrontend:
         if not finite.all():
             self.invalid_samples += int(len(mono) - finite.sum())
             mono[~finite] = 0.0
-        return np.clip(mono, -_LOUDEST, _LOUDEST, out=mono)
+        return np.clip(mono, -_MAX_AMPLITUDE, _MAX_AMPLITUDE, out=mono)
 
     def _resample(self, mono: Samples, *, last: bool) -> Samples:
         if self._resampler is None:
@@ -129,6 +129,6 @@ class AudioFrontend:
 
     def _frames(self, samples: Samples) -> Samples:
         joined = np.concatenate([self._rest, samples]) if len(self._rest) else samples
-        whole = len(joined) - len(joined) % FRAME_SAMPLES
-        self._rest = joined[whole:].copy()
-        return joined[:whole].reshape(-1, FRAME_SAMPLES)
+        complete = len(joined) - len(joined) % FRAME_SAMPLES
+        self._rest = joined[complete:].copy()
+        return joined[:complete].reshape(-1, FRAME_SAMPLES)

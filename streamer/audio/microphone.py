@@ -1,4 +1,4 @@
-"""PortAudio -> a source. The audio callback copies and hands over, nothing else."""
+"""A microphone as a source, by PortAudio. The audio callback copies the block and queues it, nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class InputDevice:
 
 
 def input_devices() -> list[InputDevice]:
-    """What PortAudio can record from. Raises DeviceError where PortAudio is missing."""
+    """The devices that PortAudio can record from. Raises DeviceError where PortAudio is missing."""
     portaudio = _portaudio()
     default = portaudio.default.device[0]
     return [
@@ -40,7 +40,7 @@ def input_devices() -> list[InputDevice]:
 
 
 def find_device(name: str | None) -> InputDevice:
-    """By number, by part of its name, or the system's default. Raises DeviceError."""
+    """By index, by part of its name, or the system's default. Raises DeviceError."""
     devices = input_devices()
     if not devices:
         raise DeviceError(
@@ -64,29 +64,29 @@ def find_device(name: str | None) -> InputDevice:
 class MicrophoneSource:
     """One input device, mono, at its own rate.
 
-    A microphone cannot wait: where the session is more than `ahead_s` behind, blocks are dropped and
-    the loss is told in its place. One that gives nothing for `silent_s` has been unplugged.
+    A microphone cannot wait: where the session is more than `buffer_s` behind, blocks are dropped, and an
+    AudioGap takes their place. A device that delivers nothing for `timeout_s` has been unplugged.
     """
 
     channels = 1
 
-    def __init__(self, device: InputDevice, *, ahead_s: float = 10.0, silent_s: float = 5.0) -> None:
+    def __init__(self, device: InputDevice, *, buffer_s: float = 10.0, timeout_s: float = 5.0) -> None:
         self._device = device
         self.sample_rate_hz = device.sample_rate_hz
-        self._silent_s = silent_s
+        self._timeout_s = timeout_s
         self._queue: asyncio.Queue[Samples | AudioGap | None] = asyncio.Queue()
-        self._capacity = round(ahead_s * 1_000 / BLOCK_MS)
+        self._capacity = round(buffer_s * 1_000 / BLOCK_MS)
         self._dropped_samples = 0
 
     def stop(self) -> None:
-        self._tell_dropped()
+        self._report_dropped()
         self._queue.put_nowait(None)
 
     async def items(self) -> AsyncIterator[Item]:
         loop = asyncio.get_running_loop()
 
         def callback(data: Any, frames: int, time: Any, status: Any) -> None:
-            loop.call_soon_threadsafe(self._take, data.copy(), bool(status.input_overflow))
+            loop.call_soon_threadsafe(self._enqueue, data.copy(), bool(status.input_overflow))
 
         with self._open(callback):
             while (item := await self._next()) is not None:
@@ -94,25 +94,25 @@ class MicrophoneSource:
 
     async def _next(self) -> Samples | AudioGap | None:
         try:
-            async with asyncio.timeout(self._silent_s):
+            async with asyncio.timeout(self._timeout_s):
                 return await self._queue.get()
         except TimeoutError:
             raise DeviceError(
-                f"expected sound from {self._device.name!r}, got none for {self._silent_s:g} s; "
+                f"expected sound from {self._device.name!r}, got none for {self._timeout_s:g} s; "
                 "is it still plugged in?"
             ) from None
 
-    def _take(self, block: Samples, overflow: bool) -> None:
+    def _enqueue(self, block: Samples, overflow: bool) -> None:
         if overflow:
-            # PortAudio says that it lost sound, not how much: at least a block.
+            # PortAudio reports that it lost audio, not how much: at least a block.
             self._queue.put_nowait(AudioGap(BLOCK_MS, "the sound card overflowed"))
         if self._queue.qsize() >= self._capacity:
             self._dropped_samples += len(block)
             return
-        self._tell_dropped()
+        self._report_dropped()
         self._queue.put_nowait(block)
 
-    def _tell_dropped(self) -> None:
+    def _report_dropped(self) -> None:
         if self._dropped_samples:
             ms = round(self._dropped_samples / self.sample_rate_hz * 1_000)
             self._queue.put_nowait(AudioGap(ms, "the models were too slow"))

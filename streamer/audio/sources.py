@@ -1,4 +1,4 @@
-"""Where sound comes from. A source yields items; a session turns them into events."""
+"""Audio sources. A source yields items; a session turns them into events."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from ..clock import Clock
-from .decode import Recording
+from .decode import AudioFile
 from .frontend import Samples
 
 BLOCK_MS = 100
-_READ_S = 4.0  # of a file at once: handing a packet from thread to thread costs more than decoding it
+_READ_S = 4.0  # of a file at once: passing a packet between threads costs more than decoding it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +28,7 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True)
 class AudioGap:
-    """Sound that never arrived: the audio clock moves on by `ms`."""
+    """Audio that was lost before it arrived: the audio clock moves on by `ms`."""
 
     ms: int
     reason: str
@@ -41,7 +41,7 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class SourceWarning:
-    """Something to tell the listener that does not end the stream: becomes an `error` event."""
+    """A problem that does not end the stream: it becomes an `error` event."""
 
     code: str
     message: str
@@ -60,56 +60,56 @@ class Source(Protocol):
     def channels(self) -> int: ...
 
     def items(self) -> AsyncIterator[Item]:
-        """Raises SourceError where the sound ends before its time."""
+        """Raises SourceError where the audio ends early."""
         ...
 
     def stop(self) -> None:
-        """Let `items` end soon, as if the sound were over."""
+        """Let `items` end soon, as if the audio were over."""
         ...
 
 
 class FileSource:
-    """A recording, at full speed or, with a clock, at its natural pace.
+    """A recording, at full speed or, with a clock, in real time.
 
-    Paced, a block is given out at the moment its last sample would have been spoken, in pieces of at
-    most 100 ms, as a microphone would give it.
+    In real time, a block is yielded at the moment when its last sample would have been recorded, in pieces
+    of at most 100 ms, as from a microphone.
     """
 
     def __init__(self, path: Path, *, pace: Clock | None = None) -> None:
-        self._recording = Recording(path)
-        self._reading = threading.Lock()
+        self._file = AudioFile(path)
+        self._read_lock = threading.Lock()
         self._closed = False
         self._pace = pace
         self._stopped = asyncio.Event()
 
     @property
     def sample_rate_hz(self) -> int:
-        return self._recording.sample_rate_hz
+        return self._file.sample_rate_hz
 
     @property
     def channels(self) -> int:
-        return self._recording.channels
+        return self._file.channels
 
     def stop(self) -> None:
         self._stopped.set()
 
     async def items(self) -> AsyncIterator[Item]:
         try:
-            async for block in self._paced(self._recording.blocks(_READ_S)):
+            async for block in self._paced(self._file.blocks(_READ_S)):
                 yield Pcm(block)
         finally:
-            with self._reading:  # a thread may still read, whatever became of who waited for it
+            with self._read_lock:  # a thread may still read, though its caller was cancelled
                 self._closed = True
-                self._recording.close()
+                self._file.close()
 
     def _read(self, blocks: Iterator[Samples]) -> Samples | None:
-        with self._reading:
+        with self._read_lock:
             return None if self._closed else next(blocks, None)
 
     async def _paced(self, blocks: Iterator[Samples]) -> AsyncIterator[Samples]:
         pacer = None if self._pace is None else Pacer(self._pace, self.sample_rate_hz, self._stopped)
         while not self._stopped.is_set():
-            block = await asyncio.to_thread(self._read, blocks)  # the disk is not for the event loop
+            block = await asyncio.to_thread(self._read, blocks)  # a read would block the event loop
             if block is None:
                 return
             if pacer is None:
@@ -120,7 +120,7 @@ class FileSource:
 
 
 class LoopSource:
-    """A recording again and again at its natural pace, with silence between the rounds."""
+    """A recording again and again in real time, with silence between the rounds."""
 
     def __init__(self, path: Path, *, pace: Clock, pause_s: float, rounds: int | None = None) -> None:
         self._path = path
@@ -128,10 +128,10 @@ class LoopSource:
         self._pause_s = pause_s
         self._rounds = rounds
         self._stopped = asyncio.Event()
-        first = Recording(path)
-        self.sample_rate_hz = first.sample_rate_hz
-        self.channels = first.channels
-        first.close()
+        file = AudioFile(path)
+        self.sample_rate_hz = file.sample_rate_hz
+        self.channels = file.channels
+        file.close()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -139,39 +139,39 @@ class LoopSource:
     async def items(self) -> AsyncIterator[Item]:
         pacer = Pacer(self._pace, self.sample_rate_hz, self._stopped)
         silence = np.zeros((round(self._pause_s * self.sample_rate_hz), self.channels), np.float32)
-        done = 0
-        while not self._stopped.is_set() and done != self._rounds:
-            recording = Recording(self._path)
+        rounds = 0
+        while not self._stopped.is_set() and rounds != self._rounds:
+            file = AudioFile(self._path)
             try:
-                # Some seconds of sound, decoded in milliseconds: not worth a thread's hand-over.
-                for block in recording.blocks():
+                # Some seconds of audio, decoded in milliseconds: not worth a thread.
+                for block in file.blocks():
                     async for piece in pacer.pieces(block):
                         yield Pcm(piece)
             finally:
-                recording.close()
-            done += 1
-            if done != self._rounds:
+                file.close()
+            rounds += 1
+            if rounds != self._rounds:
                 async for piece in pacer.pieces(silence):
                     yield Pcm(piece)
 
 
 class Pacer:
-    """Gives sound out at the speed at which it was spoken."""
+    """Releases audio in real time."""
 
     def __init__(self, clock: Clock, sample_rate_hz: int, stopped: asyncio.Event) -> None:
         self._clock = clock
         self._rate_hz = sample_rate_hz
         self._stopped = stopped
-        self._began = clock.now()
-        self._given = 0
+        self._started_at = clock.now()
+        self._released = 0  # samples
 
     async def pieces(self, block: Samples) -> AsyncIterator[Samples]:
         """(n, channels) -> pieces of at most 100 ms, each at its time; ends early when stopped."""
         size = self._rate_hz * BLOCK_MS // 1_000
         for start in range(0, len(block), size):
             piece = block[start : start + size]
-            await self._clock.sleep_until(self._began + (self._given + len(piece)) / self._rate_hz)
+            await self._clock.sleep_until(self._started_at + (self._released + len(piece)) / self._rate_hz)
             if self._stopped.is_set():
                 return
-            self._given += len(piece)
+            self._released += len(piece)
             yield piece

@@ -23,7 +23,7 @@ from emostream.models import (
     load_transcriber,
 )
 
-from ..audio.decode import Recording, decode_file
+from ..audio.decode import AudioFile, decode_file
 from ..display_paths import shown
 from ..errors import ConfigError, SourceError
 from ..optional_deps import require_matplotlib
@@ -117,7 +117,7 @@ def _check_png(png: Path) -> None:
 
 
 def _read_utterance(file: Path) -> Samples:
-    recording = Recording(file)
+    recording = AudioFile(file)
     declared_duration_s = recording.declared_duration_s
     recording.close()
     _check_duration(declared_duration_s or 0.0)

@@ -27,7 +27,7 @@ from websockets.typing import Subprotocol
 
 from ..errors import ConnectError
 from ..protocol import close_codes, messages
-from ..protocol.transport import say
+from ..protocol.transport import send_message
 from .unacknowledged import Log
 
 _READY_S: Final = 10.0
@@ -152,7 +152,7 @@ class ClientStream:
             raise self._ended
         # It is in the log: the reader meets the same end, comes back and says it again.
         with suppress(ConnectionClosed):
-            await say(self._socket, message)
+            await send_message(self._socket, message)
 
     async def __aiter__(self) -> AsyncIterator[Told]:
         """Events up to and with `closed`, each once and in order. Raises ConnectError where the stream
@@ -266,7 +266,7 @@ class ClientStream:
                 self._last_seq = self._last_end_ms = 0
             for message in self._log.since(ready.received_samples, ready.received_gap_ms):
                 for part in self._parts(message):
-                    await say(socket, part)
+                    await send_message(socket, part)
             self._untold = None
         return told
 
@@ -389,7 +389,7 @@ async def _introduce(socket: ClientConnection, start: messages.Start | messages.
     """Raises ConnectError, ConnectionClosed, and _TryAgainError where it may help to come again."""
     try:
         async with asyncio.timeout(_READY_S):
-            await say(socket, messages.encode(start))
+            await send_message(socket, messages.encode(start))
             first = messages.decode_server_message(await socket.recv())
     except TimeoutError:
         await socket.close()

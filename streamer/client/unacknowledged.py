@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 
 from ..protocol import messages
 
-_SAMPLE_BYTES = {"pcm_s16le": 2, "pcm_f32le": 4}
-
 
 @dataclass(frozen=True, slots=True)
 class _Audio:
@@ -42,7 +40,7 @@ class Log:
     """All positions are of the present session."""
 
     def __init__(self, start: messages.Start) -> None:
-        self.frame_bytes = start.channels * _SAMPLE_BYTES[start.encoding]
+        self.frame_bytes = start.channels * messages.SAMPLE_BYTES[start.encoding]
         self._rate_hz = start.sample_rate
         self._entries: deque[_Audio | _Gap | _Mark] = deque()
         self._sent = 0  # bytes

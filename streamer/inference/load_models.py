@@ -1,4 +1,4 @@
-"""The models that the settings name, behind an engine."""
+"""Loading the models of the settings into an engine."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def load_engine(
     live: bool = False,
     on_downloaded: Callable[[], None] = lambda: None,
 ) -> Engine:
-    """live: whether somebody waits, so that an utterance on which a model works for too long is given up.
-    on_downloaded: called behind whatever has to be downloaded. Raises ModelError.
+    """live: for audio in real time, so that an utterance on which a model works for too long fails.
+    on_downloaded: called after the downloads. Raises ModelError.
     """
-    chosen = settings.models
-    # First, because what has a process of its own loads there while the recognizer loads here.
-    transcriber = load_transcriber(chosen.asr, device=chosen.device, compute_type=chosen.compute_type)
+    models = settings.models
+    # First, because a transcriber with a process of its own loads there while the recognizer loads here.
+    transcriber = load_transcriber(models.asr, device=models.device, compute_type=models.compute_type)
     on_downloaded()
     recognizer = load_recognizer(
-        chosen.checkpoint,
-        device=chosen.device,
-        dtype=chosen.dtype,
+        models.checkpoint,
+        device=models.device,
+        dtype=models.dtype,
         cpu_threads=emotion_threads(words=transcriber is not None),
     )
     if transcriber is not None:
-        _ = transcriber.name  # waits for it
+        _ = transcriber.name  # waits until it is loaded
     return Engine(
         transcriber,
         recognizer,

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Final, Literal
 
 from ..errors import SlowConsumerError
-from ..protocol.messages import Closed, E, ServerEvent, numbered
+from ..protocol.messages import Closed, E, ServerEvent, with_seq
 
 MAX_UNREAD: Final = 64
 """Events that a `block` reader may leave unread before `drain` waits for it."""
@@ -52,7 +52,7 @@ class EventLog:
     def append(self, event: E) -> E:
         """Number the event and hand it to every reader. Never waits: `drain` does."""
         self._last_seq += 1
-        event = numbered(event, self._last_seq)
+        event = with_seq(event, self._last_seq)
         self._events.append(event)
         for reader in self._readers:
             reader._offer(event)

@@ -1,7 +1,7 @@
-"""Frames and their speech flags -> utterances. Sans-I/O, knows no VAD and no clock.
+"""Endpointing: frames and their speech flags -> utterances. Sans-I/O, independent of any VAD and clock.
 
-Inside, time is a frame index (20 ms) from the start of the stream; what leaves is in samples.
-Every `SpeechStarted` is followed by exactly one `Utterance` of the same number.
+Inside, time is a frame index (20 ms) from the start of the stream; results are in samples. Every
+`SpeechStarted` is followed by exactly one `Utterance` of the same number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Reason = Literal["silence", "max_length", "end_of_stream", "flush", "speaking"]
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """Speech is certain. start: its first sample."""
+    """Speech is confirmed. start: its first sample."""
 
     utterance: int
     start: int
@@ -30,8 +30,8 @@ class SpeechStarted:
 class Utterance:
     """Speech from sample `start` to `end`, and the clip around it that is analysed.
 
-    samples: (N,) float32; the clip, which begins at sample `clip_start` of the stream. decided_at:
-    where the stream stood when the end was decided. All positions count from the stream's start. reason:
+    samples: (N,) float32; the clip, which begins at sample `clip_start` of the stream. decided_at: the
+    position of the stream when the end was decided. All positions count from the stream's start. reason:
     `speaking` where it has no end yet, see `Segmenter.partial_utterance`.
     """
 
@@ -55,14 +55,14 @@ class Segmenter:
         self._max = settings.max_utterance_ms // FRAME_MS
         self._quiet = 10.0 ** (-settings.speech_range_db / 10.0)
 
-        # What was heard: frame `_base + i` is `_frames[i]`. Idle, only what a pre-roll may need.
+        # Frame `_base + i` is `_frames[i]`. Between utterances, only what a pre-roll may need is kept.
         self._frames: deque[Samples] = deque()
         self._flags: deque[bool] = deque()
         self._energies: deque[float] = deque()
         self._base = 0
         self._window: deque[bool] = deque(maxlen=self._window_frames)
 
-        # No clip reaches back before the floor: it is where the last utterance was cut.
+        # No clip begins before the floor: it is where the last utterance was cut.
         self._floor = 0
         self._number = 0
 
@@ -78,7 +78,7 @@ class Segmenter:
 
     @property
     def position(self) -> int:
-        """Samples heard so far."""
+        """Samples received so far."""
         return (self._base + len(self._frames)) * FRAME_SAMPLES
 
     @property
@@ -87,22 +87,22 @@ class Segmenter:
 
     @property
     def candidate(self) -> Utterance | None:
-        """The utterance in progress, as it will be if this pause lasts; None while somebody speaks.
+        """The utterance in progress as it will be if this pause lasts; None during speech.
 
-        The final that follows holds the very same samples. Speech that is confirmed takes it back, and so
-        does a cut for length.
+        The final that follows holds the very same samples. Confirmed speech withdraws it, and so does a cut
+        at the maximum length.
         """
         return self._candidate
 
     def partial_utterance(self) -> Utterance | None:
-        """What has been heard of the utterance in progress; None where none is certain, or in a pause."""
+        """The utterance in progress so far; None where none is confirmed, or in a pause."""
         if not (self._speaking and self._announced) or self._candidate is not None:
             return None
         now = self._base + len(self._frames) - 1
         return self._utterance(now + 1, self._last + 1, "speaking", now)
 
     def push(self, frame: Samples, is_speech: bool) -> list[SpeechStarted | Utterance]:
-        """One frame, (320,) float32, and whether it is speech -> what it brought about."""
+        """One frame, (320,) float32, and whether it is speech -> what it starts or ends."""
         now = self._base + len(self._frames)
         energy = float(np.dot(frame, frame))
         if self._speaking:
@@ -120,11 +120,11 @@ class Segmenter:
         elif is_speech:
             self._speech += 1
         if confirmed:
-            # A blip inside a pause is not confirmed and does not move the end of speech.
+            # A short burst inside a pause is not confirmed and does not move the end of speech.
             self._last, self._candidate = now, None
         out = self._announce() if self._speech >= self._min_speech and confirmed else []
         if now - self._last >= self._min_silence and not is_speech:
-            # Speech that has just resumed gets the frames it takes to be confirmed or to be a blip.
+            # Speech that has just resumed gets the frames that it takes to be confirmed or not.
             out += self._end("silence", now)
         elif now + 1 - self._clip_first >= self._max:
             out += self._cut(now)
@@ -137,14 +137,14 @@ class Segmenter:
     def flush(self, reason: Literal["flush", "end_of_stream"]) -> list[SpeechStarted | Utterance]:
         """End the utterance in progress here, if there is one."""
         if not self._speaking:
-            # What is not confirmed by now does not help to start the next one, nor is it part of it.
+            # Unconfirmed speech counts for no later utterance, and is part of none.
             self._window.clear()
             self._floor = self._base + len(self._frames)
             return []
         return self._end(reason, self._base + len(self._frames) - 1)
 
     def skip(self, frames: int) -> None:
-        """Move the clock over sound that is lost. Only between utterances."""
+        """Move the clock over lost audio. Only between utterances."""
         if self._speaking:
             raise ValueError("expected no utterance in progress at a gap; flush first")
         self._base += len(self._frames) + frames
@@ -155,7 +155,7 @@ class Segmenter:
         self._floor = self._base
 
     def _loud_enough(self, energy: float, is_speech: bool) -> bool:
-        """A VAD's hangover and its false alarms lie far below the voice: they are no speech."""
+        """The hangover and the false alarms of a VAD are far quieter than the voice: they are not speech."""
         if is_speech:
             self._peak = max(self._peak, energy)
         return is_speech and energy >= self._peak * self._quiet
@@ -187,12 +187,12 @@ class Segmenter:
             out.append(self._utterance(cut, self._last + 1, reason, now))
         self._speaking, self._candidate, self._floor = False, None, cut
         if reason != "silence":
-            self._window.clear()  # what was flushed does not help to start the next one
+            self._window.clear()  # flushed speech counts for no later utterance
         self._forget(now)
         return out
 
     def _cut(self, now: int) -> list[SpeechStarted | Utterance]:
-        """The utterance is too long: end it at its quietest point and go on behind it."""
+        """The utterance is too long: end it at its quietest point and start the next one there."""
         cut = self._quietest()
         before = [i for i in range(self._first, cut) if self._flags[i - self._base]]
         after = [i for i in range(cut, now + 1) if self._flags[i - self._base]]
@@ -200,8 +200,8 @@ class Segmenter:
         out.append(self._utterance(cut, max(before, default=cut - 1) + 1, "max_length", now))
         self._floor, self._candidate = cut, None
         if after and self._last >= cut:
-            # The rest belongs to speech that was already certain: it is announced at once, however
-            # little of it there is, so that no syllable is lost.
+            # The rest belongs to confirmed speech: it is announced at once, however short it is, so that no
+            # syllable is lost.
             self._first, self._clip_first, self._speech = after[0], cut, len(after)
             self._announced = False
             self._drop_before(cut)
@@ -240,7 +240,7 @@ class Segmenter:
         return self._first
 
     def _forget(self, now: int) -> None:
-        """Idle: keep what a pre-roll before the oldest frame of the window may need, no more."""
+        """Between utterances: keep what a pre-roll before the window's oldest frame may need, no more."""
         self._drop_before(now + 1 - self._window_frames - self._pre_roll)
 
     def _drop_before(self, frame: int) -> None:

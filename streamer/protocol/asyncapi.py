@@ -12,14 +12,14 @@ _SCHEMA: Final = "#/components/schemas/"
 _AUDIO: Final = {
     "name": "audio",
     "title": "Audio",
-    "summary": "Interleaved PCM as `start` announced it, any cut, at most limits.message_bytes.",
+    "summary": "Interleaved PCM in the format of `start`, each message at most limits.message_bytes.",
     "contentType": "application/octet-stream",
     "payload": {"type": "string", "format": "binary"},
 }
 
 
 def asyncapi() -> dict[str, Any]:
-    """One channel, `/v1/stream`: what clients send and what servers send."""
+    """One channel, `/v1/stream`, with the messages of clients and those of servers."""
     schemas = _schemas()
     client, server = (sorted(_names(schemas[side])) for side in ("ClientMessage", "ServerMessage"))
     return {
@@ -43,7 +43,7 @@ def asyncapi() -> dict[str, Any]:
             }
         },
         "operations": {
-            # The document is the server's: it receives what clients send.
+            # From the server's point of view: it receives the messages of clients.
             "receive": _operation("receive", [*client, "Audio"]),
             "send": _operation("send", server),
         },
@@ -58,21 +58,21 @@ def asyncapi() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    found: dict[str, Any] = _moved(messages.schema()["$defs"])
-    return found
+    schemas: dict[str, Any] = _with_asyncapi_refs(messages.schema()["$defs"])
+    return schemas
 
 
-def _moved(part: Any) -> Any:
+def _with_asyncapi_refs(part: Any) -> Any:
     """`#/$defs/X` -> `#/components/schemas/X`, also in a discriminator's mapping."""
     if isinstance(part, dict):
-        return {key: _moved(value) for key, value in part.items()}
+        return {key: _with_asyncapi_refs(value) for key, value in part.items()}
     if isinstance(part, list):
-        return [_moved(one) for one in part]
+        return [_with_asyncapi_refs(item) for item in part]
     return part.replace("#/$defs/", _SCHEMA) if isinstance(part, str) else part
 
 
 def _names(union: dict[str, Any]) -> list[str]:
-    return [one["$ref"].removeprefix(_SCHEMA) for one in union["anyOf"]]
+    return [member["$ref"].removeprefix(_SCHEMA) for member in union["anyOf"]]
 
 
 def _message(name: str, schema: dict[str, Any]) -> dict[str, Any]:

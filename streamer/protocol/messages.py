@@ -1,4 +1,4 @@
-"""Everything that can be said on the wire, one frozen struct each: encode, decode, JSON Schema.
+"""Every message of the wire protocol, one frozen struct each: encoding, decoding, JSON Schema.
 
 Times are integer milliseconds on the stream's audio clock; audio positions are sample frames at the
 rate that `start` announced. Needs msgspec only: clients import it.
@@ -17,6 +17,11 @@ PROTOCOL_VERSION: Final = 1
 
 Probabilities = dict[str, float]
 
+Encoding = Literal["pcm_s16le", "pcm_f32le"]
+"""Of the audio that a client sends, interleaved."""
+
+SAMPLE_BYTES: Final[dict[Encoding, int]] = {"pcm_s16le": 2, "pcm_f32le": 4}
+
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base: the JSON field `type` says which struct it is; unknown fields are ignored."""
@@ -26,8 +31,8 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True):
-    """The session to take over, and the last `seq` that arrived. secret: that of `ready`; a watcher has
-    none.
+    """The session to resume, and the `seq` of the last event received. resume_token: that of `ready`;
+    subscribers have none.
     """
 
     session: str
@@ -47,7 +52,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 class Start(_Message, frozen=True, kw_only=True, tag="start"):
     """The first message of a client that sends audio."""
 
-    encoding: Literal["pcm_s16le", "pcm_f32le"]
+    encoding: Encoding
     sample_rate: int
     channels: int
     language: str | None = None
@@ -57,7 +62,7 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
 
 
 class Subscribe(_Message, frozen=True, kw_only=True, tag="subscribe"):
-    """The first message of a client that looks at one of the server's own streams."""
+    """The first message of a client that subscribes to one of the server's own streams."""
 
     stream: str
     token: str | None = None
@@ -77,7 +82,7 @@ class Flush(_Message, frozen=True, kw_only=True, tag="flush"):
 
 
 class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
-    """No more audio behind this position: all finals, then `closed`."""
+    """No more audio after this position: all finals follow, then `closed`."""
 
     at_samples: int
 
@@ -89,7 +94,7 @@ ClientMessage = Start | Subscribe | Gap | Flush | Stop
 
 
 class Models(msgspec.Struct, frozen=True, kw_only=True):
-    """Which models speak. asr is null where the server runs on sound alone."""
+    """The models that the server runs. asr is null where it classifies audio only."""
 
     vad: str
     asr: str | None
@@ -98,7 +103,7 @@ class Models(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one client may ask. session_ms and idle_ms are null where there is no limit."""
+    """The limits of one client. session_ms and idle_ms are null where there is no limit."""
 
     message_bytes: int
     max_unacked_ms: int
@@ -107,11 +112,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
-    """The session stands. lost_from_seq: the first event that can no longer be given, or null.
+    """The session is open. lost_from_seq: the first event that can no longer be sent, or null.
 
-    secret is null for a watcher, who has nothing to take over. received_samples, received_gap_ms: audio
-    and gaps that have come, of a session taken over: the client goes on behind them. clock_ms: how far the
-    stream is that a watcher joins.
+    resume_token is null for a subscriber. received_samples, received_gap_ms: audio and gaps that a resumed
+    session has received: the client continues after them. clock_ms: the present position of the stream that
+    a subscriber joins.
     """
 
     session: str
@@ -128,13 +133,13 @@ class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
 
 
 class Ack(_Message, frozen=True, kw_only=True, tag="ack"):
-    """Audio up to here need not be sent again, and no longer counts against the credit."""
+    """Audio up to here need not be sent again, and no longer counts as unacknowledged."""
 
     received_samples: int
 
 
 class _Event(_Message, frozen=True, kw_only=True):
-    """Base of what carries `seq`: rising by one per session, given by the hub."""
+    """Base of the messages with a `seq`, which rises by one and is set by the event log."""
 
     seq: int = 0
 
@@ -145,7 +150,7 @@ class SpeechStarted(_Event, frozen=True, kw_only=True, tag="speech_started"):
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
-    """confidence: the transcriber's own probability, null where it gives none."""
+    """confidence: the transcriber's probability, null where it has none."""
 
     text: str
     start_ms: int
@@ -156,9 +161,9 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """Where the time went, in milliseconds of the wall clock.
 
-    endpoint_ms: silence heard after the last speech sample until the end was decided. lead_ms: how long
-    before that the analysis had begun, 0 where it had not. queue_ms: waiting for the models. total_ms: from
-    the arrival of the last speech sample to the sending.
+    endpoint_ms: silence after the last speech sample until the end was decided. lead_ms: how long before that
+    the analysis had started, 0 where it had not. queue_ms: waiting for the models. total_ms: from the arrival
+    of the last speech sample to this event.
     """
 
     endpoint_ms: float
@@ -171,9 +176,10 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
-    """The judgement on an utterance. A final one is never changed or repeated.
+    """The prediction for an utterance. A final one is never changed or repeated.
 
-    text_only is null where there was no text to read. uncertain: reasons for doubt, empty if none.
+    text_only is null where there was no text to classify. uncertain: reasons why the prediction is
+    uncertain, empty if there are none.
     """
 
     utterance: int
@@ -194,7 +200,7 @@ class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
 
 
 class Dropped(_Event, frozen=True, kw_only=True, tag="dropped"):
-    """Audio that was not analysed: nothing is dropped in silence. at_ms: where on the clock it was."""
+    """Audio that was not analysed: nothing is dropped without this event. at_ms: its place on the clock."""
 
     ms: int
     reason: str
@@ -202,7 +208,7 @@ class Dropped(_Event, frozen=True, kw_only=True, tag="dropped"):
 
 
 class Error(_Event, frozen=True, kw_only=True, tag="error"):
-    """code is stable. fatal: the session ends with it. utterance: the one it is about, if it is one."""
+    """code is stable. fatal: the session ends with it. utterance: the one that it concerns, or null."""
 
     code: str
     message: str
@@ -242,7 +248,7 @@ def encode(message: ClientMessage | ServerMessage) -> str:
 
 
 def decode_server_message(text: str | bytes) -> ServerMessage:
-    """What a client reads. Raises ProtocolError."""
+    """For clients. Raises ProtocolError."""
     try:
         return _server_decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -250,14 +256,14 @@ def decode_server_message(text: str | bytes) -> ServerMessage:
 
 
 def decode_client_message(text: str | bytes) -> ClientMessage:
-    """What a server reads. Raises ProtocolError whose message says what was wrong and where."""
+    """For servers. Raises ProtocolError whose message says what was wrong and where."""
     try:
         return _client_decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ProtocolError(_what_was_wrong(text, error)) from error
+        raise ProtocolError(_describe_mistake(text, error)) from error
 
 
-def numbered(event: E, seq: int) -> E:
+def with_seq(event: E, seq: int) -> E:
     return msgspec.structs.replace(event, seq=seq)
 
 
@@ -274,13 +280,11 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _what_was_wrong(text: str | bytes, error: Exception) -> str:
+def _describe_mistake(text: str | bytes, error: Exception) -> str:
     try:
         kind = _tag_decoder.decode(text).get("type")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return (
-            f"expected a JSON object with a type, got text that is none ({error}); send one object a message"
-        )
+        return f"expected a JSON object with a type, got other text ({error}); send one object a message"
     if kind not in _CLIENT_TYPES:
         shown = repr(kind)[:40]
         return f"expected a type out of {', '.join(_CLIENT_TYPES)}, got {shown}; see /v1/schema.json"

@@ -1,4 +1,4 @@
-"""A socket that says something, and notices when nobody takes it any more."""
+"""Sending and closing on a websocket whose peer may have stopped reading."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 SEND_TIMEOUT_S: Final = 30.0
-"""A line that has taken nothing for so long is dead. Its own pings cannot tell: they wait behind what it
-has not taken.
+"""A connection whose peer has read nothing for so long is dead. The websocket's own pings cannot detect that:
+they wait behind the unread data.
 """
 
 
-async def say(socket: Connection, message: str | bytes) -> None:
-    """Raises ConnectionClosed, also where the other end has stopped to read."""
+async def send_message(socket: Connection, message: str | bytes) -> None:
+    """Raises ConnectionClosed, also where the peer has stopped reading."""
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             await socket.send(message)
@@ -26,16 +26,18 @@ async def say(socket: Connection, message: str | bytes) -> None:
 
 
 async def close_socket(socket: Connection, code: int) -> None:
-    """Close it in good order. What still comes is read and thrown away: the answer comes behind it."""
+    """Run the closing handshake. What the peer still sends is read and dropped: its close frame comes after
+    it.
+    """
 
-    async def hear_out() -> None:
+    async def drop_messages() -> None:
         with suppress(ConnectionClosed):
             while True:
                 await socket.recv()
 
-    hearing = asyncio.create_task(hear_out(), name="hear out")
+    dropping = asyncio.create_task(drop_messages(), name="drop messages")
     try:
         await socket.close(code)
     finally:
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
+        dropping.cancel()
+        await asyncio.gather(dropping, return_exceptions=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from glob import has_magic
 from pathlib import Path
 
-from ..audio.decode import MEDIA_SUFFIXES, Recording
+from ..audio.decode import MEDIA_SUFFIXES, AudioFile
 from ..audio.sources import FileSource, Source
 from ..clock import Clock
 from ..errors import SourceError
@@ -45,7 +45,7 @@ def find_jobs(inputs: Sequence[Path]) -> tuple[list[ReplayJob], list[SourceError
     for path, name in find_paths(inputs, failures):
         try:
             job = make_job(path, name)
-            recording = Recording(path if job.session is None else session_audio(path))
+            recording = AudioFile(path if job.session is None else session_audio(path))
         except SourceError as error:
             failures.append(error)
             continue

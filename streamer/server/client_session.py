@@ -27,7 +27,7 @@ from ..errors import (
 from ..pipeline.event_log import EventLog, EventReader
 from ..pipeline.session import Session
 from ..protocol import messages
-from ..protocol.transport import say
+from ..protocol.transport import send_message
 from .event_stream import ReadPosition, follow, read_position
 from .log import session as told
 from .session_factory import receive_messages
@@ -158,7 +158,7 @@ class ClientSession:
                 self._serving = None
 
     async def _exchange(self, socket: ServerConnection, reader: EventReader, ready: messages.Ready) -> None:
-        await say(socket, messages.encode(ready))
+        await send_message(socket, messages.encode(ready))
         self.ready_sent = True
         await follow(
             socket,

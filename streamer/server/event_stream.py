@@ -12,7 +12,7 @@ from ..concurrency import task_group
 from ..errors import BadStartError
 from ..pipeline.event_log import EventLog, EventReader
 from ..protocol import messages
-from ..protocol.transport import say
+from ..protocol.transport import send_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ async def _send_events(
     while True:
         if acked != (samples := acknowledged_samples()):
             acked = samples
-            await say(socket, messages.encode(messages.Ack(received_samples=acked)))
+            await send_message(socket, messages.encode(messages.Ack(received_samples=acked)))
         elif (event := reader.pop()) is not None:
-            await say(socket, messages.encode(event))
+            await send_message(socket, messages.encode(event))
         elif reader.ended:
             return
         else:

@@ -11,8 +11,9 @@ from typing import Final
 
 from rich.console import Console
 
+from ..audio.ring_buffer import AudioRingBuffer
 from ..audio.sources import Source
-from ..audio.tee import AudioRingBuffer, TeeSource
+from ..audio.tee import TeeSource
 from ..clock import Clock
 from ..config import Settings
 from ..inference.backend import InferenceBackend
@@ -92,7 +93,7 @@ async def broadcast(
     stop = stop_on_signals()
     if settings.live.audio_buffer_s:
         kept = AudioRingBuffer(settings.live.audio_buffer_s, source.sample_rate_hz, source.channels)
-        source, own = TeeSource(source, [kept.take]), replace(own, audio=kept)
+        source, own = TeeSource(source, [kept.add]), replace(own, audio=kept)
     async with engine.running(), Server(bound, engine, settings, clock, [own]) as server:
         console.print(f"The page: {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         session = Session(

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from websockets.asyncio.server import ServerConnection
 
-from ..audio.tee import AudioRingBuffer
+from ..audio.ring_buffer import AudioRingBuffer
 from ..errors import ProtocolError
 from ..pipeline.event_log import EventLog
 from ..protocol import messages
-from ..protocol.transport import say
+from ..protocol.transport import send_message
 from .event_stream import ReadPosition, follow, read_position
 
 
@@ -46,7 +46,7 @@ async def serve_subscriber(
     same_stream = resume is not None and resume.session == event_log.session
     position = read_position(event_log, resume, resumed=same_stream)
     with event_log.reader(position.last_seq, policy="drop_slow", capacity=capacity) as reader:
-        await say(socket, messages.encode(ready(position)))
+        await send_message(socket, messages.encode(ready(position)))
         await follow(socket, reader, lambda: _reject_messages(socket))
 
 

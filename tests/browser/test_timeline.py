@@ -16,8 +16,8 @@ import pytest
 import webvtt
 from playwright.async_api import Locator, Page, Request, expect
 
+from emostream.streamer.audio.ring_buffer import AudioRingBuffer
 from emostream.streamer.audio.sources import Pcm
-from emostream.streamer.audio.tee import AudioRingBuffer
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.published_stream import PublishedStream
@@ -37,7 +37,7 @@ def stream(*, keeps_audio: bool) -> PublishedStream:
         return PublishedStream("tape", "A tape")
     kept = AudioRingBuffer(60, 16_000, 1)
     parts = [part for _ in range(LENGTH_S // 4) for part in (silence(1_000), voice(2_500), silence(500))]
-    kept.take(Pcm(np.concatenate(parts)[:, None]))
+    kept.add(Pcm(np.concatenate(parts)[:, None]))
     return PublishedStream("tape", "A tape", audio=kept)
 
 

@@ -69,7 +69,7 @@ def session_of(finals: Sequence[messages.Emotion]) -> list[messages.ServerEvent]
     dropped = messages.Dropped(ms=20, reason="too slow")
     totals = messages.Totals(audio_ms=20_000, utterances=len(finals), dropped_ms=20)
     events += [dropped, error, messages.Closed(reason="end_of_stream", totals=totals)]
-    return [messages.numbered(event, seq) for seq, event in enumerate(events, 1)]
+    return [messages.with_seq(event, seq) for seq, event in enumerate(events, 1)]
 
 
 def steps_of(

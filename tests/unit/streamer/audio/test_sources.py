@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from emostream.streamer.audio import microphone
-from emostream.streamer.audio.decode import Recording
+from emostream.streamer.audio.decode import AudioFile
 from emostream.streamer.audio.microphone import MicrophoneSource, find_device, input_devices
 from emostream.streamer.audio.sources import AudioGap, FileSource, Item, LoopSource, Pcm, Source
 from emostream.streamer.errors import DeviceError, SourceError
@@ -58,7 +58,7 @@ def encode(path: Path, codec: str, rate_hz: int, channels: int, *, picture: bool
 
 
 def read(path: Path) -> np.ndarray:
-    recording = Recording(path)
+    recording = AudioFile(path)
     try:
         return np.concatenate(list(recording.blocks()))
     finally:
@@ -79,7 +79,7 @@ def read(path: Path) -> np.ndarray:
 )
 def test_formats(tmp_path: Path, name: str, codec: str, rate_hz: int, channels: int) -> None:
     path = encode(tmp_path / name, codec, rate_hz, channels)
-    recording = Recording(path)
+    recording = AudioFile(path)
     assert (recording.sample_rate_hz, recording.channels) == (rate_hz, channels)
     recording.close()
     sound = read(path)
@@ -176,7 +176,7 @@ def test_a_title_that_is_no_utf8_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_a_cut_file_gives_what_it_has_first(tmp_path: Path) -> None:
-    recording = Recording(truncated_mp3(tmp_path))
+    recording = AudioFile(truncated_mp3(tmp_path))
     samples = 0
     with pytest.raises(SourceError):  # the blocks before the error are the point
         for block in recording.blocks():
@@ -298,7 +298,7 @@ def test_an_unknown_microphone_is_one_clear_line(card: FakePortAudio, name: str,
 async def test_the_microphone_hands_over_copies_and_tells_what_it_dropped_in_its_place(
     card: FakePortAudio,
 ) -> None:
-    source = MicrophoneSource(find_device("usb"), ahead_s=0.3)
+    source = MicrophoneSource(find_device("usb"), buffer_s=0.3)
     items = source.items()
     waiting = asyncio.ensure_future(anext(items))
     await asyncio.sleep(0)
@@ -325,7 +325,7 @@ async def test_the_microphone_hands_over_copies_and_tells_what_it_dropped_in_its
 
 
 async def test_a_microphone_that_falls_silent_is_an_error_not_a_wait(card: FakePortAudio) -> None:
-    source = MicrophoneSource(find_device("usb"), silent_s=0.01)
+    source = MicrophoneSource(find_device("usb"), timeout_s=0.01)
     with pytest.raises(DeviceError, match=r"got none for 0\.01 s; is it still plugged in"):
         await collect(source)
     assert card.opened[-1]["closed"]
@@ -346,7 +346,7 @@ def test_a_file_whose_channels_change_on_the_way_is_read_to_its_end(tmp_path: Pa
     second = encode(tmp_path / "two.mp3", "libmp3lame", 44_100, 2).read_bytes()
     path = tmp_path / "both.mp3"
     path.write_bytes(first + second)
-    recording = Recording(path)
+    recording = AudioFile(path)
     blocks = []
     with pytest.raises(SourceError):  # its length is not what the first header promises
         for block in recording.blocks():

@@ -55,7 +55,7 @@ async def test_saying_something_to_nobody_ends() -> None:
         async with connect(f"ws://127.0.0.1:{port}", compression=None, close_timeout=0.1) as socket:
             with pytest.raises(ConnectionClosed):
                 while True:
-                    await transport.say(socket, bytes(100_000))
+                    await transport.send_message(socket, bytes(100_000))
             with pytest.raises(ConnectionClosed):
                 await socket.recv()
         over.set()
