@@ -1,4 +1,4 @@
-"""Send a recording to a server and print what it hears.
+"""Send a recording to a server and print the emotion of every utterance.
 
 pip install emostream
 emostream serve &
@@ -11,8 +11,9 @@ import asyncio
 import sys
 from pathlib import Path
 
+from emostream import connect
+from emostream.streamer.client import Reconnected
 from emostream.streamer.client.audio import ClientAudio
-from emostream.streamer.client.connection import Reconnected, connect
 from emostream.streamer.protocol.messages import Emotion, Error
 
 

@@ -10,7 +10,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from emostream.streamer.client.connection import subscribe
+from emostream import subscribe
 from emostream.streamer.protocol.messages import Emotion
 
 
@@ -21,8 +21,8 @@ async def main(path: str, url: str = "ws://127.0.0.1:8765/v1/stream", stream: st
 
 
 def show(event: Emotion, path: Path) -> None:
-    doubt = "?" if event.uncertain or not event.final else ""
-    path.write_text(f"{event.label}{doubt} {event.confidence:.0%}\n", encoding="utf-8")
+    mark = "?" if event.uncertain or not event.final else ""
+    path.write_text(f"{event.label}{mark} {event.confidence:.0%}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

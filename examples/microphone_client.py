@@ -1,4 +1,4 @@
-"""Send this machine's microphone to a server and print what it hears; Ctrl-C ends it.
+"""Send this machine's microphone to a server and print its emotions; Ctrl-C ends it.
 
 pip install emostream            (on Linux also: apt install libportaudio2)
 emostream serve &
@@ -11,14 +11,14 @@ import asyncio
 import signal
 import sys
 
+from emostream import connect
 from emostream.streamer.client.audio import ClientAudio
-from emostream.streamer.client.connection import connect
 from emostream.streamer.protocol.messages import Dropped, Emotion
 
 
 async def main(url: str = "ws://127.0.0.1:8765/v1/stream") -> None:
     audio = ClientAudio.microphone()
-    # The sound ends, the last finals come, and with them the loop ends.
+    # The audio ends, the last finals come, and with them the loop ends.
     signal.signal(signal.SIGINT, lambda *_: audio.stop())
     async with connect(url, audio.start()) as stream:
         async for event in stream.recognize(audio):
@@ -28,7 +28,7 @@ async def main(url: str = "ws://127.0.0.1:8765/v1/stream") -> None:
                 case Emotion():
                     print(f"\r{event.label:<8} {event.confidence:4.0%}  {event.text}")
                 case Dropped(ms=ms):
-                    print(f"\r{ms} ms of sound were lost")
+                    print(f"\r{ms} ms of audio were lost")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from ..audio.frontend import Samples, encode_pcm
-from ..client.connection import ClientStream, Retry, Told, connect
+from ..client import ClientEvent, ClientStream, Retry, connect
 from ..clock import Clock
 from ..config import SAMPLE_RATE_HZ
 from ..errors import ConnectError
@@ -75,7 +75,7 @@ async def _run_stream(url: str, load: Samples, clock: Clock, begin: float, pace:
     return run
 
 
-def _note(event: Told, run: StreamRun, moment: float, pace: float) -> None:
+def _note(event: ClientEvent, run: StreamRun, moment: float, pace: float) -> None:
     match event:
         case messages.Emotion(final=True):
             # The block that holds the last speech sample was sent when all of it was spoken.

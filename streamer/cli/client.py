@@ -11,8 +11,8 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from ..client import Reconnected, connect
 from ..client.audio import ClientAudio
-from ..client.connection import Reconnected, connect
 from ..errors import ConfigError, ConnectError
 from ..output.sinks import ConsoleSink, JsonLinesSink
 from ..pipeline.session import Sink

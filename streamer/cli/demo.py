@@ -14,7 +14,7 @@ from ..audio.sources import LoopSource
 from ..clock import WallClock
 from ..output.sinks import ConsoleSink
 from ..server.listen import bind
-from ..server.local_stream import broadcast
+from ..server.local_stream import serve_local_stream
 from ..server.published_stream import PublishedStream
 from .console import load_engine, print_models
 from .option_groups import with_option_groups
@@ -50,6 +50,8 @@ def demo(
         async def run() -> None:
             source = LoopSource(recording, pace=clock, pause_s=_PAUSE_S, rounds=1 if once else None)
             own = PublishedStream("demo", "Bundled recording", "The voice is synthetic.")
-            await broadcast(bound, source, own, engine, settings, clock, [ConsoleSink(console)], console)
+            await serve_local_stream(
+                bound, source, own, engine, settings, clock, [ConsoleSink(console)], console
+            )
 
         asyncio.run(run())

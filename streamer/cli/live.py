@@ -21,13 +21,13 @@ from ..display_paths import shown
 from ..errors import ConfigError
 from ..output.formats import FORMATS, FormatName
 from ..output.sinks import ConsoleSink
+from ..pipeline.conversions import describe_models
 from ..pipeline.session import Sink
 from ..replay.capture import SessionRecorder
 from ..replay.discovery import ReplayJob, find_jobs
 from ..replay.outputs import open_document
-from ..server.app import describe_models
 from ..server.listen import bind
-from ..server.local_stream import broadcast
+from ..server.local_stream import serve_local_stream
 from ..server.published_stream import PublishedStream
 from .console import load_engine, print_failures, print_line, print_models, warn_of_other_models
 from .option_groups import with_option_groups
@@ -143,7 +143,7 @@ def run_microphone(
         with ExitStack() as stack:
             sinks = [_sink(stack, results, engine.model_info.labels, device.name, console)]
             if record_to is not None:
-                models = describe_models(engine, settings)
+                models = describe_models(engine, settings.vad)
                 recorder = SessionRecorder(
                     record_to, device.name, source.sample_rate_hz, source.channels, settings, models
                 )
@@ -151,7 +151,9 @@ def run_microphone(
                 source = TeeSource(source, [recorder.take])
                 sinks.append(recorder)
                 print_line(console, f"Audio and transcript are recorded in {shown(record_to)}")
-            await broadcast(bound, source, own, engine, settings, clock, sinks, console, language=language)
+            await serve_local_stream(
+                bound, source, own, engine, settings, clock, sinks, console, language=language
+            )
 
     asyncio.run(run())
 
@@ -174,7 +176,7 @@ def _play(
     print_models(console, engine.model_info)
     warn_of_other_models(
         [job],
-        describe_models(engine, settings),
+        describe_models(engine, settings.vad),
         console,
         recorded_segmentation=recorded_segmentation,
     )
@@ -184,7 +186,9 @@ def _play(
         with ExitStack() as stack:
             sink = _sink(stack, results, engine.model_info.labels, shown(job.path), console)
             source = job.source(clock)
-            await broadcast(bound, source, own, engine, settings, clock, [sink], console, language=language)
+            await serve_local_stream(
+                bound, source, own, engine, settings, clock, [sink], console, language=language
+            )
 
     asyncio.run(run())
 

@@ -19,6 +19,7 @@ from ..errors import ConfigError
 from ..inference.backend import InferenceBackend
 from ..optional_deps import require_matplotlib
 from ..output.formats import FORMATS, FormatName
+from ..pipeline.conversions import describe_models
 from ..replay.discovery import ReplayJob, find_jobs
 from ..replay.outputs import (
     PerFilePlots,
@@ -30,7 +31,6 @@ from ..replay.outputs import (
     sink_in,
 )
 from ..replay.runner import ReplayOptions, ReplayRunner
-from ..server.app import describe_models
 from ..server.local_stream import stop_on_signals
 from .console import load_engine, print_failures, print_models, warn_of_other_models
 from .option_groups import with_option_groups
@@ -179,7 +179,7 @@ def replay(
     )
     warn_of_other_models(
         found,
-        describe_models(engine, settings),
+        describe_models(engine, settings.vad),
         console,
         recorded_segmentation=options.recorded_segmentation,
     )

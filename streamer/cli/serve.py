@@ -17,8 +17,8 @@ from ..clock import Clock, WallClock
 from ..config import Settings
 from ..errors import ConfigError
 from ..inference.backend import InferenceBackend
-from ..server.app import Server, check_credentials
-from ..server.listen import bind
+from ..server.app import Server
+from ..server.listen import bind, check_credentials
 from ..server.local_stream import stop_on_signals
 from ..server.log import LogFormat, configure_logging
 from ..server.origin import LOOPBACK_NAMES
@@ -163,7 +163,7 @@ async def _serve(
         stop = stop_on_signals()  # before, Ctrl-C interrupts
         print_models(console, engine.model_info)
         server = await stack.enter_async_context(Server(bound, engine, settings, clock))
-        log.info("listening", extra={"facts": {"url": server.url}})
+        log.info("listening", extra={"fields": {"url": server.url}})
         console.print(f"Listening on {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         if settings.server.host not in LOOPBACK_NAMES and settings.server.token_file is None:
             console.print(

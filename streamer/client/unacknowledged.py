@@ -1,4 +1,4 @@
-"""What a client has said since the last `ack`, to be said again where a connection breaks. Sans-I/O."""
+"""What a client has sent since the last `ack`, to be sent again where a connection breaks. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Mark:
     message: messages.Flush | messages.Stop
 
 
-class Log:
+class UnacknowledgedLog:
     """All positions are of the present session."""
 
     def __init__(self, start: messages.Start) -> None:
@@ -71,11 +71,11 @@ class Log:
         self._entries.append(_Gap(self._sent, ms, self._gap_ms))
 
     def flush(self) -> str:
-        """Behind what was sent. The message to send."""
+        """After what was sent. Return the message to send."""
         return self._mark(messages.Flush(at_samples=self.sent_samples))
 
     def stop(self) -> str:
-        """Behind what was sent. The message to send."""
+        """After what was sent. Return the message to send."""
         return self._mark(messages.Stop(at_samples=self.sent_samples))
 
     def _mark(self, message: messages.Flush | messages.Stop) -> str:
@@ -83,7 +83,7 @@ class Log:
         return messages.encode(message)
 
     def acknowledge(self, samples: int) -> None:
-        """Audio up to here need not be said again; nor what was said before its last byte."""
+        """Audio up to here need not be sent again; nor what was sent before its last byte."""
         acknowledged = self._acknowledged = max(self._acknowledged, samples * self.frame_bytes)
         while self._entries:
             match self._entries[0]:
@@ -98,20 +98,20 @@ class Log:
                     self._acknowledged_gap_ms = total_ms
             self._entries.popleft()
 
-    def since(self, samples: int, gap_ms: int) -> Iterator[str | bytes]:
-        """What a server that has heard so much of this session has not heard, in order."""
-        heard = samples * self.frame_bytes
+    def unreceived(self, samples: int, gap_ms: int) -> Iterator[str | bytes]:
+        """What a server that has received so much of this session has not received, in order."""
+        received = samples * self.frame_bytes
         for entry in tuple(self._entries):
             match entry:
-                case _Audio() if entry.end > heard:
-                    yield entry.data[max(0, heard - entry.begin) :]
+                case _Audio() if entry.end > received:
+                    yield entry.data[max(0, received - entry.begin) :]
                 case _Gap() if entry.total_ms > gap_ms:
                     yield messages.encode(messages.Gap(ms=entry.ms))
                 case _Mark():
                     yield messages.encode(entry.message)
 
     def rebase(self) -> None:
-        """A fresh session, whose clock begins with the first sample that was not acknowledged."""
+        """Continue in a fresh session, whose clock begins with the first sample that was not acknowledged."""
         shift, gap_ms = self._acknowledged, 0
         moved: deque[_Audio | _Gap | _Mark] = deque()
         for entry in self._entries:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..config import SAMPLE_RATE_HZ
-from ..inference.backend import Analysis
+from ..config import SAMPLE_RATE_HZ, VadSettings
+from ..inference.backend import Analysis, InferenceBackend
 from ..protocol import messages
 from .segmenter import SpeechStarted, Utterance
+from .vad import make_vad
 
 # Of the probabilities that are sent: below that the models' arithmetic differs between machines.
 _DIGITS = 6
+
+
+def describe_models(engine: InferenceBackend, vad: VadSettings) -> messages.Models:
+    """The models by name, for `ready`, `/healthz` and captured sessions."""
+    info = engine.model_info
+    return messages.Models(vad=make_vad(vad).name, asr=info.asr, emotion=info.emotion, device=info.device)
 
 
 def ms(samples: int) -> int:

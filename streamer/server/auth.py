@@ -1,7 +1,7 @@
-"""Who may ask: bearer tokens from a file, compared in constant time.
+"""Authentication: bearer tokens from a file, compared in constant time.
 
-Of a token only its SHA-256 is kept. A wrong one costs its address a second, in which no other is looked
-at, so that a thousand guesses at once are no faster than one after the other.
+Only the SHA-256 of a token is kept. A wrong one costs its address a second, in which no other is checked, so
+that a thousand guesses at once are no faster than one after the other.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Final
 from ..clock import Clock
 from ..errors import ConfigError, TooManyAttemptsError, UnauthorizedError
 
-_SHORTEST: Final = 16
+_MIN_CHARACTERS: Final = 16
 _PENALTY_S: Final = 1.0
-_WAITING: Final = 8
-_ADDRESSES: Final = 10_000
+_MAX_WAITING: Final = 8
+_MAX_ADDRESSES: Final = 10_000
 
 
 class TokenAuthenticator:
-    """None at all: everybody may ask."""
+    """tokens: none at all lets every client in."""
 
     def __init__(self, tokens: Iterable[str], clock: Clock) -> None:
         self._digests = [_digest(token) for token in tokens]
@@ -40,14 +40,14 @@ class TokenAuthenticator:
         return bool(self._digests)
 
     async def check(self, token: str | None, address: str) -> str | None:
-        """Whose it is: a name for the token that says nothing about it; None where none is needed.
+        """The owner: a name for the token from which it cannot be derived; None where no token is needed.
 
-        Raises UnauthorizedError behind a second's wait, and TooManyAttemptsError where many from this address
+        Raises UnauthorizedError after a second's wait, and TooManyAttemptsError where many from this address
         wait already.
         """
         if not self.needed:
             return None
-        if token is None:  # nobody guesses like that
+        if token is None:  # not a guess
             raise _unauthorized("none")
         await self._wait(address)
         owner = self._owner(token)
@@ -60,21 +60,21 @@ class TokenAuthenticator:
     def _owner(self, token: str) -> str | None:
         given = _digest(token)
         found = None
-        for digest in self._digests:  # all of them, whichever it is
+        for digest in self._digests:  # all of them, whichever matches
             if hmac.compare_digest(given, digest):
                 found = digest
         return None if found is None else found.hex()
 
     async def _wait(self, address: str) -> None:
         waiting = self._waiting.get(address, 0)
-        if waiting >= _WAITING:
+        if waiting >= _MAX_WAITING:
             raise TooManyAttemptsError(
-                f"expected at most {_WAITING} at once from an address that gave a wrong token, got more; "
+                f"expected at most {_MAX_WAITING} at once from an address that gave a wrong token, got more; "
                 "try again later"
             )
         self._waiting[address] = waiting + 1
         try:
-            # Who waited finds that another one's guess was wrong meanwhile, and waits again.
+            # Meanwhile another guess may have been wrong: then wait again.
             while (free_at := self._free_at.get(address, 0.0)) > self._clock.now():
                 await self._clock.sleep_until(free_at)
         finally:
@@ -84,8 +84,8 @@ class TokenAuthenticator:
 
     def _charge(self, address: str) -> None:
         now = self._clock.now()
-        if len(self._free_at) >= _ADDRESSES:
-            self._free_at = {one: free_at for one, free_at in self._free_at.items() if free_at > now}
+        if len(self._free_at) >= _MAX_ADDRESSES:
+            self._free_at = {held: free_at for held, free_at in self._free_at.items() if free_at > now}
         self._free_at[address] = now + _PENALTY_S
 
 
@@ -100,9 +100,9 @@ def read_tokens(path: Path) -> list[str]:
         raise ConfigError(
             f"expected at least one token in {path}, got none; make one with `openssl rand -hex 24`"
         )
-    if short := [number for number, token in enumerate(tokens, 1) if len(token) < _SHORTEST]:
+    if short := [number for number, token in enumerate(tokens, 1) if len(token) < _MIN_CHARACTERS]:
         raise ConfigError(
-            f"expected tokens of {_SHORTEST} characters or more in {path}, got a shorter one (token "
+            f"expected tokens of {_MIN_CHARACTERS} characters or more in {path}, got a shorter one (token "
             f"{short[0]}); "
             "make one with `openssl rand -hex 24`"
         )
@@ -112,7 +112,7 @@ def read_tokens(path: Path) -> list[str]:
 def _unauthorized(got: str) -> UnauthorizedError:
     return UnauthorizedError(
         f"expected a token of this server (Authorization: Bearer, or start.token), got {got}; "
-        "ask whoever runs it"
+        "ask its operator"
     )
 
 

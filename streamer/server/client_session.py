@@ -1,7 +1,7 @@
-"""A client's session, which outlives its socket: taken over by the next one that knows the secret.
+"""A client's session, which outlives its socket: the next socket with the resume token continues it.
 
-The session runs in a task of its own. A socket that attaches feeds its source and reads its outbox; when the
-socket breaks, the session goes on with what it has heard and waits, for a while, for another.
+The session runs in a task of its own. A socket that attaches feeds its source and follows its event log; when
+the socket breaks, the session goes on with what it has received and waits, for a while, for another.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from ..pipeline.session import Session
 from ..protocol import messages
 from ..protocol.transport import send_message
 from .event_stream import ReadPosition, follow, read_position
-from .log import session as told
+from .log import session_id
 from .session_factory import receive_messages
 from .websocket_source import WebSocketSource
 
 log = logging.getLogger(__name__)
 
-_SECRET_BYTES: Final = 24
+_RESUME_TOKEN_BYTES: Final = 24
 
 
 class ClientSession:
@@ -52,19 +52,19 @@ class ClientSession:
         ended: Callable[[], None],
     ) -> None:
         self.name = event_log.session
-        self.resume_token = secrets.token_urlsafe(_SECRET_BYTES)
-        self._start = _without_secrets(start)
-        self.ready_sent = False  # somebody has its name and secret
+        self.resume_token = secrets.token_urlsafe(_RESUME_TOKEN_BYTES)
+        self.ready_sent = False  # whether a client has the name and the resume token
+        self._start = _without_credentials(start)
         self._owner = owner
         self._session = session
         self._source = source
         self._event_log = event_log
         self._clock = clock
         self._ended = ended
-        self._began = self._heard = self._left = clock.now()
+        self._began_at = self._received_at = self._detached_at = clock.now()
         self._serving: asyncio.Task[None] | None = None
         self._running = asyncio.create_task(self._run(), name="session")
-        self._running.add_done_callback(_retrieve)
+        self._running.add_done_callback(_retrieve_exception)
 
     @property
     def running(self) -> bool:
@@ -72,12 +72,13 @@ class ClientSession:
 
     @property
     def attached(self) -> bool:
+        """Whether a socket serves the session."""
         return self._serving is not None
 
     @property
     def detached_at(self) -> float:
-        """When the last socket was gone."""
-        return self._left
+        """When the last socket disconnected."""
+        return self._detached_at
 
     @property
     def totals(self) -> messages.Totals | None:
@@ -100,17 +101,13 @@ class ClientSession:
         ) and (owner == self._owner)
 
     def position(self, start: messages.Start) -> ReadPosition:
-        """Where the client of this `start` continues. Raises BadStartError where it does not belong to this
-        session.
+        """Where the client of this `start` continues. Raises BadStartError where the fields are not those of
+        the session's first `start`.
         """
-        if start.resume is not None and start.resume.session == self.name:
-            return self._resume_position(start)
-        return read_position(self._event_log, start.resume, resumed=False)
-
-    def _resume_position(self, start: messages.Start) -> ReadPosition:
-        if _without_secrets(start) != self._start:
+        resumed = start.resume is not None and start.resume.session == self.name
+        if resumed and _without_credentials(start) != self._start:
             raise BadStartError("expected the fields of the session's first start, got others; send the same")
-        return read_position(self._event_log, start.resume, resumed=True)
+        return read_position(self._event_log, start.resume, resumed=resumed)
 
     async def serve(
         self,
@@ -118,39 +115,39 @@ class ClientSession:
         start: messages.Start,
         ready: Callable[[ReadPosition], messages.Ready],
     ) -> EmostreamError | None:
-        """Send events until the last one is out. Return what the session failed with, as its events say.
+        """Send events until the last one is out; return the error that the session ended with, if any.
 
         ready: called once no older socket feeds the session any more. Raises ConnectionClosed,
         SessionSupersededError, and what the session did not expect.
         """
-        await self._detach()
+        await self._detach_older_socket()
         self._source.discard_partial_frame()
-        self._heard = self._clock.now()
+        self._received_at = self._clock.now()
         position = self.position(start)
         with self._event_log.reader(position.last_seq, policy="block") as reader:
-            return await self._serve(socket, reader, ready(position))
-
-    async def _serve(
-        self, socket: ServerConnection, reader: EventReader, ready: messages.Ready
-    ) -> EmostreamError | None:
-        serving = self._serving = asyncio.create_task(self._exchange(socket, reader, ready), name="serve")
-        try:
-            await asyncio.wait({serving})
-        finally:
-            serving.cancel()
-            if self._serving is serving:
-                self._serving, self._left = None, self._clock.now()
-        if serving.cancelled():
-            raise SessionSupersededError("expected one socket a session, got another one; this one is closed")
-        await serving
+            await self._serve_in_task(socket, reader, ready(position))
         await asyncio.wait({self._running})
         error = None if self._running.cancelled() else self._running.exception()
         if error is None or isinstance(error, EmostreamError):
             return error
         raise error
 
-    async def _detach(self) -> None:
-        """An older socket says and hears no more."""
+    async def _serve_in_task(
+        self, socket: ServerConnection, reader: EventReader, ready: messages.Ready
+    ) -> None:
+        """In a task that a newer socket can cancel."""
+        serving = self._serving = asyncio.create_task(self._exchange(socket, reader, ready), name="serve")
+        try:
+            await asyncio.wait({serving})
+        finally:
+            serving.cancel()
+            if self._serving is serving:
+                self._serving, self._detached_at = None, self._clock.now()
+        if serving.cancelled():
+            raise SessionSupersededError("expected one socket a session, got another one; this one is closed")
+        await serving
+
+    async def _detach_older_socket(self) -> None:
         while (older := self._serving) is not None:
             older.cancel()
             await asyncio.wait({older})
@@ -163,19 +160,19 @@ class ClientSession:
         await follow(
             socket,
             reader,
-            lambda: receive_messages(socket, self._source, self._note),
+            lambda: receive_messages(socket, self._source, self._note_message),
             lambda: self._source.acknowledged_samples,
         )
 
-    def _note(self) -> None:
-        self._heard = self._clock.now()
+    def _note_message(self) -> None:
+        self._received_at = self._clock.now()
 
     async def _run(self) -> None:
-        told.set(self.name)
+        session_id.set(self.name)
         try:
             await self._session.run()
         except EmostreamError:
-            raise  # told in its events
+            raise  # an error event reports it
         except Exception:
             log.exception("the session failed")
             raise
@@ -187,18 +184,18 @@ class ClientSession:
         """End soon: all finals, `closed`."""
         self._session.stop()
 
-    def enforce_limits(self, *, idle_s: float, longest_s: float, call_timeout_s: float) -> bool:
-        """To be called every second or so. False where nobody has come back in time."""
+    def enforce_limits(self, *, idle_s: float, longest_s: float, resume_timeout_s: float) -> bool:
+        """To be called every second or so. False where no client has resumed the session in time."""
         now = self._clock.now()
-        if not self.attached and now - self._left > call_timeout_s:
+        if not self.attached and now - self._detached_at > resume_timeout_s:
             return False
-        if self.attached and now - self._heard > idle_s:
+        if self.attached and now - self._received_at > idle_s:
             self._source.fail(
                 IdleTimeoutError(
-                    f"expected audio within {idle_s:g} s, got none; send silence, or stop and come again"
+                    f"expected audio within {idle_s:g} s, got none; send silence, or stop and connect again"
                 )
             )
-        elif now - self._began > longest_s:
+        elif now - self._began_at > longest_s:
             self._source.fail(
                 SessionTooLongError(
                     f"expected a session of at most {longest_s:g} s, got a longer one; begin another"
@@ -206,17 +203,17 @@ class ClientSession:
             )
         return True
 
-    async def dismiss(self) -> None:
-        """The house is closed."""
+    async def cancel(self) -> None:
+        """End at once, without finals."""
         self._running.cancel()
         await asyncio.wait({self._running})
 
 
-def _without_secrets(start: messages.Start) -> messages.Start:
+def _without_credentials(start: messages.Start) -> messages.Start:
     return msgspec.structs.replace(start, token=None, resume=None)
 
 
-def _retrieve(running: asyncio.Task[None]) -> None:
-    """Its failure is logged and told; nobody need be there to hear of it."""
+def _retrieve_exception(running: asyncio.Task[None]) -> None:
+    """A failure is logged and sent to the client; asyncio need not report it again where no client waits."""
     if not running.cancelled():
         running.exception()

@@ -1,4 +1,4 @@
-"""What the port answers to plain HTTP: the page, its files, JSON about the server, and its counters."""
+"""Plain HTTP on the server's port: the page and its files, JSON about the server, metrics."""
 
 from __future__ import annotations
 
@@ -34,22 +34,23 @@ _TYPES: Final = {
     ".ogg": "audio/ogg",
 }
 
-# The page needs itself and its own socket, and nothing from anywhere else.
+# The page loads only its own files and connects only to its own server.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
+STREAM_PATH: Final = "/v1/stream"
 _AUDIO_PATH: Final = re.compile(r"/v1/streams/([^/]+)/audio")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """What the server says about itself. trouble: for people, what is wrong with the models at present."""
+    """What the server reports about itself. problems: what is wrong with the models, for people."""
 
     status: Literal["ok", "warming", "failing", "closing"]
-    trouble: tuple[str, ...]
+    problems: tuple[str, ...]
     models: messages.Models
     sessions: int
     connections: int
@@ -57,48 +58,40 @@ class ServerStatus:
 
 
 class HttpHandler:
-    """facts, metrics: asked anew for every answer. check: raises where a request's token does not let it
-    in.
-    """
+    """status, metrics: called for every answer. authenticate: raises where a request has no valid token."""
 
     def __init__(
         self,
-        door: OriginPolicy,
-        facts: Callable[[], ServerStatus],
+        origins: OriginPolicy,
+        status: Callable[[], ServerStatus],
         metrics: Callable[[], bytes],
-        check: Callable[[ServerConnection, Request], Awaitable[object]],
+        authenticate: Callable[[ServerConnection, Request], Awaitable[object]],
     ) -> None:
-        self._door = door
-        self._check = check
-        self._facts = facts
+        self._origins = origins
+        self._authenticate = authenticate
+        self._status = status
         self._metrics = metrics
-        # Read once: nothing of a request's path ever reaches the file system.
         self._files = _load_files()
 
-    async def answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        """None lets the socket's handshake go on: it is refused, where it must be, behind that, since a
-        browser cannot see why an upgrade failed.
-        """
+    async def answer(self, connection: ServerConnection, request: Request) -> Response:
         path, _, query = request.path.partition("?")
-        if path == "/v1/stream":
-            return None
         try:
-            self._door.check_host(single(request.headers, "Host"))
+            self._origins.check_host(single(request.headers, "Host"))
         except OriginNotAllowedError as error:
             return _text(HTTPStatus.FORBIDDEN, str(error))
         if path in self._files:
             return self._files[path]
         match path:
             case "/healthz":
-                facts = self._facts()
-                fit = facts.status == "ok"
-                return _json(_health(facts), HTTPStatus.OK if fit else HTTPStatus.SERVICE_UNAVAILABLE)
+                status = self._status()
+                healthy = status.status == "ok"
+                return _json(_health(status), HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE)
             case "/v1/schema.json":
                 return _json(messages.schema())
             case "/v1/asyncapi.json":
                 return _json(asyncapi())
         try:
-            await self._check(connection, request)
+            await self._authenticate(connection, request)
         except UnauthorizedError as error:
             return _text(HTTPStatus.UNAUTHORIZED, str(error), {"WWW-Authenticate": "Bearer"})
         except EmostreamError as error:
@@ -107,24 +100,24 @@ class HttpHandler:
             case "/metrics":
                 return _respond(HTTPStatus.OK, CONTENT_TYPE, self._metrics())
             case "/v1/streams":
-                return _json(_streams(self._facts()))
+                return _json(_streams(self._status()))
         if found := _AUDIO_PATH.fullmatch(path):
-            return _audio(self._facts(), unquote(found[1]), query)
+            return _audio(self._status(), unquote(found[1]), query)
         return _text(HTTPStatus.NOT_FOUND, f"expected a page of this server, {path} is none; try /")
 
 
-def _health(facts: ServerStatus) -> dict[str, object]:
+def _health(status: ServerStatus) -> dict[str, object]:
     return {
-        "status": facts.status,
-        "trouble": facts.trouble,
+        "status": status.status,
+        "problems": status.problems,
         "version": version("emostream"),
-        "models": facts.models,
-        "sessions": facts.sessions,
-        "connections": facts.connections,
+        "models": status.models,
+        "sessions": status.sessions,
+        "connections": status.connections,
     }
 
 
-def _streams(facts: ServerStatus) -> dict[str, object]:
+def _streams(status: ServerStatus) -> dict[str, object]:
     return {
         "streams": [
             {
@@ -134,19 +127,19 @@ def _streams(facts: ServerStatus) -> dict[str, object]:
                 "session": stream.event_log.session,
                 "audio_ms": 0 if stream.audio is None else stream.audio.capacity_ms,
             }
-            for stream in facts.streams
+            for stream in status.streams
         ]
     }
 
 
-def _audio(facts: ServerStatus, name: str, query: str) -> Response:
-    """What is kept of a stream, as WAV; `Emostream-From-Ms` says where on its clock it begins."""
-    stream = next((stream for stream in facts.streams if stream.name == name), None)
+def _audio(status: ServerStatus, name: str, query: str) -> Response:
+    """The buffered audio of a stream, as WAV; `Emostream-From-Ms` says where on its clock it begins."""
+    stream = next((stream for stream in status.streams if stream.name == name), None)
     if stream is None or stream.audio is None:
-        return _text(HTTPStatus.NOT_FOUND, "expected a stream that keeps its sound, see /v1/streams")
-    asked = parse_qs(query)
+        return _text(HTTPStatus.NOT_FOUND, "expected a stream whose audio is buffered, see /v1/streams")
+    parameters = parse_qs(query)
     try:
-        from_ms, to_ms = (int(asked[name][-1]) for name in ("from_ms", "to_ms"))
+        from_ms, to_ms = (int(parameters[name][-1]) for name in ("from_ms", "to_ms"))
     except (KeyError, ValueError):
         return _text(HTTPStatus.BAD_REQUEST, "expected from_ms and to_ms, milliseconds of the stream's clock")
     found = stream.audio.wav(from_ms, to_ms)
@@ -161,7 +154,7 @@ def _audio(facts: ServerStatus, name: str, query: str) -> Response:
 
 
 def _load_files() -> dict[str, Response]:
-    """Path -> answer."""
+    """Path -> response, read once: nothing of a request's path reaches the file system."""
     pages = {}
     for file in files("emostream.demo").iterdir():
         suffix = "." + file.name.rpartition(".")[2]
@@ -181,9 +174,9 @@ def _json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return _respond(status, "application/json", msgspec.json.encode(content))
 
 
-def _text(status: HTTPStatus, text: str, further: Mapping[str, str] = MappingProxyType({})) -> Response:
+def _text(status: HTTPStatus, text: str, more_headers: Mapping[str, str] = MappingProxyType({})) -> Response:
     response = _respond(status, "text/plain; charset=utf-8", f"{text}\n".encode())
-    response.headers.update(further)
+    response.headers.update(more_headers)
     return response
 
 

@@ -1,20 +1,23 @@
-"""The server's address, taken before anything slow is done."""
+"""The listening socket, bound before anything slow is done, and the check of tokens and certificate."""
 
 from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 from ..config import ServerSettings
 from ..errors import ConfigError, ListenError
+from .auth import read_tokens
 from .origin import LOOPBACK_NAMES
+from .tls import make_tls_context
 
 
 def bind(settings: ServerSettings) -> socket.socket:
-    """A bound socket that does not listen yet: who connects before the models are warm is refused.
+    """A bound socket that does not listen yet: connections are refused until the server starts.
 
-    Raises ListenError where the address cannot be had, and ConfigError where others could reach it and
-    nobody has said who may.
+    Raises ListenError where the address is not available, and ConfigError where other machines could reach it
+    and there are neither tokens nor `--no-auth`.
     """
     host, port = settings.host, settings.port
     if host not in LOOPBACK_NAMES and settings.token_file is None and not settings.no_auth:
@@ -30,8 +33,8 @@ def bind(settings: ServerSettings) -> socket.socket:
         )[0]
         bound = socket.socket(family, kind, protocol)
         try:
-            # A port whose last connections are still saying goodbye is free; on Windows the same
-            # option would let two servers share it.
+            # A port whose last connections are still in TIME_WAIT is free; on Windows the same option would
+            # let two servers share it.
             if os.name == "posix":
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
@@ -49,3 +52,10 @@ def listen_error(settings: ServerSettings, error: OSError | UnicodeError) -> Lis
         f"expected to listen on {settings.host} port {settings.port}, got: {got}; "
         "end the other program or choose another --port or --host"
     )
+
+
+def check_credentials(settings: ServerSettings) -> None:
+    """Read tokens and certificate before models are loaded. Raises ConfigError."""
+    if settings.token_file is not None:
+        read_tokens(Path(settings.token_file))
+    make_tls_context(settings)

@@ -1,4 +1,4 @@
-"""A stream of the house's own, such as its microphone: analysed here, watched on the page."""
+"""A stream of this machine, such as its microphone: analysed here, shown by the page."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from ..protocol import messages
 from .app import Server
 from .published_stream import PublishedStream
 
-_LAST_FINALS_S: Final = 1.2
+_FINALS_TIMEOUT_S: Final = 1.2
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Set by Ctrl-C and SIGTERM, instead of an exception in the middle of something. A second one is
-    taken literally.
+    """An event that Ctrl-C and SIGTERM set, instead of an exception at an arbitrary line. A second signal has
+    its default effect.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
 
-    def once() -> None:
+    def stop_once() -> None:
         stop.set()
         for number in signals:
             loop.remove_signal_handler(number)
 
-    def once_on_windows(number: int, frame: object) -> None:
+    def stop_once_on_windows(number: int, frame: object) -> None:
         loop.call_soon_threadsafe(stop.set)
         signal.signal(number, signal.default_int_handler)
 
     for number in signals:
         try:
-            loop.add_signal_handler(number, once)
+            loop.add_signal_handler(number, stop_once)
         except NotImplementedError:  # Windows: its event loops have no signal handlers
-            signal.signal(number, once_on_windows)
+            signal.signal(number, stop_once_on_windows)
     return stop
 
 
@@ -56,7 +56,7 @@ async def run_until_stopped(
 ) -> bool:
     """Run to its end, or until `stop` is set: then its finals still come, within a bound.
 
-    True where it came to its end by itself. Raises what the session raises.
+    Return whether its source came to its end. Raises what the session raises.
     """
     running = asyncio.create_task(session.run(), name="session")
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -68,20 +68,20 @@ async def run_until_stopped(
         if on_stop is not None:
             on_stop()
         session.stop()
-        await asyncio.wait({running}, timeout=_LAST_FINALS_S)
+        await asyncio.wait({running}, timeout=_FINALS_TIMEOUT_S)
         if running.done():
             await running
-        return False  # a model that hangs does not keep the person waiting
+        return False  # a model that does not answer must not delay the exit
     finally:
         stopping.cancel()
         running.cancel()
         await asyncio.gather(running, stopping, return_exceptions=True)
 
 
-async def broadcast(
+async def serve_local_stream(
     bound: Socket,
     source: Source,
-    own: PublishedStream,
+    stream: PublishedStream,
     engine: InferenceBackend,
     settings: Settings,
     clock: Clock,
@@ -89,18 +89,19 @@ async def broadcast(
     console: Console,
     language: str | None = None,
 ) -> None:
-    """Serve the page and analyse the source until Ctrl-C; a source that ends leaves the page up."""
+    """Serve the page and analyse the source until Ctrl-C, also after the source has ended."""
     stop = stop_on_signals()
     if settings.live.audio_buffer_s:
-        kept = AudioRingBuffer(settings.live.audio_buffer_s, source.sample_rate_hz, source.channels)
-        source, own = TeeSource(source, [kept.add]), replace(own, audio=kept)
-    async with engine.running(), Server(bound, engine, settings, clock, [own]) as server:
+        buffer = AudioRingBuffer(settings.live.audio_buffer_s, source.sample_rate_hz, source.channels)
+        source = TeeSource(source, [buffer.add])
+        stream = replace(stream, audio=buffer)
+    async with engine.running(), Server(bound, engine, settings, clock, [stream]) as server:
         console.print(f"The page: {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         session = Session(
             source,
             make_vad(settings.vad),
             engine,
-            own.event_log,
+            stream.event_log,
             sinks,
             replace(SessionSettings.paced(settings.segmenter, settings.live), language=language),
             clock,
@@ -109,6 +110,6 @@ async def broadcast(
             complete = await run_until_stopped(session, stop, on_stop=server.begin_shutdown)
         finally:
             # Subscribers get a last event also where the session failed or was cut short.
-            own.event_log.end(messages.Closed(reason="error", totals=session.totals))
+            stream.event_log.end(messages.Closed(reason="error", totals=session.totals))
         if complete:
             await stop.wait()

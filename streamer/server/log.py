@@ -1,6 +1,6 @@
-"""What a server writes about itself: lines for people, or one JSON object a line for programs.
+"""The server's log on standard error: text lines for people, or one JSON object a line for programs.
 
-Every line of a session carries its name. Sound and words are never written.
+Every line of a session carries its id. Audio and words are never logged.
 """
 
 from __future__ import annotations
@@ -15,20 +15,18 @@ from typing import Final, Literal
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-session: Final[ContextVar[str | None]] = ContextVar("emostream_session", default=None)
-"""Of which the lines are that this task writes."""
+session_id: Final[ContextVar[str | None]] = ContextVar("emostream_session", default=None)
+"""Of the session that the current task belongs to."""
 
 
-class _WithSession(logging.Filter):
+class _AddSession(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        record.session = session.get()
+        record.session = session_id.get()
         return True
 
 
 class JsonFormatter(logging.Formatter):
-    """time (UTC), level, logger, message; session, where there is one; the fields of `extra={"facts":
-    ...}`.
-    """
+    """time (UTC), level, logger, message; session, where there is one; `extra={"fields": {...}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -37,9 +35,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if (name := getattr(record, "session", None)) is not None:
-            line["session"] = name
-        line |= getattr(record, "facts", {})
+        if (session := getattr(record, "session", None)) is not None:
+            line["session"] = session
+        line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
@@ -49,21 +47,21 @@ class TextFormatter(logging.Formatter):
     """The same for people."""
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s%(tail)s", "%H:%M:%S")
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s%(suffix)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = dict(getattr(record, "facts", {}))
-        if (name := getattr(record, "session", None)) is not None:
-            facts["session"] = name
-        record.tail = "".join(f" {key}={value}" for key, value in facts.items())
+        fields = dict(getattr(record, "fields", {}))
+        if (session := getattr(record, "session", None)) is not None:
+            fields["session"] = session
+        record.suffix = "".join(f" {key}={value}" for key, value in fields.items())
         return super().format(record)
 
 
 def configure_logging(form: LogFormat, level: LogLevel) -> None:
-    """On standard error, for the project's own loggers. Other libraries tell from warnings on."""
+    """Log the project's own loggers from `level` on, other libraries from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    handler.addFilter(_WithSession())
+    handler.addFilter(_AddSession())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)

@@ -1,7 +1,7 @@
-"""Who may come in: host names and web origins, checked before the first message is read.
+"""The origin policy: host names and web origins, checked before the first message is read.
 
-A web page elsewhere must not listen to a loopback server, and a name that an attacker's DNS points at
-127.0.0.1 is such a page's way around the origin: so both `Host` and `Origin` must be on the list.
+A web page from elsewhere must not reach a loopback server. DNS rebinding, a name of an attacker that resolves
+to 127.0.0.1, is such a page's way around the origin: so both `Host` and `Origin` must be on the list.
 """
 
 from __future__ import annotations
@@ -29,25 +29,24 @@ class OriginPolicy:
         """host: the Host header. Raises OriginNotAllowedError."""
         if _host_name(f"//{host or ''}") not in self._names:
             raise OriginNotAllowedError(
-                f"expected a host name that this server goes by, got {host!r}; "
-                "start it with --allowed-host to add one"
+                f"expected a host name of this server, got {host!r}; start it with --allowed-host to add one"
             )
 
     def check_origin(self, origins: Sequence[str], host: str | None) -> None:
-        """origins: all Origin headers; programs that are no browser send none. host: the Host header:
-        a page that another port of this machine serves is foreign too. Raises OriginNotAllowedError.
+        """origins: all Origin headers; only browsers send them. host: the Host header: a page from another
+        port of this machine is not allowed either. Raises OriginNotAllowedError.
         """
         for origin in origins:
             own = host is not None and _address(origin) == host.casefold()
             if not own and origin.casefold().rstrip("/") not in self._origins:
                 raise OriginNotAllowedError(
                     f"expected a page of this server, got one from {origin}; "
-                    "start the server with --allow-origin to let it in"
+                    "start the server with --allow-origin to allow it"
                 )
 
 
 def single(headers: Headers, name: str) -> str | None:
-    """The header that there may be once; None where there is none, or more than one to choose from."""
+    """The value of a header that may occur once; None where it is missing or occurs more often."""
     values = headers.get_all(name)
     return values[0] if len(values) == 1 else None
 
@@ -61,7 +60,7 @@ def _address(origin: str) -> str | None:
 
 
 def _host_name(address: str) -> str | None:
-    """`//Example.org:80` -> `example.org`; None where there is no such thing."""
+    """`//Example.org:80` -> `example.org`; None where the address has none."""
     try:
         return urlsplit(address).hostname
     except ValueError:

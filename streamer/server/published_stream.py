@@ -1,4 +1,4 @@
-"""The server's own streams, and a websocket that watches one."""
+"""Streams that the server publishes, and serving their subscribers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .event_stream import ReadPosition, follow, read_position
 
 @dataclass(frozen=True, slots=True)
 class PublishedStream:
-    """A stream of the server's own that anybody at the door may watch.
+    """A stream to which every authorized client may subscribe.
 
-    name: in `/v1/streams` and `subscribe`. title, note: what the page shows. audio: its last seconds, where
-    they are kept.
+    name: in `/v1/streams` and `subscribe`. title, note: shown by the page. audio: its last seconds, where
+    they are buffered.
     """
 
     name: str

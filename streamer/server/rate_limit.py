@@ -1,4 +1,4 @@
-"""How many connections there may be, and how often one address may come."""
+"""The rate limit of new connections: a token bucket for every address."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Final
 
 from ..clock import Clock
 
-_ADDRESSES: Final = 10_000
+_MAX_ADDRESSES: Final = 10_000
 
 
 class RateLimiter:
-    """per_minute: for each address, by a bucket that holds as much as half a minute's worth."""
+    """per_minute: connections of each address; its bucket holds those of half a minute."""
 
     def __init__(self, clock: Clock, per_minute: int) -> None:
         self._clock = clock
         self._rate = per_minute / 60.0
         self._capacity = max(1.0, per_minute / 2.0)
-        self._buckets: dict[str, tuple[float, float]] = {}  # what is left, and when
+        self._buckets: dict[str, tuple[float, float]] = {}  # address -> (tokens left, at this moment)
 
     def retry_after_s(self, address: str) -> float:
-        """0 where one more may come now; it is counted then."""
+        """0 where one more connection is allowed now, which is then counted."""
         now = self._clock.now()
         left, then = self._buckets.get(address, (self._capacity, now))
         left = min(self._capacity, left + (now - then) * self._rate)
         wait_s = 0.0 if left >= 1.0 else (1.0 - left) / self._rate
-        if len(self._buckets) >= _ADDRESSES:
-            self._forget_the_rested(now)
+        if len(self._buckets) >= _MAX_ADDRESSES:
+            self._forget_full_buckets(now)
         self._buckets[address] = (left - 1.0 if not wait_s else left, now)
         return wait_s
 
-    def _forget_the_rested(self, now: float) -> None:
+    def _forget_full_buckets(self, now: float) -> None:
         self._buckets = {
             address: (left, then)
             for address, (left, then) in self._buckets.items()
@@ -39,7 +39,9 @@ class RateLimiter:
 
 
 def client_address(peer: object) -> str:
-    """Of `remote_address`. A household has a /64 of IPv6: it counts as one."""
+    """The address that limits count by, of a `remote_address`. A household has a /64 of IPv6: it is one
+    address.
+    """
     host = str(peer[0]) if isinstance(peer, tuple) and peer else "?"
     if host.startswith("["):  # as proxies write it: [::1]:80, 127.0.0.1:80
         host = host[1:].partition("]")[0]

@@ -1,4 +1,4 @@
-"""A websocket client's session: its settings, its reader and its sink."""
+"""A session for a websocket client: its settings, its source, and the messages that feed it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def create_session(
     engine: InferenceBackend,
     clock: Clock,
 ) -> tuple[Session, WebSocketSource]:
-    """Raises BadStartError and ConfigError."""
+    """A session that appends its events to the log, and the source that the socket feeds.
+
+    Raises BadStartError and ConfigError.
+    """
     validate_start(start)
     source = WebSocketSource(
         start, settings.server.max_unacked_ms, acknowledge=lambda _: event_log.wake_readers()
@@ -39,7 +42,8 @@ def create_session(
         [],
         replace(
             SessionSettings.paced(
-                segmenter_for(settings.segmenter, start.options), live_for(settings.live, start.options)
+                segmenter_settings(settings.segmenter, start.options),
+                live_settings(settings.live, start.options),
             ),
             language=start.language,
             words=start.options.words is not False,
@@ -50,47 +54,47 @@ def create_session(
     return session, source
 
 
-def segmenter_for(settings: SegmenterSettings, options: messages.Options) -> SegmenterSettings:
-    """The server's settings with the client's wishes. Raises ConfigError.
+def segmenter_settings(settings: SegmenterSettings, options: messages.Options) -> SegmenterSettings:
+    """The server's settings with the client's options. Raises ConfigError.
 
     A client cannot set the tail, so where it asks for a shorter silence the tail shrinks with it.
     """
-    asked = msgspec.structs.asdict(settings)
+    fields = msgspec.structs.asdict(settings)
     if options.min_silence_ms is not None:
-        asked["min_silence_ms"] = options.min_silence_ms
-        asked["tail_ms"] = min(settings.tail_ms, max(0, options.min_silence_ms // 2))
+        fields["min_silence_ms"] = options.min_silence_ms
+        fields["tail_ms"] = min(settings.tail_ms, max(0, options.min_silence_ms // 2))
     if options.max_utterance_ms is not None:
-        asked["max_utterance_ms"] = options.max_utterance_ms
-    return SegmenterSettings(**asked)
+        fields["max_utterance_ms"] = options.max_utterance_ms
+    return SegmenterSettings(**fields)
 
 
-def live_for(settings: LiveSettings, options: messages.Options) -> LiveSettings:
-    """The server's settings; a client may do without provisional events, but not ask for more."""
+def live_settings(settings: LiveSettings, options: messages.Options) -> LiveSettings:
+    """The server's settings; a client may turn interim results off, but not ask for more."""
     if options.interim_results is False:
         return msgspec.structs.replace(settings, interim_interval_ms=0)
     return settings
 
 
 async def receive_messages(
-    socket: ServerConnection, source: WebSocketSource, heard: Callable[[], None] = lambda: None
+    socket: ServerConnection, source: WebSocketSource, on_message: Callable[[], None] = lambda: None
 ) -> None:
-    """Always read: a server that stops reading never sees the pong. heard: told of every message.
+    """Feed the source with what the client sends. on_message: called for every message.
 
-    Raises ConnectionClosed.
+    Always reads: a server that stops reading never sees a pong. Raises ConnectionClosed.
     """
     while True:
         message = await socket.recv()
-        heard()
+        on_message()
         try:
             try:
-                _take(message, source)
+                _handle(message, source)
             except ProtocolError as error:
-                source.tell(error.code, str(error))
+                source.warn(error.code, str(error))
         except FlowControlError as error:
             source.fail(error)
 
 
-def _take(message: str | bytes, source: WebSocketSource) -> None:
+def _handle(message: str | bytes, source: WebSocketSource) -> None:
     if isinstance(message, bytes):
         source.feed(message)
         return
@@ -99,5 +103,5 @@ def _take(message: str | bytes, source: WebSocketSource) -> None:
             raise ProtocolError(
                 "expected start or subscribe once, got it again; open another socket for that"
             )
-        case mark:
-            source.mark(mark)
+        case control:
+            source.handle(control)

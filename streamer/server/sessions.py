@@ -1,4 +1,4 @@
-"""The sessions of a server: begun, found again, seen to their end."""
+"""The registry of a server's client sessions: begun, found for a resume, ended at their limits."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from websockets.asyncio.server import ServerConnection
-
 from ..clock import Clock
 from ..config import ServerSettings
 from ..errors import OverloadedError
@@ -16,121 +14,118 @@ from ..inference.metrics import Metrics
 from ..pipeline.event_log import EventLog, new_session_id
 from ..pipeline.session import Session
 from ..protocol import messages
-from ..protocol.close_codes import CloseCode
 from .client_session import ClientSession
-from .event_stream import ReadPosition
 from .websocket_source import WebSocketSource
 
 log = logging.getLogger(__name__)
 
 _WITHOUT_LIMIT: Final = float("inf")
 
-MakeSession = Callable[[messages.Start, EventLog], tuple[Session, WebSocketSource]]
+CreateSession = Callable[[messages.Start, EventLog], tuple[Session, WebSocketSource]]
 
 
 class SessionRegistry:
-    """make: a session that appends its events to this log. Raises what `begin` raises."""
+    """create: a session that appends its events to this log. Raises what `begin` raises."""
 
-    def __init__(self, make: MakeSession, settings: ServerSettings, clock: Clock, metrics: Metrics) -> None:
-        self._make = make
+    def __init__(
+        self, create: CreateSession, settings: ServerSettings, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._create = create
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
-        self._inside: dict[str, ClientSession] = {}
-        self._leaving: set[ClientSession] = set()  # to whom nobody comes back, while they end
+        self._sessions: dict[str, ClientSession] = {}
+        self._abandoned: set[ClientSession] = set()  # no longer resumable, while they end
         self._closing = False
 
     def __iter__(self) -> Iterator[ClientSession]:
-        return iter(tuple(self._inside.values()))
+        """The sessions that may be resumed."""
+        return iter(tuple(self._sessions.values()))
 
     @property
-    def running(self) -> int:
-        """Sessions that still hear or judge."""
-        return sum(one.running for one in (*self._inside.values(), *self._leaving))
+    def running_count(self) -> int:
+        """Sessions that still receive or analyse."""
+        return sum(session.running for session in (*self._sessions.values(), *self._abandoned))
 
     @property
-    def heard(self) -> int:
-        """Sessions to which a client speaks at present."""
-        return sum(one.running and one.attached for one in self._inside.values())
+    def attached_count(self) -> int:
+        """Running sessions with a client."""
+        return sum(session.running and session.attached for session in self._sessions.values())
+
+    @property
+    def detached_count(self) -> int:
+        """Running sessions that wait for their client."""
+        return sum(session.running and not session.attached for session in self._sessions.values())
 
     def find(self, resume: messages.Resume | None, owner: str | None) -> ClientSession | None:
-        """The session to take over; None where there is none such, or where it is another's."""
+        """The session to resume; None where there is none, or where it belongs to another token."""
         if resume is None:
             return None
-        found = self._inside.get(resume.session)
-        # A wrong secret looks like a session that is gone: nobody learns which sessions there are.
+        found = self._sessions.get(resume.session)
+        # A wrong resume token looks like a session that is gone: nobody learns which sessions there are.
         return found if found is not None and found.belongs_to(resume.resume_token, owner) else None
 
     def begin(self, start: messages.Start, owner: str | None) -> ClientSession:
         """Raises BadStartError, ConfigError and OverloadedError."""
-        self._make_room()
+        self._evict_if_full()
         event_log = EventLog(new_session_id(), keep=self._settings.event_buffer_size)
-        session, source = self._make(start, event_log)
-        one = ClientSession(start, owner, session, source, event_log, self._clock, self._ended)
-        self._inside[one.name] = one
+        pipeline, source = self._create(start, event_log)
+        session = ClientSession(start, owner, pipeline, source, event_log, self._clock, self._ended)
+        self._sessions[session.name] = session
         self._metrics.sessions.inc()
         self._metrics.open_sessions.inc()
         if self._closing:
-            one.stop()
-        return one
+            session.stop()
+        return session
 
-    async def serve(
-        self,
-        one: ClientSession,
-        socket: ServerConnection,
-        start: messages.Start,
-        ready: Callable[[ReadPosition], messages.Ready],
-    ) -> int:
-        """Send events until the last one is out; return the close code. Raises as `ClientSession.serve`."""
-        error = await one.serve(socket, start, ready)
-        return CloseCode.NORMAL if error is None else error.close_code
-
-    def leave(self, one: ClientSession) -> None:
-        """Nobody will come back: its client has all, or wants no more, or came too late."""
-        one.stop()
-        if self._inside.pop(one.name, None) is not None and one.running:
-            self._leaving.add(one)
+    def abandon(self, session: ClientSession) -> None:
+        """End a session that will not be resumed: its client has all, wants no more, or is too late."""
+        session.stop()
+        if self._sessions.pop(session.name, None) is not None and session.running:
+            self._abandoned.add(session)
 
     def enforce_limits(self) -> None:
         """To be called every second or so."""
         limits = self._settings
-        for one in self:
-            stays = one.enforce_limits(
+        for session in self:
+            resumable = session.enforce_limits(
                 idle_s=limits.idle_ms / 1_000 or _WITHOUT_LIMIT,
                 longest_s=limits.session_ms / 1_000 or _WITHOUT_LIMIT,
-                call_timeout_s=limits.resume_timeout_ms / 1_000,
+                resume_timeout_s=limits.resume_timeout_ms / 1_000,
             )
-            if not stays:
-                self.leave(one)
-        self._leaving = {one for one in self._leaving if one.running}
+            if not resumable:
+                self.abandon(session)
+        self._abandoned = {session for session in self._abandoned if session.running}
 
     def begin_shutdown(self) -> None:
-        """The house closes: sessions end as if their sound were over. Newcomers' end at once."""
+        """Sessions end as if their audio were over; new ones end at once."""
         self._closing = True
-        for one in self:
-            one.stop()
+        for session in self:
+            session.stop()
 
-    async def dismiss(self) -> None:
-        """Whatever is not over by now."""
-        await asyncio.gather(*(one.dismiss() for one in (*self, *self._leaving)))
-        self._inside.clear()
-        self._leaving.clear()
+    async def cancel_all(self) -> None:
+        """Cancel every session that has not ended by now."""
+        await asyncio.gather(*(session.cancel() for session in (*self, *self._abandoned)))
+        self._sessions.clear()
+        self._abandoned.clear()
 
     def _ended(self) -> None:
         self._metrics.open_sessions.dec()
 
-    def _make_room(self) -> None:
-        """Sessions whose client left are as many as connections may be; who left first goes first."""
-        if len(self._inside) < self._settings.connections:
+    def _evict_if_full(self) -> None:
+        """There are at most as many sessions as there may be connections; where all places are taken, the
+        session that has waited longest for its client gives way.
+        """
+        if len(self._sessions) < self._settings.connections:
             return
-        left = [one for one in self._inside.values() if not one.attached]
-        if not left:
+        detached = [session for session in self._sessions.values() if not session.attached]
+        if not detached:
             raise OverloadedError(
-                f"expected room for one more session, got {len(self._inside)} that are all in use; "
+                f"expected room for one more session, got {len(self._sessions)} that are all in use; "
                 "try again later"
             )
-        first = min(left, key=lambda one: one.detached_at)
+        oldest = min(detached, key=lambda session: session.detached_at)
         log.warning(
-            "a session whose client left made room for another", extra={"facts": {"left": first.name}}
+            "a disconnected session was evicted for a new one", extra={"fields": {"evicted": oldest.name}}
         )
-        self.leave(first)
+        self.abandon(oldest)

@@ -1,7 +1,7 @@
 """A websocket client's audio as a source: positions, credit and acknowledgements.
 
-The socket is always read; what holds a fast client back is credit. The reader calls `feed` and
-`mark`, the session iterates `items`; an item counts as received once the session asks for the next.
+The socket is always read; flow control by credit holds a fast client back. The receiver calls `feed` and
+`handle`, the session iterates `items`; an item counts as received once the session asks for the next.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ..errors import BadStartError, EmostreamError, FlowControlError, ProtocolEr
 from ..protocol import messages
 
 _ACK_EVERY_MS = 1_000
-_LONGEST_GAP_MS = 24 * 3_600_000
-_PENDING = 64  # things to tell that are not audio: more than that in one credit is a flood
+_MAX_GAP_MS = 24 * 3_600_000
+_MAX_PENDING = 64  # items that are not audio: more of them in one credit is a flood
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,9 @@ class _Stop:
 
 
 class WebSocketSource:
-    """acknowledge: called with the samples received so far, every second of audio (a fifth of the credit,
-    where that is less) and at the end."""
+    """acknowledge: called with the samples that the session has taken, for every second of audio (a fifth of
+    the credit, where that is less) and at the end.
+    """
 
     def __init__(
         self, start: messages.Start, max_unacked_ms: int, acknowledge: Callable[[int], None]
@@ -40,7 +41,7 @@ class WebSocketSource:
         self._ack_every = min(_ACK_EVERY_MS * start.sample_rate // 1_000, self._ahead // 5)
         self._acknowledge = acknowledge
 
-        # What the session has not asked for yet: audio is bounded by the credit, the rest by _PENDING.
+        # What the session has not taken yet: audio is bounded by the credit, the rest by _MAX_PENDING.
         self._queue: deque[Item | _Stop] = deque()
         self._others = 0
         self._arrived = asyncio.Event()
@@ -55,7 +56,7 @@ class WebSocketSource:
         self._consumed = 0
         self._acked = 0
         self._marks: list[tuple[int, Flush | _Stop]] = []  # announced ahead of the audio, in order
-        # Where flushes were asked for: the last one the session has passed, and those it has not.
+        # Positions of flushes: the last one that the session has passed, and those that it has not.
         self._flushed_to = -1
         self._flushes: set[int] = set()
 
@@ -70,15 +71,15 @@ class WebSocketSource:
         return self._acked
 
     def discard_partial_frame(self) -> None:
-        """The socket broke in the middle of one; the next one begins with it."""
+        """Drop half a frame: the socket broke in it, and the next socket sends it from its beginning."""
         self._decoder.drop_partial_frame()
 
     def stop(self) -> None:
-        """The house closes: what has arrived is still analysed."""
+        """End the stream: what has arrived is still analysed."""
         self._put(_Stop())
 
     def fail(self, error: EmostreamError) -> None:
-        """End with this error, behind what has arrived; unless the end has been said."""
+        """End with this error, after what has arrived; unless the stream has ended."""
         if self._stopped:
             return
         self._failure = error
@@ -99,17 +100,15 @@ class WebSocketSource:
         if len(block):
             self._accept(block)
 
-    def mark(self, message: messages.Gap | messages.Flush | messages.Stop) -> None:
+    def handle(self, message: messages.Gap | messages.Flush | messages.Stop) -> None:
         """A text message. Raises ProtocolError; the session goes on."""
         if self._stopped:
-            return  # whatever is sent behind `stop`, or again, changes nothing
+            return  # messages after `stop`, or sent again, change nothing
         match message:
             case messages.Gap(ms=ms):
-                if not 0 < ms <= _LONGEST_GAP_MS:
-                    raise ProtocolError(
-                        f"expected gap.ms of 1 to {_LONGEST_GAP_MS}, got {ms}; send several gaps"
-                    )
-                self._lose(ms)
+                if not 0 < ms <= _MAX_GAP_MS:
+                    raise ProtocolError(f"expected gap.ms of 1 to {_MAX_GAP_MS}, got {ms}; send several gaps")
+                self._add_gap(ms)
                 self.received_gap_ms += ms
             case messages.Flush(at_samples=at):
                 self._check_position("flush", at)
@@ -120,8 +119,8 @@ class WebSocketSource:
                 self._check_position("stop", at)
                 self._place(at, _Stop())
 
-    def tell(self, code: str, message: str) -> None:
-        """Have the session report something, in its place among the events."""
+    def warn(self, code: str, message: str) -> None:
+        """Have the session report an error that does not end it, in its place among the events."""
         self._put(SourceWarning(code, message))
 
     async def items(self) -> AsyncIterator[Item]:
@@ -169,8 +168,8 @@ class WebSocketSource:
             self._arrived.set()
 
     def _is_new(self, at: int) -> bool:
-        """A flush said again, or one behind a flush that is done, changes nothing. What the session has
-        passed is kept as one number: a long stream may flush as often as it likes.
+        """A flush that is sent again, or at a position before a flush that is done, changes nothing. What the
+        session has passed is kept as one number: a long stream may flush any number of times.
         """
         passed = {mark for mark in self._flushes if mark <= self._consumed}
         self._flushes -= passed
@@ -178,19 +177,20 @@ class WebSocketSource:
         return at > self._flushed_to and at not in self._flushes
 
     def _place(self, at: int, mark: Flush | _Stop) -> None:
-        """Where the mark belongs: ahead of the audio it waits, inside what is queued it cuts, behind what
-        the session has taken it means now. So it does not depend on how the audio was cut.
+        """Queue a mark at its position: before its audio has come it waits, inside queued audio it splits a
+        block, and at a position that the session has passed it means now. So the result does not depend on
+        how the audio was cut into messages.
         """
         if at > self._fed:
-            if len(self._marks) >= _PENDING:
+            if len(self._marks) >= _MAX_PENDING:
                 raise _flood()
             self._marks.append((at, mark))
             self._marks.sort(key=lambda announced: announced[0])
             return
-        self._check_room()
+        self._check_pending()
         before: list[Item | _Stop] = []
         position = self._taken
-        # What was said about the same place before comes before.
+        # Earlier items at the same position stay before it.
         while self._queue and (position < at or not isinstance(self._queue[0], Pcm)):
             item = self._queue.popleft()
             if isinstance(item, Pcm) and position + len(item.block) > at:
@@ -204,32 +204,32 @@ class WebSocketSource:
             self._queue.clear()
         self._queue.appendleft(mark)
         self._queue.extendleft(reversed(before))
-        self._note(mark)
+        self._count(mark)
 
     def _put(self, item: Item | _Stop) -> None:
         if self._stopped:
             return
         if not isinstance(item, _Stop):
-            self._check_room()
+            self._check_pending()
         self._queue.append(item)
-        self._note(item)
+        self._count(item)
 
-    def _lose(self, ms: int) -> None:
-        """Gaps one behind the other are one gap: a client that says each block it drops is no flood."""
+    def _add_gap(self, ms: int) -> None:
+        """Adjacent gaps are one gap: a client that reports every block it drops is no flood."""
         if self._queue and isinstance(last := self._queue[-1], AudioGap):
             self._queue[-1] = AudioGap(last.ms + ms, last.reason)
         else:
             self._put(AudioGap(ms, "the client dropped it"))
 
-    def _note(self, item: Item | _Stop) -> None:
+    def _count(self, item: Item | _Stop) -> None:
         if isinstance(item, _Stop):
             self._stopped = True
         else:
             self._others += 1
         self._arrived.set()
 
-    def _check_room(self) -> None:
-        if self._others >= _PENDING:
+    def _check_pending(self) -> None:
+        if self._others >= _MAX_PENDING:
             raise _flood()
 
     def _check_position(self, kind: str, at: int) -> None:
@@ -239,12 +239,12 @@ class WebSocketSource:
 
 def _flood() -> FlowControlError:
     return FlowControlError(
-        f"expected at most {_PENDING} messages beside audio ahead of the session, got more; slow down"
+        f"expected at most {_MAX_PENDING} messages beside audio ahead of the session, got more; slow down"
     )
 
 
 def validate_start(start: messages.Start) -> None:
-    """Raises BadStartError for what the types cannot say."""
+    """Check the ranges that the types cannot express. Raises BadStartError."""
     if not 8_000 <= start.sample_rate <= 96_000:
         raise BadStartError(
             f"expected start.sample_rate of 8000 to 96000, got {start.sample_rate}; resample first"

@@ -148,7 +148,7 @@ NAN = math.nan
         pytest.param(Sick(fuse=raising(asyncio.CancelledError())), id="a cancellation of its own"),
     ],
 )
-async def test_it_costs_this_utterance_and_no_other(recognizer: Sick) -> None:
+async def test_a_failure_affects_one_utterance_only(recognizer: Sick) -> None:
     """Neither the next one nor those of sessions beside it, though they may share its batches."""
     async with serving(
         recognizer=recognizer, transcriber=FakeTranscriber(), model_timeout_ms=2_000, max_load=1.0
@@ -164,7 +164,7 @@ async def test_it_costs_this_utterance_and_no_other(recognizer: Sick) -> None:
             assert (comparable(other), its_code) == (comparable(alone), 1000)
         status, said = await until_it_is(server, "ok")
         assert status == 200
-        assert said["trouble"] == []  # the last call went well
+        assert said["problems"] == []  # the last call went well
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ async def test_it_costs_this_utterance_and_no_other(recognizer: Sick) -> None:
     [RuntimeError("no"), MemoryError(), TimeoutError(), StopIteration(), SystemExit(3)],
     ids=lambda failure: type(failure).__name__,
 )
-async def test_words_that_fail_cost_the_words(failure: BaseException) -> None:
+async def test_a_failed_transcription_costs_the_words(failure: BaseException) -> None:
     transcriber = SickTranscriber(raising(failure))
     async with serving(transcriber=transcriber, model_timeout_ms=2_000, max_load=1.0) as server:
         alone, _ = await spoken(server, HARMLESS)
@@ -187,8 +187,8 @@ async def test_words_that_fail_cost_the_words(failure: BaseException) -> None:
             assert (comparable(other), its_code) == (comparable(alone), 1000)
 
 
-async def test_words_that_are_no_words_cost_the_words_at_most() -> None:
-    """Times and probabilities that are no numbers never come as such: the event can be read."""
+async def test_an_invalid_transcript_costs_the_words_at_most() -> None:
+    """Times and probabilities that are no numbers are never sent: the event can be decoded."""
 
     class Odd(FakeTranscriber):
         def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
@@ -201,8 +201,8 @@ async def test_words_that_are_no_words_cost_the_words_at_most() -> None:
     assert ([final.utterance for final in finals(seen)], code) == ([1, 2], 1000)
 
 
-async def test_a_model_that_never_judged_anything_is_not_well(caplog: pytest.LogCaptureFixture) -> None:
-    """`ok` means that the models have judged a first utterance: nobody is sent here who would get none."""
+async def test_a_model_that_fails_from_the_start_is_not_healthy(caplog: pytest.LogCaptureFixture) -> None:
+    """`ok` means that the models have analysed a first utterance: nobody is sent here before."""
 
     class Broken(FakeRecognizer):
         def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
@@ -210,21 +210,21 @@ async def test_a_model_that_never_judged_anything_is_not_well(caplog: pytest.Log
 
     async with serving(recognizer=Broken()) as server:
         async with asyncio.timeout(PATIENCE_S):
-            while not [record for record in caplog.records if "rehearsal" in record.getMessage()]:
+            while not [record for record in caplog.records if "warm-up" in record.getMessage()]:
                 await health(server)
         seen, code = await spoken(server)
         assert ([code for code, _ in told_of(seen)], code) == (["analysis_failed"] * 2, 1000)
         status, said = await health(server)
-        assert said["trouble"] == ["emotion: the last call failed: broken from the first call"]
+        assert said["problems"] == ["emotion: the last call failed: broken from the first call"]
         assert (status, said["status"] != "ok") == (503, True)
 
 
-# What hangs ---------------------------------------------------------------------------------------
+# Unresponsive models ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def go() -> Iterator[threading.Event]:
-    """Until the test sets it, a model hangs; none hangs behind the test."""
+    """Until the test sets it, a model does not answer; none is left so after the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -239,7 +239,7 @@ def go() -> Iterator[threading.Event]:
         ("transcribe", "asr", "transcription_failed"),
     ],
 )
-async def test_a_model_that_hangs_is_named_and_all_is_well_behind_it(
+async def test_an_unresponsive_model_is_named_and_recovers(
     stage: str, thread: str, told: str, go: threading.Event
 ) -> None:
     def hang(one: Any = None) -> Any:
@@ -257,7 +257,7 @@ async def test_a_model_that_hangs_is_named_and_all_is_well_behind_it(
             await socket.send(encode_pcm(SPEECH[: 16 * 2_000], "pcm_s16le"))
             status, said = await until_it_is(server, "failing")
             assert status == 503
-            (trouble,) = said["trouble"]
+            (trouble,) = said["problems"]
             assert trouble.startswith(f"{thread}: a call has taken ")
             # Who speaks meanwhile loses what waits for that model, and no more.
             await other.send(encode_pcm(HARMLESS, "pcm_s16le"))
@@ -277,7 +277,7 @@ async def test_a_model_that_hangs_is_named_and_all_is_well_behind_it(
         after, _ = await spoken(server, HARMLESS)
         assert comparable(after) == comparable(before)
         status, said = await health(server)
-        assert (status, said["status"], said["trouble"]) == (200, "ok", [])
+        assert (status, said["status"], said["problems"]) == (200, "ok", [])
 
 
 # What comes to an end -----------------------------------------------------------------------------
@@ -287,7 +287,7 @@ async def test_a_model_that_hangs_is_named_and_all_is_well_behind_it(
 async def by_hand(
     recognizer: FakeRecognizer | None = None, status: str = "ok", **server: int
 ) -> AsyncIterator[tuple[Server, ManualClock]]:
-    """A server whose time passes when the test says so."""
+    """A server whose clock the test moves."""
     limits: dict[str, Any] = dict(server)
     settings = Settings(server=ServerSettings(port=0, **limits))
     clock = ManualClock()
@@ -302,7 +302,7 @@ async def by_hand(
 
 
 async def a_second_passes(clock: ManualClock) -> None:
-    """In which the server looks after its sessions once."""
+    """The server enforces the limits of its sessions once."""
     await clock.somebody_sleeps()
     clock.advance_to(clock.now() + 1.0)
     await clock.somebody_sleeps()
@@ -327,8 +327,8 @@ async def ended(socket: ClientConnection, code: str, close_code: int) -> list[me
     return seen
 
 
-async def test_who_says_nothing_for_long_is_told_and_whoever_says_something_is_not() -> None:
-    """A ping is no message, one that is wrong is one; in mid-speech what was said is judged first."""
+async def test_an_idle_client_is_disconnected_and_an_active_one_is_not() -> None:
+    """A ping is no message, a bad message is one; audio in mid-speech is classified first."""
     word = encode_pcm(np.concatenate([silence(300), voice(1_000)]), "pcm_s16le")
     async with by_hand(idle_ms=3_000) as (server, clock), started(server) as idle, started(server) as other:
         await say(idle, word)
@@ -350,7 +350,7 @@ async def test_who_says_nothing_for_long_is_told_and_whoever_says_something_is_n
         assert set(errors(seen)) == {("bad_message", False)}
 
 
-async def test_a_rehearsal_that_hangs_keeps_nobody_from_being_looked_after(go: threading.Event) -> None:
+async def test_limits_are_enforced_while_the_warm_up_does_not_end(go: threading.Event) -> None:
     class Hanging(FakeRecognizer):
         def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
             assert go.wait(PATIENCE_S)
@@ -371,7 +371,7 @@ async def test_a_rehearsal_that_hangs_keeps_nobody_from_being_looked_after(go: t
                 await a_second_passes(clock)
 
 
-async def test_a_session_that_lasts_too_long_is_told_though_it_goes_on() -> None:
+async def test_a_session_that_lasts_too_long_ends_though_audio_comes() -> None:
     word = encode_pcm(np.concatenate([silence(300), voice(1_000), silence(700)]), "pcm_s16le")
     async with by_hand(session_ms=3_000) as (server, clock), started(server) as socket:
         for _ in range(3):
@@ -383,7 +383,7 @@ async def test_a_session_that_lasts_too_long_is_told_though_it_goes_on() -> None
         assert [final.utterance for final in finals(seen)] == [1, 2, 3, 4]
 
 
-async def test_nought_is_without_limit() -> None:
+async def test_zero_is_without_limit() -> None:
     async with by_hand(session_ms=0, idle_ms=0) as (server, clock), started(server) as socket:
         for _ in range(3):
             await clock.somebody_sleeps()
@@ -406,7 +406,7 @@ async def test_limits_are_announced() -> None:
 
 @pytest.fixture
 def as_before() -> Iterator[None]:
-    """`configure_logging` is for a program, which has one: what pytest listens with is put back."""
+    """`configure_logging` replaces the handlers of the root logger: pytest's are put back."""
     root, ours = logging.getLogger(), logging.getLogger("emostream")
     kept = (list(root.handlers), root.level, ours.level)
     yield
@@ -425,30 +425,30 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("as_before")
-def test_a_line_is_an_object_whatever_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_line_is_a_json_object_whatever_the_message(capsys: pytest.CaptureFixture[str]) -> None:
     server_log.configure_logging("json", "debug")
     log = logging.getLogger("emostream.test")
     said = ["plain", "two\nlines\r\n", 'a "quote" and a \\', "Größe 声 \x1b[31m\x00", "%s %d", ""]
     for message in said:
         log.debug("%s", message)
-    log.info("with facts", extra={"facts": {"close_code": 1000, "address": "::1"}})
+    log.info("with fields", extra={"fields": {"close_code": 1000, "address": "::1"}})
     try:
         raise ValueError("first\nsecond")
     except ValueError:
         log.exception("it failed")
     logging.getLogger("somebody.else").info("not ours, and no warning")
     lines = written(capsys)
-    assert [line["message"] for line in lines] == [*said, "with facts", "it failed"]
+    assert [line["message"] for line in lines] == [*said, "with fields", "it failed"]
     assert (lines[-2]["close_code"], lines[-2]["address"]) == (1000, "::1")
     assert lines[-1]["traceback"].endswith("ValueError: first\nsecond")
     assert not [line for line in lines if "session" in line]
 
 
 @pytest.mark.usefixtures("as_before")
-async def test_lines_of_a_session_carry_its_name_and_nothing_of_what_was_said(
+async def test_lines_of_a_session_carry_its_id_and_nothing_of_its_content(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """At its most talkative, with models that fail, and two sessions at once."""
+    """At level debug, with models that fail, and two sessions at once."""
     server_log.configure_logging("json", "debug")
     words = FakeTranscriber(fails_on=[1_000])
     names: list[str] = []
@@ -477,8 +477,8 @@ async def test_lines_of_a_session_carry_its_name_and_nothing_of_what_was_said(
     lines = written(capsys)
     for name in names:
         own = [line["message"] for line in lines if line.get("session") == name]
-        assert "a client begins" in own
-        assert "a session is over" in own
+        assert "a session begins" in own
+        assert "a session ends" in own
         assert [message for message in own if message.startswith("utterance 1: the emotion model failed")]
     for line in lines:
         if line["message"].startswith(("a client", "a session", "utterance", "the transcriber")):

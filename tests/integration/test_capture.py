@@ -22,6 +22,7 @@ from emostream.streamer.cli.options import settings_from
 from emostream.streamer.config import LiveSettings, SegmenterSettings, Settings, VadSettings
 from emostream.streamer.errors import ConfigError, SourceError
 from emostream.streamer.inference.engine import Engine
+from emostream.streamer.pipeline.conversions import describe_models
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.pipeline.vad import make_vad
@@ -34,8 +35,7 @@ from emostream.streamer.replay.capture import (
     read_session_header,
 )
 from emostream.streamer.replay.discovery import find_jobs
-from emostream.streamer.server.app import describe_models
-from emostream.streamer.server.local_stream import broadcast
+from emostream.streamer.server.local_stream import serve_local_stream
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, ManualClock, silence, voice
 from tests.support.programs import PATIENCE_S, json_lines, run
 from tests.unit.streamer.audio.test_sources import FakePortAudio, card
@@ -97,7 +97,7 @@ def engine() -> Engine:
 async def kept(folder: Path, source: Script) -> list[messages.ServerEvent]:
     """What a live session says that is kept on the way."""
     one, sink = engine(), ListSink()
-    models = describe_models(one, SETTINGS)
+    models = describe_models(one, SETTINGS.vad)
     with SessionRecorder(
         folder, "test", source.sample_rate_hz, source.channels, SETTINGS, models
     ) as recorder:
@@ -194,7 +194,7 @@ async def test_what_a_kill_leaves_can_be_played_up_to_there(tmp_path: Path) -> N
     sound = RNG.normal(0, 0.3, (16_000 * 20, 1)).astype(np.float32)
     if (child := os.fork()) == 0:
         recorder = SessionRecorder(
-            folder, "test", 16_000, 1, SETTINGS, describe_models(engine(), SETTINGS)
+            folder, "test", 16_000, 1, SETTINGS, describe_models(engine(), SETTINGS.vad)
         ).__enter__()
         for first in range(0, len(sound), 1_600):
             recorder.take(Pcm(sound[first : first + 1_600]))
@@ -291,7 +291,7 @@ def test_what_the_microphone_heard_is_kept_and_replayed(
         await told.final.wait()
         os.kill(os.getpid(), signal.SIGINT)
 
-    whole: Any = broadcast
+    whole: Any = serve_local_stream
 
     async def speaking(*arguments: Any, **options: Any) -> None:
         *given, sinks, console = arguments
@@ -301,7 +301,7 @@ def test_what_the_microphone_heard_is_kept_and_replayed(
             group.create_task(speak(opened, told))
             await whole(*given, [*sinks, told], console, **options)
 
-    monkeypatch.setattr(live, "broadcast", speaking)
+    monkeypatch.setattr(live, "serve_local_stream", speaking)
     live.run_microphone(
         settings_from(None, models={"asr": "none"}, server={"port": 0}), None, record_to=folder
     )

@@ -1,4 +1,4 @@
-"""Clients that say anything at all: they are told what was wrong, and their neighbours hear nothing of it.
+"""Clients that send anything at all get errors that say what was wrong, and other clients are not affected.
 
 The same few thousand messages in every run. With EMOSTREAM_FUZZ_MESSAGES=100000 in the environment so many,
 and others each time.
@@ -53,12 +53,12 @@ fuzz = settings(
 )
 
 
-# What is said --------------------------------------------------------------------------------------
+# What is sent --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Sound:
-    """A binary message, by how it is made: a failure is to be read."""
+    """A binary message, described by how it is made, so that a failure can be read."""
 
     kind: Literal["voice", "silence", "nan", "inf", "huge", "bytes"]
     samples: int
@@ -92,7 +92,7 @@ class Garbled:
 
 
 class Act(Enum):
-    """What a client does beside talking."""
+    """What a client does beside sending messages."""
 
     WAIT = "until the server has read all of it"
     BREAK = "the connection"
@@ -245,19 +245,19 @@ TOUR = Conversation(
 )
 
 
-# Who says it ---------------------------------------------------------------------------------------
+# The client ---------------------------------------------------------------------------------------
 
 
 @dataclass
-class Told:
-    """What a session has said, whatever the sockets."""
+class ReceivedSession:
+    """The events of a session, over whatever sockets."""
 
     start: dict[str, Any]
     ready: messages.Ready
     heard: dict[int, messages.ServerEvent] = field(default_factory=dict)
 
     def hear(self, event: messages.ServerEvent) -> None:
-        """The same event may come again behind a resume, never another one of its number."""
+        """The same event may come again after a resume, never another one with its number."""
         assert self.heard.setdefault(event.seq, event) == event
 
     def check(self) -> None:
@@ -279,16 +279,16 @@ class Told:
             assert dropped == closed.totals.dropped_ms <= closed.totals.audio_ms
 
 
-class Talker:
-    """Says all of a conversation, over as many sockets as that takes."""
+class FuzzingClient:
+    """Sends all of a conversation, over as many sockets as that takes."""
 
     def __init__(self, url: str, conversation: Conversation) -> None:
         self._url = url
         self._conversation = conversation
         self.said = 0
         self.codes: list[int] = []
-        self.sessions: dict[str, Told] = {}
-        self._latest: Told | None = None
+        self.sessions: dict[str, ReceivedSession] = {}
+        self._latest: ReceivedSession | None = None
         self._opened = 0
         self._answered, self._unanswered = asyncio.Event(), 0
         self._socket: ClientConnection | None = None
@@ -381,8 +381,8 @@ class Talker:
                 pass
 
     async def _read(self, socket: ClientConnection, first: Step, answered: asyncio.Event) -> None:
-        """Until the close. Nothing comes that is no event, and acks rise."""
-        told: Told | None = None
+        """Until the close. Everything received is an event, and acks rise."""
+        told: ReceivedSession | None = None
         acked = 0
         try:
             while True:
@@ -391,7 +391,7 @@ class Talker:
                     assert told is None
                     assert isinstance(first, str)
                     start = {name: value for name, value in json.loads(first).items() if name != "resume"}
-                    told = self.sessions.setdefault(event.session, Told(start, event))
+                    told = self.sessions.setdefault(event.session, ReceivedSession(start, event))
                     self._latest = told
                     answered.set()
                 elif isinstance(event, messages.Ack):
@@ -411,7 +411,7 @@ class Talker:
 
 
 async def neighbour(server: Server) -> tuple[list[bytes], int]:
-    """A client as it should be. What it is told, but for what depends on the moment, and its close code."""
+    """A correct client: its events, without what depends on the moment, and its close code."""
     data = encode_pcm(SPEECH, "pcm_s16le")
     async with started(server) as socket:
         for first in range(0, len(data), 6_400):
@@ -422,7 +422,7 @@ async def neighbour(server: Server) -> tuple[list[bytes], int]:
     return comparable(seen), code
 
 
-async def test_whatever_clients_say_the_house_stands_and_their_neighbours_hear_nothing_of_it(
+async def test_whatever_clients_send_the_server_stays_up_and_others_are_not_affected(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # So many sessions at once that few streams would be let in: how many is not the point here.
@@ -442,12 +442,12 @@ async def test_whatever_clients_say_the_house_stands_and_their_neighbours_hear_n
         alone = await neighbour(server)
         assert len(alone[0]) == 4
         assert alone[1] == 1000
-        await everybody_is_gone(server)
+        await all_clients_are_gone(server)
         tasks = len(asyncio.all_tasks())
 
         async def play(conversation: Conversation) -> None:
             nonlocal said
-            talker = Talker(socket_url(server), conversation)
+            talker = FuzzingClient(socket_url(server), conversation)
             async with asyncio.timeout(PATIENCE_S):
                 _, beside = await asyncio.gather(talker.talk(), neighbour(server))
             assert beside == alone
@@ -464,7 +464,7 @@ async def test_whatever_clients_say_the_house_stands_and_their_neighbours_hear_n
         # Hypothesis is no coroutine: it runs beside the loop in which the server and all clients live.
         await asyncio.to_thread(play_all)
         assert await neighbour(server) == alone
-        await everybody_is_gone(server)
+        await all_clients_are_gone(server)
         async with asyncio.timeout(PATIENCE_S):
             while len(asyncio.all_tasks()) > tasks:  # noqa: ASYNC110 - a task that ends is no event
                 await asyncio.sleep(0.05)
@@ -474,13 +474,13 @@ async def test_whatever_clients_say_the_house_stands_and_their_neighbours_hear_n
     assert {1000, 1006, 1007, 1009, 4400, 4409} <= codes, codes  # 4429 is for whoever outruns this machine
 
 
-async def everybody_is_gone(server: Server) -> None:
-    """Sockets and sessions, as the server itself says."""
+async def all_clients_are_gone(server: Server) -> None:
+    """Sockets and sessions, as /healthz reports them."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             _, _, body = await get(server, "/healthz")
             health = json.loads(body)
-            if not (health["connections"] or health["sessions"] or list(server._residents)):
+            if not (health["connections"] or health["sessions"] or list(server._sessions)):
                 break
             await asyncio.sleep(0.05)
     _, _, body = await get(server, "/metrics")
@@ -550,8 +550,8 @@ requests = st.builds(
 )
 
 
-async def test_whatever_is_asked_over_http_is_answered_or_closed(caplog: pytest.LogCaptureFixture) -> None:
-    """Never by a failure of the server's own; websockets tells what fails in it to nobody."""
+async def test_whatever_http_request_is_answered_or_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """Never by a failure of the server's own; failures inside websockets are not logged."""
     loop = asyncio.get_running_loop()
     statuses: set[bytes] = set()
     async with serving(connections_per_minute=10**9) as server:
@@ -578,15 +578,13 @@ async def test_whatever_is_asked_over_http_is_answered_or_closed(caplog: pytest.
             asyncio.run_coroutine_threadsafe(ask(asked), loop).result()
 
         await asyncio.to_thread(ask_all)
-        await everybody_is_gone(server)
+        await all_clients_are_gone(server)
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
     assert {b"101", b"200", b"400", b"403", b"404"} <= statuses, statuses
 
 
 @pytest.mark.parametrize("name", ["Host", "Authorization"])
-async def test_a_header_said_twice_is_the_clients_mistake(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_repeated_header_is_the_clients_mistake(name: str, caplog: pytest.LogCaptureFixture) -> None:
     # A `start` that is refused follows the handshake, masked with zeros.
     text = json.dumps(START | {"sample_rate": 1}).encode()
     frame = bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
@@ -614,7 +612,7 @@ async def test_a_header_said_twice_is_the_clients_mistake(
 
 @settings(fuzz, max_examples=max(500, MESSAGES // 20))
 @given(texts | st.binary(max_size=60))
-def test_any_message_is_understood_or_told(message: str | bytes) -> None:
+def test_any_message_is_decoded_or_rejected(message: str | bytes) -> None:
     understood: messages.ClientMessage | None = None
     told = "expected "
     try:
@@ -628,7 +626,7 @@ def test_any_message_is_understood_or_told(message: str | bytes) -> None:
 
 @dataclass(frozen=True)
 class Take:
-    """The session asks for its next items."""
+    """The session takes its next items."""
 
     items: int
 
@@ -648,8 +646,8 @@ source_steps = st.lists(
 )
 
 
-def tell(source: WebSocketSource, message: str | bytes) -> None:
-    """As the reader of a socket does."""
+def deliver(source: WebSocketSource, message: str | bytes) -> None:
+    """As the receiver of a socket does."""
     try:
         try:
             if isinstance(message, bytes):
@@ -658,9 +656,9 @@ def tell(source: WebSocketSource, message: str | bytes) -> None:
             understood = messages.decode_client_message(message)
             if isinstance(understood, messages.Start | messages.Subscribe):
                 raise ProtocolError("once")
-            source.mark(understood)
+            source.handle(understood)
         except ProtocolError as error:
-            source.tell(error.code, str(error))
+            source.warn(error.code, str(error))
     except FlowControlError as error:
         source.fail(error)
 
@@ -678,7 +676,7 @@ def crowd(kind: str, count: int) -> list[str | bytes]:
 
 @settings(fuzz, max_examples=max(200, MESSAGES // 100))
 @given(source_steps, st.sampled_from([1, 3]))
-async def test_a_source_is_bounded_whatever_comes(script: Sequence[Any], channels: int) -> None:
+async def test_a_source_is_bounded_whatever_arrives(script: Sequence[Any], channels: int) -> None:
     """Audio by the credit and one message, the rest by 64. Acks rise up to what was taken. It ends."""
     acks: list[int] = []
     start = messages.Start(encoding="pcm_s16le", sample_rate=8_000, channels=channels)
@@ -715,11 +713,11 @@ async def test_a_source_is_bounded_whatever_comes(script: Sequence[Any], channel
             case (str(kind), int(count)):
                 for message in crowd(kind, count):
                     longest = max(longest, len(message))
-                    tell(source, message)
+                    deliver(source, message)
             case _:
                 message = step.data() if isinstance(step, Sound) else step
                 longest = max(longest, len(message))
-                tell(source, message)
+                deliver(source, message)
         waiting = audio(source._queue)
         assert waiting <= 8_000 + longest // 2
         assert len([item for item in source._queue if not isinstance(item, Pcm)]) <= 65  # and the end
@@ -735,20 +733,21 @@ async def test_a_source_is_bounded_whatever_comes(script: Sequence[Any], channel
     assert sum(item.ms for item in heard if isinstance(item, AudioGap)) <= source.received_gap_ms
 
 
-def test_no_number_is_too_long_to_be_told() -> None:
-    """What is longer than Python itself would print is no JSON number either."""
+def test_no_number_is_too_long_for_an_error() -> None:
+    """A number that is longer than Python would print is no JSON number either."""
     for digits in (20, 400, 4_299, 4_301, 100_000):
         with pytest.raises(ProtocolError, match="expected"):
             source = WebSocketSource(msgspec.convert(START, messages.Start), 1_000, lambda samples: None)
             mark = messages.decode_client_message('{"type": "gap", "ms": ' + "9" * digits + "}")
             assert isinstance(mark, messages.Gap)
-            source.mark(mark)
+            source.handle(mark)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-async def test_samples_far_beyond_full_scale_are_no_surprise(channels: int) -> None:
-    """Finite, but their sums and squares are not: without a word on standard error, and told to the client
-    at the most."""
+async def test_samples_far_beyond_full_scale_are_handled(channels: int) -> None:
+    """Finite, but their sums and squares are not: nothing is logged, and at most an error is sent to the
+    client.
+    """
     sound = np.full((16_000, channels), 3e38, np.float32)
     start = START | {"encoding": "pcm_f32le", "channels": channels}
     async with serving() as server, started(server, start) as socket:

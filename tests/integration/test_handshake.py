@@ -1,4 +1,4 @@
-"""Who comes in, who watches, how it ends: the server around its sessions."""
+"""The handshake, subscribers and the shutdown: the server around its sessions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from websockets.typing import Origin
 
 from emostream.models import Clip, Transcript
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.client.connection import Told
-from emostream.streamer.client.connection import connect as connect_client
+from emostream.streamer.client import ClientEvent
+from emostream.streamer.client import connect as connect_client
 from emostream.streamer.config import ServerSettings
 from emostream.streamer.errors import ConnectError, ListenError
 from emostream.streamer.pipeline.event_log import EventLog
@@ -50,7 +50,9 @@ async def test_a_client_that_offers_another_protocol_only_gets_version_1() -> No
         ("https://studio.example", ("https://studio.example",), None),
     ],
 )
-async def test_foreign_pages_are_not_let_in(origin: str, allowed: tuple[str, ...], code: int | None) -> None:
+async def test_pages_from_other_origins_are_rejected(
+    origin: str, allowed: tuple[str, ...], code: int | None
+) -> None:
     async with (
         serving(allow_origins=allowed) as server,
         connect(socket_url(server), origin=Origin(origin.format(host=f"127.0.0.1:{server.port}"))) as socket,
@@ -64,7 +66,7 @@ async def test_foreign_pages_are_not_let_in(origin: str, allowed: tuple[str, ...
     assert closed == code
 
 
-async def test_a_name_that_dns_points_here_is_not_let_in() -> None:
+async def test_a_host_name_that_dns_rebinds_is_rejected() -> None:
     async with serving() as server:
         status, _, body = await get(server, "/", host="rebound.example")
         assert (status, b"rebound.example" in body) == (403, True)
@@ -78,7 +80,7 @@ async def health_of(server: Server) -> tuple[int, dict[str, Any]]:
     return status, json.loads(body)
 
 
-async def test_the_page_and_the_facts() -> None:
+async def test_the_page_and_the_server_status() -> None:
     event_log = EventLog("s")
     own = PublishedStream("demo", "A recording", "The voice is synthetic.", event_log)
     async with serving(streams=[own]) as server:
@@ -113,7 +115,7 @@ async def publish(event_log: EventLog, count: int) -> None:
         event_log.append(messages.SpeechStarted(utterance=i, start_ms=i))
 
 
-async def test_a_watcher_gets_what_was_and_what_comes() -> None:
+async def test_a_subscriber_gets_kept_events_and_new_ones() -> None:
     event_log = EventLog("session-name")
     await publish(event_log, 250)
     own = PublishedStream("demo", "t", None, event_log)
@@ -135,7 +137,7 @@ async def test_a_watcher_gets_what_was_and_what_comes() -> None:
     assert code == 1000
 
 
-async def test_a_watcher_that_does_not_read_is_cut_off_and_slows_nobody() -> None:
+async def test_a_subscriber_that_does_not_read_is_cut_off_and_slows_nothing() -> None:
     event_log = EventLog("s", keep=10)
     own = PublishedStream("demo", "t", None, event_log)
     async with (
@@ -144,13 +146,13 @@ async def test_a_watcher_that_does_not_read_is_cut_off_and_slows_nobody() -> Non
     ):
         await socket.send('{"type": "subscribe", "stream": "demo"}')
         await socket.recv()
-        await publish(event_log, 1_000)  # faster than anybody can read: no turn of the loop in between
+        await publish(event_log, 1_000)  # faster than any client can read: the loop runs nothing in between
         seen, code = await rest(socket)
     assert errors(seen) == [("slow_consumer", True)]
     assert code == 4413
 
 
-async def test_closing_sends_the_finals_first() -> None:
+async def test_shutdown_sends_the_finals_first() -> None:
     async with serving() as server, started(server) as socket:
         await socket.send(encode_pcm(voice(1_000), "pcm_s16le"))
         while not isinstance(messages.decode_server_message(await socket.recv()), messages.SpeechStarted):
@@ -187,7 +189,7 @@ async def test_a_client_without_a_server_says_what_to_do() -> None:
             pass
 
 
-async def test_a_refused_client_hears_the_servers_own_words() -> None:
+async def test_a_rejected_client_gets_the_servers_message() -> None:
     async with serving() as server:
         start = messages.Start(encoding="pcm_s16le", sample_rate=1, channels=1)
         with pytest.raises(ConnectError, match="8000 to 96000, got 1"):
@@ -195,15 +197,15 @@ async def test_a_refused_client_hears_the_servers_own_words() -> None:
                 pass
 
 
-async def test_our_client_ends_although_it_waits_for_credit() -> None:
-    """The server goes while the sender is held back: the finals come, and nobody waits for ever."""
+async def test_the_client_ends_although_it_waits_for_credit() -> None:
+    """The server shuts down while the sender is held back: the finals come, and nothing waits for ever."""
     endless = encode_pcm(np.concatenate([voice(1_000), silence(1_000)]), "pcm_s16le")
 
     async def blocks() -> AsyncIterator[bytes]:
         while True:
             yield endless
 
-    seen: list[Told] = []
+    seen: list[ClientEvent] = []
     async with serving(max_unacked_ms=1_000) as server:
         start = msgspec.convert(START, messages.Start)
         async with connect_client(socket_url(server), start) as client:
@@ -214,7 +216,7 @@ async def test_our_client_ends_although_it_waits_for_credit() -> None:
     assert kinds(seen)[-1] == "Closed"
 
 
-async def test_words_that_take_long_are_not_waited_for_when_the_house_closes() -> None:
+async def test_a_slow_transcriber_is_not_waited_for_at_shutdown() -> None:
     release = threading.Event()
 
     class Slow(FakeTranscriber):
@@ -235,18 +237,20 @@ async def test_words_that_take_long_are_not_waited_for_when_the_house_closes() -
     assert finals(seen)[0].uncertain == ("no_text",)
 
 
-@pytest.mark.parametrize(("trust_proxy_headers", "let_in"), [(True, [1, 0, 0, 1]), (False, [1, 0, 0, 0])])
-async def test_a_visitor_is_whom_the_proxy_names(trust_proxy_headers: bool, let_in: list[int]) -> None:
-    """What stands before the proxy's own word is the client's, who may write there what it likes."""
+@pytest.mark.parametrize(("trust_proxy_headers", "accepted"), [(True, [1, 0, 0, 1]), (False, [1, 0, 0, 0])])
+async def test_the_client_address_is_the_one_that_the_proxy_gives(
+    trust_proxy_headers: bool, accepted: list[int]
+) -> None:
+    """Entries before the proxy's own come from the client, which may write anything there."""
     forwarded = ["203.0.113.5", "203.0.113.5", "198.51.100.1, 203.0.113.5", "203.0.113.6"]
     seen, waits = [], []
     async with serving(connections_per_minute=2, trust_proxy_headers=trust_proxy_headers) as server:
-        for said in forwarded:
+        for addresses in forwarded:
             try:
-                async with connect(socket_url(server), additional_headers={"X-Forwarded-For": said}):
+                async with connect(socket_url(server), additional_headers={"X-Forwarded-For": addresses}):
                     seen.append(101)
             except InvalidStatus as refused:
                 seen.append(refused.response.status_code)
                 waits.append(int(refused.response.headers["Retry-After"]))
-    assert seen == [101 if one else 429 for one in let_in]
+    assert seen == [101 if accept else 429 for accept in accepted]
     assert all(1 <= wait <= 31 for wait in waits)

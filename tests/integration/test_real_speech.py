@@ -14,7 +14,7 @@ import soundfile
 from emostream.models import load_recognizer
 from emostream.streamer.audio.frontend import Samples, encode_pcm
 from emostream.streamer.audio.sources import Item, Pcm
-from emostream.streamer.client.connection import Reconnected, connect
+from emostream.streamer.client import Reconnected, connect
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine

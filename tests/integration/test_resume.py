@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.client.connection import Reconnected, Retry, Told
-from emostream.streamer.client.connection import connect as connect_client
-from emostream.streamer.client.unacknowledged import Log
+from emostream.streamer.client import ClientEvent, Reconnected, Retry
+from emostream.streamer.client import connect as connect_client
+from emostream.streamer.client.unacknowledged import UnacknowledgedLog
 from emostream.streamer.errors import ConnectError
 from emostream.streamer.pipeline.session import Session
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.fakes import silence, voice
-from tests.support.serving import SPEECH, START, errors, rest, serving, socket_url, started
+from tests.support.serving import SPEECH, START, errors, ready, rest, serving, socket_url, started, timeless
 
 LONG = np.concatenate(
     [part for seed in range(6) for part in (silence(300), voice(900 + 150 * seed, seed=seed), silence(900))]
@@ -35,22 +34,7 @@ START_F32 = messages.Start(
 )
 
 
-def timeless(seen: Sequence[Told]) -> dict[str, list[Any]]:
-    """The events by their type, without what the wall clock has a say in: how long things took, and
-    whether an utterance begins before the one before it is judged. Every one came once, and in order.
-    """
-    told = [event for event in seen if not isinstance(event, Reconnected)]
-    assert [event.seq for event in told] == list(range(1, len(told) + 1))
-    kinds: dict[str, list[Any]] = {}
-    for event in told:
-        fields = msgspec.to_builtins(event)
-        kinds.setdefault(fields.pop("type"), []).append(
-            {name: value for name, value in fields.items() if name not in ("seq", "timing")}
-        )
-    return kinds
-
-
-async def conversation(sound: np.ndarray) -> AsyncIterator[bytes | messages.Gap]:
+async def audio_with_a_gap(sound: np.ndarray) -> AsyncIterator[bytes | messages.Gap]:
     """Blocks of odd sizes, whose frames are cut in two, with a gap in a pause."""
     data = encode_pcm(sound, "pcm_f32le")
     rng = np.random.default_rng(5)
@@ -66,22 +50,22 @@ async def conversation(sound: np.ndarray) -> AsyncIterator[bytes | messages.Gap]
         position += size
 
 
-async def told(url: str, sound: np.ndarray = LONG) -> list[Told]:
+async def events_of(url: str, sound: np.ndarray = LONG) -> list[ClientEvent]:
     async with connect_client(url, START_F32, retry=QUICK) as client:
-        return [event async for event in client.recognize(conversation(sound))]
+        return [event async for event in client.recognize(audio_with_a_gap(sound))]
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_fifty_cuts_change_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
     async with serving() as server, asyncio.timeout(120):
-        uncut = await told(socket_url(server))
+        uncut = await events_of(socket_url(server))
         proxy = CuttingProxy(
             server.port,
             lambda: int(rng.integers(900, 30_000)) if proxy.cuts < CUTS else None,
         )
         async with proxy.running():
-            cut = await told(f"ws://127.0.0.1:{proxy.port}/v1/stream")
+            cut = await events_of(f"ws://127.0.0.1:{proxy.port}/v1/stream")
     assert proxy.cuts == CUTS
     assert timeless(cut) == timeless(uncut)
     back = [event for event in cut if isinstance(event, Reconnected)]
@@ -91,13 +75,7 @@ async def test_fifty_cuts_change_nothing(seed: int) -> None:
     assert len(finals) == 7  # six, one of which the gap cuts in two
 
 
-async def ready(socket: ClientConnection) -> messages.Ready:
-    message = messages.decode_server_message(await socket.recv())
-    assert isinstance(message, messages.Ready)
-    return message
-
-
-async def test_another_socket_takes_over_and_the_older_one_is_told() -> None:
+async def test_another_socket_supersedes_the_older_one() -> None:
     async with serving() as server, connect(socket_url(server)) as older:
         await older.send(json.dumps(START))
         first = await ready(older)
@@ -127,7 +105,7 @@ async def speech_alone(server: Server) -> list[messages.ServerEvent]:
         return (await rest(socket))[0]
 
 
-async def test_closed_comes_again_to_whoever_did_not_hear_it() -> None:
+async def test_closed_comes_again_to_a_client_that_missed_it() -> None:
     async with serving() as server:
         socket = await connect(socket_url(server))
         await socket.send(json.dumps(START))
@@ -146,7 +124,7 @@ async def test_closed_comes_again_to_whoever_did_not_hear_it() -> None:
         assert isinstance(seen[-1], messages.Closed)
         assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
         assert code == 1000
-        # Whoever heard it has no session to come back to.
+        # A client that got it has no session to resume.
         async with connect(socket_url(server)) as late:
             resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": len(seen)}
             await late.send(json.dumps(START | {"resume": resume}))
@@ -157,12 +135,12 @@ async def test_closed_comes_again_to_whoever_did_not_hear_it() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"resume_token": "not this one"}, {"session": "nobody's"}], ids=["resume_token", "session"]
 )
-async def test_a_stranger_gets_a_session_of_its_own(wrong: dict[str, str]) -> None:
+async def test_a_client_without_the_resume_token_gets_a_fresh_session(wrong: dict[str, str]) -> None:
     async with serving() as server, started_with_ready(server) as (_, first):
         resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": 7} | wrong
-        async with connect(socket_url(server)) as stranger:
-            await stranger.send(json.dumps(START | {"resume": resume}))
-            second = await ready(stranger)
+        async with connect(socket_url(server)) as other:
+            await other.send(json.dumps(START | {"resume": resume}))
+            second = await ready(other)
         assert not second.resumed
         assert second.session != first.session
         assert second.lost_from_seq == 8
@@ -172,7 +150,7 @@ async def test_a_stranger_gets_a_session_of_its_own(wrong: dict[str, str]) -> No
     ("changes", "last_seq"),
     [({"sample_rate": 8_000}, 0), ({"options": {"words": False}}, 0), ({}, 5), ({}, -1)],
 )
-async def test_a_resume_that_is_not_of_this_session_is_refused_and_disturbs_nobody(
+async def test_a_resume_with_other_fields_is_rejected_and_disturbs_nothing(
     changes: dict[str, Any], last_seq: int
 ) -> None:
     async with serving() as server, started_with_ready(server) as (socket, first):
@@ -188,7 +166,7 @@ async def test_a_resume_that_is_not_of_this_session_is_refused_and_disturbs_nobo
 
 
 class started_with_ready:  # noqa: N801
-    """`async with`: a socket behind its `ready`, and that."""
+    """`async with`: a socket after its `ready`, and the `ready`."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -202,8 +180,8 @@ class started_with_ready:  # noqa: N801
         await self._socket.close()
 
 
-async def test_a_session_waits_for_its_client_only_so_long() -> None:
-    """Whoever comes too late gets a fresh one, never one that is about to end."""
+async def test_a_session_waits_for_its_client_for_the_resume_timeout() -> None:
+    """A client that is too late gets a fresh session, never one that is about to end."""
     async with serving(resume_timeout_ms=0) as server, asyncio.timeout(60):
         socket = await connect(socket_url(server))
         await socket.send(json.dumps(START))
@@ -211,7 +189,7 @@ async def test_a_session_waits_for_its_client_only_so_long() -> None:
         socket.transport.abort()
         resume = {"session": first.session, "resume_token": first.resume_token, "last_seq": 0}
         resumed = True
-        while resumed:  # the house looks after its sessions every second
+        while resumed:  # the server enforces limits every second
             async with connect(socket_url(server)) as again:
                 await again.send(json.dumps(START | {"resume": resume}))
                 resumed = (await ready(again)).resumed
@@ -223,7 +201,7 @@ async def test_a_session_waits_for_its_client_only_so_long() -> None:
                     return
 
 
-async def test_who_says_goodbye_leaves_no_session_behind() -> None:
+async def test_a_client_that_closes_in_good_order_leaves_no_session() -> None:
     async with serving() as server:
         async with started_with_ready(server) as (socket, first):
             await socket.send(encode_pcm(SPEECH[:, None], "pcm_s16le"))
@@ -246,19 +224,21 @@ async def test_a_session_that_crashed_is_not_resumed_for_ever(monkeypatch: pytes
     run = Session.run
     monkeypatch.setattr(Session, "run", crash)
     async with serving() as server, asyncio.timeout(60):
-        seen = await told(socket_url(server), SPEECH)
+        seen = await events_of(socket_url(server), SPEECH)
     (back,) = [event for event in seen if isinstance(event, Reconnected)]
     assert not back.resumed
     assert isinstance(seen[-1], messages.Closed)
 
 
-async def test_a_loss_is_told_though_the_line_breaks_while_it_is_told(
+async def test_a_loss_is_reported_though_the_connection_breaks_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The fresh session stands, what was kept is being sent again, and the connection breaks once more."""
+    """The fresh session is open, unacknowledged audio is being sent again, and the connection breaks once
+    more.
+    """
     breaks = 0
 
-    def since(self: Log, samples: int, gap_ms: int) -> Iterator[str | bytes]:
+    def unreceived(self: UnacknowledgedLog, samples: int, gap_ms: int) -> Iterator[str | bytes]:
         nonlocal breaks
         for message in whole(self, samples, gap_ms):
             yield message
@@ -266,8 +246,8 @@ async def test_a_loss_is_told_though_the_line_breaks_while_it_is_told(
                 breaks += 1
                 raise ConnectionClosedError(None, None)
 
-    whole = Log.since
-    monkeypatch.setattr(Log, "since", since)
+    whole = UnacknowledgedLog.unreceived
+    monkeypatch.setattr(UnacknowledgedLog, "unreceived", unreceived)
     async with serving() as old, serving() as new:
         seen = await move_behind_the_second_utterance(old, new)
     assert breaks == 1
@@ -276,12 +256,10 @@ async def test_a_loss_is_told_though_the_line_breaks_while_it_is_told(
     assert isinstance(seen[-1], messages.Closed)
 
 
-async def move_behind_the_second_utterance(old: Server, new: Server) -> list[Told]:
-    """What a client is told whose server goes away in the pause behind an utterance and comes back without
-    a memory.
-    """
+async def move_behind_the_second_utterance(old: Server, new: Server) -> list[ClientEvent]:
+    """The events of a client whose server restarts, without its sessions, in the pause after an utterance."""
     half = len(LONG) // 2
-    seen: list[Told] = []
+    seen: list[ClientEvent] = []
     moved = asyncio.Event()
 
     async def audio() -> AsyncIterator[bytes]:
@@ -303,8 +281,8 @@ async def move_behind_the_second_utterance(old: Server, new: Server) -> list[Tol
     return seen
 
 
-async def test_a_fresh_server_goes_on_and_the_client_says_what_is_lost() -> None:
-    """As after kill -9 and a restart: nothing of the old session is known."""
+async def test_a_restarted_server_goes_on_and_the_client_reports_what_is_lost() -> None:
+    """As after kill -9 and a restart: the old session is gone."""
     async with serving() as old, serving() as new:
         seen = await move_behind_the_second_utterance(old, new)
     (back,) = [event for event in seen if isinstance(event, Reconnected)]
@@ -320,7 +298,7 @@ async def test_a_fresh_server_goes_on_and_the_client_says_what_is_lost() -> None
 
 
 class MovingProxy(CuttingProxy):
-    """Whose server goes away and comes back elsewhere."""
+    """A proxy whose server restarts on another port."""
 
     def move_to(self, port: int) -> None:
         self._server_port = port
@@ -331,9 +309,9 @@ async def test_a_server_that_does_not_come_back_is_an_error() -> None:
     async with serving() as server:
         proxy = CuttingProxy(server.port, lambda: 20_000 if proxy.cuts == 0 else 1)
         async with proxy.running():
-            with pytest.raises(ConnectError, match="tried 3 times to come back"):
+            with pytest.raises(ConnectError, match="tried 3 times to reconnect"):
                 async with connect_client(
                     f"ws://127.0.0.1:{proxy.port}/v1/stream", START_F32, retry=Retry(3, 0.01, 0.01)
                 ) as client:
-                    async for _ in client.recognize(conversation(LONG)):
+                    async for _ in client.recognize(audio_with_a_gap(LONG)):
                         pass

@@ -1,4 +1,4 @@
-"""`emostream serve` as a service: SIGTERM drains it, kill -9 costs its clients no more than they are told."""
+"""`emostream serve` as a service: SIGTERM drains it, kill -9 loses no more than clients are told."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.client.connection import Reconnected, Retry, Told, connect
+from emostream.streamer.client import ClientEvent, Reconnected, Retry, connect
 from emostream.streamer.protocol import messages
 from tests.support.programs import PATIENCE_S, Running, running
 
@@ -39,14 +39,14 @@ def serve(port: int, *flags: str) -> list[str]:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
-async def test_sigterm_lets_the_finals_out() -> None:
-    """In mid-speech: the utterance in progress is judged, `closed` follows, the exit status is 0."""
+async def test_sigterm_drains_the_finals() -> None:
+    """In mid-speech: the utterance in progress is classified, `closed` follows, the exit status is 0."""
     port = free_port()
     with running(*serve(port, "--log-format", "json")) as server:
         await asyncio.to_thread(server.wait_for, '"listening"')
         async with asyncio.timeout(PATIENCE_S), connect(f"ws://127.0.0.1:{port}/v1/stream", START) as client:
             await client.send(pcm(4.0))
-            seen: list[Told] = []
+            seen: list[ClientEvent] = []
             async for event in client:
                 seen.append(event)
                 if isinstance(event, messages.SpeechStarted) and event.utterance == 1:
@@ -65,7 +65,7 @@ async def test_sigterm_lets_the_finals_out() -> None:
 async def test_kill_9_and_a_restart_between_two_utterances() -> None:
     port = free_port()
     restarted = asyncio.Event()
-    seen: list[Told] = []
+    seen: list[ClientEvent] = []
 
     async def audio() -> AsyncIterator[bytes]:
         yield pcm(5.0)

@@ -26,7 +26,7 @@ async def test_a_session_from_ready_to_closed() -> None:
 
 
 @pytest.mark.parametrize("block", [7, 320, len(SPEECH)])
-async def test_the_cut_of_the_messages_does_not_matter(block: int) -> None:
+async def test_the_size_of_the_messages_does_not_matter(block: int) -> None:
     sound = SPEECH if block > 100 else SPEECH[: 16 * 1_900]
     async with serving(transcriber=FakeTranscriber()) as server:
         assert comparable(await stream(server, sound, block)) == comparable(await stream(server, sound))
@@ -67,7 +67,7 @@ async def test_every_message_is_as_the_schema_says() -> None:
         ("\u0000", "bad_message"),
     ],
 )
-async def test_a_wrong_message_is_told_and_the_session_goes_on(message: str, told: str) -> None:
+async def test_a_bad_message_is_an_error_and_the_session_goes_on(message: str, told: str) -> None:
     async with serving() as server:
         neighbour = asyncio.create_task(stream(server, SPEECH))
         async with started(server) as socket:
@@ -95,7 +95,7 @@ async def test_a_wrong_message_is_told_and_the_session_goes_on(message: str, tol
         pytest.param('{"type": "subscribe", "stream": "nowhere"}', "unknown_stream", id="stream"),
     ],
 )
-async def test_a_wrong_start_is_told_and_closed(first: str | bytes, told: str) -> None:
+async def test_a_bad_start_is_an_error_and_the_socket_closes(first: str | bytes, told: str) -> None:
     async with serving() as server, connect(socket_url(server)) as socket:
         await socket.send(first)
         seen, code = await rest(socket)
@@ -103,14 +103,14 @@ async def test_a_wrong_start_is_told_and_closed(first: str | bytes, told: str) -
     assert code == 4400
 
 
-async def test_a_client_that_says_nothing_is_sent_away() -> None:
+async def test_a_client_that_sends_nothing_is_rejected() -> None:
     async with serving(start_ms=100) as server, connect(socket_url(server)) as socket:
         seen, code = await rest(socket)
     assert errors(seen) == [("bad_start", True)]
     assert code == 4400
 
 
-async def test_a_client_past_its_credit_is_closed_and_what_it_sent_is_judged() -> None:
+async def test_a_client_past_its_credit_is_closed_and_what_it_sent_is_classified() -> None:
     piece = encode_pcm(np.concatenate([voice(1_000), silence(5_000)]), "pcm_s16le")
     async with serving(max_unacked_ms=1_000) as server, started(server) as socket:
         # Six seconds are one message past the credit; what follows before the ack is too much.
@@ -126,7 +126,7 @@ async def test_a_client_past_its_credit_is_closed_and_what_it_sent_is_judged() -
     assert closed.totals.audio_ms >= 6_000
 
 
-async def test_our_client_waits_for_credit() -> None:
+async def test_the_client_waits_for_credit() -> None:
     sound = np.concatenate([SPEECH] * 4)
     async with serving(max_unacked_ms=1_000) as server:
         seen = await stream(server, sound, block=len(sound))
@@ -151,7 +151,7 @@ async def test_flush_and_stop_ahead_of_the_audio_wait_for_it() -> None:
     assert closed.totals.audio_ms == len(SPEECH) // 16
 
 
-async def test_a_flush_said_twice_is_one() -> None:
+async def test_a_flush_sent_twice_is_one() -> None:
     async with serving() as server, started(server) as socket:
         await socket.send(encode_pcm(SPEECH[: 16 * 800], "pcm_s16le"))
         for _ in range(2):
@@ -162,7 +162,7 @@ async def test_a_flush_said_twice_is_one() -> None:
     assert [final.reason for final in finals(seen)] == ["flush", "silence", "silence"]
 
 
-async def test_a_gap_is_told() -> None:
+async def test_a_gap_is_a_dropped_event() -> None:
     async with serving() as server, started(server) as socket:
         await socket.send(json.dumps({"type": "gap", "ms": 2_000}))
         await socket.send(encode_pcm(SPEECH, "pcm_s16le"))
@@ -183,7 +183,7 @@ async def test_options_are_per_session() -> None:
     assert one.text
 
 
-async def test_resume_of_an_unknown_session_says_what_is_gone() -> None:
+async def test_resume_of_an_unknown_session_reports_what_is_lost() -> None:
     resume = START | {"resume": {"session": "gone", "resume_token": "x", "last_seq": 41}}
     async with serving() as server, connect(socket_url(server)) as socket:
         await socket.send(json.dumps(resume))
@@ -192,7 +192,7 @@ async def test_resume_of_an_unknown_session_says_what_is_gone() -> None:
     assert (ready.resumed, ready.lost_from_seq) == (False, 42)
 
 
-async def test_sessions_have_secrets_of_their_own() -> None:
+async def test_sessions_have_resume_tokens_of_their_own() -> None:
     async with serving() as server:
         seen = []
         for _ in range(2):

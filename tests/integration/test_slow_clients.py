@@ -1,4 +1,4 @@
-"""Two hundred clients that only take: the neighbour is none the wiser, and nothing of them stays."""
+"""Two hundred slow or silent clients: another client notices nothing, and nothing of theirs is left."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.protocol import messages, transport
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.websocket_source import WebSocketSource
-from tests.integration.test_resume import timeless
 from tests.support.fakes import voice
-from tests.support.serving import SPEECH, START, get, serving, socket_url, stream
+from tests.support.serving import SPEECH, START, get, serving, socket_url, stream, timeless
 
 EACH = 50
 PATIENCE_S = 120
 
 
 @asynccontextmanager
-async def says_nothing(server: Server) -> AsyncIterator[None]:
+async def sends_nothing(server: Server) -> AsyncIterator[None]:
     async with connect(socket_url(server), ping_interval=None, close_timeout=0.1):
         yield
 
 
 @asynccontextmanager
 async def never_reads(server: Server) -> AsyncIterator[None]:
-    """It sends on and on, and leaves what comes in its socket."""
+    """Sends on and on, and leaves what comes in its socket."""
     async with connect(socket_url(server), max_queue=1, ping_interval=None, close_timeout=0.1) as socket:
         await socket.send(json.dumps(START))
         sending = asyncio.create_task(_send_on(socket))
@@ -53,8 +52,8 @@ async def _send_on(socket: ClientConnection) -> None:
 
 
 @asynccontextmanager
-async def a_byte_now_and_then(server: Server) -> AsyncIterator[None]:
-    """Of a handshake that is never whole."""
+async def drips_a_handshake(server: Server) -> AsyncIterator[None]:
+    """Sends a byte a second of a handshake that is never complete."""
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /v1/stream HTTP/1.1\r\nHo")
 
@@ -75,7 +74,7 @@ async def a_byte_now_and_then(server: Server) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def vanishes(server: Server) -> AsyncIterator[None]:
+async def disconnects_abruptly(server: Server) -> AsyncIterator[None]:
     socket = await connect(socket_url(server), ping_interval=None)
     await socket.send(json.dumps(START))
     assert isinstance(messages.decode_server_message(await socket.recv()), messages.Ready)
@@ -84,12 +83,12 @@ async def vanishes(server: Server) -> AsyncIterator[None]:
     yield
 
 
-async def counted(server: Server, name: str) -> float:
+async def metric(server: Server, name: str) -> float:
     text = (await get(server, "/metrics"))[2].decode()
-    return float(next(one for one in text.splitlines() if one.startswith(f"{name} ")).split()[1])
+    return float(next(line for line in text.splitlines() if line.startswith(f"{name} ")).split()[1])
 
 
-async def test_two_hundred_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_hundred_slow_clients_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "SEND_TIMEOUT_S", 2.0)
     unread: list[int] = []
     ahead: list[int] = []
@@ -116,15 +115,15 @@ async def test_two_hundred_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         before = asyncio.all_tasks()
         async with AsyncExitStack() as clients:
             for number in range(EACH):
-                for kind in (says_nothing, never_reads, a_byte_now_and_then, vanishes):
+                for kind in (sends_nothing, never_reads, drips_a_handshake, disconnects_abruptly):
                     await clients.enter_async_context(kind(server))
                 if number % 10 == 0:
                     assert timeless(await stream(server, SPEECH)) == alone
             for _ in range(5):
                 assert timeless(await stream(server, SPEECH)) == alone
-        # They are gone; what was kept for those that might have come back goes, too.
+        # They are gone; sessions that waited for a resume end, too.
         for name in ("emostream_connections", "emostream_disconnected_sessions", "emostream_open_sessions"):
-            while await counted(server, name):
+            while await metric(server, name):
                 pass
         if left := asyncio.all_tasks() - before:
             await asyncio.wait(left)

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.client.connection import Reconnected
-from emostream.streamer.client.connection import connect as connect_client
+from emostream.streamer.client import ClientEvent, Reconnected
+from emostream.streamer.client import connect as connect_client
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
@@ -103,3 +104,24 @@ async def get(server: Server, path: str, host: str | None = None) -> tuple[int, 
                 return error.code, error.headers, error.read()
 
     return await asyncio.to_thread(fetch)
+
+
+async def ready(socket: ClientConnection) -> messages.Ready:
+    message = messages.decode_server_message(await socket.recv())
+    assert isinstance(message, messages.Ready)
+    return message
+
+
+def timeless(seen: Sequence[ClientEvent]) -> dict[str, list[Any]]:
+    """The events by their type, without what depends on the wall clock: how long things took, and whether
+    an utterance begins before the final of the one before. Each came once, and in order.
+    """
+    told = [event for event in seen if not isinstance(event, Reconnected)]
+    assert [event.seq for event in told] == list(range(1, len(told) + 1))
+    kinds: dict[str, list[Any]] = {}
+    for event in told:
+        fields = msgspec.to_builtins(event)
+        kinds.setdefault(fields.pop("type"), []).append(
+            {name: value for name, value in fields.items() if name not in ("seq", "timing")}
+        )
+    return kinds

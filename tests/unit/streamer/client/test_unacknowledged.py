@@ -1,4 +1,4 @@
-"""What was said and what a server has heard of it, put together, is what was to be said."""
+"""What a server has received and what is sent again, put together, is what was sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emostream.streamer.client.unacknowledged import Log
+from emostream.streamer.client.unacknowledged import UnacknowledgedLog
 from emostream.streamer.protocol import messages
 
 START = messages.Start(encoding="pcm_s16le", sample_rate=8_000, channels=1)
@@ -22,8 +22,8 @@ STEPS = st.lists(
 )
 
 
-def play(log: Log, steps: list[tuple[str, int]]) -> list[tuple[str, Any]]:
-    """What was said: a byte of audio, a gap, a flush at a time."""
+def play(log: UnacknowledgedLog, steps: list[tuple[str, int]]) -> list[tuple[str, Any]]:
+    """What was sent: a byte of audio, a gap, a flush at a time."""
     said: list[tuple[str, Any]] = []
     for kind, size in steps:
         if kind == "audio":
@@ -39,9 +39,9 @@ def play(log: Log, steps: list[tuple[str, int]]) -> list[tuple[str, Any]]:
     return said
 
 
-def again(log: Log, samples: int, gap_ms: int) -> list[tuple[str, Any]]:
+def again(log: UnacknowledgedLog, samples: int, gap_ms: int) -> list[tuple[str, Any]]:
     out: list[tuple[str, Any]] = []
-    for message in log.since(samples, gap_ms):
+    for message in log.unreceived(samples, gap_ms):
         if isinstance(message, bytes):
             out += [("byte", byte) for byte in message]
         else:
@@ -51,9 +51,9 @@ def again(log: Log, samples: int, gap_ms: int) -> list[tuple[str, Any]]:
 
 
 @given(STEPS, st.data())
-def test_what_was_not_heard_is_said_again(steps: list[tuple[str, int]], data: st.DataObject) -> None:
-    """Cut behind any message or byte; acknowledged up to any frame before. A flush may come twice."""
-    log = Log(START)
+def test_what_was_not_received_is_sent_again(steps: list[tuple[str, int]], data: st.DataObject) -> None:
+    """Cut after any message or byte; acknowledged up to any frame before. A flush may come twice."""
+    log = UnacknowledgedLog(START)
     said = play(log, steps)
     heard = said[: data.draw(st.integers(0, len(said)), label="heard")]
     samples = sum(kind == "byte" for kind, _ in heard) // 2  # the server throws half a frame away
@@ -78,7 +78,7 @@ def test_what_was_not_heard_is_said_again(steps: list[tuple[str, int]], data: st
 def test_a_fresh_session_begins_where_the_acknowledged_ended(
     steps: list[tuple[str, int]], acknowledged: int
 ) -> None:
-    log = Log(START)
+    log = UnacknowledgedLog(START)
     said = play(log, steps)
     samples = min(acknowledged, log.sent_samples)
     log.acknowledge(samples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emostream.streamer.client.connection import connect
+from emostream.streamer.client import connect
 from emostream.streamer.errors import ConnectError, OverloadedError
 from emostream.streamer.inference.admission import WINDOW_S, AdmissionController
 from emostream.streamer.inference.backend import Capacity

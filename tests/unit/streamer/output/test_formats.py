@@ -21,8 +21,8 @@ from pyannote.database.util import load_rttm
 from emostream.models import LABELS
 from emostream.streamer.output.formats import FORMATS, FormatName
 from emostream.streamer.protocol import messages
-from tests.integration.test_examples import judged
 from tests.integration.test_program import RECORDING
+from tests.support.events import emotion_event
 from tests.support.programs import json_lines, run
 
 READ_RTTM: Any = load_rttm
@@ -33,7 +33,7 @@ TEXTS = ["", 'he said "no"', "a < b & c, <i>so</i>", "naïve 你好", "two\nline
 
 def final(number: int, text: str) -> messages.Emotion:
     start_ms = 3_000_000 + 2_500 * number  # behind the first 50 minutes, for the hours
-    event = judged(number, LABELS[number % len(LABELS)])
+    event = emotion_event(number, LABELS[number % len(LABELS)])
     words = [
         messages.Word(
             text=word, start_ms=start_ms + 100 * i, end_ms=start_ms + 100 * i + 130, confidence=None

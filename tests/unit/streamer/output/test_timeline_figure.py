@@ -20,7 +20,7 @@ from emostream.streamer.audio.envelope import WaveformEnvelope
 from emostream.streamer.output.colours import colour_of
 from emostream.streamer.output.timeline_figure import Timeline, timeline_figure, write_png
 from emostream.streamer.protocol import messages
-from tests.integration.test_examples import judged
+from tests.support.events import emotion_event
 from tests.support.fakes import voice
 
 RATE_HZ = 16_000
@@ -35,7 +35,7 @@ def final(number: int, said: Said) -> messages.Emotion:
     start_ms, end_ms, label, confidence = said
     rest = (1 - confidence) / (len(LABELS) - 1)
     return msgspec.structs.replace(
-        judged(number, label),
+        emotion_event(number, label),
         start_ms=start_ms,
         end_ms=end_ms,
         confidence=confidence,
@@ -49,7 +49,7 @@ async def timeline(*said: Said, seconds: float) -> Timeline:
     found = Timeline(LABELS)
     for number, one in enumerate(said, 1):
         sound[one[0] * 16 : one[1] * 16] = voice(one[1] - one[0], seed=number)
-        await found.send(judged(number, "happy", final=False))  # what is provisional is not drawn
+        await found.send(emotion_event(number, "happy", final=False))  # what is provisional is not drawn
         await found.send(final(number, one))
     for start in range(0, len(sound), 999):
         found.add_audio(sound[start : start + 999, None], RATE_HZ)

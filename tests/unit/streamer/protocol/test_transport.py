@@ -1,4 +1,4 @@
-"""A peer that has stopped to read is noticed: its socket's own pings wait behind what it has not taken."""
+"""A peer that has stopped reading is noticed: its socket's own pings wait behind what it has not read."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PATIENCE_S = 60
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_send_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "SEND_TIMEOUT_S", 0.5)
 
 
-async def test_a_watcher_that_never_reads_is_let_go() -> None:
+async def test_a_subscriber_that_never_reads_is_disconnected() -> None:
     event_log = EventLog("s")
     async with (
         asyncio.timeout(PATIENCE_S),
@@ -41,15 +41,15 @@ async def test_a_watcher_that_never_reads_is_let_go() -> None:
                 await socket.recv()
 
 
-async def test_saying_something_to_nobody_ends() -> None:
+async def test_sending_to_a_peer_that_does_not_read_ends() -> None:
     over = asyncio.Event()
 
-    async def deaf(socket: ServerConnection) -> None:
+    async def never_reads(socket: ServerConnection) -> None:
         await over.wait()
 
     async with (
         asyncio.timeout(PATIENCE_S),
-        serve(deaf, "127.0.0.1", 0, max_queue=1, close_timeout=0.1) as server,
+        serve(never_reads, "127.0.0.1", 0, max_queue=1, close_timeout=0.1) as server,
     ):
         port = server.sockets[0].getsockname()[1]
         async with connect(f"ws://127.0.0.1:{port}", compression=None, close_timeout=0.1) as socket:
@@ -61,8 +61,8 @@ async def test_saying_something_to_nobody_ends() -> None:
         over.set()
 
 
-async def test_a_close_is_answered_by_whoever_still_talks() -> None:
-    """The answer stands behind what the other end has said by then: it is read, not waited for."""
+async def test_a_close_is_answered_by_a_peer_that_still_sends() -> None:
+    """The answer comes after what the peer has sent by then, which is read and dropped."""
     codes: list[int | None] = []
 
     async def refuse(socket: ServerConnection) -> None:

@@ -1,4 +1,4 @@
-"""Positions: flush, stop and gaps take effect where they say, however the audio is cut."""
+"""Flush, stop and gaps take effect at their positions, however the audio is cut."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def everything(heard: WebSocketSource) -> list[Item]:
 
 
 def outline(items: Sequence[Item]) -> list[int | str]:
-    """Samples between the marks, and the marks: what does not depend on the cut."""
+    """Samples between the marks, and the marks: what does not depend on the message sizes."""
     out: list[int | str] = [0]
     for item in items:
         if isinstance(item, Pcm):
@@ -55,8 +55,10 @@ def outline(items: Sequence[Item]) -> list[int | str]:
     st.lists(st.integers(0, 2_000), max_size=6, unique=True),
     st.data(),
 )
-async def test_flushes_are_where_they_say(sizes: list[int], marks: list[int], data: st.DataObject) -> None:
-    """Announced ahead or said late, in any order among the messages: nothing was taken yet, so they fit."""
+async def test_flushes_take_effect_at_their_positions(
+    sizes: list[int], marks: list[int], data: st.DataObject
+) -> None:
+    """Sent ahead of the audio or after it, in any order: the session has taken nothing yet, so they fit."""
     total = sum(sizes)
     flushes = sorted(mark for mark in marks if mark <= total)
     heard = source(max_unacked_ms=60_000)
@@ -65,8 +67,8 @@ async def test_flushes_are_where_they_say(sizes: list[int], marks: list[int], da
         if isinstance(message, bytes):
             heard.feed(message)
         else:
-            heard.mark(messages.Flush(at_samples=message))
-    heard.mark(messages.Stop(at_samples=total))
+            heard.handle(messages.Flush(at_samples=message))
+    heard.handle(messages.Stop(at_samples=total))
     expected: list[int | str] = [0]
     for start, end in zip([0, *flushes], [*flushes, total], strict=True):
         if end > start:
@@ -78,31 +80,31 @@ async def test_flushes_are_where_they_say(sizes: list[int], marks: list[int], da
     assert outline(await everything(heard)) == expected
 
 
-async def test_a_stop_that_comes_late_still_cuts_there() -> None:
+async def test_a_stop_after_its_position_still_cuts_there() -> None:
     heard = source()
     heard.feed(audio(1_000))
-    heard.mark(messages.Stop(at_samples=600))
+    heard.handle(messages.Stop(at_samples=600))
     heard.feed(audio(1_000))
     assert outline(await everything(heard)) == [600]
 
 
-async def test_gaps_one_behind_the_other_are_one() -> None:
+async def test_adjacent_gaps_are_one() -> None:
     heard = source()
     for _ in range(1_000):
-        heard.mark(messages.Gap(ms=100))
+        heard.handle(messages.Gap(ms=100))
     heard.stop()
     assert await everything(heard) == [AudioGap(100_000, "the client dropped it")]
 
 
-def test_a_flood_of_marks_is_refused() -> None:
+def test_a_flood_of_marks_is_rejected() -> None:
     heard = source()
     with pytest.raises(FlowControlError, match="slow down"):
         for at in range(1, 200):
-            heard.mark(messages.Flush(at_samples=at))
+            heard.handle(messages.Flush(at_samples=at))
     heard = source()
     with pytest.raises(FlowControlError, match="slow down"):
         for i in range(200):
-            heard.tell("x", str(i))
+            heard.warn("x", str(i))
 
 
 @pytest.mark.parametrize(
@@ -130,24 +132,24 @@ def test_credit_is_one_message_past_the_limit() -> None:
         heard.feed(audio(1))
 
 
-async def test_a_long_stream_of_flushes_leaves_nothing_behind() -> None:
+async def test_a_long_stream_of_flushes_is_bounded() -> None:
     heard = source()
     items = heard.items()
     for at in range(1_600, 1_600 * 300, 1_600):
         heard.feed(audio(1_600))
         for _ in range(2):  # said again, it is one
-            heard.mark(messages.Flush(at_samples=at))
+            heard.handle(messages.Flush(at_samples=at))
         assert isinstance(await anext(items), Pcm)
         assert isinstance(await anext(items), Flush)
     assert len(heard._flushes) <= 2
-    heard.mark(messages.Flush(at_samples=1_600))  # long done
+    heard.handle(messages.Flush(at_samples=1_600))  # long done
     heard.stop()
     assert [item async for item in items] == []
 
 
 async def test_the_flush_items_are_flushes() -> None:
     heard = source()
-    heard.mark(messages.Flush(at_samples=0))
-    heard.mark(messages.Flush(at_samples=0))
+    heard.handle(messages.Flush(at_samples=0))
+    heard.handle(messages.Flush(at_samples=0))
     heard.stop()
     assert await everything(heard) == [Flush()]
