@@ -1,6 +1,7 @@
 """Real-time, self-hosted speech emotion recognition.
 
-`connect` opens a session with a server. Importing this package imports nothing else; a name that needs
+`recognize` classifies a recording in this process; `connect` sends audio to a server, `subscribe` follows a
+stream that a server publishes. Importing this package imports nothing else; a name that needs
 numpy or websockets brings it when it is first used.
 """
 
@@ -11,13 +12,18 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from emostream.streamer.client.connection import connect
+    from emostream.streamer.client import connect, subscribe
+    from emostream.streamer.recognize import recognize
 
 __version__: Final = version("emostream")
 
-_LAZY: Final = {"connect": "emostream.streamer.client.connection"}
+_LAZY: Final = {
+    "connect": "emostream.streamer.client",
+    "recognize": "emostream.streamer.recognize",
+    "subscribe": "emostream.streamer.client",
+}
 
-__all__ = ["__version__", "connect"]
+__all__ = ["__version__", "connect", "recognize", "subscribe"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emostream.models import emotion_threads, load_recognizer, load_transcriber
+from emostream.models import (
+    Recognizer,
+    Transcriber,
+    emotion_threads,
+    load_recognizer,
+    load_transcriber,
+)
 
 from ..clock import Clock
-from ..config import Settings
+from ..config import ModelSettings, Settings
 from .engine import Engine
 
 
@@ -21,7 +27,19 @@ def load_engine(
     """live: for audio in real time, so that an utterance on which a model works for too long fails.
     on_downloaded: called after the downloads. Raises ModelError.
     """
-    models = settings.models
+    transcriber, recognizer = load_models(settings.models, on_downloaded)
+    return Engine(
+        transcriber,
+        recognizer,
+        clock,
+        call_timeout_s=settings.server.model_timeout_ms / 1_000 if live else None,
+    )
+
+
+def load_models(
+    models: ModelSettings, on_downloaded: Callable[[], None] = lambda: None
+) -> tuple[Transcriber | None, Recognizer]:
+    """The transcriber (None for audio only) and the emotion model. Raises ModelError."""
     # First, because a transcriber with a process of its own loads there while the recognizer loads here.
     transcriber = load_transcriber(models.asr, device=models.device, compute_type=models.compute_type)
     on_downloaded()
@@ -33,9 +51,4 @@ def load_engine(
     )
     if transcriber is not None:
         _ = transcriber.name  # waits until it is loaded
-    return Engine(
-        transcriber,
-        recognizer,
-        clock,
-        call_timeout_s=settings.server.model_timeout_ms / 1_000 if live else None,
-    )
+    return transcriber, recognizer
