@@ -1,4 +1,4 @@
-"""Where the real speech and the teachers' weights lie, if this machine has them."""
+"""Where things are: the checkout and its packages, and the real speech, if this machine has it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
+# The folders that become the package `emostream`.
+PACKAGES = ("api", "streamer", "models", "training", "demo")
 SHARED = Path(os.environ.get("EMOSTREAM_SHARED", REPO.parent / "shared"))
 DATA = SHARED / "data"
 
