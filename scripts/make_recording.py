@@ -2,10 +2,10 @@
 
     python scripts/make_recording.py [--output-dir demo]
 
-The voices are synthetic (flite, Debian package `flite`), so nobody's speech is published. flite was
-taken because a weak recognizer understands it: eight test sentences gave PocketSphinx a word error
-rate of 0.1 on flite's voices and 0.4 on espeak-ng's. The emotion is acted the way a synthesizer can:
-wording, rate, mean and range of the pitch, loudness and vocal effort (spectral tilt).
+The voices are synthetic (flite, Debian package `flite`), so no person's speech is published. flite was
+chosen because a weak recognizer transcribes it: on eight test sentences PocketSphinx had a word error
+rate of 0.1 with flite's voices and 0.4 with espeak-ng's. The emotion is expressed by what a synthesizer can
+control: wording, rate, mean and range of the pitch, loudness and vocal effort (spectral tilt).
 
 The same flite and the same libopus give the same bytes: all randomness comes from one seed.
 """
@@ -210,14 +210,14 @@ no person speaks here. It was made by
     python scripts/make_recording.py
 
 with flite 2.2 (Debian package `flite`, voices `slt` and `awb`, which were built from the CMU ARCTIC
-recordings; flite and its voices may be used and passed on freely, also for profit). The sentences are
-ours. Sound and text of the recording are under Apache-2.0 like the code.
+recordings; flite and its voices may be used and redistributed freely, also commercially). The sentences were
+written for this project. Audio and text of the recording are under Apache-2.0 like the code.
 
-An emotion is acted by the wording, the rate, the pitch and its range, the loudness and the spectral tilt;
-over everything lies a constant noise floor of {noise:.0f} dBFS. Sentences, voices and prosody were chosen so
-that a small recognizer understands the words and the bundled model hears the intended emotions: it names all
-eight, with the words and by the sound alone. It shows how the program works: it is no measure of how well it
-recognizes people.
+Each emotion is expressed by wording, speaking rate, pitch and its range, loudness and spectral tilt; a
+constant noise floor of {noise:.0f} dBFS is added. Sentences, voices and prosody were chosen so that a small
+recognizer transcribes the words and the bundled model predicts the intended emotions: all eight, both with
+the text and from audio only. The recording shows how the program works; it is no measure of how well it
+recognizes emotions of people.
 
 | # | start (s) | end (s) | intended emotion | voice | words |
 |---|---|---|---|---|---|
@@ -241,7 +241,7 @@ def require_flite(voices: Sequence[str]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Make demo/recording.ogg and demo/RECORDING.md.")
     parser.add_argument("--output-dir", type=Path, default=Path(__file__).resolve().parents[1] / "demo")
-    out: Path = parser.parse_args(arguments).out
+    out: Path = parser.parse_args(arguments).output_dir
     try:
         require_flite(sorted({line.voice.name for line in LINES}))
         samples, placed = make(LINES)

@@ -1,4 +1,4 @@
-"""The bundled recording: what RECORDING.md says of it is true, and the script makes it again."""
+"""The bundled recording: RECORDING.md describes it correctly, and the script reproduces it."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def test_it_is_short_and_small(samples: npt.NDArray[np.float32]) -> None:
     assert np.abs(samples).max() <= 1.0
 
 
-def test_every_emotion_is_spoken_and_told_apart_by_its_words() -> None:
+def test_every_emotion_occurs_and_no_sentence_twice() -> None:
     rows = documented()
     assert len(rows) >= 8
     assert {row.emotion for row in rows} == {"angry", "happy", "sad", "neutral"}
     assert len({row.words for row in rows}) == len(rows)
 
 
-def test_speech_is_where_the_table_says_and_the_pauses_are_quiet(samples: npt.NDArray[np.float32]) -> None:
+def test_speech_is_at_the_documented_times_and_the_pauses_are_quiet(samples: npt.NDArray[np.float32]) -> None:
     rows = documented()
     ends = [0.0, *(row.end_s for row in rows)]
     starts = [*(row.start_s for row in rows), len(samples) / RATE_HZ]
@@ -84,7 +84,7 @@ def test_speech_is_where_the_table_says_and_the_pauses_are_quiet(samples: npt.ND
 
 
 @pytest.mark.parametrize("aggressiveness", [0, 1, 2, 3])
-def test_a_voice_activity_detector_hears_the_pauses(
+def test_a_voice_activity_detector_finds_the_pauses(
     samples: npt.NDArray[np.float32], aggressiveness: int
 ) -> None:
     """WebRTC's, 20 ms at a time: at least 0.8 s without speech between any two sentences."""
@@ -115,14 +115,14 @@ def test_loudness_follows_the_emotion(samples: npt.NDArray[np.float32]) -> None:
     assert levels["angry"] > levels["happy"] > levels["neutral"] > levels["sad"]
 
 
-def test_the_card_says_that_the_voice_is_synthetic() -> None:
+def test_the_card_states_that_the_voice_is_synthetic() -> None:
     card = CARD.read_text()
     for expected in ("synthetic", "python scripts/make_recording.py", "Apache-2.0", "flite"):
         assert expected in card
 
 
 @pytest.mark.skipif(shutil.which("flite") is None, reason="expected flite on the path, found none")
-def test_the_script_makes_it_again(tmp_path: Path) -> None:
+def test_the_script_reproduces_it(tmp_path: Path) -> None:
     """The same card as the one in the tree, and the same bytes in two runs."""
     for name in ("once", "twice"):
         done = subprocess.run(
