@@ -140,7 +140,7 @@ class BlockQueue {
     if (this.#readers.length > 0) return this.#readers.shift()({ value: block, done: false });
     if (this.#blocks.push(block) <= MAX_UNREAD_BLOCKS) return;
     const length = `${(MAX_UNREAD_BLOCKS * BLOCK_MS) / 1_000} s`;
-    this.end(new MicrophoneError("unread", `expected the audio to be read, got ${length} that nobody read`));
+    this.end(new MicrophoneError("unread", `expected the audio to be read, got ${length} of unread blocks`));
     this.onReturn();
   }
 

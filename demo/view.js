@@ -50,7 +50,7 @@ export class View {
     this.#part("token-error").textContent = error;
     field.setAttribute("aria-invalid", String(error !== ""));
     field.value = "";
-    // Someone who reads further down is not interrupted; someone who has just entered a token enters the next.
+    // The focus moves only if it is nowhere else, or if a token was just entered.
     if (error !== "" || document.activeElement === document.body) field.focus();
   }
 
@@ -97,7 +97,7 @@ export class View {
     this.#part("legend").replaceChildren(...entries);
   }
 
-  /** Newest first: at the top nobody has to scroll, and further down nothing moves. */
+  /** Newest first: the newest is visible without scrolling, and what is further down does not move. */
   #items(items, labels) {
     const list = this.#part("utterances");
     const rows = new Map();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.async_api import FilePayload, expect
 
 from tests.support.browser import BROWSER_TEST, DemoPage
@@ -11,7 +12,7 @@ from tests.support.fakes import FakeTranscriber
 from tests.support.serving import SPEECH, serving
 from tests.support.wav_file import wav_bytes
 
-pytestmark = BROWSER_TEST
+pytestmark = [pytest.mark.short, *BROWSER_TEST]
 
 
 async def test_the_page_shows_the_emotion_and_the_words_of_an_utterance(app: DemoPage) -> None:
