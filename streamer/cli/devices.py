@@ -1,4 +1,4 @@
-"""`emostream devices`"""
+"""`emostream devices`: the microphones of this machine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..errors import DeviceError
 
 
 def devices() -> None:
-    """List the microphones that [bold]emostream live[/bold] can listen to."""
+    """List the microphones of this machine, for [bold]emostream live --microphone[/bold]."""
     found = input_devices()
     if not found:
-        raise DeviceError("expected a microphone, found no input device; plug one in and look again")
+        raise DeviceError("expected a microphone, found no input device; plug one in and try again")
     table = Table("", "number", "name", "channels", "rate (Hz)", box=None)
     for device in found:
         table.add_row(

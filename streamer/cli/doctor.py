@@ -1,4 +1,4 @@
-"""`emostream doctor`"""
+"""`emostream doctor`: a check of the installation."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from ..errors import EmostreamError, ListenError
 from ..pipeline.vad import make_vad
 from ..server.listen import bind
 
-Verdict = Literal["ok", "note", "fail"]
+Status = Literal["ok", "note", "fail"]
 _MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "fail": "[red]fail[/red]"}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    verdict: Verdict
+class CheckResult:
+    status: Status
     text: str
 
 
 def doctor() -> None:
-    """Look at everything emostream needs and say what is missing.
+    """Check what emostream needs: packages, models, accelerator, microphone, port.
 
-    Exit status 1 where something is broken that no fallback replaces.
+    The exit status is 1 if something is broken that has no fallback.
     """
-    checks: list[tuple[str, Callable[[], Finding]]] = [
+    checks: list[tuple[str, Callable[[], CheckResult]]] = [
         ("python", _python),
         ("packages", _packages),
         ("accelerator", _accelerator),
@@ -49,88 +49,92 @@ def doctor() -> None:
         ("microphone", _microphone),
         ("port 8765", _port),
     ]
-    table = Table("", "what", "found", box=None)
+    table = Table("", "check", "result", box=None)
     failed = False
     console = Console()
-    with console.status("Looking ..."):
+    with console.status("Checking ..."):
         for name, check in checks:
-            finding = check()
-            failed |= finding.verdict == "fail"
-            table.add_row(_MARKS[finding.verdict], name, escape(finding.text))
+            outcome = check()
+            failed |= outcome.status == "fail"
+            table.add_row(_MARKS[outcome.status], name, escape(outcome.text))
     console.print(table)
     if failed:
         raise typer.Exit(1)
 
 
-def _python() -> Finding:
-    return Finding("ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+def _python() -> CheckResult:
+    return CheckResult("ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
-def _packages() -> Finding:
+def _packages() -> CheckResult:
     names = ("emostream", "torch", "transformers", "faster-whisper", "websockets")
-    return Finding("ok", ", ".join(f"{name} {version(name)}" for name in names))
+    return CheckResult("ok", ", ".join(f"{name} {version(name)}" for name in names))
 
 
-def _accelerator() -> Finding:
+def _accelerator() -> CheckResult:
     try:
         import torch
     except ImportError as error:
-        return Finding("fail", f"torch cannot be imported ({error}); install emostream again")
+        return CheckResult("fail", f"torch cannot be imported ({error}); install emostream again")
     if torch.cuda.is_available():
-        return Finding("ok", torch.cuda.get_device_name())
-    return Finding("note", f"no CUDA device; the models run on the CPU ({torch.get_num_threads()} threads)")
+        return CheckResult("ok", torch.cuda.get_device_name())
+    return CheckResult(
+        "note", f"no CUDA device; the models run on the CPU ({torch.get_num_threads()} threads)"
+    )
 
 
-def _emotion_model() -> Finding:
+def _emotion_model() -> CheckResult:
     try:
         recognizer = load_recognizer()
     except ModelError as error:
-        return Finding("fail", str(error))
-    return Finding("ok", f"{recognizer.name} on {recognizer.device}: {', '.join(recognizer.labels)}")
+        return CheckResult("fail", str(error))
+    return CheckResult("ok", f"{recognizer.name} on {recognizer.device}: {', '.join(recognizer.labels)}")
 
 
-def _whisper() -> Finding:
+def _whisper() -> CheckResult:
     from emostream.models.transcription.hub import is_hub_reachable, is_whisper_cached
 
     if is_whisper_cached("tiny.en"):
-        return Finding("ok", "in the local cache")
+        return CheckResult("ok", "in the local cache")
     if is_hub_reachable():
-        return Finding("note", "not downloaded yet; the first start fetches it (75 MB)")
-    return Finding("note", "not in the cache, and the hub does not answer: PocketSphinx writes the words")
+        return CheckResult("note", "not downloaded yet; the first start downloads it (75 MB)")
+    return CheckResult(
+        "note", "not in the cache, and the hub is not reachable: PocketSphinx is used for transcription"
+    )
 
 
-def _pocketsphinx() -> Finding:
+def _pocketsphinx() -> CheckResult:
     try:
         transcriber = load_transcriber("pocketsphinx")
     except ModelError as error:
-        return Finding("fail", str(error))
-    return Finding("ok", "" if transcriber is None else transcriber.name)
+        return CheckResult("fail", str(error))
+    return CheckResult("ok", "" if transcriber is None else transcriber.name)
 
 
-def _vad(settings: VadSettings) -> Finding:
+def _vad(settings: VadSettings) -> CheckResult:
     try:
         vad = make_vad(settings)
     except EmostreamError as error:
-        return Finding("fail", str(error))
-    (heard,) = vad.is_speech(np.zeros((1, FRAME_SAMPLES), np.float32))
-    if heard:
-        return Finding("fail", f"{vad.name} takes silence for speech; reinstall its package")
-    return Finding("ok", vad.name)
+        return CheckResult("fail", str(error))
+    (is_speech,) = vad.is_speech(np.zeros((1, FRAME_SAMPLES), np.float32))
+    if is_speech:
+        return CheckResult("fail", f"{vad.name} classifies silence as speech; reinstall its package")
+    return CheckResult("ok", vad.name)
 
 
-def _microphone() -> Finding:
+def _microphone() -> CheckResult:
     try:
         devices = input_devices()
     except EmostreamError as error:
-        return Finding("note", str(error))
+        return CheckResult("note", str(error))
     if not devices:
-        return Finding("note", "PortAudio works, but there is no input device")
-    return Finding("ok", ", ".join(device.name for device in devices))
+        return CheckResult("note", "PortAudio works, but there is no input device")
+    return CheckResult("ok", ", ".join(device.name for device in devices))
 
 
-def _port() -> Finding:
+def _port() -> CheckResult:
     try:
         bind(ServerSettings()).close()
     except ListenError as error:
-        return Finding("note", str(error))
-    return Finding("ok", "free")
+        return CheckResult("note", str(error))
+    return CheckResult("ok", "free")

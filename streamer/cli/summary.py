@@ -1,4 +1,4 @@
-"""`emostream summary`"""
+"""`emostream summary`: statistics over results of replay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..optional_deps import require_matplotlib
 from ..summary.export import Summary, write_csv, write_json
 from ..summary.figure import write_png
 from ..summary.reader import ResultFile, find_results
-from ..summary.statistics import Recording, Weight
+from ..summary.statistics import RecordingSummary, Weight
 from ..summary.text import print_text
 
 
@@ -25,61 +25,65 @@ def summary(
     results: Annotated[
         list[Path],
         typer.Argument(
-            help="Results of `emostream replay` in JSON lines, folders of them, or patterns; "
-            "`-`: standard input."
+            help="Results of [bold]emostream replay[/bold] in JSON lines, folders of them, or glob patterns; "
+            "- reads standard input."
         ),
     ],
     form: Annotated[
         Literal["text", "json", "csv"],
         typer.Option(
             "--format",
-            help="text: tables for people. json: everything, times in milliseconds. csv: a row a recording, "
-            "times in seconds.",
+            help="text: tables for reading. json: all figures, times in milliseconds. csv: one row per "
+            "recording, times in seconds.",
         ),
     ] = "text",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write there instead of to the terminal.", show_default=False),
+        typer.Option(
+            "--output", "-o", help="Write to this file instead of to standard output.", show_default=False
+        ),
     ] = None,
     png: Annotated[
-        Path | None, typer.Option("--png", help="Draw it there as well.", show_default=False)
+        Path | None, typer.Option("--png", help="Also plot the summary to this file.", show_default=False)
     ] = None,
     by: Annotated[
         Weight,
-        typer.Option("--by", help="What shares and mean confidences are over: time, or utterances alike."),
+        typer.Option(
+            "--by", help="Weight shares and mean confidences by time, or count each utterance once."
+        ),
     ] = "time",
     files: Annotated[
-        int, typer.Option("--files", min=0, help="How many recordings get a row as text; 0: all.")
+        int, typer.Option("--files", min=0, help="Rows of recordings in the text, the longest ones; 0: all.")
     ] = 20,
 ) -> None:
-    """Say what results of replay add up to: time per emotion, and which emotion follows which.
+    """Summarize results of replay: time per emotion, and which emotion follows which.
 
-    An utterance without a result stands between its neighbours: neither follows the other. A file that cannot
-    be read is left out and named: the exit status is 1 then, and 2 where none could be read.
+    An utterance without a result interrupts the sequence: its neighbours do not count as a transition. A file
+    that cannot be read is skipped and named: the exit status is 1 then, and 2 if none could be read.
     """
     found, missing = find_results(results)
     _check(found, output, png)
     recordings, unreadable = _read(found)
     failures = [shown(str(failure)) for failure in (*missing, *unreadable)]
     if recordings:
-        whole = Summary(recordings, by, failures)
-        with _writing(output) as out:
+        report = Summary(recordings, by, failures)
+        with _open_output(output) as out:
             if form == "json":
-                write_json(whole, out)
+                write_json(report, out)
             elif form == "csv":
-                write_csv(whole, out)
+                write_csv(report, out)
             else:
-                print_text(whole, Console(file=out), files)
+                print_text(report, Console(file=out), files)
         if png is not None:
-            write_png(whole, png)
+            write_png(report, png)
     for failure in failures:
         print(f"emostream: {failure}", file=sys.stderr)
     if failures:
         raise typer.Exit(1 if recordings else 2)
 
 
-def _read(found: Sequence[ResultFile]) -> tuple[list[Recording], list[SourceError]]:
-    recordings: list[Recording] = []
+def _read(found: Sequence[ResultFile]) -> tuple[list[RecordingSummary], list[SourceError]]:
+    recordings: list[RecordingSummary] = []
     failures: list[SourceError] = []
     for file in found:
         try:
@@ -90,7 +94,7 @@ def _read(found: Sequence[ResultFile]) -> tuple[list[Recording], list[SourceErro
 
 
 def _check(found: Sequence[ResultFile], output: Path | None, png: Path | None) -> None:
-    """Raises ConfigError where what is asked for cannot be written: told before anything is read."""
+    """Raises ConfigError if the output cannot be written, before anything is read."""
     if png is not None:
         if png.suffix.lower() != ".png":
             raise ConfigError(f"expected --png to name a file that ends in .png, got {shown(png)}; rename it")
@@ -104,7 +108,7 @@ def _check(found: Sequence[ResultFile], output: Path | None, png: Path | None) -
             )
         existed = path.exists()
         try:
-            path.open("ab").close()  # only trying tells: rights, read-only disks and folders in its place
+            path.open("ab").close()  # trying covers rights, read-only disks and folders of that name
         except OSError as error:
             raise ConfigError(
                 f"expected to write to {shown(path)}, got: {error.strerror}; choose another {flag}"
@@ -114,7 +118,7 @@ def _check(found: Sequence[ResultFile], output: Path | None, png: Path | None) -
 
 
 @contextmanager
-def _writing(path: Path | None) -> Iterator[TextIO]:
+def _open_output(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return

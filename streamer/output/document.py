@@ -1,4 +1,4 @@
-"""A file of results as it grows: begun, given a sink for every recording that goes into it, and closed."""
+"""A results file that is written incrementally, through a sink per recording."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..protocol import messages
 
 
 class Document(Protocol):
-    """Whoever opened the file closes it, behind `close`."""
+    """Writes results to a file that its caller has opened, and closes after `close`."""
 
     def add(self, recording: str) -> Sink:
-        """One more recording, by the name that the results give it."""
+        """The sink of another recording. recording: its name in the results."""
         ...
 
     def close(self) -> None:
-        """Write what is still held and what the file ends with. No sink takes events behind it."""
+        """Write what is buffered and the end of the file. No sink takes events afterwards."""
         ...
 
 
 class TextDocument:
-    """UTF-8, every line out as soon as it is whole. head: what the file begins with."""
+    """UTF-8 text, flushed line by line. head: the beginning of the file."""
 
     def __init__(self, out: BinaryIO, head: str, sink: Callable[[TextIO, str], Sink]) -> None:
         self._text = TextIOWrapper(out, encoding="utf-8", newline="", line_buffering=True)
@@ -38,7 +38,7 @@ class TextDocument:
 
 
 class FinalsSink:
-    """Base of sinks: what becomes of the finals, and of the end."""
+    """Base class of sinks that write final results only."""
 
     async def send(self, event: messages.ServerEvent) -> None:
         if isinstance(event, messages.Emotion) and event.final:

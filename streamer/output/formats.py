@@ -1,8 +1,7 @@
-"""A recording's results in the formats that other programs read, and in one for people: events in, files
-out.
+"""Results in the formats that other programs read: events in, files out.
 
-SRT and WebVTT are for players, TextGrid for Praat, RTTM for diarisation tools, labels for Audacity, CSV and
-Parquet for the rest: these hold finals only. Times are the recording's.
+SRT and WebVTT are for players, TextGrid for Praat, RTTM for diarization tools, a label track for Audacity,
+CSV and Parquet for data analysis: these hold final results only. Times are relative to the recording's start.
 """
 
 from __future__ import annotations
@@ -25,17 +24,19 @@ FormatName = Literal["jsonl", "text", "csv", "parquet", "srt", "vtt", "textgrid"
 
 
 class _Console(Console):
-    """Rich's own ends the program in the middle of whatever runs."""
+    """Raises on a broken pipe; rich's own console would exit the program at once."""
 
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError(errno.EPIPE, "nobody reads any more")
+        raise BrokenPipeError(errno.EPIPE, "the reader has closed the pipe")
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """begin: a file of results, from where it is written to, the labels, and whether it is for several
-    recordings. suffix: of its name. joins: whether it can be for several. binary: whether it is nothing for a
-    terminal. require: raises ConfigError where the package that writes it is not installed.
+    """An output format.
+
+    begin: makes a document from the open file, the labels, and whether it holds several recordings. suffix:
+    of file names. joins: whether one file can hold several recordings. binary: whether it cannot be printed
+    to a terminal. require: raises ConfigError if the package that writes it is not installed.
     """
 
     begin: Callable[[BinaryIO, Sequence[str], bool], Document]
@@ -46,7 +47,7 @@ class Format:
 
 
 class _TextSink(FinalsSink):
-    """Base of those that write text."""
+    """Base class of sinks that write text."""
 
     def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
         self.out = out
@@ -58,11 +59,11 @@ class SrtSink(_TextSink):
 
     def write(self, event: messages.Emotion) -> None:
         span = f"{_clock(event.start_ms, ',')} --> {_clock(event.end_ms, ',')}"
-        self.out.write(f"{event.utterance}\n{span}\n{_said(event)}\n\n")
+        self.out.write(f"{event.utterance}\n{span}\n{_labelled_text(event)}\n\n")
 
 
 class VttSink(_TextSink):
-    """WebVTT: the emotion is a class of the cue's first words, for a style sheet."""
+    """WebVTT: the emotion is a class of the cue's first words, for style sheets."""
 
     def write(self, event: messages.Emotion) -> None:
         span = f"{_clock(event.start_ms, '.')} --> {_clock(event.end_ms, '.')}"
@@ -72,7 +73,7 @@ class VttSink(_TextSink):
 
 
 class RttmSink(_TextSink):
-    """NIST's Rich Transcription Time Marked: a turn a final, whose speaker is the emotion."""
+    """NIST's Rich Transcription Time Marked: one turn per final, with the emotion as the speaker."""
 
     def write(self, event: messages.Emotion) -> None:
         name = "_".join(self.recording.split()) or "_"
@@ -83,11 +84,11 @@ class RttmSink(_TextSink):
 
 
 class AudacitySink(_TextSink):
-    """A label track."""
+    """A label track of Audacity: start, end (s) and label, separated by tabs."""
 
     def write(self, event: messages.Emotion) -> None:
         start, end = event.start_ms / 1_000, event.end_ms / 1_000
-        self.out.write(f"{start:.6f}\t{end:.6f}\t{_said(event)}\n")
+        self.out.write(f"{start:.6f}\t{end:.6f}\t{_labelled_text(event)}\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ class _Interval:
 
 
 class TextGridSink(_TextSink):
-    """Praat: a tier of emotions, one of confidences, one of utterances and one of words. Written at the
-    end, since the file says first how much there is.
+    """Praat: tiers of emotions, confidences, utterances and words. Written at the end, since the file
+    begins with its duration and sizes.
     """
 
     _TIERS: Final = ("emotion", "confidence", "utterance", "word")
@@ -116,44 +117,44 @@ class TextGridSink(_TextSink):
         self._tiers["word"] += [_Interval(word.start_ms, word.end_ms, word.text) for word in event.words]
 
     def end(self, audio_ms: int) -> None:
-        last_ms = max([audio_ms, 1, *(one.end_ms for tier in self._tiers.values() for one in tier)])
+        last_ms = max([audio_ms, 1, *(interval.end_ms for tier in self._tiers.values() for interval in tier)])
         self.out.write('File type = "ooTextFile"\nObject class = "TextGrid"\n\n')
         self.out.write(f"xmin = 0\nxmax = {last_ms / 1_000}\ntiers? <exists>\nsize = {len(self._tiers)}\n")
         self.out.write("item []:\n")
-        for number, (name, found) in enumerate(self._tiers.items(), 1):
-            intervals = _without_holes(found, last_ms)
+        for number, (name, intervals) in enumerate(self._tiers.items(), 1):
+            filled = _without_holes(intervals, last_ms)
             self.out.write(
                 f'    item [{number}]:\n        class = "IntervalTier"\n        name = "{name}"\n'
                 f"        xmin = 0\n        xmax = {last_ms / 1_000}\n"
-                f"        intervals: size = {len(intervals)}\n"
+                f"        intervals: size = {len(filled)}\n"
             )
-            for place, one in enumerate(intervals, 1):
-                text = one.text.replace('"', '""')
+            for place, interval in enumerate(filled, 1):
+                text = interval.text.replace('"', '""')
                 self.out.write(
-                    f"        intervals [{place}]:\n            xmin = {one.start_ms / 1_000}\n"
-                    f'            xmax = {one.end_ms / 1_000}\n            text = "{text}"\n'
+                    f"        intervals [{place}]:\n            xmin = {interval.start_ms / 1_000}\n"
+                    f'            xmax = {interval.end_ms / 1_000}\n            text = "{text}"\n'
                 )
 
 
-def _without_holes(found: Sequence[_Interval], last_ms: int) -> list[_Interval]:
-    """A tier covers all of the time, and its intervals do not overlap: what overlaps begins later."""
-    out: list[_Interval] = []
+def _without_holes(intervals: Sequence[_Interval], last_ms: int) -> list[_Interval]:
+    """A tier covers the whole duration without overlaps: an interval that overlaps the one before is cut."""
+    filled: list[_Interval] = []
     position = 0
-    for one in found:
-        start_ms, end_ms = max(one.start_ms, position), min(one.end_ms, last_ms)
+    for interval in intervals:
+        start_ms, end_ms = max(interval.start_ms, position), min(interval.end_ms, last_ms)
         if end_ms <= start_ms:
             continue
         if start_ms > position:
-            out.append(_Interval(position, start_ms, ""))
-        out.append(_Interval(start_ms, end_ms, one.text))
+            filled.append(_Interval(position, start_ms, ""))
+        filled.append(_Interval(start_ms, end_ms, interval.text))
         position = end_ms
     if position < last_ms:
-        out.append(_Interval(position, last_ms, ""))
-    return out
+        filled.append(_Interval(position, last_ms, ""))
+    return filled
 
 
-def _said(event: messages.Emotion) -> str:
-    """On one line."""
+def _labelled_text(event: messages.Emotion) -> str:
+    """`[angry 82%] words`, on one line."""
     return f"[{event.label} {event.confidence:.0%}] {' '.join(event.text.split())}".rstrip()
 
 
@@ -164,20 +165,20 @@ def _clock(ms: int, point: str) -> str:
     return f"{hours:02d}:{minutes:02d}:{rest // 1_000:02d}{point}{rest % 1_000:03d}"
 
 
-def _json_lines(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
-    return TextDocument(out, "", lambda text, name: JsonLinesSink(text, file=name if shared else None))
+def _json_lines(out: BinaryIO, labels: Sequence[str], several: bool) -> Document:
+    return TextDocument(out, "", lambda text, name: JsonLinesSink(text, file=name if several else None))
 
 
-def _for_people(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+def _readable(out: BinaryIO, labels: Sequence[str], several: bool) -> Document:
     def sink(text: TextIO, name: str) -> Sink:
-        if shared:
+        if several:
             text.write(f"{name}\n")
         return ConsoleSink(_Console(file=text))
 
     return TextDocument(out, "", sink)
 
 
-def _parquet(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+def _parquet(out: BinaryIO, labels: Sequence[str], several: bool) -> Document:
     return ParquetDocument(out, labels)
 
 
@@ -185,7 +186,7 @@ def _text(
     sink: Callable[[TextIO, str, Sequence[str]], Sink],
     head: Callable[[Sequence[str]], str] = lambda labels: "",
 ) -> Callable[[BinaryIO, Sequence[str], bool], Document]:
-    def begin(out: BinaryIO, labels: Sequence[str], shared: bool) -> Document:
+    def begin(out: BinaryIO, labels: Sequence[str], several: bool) -> Document:
         return TextDocument(out, head(labels), lambda text, name: sink(text, name, labels))
 
     return begin
@@ -193,7 +194,7 @@ def _text(
 
 FORMATS: Final[dict[FormatName, Format]] = {
     "jsonl": Format(_json_lines, ".jsonl", joins=True),
-    "text": Format(_for_people, ".txt", joins=True),
+    "text": Format(_readable, ".txt", joins=True),
     "csv": Format(_text(CsvSink, csv_head), ".csv", joins=True),
     "parquet": Format(_parquet, ".parquet", joins=True, binary=True, require=require_pyarrow),
     "srt": Format(_text(SrtSink), ".srt"),

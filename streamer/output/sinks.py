@@ -1,4 +1,4 @@
-"""Where the events of a stream go, beside the websocket: JSON lines and the terminal."""
+"""Sinks of events: JSON lines and the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .colours import TERMINAL_STYLES
 
 
 class JsonLinesSink:
-    """One event a line. file: where several recordings share one output, their name comes first."""
+    """One event per line. file: the recording's name, written first if several share one output."""
 
     def __init__(self, out: TextIO, *, file: str | None = None) -> None:
         self._out = out
@@ -28,7 +28,7 @@ class JsonLinesSink:
 
 
 class ConsoleSink:
-    """A line a person can read for every final, loss and error."""
+    """A readable line for every final result, gap and error."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -39,7 +39,7 @@ class ConsoleSink:
                 self._console.print(_line(event), soft_wrap=True)
             case messages.Dropped():
                 self._console.print(Text(f"  {event.ms} ms of audio were lost: {event.reason}", "magenta"))
-            case messages.Error(fatal=False):  # a fatal one is what the command ends with
+            case messages.Error(fatal=False):  # the command reports a fatal one when it ends
                 self._console.print(Text(f"  {event.code}: {event.message}", "magenta"), soft_wrap=True)
             case _:
                 pass
@@ -59,7 +59,7 @@ def _line(event: messages.Emotion) -> Text:
         f"{event.confidence:4.0%}  ",
         (_bar(event.confidence), style),
         "  ",
-        event.text or Text("(no words)", "dim"),
+        event.text or Text("(no transcript)", "dim"),
     )
     if event.uncertain:
         line.append(f"  [{', '.join(event.uncertain)}]", "dim")

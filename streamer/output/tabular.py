@@ -1,5 +1,6 @@
-"""Results as a table, a row a final: CSV as text, Parquet with types. Both have the same columns and rows;
-Parquet has the words one by one as well.
+"""Final results as a table, one row each: CSV, and Parquet with types.
+
+Both have the same columns and rows; Parquet has a column of words with their times as well.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ Kind = Literal["text", "integer", "number", "texts"]
 Row = dict[str, Any]
 
 _GROUP_ROWS: Final = 1_000
-"""Rows that are held until they are written: an hour of speech, some hundred kilobytes."""
+"""Rows per Parquet row group, which are buffered: an hour of speech, some hundred kilobytes."""
 
 
 def columns(labels: Sequence[str]) -> dict[str, Kind]:
-    """Of the table; Parquet has `words` behind them."""
+    """Name -> kind; Parquet has `words` after them."""
     return {
         "file": "text",
         "utterance": "integer",
@@ -41,7 +42,7 @@ def columns(labels: Sequence[str]) -> dict[str, Kind]:
 
 
 def row(recording: str, event: messages.Emotion, labels: Sequence[str]) -> Row:
-    """None stands for what there is not."""
+    """The cells of a final result; None where there is no value."""
     by_text = event.text_only or {}
     return {
         "file": recording,
@@ -61,7 +62,7 @@ def row(recording: str, event: messages.Emotion, labels: Sequence[str]) -> Row:
 
 
 class CsvSink(FinalsSink):
-    """Nothing stands for None; semicolons part the reasons for doubt."""
+    """None is an empty cell; the reasons for uncertainty are separated by semicolons."""
 
     def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
         self._out = out
@@ -74,20 +75,20 @@ class CsvSink(FinalsSink):
 
 
 def csv_head(labels: Sequence[str]) -> str:
-    """The first line."""
+    """The header line."""
     return _csv_line(columns(labels))
 
 
 def _csv_line(cells: Iterable[object]) -> str:
-    # The module quotes a carriage return only where lines end in one.
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\r\n").writerow(cells)
-    return out.getvalue().removesuffix("\r\n") + "\n"
+    # The csv module quotes a carriage return only if lines end with one.
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 class ParquetDocument:
-    """Rows of all its recordings, in groups as they come: memory does not grow with the sound. It can be
-    read once it is closed.
+    """Rows of all its recordings, in row groups as they come: memory does not grow with the audio. The file
+    is readable once it is closed.
     """
 
     def __init__(self, out: BinaryIO, labels: Sequence[str]) -> None:
@@ -96,25 +97,25 @@ class ParquetDocument:
         self._labels = labels
         self._schema = _schema(labels)
         self._writer = ParquetWriter(out, self._schema)
-        self._held: list[Row] = []
+        self._buffer: list[Row] = []
 
     def add(self, recording: str) -> Sink:
         return _RowSink(recording, self._labels, self._write)
 
-    def _write(self, one: Row) -> None:
-        self._held.append(one)
-        if len(self._held) >= _GROUP_ROWS:
+    def _write(self, row: Row) -> None:
+        self._buffer.append(row)
+        if len(self._buffer) >= _GROUP_ROWS:
             self._write_group()
 
     def _write_group(self) -> None:
         from pyarrow import RecordBatch
 
-        self._writer.write_batch(RecordBatch.from_pylist(self._held, self._schema))
-        self._held.clear()
+        self._writer.write_batch(RecordBatch.from_pylist(self._buffer, self._schema))
+        self._buffer.clear()
 
     def close(self) -> None:
         try:
-            if self._held:
+            if self._buffer:
                 self._write_group()
         finally:
             self._writer.close()
@@ -152,5 +153,5 @@ def _schema(labels: Sequence[str]) -> Any:
 
 
 def require_pyarrow() -> None:
-    """Raises ConfigError where it is not installed."""
+    """Raises ConfigError if it is not installed."""
     require("pyarrow", "--format parquet", "parquet")

@@ -1,8 +1,7 @@
-"""A recording's emotions as a picture: its waveform, below it a bar for every utterance, and below that a row
-for every emotion with its probability, on one time axis.
+"""A plot of a recording: its waveform, a bar for each utterance, and a row for each emotion's probability.
 
-matplotlib is an extra, imported when a picture is drawn. Figures are made without pyplot: it keeps a global
-list of them and picks a window system.
+matplotlib is an optional dependency, imported when a plot is drawn. Figures are made without pyplot, which
+keeps a global list of them and selects a GUI backend.
 """
 
 from __future__ import annotations
@@ -26,34 +25,34 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI: Final = 150
-_INCHES_A_SECOND: Final = 0.45
+_INCHES_PER_SECOND: Final = 0.45
 _MARGIN_INCHES: Final = 1.0
 _WIDTH_INCHES: Final = (8.0, 24.0)
 _WAVE_INCHES: Final = 1.5
 _BARS_INCHES: Final = 1.1
 _EMOTION_INCHES: Final = 0.5
 _AROUND_INCHES: Final = 0.9
-_POINTS_AN_INCH: Final = 72
+_POINTS_PER_INCH: Final = 72
 
 _INK: Final = "#1d1c1a"
 _SOFT: Final = "#5f5b54"
 _LINE: Final = "#e4dfd6"
 _SILENCE: Final = "#c4beb2"
-_LOSER_ALPHA: Final = 0.3
-"""Of an emotion's probability where another one is greater."""
+_MINOR_ALPHA: Final = 0.3
+"""Opacity of an emotion's probability while another one is greater."""
 
 _TICKS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400)
 _TICK_INCHES: Final = 0.8
-_LETTERS_AN_INCH: Final = 6
+_LETTERS_PER_INCH: Final = 6
 _WORD_PT: Final = 9.0
 _SHARE_PT: Final = 7.5
 _HEADROOM: Final = 1.3
-"""Of the bars' row, in confidences: a percentage stands above a bar that is full."""
+"""Height of the bars' row, in confidence: leaves room for a percentage above a full bar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An utterance. probabilities: in the labels' order."""
+    """An utterance with its result. probabilities: in the labels' order."""
 
     start_s: float
     end_s: float
@@ -63,7 +62,7 @@ class Span:
 
 
 class Timeline(FinalsSink):
-    """Keeps what the picture shows while a recording is played: a sink of its events that also hears it."""
+    """Collects what the plot shows: a sink of the recording's events that also takes its audio."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = tuple(labels)
@@ -71,7 +70,7 @@ class Timeline(FinalsSink):
         self.spans: list[Span] = []
 
     def add_audio(self, block: Samples, sample_rate_hz: int) -> None:
-        """block: (n, channels) float32, the sound from where the last one ended."""
+        """block: (n, channels) float32, the audio that follows the last block."""
         self.peaks.push(block, sample_rate_hz)
 
     def write(self, event: messages.Emotion) -> None:
@@ -81,19 +80,19 @@ class Timeline(FinalsSink):
 
 
 def write_png(timeline: Timeline, title: str, path: Path) -> None:
-    """Draw. path: whatever it ends in, it is a PNG."""
+    """Draw and save. path: written as PNG whatever its suffix."""
     timeline_figure(timeline, title).savefig(path, format="png")
 
 
 def timeline_figure(timeline: Timeline, title: str) -> Figure:
-    """As wide as the recording is long, within bounds; words stand on the bars where there is room."""
+    """The width grows with the duration, within bounds; labels are drawn on bars that are wide enough."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     seconds = max(timeline.peaks.seconds, 0.1)
     least, most = _WIDTH_INCHES
-    width = min(max(seconds * _INCHES_A_SECOND + _MARGIN_INCHES, least), most)
-    inches_a_second = (width - _MARGIN_INCHES) / seconds
+    width = min(max(seconds * _INCHES_PER_SECOND + _MARGIN_INCHES, least), most)
+    inches_per_second = (width - _MARGIN_INCHES) / seconds
     heights = [_WAVE_INCHES, _BARS_INCHES, *(_EMOTION_INCHES for _ in timeline.labels)]
     figure = Figure(
         figsize=(width, sum(heights) + _AROUND_INCHES),
@@ -101,45 +100,50 @@ def timeline_figure(timeline: Timeline, title: str) -> Figure:
         layout=ConstrainedLayoutEngine(h_pad=0.03, hspace=0.0),
     )
     wave, bars, *rows = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-    _draw_title(wave, timeline, title, round(width * _LETTERS_AN_INCH))
+    _draw_title(wave, timeline, title, round(width * _LETTERS_PER_INCH))
     _draw_wave(wave, timeline, columns=round((width - _MARGIN_INCHES) * _DPI))
-    _draw_bars(bars, timeline.spans, inches_a_second)
+    _draw_bars(bars, timeline.spans, inches_per_second)
     for place, (axes, label) in enumerate(zip(rows, timeline.labels, strict=True)):
         _draw_row(axes, timeline.spans, label, place)
     for axes in figure.axes:
         _clean(axes)
     figure.align_ylabels()
     wave.set_xlim(0, seconds)
-    _draw_times(rows[-1] if rows else bars, seconds, inches_a_second)
+    _draw_times(rows[-1] if rows else bars, seconds, inches_per_second)
     return figure
 
 
 def _draw_title(axes: Axes, timeline: Timeline, title: str, letters: int) -> None:
-    """letters: as many of the title's last ones as there is room for."""
+    """letters: how many there is room for; a longer title is cut at its beginning."""
     style: dict[str, Any] = {"parse_math": False, "color": _INK}
-    kept = title if len(title) <= letters else f"…{title[1 - letters :]}"
-    axes.set_title(_in_font(kept), loc="left", fontsize=12, fontweight="bold", **style)
+    fitting = title if len(title) <= letters else f"…{title[1 - letters :]}"
+    axes.set_title(_in_font(fitting), loc="left", fontsize=12, fontweight="bold", **style)
     count = len(timeline.spans)
-    said = "no speech was found" if not count else "1 utterance" if count == 1 else f"{count} utterances"
-    axes.set_title(said, loc="right", fontsize=9, **(style | {"color": _SOFT}))
+    count_text = (
+        "no speech was found" if not count else "1 utterance" if count == 1 else f"{count} utterances"
+    )
+    axes.set_title(count_text, loc="right", fontsize=9, **(style | {"color": _SOFT}))
 
 
 def _draw_wave(axes: Axes, timeline: Timeline, columns: int) -> None:
-    """A box for every column of pixels, in the colour of the utterance that its middle lies in."""
+    """A box for each column of pixels, in the colour of the utterance at its centre."""
     from matplotlib.collections import PolyCollection
 
     edges, low, high = timeline.peaks.columns(columns)
     left, right = edges[:-1], edges[1:]
     greatest = max(float(np.abs([low, high]).max(initial=0.0)), 1e-4)
-    low, high = np.minimum(low, -greatest / 100), np.maximum(high, greatest / 100)  # silence is a line
+    low, high = (
+        np.minimum(low, -greatest / 100),
+        np.maximum(high, greatest / 100),
+    )  # silence is drawn as a line
     corners = np.stack([[left, low], [left, high], [right, high], [right, low]]).transpose(2, 0, 1)
     colours = _colours_at(((left + right) / 2).tolist(), timeline.spans)
-    # Softened edges would let the paper shine through between neighbours.
+    # With antialiasing the background would show between neighbours.
     boxes = PolyCollection(list(corners), facecolors=colours, linewidths=0, antialiaseds=False)
     axes.add_collection(boxes, autolim=False)
     axes.set_ylim(-1.05 * greatest, 1.05 * greatest)
     axes.set_yticks([])
-    _name(axes, "sound", _INK)
+    _name(axes, "audio", _INK)
 
 
 def _colours_at(moments: Sequence[float], spans: Sequence[Span]) -> list[str]:
@@ -151,14 +155,14 @@ def _colours_at(moments: Sequence[float], spans: Sequence[Span]) -> list[str]:
     ]
 
 
-def _draw_bars(axes: Axes, spans: Sequence[Span], inches_a_second: float) -> None:
+def _draw_bars(axes: Axes, spans: Sequence[Span], inches_per_second: float) -> None:
     heights = [span.confidence for span in spans]
     _boxes(axes, spans, heights, [colour_of(span.label) for span in spans], [1.0] * len(spans))
     axes.set_ylim(0, _HEADROOM)
     axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
     for span in spans:
-        room_pt = (span.end_s - span.start_s) * inches_a_second * _POINTS_AN_INCH
-        fit = fit_label(span.label, room_pt)
+        width_pt = (span.end_s - span.start_s) * inches_per_second * _POINTS_PER_INCH
+        fit = fit_label(span.label, width_pt)
         if fit is None or fit[1]:
             continue
         middle, size = (span.start_s + span.end_s) / 2, min(fit[0], _WORD_PT)
@@ -173,9 +177,9 @@ def _draw_bars(axes: Axes, spans: Sequence[Span], inches_a_second: float) -> Non
 
 
 def _draw_row(axes: Axes, spans: Sequence[Span], label: str, place: int) -> None:
-    """Steps as high as the probability; full where it is the greatest one."""
+    """Steps as high as the probability; opaque where it is the greatest."""
     colour = colour_of(label)
-    alphas = [1.0 if span.label == label else _LOSER_ALPHA for span in spans]
+    alphas = [1.0 if span.label == label else _MINOR_ALPHA for span in spans]
     _boxes(axes, spans, [span.probabilities[place] for span in spans], [colour] * len(spans), alphas)
     axes.set_ylim(0, 1.05)
     axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
@@ -185,9 +189,9 @@ def _draw_row(axes: Axes, spans: Sequence[Span], label: str, place: int) -> None
 def _boxes(
     axes: Axes, spans: Sequence[Span], heights: Sequence[float], edges: Sequence[str], alphas: Sequence[float]
 ) -> None:
-    """edges: colours of the upper edges; alphas: how much of them is below.
+    """edges: colours of the upper edges. alphas: opacity of the areas below, in the same colours.
 
-    In collections: thousands of patches would take a minute to draw.
+    Drawn as collections: thousands of patches would take a minute.
     """
     from matplotlib.collections import LineCollection, PolyCollection
     from matplotlib.colors import to_rgba
@@ -217,9 +221,9 @@ def _clean(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _draw_times(axes: Axes, seconds: float, inches_a_second: float) -> None:
-    """Minutes and seconds, hours before them where there are some."""
-    step = next((one for one in _TICKS_S if one * inches_a_second >= _TICK_INCHES), _TICKS_S[-1])
+def _draw_times(axes: Axes, seconds: float, inches_per_second: float) -> None:
+    """Ticks as m:ss, or h:mm:ss for an hour and more."""
+    step = next((tick for tick in _TICKS_S if tick * inches_per_second >= _TICK_INCHES), _TICKS_S[-1])
     ticks = np.arange(0, seconds + 1e-6, step)
     axes.tick_params(axis="x", pad=6)
     axes.set_xticks(ticks, [_clock(round(tick), hours=seconds >= 3_600) for tick in ticks])
@@ -231,7 +235,7 @@ def _clock(seconds: int, *, hours: bool) -> str:
 
 
 def _in_font(text: str) -> str:
-    """U+FFFD stands for letters that the font lacks: drawing them would warn of each."""
+    """Letters that the font lacks are replaced by U+FFFD: matplotlib would warn about each."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     letters = get_font(findfont(FontProperties(weight="bold"))).get_charmap()

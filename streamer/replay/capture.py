@@ -1,9 +1,10 @@
-"""A live session in a folder: its sound as it came, what happened beside it, and its events. Played again, it
-is cut and judged the same: the way to show somebody else what went wrong.
+"""A recorded session: a folder with a live session's audio, its gaps and its events.
 
-    audio.wav      what the source gave, 32-bit float
-    session.jsonl  settings and models, and where sound was lost
-    events.jsonl   what the session said
+Replayed with the same models it gives the same utterances and labels: a way to report a bug.
+
+    audio.wav      the source's audio, 32-bit float
+    session.jsonl  settings and models, then one line for each gap, flush and warning of the source
+    events.jsonl   the session's events
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _LAYOUTS: Final = {1: "mono", 2: "stereo"}
 
 
 class SessionHeader(msgspec.Struct, frozen=True, kw_only=True, tag="session"):
-    """The first line. began: UTC. sample_rate, channels: of the sound."""
+    """The first line of session.jsonl. began: UTC, ISO 8601. sample_rate (Hz), channels: of the audio."""
 
     format: int = 1
     emostream: str
@@ -47,7 +48,7 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True, tag="session"):
     models: messages.Models
 
 
-class _Lost(msgspec.Struct, frozen=True, tag="lost"):
+class _Gap(msgspec.Struct, frozen=True, tag="gap"):
     at_samples: int
     ms: int
     reason: str
@@ -57,19 +58,20 @@ class _Flush(msgspec.Struct, frozen=True, tag="flush"):
     at_samples: int
 
 
-class _Mishap(msgspec.Struct, frozen=True, tag="mishap"):
+class _Warning(msgspec.Struct, frozen=True, tag="warning"):
     at_samples: int
     code: str
     message: str
 
 
-_Mark = _Lost | _Flush | _Mishap
+_Mark = _Gap | _Flush | _Warning
 
 
 class SessionRecorder:
-    """Writes as it comes, so that a session that is killed is whole up to there. `take` is a tap of the
-    source, the recorder itself a sink of the events. Raises ConfigError where the folder cannot be made, and
-    SourceError, which ends the session, where it cannot be written to.
+    """Records a session as it runs; what a killed process leaves can be replayed up to that point.
+
+    `take` is a tap of the source, the recorder itself a sink of the events. Raises ConfigError if the folder
+    cannot be created, and SourceError, which ends the session, if it cannot be written to.
     """
 
     def __init__(
@@ -101,13 +103,13 @@ class SessionRecorder:
                 (self._folder / name).touch(mode=0o600)
             self._marks: IO[bytes] = (self._folder / _SESSION).open("wb", buffering=0)
             self._events = (self._folder / _EVENTS).open("w", encoding="utf-8", newline="")
-            # Sizes beyond 4 GiB, and every block on its way to the disk at once.
+            # RF64 for files over 4 GiB; every block is written at once.
             options = {"rf64": "auto", "flush_packets": "1"}
-            self._sound = av.open(str(self._folder / _AUDIO), "w", options=options)
+            self._audio = av.open(str(self._folder / _AUDIO), "w", options=options)
         except OSError as error:
             raise self._unwritable(error) from error
         rate, layout = self._header.sample_rate, _LAYOUTS[self._header.channels]
-        self._track = self._sound.add_stream("pcm_f32le", rate=rate, layout=layout)
+        self._track = self._audio.add_stream("pcm_f32le", rate=rate, layout=layout)
         self._sink = JsonLinesSink(self._events)
         self._write(self._header)
         return self
@@ -118,31 +120,31 @@ class SessionRecorder:
         self._events.close()
         self._marks.close()
         try:
-            self._sound.close()
+            self._audio.close()
         except OSError as failure:
             if error is None:
                 raise self._unwritable(failure) from failure
 
     def take(self, item: Item) -> None:
-        """A tap."""
+        """A tap of the source."""
         match item:
             case Pcm(block):
-                self._keep(block)
-            case AudioGap(lost_ms, reason):
-                self._write(_Lost(self._samples, lost_ms, reason))
+                self._write_audio(block)
+            case AudioGap(gap_ms, reason):
+                self._write(_Gap(self._samples, gap_ms, reason))
             case Flush():
                 self._write(_Flush(self._samples))
             case SourceWarning(code, message):
-                self._write(_Mishap(self._samples, code, message))
+                self._write(_Warning(self._samples, code, message))
 
     async def send(self, event: messages.ServerEvent) -> None:
-        """A sink."""
+        """A sink of the events."""
         try:
             await self._sink.send(event)
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _keep(self, block: Samples) -> None:
+    def _write_audio(self, block: Samples) -> None:
         if not len(block):
             return
         layout = _LAYOUTS[self._header.channels]
@@ -150,7 +152,7 @@ class SessionRecorder:
         frame.sample_rate = self._header.sample_rate
         frame.pts = self._samples
         try:
-            self._sound.mux(self._track.encode(frame))
+            self._audio.mux(self._track.encode(frame))
         except OSError as error:
             raise self._unwritable(error) from error
         self._samples += len(block)
@@ -164,30 +166,30 @@ class SessionRecorder:
     def _unwritable(self, error: OSError) -> SourceError:
         return SourceError(
             f"expected to write the session to {shown(self._folder)}, got: {error.strerror}; "
-            "what was written up to there stands"
+            "what was written before is intact"
         )
 
 
 def create_session_folder(folder: Path) -> None:
-    """For nobody else's eyes. Raises ConfigError."""
+    """Accessible to the user alone. Raises ConfigError where it has files or cannot be created."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        full = any(folder.iterdir())
+        has_files = any(folder.iterdir())
     except OSError as error:
         raise ConfigError(
             f"expected a folder at {shown(folder)}, got: {error.strerror}; choose another"
         ) from error
-    if full:
+    if has_files:
         raise ConfigError(f"expected an empty folder, got files in {shown(folder)}; choose another")
 
 
 def is_session_folder(folder: Path) -> bool:
-    """Whether a session was kept there."""
+    """Whether a session was recorded to this folder."""
     return (folder / _SESSION).is_file()
 
 
 def session_audio(folder: Path) -> Path:
-    """The recording itself."""
+    """The audio file of a recorded session."""
     return folder / _AUDIO
 
 
@@ -201,58 +203,59 @@ def read_session_header(folder: Path) -> SessionHeader:
 
 
 class RecordedSource:
-    """A kept session again, with its losses where they were. pace: see FileSource; what was lost takes no
-    time. Raises SourceError.
+    """The source of a recorded session: its audio, with gaps, flushes and warnings where they were.
+
+    pace: see FileSource; a gap takes no time. Raises SourceError.
     """
 
     def __init__(self, folder: Path, *, pace: Clock | None = None) -> None:
         self._folder = folder
-        self._sound = FileSource(folder / _AUDIO, pace=pace)
+        self._audio = FileSource(folder / _AUDIO, pace=pace)
 
     @property
     def sample_rate_hz(self) -> int:
-        return self._sound.sample_rate_hz
+        return self._audio.sample_rate_hz
 
     @property
     def channels(self) -> int:
-        return self._sound.channels
+        return self._audio.channels
 
     def stop(self) -> None:
-        self._sound.stop()
+        self._audio.stop()
 
     async def items(self) -> AsyncIterator[Item]:
         marks = _marks(self._folder)
         mark = next(marks, None)
         position = 0
-        async for item in self._sound.items():
+        async for item in self._audio.items():
             assert isinstance(item, Pcm)
             block = item.block
             while mark is not None and mark.at_samples < position + len(block):
                 head = mark.at_samples - position
                 if head:
                     yield Pcm(block[:head])
-                yield _item(mark)
+                yield _to_item(mark)
                 block, position = block[head:], mark.at_samples
                 mark = next(marks, None)
             yield Pcm(block)
             position += len(block)
         while mark is not None and mark.at_samples <= position:
-            yield _item(mark)
+            yield _to_item(mark)
             mark = next(marks, None)
 
 
-def _item(mark: _Mark) -> Item:
+def _to_item(mark: _Mark) -> Item:
     match mark:
-        case _Lost():
+        case _Gap():
             return AudioGap(mark.ms, mark.reason)
         case _Flush():
             return Flush()
-        case _Mishap():
+        case _Warning():
             return SourceWarning(mark.code, mark.message)
 
 
 def _marks(folder: Path) -> Iterator[_Mark]:
-    """In their order. A last line that was cut by a kill is none."""
+    """In file order. An incomplete last line, which a killed process leaves, is ignored."""
     with _opened(folder) as file:
         for number, line in enumerate(file, 1):
             if number == 1 or not line.endswith(b"\n"):
@@ -268,12 +271,12 @@ def _opened(folder: Path) -> IO[bytes]:
         return (folder / _SESSION).open("rb")
     except OSError as error:
         raise SourceError(
-            f"expected a kept session in {shown(folder)}, but {_SESSION} cannot be read: {error.strerror}"
+            f"expected a recorded session in {shown(folder)}, but {_SESSION} cannot be read: {error.strerror}"
         ) from error
 
 
 def _unreadable(folder: Path, line: int, error: Exception) -> SourceError:
     return SourceError(
         f"expected a session that this version can read at {shown(folder / _SESSION)}:{line}, got: {error}; "
-        f"replay {_AUDIO} alone, or with the version that kept it"
+        f"replay {_AUDIO} alone, or with the version that recorded it"
     )

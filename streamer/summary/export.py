@@ -1,4 +1,4 @@
-"""A summary for programs: JSON and CSV; and how its numbers are written for people."""
+"""A summary as JSON and CSV, and the text form of its numbers."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
-from .statistics import Emotion, Recording, Tally, Weight, ordered_labels, sum_statistics
+from .statistics import (
+    EmotionStatistics,
+    RecordingSummary,
+    Statistics,
+    Weight,
+    ordered_labels,
+    sum_statistics,
+)
 
-_MARKS: Final = {"whole": "", "partial": " (partial)", "incomplete": " (incomplete)"}
+_MARKS: Final = {"complete": "", "partial": " (partial)", "incomplete": " (incomplete)"}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """by: whether shares and means are of time or of utterances. left_out: why files could not be read."""
+    """by: what shares and means are weighted by. left_out: why files could not be read."""
 
-    recordings: Sequence[Recording]
+    recordings: Sequence[RecordingSummary]
     by: Weight = "time"
     left_out: Sequence[str] = ()
 
     @cached_property
-    def total(self) -> Tally:
+    def total(self) -> Statistics:
         return sum_statistics(self.recordings)
 
     @cached_property
@@ -32,8 +39,8 @@ class Summary:
         return ordered_labels(self.total.emotions)
 
 
-def marked(recording: Recording) -> str:
-    """Its name, and whether its results are whole."""
+def display_name(recording: RecordingSummary) -> str:
+    """Its name, and its state if it is not complete."""
     return recording.name + _MARKS[recording.state]
 
 
@@ -48,60 +55,68 @@ def percent(share: float | None) -> str:
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
-def fitted(names: Sequence[str], room: int) -> list[str]:
-    """The ends of names that are too long, where these still tell them apart."""
-    ends = [name if len(name) <= room else f"…{name[1 - room :]}" for name in names]
+def shorten_names(names: Sequence[str], width: int) -> list[str]:
+    """Names that are too long are cut at the beginning, if they remain distinct."""
+    ends = [name if len(name) <= width else f"…{name[1 - width :]}" for name in names]
     return ends if len(set(ends)) == len(set(names)) else list(names)
 
 
-def share_of(part: int, whole: int) -> float | None:
-    return _rounded(part / whole) if whole else None
+def share_of(part: int, total: int) -> float | None:
+    return _rounded(part / total) if total else None
 
 
 def write_json(summary: Summary, out: TextIO) -> None:
     total, labels = summary.total, summary.labels
-    whole = {
+    summary_json = {
         "by": summary.by,
         "labels": labels,
         "recordings": len(summary.recordings),
         **_numbers(total, summary),
         "transitions": {first: {then: total.transitions[first, then] for then in labels} for first in labels},
         "transition_shares": {
-            first: {then: share_of(total.transitions[first, then], total.followed(first)) for then in labels}
+            first: {
+                then: share_of(total.transitions[first, then], total.transitions_from(first))
+                for then in labels
+            }
             for first in labels
         },
         "files": [
-            {"file": one.name, "results": one.results, "state": one.state, **_numbers(one.tally, summary)}
-            for one in summary.recordings
+            {
+                "file": each.name,
+                "results": each.results,
+                "state": each.state,
+                **_numbers(each.statistics, summary),
+            }
+            for each in summary.recordings
         ],
         "left_out": list(summary.left_out),
     }
-    out.write(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n")
+    out.write(msgspec.json.format(msgspec.json.encode(summary_json), indent=2).decode() + "\n")
 
 
-def _numbers(tally: Tally, summary: Summary) -> dict[str, Any]:
-    speech = tally.all
+def _numbers(statistics: Statistics, summary: Summary) -> dict[str, Any]:
+    speech = statistics.all
     return {
-        "length_ms": tally.length_ms,
+        "length_ms": statistics.length_ms,
         "speech_ms": speech.ms,
-        "silence_ms": tally.silence_ms,
-        "lost_ms": tally.lost_ms,
+        "silence_ms": statistics.silence_ms,
+        "lost_ms": statistics.lost_ms,
         "utterances": speech.utterances,
         "confidence": _rounded(speech.mean_confidence(summary.by)),
         "uncertain": speech.uncertain_count,
         "uncertain_share": share_of(speech.uncertain_count, speech.utterances),
-        "reasons": dict(sorted(tally.doubts.items())),
-        "errors": tally.failed,
-        "dominant": tally.dominant(summary.by),
-        "emotions": {label: _emotion(tally, label, summary.by) for label in summary.labels},
+        "reasons": dict(sorted(statistics.uncertainty_reasons.items())),
+        "errors": statistics.failed,
+        "dominant": statistics.dominant(summary.by),
+        "emotions": {label: _emotion(statistics, label, summary.by) for label in summary.labels},
     }
 
 
-def _emotion(tally: Tally, label: str, by: Weight) -> dict[str, Any]:
-    emotion = tally.emotions.get(label, Emotion())
+def _emotion(statistics: Statistics, label: str, by: Weight) -> dict[str, Any]:
+    emotion = statistics.emotions.get(label, EmotionStatistics())
     return {
         "ms": emotion.ms,
-        "share": _rounded(tally.share(label, by)),
+        "share": _rounded(statistics.share(label, by)),
         "utterances": emotion.utterances,
         "confidence": _rounded(emotion.mean_confidence(by)),
         "uncertain": emotion.uncertain_count,
@@ -113,15 +128,15 @@ def _rounded(number: float | None) -> float | None:
 
 
 def write_csv(summary: Summary, out: TextIO) -> None:
-    """A row a recording; times in seconds, shares from 0 to 1, nothing where there is no speech."""
+    """One row per recording; times in seconds, shares from 0 to 1, empty cells where there is no speech."""
     rows = csv.writer(out, lineterminator="\n")
     first = ("file", "results", "state", "length_s", "speech_s", "silence_s", "lost_s", "utterances")
     columns = [f"{what}_{label}" for what in ("seconds", "share") for label in summary.labels]
     rows.writerow([*first, "confidence", "uncertain", "errors", "dominant", *columns])
-    for one in summary.recordings:
-        numbers = _numbers(one.tally, summary)
+    for recording in summary.recordings:
+        numbers = _numbers(recording.statistics, summary)
         emotions = numbers["emotions"].values()
         times = (numbers[f"{what}_ms"] / 1_000 for what in ("length", "speech", "silence", "lost"))
         others = (numbers[what] for what in ("utterances", "confidence", "uncertain", "errors", "dominant"))
-        heard = [each["ms"] / 1_000 for each in emotions] + [each["share"] for each in emotions]
-        rows.writerow([one.name, one.results, one.state, *times, *others, *heard])
+        per_label = [each["ms"] / 1_000 for each in emotions] + [each["share"] for each in emotions]
+        rows.writerow([recording.name, recording.results, recording.state, *times, *others, *per_label])

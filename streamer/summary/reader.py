@@ -1,4 +1,4 @@
-"""Results of `emostream replay` in JSON lines: found, and read line by line."""
+"""Results of `emostream replay` in JSON lines: found, and read incrementally."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ import msgspec
 from ..display_paths import shown
 from ..errors import ProtocolError, SourceError
 from ..protocol import messages
-from .statistics import Recording, Session
+from .statistics import RecordingSummary, SessionAccumulator
 
 _SUFFIX: Final = ".jsonl"
 _PARTIAL: Final = ".partial.jsonl"
-"""How `replay --output-dir` names the results of a recording that could not be read to its end."""
+"""Suffix that `replay --output-dir` gives the results of a recording that it could not read to the end."""
 _LONGEST_LINE: Final = 1 << 20
-"""Bytes. An utterance with its words has a few thousand; more is no event, and need not be held."""
+"""Bytes. An utterance with its words has a few thousand; a longer line is no event and is not buffered."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """path: None for standard input. name: of a recording whose events name none."""
+    """path: None for standard input. name: of the recording, if its events do not name it."""
 
     path: Path | None
     name: str
@@ -38,10 +38,10 @@ class ResultFile:
     def shown(self) -> str:
         return "standard input" if self.path is None else shown(self.path)
 
-    def read(self) -> list[Recording]:
+    def read(self) -> list[RecordingSummary]:
         """The sessions in it, in the order in which they begin.
 
-        Raises SourceError where it cannot be read, a line is no event, or there is none.
+        Raises SourceError if it cannot be read, a line is no event, or it is empty.
         """
         try:
             with nullcontext(sys.stdin.buffer) if self.path is None else self.path.open("rb") as lines:
@@ -52,14 +52,15 @@ class ResultFile:
             ) from error
         if self.path is not None and self.path.name.endswith(_PARTIAL):
             for recording in recordings:
-                recording.state = "partial" if recording.state == "whole" else recording.state
+                recording.state = "partial" if recording.state == "complete" else recording.state
         return recordings
 
 
 def find_results(places: Sequence[Path]) -> tuple[list[ResultFile], list[SourceError]]:
-    """Files, folders (searched whole), patterns and `-` -> files of results, each once, and what is missing.
+    """Files, folders (searched recursively), patterns and `-` -> files of results, each once, and errors for
+    what is missing.
 
-    The partial results of a recording that has whole ones beside them are left out.
+    The partial results of a recording are skipped if its complete ones are beside them.
     """
     found: dict[Path | None, ResultFile] = {}
     failures: list[SourceError] = []
@@ -67,10 +68,10 @@ def find_results(places: Sequence[Path]) -> tuple[list[ResultFile], list[SourceE
         if place == Path("-"):
             found.setdefault(None, ResultFile(None, "standard input"))
             continue
-        for path in _inside(place, failures):
-            inside = path.relative_to(place) if place.is_dir() and len(places) == 1 else path
-            found.setdefault(path.resolve(), ResultFile(path, shown(_recording_of(inside))))
-    files = [file for path, file in found.items() if path is None or _whole_of(path) not in found]
+        for path in _expand(place, failures):
+            named = path.relative_to(place) if place.is_dir() and len(places) == 1 else path
+            found.setdefault(path.resolve(), ResultFile(path, shown(_recording_of(named))))
+    files = [file for path, file in found.items() if path is None or _complete_path(path) not in found]
     return files, failures
 
 
@@ -80,22 +81,22 @@ def _recording_of(path: Path) -> Path:
     return recording if recording.suffix else path
 
 
-def _whole_of(path: Path) -> Path | str:
-    """Where whole results would lie beside partial ones."""
+def _complete_path(path: Path) -> Path | str:
+    """The path of the complete results, for partial ones."""
     name = path.name
     return path.with_name(name.removesuffix(_PARTIAL) + _SUFFIX) if name.endswith(_PARTIAL) else ""
 
 
-def _inside(place: Path, failures: list[SourceError]) -> list[Path]:
+def _expand(place: Path, failures: list[SourceError]) -> list[Path]:
     name = shown(place)
     if place.is_dir():
         files = (path for path in place.rglob(f"*{_SUFFIX}") if not path.is_dir())
-        paths = sorted(path for path in files if not _tells_errors(path))
+        paths = sorted(path for path in files if not _is_errors_table(path))
         missing = (
             f"expected results (*{_SUFFIX}) in the folder {name}, found none; name files or another folder"
         )
     elif has_magic(str(place)) and not place.exists():
-        root = Path(place.anchor)  # of a relative pattern: here
+        root = Path(place.anchor)  # a relative pattern has none: the current folder
         matching = root.glob(str(place.relative_to(root) if place.anchor else place))
         paths = sorted(path for path in matching if not path.is_dir())
         missing = f"expected results like {name}, found none; check the pattern"
@@ -108,24 +109,24 @@ def _inside(place: Path, failures: list[SourceError]) -> list[Path]:
     return paths
 
 
-def _tells_errors(path: Path) -> bool:
-    """Whether it is of the errors table that `replay --ray` writes beside its results."""
+def _is_errors_table(path: Path) -> bool:
+    """Whether it belongs to the errors table that `emostream batch` writes beside its results."""
     return path.parent.name == "errors" and (path.parent.parent / "done").is_dir()
 
 
-def read_results(lines: BinaryIO, results: str, name: str) -> list[Recording]:
+def read_results(lines: BinaryIO, results: str, name: str) -> list[RecordingSummary]:
     """The sessions of one file, in the order in which they begin.
 
-    results: the file, for messages. name: of a recording whose events name none. Raises SourceError where a
-    line is no event, or there is none.
+    results: the file, for messages. name: of the recording, if its events do not name it. Raises SourceError
+    if a line is no event, or there is none.
     """
     reader = _Reader(results, name)
     for number, line, ended in _numbered(lines):
         try:
-            reader.take(line)
+            reader.add(line)
         except _NoEventError as error:
             if not ended and reader.recordings and error.broken:
-                break  # whoever wrote it was stopped in the middle of a line
+                break  # the writer was stopped in the middle of a line
             raise SourceError(
                 f"expected an event of emostream replay, got something else at {results}:{number} "
                 f"({error}); give results in its jsonl format, one event a line"
@@ -138,7 +139,7 @@ def read_results(lines: BinaryIO, results: str, name: str) -> list[Recording]:
 
 
 def _numbered(lines: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
-    """Number, line, and whether its end is there; without empty ones."""
+    """Number, line, and whether it is complete; without empty lines."""
     for number in count(1):
         line = lines.readline(_LONGEST_LINE)
         if not line:
@@ -149,25 +150,25 @@ def _numbered(lines: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
 
 
 class _NoEventError(Exception):
-    """broken: no JSON, which may be what is left of it."""
+    """broken: it is no valid JSON, possibly an incomplete line."""
 
     def __init__(self, message: str, *, broken: bool) -> None:
         super().__init__(message)
         self.broken = broken
 
 
-class _Place(msgspec.Struct):
-    """Which recording a line is about, where several share one file."""
+class _FileField(msgspec.Struct):
+    """The recording that a line belongs to, if several share one file."""
 
     file: str | None = None
 
 
-_places: Final = msgspec.json.Decoder(_Place)
+_file_decoder: Final = msgspec.json.Decoder(_FileField)
 
 
 def _decoded(line: bytes) -> tuple[str | None, messages.ServerMessage]:
     try:
-        return _places.decode(line).file, messages.decode_server_message(line)
+        return _file_decoder.decode(line).file, messages.decode_server_message(line)
     except (msgspec.ValidationError, ProtocolError) as error:
         raise _NoEventError(str(error.__cause__ or error), broken=False) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -175,16 +176,16 @@ def _decoded(line: bytes) -> tuple[str | None, messages.ServerMessage]:
 
 
 class _Reader:
-    """Deals the events of one file out to its sessions."""
+    """Assigns the events of one file to its sessions."""
 
     def __init__(self, results: str, name: str) -> None:
-        self.recordings: list[Recording] = []
+        self.recordings: list[RecordingSummary] = []
         self._results = results
         self._name = name
-        self._open: dict[str | None, Session] = {}
+        self._open: dict[str | None, SessionAccumulator] = {}
         self._begun: Counter[str | None] = Counter()
 
-    def take(self, line: bytes) -> None:
+    def add(self, line: bytes) -> None:
         file, event = _decoded(line)
         if isinstance(event, messages.Ready | messages.Ack):
             return
@@ -193,13 +194,13 @@ class _Reader:
         session = self._open.get(file)
         if session is None or session.is_later_session(event):
             session = self._open[file] = self._begin(file)
-        session.take(event)
+        session.add(event)
         if isinstance(event, messages.Closed):
             del self._open[file]
 
-    def _begin(self, file: str | None) -> Session:
+    def _begin(self, file: str | None) -> SessionAccumulator:
         self._begun[file] += 1
         name = self._name if file is None else file
         again = f" ({self._begun[file]})" if self._begun[file] > 1 else ""
-        self.recordings.append(Recording(name + again, self._results))
-        return Session(self.recordings[-1])
+        self.recordings.append(RecordingSummary(name + again, self._results))
+        return SessionAccumulator(self.recordings[-1])

@@ -1,6 +1,4 @@
-"""What a session's events add up to: how long each emotion was heard, and which follows which. Only sums
-are kept.
-"""
+"""Statistics over sessions' events: time per emotion, and which emotion follows which. Only sums are kept."""
 
 from __future__ import annotations
 
@@ -13,16 +11,18 @@ from ..errors import AnalysisError
 from ..protocol import messages
 
 Weight = Literal["time", "utterances"]
-State = Literal["whole", "partial", "incomplete"]
-"""partial: of a recording that could not be read to its end. incomplete: the results break off."""
+State = Literal["complete", "partial", "incomplete"]
+"""partial: the recording could not be read to its end. incomplete: the results end without `closed`."""
 
 _FIRST: Final = ("angry", "happy", "sad", "neutral")
 
 
 @dataclass(slots=True)
-class Emotion:
-    """Of one label. doubtful: utterances that are marked uncertain. confidence and confidence_ms: sums of
-    the confidences, the second each times its milliseconds.
+class EmotionStatistics:
+    """Sums over the utterances of one label.
+
+    uncertain_count: utterances with a reason for uncertainty. confidence: sum of confidences.
+    confidence_ms: sum of confidence times duration in ms.
     """
 
     ms: int = 0
@@ -31,7 +31,7 @@ class Emotion:
     confidence: float = 0.0
     confidence_ms: float = 0.0
 
-    def add(self, other: Emotion) -> None:
+    def add(self, other: EmotionStatistics) -> None:
         self.ms += other.ms
         self.utterances += other.utterances
         self.uncertain_count += other.uncertain_count
@@ -47,102 +47,105 @@ class Emotion:
 
 
 @dataclass(slots=True)
-class Tally:
-    """length_ms: of the sound. lost_ms: of that, what never arrived. silence_ms: what is neither lost nor in
-    an utterance with a result. failed: utterances without a result. doubts: how often each reason is named.
+class Statistics:
+    """Sums over one or more sessions.
+
+    length_ms: of audio. lost_ms: the part of it that never arrived. silence_ms: what is neither lost nor in
+    an utterance with a result. failed: utterances without a result. uncertainty_reasons: how often each
+    occurs. transitions: (label, next label) -> how often.
     """
 
     length_ms: int = 0
     lost_ms: int = 0
     silence_ms: int = 0
     failed: int = 0
-    emotions: dict[str, Emotion] = field(default_factory=dict)
-    doubts: Counter[str] = field(default_factory=Counter)
+    emotions: dict[str, EmotionStatistics] = field(default_factory=dict)
+    uncertainty_reasons: Counter[str] = field(default_factory=Counter)
     transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: Statistics) -> None:
         self.length_ms += other.length_ms
         self.lost_ms += other.lost_ms
         self.silence_ms += other.silence_ms
         self.failed += other.failed
-        self.doubts.update(other.doubts)
+        self.uncertainty_reasons.update(other.uncertainty_reasons)
         self.transitions.update(other.transitions)
         for label, emotion in other.emotions.items():
-            self.emotions.setdefault(label, Emotion()).add(emotion)
+            self.emotions.setdefault(label, EmotionStatistics()).add(emotion)
 
     @property
-    def all(self) -> Emotion:
-        whole = Emotion()
+    def all(self) -> EmotionStatistics:
+        total = EmotionStatistics()
         for emotion in self.emotions.values():
-            whole.add(emotion)
-        return whole
+            total.add(emotion)
+        return total
 
     def share(self, label: str, by: Weight) -> float | None:
-        """None where there is no speech."""
-        whole = self.all.weight(by)
-        return self.emotions.get(label, Emotion()).weight(by) / whole if whole else None
+        """None if there is no speech."""
+        total = self.all.weight(by)
+        return self.emotions.get(label, EmotionStatistics()).weight(by) / total if total else None
 
     def dominant(self, by: Weight) -> str | None:
-        """The label with the greatest share; of equals the first."""
+        """The label with the greatest share; the first of equal ones."""
         labels = ordered_labels(self.emotions)
         return max(labels, key=lambda label: self.emotions[label].weight(by), default=None)
 
-    def followed(self, label: str) -> int:
-        """How often something follows this label."""
-        return sum(times for (first, _), times in self.transitions.items() if first == label)
+    def transitions_from(self, label: str) -> int:
+        """How often an utterance with this label is followed by another."""
+        return sum(count for (first, _), count in self.transitions.items() if first == label)
 
 
 @dataclass(slots=True)
-class Recording:
-    """One session. name: of the recording. results: where its events stand."""
+class RecordingSummary:
+    """One session. name: of the recording. results: the file of its events."""
 
     name: str
     results: str
     state: State = "incomplete"
-    tally: Tally = field(default_factory=Tally)
+    statistics: Statistics = field(default_factory=Statistics)
 
 
 def ordered_labels(labels: Iterable[str]) -> list[str]:
-    """This project's own first, each once."""
-    kept = set(labels)
-    return [*(label for label in _FIRST if label in kept), *sorted(kept - set(_FIRST))]
+    """Each once: this project's own labels first, then others alphabetically."""
+    distinct = set(labels)
+    return [*(label for label in _FIRST if label in distinct), *sorted(distinct - set(_FIRST))]
 
 
-def sum_statistics(recordings: Iterable[Recording]) -> Tally:
-    total = Tally()
+def sum_statistics(recordings: Iterable[RecordingSummary]) -> Statistics:
+    total = Statistics()
     for recording in recordings:
-        total.add(recording.tally)
+        total.add(recording.statistics)
     return total
 
 
-def longest(recordings: Sequence[Recording], most: int) -> list[Recording]:
-    """At most so many, in the order in which they came; 0: all."""
+def longest_recordings(recordings: Sequence[RecordingSummary], most: int) -> list[RecordingSummary]:
+    """The longest `most` recordings in their original order; 0: all."""
     if most == 0 or len(recordings) <= most:
         return list(recordings)
-    places = sorted(range(len(recordings)), key=lambda place: -recordings[place].tally.length_ms)
-    return [recordings[place] for place in sorted(places[:most])]
+    by_length = sorted(range(len(recordings)), key=lambda place: -recordings[place].statistics.length_ms)
+    return [recordings[place] for place in sorted(by_length[:most])]
 
 
-class Session:
-    """Adds the events of one session up, as they come."""
+class SessionAccumulator:
+    """Adds the events of one session to a recording's statistics, in order."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: RecordingSummary) -> None:
         self._recording = recording
-        self._tally = recording.tally
+        self._tally = recording.statistics
         self._seq = 0
         self._last: messages.Emotion | None = None
 
     def is_later_session(self, event: messages.ServerEvent) -> bool:
-        """Whether the event belongs to a later session; `seq` 0 is none."""
+        """Whether the event belongs to another session, since its `seq` went back; 0 is no number."""
         return 0 < event.seq < self._seq
 
-    def take(self, event: messages.ServerEvent) -> None:
+    def add(self, event: messages.ServerEvent) -> None:
         self._seq = max(self._seq, event.seq)
         match event:
             case messages.SpeechStarted():
-                self._heard_until(event.start_ms)
+                self._extend_to(event.start_ms)
             case messages.Emotion(final=True):
-                self._judged(event)
+                self._add_final(event)
             case messages.Dropped():
                 self._tally.lost_ms += event.ms
             case messages.Error(code=AnalysisError.code):
@@ -150,24 +153,24 @@ class Session:
             case messages.Closed():
                 self._tally.length_ms = event.totals.audio_ms
                 self._tally.lost_ms = event.totals.dropped_ms
-                self._recording.state = "whole" if event.reason == "end_of_stream" else "partial"
+                self._recording.state = "complete" if event.reason == "end_of_stream" else "partial"
             case _:
                 return
-        spoken_ms = self._tally.all.ms
-        self._tally.silence_ms = max(0, self._tally.length_ms - self._tally.lost_ms - spoken_ms)
+        speech_ms = self._tally.all.ms
+        self._tally.silence_ms = max(0, self._tally.length_ms - self._tally.lost_ms - speech_ms)
 
-    def _heard_until(self, ms: int) -> None:
-        """Where the results break off, this is how long the recording was as far as anybody knows."""
+    def _extend_to(self, ms: int) -> None:
+        """If the results break off, the recording's known length is the end of the last event."""
         self._tally.length_ms = max(self._tally.length_ms, ms)
 
-    def _judged(self, final: messages.Emotion) -> None:
-        ms, uncertain_count = final.end_ms - final.start_ms, bool(final.uncertain)
-        self._heard_until(final.end_ms)
-        self._tally.emotions.setdefault(final.label, Emotion()).add(
-            Emotion(ms, 1, uncertain_count, final.confidence, final.confidence * ms)
+    def _add_final(self, final: messages.Emotion) -> None:
+        ms, uncertain = final.end_ms - final.start_ms, bool(final.uncertain)
+        self._extend_to(final.end_ms)
+        self._tally.emotions.setdefault(final.label, EmotionStatistics()).add(
+            EmotionStatistics(ms, 1, uncertain, final.confidence, final.confidence * ms)
         )
-        self._tally.doubts.update(final.uncertain)
-        # Between these two is none that has no result: nobody knows what that would have been.
+        self._tally.uncertainty_reasons.update(final.uncertain)
+        # No transition across an utterance without a result, whose label is unknown.
         if self._last is not None and final.utterance == self._last.utterance + 1:
             self._tally.transitions[self._last.label, final.label] += 1
         self._last = final

@@ -203,7 +203,7 @@ async def test_what_a_kill_leaves_can_be_played_up_to_there(tmp_path: Path) -> N
         os.kill(os.getpid(), signal.SIGKILL)
     await asyncio.to_thread(os.waitpid, child, 0)
     with (folder / "session.jsonl").open("ab") as file:
-        file.write(b'{"type":"lost","at_sam')  # cut in the middle of a line
+        file.write(b'{"type":"gap","at_sam')  # cut in the middle of a line
     before, lost, *rest = joined(await given(folder))
     assert (before, lost) == (sound[:161_600].tobytes(), AudioGap(50, "lost"))
     assert rest == [sound[161_600:].tobytes()]
@@ -238,8 +238,8 @@ async def test_kept_sessions_are_found_among_recordings(tmp_path: Path) -> None:
         (b"", "session.jsonl:1, got: Input data was truncated"),
         (b"hello\n", "session.jsonl:1, got: JSON is malformed"),
         (
-            b'{"type":"lost","at_samples":0,"ms":1,"reason":""}\n',
-            "session.jsonl:1, got: Invalid value 'lost'",
+            b'{"type":"gap","at_samples":0,"ms":1,"reason":""}\n',
+            "session.jsonl:1, got: Invalid value 'gap'",
         ),
     ],
 )

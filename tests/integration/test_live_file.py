@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_program import RECORDING
-from tests.support.programs import run_here
+from tests.support.programs import RECORDING, run_here
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.support.programs import PATIENCE_S, json_lines, run, running, without
+from tests.support.programs import PATIENCE_S, RECORDING, json_lines, run, running, without
 
-RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
 BUNDLED = Path(str(files("emostream.models") / "bundled"))
 
 
@@ -217,7 +216,7 @@ def test_leaving_while_a_model_computes_is_no_crash(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\n"
         "import torch\n"
-        "from emostream.streamer import cli\n"
+        "from emostream.streamer.cli import main\n"
         "from emostream.streamer.inference.model_worker import ModelWorker\n"
         "def compute():\n"
         "    x = torch.randn(2000, 2000)\n"
@@ -229,8 +228,8 @@ def test_leaving_while_a_model_computes_is_no_crash(tmp_path: Path) -> None:
         "    while not ModelWorker.any_busy():\n"
         "        await asyncio.sleep(0)\n"
         "    task.cancel()\n"
-        "cli.app = lambda **_: asyncio.run(leave())\n"
-        "cli.main()\n"
+        "main.app = lambda *_, **__: asyncio.run(leave())\n"
+        "main.main()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=False

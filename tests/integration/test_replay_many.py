@@ -17,9 +17,17 @@ import soundfile
 from emostream.streamer.errors import ConfigError
 from emostream.streamer.replay.discovery import ReplayJob, find_jobs
 from emostream.streamer.replay.outputs import PerFileResults
-from tests.integration.test_program import RECORDING
 from tests.support.fakes import silence, voice
-from tests.support.programs import ENVIRONMENT, PATIENCE_S, PROGRAM, json_lines, run, running, without
+from tests.support.programs import (
+    ENVIRONMENT,
+    PATIENCE_S,
+    PROGRAM,
+    RECORDING,
+    json_lines,
+    run,
+    running,
+    without,
+)
 
 GOOD = 20
 

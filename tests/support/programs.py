@@ -15,11 +15,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from emostream.streamer.cli import main
 
+RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
 PROGRAM = [sys.executable, "-m", "emostream.streamer.cli.main"]
 
 # No test reaches for the network: what is not on this machine is not there. The width keeps rich

@@ -13,7 +13,7 @@ from rich.console import Console
 from emostream.streamer.protocol import messages
 from emostream.streamer.summary.export import Summary, write_json
 from emostream.streamer.summary.reader import read_results
-from emostream.streamer.summary.statistics import Recording
+from emostream.streamer.summary.statistics import RecordingSummary
 from emostream.streamer.summary.text import print_text
 
 TIMING = messages.Timing(endpoint_ms=0, lead_ms=0, queue_ms=0, asr_ms=0, align_ms=0, emotion_ms=0, total_ms=0)
@@ -71,7 +71,7 @@ def talk(*labels: str, file: str | None = None) -> list[str]:
     return session(*said, closed(1_000 * (len(labels) + 2)), file=file)
 
 
-def read(lines: Sequence[str], end: str = "\n") -> list[Recording]:
+def read(lines: Sequence[str], end: str = "\n") -> list[RecordingSummary]:
     return read_results(io.BytesIO(("\n".join(lines) + end).encode()), "r.jsonl", "r")
 
 

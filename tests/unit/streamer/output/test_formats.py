@@ -21,9 +21,8 @@ from pyannote.database.util import load_rttm
 from emostream.models import LABELS
 from emostream.streamer.output.formats import FORMATS, FormatName
 from emostream.streamer.protocol import messages
-from tests.integration.test_program import RECORDING
 from tests.support.events import emotion_event
-from tests.support.programs import json_lines, run
+from tests.support.programs import RECORDING, json_lines, run
 
 READ_RTTM: Any = load_rttm
 READ_TEXTGRID: Any = textgrid.openTextgrid

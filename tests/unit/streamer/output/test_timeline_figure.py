@@ -108,7 +108,7 @@ async def test_heights_are_confidence_and_probabilities(tmp_path: Path) -> None:
     drawn = await timeline((1_000, 2_500, "angry", 0.85), (3_000, 5_000, "sad", 0.4), seconds=6)
     picture = Picture(drawn, tmp_path)
     names = [axes.get_ylabel() for axes in picture.figure.axes]
-    assert names == ["sound", "confidence", *LABELS]
+    assert names == ["audio", "confidence", *LABELS]
     for second, label, confidence in ((1.1, "angry", 0.85), (3.1, "sad", 0.4)):
         assert picture.height(1, second, colour_of(label)) == pytest.approx(confidence, abs=0.03)
         for row, other in enumerate(LABELS, 2):

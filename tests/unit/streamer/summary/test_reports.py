@@ -1,29 +1,26 @@
-"""`emostream summary` as text, CSV and a picture, and as a program."""
+"""`emostream summary` as text, CSV and plot, and its exit status."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import subprocess
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from emostream.streamer.summary.export import Summary, fitted, write_csv
+from emostream.streamer.summary.export import Summary, shorten_names, write_csv
 from emostream.streamer.summary.figure import MOST_FILES, summary_figure, write_png
-from tests.integration.test_program import RECORDING
-from tests.support.programs import ENVIRONMENT, PATIENCE_S, PROGRAM, run
+from tests.support.programs import run_here
 from tests.support.result_lines import TEN_SECONDS, as_json, as_text, closed, session, summed, talk, write
 
 
 def texts(axes: Axes) -> set[str]:
-    words = [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()]
-    return {word.get_text() for word in words}
+    labels = [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()]
+    return {label.get_text() for label in labels}
 
 
 def figure_of(summary: Summary) -> tuple[Figure, Axes, Axes, Axes]:
@@ -34,8 +31,8 @@ def figure_of(summary: Summary) -> tuple[Figure, Axes, Axes, Axes]:
 
 def test_silence_has_no_shares() -> None:
     summary = summed(session(closed(3_000)))
-    told = as_json(summary)
-    assert (told["silence_ms"], told["confidence"], told["dominant"], told["labels"]) == (
+    result = as_json(summary)
+    assert (result["silence_ms"], result["confidence"], result["dominant"], result["labels"]) == (
         3_000,
         None,
         None,
@@ -45,7 +42,7 @@ def test_silence_has_no_shares() -> None:
     assert texts(summary_figure(summary).axes[0]) >= {"no utterances"}
 
 
-def test_a_table_for_people_fits_80_columns() -> None:
+def test_the_text_fits_80_columns() -> None:
     names = [f"interviews/of/the/first/year/participant-{number:02d}.wav" for number in range(30)]
     summary = summed(
         *(talk("sad", "happy", *["angry", "neutral"] * n, file=name) for n, name in enumerate(names))
@@ -77,12 +74,16 @@ def test_a_matrix_that_is_too_wide_is_a_list() -> None:
     ]
 
 
-def test_ends_of_names_where_they_tell_them_apart() -> None:
-    assert fitted(["short", "long/name-1.wav", "long/name-2.wav"], 8) == ["short", "…e-1.wav", "…e-2.wav"]
-    assert fitted(["north/a.wav", "south/a.wav"], 6) == ["north/a.wav", "south/a.wav"]
+def test_names_are_shortened_if_they_remain_distinct() -> None:
+    assert shorten_names(["short", "long/name-1.wav", "long/name-2.wav"], 8) == [
+        "short",
+        "…e-1.wav",
+        "…e-2.wav",
+    ]
+    assert shorten_names(["north/a.wav", "south/a.wav"], 6) == ["north/a.wav", "south/a.wav"]
 
 
-def test_the_csv_has_a_row_a_recording() -> None:
+def test_the_csv_has_a_row_per_recording() -> None:
     summary = summed(talk("sad", "sad", "happy", "sad", file="a.wav"), TEN_SECONDS)
     out = io.StringIO()
     write_csv(summary, out)
@@ -94,10 +95,10 @@ def test_the_csv_has_a_row_a_recording() -> None:
         "0.25",
     )
     assert (second["silence_s"], second["lost_s"], second["errors"]) == ("4.5", "0.5", "1")
-    assert (second["uncertain"], second["dominant"], second["state"]) == ("2", "sad", "whole")
+    assert (second["uncertain"], second["dominant"], second["state"]) == ("2", "sad", "complete")
 
 
-def test_the_picture_says_each_number_in_words() -> None:
+def test_the_plot_shows_each_number() -> None:
     summary = summed(talk("sad", "sad", "happy", "sad", file="a.wav"), talk("fear", "$x$", file="b.wav"))
     _, shares, transitions, recordings = figure_of(summary)
     assert {"happy", "sad", "fear", "$x$", "50%   0:03 min, 3 utt.", "17%   0:01 min, 1 utt."} <= texts(
@@ -107,92 +108,45 @@ def test_the_picture_says_each_number_in_words() -> None:
     assert widths == pytest.approx([1 / 6, 1 / 2, 1 / 6, 1 / 6])  # happy, sad, $x$, fear
     assert {"1\n50%", "1\n100%", "0", "fear"} <= texts(transitions)
     assert {"a.wav", "b.wav", "0:06 min, 4 utt.", "sad"} <= texts(recordings)
-    # What this project's models do not say has one colour, and is told apart by its hatch.
-    strange = {
+    # What this project's models do not say has one colour, and is result apart by its hatch.
+    bars = {
         label.get_text(): bar for label, bar in zip(shares.get_yticklabels(), shares.patches, strict=True)
     }
-    assert strange["fear"].get_facecolor() == strange["$x$"].get_facecolor()
-    assert strange["fear"].get_hatch() != strange["$x$"].get_hatch()
+    assert bars["fear"].get_facecolor() == bars["$x$"].get_facecolor()
+    assert bars["fear"].get_hatch() != bars["$x$"].get_hatch()
 
 
-def test_the_picture_has_at_most_40_recordings() -> None:
+def test_the_plot_has_at_most_40_recordings() -> None:
     summary = summed(*(talk("sad", file=f"{number}.wav") for number in range(MOST_FILES + 3)))
     *_, recordings = figure_of(summary)
     assert len(recordings.get_yticklabels()) == MOST_FILES
     assert "3 shorter ones left out" in recordings.get_title(loc="left")
 
 
-def test_the_picture_is_written_whatever_a_recording_is_called(tmp_path: Path) -> None:
+def test_the_plot_is_written_whatever_a_recording_is_called(tmp_path: Path) -> None:
     write_png(summed(talk("sad", file="录音 $1$.wav")), tmp_path / "s.png")
     assert (tmp_path / "s.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.fixture(scope="module")
-def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("replayed")
-    for form in ("jsonl", "csv"):
-        done = run(
-            "replay", str(RECORDING), "--asr", "none", "--format", form, "-o", str(folder / f"r.{form}")
-        )
-        assert done.returncode == 0, done.stderr
-    return folder
-
-
-def test_pandas_finds_the_same_in_the_csv_of_the_same_recording(replayed: Path, tmp_path: Path) -> None:
-    picture = tmp_path / "s.png"
-    done = run("summary", str(replayed / "r.jsonl"), "--format", "json", "--png", str(picture))
-    assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    table = pd.read_csv(replayed / "r.csv")
-    table["s"] = table.end_s - table.start_s
-    table["weighed"] = table.s * table.confidence
-    by_label = table.groupby("label")[["s", "weighed"]].sum()
-    for label, row in by_label.iterrows():
-        emotion = told["emotions"][label]
-        assert emotion["ms"] / 1_000 == pytest.approx(row.s)
-        assert emotion["share"] == pytest.approx(row.s / table.s.sum(), abs=1e-6)
-        assert emotion["confidence"] == pytest.approx(row.weighed / row.s, abs=1e-6)
-    assert set(told["labels"]) == set(by_label.index)
-    counts = pd.crosstab(table.label[:-1].to_numpy(), table.label[1:].to_numpy())
-    pairs = {(a, b): n for a, row in told["transitions"].items() for b, n in row.items() if n}
-    assert pairs == {(a, b): n for (a, b), n in counts.stack().items() if n}
-    assert told["uncertain"] == table.uncertain.notna().sum() == len(table)  # without words none is sure
-    assert picture.stat().st_size > 10_000
-
-
-def test_results_may_come_through_a_pipe(replayed: Path) -> None:
-    done = subprocess.run(
-        [*PROGRAM, "summary", "-"],
-        input=(replayed / "r.jsonl").read_bytes(),
-        capture_output=True,
-        timeout=PATIENCE_S,
-        env=ENVIRONMENT,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert b"no_text 8" in done.stdout
-    assert b"standard input" in done.stdout
-
-
-def test_a_bad_file_is_left_out_and_the_others_are_done(tmp_path: Path) -> None:
+def test_a_bad_file_is_skipped(tmp_path: Path) -> None:
     write(tmp_path / "in" / "good.wav.jsonl", talk("sad"))
     bad = write(tmp_path / "in" / "bad.wav.jsonl", [*talk("angry"), "no event"])
     out = tmp_path / "summary.json"
-    done = run(
+    done = run_here(
         "summary", str(tmp_path / "in"), str(tmp_path / "gone.jsonl"), "--format", "json", "-o", str(out)
     )
     assert (done.returncode, done.stdout) == (1, "")
     missing, unreadable = done.stderr.splitlines()
     assert "gone.jsonl" in missing
     assert f"{bad}:3 " in unreadable
-    told = json.loads(out.read_text(encoding="utf-8"))
-    assert [file["results"] for file in told["files"]] == [str(tmp_path / "in" / "good.wav.jsonl")]
-    assert told["labels"] == ["sad"]
-    assert len(told["left_out"]) == 2
+    result = json.loads(out.read_text(encoding="utf-8"))
+    assert [file["results"] for file in result["files"]] == [str(tmp_path / "in" / "good.wav.jsonl")]
+    assert result["labels"] == ["sad"]
+    assert len(result["left_out"]) == 2
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["{tmp}/gone.jsonl"], "no such file"),
         (["{tmp}/bad.jsonl"], "bad.jsonl:1 "),
@@ -200,14 +154,16 @@ def test_a_bad_file_is_left_out_and_the_others_are_done(tmp_path: Path) -> None:
         (["{tmp}/good.jsonl", "--output", "{tmp}/no/where"], "expected to write to"),
         (["{tmp}/good.jsonl", "--png", "{tmp}/picture.jpg"], "ends in .png"),
     ],
-    ids=["missing", "bad", "over the results", "no folder", "no png"],
+    ids=["missing", "bad", "overwrites the results", "no folder", "no png"],
 )
-def test_where_nothing_can_be_said_the_status_is_2(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_the_exit_status_is_2_if_nothing_can_be_summarized(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
     good = write(tmp_path / "good.jsonl", talk("sad"))
     write(tmp_path / "bad.jsonl", ["no event"])
     before = good.read_bytes()
-    done = run("summary", *(argument.format(tmp=tmp_path) for argument in arguments))
+    done = run_here("summary", *(argument.format(tmp=tmp_path) for argument in arguments))
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert said in line
+    assert message in line
     assert good.read_bytes() == before

@@ -1,4 +1,4 @@
-"""What results of replay add up to: time, shares, what follows what; whatever stands in their lines."""
+"""Statistics over results of replay: time, shares, transitions; and results that are damaged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emostream.streamer.errors import SourceError
 from emostream.streamer.protocol import messages
 from emostream.streamer.summary.export import Summary
 from emostream.streamer.summary.reader import find_results, read_results
-from emostream.streamer.summary.statistics import longest, ordered_labels
+from emostream.streamer.summary.statistics import longest_recordings, ordered_labels
 from tests.support.result_lines import (
     TEN_SECONDS,
     as_json,
@@ -31,29 +31,29 @@ from tests.support.result_lines import (
 
 
 def test_time_per_emotion() -> None:
-    told = as_json(summed(TEN_SECONDS))
-    assert told["labels"] == ["happy", "sad"]
-    assert (told["length_ms"], told["speech_ms"], told["lost_ms"]) == (10_000, 5_000, 500)
-    assert told["silence_ms"] == 4_500
-    assert (told["utterances"], told["errors"], told["dominant"]) == (3, 1, "sad")
-    assert told["emotions"]["sad"] == {
+    result = as_json(summed(TEN_SECONDS))
+    assert result["labels"] == ["happy", "sad"]
+    assert (result["length_ms"], result["speech_ms"], result["lost_ms"]) == (10_000, 5_000, 500)
+    assert result["silence_ms"] == 4_500
+    assert (result["utterances"], result["errors"], result["dominant"]) == (3, 1, "sad")
+    assert result["emotions"]["sad"] == {
         "ms": 4_000,
         "share": 0.8,
         "utterances": 2,
         "confidence": 0.8,  # 3 s of 0.9 and 1 s of 0.5
         "uncertain": 1,
     }
-    assert told["emotions"]["happy"]["share"] == 0.2
-    assert told["confidence"] == 0.74
-    assert (told["uncertain"], told["uncertain_share"]) == (2, 0.666667)
-    assert told["reasons"] == {"low_snr": 2, "too_short": 1}
-    assert told["files"][0]["state"] == "whole"
+    assert result["emotions"]["happy"]["share"] == 0.2
+    assert result["confidence"] == 0.74
+    assert (result["uncertain"], result["uncertain_share"]) == (2, 0.666667)
+    assert result["reasons"] == {"low_snr": 2, "too_short": 1}
+    assert result["files"][0]["state"] == "complete"
 
 
-def test_by_utterances_each_counts_alike() -> None:
-    told = as_json(Summary(read(TEN_SECONDS), by="utterances"))
-    assert told["emotions"]["sad"]["share"] == 0.666667
-    assert told["emotions"]["sad"]["confidence"] == 0.7
+def test_by_utterances_each_counts_once() -> None:
+    result = as_json(Summary(read(TEN_SECONDS), by="utterances"))
+    assert result["emotions"]["sad"]["share"] == 0.666667
+    assert result["emotions"]["sad"]["confidence"] == 0.7
     # One long angry utterance, two short sad ones.
     lines = session(
         final(1, "angry", 0, 9_000),
@@ -65,19 +65,21 @@ def test_by_utterances_each_counts_alike() -> None:
     assert as_json(Summary(read(lines), by="utterances"))["dominant"] == "sad"
 
 
-def test_what_follows_what() -> None:
-    told = as_json(summed(talk("sad", "sad", "angry", "sad", "sad")))
-    assert told["transitions"] == {"angry": {"angry": 0, "sad": 1}, "sad": {"angry": 1, "sad": 2}}
-    assert told["transition_shares"]["angry"] == {"angry": 0, "sad": 1}
-    assert told["transition_shares"]["sad"] == {"angry": 0.333333, "sad": 0.666667}
+def test_transitions() -> None:
+    result = as_json(summed(talk("sad", "sad", "angry", "sad", "sad")))
+    assert result["transitions"] == {"angry": {"angry": 0, "sad": 1}, "sad": {"angry": 1, "sad": 2}}
+    assert result["transition_shares"]["angry"] == {"angry": 0, "sad": 1}
+    assert result["transition_shares"]["sad"] == {"angry": 0.333333, "sad": 0.666667}
 
 
-def test_nothing_follows_across_recordings_or_over_an_utterance_without_a_result() -> None:
+def test_no_transition_across_recordings_or_over_an_utterance_without_a_result() -> None:
     assert not summed(talk("sad"), talk("angry")).total.transitions
-    over = session(final(1, "sad", 0, 1_000), failed(2), final(3, "angry", 2_000, 3_000), closed(4_000))
-    assert not summed(over).total.transitions
-    never_left = as_json(summed(talk("sad", "angry")))
-    assert never_left["transition_shares"]["angry"] == {"angry": None, "sad": None}
+    interrupted = session(
+        final(1, "sad", 0, 1_000), failed(2), final(3, "angry", 2_000, 3_000), closed(4_000)
+    )
+    assert not summed(interrupted).total.transitions
+    last_label = as_json(summed(talk("sad", "angry")))
+    assert last_label["transition_shares"]["angry"] == {"angry": None, "sad": None}
 
 
 def test_lines_of_several_recordings_may_alternate() -> None:
@@ -85,36 +87,42 @@ def test_lines_of_several_recordings_may_alternate() -> None:
     mixed = [line for pair in zip(a, b, strict=True) for line in pair]
     first, second = read(mixed)
     assert (first.name, second.name) == ("a.wav", "b.wav")
-    assert first.tally.transitions == {("sad", "happy"): 1, ("happy", "sad"): 1}
-    assert second.tally.transitions == {("angry", "angry"): 2}
+    assert first.statistics.transitions == {("sad", "happy"): 1, ("happy", "sad"): 1}
+    assert second.statistics.transitions == {("angry", "angry"): 2}
 
 
-def test_sessions_without_a_name_end_where_they_are_closed_or_numbered_anew() -> None:
+def test_sessions_without_a_name_end_at_closed_or_where_numbering_restarts() -> None:
     cut = talk("sad", "sad")[:-1]
     found = read([*talk("angry"), *cut, *talk("happy"), *talk("happy", "happy")])
-    assert [one.name for one in found] == ["r", "r (2)", "r (3)", "r (4)"]
-    assert [one.tally.all.utterances for one in found] == [1, 2, 1, 2]
-    assert [one.state for one in found] == ["whole", "incomplete", "whole", "whole"]
+    assert [each.name for each in found] == ["r", "r (2)", "r (3)", "r (4)"]
+    assert [each.statistics.all.utterances for each in found] == [1, 2, 1, 2]
+    assert [each.state for each in found] == ["complete", "incomplete", "complete", "complete"]
 
 
-def test_what_broke_off_is_as_long_as_anybody_knows() -> None:
-    (one,) = read(session(final(1, "sad", 500, 2_000), messages.SpeechStarted(utterance=2, start_ms=2_600)))
-    assert (one.state, one.tally.length_ms, one.tally.silence_ms) == ("incomplete", 2_600, 1_100)
-    (one,) = read(session(final(1, "sad", 0, 1_000), closed(5_000, reason="error")))
-    assert (one.state, one.tally.length_ms) == ("partial", 5_000)
+def test_an_incomplete_recording_has_the_length_of_its_last_event() -> None:
+    (recording,) = read(
+        session(final(1, "sad", 500, 2_000), messages.SpeechStarted(utterance=2, start_ms=2_600))
+    )
+    assert (recording.state, recording.statistics.length_ms, recording.statistics.silence_ms) == (
+        "incomplete",
+        2_600,
+        1_100,
+    )
+    (recording,) = read(session(final(1, "sad", 0, 1_000), closed(5_000, reason="error")))
+    assert (recording.state, recording.statistics.length_ms) == ("partial", 5_000)
     text = as_text(summed(talk("sad")[:-1]))
     assert "r (incomplete)" in text
     assert "1 whose results break off" in text
 
 
-def test_a_last_line_that_was_cut_in_two_is_no_error() -> None:
+def test_an_incomplete_last_line_is_no_error() -> None:
     *lines, last = talk("sad", "happy")
-    (one,) = read([*lines, last[:20]], end="")
-    assert (one.state, one.tally.all.utterances) == ("incomplete", 2)
+    (recording,) = read([*lines, last[:20]], end="")
+    assert (recording.state, recording.statistics.all.utterances) == ("incomplete", 2)
     with pytest.raises(SourceError, match=r"r\.jsonl:3"):
-        read([*lines, last[:20]])  # a whole line
+        read([*lines, last[:20]])  # a complete line
     with pytest.raises(SourceError, match=r"r\.jsonl:1"):
-        read([last[:20]], end="")  # nothing before it says what this is
+        read([last[:20]], end="")  # no valid line before it
 
 
 @pytest.mark.parametrize(
@@ -137,20 +145,20 @@ def test_a_line_that_is_no_event_is_named(line: str) -> None:
         read([talk("sad")[0], "", line, talk("sad")[1]])
 
 
-def test_what_is_no_utf_8_is_no_event() -> None:
+def test_invalid_utf_8_is_no_event() -> None:
     with pytest.raises(SourceError, match=r"r\.jsonl:1 "):
         read_results(io.BytesIO(b'{"type":"ack","received_samples":1,"file":"\xff"}\n'), "r.jsonl", "r")
 
 
-def test_a_byte_order_mark_empty_lines_and_what_a_client_was_told_are_no_errors() -> None:
+def test_a_byte_order_mark_empty_lines_and_messages_to_a_client_are_no_errors() -> None:
     ready = '{"type":"ack","received_samples":16000}'
     lines = ["\ufeff" + ready, "", *talk("sad"), "  "]
-    assert [one.tally.all.ms for one in read(lines, end="\r\n")] == [1_000]
+    assert [each.statistics.all.ms for each in read(lines, end="\r\n")] == [1_000]
     with pytest.raises(SourceError, match=r"expected events .* in r\.jsonl, got none"):
         read([ready])
 
 
-def test_labels_are_whatever_occurs() -> None:
+def test_labels_are_those_that_occur() -> None:
     assert ordered_labels(["neutral", "wonder", "sad", "fear", "angry"]) == [
         "angry",
         "sad",
@@ -163,8 +171,8 @@ def test_labels_are_whatever_occurs() -> None:
 
 def test_the_longest_are_kept_in_their_order() -> None:
     found = [*read(talk(*["sad"] * 2)), *read(talk("sad")), *read(talk(*["sad"] * 3))]
-    assert longest(found, 2) == [found[0], found[2]]
-    assert longest(found, 0) == found
+    assert longest_recordings(found, 2) == [found[0], found[2]]
+    assert longest_recordings(found, 0) == found
 
 
 def test_folders_patterns_and_names(tmp_path: Path) -> None:
@@ -173,7 +181,7 @@ def test_folders_patterns_and_names(tmp_path: Path) -> None:
     found, failures = find_results([tmp_path])
     assert not failures
     assert [file.name for file in found] == ["b.wav", str(Path("in/a.wav")), str(Path("in/c.flac"))]
-    assert [file.read()[0].state for file in found] == ["whole", "whole", "partial"]
+    assert [file.read()[0].state for file in found] == ["complete", "complete", "partial"]
     # A file counts once however often it is named; so does a recording that was replayed again.
     write(tmp_path / "in" / "c.flac.jsonl", talk("sad"))
     found, _ = find_results([tmp_path, tmp_path / "in", tmp_path / "in" / "*.jsonl", Path("-"), Path("-")])
@@ -181,7 +189,7 @@ def test_folders_patterns_and_names(tmp_path: Path) -> None:
     assert found[-1].shown == "standard input"
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_results_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     _, failures = find_results([tmp_path / "empty", tmp_path / "*.jsonl", tmp_path / "a.jsonl"])
     folder, pattern, file = (str(failure) for failure in failures)
