@@ -29,7 +29,7 @@ from emostream.streamer.server.app import Server
 from emostream.streamer.server.listen import bind
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, ManualClock, silence, voice
 from tests.support.serving import SPEECH, START, errors, get, rest, serving, socket_url, started
-from tests.unit.streamer.pipeline.test_session import comparable, finals
+from tests.support.streams import comparable, finals
 
 PATIENCE_S = 60  # for a loaded machine; nothing here measures time
 POISON_MS = 1_400  # the clip of the first utterance of SPEECH, with its pre-roll and its tail

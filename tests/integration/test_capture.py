@@ -36,10 +36,10 @@ from emostream.streamer.replay.capture import (
 )
 from emostream.streamer.replay.discovery import find_jobs
 from emostream.streamer.server.local_stream import serve_local_stream
+from tests.support.fake_portaudio import FakePortAudio, card
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, ManualClock, silence, voice
 from tests.support.programs import PATIENCE_S, json_lines, run
-from tests.unit.streamer.audio.test_sources import FakePortAudio, card
-from tests.unit.streamer.pipeline.test_session import ListSink, comparable
+from tests.support.streams import ListSink, comparable
 
 __all__ = ["card"]
 

@@ -24,7 +24,7 @@ from emostream.streamer.server.app import Server
 from emostream.streamer.server.listen import bind
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, ManualClock, silence, voice
 from tests.support.serving import errors, started
-from tests.unit.streamer.pipeline.test_session import finals
+from tests.support.streams import finals
 
 PATIENCE_S = 60  # for a loaded machine; nothing here measures time
 TEN_MINUTES_MS = 600_000

@@ -35,7 +35,7 @@ from emostream.streamer.server.app import Server
 from emostream.streamer.server.websocket_source import WebSocketSource
 from tests.support.fakes import FakeTranscriber, silence, voice
 from tests.support.serving import SPEECH, START, get, rest, serving, socket_url, started
-from tests.unit.streamer.pipeline.test_session import comparable
+from tests.support.streams import comparable
 
 PATIENCE_S = 60  # for a loaded machine; nothing here measures time
 ASKED = os.environ.get("EMOSTREAM_FUZZ_MESSAGES")

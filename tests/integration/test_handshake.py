@@ -28,7 +28,7 @@ from emostream.streamer.server.listen import bind
 from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.fakes import FakeTranscriber, silence, voice
 from tests.support.serving import START, errors, get, rest, serving, socket_url, started
-from tests.unit.streamer.pipeline.test_session import finals, kinds
+from tests.support.streams import finals, kinds
 
 
 async def test_a_client_that_offers_another_protocol_only_gets_version_1() -> None:

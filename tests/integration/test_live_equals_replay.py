@@ -25,7 +25,7 @@ from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.pipeline.vad import make_vad
 from emostream.streamer.protocol import messages
 from tests.support.fakes import ManualClock
-from tests.unit.streamer.pipeline.test_session import ListSink, finals
+from tests.support.streams import ListSink, finals
 
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
 AHEAD = ("analysis", "interim result", "incremental transcription")

@@ -26,7 +26,7 @@ from emostream.streamer.server.app import Server
 from emostream.streamer.server.listen import bind
 from tests.support.programs import json_lines, run
 from tests.support.shared import DATA, manifest, needs_data
-from tests.unit.streamer.pipeline.test_session import ListSink, ListSource, comparable, finals
+from tests.support.streams import ListSink, ListSource, comparable, finals
 
 pytestmark = [needs_data, pytest.mark.data]
 

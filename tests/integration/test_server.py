@@ -14,7 +14,7 @@ from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FakeTranscriber, silence, voice
 from tests.support.serving import SPEECH, START, errors, get, rest, serving, socket_url, started, stream
-from tests.unit.streamer.pipeline.test_session import comparable, finals, kinds
+from tests.support.streams import comparable, finals, kinds
 
 
 async def test_a_session_from_ready_to_closed() -> None:

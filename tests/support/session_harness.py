@@ -26,7 +26,7 @@ from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FRAME, FakeRecognizer, FakeTranscriber, ManualClock
-from tests.unit.streamer.pipeline.test_session import ListSink, finals
+from tests.support.streams import ListSink, finals
 
 PATIENCE_S = 60  # for a loaded machine; nothing here measures time
 QUEUE = 32  # candidates and provisionals that may wait for one call of a model

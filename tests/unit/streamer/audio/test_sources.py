@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -13,12 +12,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from emostream.streamer.audio import microphone
 from emostream.streamer.audio.decode import AudioFile
 from emostream.streamer.audio.microphone import MicrophoneSource, find_device, input_devices
 from emostream.streamer.audio.sources import AudioGap, FileSource, Item, LoopSource, Pcm, Source
 from emostream.streamer.errors import DeviceError, SourceError
+from tests.support.fake_portaudio import FakePortAudio, card
 from tests.support.fakes import ManualClock
+
+__all__ = ["card"]  # a fixture
 
 SECONDS = 2.0
 
@@ -234,52 +235,6 @@ async def test_a_loop_plays_its_rounds_with_a_pause_between(tmp_path: Path) -> N
     assert instant.time == pytest.approx(5.0)
 
 
-class FakePortAudio(SimpleNamespace):
-    """A sound card with two inputs; `speak` calls back as PortAudio's thread would."""
-
-    class PortAudioError(Exception):
-        pass
-
-    def __init__(self) -> None:
-        super().__init__(default=SimpleNamespace(device=[1, 0]))
-        self.opened: list[dict[str, Any]] = []
-
-    def query_devices(self) -> list[dict[str, Any]]:
-        return [
-            {"index": 0, "name": "Speakers", "max_input_channels": 0, "default_samplerate": 48_000.0},
-            {
-                "index": 1,
-                "name": "Built-in Microphone",
-                "max_input_channels": 2,
-                "default_samplerate": 44_100.0,
-            },
-            {"index": 2, "name": "USB Microphone", "max_input_channels": 1, "default_samplerate": 48_000.0},
-        ]
-
-    def InputStream(self, **settings: Any) -> Any:  # noqa: N802 - PortAudio's name
-        self.opened.append(settings)
-        return self
-
-    def start(self) -> None:
-        self.opened[-1]["started"] = True
-
-    def close(self) -> None:
-        self.opened[-1]["closed"] = True
-
-    def speak(self, value: float, *, overflow: bool = False) -> None:
-        settings = self.opened[-1]
-        data = np.full((settings["blocksize"], 1), value, np.float32)
-        settings["callback"](data, len(data), None, SimpleNamespace(input_overflow=overflow))
-        data.fill(99.0)  # PortAudio uses its buffer again
-
-
-@pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
-    fake = FakePortAudio()
-    monkeypatch.setattr(microphone, "_portaudio", lambda: fake)
-    return fake
-
-
 def test_inputs_are_listed_with_the_default(card: FakePortAudio) -> None:
     assert [(device.index, device.is_default) for device in input_devices()] == [(1, True), (2, False)]
 
@@ -303,11 +258,11 @@ async def test_the_microphone_hands_over_copies_and_tells_what_it_dropped_in_its
     waiting = asyncio.ensure_future(anext(items))
     await asyncio.sleep(0)
     for value in (0.1, 0.2, 0.3, 0.4, 0.5):  # three fit
-        card.speak(value)
+        card.record(value)
     heard: list[Item] = [await waiting]
     await asyncio.sleep(0)
-    card.speak(0.6)  # there is room again
-    card.speak(0.7, overflow=True)
+    card.record(0.6)  # there is room again
+    card.record(0.7, overflow=True)
     await asyncio.sleep(0)
     source.stop()
     heard += [item async for item in items]

@@ -32,8 +32,8 @@ from emostream.streamer.pipeline.session import Session, SessionSettings
 from tests.support.fake_gateway import POISON_MS
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, ManualClock, silence, voice
 from tests.support.programs import PATIENCE_S
+from tests.support.streams import ListSink, ListSource, comparable
 from tests.support.waiting import until
-from tests.unit.streamer.pipeline.test_session import ListSink, ListSource, comparable
 
 SECOND = Clip(voice(1_000))
 SPEECH = np.concatenate(

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from emostream.streamer.output.sinks import ConsoleSink, JsonLinesSink, clock_time
 from emostream.streamer.protocol import messages
-from tests.unit.streamer.protocol.test_messages import EXAMPLES
+from tests.support.protocol_document import EXAMPLES
 
 FINAL = messages.decode_server_message(next(example for example in EXAMPLES if '"emotion"' in example))
 OTHERS: list[messages.ServerEvent] = [

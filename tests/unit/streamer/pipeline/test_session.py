@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -19,32 +18,7 @@ from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, silence, voice
-
-
-class ListSource:
-    sample_rate_hz = 16_000
-    channels = 1
-
-    def __init__(self, items: Sequence[Item], error: SourceError | None = None) -> None:
-        self._items = items
-        self._error = error
-
-    async def items(self) -> AsyncIterator[Item]:
-        for item in self._items:
-            yield item
-        if self._error is not None:
-            raise self._error
-
-    def stop(self) -> None:
-        self._items = ()
-
-
-class ListSink:
-    def __init__(self) -> None:
-        self.events: list[messages.ServerEvent] = []
-
-    async def send(self, event: messages.ServerEvent) -> None:
-        self.events.append(event)
+from tests.support.streams import ListSink, ListSource, comparable, finals, kinds
 
 
 async def run(
@@ -69,26 +43,6 @@ async def run(
 
 def pcm(*parts: Samples) -> Pcm:
     return Pcm(np.concatenate(parts)[:, np.newaxis])
-
-
-def kinds(seen: Sequence[object]) -> list[str]:
-    return [type(event).__name__ for event in seen]
-
-
-def finals(seen: Sequence[messages.ServerEvent]) -> list[messages.Emotion]:
-    return [event for event in seen if isinstance(event, messages.Emotion) and event.final]
-
-
-def comparable(seen: Sequence[messages.ServerEvent]) -> list[bytes]:
-    """`speech_started` and finals without what may differ from run to run, in utterance order."""
-    kept = []
-    for event in seen:
-        if isinstance(event, messages.SpeechStarted) or (isinstance(event, messages.Emotion) and event.final):
-            fields = msgspec.structs.asdict(event)
-            fields.pop("seq")
-            fields.pop("timing", None)
-            kept.append((event.utterance, type(event).__name__, msgspec.json.encode(fields)))
-    return [encoded for _, _, encoded in sorted(kept)]
 
 
 TWO = (silence(500), voice(1_000), silence(900), voice(600, seed=1), silence(700))

@@ -13,7 +13,7 @@ from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.protocol import messages
 from tests.support.session_harness import CROWD, NEIGHBOUR, QUEUE, Span, frame, on_stage
-from tests.unit.streamer.pipeline.test_session import kinds
+from tests.support.streams import kinds
 
 
 def judged(event: messages.Emotion, clip: Span) -> bool:

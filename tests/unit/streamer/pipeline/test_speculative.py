@@ -25,7 +25,7 @@ from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.pipeline.speculative import SpeculativeAnalysis
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, silence, voice
-from tests.unit.streamer.pipeline.test_session import ListSink
+from tests.support.streams import ListSink
 
 SETTINGS = SegmenterSettings()
 

@@ -17,10 +17,8 @@ from emostream.streamer.protocol import messages
 from emostream.streamer.protocol.asyncapi import asyncapi
 from emostream.streamer.protocol.close_codes import FATAL, CloseCode
 from emostream.streamer.protocol.error_codes import NEVER_SENT, ErrorCode
+from tests.support.protocol_document import DOCUMENT, EXAMPLES
 from tests.support.shared import REPO
-
-DOCUMENT = (REPO / "docs" / "protocol.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
