@@ -21,9 +21,9 @@ import pytest
 
 pytest.importorskip("ray")
 
-from tests.integration.test_replay_many import speech
 from tests.support.programs import ENVIRONMENT, json_lines, run, running
 from tests.support.ray_nodes import cluster_of, workers
+from tests.support.wav_file import write_speech
 
 pytestmark = pytest.mark.ray
 
@@ -42,7 +42,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dozen."""
     folder = tmp_path_factory.mktemp("clips")
     for number in range(12):
-        speech(folder / f"{number:02}.wav", number, ms=500 + 100 * number)
+        write_speech(folder / f"{number:02}.wav", number, ms=500 + 100 * number)
     return folder
 
 
@@ -169,7 +169,7 @@ def let_go(gates: Iterable[Path]) -> None:
 def test_three_hundred_clips_with_one_of_three_nodes_killed_half_way(drivers: None, tmp_path: Path) -> None:
     inside, out = tmp_path / "in", tmp_path / "out"
     for number in range(300):
-        speech(inside / f"{number % 7}" / f"{number}.wav", number, ms=400 + 10 * (number % 90))
+        write_speech(inside / f"{number % 7}" / f"{number}.wav", number, ms=400 + 10 * (number % 90))
     wanted = alone(inside)
     assert len(wanted) == 300
     assert Counter(line["type"] for lines in wanted.values() for line in lines)["emotion"] >= 300

@@ -17,7 +17,6 @@ import soundfile
 from emostream.streamer.errors import ConfigError
 from emostream.streamer.replay.discovery import ReplayJob, find_jobs
 from emostream.streamer.replay.outputs import PerFileResults
-from tests.support.fakes import silence, voice
 from tests.support.programs import (
     ENVIRONMENT,
     PATIENCE_S,
@@ -28,23 +27,17 @@ from tests.support.programs import (
     running,
     without,
 )
+from tests.support.wav_file import write_speech
 
 GOOD = 20
-
-
-def speech(path: Path, seed: int, ms: int = 900) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sound = np.concatenate([silence(400), voice(ms, seed=seed), silence(700)])
-    soundfile.write(path, sound, 16_000)
-    return path
 
 
 def damage(folder: Path) -> int:
     """A dozen files that are called recordings; how many."""
     folder.mkdir(parents=True)
-    whole = speech(folder / "whole.flac", seed=99, ms=4_000).read_bytes()
+    whole = write_speech(folder / "whole.flac", seed=99, ms=4_000).read_bytes()
     (folder / "whole.flac").unlink()
-    wav = speech(folder / "whole.wav", seed=98).read_bytes()
+    wav = write_speech(folder / "whole.wav", seed=98).read_bytes()
     (folder / "whole.wav").unlink()
     soundfile.write(folder / "no-samples.wav", np.zeros(0, np.float32), 16_000)
     with zipfile.ZipFile(folder / "archive.mp3", "w") as archive:
@@ -83,7 +76,7 @@ def results(folder: Path) -> dict[str, list[dict[str, Any]]]:
 def test_a_dozen_damaged_files_among_good_ones(tmp_path: Path) -> None:
     inside = tmp_path / "in"
     for number in range(GOOD):
-        speech(inside / f"{number % 3}" / f"{number}.wav", number)
+        write_speech(inside / f"{number % 3}" / f"{number}.wav", number)
     (inside / "notes.txt").write_text("no recording, and not called one")
     bad = damage(inside / "bad")
     assert bad == 12
@@ -104,7 +97,7 @@ def test_a_dozen_damaged_files_among_good_ones(tmp_path: Path) -> None:
 
 def test_several_at_a_time_give_what_one_at_a_time_gives(tmp_path: Path) -> None:
     for number in range(6):
-        speech(tmp_path / "in" / f"{number}.wav", number, ms=600 + 300 * number)
+        write_speech(tmp_path / "in" / f"{number}.wav", number, ms=600 + 300 * number)
     for jobs in ("1", "4"):
         done = run(
             "replay",
@@ -124,7 +117,7 @@ def test_several_at_a_time_give_what_one_at_a_time_gives(tmp_path: Path) -> None
 def test_a_replay_that_was_killed_goes_on(tmp_path: Path) -> None:
     """At its natural pace, so that the second recording is under way when the first one is done."""
     for number in range(2):
-        speech(tmp_path / "in" / f"{number}.wav", number, ms=1_500)
+        write_speech(tmp_path / "in" / f"{number}.wav", number, ms=1_500)
     out = tmp_path / "out"
     arguments = ("replay", str(tmp_path / "in"), "--output-dir", str(out), "--asr", "none")
     with running(*arguments, "--pace", "realtime") as replay:
@@ -155,7 +148,7 @@ def test_an_interrupted_recording_has_no_result(tmp_path: Path) -> None:
 
 def test_one_table_of_many_recordings(tmp_path: Path) -> None:
     for number in range(3):
-        speech(tmp_path / "in" / f"{number}.wav", number)
+        write_speech(tmp_path / "in" / f"{number}.wav", number)
     done = run("replay", str(tmp_path / "in" / "[01].wav"), "--format", "csv", "--asr", "none")
     assert done.returncode == 0, done.stderr
     rows = done.stdout.splitlines()
@@ -175,8 +168,8 @@ def test_one_table_of_many_recordings(tmp_path: Path) -> None:
     ],
 )
 def test_flags_that_contradict_each_other(flags: list[str], told: str, tmp_path: Path) -> None:
-    speech(tmp_path / "in" / "a.wav", 1)
-    speech(tmp_path / "in" / "b.wav", 2)
+    write_speech(tmp_path / "in" / "a.wav", 1)
+    write_speech(tmp_path / "in" / "b.wav", 2)
     done = run("replay", str(tmp_path / "in"), *(flag.format(out=tmp_path / "out") for flag in flags))
     assert done.returncode == 2
     assert re.search(told, done.stderr)
@@ -193,7 +186,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_is_searched_whole_and_names_are_relative_to_it(tmp_path: Path) -> None:
     for name in ("b.wav", "a/c.WAV", "a/b.flac"):
-        speech(tmp_path / name, 1)
+        write_speech(tmp_path / name, 1)
     jobs, failures = find_jobs([tmp_path])
     assert not failures
     assert [job.name for job in jobs] == [str(Path("a/b.flac")), str(Path("a/c.WAV")), "b.wav"]
@@ -209,7 +202,7 @@ def test_two_recordings_do_not_share_a_file(tmp_path: Path) -> None:
 
 
 def test_json_lines_of_several_name_their_recording(tmp_path: Path) -> None:
-    paths = [str(speech(tmp_path / f"{number}.wav", number)) for number in range(2)]
+    paths = [str(write_speech(tmp_path / f"{number}.wav", number)) for number in range(2)]
     done = run("replay", *paths, "--jobs", "2", "--asr", "none")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]

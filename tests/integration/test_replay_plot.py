@@ -13,9 +13,9 @@ from emostream.streamer.errors import SourceError
 from emostream.streamer.protocol import messages
 from emostream.streamer.replay.discovery import ReplayJob
 from emostream.streamer.replay.outputs import PerFilePlots, ReplayOutcome
-from tests.integration.test_replay_many import speech
 from tests.support.fakes import silence
 from tests.support.programs import ENVIRONMENT, run
+from tests.support.wav_file import write_speech
 from tests.unit.streamer.output.test_timeline_figure import RATE_HZ, WIDEST, png_size
 
 TOTALS = messages.Totals(audio_ms=1_000, utterances=0, dropped_ms=0)
@@ -46,7 +46,7 @@ async def test_a_picture_is_there_when_its_recording_is_done(
 
 def test_replay_draws_every_recording_and_resumes(tmp_path: Path) -> None:
     for number in range(3):
-        speech(tmp_path / "in" / f"{number % 2}" / f"{number}.wav", number)
+        write_speech(tmp_path / "in" / f"{number % 2}" / f"{number}.wav", number)
     out, plots = tmp_path / "out", tmp_path / "plots"
     arguments = (
         "replay",
@@ -102,7 +102,7 @@ def test_what_is_not_installed_is_told_before_anything_is_looked_for(
 
 
 def test_a_folder_for_pictures_that_cannot_be_is_told_before_models_are_loaded(tmp_path: Path) -> None:
-    file = speech(tmp_path / "a.wav", 1)
+    file = write_speech(tmp_path / "a.wav", 1)
     done = run("replay", str(file), "--plot", str(file), "--asr", "none")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "expected a folder at" in done.stderr

@@ -1,13 +1,16 @@
-"""WAV files in memory."""
+"""WAV files, in memory and in folders."""
 
 from __future__ import annotations
 
 import io
 import wave
+from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from emostream.streamer.audio.frontend import encode_pcm
+from tests.support.fakes import silence, voice
 
 
 def wav_bytes(samples: np.ndarray, rate_hz: int = 16_000) -> bytes:
@@ -19,3 +22,11 @@ def wav_bytes(samples: np.ndarray, rate_hz: int = 16_000) -> bytes:
         out.setframerate(rate_hz)
         out.writeframes(encode_pcm(samples, "pcm_s16le"))
     return file.getvalue()
+
+
+def write_speech(path: Path, seed: int, ms: int = 900) -> Path:
+    """Noise as loud as speech for `ms`, with silence around it; 16 kHz mono. Returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sound = np.concatenate([silence(400), voice(ms, seed=seed), silence(700)])
+    soundfile.write(path, sound, 16_000)
+    return path

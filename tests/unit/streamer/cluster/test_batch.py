@@ -31,10 +31,10 @@ from emostream.streamer.inference.engine import Engine
 from emostream.streamer.protocol import messages
 from emostream.streamer.replay.runner import ReplayOptions
 from emostream.streamer.summary.reader import find_results
-from tests.integration.test_capture import Script, eventful, kept
-from tests.integration.test_replay_many import speech
 from tests.support.fakes import FakeRecognizer, silence, voice
 from tests.support.programs import json_lines
+from tests.support.scripted_sessions import ItemSource, eventful_items, record_session
+from tests.support.wav_file import write_speech
 
 fsspec = pytest.importorskip("fsspec")
 from fsspec.implementations.local import LocalFileSystem  # noqa: E402  # behind the question for it
@@ -53,7 +53,7 @@ def numbered(count: int, size_bytes: int = 0) -> list[Recording]:
 
 def test_folders_patterns_and_files_give_each_recording_once(tmp_path: Path) -> None:
     for name in ("a/1.wav", "a/b/2.FLAC", "3.mp3"):
-        speech(tmp_path / name, 1) if name.endswith("wav") else _file(tmp_path / name)
+        write_speech(tmp_path / name, 1) if name.endswith("wav") else _file(tmp_path / name)
     _file(tmp_path / "a" / "notes.txt")
     folder = str(tmp_path)
     found, missing = find_recordings([folder, f"{folder}/*.mp3", f"{folder}/a/1.wav", f"{folder}/gone/*.wav"])
@@ -244,7 +244,7 @@ class Archive:
 
 @pytest.fixture
 def three(tmp_path: Path) -> Shard:
-    paths = [speech(tmp_path / "in" / f"{number}.wav", number) for number in range(3)]
+    paths = [write_speech(tmp_path / "in" / f"{number}.wav", number) for number in range(3)]
     return Shard(tuple(Recording(str(path), str(path)) for path in paths))
 
 
@@ -331,7 +331,7 @@ def test_what_fails_is_in_the_errors_table_and_the_rest_in_the_results(
     tmp_path: Path, form: BatchFormat
 ) -> None:
     inside = tmp_path / "in"
-    good, poison = speech(inside / "good.wav", 1), speech(inside / "poison.wav", 2, ms=1_300)
+    good, poison = write_speech(inside / "good.wav", 1), write_speech(inside / "poison.wav", 2, ms=1_300)
     (inside / "bad.wav").write_bytes(b"dear diary")
     soundfile.write(inside / "whole.flac", [*silence(400), *voice(4_000), *silence(700)], 16_000)
     whole = (inside / "whole.flac").read_bytes()
@@ -382,7 +382,7 @@ def test_far_recordings_are_fetched_and_named_by_their_addresses(tmp_path: Path,
 
 
 def test_a_kept_session_is_one_recording(tmp_path: Path) -> None:
-    said = asyncio.run(kept(tmp_path / "in" / "talk", Script(eventful())))
+    said = asyncio.run(record_session(tmp_path / "in" / "talk", ItemSource(eventful_items())))
     (one,), _ = find_recordings([str(tmp_path / "in")])
     archive = Archive(tmp_path / "out")
     archive.begin()
@@ -454,7 +454,7 @@ def test_an_earlier_runs_attempts_do_not_count(tmp_path: Path, three: Shard) -> 
 
 
 def test_a_name_that_is_no_utf8_is_kept(tmp_path: Path) -> None:
-    path = speech(tmp_path / "in" / "1.wav", 1).rename(tmp_path / "in" / os.fsdecode(b"caf\xe9.wav"))
+    path = write_speech(tmp_path / "in" / "1.wav", 1).rename(tmp_path / "in" / os.fsdecode(b"caf\xe9.wav"))
     found, _ = find_recordings([str(tmp_path / "in")])
     archive = Archive(tmp_path / "out")
     archive.begin()
@@ -466,7 +466,7 @@ def test_a_name_that_is_no_utf8_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_summary_reads_the_results_and_not_the_errors(tmp_path: Path) -> None:
-    good = speech(tmp_path / "in" / "good.wav", 1)
+    good = write_speech(tmp_path / "in" / "good.wav", 1)
     (tmp_path / "in" / "bad.wav").write_bytes(b"dear diary")
     found, _ = find_recordings([str(tmp_path / "in")])
     archive = Archive(tmp_path / "out")
