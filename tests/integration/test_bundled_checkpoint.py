@@ -9,25 +9,27 @@ from emostream.models import LABELS
 from emostream.models.checkpoint import BUNDLED, WEIGHTS_FILE
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.corpora.manifest import read_manifest
+from emostream.training.evaluation.classify import predict_clips, score
 from emostream.training.evaluation.crossvalidation import (
-    MATCHED,
-    OWN_WORDS,
-    TEXT_ALONE,
+    LABEL_MATCHED,
+    MATCHED_TEXT_ONLY,
+    OWN_TRANSCRIPT,
     pooled_rows,
     read_folds,
 )
-from emostream.training.evaluation.evaluate import judge, score
-from tests.support.bundled_predictions import judged, kept
+from tests.support.bundled_predictions import current_predictions, stored_predictions
 from tests.support.shared import DATA, needs_data
 
 TREE_LIMIT = 20_000_000
 
 
-def test_the_recording_is_judged_as_on_the_day_the_weights_were_made() -> None:
-    """Kept then, on another machine perhaps: a point is rounding, five are broken weights."""
-    before = np.array(kept())
-    np.testing.assert_allclose(judged(), before, atol=0.02)
-    assert np.ptp(before, axis=0).max() > 0.1  # a model that always says the same is no witness
+def test_predictions_for_the_recording_match_the_stored_ones() -> None:
+    """Stored when the weights were made, perhaps on another machine: one point is rounding, five are broken
+    weights.
+    """
+    before = np.array(stored_predictions())
+    np.testing.assert_allclose(current_predictions(), before, atol=0.02)
+    assert np.ptp(before, axis=0).max() > 0.1  # a constant model would prove nothing
 
 
 def test_the_weights_are_small_enough_for_a_tree() -> None:
@@ -46,14 +48,14 @@ def test_the_shipped_head_hears_people_it_has_never_heard(corpus: str, clips: in
         if example.corpus == corpus and example.split == "test" and example.emotion in recognizer.labels
     ]
     assert len(examples) == clips
-    predictions = judge(recognizer, examples, [None] * len(examples))
+    predictions = predict_clips(recognizer, examples, [None] * len(examples))
     assert score(recognizer.labels, examples, predictions, "audio").ua > least
     assert score(recognizer.labels, examples, predictions, "fused").ua > least
 
 
 @needs_data
-def test_the_kept_judgements_are_of_clips_that_no_fold_was_trained_on() -> None:
-    """Every RAVDESS clip of the four classes once a seed, judged in the fold that its speaker is in."""
+def test_the_stored_predictions_are_of_clips_that_no_fold_was_trained_on() -> None:
+    """Every RAVDESS clip of the four classes once per seed, tested in the fold that its speaker is in."""
     examples = {
         example.key: example
         for example in read_manifest(DATA / "manifest.csv")
@@ -69,15 +71,21 @@ def test_the_kept_judgements_are_of_clips_that_no_fold_was_trained_on() -> None:
         assert [LABELS[number] for number in one.truth] == [examples[key].emotion for key in one.keys]
 
 
-def test_the_card_s_cross_validation_is_that_of_the_kept_judgements() -> None:
+def test_the_card_s_cross_validation_is_that_of_the_stored_predictions() -> None:
     card = (BUNDLED / "README.md").read_text(encoding="utf-8")
     rows = pooled_rows(read_folds(BUNDLED))
-    assert [row.row for row in rows] == ["six folds", "stranger", OWN_WORDS, MATCHED, TEXT_ALONE]
+    assert [row.row for row in rows] == [
+        "six folds",
+        "cross-corpus",
+        OWN_TRANSCRIPT,
+        LABEL_MATCHED,
+        MATCHED_TEXT_ONLY,
+    ]
     for row in rows:
         assert f"| {row.row} | {row.metrics[0].count} | {len(row.metrics)} | {row.ua.value:.3f} " in card
 
 
-def test_the_card_says_what_it_must() -> None:
+def test_the_card_has_the_required_statements() -> None:
     card = (BUNDLED / "README.md").read_text(encoding="utf-8")
     for needed in (
         "CC BY-NC-SA 4.0",
@@ -86,8 +94,8 @@ def test_the_card_says_what_it_must() -> None:
         "inflated",
         "not for",
         "Confusion",
-        "sound alone, f",
-        "sound alone, m",
+        "audio only, f",
+        "audio only, m",
         "Opus",
         "evaluate --output-dir figures --robustness",
     ):

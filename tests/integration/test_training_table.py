@@ -20,8 +20,9 @@ from emostream.training.corpora.example import Example
 from emostream.training.emotion.settings import DataSettings, ModelSettings
 from emostream.training.evaluation.predictions import FoldPredictions, read_predictions
 from emostream.training.experiments.experiment import Experiment
+from emostream.training.experiments.prepare_table import PreparedTable, TableRequest, prepare_table
 from emostream.training.experiments.run import run_fold
-from emostream.training.experiments.table import PreparedTable, Request, ordered, prepare, run_table
+from emostream.training.experiments.table import baseline_first, run_table
 from emostream.training.experiments.table_rows import paper_rows, parse_row
 from emostream.training.trainer.callbacks import NoCallback, progress_bars
 from emostream.training.trainer.settings import TrainerSettings
@@ -99,7 +100,7 @@ def read_csv(file: Path) -> list[dict[str, str]]:
 
 def test_it_has_every_line_of_the_papers(papers: Papers) -> None:
     text = (papers.root / "table" / "table.md").read_text()
-    metrics = text.split("## Figures")[1].split("## Gain")[0]
+    metrics = text.split("## Results")[1].split("## Paired gains")[0]
     for name in [*ROWS, "objective and alpha by validation"]:
         assert f"\n| {name} | " in metrics
     assert len(ROWS) == 26
@@ -123,7 +124,7 @@ def test_its_figures_are_those_of_its_predictions(papers: Papers) -> None:
     for row in read_csv(papers.root / "table" / "table.csv"):
         part = [line for line in lines if line["row"] == row["row"]]
         if part:  # what validation chose is not listed again
-            right = sum(line["truth"] == line["guess"] for line in part) / len(part)
+            right = sum(line["truth"] == line["predicted"] for line in part) / len(part)
             assert float(row["pooled_wa_mean"]) == pytest.approx(right)
 
 
@@ -144,18 +145,18 @@ def test_plots_stand_beside(papers: Papers) -> None:
     assert {folder / file for _, file in shown} == set((folder / "plots").iterdir())
     names = " ".join(name.lower() for name, _ in shown)
     assert all(
-        name in names for name in ("confusion matrix", "reliability diagram", "codes", "gain over alpha")
+        name in names for name in ("confusion matrix", "reliability diagram", "embeddings", "gain over alpha")
     )
 
 
 def test_it_says_what_was_judged(papers: Papers) -> None:
     """The published figures are of the whole corpus: they do not stand beside a part of it."""
     text = (papers.root / "table" / "table.md").read_text()
-    assert "| corpus | part of iemocap: 40 utterances judged, 10 speakers |" in text
+    assert "| corpus | part of iemocap: 40 test utterances, 10 speakers |" in text
     assert "each of the corpus's own groups (sessions, numbered folds) left out in turn; 5 folds" in text
     assert "Inflated" not in text
     assert "Not run" not in text
-    assert "Published figures" not in text
+    assert "Published results" not in text
 
 
 def test_the_same_command_trains_nothing_again(papers: Papers) -> None:
@@ -207,7 +208,7 @@ def speakers(root: Path) -> tuple[Example, ...]:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Request:
+def small(tmp_path_factory: pytest.TempPathFactory, published: Path) -> TableRequest:
     root = tmp_path_factory.mktemp("small")
     model = ModelSettings(
         audio=str(published / "wav2vec2"),
@@ -229,7 +230,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Request:
         trainer=trainer,
         continued=replace(trainer, learning_rate=0.0),
     )
-    return Request(
+    return TableRequest(
         experiment=experiment,
         examples=speakers(root),
         units=("speaker", "dialogue"),
@@ -240,21 +241,21 @@ def small(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Request:
     )
 
 
-def prepared(request: Request) -> PreparedTable:
-    return prepare(request, make_accelerator("no", cpu=True), lambda what, done, of: None)
+def prepared(request: TableRequest) -> PreparedTable:
+    return prepare_table(request, make_accelerator("no", cpu=True), lambda what, done, of: None)
 
 
-def run(request: Request, workers: int = 1) -> list[FoldPredictions]:
+def run(request: TableRequest, workers: int = 1) -> list[FoldPredictions]:
     with progress_bars() as bars:
         return run_table(request, prepared(request), bars, workers)
 
 
-def with_rows(request: Request, *names: str, **experiment: Any) -> Request:
+def with_rows(request: TableRequest, *names: str, **experiment: Any) -> TableRequest:
     changed = replace(request.experiment, **experiment)
     return other(request, rows=tuple(map(parse_row, names)), experiment=changed)
 
 
-def test_two_workers_find_what_one_finds(small: Request, tmp_path: Path) -> None:
+def test_two_workers_find_what_one_finds(small: TableRequest, tmp_path: Path) -> None:
     alone, together = run(small), run(other(small, work=tmp_path), workers=2)
     assert [result.name for result in alone] == [
         f"{row}, fold {fold}, seed 1" for row in ("baseline", "bce alpha=0.5") for fold in "012"
@@ -264,18 +265,18 @@ def test_two_workers_find_what_one_finds(small: Request, tmp_path: Path) -> None
         np.testing.assert_allclose(one.probabilities, two.probabilities, atol=1e-9)
 
 
-def test_lines_of_two_kinds_start_from_the_baselines_weights(small: Request) -> None:
+def test_lines_of_two_kinds_start_from_the_baselines_weights(small: TableRequest) -> None:
     """With a learning rate of nothing they judge as it does."""
-    names = ("baseline", "continued (alpha = 0)", "infonce alpha=0.3", "audio alone")
+    names = ("baseline", "continued (alpha = 0)", "infonce alpha=0.3", "audio only")
     by_row = {(result.row, result.fold): result for result in run(with_rows(small, *names))}
     for fold in "012":
         baseline = by_row["baseline", fold].probabilities
         for name in names[1:3]:
             np.testing.assert_allclose(by_row[name, fold].probabilities, baseline, atol=1e-9)
-        assert not np.allclose(by_row["audio alone", fold].probabilities, baseline, atol=1e-3)
+        assert not np.allclose(by_row["audio only", fold].probabilities, baseline, atol=1e-3)
 
 
-def test_a_line_that_is_the_baseline_is_not_trained(small: Request) -> None:
+def test_a_line_that_is_the_baseline_is_not_trained(small: TableRequest) -> None:
     request = with_rows(small, "baseline", "early and late fusion", seeds=(5,))
     results = run(request)
     for one, same in zip(results[:3], results[3:], strict=True):
@@ -288,18 +289,18 @@ def test_a_line_that_is_the_baseline_is_not_trained(small: Request) -> None:
 
 def test_the_baseline_comes_first_and_must_be_there() -> None:
     rows = [parse_row(name) for name in ("word", "mine alpha=0.1", "baseline")]
-    assert [row.name for row in ordered(rows)] == ["baseline", "word", "mine alpha=0.1"]
-    with pytest.raises(ValueError, match="expected the line baseline among the lines that start from"):
-        ordered(rows[:2])
+    assert [row.name for row in baseline_first(rows)] == ["baseline", "word", "mine alpha=0.1"]
+    with pytest.raises(ValueError, match="expected the row baseline among the rows that start from"):
+        baseline_first(rows[:2])
 
 
-def test_without_the_baselines_weights_nothing_starts_from_them(small: Request, tmp_path: Path) -> None:
+def test_without_the_baselines_weights_nothing_starts_from_them(small: TableRequest, tmp_path: Path) -> None:
     ready = prepared(other(small, work=tmp_path))
     with pytest.raises(FileNotFoundError, match=r"expected the baseline's weights at .*: train it first"):
         run_fold(ready.context, parse_row("bce alpha=0.5"), ready.folds[0], 1, NoCallback())
 
 
-def test_the_labels_of_those_who_are_judged_decide_nothing(small: Request, tmp_path: Path) -> None:
+def test_the_labels_of_those_who_are_judged_decide_nothing(small: TableRequest, tmp_path: Path) -> None:
     """Others in their place: the same probabilities, the same validation, another truth."""
     ready = prepared(small)
     fold, row = ready.folds[0], parse_row("late fusion")
@@ -312,10 +313,10 @@ def test_the_labels_of_those_who_are_judged_decide_nothing(small: Request, tmp_p
     assert blind.validation_ua == result.validation_ua
 
 
-def test_codes_are_kept_of_one_seed(small: Request) -> None:
+def test_codes_are_kept_of_one_seed(small: TableRequest) -> None:
     """Plots need no more: sound and words, side by side."""
     results = run(with_rows(small, "baseline", seeds=(1, 2)))
-    shapes = {(one.seed, None if one.codes is None else one.codes.shape) for one in results}
+    shapes = {(one.seed, None if one.embeddings is None else one.embeddings.shape) for one in results}
     assert shapes == {(1, (8, 32)), (2, None)}
 
 
@@ -331,24 +332,26 @@ def test_codes_are_kept_of_one_seed(small: Request) -> None:
         ({"labels": LABELS[::-1]}, False),
     ],
 )
-def test_outcomes_lie_where_nothing_else_does(change: dict[str, Any], same: bool, small: Request) -> None:
+def test_outcomes_lie_where_nothing_else_does(
+    change: dict[str, Any], same: bool, small: TableRequest
+) -> None:
     """More seeds and alphas go on in the same folder; what would come out otherwise goes to another."""
     changed = other(small, experiment=replace(small.experiment, **change))
     assert (prepared(changed).context.work == prepared(small).context.work) == same
 
 
-def other_words(small: Request) -> Request:
+def other_words(small: TableRequest) -> TableRequest:
     first, *rest = small.examples
     return other(small, examples=(other(first, words="i miss her"), *rest))
 
 
-def other_speaker(small: Request) -> Request:
+def other_speaker(small: TableRequest) -> TableRequest:
     """Of the same group: who is tested stays, who is the validation does not."""
     first, *rest = small.examples
     return other(small, examples=(other(first, speaker="s1"), *rest))
 
 
-def other_sound(small: Request) -> Request:
+def other_sound(small: TableRequest) -> TableRequest:
     first, *rest = small.examples
     path = first.audio_path.with_name("another.wav")
     write_sound(path, "other", 99)
@@ -356,12 +359,14 @@ def other_sound(small: Request) -> Request:
 
 
 @pytest.mark.parametrize("changed", [other_words, other_speaker, other_sound])
-def test_so_do_those_of_other_examples(changed: Callable[[Request], Request], small: Request) -> None:
+def test_so_do_those_of_other_examples(
+    changed: Callable[[TableRequest], TableRequest], small: TableRequest
+) -> None:
     assert prepared(changed(small)).context.work != prepared(small).context.work
 
 
 def test_so_do_those_of_another_transcriber(
-    small: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: TableRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it understood is read; that it understood the same under another name is no difference."""
 
@@ -375,7 +380,7 @@ def test_so_do_those_of_another_transcriber(
         name = "renamed"
 
     known = {"fake": FakeTranscriber(), "deaf": Deaf(), "renamed": Renamed()}
-    monkeypatch.setattr("emostream.training.experiments.table.load_transcriber", known.get)
+    monkeypatch.setattr("emostream.training.experiments.prepare_table.load_transcriber", known.get)
     request = with_rows(small, "baseline", data=DataSettings(text_source="recognized", cache_features=True))
     places = {asr: prepared(other(request, asr=asr, work=tmp_path)).context.work for asr in known}
     assert places["fake"] == places["renamed"] != places["deaf"]

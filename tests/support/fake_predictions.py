@@ -23,7 +23,7 @@ def result(
     fold: str = "1",
     seed: int = 0,
     validation_ua: float = 0.5,
-    codes: npt.NDArray[np.float32] | None = None,
+    embeddings: npt.NDArray[np.float32] | None = None,
 ) -> FoldPredictions:
     """Every guess with the same confidence. Utterance i is `FOLD-i`, and its own speaker by default."""
     rest = (1 - confidence) / (len(labels) - 1)
@@ -39,7 +39,7 @@ def result(
         speakers=keys if speakers is None else tuple(speakers),
         truth=np.array(truth, dtype=np.int64),
         probabilities=probabilities,
-        codes=codes,
+        embeddings=embeddings,
         validation_ua=validation_ua,
         epochs=7,
         seconds=60.0,
@@ -55,7 +55,7 @@ def row_of_fits(
     speakers_a_fold: int = 3,
     utterances: int = 12,
     labels: Sequence[str] = LABELS,
-    codes: bool = False,
+    embeddings: bool = False,
     validation_ua: float = 0.5,
 ) -> list[FoldPredictions]:
     """A grid of fits. The utterances and their difficulty are the same for every row: rows can be paired."""
@@ -82,7 +82,7 @@ def row_of_fits(
                     fold=str(fold),
                     seed=seed,
                     validation_ua=validation_ua,
-                    codes=space.astype(np.float32) if codes else None,
+                    embeddings=space.astype(np.float32) if embeddings else None,
                 )
             )
     return fits

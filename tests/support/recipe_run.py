@@ -1,4 +1,4 @@
-"""What the recipe's stages are tried on: an easy made-up corpus, and a run that somebody stops."""
+"""What the recipe's stages are tested on: a small synthetic corpus, and a callback that interrupts a run."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ def tones() -> AudioCache:
     return AudioCache(np.concatenate(pieces), spans)
 
 
-def place(folder: Path, watch: TrainingCallback | None = None) -> Runtime:
-    return Runtime(make_accelerator("no", cpu=True), folder, watch or NoCallback())
+def runtime(folder: Path, callback: TrainingCallback | None = None) -> Runtime:
+    return Runtime(make_accelerator("no", cpu=True), folder, callback or NoCallback())
 
 
 class KilledError(Exception):
-    """Somebody pulled the plug."""
+    """Simulates a killed run."""
 
 
 class OneEpoch:
-    """A watch that lets a run have one epoch and no more."""
+    """A callback that raises KilledError after one epoch."""
 
     def __init__(self) -> None:
-        self._over = False
+        self._epoch_done = False
 
     def on_train_begin(self, total_steps: int, completed_steps: int) -> None: ...
 
     def on_step_end(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
-        if self._over:
+        if self._epoch_done:
             raise KilledError
 
     def on_epoch_end(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
-        self._over = True
+        self._epoch_done = True
 
 
 def first_and_last(history: History, name: str = "loss") -> tuple[float, float]:

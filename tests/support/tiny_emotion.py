@@ -14,7 +14,7 @@ from emostream.models import Samples
 from emostream.models.checkpoint import save_checkpoint
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
-from emostream.training.bundled_recipe.vocabulary import tokenizer_of
+from emostream.training.bundled_recipe.vocabulary import build_tokenizer
 
 SENTENCES = [
     "i am so happy to see you",
@@ -67,7 +67,7 @@ def tiny_tokenizer() -> Tokenizer:
     """The words of SENTENCES, and letters for any other."""
     words = {word for sentence in SENTENCES for word in sentence.split()}
     letters = {letter for word in words for letter in word}
-    return tokenizer_of(words | letters | {f"##{letter}" for letter in letters})
+    return build_tokenizer(words | letters | {f"##{letter}" for letter in letters})
 
 
 def write_tiny(folder: Path, norm: str = "layer", **changes: Any) -> Path:

@@ -1,1 +1,1 @@
-"""How models/bundled is made: distilled encoders, then heads and fusion, then calibration."""
+"""The recipe of models/bundled: distilled encoders, then heads and fusion, then calibration."""

@@ -1,4 +1,4 @@
-"""The student before its first step: sizes."""
+"""The untrained student model: its architecture and sizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .settings import StudentSize
 
 
 def new_student(size: StudentSize) -> EmotionModel:
-    """A model with random weights, drawn by torch's generator."""
+    """A model with random weights from torch's generator."""
     model = EmotionModel(student_config(size))
     torch.nn.init.normal_(model.absent_audio, std=0.02)
     torch.nn.init.normal_(model.absent_text, std=0.02)
@@ -23,7 +23,7 @@ def new_student(size: StudentSize) -> EmotionModel:
 def student_config(size: StudentSize) -> EmotionConfig:
     """wav2vec 2.0's pre-norm layers over a spectrogram, 50 frames a second; and BERT's over tokens.
 
-    The audio encoder has no dropout: it learns to repeat a teacher, which nobody can overdo, and then stays.
+    The audio encoder has no dropout: it is distilled from a teacher, which does not overfit, and then frozen.
     """
     audio = Wav2Vec2Config(
         mel_bins=size.mel_bins,

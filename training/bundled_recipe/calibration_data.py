@@ -1,4 +1,4 @@
-"""What the calibration is fitted on: validation clips, clean and harmed, with and without words."""
+"""Fits the calibration on validation clips, clean and corrupted, with and without text."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..trainer.seeding import example_rng
 from .pairs import PairSampler
 
 _NEUTRAL_SHARE = 0.4
-"""Much of what people say in anger is worded plainly; without such pairs the words would always win. By the
-validation speakers of six folds: between 0.3 and 0.5 a neutral sentence's gain stays within 0.3 points, and
-less leaves more to words that tell."""
+"""Much angry speech has plain wording; without such pairs the text would always win. On the validation
+speakers of six folds: between 0.3 and 0.5 a neutral sentence's gain stays within 0.3 points, and less gives
+more weight to emotional wording."""
 
-Heard = tuple[Samples | None, str | None, int]
-"""Sound, the text it is paired with, and the true label."""
+CalibrationItem = tuple[Samples | None, str | None, int]
+"""Audio, the text it is paired with, and the true label."""
 
 
 def calibrate(
@@ -35,27 +35,31 @@ def calibrate(
     tokenizer: Tokenizer,
     clips: tuple[Sequence[Example], AudioCache],
     lines: Sequence[Example],
-    pairing: PairSampler,
+    sampler: PairSampler,
     seed: int,
     log: Log,
 ) -> None:
-    """Writes late weights, temperatures and the words' prior into `model.config`.
+    """Writes late weights, temperatures and the text prior into `model.config`.
 
     clips, lines, pairing: validation only.
 
-    Sound without words is left to the audio-only head: what early fusion makes of it, it makes of less, and
-    the figures of that head are then those of the pattern.
+    Audio without text is left to the audio-only head: early fusion has less information for it, and the
+    metrics of that head are then those of the pattern.
     """
     rng = np.random.default_rng([seed, 4])
     labels = model.config.label2id
-    heard = _clips(*clips, seed)
-    alone: list[Heard] = [(samples, None, labels[example.emotion]) for example, samples in heard]
-    paired: list[Heard] = []
-    for example, samples in heard:
-        draw = pairing.neutral if rng.random() < _NEUTRAL_SHARE else pairing.matched
+    labelled_clips = _clips(*clips, seed)
+    audio_only: list[CalibrationItem] = [
+        (samples, None, labels[example.emotion]) for example, samples in labelled_clips
+    ]
+    paired: list[CalibrationItem] = []
+    for example, samples in labelled_clips:
+        draw = sampler.neutral if rng.random() < _NEUTRAL_SHARE else sampler.matched
         paired.append((samples, draw(example, rng).text, labels[example.emotion]))
-    read: list[Heard] = [(None, line.words, labels[line.emotion]) for line in _balanced(lines, rng)]
-    for pattern, items in (("text", read), ("audio", alone), ("both", paired)):
+    text_only: list[CalibrationItem] = [
+        (None, line.words, labels[line.emotion]) for line in _balanced(lines, rng)
+    ]
+    for pattern, items in (("text", text_only), ("audio", audio_only), ("both", paired)):
         logits, truth = _logits(model, items, tokenizer)
         if pattern == "text":
             model.config.text_prior = fit_prior(logits["text"], truth)
@@ -73,10 +77,10 @@ def calibrate(
     log.line(f"temperatures: { {k: round(v, 3) for k, v in model.config.temperatures.items()} }")
 
 
-def _clips(dev: Sequence[Example], sounds: AudioCache, seed: int) -> list[tuple[Example, Samples]]:
-    """Each clip clean and harmed; a corpus with fewer clips is repeated toward the largest."""
-    corpora = sorted({example.corpus for example in dev})
-    parts = [[example for example in dev if example.corpus == corpus] for corpus in corpora]
+def _clips(validation: Sequence[Example], sounds: AudioCache, seed: int) -> list[tuple[Example, Samples]]:
+    """Each clip clean and corrupted; a corpus with fewer clips is repeated toward the size of the largest."""
+    corpora = sorted({example.corpus for example in validation})
+    parts = [[example for example in validation if example.corpus == corpus] for corpus in corpora]
     clips = []
     for part in parts:
         for turn in range(max(1, round(max(map(len, parts)) / len(part)))):
@@ -89,7 +93,7 @@ def _clips(dev: Sequence[Example], sounds: AudioCache, seed: int) -> list[tuple[
 
 
 def _balanced(lines: Sequence[Example], rng: np.random.Generator) -> list[Example]:
-    """As many lines of every label: late fusion assumes an even prior."""
+    """Equally many lines of every label: late fusion assumes an even prior."""
     cells = [
         [line for line in lines if line.emotion == label] for label in sorted({x.emotion for x in lines})
     ]
@@ -99,18 +103,18 @@ def _balanced(lines: Sequence[Example], rng: np.random.Generator) -> list[Exampl
 
 @torch.no_grad()
 def _logits(
-    model: EmotionModel, items: Sequence[Heard], tokenizer: Tokenizer
+    model: EmotionModel, items: Sequence[CalibrationItem], tokenizer: Tokenizer
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """In the order of `items`; like lengths go through the model together."""
+    """Logits by head and true labels, in the order of `items`; batches hold similar lengths."""
     model.eval()
     order = sorted(range(len(items)), key=lambda row: 0 if items[row][0] is None else len(items[row][0]))  # type: ignore[arg-type]
-    found: dict[int, dict[str, Tensor]] = {}
+    by_row: dict[int, dict[str, Tensor]] = {}
     for start in range(0, len(order), 16):
         rows = order[start : start + 16]
         audio = collate_audio([items[row][0] for row in rows], model.audio_encoder.waveform_spec)
         text = collate_text([items[row][1] for row in rows], tokenizer, model.config.max_tokens)
         logits = model(audio, text).logits()
-        for place, row in enumerate(rows):
-            found[row] = {head: values[place] for head, values in logits.items()}
-    heads = {head: torch.stack([found[row][head] for row in range(len(items))]) for head in found[0]}
+        for position, row in enumerate(rows):
+            by_row[row] = {head: values[position] for head, values in logits.items()}
+    heads = {head: torch.stack([by_row[row][head] for row in range(len(items))]) for head in by_row[0]}
     return heads, torch.tensor([label for *_, label in items])

@@ -1,6 +1,6 @@
-"""What words bring, on the clips of the cross-validation: head, fusion and calibration again in each fold.
+"""Cross-validation with text: head, fusion and calibration trained again in each fold.
 
-The split test of the judged corpus is too few clips to tell a gain of a point from luck.
+The test split of the evaluated corpus has too few clips to tell a gain of a point from chance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from emostream.models.recognizer import EmotionRecognizer
 
 from ..corpora.example import Example
 from ..data.audio_cache import AudioCache
-from ..evaluation.crossvalidation import MATCHED, OWN_WORDS, SOUND, TEXT_ALONE
+from ..evaluation.crossvalidation import AUDIO_ONLY, LABEL_MATCHED, MATCHED_TEXT_ONLY, OWN_TRANSCRIPT
 from ..evaluation.predictions import FoldPredictions, predictions_file, read_predictions, write_predictions
 from ..evaluation.text_conflict import PairedTexts
 from ..experiments.folds import Fold
@@ -36,23 +36,25 @@ from .settings import FusionSettings
 
 @dataclass(frozen=True, slots=True)
 class PairedTextData:
-    """pairing, dev_pairing, dev_lines: for fusion and its calibration. texts: what test clips are paired
-    with, of a corpus that nothing was trained on.
+    """Texts by purpose.
+
+    sampler, validation_sampler, validation_lines: for fusion and its calibration. test_texts: to pair with
+    test clips, of a corpus that nothing was trained on.
     """
 
-    pairing: PairSampler
-    dev_pairing: PairSampler
-    dev_lines: Sequence[Example]
-    texts: PairedTexts
+    sampler: PairSampler
+    validation_sampler: PairSampler
+    validation_lines: Sequence[Example]
+    test_texts: PairedTexts
 
 
 @dataclass(frozen=True, slots=True)
 class FusionStage:
-    """From a frozen encoder's head to a model that weighs sound and words."""
+    """Turns an audio-only head into a model with fusion and calibration."""
 
     context: HeadRunContext
-    sounds: AudioCache
-    wording: PairedTextData
+    audio: AudioCache
+    text_data: PairedTextData
     settings: FusionSettings
     seed: int
     log: Log
@@ -62,91 +64,105 @@ class FusionStage:
         model: EmotionModel,
         head: EmotionModel,
         train: Sequence[Example],
-        dev: Sequence[Example],
-        place: Runtime,
+        validation: Sequence[Example],
+        runtime: Runtime,
     ) -> None:
-        """In place: takes the head over, trains early fusion on `train`, calibrates on `dev`."""
+        """In place: copies the head, trains early fusion on `train`, calibrates on `validation`."""
         model.audio_encoder.mix.load_state_dict(head.audio_encoder.mix.state_dict())
         model.audio_pool.load_state_dict(head.audio_pool.state_dict())
         model.audio_head.load_state_dict(head.audio_head.state_dict())
-        wording, tokenizer = self.wording, self.context.model_factory.tokenizer
-        assert self.context.inputs.heard is not None
+        text_data, tokenizer = self.text_data, self.context.model_factory.tokenizer
+        assert self.context.inputs.audio_features is not None
         data = FusionData(
             train,
-            dev,
-            self.context.inputs.heard,
+            validation,
+            self.context.inputs.audio_features,
             self.context.labels,
-            wording.pairing,
-            wording.dev_pairing,
+            text_data.sampler,
+            text_data.validation_sampler,
             tokenizer,
         )
-        train_fusion(model, data, self.settings, self.seed, place)
+        train_fusion(model, data, self.settings, self.seed, runtime)
         calibrate(
-            model, tokenizer, (dev, self.sounds), wording.dev_lines, wording.dev_pairing, self.seed, self.log
+            model,
+            tokenizer,
+            (validation, self.audio),
+            text_data.validation_lines,
+            text_data.validation_sampler,
+            self.seed,
+            self.log,
         )
 
 
-def with_words(
-    student: EmotionModel, finish: FusionStage, folds: Sequence[Fold], seed: int
+def crossvalidate_with_text(
+    student: EmotionModel, stage: FusionStage, folds: Sequence[Fold], seed: int
 ) -> list[FoldPredictions]:
-    """Some rows of every fold, from disk where it was judged before. student: both encoders and the text-only
-    head, trained; it stays as it is.
+    """The rows with text of every fold, from disk where they were evaluated before. student: both encoders
+    and the text-only head, trained; it is not modified.
 
-    Goes before `heads.crossvalidate_heads`, which takes the heads' fits to their end.
+    Runs before `heads.crossvalidate_heads`, which finishes the heads' fits.
     """
     examples = [example for fold in folds for example in fold.test]
-    rows: tuple[str, ...] = (OWN_WORDS,) if all(example.english for example in examples) else ()
-    if {example.emotion for example in examples} <= set(finish.wording.texts.labels):
-        rows += (MATCHED, TEXT_ALONE)
+    rows: tuple[str, ...] = (OWN_TRANSCRIPT,) if all(example.english for example in examples) else ()
+    if {example.emotion for example in examples} <= set(stage.text_data.test_texts.labels):
+        rows += (LABEL_MATCHED, MATCHED_TEXT_ONLY)
     results = []
     for fold in folds:
-        folder = finish.context.work / "outcomes"
+        folder = stage.context.work / "predictions"
         files = [predictions_file(folder, row, fold.name, seed) for row in rows]
         if not all(file.exists() for file in files):
-            recognizer = _fitted(student, finish, fold, seed)
-            said: dict[bool, list[Prediction]] = {}
-            for row in rows:  # the fused posterior and that of the text alone are of one asking
-                own = row == OWN_WORDS
-                if own not in said:
-                    said[own] = _asked(recognizer, finish, fold, own_words=own)
+            recognizer = _fit_recognizer(student, stage, fold, seed)
+            predictions: dict[bool, list[Prediction]] = {}
+            for row in rows:  # the fused posterior and the text-only one are of the same predictions
+                own = row == OWN_TRANSCRIPT
+                if own not in predictions:
+                    predictions[own] = _predict_test_clips(recognizer, stage, fold, own_words=own)
                 write_predictions(
-                    folder, _to_predictions(row, said[own], recognizer.labels, finish, fold, seed)
+                    folder, _to_predictions(row, predictions[own], recognizer.labels, stage, fold, seed)
                 )
         results += [read_predictions(file) for file in files]
     return results
 
 
-def _fitted(student: EmotionModel, finish: FusionStage, fold: Fold, seed: int) -> EmotionRecognizer:
-    context, log = finish.context, finish.log
-    head = fit_fold(context, FOLDS, fold, seed, LogCallback(log, f"{SOUND} {fold.name}")).model
+def _fit_recognizer(student: EmotionModel, stage: FusionStage, fold: Fold, seed: int) -> EmotionRecognizer:
+    context, log = stage.context, stage.log
+    head = fit_fold(context, FOLDS, fold, seed, LogCallback(log, f"{AUDIO_ONLY} {fold.name}")).model
     model = deepcopy(student)
     folder = context.work / "fits" / f"fusion-{fold.name}-{seed}"
-    place = Runtime(context.accelerator, folder, LogCallback(log, f"fusion {fold.name}"))
-    finish(model, head, fold.train, fold.validation, place)
+    runtime = Runtime(context.accelerator, folder, LogCallback(log, f"fusion {fold.name}"))
+    stage(model, head, fold.train, fold.validation, runtime)
     checkpoint = Checkpoint(model.eval(), context.model_factory.tokenizer, folder)
     return EmotionRecognizer(checkpoint, torch.device("cpu"))
 
 
-def _asked(
-    recognizer: EmotionRecognizer, finish: FusionStage, fold: Fold, *, own_words: bool
+def _predict_test_clips(
+    recognizer: EmotionRecognizer, stage: FusionStage, fold: Fold, *, own_words: bool
 ) -> list[Prediction]:
-    """Of the fold's test clips, each with its own words or with a text of its label."""
+    """Predictions for the fold's test clips, each with its own words or with a text of its label."""
     words = [
-        example.english if own_words else finish.wording.texts.draw(example.key, example.emotion)
+        example.english if own_words else stage.text_data.test_texts.draw(example.key, example.emotion)
         for example in fold.test
     ]
     return recognizer.recognize(
         [
-            EmotionInput(Clip(finish.sounds.clip(example.key)), Transcript(text))
+            EmotionInput(Clip(stage.audio.clip(example.key)), Transcript(text))
             for example, text in zip(fold.test, words, strict=True)
         ]
     )
 
 
 def _to_predictions(
-    row: str, said: Sequence[Prediction], labels: tuple[str, ...], finish: FusionStage, fold: Fold, seed: int
+    row: str,
+    predictions: Sequence[Prediction],
+    labels: tuple[str, ...],
+    stage: FusionStage,
+    fold: Fold,
+    seed: int,
 ) -> FoldPredictions:
-    shares = [one.text_only if row == TEXT_ALONE else one.probabilities for one in said]
+    probabilities = [
+        prediction.text_only if row == MATCHED_TEXT_ONLY else prediction.probabilities
+        for prediction in predictions
+    ]
     return FoldPredictions(
         row=row,
         fold=fold.name,
@@ -155,9 +171,9 @@ def _to_predictions(
         keys=tuple(example.key for example in fold.test),
         speakers=tuple(example.speaker for example in fold.test),
         truth=np.array([labels.index(example.emotion) for example in fold.test]),
-        probabilities=np.array(shares, dtype=np.float64),
-        codes=None,
+        probabilities=np.array(probabilities, dtype=np.float64),
+        embeddings=None,
         validation_ua=float("nan"),
-        epochs=finish.settings.epochs,
+        epochs=stage.settings.epochs,
         seconds=0.0,
     )

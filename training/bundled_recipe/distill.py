@@ -1,8 +1,8 @@
-"""Stage 1: the audio student learns what the teacher makes of the same sound, frame by frame, layer by layer.
+"""Stage 1: distillation of the audio teacher's states into the student, frame by frame, layer by layer.
 
-The student hears a clip noisier and duller than the teacher does, and has to say the same. Besides the
-frames, two statistics of each clip are asked for, mean and deviation of its frames: from them emotion is
-read. Layer to layer as in FitNets (arXiv 1412.6550), of speech as in DistilHuBERT (arXiv 2110.01900).
+The student's input is noisier and duller than the teacher's, with the same targets. Besides the frames, the
+loss includes two statistics of each clip, mean and deviation of its frames: the emotion head is built on
+them. Layer to layer as in FitNets (arXiv 1412.6550), of speech as in DistilHuBERT (arXiv 2110.01900).
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ from .settings import DistillationSettings
 _SCALE_CLIPS = 960
 _SHORTEST = 15 * FRAME
 _CLIP_SPREAD = (0.12, 0.06)
-"""Variance over clips of a clip's mean and of its deviation, of standardised states: what guessing costs."""
+"""Variance over clips of a clip's mean and of its deviation, of standardised states: the error of predicting
+the mean.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,9 @@ class DistillationBatch:
 
 
 class DistillationModule(nn.Module):
-    """The student's encoder, and what is thrown away afterwards: a map to the teacher's width for each layer.
+    """The student's encoder with a map to the teacher's width for each layer, discarded after training.
 
-    The teacher's layers are learned by as many of the student's uppermost ones.
+    The teacher's layers are targets of as many of the student's uppermost ones.
     """
 
     def __init__(self, encoder: AudioEncoder, layers: int, width: int, clip_weight: float) -> None:
@@ -68,27 +70,29 @@ class DistillationModule(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(own) for _ in range(layers))
         maps = [nn.Linear(own, width) for _ in range(layers)]
         for linear in maps:
-            nn.init.normal_(linear.weight, std=0.01)  # what knows nothing says the mean
+            nn.init.normal_(linear.weight, std=0.01)  # an untrained map predicts the mean
         self.frames = nn.ModuleList(maps)
         self.deviations = nn.ModuleList(nn.Linear(own, width) for _ in range(layers))
         self._clip_weight = clip_weight
 
     def forward(self, batch: DistillationBatch) -> Losses:
-        """frames: mean squared error over the teacher's dimensions, 1 or less is what the mean gets; clips:
-        of the clips' mean and deviation, 2 is what the mean gets.
+        """frames: mean squared error over the teacher's dimensions, 1 or less is the error of predicting the
+        mean; clips: of the clips' mean and deviation, 2 is the error of predicting the mean.
         """
         states, _ = self.encoder.layers(batch.audio.samples, batch.audio.mask)
-        own = [norm(x) for norm, x in zip(self.norms, states[-len(self.norms) :], strict=True)]
-        guesses = torch.stack([linear(x) for linear, x in zip(self.frames, own, strict=True)], dim=2).float()
-        frames = (guesses - batch.targets)[batch.mask].square().mean()
+        student_states = [norm(x) for norm, x in zip(self.norms, states[-len(self.norms) :], strict=True)]
+        predicted = torch.stack(
+            [linear(x) for linear, x in zip(self.frames, student_states, strict=True)], dim=2
+        ).float()
+        frames = (predicted - batch.targets)[batch.mask].square().mean()
         mean, deviation = _statistics(batch.targets, batch.mask)
-        guessed_mean, _ = _statistics(guesses, batch.mask)
-        own_deviations = _statistics(torch.stack(own, dim=2).float(), batch.mask)[1].unbind(1)
-        guessed_deviation = torch.stack(
+        predicted_mean, _ = _statistics(predicted, batch.mask)
+        own_deviations = _statistics(torch.stack(student_states, dim=2).float(), batch.mask)[1].unbind(1)
+        predicted_deviation = torch.stack(
             [linear(x) for linear, x in zip(self.deviations, own_deviations, strict=True)], dim=1
         )
-        clips = (guessed_mean - mean).square().mean() / _CLIP_SPREAD[0]
-        clips = clips + (guessed_deviation.float() - deviation).square().mean() / _CLIP_SPREAD[1]
+        clips = (predicted_mean - mean).square().mean() / _CLIP_SPREAD[0]
+        clips = clips + (predicted_deviation.float() - deviation).square().mean() / _CLIP_SPREAD[1]
         return {"loss": frames + self._clip_weight * clips, "frames": frames, "clips": clips}
 
 
@@ -102,27 +106,27 @@ def _statistics(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class DistillationData:
-    """train may hold only training speakers; dev is looked at, never learned from.
+    """train holds training speakers only; validation serves the validation loss, never training.
 
-    sounds: corpus -> its clips; whichever is not named stands under "".
+    audio: corpus -> its clips; corpora not named are under "".
     """
 
     train: Sequence[Example]
-    dev: Sequence[Example]
-    sounds: Mapping[str, AudioCache]
+    validation: Sequence[Example]
+    audio: Mapping[str, AudioCache]
 
     def clip(self, example: Example) -> Samples:
-        return self.sounds.get(example.corpus, self.sounds[""]).clip(example.key)
+        return self.audio.get(example.corpus, self.audio[""]).clip(example.key)
 
 
 @dataclass(frozen=True, slots=True)
 class DistillationTask:
-    """Distillation as a `loop.Task`."""
+    """Distillation as a `trainer.Task`."""
 
     module: DistillationModule
     data: DistillationData
     teacher: WhisperTeacher
-    scale: StateNormalizer
+    normalizer: StateNormalizer
     settings: DistillationSettings
     seed: int
 
@@ -130,7 +134,7 @@ class DistillationTask:
         return [{"params": list(self.module.parameters()), "lr": self.settings.learning_rate}]
 
     def epoch_batches(self, epoch: int) -> list[list[int]]:
-        """At most `clips_per_corpus` of every corpus: a larger one takes turns."""
+        """At most `clips_per_corpus` of every corpus: of a larger one, others in every epoch."""
         rng = np.random.default_rng([self.seed, 3, epoch])
         drawn: list[int] = []
         for corpus in sorted({example.corpus for example in self.data.train}):
@@ -138,57 +142,59 @@ class DistillationTask:
             drawn += rng.permutation(rows)[: self.settings.clips_per_corpus].tolist()
         lengths = [len(self.data.clip(self.data.train[row])) for row in drawn]
         return [
-            [drawn[place] for place in batch]
+            [drawn[index] for index in batch]
             for batch in length_grouped_batches(lengths, self.settings.batch, rng)
         ]
 
     def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> DistillationBatch:
-        """Runs in one process, so every item counts."""
-        heard, harmed = [], []
+        """Runs in one process, so every item is in the loss."""
+        clean, corrupted = [], []
         for item in items:
             example = self.data.train[item]
             rng = example_rng(self.seed, epoch, example.key)
             clip = augmented_clip(self.data.clip(example), self.settings, rng)
-            heard.append(clip)
-            harmed.append(distort(clip, rng) if rng.random() < self.settings.harmed else clip)
-        return distillation_batch(heard, harmed, self.teacher, self.scale, self.module.encoder.waveform_spec)
+            clean.append(clip)
+            corrupted.append(distort(clip, rng) if rng.random() < self.settings.corrupted else clip)
+        return distillation_batch(
+            clean, corrupted, self.teacher, self.normalizer, self.module.encoder.waveform_spec
+        )
 
     def validate(self, process: int, processes: int) -> list[dict[str, float]]:
-        """Whole clips, undistorted, one by one."""
+        """The loss on whole, clean clips, one by one."""
         found = []
         with torch.inference_mode():
-            for example in self.data.dev[process::processes]:
+            for example in self.data.validation[process::processes]:
                 clip = _whole_frames(self.data.clip(example)[: 10 * SAMPLE_RATE_HZ])
                 losses = self.module(
                     distillation_batch(
-                        [clip], [clip], self.teacher, self.scale, self.module.encoder.waveform_spec
+                        [clip], [clip], self.teacher, self.normalizer, self.module.encoder.waveform_spec
                     )
                 )
                 found.append({name: float(value) for name, value in losses.items()})
         return found
 
     def metrics(self, predictions: Sequence[Any]) -> dict[str, float]:
-        """The negative loss: the more the better."""
-        means = {name: float(np.mean([one[name] for one in predictions])) for name in predictions[0]}
+        """The negative loss as `agreement`: higher is better."""
+        means = {name: float(np.mean([losses[name] for losses in predictions])) for name in predictions[0]}
         return {"agreement": -means.pop("loss")} | means
 
 
 def distillation_batch(
-    heard: Sequence[Samples],
-    harmed: Sequence[Samples],
+    clean: Sequence[Samples],
+    corrupted: Sequence[Samples],
     teacher: WhisperTeacher,
-    scale: StateNormalizer,
-    form: WaveformSpec,
+    normalizer: StateNormalizer,
+    waveform_spec: WaveformSpec,
 ) -> DistillationBatch:
-    """heard: what the teacher hears; harmed: the student, as long."""
-    states, mask = teacher.states(heard)
-    # Out of inference mode: the student's gradient passes by these.
-    targets = scale.standardised(states.clone())
-    return DistillationBatch(collate_audio(harmed, form), targets, mask.clone())
+    """clean: input of the teacher; corrupted: input of the student, of the same lengths."""
+    states, mask = teacher.states(clean)
+    # Cloned out of inference mode, so that autograd accepts them as targets.
+    targets = normalizer.normalize(states.clone())
+    return DistillationBatch(collate_audio(corrupted, waveform_spec), targets, mask.clone())
 
 
 def augmented_clip(samples: Samples, settings: DistillationSettings, rng: np.random.Generator) -> Samples:
-    """Another voice, cut to a window of at most `max_seconds`."""
+    """Random speed and voice, cropped to a window of at most `max_seconds`."""
     samples = resample_speed(samples, float(np.exp(rng.uniform(-settings.speed, settings.speed))))
     if rng.random() < settings.voice:
         samples, _ = random_pitch_and_tempo(samples, rng)
@@ -207,7 +213,7 @@ def _whole_frames(samples: Samples) -> Samples:
 def fit_state_normalizer(
     data: DistillationData, teacher: WhisperTeacher, settings: DistillationSettings, seed: int
 ) -> StateNormalizer:
-    """Of training clips alone, in the proportion in which they are learned from."""
+    """Fitted on training clips only, in the proportion of the corpora in training."""
     rng = np.random.default_rng([seed, 5])
     corpora = sorted({example.corpus for example in data.train})
     batches = []
@@ -216,36 +222,36 @@ def fit_state_normalizer(
         rows = rng.permutation(len(part))[: _SCALE_CLIPS // len(corpora)]
         clips = [augmented_clip(data.clip(part[row]), settings, rng) for row in rows]
         batches += [teacher.states(clips[start : start + 16]) for start in range(0, len(clips), 16)]
-    return StateNormalizer.of(batches)
+    return StateNormalizer.fit(batches)
 
 
-def _kept_scale(
+def _cached_normalizer(
     data: DistillationData, teacher: WhisperTeacher, settings: DistillationSettings, seed: int, file: Path
 ) -> StateNormalizer:
-    """From `file` where an earlier start of this run left it."""
-    kept = load_if_complete(file)
-    if kept is not None:
-        return StateNormalizer(kept["mean"], kept["deviation"])
-    scale = fit_state_normalizer(data, teacher, settings, seed)
+    """From `file`, where an earlier start of this run wrote it."""
+    cached = load_if_complete(file)
+    if cached is not None:
+        return StateNormalizer(cached["mean"], cached["deviation"])
+    normalizer = fit_state_normalizer(data, teacher, settings, seed)
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_atomically({"mean": scale.mean, "deviation": scale.deviation}, file)
-    return scale
+    save_atomically({"mean": normalizer.mean, "deviation": normalizer.deviation}, file)
+    return normalizer
 
 
-def distil(
+def distill_audio_encoder(
     model: EmotionModel,
     data: DistillationData,
     teacher: WhisperTeacher,
     settings: DistillationSettings,
     seed: int,
-    place: Runtime,
+    runtime: Runtime,
 ) -> History:
-    """Trains `model.audio_encoder` in place; goes on where `place.folder` says that it stopped."""
+    """Trains `model.audio_encoder` in place; resumes from `runtime.folder`."""
     torch.manual_seed(seed)
     layers = len(settings.teacher_layers)
     module = DistillationModule(model.audio_encoder, layers, teacher.width, settings.clip_weight)
-    scale = _kept_scale(data, teacher, settings, seed, place.folder / "scale.pt")
-    task = DistillationTask(module, data, teacher, scale, settings, seed)
+    normalizer = _cached_normalizer(data, teacher, settings, seed, runtime.folder / "normalizer.pt")
+    task = DistillationTask(module, data, teacher, normalizer, settings, seed)
     trainer = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,
@@ -255,4 +261,4 @@ def distil(
         patience=0,
         keep="last",
     )
-    return fit(task, trainer, seed, place)
+    return fit(task, trainer, seed, runtime)

@@ -1,7 +1,7 @@
-"""Stage 3: what the frozen audio encoder's frames say about emotion; and how well, speaker by speaker.
+"""Stage 3: audio-only heads on the frozen audio encoder: the shipped one, and those of the cross-validation.
 
-The head that is shipped and the heads of the cross-validation are made by the same lines here, on the same
-encoder, which has never heard the corpus that is judged. They differ in who is trained on.
+The same code trains all of them, on the same encoder, which was not trained on the evaluated corpus. They
+differ in their training speakers.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ from ..corpora.example import Example
 from ..corpora.leakage import check_disjoint
 from ..emotion.model_factory import ModelFactory
 from ..emotion.settings import ModelSettings
-from ..evaluation.crossvalidation import SOUND
+from ..evaluation.crossvalidation import AUDIO_ONLY
 from ..evaluation.predictions import FoldPredictions
 from ..experiments.experiment import Experiment
 from ..experiments.folds import Fold
-from ..experiments.prepare_data import PreparationContext, gather, label_indices
+from ..experiments.prepare_data import PreparationContext, prepare_inputs
 from ..experiments.run import FittedModel, RunContext, fit_fold, run_fold
+from ..experiments.select_examples import label_indices
 from ..experiments.table_rows import TableRow
 from ..run_log import Log
 from ..trainer.trainer import make_accelerator
 from .log_callback import LogCallback
 from .settings import PRECISION, HeadSettings
 
-FOLDS = TableRow(SOUND, "other")
-CROSS_CORPUS = TableRow("stranger", "other")
+FOLDS = TableRow(AUDIO_ONLY, "other")
+CROSS_CORPUS = TableRow("cross-corpus", "other")
 HEAD = TableRow("head", "other")
 _VALIDATION_SPEAKERS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class HeadPaths:
-    """work: fits and outcomes. cache: sounds and features."""
+    """work: fits and predictions. cache: audio and features."""
 
     work: Path
     cache: Path
@@ -50,7 +51,7 @@ class HeadPaths:
 
 @dataclass(frozen=True, slots=True)
 class HeadRunContext(RunContext):
-    """examples: all that the encoder was asked about."""
+    """examples: all whose encoder states are cached."""
 
     examples: Sequence[Example]
 
@@ -61,55 +62,60 @@ def head_run_context(
     examples: Sequence[Example],
     settings: HeadSettings,
     seeds: Sequence[int],
-    place: HeadPaths,
+    paths: HeadPaths,
 ) -> HeadRunContext:
-    """What all heads on one encoder share. examples: of the model's labels, of training and judging alike."""
+    """What all heads on one encoder share. examples: of the model's labels, for training and testing
+    alike.
+    """
     model.eval()
     experiment = Experiment(
         name="bundled",
         labels=tuple(model.config.label_names),
         seeds=tuple(seeds),
-        model=_as_the_model(model.config),
+        model=_settings_of_model(model.config),
         data=settings.data,
         trainer=settings.trainer,
     )
     model_factory = ModelFactory(model, tokenizer)
 
-    def seen(what: str, done: int, of: int) -> None:
+    def on_progress(name: str, done: int, total: int) -> None:
         if done % 1000 == 0:
-            place.log.line(f"{what}: {done} of {of}")
+            paths.log.line(f"{name}: {done} of {total}")
 
-    inputs = gather(examples, [experiment], model_factory, PreparationContext(_nobody, place.cache, seen))
+    inputs = prepare_inputs(
+        examples, [experiment], model_factory, PreparationContext(_no_transcriber, paths.cache, on_progress)
+    )
     labels = label_indices(examples, experiment)
     accelerator = make_accelerator(PRECISION, cpu=True)
-    return HeadRunContext(experiment, model_factory, inputs, labels, accelerator, place.work, examples)
+    return HeadRunContext(experiment, model_factory, inputs, labels, accelerator, paths.work, examples)
 
 
 def train_final_head(
-    context: RunContext, train: Sequence[Example], dev: Sequence[Example], seed: int, log: Log
+    context: RunContext, train: Sequence[Example], validation: Sequence[Example], seed: int, log: Log
 ) -> FittedModel:
-    """Trained on the training speakers, calibrated on the validation speakers."""
-    fold = _checked(Fold("shipped", list(train), list(dev), []))
+    """The shipped head: trained on the training speakers, calibrated on the validation speakers."""
+    fold = _without_leakage(Fold("shipped", list(train), list(validation), []))
     return fit_fold(context, HEAD, fold, seed, LogCallback(log, "head"))
 
 
 def crossvalidate_heads(
     context: RunContext, folds: Sequence[Fold], row: TableRow, seeds: Sequence[int], log: Log
 ) -> list[FoldPredictions]:
-    """One outcome a fold and seed, from disk where it was judged before."""
+    """Predictions for every fold and seed, from disk where they were computed before."""
     results = []
     for seed in seeds:
         for fold in folds:
             result = run_fold(context, row, fold, seed, LogCallback(log, f"{row.name} {fold.name}"))
-            guesses = result.probabilities.argmax(1)
-            log.line(f"{row.name} {fold.name}, seed {seed}: WA {(guesses == result.truth).mean():.3f}")
+            predicted = result.probabilities.argmax(1)
+            log.line(f"{row.name} {fold.name}, seed {seed}: WA {(predicted == result.truth).mean():.3f}")
             results.append(result)
     return results
 
 
 def six_folds(examples: Sequence[Example], corpus: str) -> list[Fold]:
-    """Of the corpus's own groups. Beside the rest of that corpus, split train of all others is learned from;
-    three of its speakers, others in every fold, and split dev of the other corpora validate and calibrate.
+    """One fold for each of the corpus's own groups. Trains on the rest of that corpus and on split train of
+    the others; three of its speakers, different ones in every fold, and split dev of the others are the
+    validation set.
     """
     own = [example for example in examples if example.corpus == corpus]
     others = [example for example in examples if example.corpus != corpus]
@@ -122,16 +128,16 @@ def six_folds(examples: Sequence[Example], corpus: str) -> list[Fold]:
         chosen = {speakers[(start + step) % len(speakers)] for step in range(_VALIDATION_SPEAKERS)}
         validation = [example for example in rest if example.speaker in chosen]
         train = [example for example in rest if example.speaker not in chosen]
-        beside = _as_many([e for e in others if e.split == "dev"], len(validation), number)
+        from_others = _subsample([e for e in others if e.split == "dev"], len(validation), number)
         train += [example for example in others if example.split == "train"]
-        folds.append(_checked(Fold(group, train, validation + beside, test)))
+        folds.append(_without_leakage(Fold(group, train, validation + from_others, test)))
     return folds
 
 
 def cross_corpus_fold(examples: Sequence[Example], corpus: str) -> Fold:
-    """Trained on all of the others but their split dev, which validates; tested on all of the corpus."""
+    """Trains on all other corpora except their split dev, the validation set; tests on the whole corpus."""
     others = [example for example in examples if example.corpus != corpus]
-    return _checked(
+    return _without_leakage(
         Fold(
             corpus,
             [example for example in others if example.split != "dev"],
@@ -141,19 +147,19 @@ def cross_corpus_fold(examples: Sequence[Example], corpus: str) -> Fold:
     )
 
 
-def _checked(fold: Fold) -> Fold:
+def _without_leakage(fold: Fold) -> Fold:
     check_disjoint({"train": fold.train, "validation": fold.validation, "test": fold.test}, ("speaker",))
     return fold
 
 
-def _as_many(examples: Sequence[Example], count: int, number: int) -> list[Example]:
-    """A draw of `count`, so that neither corpus decides alone how certain the head may be."""
+def _subsample(examples: Sequence[Example], count: int, number: int) -> list[Example]:
+    """A draw of `count`, so that no single corpus determines the calibration."""
     rows = np.random.default_rng([9, number]).permutation(len(examples))[:count]
     return [examples[row] for row in sorted(rows.tolist())]
 
 
-def _as_the_model(config: EmotionConfig) -> ModelSettings:
-    """The same head on the same frozen encoders, and nothing to fuse."""
+def _settings_of_model(config: EmotionConfig) -> ModelSettings:
+    """The model's head on the same frozen encoders, without fusion."""
     return ModelSettings(
         audio="the student",
         text="the student",
@@ -174,5 +180,5 @@ def _as_the_model(config: EmotionConfig) -> ModelSettings:
     )
 
 
-def _nobody() -> NoReturn:
-    raise AssertionError("nothing is transcribed here")
+def _no_transcriber() -> NoReturn:
+    raise AssertionError("heads need no transcriber")

@@ -1,7 +1,7 @@
-"""Clips meet texts: no corpus here has emotional sound and emotional words together, so they are paired.
+"""Pairs clips with texts: no corpus here has emotional audio and emotional text together.
 
-Most pairs share a label; some words are neutral under emotional sound, some contradict it, some are
-missing, some sound is missing. Figures on label-matched pairs are inflated and say so wherever they stand.
+Most pairs share a label; some texts are neutral beside emotional audio, some contradict it, in some pairs the
+text or the audio is missing. Metrics on label-matched pairs are inflated and always marked as such.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from .settings import FusionSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """example or text None: that modality is absent. *_label: index, None where absent.
+class AudioTextPair:
+    """One pair; example or text is None where that modality is absent. *_label: index, None where absent.
 
-    target: probabilities the fused heads should learn, one per label.
+    target: probabilities for the fused heads, one per label.
     """
 
     example: Example | None
@@ -31,7 +31,7 @@ class Pair:
 
 
 class PairSampler:
-    """Draws a text for each clip. lines: only of the four labels, only of one split."""
+    """Draws a text for each clip. lines: of the four labels and of one split only."""
 
     def __init__(
         self, lines: Sequence[Example], labels: Sequence[str], words: Sequence[str], settings: FusionSettings
@@ -42,42 +42,44 @@ class PairSampler:
         self._texts = [[line.words for line in lines if line.emotion == label] for label in labels]
         self._neutral = self._labels.index("neutral")
 
-    def draw(self, example: Example, rng: np.random.Generator) -> Pair:
-        """One pair for the clip; every kind has its own share."""
-        label, luck, shares = self._labels.index(example.emotion), rng.random(), self._settings
-        for share, kind in (
-            (shares.drop_text, self._without_text),
-            (shares.drop_audio, self._without_audio),
-            (shares.neutral_text, self._neutral_words),
-            (shares.mismatched_text, self._contradicting),
+    def draw(self, example: Example, rng: np.random.Generator) -> AudioTextPair:
+        """One pair for the clip; every kind of pair has its own probability."""
+        label, uniform, settings = self._labels.index(example.emotion), rng.random(), self._settings
+        for probability, make_pair in (
+            (settings.drop_text, self._without_text),
+            (settings.drop_audio, self._without_audio),
+            (settings.neutral_text, self._with_neutral_text),
+            (settings.mismatched_text, self._with_mismatched_text),
         ):
-            if luck < share:
-                return kind(example, label, rng)
-            luck -= share
-        return Pair(example, self._text(label, rng), label, label, self._all_on(label))
+            if uniform < probability:
+                return make_pair(example, label, rng)
+            uniform -= probability
+        return AudioTextPair(example, self._text(label, rng), label, label, self._one_hot(label))
 
-    def matched(self, example: Example, rng: np.random.Generator) -> Pair:
-        """A pair of one label, words as written: for the inflated figure and for the dev mixture."""
+    def matched(self, example: Example, rng: np.random.Generator) -> AudioTextPair:
+        """A pair of one label with the text as written: for inflated metrics and for validation."""
         label = self._labels.index(example.emotion)
-        return Pair(example, self._pick(label, rng), label, label, self._all_on(label))
+        return AudioTextPair(example, self._pick(label, rng), label, label, self._one_hot(label))
 
-    def neutral(self, example: Example, rng: np.random.Generator) -> Pair:
-        return self._neutral_words(example, self._labels.index(example.emotion), rng)
+    def neutral(self, example: Example, rng: np.random.Generator) -> AudioTextPair:
+        return self._with_neutral_text(example, self._labels.index(example.emotion), rng)
 
-    def _without_text(self, example: Example, label: int, rng: np.random.Generator) -> Pair:
-        return Pair(example, None, label, None, self._all_on(label))
+    def _without_text(self, example: Example, label: int, rng: np.random.Generator) -> AudioTextPair:
+        return AudioTextPair(example, None, label, None, self._one_hot(label))
 
-    def _without_audio(self, example: Example, label: int, rng: np.random.Generator) -> Pair:
-        return Pair(None, self._text(label, rng), None, label, self._all_on(label))
+    def _without_audio(self, example: Example, label: int, rng: np.random.Generator) -> AudioTextPair:
+        return AudioTextPair(None, self._text(label, rng), None, label, self._one_hot(label))
 
-    def _neutral_words(self, example: Example, label: int, rng: np.random.Generator) -> Pair:
-        return Pair(example, self._text(self._neutral, rng), label, self._neutral, self._all_on(label))
+    def _with_neutral_text(self, example: Example, label: int, rng: np.random.Generator) -> AudioTextPair:
+        return AudioTextPair(
+            example, self._text(self._neutral, rng), label, self._neutral, self._one_hot(label)
+        )
 
-    def _contradicting(self, example: Example, label: int, rng: np.random.Generator) -> Pair:
-        """Sound and words of two labels: neither is right alone, so each gets half."""
+    def _with_mismatched_text(self, example: Example, label: int, rng: np.random.Generator) -> AudioTextPair:
+        """Audio and text of two labels: each gets half of the target."""
         other = int(rng.choice([index for index in range(len(self._labels)) if index != label]))
         half = tuple(0.5 * (index in (label, other)) for index in range(len(self._labels)))
-        return Pair(example, self._text(other, rng), label, other, half)
+        return AudioTextPair(example, self._text(other, rng), label, other, half)
 
     def _text(self, label: int, rng: np.random.Generator) -> str:
         text = self._pick(label, rng)
@@ -87,5 +89,5 @@ class PairSampler:
         texts = self._texts[label]
         return texts[int(rng.integers(len(texts)))]
 
-    def _all_on(self, label: int) -> tuple[float, ...]:
+    def _one_hot(self, label: int) -> tuple[float, ...]:
         return tuple(float(index == label) for index in range(len(self._labels)))

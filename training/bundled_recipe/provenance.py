@@ -1,4 +1,4 @@
-"""Which speech entered which stage: written beside the weights, so that it can be checked."""
+"""Records which speech was used in which stage; written beside the weights as audio_used.csv."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Provenance:
         self._rows: list[tuple[str, str, str, str, int, str]] = []
 
     def add(self, stage: str, examples: Sequence[Example]) -> None:
-        """All of the stage's clips, one row a speaker."""
+        """Adds all clips of a stage, one row per speaker."""
         for speaker in sorted({example.speaker for example in examples}):
             part = [example for example in examples if example.speaker == speaker]
             paths = "\n".join(sorted(example.key for example in part))

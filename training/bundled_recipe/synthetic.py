@@ -1,8 +1,8 @@
-"""English that nobody had to say: lines of the text corpora, read by espeak-ng and Flite.
+"""Synthetic English: lines of the text corpora, read by espeak-ng and Flite.
 
-Two corpora of acted speech hold two English sentences. An encoder that learned from those alone takes every
-other sound of English for noise; synthetic voices have no feelings, but they have the phones, and the teacher
-says what to make of them. Lines, voices and their pitch, range and speed depend on the seed alone.
+The two corpora of acted speech have two English sentences. To an encoder trained on those alone every other
+sound of English is noise; synthetic voices carry no emotion, but they have the phones, and the teacher
+provides the targets. Lines, voices and their pitch, range and speed depend on the seed alone.
 """
 
 from __future__ import annotations
@@ -52,18 +52,18 @@ def synthetic_speech(
         return [], AudioCache(np.zeros(0, np.int16), {})
     file = cache / f"synthetic-{seed}-{count}.npz"
     if not file.exists():
-        _speak(_chosen(lines, count, seed), seed, file, log)
-    kept = np.load(file)
-    keys = [f"{CORPUS}/{number}" for number in range(len(kept["spans"]))]
-    spans = {key: (int(start), int(end)) for key, (start, end) in zip(keys, kept["spans"], strict=True)}
+        _synthesize_all(_select_lines(lines, count, seed), seed, file, log)
+    cached = np.load(file)
+    keys = [f"{CORPUS}/{number}" for number in range(len(cached["spans"]))]
+    spans = {key: (int(start), int(end)) for key, (start, end) in zip(keys, cached["spans"], strict=True)}
     examples = [
         Example(corpus=CORPUS, key=key, speaker=CORPUS, emotion="other", emotion_orig="none", split="train")
         for key in keys
     ]
-    return examples, AudioCache(kept["samples"], spans)
+    return examples, AudioCache(cached["samples"], spans)
 
 
-def _chosen(lines: Sequence[Example], count: int, seed: int) -> list[str]:
+def _select_lines(lines: Sequence[Example], count: int, seed: int) -> list[str]:
     least, most = _WORDS
     texts = sorted({normalize_text(line.words) for line in lines if line.split == "train"})
     texts = [text for text in texts if least <= len(text.split()) <= most and text.isascii()]
@@ -72,7 +72,7 @@ def _chosen(lines: Sequence[Example], count: int, seed: int) -> list[str]:
     return [texts[row] for row in np.random.default_rng([seed, 7]).permutation(len(texts))[:count]]
 
 
-def _speak(texts: Sequence[str], seed: int, file: Path, log: Log) -> None:
+def _synthesize_all(texts: Sequence[str], seed: int, file: Path, log: Log) -> None:
     for program in ("espeak-ng", "flite"):
         if shutil.which(program) is None:
             raise SettingsError(
@@ -81,7 +81,7 @@ def _speak(texts: Sequence[str], seed: int, file: Path, log: Log) -> None:
             )
     pieces, spans, position = [], [], 0
     for number, text in enumerate(texts):
-        samples = _spoken(text, np.random.default_rng([seed, 8, number]))
+        samples = _synthesize(text, np.random.default_rng([seed, 8, number]))
         pieces.append((samples * 32767.0).astype(np.int16))
         spans.append((position, position + len(samples)))
         position += len(samples)
@@ -93,10 +93,14 @@ def _speak(texts: Sequence[str], seed: int, file: Path, log: Log) -> None:
     unfinished.replace(file)
 
 
-def _spoken(text: str, rng: np.random.Generator) -> Samples:
+def _synthesize(text: str, rng: np.random.Generator) -> Samples:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "line.wav"
-        command = _flite(text, file, rng) if rng.random() < _FLITE_SHARE else _espeak(text, file, rng)
+        command = (
+            _flite_command(text, file, rng)
+            if rng.random() < _FLITE_SHARE
+            else _espeak_command(text, file, rng)
+        )
         subprocess.run(command, check=True, capture_output=True)
         samples, rate = soundfile.read(file, dtype="float32")
     mono = samples if samples.ndim == 1 else samples[:, 0]
@@ -105,18 +109,18 @@ def _spoken(text: str, rng: np.random.Generator) -> Samples:
     return (clip * (_PEAK / loudest)).astype(np.float32)
 
 
-def _espeak(text: str, file: Path, rng: np.random.Generator) -> list[str]:
+def _espeak_command(text: str, file: Path, rng: np.random.Generator) -> list[str]:
     voice = f"{rng.choice(_ACCENTS)}+{rng.choice(_VARIANTS)}"
     pitch, speed = str(rng.integers(10, 95)), str(rng.integers(120, 230))
     ranged = f'<speak><prosody range="{rng.integers(30, 250)}%">{text}</prosody></speak>'
     return ["espeak-ng", "-m", "-v", voice, "-p", pitch, "-s", speed, "-w", str(file), ranged]
 
 
-def _flite(text: str, file: Path, rng: np.random.Generator) -> list[str]:
+def _flite_command(text: str, file: Path, rng: np.random.Generator) -> list[str]:
     settings = {
         "duration_stretch": rng.uniform(0.75, 1.3),
         "int_f0_target_mean": rng.uniform(90.0, 260.0),
         "int_f0_target_stddev": rng.uniform(8.0, 60.0),
     }
-    asked = [word for name, value in settings.items() for word in ("--setf", f"{name}={value:.2f}")]
-    return ["flite", "-voice", str(rng.choice(_FLITE_VOICES)), *asked, "-t", text, "-o", str(file)]
+    options = [word for name, value in settings.items() for word in ("--setf", f"{name}={value:.2f}")]
+    return ["flite", "-voice", str(rng.choice(_FLITE_VOICES)), *options, "-t", text, "-o", str(file)]

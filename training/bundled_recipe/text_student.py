@@ -1,6 +1,7 @@
-"""Stage 2: the text student learns what its teacher makes of written dialogue, and the labels themselves.
+"""Stage 2: trains the text student on its teacher's soft targets for written dialogue, and on the labels.
 
-Half of the lines are misheard, which the teacher's were not: a transcriber's errors cost the student little.
+Half of the lines have simulated recognition errors, which the teacher's had not: it makes the student robust
+to them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .text_teacher import WIDTH, SoftTargets, softened_weights
 
 @dataclass(frozen=True, slots=True)
 class StudentBatch:
-    """labels: (B,), -100 for another emotion. vectors: (B, WIDTH) and logits (B, C), the teacher's."""
+    """labels: (B,), -100 for another emotion. vectors: (B, WIDTH) and logits: (B, C) of the teacher."""
 
     text: TextBatch
     labels: Tensor
@@ -45,7 +46,7 @@ class StudentBatch:
 
 
 class TextStudent(nn.Module):
-    """The model's text branch with its own head, and two maps that are thrown away afterwards."""
+    """The model's text branch with its own head, and two maps that are discarded after training."""
 
     class_weights: Tensor
 
@@ -61,38 +62,44 @@ class TextStudent(nn.Module):
         self._settings = settings
 
     def forward(self, batch: StudentBatch) -> Losses:
-        settings, soft = self._settings, nn.functional
+        settings, functional = self._settings, nn.functional
         code = self.pool(*self.encoder(batch.text.ids, batch.text.mask))
         logits, other = self.head(code).float(), self.is_other(code)[:, 0].float()
         known = batch.labels >= 0
-        named = soft.cross_entropy(logits, batch.labels, self.class_weights, label_smoothing=0.05)
+        named = functional.cross_entropy(logits, batch.labels, self.class_weights, label_smoothing=0.05)
         if not known.any():
-            named = logits.sum() * 0.0  # a mean over nothing is not a number
-        heat = settings.temperature
-        told = soft.kl_div(
-            (logits / heat).log_softmax(1), (batch.logits / heat).softmax(1), reduction="batchmean"
+            named = logits.sum() * 0.0  # the mean over nothing is NaN
+        temperature = settings.temperature
+        distillation = functional.kl_div(
+            (logits / temperature).log_softmax(1),
+            (batch.logits / temperature).softmax(1),
+            reduction="batchmean",
         )
-        distance = (1.0 - soft.cosine_similarity(self.to_teacher(code).float(), batch.vectors)).mean()
-        strange = soft.binary_cross_entropy_with_logits(other, (~known).float())
-        total = named + settings.soft_weight * heat**2 * told + settings.vector_weight * distance
+        distance = (1.0 - functional.cosine_similarity(self.to_teacher(code).float(), batch.vectors)).mean()
+        other_loss = functional.binary_cross_entropy_with_logits(other, (~known).float())
+        total = (
+            named + settings.soft_weight * temperature**2 * distillation + settings.vector_weight * distance
+        )
         return {
-            "loss": total + settings.other_weight * strange,
+            "loss": total + settings.other_weight * other_loss,
             "labels": named,
-            "opinion": told,
+            "soft_labels": distillation,
             "vectors": distance,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class TextTask:
-    """Distillation of the text branch as a `loop.Task`. words: what a misheard word may turn into."""
+    """Distillation of the text branch as a `trainer.Task`. words: substitutes in simulated recognition
+    errors.
+    """
 
     module: TextStudent
     model: EmotionModel
     tokenizer: Tokenizer
     train: Sequence[Example]
-    dev: Sequence[Example]
-    lessons: SoftTargets
+    validation: Sequence[Example]
+    soft_targets: SoftTargets
     words: Sequence[str]
     settings: TextSettings
     seed: int
@@ -105,7 +112,7 @@ class TextTask:
         return length_grouped_batches([len(line.words) for line in self.train], self.settings.batch, rng)
 
     def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> StudentBatch:
-        """Runs in one process, so every item counts."""
+        """Runs in one process, so every item is in the loss."""
         texts, numbers = [], []
         for item in items:
             line = self.train[item]
@@ -118,16 +125,18 @@ class TextTask:
         return StudentBatch(
             collate_text(texts, self.tokenizer, self.model.config.max_tokens),
             torch.tensor(numbers),
-            torch.from_numpy(self.lessons.vectors[rows].astype(np.float32)),
-            torch.from_numpy(self.lessons.logits[rows].astype(np.float32)),
+            torch.from_numpy(self.soft_targets.vectors[rows].astype(np.float32)),
+            torch.from_numpy(self.soft_targets.logits[rows].astype(np.float32)),
         )
 
     def validate(self, process: int, processes: int) -> list[tuple[int, int]]:
-        return text_predictions(self.model, self.tokenizer, self.dev[process::processes])
+        return text_predictions(self.model, self.tokenizer, self.validation[process::processes])
 
     def metrics(self, predictions: Sequence[Any]) -> dict[str, float]:
         return {
-            "ua": unweighted_recall([truth for truth, _ in predictions], [guess for _, guess in predictions])
+            "ua": unweighted_recall(
+                [truth for truth, _ in predictions], [predicted for _, predicted in predictions]
+            )
         }
 
 
@@ -135,21 +144,21 @@ def train_text_student(
     model: EmotionModel,
     tokenizer: Tokenizer,
     lines: tuple[Sequence[Example], Sequence[Example]],
-    lessons: SoftTargets,
+    soft_targets: SoftTargets,
     words: Sequence[str],
     settings: TextSettings,
     seed: int,
-    place: Runtime,
+    runtime: Runtime,
 ) -> History:
-    """Trains the text branch in place; goes on where `place.folder` says that it stopped.
+    """Trains the text branch in place; resumes from `runtime.folder`.
 
-    lines: of training and of validation. lessons: of the training lines, one by one.
+    lines: of training and of validation. soft_targets: of the training lines, one by one.
     """
     torch.manual_seed(seed)
-    train, dev = lines
+    train, validation = lines
     labels: Mapping[str, int] = model.config.label2id
     module = TextStudent(model, settings, softened_weights(train, labels)[: len(labels)])
-    task = TextTask(module, model, tokenizer, train, dev, lessons, words, settings, seed)
+    task = TextTask(module, model, tokenizer, train, validation, soft_targets, words, settings, seed)
     trainer = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,
@@ -159,7 +168,7 @@ def train_text_student(
         patience=0,
         keep="last",
     )
-    return fit(task, trainer, seed, place)
+    return fit(task, trainer, seed, runtime)
 
 
 @torch.inference_mode()
@@ -170,10 +179,10 @@ def text_predictions(
     model.eval()
     labels = model.config.label2id
     named = [line for line in lines if line.emotion in labels]
-    guesses: list[int] = []
+    predicted: list[int] = []
     for start in range(0, len(named), 256):
         texts = [line.words for line in named[start : start + 256]]
         text = model.encode_text(collate_text(texts, tokenizer, model.config.max_tokens))
-        safe = text.mask | (torch.arange(text.mask.shape[1]) == 0)
-        guesses += model.text_head(model.text_pool(text.features, safe)).argmax(1).tolist()
-    return [(labels[line.emotion], guess) for line, guess in zip(named, guesses, strict=True)]
+        attended = text.mask | (torch.arange(text.mask.shape[1]) == 0)
+        predicted += model.text_head(model.text_pool(text.features, attended)).argmax(1).tolist()
+    return [(labels[line.emotion], predicted) for line, predicted in zip(named, predicted, strict=True)]

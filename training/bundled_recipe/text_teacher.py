@@ -1,6 +1,6 @@
 """The teacher of the text student: MiniLM's sentence encoder, fine-tuned on the labels of written dialogue.
 
-What it leaves is not its weights but, for every training line, a vector and what it thinks of each label: a
+Its output are not weights but soft targets: for every training line a vector and the logits of each label. A
 student learns more from those than from the labels alone (Hinton, Vinyals, Dean, arXiv 1503.02531).
 """
 
@@ -33,7 +33,7 @@ _MAX_TOKENS: Final = 48
 
 @dataclass(frozen=True, slots=True)
 class TeacherBatch:
-    """ids, mask: (B, T). labels: (B,), the last number is another emotion."""
+    """ids, mask: (B, T). labels: (B,), the last index is any other emotion."""
 
     ids: Tensor
     mask: Tensor
@@ -45,7 +45,7 @@ class TeacherBatch:
 
 @dataclass(frozen=True, slots=True)
 class SoftTargets:
-    """What the teacher says of N lines. vectors: (N, WIDTH). logits: (N, C), of the labels alone."""
+    """The teacher's outputs for N lines. vectors: (N, WIDTH). logits: (N, C), of the labels only."""
 
     vectors: npt.NDArray[np.float16]
     logits: npt.NDArray[np.float16]
@@ -62,11 +62,11 @@ class TextTeacher(nn.Module):
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.encoder = AutoModel.from_pretrained(folder)
         for part in (self.encoder.embeddings, self.encoder.encoder.layer[0], self.encoder.pooler):
-            part.requires_grad_(False)  # a third of the cost, and nothing lost
+            part.requires_grad_(False)  # a third of the cost, without loss of accuracy
         self.head = nn.Linear(WIDTH, labels + 1)
         self.register_buffer("class_weights", class_weights, persistent=False)
 
-    def read(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """-> vectors (B, WIDTH), logits (B, C + 1)."""
         hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         share = mask[..., None].to(hidden.dtype)
@@ -74,18 +74,18 @@ class TextTeacher(nn.Module):
         return vectors, self.head(vectors).float()
 
     def forward(self, batch: TeacherBatch) -> Losses:
-        _, logits = self.read(batch.ids, batch.mask)
+        _, logits = self.encode(batch.ids, batch.mask)
         entropy = nn.functional.cross_entropy(logits, batch.labels, self.class_weights, label_smoothing=0.05)
         return {"loss": entropy}
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherTask:
-    """Fine-tuning as a `loop.Task`. labels: emotion -> number; whatever is not in it is another emotion."""
+    """Fine-tuning as a `trainer.Task`. labels: emotion -> index; emotions not in it are the class `other`."""
 
     module: TextTeacher
     train: Sequence[Example]
-    dev: Sequence[Example]
+    validation: Sequence[Example]
     labels: Mapping[str, int]
     settings: TextTeacherSettings
     seed: int
@@ -99,48 +99,53 @@ class TeacherTask:
         ]
 
     def epoch_batches(self, epoch: int) -> list[list[int]]:
-        """Every named line, and as many as `others` of those of other emotions."""
+        """Every line of the labels, and `other_lines` of those of other emotions."""
         rng = np.random.default_rng([self.seed, 6, epoch])
         named = [row for row, line in enumerate(self.train) if line.emotion in self.labels]
         others = [row for row, line in enumerate(self.train) if line.emotion not in self.labels]
-        drawn = named + rng.permutation(others)[: self.settings.others].tolist()
+        drawn = named + rng.permutation(others)[: self.settings.other_lines].tolist()
         lengths = [len(self.train[row].words) for row in drawn]
         return [
-            [drawn[place] for place in batch]
+            [drawn[index] for index in batch]
             for batch in length_grouped_batches(lengths, self.settings.batch, rng)
         ]
 
     def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> TeacherBatch:
-        """Runs in one process, so every item counts."""
+        """Runs in one process, so every item is in the loss."""
         lines = [self.train[item] for item in items]
         tokens = _tokens(self.module, [line.words for line in lines])
         numbers = torch.tensor([self.labels.get(line.emotion, len(self.labels)) for line in lines])
         return TeacherBatch(tokens["input_ids"], tokens["attention_mask"], numbers)
 
     def validate(self, process: int, processes: int) -> list[tuple[int, int]]:
-        named = [line for line in self.dev if line.emotion in self.labels][process::processes]
-        _, logits = teach(self.module, [line.words for line in named])
-        guesses = logits[:, : len(self.labels)].argmax(1)
-        return [(self.labels[line.emotion], int(guess)) for line, guess in zip(named, guesses, strict=True)]
+        named = [line for line in self.validation if line.emotion in self.labels][process::processes]
+        _, logits = teacher_outputs(self.module, [line.words for line in named])
+        predicted = logits[:, : len(self.labels)].argmax(1)
+        return [
+            (self.labels[line.emotion], int(predicted))
+            for line, predicted in zip(named, predicted, strict=True)
+        ]
 
     def metrics(self, predictions: Sequence[Any]) -> dict[str, float]:
         return {
-            "ua": unweighted_recall([truth for truth, _ in predictions], [guess for _, guess in predictions])
+            "ua": unweighted_recall(
+                [truth for truth, _ in predictions], [predicted for _, predicted in predictions]
+            )
         }
 
 
 def text_soft_targets(
     train: Sequence[Example],
-    dev: Sequence[Example],
+    validation: Sequence[Example],
     labels: Mapping[str, int],
     settings: TextTeacherSettings,
     seed: int,
-    place: Runtime,
+    runtime: Runtime,
 ) -> SoftTargets:
-    """Fine-tunes on `train`, then says what it makes of each of its lines; from `place` where it stands."""
-    file = place.folder / "lessons.npz"
-    if file.exists() and len((kept := np.load(file))["logits"]) == len(train):
-        return SoftTargets(kept["vectors"], kept["logits"])
+    """Fine-tunes on `train` and returns the outputs for its lines; resumes from `runtime.folder`."""
+    file = runtime.folder / "soft_targets.npz"
+    if file.exists() and len((cached := np.load(file))["logits"]) == len(train):
+        return SoftTargets(cached["vectors"], cached["logits"])
     torch.manual_seed(seed)
     module = TextTeacher(len(labels), softened_weights(train, labels))
     trainer = TrainerSettings(
@@ -150,17 +155,17 @@ def text_soft_targets(
         patience=0,
         keep="last",
     )
-    fit(TeacherTask(module, train, dev, labels, settings, seed), trainer, seed, place)
-    vectors, logits = teach(module, [line.words for line in train])
-    lessons = SoftTargets(vectors.astype(np.float16), logits[:, : len(labels)].astype(np.float16))
+    fit(TeacherTask(module, train, validation, labels, settings, seed), trainer, seed, runtime)
+    vectors, logits = teacher_outputs(module, [line.words for line in train])
+    soft_targets = SoftTargets(vectors.astype(np.float16), logits[:, : len(labels)].astype(np.float16))
     unfinished = file.with_suffix(".tmp.npz")
-    np.savez(unfinished, vectors=lessons.vectors, logits=lessons.logits)
+    np.savez(unfinished, vectors=soft_targets.vectors, logits=soft_targets.logits)
     unfinished.replace(file)
-    return lessons
+    return soft_targets
 
 
 @torch.inference_mode()
-def teach(
+def teacher_outputs(
     module: TextTeacher, texts: Sequence[str]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """-> vectors (N, WIDTH), logits (N, C + 1), in the order of `texts`."""
@@ -172,8 +177,8 @@ def teach(
         rows = order[start : start + 128]
         tokens = _tokens(module, [texts[row] for row in rows])
         with torch.autocast("cpu", torch.bfloat16):
-            said, scores = module.read(tokens["input_ids"], tokens["attention_mask"])
-        vectors[rows], logits[rows] = said.float().numpy(), scores.numpy()
+            line_vectors, line_logits = module.encode(tokens["input_ids"], tokens["attention_mask"])
+        vectors[rows], logits[rows] = line_vectors.float().numpy(), line_logits.numpy()
     return vectors, logits
 
 
@@ -187,9 +192,9 @@ def softened_weights(lines: Sequence[Example], labels: Mapping[str, int]) -> Ten
 
 
 def _tokens(module: TextTeacher, texts: Sequence[str]) -> dict[str, Tensor]:
-    """Of the spoken form: what the student reads has neither case nor punctuation."""
+    """Tokens of the normalized text: the student's input has neither case nor punctuation."""
     lines = [normalize_text(text) for text in texts]
-    found: dict[str, Tensor] = module.tokenizer(
+    tokens: dict[str, Tensor] = module.tokenizer(
         lines, padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt"
     )
-    return found
+    return tokens

@@ -1,4 +1,4 @@
-"""The WordPiece vocabulary, learned by the recipe on its own texts."""
+"""The WordPiece vocabulary, trained by the recipe on its own texts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from emostream.models.text_normalization import normalize_text
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
-def learn_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
-    """Texts are brought to the spoken form first: the only form that the model ever reads.
+def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
+    """Texts are normalized first, as all text that the model reads.
 
-    Of pieces that are equally frequent the trainer takes one or the other by chance.
+    Among equally frequent pieces the trainer's choice is arbitrary.
     """
-    learner = tokenizer_of(())
+    untrained = build_tokenizer(())
     trainer = WordPieceTrainer(
         vocab_size=size, special_tokens=SPECIAL, show_progress=False, limit_alphabet=64, min_frequency=3
     )
-    learner.train_from_iterator((normalize_text(text) for text in texts), trainer)
-    return tokenizer_of(learner.get_vocab())
+    untrained.train_from_iterator((normalize_text(text) for text in texts), trainer)
+    return build_tokenizer(untrained.get_vocab())
 
 
-def tokenizer_of(pieces: Iterable[str]) -> Tokenizer:
+def build_tokenizer(pieces: Iterable[str]) -> Tokenizer:
     """A tokenizer of these pieces, numbered in alphabetical order behind the special tokens."""
     numbered = SPECIAL + sorted(set(pieces) - set(SPECIAL))
     vocabulary = {piece: index for index, piece in enumerate(numbered)}

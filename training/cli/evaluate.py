@@ -10,9 +10,9 @@ import typer
 from emostream.models.checkpoint import resolve_checkpoint
 
 from ..corpora.manifest import DEFAULT_DATA
-from ..evaluation.crossvalidation import fold_gains, fold_table, read_folds
-from ..evaluation.evaluate import conflict_table, corruption_table, gain_list, table
-from ..evaluation.evaluate import evaluate as figures_of
+from ..evaluation.crossvalidation import crossvalidation_gains, crossvalidation_table, read_folds
+from ..evaluation.evaluate import evaluate as evaluate_checkpoint
+from ..evaluation.evaluation_report import conflict_table, corruption_table, evaluation_table, gain_list
 
 
 def evaluate(
@@ -40,19 +40,19 @@ def evaluate(
         typer.Option("--robustness", help="Noise, codecs, levels, silence, cuts as well: ten times as long."),
     ] = False,
 ) -> None:
-    """Figures of a checkpoint on a manifest, through the recognizer that serves.
+    """Evaluate a checkpoint on a manifest, through the recognizer that serves.
 
-    Where the checkpoint holds the judgements of its recipe's cross-validation, their figures follow.
+    Where the checkpoint holds the predictions of its recipe's cross-validation, their metrics follow.
     """
     folder = resolve_checkpoint(checkpoint)
     folds = read_folds(folder)
-    found = figures_of(folder, manifest, split, out, robustness=robustness)
+    evaluation = evaluate_checkpoint(folder, manifest, split, out, robustness=robustness)
     parts = [
-        table(found.rows),
-        gain_list(found),
-        conflict_table(found),
-        corruption_table(found),
-        fold_table(folds),
-        fold_gains(folds),
+        evaluation_table(evaluation.rows),
+        gain_list(evaluation),
+        conflict_table(evaluation),
+        corruption_table(evaluation),
+        crossvalidation_table(folds),
+        crossvalidation_gains(folds),
     ]
     print("\n\n".join(part for part in parts if part))

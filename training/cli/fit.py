@@ -11,12 +11,12 @@ import typer
 from emostream.models.checkpoint import save_checkpoint
 
 from ..emotion.fit_calibration import calibrate_all
-from ..emotion.predict import judge, posteriors
+from ..emotion.predict import posteriors, predict
 from ..evaluation.metrics import ClassificationMetrics, compute_metrics
 from ..experiments.folds import Fold
 from ..experiments.model_card import write_fit_card
+from ..experiments.prepare_table import TableRequest, prepare_table
 from ..experiments.run import fit_fold
-from ..experiments.table import Request, prepare
 from ..experiments.table_rows import TableRow
 from ..trainer.callbacks import (
     CallbackList,
@@ -59,7 +59,7 @@ def fit(
     options.check_output_folder(out, "--output-dir")
     experiment = options.read_config(config, audio, text)
     row = TableRow(experiment.name, "other")
-    request = Request(
+    request = TableRequest(
         experiment=experiment,
         examples=tuple(options.read_corpora(corpus, data, part=part)),
         units=options.disjoint_units(corpus),
@@ -72,7 +72,7 @@ def fit(
     accelerator = make_accelerator(experiment.trainer.precision, cpu=cpu)
     with ExitStack() as stack:
         bars = stack.enter_context(progress_bars())
-        prepared = prepare(request, accelerator, PreparationProgress(bars))
+        prepared = prepare_table(request, accelerator, PreparationProgress(bars))
         chosen = prepared.folds[0]
         number = experiment.seeds[0] if seed is None else seed
         callbacks: list[TrainingCallback] = [ProgressBarCallback(bars, experiment.name)]
@@ -88,18 +88,19 @@ def fit(
     calibrate_all(
         model, context.inputs, experiment.data, chosen.validation, context.labels, accelerator.device
     )
-    judged = judge(model, fitted.batches, chosen.test, accelerator.device)
+    predictions = predict(model, fitted.collator, chosen.test, accelerator.device)
     truth = [context.labels[example.key] for example in chosen.test]
-    found = compute_metrics(truth, posteriors(judged, model.config))
+    test_metrics = compute_metrics(truth, posteriors(predictions, model.config))
     save_checkpoint(model.cpu(), prepared.context.model_factory.tokenizer, out)
-    write_fit_card(out, experiment, corpus, chosen, found)
-    print(_said(found, chosen))
+    write_fit_card(out, experiment, corpus, chosen, test_metrics)
+    print(_summary(test_metrics, chosen))
     print(out)
 
 
-def _said(found: ClassificationMetrics, fold: Fold) -> str:
+def _summary(test_metrics: ClassificationMetrics, fold: Fold) -> str:
     return (
-        f"test ({fold.name}, {found.count} utterances): WA {100 * found.wa:.1f}, UA {100 * found.ua:.1f} "
-        f"(chance {100 / len(found.confusion):.1f}), macro-F1 {100 * found.macro_f1:.1f}, "
-        f"ECE {100 * found.ece_equal_mass:.1f}"
+        f"test ({fold.name}, {test_metrics.count} utterances): "
+        f"WA {100 * test_metrics.wa:.1f}, UA {100 * test_metrics.ua:.1f} "
+        f"(chance {100 / len(test_metrics.confusion):.1f}), macro-F1 {100 * test_metrics.macro_f1:.1f}, "
+        f"ECE {100 * test_metrics.ece_equal_mass:.1f}"
     )

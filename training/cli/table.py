@@ -18,9 +18,10 @@ from ..experiments.ablations import aligned_granularities
 from ..experiments.environment import RunMetadata, commit, machine
 from ..experiments.experiment import Experiment
 from ..experiments.folds import Fold
+from ..experiments.prepare_table import PreparedTable, TableRequest, prepare_table
 from ..experiments.reference_results import IEMOCAP_NOT_RUN
 from ..experiments.report import write_report
-from ..experiments.table import PreparedTable, Request, prepare, run_table
+from ..experiments.table import run_table
 from ..experiments.table_rows import TableRow, paper_rows
 from ..trainer.callbacks import progress_bars
 from ..trainer.trainer import make_accelerator
@@ -113,7 +114,7 @@ def _run(experiment: Experiment, row: TableRow | None, title: str, asked: _Asked
     recognized = experiment.data.text_source == "recognized" and not aligned_granularities(experiment)
     gold = recognized and any(e.english and e.path and not e.paired for e in examples)
     rows = paper_rows(experiment.alphas, gold=gold) if row is None else [row]
-    request = Request(
+    request = TableRequest(
         experiment=experiment,
         examples=tuple(examples),
         units=options.disjoint_units(asked.corpus),
@@ -129,7 +130,7 @@ def _run(experiment: Experiment, row: TableRow | None, title: str, asked: _Asked
             f"--workers {asked.workers}: workers are for the cores of a CPU"
         )
     with progress_bars() as bars:
-        prepared = prepare(request, accelerator, PreparationProgress(bars))
+        prepared = prepare_table(request, accelerator, PreparationProgress(bars))
         results = run_table(request, prepared, bars, asked.workers)
     if not accelerator.is_main_process:
         return
@@ -150,7 +151,7 @@ def _run(experiment: Experiment, row: TableRow | None, title: str, asked: _Asked
         results,
         about=about,
         inflated=any(example.paired for example in examples),
-        not_run=[] if "iemocap" in asked.corpus or len(rows) == 1 else [IEMOCAP_NOT_RUN],
+        missing_corpora=[] if "iemocap" in asked.corpus or len(rows) == 1 else [IEMOCAP_NOT_RUN],
     )
     print(file.read_text(encoding="utf-8").split("## Files")[0].rstrip())
     print(f"\n{file}")

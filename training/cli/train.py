@@ -11,12 +11,13 @@ from emostream.models.checkpoint import load_checkpoint
 
 from ..bundled_recipe.audio_teacher import DEFAULT_WEIGHTS
 from ..bundled_recipe.model_card import write_card
-from ..bundled_recipe.pipeline import RecipePaths
-from ..bundled_recipe.pipeline import train as run_stages
+from ..bundled_recipe.pipeline import run_recipe
 from ..bundled_recipe.settings import read_settings
+from ..bundled_recipe.stages import RecipePaths
 from ..corpora.manifest import DEFAULT_DATA
 from ..evaluation.crossvalidation import read_folds, write_folds
-from ..evaluation.evaluate import evaluate, table
+from ..evaluation.evaluate import evaluate
+from ..evaluation.evaluation_report import evaluation_table
 from .export import write_encoder_graph
 
 
@@ -31,17 +32,17 @@ def train(
     weights: Annotated[Path, typer.Option("--weights", help="Folder of the teachers.")] = DEFAULT_WEIGHTS,
     work: Annotated[Path, typer.Option("--work", help="Snapshots, caches and the log.")] = Path("run"),
 ) -> None:
-    """Run the recipe of models/bundled: distil both encoders, train heads and fusion, calibrate, judge.
+    """Run the recipe of models/bundled: distill both encoders, train heads and fusion, calibrate, evaluate.
 
-    A stopped run goes on where it was. To train on a corpus of your own, see fit.
+    An interrupted run resumes where it stopped. To train on a corpus of your own, see fit.
     """
     settings = read_settings(config)
-    results = run_stages(settings, RecipePaths(data, weights, work, out))
+    results = run_recipe(settings, RecipePaths(data, weights, work, out))
     write_encoder_graph(out)
     write_folds(out, results)
-    found = evaluate(out, data / "manifest.csv", "test", work / "figures", robustness=True)
-    print(table(found.rows))
+    evaluation = evaluate(out, data / "manifest.csv", "test", work / "evaluation", robustness=True)
+    print(evaluation_table(evaluation.rows))
     model = load_checkpoint(out).model
     encoders = {"audio": model.audio_encoder, "text": model.text_encoder}
     sizes = {name: sum(p.numel() for p in part.parameters()) / 1e6 for name, part in encoders.items()}
-    write_card(out, model.config, sizes, found, read_folds(out), settings)
+    write_card(out, model.config, sizes, evaluation, read_folds(out), settings)

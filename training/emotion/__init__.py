@@ -1,1 +1,1 @@
-"""Examples to batches, batches to losses and judgements: what the loop trains."""
+"""Emotion recognition as a training task: examples to batches, batches to losses and predictions."""

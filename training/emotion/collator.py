@@ -1,4 +1,4 @@
-"""Examples to tensors: as they are, or as a training example may turn out in one epoch."""
+"""Examples to batches of tensors: unchanged for evaluation, augmented for a training epoch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .settings import DataSettings
 
 @dataclass(frozen=True, slots=True)
 class FrozenBatch:
-    """What a frozen encoder said: states (B, L, T, H) float16; mask: (B, T); present: (B,)."""
+    """Outputs of a frozen encoder. states: (B, L, T, H) float16; mask: (B, T); present: (B,)."""
 
     states: Tensor
     mask: Tensor
@@ -41,8 +41,8 @@ class FrozenBatch:
         return FrozenBatch(self.states.to(device), self.mask.to(device), self.present.to(device))
 
     @classmethod
-    def of(cls, rows: Sequence[Tensor | None], layers: int, width: int) -> FrozenBatch:
-        """States (L, T, H) of every row, None where absent."""
+    def from_rows(cls, rows: Sequence[Tensor | None], layers: int, width: int) -> FrozenBatch:
+        """rows: states (L, T, H) of each row; None where the modality is absent."""
         lengths = [0 if row is None else row.shape[1] for row in rows]
         states = torch.zeros(len(rows), layers, max(1, *lengths), width, dtype=torch.float16)
         for index, row in enumerate(rows):
@@ -54,7 +54,9 @@ class FrozenBatch:
 
 @dataclass(frozen=True, slots=True)
 class EmotionBatch:
-    """labels: (B,) int64. counted: (B,) false for a row that is in no loss."""
+    """One batch of both modalities. labels: (B,) int64. counted: (B,), false for a row excluded from the
+    losses.
+    """
 
     audio: AudioBatch | FrozenBatch
     text: TextBatch | FrozenBatch
@@ -73,153 +75,162 @@ class EmotionBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
-    """One row to be. sound, words: samples and text, or states (L, T, H) of frozen encoders; None: absent."""
+class _Sample:
+    """One row before collation. audio, text: samples and string, or states (L, T, H) of frozen encoders; None
+    where the modality is absent.
+    """
 
-    sound: Samples | Tensor | None
-    words: str | Tensor | None
+    audio: Samples | Tensor | None
+    text: str | Tensor | None
     alignment: Alignment
 
 
 class Collator:
-    """Makes batches for one model."""
+    """Makes the batches of one model."""
 
     def __init__(
         self, inputs: TrainingInputs, settings: DataSettings, model: EmotionModel, labels: Mapping[str, int]
     ) -> None:
-        """labels: key of the example -> number of its label."""
-        self._material = inputs
+        """labels: key of the example -> index of its label."""
+        self._inputs = inputs
         self._settings = settings
-        self._read = None if inputs.read is None else inputs.read.get(settings.text_source)
+        self._text_features = (
+            None if inputs.text_features is None else inputs.text_features.get(settings.text_source)
+        )
         self._labels = labels
         self._spans = model.config.spans
         self._max_tokens = model.config.max_tokens
         self._waveform: WaveformSpec = model.audio_encoder.waveform_spec
-        self._step = model.audio_encoder.step
+        self._samples_per_frame = model.audio_encoder.step
         self._sizes = (
             (model.audio_encoder.states, model.audio_encoder.state_size),
             (model.text_encoder.states, model.text_encoder.state_size),
         )
 
-    def training(
+    def training_batch(
         self, examples: Sequence[Example], counted: Sequence[bool], seed: int, epoch: int
     ) -> EmotionBatch:
-        """As each example turns out in this epoch: its draws depend on seed, epoch and key alone."""
-        items = [self._varied(example, example_rng(seed, epoch, example.key)) for example in examples]
-        return self._collate(items, examples, counted)
+        """Augmented examples; the random draws depend on seed, epoch and the example's key alone."""
+        samples = [self._augmented(example, example_rng(seed, epoch, example.key)) for example in examples]
+        return self._collate(samples, examples, counted)
 
-    def length(self, example: Example) -> float:
-        """Seconds of sound, about, or of words where there is none: what a batch is sorted by."""
+    def length_s(self, example: Example) -> float:
+        """Approximate duration in seconds, estimated from the text where there is no audio; batches are
+        sorted by it.
+        """
         if example.path is None or not self._settings.use_audio:
-            return len(input_text(example, self._settings.text_source, self._material.transcripts)) / 15
-        start, end = self._material.sounds.spans[example.key]
+            return len(input_text(example, self._settings.text_source, self._inputs.transcripts)) / 15
+        start, end = self._inputs.audio.spans[example.key]
         return (end - start) / SAMPLE_RATE_HZ
 
-    def judging(self, examples: Sequence[Example]) -> EmotionBatch:
-        """Everything as it is."""
-        items = [self._item(example, 0, 0) for example in examples]
-        return self._collate(items, examples, [True] * len(examples))
+    def evaluation_batch(self, examples: Sequence[Example]) -> EmotionBatch:
+        """The examples without augmentation."""
+        samples = [self._sample(example, 0, 0) for example in examples]
+        return self._collate(samples, examples, [True] * len(examples))
 
-    def _item(self, example: Example, heard: int, read: int) -> _Item:
-        """The example in these views of its sound and of its words."""
-        words = self._words(example, read)
-        sound, alignment = self._sound(example, heard)
-        # Without words nobody knows where they lie, in serving too.
-        return _Item(sound, words, alignment if words is not None else NO_ALIGNMENT)
+    def _sample(self, example: Example, audio_view: int, text_view: int) -> _Sample:
+        """The example with the given (augmented) views of its audio and text."""
+        text = self._text(example, text_view)
+        audio, alignment = self._audio(example, audio_view)
+        # Without text there is no alignment, in serving too.
+        return _Sample(audio, text, alignment if text is not None else NO_ALIGNMENT)
 
-    def _sound(self, example: Example, view: int) -> tuple[Samples | Tensor | None, Alignment]:
+    def _audio(self, example: Example, view: int) -> tuple[Samples | Tensor | None, Alignment]:
         if example.path is None or not self._settings.use_audio:
             return None, NO_ALIGNMENT
-        if self._material.heard is not None:
-            return self._material.heard.view(example.key, view)
-        samples = self._material.sounds.clip(example.key)
-        return samples, self._material.alignments.get(example.key, NO_ALIGNMENT)
+        if self._inputs.audio_features is not None:
+            return self._inputs.audio_features.view(example.key, view)
+        samples = self._inputs.audio.clip(example.key)
+        return samples, self._inputs.alignments.get(example.key, NO_ALIGNMENT)
 
-    def _words(self, example: Example, view: int) -> str | Tensor | None:
-        words = input_text(example, self._settings.text_source, self._material.transcripts)
-        if not words:
+    def _text(self, example: Example, view: int) -> str | Tensor | None:
+        text = input_text(example, self._settings.text_source, self._inputs.transcripts)
+        if not text:
             return None
-        if self._read is not None:
-            return self._read.view(example.key, view)[0]
-        return words
+        if self._text_features is not None:
+            return self._text_features.view(example.key, view)[0]
+        return text
 
-    def _varied(self, example: Example, rng: np.random.Generator) -> _Item:
-        luck, (heard, read) = rng.random(), rng.integers(self._settings.views, size=2)
-        dropped = self._dropped(self._item(example, int(heard), int(read)), luck)
-        if isinstance(dropped.sound, np.ndarray):
-            samples, alignment = augment(dropped.sound, dropped.alignment, self._settings.augment, rng)
-            dropped = _Item(samples, dropped.words, alignment)
-        if isinstance(dropped.words, str):
-            words = augment_text(dropped.words, self._settings.augment, rng)
-            dropped = _Item(dropped.sound, words, dropped.alignment)
-        return self._cut(dropped, rng)
+    def _augmented(self, example: Example, rng: np.random.Generator) -> _Sample:
+        draw, (audio_view, text_view) = rng.random(), rng.integers(self._settings.views, size=2)
+        sample = self._drop_modality(self._sample(example, int(audio_view), int(text_view)), draw)
+        if isinstance(sample.audio, np.ndarray):
+            samples, alignment = augment(sample.audio, sample.alignment, self._settings.augment, rng)
+            sample = _Sample(samples, sample.text, alignment)
+        if isinstance(sample.text, str):
+            text = augment_text(sample.text, self._settings.augment, rng)
+            sample = _Sample(sample.audio, text, sample.alignment)
+        return self._crop(sample, rng)
 
-    def _dropped(self, item: _Item, luck: float) -> _Item:
-        """Without its words, or its sound, where it has both and luck says so."""
-        if item.sound is None or item.words is None:
-            return item
-        if luck < self._settings.drop_text:
-            return _Item(item.sound, None, NO_ALIGNMENT)
-        if luck < self._settings.drop_text + self._settings.drop_audio:
-            return _Item(None, item.words, NO_ALIGNMENT)
-        return item
+    def _drop_modality(self, sample: _Sample, draw: float) -> _Sample:
+        """Without its text, or its audio, where it has both and `draw` (uniform in [0, 1)) selects it."""
+        if sample.audio is None or sample.text is None:
+            return sample
+        if draw < self._settings.drop_text:
+            return _Sample(sample.audio, None, NO_ALIGNMENT)
+        if draw < self._settings.drop_text + self._settings.drop_audio:
+            return _Sample(None, sample.text, NO_ALIGNMENT)
+        return sample
 
-    def _cut(self, item: _Item, rng: np.random.Generator) -> _Item:
-        """A window of at most `max_seconds`, anywhere in the clip; or some of the frames, all over it."""
-        if item.sound is None:
-            return item
-        if isinstance(item.sound, Tensor) and 0 < self._settings.frames_per_clip < item.sound.shape[1]:
-            drawn = np.sort(rng.choice(item.sound.shape[1], self._settings.frames_per_clip, replace=False))
-            return _Item(item.sound[:, torch.from_numpy(drawn)], item.words, NO_ALIGNMENT)
-        frozen = isinstance(item.sound, Tensor)
-        length = item.sound.shape[1] if frozen else len(item.sound)
-        step = self._step if frozen else 1
+    def _crop(self, sample: _Sample, rng: np.random.Generator) -> _Sample:
+        """A window of at most `max_seconds` at a random position, or a random subset of the frames in
+        order.
+        """
+        audio = sample.audio
+        if audio is None:
+            return sample
+        if isinstance(audio, Tensor) and 0 < self._settings.frames_per_clip < audio.shape[1]:
+            drawn = np.sort(rng.choice(audio.shape[1], self._settings.frames_per_clip, replace=False))
+            return _Sample(audio[:, torch.from_numpy(drawn)], sample.text, NO_ALIGNMENT)
+        frozen = isinstance(audio, Tensor)
+        length = audio.shape[1] if frozen else len(audio)
+        step = self._samples_per_frame if frozen else 1
         limit = max(1, int(self._settings.max_seconds * SAMPLE_RATE_HZ / step))
         if length <= limit:
-            return item
+            return sample
         start = int(rng.integers(0, length - limit + 1))
-        sound = item.sound[:, start : start + limit] if frozen else item.sound[start : start + limit]
-        return _Item(sound, item.words, moved(item.alignment, 1.0, -start * step))
+        window = audio[:, start : start + limit] if frozen else audio[start : start + limit]
+        return _Sample(window, sample.text, moved(sample.alignment, 1.0, -start * step))
 
     def _collate(
-        self, items: Sequence[_Item], examples: Sequence[Example], counted: Sequence[bool]
+        self, samples: Sequence[_Sample], examples: Sequence[Example], counted: Sequence[bool]
     ) -> EmotionBatch:
-        heard = [item.sound for item in items]
-        read = [item.words for item in items]
+        audio_rows = [sample.audio for sample in samples]
+        text_rows = [sample.text for sample in samples]
         audio = (
-            collate_audio(heard, self._waveform)  # type: ignore[arg-type]
-            if self._material.heard is None
-            else FrozenBatch.of(heard, *self._sizes[0])  # type: ignore[arg-type]
+            collate_audio(audio_rows, self._waveform)  # type: ignore[arg-type]
+            if self._inputs.audio_features is None
+            else FrozenBatch.from_rows(audio_rows, *self._sizes[0])  # type: ignore[arg-type]
         )
         text = (
-            collate_text(read, self._material.tokenizer, self._max_tokens)  # type: ignore[arg-type]
-            if self._read is None
-            else FrozenBatch.of(read, *self._sizes[1])  # type: ignore[arg-type]
+            collate_text(text_rows, self._inputs.tokenizer, self._max_tokens)  # type: ignore[arg-type]
+            if self._text_features is None
+            else FrozenBatch.from_rows(text_rows, *self._sizes[1])  # type: ignore[arg-type]
         )
         return EmotionBatch(
             audio,
             text,
-            collate_spans([item.alignment for item in items], self._spans),
+            collate_spans([sample.alignment for sample in samples], self._spans),
             torch.tensor([self._labels[example.key] for example in examples]),
             torch.tensor(list(counted)),
         )
 
 
 def encode_audio(model: EmotionModel, audio: AudioBatch | FrozenBatch) -> EncodedModality:
-    """Through the encoder, or only through the mix of its layers where it is frozen."""
+    """Runs the encoder, or only its layer mix on precomputed states where the encoder is frozen."""
     if isinstance(audio, AudioBatch):
         return model.encode_audio(audio)
     return EncodedModality(_mixed(model.audio_encoder.mix, audio.states), audio.mask, audio.present)
 
 
 def encode_text(model: EmotionModel, text: TextBatch | FrozenBatch) -> EncodedModality:
-    """The same of the words."""
+    """The text counterpart of `encode_audio`."""
     if isinstance(text, TextBatch):
         return model.encode_text(text)
     return EncodedModality(_mixed(model.text_encoder.mix, text.states), text.mask, text.present)
 
 
 def _mixed(mix: torch.nn.Module, states: Tensor) -> Tensor:
-    """states: (B, L, T, H) -> (B, T, H) float32."""
+    """(B, L, T, H) -> (B, T, H) float32."""
     features: Tensor = mix([layer.float() for layer in states.unbind(1)])
     return features

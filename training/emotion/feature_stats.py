@@ -1,4 +1,4 @@
-"""What is ordinary in the states of an audio encoder, so that what is not stands out."""
+"""Mean and standard deviation of an audio encoder's states over training frames, to standardize them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..corpora.example import Example
 from .collator import Collator, FrozenBatch
 
 _CLIPS: Final = 1024
-"""Of the training examples, drawn once: their frames tell mean and deviation to the second digit."""
+"""Training examples drawn once: enough frames for mean and deviation to two digits."""
 
 
 @torch.inference_mode()
-def standardise(
-    model: EmotionModel, batches: Collator, train: Sequence[Example], device: torch.device
+def fit_feature_stats(
+    model: EmotionModel, collator: Collator, train: Sequence[Example], device: torch.device
 ) -> None:
-    """Tells a model that concatenates its layers their mean and deviation over training frames.
+    """Sets the mean and deviation in the layer mix of a model that concatenates its layers.
 
-    A model that does not is left as it is. train: training examples only.
+    Other models are left unchanged. train: training examples only.
     """
     mix = model.audio_encoder.mix
     if not isinstance(mix, LayerConcat):
@@ -35,7 +35,7 @@ def standardise(
     order = np.random.default_rng(0).permutation(len(train))[:_CLIPS]
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
     for start in range(0, len(order), 16):
-        batch = batches.judging([train[item] for item in order[start : start + 16]]).to(device)
+        batch = collator.evaluation_batch([train[index] for index in order[start : start + 16]]).to(device)
         frames = _frames(model, batch.audio)
         count += len(frames)
         total = total + frames.sum(0).double().cpu()
@@ -46,7 +46,7 @@ def standardise(
 
 
 def _frames(model: EmotionModel, audio: AudioBatch | FrozenBatch) -> Tensor:
-    """(F, L, H): all valid frames of the batch."""
+    """All valid frames of the batch, (F, L, H)."""
     if isinstance(audio, FrozenBatch):
         states, mask = audio.states.float(), audio.mask  # (B, L, T, H)
     else:

@@ -1,4 +1,4 @@
-"""A trained model's probabilities made honest, on the validation examples and nothing else."""
+"""Calibration of a trained model's probabilities, fitted on validation examples only."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from ..corpora.example import Example
 from ..evaluation.calibrate import fit_pattern, fit_temperature
 from .collator import Collator
 from .inputs import TrainingInputs
-from .predict import ExamplePrediction, judge, stack_logits
+from .predict import ExamplePrediction, predict, stack_logits
 from .settings import DataSettings
 
-_SILENT: Final = 1e6
-"""A temperature at which every label is equally likely."""
+_UNINFORMATIVE: Final = 1e6
+"""A temperature that makes every label equally likely."""
 
 
 def calibrate(
     model: EmotionModel, predictions: Sequence[ExamplePrediction], labels: Mapping[str, int]
 ) -> None:
-    """Writes late weights and the fused temperature of every pattern that is judged into `model.config`.
+    """Fits late-fusion weights and temperatures of every pattern that occurs, and writes them into
+    `model.config`.
 
-    judgements: of validation examples. labels: key -> number.
+    predictions: of validation examples. labels: key -> index.
     """
-    for pattern in sorted({one.pattern for one in predictions}):
-        part = [one for one in predictions if one.pattern == pattern]
-        truth = torch.tensor([labels[one.key] for one in part])
-        fit_pattern(model.config, pattern, stack_logits(part), truth)
+    for pattern in sorted({prediction.pattern for prediction in predictions}):
+        of_pattern = [prediction for prediction in predictions if prediction.pattern == pattern]
+        truth = torch.tensor([labels[prediction.key] for prediction in of_pattern])
+        fit_pattern(model.config, pattern, stack_logits(of_pattern), truth)
         if pattern in ("audio", "text"):
-            model.config.temperatures[pattern] = fit_temperature(stack_logits(part)[pattern], truth)
+            model.config.temperatures[pattern] = fit_temperature(stack_logits(of_pattern)[pattern], truth)
 
 
 def calibrate_all(
@@ -45,12 +46,12 @@ def calibrate_all(
     labels: Mapping[str, int],
     device: torch.device,
 ) -> None:
-    """The same for what a served model may meet besides: the sound without words, the words without sound."""
-    for asked in (settings, replace(settings, text_source="none"), replace(settings, use_audio=False)):
-        if asked.use_audio or asked.text_source != "none":
-            batches = Collator(inputs, asked, model, labels)
-            predictions = judge(model, batches, validation, device)
-            calibrate(model, [one for one in predictions if one.informed], labels)
+    """Calibrates the configured inputs and also either modality alone, which a served model may receive."""
+    for variant in (settings, replace(settings, text_source="none"), replace(settings, use_audio=False)):
+        if variant.use_audio or variant.text_source != "none":
+            collator = Collator(inputs, variant, model, labels)
+            predictions = predict(model, collator, validation, device)
+            calibrate(model, [prediction for prediction in predictions if prediction.has_input], labels)
     if settings.text_source == "none":
         _mute(model.config, "text", "audio")
     if not settings.use_audio:
@@ -58,8 +59,10 @@ def calibrate_all(
 
 
 def _mute(config: EmotionConfig, head: str, other: str) -> None:
-    """A head that never learned says nothing: no vote beside the other, and every label alike by itself."""
+    """Disables a head that was never trained: no weight beside the other one, a uniform posterior by
+    itself.
+    """
     config.late_weights["both"] = {name: float(name == other) for name in config.fused_heads("both")}
     config.temperatures["fused_both"] = config.temperatures[f"fused_{other}"]
     for name in (head, f"fused_{head}"):
-        config.temperatures[name] = _SILENT
+        config.temperatures[name] = _UNINFORMATIVE

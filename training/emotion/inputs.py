@@ -1,4 +1,4 @@
-"""Everything known of a run's examples, and what of it the model is to hear and read."""
+"""Everything that is known about a run's examples, and the text the model reads for each of them."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ NO_ALIGNMENT = Alignment()
 
 @dataclass(frozen=True, slots=True)
 class TrainingInputs:
-    """All by the examples' keys.
+    """Audio, transcripts, alignments and precomputed features of a run, all by the examples' keys.
 
-    transcripts: what the transcriber understood, where words are `recognized`. alignments: of the words that
-    are really spoken, where the model has granularities that need them. heard, read: what wholly frozen
-    encoders made of sound and, by their source, of words; None where the encoders run.
+    transcripts: of the recognizer, where the text source is `recognized`. alignments: of the words that are
+    really spoken, where the model has granularities that need them. audio_features, text_features: outputs of
+    fully frozen encoders for the audio and, by its source, the text; None where the encoders run.
     """
 
-    sounds: AudioCache
+    audio: AudioCache
     tokenizer: Tokenizer
     transcripts: Mapping[str, Transcript] = field(default_factory=dict)
     alignments: Alignments = field(default_factory=dict)
-    heard: FrozenFeatures | None = None
-    read: Mapping[TextSource, FrozenFeatures] | None = None
+    audio_features: FrozenFeatures | None = None
+    text_features: Mapping[TextSource, FrozenFeatures] | None = None
 
 
 def input_text(example: Example, source: TextSource, transcripts: Mapping[str, Transcript]) -> str:
-    """What the model is to read of an example; empty where there is nothing, or punctuation alone."""
-    text = _text_of(example, source, transcripts)
+    """The text that the model reads for an example; empty where there is none, or only punctuation."""
+    text = _raw_text(example, source, transcripts)
     return text if normalize_text(text) else ""
 
 
-def _text_of(example: Example, source: TextSource, transcripts: Mapping[str, Transcript]) -> str:
+def _raw_text(example: Example, source: TextSource, transcripts: Mapping[str, Transcript]) -> str:
     if source == "none":
         return ""
     if example.paired:

@@ -1,4 +1,4 @@
-"""Models that differ in their heads and start from the same pretrained encoders."""
+"""Builds models that share the same pretrained encoders and differ in everything between them."""
 
 from __future__ import annotations
 
@@ -20,31 +20,33 @@ from .settings import ModelSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelFactory:
-    """The encoders as their checkpoints have them, read once, and their tokenizer."""
+    """The pretrained encoders, loaded once as a template model, and the text encoder's tokenizer."""
 
     template: EmotionModel
     tokenizer: Tokenizer
 
     @classmethod
-    def read(cls, settings: ModelSettings, labels: Sequence[str]) -> ModelFactory:
-        """Raises CheckpointError where an encoder cannot be had, SettingsError for impossible sizes."""
+    def load(cls, settings: ModelSettings, labels: Sequence[str]) -> ModelFactory:
+        """Raises CheckpointError where an encoder cannot be loaded, SettingsError for invalid sizes."""
         try:
-            template, tokenizer = assemble(settings.audio, settings.text, **_new_parts(settings, labels))
+            template, tokenizer = assemble(
+                settings.audio, settings.text, **_settings_of_new_parts(settings, labels)
+            )
         except ValueError as error:
             raise SettingsError(f"model: {error}") from error
         return cls(template.eval(), tokenizer)
 
-    def new(self, settings: ModelSettings, seed: int) -> EmotionModel:
-        """What is new between the encoders is drawn by `seed`. Raises SettingsError."""
-        old = self.template.config
+    def build(self, settings: ModelSettings, seed: int) -> EmotionModel:
+        """A model whose parameters between the encoders are initialized from `seed`. Raises SettingsError."""
+        pretrained = self.template.config
         torch.manual_seed(seed)
         try:
             config = EmotionConfig(
-                audio_config=old.audio_config.to_dict(),
-                text_config=old.text_config.to_dict(),
-                audio_unit_variance=old.audio_unit_variance,
-                max_tokens=old.max_tokens,
-                **_new_parts(settings, old.label_names),
+                audio_config=pretrained.audio_config.to_dict(),
+                text_config=pretrained.text_config.to_dict(),
+                audio_unit_variance=pretrained.audio_unit_variance,
+                max_tokens=pretrained.max_tokens,
+                **_settings_of_new_parts(settings, pretrained.label_names),
             )
             model = EmotionModel(config)
             for name in ("audio_encoder", "text_encoder"):
@@ -59,7 +61,7 @@ class ModelFactory:
         return model
 
 
-def _new_parts(settings: ModelSettings, labels: Sequence[str]) -> dict[str, Any]:
+def _settings_of_new_parts(settings: ModelSettings, labels: Sequence[str]) -> dict[str, Any]:
     return {
         "label_names": list(labels),
         "width": settings.width,

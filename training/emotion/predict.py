@@ -1,4 +1,4 @@
-"""What a model says of examples: logits of every head, and codes."""
+"""A model's predictions for examples: the logits of every head, and the codes of both modalities."""
 
 from __future__ import annotations
 
@@ -16,56 +16,64 @@ from emostream.models.emotion import EmotionModel
 
 from ..corpora.example import Example
 from .collator import Collator
-from .module import forward
+from .module import forward_batch
 
 
 @dataclass(frozen=True, slots=True)
 class ExamplePrediction:
-    """Of one example. logits: head -> (C,). code: (2 D,), of sound and words. pattern: both, audio or text.
+    """The prediction for one example.
 
-    informed: false where there was neither sound nor a word.
+    logits: head -> (C,). code: (2 D,), of audio and text, concatenated. pattern: both, audio or text.
+    has_input: false where there was neither audio nor text.
     """
 
     key: str
     logits: dict[str, Tensor]
-    code: Tensor
+    embedding: Tensor
     pattern: str
-    informed: bool
+    has_input: bool
 
 
 @torch.inference_mode()
-def judge(
-    model: EmotionModel, batches: Collator, examples: Sequence[Example], device: torch.device, size: int = 16
+def predict(
+    model: EmotionModel, collator: Collator, examples: Sequence[Example], device: torch.device, size: int = 16
 ) -> list[ExamplePrediction]:
-    """In the order of `examples`; like lengths go together, which changes no result."""
+    """One prediction per example, in the order of `examples`. Batches hold similar lengths, which changes no
+    result.
+    """
     model.eval()
-    found: dict[str, ExamplePrediction] = {}
-    order = sorted(examples, key=batches.length, reverse=True)
+    by_key: dict[str, ExamplePrediction] = {}
+    order = sorted(examples, key=collator.length_s, reverse=True)
     for start in range(0, len(order), size):
         part = order[start : start + size]
-        batch = batches.judging(part).to(device)
-        output = forward(model, batch)
+        batch = collator.evaluation_batch(part).to(device)
+        output = forward_batch(model, batch)
         logits = {head: values.float().cpu() for head, values in output.logits().items()}
-        codes = torch.cat([output.audio_embedding, output.text_embedding], dim=1).float().cpu()
-        heard, read = batch.audio.present.tolist(), batch.text.present.tolist()
+        embeddings = torch.cat([output.audio_embedding, output.text_embedding], dim=1).float().cpu()
+        has_audio, has_text = batch.audio.present.tolist(), batch.text.present.tolist()
         for row, example in enumerate(part):
-            own = {head: values[row] for head, values in logits.items()}
-            pattern = modality_pattern(heard[row], read[row])
-            found[example.key] = ExamplePrediction(
-                example.key, own, codes[row], pattern, heard[row] or read[row]
+            row_logits = {head: values[row] for head, values in logits.items()}
+            pattern = modality_pattern(has_audio[row], has_text[row])
+            by_key[example.key] = ExamplePrediction(
+                example.key, row_logits, embeddings[row], pattern, has_audio[row] or has_text[row]
             )
-    return [found[example.key] for example in examples]
+    return [by_key[example.key] for example in examples]
 
 
 def posteriors(predictions: Sequence[ExamplePrediction], config: EmotionConfig) -> npt.NDArray[np.float64]:
-    """(N, C): fused and calibrated, each by its own pattern of modalities."""
+    """Fused, calibrated probabilities (N, C), each by the example's own pattern of modalities."""
     rows = [
-        fused_posterior({head: values[None] for head, values in one.logits.items()}, one.pattern, config)
-        for one in predictions
+        fused_posterior(
+            {head: values[None] for head, values in prediction.logits.items()}, prediction.pattern, config
+        )
+        for prediction in predictions
     ]
     return torch.cat(rows).numpy()
 
 
 def stack_logits(predictions: Sequence[ExamplePrediction]) -> Mapping[str, Tensor]:
-    """head -> (N, C)."""
-    return {head: torch.stack([one.logits[head] for one in predictions]) for head in predictions[0].logits}
+    """The logits of all predictions: head -> (N, C)."""
+    return {
+        head: torch.stack([prediction.logits[head] for prediction in predictions])
+        for head in predictions[0].logits
+    }

@@ -1,4 +1,4 @@
-"""What a model is made of, what it hears while it learns, and how sound and words are brought together."""
+"""Settings of the network, of its training data and of contrastive regularization."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from emostream.models.config import FusionName, SpanPoolingName
 from ..augmentation.settings import AugmentSettings
 from ..trainer.settings import Count, Fraction
 
-Depth = Literal["none", "front_end", "all"] | Annotated[int, Meta(ge=0)]
+FreezeDepth = Literal["none", "front_end", "all"] | Annotated[int, Meta(ge=0)]
 Granularity = Literal["frame", "phone", "syllable", "word"]
 TextSource = Literal["recognized", "gold", "none"]
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The network: two pretrained encoders and what is new between them; see `EmotionConfig`.
+    """The network: two pretrained encoders and the new layers between them; see `EmotionConfig`.
 
-    audio, text: names on the model hub, or folders. audio_frozen, text_frozen: how much of an encoder stays
-    as it is: none, front_end, so many of the lower layers as well, or all.
+    audio, text: names on the model hub, or folders. audio_frozen, text_frozen: how much of an encoder is
+    frozen: none, front_end, front_end and so many of the lower layers, or all.
     """
 
     audio: str = "facebook/wav2vec2-base"
@@ -40,25 +40,25 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     granularities: tuple[Granularity, ...] = ("frame",)
     span_pooling: SpanPoolingName = "mean"
     fusion: FusionName = "both"
-    audio_frozen: Depth = "front_end"
-    text_frozen: Depth = "none"
+    audio_frozen: FreezeDepth = "front_end"
+    text_frozen: FreezeDepth = "none"
 
 
 class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the model hears and reads.
+    """The model's inputs, their augmentation and their sampling.
 
-    sound: whether it hears at all. words: what it reads: what the transcriber understood, what was really
-        said, or nothing. A paired text takes the words' place.
-    trimmed: silent edges are cut off first, as a segmenter does.
-    max_seconds: of a training clip; a longer one is cut, elsewhere in every epoch.
-    frames: so many frames of a training clip whose features are kept, drawn anew in every epoch, in order; 0:
-        all. Quicker, and a little noise that helps; not for granularities that need spans.
-    augment: chances of what may happen to a training clip and its words.
-    drop_audio, drop_text: chance that a training example goes without, so that the model learns to do so.
+    use_audio: false for a text-only model. text_source: the recognizer's transcript, the corpus's own (gold),
+        or none. The paired text of an example replaces either.
+    trim_silence: cut off silent edges first, as a segmenter does.
+    max_seconds: of a training clip; a longer one is cropped at a random position in every epoch.
+    frames_per_clip: how many frames of a training clip to use where features are cached, drawn anew in every
+        epoch, in order; 0: all. Faster, and slightly regularizing; not for granularities that need spans.
+    augment: probabilities of the augmentations of audio and text.
+    drop_audio, drop_text: probability that a training example loses the modality (modality dropout).
     balanced: every (corpus, label) equally often in an epoch, instead of every example once.
-    label_smoothing: share of the target that goes to all labels alike.
-    cache_features: compute what a wholly frozen encoder says once and keep it; needs `all` frozen.
-    views: so many versions of each clip and text are kept then: the first as it is, the others augmented.
+    label_smoothing: share of the target that is spread evenly over all labels.
+    cache_features: compute the outputs of fully frozen encoders once and cache them; needs `all` frozen.
+    views: versions of each clip and text to cache then: the first unchanged, the others augmented.
     """
 
     use_audio: bool = True
@@ -76,7 +76,7 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class ContrastiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Contrastive regularization: total = (1 - alpha) CE + alpha L_CR. alpha 0 is none of it."""
+    """Contrastive regularization: total = (1 - alpha) CE + alpha L_CR. alpha 0 switches it off."""
 
     objective: Literal["bce", "infonce", "mine"] = "bce"
     alpha: Annotated[float, Meta(ge=0, lt=1)] = 0.0

@@ -1,1 +1,1 @@
-"""Figures of a model, and what they are worth."""
+"""Metrics of a model, their confidence intervals, and plots."""

@@ -1,8 +1,8 @@
-"""What a figure, or the gain of one row over another, is worth: intervals by bootstrap over speakers.
+"""Confidence intervals of a metric, or of the gain of one row over another, by bootstrap over speakers.
 
-Utterances of one speaker are judged alike, so speakers are drawn, not utterances. All rows, seeds and figures
-of a comparison share the draws: that is what makes it paired. The interval says what other speakers would do
-to the figure; what other seeds would do stands beside it, in `Estimate.per_seed`.
+Predictions for one speaker are correlated, so speakers are resampled, not utterances. All rows, seeds and
+metrics of a comparison share the draws: that is what makes it paired. The interval covers the variation over
+speakers; the variation over seeds is in `Estimate.per_seed`.
 """
 
 from __future__ import annotations
@@ -18,41 +18,44 @@ from scipy.stats import norm, t
 from .metrics import MetricName, confusion_metric
 from .predictions import FoldPredictions
 
-Drawn = Literal["speakers", "utterances"]
+ResamplingUnit = Literal["speakers", "utterances"]
 
 LEVEL: Final = 0.95
 RESAMPLES: Final = 10_000
 MIN_SPEAKERS: Final = 5
-"""With fewer, resampling them says nothing, and utterances are drawn."""
+"""With fewer, resampling speakers is meaningless, and utterances are resampled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
+    """A closed interval."""
+
     low: float
     high: float
 
-    def holds(self, value: float) -> bool:
+    def contains(self, value: float) -> bool:
         return self.low <= value <= self.high
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure or a gain, as a share (0.01 is one point). per_seed: its value for each seed, in seed order.
+    """A metric or a gain, as a share (0.01 is one point). per_seed: its value for each seed, in seed order.
 
-    value: the mean over the seeds of the figure pooled over all folds. interval: 95 %.
-    drawn: what was resampled, `units` of them; utterances where speakers are unknown or fewer than five.
+    value: the mean over the seeds of the metric pooled over all folds. interval: 95 %.
+    unit_kind: what was resampled, `unit_count` of them; utterances where speakers are unknown or fewer than
+    five.
     """
 
     value: float
     interval: Interval
     per_seed: tuple[float, ...]
-    drawn: Drawn
-    units: int
+    unit_kind: ResamplingUnit
+    unit_count: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pool:
-    """All folds of a row together, utterances in the order of their keys. guesses: (S seeds, N)."""
+    """All folds of a row together, utterances in the order of their keys. predicted: (S seeds, N)."""
 
     labels: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -60,17 +63,17 @@ class _Pool:
     keys: tuple[str, ...]
     speakers: tuple[str, ...]
     truth: npt.NDArray[np.int64]
-    guesses: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Units:
-    """What is drawn, `draws` of them a resample, each with the probability in `shares` (U,).
+    """The resampling units: `draws` of them in a resample, each with the probability in `shares` (U,).
 
-    confusions: (U, R rows, S seeds, C, C), what one draw of the unit adds, truth by guess.
+    confusions: (U, R rows, S seeds, C, C), what one draw of the unit adds, truth by predicted label.
     """
 
-    drawn: Drawn
+    unit_kind: ResamplingUnit
     draws: int
     shares: npt.NDArray[np.float64]
     confusions: npt.NDArray[np.float64]
@@ -79,12 +82,12 @@ class _Units:
 def paired_gain(
     first: Sequence[FoldPredictions],
     second: Sequence[FoldPredictions],
-    figure: MetricName,
+    metric: MetricName,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """How much better `first` is than `second`: the figure of the one minus that of the other.
+    """How much better `first` is than `second`: the difference of their metrics.
 
     Raises ValueError unless both hold the same folds, seeds, utterances, speakers and truth.
     """
@@ -94,35 +97,37 @@ def paired_gain(
             raise ValueError(f"{first[0].row} and {second[0].row}: expected the same {what}, got others")
     if not np.array_equal(one.truth, other.truth):
         raise ValueError(f"{first[0].row} and {second[0].row}: expected the same truth, got another")
-    units = _units(one, np.stack([one.guesses, other.guesses]))
-    return _estimate(units, figure, np.array([1.0, -1.0]), resamples, seed)
+    units = _resampling_units(one, np.stack([one.predicted, other.predicted]))
+    return _estimate(units, metric, np.array([1.0, -1.0]), resamples, seed)
 
 
 def pooled_interval(
-    results: Sequence[FoldPredictions], figure: MetricName, *, resamples: int = RESAMPLES, seed: int = 0
+    results: Sequence[FoldPredictions], metric: MetricName, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
-    """The figure of one row. Raises ValueError unless every seed has the same folds and utterances."""
+    """The metric of one row with its interval. Raises ValueError unless every seed has the same folds and
+    utterances.
+    """
     pool = _pool(results)
-    return _estimate(_units(pool, pool.guesses[None]), figure, np.ones(1), resamples, seed)
+    return _estimate(_resampling_units(pool, pool.predicted[None]), metric, np.ones(1), resamples, seed)
 
 
 def _estimate(
-    units: _Units, figure: MetricName, signs: npt.NDArray[np.float64], resamples: int, seed: int
+    units: _Units, metric: MetricName, signs: npt.NDArray[np.float64], resamples: int, seed: int
 ) -> Estimate:
-    """signs: (R,) what each row's figure counts for."""
+    """signs: (R,) the sign with which each row's metric enters."""
     weights = np.random.default_rng(seed).multinomial(units.draws, units.shares, size=resamples)
     flat = units.confusions.reshape(len(units.shares), -1)
     drawn = (weights.astype(np.float64) @ flat).reshape(resamples, *units.confusions.shape[1:])
-    values = signs @ confusion_metric(drawn, figure).mean(-1).T
+    values = signs @ confusion_metric(drawn, metric).mean(-1).T
     low, high = np.quantile(values, _tails(units.draws))
-    whole = np.tensordot(np.rint(units.shares * units.draws), units.confusions, 1)
-    per_seed = signs @ confusion_metric(whole, figure)
+    all_units = np.tensordot(np.rint(units.shares * units.draws), units.confusions, 1)
+    per_seed = signs @ confusion_metric(all_units, metric)
     interval = Interval(float(low), float(high))
-    return Estimate(float(per_seed.mean()), interval, tuple(per_seed.tolist()), units.drawn, units.draws)
+    return Estimate(float(per_seed.mean()), interval, tuple(per_seed.tolist()), units.unit_kind, units.draws)
 
 
 def _tails(count: int) -> tuple[float, float]:
-    """The quantiles of the resampled figures that bound the interval.
+    """The quantiles of the resampled metrics that bound the interval.
 
     Plain percentile intervals of few units are too narrow. These reach further out: by Student's t instead of
     the normal distribution, and by the sample's deviation instead of that of the resamples (Hesterberg's
@@ -133,25 +138,25 @@ def _tails(count: int) -> tuple[float, float]:
     return tail, 1 - tail
 
 
-def _units(pool: _Pool, guesses: npt.NDArray[np.int64]) -> _Units:
+def _resampling_units(pool: _Pool, predicted: npt.NDArray[np.int64]) -> _Units:
     """guesses: (R, S, N)."""
     classes, count = len(pool.labels), len(pool.keys)
-    cells = pool.truth * classes + guesses  # (R, S, N): where in its flat confusion matrix each judgement is
+    cells = pool.truth * classes + predicted  # (R, S, N): index into its flat confusion matrix
     names = sorted(set(pool.speakers))
     by_speaker = len(names) >= MIN_SPEAKERS and "" not in names
     if by_speaker:
         unit = np.searchsorted(names, pool.speakers)
         draws, shares = len(names), np.full(len(names), 1 / len(names))
     else:
-        # Drawing utterances is drawing their distinct judgements, each as often as it occurs.
+        # Drawing utterances is drawing their distinct predictions, each as often as it occurs.
         distinct, times = np.unique(cells.reshape(-1, count), axis=1, return_counts=True)
-        cells, unit = distinct.reshape(*guesses.shape[:2], -1), np.arange(len(times))
+        cells, unit = distinct.reshape(*predicted.shape[:2], -1), np.arange(len(times))
         draws, shares = count, times / count
-    confusions = np.zeros((len(shares), *guesses.shape[:2], classes**2))
-    rows, seeds = np.ogrid[: guesses.shape[0], : guesses.shape[1]]
+    confusions = np.zeros((len(shares), *predicted.shape[:2], classes**2))
+    rows, seeds = np.ogrid[: predicted.shape[0], : predicted.shape[1]]
     np.add.at(confusions, (unit, rows[..., None], seeds[..., None], cells), 1)
-    drawn: Drawn = "speakers" if by_speaker else "utterances"
-    return _Units(drawn, draws, shares, confusions.reshape(*confusions.shape[:3], classes, classes))
+    unit_kind: ResamplingUnit = "speakers" if by_speaker else "utterances"
+    return _Units(unit_kind, draws, shares, confusions.reshape(*confusions.shape[:3], classes, classes))
 
 
 def _pool(results: Sequence[FoldPredictions]) -> _Pool:
@@ -165,7 +170,7 @@ def _pool(results: Sequence[FoldPredictions]) -> _Pool:
                 f"{results[0].row}: expected the same folds and utterances for seeds "
                 f"{first.seeds[0]} and {pool.seeds[0]}, got others"
             )
-    return replace(first, seeds=seeds, guesses=np.concatenate([pool.guesses for pool in pools]))
+    return replace(first, seeds=seeds, predicted=np.concatenate([pool.predicted for pool in pools]))
 
 
 def _pool_of_seed(results: Sequence[FoldPredictions]) -> _Pool:
@@ -186,5 +191,5 @@ def _pool_of_seed(results: Sequence[FoldPredictions]) -> _Pool:
         keys=tuple(keys[order].tolist()),
         speakers=tuple(speakers[order].tolist()),
         truth=np.concatenate([result.truth for result in results])[order],
-        guesses=np.concatenate([result.guesses for result in results])[order][None],
+        predicted=np.concatenate([result.predicted for result in results])[order][None],
     )

@@ -1,6 +1,6 @@
 """Late-fusion weights and temperatures, fitted on validation speakers and texts.
 
-Nothing else is learned here and nothing of a test speaker is seen.
+No other parameters are fitted here, and no data of a test speaker is used.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def fit_temperature(logits: Tensor, truth: Tensor) -> float:
 
 
 def fit_prior(logits: Tensor, truth: Tensor) -> list[float]:
-    """logits: (B, C) of items of every label, equally many -> (C,) shares that sum to 1: what a head takes
-    for granted, and what has to be divided out of its posterior to make it most likely. At least 0.01 each.
+    """logits: (B, C) of items of every label, equally many -> (C,) shares that sum to 1: the implicit prior
+    of a head, to be divided out of its posterior, by maximum likelihood. At least 0.01 each.
     """
     shift = torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True)
     scale = torch.zeros(1, dtype=torch.float64, requires_grad=True)
@@ -42,10 +42,10 @@ def fit_prior(logits: Tensor, truth: Tensor) -> list[float]:
 
 
 def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: Tensor) -> dict[str, float]:
-    """Weights >= 0 that sum to 1, by likelihood. logits: also log posteriors, or what
+    """Weights >= 0 that sum to 1, by maximum likelihood. logits: or log posteriors, or what
     `prior_corrected_log_posterior` returns.
 
-    The scale is free meanwhile: it is the temperature's business.
+    The scale is fitted along and discarded: the temperature sets it.
     """
     raw = torch.zeros(len(heads), dtype=torch.float64, requires_grad=True)
     scale = torch.zeros(1, dtype=torch.float64, requires_grad=True)
@@ -53,7 +53,7 @@ def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: 
 
     def loss() -> Tensor:
         mixed = (raw.softmax(0)[:, None, None] * posteriors).sum(0) * scale.exp()
-        # The pull to even weights stands for what few clips cannot know: as much as one of them.
+        # Regularizes toward even weights, as strongly as one clip: few clips determine the weights poorly.
         return nn.functional.cross_entropy(mixed, truth) + raw.square().sum() / len(truth)
 
     _minimise([raw, scale], loss)
@@ -63,8 +63,8 @@ def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: 
 def fit_pattern(config: EmotionConfig, pattern: str, logits: Mapping[str, Tensor], truth: Tensor) -> None:
     """Writes the pattern's weights and temperature into the configuration."""
     heads = config.fused_heads(pattern)
-    said = {head: prior_corrected_log_posterior(logits[head], head, pattern, config) for head in heads}
-    config.late_weights[pattern] = fit_late_weights(said, heads, truth)
+    corrected = {head: prior_corrected_log_posterior(logits[head], head, pattern, config) for head in heads}
+    config.late_weights[pattern] = fit_late_weights(corrected, heads, truth)
     config.temperatures[f"fused_{pattern}"] = 1.0
     posterior = fused_posterior(logits, pattern, config)
     config.temperatures[f"fused_{pattern}"] = fit_temperature(posterior.log(), truth)

@@ -1,4 +1,4 @@
-"""The conditions of the robustness table: the same clips, each harmed in one known way."""
+"""The corruptions of the robustness table: the same clips, each corrupted in one known way."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _CUT_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """apply: (N,) samples and the clip's own generator -> samples."""
+    """A named corruption. apply: (N,) samples and the clip's own generator -> samples."""
 
     name: str
     apply: Callable[[Samples, np.random.Generator], Samples]
 
 
-def harms() -> list[Corruption]:
-    """The clip as it is comes first. A codec that this machine's FFmpeg does not have is left out."""
+def corruptions() -> list[Corruption]:
+    """All corruptions, the unchanged clip first. Codecs that this machine's FFmpeg lacks are left out."""
     found = [Corruption("as recorded", lambda samples, _: samples)]
     found += [Corruption(f"noise, SNR {snr} dB", _noise(float(snr))) for snr in (20, 10, 5, 0)]
     if MULAW in codecs():

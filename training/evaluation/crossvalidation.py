@@ -1,7 +1,7 @@
-"""The judgements of the bundled recipe's own cross-validation, kept beside the weights.
+"""Predictions of the bundled recipe's cross-validation, stored beside the weights.
 
-The models that made them are not shipped; what they said of every clip that they had not heard is, so that
-anybody can compute the figures again. Source of the form: `training.recipe.stages.judge`.
+The models of the cross-validation are not shipped; their predictions for every clip of their test folds are,
+so that anybody can recompute the metrics. Written from `training.bundled_recipe.pipeline.cross_validate`.
 """
 
 from __future__ import annotations
@@ -18,49 +18,56 @@ from .aggregate import pooled_by_seed
 from .bootstrap import Estimate, paired_gain, pooled_interval
 from .metrics import ClassificationMetrics
 from .predictions import FoldPredictions, PredictionsError
-from .reliability import ReliabilityStats, trust
+from .reliability import ReliabilityStats, reliability_stats
 
 FILE: Final = "crossvalidation.csv"
-SOUND: Final = "six folds"
-OWN_WORDS: Final = "six folds, its own words"
-MATCHED: Final = "six folds, a text of the same label (inflated)"
-TEXT_ALONE: Final = "six folds, that text alone (inflated)"
+AUDIO_ONLY: Final = "six folds"
+OWN_TRANSCRIPT: Final = "six folds, own transcript"
+LABEL_MATCHED: Final = "six folds, label-matched text (inflated)"
+MATCHED_TEXT_ONLY: Final = "six folds, label-matched text only (inflated)"
 _HEAD: Final = ("row", "fold", "seed", "key", "speaker", "truth")
 
 
 @dataclass(frozen=True, slots=True)
-class Pooled:
-    """All folds of a row as one test set. figures, trusts: one a seed. ua: with an interval over speakers."""
+class PooledRow:
+    """All folds of a row as one test set. metrics, reliability: one per seed. ua: with an interval over
+    speakers.
+    """
 
     row: str
     ua: Estimate
     metrics: list[ClassificationMetrics]
-    trusts: list[ReliabilityStats]
+    reliability: list[ReliabilityStats]
 
 
 def write_folds(folder: Path, results: Sequence[FoldPredictions]) -> None:
+    """Writes crossvalidation.csv: one line per clip of every test fold."""
     with (folder / FILE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*_HEAD, *results[0].labels])
-        for one in results:
-            rows = zip(one.keys, one.speakers, one.truth.tolist(), one.probabilities.tolist(), strict=True)
-            for key, speaker, truth, shares in rows:
-                cells = [f"{share:.5g}" for share in shares]
-                writer.writerow([one.row, one.fold, one.seed, key, speaker, one.labels[truth], *cells])
+        for fold in results:
+            rows = zip(
+                fold.keys, fold.speakers, fold.truth.tolist(), fold.probabilities.tolist(), strict=True
+            )
+            for key, speaker, truth, probabilities in rows:
+                cells = [f"{probability:.5g}" for probability in probabilities]
+                writer.writerow([fold.row, fold.fold, fold.seed, key, speaker, fold.labels[truth], *cells])
 
 
 def read_folds(folder: Path) -> list[FoldPredictions]:
-    """Nothing where the checkpoint has none. Raises PredictionsError for a file that is damaged."""
+    """The stored predictions; empty where the checkpoint has none. Raises PredictionsError for a damaged
+    file.
+    """
     file = folder / FILE
     if not file.exists():
         return []
     try:
         results = _read(file)
-        for row in {one.row for one in results}:  # whether its folds and seeds fit each other
-            pooled_interval([one for one in results if one.row == row], "ua", resamples=1)
+        for row in {fold.row for fold in results}:  # raises where folds and seeds do not match
+            pooled_interval([fold for fold in results if fold.row == row], "ua", resamples=1)
     except (OSError, ValueError, csv.Error, ArithmeticError) as error:
         raise PredictionsError(
-            f"{file}: expected the judgements of a cross-validation, got {error}: fetch it again"
+            f"{file}: expected the predictions of a cross-validation, got {error}: fetch it again"
         ) from error
     return results
 
@@ -92,78 +99,82 @@ def _to_predictions(
         speakers=tuple(line[1] for line in lines),
         truth=np.array([labels.index(line[2]) for line in lines]),
         probabilities=np.array([[float(share) for share in line[3:]] for line in lines]),
-        codes=None,
+        embeddings=None,
         validation_ua=float("nan"),
         epochs=0,
         seconds=0.0,
     )
 
 
-def pooled_rows(results: Sequence[FoldPredictions]) -> list[Pooled]:
-    """One for each row, in the order in which they come first."""
-    found = []
-    for row in dict.fromkeys(one.row for one in results):
-        part = [one for one in results if one.row == row]
-        seeds = sorted({one.seed for one in part})
-        trusts = []
-        for seed in seeds:
-            of_seed = [one for one in part if one.seed == seed]
-            truth = np.concatenate([one.truth for one in of_seed])
-            trusts.append(trust(truth, np.concatenate([one.probabilities for one in of_seed])))
-        found.append(Pooled(row, pooled_interval(part, "ua"), pooled_by_seed(part), trusts))
-    return found
+def pooled_rows(results: Sequence[FoldPredictions]) -> list[PooledRow]:
+    """One for each row, in order of first occurrence."""
+    rows = []
+    for row in dict.fromkeys(fold.row for fold in results):
+        of_row = [fold for fold in results if fold.row == row]
+        reliability = []
+        for seed in sorted({fold.seed for fold in of_row}):
+            of_seed = [fold for fold in of_row if fold.seed == seed]
+            truth = np.concatenate([fold.truth for fold in of_seed])
+            probabilities = np.concatenate([fold.probabilities for fold in of_seed])
+            reliability.append(reliability_stats(truth, probabilities))
+        rows.append(PooledRow(row, pooled_interval(of_row, "ua"), pooled_by_seed(of_row), reliability))
+    return rows
 
 
-def fold_table(results: Sequence[FoldPredictions]) -> str:
-    """Markdown: means over the seeds; UA with its 95 % interval over speakers. Empty where there are none."""
+def crossvalidation_table(results: Sequence[FoldPredictions]) -> str:
+    """Markdown: means over the seeds; UA with its 95 % interval over speakers. Empty without results."""
     if not results:
         return ""
     lines = [
-        "| cross-validation | clips | seeds | UA | WA | macro-F1 | ECE | by chance | NLL "
-        "| Brier | UA of the most certain 75 % |",
+        "| cross-validation | clips | seeds | UA | WA | macro-F1 | ECE | ECE if calibrated | NLL "
+        "| Brier | UA at 75 % coverage |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for one in pooled_rows(results):
-        interval = one.ua.interval
+    for row in pooled_rows(results):
+        interval = row.ua.interval
         numbers = [
-            *(np.mean([getattr(f, name) for f in one.metrics]) for name in ("wa", "macro_f1")),
+            *(np.mean([getattr(m, name) for m in row.metrics]) for name in ("wa", "macro_f1")),
             *(
-                np.mean([getattr(t, name) for t in one.trusts])
+                np.mean([getattr(r, name) for r in row.reliability])
                 for name in ("calibration_error", "ece_if_calibrated")
             ),
-            *(np.mean([getattr(f, name) for f in one.metrics]) for name in ("nll", "brier")),
+            *(np.mean([getattr(m, name) for m in row.metrics]) for name in ("nll", "brier")),
         ]
-        certain = np.mean([t.selective_ua for t in one.trusts])
-        gain = np.mean([t.selective_gain for t in one.trusts])
+        selective = np.mean([r.selective_ua for r in row.reliability])
+        gain = np.mean([r.selective_gain for r in row.reliability])
         cells = [
-            one.row,
-            str(one.metrics[0].count),
-            str(len(one.metrics)),
-            f"{one.ua.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]",
+            row.row,
+            str(row.metrics[0].count),
+            str(len(row.metrics)),
+            f"{row.ua.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]",
             *(f"{number:.3f}" for number in numbers),
-            f"{certain:.3f} ({gain:+.3f})",
+            f"{selective:.3f} ({gain:+.3f})",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def fold_gains(results: Sequence[FoldPredictions]) -> str:
-    """Markdown: what words bring to the clips of the six folds, paired. Empty where they were not asked."""
+def crossvalidation_gains(results: Sequence[FoldPredictions]) -> str:
+    """Markdown: the gain of text on the clips of the six folds, paired. Empty where text was not
+    evaluated.
+    """
     lines = []
-    if (own := _gain(results, OWN_WORDS, (SOUND,))) is not None:
-        lines.append(f"- its own words: {own} points of UA over sound alone")
-    if (matched := _gain(results, MATCHED, (SOUND, TEXT_ALONE))) is not None:
-        lines.append(f"- texts of the same label (**inflated**): {matched} over the better of the two")
-    return "Six folds, sound and words, on the same clips:\n\n" + "\n".join(lines) if lines else ""
+    if (own := _gain(results, OWN_TRANSCRIPT, (AUDIO_ONLY,))) is not None:
+        lines.append(f"- own transcripts: {own} points of UA over audio only")
+    if (matched := _gain(results, LABEL_MATCHED, (AUDIO_ONLY, MATCHED_TEXT_ONLY))) is not None:
+        lines.append(f"- label-matched texts (**inflated**): {matched} over the better single modality")
+    return "Six folds, audio and text, on the same clips:\n\n" + "\n".join(lines) if lines else ""
 
 
 def _gain(results: Sequence[FoldPredictions], row: str, others: Sequence[str]) -> str | None:
-    """Of a row over the best of the others, in the row's own seeds."""
-    fused = [one for one in results if one.row == row]
-    seeds = {one.seed for one in fused}
-    single = [[one for one in results if one.row == name and one.seed in seeds] for name in others]
+    """The gain of a row over the best of the others, over the row's own seeds."""
+    fused = [fold for fold in results if fold.row == row]
+    seeds = {fold.seed for fold in fused}
+    single = [[fold for fold in results if fold.row == name and fold.seed in seeds] for name in others]
     if not fused or not all(single):
         return None
-    gain = min((paired_gain(fused, one, "ua") for one in single), key=lambda estimate: estimate.value)
+    gain = min(
+        (paired_gain(fused, baseline, "ua") for baseline in single), key=lambda estimate: estimate.value
+    )
     low, high = gain.interval.low, gain.interval.high
     return f"{100 * gain.value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

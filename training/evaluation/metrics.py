@@ -1,7 +1,7 @@
-"""Figures of a classifier from labels, guesses and probabilities.
+"""Metrics of a classifier from true labels, predicted labels and probabilities.
 
-Computed from confusion matrices, thousands of them at once where an interval is resampled; scikit-learn's own
-functions, a hundred times slower a call, are what the tests compare them with.
+Computed from confusion matrices, thousands of them at once where an interval is resampled. scikit-learn's own
+functions are a hundred times slower per call; the tests compare with them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ BINS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class ClassificationMetrics:
-    """count: clips. ua: mean recall per class. wa: accuracy. macro_f1: over the classes that occur.
+    """Metrics of one test set.
 
+    count: clips. ua: unweighted accuracy, the mean recall per class. wa: weighted accuracy, the share
+    correct. macro_f1: over the classes that occur.
     ece, ece_equal_mass: expected calibration error over 10 bins of equal width, of equal mass.
     nll: mean negative log-likelihood, nats. brier: mean squared distance to the one-hot truth, 0 to 2.
-    confusion: rows are the truth, columns the guess, both in label order.
+    confusion: rows are true labels, columns predicted labels, both in label order.
     """
 
     count: int
@@ -44,9 +46,9 @@ class ClassificationMetrics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReliabilityCurve:
-    """What a confidence was worth. One entry for each bin that holds a clip, the least confident first.
+    """A reliability diagram: one entry for each bin that holds a clip, the least confident first.
 
-    low, high: (B,) where the bin lies. confidence, accuracy: (B,) means inside it. counts: (B,) clips.
+    low, high: (B,) edges of the bins. confidence, accuracy: (B,) means inside them. counts: (B,) clips.
     """
 
     low: npt.NDArray[np.float64]
@@ -62,17 +64,17 @@ class ReliabilityCurve:
         return float((self.counts / self.counts.sum() * gaps).sum())
 
 
-def unweighted_recall(truth: Sequence[int], guesses: Sequence[int]) -> float:
+def unweighted_recall(truth: Sequence[int], predicted: Sequence[int]) -> float:
     """Mean recall over the classes that occur."""
-    classes = max(*truth, *guesses) + 1
-    return float(confusion_metric(confusion_matrix(np.asarray(truth), np.asarray(guesses), classes), "ua"))
+    classes = max(*truth, *predicted) + 1
+    return float(confusion_metric(confusion_matrix(np.asarray(truth), np.asarray(predicted), classes), "ua"))
 
 
 def confusion_matrix(
-    truth: npt.NDArray[np.int64], guesses: npt.NDArray[np.int64], classes: int
+    truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int
 ) -> npt.NDArray[np.int64]:
-    """(classes, classes) counts, rows the truth, columns the guess."""
-    return np.bincount(truth * classes + guesses, minlength=classes**2).reshape(classes, classes)
+    """(classes, classes) counts, rows the true labels, columns the predicted ones."""
+    return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def compute_metrics(
@@ -96,13 +98,13 @@ def compute_metrics(
     )
 
 
-def confusion_metric(confusion: npt.NDArray[Any], figure: MetricName) -> npt.NDArray[np.float64]:
-    """The figure of each of many confusion matrices at once: (..., C, C), truth by guess -> (...)."""
+def confusion_metric(confusion: npt.NDArray[Any], metric: MetricName) -> npt.NDArray[np.float64]:
+    """The metric of each of many confusion matrices at once: (..., C, C), truth by prediction -> (...)."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    truth, guesses = confusion.sum(-1), confusion.sum(-2)
-    if figure == "wa":
+    truth, predicted = confusion.sum(-1), confusion.sum(-2)
+    if metric == "wa":
         return np.asarray(hits.sum(-1) / truth.sum(-1), dtype=np.float64)
-    shares, sizes = (hits, truth) if figure == "ua" else (2 * hits, truth + guesses)
+    shares, sizes = (hits, truth) if metric == "ua" else (2 * hits, truth + predicted)
     per_class = shares / np.maximum(sizes, 1)
     return np.asarray(per_class.sum(-1) / (sizes > 0).sum(-1), dtype=np.float64)
 
@@ -114,10 +116,10 @@ def calibration_error(
     binning: Binning = "equal width",
 ) -> float:
     """Mean gap between confidence and accuracy over the bins (Guo et al., arXiv 1706.04599)."""
-    return reliability(truth, probabilities, bins, binning).error
+    return reliability_curve(truth, probabilities, bins, binning).error
 
 
-def reliability(
+def reliability_curve(
     truth: Sequence[int] | npt.NDArray[np.int64],
     probabilities: npt.NDArray[np.float64],
     bins: int = BINS,

@@ -1,7 +1,7 @@
-"""Pictures of a model's judgement: confusion matrices, reliability diagrams, the gain over alpha.
+"""Plots of a model's results: confusion matrices, reliability diagrams, the gain over alpha.
 
 Figures are made without pyplot: it keeps a global list of them and picks a window system. The colours are
-Okabe and Ito's, which the common kinds of colour blindness tell apart.
+Okabe and Ito's, distinguishable with the common kinds of colour blindness.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from .bootstrap import Estimate
-from .metrics import ReliabilityCurve, reliability
+from .metrics import ReliabilityCurve, reliability_curve
 from .predictions import FoldPredictions
 
 DPI: Final = 150
@@ -40,7 +40,7 @@ _BLUES: Final = LinearSegmentedColormap.from_list(
     "white to blue", ["#FFFFFF", "#A6CBE6", COLOURS[0], "#003B5C"]
 )
 _DARK: Final = 0.45
-"""Share from which a cell is so dark that its text is white."""
+"""Share above which a cell is so dark that its text is white."""
 _INCHES_A_CLASS: Final = 0.62
 _CONFIDENCE_BARS: Final = 20
 
@@ -53,14 +53,14 @@ def write_png(figure: Figure, file: Path) -> None:
 def confusion_figure(
     confusions: Mapping[str, npt.NDArray[np.int64]], labels: Sequence[str], title: str
 ) -> Figure:
-    """One matrix for each row of the table, side by side. confusions: (C, C) counts, truth by guess."""
+    """One matrix for each row of the table, side by side. confusions: (C, C) counts, truth by prediction."""
     side = max(2.4, _INCHES_A_CLASS * len(labels))
     figure = titled_figure(title, len(confusions) * (side + 0.7) + 0.9, side + 1.35)
     panels = figure.subplots(1, len(confusions), sharey=True, squeeze=False)[0]
     for axes, (row, confusion) in zip(panels, confusions.items(), strict=True):
         _draw_confusion(axes, confusion, labels)
         axes.set_title(row, loc="left", fontsize=10, color=INK)
-        axes.set_xlabel("guess", color=INK)
+        axes.set_xlabel("predicted", color=INK)
     panels[0].set_ylabel("truth", color=INK)
     figure.supxlabel("share of the true class, and utterances", fontsize=8, color=INK)
     return figure
@@ -77,27 +77,33 @@ def _draw_confusion(axes: Axes, confusion: npt.NDArray[np.int64], labels: Sequen
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="both", length=0, labelsize=9, colors=INK)
     axes.spines[:].set_visible(False)
-    for (truth, guess), share in np.ndenumerate(shares):
+    for (truth, predicted), share in np.ndenumerate(shares):
         ink = "white" if share > _DARK else INK
-        bold = "bold" if truth == guess else "normal"
+        bold = "bold" if truth == predicted else "normal"
         axes.text(
-            guess, truth - 0.1, f"{share:.0%}", ha="center", va="center", color=ink, weight=bold, size=9
+            predicted, truth - 0.1, f"{share:.0%}", ha="center", va="center", color=ink, weight=bold, size=9
         )
         axes.text(
-            guess, truth + 0.24, f"{confusion[truth, guess]}", ha="center", va="center", color=ink, size=6
+            predicted,
+            truth + 0.24,
+            f"{confusion[truth, predicted]}",
+            ha="center",
+            va="center",
+            color=ink,
+            size=6,
         )
 
 
 def reliability_figure(results: Mapping[str, Sequence[FoldPredictions]], title: str) -> Figure:
     """One diagram for each row of the table, all its fits together: accuracy over confidence in bins of equal
-    mass, and below it how often which confidence was given."""
+    mass, and below it the histogram of the confidences."""
     figure = titled_figure(title, 3.7 * len(results) + 0.7, 4.9)
     shape = (2, len(results))
     panels = figure.subplots(*shape, sharex=True, sharey="row", height_ratios=(3.4, 1), squeeze=False)
     for (above, below), (row, part) in zip(panels.T, results.items(), strict=True):
         truth = np.concatenate([result.truth for result in part])
         probabilities = np.concatenate([result.probabilities for result in part])
-        curve = reliability(truth, probabilities, binning="equal mass")
+        curve = reliability_curve(truth, probabilities, binning="equal mass")
         _draw_reliability(above, curve)
         above.set_title(f"{row}\nECE {curve.error:.1%}", loc="left", fontsize=10, color=INK)
         shares = np.full(len(truth), 1 / len(truth))
@@ -116,7 +122,7 @@ def reliability_figure(results: Mapping[str, Sequence[FoldPredictions]], title: 
 
 
 def _draw_reliability(axes: Axes, curve: ReliabilityCurve) -> None:
-    """A point for each bin, with its standard error, and its gap to the diagonal."""
+    """A point for each bin with its standard error, and its gap to the diagonal."""
     axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), label="calibrated")
     low, high = np.minimum(curve.accuracy, curve.confidence), np.maximum(curve.accuracy, curve.confidence)
     axes.vlines(curve.confidence, low, high, color=COLOURS[1], linewidth=3, alpha=0.45, label="gap")
@@ -138,7 +144,7 @@ def _draw_reliability(axes: Axes, curve: ReliabilityCurve) -> None:
 def alpha_figure(
     gains: Mapping[str, Mapping[str, Mapping[float, Estimate]]], against: str, title: str
 ) -> Figure:
-    """gains: figure (`WA`) -> objective -> alpha -> gain. One panel a figure, one line an objective."""
+    """gains: metric (`WA`) -> objective -> alpha -> gain. One panel per metric, one line per objective."""
     figure = titled_figure(title, 4.4 * len(gains) + 0.4, 3.9)
     panels = figure.subplots(1, len(gains), sharey=True, squeeze=False)[0]
     for axes, (name, lines) in zip(panels, gains.items(), strict=True):
@@ -157,7 +163,7 @@ def alpha_figure(
 def _draw_gains(
     axes: Axes, objective: str, points: Mapping[float, Estimate], number: int, lines: int
 ) -> None:
-    """Lines stand a little apart, or their intervals would hide each other."""
+    """Lines are offset horizontally, or their intervals would hide each other."""
     alphas = np.array(sorted(points))
     gap = float(np.diff(alphas).min()) if len(alphas) > 1 else 0.1
     values = np.array([points[alpha].value for alpha in alphas]) * 100
@@ -179,7 +185,7 @@ def _draw_gains(
 
 
 def _signed(value: float, _: int) -> str:
-    """A tick of a gain; the minus is the typographic one, as matplotlib's own ticks have it."""
+    """A tick of a gain; the minus is the typographic one, as in matplotlib's own ticks."""
     return f"{value:+.3g}".replace("-", "\N{MINUS SIGN}") if value else "0"
 
 

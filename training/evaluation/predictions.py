@@ -1,4 +1,4 @@
-"""What a fit leaves behind: its judgement on the test fold, one file each, whole or not there at all."""
+"""Predictions of a fitted model for its test fold, stored in one file per fit, written atomically."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ import numpy.typing as npt
 
 _SLUG: Final = re.compile(r"[^a-z0-9.]+")
 _DAMAGE: Final = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What numpy, zipfile and zlib raise over a file that is not what it was."""
+"""What numpy, zipfile and zlib raise for a damaged file."""
 
 
 class PredictionsError(ValueError):
-    """A file of a fit's outcome cannot be read."""
+    """A predictions file cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoldPredictions:
-    """One trained model judged on one test fold.
+    """Predictions of one trained model for one test fold.
 
-    row: which line of the table: "baseline", "bce alpha=0.3", ... fold, seed: which fit of that line.
+    row: the row of the table: "baseline", "bce alpha=0.3", ... fold, seed: the fit within the row.
     labels: C names, in the order of the columns of `probabilities`.
     keys, speakers: of the N utterances; a speaker is empty where unknown.
     truth: (N,) class indices. probabilities: (N, C), each row sums to 1.
-    codes: (N, D) codes of sound and words for the plots, None where not kept.
-    validation_ua: of the epoch that was kept, in [0, 1]. epochs: trained. seconds: the fit took.
+    embeddings: (N, D) of audio and text for the plots, None where not stored.
+    validation_ua: of the selected epoch, in [0, 1]. epochs: trained. seconds: duration of the fit.
 
-    Raises ValueError where these do not fit each other.
+    Raises ValueError where the sizes do not match.
     """
 
     row: str
@@ -46,7 +46,7 @@ class FoldPredictions:
     speakers: tuple[str, ...]
     truth: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64]
-    codes: npt.NDArray[np.float32] | None
+    embeddings: npt.NDArray[np.float32] | None
     validation_ua: float
     epochs: int
     seconds: float
@@ -58,8 +58,8 @@ class FoldPredictions:
             raise ValueError(
                 f"{self.name}: expected {count} keys, speakers, truths, probabilities of {classes}"
             )
-        if self.codes is not None and len(self.codes) != count:
-            raise ValueError(f"{self.name}: expected {count} codes, got {len(self.codes)}")
+        if self.embeddings is not None and len(self.embeddings) != count:
+            raise ValueError(f"{self.name}: expected {count} embeddings, got {len(self.embeddings)}")
         if not np.allclose(self.probabilities.sum(1), 1, atol=1e-4):
             raise ValueError(f"{self.name}: expected probabilities that sum to 1")
 
@@ -68,20 +68,20 @@ class FoldPredictions:
         return f"{self.row}, fold {self.fold}, seed {self.seed}"
 
     @property
-    def guesses(self) -> npt.NDArray[np.int64]:
-        """(N,) indices of the likeliest label."""
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """(N,) indices of the most probable label."""
         return np.asarray(self.probabilities.argmax(1), dtype=np.int64)
 
 
 def predictions_file(folder: Path, row: str, fold: str, seed: int) -> Path:
-    """Where the outcome of this fit lies or will lie. Readable, and distinct for distinct fits."""
+    """The path of this fit's predictions; readable, and distinct for distinct fits."""
     slug = _SLUG.sub("-", f"{row} fold {fold} seed {seed}".lower()).strip("-")[:80]
     digest = hashlib.sha256(repr((row, fold, seed)).encode()).hexdigest()[:8]
     return folder / f"{slug}.{digest}.npz"
 
 
 def write_predictions(folder: Path, result: FoldPredictions) -> Path:
-    """A kill in the middle leaves the old file or none: the whole is written beside it, then renamed."""
+    """Writes the file atomically: an interrupted write leaves the old file or none."""
     folder.mkdir(parents=True, exist_ok=True)
     file = predictions_file(folder, result.row, result.fold, result.seed)
     values: dict[str, Any] = {
@@ -97,8 +97,8 @@ def write_predictions(folder: Path, result: FoldPredictions) -> Path:
         "epochs": result.epochs,
         "seconds": result.seconds,
     }
-    if result.codes is not None:
-        values["codes"] = result.codes
+    if result.embeddings is not None:
+        values["embeddings"] = result.embeddings
     unfinished = file.with_suffix(".partial")
     with unfinished.open("wb") as out:
         np.savez_compressed(out, **values)
@@ -109,7 +109,7 @@ def write_predictions(folder: Path, result: FoldPredictions) -> Path:
 
 
 def read_all_predictions(folder: Path) -> list[FoldPredictions]:
-    """All outcomes of the folder, by file name. Raises PredictionsError, which names the damaged file."""
+    """All predictions in the folder, by file name. Raises PredictionsError, which names the damaged file."""
     return [read_predictions(file) for file in sorted(folder.glob("*.npz"))]
 
 
@@ -120,12 +120,12 @@ def read_predictions(file: Path) -> FoldPredictions:
             return _to_predictions({name: values[name] for name in values.files})
     except _DAMAGE as error:
         raise PredictionsError(
-            f"{file}: expected the outcome of a fit, got: {error}; delete the file to fit anew"
+            f"{file}: expected the predictions of a fit, got: {error}; delete the file to fit again"
         ) from error
 
 
 def _to_predictions(values: Mapping[str, npt.NDArray[Any]]) -> FoldPredictions:
-    codes = values.get("codes")
+    embeddings = values.get("embeddings")
     return FoldPredictions(
         row=str(values["row"]),
         fold=str(values["fold"]),
@@ -135,7 +135,7 @@ def _to_predictions(values: Mapping[str, npt.NDArray[Any]]) -> FoldPredictions:
         speakers=tuple(values["speakers"].tolist()),
         truth=values["truth"].astype(np.int64),
         probabilities=values["probabilities"].astype(np.float64),
-        codes=None if codes is None else codes.astype(np.float32),
+        embeddings=None if embeddings is None else embeddings.astype(np.float32),
         validation_ua=float(values["validation_ua"]),
         epochs=int(values["epochs"]),
         seconds=float(values["seconds"]),

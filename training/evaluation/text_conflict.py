@@ -1,4 +1,6 @@
-"""What words do to the judgement of a sound: pairs of one label, and pairs that contradict each other."""
+"""The effect of text on the prediction for a clip: pairs of one label, and pairs that contradict each
+other.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +15,23 @@ from emostream.models import Prediction
 from ..corpora.example import Example
 from ..trainer.seeding import example_rng
 
-UNSURE: Final = 0.6
-SURE: Final = 0.9
+LOW_CONFIDENCE: Final = 0.6
+HIGH_CONFIDENCE: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class TextConflicts:
-    """How often the fused label of a clip changes when a text of its true label is exchanged for another's.
+    """How often the fused label of a clip changes when a text of its true label is replaced by another
+    label's.
 
-    unsure, sure: share of the clips whose audio-only confidence is under UNSURE, over SURE; None where there
-        are none. low_confidence_pairs, high_confidence_pairs: how many there are.
+    low_confidence, high_confidence: share of the clips whose audio-only confidence is under LOW_CONFIDENCE,
+    over
+        HIGH_CONFIDENCE; None where there are none. *_pairs: number of such clips.
     """
 
-    unsure: float | None
+    low_confidence: float | None
     low_confidence_pairs: int
-    sure: float | None
+    high_confidence: float | None
     high_confidence_pairs: int
 
     def as_dict(self) -> dict[str, float | int | None]:
@@ -35,21 +39,21 @@ class TextConflicts:
 
 
 class PairedTexts:
-    """Lines by label, drawn for a clip by its key."""
+    """Lines of text by label; the line for a clip is drawn by the clip's key."""
 
     def __init__(self, lines: Sequence[Example], truth: Sequence[str]) -> None:
         """truth: the label of each line."""
-        self._of: dict[str, list[str]] = {}
+        self._by_label: dict[str, list[str]] = {}
         for line, label in zip(lines, truth, strict=True):
-            self._of.setdefault(label, []).append(line.words)
+            self._by_label.setdefault(label, []).append(line.words)
 
     @property
     def labels(self) -> list[str]:
-        return sorted(self._of)
+        return sorted(self._by_label)
 
     def draw(self, key: str, label: str) -> str:
-        """The same line for the same clip and label, whatever else is drawn."""
-        lines = self._of[label]
+        """The same line for the same clip and label, independent of other draws."""
+        lines = self._by_label[label]
         return lines[int(example_rng(0, 0, f"{key} {label}").integers(len(lines)))]
 
     def others(self, label: str) -> list[str]:
@@ -57,12 +61,12 @@ class PairedTexts:
         return [name for name in self.labels if name != label]
 
 
-def conflicts(matched: Sequence[Prediction], contradicted: Sequence[Prediction]) -> TextConflicts:
-    """Of the same clips one by one, with a text of their label and with a text of another."""
-    confidence = np.array([max(one.audio_only or (0.0,)) for one in contradicted])
-    changed = np.array([a.label != b.label for a, b in zip(matched, contradicted, strict=True)])
+def text_conflicts(matched: Sequence[Prediction], mismatched: Sequence[Prediction]) -> TextConflicts:
+    """matched, mismatched: of the same clips one by one, with a text of their label and of another label."""
+    confidence = np.array([max(prediction.audio_only or (0.0,)) for prediction in mismatched])
+    changed = np.array([a.label != b.label for a, b in zip(matched, mismatched, strict=True)])
     shares = [
         (float(changed[part].mean()) if part.any() else None, int(part.sum()))
-        for part in (confidence < UNSURE, confidence > SURE)
+        for part in (confidence < LOW_CONFIDENCE, confidence > HIGH_CONFIDENCE)
     ]
     return TextConflicts(*shares[0], *shares[1])

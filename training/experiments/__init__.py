@@ -1,1 +1,1 @@
-"""Who is trained on and who is judged: folds, seeds, the tables of the papers."""
+"""Experiments on corpora: folds, seeds, the runs of a table, and the report of what they reached."""

@@ -1,4 +1,4 @@
-"""What a line of the table changes in the experiment."""
+"""What each row of the table changes in the experiment."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .experiment import Experiment
 from .table_rows import BASELINE, CONTINUED, GOLD, TableRow
 
 
-def variant(experiment: Experiment, row: TableRow) -> Experiment:
-    """The experiment of one line. A line that is none of the papers' is the experiment as it stands."""
+def experiment_for_row(experiment: Experiment, row: TableRow) -> Experiment:
+    """The experiment of one row. A row that is not one of the papers' is the experiment unchanged."""
     if row.group == "other":
         return experiment
     base = replace(experiment, contrastive=ContrastiveSettings())
@@ -26,15 +26,17 @@ def variant(experiment: Experiment, row: TableRow) -> Experiment:
 
 
 def starts_from_baseline(row: TableRow) -> bool:
-    """Whether it is trained on from the baseline's weights: the contrastive lines and their control."""
+    """Whether training continues from the baseline's weights: the contrastive rows and their control."""
     return row.name == CONTINUED or row.group == "contrastive"
 
 
 def same_as_baseline(experiment: Experiment, row: TableRow) -> bool:
-    """Whether the line is the baseline under another name, so that nothing need be trained."""
+    """Whether the row is the baseline under another name, so that nothing needs to be trained."""
     if row.name == BASELINE or row.group == "other" or starts_from_baseline(row):
         return False
-    return variant(experiment, row) == variant(experiment, TableRow(BASELINE, "baseline"))
+    return experiment_for_row(experiment, row) == experiment_for_row(
+        experiment, TableRow(BASELINE, "baseline")
+    )
 
 
 def aligned_granularities(experiment: Experiment) -> tuple[Granularity, ...]:
@@ -52,11 +54,11 @@ def _granularities(experiment: Experiment, *names: str) -> Experiment:
     return replace(experiment, model=replace(experiment.model, granularities=names))
 
 
-def _alone(experiment: Experiment, **data: object) -> Experiment:
-    """One modality, through its own head: with nothing to fuse, fusion would only add parameters, and its
-    granularities have no place."""
-    heard = replace(experiment, data=replace(experiment.data, **data))
-    return _granularities(_fusion(heard, "late"), "frame")
+def _single_modality(experiment: Experiment, **data: object) -> Experiment:
+    """One modality through its own head: with nothing to fuse, fusion would only add parameters, and
+    granularities do not apply."""
+    single = replace(experiment, data=replace(experiment.data, **data))
+    return _granularities(_fusion(single, "late"), "frame")
 
 
 _CHANGES: Final[Mapping[str, Callable[[Experiment], Experiment]]] = {
@@ -68,7 +70,7 @@ _CHANGES: Final[Mapping[str, Callable[[Experiment], Experiment]]] = {
     "syllable": lambda base: _granularities(base, "syllable"),
     "word": lambda base: _granularities(base, "word"),
     "all granularities": lambda base: _granularities(base, *get_args(Granularity)),
-    "audio alone": lambda base: _alone(base, text_source="none"),
-    "text alone": lambda base: _alone(base, use_audio=False),
+    "audio only": lambda base: _single_modality(base, text_source="none"),
+    "text only": lambda base: _single_modality(base, use_audio=False),
     GOLD: lambda base: replace(base, data=replace(base.data, text_source="gold")),
 }

@@ -1,4 +1,4 @@
-"""Every figure of a report as CSV, at full precision, for other programs. Figures are shares, not percent."""
+"""All values of a report as CSV, at full precision, for other programs. Values are shares, not percent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..evaluation.aggregate import FitResult, RowSummary, judged
+from ..evaluation.aggregate import FitResult, RowSummary, to_fit_results
 from ..evaluation.predictions import FoldPredictions
 from .markdown import GainRow
 from .table_rows import parse_row
@@ -21,14 +21,14 @@ def write_tables(
     gains: Sequence[GainRow],
 ) -> None:
     """table.csv, fits.csv and predictions.csv; gains.csv where there are gains."""
-    _write_csv(folder / "table.csv", map(_summary_line, summaries))
-    _write_csv(folder / "fits.csv", map(_fit_line, judged(results)))
-    _write_csv(folder / "predictions.csv", (line for result in results for line in _prediction_lines(result)))
+    _write_csv(folder / "table.csv", map(_summary_cells, summaries))
+    _write_csv(folder / "fits.csv", map(_fit_cells, to_fit_results(results)))
+    _write_csv(folder / "predictions.csv", (line for result in results for line in _prediction_cells(result)))
     if gains:
-        _write_csv(folder / "gains.csv", (line for gain in gains for line in _gain_lines(gain)))
+        _write_csv(folder / "gains.csv", (line for gain in gains for line in _gain_cells(gain)))
 
 
-def _summary_line(summary: RowSummary) -> dict[str, Any]:
+def _summary_cells(summary: RowSummary) -> dict[str, Any]:
     row = parse_row(summary.row)
     line: dict[str, Any] = {
         "row": row.name,
@@ -44,17 +44,17 @@ def _summary_line(summary: RowSummary) -> dict[str, Any]:
     return line
 
 
-def _fit_line(fit: FitResult) -> dict[str, Any]:
-    result, metrics = fit.result, fit.metrics.as_dict()
+def _fit_cells(fit: FitResult) -> dict[str, Any]:
+    result, metrics = fit.predictions, fit.metrics.as_dict()
     del metrics["confusion"]
     head = {"row": result.row, "fold": result.fold, "seed": result.seed}
     tail = {"validation_ua": result.validation_ua, "epochs": result.epochs, "seconds": result.seconds}
     return head | metrics | tail
 
 
-def _prediction_lines(result: FoldPredictions) -> Iterable[dict[str, Any]]:
-    for key, speaker, truth, guess, shares in zip(
-        result.keys, result.speakers, result.truth, result.guesses, result.probabilities, strict=True
+def _prediction_cells(result: FoldPredictions) -> Iterable[dict[str, Any]]:
+    for key, speaker, truth, predicted, shares in zip(
+        result.keys, result.speakers, result.truth, result.predicted, result.probabilities, strict=True
     ):
         yield {
             "row": result.row,
@@ -63,22 +63,22 @@ def _prediction_lines(result: FoldPredictions) -> Iterable[dict[str, Any]]:
             "key": key,
             "speaker": speaker,
             "truth": result.labels[truth],
-            "guess": result.labels[guess],
+            "predicted": result.labels[predicted],
             **{label: f"{share:.6f}" for label, share in zip(result.labels, shares, strict=True)},
         }
 
 
-def _gain_lines(line: GainRow) -> Iterable[dict[str, Any]]:
-    for figure, gain in line.gains.items():
+def _gain_cells(line: GainRow) -> Iterable[dict[str, Any]]:
+    for metric, gain in line.gains.items():
         yield {
             "row": line.row,
             "against": line.against,
-            "figure": figure,
+            "metric": metric,
             "gain": gain.value,
             "low": gain.interval.low,
             "high": gain.interval.high,
-            "drawn": gain.drawn,
-            "units": gain.units,
+            "unit": gain.unit_kind,
+            "units": gain.unit_count,
             "per_seed": " ".join(f"{value:.6f}" for value in gain.per_seed),
         }
 

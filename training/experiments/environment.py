@@ -1,4 +1,4 @@
-"""Under what circumstances a table came about: written above it, so that it can be made again."""
+"""The circumstances of a run (command, machine, commit), written above its table to make it reproducible."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Final
 
 _HERE: Final = Path(__file__).resolve().parent
 _CODE: Final = ("--", ":/*.py", ":/*.toml")
-"""What a figure can depend on, as git's pathspecs: a change in a document is none of the code."""
+"""What a figure can depend on, as git's pathspecs: a change in documentation is not one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMetadata:
-    """command: as it was typed. corpus: its name in `--corpus`. protocol: who was trained on, who judged.
+    """command: as it was typed. corpus: its name in `--corpus`. protocol: how train and test were divided.
 
-    validation: what validation was, in words. device: `cpu`, `cuda (NVIDIA H100)`. date: ISO 8601, a day.
-    machine, commit: see the functions of these names. notes: anything else that a reader must know.
+    validation: description of the validation set. device: `cpu`, `cuda (NVIDIA H100)`. date: ISO 8601, a day.
+    machine, commit: see the functions of these names. notes: anything else the reader must know.
     """
 
     command: str
@@ -42,7 +42,7 @@ def machine() -> str:
 
 def commit() -> str:
     """The commit of the code, `+ uncommitted changes` where code was changed since. Outside a checkout of
-    this project, as is a wheel installed below another project's folder, the version of the package."""
+    this project, for example in a wheel installed below another project's folder, the package version."""
     if not _git("ls-files", "."):
         return f"emostream {version('emostream')}"
     changed = " + uncommitted changes" if _git("status", "--porcelain", "-uall", *_CODE) else ""
@@ -50,7 +50,7 @@ def commit() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git answered, None where it is not installed or refused."""
+    """The output of git; None where it is not installed or fails."""
     try:
         done = subprocess.run(["git", *arguments], cwd=_HERE, capture_output=True, text=True, check=False)
     except FileNotFoundError:

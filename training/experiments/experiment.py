@@ -1,4 +1,4 @@
-"""One TOML file: what is trained on what, and how it is judged."""
+"""The settings of an experiment, read from a TOML file: corpora, labels, folds, model and training."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Seed = Annotated[int, Meta(ge=0)]
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A run of `fit` or of a table.
 
-    corpora: of a manifest that holds several; none named: all.
-    labels: what is told apart, in the order of every output. label_column: which of an example's columns
+    corpora: to take from a manifest that holds several; empty: all.
+    labels: the classes, in the order of every output. label_column: which of an example's columns
         holds them;
         examples with any other are left out.
     max_per_speaker_label: how many examples of each speaker and label to draw, once, for a quicker table;
         0: all of them.
-    protocol: who is left out in turn. validation_share: of the rest, to stop early and to calibrate by.
-    seeds: one training each. alphas: of the contrastive rows of the papers' table.
-    continued: settings of the loop for what starts from the baseline's weights.
+    protocol: what is left out in turn. validation_share: of the rest, for early stopping and calibration.
+    seeds: one training run each. alphas: of the contrastive rows of the papers' table.
+    continued: trainer settings of the rows that start from the baseline's weights.
     """
 
     name: str = ""
@@ -53,7 +53,9 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 def read_experiment(path: Path) -> Experiment:
-    """Raises SettingsError for a missing file, broken TOML, an unknown key, a wrong type, a contradiction."""
+    """Raises SettingsError for a missing file, invalid TOML, an unknown key, a wrong type, contradicting
+    settings.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         experiment = msgspec.convert({"name": path.stem} | table, type=Experiment)
@@ -66,25 +68,28 @@ def read_experiment(path: Path) -> Experiment:
 
 
 def check_consistency(experiment: Experiment, where: str) -> None:
-    """Raises SettingsError where one setting makes another mean nothing."""
+    """Raises SettingsError where one setting makes another meaningless. where: the file or row, for the
+    message.
+    """
     model, data = experiment.model, experiment.data
     frozen = model.audio_frozen == "all" and model.text_frozen == "all"
     if data.cache_features and not frozen:
         raise SettingsError(
-            f"{where}: expected audio_frozen and text_frozen to be all where features are kept, got "
-            f"{model.audio_frozen} and {model.text_frozen}: one that learns says something else each time"
+            f"{where}: expected audio_frozen and text_frozen to be all where features are cached, got "
+            f"{model.audio_frozen} and {model.text_frozen}: the outputs of an encoder that trains change"
         )
     if data.views > 1 and not data.cache_features:
-        raise SettingsError(f"{where}: expected views of kept features, got views without cache_features")
+        raise SettingsError(f"{where}: expected views of cached features, got views without cache_features")
     if data.cache_features and _augments(data.augment) != (data.views > 1):
         raise SettingsError(
-            f"{where}: expected augmentation and views > 1 together where features are kept, got "
+            f"{where}: expected augmentation and views > 1 together where features are cached, got "
             f"views = {data.views}: augmented clips are further views"
         )
     if data.frames_per_clip and (not data.cache_features or set(model.granularities) != {"frame"}):
         raise SettingsError(
-            f"{where}: expected frames to be drawn from kept features of the granularity frame alone, got "
-            f"{', '.join(model.granularities)} and cache_features = {str(data.cache_features).lower()}"
+            f"{where}: expected frames_per_clip to draw from cached features of the granularity frame "
+            f"alone, got {', '.join(model.granularities)} and "
+            f"cache_features = {str(data.cache_features).lower()}"
         )
     if not data.use_audio and data.text_source == "none":
         raise SettingsError(f"{where}: expected use_audio, a text_source or both, got neither")
@@ -92,12 +97,12 @@ def check_consistency(experiment: Experiment, where: str) -> None:
         raise SettingsError(
             f"{where}: expected fusion = late where there is nothing to fuse, got {model.fusion} with "
             f"use_audio = {str(data.use_audio).lower()}, text_source = {data.text_source}: "
-            "early fusion would be served what it never learned"
+            "early fusion would be served inputs it was never trained on"
         )
     if data.text_source == "none" and set(model.granularities) != {"frame"}:
         raise SettingsError(
-            f"{where}: expected the granularity frame alone where nothing is read, got "
-            f"{', '.join(model.granularities)}: without words nobody knows where they lie"
+            f"{where}: expected the granularity frame alone where there is no text, got "
+            f"{', '.join(model.granularities)}: spans come from the alignment of the words"
         )
     lists = {name: getattr(experiment, name) for name in ("labels", "seeds", "alphas", "corpora")}
     for name, listed in (lists | {"granularities": model.granularities}).items():

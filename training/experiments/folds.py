@@ -1,8 +1,8 @@
-"""Who is trained on, who decides when to stop, and who is judged.
+"""Divides examples into train, validation and test folds without leakage.
 
-No speaker and no conversation stands on two sides. Examples that share either, directly or through others,
-form an *island*; islands are never cut. An IEMOCAP session is one, a RAVDESS speaker is one. Nor is anything
-learned from a line that another corpus is tested on.
+No speaker and no conversation is in two parts. Examples that share either, directly or through others, form a
+*component* (of the graph of examples, speakers and dialogues); components are never split. An IEMOCAP session
+is one, a RAVDESS speaker is one. Nor is anything trained on a line that is in the test set of another corpus.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ speaker out. corpus: leave one corpus out. split: the corpus's own train, dev an
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One division. name: of what is left out."""
+    """One division. name: of the group that is left out."""
 
     name: str
     train: list[Example]
@@ -43,11 +43,11 @@ def make_folds(
 ) -> list[Fold]:
     """All folds of a protocol. labels: key -> label. validation_share: of what is not tested.
 
-    Whoever shares an island with the test examples is in neither other part: with
-    leave-one-speaker-out that is the partner of IEMOCAP's two-person sessions. Validation takes whole islands
-    of the rest, others in every fold, until it has its share. units: what must not be shared; a corpus whose
-    own splits share speakers (MELD) has dialogues only. Neither other part has a line of the test examples
-    from another corpus (EmoryNLP and MELD share many): see `CrossCorpusDuplicates`.
+    Examples in the components of the test examples are in neither other part: with leave-one-speaker-out that
+    removes the partner in IEMOCAP's two-person sessions. Validation takes whole components of the rest,
+    different ones in every fold, until it has its share. units: what parts must not share; a corpus whose own
+    splits share speakers (MELD) has dialogues only. Neither other part has a line of the test examples from
+    another corpus (EmoryNLP and MELD share many): see `CrossCorpusDuplicates`.
 
     Raises CorpusError where the examples do not allow the protocol.
     """
@@ -60,18 +60,18 @@ def make_folds(
             "corpus": lambda example: example.corpus,
         }
         groups = _grouped(examples, protocol, name[protocol])
-        islands = _islands(examples, units)
+        components = _components(examples, units)
         if protocol != "speaker":
             check_disjoint(groups, units)
         folds = [
-            _leave_out(group, number, test, examples, islands, validation_share, labels)
+            _leave_out(group, number, test, examples, components, validation_share, labels)
             for number, (group, test) in enumerate(groups.items())
         ]
     shared = CrossCorpusDuplicates(examples)
     folds = [_without_tested_lines(fold, shared) for fold in folds]
-    _refuse_half_known(examples)
+    _check_speakers_known(examples)
     for fold in folds:
-        _refuse_poor(fold, labels)
+        _check_labels_covered(fold, labels)
         check_disjoint({"train": fold.train, "validation": fold.validation, "test": fold.test}, units)
     return folds
 
@@ -98,61 +98,69 @@ def _leave_out(
     number: int,
     test: Sequence[Example],
     examples: Sequence[Example],
-    islands: Sequence[int],
+    components: Sequence[int],
     share: float,
     labels: Mapping[str, int],
 ) -> Fold:
     tested = {example.key for example in test}
-    taken = {island for example, island in zip(examples, islands, strict=True) if example.key in tested}
-    rest = [(e, island) for e, island in zip(examples, islands, strict=True) if island not in taken]
-    chosen = _validation_islands([island for _, island in rest], [e for e, _ in rest], number, share, labels)
+    of_test = {
+        component for example, component in zip(examples, components, strict=True) if example.key in tested
+    }
+    rest = [
+        (e, component) for e, component in zip(examples, components, strict=True) if component not in of_test
+    ]
+    chosen = _validation_components(
+        [component for _, component in rest], [e for e, _ in rest], number, share, labels
+    )
     return Fold(
         name,
-        [example for example, island in rest if island not in chosen],
-        [example for example, island in rest if island in chosen],
+        [example for example, component in rest if component not in chosen],
+        [example for example, component in rest if component in chosen],
         list(test),
     )
 
 
-def _validation_islands(
-    islands: Sequence[int], rest: Sequence[Example], number: int, share: float, labels: Mapping[str, int]
+def _validation_components(
+    components: Sequence[int], rest: Sequence[Example], number: int, share: float, labels: Mapping[str, int]
 ) -> set[int]:
-    """Islands in turn, from another place on in every fold, until share and labels are complete.
+    """Components in turn, starting elsewhere in every fold, until the share is reached and all labels occur.
 
-    The corpora take turns, so that each of them has its part in the decision.
+    The corpora take turns, so that each of them is represented in the validation set.
     """
-    wanted = {labels[example.key] for example in rest}
+    required = {labels[example.key] for example in rest}
     members: dict[int, list[Example]] = {}
-    for island, example in zip(islands, rest, strict=True):
-        members.setdefault(island, []).append(example)
+    for component, example in zip(components, rest, strict=True):
+        members.setdefault(component, []).append(example)
     queues: dict[str, list[int]] = {}
-    for island, examples in members.items():
-        queues.setdefault(examples[-1].corpus, []).append(island)
-    order = _in_turn([_from(queue, number * max(1, round(share * len(queue)))) for queue in queues.values()])
+    for component, examples in members.items():
+        queues.setdefault(examples[-1].corpus, []).append(component)
+    order = _interleaved(
+        [_rotated(queue, number * max(1, round(share * len(queue)))) for queue in queues.values()]
+    )
     chosen: set[int] = set()
-    held: set[int] = set()
+    present: set[int] = set()
     count = 0
-    for island in order[:-1]:
-        if count >= share * len(rest) and held == wanted:
+    for component in order[:-1]:
+        if count >= share * len(rest) and present == required:
             break
-        chosen.add(island)
-        count += len(members[island])
-        held |= {labels[example.key] for example in members[island]}
+        chosen.add(component)
+        count += len(members[component])
+        present |= {labels[example.key] for example in members[component]}
     return chosen
 
 
-def _from(queue: list[int], start: int) -> list[int]:
+def _rotated(queue: list[int], start: int) -> list[int]:
     start %= len(queue)
     return queue[start:] + queue[:start]
 
 
-def _in_turn(queues: Sequence[list[int]]) -> list[int]:
+def _interleaved(queues: Sequence[list[int]]) -> list[int]:
     longest = max(map(len, queues), default=0)
-    return [queue[place] for place in range(longest) for queue in queues if place < len(queue)]
+    return [queue[index] for index in range(longest) for queue in queues if index < len(queue)]
 
 
-def _islands(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[int]:
-    """The island of every example: components of the graph of examples, speakers and dialogues."""
+def _components(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[int]:
+    """The component of every example: components of the graph of examples, speakers and dialogues."""
     nodes: dict[tuple[str, str], int] = {}
     rows, columns = [], []
     for index, example in enumerate(examples):
@@ -162,20 +170,20 @@ def _islands(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list
     size = len(examples) + len(nodes)
     graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
     _, found = connected_components(graph, directed=False)
-    return [int(island) for island in found[: len(examples)]]
+    return [int(component) for component in found[: len(examples)]]
 
 
 def _names(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> set[tuple[str, str]]:
     return {(unit, getattr(e, unit)) for e in examples for unit in units if getattr(e, unit)}
 
 
-def _refuse_half_known(examples: Sequence[Example]) -> None:
-    """Where no speaker is known, the report says so; where some are, the others may be any of them."""
-    nameless = {
+def _check_speakers_known(examples: Sequence[Example]) -> None:
+    """Raises where only some speakers are known: the unknown ones could be any of them."""
+    without_speaker = {
         corpus: [e.key for e in examples if e.corpus == corpus and not e.speaker and e.path is not None]
         for corpus in {example.corpus for example in examples if example.speaker}
     }
-    for corpus, keys in nameless.items():
+    for corpus, keys in without_speaker.items():
         if keys:
             raise CorpusError(
                 f"{corpus}: expected the speaker of every clip or of none, got none for {len(keys)}, the "
@@ -198,8 +206,10 @@ def _without_tested_lines(fold: Fold, shared: CrossCorpusDuplicates) -> Fold:
     return Fold(fold.name, train, validation, fold.test)
 
 
-def _refuse_poor(fold: Fold, labels: Mapping[str, int]) -> None:
-    """Without training examples of every label that is judged there is nothing to compare."""
+def _check_labels_covered(fold: Fold, labels: Mapping[str, int]) -> None:
+    """Raises unless train and validation hold two labels or more, and train every label of the test
+    examples.
+    """
     for part in ("train", "validation"):
         examples: list[Example] = getattr(fold, part)
         if len({labels[example.key] for example in examples}) < 2:
@@ -208,8 +218,8 @@ def _refuse_poor(fold: Fold, labels: Mapping[str, int]) -> None:
                 f"fold {fold.name}: expected examples of two labels or more for {part}, got {got}: the "
                 "corpus is too small for this protocol"
             )
-    learned = {labels[example.key] for example in fold.train}
-    if unknown := sorted({labels[example.key] for example in fold.test} - learned):
+    trained = {labels[example.key] for example in fold.train}
+    if unknown := sorted({labels[example.key] for example in fold.test} - trained):
         raise CorpusError(
             f"fold {fold.name}: expected every label of the test examples among the training examples, "
             f"label number {unknown[0]} is not: choose another protocol"

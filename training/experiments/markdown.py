@@ -1,4 +1,4 @@
-"""The parts of a report as lines of Markdown. Figures come as shares and are printed in percent."""
+"""The parts of a report as lines of Markdown. Metrics are shares and are printed in percent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from ..evaluation.aggregate import MeanStd, RowSummary, class_recalls, judged, spread
+from ..evaluation.aggregate import MeanStd, RowSummary, class_recalls, mean_std, to_fit_results
 from ..evaluation.bootstrap import Estimate
 from ..evaluation.metrics import ClassificationMetrics
 from ..evaluation.predictions import FoldPredictions
@@ -20,30 +20,31 @@ from .table_rows import Group, parse_row
 
 INFLATED: Final = """> **Inflated figures.** The texts are label-matched pairs: each clip is read with an
 > unrelated text of the same label, so the text gives the answer away, and every accuracy below is inflated.
-> This table checks the machinery. It proves nothing about the papers, nor about speech with its own words."""
+> This table checks the code. It is no evidence about the papers, nor about speech with its own
+transcripts."""
 
 _GROUP_TITLES: Final[dict[Group, str]] = {
     "baseline": "baseline",
     "contrastive": "contrastive regularization",
     "fusion": "fusion",
     "granularity": "granularity in place of frames",
-    "modality": "one modality",
-    "words": "gold words in place of recognized ones",
+    "modality": "single modality",
+    "transcripts": "gold transcripts in place of recognized ones",
     "other": "other",
 }
 _LEGEND: Final = """WA is accuracy, UA the mean recall per class, in percent: mean ± sample deviation over the
 fits, one for every fold and seed. Pooled: all folds of a seed as one test set, ± over the seeds. ECE is the
-gap between confidence and accuracy over 10 bins of equal mass, which a single fold has too few utterances
-for; `fits.csv` has it of every fit, and that of equal width."""
+gap between confidence and accuracy over 10 bins of equal mass, for which a single fold has too few
+utterances; `fits.csv` has it for every fit, and that of equal width."""
 _GAIN_LEGEND: Final = """Points of a percent, pooled over the folds, mean over {seeds}, with a 95 % bootstrap
-interval over {units} {drawn}: the same folds, seeds and draws for both rows. The interval speaks of other
-{drawn}, not of other seeds. Nothing is corrected for the number of intervals: without any effect one in
-twenty would still leave out 0. So quote the rows that validation chose, not the best row."""
+interval over {unit_count} {unit_kind}: the same folds, seeds and draws for both rows. The interval covers
+the variation over {unit_kind}, not over seeds. There is no correction for the number of intervals: without
+any effect one in twenty would still exclude 0. So quote the rows that validation chose, not the best row."""
 
 
 @dataclass(frozen=True, slots=True)
 class GainRow:
-    """How much better `row` is than `against`, by figure: wa, ua, macro_f1."""
+    """How much better `row` is than `against`, by metric: wa, ua, macro_f1."""
 
     row: str
     against: str
@@ -51,7 +52,7 @@ class GainRow:
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[str] = ()) -> list[str]:
-    """A table. text: the columns that are text, beside the first; the others are figures, to the right."""
+    """A table. text: the text columns besides the first; the others are numbers, aligned to the right."""
     cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
     lines = ["| " + " | ".join(row) + " |" for row in cells]
     rules = ["---" if name in (header[0], *text) else "---:" for name in header]
@@ -60,7 +61,7 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[st
 
 def percent(values: MeanStd) -> str:
     mean = f"{100 * values.mean:.1f}"
-    return mean if values.deviation is None else f"{mean} ± {100 * values.deviation:.1f}"
+    return mean if values.std is None else f"{mean} ± {100 * values.std:.1f}"
 
 
 def points(gain: Estimate) -> str:
@@ -77,7 +78,7 @@ def head(title: str, about: RunMetadata, results: Sequence[FoldPredictions]) -> 
     minutes = sum(result.seconds for result in results) / 60
     facts = {
         "command": f"`{about.command}`",
-        "corpus": f"{about.corpus}: {len(keys):,} utterances judged, {len(speakers)} speakers",
+        "corpus": f"{about.corpus}: {len(keys):,} test utterances, {len(speakers)} speakers",
         "classes": ", ".join(results[0].labels),
         "protocol": f"{about.protocol}; {_counted(len(folds), 'fold')}",
         "seeds": ", ".join(map(str, seeds)),
@@ -93,27 +94,37 @@ def head(title: str, about: RunMetadata, results: Sequence[FoldPredictions]) -> 
 
 
 def main_table(summaries: Sequence[RowSummary], inflated: bool) -> list[str]:
-    """One line a row under the name of its group; one group alone needs no name."""
+    """One line per row under the name of its group; a single group needs no name."""
     header = ("row", "WA", "UA", "macro-F1", "pooled WA", "pooled UA", "pooled ECE", "fits")
-    groups = [(group, list(part)) for group, part in groupby(summaries, lambda one: parse_row(one.row).group)]
+    groups = [
+        (group, list(part))
+        for group, part in groupby(summaries, lambda summary: parse_row(summary.row).group)
+    ]
     lines: list[list[str]] = []
     for group, part in groups:
         if len(groups) > 1:
             lines.append([f"**{_GROUP_TITLES[group]}**", *[""] * (len(header) - 1)])
-        for one in part:
-            values = (one.wa, one.ua, one.macro_f1, one.pooled_wa, one.pooled_ua, one.pooled_ece)
-            lines.append([one.row, *map(percent, values), str(one.fits)])
+        for summary in part:
+            values = (
+                summary.wa,
+                summary.ua,
+                summary.macro_f1,
+                summary.pooled_wa,
+                summary.pooled_ua,
+                summary.pooled_ece,
+            )
+            lines.append([summary.row, *map(percent, values), str(summary.fits)])
     warning = [INFLATED, ""] if inflated else []
-    return ["## Figures", "", _LEGEND, "", *warning, *grid(header, lines), ""]
+    return ["## Results", "", _LEGEND, "", *warning, *grid(header, lines), ""]
 
 
 def choices(chosen: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
-    """Which rows validation took."""
+    """Which rows validation chose."""
     lines = []
     for name, results in chosen.items():
-        taken = Counter(result.row for result in results).most_common()
+        counts = Counter(result.row for result in results).most_common()
         lines.append(
-            f"- *{name}* took " + ", ".join(f"{row} in {_counted(n, 'fit')}" for row, n in taken) + "."
+            f"- *{name}* chose " + ", ".join(f"{row} in {_counted(n, 'fit')}" for row, n in counts) + "."
         )
     return [*lines, ""] if lines else []
 
@@ -123,27 +134,27 @@ def gain_table(lines: Sequence[GainRow], inflated: bool) -> list[str]:
         return []
     first = lines[0].gains["wa"]
     legend = _GAIN_LEGEND.format(
-        seeds=_counted(len(first.per_seed), "seed"), units=first.units, drawn=first.drawn
+        seeds=_counted(len(first.per_seed), "seed"), unit_count=first.unit_count, unit_kind=first.unit_kind
     )
     rows = [
-        [line.row, line.against, *(points(line.gains[figure]) for figure in ("wa", "ua", "macro_f1"))]
+        [line.row, line.against, *(points(line.gains[metric]) for metric in ("wa", "ua", "macro_f1"))]
         for line in lines
     ]
     warning = [INFLATED, ""] if inflated else []
     table = grid(("row", "over", "WA", "UA", "macro-F1"), rows, text=["over"])
-    return ["## Gain, paired", "", legend, "", *warning, *table, ""]
+    return ["## Paired gains", "", legend, "", *warning, *table, ""]
 
 
 def fold_table(row: str, results: Sequence[FoldPredictions]) -> list[str]:
     """Each test fold of one row, ± over the seeds."""
     lines = []
-    for fold in sorted({result.fold for result in results}, key=_natural):
-        part = [result for result in results if result.fold == fold]
-        each: list[ClassificationMetrics] = [fit.metrics for fit in judged(part)]
-        columns = zip(*((one.wa, one.ua, one.macro_f1) for one in each), strict=True)
-        cells = [percent(spread(values)) for values in columns]
-        validation = percent(spread([result.validation_ua for result in part]))
-        lines.append([fold, str(len(part[0].keys)), *cells, validation])
+    for fold in sorted({result.fold for result in results}, key=_natural_order):
+        of_fold = [result for result in results if result.fold == fold]
+        per_fit: list[ClassificationMetrics] = [fit.metrics for fit in to_fit_results(of_fold)]
+        columns = zip(*((metrics.wa, metrics.ua, metrics.macro_f1) for metrics in per_fit), strict=True)
+        cells = [percent(mean_std(values)) for values in columns]
+        validation = percent(mean_std([result.validation_ua for result in of_fold]))
+        lines.append([fold, str(len(of_fold[0].keys)), *cells, validation])
     header = ("test fold", "utterances", "WA", "UA", "macro-F1", "validation UA")
     return [f"## Folds: {row}", "", *grid(header, lines), ""]
 
@@ -154,7 +165,7 @@ def recall_table(rows: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
     lines = []
     for row, results in rows.items():
         recalls = class_recalls(results)
-        cells = ["" if np.isnan(one).any() else percent(spread(one.tolist())) for one in recalls]
+        cells = ["" if np.isnan(recall).any() else percent(mean_std(recall.tolist())) for recall in recalls]
         lines.append([row, *cells])
     return ["## Recall per class", "", *grid(("row", *labels), lines), ""]
 
@@ -162,25 +173,39 @@ def recall_table(rows: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
 def published_table(results: Sequence[ReferenceResult]) -> list[str]:
     if not results:
         return []
-    rows = [[one.what, _published(one, one.wa), _published(one, one.ua), one.source] for one in results]
-    return ["## Published figures", "", *grid(("system", "WA", "UA", "source"), rows, text=["source"]), ""]
-
-
-def not_run_table(corpus: MissingCorpus) -> list[str]:
     rows = [
-        [one.what, _published(one, one.wa), _published(one, one.ua), "not run", one.source]
-        for one in corpus.results
+        [
+            result.system,
+            _percent_or_points(result, result.wa),
+            _percent_or_points(result, result.ua),
+            result.source,
+        ]
+        for result in results
+    ]
+    return ["## Published results", "", *grid(("system", "WA", "UA", "source"), rows, text=["source"]), ""]
+
+
+def missing_corpus_table(corpus: MissingCorpus) -> list[str]:
+    rows = [
+        [
+            result.system,
+            _percent_or_points(result, result.wa),
+            _percent_or_points(result, result.ua),
+            "not run",
+            result.source,
+        ]
+        for result in corpus.results
     ]
     header = ("system", "published WA", "published UA", "here", "source")
     table = grid(header, rows, text=["here", "source"])
-    command = f"Whoever holds the corpus runs it with\n\n    {corpus.command}"
+    command = f"With a licence for the corpus, run it with\n\n    {corpus.command}"
     return [f"## Not run: {corpus.corpus}", "", *table, "", command, ""]
 
 
-def _published(figure: ReferenceResult, value: float | None) -> str:
+def _percent_or_points(result: ReferenceResult, value: float | None) -> str:
     if value is None:
         return "not stated"
-    if figure.gain:
+    if result.gain:
         return f"{value:+g} points"
     return f"{value:.1f}" if round(value, 1) == value else f"{value:.2f}"
 
@@ -189,7 +214,7 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _natural(fold: str) -> tuple[int, str]:
+def _natural_order(fold: str) -> tuple[int, str]:
     """Fold 10 after fold 9."""
     digits = "".join(filter(str.isdigit, fold))
     return int(digits or 0), fold

@@ -1,4 +1,4 @@
-"""The model card of a fitted model: what was trained on what, and what it reached. Never written by hand."""
+"""The model card of a fitted model: its training data and its metrics. Generated, never written by hand."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ from typing import Final
 import msgspec
 
 from ..evaluation.metrics import ClassificationMetrics
+from ..model_card_file import write_model_card
 from .environment import commit
 from .experiment import Experiment
 from .folds import Fold
 
-_CARD: Final = """---
-library_name: transformers
-pipeline_tag: audio-classification
-tags: [speech-emotion-recognition, multimodal]
----
-# {name}
+_TAGS: Final = ("speech-emotion-recognition", "multimodal")
+_BODY: Final = """# {name}
 
-Says of an utterance, from its sound and its words, which of these it is: {labels}.
+Classifies an utterance, from its audio and its words, as one of: {labels}.
 For `emostream live --checkpoint FOLDER` and the other commands of emostream.
 
 {note}
-Trained on {corpora}: {train} utterances; {validation} others decided when to stop and fitted the calibration;
-{test} others again (`{fold}`) were judged, once. {apart}
+Trained on {corpora}: {train} utterances; {validation} others for early stopping and calibration; {test}
+others (`{fold}`) for testing, once. {speakers}
 
 | WA | UA | macro-F1 | ECE | NLL | Brier |
 |---|---|---|---|---|---|
@@ -33,26 +30,30 @@ Trained on {corpora}: {train} utterances; {validation} others decided when to st
 
 WA is accuracy, UA mean recall per class, chance {chance:.3f}; ECE in ten bins of equal mass. {inflated}
 Encoders: {audio}, {text}. Code: {commit}. The weights are under the terms of the corpora and the encoders
-that they come from. These are a few people's voices: expect worse figures on a stranger's microphone.
+that they come from. The corpora have few speakers: expect worse results for new speakers and microphones.
 
 ```json
 {settings}
 ```
 """
 
-
-_APART: Final = "No speaker is in two of the three parts."
-_NOT_KNOWN: Final = "**Not every speaker is known**: one may be in two parts, which flatters the figures."
+_DISJOINT: Final = "No speaker is in two of the three parts."
+_UNKNOWN: Final = "**Not every speaker is known**: one may be in two parts, which inflates the metrics."
+_INFLATED: Final = "**Inflated**: every clip was tested with an unrelated text of its label."
+_METRICS: Final = ("wa", "ua", "macro_f1", "ece_equal_mass", "nll", "brier")
 
 
 def write_fit_card(
-    folder: Path, experiment: Experiment, corpora: Sequence[str], fold: Fold, found: ClassificationMetrics
+    folder: Path,
+    experiment: Experiment,
+    corpora: Sequence[str],
+    fold: Fold,
+    test_metrics: ClassificationMetrics,
 ) -> None:
-    """README.md of the checkpoint folder. found: of the fold's test examples."""
+    """Writes README.md of the checkpoint folder. test_metrics: of the fold's test examples."""
     known = all(example.speaker for example in fold.train + fold.validation + fold.test)
     paired = any(example.paired for example in fold.test)
-    settings = msgspec.json.format(msgspec.json.encode(experiment), indent=2).decode()
-    text = _CARD.format(
+    body = _BODY.format(
         name=experiment.name,
         labels=", ".join(experiment.labels),
         note=f"{experiment.note}\n" if experiment.note else "",
@@ -61,13 +62,13 @@ def write_fit_card(
         validation=len(fold.validation),
         test=len(fold.test),
         fold=fold.name,
-        apart=_APART if known else _NOT_KNOWN,
+        speakers=_DISJOINT if known else _UNKNOWN,
         chance=1 / len(experiment.labels),
-        inflated="**Inflated**: every clip was judged with an unrelated text of its label." if paired else "",
+        inflated=_INFLATED if paired else "",
         audio=experiment.model.audio,
         text=experiment.model.text,
         commit=commit(),
-        settings=settings,
-        **{name: getattr(found, name) for name in ("wa", "ua", "macro_f1", "ece_equal_mass", "nll", "brier")},
+        settings=msgspec.json.format(msgspec.json.encode(experiment), indent=2).decode(),
+        **{name: getattr(test_metrics, name) for name in _METRICS},
     )
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    write_model_card(folder, body, _TAGS)

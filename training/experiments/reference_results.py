@@ -1,6 +1,6 @@
-"""Published figures to stand beside ours. Only what could be read at its source, with the source.
+"""Published results to compare with. Only those that could be read at their source, with the source.
 
-The two papers' abstracts state gains; the figures that the gains are between stand in their tables alone.
+The two papers' abstracts state gains; the absolute figures are in their tables alone.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from emostream.models import LABELS
 
 @dataclass(frozen=True, slots=True)
 class ReferenceResult:
-    """wa, ua: in percent; None where the source has none. gain: these are points over a baseline."""
+    """wa, ua: in percent; None where the source has none. gain: the values are points over a baseline."""
 
-    what: str
+    system: str
     wa: float | None
     ua: float | None
     source: str
@@ -25,7 +25,7 @@ class ReferenceResult:
 
 @dataclass(frozen=True, slots=True)
 class MissingCorpus:
-    """A corpus that the table lacks: what was published on it, and the command that would add our rows."""
+    """A corpus that the table lacks: the published results on it, and the command that would add our rows."""
 
     corpus: str
     command: str
@@ -55,16 +55,16 @@ IEMOCAP_4: Final = (
     ReferenceResult(
         "wav2vec 2.0 + BERT, alignment in three granularities", 78.87, 80.24, "Wang et al., arXiv 2412.20821"
     ),
-    ReferenceResult("audio alone, frozen wav2vec 2.0 base", 57.73, None, _EMOBOX),
-    ReferenceResult("audio alone, frozen WavLM large", 69.07, None, _EMOBOX),
-    ReferenceResult("audio alone, frozen Whisper large v3", 72.86, None, _EMOBOX),
+    ReferenceResult("audio only, frozen wav2vec 2.0 base", 57.73, None, _EMOBOX),
+    ReferenceResult("audio only, frozen WavLM large", 69.07, None, _EMOBOX),
+    ReferenceResult("audio only, frozen Whisper large v3", 72.86, None, _EMOBOX),
 )
 """Four classes, 5,531 utterances."""
 
 RAVDESS_8: Final = (
-    ReferenceResult("audio alone, frozen wav2vec 2.0 base", 55.40, 54.3, _EMOBOX),
-    ReferenceResult("audio alone, frozen WavLM large", 72.22, 72.0, _EMOBOX),
-    ReferenceResult("audio alone, frozen Whisper large v3", 75.87, 75.3, _EMOBOX),
+    ReferenceResult("audio only, frozen wav2vec 2.0 base", 55.40, 54.3, _EMOBOX),
+    ReferenceResult("audio only, frozen WavLM large", 72.22, 72.0, _EMOBOX),
+    ReferenceResult("audio only, frozen Whisper large v3", 75.87, 75.3, _EMOBOX),
     ReferenceResult(
         "logistic regression on mean and deviation of all layers, frozen Whisper tiny.en",
         76.9,
@@ -82,7 +82,7 @@ IEMOCAP_NOT_RUN: Final = MissingCorpus(
 
 
 def reference_results_for(corpus: str, labels: Sequence[str]) -> tuple[ReferenceResult, ...]:
-    """What stands beside a table of all of this corpus with these labels; empty where nothing compares."""
+    """Results comparable with a table of this whole corpus with these labels; empty where there are none."""
     if corpus == "iemocap" and set(labels) == set(LABELS):
         return IEMOCAP_4
     return RAVDESS_8 if corpus == "ravdess" and len(labels) == 8 else ()

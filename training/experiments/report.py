@@ -1,4 +1,4 @@
-"""Outcomes to a folder that a person reads: `table.md` with its plots, and every figure of it as CSV."""
+"""Writes the report of a table: `table.md` with its plots, and every value of it as CSV."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from ..evaluation.aggregate import judged, pooled, summarise
+from ..evaluation.aggregate import pooled, summarise, to_fit_results
 from ..evaluation.bootstrap import Estimate, paired_gain
 from ..evaluation.metrics import MetricName
 from ..evaluation.plots import alpha_figure, confusion_figure, reliability_figure, write_png
@@ -24,7 +24,7 @@ from .markdown import (
     gain_table,
     head,
     main_table,
-    not_run_table,
+    missing_corpus_table,
     published_table,
     recall_table,
 )
@@ -40,12 +40,12 @@ from .table_rows import (
     parse_row,
 )
 
-_GAIN_FIGURES: Final[tuple[MetricName, ...]] = ("wa", "ua", "macro_f1")
+_GAIN_METRICS: Final[tuple[MetricName, ...]] = ("wa", "ua", "macro_f1")
 _FILES: Final = """## Files
 
-`table.csv` has one line a row of the table, `fits.csv` one line a fit, `predictions.csv` one line an
-utterance of a fit{gains}. Figures in them are shares, not percent."""
-_GAINS_FILE: Final = ", `gains.csv` one line a gain"
+`table.csv` has one line per row of the table, `fits.csv` one line per fit, `predictions.csv` one line per
+utterance of a fit{gains}. Values in them are shares, not percent."""
+_GAINS_FILE: Final = ", `gains.csv` one line per gain"
 
 
 def write_report(
@@ -56,22 +56,22 @@ def write_report(
     about: RunMetadata,
     comparisons: Sequence[tuple[str, str]] | None = None,
     inflated: bool = False,
-    not_run: Sequence[MissingCorpus] = (),
+    missing_corpora: Sequence[MissingCorpus] = (),
 ) -> Path:
     """Writes table.md, table.csv, fits.csv, predictions.csv, plots, and gains.csv where there are gains.
 
-    comparisons: (row, the row it is held against); the papers' where None. Lines that validation chooses from
+    comparisons: (row, the row to compare it with); the papers' where None. Rows that validation chooses from
     the contrastive rows are added, and may be compared. inflated: the texts are label-matched pairs.
-    Returns table.md. Raises ValueError without outcomes, and where rows to compare judged other utterances.
+    Returns table.md. Raises ValueError without results, and where compared rows have other utterances.
     """
     if not results:
-        raise ValueError(f"{title}: expected outcomes of fits to report on, got none")
+        raise ValueError(f"{title}: expected results of fits to report on, got none")
     chosen = chosen_by_validation(results)
-    rows = _rows([*results, *(replace(one, row=name) for name in chosen for one in chosen[name])])
-    summaries = summarise(judged([result for part in rows.values() for result in part]))
+    rows = _rows([*results, *(replace(result, row=name) for name in chosen for result in chosen[name])])
+    summaries = summarise(to_fit_results([result for part in rows.values() for result in part]))
     pairs = paper_comparisons(rows) if comparisons is None else comparisons
     gains = [GainRow(row, against, _gains(rows[row], rows[against])) for row, against in pairs]
-    shown = {name: rows[name] for name in _shown(rows)}
+    shown = {name: rows[name] for name in _rows_to_plot(rows)}
     main = next(iter(shown))
     folder.mkdir(parents=True, exist_ok=True)
     plots = _write_plots(folder, shown, gains)
@@ -86,7 +86,7 @@ def write_report(
         *recall_table(shown),
         *(line for name, plot in plots.items() for line in (f"![{name}]({plot})", "")),
         *published_table(reference_results_for(about.corpus, results[0].labels)),
-        *(line for corpus in not_run for line in not_run_table(corpus)),
+        *(line for corpus in missing_corpora for line in missing_corpus_table(corpus)),
         _FILES.format(gains=_GAINS_FILE if gains else ""),
     ]
     file = folder / "table.md"
@@ -100,8 +100,8 @@ def _rows(results: Sequence[FoldPredictions]) -> dict[str, list[FoldPredictions]
     return {name: [result for result in ordered if result.row == name] for name in names}
 
 
-def _shown(names: Iterable[str]) -> list[str]:
-    """The rows that are drawn: the baseline, and the contrastive row that stands for its kind."""
+def _rows_to_plot(names: Iterable[str]) -> list[str]:
+    """The rows to plot: the baseline, and the contrastive row that represents the others."""
     names = list(names)
     contrastive = [name for name in names if parse_row(name).group == "contrastive"]
     by_validation = [name for name in contrastive if name.endswith(BY_VALIDATION)]
@@ -110,7 +110,7 @@ def _shown(names: Iterable[str]) -> list[str]:
 
 
 def _gains(first: Sequence[FoldPredictions], second: Sequence[FoldPredictions]) -> dict[str, Estimate]:
-    return {figure: paired_gain(first, second, figure) for figure in _GAIN_FIGURES}
+    return {metric: paired_gain(first, second, metric) for metric in _GAIN_METRICS}
 
 
 def _write_plots(
@@ -123,10 +123,10 @@ def _write_plots(
         "Confusion matrix": confusion_figure(confusions, labels, "Confusion, all folds and seeds together"),
         "Reliability diagram": reliability_figure(shown, "Reliability, all folds and seeds together"),
     }
-    if drawable := _with_codes(shown):
+    if drawable := _with_embeddings(shown):
         where = f"fold {drawable[0].fold}, seed {drawable[0].seed}"
-        figures["Codes"] = tsne_figure(drawable, f"t-SNE of the codes of sound and words, {where}")
-    if sweep := _sweep(gains):
+        figures["Embeddings"] = tsne_figure(drawable, f"t-SNE of the audio and text embeddings, {where}")
+    if sweep := _gain_by_alpha(gains):
         against, lines = sweep
         figures["Gain over alpha"] = alpha_figure(
             lines, against, "Gain of contrastive regularization over alpha"
@@ -137,20 +137,22 @@ def _write_plots(
     return files
 
 
-def _with_codes(shown: Mapping[str, Sequence[FoldPredictions]]) -> list[FoldPredictions]:
-    """The first fold and seed of which all rows kept codes, enough of them and of at least two emotions."""
+def _with_embeddings(shown: Mapping[str, Sequence[FoldPredictions]]) -> list[FoldPredictions]:
+    """The first fold and seed for which all rows stored embeddings, enough of them and of at least two
+    emotions.
+    """
     for results in zip(*shown.values(), strict=False):
         same = len({(result.fold, result.seed) for result in results}) == 1
-        kept = all(result.codes is not None for result in results)
-        if same and kept and len(results[0].keys) >= MIN_POINTS and len(set(results[0].truth.tolist())) > 1:
+        stored = all(result.embeddings is not None for result in results)
+        if same and stored and len(results[0].keys) >= MIN_POINTS and len(set(results[0].truth.tolist())) > 1:
             return list(results)
     return []
 
 
-def _sweep(
+def _gain_by_alpha(
     gains: Sequence[GainRow],
 ) -> tuple[str, dict[str, dict[str, dict[float, Estimate]]]] | None:
-    """What the rows are compared with, and figure -> objective -> alpha -> gain; None without two alphas."""
+    """The row compared with, and metric -> objective -> alpha -> gain; None with fewer than two alphas."""
     against = CONTINUED if any(line.against == CONTINUED for line in gains) else BASELINE
     lines: dict[str, dict[str, dict[float, Estimate]]] = {"WA": {}, "UA": {}}
     for line in gains:

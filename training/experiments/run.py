@@ -1,4 +1,4 @@
-"""One cell of a table: one line, one fold, one seed. Trained, calibrated, judged, kept."""
+"""One run of a table: one row, fold and seed. Trains, calibrates, evaluates, and stores the predictions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from emostream.models.emotion import EmotionModel
 
 from ..corpora.example import Example
 from ..emotion.collator import Collator
-from ..emotion.feature_stats import standardise
+from ..emotion.feature_stats import fit_feature_stats
 from ..emotion.fit_calibration import calibrate
 from ..emotion.inputs import TrainingInputs
 from ..emotion.model_factory import ModelFactory
 from ..emotion.module import EmotionTrainingModule
-from ..emotion.predict import ExamplePrediction, judge, posteriors
+from ..emotion.predict import ExamplePrediction, posteriors, predict
 from ..emotion.task import EmotionTask
 from ..evaluation.predictions import FoldPredictions, predictions_file, read_predictions, write_predictions
 from ..trainer.callbacks import TrainingCallback
@@ -34,7 +34,7 @@ from ..trainer.trainer import (
     load_trainable_state_dict,
     trainable_state_dict,
 )
-from .ablations import same_as_baseline, starts_from_baseline, variant
+from .ablations import experiment_for_row, same_as_baseline, starts_from_baseline
 from .experiment import Experiment
 from .folds import Fold
 from .table_rows import BASELINE, TableRow
@@ -42,7 +42,9 @@ from .table_rows import BASELINE, TableRow
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What all cells of a table share. labels: key -> number. work: outcomes, weights and snapshots."""
+    """What all runs of a table share. labels: key -> label index. work: predictions, weights and
+    snapshots.
+    """
 
     experiment: Experiment
     model_factory: ModelFactory
@@ -54,68 +56,72 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
-    """A model with its calibration, and how it came about."""
+    """A trained, calibrated model. validation_ua: of the selected epoch. epochs: trained."""
 
     model: EmotionModel
-    batches: Collator
+    collator: Collator
     validation_ua: float
     epochs: int
 
 
 def run_fold(
-    context: RunContext, row: TableRow, fold: Fold, seed: int, watch: TrainingCallback
+    context: RunContext, row: TableRow, fold: Fold, seed: int, callback: TrainingCallback
 ) -> FoldPredictions:
-    """The cell's outcome: from disk where it was run before; what was begun goes on."""
-    file = predictions_file(context.work / "outcomes", row.name, fold.name, seed)
+    """The predictions of the run: from disk where it finished before; an interrupted run is resumed."""
+    file = predictions_file(context.work / "predictions", row.name, fold.name, seed)
     if file.exists():
         return read_predictions(file)
     if same_as_baseline(context.experiment, row):
         result = replace(
-            run_fold(context, TableRow(BASELINE, "baseline"), fold, seed, watch), row=row.name, seconds=0.0
+            run_fold(context, TableRow(BASELINE, "baseline"), fold, seed, callback), row=row.name, seconds=0.0
         )
     else:
-        result = _train_and_test(context, row, fold, seed, watch)
+        result = _train_and_test(context, row, fold, seed, callback)
     if context.accelerator.is_main_process:
-        write_predictions(context.work / "outcomes", result)
+        write_predictions(context.work / "predictions", result)
         (_folder(context, row, fold, seed) / SNAPSHOT_FILE).unlink(missing_ok=True)
     context.accelerator.wait_for_everyone()
     return result
 
 
 def fit_fold(
-    context: RunContext, row: TableRow, fold: Fold, seed: int, watch: TrainingCallback
+    context: RunContext, row: TableRow, fold: Fold, seed: int, callback: TrainingCallback
 ) -> FittedModel:
-    """Trains on the fold's training examples; its validation examples stop it and calibrate it."""
-    settings = variant(context.experiment, row)
-    model = context.model_factory.new(settings.model, seed)
+    """Trains on the fold's training examples; its validation examples serve early stopping and
+    calibration.
+    """
+    settings = experiment_for_row(context.experiment, row)
+    model = context.model_factory.build(settings.model, seed)
     module = EmotionTrainingModule(model, settings.contrastive, settings.data.label_smoothing)
     if starts_from_baseline(row):
-        _start_from(_folder(context, TableRow(BASELINE, "baseline"), fold, seed) / WEIGHTS_FILE, module)
-    batches = Collator(context.inputs, settings.data, model, context.labels)
-    standardise(model.to(context.accelerator.device), batches, fold.train, context.accelerator.device)
+        _load_baseline_weights(
+            _folder(context, TableRow(BASELINE, "baseline"), fold, seed) / WEIGHTS_FILE, module
+        )
+    collator = Collator(context.inputs, settings.data, model, context.labels)
+    fit_feature_stats(model.to(context.accelerator.device), collator, fold.train, context.accelerator.device)
     task = EmotionTask(
         module,
         fold.train,
         fold.validation,
-        batches,
+        collator,
         context.labels,
         settings.trainer,
         seed,
         settings.data.balanced,
     )
-    place = Runtime(context.accelerator, _folder(context, row, fold, seed), watch)
-    history = fit(task, settings.trainer, seed, place)
-    predictions = _judged(context, model, batches, fold.validation)
-    calibrate(model, [one for one in predictions if one.informed], context.labels)
-    return FittedModel(model, batches, history.epochs[history.kept]["ua"], len(history.epochs))
+    runtime = Runtime(context.accelerator, _folder(context, row, fold, seed), callback)
+    history = fit(task, settings.trainer, seed, runtime)
+    predictions = _predict(context, model, collator, fold.validation)
+    calibrate(model, [prediction for prediction in predictions if prediction.has_input], context.labels)
+    return FittedModel(model, collator, history.epochs[history.kept]["ua"], len(history.epochs))
 
 
 def _train_and_test(
-    context: RunContext, row: TableRow, fold: Fold, seed: int, watch: TrainingCallback
+    context: RunContext, row: TableRow, fold: Fold, seed: int, callback: TrainingCallback
 ) -> FoldPredictions:
     started = time.monotonic()
-    fitted = fit_fold(context, row, fold, seed, watch)
-    predictions = _judged(context, fitted.model, fitted.batches, fold.test)
+    fitted = fit_fold(context, row, fold, seed, callback)
+    predictions = _predict(context, fitted.model, fitted.collator, fold.test)
     return FoldPredictions(
         row=row.name,
         fold=fold.name,
@@ -125,25 +131,27 @@ def _train_and_test(
         speakers=tuple(example.speaker for example in fold.test),
         truth=np.array([context.labels[example.key] for example in fold.test]),
         probabilities=posteriors(predictions, fitted.model.config),
-        codes=_codes(predictions) if seed == context.experiment.seeds[0] else None,  # for plots: one will do
+        embeddings=_embeddings(predictions)
+        if seed == context.experiment.seeds[0]
+        else None,  # for plots: one seed is enough
         validation_ua=fitted.validation_ua,
         epochs=fitted.epochs,
         seconds=time.monotonic() - started,
     )
 
 
-def _codes(predictions: Sequence[ExamplePrediction]) -> npt.NDArray[np.float32]:
-    return torch.stack([one.code for one in predictions]).numpy()
+def _embeddings(predictions: Sequence[ExamplePrediction]) -> npt.NDArray[np.float32]:
+    return torch.stack([prediction.embedding for prediction in predictions]).numpy()
 
 
-def _judged(
-    context: RunContext, model: EmotionModel, batches: Collator, examples: Sequence[Example]
+def _predict(
+    context: RunContext, model: EmotionModel, collator: Collator, examples: Sequence[Example]
 ) -> list[ExamplePrediction]:
-    return judge(model.to(context.accelerator.device), batches, examples, context.accelerator.device)
+    return predict(model.to(context.accelerator.device), collator, examples, context.accelerator.device)
 
 
-def _start_from(file: Path, module: EmotionTrainingModule) -> None:
-    """The baseline's weights; a discriminator, which the baseline does not have, stays as it was drawn."""
+def _load_baseline_weights(file: Path, module: EmotionTrainingModule) -> None:
+    """Loads the baseline's weights; a discriminator, which the baseline lacks, keeps its initialization."""
     baseline = load_if_complete(file)
     if baseline is None:
         raise FileNotFoundError(f"expected the baseline's weights at {file}, found none: train it first")

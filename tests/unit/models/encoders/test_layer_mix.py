@@ -24,7 +24,7 @@ from emostream.models.fusion import AttentivePooling
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.data.frozen_features import FrozenFeatures, cached_features
 from emostream.training.emotion.collator import Collator
-from emostream.training.emotion.feature_stats import standardise
+from emostream.training.emotion.feature_stats import fit_feature_stats
 from emostream.training.emotion.model_factory import ModelFactory
 from emostream.training.emotion.settings import ModelSettings
 from emostream.training.errors import SettingsError
@@ -168,9 +168,11 @@ def settings_of(hub: Path, **changes: Any) -> ModelSettings:
 def test_nor_in_the_settings_of_a_run(changes: dict[str, Any], says: str, published: Path) -> None:
     """Neither where the encoders are read nor where a line of a table changes the settings."""
     with pytest.raises((SettingsError, CheckpointError)) as read:
-        ModelFactory.read(settings_of(published, **changes), ["sad", "happy"])
+        ModelFactory.load(settings_of(published, **changes), ["sad", "happy"])
     with pytest.raises(SettingsError) as new:
-        ModelFactory.read(settings_of(published), ["sad", "happy"]).new(settings_of(published, **changes), 1)
+        ModelFactory.load(settings_of(published), ["sad", "happy"]).build(
+            settings_of(published, **changes), 1
+        )
     for caught in (read, new):
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -179,7 +181,7 @@ def test_nor_in_the_settings_of_a_run(changes: dict[str, Any], says: str, publis
 
 def test_a_model_of_a_blueprint_has_what_was_asked_for(published: Path) -> None:
     settings = settings_of(published, **(CONCAT | {"audio_mix_layers": (1, 3)}))
-    model = ModelFactory.read(settings, ["sad", "happy"]).new(settings, 1)
+    model = ModelFactory.load(settings, ["sad", "happy"]).build(settings, 1)
     assert concat_of(model.audio_encoder).chosen == (1, 3)
     assert model.audio_encoder.hidden_size == 12
     assert model.audio_pool(torch.randn(1, 3, 12), torch.ones(1, 3, dtype=torch.bool)).shape == (1, 24)
@@ -194,14 +196,14 @@ EXAMPLES = corpus(16)
 def batches_of(model: EmotionModel, heard: FrozenFeatures | None = None) -> Collator:
     material = inputs_of(EXAMPLES)
     if heard is not None:
-        material = type(material)(material.sounds, material.tokenizer, heard=heard)
+        material = type(material)(material.audio, material.tokenizer, audio_features=heard)
     return Collator(material, GOLD, model, numbers(EXAMPLES))
 
 
 @torch.no_grad()
 def all_frames(model: EmotionModel) -> Tensor:
     """(F, L, H): every clip by itself."""
-    sounds, frames = inputs_of(EXAMPLES).sounds, []
+    sounds, frames = inputs_of(EXAMPLES).audio, []
     for key in sounds.spans:
         clip = torch.from_numpy(sounds.clip(key))[None]
         clip = (clip - clip.mean()) / (clip.var(correction=0) + 1e-7).sqrt()
@@ -212,7 +214,7 @@ def all_frames(model: EmotionModel) -> Tensor:
 
 def kept_states(model: EmotionModel, folder: Path) -> FrozenFeatures:
     """As a frozen encoder's states are kept: half precision, on disk."""
-    sounds, words = inputs_of(EXAMPLES).sounds, inputs_of(EXAMPLES).alignments
+    sounds, words = inputs_of(EXAMPLES).audio, inputs_of(EXAMPLES).alignments
 
     @torch.no_grad()
     def encode(key: str, view: int) -> Any:
@@ -229,7 +231,7 @@ def test_training_frames_have_mean_0_and_deviation_1(kept: bool, tmp_path: Path)
     model = network(dropout=0.4, **CONCAT)
     frozen = kept_states(model.eval(), tmp_path) if kept else None
     model.train()
-    standardise(model, batches_of(model, frozen), EXAMPLES, CPU)
+    fit_feature_stats(model, batches_of(model, frozen), EXAMPLES, CPU)
     mix = concat_of(model.audio_encoder)
     frames = all_frames(model.eval())[:, [2, 0]]
     standing = (frames - mix.mean) / mix.scale
@@ -242,11 +244,11 @@ def test_training_frames_have_mean_0_and_deviation_1(kept: bool, tmp_path: Path)
 def test_only_training_examples_are_heard() -> None:
     """Others leave no trace in what is standardised by."""
     one, other = network(**CONCAT), network(**CONCAT)
-    standardise(one, batches_of(one), EXAMPLES[:6], CPU)
-    standardise(other, batches_of(other), EXAMPLES, CPU)
+    fit_feature_stats(one, batches_of(one), EXAMPLES[:6], CPU)
+    fit_feature_stats(other, batches_of(other), EXAMPLES, CPU)
     means = [concat_of(model.audio_encoder).mean for model in (one, other)]
     again = network(**CONCAT)
-    standardise(again, batches_of(again), EXAMPLES[:6], CPU)
+    fit_feature_stats(again, batches_of(again), EXAMPLES[:6], CPU)
     assert torch.equal(concat_of(again.audio_encoder).mean, means[0])
     assert not torch.allclose(means[0], means[1], atol=1e-3)
 
@@ -254,13 +256,13 @@ def test_only_training_examples_are_heard() -> None:
 def test_a_weighted_sum_is_left_as_it_is() -> None:
     model = network()
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
-    standardise(model, batches_of(model), EXAMPLES, CPU)
+    fit_feature_stats(model, batches_of(model), EXAMPLES, CPU)
     assert all(torch.equal(weights, before[name]) for name, weights in model.state_dict().items())
 
 
 def test_where_nobody_is_heard_nothing_is_told() -> None:
     model = network(**CONCAT)
-    standardise(model, batches_of(model), [one for one in EXAMPLES if one.path is None], CPU)
+    fit_feature_stats(model, batches_of(model), [one for one in EXAMPLES if one.path is None], CPU)
     assert torch.equal(concat_of(model.audio_encoder).scale, torch.ones(2, 24))
 
 

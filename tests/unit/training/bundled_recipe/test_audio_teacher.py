@@ -1,4 +1,4 @@
-"""The audio teacher: the stock encoder's states, whatever the level; and what is ordinary in them."""
+"""The audio teacher: the stock encoder's states at any level, and their normalization."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ needs_weights = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no teacher weig
 
 @needs_weights
 class TestWhisper:
-    def test_thirty_seconds_give_what_the_stock_encoder_gives(self) -> None:
-        """The stock forward takes 30 s and nothing else; there the two must agree, layer by layer."""
+    def test_thirty_seconds_give_the_stock_encoder_s_states(self) -> None:
+        """The stock forward takes 30 s only; there the two must agree, layer by layer."""
         clip = noise(30 * 16_000)
-        clip *= 0.08 / clip.std()  # the level at which the teacher hears everything
+        clip *= 0.08 / clip.std()  # the level that the teacher normalizes to
         ours, mask = WhisperTeacher(FOLDER, LAYERS).states([clip])
         assert ours.shape == (1, 1500, 4, 384)
         assert mask.all()
@@ -39,11 +39,11 @@ class TestWhisper:
 
     def test_fewer_layers_are_the_same_layers(self) -> None:
         clip = noise(16_000)
-        all_of_them, _ = WhisperTeacher(FOLDER, LAYERS).states([clip])
+        all_layers, _ = WhisperTeacher(FOLDER, LAYERS).states([clip])
         two, _ = WhisperTeacher(FOLDER, (2, 0)).states([clip])
-        assert torch.equal(two, all_of_them[:, :, [2, 0]])
+        assert torch.equal(two, all_layers[:, :, [2, 0]])
 
-    def test_the_level_of_a_clip_is_nothing_to_it(self) -> None:
+    def test_the_level_of_a_clip_does_not_matter(self) -> None:
         teacher = WhisperTeacher(FOLDER, LAYERS)
         loud, soft = (teacher.states([noise(16_000, level=level)])[0] for level in (0.2, 0.01))
         assert (loud - soft).norm() < 0.01 * loud.norm()
@@ -55,41 +55,46 @@ class TestWhisper:
         assert states[mask].isfinite().all()
 
 
-class TestScale:
-    """Made-up states that are noise about a mean that moves with the position; the last clip is short."""
+class TestStateNormalizer:
+    """Synthetic states: noise around a mean that depends on the position; the last clip is short."""
 
     LENGTHS = (30, 30, 20)
 
     def batches(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         torch.manual_seed(0)
-        place = torch.arange(30.0)[:, None, None]
+        position = torch.arange(30.0)[:, None, None]
         found = []
         for _ in range(40):
-            states = place / 10.0 + torch.tensor([1.0, 4.0]) * torch.randn(3, 30, 3, 2)
+            states = position / 10.0 + torch.tensor([1.0, 4.0]) * torch.randn(3, 30, 3, 2)
             mask = torch.arange(30) < torch.tensor(self.LENGTHS)[:, None]
-            states[~mask] = 1e6  # nobody may look there
+            states[~mask] = 1e6  # must be ignored
             found.append((states, mask))
         return found
 
     def test_mean_and_deviation_are_numpy_s(self) -> None:
         batches = self.batches()
-        scale = StateNormalizer.of(batches)
+        normalizer = StateNormalizer.fit(batches)
         frames = np.concatenate([states[mask].double().numpy() for states, mask in batches])
-        np.testing.assert_allclose(scale.deviation.numpy(), frames.std(0), atol=2e-3)
-        # A position's mean, drawn to the mean of all as if fifty more frames of that had been heard there.
-        for place in (0, 12, 29):
-            here = np.concatenate([s[m[:, place], place].double().numpy() for s, m in batches])
+        np.testing.assert_allclose(normalizer.deviation.numpy(), frames.std(0), atol=2e-3)
+        # A position's mean, shrunk toward the overall mean as if it had fifty more frames of that.
+        for position in (0, 12, 29):
+            here = np.concatenate([s[m[:, position], position].double().numpy() for s, m in batches])
             expected = (here.sum(0) + 50 * frames.mean(0)) / (len(here) + 50)
-            np.testing.assert_allclose(scale.mean[place].numpy(), expected, atol=1e-5)
+            np.testing.assert_allclose(normalizer.mean[position].numpy(), expected, atol=1e-5)
 
-    def test_what_is_ordinary_becomes_standard_and_the_farthest_is_cut(self) -> None:
+    def test_states_are_standardized_and_clamped(self) -> None:
         batches = self.batches()
-        scale = StateNormalizer.of(batches)
-        standard = torch.cat([scale.standardised(states)[mask] for states, mask in batches])
+        normalizer = StateNormalizer.fit(batches)
+        standard = torch.cat([normalizer.normalize(states)[mask] for states, mask in batches])
         assert standard.mean().abs() < 0.05
         assert 0.8 < standard.std() < 1.1
-        assert scale.standardised(torch.full((1, 1, 3, 2), 1e6)).unique().tolist() == [6.0]
+        assert normalizer.normalize(torch.full((1, 1, 3, 2), 1e6)).unique().tolist() == [6.0]
 
-    def test_behind_the_last_position_its_mean_serves(self) -> None:
-        scale = StateNormalizer(torch.tensor([0.0, 2.0])[:, None, None], torch.ones(1, 1))
-        assert scale.standardised(torch.full((1, 4, 1, 1), 3.0)).flatten().tolist() == [3.0, 1.0, 1.0, 1.0]
+    def test_positions_behind_the_last_use_its_mean(self) -> None:
+        normalizer = StateNormalizer(torch.tensor([0.0, 2.0])[:, None, None], torch.ones(1, 1))
+        assert normalizer.normalize(torch.full((1, 4, 1, 1), 3.0)).flatten().tolist() == [
+            3.0,
+            1.0,
+            1.0,
+            1.0,
+        ]

@@ -1,4 +1,4 @@
-"""Distillation with a made-up teacher: it learns, and a stopped run goes on as if it had not stopped."""
+"""Distillation with a fake teacher: it learns, and an interrupted run resumes exactly."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace as replace_settings
 
 from emostream.models import Samples
 from emostream.models.collate import WaveformSpec, prepare
@@ -22,12 +23,12 @@ from emostream.training.bundled_recipe.distill import (
     DistillationModule,
     DistillationTask,
     augmented_clip,
-    distil,
+    distill_audio_encoder,
     distillation_batch,
     fit_state_normalizer,
 )
 from emostream.training.bundled_recipe.settings import DistillationSettings, StudentSize
-from tests.support.recipe_run import CLIPS, KilledError, OneEpoch, first_and_last, place, same, tones
+from tests.support.recipe_run import CLIPS, KilledError, OneEpoch, first_and_last, runtime, same, tones
 from tests.support.tiny_emotion import noise
 from tests.support.tiny_encoders import tiny_audio_encoder
 from tests.support.training_task import fresh_accelerator, one_thread
@@ -44,8 +45,8 @@ def _one_thread_and_no_accelerator() -> Iterator[None]:
         yield
 
 
-class Listener(WhisperTeacher):
-    """Two layers that tell how much of each frame lies in six bands of pitch."""
+class FakeTeacher(WhisperTeacher):
+    """Two layers of log power in six frequency bands per frame."""
 
     def __init__(self) -> None:
         self.width = 6
@@ -72,27 +73,30 @@ def data() -> DistillationData:
 
 
 def test_the_loss_falls(tmp_path: Path) -> None:
-    unharmed = replace(SETTINGS, epochs=8, harmed=0.0, speed=0.0, voice=0.0)
-    history = distil(student(), data(), Listener(), unharmed, 1, place(tmp_path))
+    clean = replace_settings(SETTINGS, epochs=8, corrupted=0.0, speed=0.0, voice=0.0)
+    history = distill_audio_encoder(student(), data(), FakeTeacher(), clean, 1, runtime(tmp_path))
     first, last = first_and_last(history)
     assert last < 0.3 * first
     assert history.epochs[-1]["agreement"] > history.epochs[0]["agreement"]
     assert history.kept == 7
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    whole, stopped, resumed = student(), student(), student(seed=7)
-    distil(whole, data(), Listener(), SETTINGS, 1, place(tmp_path / "whole"))
+def test_an_interrupted_run_resumes_exactly(tmp_path: Path) -> None:
+    complete, interrupted, resumed = student(), student(), student(seed=7)
+    distill_audio_encoder(complete, data(), FakeTeacher(), SETTINGS, 1, runtime(tmp_path / "complete"))
     with pytest.raises(KilledError):
-        distil(stopped, data(), Listener(), SETTINGS, 1, place(tmp_path / "stopped", OneEpoch()))
-    distil(resumed, data(), Listener(), SETTINGS, 1, place(tmp_path / "stopped"))
-    assert same(whole.audio_encoder, resumed.audio_encoder)
-    assert not same(whole.audio_encoder, student().audio_encoder)
+        distill_audio_encoder(
+            interrupted, data(), FakeTeacher(), SETTINGS, 1, runtime(tmp_path / "interrupted", OneEpoch())
+        )
+    distill_audio_encoder(resumed, data(), FakeTeacher(), SETTINGS, 1, runtime(tmp_path / "interrupted"))
+    assert same(complete.audio_encoder, resumed.audio_encoder)
+    assert not same(complete.audio_encoder, student().audio_encoder)
 
 
-def test_nothing_but_the_encoder_learns(tmp_path: Path) -> None:
+def test_only_the_encoder_is_trained(tmp_path: Path) -> None:
     before, after = student().state_dict(), student()
-    distil(after, data(), Listener(), replace(SETTINGS, epochs=1), 1, place(tmp_path))
+    settings = replace_settings(SETTINGS, epochs=1)
+    distill_audio_encoder(after, data(), FakeTeacher(), settings, 1, runtime(tmp_path))
     moved = {name for name, weights in after.state_dict().items() if not torch.equal(weights, before[name])}
     assert moved
     assert {name.split(".")[0] for name in moved} == {"audio_encoder"}
@@ -100,11 +104,11 @@ def test_nothing_but_the_encoder_learns(tmp_path: Path) -> None:
 
 def a_batch(settings: DistillationSettings = SETTINGS) -> DistillationBatch:
     clips = [noise(9_600), noise(4_800, seed=1)]
-    scale = fit_state_normalizer(data(), Listener(), settings, 1)
-    return distillation_batch(clips, clips, Listener(), scale, student().audio_encoder.waveform_spec)
+    normalizer = fit_state_normalizer(data(), FakeTeacher(), settings, 1)
+    return distillation_batch(clips, clips, FakeTeacher(), normalizer, student().audio_encoder.waveform_spec)
 
 
-def test_who_says_the_mean_pays_the_variance() -> None:
+def test_predicting_the_mean_costs_the_variance() -> None:
     """A map of zeros: the mean squared error is then the targets' own mean square, over the clips' frames."""
     module = DistillationModule(student().audio_encoder, 2, 6, clip_weight=0.0)
     for weights in module.frames.parameters():
@@ -114,26 +118,26 @@ def test_who_says_the_mean_pays_the_variance() -> None:
     assert float(module(batch)["loss"].detach()) == pytest.approx(float((own**2).mean()), rel=1e-4)
 
 
-def test_the_padding_of_a_batch_is_in_no_loss() -> None:
+def test_padding_is_excluded_from_the_loss() -> None:
     module = DistillationModule(student().audio_encoder, 2, 6, clip_weight=0.5).eval()
     batch = a_batch()
-    harmed = torch.where(batch.mask[..., None, None], batch.targets, torch.tensor(1e3))
+    corrupted = torch.where(batch.mask[..., None, None], batch.targets, torch.tensor(1e3))
     with torch.no_grad():
-        clean, other = module(batch), module(replace(batch, targets=harmed))
+        clean, other = module(batch), module(replace(batch, targets=corrupted))
     torch.testing.assert_close(clean, other)
 
 
-def test_a_student_of_too_few_layers() -> None:
+def test_a_student_with_too_few_layers_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a student of 4 layers or more, got 3"):
         DistillationModule(tiny_audio_encoder("wav2vec2, mel"), 5, 6, 0.5)
 
 
-def test_a_larger_corpus_takes_turns() -> None:
+def test_a_larger_corpus_contributes_other_clips_every_epoch() -> None:
     examples = [replace(clip, corpus="small") if row < 5 else clip for row, clip in enumerate(CLIPS)]
-    settings = replace(SETTINGS, clips_per_corpus=6)
+    settings = replace_settings(SETTINGS, clips_per_corpus=6)
     module = DistillationModule(student().audio_encoder, 2, 6, 0.5)
-    scale = fit_state_normalizer(data(), Listener(), settings, 1)
-    task = DistillationTask(module, replace(data(), train=examples), Listener(), scale, settings, 1)
+    normalizer = fit_state_normalizer(data(), FakeTeacher(), settings, 1)
+    task = DistillationTask(module, replace(data(), train=examples), FakeTeacher(), normalizer, settings, 1)
     plans = [[item for batch in task.epoch_batches(epoch) for item in batch] for epoch in range(8)]
     for plan in plans:
         assert len(set(plan)) == len(plan)
@@ -142,7 +146,7 @@ def test_a_larger_corpus_takes_turns() -> None:
     assert plans[0] == [item for batch in task.epoch_batches(0) for item in batch]
 
 
-def test_each_corpus_has_its_own_sounds() -> None:
+def test_each_corpus_has_its_own_audio() -> None:
     here, there = tones(), tones()
     there.samples[:] = 0
     both = DistillationData([], [], {"": here, "silence": there})
@@ -151,7 +155,7 @@ def test_each_corpus_has_its_own_sounds() -> None:
 
 
 @pytest.mark.parametrize("length", [100, 5_000, 60_000])
-def test_a_drawn_clip_is_whole_frames_and_not_too_long(length: int) -> None:
+def test_an_augmented_clip_is_whole_frames_and_not_too_long(length: int) -> None:
     for seed in range(10):
         clip = augmented_clip(
             noise(length), DistillationSettings(max_seconds=2.0), np.random.default_rng(seed)

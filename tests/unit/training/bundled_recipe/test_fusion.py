@@ -1,14 +1,14 @@
-"""Early fusion on frozen encoders and heads, and the calibration of all that speaks."""
+"""Early fusion on frozen encoders and heads, and the calibration of all heads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace as replace_settings
 
 from emostream.models import LABELS, Alignment, Clip, EmotionInput
 from emostream.models.checkpoint import Checkpoint
@@ -20,7 +20,7 @@ from emostream.training.bundled_recipe.pairs import PairSampler
 from emostream.training.bundled_recipe.settings import FusionSettings
 from emostream.training.data.frozen_features import FrozenFeatures, View
 from emostream.training.run_log import Log
-from tests.support.recipe_run import CLIPS, LINES, KilledError, OneEpoch, first_and_last, place, same, tones
+from tests.support.recipe_run import CLIPS, LINES, KilledError, OneEpoch, first_and_last, runtime, same, tones
 from tests.support.tiny_emotion import noise, tiny_model, tiny_tokenizer
 from tests.support.training_task import fresh_accelerator, one_thread
 
@@ -35,7 +35,7 @@ def _one_thread_and_no_accelerator() -> Iterator[None]:
         yield
 
 
-def heard(model: EmotionModel) -> FrozenFeatures:
+def audio_features(model: EmotionModel) -> FrozenFeatures:
     """Two views of every clip, of 9 to 13 frames: each label has its own states, in noise."""
     rng = np.random.default_rng(0)
     shape = (model.audio_encoder.states, model.audio_encoder.state_size)
@@ -51,18 +51,19 @@ def heard(model: EmotionModel) -> FrozenFeatures:
     return FrozenFeatures(np.concatenate(states).astype(np.float16), places)
 
 
-def pairing(settings: FusionSettings = SETTINGS) -> PairSampler:
+def sampler(settings: FusionSettings = SETTINGS) -> PairSampler:
     return PairSampler(LINES, LABELS, ["strange"], settings)
 
 
 def data(model: EmotionModel) -> FusionData:
     numbers = {clip.key: LABELS.index(clip.emotion) for clip in CLIPS}
-    return FusionData(CLIPS, CLIPS[:4], heard(model), numbers, pairing(), pairing(), tiny_tokenizer())
+    features = audio_features(model)
+    return FusionData(CLIPS, CLIPS[:4], features, numbers, sampler(), sampler(), tiny_tokenizer())
 
 
 def test_the_loss_falls(tmp_path: Path) -> None:
     model = tiny_model()
-    history = train_fusion(model, data(model), replace(SETTINGS, epochs=12), 1, place(tmp_path))
+    history = train_fusion(model, data(model), replace_settings(SETTINGS, epochs=12), 1, runtime(tmp_path))
     first, last = first_and_last(history, "cross_entropy")
     assert last < 0.8 * first
     assert history.kept == 11
@@ -70,9 +71,9 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     assert not model.training
 
 
-def test_what_is_frozen_stays_to_the_bit_and_the_rest_learns(tmp_path: Path) -> None:
+def test_frozen_parts_stay_bit_identical_and_the_rest_is_trained(tmp_path: Path) -> None:
     before, model = tiny_model().state_dict(), tiny_model()
-    train_fusion(model, data(model), SETTINGS, 1, place(tmp_path))
+    train_fusion(model, data(model), SETTINGS, 1, runtime(tmp_path))
     moved = {name for name, weights in model.state_dict().items() if not torch.equal(weights, before[name])}
     assert {name for name in before if name.startswith(LEARNED)} >= moved
     assert not {name for name in moved if name.startswith(FROZEN)}
@@ -80,49 +81,50 @@ def test_what_is_frozen_stays_to_the_bit_and_the_rest_learns(tmp_path: Path) -> 
         assert [name for name in moved if name.startswith(part)], part
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    whole, stopped, resumed = tiny_model(), tiny_model(), tiny_model()
-    train_fusion(whole, data(whole), SETTINGS, 1, place(tmp_path / "whole"))
+def test_an_interrupted_run_resumes_exactly(tmp_path: Path) -> None:
+    complete, interrupted, resumed = tiny_model(), tiny_model(), tiny_model()
+    train_fusion(complete, data(complete), SETTINGS, 1, runtime(tmp_path / "complete"))
     with pytest.raises(KilledError):
-        train_fusion(stopped, data(stopped), SETTINGS, 1, place(tmp_path / "stopped", OneEpoch()))
-    with torch.no_grad():  # what was learned must come from disk
+        once = runtime(tmp_path / "interrupted", OneEpoch())
+        train_fusion(interrupted, data(interrupted), SETTINGS, 1, once)
+    with torch.no_grad():  # trained weights must come from disk
         for name, weights in resumed.named_parameters():
             weights += float(name.startswith(LEARNED))
-    train_fusion(resumed, data(resumed), SETTINGS, 1, place(tmp_path / "stopped"))
-    assert same(whole, resumed)
-    assert not same(whole, tiny_model())
+    train_fusion(resumed, data(resumed), SETTINGS, 1, runtime(tmp_path / "interrupted"))
+    assert same(complete, resumed)
+    assert not same(complete, tiny_model())
 
 
 class TestCalibration:
     @pytest.fixture
     def model(self, tmp_path: Path) -> EmotionModel:
         model, log = tiny_model(), Log(tmp_path / "log.txt")
-        calibrate(model, tiny_tokenizer(), (CLIPS, tones()), LINES, pairing(), 1, log)
+        calibrate(model, tiny_tokenizer(), (CLIPS, tones()), LINES, sampler(), 1, log)
         return model
 
-    def test_sound_without_words_is_the_audio_head_s_alone(self, model: EmotionModel) -> None:
+    def test_audio_without_text_uses_the_audio_head_only(self, model: EmotionModel) -> None:
         assert model.config.late_weights["audio"] == {"early": 0.0, "audio": 1.0}
         assert model.config.temperatures["fused_audio"] == model.config.temperatures["audio"]
 
-    def test_so_its_probabilities_are_those_of_that_head(self, model: EmotionModel, tmp_path: Path) -> None:
+    def test_its_probabilities_are_those_of_that_head(self, model: EmotionModel, tmp_path: Path) -> None:
         recognizer = EmotionRecognizer(Checkpoint(model, tiny_tokenizer(), tmp_path), torch.device("cpu"))
         (prediction,) = recognizer.recognize([EmotionInput(Clip(noise(16_000)), None)])
         assert prediction.probabilities == pytest.approx(prediction.audio_only, abs=1e-9)
 
-    def test_all_weights_are_shares(self, model: EmotionModel) -> None:
+    def test_weights_sum_to_1(self, model: EmotionModel) -> None:
         for pattern, weights in model.config.late_weights.items():
             assert set(weights) == set(model.config.fused_heads(pattern))
             assert sum(weights.values()) == pytest.approx(1.0)
         assert all(0.2 <= value <= 10.0 for value in model.config.temperatures.values())
 
-    def test_what_the_words_take_for_granted_is_known(self, model: EmotionModel) -> None:
+    def test_the_text_prior_is_set(self, model: EmotionModel) -> None:
         assert model.config.text_prior is not None
         assert sum(model.config.text_prior) == pytest.approx(1.0)
 
-    def test_it_is_no_accident(self, model: EmotionModel, tmp_path: Path) -> None:
+    def test_calibration_is_deterministic(self, model: EmotionModel, tmp_path: Path) -> None:
         again = tiny_model()
         log = Log(tmp_path / "again.txt")
-        calibrate(again, tiny_tokenizer(), (CLIPS, tones()), LINES, pairing(), 1, log)
+        calibrate(again, tiny_tokenizer(), (CLIPS, tones()), LINES, sampler(), 1, log)
         assert again.config.late_weights == model.config.late_weights
         assert again.config.temperatures == model.config.temperatures
         assert again.config.text_prior == model.config.text_prior

@@ -1,4 +1,4 @@
-"""The recipe's own folds: nobody who is tested was learned from, and nobody is tested twice."""
+"""The recipe's folds: no test speaker is trained on, and every clip is tested once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from typing import NoReturn
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace as replace_settings
 
 from emostream.models import LABELS
 from emostream.models.emotion import EmotionModel
 from emostream.training.bundled_recipe.audio_student import new_student
-from emostream.training.bundled_recipe.cross_fusion import FusionStage, PairedTextData, with_words
+from emostream.training.bundled_recipe.cross_fusion import (
+    FusionStage,
+    PairedTextData,
+    crossvalidate_with_text,
+)
 from emostream.training.bundled_recipe.heads import (
     FOLDS,
     HeadPaths,
@@ -33,7 +38,7 @@ from emostream.training.corpora.example import CorpusError, Example
 from emostream.training.data.audio_cache import cached_audio
 from emostream.training.emotion.module import EmotionTrainingModule
 from emostream.training.emotion.settings import DataSettings
-from emostream.training.evaluation.crossvalidation import MATCHED, OWN_WORDS, TEXT_ALONE
+from emostream.training.evaluation.crossvalidation import LABEL_MATCHED, MATCHED_TEXT_ONLY, OWN_TRANSCRIPT
 from emostream.training.evaluation.text_conflict import PairedTexts
 from emostream.training.experiments.folds import Fold
 from emostream.training.experiments.run import fit_fold
@@ -45,7 +50,7 @@ from tests.support.recipe_run import LINES, same
 from tests.support.tiny_emotion import tiny_tokenizer
 from tests.support.training_task import fresh_accelerator, one_thread
 
-JUDGED = "acted"
+EVALUATED = "acted"
 
 
 def clip(corpus: str, speaker: int, number: int, split: str, group: str = "") -> Example:
@@ -64,7 +69,7 @@ def examples() -> list[Example]:
     """Two dozen speakers in six groups, as RAVDESS has them, and nine of another corpus with splits only."""
     splits = ["train"] * 16 + ["dev"] * 4 + ["test"] * 4
     acted = [
-        clip(JUDGED, speaker, number, splits[speaker], str(1 + speaker % 6))
+        clip(EVALUATED, speaker, number, splits[speaker], str(1 + speaker % 6))
         for speaker in range(24)
         for number in range(8)
     ]
@@ -75,15 +80,15 @@ def examples() -> list[Example]:
 
 
 def untrained(*_: object) -> NoReturn:
-    raise AssertionError("expected no step to be taken again")
+    raise AssertionError("expected no further training step")
 
 
 def speakers(part: list[Example]) -> set[str]:
     return {example.speaker for example in part}
 
 
-def test_no_speaker_stands_on_two_sides() -> None:
-    for fold in [*six_folds(examples(), JUDGED), cross_corpus_fold(examples(), JUDGED)]:
+def test_no_speaker_is_in_two_parts() -> None:
+    for fold in [*six_folds(examples(), EVALUATED), cross_corpus_fold(examples(), EVALUATED)]:
         train, validation, test = map(speakers, (fold.train, fold.validation, fold.test))
         assert train
         assert validation
@@ -91,50 +96,50 @@ def test_no_speaker_stands_on_two_sides() -> None:
         assert not (train | validation) & test
 
 
-def test_every_clip_of_the_judged_corpus_is_tested_once_and_no_other_is() -> None:
-    folds = six_folds(examples(), JUDGED)
+def test_every_clip_of_the_evaluated_corpus_is_tested_once_and_no_other() -> None:
+    folds = six_folds(examples(), EVALUATED)
     assert [fold.name for fold in folds] == list("123456")
     tested = Counter(example.key for fold in folds for example in fold.test)
-    assert tested == {example.key: 1 for example in examples() if example.corpus == JUDGED}
+    assert tested == {example.key: 1 for example in examples() if example.corpus == EVALUATED}
 
 
-def test_of_the_other_corpora_the_splits_hold() -> None:
-    for fold in six_folds(examples(), JUDGED):
-        assert {example.split for example in fold.train if example.corpus != JUDGED} == {"train"}
-        assert {example.split for example in fold.validation if example.corpus != JUDGED} == {"dev"}
+def test_other_corpora_keep_their_splits() -> None:
+    for fold in six_folds(examples(), EVALUATED):
+        assert {example.split for example in fold.train if example.corpus != EVALUATED} == {"train"}
+        assert {example.split for example in fold.validation if example.corpus != EVALUATED} == {"dev"}
 
 
-def test_the_rest_of_the_judged_corpus_is_learned_from_or_validates() -> None:
+def test_the_rest_of_the_evaluated_corpus_trains_or_validates() -> None:
     chosen = []
-    for fold in six_folds(examples(), JUDGED):
+    for fold in six_folds(examples(), EVALUATED):
         own = Counter(example.corpus for example in fold.validation)
-        assert own[JUDGED] == own["read"] == 24  # three speakers of eight clips, and as many of the others
-        rest = speakers([example for example in fold.train if example.corpus == JUDGED])
+        assert own[EVALUATED] == own["read"] == 24  # three speakers of eight clips, and as many of the others
+        rest = speakers([example for example in fold.train if example.corpus == EVALUATED])
         assert len(rest) == 24 - 4 - 3
-        chosen.append(frozenset(s for s in speakers(fold.validation) if s.startswith(JUDGED)))
+        chosen.append(frozenset(s for s in speakers(fold.validation) if s.startswith(EVALUATED)))
     assert len(set(chosen)) == 6
 
 
-def test_a_stranger_learns_nothing_of_the_judged_corpus() -> None:
-    fold = cross_corpus_fold(examples(), JUDGED)
+def test_the_cross_corpus_fold_trains_on_nothing_of_the_evaluated_corpus() -> None:
+    fold = cross_corpus_fold(examples(), EVALUATED)
     assert {example.corpus for example in fold.train + fold.validation} == {"read"}
     assert {example.split for example in fold.validation} == {"dev"}
-    assert sorted(e.key for e in fold.test) == sorted(e.key for e in examples() if e.corpus == JUDGED)
+    assert sorted(e.key for e in fold.test) == sorted(e.key for e in examples() if e.corpus == EVALUATED)
 
 
-def test_folds_are_the_same_every_time() -> None:
-    assert six_folds(examples(), JUDGED) == six_folds(examples(), JUDGED)
+def test_folds_are_deterministic() -> None:
+    assert six_folds(examples(), EVALUATED) == six_folds(examples(), EVALUATED)
 
 
 @pytest.mark.parametrize("speaker", ["acted-3", "read-0"])
 def test_groups_that_share_a_speaker_are_refused(speaker: str) -> None:
     stray = replace(examples()[0], key="stray", speaker=speaker)
     with pytest.raises(CorpusError, match=f"speaker {speaker} is in"):
-        six_folds([*examples(), stray], JUDGED)
+        six_folds([*examples(), stray], EVALUATED)
 
 
 class TestTraining:
-    """On tones: each emotion has its own, so that a random encoder tells them apart."""
+    """On tones: each emotion has its own, so that a random encoder separates them."""
 
     SETTINGS = HeadSettings(
         data=DataSettings(
@@ -153,7 +158,7 @@ class TestTraining:
         found = []
         for seed, (speaker, split) in enumerate([(0, "train"), (1, "train"), (2, "dev"), (3, "test")]):
             for number in range(4):
-                one = clip(JUDGED, speaker, number, split, str(speaker))
+                one = clip(EVALUATED, speaker, number, split, str(speaker))
                 path = tmp_path / "sounds" / f"{speaker}-{number}.wav"
                 write_sound(path, one.emotion, 10 * seed + number)
                 found.append(replace(one, path=path))
@@ -165,23 +170,23 @@ class TestTraining:
         size = StudentSize(
             mel_bins=40, audio_width=64, audio_layers=1, mix_width=16, text_width=16, vocabulary=120
         )
-        return new_student(replace(size, max_tokens=32))
+        return new_student(replace_settings(size, max_tokens=32))
 
     def context(self, model: EmotionModel, clips: list[Example], folder: Path) -> HeadRunContext:
-        place = HeadPaths(folder / "work", folder / "cache", Log(folder / "log.txt"))
-        return head_run_context(model, tiny_tokenizer(), clips, self.SETTINGS, [1], place)
+        paths = HeadPaths(folder / "work", folder / "cache", Log(folder / "log.txt"))
+        return head_run_context(model, tiny_tokenizer(), clips, self.SETTINGS, [1], paths)
 
     def test_a_head_learns_and_the_encoder_stays(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path
     ) -> None:
         context, log = self.context(model, clips, tmp_path), Log(tmp_path / "log.txt")
-        train, dev = ([e for e in clips if e.split == split] for split in ("train", "dev"))
-        fitted = train_final_head(context, train, dev, 1, log)
+        train, validation = ([e for e in clips if e.split == split] for split in ("train", "dev"))
+        fitted = train_final_head(context, train, validation, 1, log)
         assert fitted.validation_ua == 1.0
         assert same(fitted.model.audio_encoder.backbone, model.audio_encoder.backbone)
         assert not same(fitted.model.audio_head, model.audio_head)
 
-    def test_who_was_judged_is_not_judged_again(
+    def test_finished_folds_are_read_from_disk(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
@@ -194,56 +199,56 @@ class TestTraining:
         np.testing.assert_allclose(first.probabilities, second.probabilities, atol=1e-6)
         assert "six folds 3, seed 1: WA 1.000" in (tmp_path / "log.txt").read_text()
 
-    def finish(self, model: EmotionModel, clips: list[Example], folder: Path) -> FusionStage:
+    def stage(self, model: EmotionModel, clips: list[Example], folder: Path) -> FusionStage:
         context = self.context(model, clips, folder)
         settings = FusionSettings(epochs=2, batch=8)
-        pairing = PairSampler(LINES, LABELS, ["strange"], settings)
-        wording = PairedTextData(
-            pairing, pairing, LINES, PairedTexts(LINES, [line.emotion for line in LINES])
+        sampler = PairSampler(LINES, LABELS, ["strange"], settings)
+        text_data = PairedTextData(
+            sampler, sampler, LINES, PairedTexts(LINES, [line.emotion for line in LINES])
         )
-        sounds = cached_audio(clips, folder / "cache")
-        return FusionStage(context, sounds, wording, settings, 1, Log(folder / "log.txt"))
+        audio = cached_audio(clips, folder / "cache")
+        return FusionStage(context, audio, text_data, settings, 1, Log(folder / "log.txt"))
 
-    def test_words_are_judged_in_every_fold_and_the_student_stays(
+    def test_every_fold_is_evaluated_with_text_and_the_student_stays(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path
     ) -> None:
         clips = [replace(one, words="well, there it is") for one in clips]
         before = deepcopy(model.state_dict())
         parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
-        finish, fold = self.finish(model, clips, tmp_path), Fold("3", *parts)
-        own, matched, text = with_words(model, finish, [fold], 1)
-        assert [one.row for one in (own, matched, text)] == [OWN_WORDS, MATCHED, TEXT_ALONE]
+        stage, fold = self.stage(model, clips, tmp_path), Fold("3", *parts)
+        own, matched, text = crossvalidate_with_text(model, stage, [fold], 1)
+        assert [one.row for one in (own, matched, text)] == [OWN_TRANSCRIPT, LABEL_MATCHED, MATCHED_TEXT_ONLY]
         for one in (own, matched, text):
             assert one.keys == tuple(example.key for example in parts[2])
             assert [LABELS[number] for number in one.truth] == [example.emotion for example in parts[2]]
-        # One text for all clips has one judgement; each label has a line of its own, and so another.
+        # One text for all clips of a label gives one prediction; each label has a line of its own.
         assert len(np.unique(text.probabilities.round(9), axis=0)) == 4
-        assert (own.guesses == own.truth).all()
+        assert (own.predicted == own.truth).all()
         assert not np.allclose(own.probabilities, matched.probabilities)
         for name, weights in model.state_dict().items():
             assert torch.equal(weights, before[name]), name
 
-    def test_the_head_beside_words_is_that_of_sound_alone(
+    def test_the_head_with_text_is_that_of_audio_only(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Trained once: what the fold with words began, the fold without goes on with."""
+        """Trained once: the fold without text continues the fit of the fold with text."""
         parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
-        finish, fold = self.finish(model, clips, tmp_path), Fold("3", *parts)
+        stage, fold = self.stage(model, clips, tmp_path), Fold("3", *parts)
         heads = []
         monkeypatch.setattr(FusionStage, "__call__", lambda _, whole, head, *__: heads.append(head))
-        with_words(model, finish, [fold], 1)
+        crossvalidate_with_text(model, stage, [fold], 1)
         monkeypatch.setattr(EmotionTrainingModule, "forward", untrained)
-        fitted = fit_fold(finish.context, FOLDS, fold, 1, NoCallback())
+        fitted = fit_fold(stage.context, FOLDS, fold, 1, NoCallback())
         assert same(fitted.model.audio_head, heads[0].audio_head)
 
-    def test_words_of_a_foreign_corpus_are_not_asked_about(
+    def test_a_foreign_language_corpus_is_not_evaluated_with_its_own_words(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clips = [replace(one, words="no to jest", language="pl") for one in clips]
         parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
-        found = with_words(model, self.finish(model, clips, tmp_path), [Fold("3", *parts)], 1)
-        assert [one.row for one in found] == [MATCHED, TEXT_ALONE]
+        found = crossvalidate_with_text(model, self.stage(model, clips, tmp_path), [Fold("3", *parts)], 1)
+        assert [one.row for one in found] == [LABEL_MATCHED, MATCHED_TEXT_ONLY]
         monkeypatch.setattr("emostream.training.bundled_recipe.cross_fusion.fit_fold", None)
-        again = with_words(model, self.finish(model, clips, tmp_path), [Fold("3", *parts)], 1)
-        for one, kept in zip(found, again, strict=True):
-            np.testing.assert_array_equal(one.probabilities, kept.probabilities)
+        again = crossvalidate_with_text(model, self.stage(model, clips, tmp_path), [Fold("3", *parts)], 1)
+        for first, second in zip(found, again, strict=True):
+            np.testing.assert_array_equal(first.probabilities, second.probabilities)

@@ -1,4 +1,4 @@
-"""Who looks on while a stage trains, and by which figure an epoch is kept."""
+"""Progress in the log and in the bar, and the metric that selects an epoch."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from emostream.training.trainer.history import History
 
 def test_the_log_has_the_start_some_steps_and_every_epoch(tmp_path: Path) -> None:
     """Losses are means since the last such line: 0 to 199, then 200 to 399."""
-    watch = LogCallback(Log(tmp_path / "log.txt"), "distil")
-    watch.on_train_begin(500, 7)
+    callback = LogCallback(Log(tmp_path / "log.txt"), "distillation")
+    callback.on_train_begin(500, 7)
     for number in range(450):
-        watch.on_step_end(number, {"loss": float(number), "frames": 1.0}, 0.1)
-    watch.on_epoch_end(2, 449, {"agreement": -0.25, "clips": 0.5})
+        callback.on_step_end(number, {"loss": float(number), "frames": 1.0}, 0.1)
+    callback.on_epoch_end(2, 449, {"agreement": -0.25, "clips": 0.5})
     lines = (tmp_path / "log.txt").read_text().splitlines()
     assert [line.partition(" s  ")[2] for line in lines] == [
-        "distil: 7 of 500 steps are done",
-        "distil 200/500: loss 99.500, frames 1.000",
-        "distil 400/500: loss 299.500, frames 1.000",
-        "distil, epoch 3: validation agreement -0.250, clips 0.500",
+        "distillation: 7 of 500 steps are done",
+        "distillation 200/500: loss 99.500, frames 1.000",
+        "distillation 400/500: loss 299.500, frames 1.000",
+        "distillation, epoch 3: validation agreement -0.250, clips 0.500",
     ]
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("best", 1), ("last", 2)])
-def test_the_first_figure_decides_which_epoch_is_best(keep: str, kept: int) -> None:
+def test_the_first_metric_selects_the_best_epoch(keep: str, kept: int) -> None:
     history = History()
-    told = [
+    kept_epochs = [
         history.add_epoch({"agreement": agreement, "ua": ua}, keep)  # type: ignore[arg-type]
         for agreement, ua in ((-0.9, 0.9), (-0.2, 0.1), (-0.2, 0.5))
     ]
-    assert told == [True, True, keep == "last"]
+    assert kept_epochs == [True, True, keep == "last"]
     assert (history.best, history.kept) == (1, kept)
 
 
-def test_the_bar_shows_the_first_figure_by_its_name() -> None:
+def test_the_bar_shows_the_first_metric_by_its_name() -> None:
     console = Console(file=io.StringIO(), width=140, force_terminal=True)
     with progress_bars(console) as bars:
-        bar = ProgressBarCallback(bars, "distil")
+        bar = ProgressBarCallback(bars, "distillation")
         bar.on_train_begin(10, 0)
         bar.on_epoch_end(0, 9, {"agreement": -0.25, "ua": 0.9})
         bars.refresh()

@@ -1,24 +1,24 @@
-"""The whole run's rules: who is heard in which stage, and who never is."""
+"""The recipe's rules: which speakers each stage uses, and which settings are refused before training."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 
 from emostream.models.emotion import EmotionModel
-from emostream.training.bundled_recipe import pipeline
+from emostream.training.bundled_recipe import pipeline, stages
 from emostream.training.bundled_recipe.audio_student import new_student
 from emostream.training.bundled_recipe.distill import DistillationData
-from emostream.training.bundled_recipe.pipeline import AudioData, RecipePaths, hear
 from emostream.training.bundled_recipe.provenance import Provenance
 from emostream.training.bundled_recipe.settings import DistillationSettings, RunSettings, StudentSize
+from emostream.training.bundled_recipe.stages import AudioData, RecipePaths, distill_audio
 from emostream.training.corpora.example import Example
 from emostream.training.data.audio_cache import AudioCache
 from emostream.training.errors import SettingsError
@@ -31,7 +31,7 @@ SMALL = StudentSize(mel_bins=40, audio_width=64, audio_layers=1, mix_width=16, t
 SETTINGS = RunSettings(
     name="trial",
     student=SMALL,
-    distil=DistillationSettings(without=("judged",), synthetic=3),
+    distillation=DistillationSettings(exclude_corpora=("evaluated",), synthetic=3),
 )
 
 
@@ -39,14 +39,14 @@ SETTINGS = RunSettings(
 def _no_accelerator() -> Iterator[None]:
     with fresh_accelerator():
         yield
-    torch.set_flush_denormal(False)  # `train` has the processor flush denormal numbers, for good
+    torch.set_flush_denormal(False)  # `run_recipe` has the processor flush denormal numbers, for good
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> RecipePaths:
+def paths(tmp_path: Path) -> RecipePaths:
     """Two corpora with a speaker of each split, two clips each."""
     rows = ["path,corpus,speaker,emotion,split"]
-    for corpus in ("judged", "other"):
+    for corpus in ("evaluated", "other"):
         for split in ("train", "dev", "test"):
             for number, emotion in enumerate(("happy", "sad")):
                 name = f"{corpus}-{split}-{number}.wav"
@@ -56,7 +56,7 @@ def places(tmp_path: Path) -> RecipePaths:
     return RecipePaths(tmp_path / "data", tmp_path / "weights", tmp_path / "work", tmp_path / "out")
 
 
-def spoken() -> list[Example]:
+def synthetic_examples() -> list[Example]:
     return [
         Example(
             corpus="synthetic",
@@ -71,51 +71,51 @@ def spoken() -> list[Example]:
 
 
 @pytest.fixture
-def lessons(monkeypatch: pytest.MonkeyPatch) -> list[DistillationData]:
-    """What each distillation is given; all that it does is to add one to a weight."""
-    given: list[DistillationData] = []
+def distillations(monkeypatch: pytest.MonkeyPatch) -> list[DistillationData]:
+    """The data of every distillation; a fake that only adds one to a weight."""
+    calls: list[DistillationData] = []
 
-    def distil(model: EmotionModel, data: DistillationData, *rest: Any) -> None:
-        given.append(data)
+    def distill_audio_encoder(model: EmotionModel, data: DistillationData, *rest: Any) -> None:
+        calls.append(data)
         with torch.no_grad():
             model.absent_audio.add_(1.0)
 
-    monkeypatch.setattr(pipeline, "distil", distil)
-    monkeypatch.setattr(pipeline, "WhisperTeacher", lambda *_: None)
-    monkeypatch.setattr(pipeline, "read_text_corpus", lambda *_: LINES)
-    voices = AudioCache(np.zeros(0, np.int16), {})
-    monkeypatch.setattr(pipeline, "synthetic_speech", lambda *_: (spoken(), voices))
-    return given
+    monkeypatch.setattr(stages, "distill_audio_encoder", distill_audio_encoder)
+    monkeypatch.setattr(stages, "WhisperTeacher", lambda *_: None)
+    monkeypatch.setattr(stages, "read_text_corpus", lambda *_: LINES)
+    synthetic_audio = AudioCache(np.zeros(0, np.int16), {})
+    monkeypatch.setattr(stages, "synthetic_speech", lambda *_: (synthetic_examples(), synthetic_audio))
+    return calls
 
 
-def heard(places: RecipePaths) -> Provenance:
-    provenance, log = Provenance(), Log(places.work / "log.txt")
-    hear(new_student(SMALL), SETTINGS, places, AudioData.read(places), provenance, log)
+def distill(paths: RecipePaths) -> Provenance:
+    provenance, log = Provenance(), Log(paths.work / "log.txt")
+    distill_audio(new_student(SMALL), SETTINGS, paths, AudioData.load(paths), provenance, log)
     return provenance
 
 
-def test_no_stage_hears_a_test_speaker(places: RecipePaths, lessons: list[DistillationData]) -> None:
-    heard(places)
-    (data,) = lessons
+def test_no_stage_uses_a_test_speaker(paths: RecipePaths, distillations: list[DistillationData]) -> None:
+    distill(paths)
+    (data,) = distillations
     assert {clip.split for clip in data.train} == {"train"}
-    assert {clip.split for clip in data.dev} == {"dev"}
-    assert all(clip.key in data.sounds[""].spans for clip in data.dev)
+    assert {clip.split for clip in data.validation} == {"dev"}
+    assert all(clip.key in data.audio[""].spans for clip in data.validation)
 
 
-def test_it_hears_nothing_of_the_corpora_it_goes_without(
-    places: RecipePaths, lessons: list[DistillationData]
+def test_distillation_uses_nothing_of_the_excluded_corpora(
+    paths: RecipePaths, distillations: list[DistillationData]
 ) -> None:
-    heard(places)
-    (data,) = lessons
+    distill(paths)
+    (data,) = distillations
     assert {clip.corpus for clip in data.train} == {"other", "synthetic"}
-    assert {clip.corpus for clip in data.dev} == {"other"}
+    assert {clip.corpus for clip in data.validation} == {"other"}
     assert sum(clip.corpus == "synthetic" for clip in data.train) == 3
 
 
-def test_who_was_heard_is_written_down(
-    places: RecipePaths, lessons: list[DistillationData], tmp_path: Path
+def test_the_speakers_used_are_recorded(
+    paths: RecipePaths, distillations: list[DistillationData], tmp_path: Path
 ) -> None:
-    heard(places).write(tmp_path / "used.csv")
+    distill(paths).write(tmp_path / "used.csv")
     with (tmp_path / "used.csv").open(newline="") as file:
         rows = [(row["stage"], row["speaker"], int(row["clips"])) for row in csv.DictReader(file)]
     assert sorted(rows) == [
@@ -126,35 +126,43 @@ def test_who_was_heard_is_written_down(
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
-        ({"distil": DistillationSettings(without=())}, "the judged corpus judged in it, got none"),
-        ({"distil": DistillationSettings(without=("jugded",))}, "among judged, other, got 'jugded'"),
-        ({"judged": "nobody"}, "among judged, other, got 'nobody'"),
-        ({}, "a corpus with folds of its own, judged has none"),
+        (
+            {"distillation": DistillationSettings(exclude_corpora=())},
+            "the evaluated corpus evaluated in it, got none",
+        ),
+        (
+            {"distillation": DistillationSettings(exclude_corpora=("evalauted",))},
+            "among evaluated, other, got 'evalauted'",
+        ),
+        ({"evaluated_corpus": "missing"}, "among evaluated, other, got 'missing'"),
+        ({}, "a corpus with folds of its own, evaluated has none"),
     ],
 )
-def test_what_would_fail_after_an_hour_fails_at_once(
-    change: dict[str, Any], says: str, places: RecipePaths, lessons: list[DistillationData]
+def test_settings_that_would_fail_after_an_hour_fail_at_once(
+    change: dict[str, Any], message: str, paths: RecipePaths, distillations: list[DistillationData]
 ) -> None:
-    with pytest.raises(SettingsError, match=says):
-        pipeline.train(replace(SETTINGS, **({"judged": "judged"} | change)), places)
-    assert not lessons
+    with pytest.raises(SettingsError, match=message):
+        pipeline.run_recipe(replace(SETTINGS, **({"evaluated_corpus": "evaluated"} | change)), paths)
+    assert not distillations
 
 
-def test_a_folder_of_another_run_is_refused(places: RecipePaths, lessons: list[DistillationData]) -> None:
-    """Its snapshots are of other stages; a name and a note make no other run."""
-    first = replace(SETTINGS, judged="judged")
-    for settings, says in (
+def test_a_folder_of_another_run_is_refused(
+    paths: RecipePaths, distillations: list[DistillationData]
+) -> None:
+    """Its snapshots belong to other settings; name and note do not matter."""
+    first = replace(SETTINGS, evaluated_corpus="evaluated")
+    for settings, message in (
         (first, "folds of its own"),
         (replace(first, name="again", note="x"), "folds of its own"),
-        (replace(first, seed=2), "expected the settings that .* was begun with"),
+        (replace(first, seed=2), "expected the settings that .* was started with"),
     ):
-        with pytest.raises(SettingsError, match=says):
-            pipeline.train(settings, places)
+        with pytest.raises(SettingsError, match=message):
+            pipeline.run_recipe(settings, paths)
 
 
-def test_a_student_is_drawn_by_its_seed() -> None:
+def test_a_student_is_initialized_from_its_seed() -> None:
     drawn = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)

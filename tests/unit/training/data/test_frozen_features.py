@@ -182,7 +182,7 @@ def with_features(
     """The material with everything kept that both encoders say."""
 
     def hear(key: str, view: int) -> tuple[Tensor, Alignment]:
-        batch = collate_audio([inputs.sounds.clip(key)], model.audio_encoder.waveform_spec)
+        batch = collate_audio([inputs.audio.clip(key)], model.audio_encoder.waveform_spec)
         states, mask = model.audio_encoder.layers(batch.samples, batch.mask)
         stack_logits = torch.stack([state[0, : int(mask.sum())] for state in states])
         return stack_logits, inputs.alignments.get(key, NO_ALIGNMENT)
@@ -202,8 +202,8 @@ def with_features(
 
     return other(
         inputs,
-        heard=keep("sound", [example.key for example in examples if example.path is not None], hear),
-        read={"gold": keep("words", [example.key for example in examples if example.words], read)},
+        audio_features=keep("sound", [example.key for example in examples if example.path is not None], hear),
+        text_features={"gold": keep("words", [example.key for example in examples if example.words], read)},
     )
 
 
@@ -224,7 +224,7 @@ def test_a_step_on_kept_features_is_one_through_the_encoders(tmp_path: Path) -> 
     model, inputs = frozen_network(), inputs_of(EXAMPLES)
     data = replace(GOLD, drop_audio=0.2, drop_text=0.2)
     direct, through = (
-        Collator(source, data, model, numbers(EXAMPLES)).training(EXAMPLES, [True] * 12, 1, 0)
+        Collator(source, data, model, numbers(EXAMPLES)).training_batch(EXAMPLES, [True] * 12, 1, 0)
         for source in (with_features(model, inputs, EXAMPLES, tmp_path), inputs)
     )
     assert isinstance(direct.audio, FrozenBatch)
@@ -246,12 +246,12 @@ def test_a_cut_of_kept_frames_holds_what_a_cut_of_the_sound_does(tmp_path: Path)
     inputs = with_features(model, inputs_of(examples), examples, tmp_path)
     step, limit = model.audio_encoder.step, 12
     data = replace(GOLD, max_seconds=limit * step / 16_000)
-    cut = Collator(inputs, data, model, numbers(examples)).training(examples, [True] * 8, 1, 0)
+    cut = Collator(inputs, data, model, numbers(examples)).training_batch(examples, [True] * 8, 1, 0)
     assert isinstance(cut.audio, FrozenBatch)
-    assert inputs.heard is not None
+    assert inputs.audio_features is not None
     starts = set()
     for row, example in enumerate(examples):
-        states, alignment = inputs.heard.view(example.key, 0)
+        states, alignment = inputs.audio_features.view(example.key, 0)
         window = cut.audio.states[row, :, :limit]
         assert cut.audio.mask[row].sum() == limit
         start = next(at for at in range(states.shape[1]) if torch.equal(states[:, at : at + limit], window))

@@ -23,8 +23,8 @@ from emostream.training.emotion.collator import Collator, EmotionBatch
 from emostream.training.emotion.fit_calibration import calibrate, calibrate_all
 from emostream.training.emotion.inputs import input_text
 from emostream.training.emotion.model_factory import ModelFactory
-from emostream.training.emotion.module import EmotionTrainingModule, forward
-from emostream.training.emotion.predict import ExamplePrediction, judge, posteriors
+from emostream.training.emotion.module import EmotionTrainingModule, forward_batch
+from emostream.training.emotion.predict import ExamplePrediction, posteriors, predict
 from emostream.training.emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from emostream.training.errors import SettingsError
 from emostream.training.losses.contrastive import ContrastiveLossName
@@ -59,7 +59,7 @@ def batches_of(data: DataSettings, examples: Sequence[Example] = EXAMPLES) -> Co
 
 
 def drawn(batches: Collator, examples: Sequence[Example], epoch: int = 0) -> EmotionBatch:
-    return batches.training(examples, [True] * len(examples), 1, epoch)
+    return batches.training_batch(examples, [True] * len(examples), 1, epoch)
 
 
 def row_of(batch: EmotionBatch, row: int) -> tuple[Tensor, ...]:
@@ -203,7 +203,7 @@ def test_the_loss_is_the_slow_one(kind: ContrastiveLossName) -> None:
     torch.manual_seed(0)
     objective = EmotionTrainingModule(network(), ContrastiveSettings(objective=kind, alpha=0.3), 0.1)
     counted = [True] * 15 + [False]
-    batch = batches_of(GOLD).training(EXAMPLES, counted, 1, 0)
+    batch = batches_of(GOLD).training_batch(EXAMPLES, counted, 1, 0)
     labels = [numbers(EXAMPLES)[example.key] for example in EXAMPLES]
     heard = [row for row in range(15) if EXAMPLES[row].path is not None]
     read = [row for row in range(15) if EXAMPLES[row].words]
@@ -211,7 +211,7 @@ def test_the_loss_is_the_slow_one(kind: ContrastiveLossName) -> None:
     assert max(len(heard), len(read)) < 15
     with torch.no_grad():
         losses = objective(batch)
-        output = forward(objective.model, batch)
+        output = forward_batch(objective.model, batch)
         assert objective.total.contrastive is not None
         scores = objective.total.contrastive.discriminator(
             output.audio_embedding[heard], output.text_embedding[read]
@@ -253,19 +253,19 @@ def test_the_plan_is_mixed_and_balanced_if_asked() -> None:
 
 def judged(data: DataSettings = GOLD, size: int = 16, order: int = 1) -> list[ExamplePrediction]:
     examples = EXAMPLES[::order]
-    return judge(network(), batches_of(data), examples, CPU, size)[::order]
+    return predict(network(), batches_of(data), examples, CPU, size)[::order]
 
 
 @pytest.mark.parametrize(("size", "order"), [(1, 1), (3, 1), (16, -1), (5, -1)])
 def test_neither_batches_nor_order_change_a_judgement(size: int, order: int) -> None:
     for expected, found in zip(judged(), judged(size=size, order=order), strict=True):
-        assert (found.key, found.pattern, found.informed) == (
+        assert (found.key, found.pattern, found.has_input) == (
             expected.key,
             expected.pattern,
-            expected.informed,
+            expected.has_input,
         )
         torch.testing.assert_close(found.logits, expected.logits, rtol=0, atol=1e-5)
-        torch.testing.assert_close(found.code, expected.code, rtol=0, atol=1e-5)
+        torch.testing.assert_close(found.embedding, expected.embedding, rtol=0, atol=1e-5)
 
 
 def test_every_judgement_knows_what_it_went_by() -> None:
@@ -274,8 +274,8 @@ def test_every_judgement_knows_what_it_went_by() -> None:
         assert (
             one.pattern == {(True, True): "both", (True, False): "audio", (False, True): "text"}[heard, read]
         )
-        assert one.informed
-    silent = [one for one in judged(replace(GOLD, text_source="none")) if not one.informed]
+        assert one.has_input
+    silent = [one for one in judged(replace(GOLD, text_source="none")) if not one.has_input]
     assert [one.key for one in silent] == [example.key for example in EXAMPLES if example.path is None]
 
 
@@ -286,13 +286,13 @@ def test_figures_are_of_the_posteriors() -> None:
     shares = posteriors(found, task.module.model.config)
     np.testing.assert_allclose(shares.sum(1), 1.0, atol=1e-12)
     truth = np.array([task.labels[example.key] for example in task.validation])
-    guesses = shares.argmax(1)
-    recalls = [(guesses[truth == label] == label).mean() for label in sorted(set(truth))]
+    predicted = shares.argmax(1)
+    recalls = [(predicted[truth == label] == label).mean() for label in sorted(set(truth))]
     metrics = task.metrics(found)
     assert metrics == pytest.approx(
         {
             "ua": np.mean(recalls),
-            "wa": (guesses == truth).mean(),
+            "wa": (predicted == truth).mean(),
             "cross entropy": -np.log(shares[range(len(truth)), truth]).mean(),
         }
     )
@@ -311,7 +311,7 @@ def test_calibration_lowers_the_validation_loss_of_every_pattern() -> None:
     with torch.no_grad():  # as sure of itself as an uncalibrated model is
         for head in (model.audio_head, model.text_head):
             list(head.parameters())[-2].mul_(20.0)  # the last layer's weights
-    found = judge(model, batches_of(GOLD), EXAMPLES, CPU)
+    found = predict(model, batches_of(GOLD), EXAMPLES, CPU)
     before = posteriors(found, model.config)
     calibrate(model, found, numbers(EXAMPLES))
     after = posteriors(found, model.config)
@@ -337,7 +337,7 @@ def test_a_trained_model_serves_what_it_was_judged_by(tmp_path: Path) -> None:
     found = task.validate(0, 1)
     calibrate(model, found, task.labels)
     save_checkpoint(model, tiny_tokenizer(), tmp_path / "served")
-    sounds = inputs_of(EXAMPLES).sounds
+    sounds = inputs_of(EXAMPLES).audio
     speeches = [
         EmotionInput(
             Clip(sounds.clip(example.key)) if example.path is not None else None,
@@ -366,24 +366,24 @@ def settings_of(hub: Path, audio: str = "wav2vec2", **changes: object) -> ModelS
 @pytest.mark.parametrize("audio", ["wav2vec2", "whisper"])
 def test_models_share_the_pretrained_encoders_and_draw_the_rest_by_seed(published: Path, audio: str) -> None:
     settings = settings_of(published, audio, audio_frozen="all", granularities=("frame", "word"))
-    model_factory = ModelFactory.read(settings, LABELS)
-    one, again, third = (model_factory.new(settings, seed).state_dict() for seed in (1, 1, 2))
+    model_factory = ModelFactory.load(settings, LABELS)
+    one, again, third = (model_factory.build(settings, seed).state_dict() for seed in (1, 1, 2))
     pretrained = model_factory.template.state_dict()
     for name, weights in one.items():
         assert torch.equal(weights, again[name]), name
         if "encoder." in name.split("backbone")[0] and not name.startswith("early"):
             assert torch.equal(weights, pretrained[name]), name
     assert not torch.equal(one["audio_projection.0.weight"], third["audio_projection.0.weight"])
-    model = model_factory.new(settings, 1)
+    model = model_factory.build(settings, 1)
     assert not any(weights.requires_grad for weights in model.audio_encoder.backbone.parameters())
     assert all(weights.requires_grad for weights in model.audio_encoder.mix.parameters())
 
 
 def test_what_cannot_be_built_is_told(published: Path) -> None:
     with pytest.raises(CheckpointError, match="expected"):
-        ModelFactory.read(settings_of(published, "nothing"), LABELS)
+        ModelFactory.load(settings_of(published, "nothing"), LABELS)
     good = settings_of(published)
     with pytest.raises(SettingsError, match="model: expected a freeze depth out of none, front_end, 0 to 3"):
-        ModelFactory.read(good, LABELS).new(replace(good, audio_frozen=9), 1)
+        ModelFactory.load(good, LABELS).build(replace(good, audio_frozen=9), 1)
     with pytest.raises((SettingsError, CheckpointError), match=r"expected .*granularities"):
-        ModelFactory.read(replace(good, granularities=()), LABELS)
+        ModelFactory.load(replace(good, granularities=()), LABELS)

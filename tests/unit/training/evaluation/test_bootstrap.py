@@ -16,23 +16,23 @@ from tests.support.fake_predictions import result, row_of_fits
 
 SKLEARN = {
     "wa": accuracy_score,
-    "ua": lambda truth, guesses: recall_score(truth, guesses, average="macro"),
-    "macro_f1": lambda truth, guesses: f1_score(truth, guesses, average="macro"),
+    "ua": lambda truth, predicted: recall_score(truth, predicted, average="macro"),
+    "macro_f1": lambda truth, predicted: f1_score(truth, predicted, average="macro"),
 }
 
 
-@pytest.mark.parametrize("figure", ["wa", "ua", "macro_f1"])
-def test_the_figure_is_that_of_all_folds_together_averaged_over_the_seeds(figure: MetricName) -> None:
+@pytest.mark.parametrize("metric", ["wa", "ua", "macro_f1"])
+def test_the_figure_is_that_of_all_folds_together_averaged_over_the_seeds(metric: MetricName) -> None:
     fits = row_of_fits("baseline", 0.6, seeds=(0, 1, 2))
     by_seed = []
     for seed in (0, 1, 2):
         part = [fit for fit in fits if fit.seed == seed]
         truth = np.concatenate([fit.truth for fit in part])
-        by_seed.append(SKLEARN[figure](truth, np.concatenate([fit.guesses for fit in part])))
-    got = pooled_interval(fits[::-1], figure, resamples=100)
+        by_seed.append(SKLEARN[metric](truth, np.concatenate([fit.predicted for fit in part])))
+    got = pooled_interval(fits[::-1], metric, resamples=100)
     assert got.per_seed == pytest.approx(by_seed)
     assert got.value == pytest.approx(np.mean(by_seed))
-    assert (got.drawn, got.units) == ("speakers", 9)
+    assert (got.unit_kind, got.unit_count) == ("speakers", 9)
 
 
 def test_a_gain_worked_out_by_hand() -> None:
@@ -55,7 +55,7 @@ def test_the_interval_is_that_of_scipy_at_the_widened_level() -> None:
     differences, counts = [], []
     for name in names:
         hits = [
-            sum(int((fit.guesses == fit.truth)[np.array(fit.speakers) == name].sum()) for fit in row) / 2
+            sum(int((fit.predicted == fit.truth)[np.array(fit.speakers) == name].sum()) for fit in row) / 2
             for row in (first, second)
         ]
         differences.append(hits[0] - hits[1])
@@ -83,8 +83,10 @@ def simulated(rng: np.random.Generator, speakers: int) -> tuple[list[FoldPredict
     rows = []
     for accuracy in (0.7, 0.6):
         ease = np.clip(rng.normal(accuracy, 0.1, speakers), 0, 1)
-        guesses = np.where(rng.random(len(truth)) < ease[names], truth, 1 - truth)
-        rows.append([result(truth.tolist(), guesses.tolist(), speakers=[str(n) for n in names], labels="xy")])
+        predicted = np.where(rng.random(len(truth)) < ease[names], truth, 1 - truth)
+        rows.append(
+            [result(truth.tolist(), predicted.tolist(), speakers=[str(n) for n in names], labels="xy")]
+        )
     return rows[0], rows[1]
 
 
@@ -94,7 +96,7 @@ def test_about_nineteen_of_twenty_intervals_hold_the_truth(speakers: int) -> Non
     the cases with six speakers, 0.89 with ten."""
     rng = np.random.default_rng(speakers)
     held = [
-        paired_gain(*simulated(rng, speakers), "ua", resamples=500).interval.holds(0.1) for _ in range(300)
+        paired_gain(*simulated(rng, speakers), "ua", resamples=500).interval.contains(0.1) for _ in range(300)
     ]
     assert 0.91 < np.mean(held) < 0.98
 
@@ -104,15 +106,15 @@ def test_intervals_over_utterances_are_too_narrow_where_speakers_differ() -> Non
     one, other = ([replace(fit, speakers=("",) * len(fit.keys)) for fit in row] for row in (first, second))
     clustered, loose = paired_gain(first, second, "wa"), paired_gain(one, other, "wa")
     assert clustered.value == loose.value
-    assert loose.drawn == "utterances"
-    assert loose.units == 240
+    assert loose.unit_kind == "utterances"
+    assert loose.unit_count == 240
     width = clustered.interval.high - clustered.interval.low
     assert loose.interval.high - loose.interval.low < 0.9 * width
 
 
 def test_fewer_than_five_speakers_are_not_resampled() -> None:
     fits = row_of_fits("baseline", 0.6, folds=2, speakers_a_fold=2)
-    assert pooled_interval(fits, "wa").drawn == "utterances"
+    assert pooled_interval(fits, "wa").unit_kind == "utterances"
 
 
 def test_utterances_are_drawn_as_the_binomial_says() -> None:

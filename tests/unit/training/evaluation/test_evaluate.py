@@ -1,4 +1,4 @@
-"""Figures of the bundled checkpoint, and the command that makes them."""
+"""Evaluation of a checkpoint on a manifest, and the command for it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.__main__ import main
 from emostream.training.corpora.example import CorpusError
 from emostream.training.corpora.manifest import read_manifest
-from emostream.training.evaluation.corruptions import harms
-from emostream.training.evaluation.evaluate import corruption_table, evaluate, judge, score
+from emostream.training.evaluation.classify import predict_clips, score
+from emostream.training.evaluation.corruptions import corruptions
+from emostream.training.evaluation.evaluate import evaluate
+from emostream.training.evaluation.evaluation_report import corruption_table
 from tests.support.tiny_emotion import noise, write_tiny
 
 
@@ -40,7 +42,7 @@ def corpus(tmp_path: Path) -> Path:
     return folder / "manifest.csv"
 
 
-def test_evaluate_writes_figures_and_predictions(
+def test_evaluate_writes_metrics_and_predictions(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, out = write_tiny(tmp_path / "model"), tmp_path / "out"
@@ -48,23 +50,23 @@ def test_evaluate_writes_figures_and_predictions(
     assert main(arguments) == 0
     rows = json.loads((out / "metrics.json").read_text())["rows"]
     assert (out / "confusion.png").read_bytes().startswith(b"\x89PNG")
-    assert [(row["what"], row["read"], row["count"]) for row in rows] == [
-        ("sound alone", "audio", 4),
-        ("sound alone", "fused", 4),
-        ("sound and its own words", "fused", 4),
+    assert [(row["input"], row["posterior"], row["count"]) for row in rows] == [
+        ("audio only", "audio", 4),
+        ("audio only", "fused", 4),
+        ("audio and own transcript", "fused", 4),
     ]
     assert capsys.readouterr().out.count("| c | test |") == 3
     with (out / "predictions.csv").open(newline="") as file:
         predictions = list(csv.DictReader(file))
     assert len(predictions) == 8
     assert all(float(row["angry"]) <= 1.0 for row in predictions)
-    right = [row["truth"] == row["guess"] for row in predictions if row["asked_with"] == "sound alone"]
+    right = [row["truth"] == row["predicted"] for row in predictions if row["input"] == "audio only"]
     assert np.mean(right) == pytest.approx(rows[1]["wa"])
 
 
-def evaluated(folder: Path, manifest: Path, out: Path) -> list[tuple[str, int]]:
-    """What was asked, and of how many."""
-    return [(row.what, row.metrics.count) for row in evaluate(folder, manifest, "test", out).rows]
+def evaluated_rows(folder: Path, manifest: Path, out: Path) -> list[tuple[str, int]]:
+    """Input and clip count of every row."""
+    return [(row.input, row.metrics.count) for row in evaluate(folder, manifest, "test", out).rows]
 
 
 def write_texts(folder: Path, *labels: str) -> None:
@@ -78,28 +80,28 @@ def write_texts(folder: Path, *labels: str) -> None:
             writer.writerow(["emorynlp", f"so {label}", label, label, "test", "1", ""])
 
 
-INFLATED = "sound and a text of the same label (inflated)"
+INFLATED = "audio and label-matched text (inflated)"
 
 
 @pytest.mark.parametrize(
-    ("labels", "asked"),
+    ("labels", "expected"),
     [
-        (("angry", "happy", "sad", "neutral"), [INFLATED, "that text alone (inflated)"]),
+        (("angry", "happy", "sad", "neutral"), [INFLATED, "label-matched text only (inflated)"]),
         (("angry", "happy", "sad"), []),
         ((), []),
     ],
 )
-def test_texts_of_the_same_label_are_read_where_every_label_has_some(
-    labels: tuple[str, ...], asked: list[str], corpus: Path, tmp_path: Path
+def test_label_matched_texts_are_used_where_every_label_has_some(
+    labels: tuple[str, ...], expected: list[str], corpus: Path, tmp_path: Path
 ) -> None:
     write_texts(corpus.parent, *labels)
-    rows = evaluated(write_tiny(tmp_path / "model"), corpus, tmp_path / "out")
-    assert rows[:3] == [("sound alone", 4), ("sound alone", 4), ("sound and its own words", 4)]
-    alone = [("words alone", len(labels))] if labels else []
-    assert rows[3:] == [(what, 4) for what in asked] + alone
+    rows = evaluated_rows(write_tiny(tmp_path / "model"), corpus, tmp_path / "out")
+    assert rows[:3] == [("audio only", 4), ("audio only", 4), ("audio and own transcript", 4)]
+    text_only = [("text only", len(labels))] if labels else []
+    assert rows[3:] == [(name, 4) for name in expected] + text_only
 
 
-def test_a_user_s_own_folder_without_splits_is_judged_whole(corpus: Path, tmp_path: Path) -> None:
+def test_a_manifest_without_splits_is_evaluated_as_a_whole(corpus: Path, tmp_path: Path) -> None:
     with corpus.open(newline="") as file:
         rows = [
             {name: row[name] for name in ("path", "speaker", "emotion")} | {"sex": "fm"[index % 2]}
@@ -112,26 +114,28 @@ def test_a_user_s_own_folder_without_splits_is_judged_whole(corpus: Path, tmp_pa
     folder = write_tiny(tmp_path / "model")
     with pytest.raises(CorpusError, match="expected clips of split test"):
         evaluate(folder, corpus, "test", tmp_path / "out")
-    found = evaluate(folder, corpus.parent, "all", tmp_path / "out")
-    assert [(row.what, row.metrics.count) for row in found.rows] == [
-        ("sound alone", 8),
-        ("sound alone", 8),
-        ("sound alone, f", 4),
-        ("sound alone, m", 4),
+    evaluation = evaluate(folder, corpus.parent, "all", tmp_path / "out")
+    assert [(row.input, row.metrics.count) for row in evaluation.rows] == [
+        ("audio only", 8),
+        ("audio only", 8),
+        ("audio only, f", 4),
+        ("audio only, m", 4),
     ]
 
 
-def test_robustness_harms_every_clip_in_every_way(corpus: Path, tmp_path: Path) -> None:
-    found = evaluate(write_tiny(tmp_path / "model"), corpus, "test", tmp_path / "out", robustness=True)
-    assert [harm for _, harm in found.harmed] == [harm.name for harm in harms()]
-    assert {metrics.count for metrics in found.harmed.values()} == {4}
-    unharmed = found.row("sound alone", "c", "audio")
-    assert unharmed is not None
-    assert found.harmed["c", "as recorded"] == unharmed.metrics
-    assert corruption_table(found).count("\n") == len(harms()) + 1
+def test_robustness_corrupts_every_clip_in_every_way(corpus: Path, tmp_path: Path) -> None:
+    evaluation = evaluate(write_tiny(tmp_path / "model"), corpus, "test", tmp_path / "out", robustness=True)
+    assert [corruption for _, corruption in evaluation.corrupted] == [
+        corruption.name for corruption in corruptions()
+    ]
+    assert {metrics.count for metrics in evaluation.corrupted.values()} == {4}
+    uncorrupted = evaluation.row("audio only", "c", "audio")
+    assert uncorrupted is not None
+    assert evaluation.corrupted["c", "as recorded"] == uncorrupted.metrics
+    assert corruption_table(evaluation).count("\n") == len(corruptions()) + 1
 
 
-def test_a_checkpoint_with_labels_of_its_own_is_judged_by_the_corpus_s_own(
+def test_a_checkpoint_with_other_labels_is_evaluated_by_the_corpus_s_own(
     corpus: Path, tmp_path: Path
 ) -> None:
     """The manifest calls calm neutral, as the four classes do; here calm is a label and fear is none."""
@@ -146,19 +150,19 @@ def test_a_checkpoint_with_labels_of_its_own_is_judged_by_the_corpus_s_own(
     write_texts(corpus.parent, "angry", "sad", "calm")
     names = ["angry", "calm", "neutral", "sad"]
     folder = write_tiny(tmp_path / "model", label_names=names)
-    assert evaluated(folder, corpus, tmp_path / "out")[0] == ("sound alone", 3)
+    assert evaluated_rows(folder, corpus, tmp_path / "out")[0] == ("audio only", 3)
     with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
-        truth = [row["truth"] for row in csv.DictReader(file) if row["asked_with"] == "sound alone"]
+        truth = [row["truth"] for row in csv.DictReader(file) if row["input"] == "audio only"]
     assert truth == ["angry", "sad", "calm"]
     recognizer = EmotionRecognizer.load(folder, device="cpu")
     examples = [e for e in read_manifest(corpus) if e.split == "test" and e.emotion_orig in names]
-    predictions = judge(recognizer, examples, [None] * 3)
+    predictions = predict_clips(recognizer, examples, [None] * 3)
     right = [prediction.label == original for prediction, original in zip(predictions, truth, strict=True)]
     assert score(recognizer.labels, examples, predictions, "fused").wa == pytest.approx(np.mean(right))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["evaluate", "--manifest", "nowhere.csv", "--output-dir", "out"], "expected a manifest"),
         (["evaluate", "--checkpoint", "./nowhere", "--output-dir", "out"], "found none"),
@@ -167,13 +171,13 @@ def test_a_checkpoint_with_labels_of_its_own_is_judged_by_the_corpus_s_own(
 )
 def test_bad_input_is_one_line_and_exit_code_2(
     arguments: list[str],
-    says: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    message = capsys.readouterr().err
-    assert says in message
-    assert message.count("\n") == 1
+    line = capsys.readouterr().err
+    assert message in line
+    assert line.count("\n") == 1

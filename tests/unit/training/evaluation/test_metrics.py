@@ -13,7 +13,7 @@ from emostream.training.evaluation.metrics import (
     calibration_error,
     compute_metrics,
     confusion_metric,
-    reliability,
+    reliability_curve,
     unweighted_recall,
 )
 
@@ -63,21 +63,21 @@ def test_against_scikit_learn(classes: int) -> None:
     rng = np.random.default_rng(classes)
     truth = rng.integers(0, classes, 300)
     shares = rng.dirichlet(np.ones(classes), 300)
-    guesses = shares.argmax(1)
+    predicted = shares.argmax(1)
     got = compute_metrics(truth, shares)
-    assert got.wa == pytest.approx(accuracy_score(truth, guesses))
-    assert got.ua == pytest.approx(recall_score(truth, guesses, average="macro"))
-    assert got.macro_f1 == pytest.approx(f1_score(truth, guesses, average="macro"))
+    assert got.wa == pytest.approx(accuracy_score(truth, predicted))
+    assert got.ua == pytest.approx(recall_score(truth, predicted, average="macro"))
+    assert got.macro_f1 == pytest.approx(f1_score(truth, predicted, average="macro"))
     assert got.nll == pytest.approx(log_loss(truth, shares))
-    assert got.confusion == confusion_matrix(truth, guesses).tolist()
+    assert got.confusion == confusion_matrix(truth, predicted).tolist()
 
 
 def test_a_class_that_does_not_occur_counts_for_nothing() -> None:
     """Class 3 is in neither; class 2 is guessed without being there, which costs F1 but no recall."""
-    truth, guesses = [0, 0, 1, 1], [0, 2, 1, 1]
-    got = compute_metrics(truth, np.eye(4)[guesses])
-    assert got.ua == pytest.approx(recall_score(truth, guesses, average="macro", labels=[0, 1]))
-    assert got.macro_f1 == pytest.approx(f1_score(truth, guesses, average="macro", zero_division=0))
+    truth, predicted = [0, 0, 1, 1], [0, 2, 1, 1]
+    got = compute_metrics(truth, np.eye(4)[predicted])
+    assert got.ua == pytest.approx(recall_score(truth, predicted, average="macro", labels=[0, 1]))
+    assert got.macro_f1 == pytest.approx(f1_score(truth, predicted, average="macro", zero_division=0))
     assert got.macro_f1 == pytest.approx((2 / 3 + 1 + 0) / 3)
 
 
@@ -85,12 +85,12 @@ def test_a_sure_mistake_costs_much_but_not_everything() -> None:
     assert compute_metrics([1], np.array([[1.0, 0.0]])).nll == pytest.approx(-math.log(np.finfo(float).eps))
 
 
-@pytest.mark.parametrize("figure", ["wa", "ua", "macro_f1"])
-def test_many_confusion_matrices_at_once(figure: Literal["wa", "ua", "macro_f1"]) -> None:
+@pytest.mark.parametrize("metric", ["wa", "ua", "macro_f1"])
+def test_many_confusion_matrices_at_once(metric: Literal["wa", "ua", "macro_f1"]) -> None:
     confusions = np.random.default_rng(0).integers(0, 9, (3, 5, 4, 4))
-    got = confusion_metric(confusions, figure)
+    got = confusion_metric(confusions, metric)
     assert got.shape == (3, 5)
-    one_by_one = [[confusion_metric(confusion, figure) for confusion in row] for row in confusions]
+    one_by_one = [[confusion_metric(confusion, metric) for confusion in row] for row in confusions]
     np.testing.assert_allclose(got, one_by_one)
 
 
@@ -101,13 +101,13 @@ def confident(*confidences: float) -> np.ndarray:
 def test_bins_of_equal_mass_hold_as_many_clips_each() -> None:
     rng = np.random.default_rng(0)
     shares = confident(*rng.uniform(0.9, 1.0, 200))
-    curve = reliability(rng.integers(0, 2, 200), shares, binning="equal mass")
+    curve = reliability_curve(rng.integers(0, 2, 200), shares, binning="equal mass")
     assert curve.counts.tolist() == [20] * 10
-    assert len(reliability([0] * 200, shares, binning="equal width").counts) == 1  # all in the last
+    assert len(reliability_curve([0] * 200, shares, binning="equal width").counts) == 1  # all in the last
 
 
 def test_the_curve_of_four_clips_in_two_bins() -> None:
-    curve = reliability([0, 1, 0, 0], confident(0.55, 0.65, 0.8, 0.9), bins=2, binning="equal mass")
+    curve = reliability_curve([0, 1, 0, 0], confident(0.55, 0.65, 0.8, 0.9), bins=2, binning="equal mass")
     assert curve.confidence.tolist() == pytest.approx([0.6, 0.85])
     assert curve.accuracy.tolist() == [0.5, 1.0]
     assert curve.low.tolist() == pytest.approx([0.55, 0.725])
@@ -119,9 +119,11 @@ def test_equal_confidences_share_a_bin_whatever_their_order() -> None:
     truth = np.array([0, 1] * 10)
     shares = confident(*[0.7] * 15, *[0.9] * 5)
     order = np.random.default_rng(0).permutation(20)
-    curve = reliability(truth, shares, binning="equal mass")
+    curve = reliability_curve(truth, shares, binning="equal mass")
     assert sorted(curve.counts.tolist()) == [5, 15]
-    assert reliability(truth[order], shares[order], binning="equal mass").error == pytest.approx(curve.error)
+    assert reliability_curve(truth[order], shares[order], binning="equal mass").error == pytest.approx(
+        curve.error
+    )
 
 
 def test_equal_mass_sees_what_equal_width_averages_away() -> None:

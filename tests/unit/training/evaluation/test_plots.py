@@ -15,7 +15,7 @@ from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 
 from emostream.training.evaluation.bootstrap import Estimate, Interval
-from emostream.training.evaluation.metrics import reliability
+from emostream.training.evaluation.metrics import reliability_curve
 from emostream.training.evaluation.plots import (
     COLOURS,
     alpha_figure,
@@ -23,7 +23,7 @@ from emostream.training.evaluation.plots import (
     reliability_figure,
     write_png,
 )
-from emostream.training.evaluation.tsne import projected, separation, tsne_figure
+from emostream.training.evaluation.tsne import silhouette, tsne_figure, tsne_projection
 from tests.support.fake_predictions import LABELS, result, row_of_fits
 
 
@@ -61,7 +61,7 @@ def test_the_reliability_diagram_shows_the_curve_and_where_the_clips_lie(tmp_pat
     above, below = axes_of(figure)
     truth = np.concatenate([fit.truth for fit in fits])
     probabilities = np.concatenate([fit.probabilities for fit in fits])
-    curve = reliability(truth, probabilities, binning="equal mass")
+    curve = reliability_curve(truth, probabilities, binning="equal mass")
     points = next(line for line in above.lines if line.get_marker() == "o")
     np.testing.assert_allclose(points.get_xydata(), np.column_stack([curve.confidence, curve.accuracy]))
     assert above.get_title("left").endswith(f"ECE {curve.error:.1%}")
@@ -90,7 +90,7 @@ def test_the_sweep_shows_gains_in_points_with_their_intervals(tmp_path: Path) ->
 
 
 def test_codes_are_drawn_in_the_colour_of_the_true_emotion(tmp_path: Path) -> None:
-    fits = [row_of_fits(row, 0.8, codes=True)[0] for row in ("baseline", "bce alpha=0.1")]
+    fits = [row_of_fits(row, 0.8, embeddings=True)[0] for row in ("baseline", "bce alpha=0.1")]
     figure = tsne_figure(fits, "t-SNE")
     first, second = (axes.collections[0] for axes in axes_of(figure))
     expected = [COLOURS[label] for label in fits[0].truth]
@@ -105,18 +105,18 @@ def test_the_projection_keeps_neighbours_and_repeats_itself() -> None:
     """Two tight directions far apart stay two groups; lengths say nothing."""
     rng = np.random.default_rng(0)
     directions = np.repeat(np.array([[1.0, 0, 0], [0, 1, 0]]), 20, axis=0) + rng.normal(0, 0.05, (40, 3))
-    codes = (directions * rng.uniform(0.1, 10, (40, 1))).astype(np.float32)
-    points = projected(codes, seed=1)
-    np.testing.assert_array_equal(points, projected(codes, seed=1))
+    embeddings = (directions * rng.uniform(0.1, 10, (40, 1))).astype(np.float32)
+    points = tsne_projection(embeddings, seed=1)
+    np.testing.assert_array_equal(points, tsne_projection(embeddings, seed=1))
     centres = points[:20].mean(0), points[20:].mean(0)
     spread = max(points[:20].std(), points[20:].std())
     assert math.dist(*centres) > 2 * spread
     truth = np.repeat([0, 1], 20)
-    assert separation(codes, truth) > 0.9
-    assert separation(codes, np.tile([0, 1], 20)) < 0.1
+    assert silhouette(embeddings, truth) > 0.9
+    assert silhouette(embeddings, np.tile([0, 1], 20)) < 0.1
 
 
 def test_a_row_without_codes_cannot_be_drawn() -> None:
-    fit = replace(result([0, 1], [0, 1]), codes=None)
-    with pytest.raises(ValueError, match="baseline, fold 1, seed 0: expected codes"):
+    fit = replace(result([0, 1], [0, 1]), embeddings=None)
+    with pytest.raises(ValueError, match="baseline, fold 1, seed 0: expected embeddings"):
         tsne_figure([fit], "t-SNE")

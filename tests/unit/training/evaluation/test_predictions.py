@@ -27,9 +27,13 @@ def same(one: FoldPredictions, other: FoldPredictions) -> bool:
     )
 
 
-@pytest.mark.parametrize("codes", [None, np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)])
-def test_comes_back_as_it_was(tmp_path: Path, codes: np.ndarray | None) -> None:
-    written = result([0, 1, 3], [0, 2, 3], speakers=["ä", "", "b"], row="bce alpha=0.3", codes=codes)
+@pytest.mark.parametrize(
+    "embeddings", [None, np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)]
+)
+def test_comes_back_as_it_was(tmp_path: Path, embeddings: np.ndarray | None) -> None:
+    written = result(
+        [0, 1, 3], [0, 2, 3], speakers=["ä", "", "b"], row="bce alpha=0.3", embeddings=embeddings
+    )
     assert same(read_predictions(write_predictions(tmp_path, written)), written)
 
 
@@ -68,7 +72,7 @@ def test_a_truncated_file_is_named(tmp_path: Path, share: float) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(
-        PredictionsError, match=rf"{file.name}: expected the outcome of a fit.*delete the file"
+        PredictionsError, match=rf"{file.name}: expected the predictions of a fit.*delete the file"
     ):
         read_all_predictions(tmp_path)
 
@@ -88,7 +92,7 @@ def test_any_damaged_byte_is_an_error_or_does_no_harm(tmp_path: Path) -> None:
 
 def test_a_foreign_file_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", numbers=np.arange(3))
-    with pytest.raises(PredictionsError, match=r"other\.npz: expected the outcome of a fit"):
+    with pytest.raises(PredictionsError, match=r"other\.npz: expected the predictions of a fit"):
         read_all_predictions(tmp_path)
 
 
@@ -99,7 +103,7 @@ def test_a_foreign_file_is_named(tmp_path: Path) -> None:
         {"speakers": ("a",)},
         {"truth": np.zeros(5, dtype=np.int64)},
         {"labels": ("angry", "sad")},
-        {"codes": np.zeros((3, 4), dtype=np.float32)},
+        {"embeddings": np.zeros((3, 4), dtype=np.float32)},
         {"probabilities": np.full((2, 4), 0.5)},
     ],
 )

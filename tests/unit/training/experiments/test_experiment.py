@@ -14,9 +14,9 @@ from emostream.training.emotion.settings import ContrastiveSettings, DataSetting
 from emostream.training.errors import SettingsError
 from emostream.training.experiments.ablations import (
     aligned_granularities,
+    experiment_for_row,
     same_as_baseline,
     starts_from_baseline,
-    variant,
 )
 from emostream.training.experiments.experiment import Experiment, check_consistency, read_experiment
 from emostream.training.experiments.table_rows import BASELINE, CONTINUED, TableRow, paper_rows, parse_row
@@ -103,19 +103,19 @@ FROZEN = "[model]\naudio_frozen = 'all'\ntext_frozen = 'all'\n"
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[data]\ncache_features = true", "to be all where features are kept, got front_end and none"),
+        ("[data]\ncache_features = true", "to be all where features are cached, got front_end and none"),
         (
             "[model]\naudio_frozen = 'all'\n[data]\ncache_features = true",
-            "where features are kept, got all and none",
+            "where features are cached, got all and none",
         ),
-        ("[data]\nviews = 2\n[data.augment]\nnoise = 0.5", "expected views of kept features"),
+        ("[data]\nviews = 2\n[data.augment]\nnoise = 0.5", "expected views of cached features"),
         (
             f"{FROZEN}[data]\ncache_features = true\nviews = 3",
-            "augmentation and views > 1 together where features are kept, got views = 3",
+            "augmentation and views > 1 together where features are cached, got views = 3",
         ),
         (
             f"{FROZEN}[data]\ncache_features = true\n[data.augment]\nnoise = 0.5",
-            "together where features are kept, got views = 1",
+            "together where features are cached, got views = 1",
         ),
         (f"{FROZEN}[data]\nframes_per_clip = 24", "got frame and cache_features = false"),
         (
@@ -134,7 +134,7 @@ FROZEN = "[model]\naudio_frozen = 'all'\ntext_frozen = 'all'\n"
         ("[data]\nuse_audio = false", "got both with use_audio = false, text_source = recognized"),
         (
             "[model]\nfusion = 'late'\ngranularities = ['frame', 'word']\n[data]\ntext_source = 'none'",
-            "expected the granularity frame alone where nothing is read, got frame, word",
+            "expected the granularity frame alone where there is no text, got frame, word",
         ),
         ("labels = ['sad', 'sad']", "expected different labels, got sad, sad"),
         ("seeds = [1, 2, 1]", "expected different seeds, got 1, 2, 1"),
@@ -163,7 +163,7 @@ def test_the_same_without_its_contradiction(tmp_path: Path) -> None:
 def test_no_line_contradicts_itself_whatever_the_baseline_looks_at(granularities: tuple[Any, ...]) -> None:
     experiment = Experiment(model=ModelSettings(granularities=granularities))
     for row in paper_rows(experiment.alphas, gold=True):
-        check_consistency(variant(experiment, row), row.name)
+        check_consistency(experiment_for_row(experiment, row), row.name)
 
 
 # The lines of the papers' table
@@ -179,7 +179,11 @@ EXPERIMENT = Experiment(
 def changes(row: TableRow, experiment: Experiment = EXPERIMENT) -> dict[str, Any]:
     """`model.fusion` -> its value, where the line differs from the experiment without its contrast."""
     plain = flat(replace(experiment, contrastive=ContrastiveSettings()))
-    return {name: value for name, value in flat(variant(experiment, row)).items() if value != plain[name]}
+    return {
+        name: value
+        for name, value in flat(experiment_for_row(experiment, row)).items()
+        if value != plain[name]
+    }
 
 
 def flat(experiment: Experiment) -> dict[str, Any]:
@@ -213,9 +217,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "syllable": {"model.granularities": ("syllable",)},
     "word": {"model.granularities": ("word",)},
     "all granularities": {"model.granularities": ("frame", "phone", "syllable", "word")},
-    "audio alone": {"model.fusion": "late", "data.text_source": "none"},
-    "text alone": {"model.fusion": "late", "data.use_audio": False},
-    "gold words": {"data.text_source": "gold"},
+    "audio only": {"model.fusion": "late", "data.text_source": "none"},
+    "text only": {"model.fusion": "late", "data.use_audio": False},
+    "gold transcripts": {"data.text_source": "gold"},
 }
 
 
@@ -229,7 +233,7 @@ def test_what_a_line_changes(name: str) -> None:
 
 
 def test_a_line_that_is_none_of_the_papers_is_the_experiment() -> None:
-    assert variant(EXPERIMENT, TableRow("mine", "other")) == EXPERIMENT
+    assert experiment_for_row(EXPERIMENT, TableRow("mine", "other")) == EXPERIMENT
 
 
 def test_who_starts_from_the_baseline() -> None:
@@ -244,9 +248,9 @@ def test_who_starts_from_the_baseline() -> None:
         (Experiment(model=ModelSettings(fusion="late")), {"late fusion"}),
         (
             Experiment(model=ModelSettings(fusion="late"), data=DataSettings(text_source="none")),
-            {"late fusion", "audio alone"},
+            {"late fusion", "audio only"},
         ),
-        (Experiment(data=DataSettings(text_source="gold")), {"early and late fusion", "gold words"}),
+        (Experiment(data=DataSettings(text_source="gold")), {"early and late fusion", "gold transcripts"}),
         (
             Experiment(model=ModelSettings(granularities=("word",)), continued=TrainerSettings(epochs=2)),
             {"early and late fusion", "word"},
@@ -266,9 +270,9 @@ def test_lines_that_are_the_baseline_under_another_name(experiment: Experiment, 
         ("baseline", ()),
         ("all granularities", ("phone", "syllable", "word")),
         ("phone", ("phone",)),
-        ("text alone", ()),
+        ("text only", ()),
         ("late fusion", ()),
     ],
 )
 def test_which_lines_need_an_alignment(row: str, spans: tuple[str, ...]) -> None:
-    assert aligned_granularities(variant(Experiment(), parse_row(row))) == spans
+    assert aligned_granularities(experiment_for_row(Experiment(), parse_row(row))) == spans

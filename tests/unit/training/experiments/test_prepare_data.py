@@ -28,12 +28,8 @@ from emostream.training.emotion.inputs import TrainingInputs
 from emostream.training.emotion.model_factory import ModelFactory
 from emostream.training.emotion.settings import DataSettings, ModelSettings, TextSource
 from emostream.training.experiments.experiment import Experiment
-from emostream.training.experiments.prepare_data import (
-    PreparationContext,
-    gather,
-    label_indices,
-    select_examples,
-)
+from emostream.training.experiments.prepare_data import PreparationContext, prepare_inputs
+from emostream.training.experiments.select_examples import label_indices, select_examples
 from tests.support.corpus_trees import RATE_HZ, iemocap_tree, write_sound
 from tests.support.fakes import FakeTranscriber
 from tests.support.tiny_emotion import SENTENCES, noise, tiny_tokenizer
@@ -182,7 +178,7 @@ def experiment_of(words: TextSource, *granularities: str, **data: object) -> Exp
 
 
 def gathered(examples: Sequence[Example], where: PreparationContext, *lines: Experiment) -> TrainingInputs:
-    return gather(examples, lines, ModelFactory(network(dropout=0.3).eval(), tiny_tokenizer()), where)
+    return prepare_inputs(examples, lines, ModelFactory(network(dropout=0.3).eval(), tiny_tokenizer()), where)
 
 
 def test_every_clip_is_transcribed_once_but_for_paired_ones(clips: list[Example], tmp_path: Path) -> None:
@@ -203,7 +199,7 @@ def test_without_recognized_words_no_transcriber_is_loaded(
 ) -> None:
     inputs = gathered(clips, helpers(tmp_path), experiment_of(words))
     assert inputs.transcripts == {}
-    assert set(inputs.sounds.spans) == set(keys(clips[:5]))
+    assert set(inputs.audio.spans) == set(keys(clips[:5]))
 
 
 def test_nor_for_paired_clips_and_texts_alone(clips: list[Example], tmp_path: Path) -> None:
@@ -319,7 +315,7 @@ def test_what_is_kept_is_what_the_encoders_say_of_each_alone(clips: list[Example
     assert set(heard.places) == set(keys(clips[:5]))
     assert set(read.places) == {one.key for one in clips if one.language == "en"}
     for one in clips[:4]:
-        sound = torch.from_numpy(inputs.sounds.clip(one.key))[None]
+        sound = torch.from_numpy(inputs.audio.clip(one.key))[None]
         sound = (sound - sound.mean()) / (sound.var(correction=0) + 1e-7).sqrt()
         layers, _ = model.audio_encoder.layers(sound, torch.ones(sound.shape, dtype=torch.bool))
         states, _ = heard.view(one.key, 0)
@@ -332,9 +328,9 @@ def test_what_is_kept_is_what_the_encoders_say_of_each_alone(clips: list[Example
 
 def kept(inputs: TrainingInputs, source: TextSource = "gold") -> tuple[FrozenFeatures, FrozenFeatures]:
     """Of sound and of words."""
-    assert inputs.heard is not None
-    assert inputs.read is not None
-    return inputs.heard, inputs.read[source]
+    assert inputs.audio_features is not None
+    assert inputs.text_features is not None
+    return inputs.audio_features, inputs.text_features[source]
 
 
 @pytest.mark.parametrize(
@@ -345,8 +341,8 @@ def test_only_what_the_model_goes_by_is_kept(
     words: TextSource, sound: bool, heard: bool, read: list[str], clips: list[Example], tmp_path: Path
 ) -> None:
     inputs = gathered(clips, helpers(tmp_path), experiment_of(words, use_audio=sound, **KEPT))
-    assert (inputs.heard is not None) == heard
-    assert list(inputs.read or {}) == read
+    assert (inputs.audio_features is not None) == heard
+    assert list(inputs.text_features or {}) == read
 
 
 def test_gold_and_recognized_words_are_kept_side_by_side(clips: list[Example], tmp_path: Path) -> None:
@@ -356,7 +352,7 @@ def test_gold_and_recognized_words_are_kept_side_by_side(clips: list[Example], t
         experiment_of("none", **KEPT),
     ]
     inputs = gathered(clips, helpers(tmp_path, FakeTranscriber), *lines)
-    assert set(inputs.read or {}) == {"gold", "recognized"}
+    assert set(inputs.text_features or {}) == {"gold", "recognized"}
     recognized, gold = kept(inputs, "recognized")[1], kept(inputs)[1]
     key, text = clips[0].key, clips[5].key
     assert not torch.equal(recognized.view(key, 0)[0][:, :3], gold.view(key, 0)[0][:, :3])
@@ -390,8 +386,10 @@ def test_kept_or_not_a_clip_ends_where_the_encoder_does(clips: list[Example], tm
     encoded = []
     for keep in (False, True):
         experiment = experiment_of("none", cache_features=keep)
-        inputs = gather(clips[:5], [experiment], model_factory, helpers(tmp_path))
-        batch = Collator(inputs, experiment.data, model, dict.fromkeys(keys(clips), 0)).judging(clips[:5])
+        inputs = prepare_inputs(clips[:5], [experiment], model_factory, helpers(tmp_path))
+        batch = Collator(inputs, experiment.data, model, dict.fromkeys(keys(clips), 0)).evaluation_batch(
+            clips[:5]
+        )
         encoded.append(encode_audio(model, batch.audio))
     assert encoded[0].mask.sum(1).tolist() == encoded[1].mask.sum(1).tolist() == [20] * 5
     torch.testing.assert_close(encoded[1].features, encoded[0].features, atol=5e-3, rtol=2e-3)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
-from emostream.training.evaluation.aggregate import judged, summarise
+from emostream.training.evaluation.aggregate import summarise, to_fit_results
 from emostream.training.evaluation.bootstrap import paired_gain
 from emostream.training.evaluation.predictions import FoldPredictions
 from emostream.training.experiments.environment import RunMetadata
@@ -43,19 +43,21 @@ def papers() -> list[FoldPredictions]:
         "infonce alpha=0.1": 0.55,
         "late fusion": 0.5,
         "word": 0.5,
-        "text alone": 0.4,
+        "text only": 0.4,
     }
     fits = []
     for row, accuracy in accuracies.items():
         validation = 0.9 if row == "bce alpha=0.1" else 0.4
-        fits += row_of_fits(row, accuracy, codes=True, validation_ua=validation)
+        fits += row_of_fits(row, accuracy, embeddings=True, validation_ua=validation)
     return fits[::-1]
 
 
 @pytest.fixture(scope="module")
 def folder(papers: list[FoldPredictions], tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("report")
-    write_report(target, "The papers' table", papers, about=ABOUT, inflated=True, not_run=[IEMOCAP_NOT_RUN])
+    write_report(
+        target, "The papers' table", papers, about=ABOUT, inflated=True, missing_corpora=[IEMOCAP_NOT_RUN]
+    )
     return target
 
 
@@ -81,7 +83,7 @@ def test_the_head_says_how_the_table_came_about(folder: Path) -> None:
     assert markdown.startswith("# The papers' table\n")
     head = dict(cells(markdown.split("\n## ")[0])[1:])
     assert head["command"] == f"`{ABOUT.command}`"
-    assert head["corpus"] == "label-matched: 108 utterances judged, 9 speakers"
+    assert head["corpus"] == "label-matched: 108 test utterances, 9 speakers"
     assert head["protocol"] == "corpus folds; 3 folds"
     assert head["seeds"] == "0, 1"
     assert head["validation"] == ABOUT.validation
@@ -91,7 +93,7 @@ def test_the_head_says_how_the_table_came_about(folder: Path) -> None:
 
 
 def test_rows_stand_in_their_groups_in_the_papers_order(folder: Path) -> None:
-    lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Figures"))
+    lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Results"))
     assert [line[0] for line in lines] == [
         "row",
         "**baseline**",
@@ -107,16 +109,16 @@ def test_rows_stand_in_their_groups_in_the_papers_order(folder: Path) -> None:
         "late fusion",
         "**granularity in place of frames**",
         "word",
-        "**one modality**",
-        "text alone",
+        "**single modality**",
+        "text only",
     ]
 
 
 def test_a_line_of_the_table_against_scikit_learn(folder: Path, papers: list[FoldPredictions]) -> None:
     fits = [fit for fit in papers if fit.row == "late fusion"]
-    was = [100 * accuracy_score(fit.truth, fit.guesses) for fit in fits]
-    uas = [100 * recall_score(fit.truth, fit.guesses, average="macro") for fit in fits]
-    lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Figures"))
+    was = [100 * accuracy_score(fit.truth, fit.predicted) for fit in fits]
+    uas = [100 * recall_score(fit.truth, fit.predicted, average="macro") for fit in fits]
+    lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Results"))
     line = next(line for line in lines if line[0] == "late fusion")
     assert line[1] == f"{np.mean(was):.1f} ± {np.std(was, ddof=1):.1f}"
     assert line[2] == f"{np.mean(uas):.1f} ± {np.std(uas, ddof=1):.1f}"
@@ -125,16 +127,16 @@ def test_a_line_of_the_table_against_scikit_learn(folder: Path, papers: list[Fol
 
 def test_inflated_figures_say_so_right_above_every_table_of_them(folder: Path, tmp_path: Path) -> None:
     markdown = (folder / "table.md").read_text(encoding="utf-8")
-    for title in ("Figures", "Gain, paired"):
+    for title in ("Results", "Paired gains"):
         before_table = section(markdown, title).split("\n\n|")[0].split("\n\n")[-1]
         assert before_table.startswith("> **Inflated figures.**")
-        assert "proves nothing about the papers" in before_table.replace("\n> ", " ")
-    honest = write_report(tmp_path, "Honest", row_of_fits("baseline", 0.5), about=ABOUT)
-    assert "nflated" not in honest.read_text(encoding="utf-8")
+        assert "no evidence about the papers" in before_table.replace("\n> ", " ")
+    plain_report = write_report(tmp_path, "Plain", row_of_fits("baseline", 0.5), about=ABOUT)
+    assert "nflated" not in plain_report.read_text(encoding="utf-8")
 
 
 def test_the_gain_is_paired_against_both_baselines(folder: Path, papers: list[FoldPredictions]) -> None:
-    lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Gain, paired"))[1:]
+    lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Paired gains"))[1:]
     names = ["bce alpha=0.1", "bce alpha=0.9", "bce, alpha by validation", "infonce alpha=0.1"]
     names.append("objective and alpha by validation")
     pairs = [(name, other) for name in names for other in ("baseline", "continued (alpha = 0)")]
@@ -147,9 +149,9 @@ def test_the_gain_is_paired_against_both_baselines(folder: Path, papers: list[Fo
         [100 * value for value in expected], abs=0.005
     )
     kept = read_csv(folder / "gains.csv")
-    line = next(one for one in kept if one["row"] == "bce alpha=0.9" and one["figure"] == "ua")
+    line = next(one for one in kept if one["row"] == "bce alpha=0.9" and one["metric"] == "ua")
     assert [float(line[name]) for name in ("gain", "low", "high")] == expected
-    assert (line["against"], line["drawn"], line["units"]) == ("baseline", "speakers", "9")
+    assert (line["against"], line["unit"], line["units"]) == ("baseline", "speakers", "9")
 
 
 def test_the_csv_files_hold_what_was_judged(folder: Path, papers: list[FoldPredictions]) -> None:
@@ -157,23 +159,23 @@ def test_the_csv_files_hold_what_was_judged(folder: Path, papers: list[FoldPredi
     assert len(fits) == len(papers)
     line = next(one for one in fits if (one["row"], one["fold"], one["seed"]) == ("word", "2", "1"))
     fit = next(one for one in papers if (one.row, one.fold, one.seed) == ("word", "2", 1))
-    assert float(line["wa"]) == accuracy_score(fit.truth, fit.guesses)
+    assert float(line["wa"]) == accuracy_score(fit.truth, fit.predicted)
     assert (float(line["validation_ua"]), int(line["epochs"])) == (0.4, 7)
     predictions = [one for one in read_csv(folder / "predictions.csv") if one["row"] == "word"]
     part = [one for one in predictions if (one["fold"], one["seed"]) == ("2", "1")]
     assert [one["key"] for one in part] == list(fit.keys)
     assert [one["speaker"] for one in part] == list(fit.speakers)
-    assert [fit.labels.index(one["guess"]) for one in part] == fit.guesses.tolist()
+    assert [fit.labels.index(one["predicted"]) for one in part] == fit.predicted.tolist()
     shares = [[float(one[label]) for label in fit.labels] for one in part]
     np.testing.assert_allclose(shares, fit.probabilities, atol=1e-6)
 
 
 def test_the_table_as_csv_is_the_summary(folder: Path, papers: list[FoldPredictions]) -> None:
     lines = {line["row"]: line for line in read_csv(folder / "table.csv")}
-    for summary in summarise(judged(papers)):
+    for summary in summarise(to_fit_results(papers)):
         line = lines[summary.row]
         assert float(line["ua_mean"]) == pytest.approx(summary.ua.mean, abs=1e-12)
-        assert float(line["pooled_wa_deviation"]) == pytest.approx(summary.pooled_wa.deviation, abs=1e-12)
+        assert float(line["pooled_wa_std"]) == pytest.approx(summary.pooled_wa.std, abs=1e-12)
         assert int(line["utterances"]) == summary.utterances
     assert (lines["bce alpha=0.9"]["objective"], lines["bce alpha=0.9"]["alpha"]) == ("bce", "0.9")
 
@@ -182,7 +184,7 @@ def test_every_picture_that_is_linked_is_there(folder: Path) -> None:
     linked = re.findall(r"!\[.*?\]\((.*?)\)", (folder / "table.md").read_text(encoding="utf-8"))
     assert linked == [
         f"plots/{name}.png"
-        for name in ("confusion-matrix", "reliability-diagram", "codes", "gain-over-alpha")
+        for name in ("confusion-matrix", "reliability-diagram", "embeddings", "gain-over-alpha")
     ]
     assert all((folder / name).stat().st_size > 10_000 for name in linked)
 
@@ -205,14 +207,14 @@ def test_a_single_row_gets_its_folds_and_classes(tmp_path: Path) -> None:
     fits = row_of_fits("baseline", 0.6, folds=11, seeds=(3,), utterances=4)
     markdown = write_report(tmp_path, "Folds", fits, about=ABOUT).read_text(encoding="utf-8")
     titles = re.findall(r"^## (.*)$", markdown, re.MULTILINE)
-    assert titles == ["Figures", "Folds: baseline", "Recall per class", "Files"]
+    assert titles == ["Results", "Folds: baseline", "Recall per class", "Files"]
     folds = cells(section(markdown, "Folds: baseline"))[1:]
     assert [line[0] for line in folds] == [str(number) for number in range(1, 12)]
-    assert folds[0][2] == f"{100 * accuracy_score(fits[0].truth, fits[0].guesses):.1f}"  # one seed: no ±
-    assert len(cells(section(markdown, "Figures"))) == 2
+    assert folds[0][2] == f"{100 * accuracy_score(fits[0].truth, fits[0].predicted):.1f}"  # one seed: no ±
+    assert len(cells(section(markdown, "Results"))) == 2
     truth = np.concatenate([fit.truth for fit in fits])
-    guesses = np.concatenate([fit.guesses for fit in fits])
-    recalls = recall_score(truth, guesses, average=None)
+    predicted = np.concatenate([fit.predicted for fit in fits])
+    recalls = recall_score(truth, predicted, average=None)
     assert cells(section(markdown, "Recall per class"))[1][1:] == [f"{100 * one:.1f}" for one in recalls]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "fits.csv",
@@ -228,11 +230,11 @@ def test_ravdess_stands_beside_what_is_published_on_it(tmp_path: Path) -> None:
     fits = row_of_fits("baseline", 0.6, labels=labels)
     about = replace(ABOUT, corpus="ravdess")
     markdown = write_report(tmp_path, "RAVDESS", fits, about=about).read_text(encoding="utf-8")
-    line = "| audio alone, frozen WavLM large | 72.2 | 72.0 |"
-    assert line.replace("72.2 ", "72.22 ") in section(markdown, "Published figures")
+    line = "| audio only, frozen WavLM large | 72.2 | 72.0 |"
+    assert line.replace("72.2 ", "72.22 ") in section(markdown, "Published results")
     assert reference_results_for("ravdess", labels[:4]) == ()
 
 
 def test_there_is_no_report_on_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected outcomes of fits to report on, got none"):
+    with pytest.raises(ValueError, match="expected results of fits to report on, got none"):
         write_report(tmp_path, "Nothing", [], about=ABOUT)

@@ -56,8 +56,8 @@ def test_the_rows_of_the_papers() -> None:
         "syllable",
         "word",
         "all granularities",
-        "audio alone",
-        "text alone",
+        "audio only",
+        "text only",
     ]
     assert in_table_order(row.name for row in reversed(rows)) == [row.name for row in rows]
 
