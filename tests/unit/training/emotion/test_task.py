@@ -293,7 +293,7 @@ def test_figures_are_of_the_posteriors() -> None:
         {
             "ua": np.mean(recalls),
             "wa": (predicted == truth).mean(),
-            "cross entropy": -np.log(shares[range(len(truth)), truth]).mean(),
+            "cross_entropy": -np.log(shares[range(len(truth)), truth]).mean(),
         }
     )
     assert task.metrics(halves) == pytest.approx(metrics)

@@ -1,14 +1,14 @@
-"""Cross entropy against the formula, and the pairs that fusion is trained on."""
+"""The pairs that fusion is trained on, their soft targets, and simulated recognition errors."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 
 from emostream.models import LABELS
 from emostream.training.augmentation.asr_noise import simulate_asr_errors
@@ -18,7 +18,7 @@ from emostream.training.corpora.example import Example
 from emostream.training.losses.cross_entropy import soft_cross_entropy
 
 
-def test_soft_targets_and_silent_rows() -> None:
+def test_soft_cross_entropy_ignores_rows_without_a_target() -> None:
     logits = torch.tensor([[2.0, 0.0, -1.0, 0.0], [5.0, 5.0, 5.0, 5.0]])
     targets = torch.tensor([[0.5, 0.0, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]])
     total = sum(math.exp(x) for x in (2.0, 0.0, -1.0, 0.0))
@@ -41,42 +41,42 @@ LINES = [
 CLIP = Example(corpus="c", key="a.flac", speaker="a", emotion="happy", emotion_orig="happy", split="train")
 
 
-def pairing(**shares: Any) -> PairSampler:
+def sampler(**probabilities: Any) -> PairSampler:
     matched = FusionSettings(drop_text=0.0, drop_audio=0.0, neutral_text=0.0, mismatched_text=0.0)
-    return PairSampler(LINES, LABELS, ["strange"], replace(matched, **shares))
+    return PairSampler(LINES, LABELS, ["strange"], replace(matched, **probabilities))
 
 
 def test_a_pair_shares_its_label() -> None:
-    pair = pairing().draw(CLIP, np.random.default_rng(0))
+    pair = sampler().draw(CLIP, np.random.default_rng(0))
     assert (pair.audio_label, pair.text_label) == (1, 1)
     assert pair.target == (0.0, 1.0, 0.0, 0.0)
 
 
-def test_neutral_words_do_not_change_what_was_felt() -> None:
-    pair = pairing(neutral_text=1.0).draw(CLIP, np.random.default_rng(0))
+def test_neutral_text_does_not_change_the_target() -> None:
+    pair = sampler(neutral_text=1.0).draw(CLIP, np.random.default_rng(0))
     assert (pair.audio_label, pair.text_label) == (1, 3)
     assert pair.target == (0.0, 1.0, 0.0, 0.0)
 
 
-def test_contradiction_asks_for_doubt() -> None:
-    pair = pairing(mismatched_text=1.0).draw(CLIP, np.random.default_rng(0))
+def test_mismatched_text_splits_the_target() -> None:
+    pair = sampler(mismatched_text=1.0).draw(CLIP, np.random.default_rng(0))
     assert pair.text_label != 1
     assert sorted(pair.target) == [0.0, 0.0, 0.5, 0.5]
 
 
-def test_either_side_may_be_missing() -> None:
-    deaf = pairing(drop_audio=1.0).draw(CLIP, np.random.default_rng(0))
-    assert deaf.example is None
-    assert deaf.audio_label is None
-    mute = pairing(drop_text=1.0).draw(CLIP, np.random.default_rng(0))
-    assert mute.text is None
-    assert mute.text_label is None
+def test_either_modality_may_be_missing() -> None:
+    text_only = sampler(drop_audio=1.0).draw(CLIP, np.random.default_rng(0))
+    assert text_only.example is None
+    assert text_only.audio_label is None
+    audio_only = sampler(drop_text=1.0).draw(CLIP, np.random.default_rng(0))
+    assert audio_only.text is None
+    assert audio_only.text_label is None
 
 
-def test_shares_come_out_as_asked() -> None:
+def test_kinds_of_pairs_have_their_probabilities() -> None:
     rng = np.random.default_rng(0)
-    drawing = pairing(drop_text=0.25, drop_audio=0.1, neutral_text=0.3, mismatched_text=0.1)
-    pairs = [drawing.draw(CLIP, rng) for _ in range(4000)]
+    mixed = sampler(drop_text=0.25, drop_audio=0.1, neutral_text=0.3, mismatched_text=0.1)
+    pairs = [mixed.draw(CLIP, rng) for _ in range(4000)]
     assert np.mean([pair.text is None for pair in pairs]) == pytest.approx(0.25, abs=0.03)
     assert np.mean([pair.example is None for pair in pairs]) == pytest.approx(0.1, abs=0.02)
     assert np.mean([pair.text_label == 3 and pair.audio_label == 1 for pair in pairs]) == pytest.approx(
@@ -84,10 +84,10 @@ def test_shares_come_out_as_asked() -> None:
     )
 
 
-def test_mishearing_keeps_most_words_and_is_drawn_from_its_generator() -> None:
+def test_simulated_errors_keep_most_words_and_depend_on_the_generator_alone() -> None:
     text = "one two three four five six seven eight nine ten"
-    heard = [simulate_asr_errors(text, ["strange"], np.random.default_rng(seed)) for seed in range(200)]
-    kept = np.mean([len(set(line.split()) & set(text.split())) / 10 for line in heard])
+    corrupted = [simulate_asr_errors(text, ["strange"], np.random.default_rng(seed)) for seed in range(200)]
+    kept = np.mean([len(set(line.split()) & set(text.split())) / 10 for line in corrupted])
     assert 0.8 < kept < 0.95
-    assert heard[0] == simulate_asr_errors(text, ["strange"], np.random.default_rng(0))
+    assert corrupted[0] == simulate_asr_errors(text, ["strange"], np.random.default_rng(0))
     assert all(simulate_asr_errors("hi", ["strange"], np.random.default_rng(seed)) for seed in range(50))
