@@ -1,4 +1,4 @@
-"""`python -m emostream.training`: corpora to weights, and what comes of them."""
+"""The command line `python -m emostream.training`: prepare, fit, table, train, evaluate, export."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .evaluation.predictions import PredictionsError
 
 _PROGRAM: Final = "python -m emostream.training"
 _INTERRUPTED: Final = 130
-"""What Typer makes of a KeyboardInterrupt."""
+"""The exit code that Typer gives a KeyboardInterrupt."""
 
 app = typer.Typer(
     name=_PROGRAM,
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="From corpora to checkpoints, and to tables of what they are worth.",
+    help="Train checkpoints from corpora, and evaluate them.",
 )
 app.command()(prepare.prepare)
 app.command()(fit.fit)
@@ -36,13 +36,13 @@ app.command()(export.export)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 done, 1 a training that went wrong, 2 bad input: with one line on stderr; 130 interrupted."""
+    """Exit codes: 0 done, 1 training failed, 2 bad input, both with one line on stderr; 130 interrupted."""
     try:
         app(args=None if arguments is None else list(arguments), prog_name=_PROGRAM)
-    except SystemExit as done:
-        if done.code == _INTERRUPTED:
-            print("stopped: the same command goes on from here", file=sys.stderr)
-        return done.code if isinstance(done.code, int) else 0 if done.code is None else 1
+    except SystemExit as exit_:
+        if exit_.code == _INTERRUPTED:
+            print("interrupted: run the same command to resume", file=sys.stderr)
+        return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else 1
     except (ModelError, CorpusError, SettingsError, PredictionsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
-"""What is wrong with a run's TOML."""
+"""The error of invalid settings."""
 
 from __future__ import annotations
 
 
 class SettingsError(ValueError):
-    """A run's settings are not what they should be: unknown, of a wrong type, or contradicting each other."""
+    """The settings of a run are invalid: an unknown key, a wrong type or value, or a contradiction."""

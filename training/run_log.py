@@ -1,4 +1,4 @@
-"""Progress lines with the time since the start, on the terminal and in the run's folder."""
+"""The log of a training run: lines with the time since the start, on the terminal and in a file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 
-class Log:
-    """Appends to `file`: a resumed run continues its own log."""
+class RunLog:
+    """Appends to `file`, so that a resumed run continues its log."""
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)

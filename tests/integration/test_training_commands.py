@@ -1,4 +1,4 @@
-"""`python -m emostream.training`: what it prints and leaves behind, and one line for whatever is wrong."""
+"""`python -m emostream.training`: its output and files, and one line for every error."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HEADER = "path,text,emotion,speaker,dialogue,split,group"
 
 @dataclass
 class Corpus:
-    """A manifest of tones, and commands on it. Six speakers, two a group, who say four things each."""
+    """A manifest of tones, and commands on it. Six speakers, two per group, with four utterances each."""
 
     root: Path
     hub: Path
@@ -88,17 +88,17 @@ class Corpus:
         return self.root / "work"
 
     def run(self, command: str, *options: str, corpus: str = "manifest", data: Path | None = None) -> int:
-        """With all that the command must be told. The options come last, so that they win."""
-        told = ["--corpus", corpus, "--data", str(data or self.root), "--work", str(self.work)]
+        """Runs a command with its required options. `options` come last and override these."""
+        arguments = ["--corpus", corpus, "--data", str(data or self.root), "--work", str(self.work)]
         if command != "prepare":
-            told += [
+            arguments += [
                 "--config",
                 str(self.root / "tiny.toml"),
                 "--output-dir",
                 str(self.root / "out"),
                 "--cpu",
             ]
-        return main([*command.split(), *told, *options])
+        return main([*command.split(), *arguments, *options])
 
     def fits(self) -> list[Path]:
         return [folder for folder in self.root.rglob("fits") if folder.is_dir()]
@@ -110,7 +110,7 @@ def tones(tmp_path: Path, published: Path) -> Corpus:
 
 
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line on stderr, but for transformers' own bars of files that it loads."""
+    """The one line on stderr, apart from transformers' progress bars of loaded files."""
     lines = [line for line in capsys.readouterr().err.splitlines() if "Loading weights" not in line]
     [line] = [line for line in lines if line.strip()]
     assert line.startswith("error: ")
@@ -142,7 +142,7 @@ def unknown_label(tones: Corpus) -> str:
     return f"{tones.root / 'manifest.csv'}:7: expected "
 
 
-def missing_sound(tones: Corpus) -> str:
+def missing_audio(tones: Corpus) -> str:
     (tones.root / tones.rows[3][0]).unlink()
     return f"expected a file for each path of {tones.root / 'manifest.csv'}"
 
@@ -151,16 +151,16 @@ def not_a_number(tones: Corpus) -> str:
     samples = noise(RATE_HZ)
     samples[100] = np.nan
     soundfile.write(tones.root / tones.rows[2][0], samples, RATE_HZ, subtype="FLOAT")
-    return f"1 of 24 sounds cannot be used: {tones.root / tones.rows[2][0]} (holds NaN)"
+    return f"1 of 24 audio files cannot be used: {tones.root / tones.rows[2][0]} (holds NaN)"
 
 
-FAULTS = (leaking_speaker, leaking_dialogue, unknown_label, missing_sound, not_a_number)
+FAULTS = (leaking_speaker, leaking_dialogue, unknown_label, missing_audio, not_a_number)
 COMMANDS = ("prepare", "fit", "table folds", "table papers")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_fault_of_the_corpus_is_one_line_before_any_step(
+def test_an_error_of_the_corpus_is_one_line_before_any_step(
     fault: Callable[[Corpus], str],
     command: str,
     tones: Corpus,
@@ -181,7 +181,7 @@ def test_a_missing_session(command: str, tones: Corpus, capsys: pytest.CaptureFi
     assert tones.fits() == []
 
 
-def test_a_part_of_iemocap_is_none_unless_it_is_called_one(
+def test_a_part_of_iemocap_is_refused_without_the_option(
     tones: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
     release = iemocap_tree(tones.root / "IEMOCAP", per_speaker=4, others=0)
@@ -210,7 +210,7 @@ def test_a_part_of_iemocap_is_none_unless_it_is_called_one(
         (["--output-dir", "{root}/manifest.csv"], "expected"),
     ],
 )
-def test_a_command_that_cannot_be(
+def test_invalid_options(
     arguments: list[str], says: str, tones: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = {"root": tones.root, "runs": RUNS}
@@ -230,8 +230,8 @@ def test_recognized_words_need_a_transcriber(tones: Corpus, capsys: pytest.Captu
     assert tones.fits() == []
 
 
-def test_a_learning_rate_that_explodes_is_one_line(tones: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
-    """No bad input, but a training that went wrong: exit code 1."""
+def test_a_diverging_training_is_one_line(tones: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not bad input, but a training that failed: exit code 1."""
     tones.configure(learning_rate=1e30, epochs=20, warmup=0.0, clip_norm=1e30)
     assert tones.run("fit") == 1
     assert re.match(r"expected a finite loss, got nan in epoch \d+, step \d+: lower", error_line(capsys))
@@ -240,8 +240,8 @@ def test_a_learning_rate_that_explodes_is_one_line(tones: Corpus, capsys: pytest
 # What a command does
 
 
-class Interrupted(FakeTranscriber):
-    """Ctrl-C in its second batch."""
+class InterruptedTranscriber(FakeTranscriber):
+    """Raises KeyboardInterrupt in its second batch."""
 
     batch = 10
 
@@ -251,20 +251,20 @@ class Interrupted(FakeTranscriber):
         return super().transcribe(clips)
 
 
-class Patient(FakeTranscriber):
+class CompleteTranscriber(FakeTranscriber):
     batch = 10
 
 
 @pytest.fixture
 def transcribers(monkeypatch: pytest.MonkeyPatch) -> list[FakeTranscriber]:
-    """Those that are loaded, one after another."""
+    """The transcribers that are loaded, in order."""
     waiting: list[FakeTranscriber] = []
     for module in ("commands.prepare", "protocols.table"):
         monkeypatch.setattr(f"emostream.training.{module}.load_transcriber", lambda name: waiting.pop(0))
     return waiting
 
 
-def test_prepare_says_what_is_there(tones: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_reports_the_contents(tones: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     tones.rows[0][2] = "fear"
     tones.write()
     assert tones.run("prepare") == 0
@@ -280,10 +280,10 @@ def test_prepare_says_what_is_there(tones: Corpus, capsys: pytest.CaptureFixture
 def test_prepare_transcribes_once(
     tones: Corpus, transcribers: list[FakeTranscriber], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    transcribers += [first := Patient(), again := Patient()]
+    transcribers += [first := CompleteTranscriber(), again := CompleteTranscriber()]
     assert tones.run("prepare", "--transcribe") == 0
     printed = capsys.readouterr().out
-    assert "Gold words and what fake words understood:" in printed
+    assert "Transcripts by fake words compared with the gold words:" in printed
     assert "| manifest | all | 24 | " in printed
     assert re.search(r"\| manifest \| sad \| 6 \| \d+\.\d % \| 0\.0 % \| 0\.0 % \|", printed)
     assert first.batches == [10, 10, 4]
@@ -292,27 +292,25 @@ def test_prepare_transcribes_once(
     assert again.batches == []
 
 
-def test_what_was_stopped_goes_on_from_there(
+def test_an_interrupted_command_resumes(
     tones: Corpus, transcribers: list[FakeTranscriber], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    transcribers += [Interrupted(), second := Patient()]
+    transcribers += [InterruptedTranscriber(), second := CompleteTranscriber()]
     assert tones.run("prepare", "--transcribe") == 130
-    assert capsys.readouterr().err.splitlines()[-1] == "stopped: the same command goes on from here"
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted: run the same command to resume"
     assert tones.run("prepare", "--transcribe") == 0
     assert second.batches == [10, 4]
 
 
-def test_fit_reads_what_was_recognized_when_it_was_prepared(
-    tones: Corpus, transcribers: list[FakeTranscriber]
-) -> None:
+def test_fit_reads_the_transcripts_of_prepare(tones: Corpus, transcribers: list[FakeTranscriber]) -> None:
     tones.configure(text_source="recognized")
-    transcribers += [Patient(), later := Patient()]
+    transcribers += [CompleteTranscriber(), later := CompleteTranscriber()]
     assert tones.run("prepare", "--transcribe") == 0
     assert tones.run("fit") == 0
     assert later.batches == []
 
 
-def test_a_text_alone_needs_no_sounds(tones: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_only_needs_no_audio(tones: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     for row in tones.rows:
         row[0] = ""
     tones.write()
@@ -333,10 +331,8 @@ def served(tones: Corpus, group: str) -> tuple[float, float]:
     return float(np.mean(right)), float(-np.log(shares).mean())
 
 
-def test_fit_writes_a_checkpoint_and_what_it_is_worth(
-    tones: Corpus, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The figures on its card are what the recognizer reaches that reads it."""
+def test_fit_writes_a_checkpoint_and_its_metrics(tones: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    """The metrics on its card are those of the recognizer that loads it."""
     tones.configure(epochs=6, learning_rate=0.01)
     assert tones.run("fit", "--fold", "1", "--seed", "2") == 0
     printed = capsys.readouterr().out
@@ -346,15 +342,15 @@ def test_fit_writes_a_checkpoint_and_what_it_is_worth(
     assert printed.rstrip().endswith(str(tones.root / "out"))
     assert served(tones, "1") == pytest.approx((wa, nll), abs=2e-3)
     assert "# tiny\n" in card
-    told = " ".join(card.split())
-    assert "Trained on manifest: 12 utterances; 4 others decided when to stop" in told
-    assert "8 others again (`1`) were judged, once. No speaker is in two of the three parts." in told
+    text = " ".join(card.split())
+    assert "Trained on manifest: 12 utterances; 4 others decided when to stop" in text
+    assert "8 others again (`1`) were judged, once. No speaker is in two of the three parts." in text
     assert "angry, happy, sad, neutral" in card
     assert "Inflated" not in card
     assert '"learning_rate": 0.01' in card
 
 
-def test_a_card_says_where_speakers_are_not_known(tones: Corpus) -> None:
+def test_a_card_mentions_unknown_speakers(tones: Corpus) -> None:
     for row in tones.rows:
         row[3] = ""
     tones.write()
@@ -364,13 +360,13 @@ def test_a_card_says_where_speakers_are_not_known(tones: Corpus) -> None:
     assert "No speaker is in two" not in card
 
 
-def test_its_probabilities_were_calibrated_for_whatever_is_missing(tones: Corpus) -> None:
+def test_its_probabilities_are_calibrated_for_missing_modalities(tones: Corpus) -> None:
     assert tones.run("fit") == 0
     config = load_checkpoint(tones.root / "out").model.config
     assert all(temperature != 1.0 for temperature in config.temperatures.values())
 
 
-def test_another_seed_is_another_model_and_the_same_one_goes_on(tones: Corpus) -> None:
+def test_another_seed_is_another_model_and_the_same_one_resumes(tones: Corpus) -> None:
     weights = []
     for seed in ("1", "2", "1"):
         assert tones.run("fit", "--seed", seed) == 0
@@ -378,7 +374,7 @@ def test_another_seed_is_another_model_and_the_same_one_goes_on(tones: Corpus) -
     assert weights[0] == weights[2] != weights[1]
 
 
-def test_fit_draws_its_curves(tones: Corpus) -> None:
+def test_fit_writes_its_curves(tones: Corpus) -> None:
     assert tones.run("fit", "--tensorboard") == 0
     [board] = (tones.work / "tensorboard").rglob("events.*")
     curves = EventAccumulator(str(board.parent))
@@ -389,7 +385,7 @@ def test_fit_draws_its_curves(tones: Corpus) -> None:
     assert [point.step for point in curves.Scalars("validation/ua")] == [1, 3]
 
 
-def test_other_encoders_take_the_place_of_the_configured_ones(tones: Corpus) -> None:
+def test_other_encoders_replace_the_configured_ones(tones: Corpus) -> None:
     options = ["--audio", str(tones.hub / "hubert"), "--text", str(tones.hub / "distilbert")]
     assert tones.run("fit", *options) == 0
     config = load_checkpoint(tones.root / "out").model.config
@@ -398,7 +394,7 @@ def test_other_encoders_take_the_place_of_the_configured_ones(tones: Corpus) -> 
     assert f"Encoders: {tones.hub / 'hubert'}, {tones.hub / 'distilbert'}." in card
 
 
-def test_the_name_of_a_run_is_no_folder_of_that_name(
+def test_the_name_of_a_run_is_not_a_folder_of_that_name(
     tones: Corpus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tones.root / "papers").mkdir()
@@ -438,7 +434,7 @@ def split_by_speaker(tones: Corpus) -> None:
 ONE_FOLD = {"protocol": "split", "seeds": [1], "alphas": [0.5]}
 
 
-def test_a_table_of_pairs_says_so_and_names_what_was_not_run(tones: Corpus) -> None:
+def test_a_table_of_pairs_warns_and_names_what_was_not_run(tones: Corpus) -> None:
     split_by_speaker(tones)
     write_texts(tones.root)
     tones.configure(ONE_FOLD)
@@ -454,20 +450,20 @@ def test_a_table_of_pairs_says_so_and_names_what_was_not_run(tones: Corpus) -> N
     assert "**Inflated**" in (tones.root / "out" / "README.md").read_text()
 
 
-def test_where_recognized_words_are_read_gold_ones_are_held_against_them(
+def test_recognized_words_are_compared_with_gold_ones(
     tones: Corpus, transcribers: list[FakeTranscriber]
 ) -> None:
     split_by_speaker(tones)
     tones.configure(ONE_FOLD, text_source="recognized")
-    transcribers.append(Patient())
+    transcribers.append(CompleteTranscriber())
     assert tones.run("table papers") == 0
     table = (tones.root / "out" / "table.md").read_text()
     assert "**gold words in place of recognized ones**" in table
     assert re.search(r"\| gold words \| baseline \| [+\N{MINUS SIGN}]", table)
 
 
-def test_characters_who_are_everywhere_are_parted_by_dialogues(tones: Corpus) -> None:
-    """By themselves; beside other corpora, whose speakers count, they are nobody."""
+def test_recurring_characters_are_split_by_dialogues(tones: Corpus) -> None:
+    """If alone; with other corpora, whose speakers count, they have no names."""
     meld_tree(tones.root / "MELD")
     assert disjoint_units(["meld", "emorynlp"]) == ("dialogue",)
     [*friends] = read_corpora(["meld"], [tones.root / "MELD"], part=False)

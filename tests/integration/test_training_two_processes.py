@@ -1,4 +1,4 @@
-"""Two processes train as one does: the same losses step by step, the same figures, the same weights."""
+"""Two processes train as one does: the same losses step by step, the same metrics, the same weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOOP = TrainerSettings(
 DATA = DataSettings(text_source="gold", augment=NOISY, drop_audio=0.25, drop_text=0.25, label_smoothing=0.1)
 
 WITHOUT_EFFECT = (".k_proj.bias", ".key.bias", ".score.2.bias")
-"""A softmax does not see what is added to all its scores, so these have rounding errors for gradients."""
+"""A softmax is invariant to a constant added to all scores, so the gradients of these are rounding errors."""
 INFONCE_WITHOUT_EFFECT = (*WITHOUT_EFFECT, ".discriminator.bias")
 
 
@@ -79,7 +79,7 @@ def trained(case: Case, folder: Path) -> tuple[EmotionTask, History]:
 
 
 def results(folder: Path) -> dict[str, Tensor]:
-    """CASE|steps|NAME: one loss a step; CASE|epochs|NAME; CASE|weights|NAME."""
+    """CASE|steps|NAME: one loss per step; CASE|epochs|NAME; CASE|weights|NAME."""
     with quick_collections():
         runs = {name: trained(case, folder / name) for name, case in CASES.items()}
     found: dict[str, Tensor] = {}
@@ -94,11 +94,11 @@ def results(folder: Path) -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Tensor], ...]:
-    """What one process came to, and each of two."""
+def all_results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Tensor], ...]:
+    """The results of one process, and of each of two."""
     with fresh_accelerator():
-        alone = results(tmp_path_factory.mktemp("alone"))
-    return alone, *in_two_processes(results, tmp_path_factory.mktemp("two"))
+        single = results(tmp_path_factory.mktemp("alone"))
+    return single, *in_two_processes(results, tmp_path_factory.mktemp("two"))
 
 
 def of(found: Mapping[str, Tensor], case: str, part: str) -> dict[str, Tensor]:
@@ -107,19 +107,19 @@ def of(found: Mapping[str, Tensor], case: str, part: str) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_curves_are_the_same(both: tuple[Mapping[str, Tensor], ...], case: str) -> None:
-    alone, *two = both
+def test_the_curves_are_the_same(all_results: tuple[Mapping[str, Tensor], ...], case: str) -> None:
+    single, *two = all_results
     for part in ("steps", "epochs"):
-        expected = of(alone, case, part)
+        expected = of(single, case, part)
         assert expected.keys() >= ({"loss", "cross_entropy"} if part == "steps" else {"ua", "wa"})
         for process in two:
             torch.testing.assert_close(of(process, case, part), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_so_are_the_weights(both: tuple[Mapping[str, Tensor], ...], case: str) -> None:
-    alone, *two = both
-    expected = of(alone, case, "weights")
+def test_so_are_the_weights(all_results: tuple[Mapping[str, Tensor], ...], case: str) -> None:
+    single, *two = all_results
+    expected = of(single, case, "weights")
     free = INFONCE_WITHOUT_EFFECT if CASES[case].objective == "infonce" else WITHOUT_EFFECT
     for process in two:
         for name, weights in of(process, case, "weights").items():
@@ -127,11 +127,11 @@ def test_so_are_the_weights(both: tuple[Mapping[str, Tensor], ...], case: str) -
                 torch.testing.assert_close(weights, expected[name], rtol=0, atol=1e-4, msg=name)
 
 
-def test_the_cases_are_what_they_say(both: tuple[Mapping[str, Tensor], ...]) -> None:
-    alone = both[0]
-    lengths = {case: len(alone[f"{case}|steps|loss"]) for case in CASES}
+def test_the_cases_differ_as_intended(all_results: tuple[Mapping[str, Tensor], ...]) -> None:
+    single = all_results[0]
+    lengths = {case: len(single[f"{case}|steps|loss"]) for case in CASES}
     assert lengths["bce"] == 6
     assert lengths["a last batch of one"] == 8
-    assert {case for case in CASES if f"{case}|steps|contrastive" in alone} == set(CASES) - {"cross entropy"}
-    losses = [tuple(alone[f"{case}|steps|loss"].tolist()) for case in CASES]
+    assert {case for case in CASES if f"{case}|steps|contrastive" in single} == set(CASES) - {"cross entropy"}
+    losses = [tuple(single[f"{case}|steps|loss"].tolist()) for case in CASES]
     assert len(set(losses)) == len(CASES)

@@ -1,4 +1,4 @@
-"""IEMOCAP in small: five sessions, ten actors, the folders and lines of the release, its alignments too.
+"""A small IEMOCAP: five sessions, ten actors, the folders and lines of the release, its alignments too.
 
 For sound there is noise with a tone, another one for each emotion, so that a network can learn from it.
 """
@@ -148,10 +148,10 @@ def _tone(turn: Turn) -> str:
 
 
 def _write_alignment(folder: Path, turn: Turn) -> None:
-    """Words evenly over the middle of the sound, each its phones, 10 ms frames."""
+    """Words evenly over the middle of the audio, each with its phones, 10 ms frames."""
     words = [word.strip(".,!?").upper() for word in turn.words.split() if not word.startswith("[")]
-    whole = round(100 * SECONDS)
-    frames = (whole - 10) // len(words)
+    total_frames = round(100 * SECONDS)
+    frames = (total_frames - 10) // len(words)
     spoken, syllables, phones = [], [], []
     for number, word in enumerate(words):
         start = 5 + number * frames
@@ -163,7 +163,9 @@ def _write_alignment(folder: Path, turn: Turn) -> None:
             (start + each * place, start + each * (place + 1) - 1, f"{phone} SIL SIL s")
             for place, phone in enumerate(parts)
         ]
-    _write_segments(folder / f"{turn.name}.wdseg", [(0, 4, "<s>"), *spoken, (whole - 5, whole - 1, "</s>")])
+    _write_segments(
+        folder / f"{turn.name}.wdseg", [(0, 4, "<s>"), *spoken, (total_frames - 5, total_frames - 1, "</s>")]
+    )
     _write_segments(folder / f"{turn.name}.syseg", [(0, 4, "SIL"), *syllables])
     _write_segments(folder / f"{turn.name}.phseg", [(0, 4, "SIL"), *phones])
 

@@ -1,4 +1,4 @@
-"""Tiny corpora of acted speech as they lie on a disk: real names, real lines, noise for sound."""
+"""Tiny corpora of acted speech on disk: real file names, real lines, noise as audio."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RAVDESS = ("neutral", "other", "happy", "sad", "angry", "other", "other", "other
 
 
 def ravdess_tree(root: Path, actors: Iterable[int] = (1, 7)) -> Path:
-    """Every emotion of some actors, a song that is no speech, and the clip of actor 7 that is a copy."""
+    """Every emotion of some actors, a song, and the clip of actor 7 that is a copy."""
     for actor in actors:
         folder = root / f"Actor_{actor:02d}"
         for code, emotion in enumerate(RAVDESS, start=1):
@@ -69,7 +69,7 @@ def esd_tree(root: Path, *, official_splits: bool = False) -> Path:
 
 
 def nemo_tree(root: Path) -> Path:
-    """The speaker's column has the blanks of the real one."""
+    """The speaker column has blanks, as in the release."""
     header = "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage"
     texts = {"1": "Lubię czytać przed snem.", "38": "„Ród smoka” to serial telewizyjny."}
     labels = {"anger": "angry", "happiness": "happy", "sadness": "sad", "neutral": "neutral", "fear": "other"}

@@ -19,7 +19,7 @@ MELD_VIDEOS = {
 
 
 def meld_tree(root: Path, *, videos: bool = False) -> Path:
-    """Two dialogues a split, the same names in each as in the release, and its two broken videos."""
+    """Two dialogues per split, the same names in each as in the release, and its two broken videos."""
     lines = ['"Oh my God, he\u2019s lost it.",Phoebe,sadness', "What?,Monica,surprise", "Hi roomie!,Ross,joy"]
     lines += ["...,Joey,neutral", "I\x92m sorry.,Joey,anger"]
     broken = {"train": (125, 3), "dev": (110, 7)}
@@ -49,12 +49,12 @@ def emorynlp_json_tree(root: Path) -> Path:
         utterances = [
             {
                 "utterance_id": f"{name}_c01_u{number:03d}",
-                "speakers": model_info,
+                "speakers": names,
                 "transcript": words,
                 "tokens": [words.split()],
                 "emotion": emotion,
             }
-            for number, (words, model_info, emotion) in enumerate(EMORY, start=1)
+            for number, (words, names, emotion) in enumerate(EMORY, start=1)
         ]
         scenes = [{"scene_id": f"{name}_c01", "utterances": utterances}]
         tree = {"season_id": "s01", "episodes": [{"episode_id": name, "scenes": scenes}]}
@@ -66,16 +66,16 @@ def emorynlp_csv_tree(root: Path) -> Path:
     header = "Utterance,Speaker,Emotion,Scene_ID,Utterance_ID,Season,Episode,Start_Time,End_Time"
     for split, episode in EMORY_EPISODES.items():
         rows = [
-            f"{words},{_quoted(model_info)},{emotion},1,{number},1,{episode},00:00:03.795,00:00:05.004"
-            for number, (words, model_info, emotion) in enumerate(EMORY, start=1)
+            f"{words},{_quoted(names)},{emotion},1,{number},1,{episode},00:00:03.795,00:00:05.004"
+            for number, (words, names, emotion) in enumerate(EMORY, start=1)
         ]
         write_lines(root / f"emorynlp_{split}_final.csv", [header, *rows])
     return root
 
 
-def _quoted(model_info: list[str]) -> str:
+def _quoted(names: list[str]) -> str:
     """A Python list in a cell: `"['Joey Tribbiani', ""Rachel's father""]"`."""
-    return '"' + str(model_info).replace('"', '""') + '"'
+    return '"' + str(names).replace('"', '""') + '"'
 
 
 GO_EMOTIONS = str.split(
@@ -98,7 +98,7 @@ def goemotions_tree(root: Path, comments: Mapping[str, Sequence[str]]) -> Path:
 
 
 def dailydialog_tree(root: Path) -> Path:
-    """Two dialogues a split; the lines of the release end in a blank."""
+    """Two dialogues per split; the lines of the release end in a blank."""
     for split in ("train", "validation", "test"):
         turns = ["Say , Jim , how about a beer ? __eou__ You know that is tempting . __eou__ ! __eou__ "]
         turns += ["Leave me alone ! __eou__ I am so sorry . __eou__ "]

@@ -42,7 +42,9 @@ from emostream.training.trainer.trainer import Runtime, fit, make_accelerator
 from tests.support.tiny_emotion import SENTENCES, noise, tiny_config, tiny_tokenizer
 
 GOLD = DataSettings(text_source="gold", drop_audio=0.0, drop_text=0.0)
-NOISY = AugmentSettings(speed=0.5, noise=0.5, codec=0.3, room=0.3, colour=0.5, silence=0.5, text_noise=0.5)
+NOISY = AugmentSettings(
+    speed=0.5, noise=0.5, codec=0.3, reverb=0.3, equalizer=0.5, silence=0.5, text_noise=0.5
+)
 
 
 class Line(nn.Module):

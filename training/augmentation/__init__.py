@@ -1,1 +1,1 @@
-"""What a microphone, a room, a line and a transcriber do to speech. Pure: the generator is an argument."""
+"""Data augmentation of audio and text. Pure functions: the random generator is an argument."""

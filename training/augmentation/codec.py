@@ -1,7 +1,7 @@
-"""A line between the speaker and the model: real codecs, to and fro in memory.
+"""Speech codecs: audio encoded and decoded again in memory.
 
-Each passes through its usual container, because that is where the delay of a codec is written down and
-taken off again. Same FFmpeg, same samples: there is no chance in it but the choice.
+Each passes through its usual container, because that is where the delay of a codec is recorded and
+removed again. Deterministic for one build of FFmpeg, apart from the choice of codec and bit rate.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import soxr
 
 from emostream.models import SAMPLE_RATE_HZ, Samples
 
-_SHORTEST: Final = SAMPLE_RATE_HZ // 10
-"""Some encoders want more than one frame of sound; a shorter clip is filled up with zeros meanwhile."""
+_MIN_SAMPLES: Final = SAMPLE_RATE_HZ // 10
+"""Some encoders need more than one frame of audio; a shorter clip is padded with zeros."""
 
 _HEADROOM: Final = 0.98
-"""A codec overshoots; what would go over full scale is turned down before it and up again behind it."""
+"""A codec overshoots: what would exceed full scale is attenuated before it and amplified after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """encoder: FFmpeg's name. form: of the samples it takes. kbits: lowest and highest bit rate."""
+    """encoder: FFmpeg's name. sample_format: of its input. kbits: lowest and highest bit rate."""
 
     name: str
     encoder: str
-    form: str
+    sample_format: str
     container: str
     rate_hz: int
     kbits: tuple[float, float]
@@ -44,22 +44,22 @@ MP3: Final = Codec("MP3", "libmp3lame", "fltp", "mp3", 16_000, (16.0, 48.0))
 
 @lru_cache(maxsize=1)
 def codecs() -> tuple[Codec, ...]:
-    """Those that this machine's FFmpeg has an encoder for."""
+    """The codecs that the installed FFmpeg has an encoder for."""
     return tuple(codec for codec in (OPUS, MULAW, MP3) if _has_encoder(codec))
 
 
 def through_codec(samples: Samples, codec: Codec, kbits: float) -> Samples:
-    """(N,) -> (N,): encoded at `kbits` kbit/s and decoded again, in its old place to some samples."""
+    """(N,) -> (N,): encoded at `kbits` kbit/s and decoded, aligned with the input to some samples."""
     level = max(1.0, float(np.abs(samples).max(initial=0.0)) / _HEADROOM)
-    clip = np.pad(samples / level, (0, max(0, _SHORTEST - len(samples))))
+    clip = np.pad(samples / level, (0, max(0, _MIN_SAMPLES - len(samples))))
     coded = _encode(soxr.resample(clip.astype(np.float32), SAMPLE_RATE_HZ, codec.rate_hz), codec, kbits)
-    sound, rate_hz = _decode(coded)
-    heard = level * soxr.resample(sound, rate_hz, SAMPLE_RATE_HZ)[: len(samples)]
-    return np.pad(heard, (0, len(samples) - len(heard))).astype(np.float32)
+    decoded, rate_hz = _decode(coded)
+    output = level * soxr.resample(decoded, rate_hz, SAMPLE_RATE_HZ)[: len(samples)]
+    return np.pad(output, (0, len(samples) - len(output))).astype(np.float32)
 
 
 def random_codec(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Any of the codecs at any of its bit rates."""
+    """A random codec at a random bit rate of its range."""
     choice = codecs()[int(rng.integers(len(codecs())))]
     return through_codec(samples, choice, rng.uniform(*choice.kbits))
 
@@ -72,15 +72,15 @@ def _has_encoder(codec: Codec) -> bool:
     return True
 
 
-def _encode(sound: Samples, codec: Codec, kbits: float) -> BytesIO:
-    pcm = np.rint(32_767 * sound.clip(-1, 1)).astype(np.int16) if codec.form == "s16" else sound
-    frame = av.AudioFrame.from_ndarray(pcm[None], format=codec.form, layout="mono")
+def _encode(samples: Samples, codec: Codec, kbits: float) -> BytesIO:
+    pcm = np.rint(32_767 * samples.clip(-1, 1)).astype(np.int16) if codec.sample_format == "s16" else samples
+    frame = av.AudioFrame.from_ndarray(pcm[None], format=codec.sample_format, layout="mono")
     frame.sample_rate = codec.rate_hz
     coded = BytesIO()
     with av.open(coded, "w", format=codec.container) as container:
         stream: Any = container.add_stream(codec.encoder, rate=codec.rate_hz)
-        stream.layout, stream.format, stream.bit_rate = "mono", codec.form, round(1000 * kbits)
-        for piece in (frame, None):  # None: give out what is still held
+        stream.layout, stream.format, stream.bit_rate = "mono", codec.sample_format, round(1000 * kbits)
+        for piece in (frame, None):  # None: flush the encoder
             container.mux(stream.encode(piece))
     coded.seek(0)
     return coded
@@ -91,5 +91,5 @@ def _decode(coded: BytesIO) -> tuple[Samples, int]:
         stream = container.streams.audio[0]
         to_float = av.AudioResampler("fltp", "mono", stream.rate)
         blocks = [p.to_ndarray()[0] for frame in container.decode(stream) for p in to_float.resample(frame)]
-        sound: Samples = np.concatenate(blocks)
-        return sound, int(stream.rate)
+        samples: Samples = np.concatenate(blocks)
+        return samples, int(stream.rate)

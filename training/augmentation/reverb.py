@@ -1,6 +1,6 @@
-"""A room around the voice: reverberation with a synthetic impulse response.
+"""Reverberation with a synthetic impulse response.
 
-A decaying noise is what the late reflections of a room are like (J.-D. Polack, La transmission de l'énergie
+The late reflections of a room resemble decaying noise (J.-D. Polack, La transmission de l'énergie
 sonore dans les salles, 1988). Pure: the generator is an argument.
 """
 
@@ -13,10 +13,10 @@ from emostream.models import SAMPLE_RATE_HZ, Samples
 
 
 def impulse_response(rt60_s: float, direct_db: float, rng: np.random.Generator) -> Samples:
-    """(rt60_s * 16 kHz,): the direct sound, 1 at sample 0, then the room.
+    """(rt60_s * 16 kHz,): the direct sound, 1 at sample 0, then the reverberation.
 
-    rt60_s: in which the room's energy falls by 60 dB, up to where the response ends. direct_db: energy of the
-    direct sound over that of the room.
+    rt60_s: in which the reverberant energy falls by 60 dB; there the response ends. direct_db: energy of the
+    direct sound over that of the reverberation.
     """
     time_s = np.arange(1, max(2, round(rt60_s * SAMPLE_RATE_HZ))) / SAMPLE_RATE_HZ
     tail = rng.standard_normal(len(time_s)) * 10 ** (-3 * time_s / rt60_s)
@@ -25,11 +25,11 @@ def impulse_response(rt60_s: float, direct_db: float, rng: np.random.Generator) 
 
 
 def reverberate(samples: Samples, response: Samples) -> Samples:
-    """(N,) -> (N,) of the same mean power. The direct sound stays in its place; what rings on is cut off."""
-    heard = fftconvolve(samples, response)[: len(samples)]
-    power = np.sqrt((samples**2).mean() + 1e-12) / np.sqrt((heard**2).mean() + 1e-12)
-    distant: Samples = (power * heard).astype(np.float32)
-    return distant
+    """(N,) -> (N,) of the same mean power. The direct sound stays in place, the length too."""
+    reverberant = fftconvolve(samples, response)[: len(samples)]
+    power = np.sqrt((samples**2).mean() + 1e-12) / np.sqrt((reverberant**2).mean() + 1e-12)
+    scaled: Samples = (power * reverberant).astype(np.float32)
+    return scaled
 
 
 def random_reverb(samples: Samples, rng: np.random.Generator) -> Samples:

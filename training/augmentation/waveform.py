@@ -1,4 +1,4 @@
-"""What a microphone, a room and a careless cut do to a clip. Pure: the generator is an argument."""
+"""Augmentations of a waveform: noise, frequency response, silence, speed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_noise(samples: Samples, rng: np.random.Generator) -> Samples:
 
 
 def coloured_noise(length: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """(length,) noise whose power falls by nothing to 6 dB an octave; of no particular level."""
+    """(length,) noise whose power falls by 0 to 6 dB per octave; its level is arbitrary."""
     size = _fast_length(length)
     spectrum = np.fft.rfft(rng.standard_normal(size))
     frequency = np.maximum(np.arange(len(spectrum)), 1.0)
@@ -32,8 +32,8 @@ def mix_at_snr(samples: Samples, noise: npt.NDArray[np.floating[Any]], snr_db: f
     return noisy
 
 
-def colour(samples: Samples, rng: np.random.Generator) -> Samples:
-    """A microphone's response: a tilt of up to 4 dB an octave about 1 kHz, perhaps a telephone's band."""
+def random_equalizer(samples: Samples, rng: np.random.Generator) -> Samples:
+    """A microphone's response: a tilt of up to 4 dB per octave around 1 kHz, sometimes a telephone's band."""
     size = _fast_length(len(samples))
     spectrum = np.fft.rfft(samples, size)
     hertz = np.fft.rfftfreq(size, 1.0 / SAMPLE_RATE_HZ)
@@ -41,12 +41,12 @@ def colour(samples: Samples, rng: np.random.Generator) -> Samples:
     gain = 10 ** (rng.uniform(-4.0, 4.0) * octaves / 20)
     if rng.random() < 0.3:
         gain = gain * (hertz < rng.uniform(3000.0, 7000.0)) * (hertz > rng.uniform(60.0, 250.0))
-    coloured: Samples = np.fft.irfft(spectrum * gain, size)[: len(samples)].astype(np.float32)
-    return coloured
+    equalized: Samples = np.fft.irfft(spectrum * gain, size)[: len(samples)].astype(np.float32)
+    return equalized
 
 
-def pad_silence(samples: Samples, rng: np.random.Generator) -> tuple[Samples, int]:
-    """Up to 0.6 s of near silence at either end, what a segmenter leaves; and the samples in front."""
+def random_silence(samples: Samples, rng: np.random.Generator) -> tuple[Samples, int]:
+    """Up to 0.6 s of near silence added at each end, as a segmenter leaves it; and the samples in front."""
     floor = 10 ** rng.uniform(-6.0, -3.0)
     front, back = (
         floor * rng.standard_normal(int(rng.integers(0, 6 * SAMPLE_RATE_HZ // 10))) for _ in range(2)
@@ -54,27 +54,27 @@ def pad_silence(samples: Samples, rng: np.random.Generator) -> tuple[Samples, in
     return np.concatenate([front, samples, back]).astype(np.float32), len(front)
 
 
-def change_speed(samples: Samples, rng: np.random.Generator) -> tuple[Samples, float]:
-    """Speed and pitch together by up to 8 %: another vocal tract, hardly another feeling; and the factor."""
+def random_speed(samples: Samples, rng: np.random.Generator) -> tuple[Samples, float]:
+    """Speed and pitch together by up to 8 %: another vocal tract, hardly another emotion; and the factor."""
     factor = rng.uniform(0.92, 1.08)
     return resample_speed(samples, factor), factor
 
 
 def resample_speed(samples: Samples, factor: float) -> Samples:
-    """(N,) -> (N / factor,): played `factor` times as fast, what lies above 8 kHz then left out."""
-    moved: Samples = soxr.resample(samples, factor * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ)
-    return moved
+    """(N,) -> (N / factor,): played `factor` times as fast, band-limited to 8 kHz."""
+    resampled: Samples = soxr.resample(samples, factor * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ)
+    return resampled
 
 
 def distort(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Each kind of harm with its own chance; the length stays."""
+    """Equalizer and noise, each with its own probability; the length stays."""
     if rng.random() < 0.4:
-        samples = colour(samples, rng)
+        samples = random_equalizer(samples, rng)
     if rng.random() < 0.5:
         samples = add_noise(samples, rng)
     return samples
 
 
 def _fast_length(length: int) -> int:
-    """The next power of two: a transform of prime length costs five times as much."""
+    """The next power of two: an FFT of prime length costs five times as much."""
     return 1 << max(1, length - 1).bit_length()

@@ -13,11 +13,11 @@ from emostream.models import Samples
 from emostream.models.collate import collate_audio, collate_text
 from emostream.models.emotion import EmotionModel
 
-from ..augmentation.waveform import distort, pad_silence
+from ..augmentation.waveform import distort, random_silence
 from ..corpora.example import Example
 from ..data.audio_cache import AudioCache
 from ..evaluation.calibrate import fit_pattern, fit_prior, fit_temperature
-from ..run_log import Log
+from ..run_log import RunLog
 from ..trainer.seeding import example_rng
 from .pairs import PairSampler
 
@@ -37,7 +37,7 @@ def calibrate(
     lines: Sequence[Example],
     sampler: PairSampler,
     seed: int,
-    log: Log,
+    log: RunLog,
 ) -> None:
     """Writes late weights, temperatures and the text prior into `model.config`.
 
@@ -88,7 +88,7 @@ def _clips(validation: Sequence[Example], sounds: AudioCache, seed: int) -> list
                 rng = example_rng(seed, turn, example.key)
                 samples = sounds.clip(example.key)
                 clips.append((example, samples))
-                clips.append((example, distort(pad_silence(samples, rng)[0], rng)))
+                clips.append((example, distort(random_silence(samples, rng)[0], rng)))
     return clips
 
 

@@ -24,7 +24,7 @@ from ..evaluation.predictions import FoldPredictions, predictions_file, read_pre
 from ..evaluation.text_conflict import PairedTexts
 from ..experiments.folds import Fold
 from ..experiments.run import fit_fold
-from ..run_log import Log
+from ..run_log import RunLog
 from ..trainer.trainer import Runtime
 from .calibration_data import calibrate
 from .fusion import FusionData, train_fusion
@@ -57,7 +57,7 @@ class FusionStage:
     text_data: PairedTextData
     settings: FusionSettings
     seed: int
-    log: Log
+    log: RunLog
 
     def __call__(
         self,

@@ -116,7 +116,7 @@ class FusionTask:
         rng = np.random.default_rng([self.seed, 3, epoch])
         train, labels = self.data.train, self.data.labels
         drawn = balanced_sample([(example.corpus, labels[example.key]) for example in train], rng)
-        lengths = [self.data.audio_features.places[train[row].key][0].frames for row in drawn]
+        lengths = [self.data.audio_features.views[train[row].key][0].frames for row in drawn]
         plan = mixed_batches([labels[train[row].key] for row in drawn], lengths, self.settings.batch, rng)
         return [[drawn[index] for index in batch] for batch in plan]
 
@@ -127,7 +127,7 @@ class FusionTask:
             example = self.data.train[item]
             rng = example_rng(self.seed, epoch, example.key)
             pairs.append(self.data.sampler.draw(example, rng))
-            views = len(self.data.audio_features.places[example.key])
+            views = len(self.data.audio_features.views[example.key])
             sounds.append(self._sampled_frames(example, int(rng.integers(views)), rng))
         return self._collate(pairs, sounds)
 

@@ -29,7 +29,7 @@ from ..experiments.prepare_data import PreparationContext, prepare_inputs
 from ..experiments.run import FittedModel, RunContext, fit_fold, run_fold
 from ..experiments.select_examples import label_indices
 from ..experiments.table_rows import TableRow
-from ..run_log import Log
+from ..run_log import RunLog
 from ..trainer.trainer import make_accelerator
 from .log_callback import LogCallback
 from .settings import PRECISION, HeadSettings
@@ -46,7 +46,7 @@ class HeadPaths:
 
     work: Path
     cache: Path
-    log: Log
+    log: RunLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def head_run_context(
 
 
 def train_final_head(
-    context: RunContext, train: Sequence[Example], validation: Sequence[Example], seed: int, log: Log
+    context: RunContext, train: Sequence[Example], validation: Sequence[Example], seed: int, log: RunLog
 ) -> FittedModel:
     """The shipped head: trained on the training speakers, calibrated on the validation speakers."""
     fold = _without_leakage(Fold("shipped", list(train), list(validation), []))
@@ -99,7 +99,7 @@ def train_final_head(
 
 
 def crossvalidate_heads(
-    context: RunContext, folds: Sequence[Fold], row: TableRow, seeds: Sequence[int], log: Log
+    context: RunContext, folds: Sequence[Fold], row: TableRow, seeds: Sequence[int], log: RunLog
 ) -> list[FoldPredictions]:
     """Predictions for every fold and seed, from disk where they were computed before."""
     results = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ..run_log import Log
+from ..run_log import RunLog
 
 _LOG_EVERY_STEPS: Final = 200
 
@@ -13,7 +13,7 @@ _LOG_EVERY_STEPS: Final = 200
 class LogCallback:
     """A `TrainingCallback` that logs the mean losses of every 200 steps, and the validation metrics."""
 
-    def __init__(self, log: Log, name: str) -> None:
+    def __init__(self, log: RunLog, name: str) -> None:
         self._log = log
         self._name = name
         self._steps = 0

@@ -11,7 +11,7 @@ from emostream.models.checkpoint import save_checkpoint
 
 from ..errors import SettingsError
 from ..evaluation.predictions import FoldPredictions
-from ..run_log import Log
+from ..run_log import RunLog
 from .audio_student import new_student
 from .provenance import Provenance
 from .settings import RunSettings
@@ -35,7 +35,7 @@ def run_recipe(settings: RunSettings, paths: RecipePaths) -> list[FoldPrediction
     """
     torch.set_flush_denormal(True)
     _check_same_run(settings, paths)
-    log, provenance = Log(paths.work / "log.txt"), Provenance()
+    log, provenance = RunLog(paths.work / "log.txt"), Provenance()
     audio = AudioData.load(paths)
     _check_settings(settings, audio)
     text = TextData.load(settings, paths)

@@ -103,7 +103,7 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             frames_per_clip=32,
             balanced=True,
             label_smoothing=0.1,
-            augment=AugmentSettings(voice=0.8, noise=0.4, colour=0.3, codec=0.2, room=0.2, silence=0.3),
+            augment=AugmentSettings(voice=0.8, noise=0.4, equalizer=0.3, codec=0.2, reverb=0.2, silence=0.3),
         )
     )
     trainer: TrainerSettings = msgspec.field(

@@ -24,7 +24,7 @@ from ..data.audio_cache import AudioCache, cached_audio
 from ..evaluation.evaluate import PAIRED_CORPUS
 from ..evaluation.predictions import FoldPredictions
 from ..evaluation.text_conflict import PairedTexts
-from ..run_log import Log
+from ..run_log import RunLog
 from ..trainer.trainer import Runtime, make_accelerator
 from .audio_teacher import WhisperTeacher
 from .cross_fusion import FusionStage, PairedTextData, crossvalidate_with_text
@@ -112,7 +112,7 @@ def distill_audio(
     paths: RecipePaths,
     audio: AudioData,
     provenance: Provenance,
-    log: Log,
+    log: RunLog,
 ) -> None:
     """Stage 1: the audio encoder, by distillation."""
     distillation = settings.distillation
@@ -133,7 +133,7 @@ def distill_audio(
 
 
 def distill_text(
-    model: EmotionModel, settings: RunSettings, paths: RecipePaths, text: TextData, log: Log
+    model: EmotionModel, settings: RunSettings, paths: RecipePaths, text: TextData, log: RunLog
 ) -> None:
     """Stage 2: the text teacher, then the text student."""
     labels, seed = model.config.label2id, settings.seed
@@ -158,7 +158,7 @@ def distill_text(
 
 
 def prepare_heads(
-    model: EmotionModel, tokenizer: Tokenizer, settings: RunSettings, paths: RecipePaths, log: Log
+    model: EmotionModel, tokenizer: Tokenizer, settings: RunSettings, paths: RecipePaths, log: RunLog
 ) -> HeadRunContext:
     """What all audio-only heads share: the encoder's states for every clip of the four labels.
 
@@ -174,7 +174,7 @@ def prepare_heads(
 
 
 def make_fusion_stage(
-    context: HeadRunContext, settings: RunSettings, paths: RecipePaths, text: TextData, log: Log
+    context: HeadRunContext, settings: RunSettings, paths: RecipePaths, text: TextData, log: RunLog
 ) -> FusionStage:
     """Turns a head into a model with fusion: used for the folds and for the shipped weights alike."""
     labels = context.experiment.labels
@@ -194,7 +194,7 @@ def make_fusion_stage(
 
 
 def cross_validate(
-    model: EmotionModel, stage: FusionStage, settings: RunSettings, log: Log
+    model: EmotionModel, stage: FusionStage, settings: RunSettings, log: RunLog
 ) -> list[FoldPredictions]:
     """Cross-validation of the recipe: heads trained as the shipped one is, six times without the speakers of
     one fold, and once without the evaluated corpus; for the first seed's folds with fusion as well. The
@@ -215,7 +215,7 @@ def train_shipped_fusion(
     settings: RunSettings,
     paths: RecipePaths,
     audio: AudioData,
-    log: Log,
+    log: RunLog,
 ) -> None:
     """Stages 3 and 4: the shipped audio-only head, early fusion, and the calibration of both."""
     labels = model.config.label2id
@@ -232,7 +232,7 @@ def _validation_clips(examples: Sequence[Example]) -> list[Example]:
     return [examples[row] for row in sorted(rng.choice(len(examples), count, replace=False))]
 
 
-def _runtime(paths: RecipePaths, name: str, log: Log) -> Runtime:
+def _runtime(paths: RecipePaths, name: str, log: RunLog) -> Runtime:
     return Runtime(make_accelerator(PRECISION, cpu=True), paths.work / name, LogCallback(log, name))
 
 

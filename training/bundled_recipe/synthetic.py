@@ -24,7 +24,7 @@ from emostream.models.text_normalization import normalize_text
 from ..corpora.example import Example
 from ..data.audio_cache import AudioCache
 from ..errors import SettingsError
-from ..run_log import Log
+from ..run_log import RunLog
 
 CORPUS: Final = "synthetic"
 _WORDS: Final = (4, 12)
@@ -42,7 +42,7 @@ _PEAK: Final = 0.7
 
 
 def synthetic_speech(
-    lines: Sequence[Example], count: int, seed: int, cache: Path, log: Log
+    lines: Sequence[Example], count: int, seed: int, cache: Path, log: RunLog
 ) -> tuple[list[Example], AudioCache]:
     """`count` clips of speaker `synthetic` and split train, from `cache` where it holds as many of that seed.
 
@@ -72,7 +72,7 @@ def _select_lines(lines: Sequence[Example], count: int, seed: int) -> list[str]:
     return [texts[row] for row in np.random.default_rng([seed, 7]).permutation(len(texts))[:count]]
 
 
-def _synthesize_all(texts: Sequence[str], seed: int, file: Path, log: Log) -> None:
+def _synthesize_all(texts: Sequence[str], seed: int, file: Path, log: RunLog) -> None:
     for program in ("espeak-ng", "flite"):
         if shutil.which(program) is None:
             raise SettingsError(

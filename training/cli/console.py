@@ -1,4 +1,4 @@
-"""What a command shows while it works: bars on stderr, results on stdout."""
+"""Progress bars of the commands, on stderr; results go to stdout."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from rich.progress import Progress, TaskID
 
 
 class PreparationProgress:
-    """A bar for each thing that is computed once and kept: `protocols.gathering.Seen`."""
+    """A bar for each preparation step, the callback of `experiments.prepare_data`."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, what: str, done: int, of: int) -> None:
-        if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=of, loss="", metrics="")
-        self._bars.update(self._tasks[what], completed=done, total=of)
-        if done >= of:
-            self._bars.remove_task(self._tasks.pop(what))
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if step not in self._tasks:
+            self._tasks[step] = self._bars.add_task(step, total=total, loss="", metrics="")
+        self._bars.update(self._tasks[step], completed=done, total=total)
+        if done >= total:
+            self._bars.remove_task(self._tasks.pop(step))

@@ -37,7 +37,9 @@ def evaluate(
     ] = "test",
     robustness: Annotated[
         bool,
-        typer.Option("--robustness", help="Noise, codecs, levels, silence, cuts as well: ten times as long."),
+        typer.Option(
+            "--robustness", help="Also with noise, codecs, levels, silence, cuts: takes ten times as long."
+        ),
     ] = False,
 ) -> None:
     """Evaluate a checkpoint on a manifest, through the recognizer that serves.

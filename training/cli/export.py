@@ -21,7 +21,7 @@ def export(
 
 
 def write_encoder_graph(folder: Path) -> None:
-    """Raises CheckpointError where what writes it is not installed."""
+    """Raises CheckpointError if the packages that write it are not installed."""
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         raise CheckpointError(
             f"expected the packages onnx and onnxscript to write {folder / GRAPH_FILE}, found none: "

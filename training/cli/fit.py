@@ -39,7 +39,7 @@ def fit(
     ],
     fold: Annotated[
         str | None,
-        typer.Option("--fold", help="What is left out as test set. Default: the first.", show_default=False),
+        typer.Option("--fold", help="The test fold. Default: the first.", show_default=False),
     ] = None,
     seed: Annotated[
         int | None,
@@ -73,27 +73,27 @@ def fit(
     with ExitStack() as stack:
         bars = stack.enter_context(progress_bars())
         prepared = prepare_table(request, accelerator, PreparationProgress(bars))
-        chosen = prepared.folds[0]
+        test_fold = prepared.folds[0]
         number = experiment.seeds[0] if seed is None else seed
         callbacks: list[TrainingCallback] = [ProgressBarCallback(bars, experiment.name)]
         if tensorboard and accelerator.is_main_process:
-            run = f"fold-{chosen.name}-seed-{number}"
+            run = f"fold-{test_fold.name}-seed-{number}"
             board = TensorBoardCallback(work / "tensorboard" / prepared.context.work.name / run)
             stack.callback(board.close)
             callbacks.append(board)
-        fitted = fit_fold(prepared.context, row, chosen, number, CallbackList(*callbacks))
+        fitted = fit_fold(prepared.context, row, test_fold, number, CallbackList(*callbacks))
     if not accelerator.is_main_process:
         return
     context, model = prepared.context, fitted.model
     calibrate_all(
-        model, context.inputs, experiment.data, chosen.validation, context.labels, accelerator.device
+        model, context.inputs, experiment.data, test_fold.validation, context.labels, accelerator.device
     )
-    predictions = predict(model, fitted.collator, chosen.test, accelerator.device)
-    truth = [context.labels[example.key] for example in chosen.test]
+    predictions = predict(model, fitted.collator, test_fold.test, accelerator.device)
+    truth = [context.labels[example.key] for example in test_fold.test]
     test_metrics = compute_metrics(truth, posteriors(predictions, model.config))
     save_checkpoint(model.cpu(), prepared.context.model_factory.tokenizer, out)
-    write_fit_card(out, experiment, corpus, chosen, test_metrics)
-    print(_summary(test_metrics, chosen))
+    write_fit_card(out, experiment, corpus, test_fold, test_metrics)
+    print(_summary(test_metrics, test_fold))
     print(out)
 
 

@@ -1,9 +1,9 @@
-"""What several commands ask for."""
+"""Options that several commands share, and the functions that read what they name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace as renamed
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,7 +19,7 @@ from ..experiments.experiment import Experiment, check_consistency, read_experim
 RUNS: Final = Path(__file__).resolve().parents[1] / "runs"
 
 _RECIPE: Final = "bundled"
-"""The one run in there that is no experiment but the recipe of models/bundled, for `train`."""
+"""The one file in there that is not an experiment but the recipe of models/bundled, for `train`."""
 
 CorpusOption = Annotated[
     list[str], typer.Option("--corpus", help=f"One of {', '.join(CORPORA)}. Several: repeat, with --data.")
@@ -28,13 +28,16 @@ DataOption = Annotated[
     list[Path], typer.Option("--data", help="The corpus's folder, or a manifest's file.", show_default=False)
 ]
 PartOption = Annotated[
-    bool, typer.Option("--part", help="Take a part of a corpus whose size is known and checked otherwise.")
+    bool, typer.Option("--part", help="Accept a part of a corpus whose size is otherwise checked.")
 ]
 ConfigOption = Annotated[
     str, typer.Option("--config", help=f"TOML of the experiment, or the name of one in {RUNS.name}/.")
 ]
 WorkOption = Annotated[
-    Path, typer.Option("--work", help="Caches, snapshots, outcomes: a stopped command goes on from there.")
+    Path,
+    typer.Option(
+        "--work", help="Folder of caches, snapshots and results: an interrupted command resumes from it."
+    ),
 ]
 AsrOption = Annotated[
     str, typer.Option("--asr", help="The transcriber, as for `emostream live`: auto, pocketsphinx, a model.")
@@ -47,7 +50,7 @@ TextOption = Annotated[
     str | None,
     typer.Option("--text", help="Text encoder in place of the configured one.", show_default=False),
 ]
-CpuOption = Annotated[bool, typer.Option("--cpu", help="Compute on the CPU even where there is a GPU.")]
+CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU even if there is a GPU.")]
 
 
 def read_corpora(names: Sequence[str], folders: Sequence[Path], *, part: bool) -> list[Example]:
@@ -60,8 +63,12 @@ def read_corpora(names: Sequence[str], folders: Sequence[Path], *, part: bool) -
     examples: list[Example] = []
     for name, folder in zip(names, folders, strict=True):
         found = read_corpus(name, folder, part=part)
-        # Beside other corpora such characters are nobody: their names would join all dialogues to one island.
-        examples += [renamed(e, speaker="") for e in found] if mixed and _everywhere(name) else found
+        # With other corpora such characters get no names: these would connect all dialogues to one group.
+        examples += (
+            [replace_fields(e, speaker="") for e in found]
+            if mixed and _has_recurring_characters(name)
+            else found
+        )
     seen: set[str] = set()
     for example in examples:
         if example.key in seen:
@@ -71,24 +78,26 @@ def read_corpora(names: Sequence[str], folders: Sequence[Path], *, part: bool) -
 
 
 def disjoint_units(names: Sequence[str]) -> tuple[DisjointUnit, ...]:
-    """What the parts of a fold must not share: dialogues alone where the characters are everywhere."""
-    return ("dialogue",) if all(_everywhere(name) for name in names) else ("speaker", "dialogue")
+    """What the parts of a fold must not share: dialogues only if the same characters are in all of them."""
+    return (
+        ("dialogue",) if all(_has_recurring_characters(name) for name in names) else ("speaker", "dialogue")
+    )
 
 
-def _everywhere(corpus: str) -> bool:
-    """Whether its own splits share speakers: the characters of *Friends*."""
+def _has_recurring_characters(corpus: str) -> bool:
+    """Whether its own splits share speakers, as the characters of *Friends*."""
     return CORPORA[corpus].disjoint == ("dialogue",)
 
 
 def check_output_folder(folder: Path, option: str) -> None:
-    """Raises SettingsError where there is something else in the place of a folder that will be written."""
+    """Raises SettingsError where something else is in place of a folder to be written."""
     blocked = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
     if blocked is not None:
         raise SettingsError(f"expected a folder, or none yet, for {option}, got {blocked}: name another one")
 
 
 def read_config(config: str, audio: str | None, text: str | None) -> Experiment:
-    """A file, or the name of a run that comes along. Raises SettingsError."""
+    """The experiment of a TOML file, or of a name in RUNS. Raises SettingsError."""
     path = Path(config)
     if not path.suffix and not path.is_file():
         path = RUNS / f"{config}.toml"

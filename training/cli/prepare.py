@@ -26,53 +26,51 @@ def prepare(
     corpus: options.CorpusOption,
     data: options.DataOption,
     work: options.WorkOption = Path("run"),
-    transcribe: Annotated[
-        bool, typer.Option("--transcribe", help="Also write down what the transcriber understands.")
-    ] = False,
+    transcribe: Annotated[bool, typer.Option("--transcribe", help="Also transcribe every clip.")] = False,
     asr: options.AsrOption = "auto",
     trim: Annotated[
-        bool, typer.Option(help="Cut off silent edges, as training does where `trimmed` is not set to false.")
+        bool, typer.Option(help="Trim silent edges, as training does unless `trimmed` is set to false.")
     ] = True,
     part: options.PartOption = False,
 ) -> None:
-    """Read a corpus, check every sound, keep what training needs; say what is there.
+    """Read a corpus, check and cache its audio, and report its contents.
 
-    With --transcribe also how far the recognized words are from the gold ones.
+    With --transcribe also the word error rate of the transcriber against the gold words.
     """
     examples = options.read_corpora(corpus, data, part=part)
     print(_counts(examples))
-    with_sound = [example for example in examples if example.path is not None]
-    if not with_sound:
+    with_audio = [example for example in examples if example.path is not None]
+    if not with_audio:
         return
     with progress_bars() as bars:
-        seen = PreparationProgress(bars)
-        sounds = cached_audio(
-            with_sound,
+        on_progress = PreparationProgress(bars)
+        audio_cache = cached_audio(
+            with_audio,
             work / "cache" / "sounds",
             trimmed=trim,
-            seen=lambda done, clips: seen("sounds", done, clips),
+            on_progress=lambda done, clips: on_progress("audio", done, clips),
         )
-    print(f"\n{report_cached_audio(with_sound, sounds).table()}")
+    print(f"\n{report_cached_audio(with_audio, audio_cache).table()}")
     if not transcribe:
         return
     transcriber = load_transcriber(asr)
     if transcriber is None:
         raise SettingsError("expected a transcriber to transcribe with, got --asr none: name one")
     with progress_bars() as bars:
-        seen = PreparationProgress(bars)
+        on_progress = PreparationProgress(bars)
         transcripts = cached_transcripts(
-            with_sound,
-            sounds,
+            with_audio,
+            audio_cache,
             transcriber,
             work / "cache",
-            lambda done, clips: seen("transcripts", done, clips),
+            lambda done, clips: on_progress("transcripts", done, clips),
         )
-    print(f"\nGold words and what {transcriber.name} understood:\n")
-    print(transcript_table(transcript_rows(with_sound, transcripts)))
+    print(f"\nTranscripts by {transcriber.name} compared with the gold words:\n")
+    print(transcript_table(transcript_rows(with_audio, transcripts)))
 
 
 def _counts(examples: Sequence[Example]) -> str:
-    """Markdown: a line for each corpus and split."""
+    """A Markdown table with a row for each corpus and split."""
     labels = sorted({example.emotion for example in examples})
     lines = [
         "| corpus | split | utterances | speakers | dialogues | " + " | ".join(labels) + " |",

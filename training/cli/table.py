@@ -35,11 +35,11 @@ _PROTOCOLS: Final = {
     "split": "the corpus's own train, dev and test",
 }
 
-tables = typer.Typer(no_args_is_help=True, help="Train and judge fold by fold, and write what came of it.")
+tables = typer.Typer(no_args_is_help=True, help="Train and evaluate fold by fold, and write a report.")
 
 OutOption = Annotated[Path, typer.Option("--output-dir", help="Folder of the report: table.md, CSV, plots.")]
 WorkersOption = Annotated[
-    int, typer.Option("--workers", min=1, help="Processes side by side; on a CPU, one a core pays.")
+    int, typer.Option("--workers", min=1, help="Parallel processes; on a CPU, one per core is useful.")
 ]
 
 
@@ -63,11 +63,11 @@ def papers(
     experiment = options.read_config(config, audio, text)
     if experiment.contrastive != ContrastiveSettings():
         raise SettingsError(
-            f"{config}: expected no [contrastive], which the lines of this table set, got "
+            f"{config}: expected no [contrastive], which the rows of this table set, got "
             f"{experiment.contrastive.objective} with alpha {experiment.contrastive.alpha:g}: remove it"
         )
     title = f"Fusion, granularities and contrastive regularization on {', '.join(corpus)}"
-    _run(experiment, None, title, _Asked(corpus, data, out, work, workers, asr, cpu, part))
+    _run(experiment, None, title, _TableOptions(corpus, data, out, work, workers, asr, cpu, part))
 
 
 @tables.command()
@@ -87,13 +87,13 @@ def folds(
     """One experiment over all its folds and seeds."""
     experiment = options.read_config(config, audio, text)
     title = f"{experiment.name} on {', '.join(corpus)}"
-    asked = _Asked(corpus, data, out, work, workers, asr, cpu, part)
-    _run(experiment, TableRow(experiment.name, "other"), title, asked)
+    args = _TableOptions(corpus, data, out, work, workers, asr, cpu, part)
+    _run(experiment, TableRow(experiment.name, "other"), title, args)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What both commands were asked besides the experiment."""
+class _TableOptions:
+    """The options of both commands, besides the experiment."""
 
     corpus: Sequence[str]
     data: Sequence[Path]
@@ -105,38 +105,38 @@ class _Asked:
     part: bool
 
 
-def _run(experiment: Experiment, row: TableRow | None, title: str, asked: _Asked) -> None:
-    """row: the only one; None: the papers'."""
-    options.check_output_folder(asked.out, "--output-dir")
-    options.check_output_folder(asked.work, "--work")
-    examples = options.read_corpora(asked.corpus, asked.data, part=asked.part)
-    # Other alignments than the baseline's would be a second difference between the two.
+def _run(experiment: Experiment, row: TableRow | None, title: str, args: _TableOptions) -> None:
+    """row: the only one of the table; None: those of the papers."""
+    options.check_output_folder(args.out, "--output-dir")
+    options.check_output_folder(args.work, "--work")
+    examples = options.read_corpora(args.corpus, args.data, part=args.part)
+    # Other alignments than the baseline's would be a second difference between the rows.
     recognized = experiment.data.text_source == "recognized" and not aligned_granularities(experiment)
     gold = recognized and any(e.english and e.path and not e.paired for e in examples)
     rows = paper_rows(experiment.alphas, gold=gold) if row is None else [row]
     request = TableRequest(
         experiment=experiment,
         examples=tuple(examples),
-        units=options.disjoint_units(asked.corpus),
+        units=options.disjoint_units(args.corpus),
         rows=tuple(rows),
-        asr=asked.asr,
-        work=asked.work,
-        cpu=asked.cpu,
+        asr=args.asr,
+        work=args.work,
+        cpu=args.cpu,
     )
-    accelerator = make_accelerator(experiment.trainer.precision, cpu=asked.cpu)
-    if asked.workers > 1 and (accelerator.num_processes > 1 or accelerator.device.type != "cpu"):
+    accelerator = make_accelerator(experiment.trainer.precision, cpu=args.cpu)
+    if args.workers > 1 and (accelerator.num_processes > 1 or accelerator.device.type != "cpu"):
         raise SettingsError(
             f"expected one worker on {accelerator.device} with {accelerator.num_processes} processes, got "
-            f"--workers {asked.workers}: workers are for the cores of a CPU"
+            f"--workers {args.workers}: workers are for the cores of a CPU"
         )
     with progress_bars() as bars:
         prepared = prepare_table(request, accelerator, PreparationProgress(bars))
-        results = run_table(request, prepared, bars, asked.workers)
+        results = run_table(request, prepared, bars, args.workers)
     if not accelerator.is_main_process:
         return
-    about = RunMetadata(
+    metadata = RunMetadata(
         command=f"python -m emostream.training {shlex.join(sys.argv[1:])}",
-        corpus=_judged_on(prepared.folds, part=asked.part or experiment.max_per_speaker_label > 0),
+        corpus=_tested_on(prepared.folds, part=args.part or experiment.max_per_speaker_label > 0),
         protocol=_PROTOCOLS[experiment.protocol],
         validation=_validation(experiment, prepared.folds),
         device=str(accelerator.device),
@@ -146,12 +146,12 @@ def _run(experiment: Experiment, row: TableRow | None, title: str, asked: _Asked
         notes=_notes(experiment, prepared),
     )
     file = write_report(
-        asked.out,
+        args.out,
         title,
         results,
-        about=about,
+        about=metadata,
         inflated=any(example.paired for example in examples),
-        missing_corpora=[] if "iemocap" in asked.corpus or len(rows) == 1 else [IEMOCAP_NOT_RUN],
+        missing_corpora=[] if "iemocap" in args.corpus or len(rows) == 1 else [IEMOCAP_NOT_RUN],
     )
     print(file.read_text(encoding="utf-8").split("## Files")[0].rstrip())
     print(f"\n{file}")
@@ -164,19 +164,19 @@ def _notes(experiment: Experiment, prepared: PreparedTable) -> tuple[str, ...]:
     return (*([experiment.note] if experiment.note else []), encoders, words)
 
 
-def _judged_on(folds: Sequence[Fold], *, part: bool) -> str:
+def _tested_on(folds: Sequence[Fold], *, part: bool) -> str:
     corpora = ", ".join(sorted({example.corpus for fold in folds for example in fold.test}))
     return f"part of {corpora}" if part else corpora
 
 
 def _validation(experiment: Experiment, folds: Sequence[Fold]) -> str:
-    """What it was, how large, and what it decided."""
+    """What the validation set was, how large, and what it decided."""
     if experiment.protocol == "split":
-        what = "the corpus's own dev split"
+        source = "the corpus's own dev split"
     else:
         known = all(example.speaker for fold in folds for example in fold.validation)
-        what = "whole speakers and dialogues" if known else "whole dialogues, as far as they are known"
+        source = "whole speakers and dialogues" if known else "whole dialogues, as far as they are known"
     shares = [len(fold.validation) / len(fold.train + fold.validation) for fold in folds]
     stops = experiment.trainer.keep == "best" or experiment.trainer.patience > 0
     decides = "stops training, chooses alpha and fits" if stops else "chooses alpha and fits"
-    return f"{what}, {sum(shares) / len(shares):.0%} of what is not tested; it {decides} the calibration"
+    return f"{source}, {sum(shares) / len(shares):.0%} of what is not tested; it {decides} the calibration"

@@ -134,5 +134,5 @@ def _split(row: CsvRow) -> str:
 
 def _first(cells: dict[str, str], names: Sequence[str]) -> str:
     name = next((cells[name] for name in names if cells.get(name)), "")
-    whole = _WHOLE_NUMBER.fullmatch(name)
-    return whole[1] if whole else name
+    match = _WHOLE_NUMBER.fullmatch(name)
+    return match[1] if match else name

@@ -26,8 +26,8 @@ def read_nemo(root: Path) -> list[Example]:
     sounds = {path.stem: path for path in list_files(root / "samples", "*.wav")}
     named = {_name(row) for row in rows}
     advice = "clone the repository of the corpus again"
-    check_none_missing(named - sounds.keys(), f"a sound for each line of {table}", advice)
-    check_none_missing(sounds.keys() - named, f"a line of {table} for each sound", advice)
+    check_none_missing(named - sounds.keys(), f"an audio file for each line of {table}", advice)
+    check_none_missing(sounds.keys() - named, f"a line of {table} for each audio file", advice)
     return [_example(row, sounds[_name(row)]) for row in rows]
 
 

@@ -1,1 +1,1 @@
-"""What is computed once and kept: decoded sound, alignments, transcripts, frozen features."""
+"""Data preparation, computed once and cached: decoded audio, alignments, transcripts, frozen features."""

@@ -1,4 +1,4 @@
-"""Where a training clip's own words lie, found once, and moved along with every change of the clip.
+"""Alignments of training clips, computed once and cached, and shifted with every change of the clip.
 
 A clip is aligned with the words that are spoken in it, whatever text it is paired with.
 """
@@ -17,33 +17,36 @@ from emostream.models import Alignment, Clip, Span, Transcript, Word, load_align
 from .audio_cache import AudioCache
 
 Alignments = Mapping[str, Alignment]
-"""Key of a clip -> its alignment. A clip that is not in here has no known words, and no spans."""
+"""Key of a clip -> its alignment. A clip without an entry has no known words, and no spans."""
 
 _BATCH: Final = 16
 
 
 def cached_alignments(
-    spoken: Mapping[str, Transcript], sounds: AudioCache, cache: Path, seen: Callable[[int, int], None]
+    spoken: Mapping[str, Transcript],
+    audio_cache: AudioCache,
+    cache: Path,
+    on_progress: Callable[[int, int], None],
 ) -> Alignments:
-    """Alignments of clips with what is said in them, from `cache` where it holds exactly these.
+    """Alignments of clips with the words that are spoken in them, from `cache` if it holds exactly these.
 
-    spoken: key of the clip -> its words; those with word times of their own keep them where no forced
-    alignment is possible. seen: told how many clips of how many are done. Raises TranscriberError where
-    PocketSphinx cannot be loaded.
+    spoken: key of the clip -> its words; word times of their own are kept where no forced alignment
+    is possible. on_progress: called with the number of clips done and the total. Raises TranscriberError
+    where PocketSphinx cannot be loaded.
     """
-    key = {name: _question(said, sounds, name) for name, said in spoken.items()}
+    key = {name: _cache_key(transcript, audio_cache, name) for name, transcript in spoken.items()}
     file = cache / "alignments.json"
     if file.exists():
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        if kept["key"] == key:
-            return {name: alignment_from_json(fields) for name, fields in kept["alignments"].items()}
+        cached = json.loads(file.read_text(encoding="utf-8"))
+        if cached["key"] == key:
+            return {name: alignment_from_json(fields) for name, fields in cached["alignments"].items()}
     aligner, found, names = load_aligner(), dict[str, Alignment](), list(spoken)
     for start in range(0, len(names), _BATCH):
         batch = names[start : start + _BATCH]
-        clips = [Clip(sounds.clip(name), spoken[name].language) for name in batch]
+        clips = [Clip(audio_cache.clip(name), spoken[name].language) for name in batch]
         aligned = aligner.align(clips, [spoken[name] for name in batch])
         found.update(zip(batch, aligned, strict=True))
-        seen(len(found), len(names))
+        on_progress(len(found), len(names))
     written = {name: alignment_to_json(alignment) for name, alignment in found.items()}
     cache.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.{os.getpid()}.tmp")
@@ -52,17 +55,22 @@ def cached_alignments(
     return found
 
 
-def _question(said: Transcript, sounds: AudioCache, name: str) -> list[Any]:
-    """What an alignment depends on: the words, their own times, and the sound."""
-    start, end = sounds.spans[name]
-    sound = hashlib.blake2b(sounds.samples[start:end].tobytes(), digest_size=8).hexdigest()
-    return [said.text, said.language, [[word.start, word.end] for word in said.words], sound]
+def _cache_key(transcript: Transcript, audio_cache: AudioCache, name: str) -> list[Any]:
+    """What an alignment depends on: the words, their own times, and a hash of the audio."""
+    start, end = audio_cache.spans[name]
+    audio = hashlib.blake2b(audio_cache.samples[start:end].tobytes(), digest_size=8).hexdigest()
+    return [
+        transcript.text,
+        transcript.language,
+        [[word.start, word.end] for word in transcript.words],
+        audio,
+    ]
 
 
-def moved(alignment: Alignment, factor: float, shift: int) -> Alignment:
+def shift_alignment(alignment: Alignment, factor: float, shift: int) -> Alignment:
     """The alignment of a clip that was played `factor` times as fast, then shifted by so many samples.
 
-    A place may end up before the clip or behind it: there are no frames, so nothing is heard of it.
+    A span may end up before the clip or after it: there are no frames there, so it has no effect.
     """
 
     def at(position: int) -> int:
@@ -77,7 +85,7 @@ def moved(alignment: Alignment, factor: float, shift: int) -> Alignment:
 
 
 def alignment_to_json(alignment: Alignment) -> dict[str, Any]:
-    """As JSON has it."""
+    """To plain JSON values."""
     tiers: dict[str, Sequence[Word | Span]] = {
         "words": alignment.words,
         "syllables": alignment.syllables,
@@ -88,7 +96,7 @@ def alignment_to_json(alignment: Alignment) -> dict[str, Any]:
 
 
 def alignment_from_json(fields: dict[str, Any]) -> Alignment:
-    """Back from JSON."""
+    """From plain JSON values."""
     return Alignment(
         tuple(Word(*span) for span in fields["words"]),
         tuple(Span(*span) for span in fields["syllables"]),

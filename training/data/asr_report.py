@@ -1,4 +1,4 @@
-"""What was said against what was understood: how much of the words training loses to the transcriber."""
+"""Word error rates of the transcriber, by corpus and emotion."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..corpora.example import Example
 from .transcripts import Transcripts
 
 ALL = "all"
-"""Stands in the place of the emotion in the row of a whole corpus."""
+"""In place of the emotion, in the row of a whole corpus."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptRow:
     """One corpus, or one emotion of it.
 
-    word_error_rate: errors by words said, over the clips whose English words are known, in the spoken form
-    that the model reads; None where there are none. empty: share of the clips of which nothing was
-    understood. rejected: share of which a guard threw text away.
+    word_error_rate: errors per spoken word, over the clips whose English words are known, in the spoken form
+    that the model reads; None where there are none. empty: share of the clips with an empty transcript.
+    rejected: share of which the hallucination filter rejected text.
     """
 
     corpus: str
@@ -59,20 +59,22 @@ def transcript_table(rows: Sequence[TranscriptRow]) -> str:
 
 
 def _row(corpus: str, emotion: str, clips: Sequence[tuple[Example, Transcript]]) -> TranscriptRow:
-    empty = sum(not normalize_text(heard.text) for _, heard in clips)
-    rejected = sum(heard.rejected is not None for _, heard in clips)
+    empty = sum(not normalize_text(transcript.text) for _, transcript in clips)
+    rejected = sum(transcript.rejected is not None for _, transcript in clips)
     return TranscriptRow(
         corpus, emotion, len(clips), _word_error_rate(clips), empty / len(clips), rejected / len(clips)
     )
 
 
 def _word_error_rate(clips: Sequence[tuple[Example, Transcript]]) -> float | None:
-    pairs = [(normalize_text(example.english), normalize_text(heard.text)) for example, heard in clips]
-    known = [(said, heard) for said, heard in pairs if said]
+    pairs = [
+        (normalize_text(example.english), normalize_text(transcript.text)) for example, transcript in clips
+    ]
+    known = [(reference, hypothesis) for reference, hypothesis in pairs if reference]
     if not known:
         return None
-    counted = jiwer.process_words([said for said, _ in known], [heard for _, heard in known])
-    return float(counted.wer)
+    references, hypotheses = zip(*known, strict=True)
+    return float(jiwer.process_words(list(references), list(hypotheses)).wer)
 
 
 def _percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""Whether all sounds of a corpus can be used, told at once, and how long they are."""
+"""A check that all audio files of a corpus can be used, and how long they are."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from emostream.models import SAMPLE_RATE_HZ
 
 from ..corpora.example import Example
 from .audio_cache import AudioCache
-from .audio_decoding import decoded
+from .audio_decoding import decode_examples
 
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Of one corpus' clips, in seconds."""
+    """Durations of the clips of one corpus, in seconds."""
 
     clips: int
     total_s: float
@@ -32,29 +32,29 @@ class AudioReport:
     corpora: Mapping[str, Durations]
 
     def table(self) -> str:
-        """Markdown, one line a corpus."""
+        """Markdown, one line per corpus."""
         lines = [
             "| corpus | clips | hours | shortest, s | median, s | longest, s |",
             "|---|---:|---:|---:|---:|---:|",
         ]
-        for name, of in self.corpora.items():
-            seconds = f"{of.shortest_s:.2f} | {of.median_s:.2f} | {of.longest_s:.2f}"
-            lines.append(f"| {name} | {of.clips:,} | {of.total_s / 3600:.2f} | {seconds} |")
+        for name, durations in self.corpora.items():
+            seconds = f"{durations.shortest_s:.2f} | {durations.median_s:.2f} | {durations.longest_s:.2f}"
+            lines.append(f"| {name} | {durations.clips:,} | {durations.total_s / 3600:.2f} | {seconds} |")
         return "\n".join(lines)
 
 
 def check_audio(examples: Sequence[Example]) -> AudioReport:
-    """Decodes every file, keeps none, and says how long the sounds are.
+    """Decodes every file, keeps none, and reports how long they are.
 
-    One CorpusError names all that are missing, unreadable, cut short, empty, digitally silent, or hold NaN.
-    `cached_audio` makes the same check of what it decodes, so a run that keeps its sounds needs no other.
+    One CorpusError lists all that are missing, unreadable, cut short, empty, digitally silent, or hold NaN.
+    `cached_audio` makes the same check as it decodes, so a run that caches its audio needs no other.
     """
-    return _report((example.corpus, len(samples)) for example, samples in decoded(examples))
+    return _report((example.corpus, len(samples)) for example, samples in decode_examples(examples))
 
 
-def report_cached_audio(examples: Sequence[Example], sounds: AudioCache) -> AudioReport:
-    """How long the sounds are as they were kept, trimmed where they were; nothing is decoded."""
-    spans = ((example.corpus, sounds.spans[example.key]) for example in examples)
+def report_cached_audio(examples: Sequence[Example], audio_cache: AudioCache) -> AudioReport:
+    """How long the clips in the cache are, trimmed if they were; nothing is decoded."""
+    spans = ((example.corpus, audio_cache.spans[example.key]) for example in examples)
     return _report((corpus, end - start) for corpus, (start, end) in spans)
 
 
@@ -63,7 +63,7 @@ def _report(clips: Iterable[tuple[str, int]]) -> AudioReport:
     lengths: dict[str, list[int]] = {}
     for corpus, samples in clips:
         lengths.setdefault(corpus, []).append(samples)
-    return AudioReport({corpus: _durations(of) for corpus, of in lengths.items()})
+    return AudioReport({corpus: _durations(samples) for corpus, samples in lengths.items()})
 
 
 def _durations(lengths: Sequence[int]) -> Durations:

@@ -1,4 +1,4 @@
-"""Sound files of any format and rate to what the models hear: mono float32 at 16 kHz."""
+"""Audio files of any format and rate to the input of the models: mono float32 at 16 kHz."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from emostream.models import SAMPLE_RATE_HZ, Samples
 from ..corpora.example import CorpusError, Example
 
 _WORKERS: Final = 4
-"""Reading waits for the disk, and libsndfile and soxr leave the interpreter to others: on two cores four
-threads read FLAC files twice as fast as one."""
+"""Reading waits for the disk, and libsndfile and soxr release the GIL: on two cores four threads read FLAC
+files twice as fast as one."""
 
 _SHORTFALL_S: Final = 0.1
-"""Some writers round a header's length; a sound that lacks more than this was cut."""
+"""Some writers round the length in a header; a file that lacks more than this was cut short."""
 
 _FFMPEG_SHORTFALL_S: Final = 0.5
-"""A video's sound track is promised to end with its picture, and edit lists cut its start."""
+"""A video's audio track is declared to end with the picture, and edit lists cut its start."""
 
 _BARE_STREAMS: Final = ("aac", "mp3")
-"""Packets without a header: FFmpeg guesses the length from the bit rate."""
+"""Packets without a header: FFmpeg estimates the length from the bit rate."""
 
 _UNKNOWN_SIZE: Final = 0x7FFF_0000
 """Programs that write a WAV into a pipe put this or more where its length should be."""
 
-_LISTED: Final = 10
+_MAX_LISTED: Final = 10
 
 
 class AudioFileError(CorpusError):
-    """One sound file cannot be used. reason: `is missing`, `holds NaN`, for a list of such files."""
+    """An audio file cannot be used. reason: `is missing`, `holds NaN`, for a list of such files."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"expected a sound file at {path}, but it {reason}: fix it or leave it out")
+        super().__init__(f"expected an audio file at {path}, but it {reason}: fix it or leave it out")
         self.path = path
         self.reason = reason
 
 
 def read_clip(path: Path) -> Samples:
-    """Any sound file, or a video's first sound track, to (N,) float32, mono, 16 kHz.
+    """Any audio file, or a video's first audio track, to (N,) float32, mono, 16 kHz.
 
-    Channels are averaged. A 16 kHz file keeps its samples, any other rate passes soxr's VHQ. Raises
+    Channels are averaged. A 16 kHz file keeps its samples, any other rate is resampled by soxr's VHQ. Raises
     AudioFileError: missing, unreadable, cut short, without samples, NaN or infinity in it.
     """
     samples, rate_hz = _read(path)
@@ -62,20 +62,20 @@ def read_clip(path: Path) -> Samples:
     if rate_hz == SAMPLE_RATE_HZ:
         return mono
     if not 1_000 <= rate_hz <= 768_000:
-        raise AudioFileError(path, f"says {rate_hz} Hz, which is no rate of sound")
+        raise AudioFileError(path, f"declares {rate_hz} Hz, which is no audio rate")
     resampled: Samples = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ, quality="VHQ")
     return resampled
 
 
-def decoded(examples: Sequence[Example]) -> Iterator[tuple[Example, Samples]]:
-    """Every example with its whole sound, in order, some files read ahead in threads.
+def decode_examples(examples: Sequence[Example]) -> Iterator[tuple[Example, Samples]]:
+    """Every example with its decoded audio, in order, some files read ahead in threads.
 
-    All files are looked at: after the last one a single CorpusError names those that cannot be used, a
-    digitally silent one among them. Raises CorpusError at once for an example without a sound.
+    All files are read: after the last one a single CorpusError lists those that cannot be used, digitally
+    silent ones included. Raises CorpusError at once for an example without audio.
     """
-    sounds = [example.audio_path for example in examples]
+    paths = [example.audio_path for example in examples]
     unusable: list[AudioFileError] = []
-    for example, reading in zip(examples, _read_ahead(sounds), strict=True):
+    for example, reading in zip(examples, _read_ahead(paths), strict=True):
         try:
             samples = reading.result()
         except AudioFileError as error:
@@ -83,30 +83,30 @@ def decoded(examples: Sequence[Example]) -> Iterator[tuple[Example, Samples]]:
         else:
             yield example, samples
     if unusable:
-        listed = [f"{error.path} ({error.reason})" for error in unusable[:_LISTED]]
-        more = [f"{len(unusable) - _LISTED} more"] if len(unusable) > _LISTED else []
+        listed = [f"{error.path} ({error.reason})" for error in unusable[:_MAX_LISTED]]
+        more = [f"{len(unusable) - _MAX_LISTED} more"] if len(unusable) > _MAX_LISTED else []
         raise CorpusError(
-            f"{len(unusable)} of {len(examples)} sounds cannot be used: {', '.join(listed + more)}: "
+            f"{len(unusable)} of {len(examples)} audio files cannot be used: {', '.join(listed + more)}: "
             "fix or leave them out"
         )
 
 
 def _read_ahead(paths: Sequence[Path]) -> Iterator[Future[Samples]]:
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="sound") as pool:
-        waiting: deque[Future[Samples]] = deque()
+    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="audio") as pool:
+        pending: deque[Future[Samples]] = deque()
         try:
             for path in paths:
-                waiting.append(pool.submit(_audible, path))
-                if len(waiting) > 2 * _WORKERS:  # no more in memory than the threads need
-                    yield waiting.popleft()
-            while waiting:
-                yield waiting.popleft()
+                pending.append(pool.submit(_read_non_silent, path))
+                if len(pending) > 2 * _WORKERS:  # no more in memory than the threads need
+                    yield pending.popleft()
+            while pending:
+                yield pending.popleft()
         finally:
-            for reading in waiting:
+            for reading in pending:
                 reading.cancel()
 
 
-def _audible(path: Path) -> Samples:
+def _read_non_silent(path: Path) -> Samples:
     samples = read_clip(path)
     if np.ptp(samples) < 1 / 32768:  # less than one step of 16 bits, whatever the offset
         raise AudioFileError(path, "is digitally silent")
@@ -114,25 +114,25 @@ def _audible(path: Path) -> Samples:
 
 
 def _read(path: Path) -> tuple[npt.NDArray[np.float32], int]:
-    """(N, C) float32 and its rate; libsndfile's formats through it, all others through FFmpeg."""
+    """(N, C) float32 and its rate; read by libsndfile if it knows the format, otherwise by FFmpeg."""
     if not path.is_file():
         raise AudioFileError(path, "is a folder" if path.is_dir() else "is missing")
     if not path.stat().st_size:
         raise AudioFileError(path, "is empty")
     try:
         with soundfile.SoundFile(path) as file:
-            promised, rate_hz = file.frames, file.samplerate
+            declared, rate_hz = file.frames, file.samplerate
             samples: npt.NDArray[np.float32] = file.read(dtype="float32", always_2d=True)
     except (OSError, soundfile.LibsndfileError):
         return _read_with_ffmpeg(path)
-    missing_s = max((promised - len(samples)) / rate_hz, _missing_from_wav_s(path))
+    missing_s = max((declared - len(samples)) / rate_hz, _missing_from_wav_s(path))
     if missing_s > _SHORTFALL_S:
         raise AudioFileError(path, f"is cut short by {missing_s:.1f} s")
     return samples, rate_hz
 
 
 def _missing_from_wav_s(path: Path) -> float:
-    """Seconds that a WAV file lacks of what its header says, which libsndfile passes over; 0 for others."""
+    """Seconds that a WAV file lacks of what its header declares, which libsndfile ignores; 0 for others."""
     with path.open("rb") as file:
         if file.read(4) != b"RIFF":
             return 0.0
@@ -153,29 +153,29 @@ def _missing_from_wav_s(path: Path) -> float:
 def _read_with_ffmpeg(path: Path) -> tuple[npt.NDArray[np.float32], int]:
     try:
         with av.open(str(path)) as container:
-            samples, rate_hz, promised_s = _first_track(container)
+            samples, rate_hz, declared_s = _first_track(container)
     except (OSError, av.error.FFmpegError, ValueError) as error:
-        # OSError, FFmpegError: the file; ValueError: its sound changes form on the way.
+        # OSError, FFmpegError: the file; ValueError: its audio changes format midway.
         raise AudioFileError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    missing_s = promised_s - len(samples) / rate_hz
+    missing_s = declared_s - len(samples) / rate_hz
     if len(samples) and missing_s > _FFMPEG_SHORTFALL_S:
         raise AudioFileError(path, f"is cut short by {missing_s:.1f} s")
     return samples, rate_hz
 
 
 def _first_track(container: Any) -> tuple[npt.NDArray[np.float32], int, float]:
-    """(N, C) samples, their rate, and the seconds that the headers promise, 0 where they promise none."""
+    """(N, C) samples, their rate, and the seconds that the headers declare, 0 where they declare none."""
     if not container.streams.audio:
-        raise ValueError("no sound track")
+        raise ValueError("no audio track")
     track = container.streams.audio[0]
     to_float = av.AudioResampler("fltp", track.layout.name, track.rate)
     blocks = [part.to_ndarray().T for frame in container.decode(track) for part in to_float.resample(frame)]
     empty = np.zeros((0, 1), np.float32)
     samples: npt.NDArray[np.float32] = np.concatenate(blocks, dtype=np.float32) if blocks else empty
-    return samples, int(track.rate), _promised_s(container, track)
+    return samples, int(track.rate), _declared_s(container, track)
 
 
-def _promised_s(container: Any, track: Any) -> float:
+def _declared_s(container: Any, track: Any) -> float:
     if container.format.name in _BARE_STREAMS:
         return 0.0
     if track.duration is not None:

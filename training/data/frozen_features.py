@@ -1,6 +1,6 @@
-"""What a frozen encoder makes of every clip or text, computed once: training is then minutes on two cores.
+"""Cached outputs of a frozen encoder for every clip or text: training then takes minutes on two cores.
 
-All layers are kept, because their mix is still learned, in half precision. Augmentation happens before the
+All layers are stored, because their mix is still learned, in half precision. Augmentation happens before the
 encoder, so a clip may have several views: the first is the clip as it is, the others are augmented, each with
 random numbers of its own.
 """
@@ -26,7 +26,7 @@ from ..errors import SettingsError
 from .alignments import alignment_from_json, alignment_to_json
 
 Encode = Callable[[str, int], tuple[Tensor, Alignment]]
-"""Key, view -> the layers' states (L, T, H), and where that view's words lie."""
+"""Key, view -> the layers' states (L, T, H), and the alignment of the words in that view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,49 +40,54 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class FrozenFeatures:
-    """states: (F, L, H) float16, all clips end to end, on disk. places: key -> its views."""
+    """states: (F, L, H) float16, all clips end to end, on disk. views: key -> its views."""
 
     states: npt.NDArray[np.float16]
-    places: dict[str, list[View]]
+    views: dict[str, list[View]]
 
     def view(self, key: str, number: int) -> tuple[Tensor, Alignment]:
         """(L, T, H) float16, and the alignment."""
-        place = self.places[key][number]
-        rows = self.states[place.start : place.start + place.frames]
-        return torch.from_numpy(np.array(rows)).transpose(0, 1), place.alignment
+        view = self.views[key][number]
+        rows = self.states[view.start : view.start + view.frames]
+        return torch.from_numpy(np.array(rows)).transpose(0, 1), view.alignment
 
 
 def cached_features(
-    keys: Sequence[str], views: int, encode: Encode, identity: str, folder: Path, seen: Callable[[int], None]
+    keys: Sequence[str],
+    views: int,
+    encode: Encode,
+    identity: str,
+    folder: Path,
+    on_progress: Callable[[int], None],
 ) -> FrozenFeatures:
-    """`encode` of every key and view, from `folder` where an earlier run left it.
+    """`encode` of every key and view, from `folder` if an earlier run stored it.
 
-    identity: of everything that the result depends on besides; see `fingerprint`. seen: told how many views
-    are done. A killed run starts this over: the index takes its name last. Raises SettingsError where half
-    precision cannot hold a state.
+    identity: of everything else that the result depends on; see `fingerprint`. on_progress: called with the
+    number of views done. A killed run starts this over: the index is renamed last. Raises SettingsError where
+    half precision cannot hold a state.
     """
     if not keys:
         return FrozenFeatures(np.zeros((0, 0, 0), np.float16), {})
-    place = folder / hashlib.sha256(json.dumps([identity, views, *keys]).encode()).hexdigest()[:16]
-    index_file, state_file = place / "index.json", place / "states.float16"
+    cache = folder / hashlib.sha256(json.dumps([identity, views, *keys]).encode()).hexdigest()[:16]
+    index_file, state_file = cache / "index.json", cache / "states.float16"
     if not index_file.exists():
-        place.mkdir(parents=True, exist_ok=True)
-        _write(keys, views, encode, state_file, index_file, seen)
+        cache.mkdir(parents=True, exist_ok=True)
+        _write(keys, views, encode, state_file, index_file, on_progress)
     index = json.loads(index_file.read_text(encoding="utf-8"))
     shape = tuple(index["shape"])
     states = np.memmap(state_file, dtype=np.float16, mode="r", shape=shape)
-    places = {
+    stored = {
         key: [View(start, frames, alignment_from_json(fields)) for start, frames, fields in rows]
         for key, rows in index["places"].items()
     }
-    return FrozenFeatures(states, places)
+    return FrozenFeatures(states, stored)
 
 
 def fingerprint(encoder: nn.Module, *rest: Any) -> str:
-    """Of an encoder's weights and of whatever else matters: settings, fingerprints of sounds, texts."""
+    """A hash of an encoder's weights and of everything else that matters: settings, audio hashes, texts."""
     digest = hashlib.sha256()
     for name, weights in encoder.state_dict().items():
-        if not name.startswith("mix."):  # learned on top of what is kept
+        if not name.startswith("mix."):  # learned on top of the cached states
             digest.update(name.encode())
             digest.update(weights.detach().cpu().contiguous().numpy().tobytes())
     digest.update(json.dumps(rest, default=str, sort_keys=True).encode())
@@ -95,12 +100,12 @@ def _write(
     encode: Encode,
     states: Path,
     index: Path,
-    seen: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> None:
-    """Into files of this process alone, as others may write the same; then they take their names."""
+    """Writes to temporary files of this process, as others may write the same, then renames them."""
     unfinished = [file.with_name(f"{file.name}.{os.getpid()}.tmp") for file in (states, index)]
     try:
-        fields = _compute(keys, views, encode, unfinished[0], seen)
+        fields = _compute(keys, views, encode, unfinished[0], on_progress)
         unfinished[1].write_text(json.dumps(fields), encoding="utf-8")
         for file, name in zip(unfinished, (states, index), strict=True):
             file.replace(name)
@@ -110,23 +115,23 @@ def _write(
 
 
 def _compute(
-    keys: Sequence[str], views: int, encode: Encode, file: Path, seen: Callable[[int], None]
+    keys: Sequence[str], views: int, encode: Encode, file: Path, on_progress: Callable[[int], None]
 ) -> dict[str, Any]:
     places: dict[str, list[Any]] = {}
     position, shape = 0, (0, 0)
     with file.open("wb") as out:
-        for done, (key, view) in enumerate(_all(keys, views)):
+        for done, (key, view) in enumerate(_keys_and_views(keys, views)):
             states, alignment = encode(key, view)
             layers, frames, width = states.shape
             shape = (layers, width)
-            out.write(_half(states.transpose(0, 1), key).tobytes())
+            out.write(_to_half(states.transpose(0, 1), key).tobytes())
             places.setdefault(key, []).append([position, frames, alignment_to_json(alignment)])
             position += frames
-            seen(done + 1)
+            on_progress(done + 1)
     return {"shape": [position, *shape], "places": places}
 
 
-def _half(states: Tensor, key: str) -> npt.NDArray[np.float16]:
+def _to_half(states: Tensor, key: str) -> npt.NDArray[np.float16]:
     half: npt.NDArray[np.float16] = states.to(torch.float16).contiguous().cpu().numpy()
     if not np.isfinite(half).all():
         raise SettingsError(
@@ -135,7 +140,7 @@ def _half(states: Tensor, key: str) -> npt.NDArray[np.float16]:
     return half
 
 
-def _all(keys: Sequence[str], views: int) -> Iterator[tuple[str, int]]:
+def _keys_and_views(keys: Sequence[str], views: int) -> Iterator[tuple[str, int]]:
     for key in keys:
         for view in range(views):
             yield key, view

@@ -23,7 +23,7 @@ from emostream.models.granularity import SpanBatch
 
 from ..augmentation.pipeline import augment, augment_text
 from ..corpora.example import Example
-from ..data.alignments import moved
+from ..data.alignments import shift_alignment
 from ..trainer.seeding import example_rng
 from .inputs import NO_ALIGNMENT, TrainingInputs, input_text
 from .settings import DataSettings
@@ -190,7 +190,7 @@ class Collator:
             return sample
         start = int(rng.integers(0, length - limit + 1))
         window = audio[:, start : start + limit] if frozen else audio[start : start + limit]
-        return _Sample(window, sample.text, moved(sample.alignment, 1.0, -start * step))
+        return _Sample(window, sample.text, shift_alignment(sample.alignment, 1.0, -start * step))
 
     def _collate(
         self, samples: Sequence[_Sample], examples: Sequence[Example], counted: Sequence[bool]

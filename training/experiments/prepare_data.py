@@ -10,7 +10,7 @@ from emostream.models import Alignment, Transcriber, Transcript
 
 from ..corpora.example import Example
 from ..corpora.registry import corpus_alignment
-from ..data.alignments import Alignments, cached_alignments, moved
+from ..data.alignments import Alignments, cached_alignments, shift_alignment
 from ..data.audio_cache import AudioCache, cached_audio
 from ..data.transcripts import Transcripts, cached_transcripts
 from ..emotion.inputs import TrainingInputs
@@ -52,7 +52,7 @@ def prepare_inputs(
         with_audio,
         context.cache / "sounds",
         trimmed=data.trim_silence,
-        seen=lambda done, clips: context.on_progress("sounds", done, clips),
+        on_progress=lambda done, clips: context.on_progress("sounds", done, clips),
     )
     transcripts: Transcripts = {}
     if any(variant.data.text_source == "recognized" for variant in variants):
@@ -101,7 +101,7 @@ def _alignments(
     for example in examples:
         own = corpus_alignment(example) if data.text_source == "gold" and not example.paired else None
         if own is not None:
-            from_corpus[example.key] = moved(own, 1.0, -audio.fronts.get(example.key, 0))
+            from_corpus[example.key] = shift_alignment(own, 1.0, -audio.trimmed_front.get(example.key, 0))
         elif transcript := _spoken_words(example, transcripts):
             to_align[example.key] = transcript
 

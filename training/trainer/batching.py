@@ -80,10 +80,10 @@ def balanced_sample(cells: Sequence[T], rng: np.random.Generator, *, most_repeat
     members: dict[T, list[int]] = {}
     for index, cell in enumerate(cells):
         members.setdefault(cell, []).append(index)
-    wanted = int(np.median([len(rows) for rows in members.values()]))
+    median = int(np.median([len(rows) for rows in members.values()]))
     drawn: list[int] = []
     for rows in members.values():
-        count = min(wanted, most_repeats * len(rows))
+        count = min(median, most_repeats * len(rows))
         rounds = [rng.permutation(len(rows)) for _ in range(-(-count // len(rows)))]
         drawn += [rows[index] for index in np.concatenate(rounds)[:count]]
     return drawn

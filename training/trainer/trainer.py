@@ -34,7 +34,6 @@ WEIGHTS_FILE: Final = "kept.pt"
 _PREPARATION_TIMEOUT: Final = timedelta(hours=12)
 """How long the other processes wait for the first, which transcribes and decodes for all of them."""
 
-
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
@@ -74,7 +73,7 @@ def fit(task: Task[Any], settings: TrainerSettings, seed: int, runtime: Runtime)
 
 
 class Trainer:
-    """One run of `fit`: where it stands, and everything that its snapshot holds."""
+    """One run of `fit`: its progress, and all state that a snapshot holds."""
 
     def __init__(self, task: Task[Any], settings: TrainerSettings, seed: int, runtime: Runtime) -> None:
         accelerator = runtime.accelerator

@@ -1,4 +1,4 @@
-"""Harm done to clips: as much as was asked for, seeded, of the promised length, the words in their places."""
+"""Augmentation of clips and texts: as strong as specified, seeded, of the right length, aligned."""
 
 from __future__ import annotations
 
@@ -18,104 +18,104 @@ from emostream.training.augmentation.reverb import random_reverb
 from emostream.training.augmentation.settings import AugmentSettings
 from emostream.training.augmentation.waveform import (
     add_noise,
-    change_speed,
-    colour,
     coloured_noise,
     distort,
     mix_at_snr,
-    pad_silence,
+    random_equalizer,
+    random_silence,
+    random_speed,
     resample_speed,
 )
 from emostream.training.errors import SettingsError
 from tests.support.signals import SECOND, ratio_db, sine, voice
 from tests.support.tiny_emotion import noise
 
-Corruption = Callable[[Samples, np.random.Generator], Samples]
+Augmentation = Callable[[Samples, np.random.Generator], Samples]
 
 
 @pytest.mark.parametrize("length", [1, 7, 16_001])
-@pytest.mark.parametrize("harm", [add_noise, colour, distort, random_reverb, random_codec])
-def test_the_length_stays(harm: Corruption, length: int) -> None:
+@pytest.mark.parametrize("augmentation", [add_noise, random_equalizer, distort, random_reverb, random_codec])
+def test_the_length_stays(augmentation: Augmentation, length: int) -> None:
     for seed in range(4):
-        harmed = harm(noise(length), np.random.default_rng(seed))
-        assert harmed.shape == (length,)
-        assert harmed.dtype == np.float32
-        assert np.isfinite(harmed).all()
+        augmented = augmentation(noise(length), np.random.default_rng(seed))
+        assert augmented.shape == (length,)
+        assert augmented.dtype == np.float32
+        assert np.isfinite(augmented).all()
 
 
-class TestSound:
-    def test_noise_is_as_loud_as_it_says(self) -> None:
+class TestWaveform:
+    def test_noise_is_in_its_range_of_levels(self) -> None:
         clip = noise(32_000)
         for seed in range(20):
             added = add_noise(clip, np.random.default_rng(seed)) - clip
             assert 2.9 < ratio_db(clip, added) < 35.1
 
     @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 20.0])
-    def test_noise_at_a_ratio(self, snr_db: float) -> None:
+    def test_noise_at_a_given_snr(self, snr_db: float) -> None:
         clip = noise(32_000)
         added = mix_at_snr(clip, coloured_noise(32_000, np.random.default_rng(1)), snr_db) - clip
         assert ratio_db(clip, added) == pytest.approx(snr_db, abs=0.01)
 
-    def test_speed_moves_length_by_at_most_eight_percent(self) -> None:
-        lengths = [len(change_speed(noise(10_000), np.random.default_rng(seed))[0]) for seed in range(50)]
+    def test_speed_changes_the_length_by_at_most_eight_percent(self) -> None:
+        lengths = [len(random_speed(noise(10_000), np.random.default_rng(seed))[0]) for seed in range(50)]
         assert min(lengths) >= 9250
         assert max(lengths) <= 10_880
         assert len(set(lengths)) > 10
 
     @pytest.mark.parametrize("factor", [0.9, 1.0, 1.07])
-    def test_speed_moves_pitch_and_length(self, factor: float) -> None:
+    def test_speed_changes_pitch_and_length(self, factor: float) -> None:
         faster = resample_speed(sine(1_000), factor)
         assert len(faster) == pytest.approx(2 * SECOND / factor, abs=1)
         peak_hertz = np.abs(np.fft.rfft(faster, 16 * SECOND)).argmax() / 16
         assert peak_hertz == pytest.approx(1_000 * factor, abs=0.5)
 
-    def test_what_would_rise_over_half_the_rate_is_gone_not_folded_back(self) -> None:
+    def test_frequencies_above_half_the_rate_are_removed_and_not_aliased(self) -> None:
         inside = slice(800, -800)
         assert ratio_db(sine(7_900), resample_speed(sine(7_900), 1.07)[inside]) > 60
         assert abs(ratio_db(sine(6_500), resample_speed(sine(6_500), 1.07)[inside])) < 0.1
 
     def test_silence_is_quiet_and_at_the_ends(self) -> None:
         clip = noise(8000)
-        padded, at = pad_silence(clip, np.random.default_rng(3))
+        padded, at = random_silence(clip, np.random.default_rng(3))
         assert 8000 < len(padded) <= 8000 + 2 * 9600
         assert at == int(np.abs(np.correlate(padded, clip, "valid")).argmax())
         np.testing.assert_array_equal(padded[at : at + 8000], clip)
 
-    def test_the_generator_is_all_the_chance_there_is(self) -> None:
+    def test_the_generator_is_the_only_randomness(self) -> None:
         clip = noise(8000)
         first, second = (distort(clip, np.random.default_rng(9)) for _ in range(2))
         np.testing.assert_array_equal(first, second)
 
 
-class TestVoice:
+class TestPitchAndTempo:
     @pytest.mark.parametrize("tempo", [0.91, 1.0, 1.1])
     @pytest.mark.parametrize("voice", [0.67, 1.0, 1.49])
-    def test_it_moves_pitch_and_apart_from_it_the_tempo(self, voice: float, tempo: float) -> None:
-        moved = shift_pitch_and_tempo(sine(1_000), voice, tempo)
-        assert len(moved) == round(2 * SECOND / tempo)
-        assert moved.dtype == np.float32
-        middle = moved[SECOND // 2 : -SECOND // 2]
+    def test_it_changes_pitch_and_tempo_independently(self, voice: float, tempo: float) -> None:
+        shifted = shift_pitch_and_tempo(sine(1_000), voice, tempo)
+        assert len(shifted) == round(2 * SECOND / tempo)
+        assert shifted.dtype == np.float32
+        middle = shifted[SECOND // 2 : -SECOND // 2]
         peak_hertz = np.abs(np.fft.rfft(middle * np.hanning(len(middle)), 16 * SECOND)).argmax() / 16
         assert peak_hertz == pytest.approx(1_000 * voice, rel=0.005)
 
     @pytest.mark.parametrize("voice", [0.67, 1.49])
-    def test_what_is_said_stays_where_it_is(self, voice: float) -> None:
+    def test_events_keep_their_position(self, voice: float) -> None:
         clip = 0.1 * noise(2 * SECOND) * (np.arange(2 * SECOND) // (SECOND // 4) % 4 == 2)
         power = np.convolve(
             shift_pitch_and_tempo(clip.astype(np.float32), voice, 1.0) ** 2, np.ones(800), "same"
         )
-        was = np.convolve(clip**2, np.ones(800), "same")
-        delay = np.correlate(power, was, "full").argmax() - (2 * SECOND - 1)
+        original = np.convolve(clip**2, np.ones(800), "same")
+        delay = np.correlate(power, original, "full").argmax() - (2 * SECOND - 1)
         assert abs(delay) < 0.05 * SECOND
 
     @pytest.mark.parametrize("length", [1, 10, 300, 3_000])
-    def test_short_clips_are_no_exception(self, length: int) -> None:
+    def test_short_clips(self, length: int) -> None:
         for seed in range(4):
-            moved, tempo = random_pitch_and_tempo(noise(length), np.random.default_rng(seed))
-            assert len(moved) == round(length / tempo)
-            assert np.isfinite(moved).all()
+            shifted, tempo = random_pitch_and_tempo(noise(length), np.random.default_rng(seed))
+            assert len(shifted) == round(length / tempo)
+            assert np.isfinite(shifted).all()
 
-    def test_it_stays_in_its_range_and_by_the_generator(self) -> None:
+    def test_it_stays_in_its_range_and_is_seeded(self) -> None:
         tempos = [random_pitch_and_tempo(noise(800), np.random.default_rng(seed))[1] for seed in range(40)]
         assert 0.9 < min(tempos) < 0.95
         assert 1.05 < max(tempos) < 1.11
@@ -123,7 +123,7 @@ class TestVoice:
         np.testing.assert_array_equal(first, second)
 
 
-EVERYTHING = AugmentSettings(speed=1, noise=1, codec=1, room=1, colour=1, silence=1, text_noise=1)
+EVERYTHING = AugmentSettings(speed=1, noise=1, codec=1, reverb=1, equalizer=1, silence=1, text_noise=1)
 
 
 def click(at: int) -> tuple[Samples, Alignment]:
@@ -133,106 +133,109 @@ def click(at: int) -> tuple[Samples, Alignment]:
 
 
 class TestAugment:
-    def test_no_settings_no_harm(self) -> None:
+    def test_default_settings_change_nothing(self) -> None:
         clip, alignment = click(9_000)
-        same, place = augment(clip, alignment, AugmentSettings(), np.random.default_rng(0))
+        same, same_alignment = augment(clip, alignment, AugmentSettings(), np.random.default_rng(0))
         np.testing.assert_array_equal(same, clip)
-        assert place == alignment
+        assert same_alignment == alignment
         assert augment_text("Oh, NO!", AugmentSettings(), np.random.default_rng(0)) == "Oh, NO!"
 
-    @pytest.mark.parametrize("settings", [AugmentSettings(speed=1, silence=1, room=1), EVERYTHING])
+    @pytest.mark.parametrize("settings", [AugmentSettings(speed=1, silence=1, reverb=1), EVERYTHING])
     def test_a_click_stays_under_its_word(self, settings: AugmentSettings) -> None:
-        within = 2 if settings is not EVERYTHING else 5 * SECOND // 1000  # a codec smears
+        tolerance = 2 if settings is not EVERYTHING else 5 * SECOND // 1000  # a codec smears
         places = set()
         for seed in range(30):
             rng = np.random.default_rng(seed)
             samples, alignment = augment(*click(20_000), settings, rng)
             place = alignment.words[0].start
-            assert abs(int(np.abs(samples).argmax()) - place) <= within
+            assert abs(int(np.abs(samples).argmax()) - place) <= tolerance
             places.add(place)
         assert len(places) > 25
 
-    def test_a_chance_is_a_chance(self) -> None:
+    def test_a_probability_is_a_frequency(self) -> None:
         settings = AugmentSettings(speed=0.3)
-        clip, nowhere = noise(2_000), Alignment()
+        clip, no_words = noise(2_000), Alignment()
         changed = [
-            len(augment(clip, nowhere, settings, np.random.default_rng(seed))[0]) != len(clip)
+            len(augment(clip, no_words, settings, np.random.default_rng(seed))[0]) != len(clip)
             for seed in range(400)
         ]
         assert 0.22 < np.mean(changed) < 0.38
 
-    @pytest.mark.parametrize("harm", ["voice", "speed", "noise", "codec", "room", "colour", "silence"])
-    def test_every_setting_does_something(self, harm: str) -> None:
-        settings = AugmentSettings(**{harm: 1.0})
-        harmed, _ = augment(voice(0.5), Alignment(), settings, np.random.default_rng(0))
-        assert len(harmed) != SECOND // 2 or not np.allclose(harmed, voice(0.5))
+    @pytest.mark.parametrize("name", ["voice", "speed", "noise", "codec", "reverb", "equalizer", "silence"])
+    def test_every_setting_has_an_effect(self, name: str) -> None:
+        settings = AugmentSettings(**{name: 1.0})
+        augmented, _ = augment(voice(0.5), Alignment(), settings, np.random.default_rng(0))
+        assert len(augmented) != SECOND // 2 or not np.allclose(augmented, voice(0.5))
 
-    def test_same_generator_same_harm(self) -> None:
-        heard = [augment(voice(), Alignment(), EVERYTHING, np.random.default_rng(s))[0] for s in (4, 4, 5)]
-        np.testing.assert_array_equal(heard[0], heard[1])
-        assert len(heard[2]) != len(heard[0])
+    def test_the_same_generator_gives_the_same_clip(self) -> None:
+        clips = [augment(voice(), Alignment(), EVERYTHING, np.random.default_rng(s))[0] for s in (4, 4, 5)]
+        np.testing.assert_array_equal(clips[0], clips[1])
+        assert len(clips[2]) != len(clips[0])
 
-    def test_another_chance_leaves_the_other_harms_as_they_were(self) -> None:
-        """The noise of a clip is the same noise, in a room and out of it."""
+    def test_changing_one_probability_leaves_the_other_augmentations(self) -> None:
+        """The noise of a clip is the same noise, with reverberation and without."""
         clip = voice()
 
-        def heard(**chances: float) -> Samples:
-            return augment(clip, Alignment(), AugmentSettings(**chances), np.random.default_rng(3))[0]
+        def augmented(**probabilities: float) -> Samples:
+            return augment(clip, Alignment(), AugmentSettings(**probabilities), np.random.default_rng(3))[0]
 
         np.testing.assert_allclose(
-            heard(noise=1, room=1) - heard(room=1), heard(noise=1) - clip, rtol=1e-2, atol=1e-5
+            augmented(noise=1, reverb=1) - augmented(reverb=1),
+            augmented(noise=1) - clip,
+            rtol=1e-2,
+            atol=1e-5,
         )
 
-    @pytest.mark.parametrize("chance", [-0.1, 1.01, float("nan")])
-    def test_a_chance_that_is_none(self, chance: float) -> None:
-        with pytest.raises(SettingsError, match="expected a probability from 0 to 1 for room, got"):
-            AugmentSettings(room=chance)
+    @pytest.mark.parametrize("probability", [-0.1, 1.01, float("nan")])
+    def test_an_invalid_probability_is_refused(self, probability: float) -> None:
+        with pytest.raises(SettingsError, match="expected a probability from 0 to 1 for reverb, got"):
+            AugmentSettings(reverb=probability)
 
     def test_settings_from_a_file_are_checked(self) -> None:
         assert msgspec.convert({"noise": 1}, AugmentSettings) == AugmentSettings(noise=1.0)
-        for table, wrong in (
+        for table, message in (
             ({"noise": 2}, "0 to 1 for noise, got 2"),
             ({"echo": 1}, "unknown field `echo`"),
         ):
-            with pytest.raises(msgspec.ValidationError, match=wrong):
+            with pytest.raises(msgspec.ValidationError, match=message):
                 msgspec.convert(table, AugmentSettings)
 
-    def test_whether_anything_may_happen(self) -> None:
+    def test_whether_any_probability_is_set(self) -> None:
         assert not AugmentSettings().any()
         assert all(AugmentSettings(**{name: 0.1}).any() for name in AugmentSettings.__struct_fields__)
 
 
-class TestWords:
+class TestAsrErrors:
     TEXT = "one two three four five six seven eight nine ten"
 
-    def misheard(self, *strangers: str) -> Counter[str]:
+    def word_counts(self, *replacements: str) -> Counter[str]:
         drawn = [
-            simulate_asr_errors(self.TEXT, strangers, np.random.default_rng(seed)) for seed in range(500)
+            simulate_asr_errors(self.TEXT, replacements, np.random.default_rng(seed)) for seed in range(500)
         ]
         return Counter(word for line in drawn for word in line.split())
 
-    def test_without_strangers_words_are_dropped_and_doubled(self) -> None:
-        """A quarter at most, an eighth on average; nine in ten of them are lost, the tenth comes twice."""
+    def test_without_replacements_words_are_dropped_and_doubled(self) -> None:
+        """A quarter at most, an eighth on average; nine in ten of them are dropped, the tenth is doubled."""
         drawn = [
             simulate_asr_errors(self.TEXT, (), np.random.default_rng(seed)).split() for seed in range(500)
         ]
-        lost = np.mean([1 - len(set(line)) / 10 for line in drawn])
+        dropped = np.mean([1 - len(set(line)) / 10 for line in drawn])
         doubled = np.mean([(len(line) - len(set(line))) / 10 for line in drawn])
-        assert lost == pytest.approx(0.9 * 0.125, abs=0.02)
+        assert dropped == pytest.approx(0.9 * 0.125, abs=0.02)
         assert doubled == pytest.approx(0.1 * 0.125, abs=0.01)
         assert set().union(*drawn) == set(self.TEXT.split())
 
-    def test_with_strangers_half_of_the_lost_are_replaced(self) -> None:
-        counted = self.misheard("strange", "stranger")
-        share = (counted["strange"] + counted["stranger"]) / 5_000
+    def test_with_replacements_half_of_the_dropped_are_replaced(self) -> None:
+        counted = self.word_counts("other", "another")
+        share = (counted["other"] + counted["another"]) / 5_000
         assert share == pytest.approx(0.45 * 0.125, abs=0.01)
 
-    def test_something_is_left(self) -> None:
-        heard = {simulate_asr_errors("hi", (), np.random.default_rng(seed)) for seed in range(200)}
-        assert heard == {"hi", "hi hi"}
+    def test_at_least_one_word_is_kept(self) -> None:
+        results = {simulate_asr_errors("hi", (), np.random.default_rng(seed)) for seed in range(200)}
+        assert results == {"hi", "hi hi"}
         assert simulate_asr_errors("...", (), np.random.default_rng(0)) == ""
 
-    def test_the_chance_of_text_noise(self) -> None:
+    def test_the_probability_of_text_noise(self) -> None:
         settings = AugmentSettings(text_noise=0.5)
         texts = [augment_text("Oh, NO!", settings, np.random.default_rng(seed)) for seed in range(400)]
         assert 0.42 < np.mean([text == "Oh, NO!" for text in texts]) < 0.58

@@ -19,7 +19,7 @@ from emostream.training.bundled_recipe.fusion import FusionData, train_fusion
 from emostream.training.bundled_recipe.pairs import PairSampler
 from emostream.training.bundled_recipe.settings import FusionSettings
 from emostream.training.data.frozen_features import FrozenFeatures, View
-from emostream.training.run_log import Log
+from emostream.training.run_log import RunLog
 from tests.support.recipe_run import CLIPS, LINES, KilledError, OneEpoch, first_and_last, runtime, same, tones
 from tests.support.tiny_emotion import noise, tiny_model, tiny_tokenizer
 from tests.support.training_task import fresh_accelerator, one_thread
@@ -98,7 +98,7 @@ def test_an_interrupted_run_resumes_exactly(tmp_path: Path) -> None:
 class TestCalibration:
     @pytest.fixture
     def model(self, tmp_path: Path) -> EmotionModel:
-        model, log = tiny_model(), Log(tmp_path / "log.txt")
+        model, log = tiny_model(), RunLog(tmp_path / "log.txt")
         calibrate(model, tiny_tokenizer(), (CLIPS, tones()), LINES, sampler(), 1, log)
         return model
 
@@ -123,7 +123,7 @@ class TestCalibration:
 
     def test_calibration_is_deterministic(self, model: EmotionModel, tmp_path: Path) -> None:
         again = tiny_model()
-        log = Log(tmp_path / "again.txt")
+        log = RunLog(tmp_path / "again.txt")
         calibrate(again, tiny_tokenizer(), (CLIPS, tones()), LINES, sampler(), 1, log)
         assert again.config.late_weights == model.config.late_weights
         assert again.config.temperatures == model.config.temperatures

@@ -42,7 +42,7 @@ from emostream.training.evaluation.crossvalidation import LABEL_MATCHED, MATCHED
 from emostream.training.evaluation.text_conflict import PairedTexts
 from emostream.training.experiments.folds import Fold
 from emostream.training.experiments.run import fit_fold
-from emostream.training.run_log import Log
+from emostream.training.run_log import RunLog
 from emostream.training.trainer.callbacks import NoCallback
 from emostream.training.trainer.settings import TrainerSettings
 from tests.support.corpus_trees import write_sound
@@ -173,13 +173,13 @@ class TestTraining:
         return new_student(replace_settings(size, max_tokens=32))
 
     def context(self, model: EmotionModel, clips: list[Example], folder: Path) -> HeadRunContext:
-        paths = HeadPaths(folder / "work", folder / "cache", Log(folder / "log.txt"))
+        paths = HeadPaths(folder / "work", folder / "cache", RunLog(folder / "log.txt"))
         return head_run_context(model, tiny_tokenizer(), clips, self.SETTINGS, [1], paths)
 
     def test_a_head_learns_and_the_encoder_stays(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path
     ) -> None:
-        context, log = self.context(model, clips, tmp_path), Log(tmp_path / "log.txt")
+        context, log = self.context(model, clips, tmp_path), RunLog(tmp_path / "log.txt")
         train, validation = ([e for e in clips if e.split == split] for split in ("train", "dev"))
         fitted = train_final_head(context, train, validation, 1, log)
         assert fitted.validation_ua == 1.0
@@ -190,7 +190,7 @@ class TestTraining:
         self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         parts = [[e for e in clips if e.split == split] for split in ("train", "dev", "test")]
-        fold, log = Fold("3", *parts), Log(tmp_path / "log.txt")
+        fold, log = Fold("3", *parts), RunLog(tmp_path / "log.txt")
         (first,) = crossvalidate_heads(self.context(model, clips, tmp_path), [fold], FOLDS, [1], log)
         assert first.keys == tuple(example.key for example in parts[2])
         assert (first.probabilities.argmax(1) == first.truth).all()
@@ -207,7 +207,7 @@ class TestTraining:
             sampler, sampler, LINES, PairedTexts(LINES, [line.emotion for line in LINES])
         )
         audio = cached_audio(clips, folder / "cache")
-        return FusionStage(context, audio, text_data, settings, 1, Log(folder / "log.txt"))
+        return FusionStage(context, audio, text_data, settings, 1, RunLog(folder / "log.txt"))
 
     def test_every_fold_is_evaluated_with_text_and_the_student_stays(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path

@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 
 from emostream.training.bundled_recipe.log_callback import LogCallback
-from emostream.training.run_log import Log
+from emostream.training.run_log import RunLog
 from emostream.training.trainer.callbacks import ProgressBarCallback, progress_bars
 from emostream.training.trainer.history import History
 
 
 def test_the_log_has_the_start_some_steps_and_every_epoch(tmp_path: Path) -> None:
     """Losses are means since the last such line: 0 to 199, then 200 to 399."""
-    callback = LogCallback(Log(tmp_path / "log.txt"), "distillation")
+    callback = LogCallback(RunLog(tmp_path / "log.txt"), "distillation")
     callback.on_train_begin(500, 7)
     for number in range(450):
         callback.on_step_end(number, {"loss": float(number), "frames": 1.0}, 0.1)

@@ -22,7 +22,7 @@ from emostream.training.bundled_recipe.stages import AudioData, RecipePaths, dis
 from emostream.training.corpora.example import Example
 from emostream.training.data.audio_cache import AudioCache
 from emostream.training.errors import SettingsError
-from emostream.training.run_log import Log
+from emostream.training.run_log import RunLog
 from tests.support.corpus_trees import write_lines, write_sound
 from tests.support.recipe_run import LINES
 from tests.support.training_task import fresh_accelerator
@@ -89,7 +89,7 @@ def distillations(monkeypatch: pytest.MonkeyPatch) -> list[DistillationData]:
 
 
 def distill(paths: RecipePaths) -> Provenance:
-    provenance, log = Provenance(), Log(paths.work / "log.txt")
+    provenance, log = Provenance(), RunLog(paths.work / "log.txt")
     distill_audio(new_student(SMALL), SETTINGS, paths, AudioData.load(paths), provenance, log)
     return provenance
 

@@ -12,7 +12,7 @@ from emostream.training.bundled_recipe.synthetic import synthetic_speech
 from emostream.training.corpora.example import Example
 from emostream.training.data.audio_cache import AudioCache
 from emostream.training.errors import SettingsError
-from emostream.training.run_log import Log
+from emostream.training.run_log import RunLog
 
 needs_voices = pytest.mark.skipif(
     shutil.which("espeak-ng") is None or shutil.which("flite") is None,
@@ -36,7 +36,7 @@ LINES = [
 
 
 def speech(folder: Path, count: int = 4, seed: int = 1) -> tuple[list[Example], AudioCache]:
-    return synthetic_speech(LINES, count, seed, folder, Log(folder / "log.txt"))
+    return synthetic_speech(LINES, count, seed, folder, RunLog(folder / "log.txt"))
 
 
 @needs_voices

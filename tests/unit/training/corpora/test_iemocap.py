@@ -1,4 +1,4 @@
-"""IEMOCAP's folder to utterances: consensus labels, words, speakers, sessions, and nothing missing."""
+"""The IEMOCAP reader: consensus labels, words, speakers, sessions, and checks for missing files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.corpus_trees import iemocap_tree
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """To be read only."""
+    """Shared by all tests, read-only."""
     return iemocap_tree(tmp_path_factory.mktemp("iemocap") / "IEMOCAP_full_release", per_speaker=5)
 
 
 @pytest.fixture
 def copy(release: Path, tmp_path: Path) -> Path:
-    """To be damaged."""
+    """A copy to be damaged."""
     return Path(shutil.copytree(release, tmp_path / "IEMOCAP_full_release"))
 
 
@@ -47,12 +47,12 @@ def test_an_utterance(release: Path) -> None:
     )
 
 
-def test_the_speaker_is_who_speaks_not_who_wears_the_markers(release: Path) -> None:
+def test_the_speaker_is_the_one_of_the_utterance_not_of_the_markers(release: Path) -> None:
     assert read(release)["Ses01F_impro01_M001"].speaker == "iemocap_Ses01M"
 
 
-def test_turns_of_another_name_need_no_words_and_no_label(release: Path) -> None:
-    """Without a label it is no utterance."""
+def test_turns_with_other_names_need_no_words_and_no_label(release: Path) -> None:
+    """A turn without a label is left out."""
     found = read(release)
     assert (release / "Session3/sentences/wav/Ses03F_impro01/Ses03F_impro01_FXX1.wav").is_file()
     assert [utterance for utterance in found if "XX" in utterance] == ["Ses03F_impro01_FXX0"]
@@ -61,10 +61,10 @@ def test_turns_of_another_name_need_no_words_and_no_label(release: Path) -> None
     assert (example.speaker, example.dialogue) == ("iemocap_Ses03F", "iemocap_Ses03F_impro01")
 
 
-def test_of_the_other_labels_those_with_a_sound(copy: Path) -> None:
-    whole = read(copy)
+def test_utterances_with_other_labels_need_audio(copy: Path) -> None:
+    complete = read(copy)
     drop("Session3/sentences/wav/Ses03F_impro01/Ses03F_impro01_FXX0.wav")(copy)
-    assert whole.keys() - read(copy).keys() == {"Ses03F_impro01_FXX0"}
+    assert complete.keys() - read(copy).keys() == {"Ses03F_impro01_FXX0"}
 
 
 def test_excited_is_happy_and_the_rest_is_other(release: Path) -> None:
@@ -80,17 +80,17 @@ def test_excited_is_happy_and_the_rest_is_other(release: Path) -> None:
     }
 
 
-def test_noises_in_brackets_are_no_words(release: Path) -> None:
+def test_noises_in_brackets_are_not_words(release: Path) -> None:
     words = {example.words for example in read(release).values()}
     assert "So good, yes." in words
     assert not any("LAUGHTER" in text for text in words)
 
 
-def test_the_folder_above_the_release_will_do(release: Path) -> None:
+def test_the_parent_folder_of_the_release_is_accepted(release: Path) -> None:
     assert read(release.parent) == read(release)
 
 
-def test_sessions_and_speakers_keep_dialogues_apart(release: Path) -> None:
+def test_sessions_and_speakers_are_dialogue_disjoint(release: Path) -> None:
     sessions: dict[str, list[Example]] = {}
     for example in read(release).values():
         sessions.setdefault(example.group, []).append(example)
@@ -100,7 +100,7 @@ def test_sessions_and_speakers_keep_dialogues_apart(release: Path) -> None:
     assert all({example.emotion for example in session} == {*COUNTS, OTHER} for session in sessions.values())
 
 
-def test_its_own_alignment_has_the_words_of_the_transcript(release: Path) -> None:
+def test_the_bundled_alignment_has_the_words_of_the_transcript(release: Path) -> None:
     for example in read(release).values():
         if not example.words:
             continue
@@ -112,7 +112,7 @@ def test_its_own_alignment_has_the_words_of_the_transcript(release: Path) -> Non
         assert len(alignment.syllables) == len(alignment.words) <= len(alignment.phones)
 
 
-def test_other_corpora_bring_no_alignment(release: Path) -> None:
+def test_other_corpora_have_no_alignment(release: Path) -> None:
     example = read(release)["Ses01F_impro01_M000"]
     assert corpus_alignment(replace(example, corpus="ravdess")) is None
     assert (
@@ -121,7 +121,7 @@ def test_other_corpora_bring_no_alignment(release: Path) -> None:
     )
 
 
-def test_the_four_classes_are_counted(release: Path) -> None:
+def test_the_counts_of_the_four_classes_are_checked(release: Path) -> None:
     """Five utterances of each of ten actors: two of them happy, one excited."""
     assert read_iemocap(release, expected={"angry": 10, "happy": 20, "neutral": 10, "sad": 10})
     with pytest.raises(CorpusError) as caught:
@@ -166,7 +166,10 @@ def replace_text(name: str, old: str, new: str) -> Callable[[Path], None]:
             drop("Session3"),
             "expected a folder for each of Session1 to Session5 in .*, got none for Session3:",
         ),
-        (drop(SOUND), "expected a sound for each utterance of .*Session4, got none for Ses04F_impro01_M000:"),
+        (
+            drop(SOUND),
+            "expected an audio file for each utterance of .*Session4, got none for Ses04F_impro01_M000:",
+        ),
         (drop("Session1/dialog/EmoEvaluation"), "expected labels in .*EmoEvaluation, got none:"),
         (
             drop("Session5/dialog/transcriptions"),
@@ -182,7 +185,7 @@ def replace_text(name: str, old: str, new: str) -> Callable[[Path], None]:
         ),
     ],
 )
-def test_what_is_missing_or_damaged_is_named(
+def test_missing_or_damaged_files_are_named(
     copy: Path, change: Callable[[Path], None], complaint: str
 ) -> None:
     change(copy)
@@ -191,13 +194,13 @@ def test_what_is_missing_or_damaged_is_named(
     assert "\n" not in str(caught.value)
 
 
-def test_labels_that_are_not_there_are_missed_by_their_count(copy: Path) -> None:
+def test_missing_labels_are_noticed_by_their_count(copy: Path) -> None:
     drop(EVALUATION)(copy)
     with pytest.raises(CorpusError, match="expected angry 10, happy 20, neutral 10, sad 10 utterances"):
         read_iemocap(copy, expected={"angry": 10, "happy": 20, "neutral": 10, "sad": 10})
 
 
-def test_a_folder_of_something_else(tmp_path: Path) -> None:
+def test_a_folder_of_another_corpus(tmp_path: Path) -> None:
     for root in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(
             CorpusError, match=r"expected IEMOCAP with Session\[1-5\] in it, got .*: give the"

@@ -1,4 +1,4 @@
-"""IEMOCAP's own alignments, in the lines that Sphinx-3's aligner prints."""
+"""The reader of IEMOCAP's alignments, in the format of Sphinx-3's aligner."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PHONES = [
 
 
 def write(folder: Path, ending: str, segments: list[tuple[int, int, int, str]], score_width: int = 9) -> Path:
-    """The file as C's printf wrote it: "\\t%5d %5d %9d %s\\n", its header alike, the sum at the end."""
+    """The file as printf writes it: "\\t%5d %5d %9d %s\\n", with header, and the total score at the end."""
     path = folder / f"{UTTERANCE}.{ending}"
     header = f"\t{'SFrm':>5} {'EFrm':>5} {'SegAScr':>{score_width}} Name\n"
     lines = [f"\t{s:5d} {e:5d} {score:{score_width}d} {name}\n" for s, e, score, name in segments]
@@ -46,7 +46,7 @@ def write(folder: Path, ending: str, segments: list[tuple[int, int, int, str]], 
 
 
 def frames(start: int, end: int) -> tuple[int, int]:
-    """Samples of frames that both belong to the segment."""
+    """Sample bounds of a segment from its first and last frame."""
     return start * 160, (end + 1) * 160
 
 
@@ -73,7 +73,7 @@ def test_an_utterance_without_files() -> None:
     assert read_alignment(Path("nowhere"), "Ses03M_impro03_M001") is None
 
 
-def test_words_alone(tmp_path: Path) -> None:
+def test_words_only(tmp_path: Path) -> None:
     write(tmp_path, "wdseg", WORDS)
     alignment = read_alignment(tmp_path, UTTERANCE)
     assert alignment is not None
@@ -82,7 +82,7 @@ def test_words_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["IH_T_S", "IH-T-S", "ih t s", "IH T S"])
-def test_syllables_are_named_alike(tmp_path: Path, name: str) -> None:
+def test_syllable_names_are_normalized(tmp_path: Path, name: str) -> None:
     write(tmp_path, "wdseg", [])
     write(tmp_path, "syseg", [(0, 9, -1, name)])
     alignment = read_alignment(tmp_path, UTTERANCE)
@@ -90,7 +90,7 @@ def test_syllables_are_named_alike(tmp_path: Path, name: str) -> None:
     assert alignment.syllables == (Span("IH-T-S", 0, 1600),)
 
 
-def test_other_line_ends_empty_lines_and_no_total_do_no_harm(tmp_path: Path) -> None:
+def test_other_line_ends_empty_lines_and_no_total_are_accepted(tmp_path: Path) -> None:
     text = "\t SFrm  EFrm    SegAScr Word\r\n\r\n\t    3     5         -1 ALL\u00c9(2)\r\n"
     (tmp_path / f"{UTTERANCE}.wdseg").write_bytes(text.encode("latin-1"))
     alignment = read_alignment(tmp_path, UTTERANCE)
@@ -99,7 +99,7 @@ def test_other_line_ends_empty_lines_and_no_total_do_no_harm(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"),
+    ("line", "message"),
     [
         ("   12    3x        -4 NO", "expected `start end score name`"),
         ("   12    30", "expected `start end score name`"),
@@ -110,12 +110,12 @@ def test_other_line_ends_empty_lines_and_no_total_do_no_harm(tmp_path: Path) -> 
     ],
 )
 @pytest.mark.parametrize("ending", ["wdseg", "syseg", "phseg"])
-def test_a_damaged_line_is_named(tmp_path: Path, ending: str, line: str, complaint: str) -> None:
+def test_a_damaged_line_is_named(tmp_path: Path, ending: str, line: str, message: str) -> None:
     write(tmp_path, "wdseg", [])
     path = write(tmp_path, ending, [(0, 9, -1, "AH")])
     sound = path.read_text().splitlines()
     path.write_text("\n".join([*sound[:2], line, *sound[2:]]), encoding="latin-1")
     with pytest.raises(CorpusError) as caught:
         read_alignment(tmp_path, UTTERANCE)
-    assert str(caught.value).startswith(f"{path}:3: {complaint}")
+    assert str(caught.value).startswith(f"{path}:3: {message}")
     assert "\n" not in str(caught.value)

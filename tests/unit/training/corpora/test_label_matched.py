@@ -1,4 +1,4 @@
-"""Clips and texts paired by label: whoever keeps speakers apart keeps dialogues and texts apart too."""
+"""Clips and texts paired by label: speaker-disjoint splits are dialogue- and text-disjoint too."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SENTENCES = ("Kids are talking by the door.", "Dogs are sitting by the door.")
 
 
 def write_clips(root: Path, speakers: Iterable[str], takes: int = 3) -> None:
-    """Every speaker: each sentence in each label so many times, and one clip of another emotion."""
+    """Every speaker: each sentence `takes` times in each label, and one clip of another emotion."""
     header = ["path", "speaker", "emotion", "emotion_orig", "text", "fold"]
     with (root / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -39,7 +39,7 @@ def write_clips(root: Path, speakers: Iterable[str], takes: int = 3) -> None:
 
 
 def write_texts(root: Path, dialogues: int, *, labels: Iterable[str] = LABELS, same: bool = False) -> None:
-    """Each dialogue: a line of each label and one of another, all of them different unless told."""
+    """Each dialogue: a line of each label and one of another, all of them different unless `same`."""
     lines = ["corpus,split,text,emotion,emotion_orig,dialogue_id,in_meld_devtest"]
     for dialogue in range(dialogues):
         for label in (*labels, OTHER):
@@ -61,10 +61,10 @@ def test_every_clip_gets_a_text_of_its_label(tmp_path: Path) -> None:
     assert len(pairs) == 3 * 4 * 6
     assert all(pair.paired.endswith(pair.emotion) for pair in pairs)
     assert all(pair.paired.startswith(f"line {pair.dialogue.removeprefix('meld_dia')} ") for pair in pairs)
-    assert {pair.words for pair in pairs} == set(SENTENCES)  # what is said stays known
+    assert {pair.words for pair in pairs} == set(SENTENCES)  # the spoken words are kept
 
 
-def test_dialogues_belong_to_one_speaker_and_texts_are_read_once(tmp_path: Path) -> None:
+def test_dialogues_belong_to_one_speaker_and_texts_are_used_once(tmp_path: Path) -> None:
     pairs = read_label_matched(write(tmp_path, speakers=5, dialogues=12))
     owners: dict[str, set[str]] = {}
     for pair in pairs:
@@ -73,8 +73,8 @@ def test_dialogues_belong_to_one_speaker_and_texts_are_read_once(tmp_path: Path)
     assert max(Counter(pair.paired for pair in pairs).values()) == 1
 
 
-def test_too_few_texts_are_shared_out_evenly(tmp_path: Path) -> None:
-    """Twelve dialogues, four speakers who want six texts of each label: three each, of both sentences."""
+def test_too_few_texts_are_distributed_evenly(tmp_path: Path) -> None:
+    """Twelve dialogues, four speakers who need six texts of each label: three each, of both sentences."""
     pairs = read_label_matched(write(tmp_path, speakers=4, dialogues=12))
     cells = Counter((pair.speaker, pair.emotion) for pair in pairs)
     assert cells == {(f"s{number}", label): 3 for number in range(4) for label in LABELS}
@@ -88,13 +88,13 @@ def test_a_label_without_texts_has_no_clips(tmp_path: Path) -> None:
     assert {pair.emotion for pair in read_label_matched(tmp_path)} == {"angry", "happy"}
 
 
-def test_lines_that_sound_alike_are_one_text(tmp_path: Path) -> None:
+def test_lines_with_equal_words_are_one_text(tmp_path: Path) -> None:
     write_clips(tmp_path, ["a", "b"])
     write_texts(tmp_path, 20, same=True)
     assert len(read_label_matched(tmp_path)) == 1
 
 
-def test_the_seed_decides(tmp_path: Path) -> None:
+def test_the_assignment_depends_on_the_seed(tmp_path: Path) -> None:
     write(tmp_path, speakers=3, dialogues=30)
     assert read_label_matched(tmp_path, seed=1) == read_label_matched(tmp_path, seed=1)
     assert read_label_matched(tmp_path, seed=1) != read_label_matched(tmp_path, seed=2)
@@ -132,7 +132,7 @@ def test_without_the_texts(tmp_path: Path) -> None:
 
 
 @needs_data
-def test_the_corpora_at_hand() -> None:
+def test_the_shared_corpora() -> None:
     pairs = read_corpus("label-matched", DATA)
     texts = read_text_corpus(DATA / "text.csv.gz", ["meld"])
     assert {pair.speaker for pair in pairs} == {e.speaker for e in read_manifest(DATA / "manifest.csv")}
@@ -144,7 +144,7 @@ def test_the_corpora_at_hand() -> None:
 
 
 @needs_data
-def test_the_folds_at_hand_keep_speakers_dialogues_and_splits_apart() -> None:
+def test_the_folds_of_the_shared_corpora_are_disjoint() -> None:
     pairs = read_corpus("label-matched", DATA)
     folds = {fold: [pair for pair in pairs if pair.group == fold] for fold in FOLDS}
     check_disjoint(folds)

@@ -1,4 +1,4 @@
-"""Any corpus as a table, CSV or JSONL."""
+"""The manifest reader: a corpus as a CSV or JSONL table."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Row = dict[str, str]
 
 
 def write_csv(folder: Path, *rows: Row, name: str = "manifest.csv") -> Path:
-    """With the sounds that the rows name."""
+    """With the audio files that the rows name."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     with (folder / name).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    return with_sounds(folder / name, rows)
+    return with_audio(folder / name, rows)
 
 
 def write_jsonl(folder: Path, *rows: Row, name: str = "manifest.jsonl") -> Path:
     (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return with_sounds(folder / name, rows)
+    return with_audio(folder / name, rows)
 
 
-def with_sounds(path: Path, rows: tuple[Row, ...]) -> Path:
+def with_audio(path: Path, rows: tuple[Row, ...]) -> Path:
     for row in rows:
         if row.get("path"):
             (path.parent / row["path"]).parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def test_a_full_row(tmp_path: Path, write: Callable[..., Path]) -> None:
     ]
 
 
-def test_the_least_that_a_row_may_say(tmp_path: Path) -> None:
+def test_a_minimal_row(tmp_path: Path) -> None:
     path = write_csv(tmp_path, {"path": "1.wav", "emotion": "hap"}, {"path": "2.wav", "emotion": "calm"})
     first, second = read_manifest(path)
     assert first == Example(
@@ -81,7 +81,7 @@ def test_the_least_that_a_row_may_say(tmp_path: Path) -> None:
     assert (second.emotion, second.emotion_orig) == ("other", "calm")
 
 
-def test_words_without_sound(tmp_path: Path) -> None:
+def test_text_without_audio(tmp_path: Path) -> None:
     path = write_csv(
         tmp_path, {"text": "First line\nand its second", "emotion": "joy"}, {"text": "No", "emotion": "mad"}
     )
@@ -96,7 +96,7 @@ def test_a_folder_with_a_manifest_in_it(tmp_path: Path) -> None:
     assert len(read_manifest(tmp_path)) == 1
 
 
-def test_json_has_other_types_than_text(tmp_path: Path) -> None:
+def test_json_values_of_other_types(tmp_path: Path) -> None:
     line = {"text": "No", "emotion": "sad", "fold": 2, "speaker": None, "session": "Session1"}
     (tmp_path / "m.jsonl").write_text(json.dumps(line) + "\n\n")
     (example,) = read_manifest(tmp_path / "m.jsonl")
@@ -118,7 +118,7 @@ def test_the_unit_of_cross_validation(tmp_path: Path, cells: Row, group: str) ->
     assert example.group == group
 
 
-def test_copies_are_left_out_and_need_no_file(tmp_path: Path) -> None:
+def test_duplicates_are_left_out_and_need_no_file(tmp_path: Path) -> None:
     copy = {"path": "2.flac", "emotion": "sad", "dup_of": "1.flac"}
     path = write_csv(tmp_path, {"path": "1.flac", "emotion": "sad", "dup_of": ""}, copy)
     (tmp_path / "2.flac").unlink()
@@ -136,7 +136,7 @@ def test_a_validation_split_is_dev(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", ["speaker", "dialogue"])
-def test_a_planted_leak_is_refused(tmp_path: Path, unit: str) -> None:
+def test_a_leak_between_splits_is_refused(tmp_path: Path, unit: str) -> None:
     rows = [
         {"text": "No", "emotion": "sad", "split": split, unit: name}
         for split, name in (("train", "a"), ("dev", "b"), ("test", "a"))
@@ -146,7 +146,7 @@ def test_a_planted_leak_is_refused(tmp_path: Path, unit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("path,speaker\na.flac,a\n", "m.csv: expected a column emotion, got path, speaker: fix the header"),
         ("", "m.csv: expected a column emotion, got nothing"),
@@ -161,9 +161,9 @@ def test_a_planted_leak_is_refused(tmp_path: Path, unit: str) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+def test_errors_name_the_row(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "m.csv").write_text(text)
-    with pytest.raises(CorpusError, match=complaint) as caught:
+    with pytest.raises(CorpusError, match=message) as caught:
         read_manifest(tmp_path / "m.csv")
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""The corpora as they lie on a disk to utterances, each in its own names and lines."""
+"""The readers of the acted corpora, each with its own file names and tables."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_ravdess(tmp_path: Path) -> None:
 
 
 @needs_data
-def test_ravdess_as_the_manifest_has_it(tmp_path: Path) -> None:
+def test_ravdess_agrees_with_the_manifest(tmp_path: Path) -> None:
     """All names of the corpus: labels, words, folds and the copy left out are those of the table."""
     rows = manifest(corpus="ravdess")
     for name in [*(Path(row["path"]).stem for row in rows), "03-01-03-01-02-02-07"]:
@@ -123,14 +123,14 @@ def test_esd(tmp_path: Path, official_splits: bool) -> None:
 
 
 @pytest.mark.parametrize("speaker", list(ESD_WORDS))
-def test_the_texts_of_esd_have_many_encodings(tmp_path: Path, speaker: str) -> None:
-    """And some lines a space in place of the first tab."""
+def test_the_text_files_of_esd_have_many_encodings(tmp_path: Path, speaker: str) -> None:
+    """And some lines have a space in place of the first tab."""
     examples = by_key(read_esd(esd_tree(tmp_path)))
     assert examples[f"esd/{speaker}_000351"].words == ESD_WORDS[speaker][0]
     assert examples[f"esd/{speaker}_000701"].words == ESD_WORDS[speaker][0]
 
 
-def test_its_speakers_stand_in_all_splits_of_esd_and_that_is_known(tmp_path: Path) -> None:
+def test_the_splits_of_esd_are_not_speaker_disjoint(tmp_path: Path) -> None:
     assert {example.split for example in read_corpus("esd", esd_tree(tmp_path, official_splits=True))} == {
         "train",
         "dev",
@@ -199,18 +199,18 @@ def drop(name: str) -> Callable[[Path], None]:
             nemo_tree,
             read_nemo,
             drop("samples/EB0_fear_1.wav"),
-            "a sound for each line .*, got none for EB0_fear_1:",
+            "an audio file for each line .*, got none for EB0_fear_1:",
         ),
         (
             nemo_tree,
             read_nemo,
             touch("samples/XX0_fear_1.wav"),
-            "a line of .* for each sound, got none for XX0_f",
+            "a line of .* for each audio file, got none for XX0_f",
         ),
         (nemo_tree, read_nemo, touch("samples/._EB0_fear_1.wav"), None),
     ],
 )
-def test_what_does_not_belong_is_named(
+def test_unexpected_and_missing_files_are_named(
     tmp_path: Path,
     tree: Callable[[Path], Path],
     read: Callable[[Path], list[Example]],
@@ -226,7 +226,7 @@ def test_what_does_not_belong_is_named(
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_too_high_and_what_macos_leaves(tmp_path: Path) -> None:
+def test_a_parent_folder_and_macos_hidden_files(tmp_path: Path) -> None:
     shutil.move(crema_d_tree(tmp_path / "inside"), tmp_path / "CREMA-D-master")
     (tmp_path / "._CREMA-D-master").mkdir()
     (tmp_path / "CREMA-D-master/AudioWAV/._1001_DFA_ANG_XX.wav").write_bytes(b"\0\5\x16\7")

@@ -1,4 +1,4 @@
-"""The corpora by name, what each may not hold, and that no test speaker was ever heard."""
+"""The registry of corpora, its checks, and that no test speaker was used for the bundled weights."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def test_lines_that_repeat_melds_held_out_ones_are_dropped(tmp_path: Path) -> No
     assert [line.words for line in read_text_corpus(file, ["emorynlp"])] == ["hi"]
 
 
-def test_trimming_keeps_the_loud_stretch_and_its_margins() -> None:
+def test_trimming_keeps_the_loud_part_and_its_margins() -> None:
     quiet = np.zeros(16_000, np.float32)
     loud = noise(8000, level=0.5) + np.float32(0.1)
-    kept = trim(np.concatenate([quiet, loud, quiet]))
-    assert len(kept) == 8000 + 2 * 4000
+    trimmed = trim(np.concatenate([quiet, loud, quiet]))
+    assert len(trimmed) == 8000 + 2 * 4000
     assert len(trim(loud)) == len(loud)
     assert len(trim(np.zeros(100, np.float32))) == 100
 
 
-def test_a_file_that_is_no_sound(tmp_path: Path) -> None:
+def test_a_file_that_is_not_audio(tmp_path: Path) -> None:
     (tmp_path / "a.flac").write_text("hello")
-    with pytest.raises(CorpusError, match="expected a sound file"):
+    with pytest.raises(CorpusError, match="expected an audio file"):
         read_clip(tmp_path / "a.flac")
 
 
@@ -68,17 +68,17 @@ def test_a_speaker_or_a_dialogue_on_both_sides_is_refused() -> None:
     with pytest.raises(CorpusError, match="dialogue d is in train and in test: expected dialogue-disjoint"):
         check_disjoint({"train": [one], "test": [two]})
     check_disjoint({"train": [one], "test": [two]}, units=["speaker"])
-    check_disjoint({"train": [example("3")], "test": [example("4")]})  # nobody's speech
+    check_disjoint({"train": [example("3")], "test": [example("4")]})  # without speakers
 
 
 LINE = "It's what I have always wanted!"
 
 
 def line_of(corpus: str, words: str = LINE, **fields: Any) -> Example:
-    """A line of a conversation."""
-    told = {"dialogue": f"{corpus}_1"} | fields
+    """A line of a dialogue."""
+    chosen = {"dialogue": f"{corpus}_1"} | fields
     return Example(
-        corpus=corpus, key=f"{corpus}/{words}", emotion="sad", emotion_orig="", words=words, **told
+        corpus=corpus, key=f"{corpus}/{words}", emotion="sad", emotion_orig="", words=words, **chosen
     )
 
 
@@ -86,7 +86,7 @@ SOUND: dict[str, Any] = {"path": Path("1.wav"), "dialogue": ""}
 
 
 @pytest.mark.parametrize(
-    ("one", "tested", "kept"),
+    ("candidate", "tested", "kept"),
     [
         (line_of("emorynlp", "It's what I have always wanted..."), line_of("meld"), False),
         (line_of("emorynlp", path=Path("1.wav")), line_of("meld", path=Path("2.wav")), False),
@@ -116,10 +116,12 @@ SOUND: dict[str, Any] = {"path": Path("1.wav"), "dialogue": ""}
         "its own words are not read",
     ],
 )
-def test_what_another_corpus_is_tested_on(one: Example, tested: Example, kept: bool) -> None:
+def test_lines_that_another_corpus_is_tested_on_are_removed(
+    candidate: Example, tested: Example, kept: bool
+) -> None:
     other = line_of("emorynlp", "We were on a break, you know!")
-    left = CrossCorpusDuplicates([one, other, tested]).without([one, other], [tested])
-    assert left == ([one, other] if kept else [other])
+    remaining = CrossCorpusDuplicates([candidate, other, tested]).without([candidate, other], [tested])
+    assert remaining == ([candidate, other] if kept else [other])
 
 
 def test_an_unknown_corpus(tmp_path: Path) -> None:
@@ -128,7 +130,7 @@ def test_an_unknown_corpus(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("examples", "complaint"),
+    ("examples", "message"),
     [
         ([], "expected utterances of toy in .*, got none"),
         ([example("1"), example("2"), example("1")], "expected every utterance of toy once, got 1 2 times"),
@@ -142,16 +144,16 @@ def test_an_unknown_corpus(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_a_corpus_may_not_hold(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, examples: list[Example], complaint: str | None
+def test_invalid_corpora_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, examples: list[Example], message: str | None
 ) -> None:
-    """Splits are held to what the corpus promises: this one, to keep speakers apart."""
+    """Splits are checked for what the corpus promises: this one, speaker-disjoint splits."""
     toy = Corpus(read=lambda root: examples, disjoint=("speaker",))
     monkeypatch.setattr(registry, "CORPORA", {"toy": toy})
-    if complaint is None:
+    if message is None:
         assert read_corpus("toy", tmp_path) == examples
         return
-    with pytest.raises(CorpusError, match=complaint):
+    with pytest.raises(CorpusError, match=message):
         read_corpus("toy", tmp_path)
 
 
@@ -171,7 +173,7 @@ def test_what_a_corpus_may_not_hold(
         ("label-matched", "manifest.csv"),
     ],
 )
-def test_the_folder_of_something_else(tmp_path: Path, name: str, inside: str) -> None:
+def test_a_folder_of_another_corpus(tmp_path: Path, name: str, inside: str) -> None:
     for root in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(CorpusError, match=f"expected .*{inside}") as caught:
             read_corpus(name, root)
@@ -186,13 +188,13 @@ def test_emotions_have_many_names(name: str, label: str) -> None:
     assert label_of(name, "here") == label
 
 
-def test_a_name_of_no_emotion() -> None:
+def test_an_unknown_emotion_name() -> None:
     with pytest.raises(CorpusError, match=r"a.csv:7: expected one of angry, .*, other or .*, got 'angyr'"):
         label_of("angyr", "a.csv:7")
 
 
 @needs_data
-def test_the_corpora_at_hand_keep_their_promises() -> None:
+def test_the_shared_corpora_have_disjoint_splits() -> None:
     examples = read_corpus("manifest", DATA)
     assert len(examples) == len(manifest())
     assert {example.split for example in examples} == {"train", "dev", "test"}
@@ -204,7 +206,7 @@ def used() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_bundled_weights_say_what_they_heard() -> None:
+def test_the_bundled_weights_list_their_training_data() -> None:
     stages = {row["stage"] for row in used()}
     learned = {"distillation", "head and fusion"}
     assert stages == learned | {"distillation, validation loss only", "calibration"}
@@ -213,7 +215,7 @@ def test_the_bundled_weights_say_what_they_heard() -> None:
 
 
 @needs_data
-def test_no_test_speaker_entered_any_stage_of_the_bundled_weights() -> None:
+def test_no_test_speaker_was_used_in_any_stage_of_the_bundled_weights() -> None:
     examples = read_manifest(DATA / "manifest.csv")
     test_speakers = {example.speaker for example in examples if example.split == "test"}
     assert test_speakers

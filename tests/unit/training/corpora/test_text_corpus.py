@@ -1,4 +1,4 @@
-"""Corpora of text, in the files their authors publish."""
+"""The readers of the text corpora, in the files that their authors publish."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.text_trees import (
 )
 
 
-def test_meld_without_videos_is_words_alone(tmp_path: Path) -> None:
+def test_meld_without_videos_is_text_only(tmp_path: Path) -> None:
     examples = read_meld(meld_tree(tmp_path))
     assert examples[0] == Example(
         corpus="meld",
@@ -47,8 +47,8 @@ def test_meld_without_videos_is_words_alone(tmp_path: Path) -> None:
     ]  # `...` is left out
 
 
-def test_meld_with_videos_has_their_sound(tmp_path: Path) -> None:
-    """The release's two broken videos are left out, the one that says `...` is not."""
+def test_meld_with_videos_has_their_audio(tmp_path: Path) -> None:
+    """The release's two broken videos are left out, the one with the text `...` is not."""
     examples = read_meld(meld_tree(tmp_path, videos=True))
     assert [len([e for e in examples if e.split == split]) for split in ("train", "dev", "test")] == [5, 5, 5]
     assert examples[5].path == tmp_path / "dev_splits_complete/dia0_utt0.mp4"
@@ -56,7 +56,7 @@ def test_meld_with_videos_has_their_sound(tmp_path: Path) -> None:
 
 
 def test_meld_with_folders_inside_folders(tmp_path: Path) -> None:
-    """As MELD.Raw unpacks: the training table lies beside its videos, a folder deeper."""
+    """As MELD.Raw unpacks: the training table is beside its videos, a folder deeper."""
     meld_tree(tmp_path, videos=True)
     (tmp_path / "train").mkdir()
     for name in ("train_sent_emo.csv", "train_splits"):
@@ -75,7 +75,7 @@ def test_meld_with_some_of_its_videos(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "whole"),
+    ("broken", "repaired"),
     [
         ("I\x92m sorry", "I\u2019m sorry"),  # Windows-1252 kept byte by byte
         ("I\u00e2\u20ac\u2122m sorry", "I\u2019m sorry"),  # UTF-8 read as Windows-1252
@@ -85,8 +85,8 @@ def test_meld_with_some_of_its_videos(tmp_path: Path) -> None:
         ("\u00c3\u00a9 \u6253", "\u00c3\u00a9 \u6253"),  # no Windows-1252 at all: left alone
     ],
 )
-def test_encodings_are_mended(broken: str, whole: str) -> None:
-    assert fix_encoding(broken) == whole
+def test_encoding_errors_are_repaired(broken: str, repaired: str) -> None:
+    assert fix_encoding(broken) == repaired
 
 
 @pytest.mark.parametrize("tree", [emorynlp_json_tree, emorynlp_csv_tree])
@@ -128,7 +128,7 @@ COMMENTS = {
 }
 
 
-def test_goemotions_is_one_of_four_where_all_its_emotions_are(tmp_path: Path) -> None:
+def test_goemotions_has_a_label_only_if_all_emotions_agree(tmp_path: Path) -> None:
     comments = {text: emotions for text, (emotions, _) in COMMENTS.items()} | {"...": ["joy"]}
     goemotions_tree(tmp_path / "goemotions/data", comments)
     examples = read_goemotions(tmp_path / "goemotions")
@@ -150,7 +150,7 @@ def test_emotions_of_the_shared_table_have_the_labels_that_it_gives_them() -> No
     lines = read_text_corpus(DATA / "text.csv.gz", ["meld", "emorynlp", "dailydialog_reccon"])
     names = {(line.emotion_orig, line.emotion) for line in lines} - {
         ("happines", "other")
-    }  # its own misprint
+    }  # a misprint of the table
     assert len(names) > 18
     assert {(name, label_of(name, "the table")) for name, _ in names} == names
 
@@ -172,7 +172,7 @@ def test_dailydialog(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "lines", "complaint"),
+    ("name", "lines", "message"),
     [
         (
             "dailydialog",
@@ -197,7 +197,7 @@ def test_dailydialog(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_files_are_named(
-    tmp_path: Path, name: str, lines: dict[str, list[str]], complaint: str
+    tmp_path: Path, name: str, lines: dict[str, list[str]], message: str
 ) -> None:
     dailydialog_tree(tmp_path)
     goemotions_tree(tmp_path, {"Thanks!": ["gratitude"]})
@@ -205,7 +205,7 @@ def test_damaged_files_are_named(
     meld_tree(tmp_path)
     for file, content in lines.items():
         write_lines(tmp_path / file, content)
-    with pytest.raises(CorpusError, match=complaint) as caught:
+    with pytest.raises(CorpusError, match=message) as caught:
         read_corpus(name, tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -219,12 +219,12 @@ def test_dailydialog_needs_both_files(tmp_path: Path) -> None:
 
 def test_the_shared_table_damaged(tmp_path: Path) -> None:
     file = tmp_path / "text.csv.gz"
-    whole = gzip.compress(b"corpus,split,text,emotion\nmeld,train,hi,happy\n")
-    for content, complaint in (
+    table = gzip.compress(b"corpus,split,text,emotion\nmeld,train,hi,happy\n")
+    for content, message in (
         (b"no gzip", "expected the text corpora at .*, got Not a gzipped file"),
-        (whole[:-9], "expected the text corpora at .*, got Compressed file ended"),
-        (whole, "expected a column in_meld_devtest, got none"),
+        (table[:-9], "expected the text corpora at .*, got Compressed file ended"),
+        (table, "expected a column in_meld_devtest, got none"),
     ):
         file.write_bytes(content)
-        with pytest.raises(CorpusError, match=complaint):
+        with pytest.raises(CorpusError, match=message):
             read_text_corpus(file, ["meld"])

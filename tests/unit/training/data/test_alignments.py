@@ -1,4 +1,4 @@
-"""Words of training clips: found once, moved with the clip."""
+"""Alignments of training clips: computed once, shifted with the clip."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from emostream.models import LABELS, Alignment, Clip, Span, Transcript, Word
 from emostream.training.corpora.example import Example
-from emostream.training.data.alignments import Alignments, cached_alignments, moved
+from emostream.training.data.alignments import Alignments, cached_alignments, shift_alignment
 from emostream.training.data.audio_cache import AudioCache
 from tests.support.tiny_emotion import noise
 
@@ -29,7 +29,7 @@ CLIPS = [
 ]
 
 
-def sounds() -> AudioCache:
+def audio_cache() -> AudioCache:
     pieces = [(8_000 * noise(SECOND, seed, level=1.0)).astype(np.int16) for seed in range(len(CLIPS))]
     spans = {clip.key: (i * SECOND, (i + 1) * SECOND) for i, clip in enumerate(CLIPS)}
     return AudioCache(np.concatenate(pieces), spans)
@@ -45,8 +45,8 @@ def halves(samples: int) -> Alignment:
     )
 
 
-def test_every_tier_moves() -> None:
-    after = moved(halves(1_000), 2.0, -100)
+def test_every_tier_is_shifted() -> None:
+    after = shift_alignment(halves(1_000), 2.0, -100)
     assert [(x.start, x.end) for x in after.words] == [(-100, 150), (150, 400)]
     assert [(x.text, x.start, x.end) for x in after.syllables] == [
         ("S-OW", -100, 150),
@@ -68,13 +68,13 @@ def test_clips_with_words_are_aligned_once(tmp_path: Path, monkeypatch: pytest.M
     aligner = CountingAligner()
     monkeypatch.setattr("emostream.training.data.alignments.load_aligner", lambda: aligner)
     spoken = {clip.key: Transcript(clip.english, "en") for clip in CLIPS if clip.english}
-    seen: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
 
     def cached(spoken: dict[str, Transcript]) -> Alignments:
-        return cached_alignments(spoken, sounds(), tmp_path, lambda *done: seen.append(done))
+        return cached_alignments(spoken, audio_cache(), tmp_path, lambda *done: progress.append(done))
 
     found = cached(spoken)
-    assert seen == [(7, 7)]
+    assert progress == [(7, 7)]
     assert set(found) == {clip.key for clip in CLIPS[1:]}
     assert found["1.flac"] == halves(SECOND)
     assert cached(spoken) == found

@@ -1,4 +1,4 @@
-"""Sound files become clips: of any format and rate, all damage told at once, decoded once."""
+"""Audio files to clips: any format and rate, all unusable files reported at once, decoded once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import soundfile
 
 from emostream.models import Samples
 from emostream.training.corpora.example import CorpusError, Example
-from emostream.training.data import audio_cache as sounds_module
+from emostream.training.data import audio_cache as cache_module
 from emostream.training.data.audio_cache import AudioCache, cached_audio, read_clip, trim
 from emostream.training.data.audio_check import Durations, check_audio, report_cached_audio
 from tests.support.tiny_emotion import noise
@@ -30,7 +30,7 @@ def tone(rate_hz: int, seconds: float = 2.0) -> Samples:
 
 
 def write_aac(path: Path, rate_hz: int = 44_100, lead_s: int = 0, **options: str) -> None:
-    """Stereo AAC in whatever container the name asks for: silence on the left, the tone on the right.
+    """Stereo AAC in the container that the suffix names: silence on the left, the tone on the right.
 
     lead_s: of silence before the tone.
     """
@@ -70,26 +70,26 @@ class TestReading:
     @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
     def test_another_rate_is_resampled_and_channels_are_averaged(self, rate_hz: int, tmp_path: Path) -> None:
         soundfile.write(tmp_path / "a.wav", np.stack([tone(rate_hz), 0 * tone(rate_hz)], 1), rate_hz, "FLOAT")
-        heard, wanted = read_clip(tmp_path / "a.wav"), tone(16_000) / 2
-        assert abs(len(heard) - len(wanted)) <= 1
-        np.testing.assert_allclose(heard[800:-800], wanted[800 : len(heard) - 800], atol=1e-4)
+        clip, expected = read_clip(tmp_path / "a.wav"), tone(16_000) / 2
+        assert abs(len(clip) - len(expected)) <= 1
+        np.testing.assert_allclose(clip[800:-800], expected[800 : len(clip) - 800], atol=1e-4)
 
     @pytest.mark.parametrize("name", ["video.mp4", "phone.m4a", "film.mkv", "stream.aac"])
-    def test_what_libsndfile_does_not_know(self, name: str, tmp_path: Path) -> None:
+    def test_formats_that_libsndfile_does_not_know(self, name: str, tmp_path: Path) -> None:
         write_aac(tmp_path / name)
-        heard = read_clip(tmp_path / name)
-        assert heard.dtype == np.float32
-        assert abs(len(heard) - 32_000) < 800
-        middle = heard[4_000:20_000]
-        assert np.abs(np.fft.rfft(middle)).argmax() == HERTZ  # a second of sound: a bin is one hertz
+        clip = read_clip(tmp_path / name)
+        assert clip.dtype == np.float32
+        assert abs(len(clip) - 32_000) < 800
+        middle = clip[4_000:20_000]
+        assert np.abs(np.fft.rfft(middle)).argmax() == HERTZ  # one second: a bin is one hertz
         assert np.sqrt((middle**2).mean()) == pytest.approx(0.25 / np.sqrt(2), rel=0.02)
 
-    def test_a_guessed_length_is_no_promise(self, tmp_path: Path) -> None:
-        """Of bare AAC the length is guessed from its first packets, of silence here: 20 times too long."""
+    def test_an_estimated_length_is_not_checked(self, tmp_path: Path) -> None:
+        """The length of bare AAC is estimated from its first packets, of silence here: 20 times too long."""
         write_aac(tmp_path / "a.aac", lead_s=5)
         assert len(read_clip(tmp_path / "a.aac")) == pytest.approx(7 * 16_000, abs=800)
 
-    def test_a_wav_whose_writer_did_not_know_its_length(self, tmp_path: Path) -> None:
+    def test_a_wav_of_unknown_length(self, tmp_path: Path) -> None:
         soundfile.write(tmp_path / "a.wav", tone(16_000), 16_000)
         content = bytearray((tmp_path / "a.wav").read_bytes())
         at = content.find(b"data") + 4
@@ -118,7 +118,7 @@ def _cut_video(path: Path) -> None:
 
 
 def _cut_streamed_video(path: Path) -> None:
-    """Its headers come first, so it opens although most of its sound is not there."""
+    """Its headers come first, so it opens although most of its audio is missing."""
     write_aac(path, movflags="faststart")
     _cut(path)
 
@@ -141,27 +141,27 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 class TestDamage:
     @pytest.mark.parametrize("name", DAMAGES)
-    def test_every_damage_has_its_name(self, name: str, tmp_path: Path) -> None:
+    def test_every_damage_has_its_own_message(self, name: str, tmp_path: Path) -> None:
         damage, reason = DAMAGES[name]
         damage(tmp_path / name)
-        with pytest.raises(CorpusError, match=f"{name}, but it ({reason})") as told:
+        with pytest.raises(CorpusError, match=f"{name}, but it ({reason})") as caught:
             read_clip(tmp_path / name)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(caught.value)
 
-    def test_all_are_told_at_once(self, tmp_path: Path) -> None:
+    def test_all_are_reported_at_once(self, tmp_path: Path) -> None:
         good = recordings(tmp_path)
         _with(np.nan, tmp_path / "nan.wav")
         soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
         bad = examples(*(tmp_path / name for name in ("nan.wav", "missing.wav", "silent.wav")))
-        every = [bad[0], *good, *bad[1:]]
-        wanted = (
-            r"^3 of 7 sounds cannot be used: \S+nan.wav \(holds NaN\), \S+missing.wav \(is missing\), "
+        everything = [bad[0], *good, *bad[1:]]
+        message = (
+            r"^3 of 7 audio files cannot be used: \S+nan.wav \(holds NaN\), \S+missing.wav \(is missing\), "
             r"\S+silent.wav \(is digitally silent\): fix or leave them out$"
         )
-        with pytest.raises(CorpusError, match=wanted):
-            check_audio(every)
-        with pytest.raises(CorpusError, match=wanted):
-            cached_audio(every, tmp_path / "cache")
+        with pytest.raises(CorpusError, match=message):
+            check_audio(everything)
+        with pytest.raises(CorpusError, match=message):
+            cached_audio(everything, tmp_path / "cache")
         assert list((tmp_path / "cache").iterdir()) == []
 
     def test_a_long_list_is_cut(self, tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ class TestDamage:
         with pytest.raises(CorpusError, match=r"^14 of 14 .*9\.wav \(is missing\), 4 more: fix"):
             check_audio(missing)
 
-    def test_words_alone_have_no_sound(self) -> None:
-        with pytest.raises(CorpusError, match="expected an utterance with sound"):
+    def test_an_utterance_of_text_only_has_no_audio(self) -> None:
+        with pytest.raises(CorpusError, match="expected an utterance with audio"):
             check_audio([Example(corpus="c", key="k", emotion="sad", emotion_orig="sad")])
 
 
@@ -186,19 +186,19 @@ class TestReport:
         }
         assert report.table().splitlines()[2] == "| one | 3 | 0.00 | 1.00 | 2.00 | 4.00 |"
 
-    def test_kept_sounds_are_as_long_as_they_were_kept(self, tmp_path: Path) -> None:
+    def test_the_report_on_cached_audio_is_of_the_trimmed_clips(self, tmp_path: Path) -> None:
         clips = recordings(tmp_path, 1)
-        whole, kept = (cached_audio(clips, tmp_path, trimmed=trimmed) for trimmed in (False, True))
-        assert report_cached_audio(clips, whole).corpora == check_audio(clips).corpora
-        assert report_cached_audio(clips, kept).corpora["c"].total_s == pytest.approx(1.0, abs=0.03)
+        untrimmed, trimmed = (cached_audio(clips, tmp_path, trimmed=flag) for flag in (False, True))
+        assert report_cached_audio(clips, untrimmed).corpora == check_audio(clips).corpora
+        assert report_cached_audio(clips, trimmed).corpora["c"].total_s == pytest.approx(1.0, abs=0.03)
 
 
 class TestCache:
-    def assert_right(self, kept: AudioCache, clips: list[Example]) -> None:
+    def assert_right(self, cache: AudioCache, clips: list[Example]) -> None:
         for example in clips:
             file = read_clip(example.audio_path)
-            np.testing.assert_allclose(kept.clip(example.key), trim(file), atol=1 / 16_384)
-            front = kept.fronts[example.key]
+            np.testing.assert_allclose(cache.clip(example.key), trim(file), atol=1 / 16_384)
+            front = cache.trimmed_front[example.key]
             cut = file[front : front + len(trim(file))]
             np.testing.assert_array_equal(cut, trim(file))
 
@@ -206,15 +206,15 @@ class TestCache:
         clips = recordings(tmp_path, 30)
         first = cached_audio(clips, tmp_path / "cache")
         self.assert_right(first, clips)
-        monkeypatch.setattr(sounds_module, "decoded", decoding_forbidden)
+        monkeypatch.setattr(cache_module, "decode_examples", decoding_forbidden)
         again = cached_audio(clips, tmp_path / "cache")
         assert isinstance(again.samples, np.memmap)
         assert again.samples.dtype == np.int16
-        assert (again.spans, again.fronts) == (first.spans, first.fronts)
+        assert (again.spans, again.trimmed_front) == (first.spans, first.trimmed_front)
         np.testing.assert_array_equal(again.samples, first.samples)
 
     @pytest.mark.parametrize("change", ["content", "time", "list", "order", "trimming"])
-    def test_another_question_is_not_answered_from_the_cache(
+    def test_other_inputs_are_not_read_from_the_cache(
         self, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clips = recordings(tmp_path)
@@ -223,27 +223,27 @@ class TestCache:
             soundfile.write(clips[0].audio_path, noise(30_000), 16_000)
         if change == "time":
             os.utime(clips[0].audio_path, ns=(0, 0))
-        asked = {"list": clips[:3], "order": clips[::-1]}.get(change, clips)
-        monkeypatch.setattr(sounds_module, "decoded", decoding_forbidden)
+        changed = {"list": clips[:3], "order": clips[::-1]}.get(change, clips)
+        monkeypatch.setattr(cache_module, "decode_examples", decoding_forbidden)
         with pytest.raises(AssertionError, match="decoded again"):
-            cached_audio(asked, tmp_path / "cache", trimmed=change != "trimming")
+            cached_audio(changed, tmp_path / "cache", trimmed=change != "trimming")
 
-    def test_untrimmed_clips_are_whole(self, tmp_path: Path) -> None:
+    def test_untrimmed_clips_are_complete(self, tmp_path: Path) -> None:
         clips = recordings(tmp_path)
-        kept = cached_audio(clips, tmp_path / "cache", trimmed=False)
-        assert [len(kept.clip(c.key)) for c in clips] == [len(read_clip(c.audio_path)) for c in clips]
-        assert set(kept.fronts.values()) == {0}
+        cache = cached_audio(clips, tmp_path / "cache", trimmed=False)
+        assert [len(cache.clip(c.key)) for c in clips] == [len(read_clip(c.audio_path)) for c in clips]
+        assert set(cache.trimmed_front.values()) == {0}
 
     @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-    def test_a_kill_in_the_middle_leaves_no_half_cache(self, tmp_path: Path) -> None:
+    def test_a_kill_in_the_middle_leaves_no_partial_cache(self, tmp_path: Path) -> None:
         clips = recordings(tmp_path)
         killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
         assert killed.returncode == -signal.SIGKILL
-        left = [path.suffix for path in (tmp_path / "cache").iterdir()]
-        assert left == [".tmp"]
+        remaining = [path.suffix for path in (tmp_path / "cache").iterdir()]
+        assert remaining == [".tmp"]
         self.assert_right(cached_audio(clips, tmp_path / "cache"), clips)
 
-    def test_a_kill_before_the_index_leaves_none(
+    def test_a_failure_before_the_index_leaves_no_cache(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clips, replace = recordings(tmp_path), Path.replace
@@ -259,7 +259,7 @@ class TestCache:
                 cached_audio(clips, tmp_path / "cache")
         self.assert_right(cached_audio(clips, tmp_path / "cache"), clips)
 
-    def test_nothing_to_hear_is_no_mistake(self, tmp_path: Path) -> None:
+    def test_no_examples_give_an_empty_cache(self, tmp_path: Path) -> None:
         assert cached_audio([], tmp_path / "cache").spans == {}
 
 
@@ -267,19 +267,19 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from emostream.training.corpora.example import Example
-from emostream.training.preparation import sounds
+from emostream.training.data import audio_cache
 
 def killed_at_the_third(examples):
-    for count, found in enumerate(decoded(examples)):
+    for count, found in enumerate(decode_examples(examples)):
         if count == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         yield found
 
-decoded, sounds.decoded = sounds.decoded, killed_at_the_third
+decode_examples, audio_cache.decode_examples = audio_cache.decode_examples, killed_at_the_third
 folder = Path(sys.argv[1])
 clips = [
     Example(corpus="c", key=path.name, emotion="sad", emotion_orig="sad", path=path)
     for path in sorted(folder.glob("*.wav"))
 ]
-sounds.cached_audio(clips, folder / "cache")
+audio_cache.cached_audio(clips, folder / "cache")
 """

@@ -1,4 +1,4 @@
-"""What a transcriber understands is asked for once, survives a kill, and is held against what was said."""
+"""Cached transcripts: transcribed once, resumed after a kill; and the report of word error rates."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def half_seconds(count: int) -> AudioCache:
 
 
 class LoudestSample:
-    """Understands one word, `boom`, where a clip is loudest. Dies after so many batches."""
+    """Transcribes one word, `boom`, where a clip is loudest. Raises after `max_batches`."""
 
-    def __init__(self, name: str = "loudest", batch: int = 2, lives: int = 1_000) -> None:
+    def __init__(self, name: str = "loudest", batch: int = 2, max_batches: int = 1_000) -> None:
         self.name = name
         self.batch_size = batch
-        self.lives = lives
-        self.heard: list[Clip] = []
+        self.batches_left = max_batches
+        self.clips: list[Clip] = []
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
-        if not self.lives:
+        if not self.batches_left:
             raise KeyboardInterrupt
-        self.lives -= 1
-        self.heard += clips
+        self.batches_left -= 1
+        self.clips += clips
         return [self._one(clip) for clip in clips]
 
     def _one(self, clip: Clip) -> Transcript:
@@ -64,7 +64,7 @@ class Steps(list[tuple[int, int]]):
         self.append((done, of))
 
 
-def test_every_clip_is_asked_for_once(tmp_path: Path) -> None:
+def test_every_clip_is_transcribed_once(tmp_path: Path) -> None:
     clips, sounds, steps = examples(5), half_seconds(5), Steps()
     transcriber = LoudestSample()
     first = cached_transcripts(clips, sounds, transcriber, tmp_path, steps)
@@ -74,12 +74,12 @@ def test_every_clip_is_asked_for_once(tmp_path: Path) -> None:
     assert steps == [(0, 5), (2, 5), (4, 5), (5, 5)]
     again = cached_transcripts(clips, sounds, transcriber, tmp_path, steps)
     assert again == first
-    assert len(transcriber.heard) == 5
+    assert len(transcriber.clips) == 5
     assert read_transcripts(clips, sounds, tmp_path) == first
     assert read_transcripts(clips, sounds, tmp_path, "loudest") == first
 
 
-def test_every_batch_is_on_disk_before_the_next_is_heard(tmp_path: Path) -> None:
+def test_every_batch_is_on_disk_before_the_next(tmp_path: Path) -> None:
     on_disk = []
 
     def progress(done: int, of: int) -> None:
@@ -90,17 +90,17 @@ def test_every_batch_is_on_disk_before_the_next_is_heard(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("half_a_line", [b"", b'{"key": "4", "so', '{"key": "ö'.encode()[:-1]])
-def test_a_killed_run_goes_on_where_it_stopped(half_a_line: bytes, tmp_path: Path) -> None:
+def test_a_killed_run_resumes(half_a_line: bytes, tmp_path: Path) -> None:
     clips, sounds = examples(7), half_seconds(7)
     with pytest.raises(KeyboardInterrupt):
-        cached_transcripts(clips, sounds, LoudestSample(lives=2), tmp_path, Steps())
+        cached_transcripts(clips, sounds, LoudestSample(max_batches=2), tmp_path, Steps())
     with (tmp_path / FILE).open("ab") as file:
         file.write(half_a_line)
-    survivor = LoudestSample()
-    resumed = cached_transcripts(clips, sounds, survivor, tmp_path, Steps())
-    assert len(survivor.heard) == 3
-    whole = cached_transcripts(clips, sounds, LoudestSample(), tmp_path / "whole", Steps())
-    assert resumed == whole
+    second = LoudestSample()
+    resumed = cached_transcripts(clips, sounds, second, tmp_path, Steps())
+    assert len(second.clips) == 3
+    uninterrupted = cached_transcripts(clips, sounds, LoudestSample(), tmp_path / "whole", Steps())
+    assert resumed == uninterrupted
     assert (tmp_path / FILE).read_bytes() == (tmp_path / "whole" / FILE).read_bytes()
 
 
@@ -112,11 +112,11 @@ def test_what_a_transcript_depends_on(tmp_path: Path) -> None:
         "language": (examples(3, language="pl"), sounds, "loudest"),
         "transcriber": (clips, sounds, "louder"),
     }
-    for what, (asked, heard, name) in changes.items():
+    for change, (examples_, audio, name) in changes.items():
         other = LoudestSample(name)
-        cached_transcripts(asked, heard, other, tmp_path, Steps())
-        assert len(other.heard) == 3, what
-    assert {clip.language for clip in transcriber.heard} == {"en"}
+        cached_transcripts(examples_, audio, other, tmp_path, Steps())
+        assert len(other.clips) == 3, change
+    assert {clip.language for clip in transcriber.clips} == {"en"}
     with pytest.raises(CorpusError, match=r"one transcriber .*\['louder', 'loudest'\]: name one"):
         read_transcripts(clips, sounds, tmp_path)
 
@@ -139,8 +139,8 @@ def test_a_damaged_line_is_named(damage: str, tmp_path: Path) -> None:
         read_transcripts(examples(2), half_seconds(2), tmp_path)
 
 
-def test_a_long_clip_is_heard_in_pieces_cut_in_its_pauses(tmp_path: Path) -> None:
-    """Three clicks, two pauses: every click is found, and found in its place."""
+def test_a_long_clip_is_transcribed_in_pieces_cut_in_its_pauses(tmp_path: Path) -> None:
+    """Three clicks, two pauses: every click is found at its position."""
     long = noise(70 * SECOND, level=0.05)
     clicks, pauses = [10 * SECOND, 30 * SECOND + 7, 60 * SECOND], [int(25.2 * SECOND), int(51.3 * SECOND)]
     long[clicks] = 0.9
@@ -148,10 +148,10 @@ def test_a_long_clip_is_heard_in_pieces_cut_in_its_pauses(tmp_path: Path) -> Non
         long[pause : pause + SECOND // 2] = 0
     transcriber = LoudestSample()
     sounds = sounds_of(noise(SECOND), long)
-    heard = cached_transcripts(examples(2), sounds, transcriber, tmp_path, Steps())["1"]
-    assert [word.start for word in heard.words] == clicks
-    assert heard.text == "Böom! Böom! Böom!"
-    pieces = [clip.samples for clip in transcriber.heard[1:]]
+    transcript = cached_transcripts(examples(2), sounds, transcriber, tmp_path, Steps())["1"]
+    assert [word.start for word in transcript.words] == clicks
+    assert transcript.text == "Böom! Böom! Böom!"
+    pieces = [clip.samples for clip in transcriber.clips[1:]]
     assert max(map(len, pieces)) <= 28 * SECOND
     cuts = np.cumsum([len(piece) for piece in pieces])[:-1]
     assert all(p <= cut <= p + SECOND // 2 for cut, p in zip(cuts, pauses, strict=True))
@@ -159,7 +159,7 @@ def test_a_long_clip_is_heard_in_pieces_cut_in_its_pauses(tmp_path: Path) -> Non
 
 
 def test_the_real_fallback_transcriber(tmp_path: Path) -> None:
-    """PocketSphinx is always there; what it says of noise does not matter, that it is kept does."""
+    """PocketSphinx is always installed; its transcript of noise does not matter, only that it is cached."""
     transcriber = load_transcriber("pocketsphinx")
     assert transcriber is not None
     first = cached_transcripts(examples(1), half_seconds(1), transcriber, tmp_path, Steps())
@@ -167,16 +167,20 @@ def test_the_real_fallback_transcriber(tmp_path: Path) -> None:
     assert json.loads((tmp_path / FILE).read_text(encoding="utf-8"))["by"] == "pocketsphinx en-us"
 
 
-def errors(said: str, heard: str) -> int:
-    """Insertions, deletions and replacements of words, the slow way."""
-    if not said or not heard:
-        return len(said.split()) + len(heard.split())
-    (first, _, behind_first), (other, _, behind_other) = said.partition(" "), heard.partition(" ")
-    replaced = errors(behind_first, behind_other) + (first != other)
-    return min(replaced, errors(behind_first, heard) + 1, errors(said, behind_other) + 1)
+def word_errors(reference: str, hypothesis: str) -> int:
+    """Insertions, deletions and substitutions of words, by plain recursion."""
+    if not reference or not hypothesis:
+        return len(reference.split()) + len(hypothesis.split())
+    (first, _, reference_rest), (other, _, hypothesis_rest) = (
+        reference.partition(" "),
+        hypothesis.partition(" "),
+    )
+    substituted = word_errors(reference_rest, hypothesis_rest) + (first != other)
+    deleted, inserted = word_errors(reference_rest, hypothesis), word_errors(reference, hypothesis_rest)
+    return min(substituted, deleted + 1, inserted + 1)
 
 
-SAID = {
+UTTERANCES = {
     "0": ("sad", "en", "It's GREAT, isn't it?", Transcript("its great isn't it")),
     "1": ("sad", "en-US", "No.", Transcript("")),
     "2": ("happy", "en", "one two three four", Transcript("one to free four five")),
@@ -185,32 +189,36 @@ SAID = {
 }
 
 
-def rows_of_said() -> list[Example]:
+def examples_of_utterances() -> list[Example]:
     return [
         Example(corpus="c", key=key, emotion=emotion, emotion_orig="", words=words, language=language)
-        for key, (emotion, language, words, _) in SAID.items()
+        for key, (emotion, language, words, _) in UTTERANCES.items()
     ]
 
 
-def test_the_report_is_what_counting_by_hand_gives() -> None:
-    transcripts = {key: said[3] for key, said in SAID.items()}
-    polish = [replace(e, corpus="pl", key=f"pl{e.key}") for e in rows_of_said() if e.language == "pl"]
-    every, happy, sad, other, _ = transcript_rows(
-        rows_of_said() + polish, transcripts | {"pl3": Transcript("?")}
+def test_the_report_equals_a_count_by_hand() -> None:
+    transcripts = {key: utterance[3] for key, utterance in UTTERANCES.items()}
+    polish = [
+        replace(e, corpus="pl", key=f"pl{e.key}") for e in examples_of_utterances() if e.language == "pl"
+    ]
+    everything, happy, sad, other, _ = transcript_rows(
+        examples_of_utterances() + polish, transcripts | {"pl3": Transcript("?")}
     )
-    wrong_sad = errors("it's great isn't it", "its great isn't it") + 1
-    wrong_happy = errors("one two three four", "one to free four five")
-    assert (sad.emotion, sad.clips, sad.word_error_rate) == ("sad", 2, wrong_sad / 5)
-    assert (happy.emotion, happy.clips, happy.word_error_rate) == ("happy", 3, wrong_happy / 4)
-    assert (every.emotion, every.clips) == ("all", 5)
-    assert every.word_error_rate == (wrong_sad + wrong_happy) / 9
+    errors_sad = word_errors("it's great isn't it", "its great isn't it") + 1
+    errors_happy = word_errors("one two three four", "one to free four five")
+    assert (sad.emotion, sad.clips, sad.word_error_rate) == ("sad", 2, errors_sad / 5)
+    assert (happy.emotion, happy.clips, happy.word_error_rate) == ("happy", 3, errors_happy / 4)
+    assert (everything.emotion, everything.clips) == ("all", 5)
+    assert everything.word_error_rate == (errors_sad + errors_happy) / 9
     assert (sad.empty, sad.rejected) == (1 / 2, 0)
     assert (happy.empty, happy.rejected) == (1 / 3, 1 / 3)
     assert (other.corpus, other.word_error_rate, other.empty) == ("pl", None, 1.0)
 
 
 def test_the_table_is_markdown() -> None:
-    rows = transcript_rows(rows_of_said(), {key: said[3] for key, said in SAID.items()})
+    rows = transcript_rows(
+        examples_of_utterances(), {key: utterance[3] for key, utterance in UTTERANCES.items()}
+    )
     assert transcript_table(rows).splitlines() == [
         "| corpus | emotion | clips | word error rate | empty | rejected |",
         "|---|---|---:|---:|---:|---:|",
@@ -220,8 +228,8 @@ def test_the_table_is_markdown() -> None:
     ]
 
 
-def test_sounds_from_files_go_the_same_way(tmp_path: Path) -> None:
-    """The memory-mapped cache and an array in memory are one to the transcriber."""
+def test_audio_from_files_gives_the_same_transcripts(tmp_path: Path) -> None:
+    """The memory-mapped cache and an array in memory are equivalent."""
     soundfile.write(tmp_path / "a.wav", noise(SECOND), SECOND)
     clip = [replace(examples(1)[0], path=tmp_path / "a.wav")]
     mapped = cached_audio(clip, tmp_path)

@@ -21,7 +21,7 @@ from emostream.training.augmentation.settings import AugmentSettings
 from emostream.training.corpora.example import CorpusError, Example
 from emostream.training.corpora.iemocap import read_iemocap
 from emostream.training.corpora.registry import corpus_alignment
-from emostream.training.data.alignments import moved
+from emostream.training.data.alignments import shift_alignment
 from emostream.training.data.frozen_features import FrozenFeatures
 from emostream.training.emotion.collator import Collator, encode_audio
 from emostream.training.emotion.inputs import TrainingInputs
@@ -278,7 +278,7 @@ def test_gold_words_lie_where_iemocap_says_moved_by_what_was_cut_off(
         own = corpus_alignment(one)
         assert own is not None
         shift = 0 if number else SILENCE_CUT
-        assert inputs.alignments[one.key] == moved(own, 1.0, -shift)
+        assert inputs.alignments[one.key] == shift_alignment(own, 1.0, -shift)
         assert inputs.alignments[one.key].words[0].start == 5 * 160 - shift  # 5 frames of 10 ms, by hand
 
 
@@ -312,8 +312,8 @@ def test_what_is_kept_is_what_the_encoders_say_of_each_alone(clips: list[Example
     inputs = gathered(clips, helpers(tmp_path), experiment_of("gold", **KEPT))
     model = network(dropout=0.3).eval()
     heard, read = kept(inputs)
-    assert set(heard.places) == set(keys(clips[:5]))
-    assert set(read.places) == {one.key for one in clips if one.language == "en"}
+    assert set(heard.views) == set(keys(clips[:5]))
+    assert set(read.views) == {one.key for one in clips if one.language == "en"}
     for one in clips[:4]:
         sound = torch.from_numpy(inputs.audio.clip(one.key))[None]
         sound = (sound - sound.mean()) / (sound.var(correction=0) + 1e-7).sqrt()
