@@ -52,7 +52,7 @@ class ClientAudio:
         self._source.stop()
 
     async def __aiter__(self) -> AsyncIterator[bytes | messages.Gap]:
-        """Raises SourceError where the sound ends before its time."""
+        """Raises SourceError where the audio ends early."""
         async for item in self._source.items():
             match item:
                 case Pcm(block):

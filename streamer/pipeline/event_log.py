@@ -119,13 +119,13 @@ class EventReader:
     """
 
     def __init__(
-        self, log: EventLog, kept: list[ServerEvent], policy: ReadPolicy, capacity: int | None
+        self, log: EventLog, backlog: list[ServerEvent], policy: ReadPolicy, capacity: int | None
     ) -> None:
         self.policy = policy
         self._log = log
-        self._unread: deque[ServerEvent] = deque(kept)
+        self._unread: deque[ServerEvent] = deque(backlog)
         # `drop_slow`: bounded here. `block`: bounded by the session, which waits in `drain`.
-        self._capacity = None if capacity is None else len(kept) + capacity
+        self._capacity = None if capacity is None else len(backlog) + capacity
         self._news = asyncio.Event()
         self._overflowed = False
 
@@ -178,5 +178,5 @@ class EventReader:
 
 
 def new_session_id() -> str:
-    """16 characters that nobody can guess."""
+    """16 characters, random enough that they cannot be guessed."""
     return secrets.token_urlsafe(12)

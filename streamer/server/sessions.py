@@ -121,7 +121,7 @@ class SessionRegistry:
         detached = [session for session in self._sessions.values() if not session.attached]
         if not detached:
             raise OverloadedError(
-                f"expected room for one more session, got {len(self._sessions)} that are all in use; "
+                f"expected capacity for one more session, got {len(self._sessions)} that are all in use; "
                 "try again later"
             )
         oldest = min(detached, key=lambda session: session.detached_at)

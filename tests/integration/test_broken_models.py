@@ -1,5 +1,5 @@
 """Whatever a model does, it costs the utterances that it was asked about: their session goes on, the others
-do not notice, and /healthz says what is wrong. And sessions in which nothing is said any more, or too long.
+do not notice, and /healthz says what is wrong. And sessions that are idle, or last too long.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ POISON_MS = 1_400  # the clip of the first utterance of SPEECH, with its pre-rol
 HARMLESS = np.concatenate([silence(300), voice(700), silence(700), voice(500), silence(700)])
 
 
-def poisonous(clip: Clip) -> bool:
+def is_poisoned(clip: Clip) -> bool:
     return len(clip.samples) == 16 * POISON_MS
 
 
-class Sick(FakeRecognizer):
+class FailingRecognizer(FakeRecognizer):
     """What it does to a batch with the poison in it, a call at a time: None is nothing."""
 
     def __init__(
@@ -54,12 +54,12 @@ class Sick(FakeRecognizer):
         self._encode, self._align, self._fuse = encode, align, fuse
 
     def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
-        if self._encode is not None and any(map(poisonous, clips)):
+        if self._encode is not None and any(map(is_poisoned, clips)):
             self._encode()
         return super().encode(clips)
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
-        if self._align is not None and any(map(poisonous, clips)):
+        if self._align is not None and any(map(is_poisoned, clips)):
             self._align()
         return super().align(clips, transcripts)
 
@@ -79,13 +79,13 @@ class Sick(FakeRecognizer):
         return [one for one in changed if one != "nothing"]
 
 
-class SickTranscriber(FakeTranscriber):
+class FailingTranscriber(FakeTranscriber):
     def __init__(self, transcribe: Callable[[], None]) -> None:
         super().__init__()
         self._transcribe = transcribe
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
-        if any(map(poisonous, clips)):
+        if any(map(is_poisoned, clips)):
             self._transcribe()
         return super().transcribe(clips)
 
@@ -111,12 +111,12 @@ async def health(server: Server) -> tuple[int, dict[str, Any]]:
 
 async def until_it_is(server: Server, wanted: str) -> tuple[int, dict[str, Any]]:
     async with asyncio.timeout(PATIENCE_S):
-        while (said := await health(server))[1]["status"] != wanted:
+        while (report := await health(server))[1]["status"] != wanted:
             pass
-    return said
+    return report
 
 
-def told_of(seen: Sequence[messages.ServerEvent]) -> list[tuple[str, int | None]]:
+def errors_of(seen: Sequence[messages.ServerEvent]) -> list[tuple[str, int | None]]:
     return [(event.code, event.utterance) for event in seen if isinstance(event, messages.Error)]
 
 
@@ -128,27 +128,38 @@ NAN = math.nan
 @pytest.mark.parametrize(
     "recognizer",
     [
-        pytest.param(Sick(encode=raising(RuntimeError("no"))), id="encode raises"),
-        pytest.param(Sick(align=raising(ValueError("no"))), id="align raises"),
-        pytest.param(Sick(fuse=raising(MemoryError())), id="fuse raises"),
-        pytest.param(Sick(encode=raising(TimeoutError())), id="a timeout of its own"),
-        pytest.param(Sick(fuse=lambda one: "nothing"), id="too few results"),
-        pytest.param(Sick(fuse=lambda one: None), id="no result"),
-        pytest.param(Sick(fuse=lambda one: replace(one, probabilities=(NAN,) * 4)), id="no numbers"),
-        pytest.param(Sick(fuse=lambda one: replace(one, probabilities=(math.inf,) * 4)), id="infinite"),
+        pytest.param(FailingRecognizer(encode=raising(RuntimeError("no"))), id="encode raises"),
+        pytest.param(FailingRecognizer(align=raising(ValueError("no"))), id="align raises"),
+        pytest.param(FailingRecognizer(fuse=raising(MemoryError())), id="fuse raises"),
+        pytest.param(FailingRecognizer(encode=raising(TimeoutError())), id="a timeout of its own"),
+        pytest.param(FailingRecognizer(fuse=lambda one: "nothing"), id="too few results"),
+        pytest.param(FailingRecognizer(fuse=lambda one: None), id="no result"),
         pytest.param(
-            Sick(fuse=lambda one: replace(one, audio_only=(NAN,) * 4)),
+            FailingRecognizer(fuse=lambda one: replace(one, probabilities=(NAN,) * 4)), id="no numbers"
+        ),
+        pytest.param(
+            FailingRecognizer(fuse=lambda one: replace(one, probabilities=(math.inf,) * 4)), id="infinite"
+        ),
+        pytest.param(
+            FailingRecognizer(fuse=lambda one: replace(one, audio_only=(NAN,) * 4)),
             id="no numbers of the sound",
         ),
-        pytest.param(Sick(fuse=lambda one: replace(one, text_only=(NAN,) * 4)), id="no numbers of the text"),
-        pytest.param(Sick(fuse=lambda one: replace(one, confidence=NAN)), id="no confidence"),
-        pytest.param(Sick(fuse=lambda one: replace(one, probabilities=(0.5, 0.5))), id="too few labels"),
-        pytest.param(Sick(encode=raising(StopIteration())), id="StopIteration"),
-        pytest.param(Sick(encode=raising(SystemExit(3))), id="exit"),
-        pytest.param(Sick(fuse=raising(asyncio.CancelledError())), id="a cancellation of its own"),
+        pytest.param(
+            FailingRecognizer(fuse=lambda one: replace(one, text_only=(NAN,) * 4)),
+            id="no numbers of the text",
+        ),
+        pytest.param(FailingRecognizer(fuse=lambda one: replace(one, confidence=NAN)), id="no confidence"),
+        pytest.param(
+            FailingRecognizer(fuse=lambda one: replace(one, probabilities=(0.5, 0.5))), id="too few labels"
+        ),
+        pytest.param(FailingRecognizer(encode=raising(StopIteration())), id="StopIteration"),
+        pytest.param(FailingRecognizer(encode=raising(SystemExit(3))), id="exit"),
+        pytest.param(
+            FailingRecognizer(fuse=raising(asyncio.CancelledError())), id="a cancellation of its own"
+        ),
     ],
 )
-async def test_a_failure_affects_one_utterance_only(recognizer: Sick) -> None:
+async def test_a_failure_affects_one_utterance_only(recognizer: FailingRecognizer) -> None:
     """Neither the next one nor those of sessions beside it, though they may share its batches."""
     async with serving(
         recognizer=recognizer, transcriber=FakeTranscriber(), model_timeout_ms=2_000, max_load=1.0
@@ -158,13 +169,13 @@ async def test_a_failure_affects_one_utterance_only(recognizer: Sick) -> None:
         (seen, code), *beside = await asyncio.gather(
             spoken(server), *(spoken(server, HARMLESS) for _ in range(4))
         )
-        assert told_of(seen) == [("analysis_failed", 1)]
+        assert errors_of(seen) == [("analysis_failed", 1)]
         assert ([final.utterance for final in finals(seen)], code) == ([2], 1000)
         for other, its_code in beside:
             assert (comparable(other), its_code) == (comparable(alone), 1000)
-        status, said = await until_it_is(server, "ok")
+        status, report = await until_it_is(server, "ok")
         assert status == 200
-        assert said["problems"] == []  # the last call went well
+        assert report["problems"] == []  # the last call went well
 
 
 @pytest.mark.parametrize(
@@ -173,13 +184,13 @@ async def test_a_failure_affects_one_utterance_only(recognizer: Sick) -> None:
     ids=lambda failure: type(failure).__name__,
 )
 async def test_a_failed_transcription_costs_the_words(failure: BaseException) -> None:
-    transcriber = SickTranscriber(raising(failure))
+    transcriber = FailingTranscriber(raising(failure))
     async with serving(transcriber=transcriber, model_timeout_ms=2_000, max_load=1.0) as server:
         alone, _ = await spoken(server, HARMLESS)
         (seen, code), *beside = await asyncio.gather(
             spoken(server), *(spoken(server, HARMLESS) for _ in range(4))
         )
-        assert told_of(seen) == [("transcription_failed", 1)]
+        assert errors_of(seen) == [("transcription_failed", 1)]
         first, second = finals(seen)
         assert (first.text, first.words, first.text_only, first.uncertain) == ("", (), None, ("no_text",))
         assert (second.text, code) == ("1000 milliseconds", 1000)
@@ -213,17 +224,17 @@ async def test_a_model_that_fails_from_the_start_is_not_healthy(caplog: pytest.L
             while not [record for record in caplog.records if "warm-up" in record.getMessage()]:
                 await health(server)
         seen, code = await spoken(server)
-        assert ([code for code, _ in told_of(seen)], code) == (["analysis_failed"] * 2, 1000)
-        status, said = await health(server)
-        assert said["problems"] == ["emotion: the last call failed: broken from the first call"]
-        assert (status, said["status"] != "ok") == (503, True)
+        assert ([code for code, _ in errors_of(seen)], code) == (["analysis_failed"] * 2, 1000)
+        status, report = await health(server)
+        assert report["problems"] == ["emotion: the last call failed: broken from the first call"]
+        assert (status, report["status"] != "ok") == (503, True)
 
 
 # Unresponsive models ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def go() -> Iterator[threading.Event]:
+def release() -> Iterator[threading.Event]:
     """Until the test sets it, a model does not answer; none is left so after the test."""
     event = threading.Event()
     yield event
@@ -231,7 +242,7 @@ def go() -> Iterator[threading.Event]:
 
 
 @pytest.mark.parametrize(
-    ("stage", "thread", "told"),
+    ("stage", "thread", "error_code"),
     [
         ("encode", "emotion", "analysis_failed"),
         ("align", "align", "analysis_failed"),
@@ -240,14 +251,14 @@ def go() -> Iterator[threading.Event]:
     ],
 )
 async def test_an_unresponsive_model_is_named_and_recovers(
-    stage: str, thread: str, told: str, go: threading.Event
+    stage: str, thread: str, error_code: str, release: threading.Event
 ) -> None:
     def hang(one: Any = None) -> Any:
-        assert go.wait(PATIENCE_S)
+        assert release.wait(PATIENCE_S)
         return one
 
-    recognizer = Sick() if stage == "transcribe" else Sick(**{stage: hang})
-    transcriber = SickTranscriber(hang) if stage == "transcribe" else FakeTranscriber()
+    recognizer = FailingRecognizer() if stage == "transcribe" else FailingRecognizer(**{stage: hang})
+    transcriber = FailingTranscriber(hang) if stage == "transcribe" else FakeTranscriber()
     async with serving(
         recognizer=recognizer, transcriber=transcriber, model_timeout_ms=300, max_load=1.0
     ) as server:
@@ -255,29 +266,29 @@ async def test_an_unresponsive_model_is_named_and_recovers(
         before, _ = await spoken(server, HARMLESS)
         async with started(server) as socket, started(server) as other:
             await socket.send(encode_pcm(SPEECH[: 16 * 2_000], "pcm_s16le"))
-            status, said = await until_it_is(server, "failing")
+            status, report = await until_it_is(server, "failing")
             assert status == 503
-            (trouble,) = said["problems"]
-            assert trouble.startswith(f"{thread}: a call has taken ")
+            (problem,) = report["problems"]
+            assert problem.startswith(f"{thread}: a call has taken ")
             # Who speaks meanwhile loses what waits for that model, and no more.
             await other.send(encode_pcm(HARMLESS, "pcm_s16le"))
             await other.send(json.dumps({"type": "stop", "at_samples": len(HARMLESS)}))
             beside, code = await rest(other)
-            assert ({kind for kind, _ in told_of(beside)}, code) == ({told}, 1000)
-            assert len(finals(beside)) == (2 if told == "transcription_failed" else 0)
+            assert ({kind for kind, _ in errors_of(beside)}, code) == ({error_code}, 1000)
+            assert len(finals(beside)) == (2 if error_code == "transcription_failed" else 0)
             assert (await health(server))[0] == 503
-            go.set()
+            release.set()
             await until_it_is(server, "ok")
             await socket.send(encode_pcm(SPEECH[16 * 2_000 :], "pcm_s16le"))
             await socket.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
             seen, code = await rest(socket)
-        assert (told_of(seen), code) == ([(told, 1)], 1000)
+        assert (errors_of(seen), code) == ([(error_code, 1)], 1000)
         assert finals(seen)[-1].utterance == 2
         assert finals(seen)[-1].text == "1000 milliseconds"
         after, _ = await spoken(server, HARMLESS)
         assert comparable(after) == comparable(before)
-        status, said = await health(server)
-        assert (status, said["status"], said["problems"]) == (200, "ok", [])
+        status, report = await health(server)
+        assert (status, report["status"], report["problems"]) == (200, "ok", [])
 
 
 # What comes to an end -----------------------------------------------------------------------------
@@ -308,7 +319,7 @@ async def a_second_passes(clock: ManualClock) -> None:
     await clock.somebody_sleeps()
 
 
-async def say(socket: ClientConnection, message: str | bytes) -> None:
+async def send(socket: ClientConnection, message: str | bytes) -> None:
     """Return when the server has it."""
     await socket.send(message)
     await (await socket.ping())
@@ -331,29 +342,29 @@ async def test_an_idle_client_is_disconnected_and_an_active_one_is_not() -> None
     """A ping is no message, a bad message is one; audio in mid-speech is classified first."""
     word = encode_pcm(np.concatenate([silence(300), voice(1_000)]), "pcm_s16le")
     async with by_hand(idle_ms=3_000) as (server, clock), started(server) as idle, started(server) as other:
-        await say(idle, word)
-        await say(other, word)
+        await send(idle, word)
+        await send(other, word)
         for second in range(1, 4):
             await a_second_passes(clock)
             await (await idle.ping())
-            await say(other, "?" if second % 2 else '{"type": "gap", "ms": 20}')
+            await send(other, "?" if second % 2 else '{"type": "gap", "ms": 20}')
         await a_second_passes(clock)  # more than three
         seen = await ended(idle, "idle_too_long", 4408)
         (final,) = finals(seen)
         assert (final.utterance, final.reason, final.text) == (1, "end_of_stream", "1200 milliseconds")
         for _ in range(6):
             await a_second_passes(clock)
-            await say(other, '{"type": "gap", "ms": 20}')
+            await send(other, '{"type": "gap", "ms": 20}')
         await other.send(json.dumps({"type": "stop", "at_samples": len(word) // 2}))
         seen, code = await rest(other)
         assert (len(finals(seen)), code) == (1, 1000)
         assert set(errors(seen)) == {("bad_message", False)}
 
 
-async def test_limits_are_enforced_while_the_warm_up_does_not_end(go: threading.Event) -> None:
+async def test_limits_are_enforced_while_the_warm_up_does_not_end(release: threading.Event) -> None:
     class Hanging(FakeRecognizer):
         def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
-            assert go.wait(PATIENCE_S)
+            assert release.wait(PATIENCE_S)
             return super().encode(clips)
 
     async with (
@@ -365,7 +376,7 @@ async def test_limits_are_enforced_while_the_warm_up_does_not_end(go: threading.
         seen, code = await rest(socket)
         assert (errors(seen), code) == ([("idle_too_long", True)], 4408)
         assert (await health(server))[1]["status"] == "warming"
-        go.set()
+        release.set()
         async with asyncio.timeout(PATIENCE_S):
             while (await health(server))[1]["status"] != "ok":
                 await a_second_passes(clock)
@@ -375,9 +386,9 @@ async def test_a_session_that_lasts_too_long_ends_though_audio_comes() -> None:
     word = encode_pcm(np.concatenate([silence(300), voice(1_000), silence(700)]), "pcm_s16le")
     async with by_hand(session_ms=3_000) as (server, clock), started(server) as socket:
         for _ in range(3):
-            await say(socket, word)
+            await send(socket, word)
             await a_second_passes(clock)
-        await say(socket, word)
+        await send(socket, word)
         await a_second_passes(clock)
         seen = await ended(socket, "session_too_long", 4410)
         assert [final.utterance for final in finals(seen)] == [1, 2, 3, 4]
@@ -428,8 +439,8 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_a_log_line_is_a_json_object_whatever_the_message(capsys: pytest.CaptureFixture[str]) -> None:
     server_log.configure_logging("json", "debug")
     log = logging.getLogger("emostream.test")
-    said = ["plain", "two\nlines\r\n", 'a "quote" and a \\', "Größe 声 \x1b[31m\x00", "%s %d", ""]
-    for message in said:
+    logged = ["plain", "two\nlines\r\n", 'a "quote" and a \\', "Größe 声 \x1b[31m\x00", "%s %d", ""]
+    for message in logged:
         log.debug("%s", message)
     log.info("with fields", extra={"fields": {"close_code": 1000, "address": "::1"}})
     try:
@@ -438,7 +449,7 @@ def test_a_log_line_is_a_json_object_whatever_the_message(capsys: pytest.Capture
         log.exception("it failed")
     logging.getLogger("somebody.else").info("not ours, and no warning")
     lines = written(capsys)
-    assert [line["message"] for line in lines] == [*said, "with fields", "it failed"]
+    assert [line["message"] for line in lines] == [*logged, "with fields", "it failed"]
     assert (lines[-2]["close_code"], lines[-2]["address"]) == (1000, "::1")
     assert lines[-1]["traceback"].endswith("ValueError: first\nsecond")
     assert not [line for line in lines if "session" in line]
@@ -468,7 +479,7 @@ async def test_lines_of_a_session_carry_its_id_and_nothing_of_its_content(
 
     async with serving(transcriber=words, recognizer=FakeRecognizer(fails_on=[POISON_MS])) as server:
         for seen in await asyncio.gather(talk(server), talk(server)):
-            assert sorted(told_of(seen), key=str) == [
+            assert sorted(errors_of(seen), key=str) == [
                 ("analysis_failed", 1),
                 ("bad_message", None),
                 ("bad_message", None),

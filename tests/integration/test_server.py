@@ -54,7 +54,7 @@ async def test_every_message_is_as_the_schema_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "error_code"),
     [
         ("{", "bad_message"),
         ('{"type": "dance"}', "bad_message"),
@@ -67,7 +67,7 @@ async def test_every_message_is_as_the_schema_says() -> None:
         ("\u0000", "bad_message"),
     ],
 )
-async def test_a_bad_message_is_an_error_and_the_session_goes_on(message: str, told: str) -> None:
+async def test_a_bad_message_is_an_error_and_the_session_goes_on(message: str, error_code: str) -> None:
     async with serving() as server:
         neighbour = asyncio.create_task(stream(server, SPEECH))
         async with started(server) as socket:
@@ -75,13 +75,13 @@ async def test_a_bad_message_is_an_error_and_the_session_goes_on(message: str, t
             await socket.send(encode_pcm(SPEECH, "pcm_s16le"))
             await socket.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
             seen, code = await rest(socket)
-        assert errors(seen) == [(told, False)]
+        assert errors(seen) == [(error_code, False)]
         assert (len(finals(seen)), code) == (2, 1000)
         assert errors(await neighbour) == []
 
 
 @pytest.mark.parametrize(
-    ("first", "told"),
+    ("first", "error_code"),
     [
         pytest.param(b"\x00\x00", "bad_start", id="audio"),
         pytest.param("nonsense", "bad_start", id="no JSON"),
@@ -95,11 +95,11 @@ async def test_a_bad_message_is_an_error_and_the_session_goes_on(message: str, t
         pytest.param('{"type": "subscribe", "stream": "nowhere"}', "unknown_stream", id="stream"),
     ],
 )
-async def test_a_bad_start_is_an_error_and_the_socket_closes(first: str | bytes, told: str) -> None:
+async def test_a_bad_start_is_an_error_and_the_socket_closes(first: str | bytes, error_code: str) -> None:
     async with serving() as server, connect(socket_url(server)) as socket:
         await socket.send(first)
         seen, code = await rest(socket)
-    assert errors(seen) == [(told, True)]
+    assert errors(seen) == [(error_code, True)]
     assert code == 4400
 
 
@@ -140,7 +140,7 @@ async def test_flush_and_stop_ahead_of_the_audio_wait_for_it() -> None:
         await socket.send(json.dumps({"type": "flush", "at_samples": half}))
         await socket.send(json.dumps({"type": "stop", "at_samples": len(SPEECH)}))
         await socket.send(encode_pcm(SPEECH, "pcm_s16le"))
-        await socket.send(encode_pcm(voice(500), "pcm_s16le"))  # behind the stop: not heard
+        await socket.send(encode_pcm(voice(500), "pcm_s16le"))  # after the stop: ignored
         seen, code = await rest(socket)
     first, second, third = finals(seen)
     assert (first.reason, first.end_ms, second.start_ms) == ("flush", 800, 800)

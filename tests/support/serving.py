@@ -116,10 +116,10 @@ def timeless(seen: Sequence[ClientEvent]) -> dict[str, list[Any]]:
     """The events by their type, without what depends on the wall clock: how long things took, and whether
     an utterance begins before the final of the one before. Each came once, and in order.
     """
-    told = [event for event in seen if not isinstance(event, Reconnected)]
-    assert [event.seq for event in told] == list(range(1, len(told) + 1))
+    server_events = [event for event in seen if not isinstance(event, Reconnected)]
+    assert [event.seq for event in server_events] == list(range(1, len(server_events) + 1))
     kinds: dict[str, list[Any]] = {}
-    for event in told:
+    for event in server_events:
         fields = msgspec.to_builtins(event)
         kinds.setdefault(fields.pop("type"), []).append(
             {name: value for name, value in fields.items() if name not in ("seq", "timing")}

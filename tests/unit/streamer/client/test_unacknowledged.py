@@ -24,19 +24,19 @@ STEPS = st.lists(
 
 def play(log: UnacknowledgedLog, steps: list[tuple[str, int]]) -> list[tuple[str, Any]]:
     """What was sent: a byte of audio, a gap, a flush at a time."""
-    said: list[tuple[str, Any]] = []
+    sent_items: list[tuple[str, Any]] = []
     for kind, size in steps:
         if kind == "audio":
-            sent = sum(one == "byte" for one, _ in said)
+            sent = sum(kind == "byte" for kind, _ in sent_items)
             data = bytes((sent + i) % 251 for i in range(size))
             log.audio(data)
-            said += [("byte", byte) for byte in data]
+            sent_items += [("byte", byte) for byte in data]
         elif kind == "gap":
             log.gap(size)
-            said.append(("gap", size))
+            sent_items.append(("gap", size))
         else:
-            said.append(("flush", json.loads(log.flush())["at_samples"]))
-    return said
+            sent_items.append(("flush", json.loads(log.flush())["at_samples"]))
+    return sent_items
 
 
 def again(log: UnacknowledgedLog, samples: int, gap_ms: int) -> list[tuple[str, Any]]:
@@ -54,24 +54,24 @@ def again(log: UnacknowledgedLog, samples: int, gap_ms: int) -> list[tuple[str, 
 def test_what_was_not_received_is_sent_again(steps: list[tuple[str, int]], data: st.DataObject) -> None:
     """Cut after any message or byte; acknowledged up to any frame before. A flush may come twice."""
     log = UnacknowledgedLog(START)
-    said = play(log, steps)
-    heard = said[: data.draw(st.integers(0, len(said)), label="heard")]
-    samples = sum(kind == "byte" for kind, _ in heard) // 2  # the server throws half a frame away
-    gap_ms = sum(size for kind, size in heard if kind == "gap")
+    sent_items = play(log, steps)
+    received = sent_items[: data.draw(st.integers(0, len(sent_items)), label="received")]
+    samples = sum(kind == "byte" for kind, _ in received) // 2  # the server throws half a frame away
+    gap_ms = sum(size for kind, size in received if kind == "gap")
     log.acknowledge(data.draw(st.integers(0, samples), label="acknowledged"))
     rest = again(log, samples, gap_ms)
-    audio_and_gaps = [one for one in said if one[0] != "flush"]
-    kept = 2 * samples + sum(kind == "gap" for kind, _ in heard)
-    halved = sum(kind == "byte" for kind, _ in heard) % 2
+    audio_and_gaps = [item for item in sent_items if item[0] != "flush"]
+    kept = 2 * samples + sum(kind == "gap" for kind, _ in received)
+    halved = sum(kind == "byte" for kind, _ in received) % 2
     if not halved:
-        assert [one for one in rest if one[0] != "flush"] == audio_and_gaps[kept:]
-    else:  # gaps that were heard behind half a frame are not said again; the half frame is
-        assert [one for one in rest if one[0] == "byte"] == [one for one in said if one[0] == "byte"][
-            2 * samples :
-        ]
-    unheard = [one for one in said[len(heard) :] if one[0] == "flush"]
-    flushes = [one for one in rest if one[0] == "flush"]
-    assert flushes[len(flushes) - len(unheard) :] == unheard
+        assert [item for item in rest if item[0] != "flush"] == audio_and_gaps[kept:]
+    else:  # gaps that were received after half a frame are not sent again; the half frame is
+        assert [item for item in rest if item[0] == "byte"] == [
+            item for item in sent_items if item[0] == "byte"
+        ][2 * samples :]
+    unreceived = [item for item in sent_items[len(received) :] if item[0] == "flush"]
+    flushes = [item for item in rest if item[0] == "flush"]
+    assert flushes[len(flushes) - len(unreceived) :] == unreceived
 
 
 @given(STEPS, st.integers(0, 100))
@@ -79,16 +79,16 @@ def test_a_fresh_session_begins_where_the_acknowledged_ended(
     steps: list[tuple[str, int]], acknowledged: int
 ) -> None:
     log = UnacknowledgedLog(START)
-    said = play(log, steps)
+    sent_items = play(log, steps)
     samples = min(acknowledged, log.sent_samples)
     log.acknowledge(samples)
     before = again(log, samples, 0)
     log.rebase()
     after = again(log, 0, 0)
-    assert [one for one in after if one[0] == "byte"] == [one for one in said if one[0] == "byte"][
-        2 * samples :
-    ]
-    assert [one for one in after if one[0] == "gap"] == [one for one in before if one[0] == "gap"]
+    assert [item for item in after if item[0] == "byte"] == [
+        item for item in sent_items if item[0] == "byte"
+    ][2 * samples :]
+    assert [item for item in after if item[0] == "gap"] == [item for item in before if item[0] == "gap"]
     assert [at for kind, at in after if kind == "flush"] == [
         max(0, at - samples) for kind, at in before if kind == "flush"
     ]

@@ -86,9 +86,9 @@ async def test_no_more_than_a_few_wait() -> None:
     tokens = TokenAuthenticator([RIGHT], clock)
     waiting = [asyncio.create_task(tokens.check(f"wrong {number}", "here")) for number in range(20)]
     await settle()
-    refused = [one for one in waiting if one.done()]
-    assert len(refused) == 12
-    assert all(isinstance(one.exception(), TooManyAttemptsError) for one in refused)
+    rejected = [check for check in waiting if check.done()]
+    assert len(rejected) == 12
+    assert all(isinstance(check.exception(), TooManyAttemptsError) for check in rejected)
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)

@@ -19,10 +19,10 @@ START = messages.Start(encoding="pcm_s16le", sample_rate=16_000, channels=1)
 
 class Acks:
     def __init__(self) -> None:
-        self.said: list[int] = []
+        self.samples: list[int] = []
 
     def __call__(self, samples: int) -> None:
-        self.said.append(samples)
+        self.samples.append(samples)
 
 
 def source(acks: Acks | None = None, max_unacked_ms: int = 5_000) -> WebSocketSource:
@@ -33,8 +33,8 @@ def audio(samples: int) -> bytes:
     return np.arange(samples, dtype="<i2").tobytes()
 
 
-async def everything(heard: WebSocketSource) -> list[Item]:
-    return [item async for item in heard.items()]
+async def all_items(stream: WebSocketSource) -> list[Item]:
+    return [item async for item in stream.items()]
 
 
 def outline(items: Sequence[Item]) -> list[int | str]:
@@ -61,14 +61,14 @@ async def test_flushes_take_effect_at_their_positions(
     """Sent ahead of the audio or after it, in any order: the session has taken nothing yet, so they fit."""
     total = sum(sizes)
     flushes = sorted(mark for mark in marks if mark <= total)
-    heard = source(max_unacked_ms=60_000)
+    stream = source(max_unacked_ms=60_000)
     sent: list[int | bytes] = [*(audio(size) for size in sizes), *flushes]
     for message in data.draw(st.permutations(sent)):
         if isinstance(message, bytes):
-            heard.feed(message)
+            stream.feed(message)
         else:
-            heard.handle(messages.Flush(at_samples=message))
-    heard.handle(messages.Stop(at_samples=total))
+            stream.handle(messages.Flush(at_samples=message))
+    stream.handle(messages.Stop(at_samples=total))
     expected: list[int | str] = [0]
     for start, end in zip([0, *flushes], [*flushes, total], strict=True):
         if end > start:
@@ -77,34 +77,34 @@ async def test_flushes_take_effect_at_their_positions(
             expected[-1] = end - start
         if end in flushes and expected.count("Flush") < flushes.index(end) + 1:
             expected.append("Flush")
-    assert outline(await everything(heard)) == expected
+    assert outline(await all_items(stream)) == expected
 
 
 async def test_a_stop_after_its_position_still_cuts_there() -> None:
-    heard = source()
-    heard.feed(audio(1_000))
-    heard.handle(messages.Stop(at_samples=600))
-    heard.feed(audio(1_000))
-    assert outline(await everything(heard)) == [600]
+    stream = source()
+    stream.feed(audio(1_000))
+    stream.handle(messages.Stop(at_samples=600))
+    stream.feed(audio(1_000))
+    assert outline(await all_items(stream)) == [600]
 
 
 async def test_adjacent_gaps_are_one() -> None:
-    heard = source()
+    stream = source()
     for _ in range(1_000):
-        heard.handle(messages.Gap(ms=100))
-    heard.stop()
-    assert await everything(heard) == [AudioGap(100_000, "the client dropped it")]
+        stream.handle(messages.Gap(ms=100))
+    stream.stop()
+    assert await all_items(stream) == [AudioGap(100_000, "the client dropped it")]
 
 
 def test_a_flood_of_marks_is_rejected() -> None:
-    heard = source()
+    stream = source()
     with pytest.raises(FlowControlError, match="slow down"):
         for at in range(1, 200):
-            heard.handle(messages.Flush(at_samples=at))
-    heard = source()
+            stream.handle(messages.Flush(at_samples=at))
+    stream = source()
     with pytest.raises(FlowControlError, match="slow down"):
         for i in range(200):
-            heard.warn("x", str(i))
+            stream.warn("x", str(i))
 
 
 @pytest.mark.parametrize(
@@ -116,40 +116,40 @@ def test_a_flood_of_marks_is_rejected() -> None:
 )
 async def test_what_the_session_has_taken_is_acknowledged(max_unacked_ms: int, expected: list[int]) -> None:
     acks = Acks()
-    heard = source(acks, max_unacked_ms=max_unacked_ms)
+    stream = source(acks, max_unacked_ms=max_unacked_ms)
     for _ in range(25):
-        heard.feed(audio(1_600))
-    heard.stop()
-    await everything(heard)
-    assert acks.said == expected
+        stream.feed(audio(1_600))
+    stream.stop()
+    await all_items(stream)
+    assert acks.samples == expected
 
 
 def test_credit_is_one_message_past_the_limit() -> None:
-    heard = source(max_unacked_ms=100)
-    heard.feed(audio(1_600))
-    heard.feed(audio(1))  # the limit is reached, not passed
+    stream = source(max_unacked_ms=100)
+    stream.feed(audio(1_600))
+    stream.feed(audio(1))  # the limit is reached, not passed
     with pytest.raises(FlowControlError, match="at most 100 ms"):
-        heard.feed(audio(1))
+        stream.feed(audio(1))
 
 
 async def test_a_long_stream_of_flushes_is_bounded() -> None:
-    heard = source()
-    items = heard.items()
+    stream = source()
+    items = stream.items()
     for at in range(1_600, 1_600 * 300, 1_600):
-        heard.feed(audio(1_600))
-        for _ in range(2):  # said again, it is one
-            heard.handle(messages.Flush(at_samples=at))
+        stream.feed(audio(1_600))
+        for _ in range(2):  # sent again, it is one
+            stream.handle(messages.Flush(at_samples=at))
         assert isinstance(await anext(items), Pcm)
         assert isinstance(await anext(items), Flush)
-    assert len(heard._flushes) <= 2
-    heard.handle(messages.Flush(at_samples=1_600))  # long done
-    heard.stop()
+    assert len(stream._flushes) <= 2
+    stream.handle(messages.Flush(at_samples=1_600))  # long done
+    stream.stop()
     assert [item async for item in items] == []
 
 
 async def test_the_flush_items_are_flushes() -> None:
-    heard = source()
-    heard.handle(messages.Flush(at_samples=0))
-    heard.handle(messages.Flush(at_samples=0))
-    heard.stop()
-    assert await everything(heard) == [Flush()]
+    stream = source()
+    stream.handle(messages.Flush(at_samples=0))
+    stream.handle(messages.Flush(at_samples=0))
+    stream.stop()
+    assert await all_items(stream) == [Flush()]
