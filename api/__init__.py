@@ -1,8 +1,8 @@
 """Real-time, self-hosted speech emotion recognition.
 
-`recognize` classifies a recording in this process; `connect` sends audio to a server, `subscribe` follows a
-stream that a server publishes. Importing this package imports nothing else; a name that needs
-numpy or websockets brings it when it is first used.
+`recognize` classifies a recording in this process, `plot` draws it; `connect` sends audio to a server,
+`subscribe` follows a stream that a server publishes. Importing this package imports nothing else; a name that
+needs numpy or websockets brings it when it is first used.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from emostream.streamer.client import connect, subscribe
-    from emostream.streamer.recognize import recognize
+    from emostream.streamer.recognize import plot, recognize
 
 __version__: Final = version("emostream")
 
 _LAZY: Final = {
     "connect": "emostream.streamer.client",
+    "plot": "emostream.streamer.recognize",
     "recognize": "emostream.streamer.recognize",
     "subscribe": "emostream.streamer.client",
 }
 
-__all__ = ["__version__", "connect", "recognize", "subscribe"]
+__all__ = ["__version__", "connect", "plot", "recognize", "subscribe"]
 
 
 def __getattr__(name: str) -> Any:

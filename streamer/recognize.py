@@ -1,15 +1,15 @@
-"""`recognize`: the emotions of a whole recording in one call, without a server."""
+"""`recognize` and `plot`: the emotions of a whole recording in one call, without a server."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,20 +17,28 @@ import numpy.typing as npt
 from emostream.models import Recognizer, Transcriber
 
 from .audio.decode import AudioFile
-from .audio.frontend import Samples
+from .audio.samples import SamplesSource, as_float, check_rate
 from .audio.sources import FileSource, Item, Pcm, Source
+from .audio.tee import TeeSource
 from .clock import WallClock
 from .config import ModelSettings, Settings
-from .errors import AnalysisError, ConfigError, SourceError
+from .errors import AnalysisError, ConfigError
 from .inference.engine import Engine
 from .inference.load_models import load_models
+from .optional_deps import require_matplotlib
+from .output.timeline_figure import Timeline, timeline_figure
 from .pipeline.event_log import EventLog
-from .pipeline.session import Session, SessionSettings
+from .pipeline.session import Session, SessionSettings, Sink
 from .pipeline.vad import make_vad
 from .protocol import messages
 
-_BLOCK_S: Final = 4
-_MAX_CHANNELS: Final = 8
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Audio = str | Path | npt.NDArray[Any]
+Device = Literal["auto", "cpu", "cuda"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +62,13 @@ class RecognizedUtterance:
 
 
 def recognize(
-    audio: str | Path | npt.NDArray[Any],
+    audio: Audio,
     sample_rate_hz: int | None = None,
     *,
     asr: str = "auto",
     language: str | None = None,
     checkpoint: str | Path | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
 ) -> list[RecognizedUtterance]:
     """Cut a recording into utterances and classify the emotion of each, in this process.
 
@@ -77,71 +85,123 @@ def recognize(
     Raises SourceError where the audio cannot be read, ConfigError for samples without a valid rate or shape,
     ModelError where the models cannot be loaded, and AnalysisError where they fail on an utterance.
     """
-    settings = ModelSettings(
-        asr=asr, checkpoint=None if checkpoint is None else str(checkpoint), device=device
-    )
+    open_source = _source_opener(audio, sample_rate_hz)
+    sink = _UtteranceSink()
+    with _models.use(_model_settings(asr, checkpoint, device)) as models:
+        _run(lambda: _analyze(open_source(), models, language, [sink]))
+    return sink.result()
+
+
+def plot(
+    audio: Audio,
+    sample_rate_hz: int | None = None,
+    *,
+    title: str | None = None,
+    asr: str = "auto",
+    language: str | None = None,
+    checkpoint: str | Path | None = None,
+    device: Device = "auto",
+) -> Figure:
+    """Draw the waveform of a recording, its utterances and the probability of every emotion over time.
+
+    title: default is the name of the file. The other parameters, and what is raised, are those of
+    `recognize`. Needs matplotlib (`pip install 'emostream[plot]'`), else ConfigError. The figure belongs to
+    no window: `plot("speech.wav").savefig("speech.png")`, or the last line of a notebook's cell.
+    """
+    require_matplotlib("plot")
+    open_source = _source_opener(audio, sample_rate_hz)
+    sink = _UtteranceSink()
+    with _models.use(_model_settings(asr, checkpoint, device)) as models:
+        timeline = Timeline(models[1].labels)
+
+        def open_tapped() -> Source:
+            source = open_source()
+
+            def add_audio(item: Item) -> None:
+                if isinstance(item, Pcm):
+                    timeline.add_audio(item.block, source.sample_rate_hz)
+
+            return TeeSource(source, [add_audio])
+
+        _run(lambda: _analyze(open_tapped(), models, language, [timeline, sink]))
+    sink.result()
+    if title is None:
+        title = "" if isinstance(audio, np.ndarray) else Path(audio).name
+    return timeline_figure(timeline, title)
+
+
+def _model_settings(asr: str, checkpoint: str | Path | None, device: Device) -> ModelSettings:
+    return ModelSettings(asr=asr, checkpoint=None if checkpoint is None else str(checkpoint), device=device)
+
+
+def _source_opener(audio: Audio, sample_rate_hz: int | None) -> Callable[[], Source]:
+    """The source itself is made in the event loop that reads it. Unusable audio raises here, before models
+    are loaded.
+    """
     if isinstance(audio, np.ndarray):
-        samples = _checked(audio, sample_rate_hz)
-    elif sample_rate_hz is not None:
+        rate_hz, samples = check_rate(sample_rate_hz), as_float(audio)
+        return lambda: SamplesSource(samples, rate_hz)
+    if sample_rate_hz is not None:
         raise ConfigError(
             f"expected sample_rate_hz with samples only, got {sample_rate_hz} and a file; leave it out"
         )
-    else:
-        AudioFile(Path(audio)).close()  # an unreadable file is an error before models are loaded
-    with _models.use(settings) as (transcriber, recognizer):
-
-        async def run() -> list[RecognizedUtterance]:
-            # Made here: a source belongs to the event loop that reads it.
-            if isinstance(audio, np.ndarray):
-                assert sample_rate_hz is not None
-                source: Source = _SamplesSource(samples, sample_rate_hz)
-            else:
-                source = FileSource(Path(audio))
-            return await _recognize(source, transcriber, recognizer, language)
-
-        return _run(run)
+    path = Path(audio)
+    AudioFile(path).close()
+    return lambda: FileSource(path)
 
 
-async def _recognize(
-    source: Source, transcriber: Transcriber | None, recognizer: Recognizer, language: str | None
-) -> list[RecognizedUtterance]:
-    clock, settings, sink = WallClock(), Settings(), _UtteranceSink()
-    engine = Engine(transcriber, recognizer, clock)
+async def _analyze(
+    source: Source,
+    models: tuple[Transcriber | None, Recognizer],
+    language: str | None,
+    sinks: Sequence[Sink],
+) -> None:
+    clock, settings = WallClock(), Settings()
+    engine = Engine(*models, clock)
     session = Session(
         source,
         make_vad(settings.vad),
         engine,
         EventLog("recognize"),
-        [sink],
+        sinks,
         SessionSettings(settings.segmenter, language=language),
         clock,
     )
     async with engine.running():
         await session.run()
-    if sink.failure is not None:
-        raise AnalysisError(sink.failure.message)
-    return sink.utterances
 
 
-def _run(run: Callable[[], Coroutine[Any, Any, list[RecognizedUtterance]]]) -> list[RecognizedUtterance]:
+def _run(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """In an event loop of its own; in a thread where this one runs a loop already, as notebooks do."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(run())
+        return asyncio.run(_start(start))
     with ThreadPoolExecutor(1, thread_name_prefix="recognize") as pool:
-        return pool.submit(lambda: asyncio.run(run())).result()
+        return pool.submit(lambda: asyncio.run(_start(start))).result()
+
+
+async def _start(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    return await start()
 
 
 class _UtteranceSink:
+    """Collects the finals, and the first failure of the models."""
+
     def __init__(self) -> None:
-        self.utterances: list[RecognizedUtterance] = []
-        self.failure: messages.Error | None = None
+        self._utterances: list[RecognizedUtterance] = []
+        self._failure: messages.Error | None = None
+
+    def result(self) -> list[RecognizedUtterance]:
+        """Raises AnalysisError."""
+        if self._failure is not None:
+            raise AnalysisError(self._failure.message)
+        return self._utterances
 
     async def send(self, event: messages.ServerEvent) -> None:
         match event:
             case messages.Emotion(final=True):
-                self.utterances.append(
+                self._utterances.append(
                     RecognizedUtterance(
                         start_ms=event.start_ms,
                         end_ms=event.end_ms,
@@ -155,48 +215,7 @@ class _UtteranceSink:
                     )
                 )
             case messages.Error(code=AnalysisError.code):
-                self.failure = self.failure or event
-
-
-class _SamplesSource:
-    """Samples in memory as a source. samples: (n, channels) float32."""
-
-    def __init__(self, samples: Samples, sample_rate_hz: int) -> None:
-        self._samples = samples
-        self.sample_rate_hz = sample_rate_hz
-        self.channels = samples.shape[1]
-        self._stopped = False
-
-    def stop(self) -> None:
-        self._stopped = True
-
-    async def items(self) -> AsyncIterator[Item]:
-        size = _BLOCK_S * self.sample_rate_hz
-        for first in range(0, len(self._samples), size):
-            if self._stopped:
-                return
-            yield Pcm(self._samples[first : first + size])
-
-
-def _checked(samples: npt.NDArray[Any], sample_rate_hz: int | None) -> Samples:
-    """(n,) or (n, channels), float or integer -> (n, channels) float32. Raises ConfigError."""
-    if sample_rate_hz is None or not 8_000 <= sample_rate_hz <= 96_000:
-        raise ConfigError(
-            f"expected sample_rate_hz of 8000 to 96000 with samples, got {sample_rate_hz}; pass it"
-        )
-    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= _MAX_CHANNELS):
-        raise ConfigError(
-            f"expected samples of the shape (n,) or (n, channels) with at most {_MAX_CHANNELS} channels, "
-            f"got {samples.shape}; transpose them"
-        )
-    if not (np.issubdtype(samples.dtype, np.floating) or np.issubdtype(samples.dtype, np.signedinteger)):
-        raise ConfigError(f"expected float or signed integer samples, got {samples.dtype}; convert them")
-    if not len(samples):
-        raise SourceError("expected audio, got no samples; pass at least one")
-    columns = samples.reshape(len(samples), -1)
-    if np.issubdtype(columns.dtype, np.signedinteger):
-        return (columns / -float(np.iinfo(columns.dtype).min)).astype(np.float32)
-    return columns.astype(np.float32)
+                self._failure = self._failure or event
 
 
 class _ModelCache:

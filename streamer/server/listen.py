@@ -23,7 +23,7 @@ def bind(settings: ServerSettings) -> socket.socket:
     if host not in LOOPBACK_NAMES and settings.token_file is None and not settings.no_auth:
         raise ConfigError(
             f"expected --token-file for a server that other machines reach ({host}), got none: "
-            "every machine on the network could use it; make one with `openssl rand -hex 24 > tokens.txt`, or "
+            "any machine on the network could use it; make one with `openssl rand -hex 24 > tokens.txt`, or "
             "use --no-auth (in a settings file: server.token_file, server.no_auth)"
         )
     try:

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from emostream.models import Recognizer, Transcriber
+from emostream.models import LABELS, Recognizer, Transcriber
 from emostream.streamer import recognize as module
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.config import ModelSettings
 from emostream.streamer.errors import AnalysisError, ConfigError, SourceError
-from emostream.streamer.recognize import recognize
+from emostream.streamer.recognize import plot, recognize
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, silence, voice
 
 TWO = np.concatenate([silence(300), voice(1_000), silence(900), voice(600, seed=1), silence(700)])
@@ -141,10 +141,20 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         recognize(tmp_path / "a.wav")
 
 
+def test_a_plot_has_the_waveform_the_utterances_and_a_row_for_each_emotion(tmp_path: Path) -> None:
+    path = tmp_path / "two.wav"
+    soundfile.write(path, TWO, 16_000, subtype="FLOAT")
+    figure = plot(path)
+    assert len(figure.axes) == 2 + len(LABELS)
+    assert "two.wav" in figure.axes[0].get_title(loc="left") + figure.axes[0].get_title()
+    assert figure.axes[0].get_xlim() == pytest.approx((0, len(TWO) / 16_000))
+    assert len(plot(TWO, 16_000, title="samples").axes) == len(figure.axes)
+
+
 def test_the_name_is_public_and_lazy() -> None:
     program = (
         "import sys, emostream\n"
-        "assert {'connect', 'subscribe', 'recognize', '__version__'} <= set(dir(emostream))\n"
+        "assert {'connect', 'subscribe', 'recognize', 'plot', '__version__'} <= set(dir(emostream))\n"
         "assert 'numpy' not in sys.modules\n"
         "emostream.recognize, emostream.connect, emostream.subscribe\n"
         "assert 'torch' not in sys.modules\n"
