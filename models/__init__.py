@@ -1,6 +1,6 @@
-"""Sound and words to emotion: the front door.
+"""Multimodal emotion recognition from audio and text: the public interface of the models.
 
-Importing it costs numpy only; the loaders import the frameworks when they are called.
+Importing it needs only numpy; the loaders import the frameworks when they are called.
 """
 
 from __future__ import annotations

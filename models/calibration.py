@@ -1,11 +1,11 @@
-"""From logits to probabilities: late fusion and temperatures, the last step and the only tuned one.
+"""Calibrated probabilities from logits: late fusion and temperature scaling, the only tuned step.
 
     log p(c)  =  sum_h w_h (log p_h(c) - log q_h(c)) / T  + constant
 
-with h over the heads that the item's modalities allow. Weights and temperatures belong to the pattern of
-modalities and were fitted on validation speakers. q is even, but for the text-only head beside sound: people
-write what is neutral far more often than what is sad, that head knows it, and so much is no evidence. Source:
-Guo et al., arXiv 1706.04599 (temperature).
+with h over the heads that the item's modalities allow. Weights and temperatures belong to the modality
+pattern and were fitted on validation speakers. The prior q is uniform, except for the text-only head in the
+presence of audio: neutral text is far more frequent than sad text, the head has learned that prior, and it
+must not count as evidence. Source: Guo et al., arXiv 1706.04599 (temperature).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .config import EmotionConfig
 
 
 def modality_pattern(has_audio: bool, has_text: bool) -> str:
-    """both, audio or text; an item with neither counts as silent audio."""
+    """both, audio or text; an item without either counts as silent audio."""
     if has_text:
         return "both" if has_audio else "text"
     return "audio"
@@ -43,7 +43,7 @@ def fused_posterior(logits: Mapping[str, Tensor], pattern: str, config: EmotionC
 
 
 def prior_corrected_log_posterior(logits: Tensor, head: str, pattern: str, config: EmotionConfig) -> Tensor:
-    """logits: (B, C) of one head -> (B, C), float64: its log posterior less what it takes for granted."""
+    """logits: (B, C) of one head -> (B, C), float64: its log posterior minus the log prior it has learned."""
     posterior = logits.double().log_softmax(-1)
     if (head, pattern) != ("text", "both") or config.text_prior is None:
         return posterior

@@ -1,7 +1,7 @@
-"""A checkpoint folder: found, read strictly, and written.
+"""Checkpoint folders: resolved, loaded strictly and saved.
 
-Every damage is a CheckpointError of one line. Nothing is filled in with random weights, and a folder
-never needs a network.
+Every defect is a CheckpointError of one line. Missing weights are never filled in at random, and loading a
+folder never accesses the network.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Checkpoint:
 
 
 def resolve_checkpoint(name: str | Path | None) -> Path:
-    """None: the bundled folder. An existing folder wins over a hub name. Raises CheckpointError."""
+    """The folder of a checkpoint; None is the bundled one. An existing folder takes precedence over a hub
+    name. Raises CheckpointError."""
     if name is None:
         return BUNDLED
     folder = Path(name).expanduser()
@@ -63,7 +64,7 @@ def resolve_checkpoint(name: str | Path | None) -> Path:
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Raises CheckpointError for whatever is missing, damaged or of another program."""
+    """Load a checkpoint folder. Raises CheckpointError for missing, damaged or foreign files."""
     config = _read_config(folder)
     try:
         model = EmotionModel(config)
@@ -81,7 +82,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 
 def check_max_tokens(model: EmotionModel, source: str) -> None:
-    """Raises CheckpointError where `max_tokens` is more than the text encoder's table of positions holds."""
+    """Raises CheckpointError where `max_tokens` exceeds the text encoder's position embeddings."""
     limit, wanted = model.text_encoder.max_tokens, model.config.max_tokens
     if limit is not None and wanted > limit:
         raise CheckpointError(
@@ -91,9 +92,9 @@ def check_max_tokens(model: EmotionModel, source: str) -> None:
 
 
 def tokenizer_without_padding(tokenizer: Tokenizer, vocabulary: int, source: str) -> Tokenizer:
-    """The tokenizer without padding and cutting of its own, which are `collate`'s.
+    """The tokenizer with its own padding and truncation disabled: `collate` does both.
 
-    Raises CheckpointError where it numbers tokens that the text encoder's vocabulary does not have.
+    Raises CheckpointError where it has token ids outside the text encoder's vocabulary.
     """
     needed = max(tokenizer.get_vocab().values(), default=-1) + 1
     if needed > vocabulary:
@@ -107,20 +108,20 @@ def tokenizer_without_padding(tokenizer: Tokenizer, vocabulary: int, source: str
 
 
 def save_checkpoint(model: EmotionModel, tokenizer: Tokenizer, folder: Path) -> None:
-    """Weights as float16, configuration, tokenizer and feature extractor; the model is left as it was.
+    """Write float16 weights, configuration, tokenizer and feature extractor. The model is not modified.
 
-    Weights that float16 cannot hold keep all of them in float32; buffers always are. A graph that
-    was exported from other weights goes.
+    Where any weight exceeds float16, all weights stay float32; buffers always do. An ONNX graph that was
+    exported from earlier weights is deleted.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = EmotionModel(copy.deepcopy(model.config))
-    written.load_state_dict(model.state_dict())
-    most = max(float(weights.detach().abs().max()) for weights in written.parameters())
-    if most <= torch.finfo(torch.float16).max:
-        cast_weights(written, torch.float16)
-    written.save_pretrained(folder)
+    copied = EmotionModel(copy.deepcopy(model.config))
+    copied.load_state_dict(model.state_dict())
+    largest = max(float(weights.detach().abs().max()) for weights in copied.parameters())
+    if largest <= torch.finfo(torch.float16).max:
+        cast_weights(copied, torch.float16)
+    copied.save_pretrained(folder)
     (folder / GRAPH_FILE).unlink(missing_ok=True)
-    (folder / WEIGHTS_FILE).chmod(0o644)  # the library writes it for its owner alone
+    (folder / WEIGHTS_FILE).chmod(0o644)  # the library makes it readable for its owner only
     tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": model.config.max_tokens}
     (folder / "tokenizer_config.json").write_text(json.dumps(about | _special(tokenizer), indent=2) + "\n")
@@ -128,7 +129,7 @@ def save_checkpoint(model: EmotionModel, tokenizer: Tokenizer, folder: Path) -> 
 
 
 def _special(tokenizer: Tokenizer) -> dict[str, str]:
-    """The special tokens that the vocabulary has, as BERT or RoBERTa spell them: naming another adds it."""
+    """The special tokens in the vocabulary, in BERT's or RoBERTa's spelling; naming an absent one adds it."""
     spellings = {
         "pad_token": ("[PAD]", "<pad>"),
         "unk_token": ("[UNK]", "<unk>"),
@@ -141,7 +142,7 @@ def _special(tokenizer: Tokenizer) -> dict[str, str]:
 
 
 def _feature_extractor(config: EmotionConfig) -> Wav2Vec2FeatureExtractor | WhisperFeatureExtractor:
-    """What other programs need to prepare sound as `collate` does."""
+    """The configuration with which other programs prepare audio as `collate` does."""
     if config.audio_config.model_type == "whisper":
         return WhisperFeatureExtractor(feature_size=config.audio_config.num_mel_bins)
     return Wav2Vec2FeatureExtractor(
@@ -184,13 +185,13 @@ def _read_weights(folder: Path, model: EmotionModel) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"expected {file}, found none: the checkpoint is incomplete") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"expected {file} to be whole, but it is damaged ({one_line(error)}): fetch it again"
+            f"expected {file} to be intact, but it is damaged ({one_line(error)}): fetch it again"
         ) from error
     wanted = model.state_dict()
-    if strange := sorted(wanted.keys() ^ weights.keys()):
+    if mismatched := sorted(wanted.keys() ^ weights.keys()):
         raise CheckpointError(
-            f"{file}: expected the weights that config.json describes, {len(strange)} differ "
-            f"({strange[0]}, ...); weights and config.json are of different models"
+            f"{file}: expected the weights that config.json describes, {len(mismatched)} differ "
+            f"({mismatched[0]}, ...); weights and config.json are of different models"
         )
     for name, tensor in weights.items():
         if tensor.shape != wanted[name].shape:
@@ -211,5 +212,5 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # the tokenizers library raises bare Exception
         raise CheckpointError(
-            f"expected {file} to be whole, but it is damaged ({one_line(error)}): fetch it again"
+            f"expected {file} to be intact, but it is damaged ({one_line(error)}): fetch it again"
         ) from error

@@ -1,6 +1,6 @@
-"""Clips and texts to padded batches: shared by training and serving, so that they cannot drift.
+"""Collation of clips, texts and spans into padded batches, shared by training and serving.
 
-Everything that depends on a clip alone (normalisation, the shortest length) happens before padding.
+Everything that depends on a single clip (normalisation, the minimum length) happens before padding.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .text_normalization import normalize_text
 from .types import Alignment, Samples, Span, Word
 
 VARIANCE_FLOOR: Final = 1e-7
-"""As in wav2vec 2.0's feature extractor: digital silence stays silence instead of dividing by zero."""
+"""As in wav2vec 2.0's feature extractor: digital silence stays silence instead of a division by zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaveformSpec:
-    """How an audio encoder wants its sound.
+    """The input format of an audio encoder.
 
-    min_samples, max_samples: the shortest and the longest clip that it takes; None: any length.
-    unit_variance: whether the level is taken out of the clip.
+    min_samples, max_samples: the shortest and the longest clip that it accepts; None: any length.
+    unit_variance: whether clips are normalised to zero mean and unit variance.
     """
 
     min_samples: int
@@ -37,7 +37,7 @@ class WaveformSpec:
 
 @dataclass(frozen=True, slots=True)
 class AudioBatch:
-    """samples: (B, N) float32, prepared as the encoder's `WaveformSpec` says; mask: (B, N); present: (B,)."""
+    """samples: (B, N) float32, prepared for the encoder's `WaveformSpec`; mask: (B, N); present: (B,)."""
 
     samples: Tensor
     mask: Tensor
@@ -60,16 +60,16 @@ class TextBatch:
 
 
 def prepare(samples: Samples, spec: WaveformSpec) -> Samples:
-    """(N,) -> (N',): not-a-number and infinity become 0, then zero mean, unit variance.
+    """(N,) -> (N',): NaN and infinity become 0, then zero mean, unit variance.
 
-    The level of a microphone says nothing about a feeling; a clip shorter than one frame gets silence
-    behind it, one longer than the encoder takes is cut there. An encoder that was trained on sound as it is
-    gets it so, within [-1, 1].
+    A microphone's level carries no emotion. A clip shorter than one frame is padded with silence, one longer
+    than the encoder accepts is truncated. An encoder that was trained on unnormalised audio gets the samples
+    as they are, within [-1, 1].
     """
     samples = samples[: spec.max_samples]
     clean = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if len(clean):
-        # A sample near the float's end would overflow the square; sound has none beyond 1.
+        # Huge samples would overflow the square; valid audio has none beyond 1.
         peak = float(np.abs(clean).max())
         clean = clean / peak if peak > 1.0 else clean
         if spec.unit_variance:
@@ -78,7 +78,7 @@ def prepare(samples: Samples, spec: WaveformSpec) -> Samples:
 
 
 def collate_audio(clips: Sequence[Samples | None], spec: WaveformSpec) -> AudioBatch:
-    """Raw waveforms to a batch; None is an item without sound."""
+    """Raw waveforms to a batch; None is an item without audio."""
     silent = np.zeros(0, dtype=np.float32)
     rows = [prepare(silent if clip is None else clip, spec) for clip in clips]
     samples = torch.zeros(len(rows), max((len(row) for row in rows), default=spec.min_samples))
@@ -90,7 +90,7 @@ def collate_audio(clips: Sequence[Samples | None], spec: WaveformSpec) -> AudioB
 
 
 def collate_text(texts: Sequence[str | None], tokenizer: Tokenizer, max_tokens: int) -> TextBatch:
-    """Any text to a batch of tokens; None, and text without a word in it, is absent."""
+    """Any text to a batch of tokens; None and text without words are absent."""
     words = [normalize_text(text) if text else "" for text in texts]
     rows = [_tokens(tokenizer, line, max_tokens) if line else [] for line in words]
     ids = torch.zeros(len(rows), max([1, *map(len, rows)]), dtype=torch.long)
@@ -102,7 +102,7 @@ def collate_text(texts: Sequence[str | None], tokenizer: Tokenizer, max_tokens: 
 
 
 def collate_spans(alignments: Sequence[Alignment], kinds: Sequence[str]) -> dict[str, SpanBatch]:
-    """Alignments to a batch for each kind out of phone, syllable, word."""
+    """Alignments to one batch of spans for each granularity out of phone, syllable, word."""
     return {kind: _span_batch([_spans_of(alignment, kind) for alignment in alignments]) for kind in kinds}
 
 
@@ -126,6 +126,6 @@ def _span_batch(rows: Sequence[Sequence[Span | Word]]) -> SpanBatch:
 
 
 def _tokens(tokenizer: Tokenizer, line: str, max_tokens: int) -> list[int]:
-    """The head of the line with the tokenizer's closing token kept at the end."""
+    """Token ids of the line, truncated but with the tokenizer's final special token kept."""
     ids: list[int] = tokenizer.encode(line).ids
     return ids if len(ids) <= max_tokens else [*ids[: max_tokens - 1], ids[-1]]

@@ -1,4 +1,4 @@
-"""What an emotion checkpoint says about itself: sizes, labels, calibration, thresholds."""
+"""Configuration of an emotion checkpoint: sizes, labels, calibration, thresholds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ HEADS_BY_PATTERN: Final[dict[str, tuple[str, ...]]] = {
     "audio": ("early", "audio"),
     "text": ("early", "text"),
 }
-"""Pattern of modalities -> the heads with something to say under it, which late fusion combines."""
+"""Modality pattern -> the heads that have input under it, which late fusion combines."""
 
 GRANULARITIES: Final = ("frame", "phone", "syllable", "word")
-"""Fine to coarse: the order of the streams, whatever order a configuration names them in."""
+"""Fine to coarse: the order of the streams, regardless of the order in a configuration."""
 
 FusionName = Literal["early", "late", "both"]
 SpanPoolingName = Literal["mean", "attentive"]
@@ -34,9 +34,9 @@ class EmotionConfig(PretrainedConfig):
     whisper; bert and its relatives). By default facebook/wav2vec2-base and bert-base-uncased in size.
     audio_unit_variance: whether the audio encoder was trained on clips of zero mean and unit variance.
     width, layers, heads, feed_forward: of the co-attention. label_names: in the order of every output.
-    max_tokens: a transcript is cut there, [CLS] and [SEP] included.
-    audio_mix: of the audio encoder's layers: `sum`, weighted and learned, or `concat`: audio_mix_layers
-    (None: all; 0 is what enters the first), standardised and projected to audio_mix_width.
+    max_tokens: transcripts are truncated to it, [CLS] and [SEP] included.
+    audio_mix: of the audio encoder's layers: `sum`, a learned weighted sum, or `concat`: audio_mix_layers
+    (None: all; 0 is the input of the first), standardised and projected to audio_mix_width.
     pooling_heads: attentions of the single-modality heads' pooling. classifier: of every head, `mlp` or
     `linear`. classifier_dropout: inside it, None: as `dropout`.
     granularities: any of GRANULARITIES, each a stream of early fusion; all but `frame` need an alignment.
@@ -45,16 +45,17 @@ class EmotionConfig(PretrainedConfig):
     `both` (late fusion of all three).
     temperatures: {"audio", "text", "fused_both", "fused_audio", "fused_text"} -> divisor of the log
     posterior. late_weights: pattern -> {head: weight}, learned on validation speakers.
-    text_prior: shares of the labels that the text-only head takes for granted, in the order of label_names;
-    divided out of its posterior where sound speaks as well. None: even ones.
+    text_prior: the label prior that the text-only head has learned, in the order of label_names; divided out
+    of its posterior where there is audio as well. None: uniform.
 
     Thresholds of the `uncertain` reasons:
     too_short_s: the shortest training clip lasts 0.87 s with its margins of silence, about 0.4 s without;
-        whoever hears less than half a second extrapolates.
-    low_snr_db: measured with `quality.estimate_snr_db` on 200 validation clips. White noise 5 dB below the
-        clip's mean power reads 9 to 13 (median 11), 10 dB below 14 to 18; clean studio clips read above 23.
+        below half a second the model extrapolates.
+    low_snr_db: measured with `uncertainty.estimate_snr_db` on 200 validation clips. White noise 5 dB below
+        the clip's mean power reads 9 to 13 (median 11), 10 dB below 14 to 18; clean studio clips read above
+        23.
     disagree_p: both single-modality winners must hold at least this, half of the mass.
-    low_confidence_p: below it the winner is nearer to a coin toss between two labels than to a decision.
+    low_confidence_p: below it the top label is closer to a coin toss between two labels than to a decision.
     """
 
     model_type = "emostream"
@@ -129,7 +130,7 @@ class EmotionConfig(PretrainedConfig):
         return () if self.fusion == "late" else tuple(name for name in self.granularities if name != "frame")
 
     def fused_heads(self, pattern: str) -> tuple[str, ...]:
-        """The heads that speak in the fused posterior of a pattern: both, audio, text."""
+        """The heads that the fused posterior of a pattern (both, audio, text) combines."""
         allowed = {"early": ("early",), "late": ("audio", "text"), "both": HEADS_BY_PATTERN["both"]}[
             self.fusion
         ]

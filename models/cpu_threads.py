@@ -1,4 +1,4 @@
-"""How many threads each model gets: two libraries that each take all cores fight over them.
+"""CPU threads per model: two libraries that each use all cores slow each other down.
 
 Measured on two cores, median of 28 RAVDESS clips: Whisper tiny.en alone takes 157 ms with one thread and 218
 with two, the bundled emotion model 20 ms with either.
@@ -10,18 +10,18 @@ import os
 from pathlib import Path
 from typing import Final
 
-_MOST_FOR_WORDS: Final = 4
+_MAX_TRANSCRIBER_THREADS: Final = 4
 """Whisper's small models gain little from more."""
 
 
 def transcriber_threads() -> int:
-    """Half of the cores, at most four: the other half is the emotion model's."""
-    return min(max(1, physical_cores() // 2), _MOST_FOR_WORDS)
+    """Half of the cores, at most four: the other half is for the emotion model."""
+    return min(max(1, physical_cores() // 2), _MAX_TRANSCRIBER_THREADS)
 
 
 def emotion_threads(*, words: bool) -> int | None:
-    """words: whether a transcriber works at the same time. None where the environment says how many torch
-    gets (OMP_NUM_THREADS).
+    """Threads of the emotion model. words: whether a transcriber runs at the same time. None where the
+    environment sets torch's threads (OMP_NUM_THREADS).
     """
     if "OMP_NUM_THREADS" in os.environ:
         return None
@@ -29,7 +29,7 @@ def emotion_threads(*, words: bool) -> int | None:
 
 
 def physical_cores() -> int:
-    """Cores that this process may use: twin threads of a core share its arithmetic."""
+    """Physical cores that this process may use: hyper-threads of a core share its arithmetic units."""
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
     usable = os.sched_getaffinity(0)

@@ -1,4 +1,4 @@
-"""Where a network runs, and in which precision."""
+"""The device and the precision in which a network runs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from torch import nn
 
 from .errors import DeviceError
 
+DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
 CPUINFO: Final = Path("/proc/cpuinfo")
 
 BFLOAT16_MIN_PARAMETERS: Final = 20_000_000
-"""Parameters from which bfloat16 pays on a processor that multiplies it natively: see docs/adr/0008."""
+"""Parameter count from which bfloat16 is faster on a CPU with native support: see docs/adr/0008."""
 
 
 def choose_device(name: str) -> torch.device:
-    """auto: CUDA where there is one. Raises DeviceError for an unknown or absent device."""
+    """The torch device of a name; auto is CUDA where available. Raises DeviceError for an unknown name or a
+    device that is not available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", "cuda"):
@@ -30,37 +33,35 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device, parameters: int) -> torch.dtype:
-    """Of the encoders; heads, fusion and calibration stay in float32.
+    """The precision of the encoders; heads, fusion and calibration stay in float32.
 
-    auto: bfloat16 on a GPU or processor that has it in hardware, and there for encoders of a size that it
-    pays for. bfloat16 asked for by name is taken at its word: other processors emulate it, slowly.
+    auto: bfloat16 on a GPU or CPU that supports it in hardware, on a CPU only for encoders large enough to
+    gain from it. bfloat16 by name is always used: CPUs without hardware support emulate it, slowly.
     Raises DeviceError for an unknown name.
     """
-    if name == "float32":
-        return torch.float32
-    if name == "bfloat16":
-        return torch.bfloat16
+    if name in DTYPES:
+        return DTYPES[name]
     if name != "auto":
-        raise DeviceError(f"expected a dtype out of auto, float32, bfloat16, got {name!r}")
+        raise DeviceError(f"expected a dtype out of auto, {', '.join(DTYPES)}, got {name!r}")
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     return (
-        torch.bfloat16 if parameters >= BFLOAT16_MIN_PARAMETERS and _multiplies_bfloat16() else torch.float32
+        torch.bfloat16 if parameters >= BFLOAT16_MIN_PARAMETERS and _has_native_bfloat16() else torch.float32
     )
 
 
 def cast_weights(network: nn.Module, dtype: torch.dtype) -> None:
-    """Weights to another precision, in place.
+    """Cast the weights to another precision, in place.
 
-    Buffers stay what they are: they hold measures of the data (`LayerConcat`) or angles, few numbers each,
-    whose rounding would be the same mistake in every frame.
+    Buffers keep theirs: they hold data statistics (`LayerConcat`) or angles, few numbers each, whose rounding
+    error would be the same in every frame.
     """
     for weights in network.parameters():
         weights.data = weights.data.to(dtype)
 
 
-def _multiplies_bfloat16() -> bool:
-    """AVX-512 BF16 or AMX on x86, BF16 on Arm, as Linux lists them; elsewhere nobody says, and it is no."""
+def _has_native_bfloat16() -> bool:
+    """AVX-512 BF16 or AMX on x86, BF16 on Arm, as listed by Linux; elsewhere unknown and False."""
     try:
         lines = CPUINFO.read_text(encoding="utf-8").splitlines()
     except OSError:

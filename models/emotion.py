@@ -1,7 +1,7 @@
 """The emotion model: wav2vec 2.0 and BERT, co-attention at several granularities, three heads.
 
-It gives logits; `calibration` makes probabilities of them. It knows no files, no tokenizer and no
-devices: `recognizer` does.
+It outputs logits, which `calibration` turns into probabilities. Files, tokenizer and devices are up to
+`recognizer`.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class EmotionOutput:
     text_embedding: Tensor
 
     def logits(self) -> dict[str, Tensor]:
-        """By head, those that there are."""
+        """Logits by head, for the heads that this model has."""
         early = {} if self.early is None else {"early": self.early}
         return early | {"audio": self.audio, "text": self.text}
 
 
 class EmotionModel(PreTrainedModel):
-    """Sound and words to logits over `config.label_names`."""
+    """Audio and text to logits over `config.label_names`."""
 
     config_class = EmotionConfig
     base_model_prefix = "emotion"
@@ -75,7 +75,7 @@ class EmotionModel(PreTrainedModel):
         self.span_pools = nn.ModuleDict(
             {kind: SpanPooling(audio_width, config.span_pooling) for kind in config.spans}
         )
-        # What tells a word's vector from a phone's; the frames are the origin and have none.
+        # Embeddings that distinguish a word's vector from a phone's; frames are the reference and have none.
         self.kinds = nn.ParameterDict(
             {kind: nn.Parameter(0.02 * torch.randn(width)) for kind in config.spans}
         )
@@ -83,22 +83,22 @@ class EmotionModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As transformers has it, in float32 whatever the file holds: heads and fusion are.
+        """As in transformers, but in float32 regardless of the file, as heads and fusion require.
 
-        `checkpoint.load_checkpoint` is stricter about what it reads.
+        `checkpoint.load_checkpoint` validates more strictly.
         """
         return super().from_pretrained(*args, **({"dtype": torch.float32} | kwargs))
 
     def _init_weights(self, module: nn.Module) -> None:
-        """The encoders and torch's own layers start as they were made; nothing is drawn twice."""
+        """Keep the constructors' initialisation of the encoders and layers; nothing is drawn again."""
 
     def encode_audio(self, batch: AudioBatch) -> EncodedModality:
-        """The branch that needs no words."""
+        """The audio branch, which needs no text."""
         features, mask = self.audio_encoder(batch.samples, batch.mask)
         return EncodedModality(features.float(), mask, batch.present)
 
     def encode_text(self, batch: TextBatch) -> EncodedModality:
-        """Rows without text never enter BERT: a row that is all padding has no softmax."""
+        """The text branch. Rows without text skip BERT: the softmax of an all-padding row is undefined."""
         rows = batch.present.nonzero()[:, 0]
         features = self.absent_text.new_zeros((*batch.ids.shape, self.text_encoder.hidden_size))
         if len(rows):
@@ -109,48 +109,49 @@ class EmotionModel(PreTrainedModel):
     def fuse(
         self, audio: EncodedModality, text: EncodedModality, spans: Spans | None = None
     ) -> EmotionOutput:
-        """Both branches to logits. A row whose modality is absent holds one learned token instead.
+        """Both branches to logits. A row whose modality is absent gets one learned token instead.
 
-        spans: for every granularity of the configuration but the frames; without them, those streams hear
-        nothing.
+        spans: for every granularity of the configuration except frames; without them, the audio side of
+        those streams counts as absent.
         """
-        heard = _with_first(audio.mask, audio.present)
-        read = _with_first(text.mask, text.present)
-        sound = _absent(self.audio_projection(audio.features), audio.present, self.absent_audio)
-        words = _absent(self.text_projection(text.features), text.present, self.absent_text)
+        audio_mask = _with_first(audio.mask, audio.present)
+        text_mask = _with_first(text.mask, text.present)
+        projected_audio = _absent(self.audio_projection(audio.features), audio.present, self.absent_audio)
+        projected_text = _absent(self.text_projection(text.features), text.present, self.absent_text)
         early = None
         if self.early is not None:
-            streams = {"frame": MaskedSequence(sound, heard)} | self._finer(audio, spans or {})
-            early = self.early(streams, MaskedSequence(words, read))
-        alone = self.config.fusion == "early"  # then the other two report, and shape no encoder
-        audio_features = audio.features.detach() if alone else audio.features
-        text_features = text.features.detach() if alone else text.features
+            streams = {"frame": MaskedSequence(projected_audio, audio_mask)} | self._finer(audio, spans or {})
+            early = self.early(streams, MaskedSequence(projected_text, text_mask))
+        # With early fusion only, the single-modality heads must not train the encoders.
+        detach = self.config.fusion == "early"
+        audio_features = audio.features.detach() if detach else audio.features
+        text_features = text.features.detach() if detach else text.features
         return EmotionOutput(
             early=early,
-            audio=self.audio_head(self.audio_pool(audio_features, heard)),
-            text=self.text_head(self.text_pool(text_features, read)),
-            audio_embedding=_masked_mean(sound, heard),
-            text_embedding=_masked_mean(words, read),
+            audio=self.audio_head(self.audio_pool(audio_features, audio_mask)),
+            text=self.text_head(self.text_pool(text_features, text_mask)),
+            audio_embedding=_masked_mean(projected_audio, audio_mask),
+            text_embedding=_masked_mean(projected_text, text_mask),
         )
 
     def forward(self, audio: AudioBatch, text: TextBatch, spans: Spans | None = None) -> EmotionOutput:
         return self.fuse(self.encode_audio(audio), self.encode_text(text), spans)
 
     def _finer(self, audio: EncodedModality, spans: Spans) -> dict[str, MaskedSequence]:
-        """Phones, syllables, words: granularity -> one vector a span."""
+        """Phones, syllables, words: granularity -> one vector per span."""
         centres = self.audio_encoder.frame_centres(audio.features.shape[1]).to(audio.features.device)
-        heard = audio.mask & audio.present[:, None]
+        frame_mask = audio.mask & audio.present[:, None]
         sequences: dict[str, MaskedSequence] = {}
         for kind, pool in self.span_pools.items():
             if kind in spans:
-                inside = frames_inside(spans[kind], centres, heard, self.audio_encoder.step)
-                pooled, held = pool(audio.features, inside)
+                inside = frames_inside(spans[kind], centres, frame_mask, self.audio_encoder.step)
+                pooled, occupied = pool(audio.features, inside)
             else:
-                pooled, held = audio.features[:, :1], heard[:, :1] & False
-            present = held.any(1)
+                pooled, occupied = audio.features[:, :1], frame_mask[:, :1] & False
+            present = occupied.any(1)
             x = self.audio_projection(pooled) + self.kinds[kind]
             sequences[kind] = MaskedSequence(
-                _absent(x, present, self.absent_audio), _with_first(held, present)
+                _absent(x, present, self.absent_audio), _with_first(occupied, present)
             )
         return sequences
 
@@ -185,7 +186,7 @@ def _head(inner: int, config: EmotionConfig) -> nn.Module:
 
 
 def _with_first(mask: Tensor, present: Tensor) -> Tensor:
-    """Absent rows get their first position, and only that."""
+    """The mask with only the first position set in absent rows."""
     first = torch.arange(mask.shape[1], device=mask.device) == 0
     return torch.where(present[:, None], mask, first)
 

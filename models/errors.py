@@ -1,32 +1,32 @@
-"""What can go wrong in `models`: message = what was expected, what came, what to do."""
+"""Errors of `models`. A message says what was expected, what came instead and what to do."""
 
 from __future__ import annotations
 
 
 class ModelError(Exception):
-    """Base of all errors of `models`. `code` is stable; people read the message."""
+    """Base of all errors of `models`. `code` is stable, for programs; the message is for people."""
 
     code = "model_error"
 
 
 class CheckpointError(ModelError):
-    """A checkpoint folder is missing, damaged or not of this program."""
+    """A checkpoint folder is missing, damaged or belongs to another program."""
 
     code = "checkpoint_error"
 
 
 class TranscriberError(ModelError):
-    """A transcriber cannot be had: unknown name, not downloadable, damaged folder."""
+    """A transcriber is not available: unknown name, failed download, damaged folder."""
 
     code = "transcriber_error"
 
 
 class DeviceError(ModelError):
-    """The device asked for is not there."""
+    """The requested device is unknown or not available."""
 
     code = "device_error"
 
 
 def one_line(error: BaseException) -> str:
-    """What another library says, for the middle of a message of ours: no line breaks, 200 characters."""
+    """Another library's error text for the middle of a message: no line breaks, at most 200 characters."""
     return " ".join(str(error).split())[:200]

@@ -1,4 +1,4 @@
-"""Early fusion by co-attention, for every granularity, and the pooling of a sequence to a vector."""
+"""Early fusion by co-attention, one stream per granularity, and attentive pooling of a sequence."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _Side(nn.Module):
 
 
 class CoAttention(nn.Module):
-    """K layers in which audio looks at text and text at audio, both from the layer before.
+    """K layers in which audio attends to text and text to audio, both from the previous layer.
 
     A' = LN(A + MHA(A, T, T)), T' = LN(T + MHA(T, A, A)), each followed by FFN + LN (in the sense of
     ViLBERT; Zhao, Wang, Wang, arXiv 2207.04697).
@@ -68,16 +68,17 @@ class CoAttention(nn.Module):
         self, audio: Tensor, audio_mask: Tensor, text: Tensor, text_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """audio: (B, Ta, D), text: (B, Tt, D); masks true where valid, at least once per row."""
-        for listen, read in zip(self.audio, self.text, strict=True):
-            audio, text = listen(audio, text, text_mask), read(text, audio, audio_mask)
+        for audio_layer, text_layer in zip(self.audio, self.text, strict=True):
+            audio, text = audio_layer(audio, text, text_mask), text_layer(text, audio, audio_mask)
         return audio, text
 
 
 class AttentivePooling(nn.Module):
-    """Attention-weighted mean, and with `deviation` the weighted standard deviation beside it.
+    """Attention-weighted mean and, with `deviation`, weighted standard deviation, concatenated.
 
-    heads: so many attentions, each over its own part of the width, which they divide. Source: attentive
-    statistics pooling, Okabe et al., arXiv 1803.10963; several heads, India et al., arXiv 1906.09890.
+    heads: number of attentions, each over its own part of the width; it must divide the width. Source:
+    attentive statistics pooling, Okabe et al., arXiv 1803.10963; several heads, India et al., arXiv
+    1906.09890.
     """
 
     def __init__(self, width: int, *, deviation: bool = False, heads: int = 1) -> None:
@@ -99,7 +100,7 @@ class AttentivePooling(nn.Module):
 
 
 class GranularStream(nn.Module):
-    """One granularity against the tokens: co-attention, then each side pooled to a vector."""
+    """Co-attention of one granularity with the tokens, then each side pooled to a vector."""
 
     def __init__(self, size: FusionSize) -> None:
         super().__init__()
@@ -109,8 +110,9 @@ class GranularStream(nn.Module):
 
     def forward(self, audio: MaskedSequence, text: MaskedSequence) -> Tensor:
         """-> (B, 2 D)."""
-        heard, read = self.fusion(audio.x, audio.mask, text.x, text.mask)
-        return torch.cat([self.audio_pool(heard, audio.mask), self.text_pool(read, text.mask)], dim=1)
+        fused_audio, fused_text = self.fusion(audio.x, audio.mask, text.x, text.mask)
+        pooled = [self.audio_pool(fused_audio, audio.mask), self.text_pool(fused_text, text.mask)]
+        return torch.cat(pooled, dim=1)
 
 
 class EarlyFusion(nn.Module):
@@ -123,6 +125,6 @@ class EarlyFusion(nn.Module):
 
     def forward(self, audio: Mapping[str, MaskedSequence], text: MaskedSequence) -> Tensor:
         """audio: granularity -> its sequence -> logits (B, C)."""
-        codes = [stream(audio[name], text) for name, stream in self.streams.items()]
-        logits: Tensor = self.head(torch.cat(codes, dim=1))
+        vectors = [stream(audio[name], text) for name, stream in self.streams.items()]
+        logits: Tensor = self.head(torch.cat(vectors, dim=1))
         return logits

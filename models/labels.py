@@ -1,4 +1,4 @@
-"""The emotion vocabulary, in one fixed order: the order of every probability vector."""
+"""The emotion labels, in the order of every probability vector."""
 
 from __future__ import annotations
 

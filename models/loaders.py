@@ -1,4 +1,4 @@
-"""Loaders that import their framework only when called."""
+"""Loaders of the recognizer, transcriber and aligner; they import their frameworks only when called."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def load_recognizer(
     dtype: str = "auto",
     cpu_threads: int | None = None,
 ) -> Recognizer:
-    """The emotion model, in eval mode and warm.
+    """The emotion model, in eval mode and warmed up.
 
     checkpoint: a folder, a hub name, or None for the bundled weights. device: auto, cpu or cuda. dtype: of
-    the encoders: float32, bfloat16, or auto for what pays on the device. cpu_threads: of
-    this process; None for torch's own choice. Raises CheckpointError and DeviceError, and TranscriberError
+    the encoders: float32, bfloat16, or auto for the faster one on the device. cpu_threads: torch's, for this
+    process; None keeps torch's default. Raises CheckpointError and DeviceError, and TranscriberError
     where the model needs an alignment and PocketSphinx cannot be loaded.
     """
     from .recognizer import EmotionRecognizer
@@ -29,12 +29,12 @@ def load_recognizer(
 def load_transcriber(
     name: str = "auto", *, device: str = "auto", compute_type: str = "default"
 ) -> Transcriber | None:
-    """The transcriber that `name` asks for, warm; or still loading in a process of its own, until its
-    `name` is asked for.
+    """The transcriber called `name`, warmed up; PocketSphinx may still be loading in its own process until
+    its `name` is read.
 
-    name: `auto` (Whisper tiny.en from the cache or the hub, otherwise PocketSphinx with one plain
-    warning), `none` (returns None), `pocketsphinx`, a Whisper model name (tiny.en, small, ...) or a
-    faster-whisper folder. Raises TranscriberError and DeviceError.
+    name: `auto` (Whisper tiny.en from the cache or the hub, otherwise PocketSphinx with a warning), `none`
+    (returns None), `pocketsphinx`, a Whisper model name (tiny.en, small, ...) or a faster-whisper folder.
+    Raises TranscriberError and DeviceError.
     """
     from .transcription.factory import create_transcriber
 
@@ -42,7 +42,7 @@ def load_transcriber(
 
 
 def load_aligner() -> Aligner:
-    """The forced aligner for English, warm, in a process of its own.
+    """The forced aligner for English, loaded, in a process of its own.
 
     Raises TranscriberError where PocketSphinx, whose model and dictionary it uses, cannot be loaded.
     """

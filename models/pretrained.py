@@ -1,4 +1,4 @@
-"""A new emotion model around pretrained encoders, to be trained: from names on the model hub, or folders."""
+"""A new, trainable emotion model around pretrained encoders from the model hub or local folders."""
 
 from __future__ import annotations
 
@@ -32,30 +32,32 @@ _SETTINGS: Final = "change the settings, or the encoder"
 
 
 def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[EmotionModel, Tokenizer]:
-    """Encoders as their checkpoints have them; pooling, fusion and heads with random weights.
+    """An emotion model with pretrained encoders; pooling, fusion and heads have random weights.
 
-    audio: wav2vec 2.0, HuBERT, WavLM or Whisper (whole or its encoder). text: BERT or a relative, with its
-    tokenizer. Both may carry heads of other tasks, which are left behind. config: fields of EmotionConfig;
-    by default `audio_unit_variance` is what the audio checkpoint says and `max_tokens` no more than the
-    text encoder reads. Raises CheckpointError, also where a weight of an encoder would stay random.
+    audio: wav2vec 2.0, HuBERT, WavLM or Whisper (the full model or its encoder). text: BERT or a relative,
+    with its tokenizer. Heads of other tasks in these checkpoints are ignored. config: fields of
+    EmotionConfig; by default `audio_unit_variance` is as in the audio checkpoint and `max_tokens` at most the
+    text encoder's position embeddings. Raises CheckpointError, also where a weight of an encoder would stay
+    random.
     """
-    sound, words = _source(audio), _source(text)
-    audio_config, text_config = _read_config(sound), _read_config(words)
+    audio_source, text_source = _source(audio), _source(text)
+    audio_config, text_config = _read_config(audio_source), _read_config(text_source)
     if "audio_unit_variance" not in config:
-        config["audio_unit_variance"] = _unit_variance(sound, audio_config.model_type)
-    _refuse_unknown(config)
-    with _reading(f"{sound}, {words}", "settings and configurations that build a network", _SETTINGS):
+        config["audio_unit_variance"] = _unit_variance(audio_source, audio_config.model_type)
+    _reject_unknown(config)
+    wanted = "settings and configurations that build a network"
+    with _reading(f"{audio_source}, {text_source}", wanted, _SETTINGS):
         model = EmotionModel(EmotionConfig(audio_config=audio_config, text_config=text_config, **config))
     if "max_tokens" not in config and model.text_encoder.max_tokens is not None:
         model.config.max_tokens = min(model.config.max_tokens, model.text_encoder.max_tokens)
-    check_max_tokens(model, words)
-    _load(sound, model.audio_encoder.backbone)
-    _load(words, model.text_encoder.backbone)
-    return model, _read_tokenizer(words, model.text_encoder.backbone.config.vocab_size)
+    check_max_tokens(model, text_source)
+    _load(audio_source, model.audio_encoder.backbone)
+    _load(text_source, model.text_encoder.backbone)
+    return model, _read_tokenizer(text_source, model.text_encoder.backbone.config.vocab_size)
 
 
 def pretrained_audio_encoder(audio: str | Path) -> AudioEncoder:
-    """The encoder alone, in eval mode, its mix even. audio, errors: as in `assemble`."""
+    """The encoder only, in eval mode, with uniform mix weights. audio, errors: as in `assemble`."""
     source = _source(audio)
     config = _read_config(source)
     with _reading(source, "a configuration that builds a network"):
@@ -65,21 +67,21 @@ def pretrained_audio_encoder(audio: str | Path) -> AudioEncoder:
 
 
 def _source(name: str | Path) -> str:
-    """An existing folder wins over a hub name."""
+    """A folder or hub name; an existing folder takes precedence."""
     folder = Path(name).expanduser()
     return str(folder if folder.is_dir() else name)
 
 
 def _read_config(source: str) -> PretrainedConfig:
     file = Path(source) / CONFIG_FILE
-    if file.parent.is_dir() and not file.is_file():  # from here, transformers 4 guesses by the folder's name
+    if file.parent.is_dir() and not file.is_file():  # otherwise transformers 4 guesses from the folder's name
         raise CheckpointError(f"expected {file}, found none: the checkpoint is incomplete")
     with _reading(source, "a folder or a hub model with a configuration"):
         return AutoConfig.from_pretrained(source, trust_remote_code=False)
 
 
 def _unit_variance(source: str, model_type: str) -> bool:
-    """What the checkpoint's feature extractor did to the sound; without a word, what wav2vec 2.0's does."""
+    """The checkpoint's normalisation setting; where it has none, wav2vec 2.0's default."""
     if model_type == "whisper":
         return False
     with _reading(source, f"a readable {PREPROCESSOR_FILE}"):
@@ -93,14 +95,14 @@ def _preprocessor_file(source: str) -> Path | None:
         return file if file.is_file() else None
     try:
         return Path(hf_hub_download(source, PREPROCESSOR_FILE))
-    except LocalEntryNotFoundError:  # the hub cannot be asked: that is no answer
+    except LocalEntryNotFoundError:  # the hub is unreachable, which does not mean that the file is missing
         raise
     except EntryNotFoundError:
         return None
 
 
-def _refuse_unknown(config: dict[str, Any]) -> None:
-    """transformers keeps whatever it does not know, so a slip of the pen would be a field like any other."""
+def _reject_unknown(config: dict[str, Any]) -> None:
+    """Reject unknown fields: transformers accepts any, so that a typo would go unnoticed."""
     known = set(signature(EmotionConfig).parameters) - {"audio_config", "text_config", "kwargs"}
     if unknown := sorted(set(config) - known):
         raise CheckpointError(
@@ -110,25 +112,25 @@ def _refuse_unknown(config: dict[str, Any]) -> None:
 
 
 def _load(source: str, backbone: Any) -> None:
-    """Weights of `source` into `backbone`, every one of them."""
-    network, inside = type(backbone), ""
+    """Load the weights of `source` into `backbone`; none may be missing."""
+    network, prefix = type(backbone), ""
     if backbone.config.model_type == "whisper" and backbone.config.architectures != ["WhisperEncoder"]:
-        network, inside = WhisperModel, "encoder."
-    with _reading(source, "whole weights of the network that its config.json describes"), _quietly():
+        network, prefix = WhisperModel, "encoder."
+    with _reading(source, "intact weights of the network that its config.json describes"), _silenced():
         loaded, report = network.from_pretrained(
             source,
             config=backbone.config,
             output_loading_info=True,
             **without_pooler(network),
         )
-    if missing := sorted(name for name in report["missing_keys"] if name.startswith(inside)):
+    if missing := sorted(name for name in report["missing_keys"] if name.startswith(prefix)):
         raise CheckpointError(
             f"{source}: expected weights for the whole encoder, {len(missing)} are missing ({missing[0]}, "
             "...); weights and config.json are of different models"
         )
-    weights = (loaded.encoder if inside else loaded).state_dict()
-    if strange := [name for name, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]:
-        raise CheckpointError(f"{source}: {strange[0]} holds values that are not finite: fetch it again")
+    weights = (loaded.encoder if prefix else loaded).state_dict()
+    if invalid := [name for name, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]:
+        raise CheckpointError(f"{source}: {invalid[0]} holds values that are not finite: fetch it again")
     backbone.load_state_dict(weights)
 
 
@@ -140,23 +142,23 @@ def _read_tokenizer(source: str, vocabulary: int) -> Tokenizer:
             f"{source}: expected a tokenizer that the tokenizers library runs, got {type(loaded).__name__}: "
             "save it with a tokenizer.json"
         )
-    # Where there is no file, some versions make up a tokenizer of special tokens alone.
+    # Without a file, some versions create a tokenizer of special tokens only.
     if len(loaded) <= len(loaded.all_special_ids):
         raise CheckpointError(f"{source}: expected a tokenizer with words, found none: add tokenizer.json")
     return tokenizer_without_padding(loaded.backend_tokenizer, vocabulary, source)
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Without bars, and without the report of the heads that are left behind, which is meant."""
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+def _silenced() -> Iterator[None]:
+    """Without progress bars and without the report of ignored heads, which are intended."""
+    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(before)
-        if bars:
+        logging.set_verbosity(verbosity)
+        if had_bars:
             logging.enable_progress_bar()
 
 
@@ -166,7 +168,7 @@ def _reading(source: str, wanted: str, advice: str = _FILES) -> Iterator[None]:
         yield
     except CheckpointError:
         raise
-    except Exception as error:  # each library, file format and version fails with types of its own
+    except Exception as error:  # each library, file format and version has its own exception types
         raise CheckpointError(
             f"{source}: expected {wanted}: {first_line(error)} ({type(error).__name__}); {advice}"
         ) from error

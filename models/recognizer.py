@@ -1,4 +1,4 @@
-"""The emotion model at work: eval mode, one device, warm. `types.Recognizer` says what it promises."""
+"""Inference with the emotion model: eval mode, one device, warmed up. Implements `types.Recognizer`."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .types import Aligner, Alignment, Clip, EmotionInput, EncodedAudio, Predict
 from .uncertainty import UncertaintyThresholds, uncertain_reasons
 
 _BUDGET_S: Final = {"cpu": 64.0, "cuda": 256.0}
-"""Padded seconds in one forward. On two cores 16 clips of 4 s together cost half as much as one by one with
-the bundled model in torch, a seventh less at full size (benchmarks/model.md); on a GPU nobody has measured
-it yet, and memory sets the limit."""
+"""Padded seconds in one forward pass. On two cores a batch of 16 clips of 4 s costs half as much as one by
+one with the bundled model in torch, a seventh less at full size (benchmarks/model.md); on a GPU it has not
+been measured yet, and memory sets the limit."""
 
 
 class EmotionRecognizer:
-    """Synchronous, ordered, equal length; `encode` and `fuse` called from one thread.
+    """Synchronous; one result per input, in order. Call `encode` and `fuse` from one thread.
 
-    A model whose granularities need spans gets an aligner of its own; `align` may run on another thread.
+    A model whose granularities need spans has its own aligner; `align` may run on another thread.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class EmotionRecognizer:
         aligner: Aligner | None = None,
         graph: OnnxEncoder | None = None,
     ) -> None:
-        """dtype: of the encoders. aligner: None where the model needs no spans, otherwise ValueError. graph:
-        runs in place of torch's audio encoder where a clip is alone.
+        """dtype: of the encoders. aligner: required (ValueError) where the model needs spans. graph: replaces
+        torch's audio encoder for single clips.
         """
         if checkpoint.model.config.spans and aligner is None:
             wanted = ", ".join(checkpoint.model.config.spans)
@@ -79,29 +79,31 @@ class EmotionRecognizer:
         dtype: of the encoders: auto, float32 or bfloat16. cpu_threads: torch's, for the whole process; None
         leaves them as they are.
 
-        Raises CheckpointError and DeviceError, and TranscriberError where the model wants an alignment and
-        PocketSphinx cannot be loaded. The first call of a network costs more than the later ones, so it
-        happens here.
+        Raises CheckpointError and DeviceError, and TranscriberError where the model needs an alignment and
+        PocketSphinx cannot be loaded. Warms the network up: its first call is slower than later ones.
         """
         chosen = choose_device(device)
         if cpu_threads is not None:
             torch.set_num_threads(cpu_threads)
-        read = load_checkpoint(resolve_checkpoint(checkpoint))
-        encoders = (read.model.audio_encoder, read.model.text_encoder)
+        loaded = load_checkpoint(resolve_checkpoint(checkpoint))
+        encoders = (loaded.model.audio_encoder, loaded.model.text_encoder)
         parameters = sum(weights.numel() for encoder in encoders for weights in encoder.parameters())
         precision = choose_dtype(dtype, chosen, parameters)
-        aligner = load_aligner() if read.model.config.spans else None
-        recognizer = cls(read, chosen, precision, aligner, _graph(read, chosen, precision))
-        second = Clip(np.zeros(16_000, dtype=np.float32))
+        aligner = load_aligner() if loaded.model.config.spans else None
+        recognizer = cls(loaded, chosen, precision, aligner, _load_graph(loaded, chosen, precision))
         try:
-            recognizer.recognize([EmotionInput(second, Transcript("warm up")), EmotionInput(second)])
-            recognizer.recognize([EmotionInput(second)])  # alone it may take another way
+            recognizer._warm_up()
         except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
             raise CheckpointError(
-                f"{read.folder}: expected a network that runs, got {one_line(error)}; "
+                f"{loaded.folder}: expected a network that runs, got {one_line(error)}; "
                 "its config.json is damaged"
             ) from error
         return recognizer
+
+    def _warm_up(self) -> None:
+        second = Clip(np.zeros(16_000, dtype=np.float32))
+        self.recognize([EmotionInput(second, Transcript("warm up")), EmotionInput(second)])
+        self.recognize([EmotionInput(second)])  # a single clip may take the ONNX graph
 
     @property
     def name(self) -> str:
@@ -116,9 +118,9 @@ class EmotionRecognizer:
         return tuple(self._config.label_names)
 
     def encode(self, clips: Sequence[Clip | None]) -> list[EncodedAudio]:
-        """The audio branch. Each code holds its clip's own frames (T, H), no padding; None is no sound.
+        """The audio branch. Each result holds its clip's own frames (T, H) without padding; None is no audio.
 
-        An encoder with a longest clip (Whisper: 30 s) hears a longer one up to there.
+        An encoder with a maximum length (Whisper: 30 s) truncates longer clips.
         """
         return map_in_batches(
             [0.0 if clip is None else clip.seconds for clip in clips],
@@ -129,14 +131,14 @@ class EmotionRecognizer:
     def align(
         self, clips: Sequence[Clip | None], transcripts: Sequence[Transcript | None]
     ) -> list[Alignment]:
-        """As the model's granularities need it: the transcripts' own word times, or a forced alignment."""
+        """The alignment that the model's granularities need: the transcripts' own word times, or forced."""
         if self._aligner is None:
             return [
                 align_from_transcript(transcript, 0 if clip is None else len(clip.samples))
                 for clip, transcript in zip(clips, transcripts, strict=True)
             ]
-        nothing = Clip(np.zeros(0, dtype=np.float32))
-        return self._aligner.align([nothing if clip is None else clip for clip in clips], transcripts)
+        empty = Clip(np.zeros(0, dtype=np.float32))
+        return self._aligner.align([empty if clip is None else clip for clip in clips], transcripts)
 
     def fuse(
         self,
@@ -144,7 +146,7 @@ class EmotionRecognizer:
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]:
-        """The text branch, the fusion and the calibration; spans matter to finer granularities only."""
+        """The text branch, the fusion and the calibration; only the finer granularities use the spans."""
         if not len(codes) == len(transcripts) == len(alignments):
             raise ValueError(
                 f"expected as many codes, transcripts and alignments, got {len(codes)}, {len(transcripts)} "
@@ -160,18 +162,17 @@ class EmotionRecognizer:
             ),
         )
 
-    def recognize(self, speeches: Sequence[EmotionInput]) -> list[Prediction]:
-        """All of it, for offline use; any number of speeches."""
-        clips = [speech.clip for speech in speeches]
-        transcripts = [speech.transcript for speech in speeches]
+    def recognize(self, inputs: Sequence[EmotionInput]) -> list[Prediction]:
+        """Encode, align and fuse any number of inputs, for offline use."""
+        clips = [item.clip for item in inputs]
+        transcripts = [item.transcript for item in inputs]
         return self.fuse(self.encode(clips), transcripts, self.align(clips, transcripts))
 
     @torch.inference_mode()
     def _encode(self, clips: Sequence[Clip | None]) -> list[EncodedAudio]:
-        sounds = [None if clip is None else clip.samples for clip in clips]
-        waveform = self._model.audio_encoder.waveform_spec
-        batch = collate_audio(sounds, waveform)
-        if self._graph is not None and len(clips) == 1:  # in company torch's batch is the faster one
+        waveforms = [None if clip is None else clip.samples for clip in clips]
+        batch = collate_audio(waveforms, self._model.audio_encoder.waveform_spec)
+        if self._graph is not None and len(clips) == 1:  # for more than one clip a batch in torch is faster
             return [EncodedAudio(self._graph(batch.samples[0]), clips[0])]
         encoded = self._model.encode_audio(batch.to(self._device))
         return [
@@ -186,11 +187,11 @@ class EmotionRecognizer:
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]:
-        words = [transcript.text if transcript else None for transcript in transcripts]
-        batch = collate_text(words, self._tokenizer, self._config.max_tokens).to(self._device)
+        texts = [transcript.text if transcript else None for transcript in transcripts]
+        batch = collate_text(texts, self._tokenizer, self._config.max_tokens).to(self._device)
         text = self._model.encode_text(batch)
         spans = collate_spans(alignments, self._config.spans)
-        spans = {kind: found.to(self._device) for kind, found in spans.items()}
+        spans = {kind: batched.to(self._device) for kind, batched in spans.items()}
         logits = self._model.fuse(self._padded(codes), text, spans).logits()
         rows = {head: values.float().cpu() for head, values in logits.items()}
         has_text = batch.present.tolist()
@@ -224,8 +225,8 @@ class EmotionRecognizer:
         )
 
 
-def _graph(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> OnnxEncoder | None:
-    """Where the folder has one, it is what is fastest on a CPU in float32."""
+def _load_graph(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> OnnxEncoder | None:
+    """The checkpoint's ONNX graph, if it has one: the fastest encoder on a CPU in float32."""
     file = checkpoint.folder / GRAPH_FILE
     if device.type != "cpu" or dtype != torch.float32 or not file.is_file():
         return None

@@ -1,6 +1,6 @@
-"""The one way in which text reaches the model, in training and in serving.
+"""Text normalization, the same in training and in serving.
 
-Written text has case and punctuation, the fallback transcriber gives neither, so neither may matter.
+Written text has case and punctuation, the fallback transcriber outputs neither, so neither may matter.
 """
 
 from __future__ import annotations

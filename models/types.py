@@ -1,4 +1,4 @@
-"""The only words that `models` and its callers exchange.
+"""The data types and protocols that `models` and its callers exchange.
 
 Audio is mono float32 at `SAMPLE_RATE_HZ`, nominally in [-1, 1]. Positions are sample indices, here
 counted from the start of the clip. Nothing in this file imports a framework: the streamer reads it
@@ -21,7 +21,7 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """One utterance of sound.
+    """The audio of one utterance.
 
     samples: (N,) float32, mono, 16 kHz. language: BCP 47 hint for the transcriber, or None.
     """
@@ -36,7 +36,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word with its place in the clip: samples [start, end); confidence in [0, 1], None where unknown."""
+    """A word with its span in the clip: samples [start, end); confidence in [0, 1], None where unknown."""
 
     text: str
     start: int
@@ -46,7 +46,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A named stretch of the clip: samples [start, end). text: an ARPAbet phone, or a syllable's phones."""
+    """A labelled span of the clip: samples [start, end). text: an ARPAbet phone, or a syllable's phones."""
 
     text: str
     start: int
@@ -55,10 +55,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said. `text` is empty where nothing was understood.
+    """The transcription of a clip. `text` is empty where no speech was recognized.
 
     words: in order, possibly empty although there is text (a transcriber without word times).
-    rejected: why a guard threw the transcriber's text away, None where nothing was thrown away.
+    rejected: why the hallucination filter discarded the text; None where nothing was discarded.
     """
 
     text: str
@@ -72,11 +72,11 @@ AlignmentMethod = Literal["forced", "word_times", "even"]
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Where in the clip a transcript's words, syllables and phones lie, each in order.
+    """The time spans of a transcript's words, syllables and phones in the clip, each in order.
 
-    words: one for each word of the transcript. syllables, phones: empty where nobody asked for them or the
-    language has no dictionary. method: `forced` (an acoustic model found the places), `word_times` (the
-    transcriber's own; inside a word an even split) or `even` (by letters alone; also where nothing was said).
+    words: one for each word of the transcript. syllables, phones: empty where not requested or where the
+    language has no dictionary. method: `forced` (by an acoustic model), `word_times` (the transcriber's own;
+    inside a word an even split) or `even` (by character count; also where there is no text).
     """
 
     words: tuple[Word, ...] = ()
@@ -87,7 +87,8 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class EmotionInput:
-    """A clip and its words: what the recognizer judges. clip None: words alone; transcript None: sound."""
+    """The input of the recognizer: a clip and its transcript. clip None: text only; transcript None: audio
+    only."""
 
     clip: Clip | None
     transcript: Transcript | None = None
@@ -95,9 +96,9 @@ class EmotionInput:
 
 @dataclass(frozen=True, slots=True)
 class EncodedAudio:
-    """What `encode` made of one clip. Opaque: only `fuse` of the same recognizer reads `frames`.
+    """The result of `encode` for one clip. Opaque: only `fuse` of the same recognizer reads `frames`.
 
-    clip None: no sound.
+    clip None: no audio.
     """
 
     frames: Any
@@ -114,10 +115,10 @@ Probabilities = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The judgement on one utterance.
+    """The predicted emotion of one utterance.
 
-    probabilities: calibrated, fused over what was there to hear and read. audio_only, text_only: the
-    single-modality heads, None where there was no sound or no text. uncertain: reasons out of
+    probabilities: calibrated, fused over the available modalities. audio_only, text_only: the
+    single-modality heads, None where there was no audio or no text. uncertain: reasons out of
     too_short, low_snr, no_text, modalities_disagree, low_confidence; empty when there is none.
     """
 
@@ -130,16 +131,16 @@ class Prediction:
 
 
 class Transcriber(Protocol):
-    """Sound to words. Synchronous, ordered, equal length, called from one thread."""
+    """Speech recognition. Synchronous; one result per clip, in order; called from one thread."""
 
     @property
     def name(self) -> str:
-        """Shown to people: `whisper tiny.en (int8, cpu)`, `pocketsphinx en-us`."""
+        """For display: `whisper tiny.en (int8, cpu)`, `pocketsphinx en-us`."""
         ...
 
     @property
     def batch_size(self) -> int:
-        """How many clips gain from being transcribed in one call."""
+        """The number of clips up to which batching in one call is faster."""
         ...
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]: ...
@@ -147,21 +148,21 @@ class Transcriber(Protocol):
 
 @runtime_checkable
 class IncrementalTranscriber(Transcriber, Protocol):
-    """A transcriber that can work on an utterance while somebody still speaks. A cache: what `transcribe`
-    says of a clip does not change by it, and whether there was time for it is nobody's worry.
+    """A transcriber that can start on an utterance before it ends. Only a cache: `transcribe` returns the
+    same with and without it, and calls may be skipped.
     """
 
     def transcribe_partial(self, clip: Clip) -> None:
-        """Work ahead on the beginning of a clip. Called from the thread that transcribes."""
+        """Decode the beginning of a clip ahead of time. Called from the thread that calls `transcribe`."""
         ...
 
 
 class Recognizer(Protocol):
-    """Sound and words to emotion. Synchronous, ordered, equal length.
+    """Emotion recognition from audio and text. Synchronous; one result per input, in order.
 
-    `encode` needs no words, so it can run while the transcriber runs; `align` gives every word of a
-    transcript a span inside its clip; `fuse` joins the two. A batch does not change a clip's result.
-    `encode` and `fuse` are called from one thread, `align` from one that may be another.
+    `encode` needs no text, so it can run while the transcriber runs; `align` gives every word of a
+    transcript a span inside its clip; `fuse` combines the two. A clip's result does not depend on its batch.
+    `encode` and `fuse` are called from one thread, `align` possibly from another one.
     """
 
     @property
@@ -186,8 +187,8 @@ class Recognizer(Protocol):
 
 
 class Aligner(Protocol):
-    """Words to their places in the sound. Synchronous, ordered, equal length, called from one thread."""
+    """Alignment of words with audio. Synchronous; one result per clip, in order; called from one thread."""
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
-        """One alignment a clip, words one for one those of its transcript, all spans inside the clip."""
+        """One alignment per clip, one word for each of its transcript, all spans inside the clip."""
         ...

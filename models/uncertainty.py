@@ -1,4 +1,4 @@
-"""What can be said about a judgement's worth from the clip and the scores alone: pure functions."""
+"""Reasons to doubt a prediction, from the clip and the probabilities alone: pure functions."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from .types import SAMPLE_RATE_HZ, Probabilities, Samples
 
 _FRAME: Final = SAMPLE_RATE_HZ // 50
-_FEWEST_FRAMES: Final = 10
+_MIN_FRAMES: Final = 10
 _CEILING_DB: Final = 60.0
 
 
 def estimate_snr_db(samples: Samples) -> float:
-    """Loud frames over quiet frames of the clip itself, in dB, 0 to 60.
+    """Signal-to-noise ratio estimated from the clip's loud and quiet frames, in dB, 0 to 60.
 
-    Energies of 20 ms frames; the 95th percentile stands for speech, the 10th for the noise floor, which
-    a segmenter's margins and the gaps between syllables show. The speech estimate still holds the noise,
-    so the floor is taken off it. Steady noise gives about 0, silence exactly 0; a clip of fewer than ten
-    frames shows no floor and gets the benefit of the doubt, 60.
+    Energies of 20 ms frames; the 95th percentile is taken for speech, the 10th for the noise floor, which
+    the segmenter's margins and the gaps between syllables expose. The speech estimate contains the noise,
+    so the floor is subtracted. Steady noise gives about 0, silence exactly 0; a clip of fewer than ten
+    frames has no measurable floor and gets 60.
     """
     clean = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     frames = clean[: len(clean) // _FRAME * _FRAME].reshape(-1, _FRAME)
-    if len(frames) < _FEWEST_FRAMES:
+    if len(frames) < _MIN_FRAMES:
         return _CEILING_DB
     energies = (frames**2).mean(axis=1)
     floor, loud = np.quantile(energies, (0.1, 0.95))
@@ -53,7 +53,7 @@ def uncertain_reasons(
 ) -> tuple[str, ...]:
     """Reasons to doubt a prediction, always in this order; empty where there is none.
 
-    samples, audio_only: None where words were judged alone, which says nothing of a sound's worth.
+    samples, audio_only: None where only text was classified; audio quality is then not checked.
     """
     reasons = {
         "too_short": samples is not None and len(samples) < limits.too_short_s * SAMPLE_RATE_HZ,
@@ -65,8 +65,8 @@ def uncertain_reasons(
     return tuple(reason for reason, holds in reasons.items() if holds)
 
 
-def _disagree(audio: Probabilities | None, text: Probabilities | None, least: float) -> bool:
+def _disagree(audio: Probabilities | None, text: Probabilities | None, minimum: float) -> bool:
     if audio is None or text is None:
         return False
-    both_sure = max(audio) >= least and max(text) >= least
-    return both_sure and audio.index(max(audio)) != text.index(max(text))
+    both_confident = max(audio) >= minimum and max(text) >= minimum
+    return both_confident and audio.index(max(audio)) != text.index(max(text))

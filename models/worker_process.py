@@ -1,8 +1,8 @@
-"""A decoder in a process of its own, behind a pipe.
+"""A worker process that answers requests over a pipe, for code that holds the GIL.
 
-PocketSphinx's binding holds Python's global lock while it searches. In the server's process every socket
-would wait as long, whatever thread it ran on; a child leaves the thread that asks waiting for a pipe only
-(docs/adr/0006).
+PocketSphinx's binding holds Python's global interpreter lock while it searches. In the server's process every
+socket would wait as long, whatever thread it ran on; with a worker process the calling thread only waits for
+a pipe (docs/adr/0006).
 """
 
 from __future__ import annotations
@@ -18,49 +18,49 @@ from typing import Any, Final
 
 from .errors import TranscriberError
 
-_GOODBYE_S: Final = 0.2
+_EXIT_TIMEOUT_S: Final = 0.2
 
 NamedHandler = tuple[str, Callable[[Any], object]]
-"""The name that people are shown, and what answers one request."""
+"""The display name, and the function that handles one request."""
 
 
 class WorkerProcess:
-    """A child that answers requests one after the other, called from one thread.
+    """A child process that answers requests one at a time. Call it from one thread.
 
-    It ends when this object goes, or when the parent dies: its input is closed then.
+    It exits when this object is collected or when the parent dies: its standard input is closed then.
     """
 
     def __init__(self, module: str, task: str) -> None:
-        """Start `python -m module`, which must call `serve_requests`. It loads meanwhile.
+        """Start `python -m module`, which must call `serve_requests`; it loads in the background.
 
-        task: what is expected of it, for messages: `words from PocketSphinx`. Raises TranscriberError where
+        task: what it provides, for error messages: `words from PocketSphinx`. Raises TranscriberError where
         no process can be started.
         """
         self._module = module
         self._task = task
         self._name: str | None = None
-        self._greeted = False
+        self._ready = False
         self._start()
 
     @property
     def name(self) -> str:
-        """Waits until the first child is ready. Raises TranscriberError where it cannot be."""
+        """The display name; waits until the first process is ready. Raises TranscriberError if it fails."""
         if self._name is None:
-            self._greet()
+            self._await_ready()
         assert self._name is not None
         return self._name
 
     def call(self, request: object) -> Any:
-        """The answer to one request. An exception of the child's is raised here.
+        """The reply to one request. An exception of the child is raised here.
 
-        A child that died since the last request is replaced first. Raises TranscriberError where it dies at
-        this one, or cannot be started; the next call starts a new one.
+        A process that died since the last request is replaced first. Raises TranscriberError where it dies
+        during this one, or cannot be started; the next call starts a new one.
         """
         if not self.close.alive or self._process.poll() is not None:
             self.close()
             self._start()
-        if not self._greeted:
-            self._greet()
+        if not self._ready:
+            self._await_ready()
         assert self._process.stdin is not None
         try:
             pickle.dump(request, self._process.stdin)
@@ -72,7 +72,7 @@ class WorkerProcess:
                 f"expected {self._task}, but its process ended; a new one serves the next call"
             ) from error
         except BaseException:
-            # Ctrl-C, or a request that cannot be sent: what is left in the pipe is nobody's answer.
+            # Ctrl-C, or a request that cannot be pickled: a late reply must not answer the next request.
             self.close()
             raise
         if isinstance(reply, Exception):
@@ -81,31 +81,31 @@ class WorkerProcess:
 
     def _start(self) -> None:
         self._process = self._open()
-        self._greeted = False
-        self.close = weakref.finalize(self, _end, self._process)
+        self._ready = False
+        self.close = weakref.finalize(self, _terminate, self._process)
 
-    def _greet(self) -> None:
+    def _await_ready(self) -> None:
         failure = "expected PocketSphinx to start, but its process ended: reinstall pocketsphinx"
         if not self.close.alive:
             raise TranscriberError(failure)
         try:
-            greeting = self._receive()
+            name = self._receive()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             self.close()
             raise TranscriberError(failure) from error
         except BaseException:
-            self.close()  # a greeting that comes later would be the first answer
+            self.close()  # a late name must not be taken for the first reply
             raise
-        if isinstance(greeting, Exception):
+        if isinstance(name, Exception):
             self.close()
-            raise greeting
-        self._name, self._greeted = str(greeting), True
+            raise name
+        self._name, self._ready = str(name), True
 
     def _open(self) -> subprocess.Popen[bytes]:
         try:
-            # Not in the terminal's process group: Ctrl-C is the parent's to answer.
+            # In a session of its own: Ctrl-C is for the parent to handle.
             return subprocess.Popen(
-                # -P: a file of the user's that is called like a module of ours is not imported.
+                # -P: files in the working directory cannot shadow our modules.
                 [sys.executable, "-P", "-m", self._module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -119,19 +119,19 @@ class WorkerProcess:
             ) from error
 
     def _receive(self) -> Any:
-        # Both ends are this module: what is unpickled was pickled by our own child.
+        # Both ends are this module: only data pickled by our own child is unpickled.
         assert self._process.stdout is not None
         return pickle.load(self._process.stdout)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask, then kill. The output is closed last: a thread that still reads from it holds its lock."""
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    """Close the input, then kill. The output is closed last: a thread that still reads it holds its lock."""
     assert process.stdin is not None
     assert process.stdout is not None
     with suppress(OSError):
         process.stdin.close()
     try:
-        process.wait(_GOODBYE_S)
+        process.wait(_EXIT_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -139,14 +139,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def serve_requests(load: Callable[[], NamedHandler]) -> None:
-    """The child: its name or an error first, then an answer or an exception for each request.
+    """Run in the child: send the name or an error first, then a reply or an exception for each request.
 
-    load: imports and sets up what does the work; may raise TranscriberError.
+    load: imports and sets up the handler; may raise TranscriberError.
     """
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is no reply
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # other prints must not mix with the replies
     try:
-        name, answer = load()
+        name, handle = load()
     except TranscriberError as error:
         _reply(replies, error)
         return
@@ -154,20 +154,19 @@ def serve_requests(load: Callable[[], NamedHandler]) -> None:
     while True:
         try:
             request = pickle.load(sys.stdin.buffer)
-        except (EOFError, pickle.UnpicklingError):  # the parent has gone, perhaps in the middle of a request
+        except (EOFError, pickle.UnpicklingError):  # the parent exited, perhaps in the middle of a request
             return
         try:
-            reply = answer(request)
-        except Exception as error:  # it is the parent's to judge
+            reply = handle(request)
+        except Exception as error:  # re-raised in the parent
             reply = error
         _reply(replies, reply)
 
 
-def _reply(replies: Any, answer: object) -> None:
+def _reply(replies: Any, message: object) -> None:
     try:
-        pickle.dump(answer, replies)
+        pickle.dump(message, replies)
         replies.flush()
     except BrokenPipeError:
-        # The parent has gone, and with it everybody who could be told. Not by way of Python's ending: it
-        # would try to flush again, and say so.
+        # The parent has exited and nobody can read an error. A normal exit would flush again and print one.
         os._exit(0)

@@ -1,1 +1,1 @@
-"""Words to places in the sound, down to syllables and phones."""
+"""Alignment of a transcript's words, syllables and phones with the audio."""

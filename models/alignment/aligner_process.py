@@ -1,4 +1,4 @@
-"""The forced aligner in a process of its own: what the streamer uses."""
+"""The forced aligner in a process of its own: the one that the streamer uses."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ logger = logging.getLogger("emostream")
 
 
 class AlignerProcess:
-    """`ForcedAligner` behind a pipe: same alignments, called from one thread.
+    """`ForcedAligner` in a worker process: the same alignments. Call it from one thread.
 
-    An alignment is never worth an utterance: where the child dies, or a new one cannot be started, words lie
-    where the transcript says.
+    A failed alignment never loses an utterance: where the worker dies, or a new one cannot be started, words
+    get the spans of `align_from_transcript`.
     """
 
     def __init__(self) -> None:
-        """Start the child and wait until its model is loaded. Raises TranscriberError."""
-        self._child = WorkerProcess(__name__, "an alignment from PocketSphinx")
-        _ = self._child.name  # waits for it
+        """Start the worker and wait until its model is loaded. Raises TranscriberError."""
+        self._worker = WorkerProcess(__name__, "an alignment from PocketSphinx")
+        _ = self._worker.name  # blocks until the model is loaded
 
     @property
     def name(self) -> str:
-        return self._child.name
+        return self._worker.name
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
-        """As `ForcedAligner.align`; words alone, with a warning, for a call that no child answers."""
+        """As `ForcedAligner.align`; words only, with a warning, where the worker process fails."""
         try:
-            alignments: list[Alignment] = self._child.call((list(clips), list(transcripts)))
+            alignments: list[Alignment] = self._worker.call((list(clips), list(transcripts)))
         except TranscriberError as error:
-            logger.warning("Words lie where the transcript says: %s", error)
+            logger.warning("Word spans come from the transcript alone: %s", error)
             return [
                 align_from_transcript(transcript, len(clip.samples))
                 for clip, transcript in zip(clips, transcripts, strict=True)

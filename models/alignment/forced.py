@@ -1,7 +1,7 @@
-"""Forced alignment of English: words, syllables and phones at their places in the sound.
+"""Forced alignment of English: words, syllables and phones with their time spans.
 
-Known words on known sound, so it is far surer than recognition. But it is told the words, not asked: where
-the transcript is wrong, wrong words get places, and whoever uses them takes over the transcriber's risk.
+The words are given, so it is far more reliable than recognition. Where the transcript is wrong, however, the
+wrong words are aligned: its users inherit the transcriber's errors.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from .word_spans import align_from_transcript
 
 
 class ForcedAligner:
-    """`types.Aligner` with PocketSphinx, in this process. It holds the interpreter while it searches, some
-    30 ms for a second of speech: `process` keeps that from others.
+    """`types.Aligner` with PocketSphinx, in this process. The search holds the global interpreter lock, some
+    30 ms for a second of speech; `aligner_process` runs it in a process of its own.
 
-    Where no forced alignment can be had (nothing audible, too many words for the sound, no path found) words
-    lie where the transcriber heard them, or in an even split, with their phones at even distances inside.
+    Where no forced alignment is possible (no audible sound, too many words for the audio, no path found),
+    words keep the transcriber's times, or an even split, with their phones evenly spaced inside.
 
-    A word that cannot be read as English (one in another script) has a place between its neighbours and no
-    phones. A transcript in another language, or with more such words than others, has words alone.
+    A word that cannot be read as English (one in another script) gets the span between its neighbours and no
+    phones. A transcript in another language, or with more such words than readable ones, gets words only.
     """
 
     def __init__(self) -> None:
@@ -36,34 +36,34 @@ class ForcedAligner:
         return "pocketsphinx en-us"
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
-        """One alignment a clip, its words one for one those of the transcript (`words`, or `text` at its
-        spaces) with their `p`. Clips of any length, any sample values, any text."""
-        return [self._one(clip, transcript) for clip, transcript in zip(clips, transcripts, strict=True)]
+        """One alignment per clip. Its words correspond one to one to the transcript's (`words`, or `text`
+        split at spaces) and keep their `confidence`. Clips of any length, any sample values, any text."""
+        return [self._align(clip, transcript) for clip, transcript in zip(clips, transcripts, strict=True)]
 
-    def _one(self, clip: Clip, transcript: Transcript | None) -> Alignment:
+    def _align(self, clip: Clip, transcript: Transcript | None) -> Alignment:
         samples = sanitize_samples(clip.samples)
-        rough = align_from_transcript(transcript, len(samples))
-        if transcript is None or not rough.words or not _is_english(clip.language or transcript.language):
-            return rough
-        spoken = [self._aligner.lexicon.pronounce(word.text) for word in rough.words]
+        fallback = align_from_transcript(transcript, len(samples))
+        if transcript is None or not fallback.words or not _is_english(clip.language or transcript.language):
+            return fallback
+        spoken = [self._aligner.lexicon.pronounce(word.text) for word in fallback.words]
         if not _mostly_readable(spoken):
-            return rough
+            return fallback
         tokens = [token for word in spoken for token in word or ()]
-        placed = self._aligner.place(samples, tokens) if is_audible(samples) else None
-        if placed is None:
-            return even_tiers(rough, spoken)
-        return forced_tiers(rough.words, spoken, placed, len(samples))
+        phone_spans = self._aligner.align(samples, tokens) if is_audible(samples) else None
+        if phone_spans is None:
+            return even_tiers(fallback, spoken)
+        return forced_tiers(fallback.words, spoken, phone_spans, len(samples))
 
 
 def _is_english(language: str | None) -> bool:
-    """Whether it is, as far as anybody has said. language: BCP 47.
+    """Whether the language is English or unknown. language: BCP 47.
 
-    The clip's hint is to be asked first. A transcriber that knows the hinted language says the same; one that
-    does not says `en` of whatever it wrote, and those words are not in the sound.
+    Pass the clip's hint where there is one. A transcriber that supports the hinted language reports the same;
+    one that does not reports `en` for whatever it wrote, and those words are not in the audio.
     """
     return language is None or language.lower().replace("_", "-").split("-")[0] == "en"
 
 
 def _mostly_readable(spoken: Sequence[Pronunciation]) -> bool:
-    """Whether no more words are beyond reading than are read. Words that say nothing are neither."""
+    """Whether at least as many words have a pronunciation as have none. Unspoken words (`-`) do not count."""
     return sum(word is None for word in spoken) <= sum(bool(word) for word in spoken)

@@ -1,9 +1,9 @@
-"""A rough reading of words that the pronouncing dictionary does not hold.
+"""Rule-based grapheme-to-phoneme conversion for words that the pronouncing dictionary lacks.
 
-It only holds the word's place in a forced alignment: about the right number of phones, vowels where vowels
-are. English spelling has no short rules, but a name that is read wrongly here still gets about its own
-stretch of the sound, because the words beside it are known. On 5,000 words of the dictionary itself one phone
-in four comes out wrong (23 %), and nine words in ten have their number of syllables.
+It only has to keep the word's place in a forced alignment: about the right number of phones, vowels where
+vowels are. English spelling has no short rules, but a mispronounced name still gets about its own stretch of
+the audio, because the words beside it are known. On 5,000 words of the dictionary itself one phone in four is
+wrong (23 %), and nine words in ten get the right number of syllables.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ _RULES: Final = """
     o$                                      OW
     o                                       AA
 """
-"""Spelling (a regular expression) and its phones, none where it is silent. The first rule that fits wins:
+"""Spelling (a regular expression) and its phones, none where it is silent. The first matching rule applies:
 beginnings, endings, the vowel made long by a final e, groups of letters, single letters."""
 
 _PHONES: Final = [tuple(line.split()[1:]) for line in _RULES.splitlines() if line.strip()]
@@ -116,13 +116,13 @@ _SPELLING: Final = re.compile(
 def guess_phones(token: str) -> tuple[str, ...]:
     """ARPAbet phones of a lower-case token, guessed from its letters; () where they are not Latin.
 
-    Apostrophes say nothing.
+    Apostrophes are silent.
     """
     letters = token.replace("'", "")
     if not letters.isascii():
         return ()
     phones: list[str] = []
-    for found in _SPELLING.finditer(letters):
-        assert found.lastindex is not None
-        phones += _PHONES[found.lastindex - 1]
+    for match in _SPELLING.finditer(letters):
+        assert match.lastindex is not None
+        phones += _PHONES[match.lastindex - 1]
     return tuple(phones)

@@ -1,4 +1,4 @@
-"""From a transcript's word to phones: the pronouncing dictionary, and letters for what it does not hold."""
+"""Pronunciation of a transcript's words: the pronouncing dictionary, and `g2p` for what it lacks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final, Protocol
 from .g2p import guess_phones
 from .verbalize import verbalize
 
-_DRAWN_OUT: Final = re.compile(r"(\w)\1{2,}")
-_LONGEST_ACRONYM: Final = 5
+_ELONGATED: Final = re.compile(r"(\w)\1{2,}")
+_MAX_ACRONYM_LETTERS: Final = 5
 
 
 class Dictionary(Protocol):
-    """The part of `pocketsphinx.Decoder` that knows words."""
+    """The dictionary methods of `pocketsphinx.Decoder`."""
 
     def lookup_word(self, word: str) -> str | None: ...
 
@@ -31,43 +31,43 @@ class Token:
 
 
 Pronunciation = tuple[Token, ...] | None
-"""What is said for one display word: () where nothing is, None where nobody knows how to say a part of it."""
+"""The tokens of one display word: () where nothing is spoken, None where part of it has no pronunciation."""
 
 
 class Lexicon:
-    """The decoder's dictionary, and a guess for every word that it does not hold.
+    """The decoder's dictionary, with a guessed pronunciation for every word that it lacks.
 
-    A guessed word goes into the dictionary under a name that spells its phones, so what one transcript adds
-    cannot change how another is read.
+    A guessed word is added to the dictionary under a name that spells its phones, so entries that one
+    transcript adds cannot change the pronunciation of another.
     """
 
     def __init__(self, dictionary: Dictionary) -> None:
         self._dictionary = dictionary
 
     def pronounce(self, word: str) -> Pronunciation:
-        """What a speaker says for one display word: `It's` is one token, `21` is two, `-` is none."""
+        """The spoken tokens of one display word: `It's` is one token, `21` is two, `-` is none."""
         tokens: list[Token | None] = []
         for text in verbalize(word):
-            known = self._known(text)
-            if known is not None:
-                tokens.append(known)
+            entry = self._look_up(text)
+            if entry is not None:
+                tokens.append(entry)
             elif _is_acronym(text, word):
-                tokens += [self._known(letter) or self._guessed(letter) for letter in text]
+                tokens += [self._look_up(letter) or self._guess(letter) for letter in text]
             else:
-                tokens.append(self._guessed(text))
+                tokens.append(self._guess(text))
         readable = tuple(token for token in tokens if token is not None)
         return readable if len(readable) == len(tokens) else None
 
-    def _known(self, text: str) -> Token | None:
-        """The entry, also of a word that is drawn out: `nooo`, `hmmmm`."""
-        for spelling in (text, _DRAWN_OUT.sub(r"\1\1", text), _DRAWN_OUT.sub(r"\1", text)):
+    def _look_up(self, text: str) -> Token | None:
+        """The dictionary entry, also of an elongated word: `nooo`, `hmmmm`."""
+        for spelling in (text, _ELONGATED.sub(r"\1\1", text), _ELONGATED.sub(r"\1", text)):
             phones = self._dictionary.lookup_word(spelling)
             if phones is not None:
                 return Token(spelling, tuple(phones.split()))
         return None
 
-    def _guessed(self, text: str) -> Token | None:
-        phones = guess_phones(_DRAWN_OUT.sub(r"\1\1", text))
+    def _guess(self, text: str) -> Token | None:
+        phones = guess_phones(_ELONGATED.sub(r"\1\1", text))
         if not phones:
             return None
         name = "~" + "_".join(phones)
@@ -77,6 +77,6 @@ class Lexicon:
 
 
 def _is_acronym(text: str, word: str) -> bool:
-    """Whether the word shows this token in capitals, short enough to be said letter by letter: `XKCD`."""
+    """Whether the word has this token in capitals, short enough to be spelled out: `XKCD`."""
     capitals = text.isascii() and text.isalpha() and text.upper() in word
-    return capitals and 2 <= len(text) <= _LONGEST_ACRONYM
+    return capitals and 2 <= len(text) <= _MAX_ACRONYM_LETTERS

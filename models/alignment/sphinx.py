@@ -1,7 +1,7 @@
-"""PocketSphinx's forced alignment: where in the sound the phones of known words lie.
+"""PocketSphinx's forced alignment: the time spans of the phones of known words.
 
-Two passes, as its binding wants them: the words first, by a search that may choose among a word's
-pronunciations and put silence between words, then the phones of the path that was found.
+Two passes, as its binding requires: first the words, by a search that may choose among a word's
+pronunciations and insert silence between words, then the phones of the path that was found.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from .pronunciation import Lexicon, Token
 
 _FRAME_SAMPLES: Final = SAMPLE_RATE_HZ // 100
 _FULL_SCALE: Final = 32_767
-_SHORTEST_PHONE_FRAMES: Final = 3
-"""A phone is a chain of three states, and no state can be left out."""
+_MIN_PHONE_FRAMES: Final = 3
+"""A phone is an HMM of three states, none of which can be skipped."""
 
-# The search needs somewhere to put silence: an utterance cut at its first sound is aligned wrongly there.
+# Noise around the clip gives the search a place for silence: an utterance cut at its first sound is aligned
+# wrongly there.
 _MARGIN_FRAMES: Final = 25
 _MARGIN_LEVEL: Final = 1e-4
 _MARGIN_SEED: Final = 0
@@ -30,12 +31,12 @@ _FILLER: Final = "SIL"
 
 
 class SphinxAligner:
-    """One clip at a time, from one thread. What it finds in one clip does not depend on the clips before."""
+    """Aligns one clip at a time, from one thread. The result does not depend on earlier clips."""
 
     def __init__(self) -> None:
-        """Load the wheel's model; raises TranscriberError where it is not there."""
+        """Load the wheel's model; raises TranscriberError where it is missing."""
         try:
-            # Beams wide enough to keep the one path that there is; bestpath would search it again.
+            # Beams wide enough to keep the only path; bestpath would search it again.
             self._decoder = pocketsphinx.Decoder(
                 lm=None, bestpath=False, beam=1e-80, pbeam=1e-80, wbeam=1e-60, loglevel="FATAL"
             )
@@ -50,27 +51,27 @@ class SphinxAligner:
         )
         self._margin = level.astype(np.float32)
 
-    def place(self, samples: Samples, tokens: Sequence[Token]) -> list[list[Span]] | None:
-        """The phones of each token in the bounded, audible samples (N,); None where they do not fit.
+    def align(self, samples: Samples, tokens: Sequence[Token]) -> list[list[Span]] | None:
+        """The phones of each token in sanitized, audible samples (N,); None where they do not fit.
 
-        An alignment is found for whatever is said to have been said: text that is wrong gets places too.
+        Any text is aligned, also one that does not match the audio.
         """
         phones = sum(len(token.phones) for token in tokens)
-        if not phones or phones * _SHORTEST_PHONE_FRAMES > len(samples) // _FRAME_SAMPLES:
+        if not phones or phones * _MIN_PHONE_FRAMES > len(samples) // _FRAME_SAMPLES:
             return None
         pcm = self._pcm(samples)
-        self._decoder.reinit_feat()  # its running estimates would carry from one clip into the next
+        self._decoder.reinit_feat()  # its running estimates would carry over from one clip to the next
         try:
             self._decoder.set_align_text(" ".join(token.name for token in tokens))
             self._decode(pcm)
             self._decoder.set_alignment()
             self._decode(pcm)
         except RuntimeError:
-            return None  # its way to say that no path through these words ends where the sound ends
-        # Words and phones are views into the alignment and crash when they outlive it, so it keeps a name.
+            return None  # how it reports that no path through these words ends at the end of the audio
+        # Words and phones are views into the alignment and crash when they outlive it: keep a reference.
         alignment = self._decoder.get_alignment()
-        placed = [spans for word in alignment.words() if (spans := _spoken_spans(word, len(samples)))]
-        return placed if len(placed) == len(tokens) else None
+        phone_spans = [spans for word in alignment.words() if (spans := _spoken_spans(word, len(samples)))]
+        return phone_spans if len(phone_spans) == len(tokens) else None
 
     def _pcm(self, samples: Samples) -> bytes:
         padded = np.concatenate([self._margin, samples, self._margin])
@@ -85,15 +86,15 @@ class SphinxAligner:
 
 
 def _spoken_spans(word: Any, samples: int) -> list[Span]:
-    """The phones of one aligned word inside [0, samples]; none for silence and noises."""
+    """The phones of one aligned word, clamped to [0, samples]; none for silence and noise."""
     spans = []
     for phone in word:
         if phone.name == _FILLER or not phone.name.isalpha():
             return []
-        start = _sample(phone.start, samples)
-        spans.append(Span(phone.name, start, _sample(phone.start + phone.duration, samples)))
+        start = _to_sample(phone.start, samples)
+        spans.append(Span(phone.name, start, _to_sample(phone.start + phone.duration, samples)))
     return spans
 
 
-def _sample(frame: int, samples: int) -> int:
+def _to_sample(frame: int, samples: int) -> int:
     return min(max((frame - _MARGIN_FRAMES) * _FRAME_SAMPLES, 0), samples)

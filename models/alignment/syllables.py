@@ -1,7 +1,7 @@
-"""Phones to syllables by the maximal-onset principle.
+"""Syllabification of phones by the maximal-onset principle.
 
 Every vowel is the nucleus of one syllable. Of the consonants between two vowels the next syllable takes as
-many as an English word may begin with, the syllable before keeps the rest (Kahn, *Syllable-based
+many as an English word may begin with, the preceding syllable keeps the rest (Kahn, *Syllable-based
 Generalizations in English Phonology*, 1976).
 """
 
@@ -28,18 +28,18 @@ _ONSETS_TABLE: Final = """
 _ONSETS: Final = frozenset(
     tuple(onset.split()) for line in _ONSETS_TABLE.strip().splitlines() for onset in line.split(",")
 )
-"""What an English word may begin with: the tables of Roach, *English Phonetics and Phonology*, chapter 8,
+"""The onsets of English words: the tables of Roach, *English Phonetics and Phonology*, chapter 8,
 less what American English has lost (no glide after T, D, N, L, S: `val-ue`, `con-tin-ue`) and the onsets of
 single loanwords (`schlep`, `sri`)."""
 
-_LONGEST_ONSET: Final = max(map(len, _ONSETS))
+_MAX_ONSET_PHONES: Final = max(map(len, _ONSETS))
 
 
 def syllabify(phones: Sequence[str]) -> list[range]:
-    """Phones of one word to its syllables: ranges of indices that cover all phones, in order.
+    """The syllables of one word as ranges of phone indices that cover all phones, in order.
 
-    phones: ARPAbet, stress digits allowed. A word without a vowel (`shh`) is one syllable, no phones are
-    none. Compounds are cut as if they were one word: `up-right` comes out as AH-P R AY T.
+    phones: ARPAbet, stress digits allowed. A word without a vowel (`shh`) is one syllable; no phones give
+    none. Compounds are split as if they were one word: `up-right` becomes AH-P R AY T.
     """
     bare = [phone.rstrip("012") for phone in phones]
     nuclei = [index for index, phone in enumerate(bare) if phone in VOWELS]
@@ -49,6 +49,6 @@ def syllabify(phones: Sequence[str]) -> list[range]:
 
 
 def _onset_start(phones: Sequence[str], left: int, right: int) -> int:
-    """Where the longest legal onset of the vowel at `right` begins, behind the vowel at `left`."""
-    earliest = max(left + 1, right - _LONGEST_ONSET)
+    """Start of the longest legal onset of the vowel at `right`, after the vowel at `left`."""
+    earliest = max(left + 1, right - _MAX_ONSET_PHONES)
     return next((start for start in range(earliest, right) if tuple(phones[start:right]) in _ONSETS), right)

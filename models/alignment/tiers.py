@@ -1,4 +1,4 @@
-"""Placed phones to the three tiers of an alignment, and phones spread out where nobody placed them."""
+"""The word, syllable and phone tiers of an alignment, from aligned or evenly spaced phones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .pronunciation import Pronunciation, Token
 from .syllables import syllabify
 
 TokenSpans = Sequence[Span]
-"""The phones of one spoken word, in order, where the sound has them."""
+"""The phones of one spoken word with their time spans, in order."""
 
 
 def forced_tiers(
@@ -18,45 +18,45 @@ def forced_tiers(
     placed: Sequence[TokenSpans],
     samples: int,
 ) -> Alignment:
-    """words: as displayed, their own times are not read. spoken: the tokens of each. placed: the phones of
-    every token in turn, at least one. samples: the clip's length.
+    """Tiers from forced alignment. words: as displayed, their own times are ignored. spoken: the tokens of
+    each. placed: the phones of every token in turn, at least one. samples: the clip's length.
 
-    A word spans its tokens. One that nobody can pronounce fills the gap between its neighbours, or up to the
-    clip's edge; several in one gap share it by their letters. One that says nothing (`-`) lies empty behind
-    the word in front of it.
+    A word spans its tokens. One without a pronunciation fills the gap between its neighbours, or up to the
+    clip's edge; several in one gap share it in proportion to their letters. An unspoken one (`-`) gets an
+    empty span after the preceding word.
     """
     rest = iter(placed)
     located: list[Word] = []
-    waiting: list[tuple[Word, bool]] = []
+    pending: list[tuple[Word, bool]] = []
     for word, tokens in zip(words, spoken, strict=True):
         if not tokens:
-            waiting.append((word, tokens is None))
+            pending.append((word, tokens is None))
             continue
         spans = [phone for _ in tokens for phone in next(rest)]
-        located += _fill_gap(waiting, located[-1].end if located else 0, spans[0].start)
+        located += _fill_gap(pending, located[-1].end if located else 0, spans[0].start)
         located.append(Word(word.text, spans[0].start, spans[-1].end, word.confidence))
-        waiting = []
-    located += _fill_gap(waiting, located[-1].end if located else 0, samples)
+        pending = []
+    located += _fill_gap(pending, located[-1].end if located else 0, samples)
     return _tiers(located, placed, "forced")
 
 
 def _fill_gap(words: Sequence[tuple[Word, bool]], start: int, end: int) -> Iterator[Word]:
-    """Words without phones over [start, end), by their letters. Each with whether it is spoken: only those
-    take room."""
+    """Spread words without phones over [start, end) in proportion to their letters. Each word comes with
+    whether it is spoken: only those take up time."""
     total = sum(len(word.text) for word, is_spoken in words if is_spoken)
     before = 0
     for word, is_spoken in words:
-        upto = before + len(word.text) * is_spoken
-        edges = [start + (end - start) * letters // max(total, 1) for letters in (before, upto)]
+        after = before + len(word.text) * is_spoken
+        edges = [start + (end - start) * letters // max(total, 1) for letters in (before, after)]
         yield Word(word.text, edges[0], edges[1], word.confidence)
-        before = upto
+        before = after
 
 
 def even_tiers(placed: Alignment, spoken: Sequence[Pronunciation]) -> Alignment:
-    """The alignment with each word's phones at even distances inside its span, and syllables from them.
+    """The alignment with each word's phones evenly spaced inside its span, and syllables from them.
 
-    Words that overlap are taken one after the other, so that phones stay in order. A word that nobody can
-    pronounce keeps its span, without phones.
+    Overlapping words are taken one after the other, so that phones stay in order. A word without a
+    pronunciation keeps its span, without phones.
     """
     tokens_spans: list[TokenSpans] = []
     earliest = 0

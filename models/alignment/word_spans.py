@@ -1,4 +1,4 @@
-"""From a transcript to a place in the clip for every word."""
+"""Word spans from a transcript alone: the transcriber's word times, or an even split of the clip."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ..types import Alignment, Transcript, Word
 
 
 def align_from_transcript(transcript: Transcript | None, samples: int) -> Alignment:
-    """The words alone, from what the transcript itself says."""
+    """An alignment of words only, from the transcript's own word times or an even split."""
     timed = transcript is not None and bool(transcript.words)
     return Alignment(word_spans(transcript, samples), method="word_times" if timed else "even")
 
@@ -14,8 +14,8 @@ def align_from_transcript(transcript: Transcript | None, samples: int) -> Alignm
 def word_spans(transcript: Transcript | None, samples: int) -> tuple[Word, ...]:
     """Words in order, each span inside [0, samples) and none starting before the one in front of it.
 
-    A transcriber without word times gives an even split of the clip by character count: crude, but it
-    keeps the order and the proportions. No transcript and no text: no words.
+    Without word times the clip is split evenly by character count: crude, but it keeps the order and the
+    proportions. Without a transcript or text there are no words.
     """
     if transcript is None or not transcript.text.strip():
         return ()

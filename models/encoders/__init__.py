@@ -1,1 +1,1 @@
-"""Sound and tokens to vectors: pretrained networks behind one shape."""
+"""Audio and text encoders: pretrained networks behind one interface."""

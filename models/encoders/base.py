@@ -1,4 +1,4 @@
-"""What every encoder is: a pretrained network, a learned mix of its layers, and parts that may be frozen."""
+"""Base classes of the encoders: a pretrained network, a learned mix of its layers, freezable parts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .layer_mix import LayerConcat, LayerMix
 
 
 class Encoder(nn.Module, ABC):
-    """`backbone` is a network of transformers; `mix` makes one sequence of its layers + 1 states.
+    """`backbone` is a network of transformers; `mix` combines its layers + 1 hidden states into one sequence.
 
-    states: how many there are. state_size: the width of each. hidden_size: the width of what `mix` makes.
+    states: the number of hidden states. state_size: the width of each. hidden_size: the width of the output
+    of `mix`.
     """
 
     backbone: Any
@@ -32,9 +33,9 @@ class Encoder(nn.Module, ABC):
         self._frozen: tuple[nn.Module, ...] = ()
 
     def concatenate(self, layers: Sequence[int] | None, width: int, dropout: float) -> None:
-        """Chosen layers (all of them: None) side by side instead of their weighted sum; see `LayerConcat`.
+        """Concatenate chosen layers (None: all) instead of summing all of them; see `LayerConcat`.
 
-        Raises ValueError for a layer that there is not.
+        Raises ValueError for a layer that does not exist.
         """
         chosen = range(self.states) if layers is None else layers
         if not chosen or not set(chosen) <= set(range(self.states)):
@@ -44,13 +45,13 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def stages(self) -> list[list[nn.Module]]:
-        """The parts that may be frozen, from the input up: the front end, then one stage a layer.
+        """The freezable parts, from the input up: the front end, then one stage per layer.
 
-        What stands between the front end and the first layer belongs to that layer.
+        Modules between the front end and the first layer belong to that layer.
         """
 
     def freeze_modules(self, modules: Sequence[nn.Module]) -> None:
-        """Freeze these for good: no gradient, and eval mode whatever `train` says."""
+        """Freeze these permanently: no gradient, and eval mode even after `train()`."""
         for module in modules:
             module.requires_grad_(False)
         self._frozen += tuple(modules)
@@ -64,25 +65,25 @@ class Encoder(nn.Module, ABC):
 
 
 class AudioEncoder(Encoder):
-    """From waveform to frames. A batch does not change a clip's result."""
+    """Encodes waveforms as frames. A clip's result does not depend on the rest of its batch."""
 
     @property
     @abstractmethod
     def waveform_spec(self) -> WaveformSpec:
-        """How the sound is to be prepared."""
+        """The input format that the encoder needs."""
 
     @property
     @abstractmethod
     def step(self) -> int:
-        """Samples from one frame to the next."""
+        """Samples between consecutive frames."""
 
     @abstractmethod
     def frame_centres(self, frames: int) -> Tensor:
-        """(frames,) int64: the sample at the middle of what each frame hears by itself."""
+        """(frames,) int64: the sample at the centre of each frame's receptive field in the front end."""
 
     @abstractmethod
     def layers(self, samples: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
-        """samples: (B, N); mask: (B, N) true on sound -> layers + 1 tensors (B, T, H), (B, T)."""
+        """samples: (B, N); mask: (B, N) true on audio -> layers + 1 tensors (B, T, H), (B, T)."""
 
     def forward(self, samples: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """samples: (B, N); mask: (B, N) -> (B, T, H), (B, T)."""
@@ -97,9 +98,9 @@ def length_mask(counts: Tensor, length: int) -> Tensor:
 
 @contextmanager
 def capture_layer_states(layers: nn.ModuleList) -> Iterator[list[Tensor]]:
-    """The input of the first layer and the output of each, as they run.
+    """Record the input of the first layer and the output of each during a forward pass.
 
-    Hooks, because the library's own way to ask for hidden states differs between its versions.
+    Uses hooks because the library's own option for hidden states differs between its versions.
     """
     states: list[Tensor] = []
 

@@ -1,4 +1,4 @@
-"""wav2vec 2.0 for one clip without padding: nothing but the arithmetic, so that it can be exported."""
+"""wav2vec 2.0 for one clip without padding, reduced to plain tensor operations so that it can be exported."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ EXPORTABLE_MODEL_TYPES = ("wav2vec2", "hubert")
 
 
 class ExportableEncoder(nn.Module):
-    """A copy of a wav2vec 2.0 or HuBERT encoder with its weight norm multiplied out, in eval mode.
+    """A copy of a wav2vec 2.0 or HuBERT encoder with its weight norm folded in, in eval mode.
 
-    Its weights are called as in `AudioEncoder`, which gives the same features for a clip alone.
+    Its weights have the names of `AudioEncoder`'s, which gives the same features for a single clip.
     """
 
     def __init__(self, encoder: AudioEncoder) -> None:
@@ -36,7 +36,7 @@ class ExportableEncoder(nn.Module):
         for module in list(self.backbone.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.Conv1d) and parametrize.is_parametrized(child, "weight"):
-                    setattr(module, name, _multiplied_out(child))
+                    setattr(module, name, _without_weight_norm(child))
 
     def forward(self, samples: Tensor) -> Tensor:
         """(1, N) prepared samples -> (1, T, H)."""
@@ -55,8 +55,8 @@ class ExportableEncoder(nn.Module):
         return mixed
 
 
-def _multiplied_out(conv: nn.Conv1d) -> nn.Conv1d:
-    """A new module: taking the weight norm off a copy would take it off the original's class as well."""
+def _without_weight_norm(conv: nn.Conv1d) -> nn.Conv1d:
+    """A new module: removing the parametrization of a copy would also change the original's class."""
     plain = nn.Conv1d(
         conv.in_channels,
         conv.out_channels,

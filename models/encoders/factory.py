@@ -1,6 +1,6 @@
-"""From waveform to frames and from tokens to vectors: `(input, mask) -> (features, mask)`.
+"""Construction of encoders from their configuration, and freezing of their parts.
 
-Which network it is, the configuration says. A batch must not change a clip's result, whichever it is.
+Every encoder maps `(input, mask) -> (features, mask)`. A clip's result must not depend on its batch.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ FreezeDepth = Literal["none", "front_end", "all"] | int
 
 
 def make_audio_encoder(config: PretrainedConfig, *, unit_variance: bool = True) -> AudioEncoder:
-    """An encoder with random weights. Raises CheckpointError for a configuration of another kind.
+    """An audio encoder with random weights. Raises CheckpointError for an unsupported model type.
 
     unit_variance: whether it was trained on clips of zero mean and unit variance; Whisper never was.
-    A wav2vec2 configuration with `mel_bins` is one whose convolutions run over a spectrogram.
+    With `mel_bins` in a wav2vec2 configuration, the convolutions run over a spectrogram.
     """
     if config.model_type not in AUDIO_ENCODERS:
         raise CheckpointError(
@@ -39,16 +39,16 @@ def make_audio_encoder(config: PretrainedConfig, *, unit_variance: bool = True) 
 
 
 def make_text_encoder(config: PretrainedConfig) -> TextEncoder:
-    """An encoder with random weights. Raises CheckpointError for a configuration of another kind."""
+    """A text encoder with random weights. Raises CheckpointError for an unsupported model type."""
     return TextEncoder(config)
 
 
 def freeze(encoder: Encoder, depth: FreezeDepth) -> None:
-    """Take parts of an encoder out of training: no gradients, and no dropout even in train mode.
+    """Exclude parts of an encoder from training: no gradients, and no dropout even in train mode.
 
     depth: `none`; `front_end` (convolutions and projection, or the embeddings); a number N (the front end
-    and the N lowest layers); `all` (everything but the mix of the layers). What is frozen stays frozen.
-    Raises ValueError for anything else.
+    and the N lowest layers); `all` (everything except the layer mix). Frozen parts stay frozen.
+    Raises ValueError for any other depth.
     """
     if depth == "all":
         encoder.freeze_modules([encoder.backbone])

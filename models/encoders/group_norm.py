@@ -1,7 +1,7 @@
-"""Convolutions with group norm, as wav2vec2-base begins, over padded clips: two ways to one result.
+"""The group-norm front end of wav2vec2-base on padded clips: two implementations with the same result.
 
-The norm takes its statistics over time, so the padding must be kept out of them. Only the first
-convolution is normalised; behind it, what a clip's own frames see is the clip's own.
+The norm computes its statistics over time, so padding must be excluded. Only the first convolution is
+normalised; after it, a clip's own frames depend on the clip alone.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .base import length_mask
 
 
 def extract_per_clip(extract: Any, samples: Tensor, counts: Tensor) -> Tensor:
-    """Each clip alone. extract: a feature extractor of transformers; samples: (B, N); counts: (B,) valid
-    samples -> (B, C, T), zeros behind a clip's own frames.
+    """One clip at a time. extract: a feature extractor of transformers; samples: (B, N); counts: (B,) valid
+    samples -> (B, C, T), zeros after a clip's own frames.
 
-    Computes nothing for the padding: on a CPU twice as fast as `extract_batched` for clips of one length,
+    Nothing is computed for the padding: on a CPU twice as fast as `extract_batched` for clips of one length,
     four times for 1, 2, 4 and 8 s.
     """
     clips = [extract(clip[None, :count])[0].T for clip, count in zip(samples, counts, strict=True)]
@@ -26,9 +26,9 @@ def extract_per_clip(extract: Any, samples: Tensor, counts: Tensor) -> Tensor:
 
 
 def extract_batched(extract: Any, samples: Tensor, counts: Tensor) -> Tensor:
-    """As `extract_per_clip`, but what stands behind a clip's own frames means nothing.
+    """As `extract_per_clip` for the whole batch at once; values after a clip's own frames are undefined.
 
-    Seven launches a batch in place of seven a clip, which is what a GPU waits for.
+    Seven kernel launches per batch instead of seven per clip, which dominate the time on a GPU.
     """
     first, *others = extract.conv_layers
     x: Tensor = first.conv(samples[:, None])  # (B, C, T)
@@ -43,8 +43,8 @@ def extract_batched(extract: Any, samples: Tensor, counts: Tensor) -> Tensor:
 def masked_group_norm(x: Tensor, mask: Tensor, norm: nn.GroupNorm) -> Tensor:
     """x: (B, C, T); mask: (B, T) true on a clip's own frames -> (B, C, T).
 
-    What `norm` makes of each clip alone where mask is true. The variance is taken about the valid frames'
-    own mean, in float32.
+    Equals `norm` applied to each clip alone where mask is true. The variance is computed about the mean of
+    the valid frames, in float32.
     """
     groups: Tensor = x.float().unflatten(1, (norm.num_groups, -1))  # (B, G, C / G, T)
     valid = mask[:, None, None]  # (B, 1, 1, T)

@@ -1,4 +1,4 @@
-"""What becomes of an encoder's layers: shallow ones carry prosody, deep ones words."""
+"""Combination of an encoder's layers, of which shallow ones carry prosody and deep ones words."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-_FARTHEST: Final = 8.0
-"""Deviations from the mean: a voice that was never heard before may not run away with the projection."""
+_MAX_DEVIATIONS: Final = 8.0
+"""Standardised values are clipped here, so that outliers of an unseen voice do not dominate the
+projection."""
 
 
 class LayerMix(nn.Module):
@@ -29,19 +30,19 @@ class LayerMix(nn.Module):
 
 
 class LayerConcat(nn.Module):
-    """Chosen layers side by side, each dimension standardised, then projected frame by frame.
+    """Chosen layers concatenated, each dimension standardised, then projected frame by frame.
 
-    A weighted sum lets the few dimensions with the largest values speak for all, and what one layer has and
-    another has not is lost in it. mean, scale: (L', H), of the frames that are trained on; see `standardise`.
-    They, and what is standardised by them, are float32 whatever the precision of the weights: a dimension may
-    lie a hundred deviations away from zero.
+    A weighted sum is dominated by the few dimensions with the largest values, and information that only one
+    layer has is lost in it. mean, scale: (L', H), of the training frames; see `standardise`. They, and the
+    standardisation, are float32 regardless of the weights' precision: the mean of a dimension may be a
+    hundred deviations away from zero.
     """
 
     mean: Tensor
     scale: Tensor
 
     def __init__(self, chosen: Sequence[int], hidden: int, width: int, dropout: float) -> None:
-        """chosen: numbers of layers, 0 what enters the first one. hidden: H. width: of the result."""
+        """chosen: layer numbers, 0 is the input of the first layer. hidden: H. width: of the output."""
         super().__init__()
         self.chosen = tuple(chosen)
         self.register_buffer("mean", torch.zeros(len(self.chosen), hidden))
@@ -53,16 +54,16 @@ class LayerConcat(nn.Module):
     def forward(self, hidden: Sequence[Tensor]) -> Tensor:
         """hidden: L tensors (B, T, H) -> (B, T, width)."""
         layers = [
-            ((hidden[layer].float() - mean) / scale).clamp(-_FARTHEST, _FARTHEST)
+            ((hidden[layer].float() - mean) / scale).clamp(-_MAX_DEVIATIONS, _MAX_DEVIATIONS)
             for layer, mean, scale in zip(self.chosen, self.mean, self.scale, strict=True)
         ]
-        standing = torch.cat(layers, dim=-1).to(next(self.project.parameters()).dtype)
-        projected: Tensor = self.project(standing)
+        standardised = torch.cat(layers, dim=-1).to(next(self.project.parameters()).dtype)
+        projected: Tensor = self.project(standardised)
         return projected
 
     @torch.no_grad()
     def standardise(self, mean: Tensor, deviation: Tensor) -> None:
-        """mean, deviation: (L, H), of all layers' states over the frames that are trained on."""
+        """Set the statistics. mean, deviation: (L, H), of all layers' states over the training frames."""
         rows = list(self.chosen)
         self.mean.copy_(mean[rows])
         self.scale.copy_(deviation[rows] + 1e-3)

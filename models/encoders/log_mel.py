@@ -18,32 +18,34 @@ HOP: Final = 160
 def log_mel(samples: Tensor, counts: Tensor, bins: int) -> Tensor:
     """samples: (B, N) float; counts: (B,) valid samples, more than half a window -> (B, bins, F) float32.
 
-    A clip of n samples has n // HOP frames, centred at multiples of HOP; zeros follow. Each clip is taken
-    at its own length: the window reflects at its end, and its loudest bin sets its floor.
+    A clip of n samples has n // HOP frames, centred at multiples of HOP; zeros follow. Each clip is processed
+    at its own length: it is reflected at its end, and its loudest bin sets its floor.
     """
     filters, window = mel_filters(bins, samples.device), torch.hann_window(WINDOW, device=samples.device)
     with torch.autocast(samples.device.type, enabled=False):
         clips = [
-            _one(row[:count].float(), filters, window) for row, count in zip(samples, counts, strict=True)
+            _log_mel_of(row[:count].float(), filters, window)
+            for row, count in zip(samples, counts, strict=True)
         ]
     return nn.utils.rnn.pad_sequence(clips, batch_first=True).transpose(1, 2)
 
 
-def _one(clip: Tensor, filters: Tensor, window: Tensor) -> Tensor:
+def _log_mel_of(clip: Tensor, filters: Tensor, window: Tensor) -> Tensor:
     """(n,) -> (F, bins)."""
     spectrum = torch.stft(clip, WINDOW, HOP, window=window, return_complex=True)[:, :-1]
     return normalize_log_power(filters @ spectrum.abs().square()).T
 
 
 def normalize_log_power(power: Tensor) -> Tensor:
-    """Of one clip: decimal logarithm, nothing more than 80 dB below the loudest bin, brought near [-1, 1]."""
+    """Decimal logarithm of one clip's power, floored at 80 dB below the loudest bin, scaled to about [-1,
+    1]."""
     logarithm = power.clamp(min=1e-10).log10()
     return (torch.maximum(logarithm, logarithm.max() - 8.0) + 4.0) / 4.0
 
 
 @cache
 def mel_filters(bins: int, device: torch.device) -> Tensor:
-    """(bins, WINDOW // 2 + 1). Not a buffer of a module: a checkpoint has nothing to say about it."""
+    """(bins, WINDOW // 2 + 1). Not a module buffer, so that it does not end up in checkpoints."""
     bank = mel_filter_bank(
         num_frequency_bins=WINDOW // 2 + 1,
         num_mel_filters=bins,
@@ -53,5 +55,5 @@ def mel_filters(bins: int, device: torch.device) -> Tensor:
         norm="slaney",
         mel_scale="slaney",
     )
-    with torch.inference_mode(False):  # what is kept must serve training too
+    with torch.inference_mode(False):  # the cached tensor must be usable in training too
         return torch.from_numpy(bank.T.copy()).to(device, torch.float32)

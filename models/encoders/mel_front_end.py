@@ -1,4 +1,4 @@
-"""Two convolutions over a log-mel spectrogram, in place of seven over the waveform: Whisper's way in.
+"""Whisper's front end, two convolutions over a log-mel spectrogram, in place of seven over the waveform.
 
 For encoders that are trained on hours, not thousands of hours: the filterbank need not be learned
 (docs/adr/0010). The spectrogram is Whisper's, see `log_mel`.
@@ -21,7 +21,7 @@ STRIDE: Final = 2
 
 
 class MelFrontEnd(nn.Module):
-    """Samples to channels, 50 frames a second, frame t about sample t HOP STRIDE."""
+    """Samples to channels, 50 frames a second, frame t centred at sample t HOP STRIDE."""
 
     def __init__(self, bins: int, channels: int) -> None:
         super().__init__()
@@ -41,9 +41,9 @@ class MelFrontEnd(nn.Module):
 
 
 class ExportableMelFrontEnd(nn.Module):
-    """The same of one clip, the spectrogram as products of matrices, so that it can be exported.
+    """`MelFrontEnd` for one clip, with the spectrogram as matrix products so that it can be exported.
 
-    Its tables belong to the program, not to a checkpoint: `spectrogram_tables`.
+    Its constant tables (`spectrogram_tables`) are not part of a checkpoint.
     """
 
     filters: Tensor
@@ -57,8 +57,8 @@ class ExportableMelFrontEnd(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """(1, N) -> (1, C, T)."""
-        around = F.pad(samples[:, None], (WINDOW // 2, WINDOW // 2), mode="reflect")
-        spectrum = F.conv1d(around, self.waves, stride=HOP)[..., :-1]  # (1, WINDOW + 2, F)
+        padded = F.pad(samples[:, None], (WINDOW // 2, WINDOW // 2), mode="reflect")
+        spectrum = F.conv1d(padded, self.waves, stride=HOP)[..., :-1]  # (1, WINDOW + 2, F)
         real, imaginary = spectrum.chunk(2, dim=1)
         mel = normalize_log_power(self.filters @ (real.square() + imaginary.square()))
         return F.gelu(self.conv2(F.gelu(self.conv1(mel))))
@@ -74,7 +74,7 @@ def apply_convolutions(
 ) -> tuple[Tensor, Tensor]:
     """mel: (B, bins, F); counts: (B,) valid frames of F -> (B, C, T), and (B,) valid frames of T."""
     x = F.gelu(conv1(mel))
-    # Behind a clip alone the second convolution meets zeros: so it must in a batch.
+    # For a single clip the second convolution is zero-padded after its end; reproduce that in a batch.
     x = x * length_mask(counts, x.shape[2])[:, None]
     return F.gelu(conv2(x)), (counts + STRIDE - 1) // STRIDE
 

@@ -1,8 +1,8 @@
-"""The audio encoder as an ONNX graph: what it computes, without the weights.
+"""The audio encoder as an ONNX graph without weights.
 
-ONNX Runtime runs a small encoder in three quarters of torch's time (docs/adr/0008). The weights stay where
-they are, in model.safetensors, and are handed over when the graph is loaded: there is one copy of them, and
-what the graph makes of them is compared with torch's then.
+ONNX Runtime runs a small encoder in three quarters of torch's time (docs/adr/0008). The weights stay in
+model.safetensors and are passed in when the graph is loaded: there is one copy of them, and the graph's
+output is compared with torch's at that time.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from .mel_front_end import MelFrontEnd, spectrogram_tables
 
 GRAPH_FILE: Final = "audio_encoder.onnx"
 INPUT: Final = "samples"
-_LONGEST: Final = 30 * 16_000
+_MAX_SAMPLES: Final = 30 * 16_000
 _TOLERANCE: Final = 1e-3
 
 
 class OnnxEncoder:
-    """A graph with an encoder's weights on the CPU; one clip at a time, so nothing is padded."""
+    """Runs an exported encoder with ONNX Runtime on the CPU, one clip at a time and hence without padding."""
 
     def __init__(self, file: Path, encoder: AudioEncoder) -> None:
-        """Raises CheckpointError where the graph is damaged or computes something else than `encoder`."""
+        """Raises CheckpointError where the graph is damaged or its output differs from that of `encoder`."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        # Threads that spin while they wait would take the cores from the transcriber.
+        # Spinning threads would take CPU time from the transcriber.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         weights = {name: _as_ort(tensor) for name, tensor in _weights(encoder).items()}
         options.add_external_initializers(list(weights), list(weights.values()))
@@ -42,7 +42,7 @@ class OnnxEncoder:
             self._session = onnxruntime.InferenceSession(
                 file.read_bytes(), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # the library's errors have no base of their own
+        except Exception as error:  # the library's errors have no common base class
             raise CheckpointError(
                 f"{file}: expected the graph of this checkpoint's audio encoder "
                 f"({one_line(error)}): export it again, or remove it"
@@ -50,7 +50,8 @@ class OnnxEncoder:
         self._compare(encoder, file)
 
     def _compare(self, encoder: AudioEncoder, file: Path) -> None:
-        """On a breath of noise: a graph of other heads or another activation takes the same weights."""
+        """Check the output on short noise: a graph with another activation or head count takes the weights
+        too."""
         probe = torch.randn(encoder.waveform_spec.min_samples * 4, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             features, _ = encoder(probe[None], torch.ones(1, len(probe), dtype=torch.bool))
@@ -73,12 +74,12 @@ def export_graph(encoder: AudioEncoder, file: Path) -> None:
     """
     import onnx
 
-    # Optimised, weights would be transposed, renamed and written out.
+    # The optimizer would transpose and rename the weights and store them in the graph.
     graph = export_program(
         ExportableEncoder(encoder), encoder.waveform_spec.min_samples, optimize=False
     ).model_proto
     for weight in graph.graph.initializer:
-        _leave_out(weight)
+        _make_external(weight)
     for node in graph.graph.node:
         node.ClearField("doc_string")
         node.ClearField("metadata_props")
@@ -86,8 +87,8 @@ def export_graph(encoder: AudioEncoder, file: Path) -> None:
 
 
 def export_program(plain: ExportableEncoder, shortest: int, *, optimize: bool) -> torch.onnx.ONNXProgram:
-    """With its weights, for clips from `shortest` samples up to 30 s."""
-    length = torch.export.Dim("length", min=shortest + 1, max=_LONGEST)
+    """Export with weights, for clips of `shortest` samples up to 30 s."""
+    length = torch.export.Dim("length", min=shortest + 1, max=_MAX_SAMPLES)
     with torch.no_grad():
         program = torch.onnx.export(
             plain,
@@ -104,7 +105,7 @@ def export_program(plain: ExportableEncoder, shortest: int, *, optimize: bool) -
     return program
 
 
-def _leave_out(weight: Any) -> None:
+def _make_external(weight: Any) -> None:
     import onnx
 
     shape, kind = list(weight.dims), weight.data_type
@@ -116,7 +117,7 @@ def _leave_out(weight: Any) -> None:
 
 
 def _weights(encoder: AudioEncoder) -> dict[str, Tensor]:
-    """Of `ExportableEncoder`, without a copy of the network."""
+    """The weights of `ExportableEncoder` by name, without a copy of the network."""
     weights: dict[str, Tensor] = dict(encoder.state_dict())
     front_end = encoder.backbone.feature_extractor
     if isinstance(front_end, MelFrontEnd):

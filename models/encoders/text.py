@@ -1,4 +1,4 @@
-"""From tokens to vectors: BERT and its relatives."""
+"""Text encoders: BERT and related architectures."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ TEXT_ENCODERS: Final = (
     "xlm-roberta",
     "modernbert",
 )
-"""Model types whose result for a line does not change with the lines beside it, which was tried: the
-convolutions of ConvBERT and the landmarks of Nystromformer see the padding."""
+"""Model types whose output for a line was verified not to depend on the rest of the batch: ConvBERT's
+convolutions and Nystromformer's landmarks see the padding."""
 
 
 class TextEncoder(Encoder):
-    """A network that reads a whole line at once, with a learned mix of its layers."""
+    """A bidirectional encoder with a learned mix of its layers."""
 
     def __init__(self, config: PretrainedConfig) -> None:
-        """Raises CheckpointError where `config` describes another kind of network."""
+        """Raises CheckpointError for an unsupported model type."""
         super().__init__(_backbone(config), config.num_hidden_layers, config.hidden_size)
 
     @property
     def max_tokens(self) -> int | None:
-        """The longest line that the table of positions holds; None where there is no table."""
+        """The number of position embeddings; None where the architecture has none."""
         table = getattr(self.backbone.embeddings, "position_embeddings", None)
         if table is None:
             return None
-        # RoBERTa and its kin count positions from behind the padding's own.
+        # RoBERTa-like models number positions from after the padding index.
         return int(table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1))
 
     def layers(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
         """ids: (B, T) int64; mask: (B, T) bool -> layers + 1 tensors (B, T, H)."""
         output = self.backbone(input_ids=ids, attention_mask=mask.long(), output_hidden_states=True)
-        # Whether the last hidden state comes before or after a final norm depends on transformers' version.
+        # In hidden_states, the last one precedes or follows a final norm depending on transformers' version.
         return [*output.hidden_states[:-1], output.last_hidden_state]
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,7 +62,7 @@ class TextEncoder(Encoder):
         return [embeddings, *([layer] for layer in self._stack())]
 
     def _stack(self) -> nn.ModuleList:
-        """The layers, which every architecture calls by another name; empty in ALBERT, where all are one."""
+        """The list of layers, named differently by every architecture; empty in ALBERT, which shares one."""
         depth = self.backbone.config.num_hidden_layers
         lists = (part for part in self.backbone.modules() if isinstance(part, nn.ModuleList))
         return next((stack for stack in lists if len(stack) == depth), nn.ModuleList())
@@ -81,5 +81,5 @@ def _backbone(config: PretrainedConfig) -> Any:
 
 
 def without_pooler(network: type) -> dict[str, bool]:
-    """Arguments that leave the pooled vector out: a checkpoint of a masked language model has none."""
+    """Arguments that omit the pooler, which a masked language model's checkpoint lacks."""
     return {"add_pooling_layer": False} if "add_pooling_layer" in signature(network).parameters else {}

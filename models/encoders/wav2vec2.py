@@ -1,8 +1,8 @@
-"""wav2vec 2.0 and what shares its form: HuBERT, WavLM.
+"""wav2vec 2.0 and its relatives: HuBERT, WavLM.
 
-A layer-norm front end leaves a clip alone in a batch as it stands: a frame sees only its own receptive
-field, and the encoder's key mask hides the padding. A group-norm front end takes statistics over time,
-so there the padding has to be left out of them.
+A layer-norm front end is independent of the batch by itself: a frame sees only its own receptive field, and
+the encoder's key mask hides the padding. A group-norm front end computes statistics over time, from which
+the padding has to be excluded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
     """(B, N) samples to frames, 50 a second at the usual strides."""
 
     def __init__(self, config: PretrainedConfig, *, unit_variance: bool = True) -> None:
-        network = MODEL_MAPPING[type(config)](_without_idle_parts(config))
+        network = MODEL_MAPPING[type(config)](_without_unused_parts(config))
         super().__init__(network, config.num_hidden_layers, config.hidden_size)
         self._group_norm = config.feat_extract_norm == "group"
         self._steps = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
@@ -34,7 +34,7 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
 
     @property
     def waveform_spec(self) -> WaveformSpec:
-        """At least the receptive field of one frame: a shorter clip would give none."""
+        """At least the receptive field of one frame: a shorter clip would have no frames."""
         return WaveformSpec(self._receptive_field(), self._unit_variance)
 
     @property
@@ -48,10 +48,10 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
         frames, valid = self._front_end(samples, mask.sum(1))  # (B, T, C)
         frame_mask = length_mask(valid, frames.shape[1])
         projected = self.backbone.feature_projection(frames)
-        # HuBERT's projection gives the frames alone, the others' the normalised ones beside them.
+        # HuBERT's projection returns the frames only, the others also the normalised ones.
         hidden = projected[0] if isinstance(projected, tuple) else projected  # (B, T, H)
         with capture_layer_states(self.backbone.encoder.layers) as states, warnings.catch_warnings():
-            # WavLM's attention adds a float bias to a bool mask, which torch would rather not have.
+            # WavLM's attention adds a float bias to a bool mask, about which torch warns.
             warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask", UserWarning)
             last = self.backbone.encoder(hidden, attention_mask=frame_mask).last_hidden_state
         states[-1] = last  # the pre-norm variant ends with a layer norm of its own
@@ -60,7 +60,7 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
     def stages(self) -> list[list[nn.Module]]:
         encoder = self.backbone.encoder
         entrance = [encoder.pos_conv_embed, encoder.dropout]
-        if not self.backbone.config.do_stable_layer_norm:  # there the norm comes after the last layer
+        if not self.backbone.config.do_stable_layer_norm:  # in which the norm follows the last layer
             entrance.append(encoder.layer_norm)
         first, *others = encoder.layers
         front_end = [self.backbone.feature_extractor, self.backbone.feature_projection]
@@ -91,7 +91,7 @@ class Wav2Vec2AudioEncoder(AudioEncoder):
 class MelWav2Vec2AudioEncoder(Wav2Vec2AudioEncoder):
     """wav2vec 2.0 from the projection up, over a spectrogram of `config.mel_bins` bins; see `MelFrontEnd`.
 
-    Of the configuration's convolutions only the channels of the last count.
+    Of the configuration's convolutions only the channels of the last one are used.
     """
 
     def __init__(self, config: PretrainedConfig, *, unit_variance: bool = True) -> None:
@@ -115,8 +115,8 @@ class MelWav2Vec2AudioEncoder(Wav2Vec2AudioEncoder):
         return frames.transpose(1, 2), valid
 
 
-def _without_idle_parts(config: PretrainedConfig) -> PretrainedConfig:
-    """The mix weighs every layer, so none is skipped; masking and adapter never run, so neither is built."""
+def _without_unused_parts(config: PretrainedConfig) -> PretrainedConfig:
+    """Disable layer drop (the mix needs every layer) and leave out masking and adapter, which never run."""
     changed = copy.deepcopy(config)
     changed.layerdrop = 0.0
     changed.mask_time_prob = changed.mask_feature_prob = 0.0

@@ -1,7 +1,7 @@
 """Whisper's encoder on clips of any length.
 
-The stock forward takes 30 s and knows no mask. Here the table of positions is cut to the frames at hand
-and the padding is hidden from the keys, so that two seconds cost two seconds.
+The stock forward pass takes 30 s and has no mask. Here the position embeddings are truncated to the actual
+frames and the keys are masked, so that two seconds cost two seconds of computation.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class WhisperAudioEncoder(AudioEncoder):
 
     @property
     def waveform_spec(self) -> WaveformSpec:
-        """From one window of the spectrogram to what the table of positions holds, in the published models
-        30 s; Whisper learned from sound as it is.
+        """From one spectrogram window to the number of position embeddings, 30 s in the published models;
+        Whisper was trained on unnormalised audio.
         """
         longest = len(self.backbone.embed_positions.weight) * self.step
         return WaveformSpec(WINDOW, unit_variance=False, max_samples=longest)
@@ -44,9 +44,9 @@ class WhisperAudioEncoder(AudioEncoder):
         return torch.arange(frames) * self.step
 
     def layers(self, samples: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Raises ValueError for a clip longer than `waveform_spec` says."""
+        """Raises ValueError for a clip longer than `waveform_spec` allows."""
         counts = mask.sum(1)
-        hidden, frame_mask = self._embedded(log_mel(samples, counts, self._bins), counts // HOP)
+        hidden, frame_mask = self._embed(log_mel(samples, counts, self._bins), counts // HOP)
         states = [hidden]
         for layer in self.backbone.layers:
             hidden = _layer(layer, hidden, frame_mask[:, None, None])
@@ -58,7 +58,7 @@ class WhisperAudioEncoder(AudioEncoder):
         network = self.backbone
         return [[network.conv1, network.conv2, network.embed_positions], *([x] for x in network.layers)]
 
-    def _embedded(self, mel: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed(self, mel: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """(B, bins, F), (B,) valid frames of F -> (B, T, H), (B, T)."""
         network = self.backbone
         mel = mel.to(network.conv1.weight.dtype)

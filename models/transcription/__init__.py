@@ -1,1 +1,1 @@
-"""Sound to words: Whisper, PocketSphinx, and which of them to take."""
+"""Speech recognition with Whisper or PocketSphinx."""

@@ -1,8 +1,8 @@
-"""Guards against text that nobody said.
+"""Hallucination filter for transcripts: a pure function of the decoder's output.
 
-Whisper writes something for any sound: on silence a stock phrase, on noise a loop that runs until the
-token limit. Its reference decoder answers with thresholds and a second try at a higher temperature, and
-a second try has no place in a live stream. So the decision is made here, after the fact, from values alone.
+Whisper outputs text for any audio: on silence a stock phrase, on noise a loop that runs until the token
+limit. Its reference decoder uses thresholds and a retry at a higher temperature; a live stream has no time
+for a retry, so here the finished output is accepted, trimmed or rejected.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ Reason = Literal[
 
 @dataclass(frozen=True, slots=True)
 class HallucinationThresholds:
-    """Where trust ends.
+    """Limits beyond which text is rejected or trimmed.
 
     no_speech_prob, no_speech_logprob: probability of the no-speech token above which, and mean natural
         log-probability per token below which, both together mean silence (Radford et al. 2022, section 4.5).
-    certain_no_speech_prob: above it no text is believed, however fluent: the stock phrases that Whisper
-        writes on silence are fluent. Ours.
-    logprob: floor of the mean natural log-probability per token. The paper tries again below -1.0 and keeps
-        the better of the attempts; there is one attempt here, so the floor is lower. Ours.
+    certain_no_speech_prob: above it any text is rejected, however probable: the stock phrases that Whisper
+        outputs on silence have a high probability. Ours.
+    logprob: floor of the mean natural log-probability per token. The paper retries below -1.0 and keeps the
+        better attempt; there is only one attempt here, so the floor is lower. Ours.
     compression_ratio: UTF-8 bytes over zlib bytes (same paper), for texts of at least `compressible_bytes`:
         the paper's windows last 30 s, and a short utterance may repeat itself. The length is ours.
     loop_repeats, loop_characters, loop_period_characters: a phrase of at most `loop_period_characters`
-        letters is a loop when it stands at least `loop_repeats` times in a row and fills at least
-        `loop_characters` letters. Ours: eleven times "no" is a person, twelve is a loop.
+        letters is a loop when it repeats at least `loop_repeats` times in a row and fills at least
+        `loop_characters` letters. Ours: eleven times "no" counts as speech, twelve as a loop.
     words_per_second, spare_words: at most `spare_words + words_per_second * duration` words. Fast
-        conversation has 5 to 6 a second; the spare words are for clips cut tightly. Ours.
+        conversation has 5 to 6 a second; the spare words are for tightly segmented clips. Ours.
     """
 
     no_speech_prob: float = 0.6
@@ -64,7 +64,7 @@ DEFAULT_THRESHOLDS: Final = HallucinationThresholds()
 
 @dataclass(frozen=True, slots=True)
 class DecodedText:
-    """What a decoder wrote for one clip, and how sure it was.
+    """A decoder's text for one clip, with its confidence figures.
 
     words: may be empty. duration_s: of the clip. avg_logprob: mean natural log-probability per token;
     no_speech_prob: in [0, 1]; None where the decoder has no such figure.
@@ -79,7 +79,7 @@ class DecodedText:
 
 @dataclass(frozen=True, slots=True)
 class FilterResult:
-    """The text that is believed, with its words; or an empty text and the reason."""
+    """The accepted text with its words, or an empty text and the reason for its rejection."""
 
     text: str
     words: tuple[Word, ...] = ()
@@ -87,30 +87,30 @@ class FilterResult:
 
 
 def filter_hypothesis(
-    heard: DecodedText, thresholds: HallucinationThresholds = DEFAULT_THRESHOLDS
+    decoded: DecodedText, thresholds: HallucinationThresholds = DEFAULT_THRESHOLDS
 ) -> FilterResult:
-    """Accept, trim or reject.
+    """Accept, trim or reject a decoder's text.
 
-    A loop is cut after its first phrase, with everything behind it; where it begins the text, nothing is left
-    to believe. Never longer than the input; judging the outcome again changes nothing.
+    A loop is truncated after its first phrase, with everything after it; where it begins the text, the text
+    is rejected. Never longer than the input, and idempotent.
     """
-    text = heard.text.strip()
+    text = decoded.text.strip()
     if not text:
         return FilterResult("")
-    reason = _doubt(heard, thresholds)
+    reason = _confidence_rejection(decoded, thresholds)
     if reason is not None:
         return FilterResult("", rejected=reason)
     if not any(character.isalnum() for character in text):
         return FilterResult("", rejected="no words")
-    head, words = _before_loop(text, heard.words, thresholds)
+    head, words = _before_loop(text, decoded.words, thresholds)
     if not head:
         return FilterResult("", rejected="repetition")
     long = len(head.encode("utf-8", errors="replace")) >= thresholds.compressible_bytes
     if long and compression_ratio(head) > thresholds.compression_ratio:
         return FilterResult("", rejected="compression ratio")
-    most_words = thresholds.spare_words + thresholds.words_per_second * heard.duration_s
-    # Counted on spaces: languages written without them have no such rate, and loops give them away.
-    if len(head.split()) > most_words:
+    max_words = thresholds.spare_words + thresholds.words_per_second * decoded.duration_s
+    # Words are split at spaces. Languages written without them are not checked here, only for loops.
+    if len(head.split()) > max_words:
         return FilterResult("", rejected="impossible speaking rate")
     return FilterResult(head, words)
 
@@ -121,15 +121,15 @@ def compression_ratio(text: str) -> float:
     return len(data) / len(zlib.compress(data))
 
 
-def _doubt(heard: DecodedText, thresholds: HallucinationThresholds) -> Reason | None:
-    """What the decoder's own figures say. Written so that NaN counts as doubt."""
-    silent = 0.0 if heard.no_speech_prob is None else heard.no_speech_prob
-    sure = 0.0 if heard.avg_logprob is None else heard.avg_logprob
-    if not silent <= thresholds.certain_no_speech_prob:
+def _confidence_rejection(decoded: DecodedText, thresholds: HallucinationThresholds) -> Reason | None:
+    """Rejection by the decoder's own confidence figures. The comparisons are negated so that NaN rejects."""
+    no_speech = 0.0 if decoded.no_speech_prob is None else decoded.no_speech_prob
+    logprob = 0.0 if decoded.avg_logprob is None else decoded.avg_logprob
+    if not no_speech <= thresholds.certain_no_speech_prob:
         return "no speech"
-    if silent > thresholds.no_speech_prob and not sure >= thresholds.no_speech_logprob:
+    if no_speech > thresholds.no_speech_prob and not logprob >= thresholds.no_speech_logprob:
         return "no speech"
-    if not sure >= thresholds.logprob:
+    if not logprob >= thresholds.logprob:
         return "low log-probability"
     return None
 
@@ -143,23 +143,23 @@ def _before_loop(
     if not located:
         ends = [match.end() for match in re.finditer(r"\S+", text)]
     counts = list(accumulate((character.isalnum() for character in text), initial=0))
-    kept = len(ends)
+    kept_words = len(ends)
     letters = _letters(text)
     while (loop := _loop_pattern(thresholds).search(letters)) is not None:
         begins, phrase_ends = loop.start(), loop.end(loop.lastindex or 0)
-        if not any(0 < counts[end] <= begins for end in ends[:kept]):
+        if not any(0 < counts[end] <= begins for end in ends[:kept_words]):
             return "", ()
-        kept = sum(counts[end] <= phrase_ends for end in ends[:kept])
-        letters = letters[: counts[ends[kept - 1]]]
-    head = text[: ends[kept - 1]] if kept < len(ends) else text
+        kept_words = sum(counts[end] <= phrase_ends for end in ends[:kept_words])
+        letters = letters[: counts[ends[kept_words - 1]]]
+    head = text[: ends[kept_words - 1]] if kept_words < len(ends) else text
     if located:
-        return head, words[:kept]
-    # Words that are not those of the text cannot be cut with it.
-    return head, words if kept == len(ends) else ()
+        return head, words[:kept_words]
+    # Words that do not match the text cannot be truncated with it.
+    return head, words if kept_words == len(ends) else ()
 
 
 def _word_ends(text: str, words: tuple[Word, ...]) -> list[int]:
-    """Where each word ends in the text; shorter than `words` where one is not found in its turn."""
+    """The end of each word in the text; shorter than `words` where one is not found in order."""
     ends: list[int] = []
     position = 0
     for word in words:
@@ -172,13 +172,14 @@ def _word_ends(text: str, words: tuple[Word, ...]) -> list[int]:
 
 
 def _letters(text: str) -> str:
-    """Letters and digits alone, in lower case: `So, so, SO` loops as much as `so so so`. One for one."""
+    """Letters and digits only, in lower case, one output per character: `So, so, SO` loops like `so so
+    so`."""
     return "".join(character.lower()[0] for character in text if character.isalnum())
 
 
 @lru_cache(maxsize=8)
 def _loop_pattern(thresholds: HallucinationThresholds) -> re.Pattern[str]:
-    """Finds the leftmost loop; the last group that matched is its phrase, the shortest that explains it.
+    """Matches the leftmost loop; the last matching group is its phrase, the shortest that repeats.
 
     Short phrases need more repetitions to fill `loop_characters`, so each short period has its own branch.
     """

@@ -1,8 +1,8 @@
-"""Whisper models in the local cache and on the model hub: which there are, whether they are whole.
+"""Whisper models in the local cache and on the model hub: lookup, completeness, download.
 
-Nothing here loads a model, and the libraries that know the hub are imported when they are asked. The hub's
-address, the cache's place and the offline switch are huggingface_hub's own settings (HF_ENDPOINT,
-HF_HUB_CACHE, HF_HUB_OFFLINE); the table of repositories is faster-whisper's.
+No model is loaded here, and the hub libraries are imported only when needed. The hub's URL, the cache folder
+and the offline switch are huggingface_hub's own settings (HF_ENDPOINT, HF_HUB_CACHE, HF_HUB_OFFLINE); the
+table of repositories is faster-whisper's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def whisper_repositories() -> Mapping[str, str]:
 
 
 def missing_files(folder: Path) -> tuple[str, ...]:
-    """What a faster-whisper folder lacks; empty when it is whole. Contents are not looked at."""
+    """The files that a faster-whisper folder lacks; empty when complete. Contents are not checked."""
     missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         missing.append(_VOCABULARIES[0])
@@ -37,7 +37,7 @@ def missing_files(folder: Path) -> tuple[str, ...]:
 
 
 def find_cached_whisper(name: str) -> Path | None:
-    """The folder of a known model in the local cache; None where it is absent or was fetched only in part."""
+    """The folder of a known model in the local cache; None where it is absent or incomplete."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -49,47 +49,47 @@ def find_cached_whisper(name: str) -> Path | None:
 
 
 def is_whisper_cached(name: str) -> bool:
-    """Whether a Whisper model can be loaded without a network. False for a name that nobody knows."""
+    """Whether a Whisper model can be loaded without a network. False for an unknown name."""
     return name in whisper_repositories() and find_cached_whisper(name) is not None
 
 
 def offline() -> bool:
-    """Whether huggingface_hub has been told to stay off the network."""
+    """Whether huggingface_hub is in offline mode."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
 
 
 def is_hub_reachable(timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
-    """Whether the model hub answers, found out in at most `timeout_s`. Asks nobody in offline mode."""
+    """Whether the model hub responds within `timeout_s`. Sends no request in offline mode."""
     from huggingface_hub import constants
 
     if offline():
         return False
     answered = threading.Event()
-    # A name server that never answers is outside any socket's time limit, so the question is asked by a
-    # thread that can be left behind.
-    question = threading.Thread(
-        target=_ask, args=(constants.ENDPOINT, timeout_s, answered), name="hub-probe", daemon=True
+    # A name server that never responds is not covered by a socket timeout, so the request runs in a thread
+    # that can be abandoned.
+    probe = threading.Thread(
+        target=_probe, args=(constants.ENDPOINT, timeout_s, answered), name="hub-probe", daemon=True
     )
-    question.start()
-    question.join(timeout_s)
+    probe.start()
+    probe.join(timeout_s)
     return answered.is_set()
 
 
-def _ask(address: str, timeout_s: float, answered: threading.Event) -> None:
+def _probe(address: str, timeout_s: float, answered: threading.Event) -> None:
     try:
         # Proxies and certificates come from the environment, as they do for the download itself.
         with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=timeout_s):
             answered.set()
-    except (OSError, ValueError, http.client.HTTPException):  # refused, an error status, not an address
+    except (OSError, ValueError, http.client.HTTPException):  # refused, an error status, an invalid URL
         return
 
 
 def download_whisper(name: str) -> Path:
     """Download a known model into the local cache, with progress bars on stderr, and return its folder.
 
-    Raises TranscriberError where the download fails or leaves something out.
+    Raises TranscriberError where the download fails or is incomplete.
     """
     from huggingface_hub import snapshot_download
 
@@ -100,21 +100,21 @@ def download_whisper(name: str) -> Path:
                 allow_patterns=[*REQUIRED_FILES, *_VOCABULARIES, "preprocessor_config.json"],
             )
         )
-    # The hub's client raises its own errors and those of whichever HTTP library it stands on.
+    # The hub client raises its own errors and those of the HTTP library that it uses.
     except Exception as error:
         raise TranscriberError(
-            f"Whisper {name} could not be fetched from the model hub ({first_line(error)}): try again, or "
+            f"Whisper {name} could not be downloaded from the model hub ({first_line(error)}): try again, or "
             "name a faster-whisper folder"
         ) from error
     if missing := missing_files(folder):
         raise TranscriberError(
-            f"Whisper {name} as the model hub has it lacks {', '.join(missing)}: name another model or a "
+            f"Whisper {name} on the model hub lacks {', '.join(missing)}: name another model or a "
             "faster-whisper folder"
         )
     return folder
 
 
 def first_line(error: BaseException) -> str:
-    """An error of another library in one line."""
+    """The first line of another library's error."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".:") if lines else type(error).__name__

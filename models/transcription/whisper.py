@@ -1,5 +1,4 @@
-"""Whisper behind `Sequence[Clip] -> list[Transcript]`: which clips share a pass, in which language, what is
-believed of what comes out."""
+"""Whisper as a `types.Transcriber`: batching of clips, language, filtering of hallucinations."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from faster_whisper import WhisperModel
@@ -29,18 +28,18 @@ from .word_times import words_in_clip
 
 logger = logging.getLogger("emostream")
 
-_MOST_CLIPS: Final = 16
-"""In one forward: in a window of 30 s each takes about 60 MB in a small model, however short it is."""
+_MAX_BATCH_CLIPS: Final = 16
+"""In one forward pass: in a window of 30 s each takes about 60 MB in a small model, however short it is."""
 
-_SUSPICIOUS_REPEATS: Final = 3
-_SUSPICIOUS_CHARACTERS: Final = 12
-"""See `HallucinationThresholds.loop_repeats` and `loop_characters`."""
+_TRUNCATED_LOOP_REPEATS: Final = 3
+_TRUNCATED_LOOP_CHARACTERS: Final = 12
+"""As `HallucinationThresholds.loop_repeats` and `loop_characters`, for a text that hit the token limit."""
 
 
 class WhisperTranscriber:
     """Transcribes with one loaded model, from one thread.
 
-    A clip alone takes the same path as sixteen, and its transcript is the same in any company.
+    A single clip takes the same path as sixteen, and its transcript does not depend on its batch.
     """
 
     def __init__(
@@ -48,15 +47,15 @@ class WhisperTranscriber:
     ) -> None:
         self._decoder = WhisperDecoder(model)
         self._thresholds = thresholds
-        # Of a text that did not end by itself: less of a loop is proof enough, for it has a reason.
-        self._suspicious = replace(
+        # For a text that hit the token limit a shorter loop is evidence enough: something caused the overrun.
+        self._truncated_thresholds = replace(
             thresholds,
-            loop_repeats=min(_SUSPICIOUS_REPEATS, thresholds.loop_repeats),
-            loop_characters=min(_SUSPICIOUS_CHARACTERS, thresholds.loop_characters),
+            loop_repeats=min(_TRUNCATED_LOOP_REPEATS, thresholds.loop_repeats),
+            loop_characters=min(_TRUNCATED_LOOP_CHARACTERS, thresholds.loop_characters),
         )
         self._name = name
-        # An ignored hint is said once, not once an utterance: hints come from clients, without end.
-        self._hint_said = False
+        # Warn about an unsupported hint once, not for every utterance of every client.
+        self._warned_about_hint = False
 
     @classmethod
     def load(
@@ -68,10 +67,10 @@ class WhisperTranscriber:
         compute_type: str = "default",
         cpu_threads: int | None = None,
     ) -> WhisperTranscriber:
-        """The model in `folder`, warm, shown to people as `whisper LABEL (...)`.
+        """The model in `folder`, warmed up, with the display name `whisper LABEL (...)`.
 
-        Raises TranscriberError (no usable model there) and DeviceError. With device `auto`, a graphics card
-        that is there but cannot be used (its libraries are often missing) is left aside with a warning.
+        Raises TranscriberError (no usable model there) and DeviceError. With device `auto`, a GPU that is
+        present but unusable (its libraries are often missing) is skipped with a warning.
         """
         present = resolve_whisper_device(device)
         try:
@@ -79,9 +78,7 @@ class WhisperTranscriber:
         except TranscriberError as error:
             if device != "auto" or present == "cpu":
                 raise
-            logger.warning(
-                "Whisper cannot use the graphics card and runs on the processor instead: %s", error
-            )
+            logger.warning("Whisper cannot use the GPU and runs on the CPU instead: %s", error)
             return cls._load_on("cpu", folder, label, "default", cpu_threads)
 
     @classmethod
@@ -93,7 +90,7 @@ class WhisperTranscriber:
         transcriber = cls(model, f"whisper {label} ({precision}, {device})")
         try:
             transcriber.warm_up()
-        except (RuntimeError, ValueError) as error:  # only now does a model of other shapes show itself
+        except (RuntimeError, ValueError) as error:  # a model of the wrong shape fails only here
             raise unusable_model(folder, error) from error
         return transcriber
 
@@ -113,89 +110,95 @@ class WhisperTranscriber:
         for clip in clips:
             if clip.seconds > MAX_CLIP_S:
                 raise TranscriberError(
-                    f"Whisper hears clips of at most {MAX_CLIP_S} s, got one of {clip.seconds:.1f} s: cut it "
-                    "into utterances first"
+                    f"Whisper transcribes clips of at most {MAX_CLIP_S} s, got one of {clip.seconds:.1f} s: "
+                    "cut it into utterances first"
                 )
         transcripts = [Transcript("") for _ in clips]
-        bounded_clips = ((i, sanitize_samples(clip.samples)) for i, clip in enumerate(clips))
-        sounds = {i: samples for i, samples in bounded_clips if is_audible(samples)}
-        passes: dict[tuple[int, int], list[int]] = {}
-        for i in sounds:
-            passes.setdefault(self._window_and_limit(clips[i]), []).append(i)
-        for (seconds, limit), members in passes.items():
-            for first in range(0, len(members), _MOST_CLIPS):
-                group = members[first : first + _MOST_CLIPS]
-                hints = [clips[i].language for i in group]
-                heard = self._pass([sounds[i] for i in group], hints, seconds, limit)
-                for i, transcript in zip(group, heard, strict=True):
+        sanitized = ((i, sanitize_samples(clip.samples)) for i, clip in enumerate(clips))
+        waveforms = {i: samples for i, samples in sanitized if is_audible(samples)}
+        groups: dict[tuple[int, int], list[int]] = {}
+        for i in waveforms:
+            groups.setdefault(self._window_and_limit(clips[i]), []).append(i)
+        for (seconds, limit), members in groups.items():
+            for first in range(0, len(members), _MAX_BATCH_CLIPS):
+                batch = members[first : first + _MAX_BATCH_CLIPS]
+                hints = [clips[i].language for i in batch]
+                results = self._transcribe_batch([waveforms[i] for i in batch], hints, seconds, limit)
+                for i, transcript in zip(batch, results, strict=True):
                     transcripts[i] = transcript
         return transcripts
 
     def _window_and_limit(self, clip: Clip) -> tuple[int, int]:
-        """Clips that agree in both share a pass. Neither may depend on what is heard only there."""
+        """Clips that agree in both share a batch. Neither may depend on the decoded text."""
         english = self._language(clip.language) == "en"
         return window_for(clip.seconds), token_limit(clip.seconds, english, self._thresholds)
 
     def warm_up(self) -> None:
-        """Run the whole path once on two seconds of low noise, so that the first utterance does not wait."""
+        """Run the whole path once on two seconds of quiet noise, so that the first utterance is not
+        slower."""
         noise = np.random.default_rng(0).normal(0.0, 0.01, 2 * SAMPLE_RATE_HZ).astype(np.float32)
-        self._pass([noise], ["en"], window_for(2.0), limit=8)
+        self._transcribe_batch([noise], ["en"], window_for(2.0), limit=8)
 
-    def _pass(
-        self, sounds: Sequence[Samples], hints: Sequence[str | None], seconds: int, limit: int
+    def _transcribe_batch(
+        self, waveforms: Sequence[Samples], hints: Sequence[str | None], seconds: int, limit: int
     ) -> list[Transcript]:
-        """One pass over sounds that are all heard in a window of `seconds` and may have `limit` tokens."""
+        """One batch of waveforms, padded to a window of `seconds`, with at most `limit` tokens each."""
         decoder = self._decoder
-        encoded = decoder.encode(sounds, seconds * decoder.frames_per_second)
-        languages = [self._language(hint) for hint in hints]
-        if None in languages:
-            found = decoder.detect(encoded)
-            languages = [said or heard for said, heard in zip(languages, found, strict=True)]
-        codes = [code or "en" for code in languages]
-        written = decoder.write(encoded, codes, limit)
-        # Judged before its words are placed, where spaces divide the text: many words take long to place.
-        verdicts = [
-            None if code in WITHOUT_SPACES else self._verdict(one, (), len(sound))
-            for one, sound, code in zip(written, sounds, codes, strict=True)
+        encoded = decoder.encode(waveforms, seconds * decoder.frames_per_second)
+        languages = self._languages(hints, encoded)
+        hypotheses = decoder.decode(encoded, languages, limit)
+        # Where spaces separate words, filter before aligning them: aligning many words takes long.
+        results = [
+            None if language in WITHOUT_SPACES else self._filter(hypothesis, (), len(waveform))
+            for hypothesis, waveform, language in zip(hypotheses, waveforms, languages, strict=True)
         ]
-        kept = [
-            one if verdict is None else decoder.cut(one, verdict.text)
-            for one, verdict in zip(written, verdicts, strict=True)
+        accepted = [
+            hypothesis if result is None else decoder.truncate(hypothesis, result.text)
+            for hypothesis, result in zip(hypotheses, results, strict=True)
         ]
-        frames = [-(-len(sound) * decoder.frames_per_second // SAMPLE_RATE_HZ) for sound in sounds]
+        frames = [-(-len(waveform) * decoder.frames_per_second // SAMPLE_RATE_HZ) for waveform in waveforms]
+        aligned = decoder.align_words(encoded, accepted, languages, frames)
         transcripts = []
-        placed = decoder.place(encoded, kept, codes, frames)
-        for one, verdict, timed, sound, code in zip(written, verdicts, placed, sounds, codes, strict=True):
-            words = words_in_clip(timed, len(sound))
-            if verdict is None:
-                verdict = self._verdict(one, words, len(sound))
-                words = verdict.words
-            transcripts.append(Transcript(verdict.text, code, words, verdict.rejected))
+        for i, (hypothesis, result, timed) in enumerate(zip(hypotheses, results, aligned, strict=True)):
+            words = words_in_clip(timed, len(waveforms[i]))
+            if result is None:
+                result = self._filter(hypothesis, words, len(waveforms[i]))
+                words = result.words
+            transcripts.append(Transcript(result.text, languages[i], words, result.rejected))
         return transcripts
 
-    def _verdict(self, written: Hypothesis, words: tuple[Word, ...], samples: int) -> FilterResult:
-        heard = DecodedText(
-            text=self._decoder.text(written),
+    def _languages(self, hints: Sequence[str | None], encoded: Any) -> list[str]:
+        """The language of each clip, detected where there is no usable hint."""
+        languages = [self._language(hint) for hint in hints]
+        if None in languages:
+            detected = self._decoder.detect_languages(encoded)
+            languages = [code or likeliest for code, likeliest in zip(languages, detected, strict=True)]
+        return [code or "en" for code in languages]
+
+    def _filter(self, hypothesis: Hypothesis, words: tuple[Word, ...], samples: int) -> FilterResult:
+        decoded = DecodedText(
+            text=self._decoder.text(hypothesis),
             words=words,
             duration_s=samples / SAMPLE_RATE_HZ,
-            avg_logprob=written.avg_logprob,
-            no_speech_prob=written.no_speech_prob,
+            avg_logprob=hypothesis.avg_logprob,
+            no_speech_prob=hypothesis.no_speech_prob,
         )
-        verdict = filter_hypothesis(heard, self._thresholds if written.whole else self._suspicious)
-        if heard.text and not written.whole and verdict.text == heard.text:
-            # It would have gone on, and no loop shows where it left what was said.
+        thresholds = self._thresholds if hypothesis.complete else self._truncated_thresholds
+        result = filter_hypothesis(decoded, thresholds)
+        if decoded.text and not hypothesis.complete and result.text == decoded.text:
+            # The text hit the token limit, and no loop shows where the hallucination begins.
             return FilterResult("", rejected="impossible speaking rate")
-        return verdict
+        return result
 
     def _language(self, hint: str | None) -> str | None:
-        """The model's code for a BCP 47 hint; None where the model must find out."""
+        """The model's code for a BCP 47 hint; None where the model must detect the language."""
         multilingual = self._decoder.multilingual
         code = hint.replace("_", "-").split("-")[0].lower() if hint else None
         if code is not None and code not in self._decoder.languages:
-            if not self._hint_said:
-                self._hint_said = True
+            if not self._warned_about_hint:
+                self._warned_about_hint = True
                 logger.warning(
-                    "%s does not know the language %r: its hint is ignored; %s",
+                    "%s does not support the language %r: its hint is ignored; %s",
                     self._name,
                     hint,
                     "the language is detected"

@@ -1,4 +1,4 @@
-"""Opening a faster-whisper folder: whole or not, which device, which precision, how many threads."""
+"""Loading of a faster-whisper folder: completeness, device, compute type, threads."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def load_whisper_model(
         )
     if missing := missing_files(folder):
         raise TranscriberError(
-            f"expected a faster-whisper model in {folder}, but it lacks {', '.join(missing)}: fetch or "
-            "convert the model again"
+            f"expected a faster-whisper model in {folder}, but it lacks {', '.join(missing)}: download "
+            "or convert the model again"
         )
     precision = resolve_compute_type(compute_type, device)
     try:
@@ -49,13 +49,13 @@ def load_whisper_model(
 
 def unusable_model(folder: Path, error: Exception) -> TranscriberError:
     return TranscriberError(
-        f"expected a faster-whisper model in {folder}, but it cannot be used ({first_line(error)}): fetch or "
-        "convert the model again"
+        f"expected a faster-whisper model in {folder}, but it cannot be used ({first_line(error)}): download "
+        "or convert the model again"
     )
 
 
 def resolve_whisper_device(device: str) -> str:
-    """`cpu` or `cuda` for auto, cpu or cuda. Raises DeviceError where cuda is asked for and absent."""
+    """`cpu` or `cuda` for auto, cpu or cuda. Raises DeviceError where cuda is requested but not available."""
     if device not in ("auto", "cpu", "cuda"):
         raise DeviceError(f"expected the device auto, cpu or cuda, got {device!r}: choose one of the three")
     if device == "cpu":
@@ -71,7 +71,7 @@ def resolve_whisper_device(device: str) -> str:
 
 
 def resolve_compute_type(compute_type: str, device: str) -> str:
-    """The precision to load with: for `default` the best that the device supports, else the one named."""
+    """The compute type to load with: for `default` the best that the device supports, else the given one."""
     supported = ctranslate2.get_supported_compute_types(device)
     if compute_type == "default":
         return next((kind for kind in _PREFERRED[device] if kind in supported), "auto")

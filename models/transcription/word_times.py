@@ -1,4 +1,4 @@
-"""A decoder's word times, as samples inside the clip they belong to."""
+"""A decoder's word times converted to samples inside the clip."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ TimedWord = tuple[str, float, float, float | None]
 
 
 def words_in_clip(timed: Iterable[TimedWord], clip_samples: int) -> tuple[Word, ...]:
-    """The words in order, none outside [0, clip_samples), none before the end of the one ahead of it.
+    """The words in order, all inside [0, clip_samples), none starting before the previous one's end.
 
     Whisper aligns on a window that is longer than the clip and may step back by a frame, so times are
-    clamped. A word that was given no time of its own comes out empty (start == end).
+    clamped. A word without a duration of its own becomes empty (start == end).
     """
     words: list[Word] = []
     earliest = 0
     for text, start_s, end_s, p in timed:
-        shown = text.strip()
-        if not shown:
+        stripped = text.strip()
+        if not stripped:
             continue
-        start = min(max(_sample(start_s), earliest), clip_samples)
-        end = min(max(_sample(end_s), start), clip_samples)
-        words.append(Word(shown, start, end, _probability(p)))
+        start = min(max(_to_sample(start_s), earliest), clip_samples)
+        end = min(max(_to_sample(end_s), start), clip_samples)
+        words.append(Word(stripped, start, end, _probability(p)))
         earliest = end
     return tuple(words)
 
 
-def _sample(seconds: float) -> int:
+def _to_sample(seconds: float) -> int:
     position = seconds * SAMPLE_RATE_HZ
     return round(position) if math.isfinite(position) else 0
 

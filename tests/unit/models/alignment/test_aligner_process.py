@@ -31,12 +31,12 @@ def sound() -> Samples:
 def process() -> Iterator[AlignerProcess]:
     aligner = AlignerProcess()
     yield aligner
-    aligner._child.close()
+    aligner._worker.close()
 
 
 def kill(process: AlignerProcess) -> None:
-    process._child._process.kill()
-    process._child._process.wait()
+    process._worker._process.kill()
+    process._worker._process.wait()
 
 
 def test_the_alignments_are_those_of_the_aligner_itself(process: AlignerProcess, sound: Samples) -> None:
@@ -58,7 +58,7 @@ def test_a_death_costs_one_call_its_phones(
     clips, transcripts = [Clip(sound), Clip(sound)], [SAID, None]
     before = process.align(clips, transcripts)
     kill(process)
-    monkeypatch.setattr(process._child._process, "poll", lambda: None)  # it died after the look at it
+    monkeypatch.setattr(process._worker._process, "poll", lambda: None)  # it died after the look at it
     with caplog.at_level(logging.WARNING, logger="emostream"):
         during = process.align(clips, transcripts)
     assert during == [align_from_transcript(SAID, len(sound)), align_from_transcript(None, len(sound))]
@@ -71,7 +71,7 @@ def test_a_child_that_cannot_start_again_costs_no_more(
     process: AlignerProcess, sound: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill(process)
-    monkeypatch.setattr(process._child, "_module", "emostream.models.types")
+    monkeypatch.setattr(process._worker, "_module", "emostream.models.types")
     for _ in range(3):
         assert process.align([Clip(sound)], [SAID]) == [align_from_transcript(SAID, len(sound))]
 
@@ -106,7 +106,7 @@ def test_a_child_that_never_speaks_is_one_line() -> None:
 
 def test_the_child_ends_with_its_owner() -> None:
     aligner = AlignerProcess()
-    child = aligner._child._process
+    child = aligner._worker._process
     del aligner
     assert child.poll() is not None
 

@@ -91,7 +91,8 @@ def test_a_frozen_encoder_says_the_same_in_training(kind: str) -> None:
     calm = outcome(encoder)
     assert outcome(encoder.train()) != calm
     freeze(encoder, "all")
-    assert outcome(encoder.train()) == calm
+    # Another attention kernel may run without gradients: equal but for the last bit.
+    torch.testing.assert_close(outcome(encoder.train()), calm, rtol=1e-6, atol=0.0)
 
 
 @pytest.mark.parametrize("depth", ["front_end", 1])

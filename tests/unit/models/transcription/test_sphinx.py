@@ -171,7 +171,7 @@ def test_hearing_ahead_changes_no_transcript(
 
 def test_what_was_heard_ahead_is_not_searched_again(spoken: list[Samples]) -> None:
     sphinx, sound = SphinxTranscriber(), spoken[0]
-    counting = sphinx._hearings[0]._decoder = Counting(sphinx._hearings[0]._decoder)
+    counting = sphinx._decoders[0]._decoder = Counting(sphinx._decoders[0]._decoder)
     for end in (38_000, 46_000, 54_000):
         sphinx.transcribe_partial(Clip(sound[:end]))
     assert counting.searched == 48_000  # a second at a time, however far behind
@@ -193,7 +193,7 @@ def test_several_are_heard_at_once_and_none_disturbs_another(
 def test_a_decoder_that_stumbles_is_exchanged(spoken: list[Samples], fatal: int) -> None:
     """Nobody knows what it holds: the next words are those of one that has heard nothing."""
     sphinx = SphinxTranscriber()
-    healthy = sphinx._hearings[0]._decoder
+    healthy = sphinx._decoders[0]._decoder
 
     class Stumbling(Counting):
         calls = 0
@@ -204,11 +204,11 @@ def test_a_decoder_that_stumbles_is_exchanged(spoken: list[Samples], fatal: int)
                 raise RuntimeError("stumbled")
             super().process_raw(pcm, no_search=no_search, full_utt=full_utt)
 
-    sphinx._hearings[0]._decoder = Stumbling(healthy)
+    sphinx._decoders[0]._decoder = Stumbling(healthy)
     with pytest.raises(RuntimeError, match="stumbled"):
         for end in (40_000, 60_000):
             sphinx.transcribe_partial(Clip(spoken[0][:end]))
-    assert all(one._decoder is not healthy for one in sphinx._hearings)
+    assert all(one._decoder is not healthy for one in sphinx._decoders)
     for sound in spoken:
         assert sphinx.transcribe([Clip(sound)]) == SphinxTranscriber().transcribe([Clip(sound)])
 
@@ -221,13 +221,13 @@ def test_a_third_voice_waits_until_somebody_has_been_cut_off(spoken: list[Sample
     now = 2.0
     sphinx.transcribe_partial(second)
     sphinx.transcribe_partial(third)
-    one, other = sphinx._hearings
-    assert one.follows(first.samples)
-    assert other.follows(second.samples)
+    one, other = sphinx._decoders
+    assert one.continues(first.samples)
+    assert other.continues(second.samples)
     now = 3.5  # the first has not gone on for more than three seconds
     sphinx.transcribe_partial(third)
-    assert one.follows(third.samples)
-    assert other.follows(second.samples)
+    assert one.continues(third.samples)
+    assert other.continues(second.samples)
 
 
 def test_a_long_silence_before_the_voice_is_no_part_of_the_mean(spoken: list[Samples]) -> None:

@@ -27,7 +27,7 @@ def sound() -> Samples:
 def process() -> Iterator[SphinxProcess]:
     transcriber = SphinxProcess()
     yield transcriber
-    transcriber._child.close()
+    transcriber._worker.close()
 
 
 def test_the_words_are_those_of_the_decoder_itself(process: SphinxProcess, sound: Samples) -> None:
@@ -70,18 +70,18 @@ def test_a_death_costs_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     transcriber = SphinxProcess()
     try:
         assert transcriber.name
-        transcriber._child._process.kill()
-        transcriber._child._process.wait()
-        monkeypatch.setattr(transcriber._child._process, "poll", lambda: None)  # after the look at it
+        transcriber._worker._process.kill()
+        transcriber._worker._process.wait()
+        monkeypatch.setattr(transcriber._worker._process, "poll", lambda: None)  # after the look at it
         with pytest.raises(TranscriberError, match="its process ended; a new one"):
             transcriber.transcribe([Clip(np.zeros(1_600, np.float32))])
         assert len(transcriber.transcribe([Clip(np.zeros(1_600, np.float32))])) == 1
     finally:
-        transcriber._child.close()
+        transcriber._worker.close()
 
 
 def test_the_child_ends_with_its_owner() -> None:
     transcriber = SphinxProcess()
-    child = transcriber._child._process
+    child = transcriber._worker._process
     del transcriber
     assert child.poll() is not None

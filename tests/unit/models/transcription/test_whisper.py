@@ -110,7 +110,7 @@ def test_more_clips_than_one_forward_takes_keep_their_order(
 ) -> None:
     clips = [Clip(sound(0.3, seed)) for seed in range(3)]
     at_once = english.transcribe(clips)
-    monkeypatch.setattr("emostream.models.transcription.whisper._MOST_CLIPS", 2)
+    monkeypatch.setattr("emostream.models.transcription.whisper._MAX_BATCH_CLIPS", 2)
     in_parts = english.transcribe(clips)
     assert all(same(a, b) for a, b in zip(at_once, in_parts, strict=True))
 
@@ -261,7 +261,7 @@ def test_a_window_is_the_encoder_with_its_positions_cut(folder: Path, frames: in
 
 def written(model: WhisperModel, clip: Samples, limit: int) -> Hypothesis:
     decoder = WhisperDecoder(model)
-    (one,) = decoder.write(decoder.encode([clip], 1000), ["en"], limit)
+    (one,) = decoder.decode(decoder.encode([clip], 1000), ["en"], limit)
     return one
 
 
@@ -272,7 +272,7 @@ def test_a_text_that_ends_just_at_its_limit_is_whole(ending: WhisperModel) -> No
     for clip, one in ended:
         length = len(one.tokens)
         assert written(ending, clip, length + 8) == one
-        assert not written(ending, clip, length // 2).whole
+        assert not written(ending, clip, length // 2).complete
     assert any(written(ending, clip, len(one.tokens)) == one for clip, one in ended)
 
 
@@ -300,7 +300,7 @@ def test_a_loop_is_cut_alike_alone_and_beside_a_longer_clip(tmp_path: Path) -> N
     assert window_for(lost.seconds) == window_for(noise.seconds) == window_for(longer.seconds)
     assert all(same(a, b) for a, b in zip(alone, together, strict=True))
     limit = token_limit(noise.seconds, True, DEFAULT_THRESHOLDS)
-    assert not written(model, noise.samples, limit).whole, "the model must run on, or this means nothing"
+    assert not written(model, noise.samples, limit).complete, "the model must run on, or this means nothing"
     assert together[1].rejected
 
 
