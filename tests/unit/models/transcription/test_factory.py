@@ -80,8 +80,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(factory, "find_cached_whisper", world.cached)
     monkeypatch.setattr(factory, "is_hub_reachable", world.probe)
     monkeypatch.setattr(factory, "download_whisper", world.fetch)
-    monkeypatch.setattr(factory, "_whisper", world.whisper)
-    monkeypatch.setattr(factory, "_sphinx", world.sphinx)
+    monkeypatch.setattr(factory, "_load_whisper", world.whisper)
+    monkeypatch.setattr(factory, "_load_sphinx", world.sphinx)
     return world
 
 
