@@ -1,10 +1,10 @@
-"""Many streams before one or more replicas of the models, in simulated time: `SimulationPlan` in,
+"""Many streams served by one or more replicas of the models, in simulated time: `SimulationPlan` in,
 `SimulationResult` out.
 
-A stream alternates pauses and utterances as `streamer.load` makes them. What is asked, and when, is what a
-session asks of its engine: a candidate when the tail of a pause is heard, a final where that was shed,
-provisionals while somebody speaks. Left out: the event loop, admission, how a stream that is late holds
-back its own source, errors, and that candidates rest while a lost one is being worked on.
+A stream alternates pauses and utterances as `streamer.bench.workload` makes them. Its requests are those of a
+session: a candidate after the tail of a pause, a final if that was shed, interim results during speech. Not
+simulated: the event loop, admission, backpressure on a stream's own source, errors, and that no candidate is
+started while a cancelled one is being computed.
 """
 
 from __future__ import annotations
@@ -26,32 +26,33 @@ SPEECH_S: Final = (
     *(1.08, 1.30, 1.42, 1.48, 1.54, 1.60, 1.64, 1.68, 1.72, 1.78, 1.82),
     *(1.88, 1.94, 2.02, 2.10, 2.20, 2.32, 2.46, 2.68, 3.02, 4.30),
 )
-"""RAVDESS's 1,440 spoken clips, trimmed by `load.read_clips`: their lengths at every 20th part; mean 1.95."""
+"""RAVDESS's 1,440 spoken clips, trimmed by `workload.read_clips`: 5 % quantiles of seconds; mean 1.95."""
 GAP_S: Final = (0.8, 2.0)
-"""`load.make_workload`'s."""
+"""As in `workload.make_workload`."""
 CLIP_LONGER_S: Final = 0.24
-"""An analysed clip against the trimmed one: pre-roll and tail, less the quiet ends that the detector leaves
-out. By WebRTC's detector and the segmenter 722 utterances of loads of RAVDESS were 2.19 s long on average."""
+"""How much longer an analysed clip is than the trimmed one: pre-roll and tail, less the quiet ends that the
+VAD leaves out. With WebRTC's VAD and the segmenter 722 utterances of RAVDESS workloads averaged 2.19 s."""
 LOST_SHARE: Final = 0.058
-"""Of model time, wasted with 32 streams in results.md; those 722 utterances lost 0.054 candidates each."""
+"""Wasted share of compute with 32 streams in results.md; those 722 utterances lost 0.054 candidates each."""
 LOST_AFTER_S: Final = 0.23
-"""So long after a candidate was asked did speech resume, on average over the same."""
+"""How long after a candidate's request speech resumed, on average over the same utterances."""
 
 _TAIL_S: Final = SegmenterSettings().tail_ms / 1_000
 _SILENCE_S: Final = SegmenterSettings().min_silence_ms / 1_000
 _PRE_ROLL_S: Final = SegmenterSettings().pre_roll_ms / 1_000
-_PROVISIONAL_S: Final = LiveSettings().interim_interval_ms / 1_000
-_AHEAD_EVERY_S: Final = 0.1
+_INTERIM_S: Final = LiveSettings().interim_interval_ms / 1_000
+_AHEAD_STEP_S: Final = 0.1
 
 
 def simulate(plan: SimulationPlan) -> SimulationResult:
-    """The same plan finds the same."""
+    """Deterministic: the same plan has the same result."""
     return _Fleet(plan).run()
 
 
 def streams_carried(plan: SimulationPlan, bound_s: float = 0.3) -> int:
-    """The most streams with p95 under the bound, by bisection, to 5 % or one stream; 0 where one is too
-    many. The search begins at the plan's own.
+    """The most streams with p95 under the bound, by bisection, to 5 % or one stream; 0 if one is too many.
+
+    The search starts at the plan's number.
     """
 
     def good(streams: int) -> bool:
@@ -72,10 +73,10 @@ class _Fleet:
         self._env = Environment()
         self._rng = np.random.default_rng([plan.seed, 0])
         self._replicas = [self._replica() for _ in range(plan.replicas)]
-        self._ever = list(self._replicas)
-        self._back = self._env.event()
+        self._all_replicas = list(self._replicas)
+        self._restarted = self._env.event()
         self._begun = 0
-        self._told: list[FinalTiming] = []
+        self._finals: list[FinalTiming] = []
 
     def run(self) -> SimulationResult:
         for stream in range(self._plan.streams):
@@ -84,16 +85,16 @@ class _Fleet:
             self._env.process(self._lose(self._plan.loss))
         self._env.run()
         return SimulationResult(
-            begun=self._begun,
-            told=tuple(self._told),
+            utterances=self._begun,
+            finals=tuple(self._finals),
             busiest=max(map(sum, self._busy())) / self._plan.replicas / self._plan.seconds,
-            models_s=sum(map(sum, self._busy())),
-            shed=sum(one.shed for one in self._ever),
+            compute_s=sum(map(sum, self._busy())),
+            shed=sum(replica.shed for replica in self._all_replicas),
         )
 
     def _busy(self) -> Sequence[Sequence[float]]:
-        """Seconds of each model's workers."""
-        by_replica = [[worker.busy_s for worker in one.workers] for one in self._ever]
+        """Busy seconds of each model's workers."""
+        by_replica = [[worker.busy_s for worker in replica.workers] for replica in self._all_replicas]
         return list(zip(*by_replica, strict=True))
 
     def _replica(self) -> Replica:
@@ -113,95 +114,97 @@ class _Fleet:
             self._begun += 1
             if rng.uniform() < LOST_SHARE:
                 self._env.process(self._lost_candidate(stream, rng.uniform(0.0, speech_s)))
-            interim_results = self._env.process(self._provisionals(stream, speech_s))
+            interim_results = self._env.process(self._interim_requests(stream, speech_s))
             if self._plan.models.ahead is not None:
-                self._env.process(self._hear_ahead(stream, speech_s))
+                self._env.process(self._transcribe_ahead(stream, speech_s))
             yield self._env.timeout(speech_s)
             self._env.process(self._end(stream, utterance, speech_s, interim_results))
             utterance += 1
 
     def _end(self, stream: int, utterance: int, speech_s: float, interim_results: Process) -> Steps:
-        """Speech is over: the candidate, the decision, the final."""
+        """The end of speech: the candidate, the decision, the final."""
         yield self._env.timeout(_TAIL_S)
-        asked_s = self._env.now
-        ask = SimulatedRequest(self._env, stream, Priority.CANDIDATE, speech_s + CLIP_LONGER_S)
-        analysis = self._env.process(self._analyse(ask))
+        requested_s = self._env.now
+        request = SimulatedRequest(self._env, stream, Priority.CANDIDATE, speech_s + CLIP_LONGER_S)
+        analysis = self._env.process(self._analyse(request))
         yield self._env.timeout(_SILENCE_S - _TAIL_S)
         decided_s = self._env.now
-        ask.priority = Priority.FINAL
+        request.priority = Priority.FINAL
         for one in (yield interim_results):
             one.cancel()
         if not (yield analysis):
-            ask = SimulatedRequest(self._env, stream, Priority.FINAL, ask.seconds)
-            yield self._env.process(self._analyse(ask))
-        self._told.append(FinalTiming(stream, utterance, asked_s, ask.answered_s, decided_s, self._env.now))
+            request = SimulatedRequest(self._env, stream, Priority.FINAL, request.seconds)
+            yield self._env.process(self._analyse(request))
+        self._finals.append(
+            FinalTiming(stream, utterance, requested_s, request.answered_s, decided_s, self._env.now)
+        )
 
     def _lost_candidate(self, stream: int, after_s: float) -> Steps:
-        """A pause of an utterance that goes on."""
+        """A candidate in a pause after which the utterance goes on."""
         yield self._env.timeout(after_s)
-        ask = SimulatedRequest(self._env, stream, Priority.CANDIDATE, after_s + _PRE_ROLL_S + _TAIL_S)
-        self._env.process(self._analyse(ask))
+        request = SimulatedRequest(self._env, stream, Priority.CANDIDATE, after_s + _PRE_ROLL_S + _TAIL_S)
+        self._env.process(self._analyse(request))
         yield self._env.timeout(LOST_AFTER_S)
-        ask.cancel()
+        request.cancel()
 
-    def _provisionals(self, stream: int, speech_s: float) -> Steps:
-        """One after the other; those that were asked, of which the last may still be under way."""
-        asked: list[SimulatedRequest] = []
+    def _interim_requests(self, stream: int, speech_s: float) -> Steps:
+        """Interim results in sequence; returns their requests, of which the last may be unanswered."""
+        requests: list[SimulatedRequest] = []
         analysis: Process | None = None
-        for turn in range(1, int(speech_s / _PROVISIONAL_S) + 1):
-            yield self._env.timeout(_PROVISIONAL_S)
+        for turn in range(1, int(speech_s / _INTERIM_S) + 1):
+            yield self._env.timeout(_INTERIM_S)
             if analysis is None or analysis.triggered:
-                so_far_s = turn * _PROVISIONAL_S + _PRE_ROLL_S
-                asked.append(SimulatedRequest(self._env, stream, Priority.INTERIM, so_far_s, words=False))
-                analysis = self._env.process(self._analyse(asked[-1]))
-        return asked
+                partial_s = turn * _INTERIM_S + _PRE_ROLL_S
+                requests.append(SimulatedRequest(self._env, stream, Priority.INTERIM, partial_s, words=False))
+                analysis = self._env.process(self._analyse(requests[-1]))
+        return requests
 
-    def _hear_ahead(self, stream: int, speech_s: float) -> Steps:
-        """What has not begun when the pause begins is not wanted any more."""
-        asked: list[SimulatedRequest] = []
-        for _ in range(int(speech_s / _AHEAD_EVERY_S)):
-            yield self._env.timeout(_AHEAD_EVERY_S)
-            asked.append(SimulatedRequest(self._env, stream, Priority.INTERIM, _AHEAD_EVERY_S))
+    def _transcribe_ahead(self, stream: int, speech_s: float) -> Steps:
+        """Requests that have not started when the pause begins are cancelled."""
+        requests: list[SimulatedRequest] = []
+        for _ in range(int(speech_s / _AHEAD_STEP_S)):
+            yield self._env.timeout(_AHEAD_STEP_S)
+            requests.append(SimulatedRequest(self._env, stream, Priority.INTERIM, _AHEAD_STEP_S))
             for replica in self._replicas[:1]:
-                replica.transcribe_ahead(asked[-1])
-        for one in asked:
-            one.cancel()
+                replica.transcribe_ahead(requests[-1])
+        for request in requests:
+            request.cancel()
 
-    def _analyse(self, ask: SimulatedRequest) -> Steps:
-        """Whether there is a judgement. A replica that died owes one: it is asked again elsewhere."""
-        while not ask.gone.triggered:
+    def _analyse(self, request: SimulatedRequest) -> Steps:
+        """Whether there is a result. A request to a replica that died is sent again to another."""
+        while not request.cancelled.triggered:
             replica = self._pick()
             if replica is None:
-                yield self._back | ask.gone
+                yield self._restarted | request.cancelled
                 continue
             replica.ongoing += 1
-            answer = self._env.process(replica.answer(ask))
-            yield answer | replica.found_lost | ask.gone
+            answer = self._env.process(replica.answer(request))
+            yield answer | replica.found_lost | request.cancelled
             replica.ongoing -= 1
             if answer.triggered and answer.value:
-                ask.answered_s = self._env.now
+                request.answered_s = self._env.now
                 return True
             if answer.triggered:
                 return False
         return False
 
     def _pick(self) -> Replica | None:
-        """Of two at random the one with fewer ongoing analyses; None where there is no replica."""
+        """Of two random replicas the one with fewer ongoing requests; None if there is no replica."""
         if len(self._replicas) < 2:
             return next(iter(self._replicas), None)
         first = int(self._rng.integers(len(self._replicas)))
         step = int(self._rng.integers(1, len(self._replicas)))
         second = (first + step) % len(self._replicas)
-        return min(self._replicas[first], self._replicas[second], key=lambda one: one.ongoing)
+        return min(self._replicas[first], self._replicas[second], key=lambda replica: replica.ongoing)
 
     def _lose(self, loss: ReplicaFailure) -> Steps:
         yield self._env.timeout(loss.at_s)
         lost = self._replicas[0]
-        lost.die()
+        lost.kill()
         yield self._env.timeout(loss.detect_s)
         self._replicas.remove(lost)
         lost.found_lost.succeed()
         yield self._env.timeout(loss.restart_s)
         self._replicas.append(self._replica())
-        self._ever.append(self._replicas[-1])
-        self._back.succeed()
+        self._all_replicas.append(self._replicas[-1])
+        self._restarted.succeed()

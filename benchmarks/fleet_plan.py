@@ -1,4 +1,4 @@
-"""What a simulation is asked, and what it finds."""
+"""The parameters and the results of a simulation."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from emostream.streamer.bench.latency import PROMPT_S
 
 @dataclass(frozen=True, slots=True)
 class ReplicaFailure:
-    """A replica dies at_s after the start; detect_s later what it owed is asked again; restart_s after that
-    an empty one takes its place.
+    """A replica dies at_s after the start; detect_s later its requests are sent again; restart_s after that
+    an idle one replaces it.
     """
 
     at_s: float
@@ -25,7 +25,7 @@ class ReplicaFailure:
 
 @dataclass(frozen=True, slots=True)
 class SimulationPlan:
-    """seconds: of sound in each stream. hop_s: a call's way to a replica and back, together."""
+    """seconds: of audio in each stream. hop_s: round-trip time of a call to a replica."""
 
     streams: int
     models: Models
@@ -38,50 +38,50 @@ class SimulationPlan:
 
 @dataclass(frozen=True, slots=True)
 class FinalTiming:
-    """A final, in seconds: when the candidate was asked, when there was a judgement (of it, or of the final
-    that was asked instead), when the end was decided, and when the event was there.
+    """Times of a final, in seconds: of the candidate's request, of its result (or that of the final that
+    replaced it), of the decision that the utterance has ended, and of the event.
     """
 
     stream: int
     utterance: int
-    asked_s: float
-    judged_s: float
+    requested_s: float
+    answered_s: float
     decided_s: float
-    told_s: float
+    sent_s: float
 
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """begun: utterances. busiest: the share of time of the model that works most, over all replicas.
-    models_s: seconds of all models' work. shed: candidates.
+    """busiest: utilization of the busiest model, over all replicas. compute_s: of all models, seconds.
+    shed: candidates.
     """
 
-    begun: int
-    told: tuple[FinalTiming, ...]
+    utterances: int
+    finals: tuple[FinalTiming, ...]
     busiest: float
-    models_s: float
+    compute_s: float
     shed: int
 
     @cached_property
     def after_end_s(self) -> npt.NDArray[np.float64]:
-        """(finals,) from the decision to the event. A stream's events come in the order of its speech."""
-        found: list[float] = []
+        """(finals,) from the decision to the event. A stream's events are sent in the order of its speech."""
+        delays: list[float] = []
         last: dict[int, float] = {}
-        for one in sorted(self.told, key=lambda one: (one.stream, one.utterance)):
-            last[one.stream] = max(one.told_s, last.get(one.stream, 0.0))
-            found.append(last[one.stream] - one.decided_s)
-        return np.array(found)
+        for final in sorted(self.finals, key=lambda final: (final.stream, final.utterance)):
+            last[final.stream] = max(final.sent_s, last.get(final.stream, 0.0))
+            delays.append(last[final.stream] - final.decided_s)
+        return np.array(delays)
 
     def percentile_ms(self, percent: float) -> float:
         """From the decision to the event."""
-        return 1_000 * float(np.percentile(self.after_end_s, percent)) if len(self.told) else 0.0
+        return 1_000 * float(np.percentile(self.after_end_s, percent)) if len(self.finals) else 0.0
 
     def answer_ms(self, percent: float) -> float:
-        """From the asking of the candidate to the judgement: what of it is past 300 ms is waited for."""
-        spans = [one.judged_s - one.asked_s for one in self.told]
+        """From the candidate's request to the result: what exceeds 300 ms delays the final."""
+        spans = [final.answered_s - final.requested_s for final in self.finals]
         return 1_000 * float(np.percentile(spans, percent)) if spans else 0.0
 
     @property
     def prompt(self) -> float:
         """Share of finals within 25 ms."""
-        return float(np.mean(self.after_end_s <= PROMPT_S)) if len(self.told) else 0.0
+        return float(np.mean(self.after_end_s <= PROMPT_S)) if len(self.finals) else 0.0

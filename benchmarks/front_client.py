@@ -62,7 +62,7 @@ def main() -> None:
     ]
     print("ready", flush=True)
     sys.stdin.readline()
-    runs = asyncio.run(run_streams(url, loads, WallClock(), apart_s=APART_S * streams.step))
+    runs = asyncio.run(run_streams(url, loads, WallClock(), stagger_s=APART_S * streams.step))
     print(json.dumps(asdict(ClientReport.of(runs))))
 
 

@@ -1,4 +1,4 @@
-"""One model's thread in simulated time: calls wait as in `streamer.batcher`, work takes what a cost says."""
+"""One model's worker in simulated time: calls are queued and batched as in `streamer.inference.batcher`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from simpy import Environment, Event
 from emostream.streamer.inference.request import Priority
 
 SHEDDABLE: Final = 32
-"""As `streamer.batcher` has it: so many candidates and provisionals may wait in a line."""
+"""As in `streamer.inference.batcher`: how many candidates and interim results may wait in a queue."""
 
 Steps = Generator[Event, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one batch: fixed_s seconds, and per_s for every second of padded sound (clips times the longest).
+    """Of one batch: fixed_s seconds, and per_s for each second of padded audio (clips times the longest).
 
-    spread: sigma of a lognormal factor of median 1 on all of it; 0 is none.
+    spread: sigma of a lognormal factor with median 1 on the sum; 0 is none.
     """
 
     fixed_s: float
@@ -35,10 +35,11 @@ class Cost:
 
 
 class SimulatedRequest:
-    """As `streamer.asking.SimulatedRequest`: one analysis of a clip of so many seconds, with or without its
-    words.
+    """One analysis of a clip of some seconds, with or without transcription, as
+    `streamer.inference.request.RequestContext`.
 
-    priority: may rise. gone: nobody waits any more. answered_s: the moment, once there is a judgement.
+    priority: may rise. cancelled: triggered when the result is not needed any more. answered_s: when the
+    result was there.
     """
 
     def __init__(
@@ -49,27 +50,27 @@ class SimulatedRequest:
         self.seconds = seconds
         self.words = words
         self.answered_s = 0.0
-        self.gone = env.event()
+        self.cancelled = env.event()
 
     def cancel(self) -> None:
-        if not self.gone.triggered:
-            self.gone.succeed()
+        if not self.cancelled.triggered:
+            self.cancelled.succeed()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """answered: whether the model answered, once that is known; False where the call was shed."""
+    """A call of one model. answered: triggered with True by the result, with False if the call was shed."""
 
-    ask: SimulatedRequest
+    request: SimulatedRequest
     answered: Event
 
     @property
     def wanted(self) -> bool:
-        return not self.answered.triggered and not self.ask.gone.triggered
+        return not self.answered.triggered and not self.request.cancelled.triggered
 
 
-class Line:
-    """What waits for one kind of call. budget_s: of padded sound in a batch; 0 takes one clip at a time."""
+class CallQueue:
+    """Calls of one kind that wait. budget_s: of padded audio in a batch; 0 takes one clip at a time."""
 
     def __init__(self, cost: Cost, budget_s: float) -> None:
         self.cost = cost
@@ -78,87 +79,89 @@ class Line:
         self._waiting: list[Call] = []
 
     @property
-    def urgency(self) -> Priority | None:
-        return min((one.ask.priority for one in self._waiting if one.wanted), default=None)
+    def top_priority(self) -> Priority | None:
+        return min((call.request.priority for call in self._waiting if call.wanted), default=None)
 
-    def join(self, call: Call) -> None:
-        if call.ask.priority is Priority.FINAL or self._has_room(call.ask.priority):
+    def enqueue(self, call: Call) -> None:
+        if call.request.priority is Priority.FINAL or self._has_room(call.request.priority):
             self._waiting.append(call)
         else:
             self._shed(call)
 
     def _has_room(self, priority: Priority) -> bool:
-        lesser = [one for one in self._waiting if one.wanted and one.ask.priority is not Priority.FINAL]
-        if len(lesser) < SHEDDABLE:
+        sheddable = [
+            call for call in self._waiting if call.wanted and call.request.priority is not Priority.FINAL
+        ]
+        if len(sheddable) < SHEDDABLE:
             return True
-        last = max(reversed(lesser), key=lambda one: one.ask.priority)
-        if last.ask.priority <= priority:
+        last = max(reversed(sheddable), key=lambda call: call.request.priority)
+        if last.request.priority <= priority:
             return False
         self._shed(last)
         return True
 
     def _shed(self, call: Call) -> None:
-        self.shed[call.ask.priority] += 1
+        self.shed[call.request.priority] += 1
         call.answered.succeed(False)
 
     def take(self) -> list[Call]:
-        """The first of the most wanted, and those of its kind that came next and fit; one a stream."""
-        self._waiting = [one for one in self._waiting if one.wanted]
-        first = self.urgency
+        """The next batch: calls of the highest priority that fit, in order, at most one per stream."""
+        self._waiting = [call for call in self._waiting if call.wanted]
+        first = self.top_priority
         batch: list[Call] = []
         streams: set[int] = set()
         longest_s = 0.0
-        for one in self._waiting:
-            if one.ask.priority is not first or one.ask.stream in streams:
+        for call in self._waiting:
+            if call.request.priority is not first or call.request.stream in streams:
                 continue
-            longest_s = max(longest_s, one.ask.seconds)
+            longest_s = max(longest_s, call.request.seconds)
             if batch and longest_s * (len(batch) + 1) > self._budget_s:
                 break
-            batch.append(one)
-            streams.add(one.ask.stream)
+            batch.append(call)
+            streams.add(call.request.stream)
         taken = set(batch)
-        self._waiting = [one for one in self._waiting if one not in taken]
+        self._waiting = [call for call in self._waiting if call not in taken]
         return batch
 
 
 class Worker:
-    """One batch after the other, of whatever is wanted most when it is free; the first line goes first."""
+    """Runs one batch after the other, each of the highest priority; of equal ones the first queue's."""
 
-    def __init__(self, env: Environment, lines: Sequence[Line], rng: np.random.Generator) -> None:
+    def __init__(self, env: Environment, queues: Sequence[CallQueue], rng: np.random.Generator) -> None:
         self.busy_s = 0.0
         self.batches: list[list[Call]] = []
         self._env = env
-        self._lines = lines
+        self._queues = queues
         self._rng = rng
         self._alive = True
         self._arrived = env.event()
         env.process(self._serve())
 
-    def submit(self, line: Line, ask: SimulatedRequest) -> Event:
-        """Its value will be whether the model answered. Of a dead worker nothing comes."""
-        call = Call(ask, self._env.event())
-        line.join(call)
+    def submit(self, queue: CallQueue, request: SimulatedRequest) -> Event:
+        """An event whose value is whether the model answered. A dead worker never triggers it."""
+        call = Call(request, self._env.event())
+        queue.enqueue(call)
         if not self._arrived.triggered:
             self._arrived.succeed()
         return call.answered
 
-    def die(self) -> None:
-        """What it works on and what waits is never answered."""
+    def kill(self) -> None:
+        """The batch that it runs and the calls that wait are never answered."""
         self._alive = False
 
     def _serve(self) -> Steps:
         while self._alive:
-            waiting = [line for line in self._lines if line.urgency is not None]
+            waiting = [queue for queue in self._queues if queue.top_priority is not None]
             if not waiting:
                 self._arrived = self._env.event()
                 yield self._arrived
                 continue
-            line = min(waiting, key=lambda one: one.urgency or Priority.FINAL)
-            batch = line.take()
+            queue = min(waiting, key=lambda each: each.top_priority or Priority.FINAL)
+            batch = queue.take()
             self.batches.append(batch)
-            took_s = line.cost.of(len(batch), max(one.ask.seconds for one in batch), self._rng)
+            took_s = queue.cost.of(len(batch), max(call.request.seconds for call in batch), self._rng)
             yield self._env.timeout(took_s)
             if self._alive:
                 self.busy_s += took_s
-                for one in batch:
-                    one.answered.succeed(True)
+                for call in batch:
+                    call.answered.succeed(True)

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.simulation`: what queueing alone predicts, beside what was measured.
+"""`python -m benchmarks.simulation`: what queueing alone predicts, compared with measurements.
 
-A discrete-event simulation (`fleet`, `queueing`) of streams before one or more replicas of the models. Its
-costs are the medians of results.md's runs of one stream over 150 s; the runs of 60 s are what it has to
-predict. A difference between the two is what the simulation does not know.
+A discrete-event simulation (`fleet`, `queueing`) of streams and one or more replicas of the models. Its costs
+are the medians of results.md's runs of one stream over 150 s; it has to predict the runs of 60 s. The
+difference is what the simulation leaves out.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = [
     "tables",
 ]
 
-_MEDIAN_CLIP_S: Final = 2.14  # of the clips that `fleet.CLIP_LONGER_S` speaks of
+_MEDIAN_CLIP_S: Final = 2.14  # of the clips behind `fleet.CLIP_LONGER_S`
 _PER_S: Final = 0.002  # a padded second: 1.4 to 2.1 ms in batches or long clips, model.md, bundled, fp32
-_FUSE_S: Final = 0.0035  # without words; what is left of `emotion` in the run without transcriber
+_FUSE_S: Final = 0.0035  # without a transcript: the rest of `emotion` in the run without transcriber
 _FUSE_WORDS_S: Final = 0.0074  # results.md, text encoder and fusion
 
 
@@ -50,15 +50,15 @@ def _models(emotion_s: float, words: Cost | None = None, ahead: Cost | None = No
 NONE: Final = _models(0.0232)
 POCKETSPHINX: Final = _models(0.0254, Cost(0.0, 0.1843 / _MEDIAN_CLIP_S, spread=0.65), Cost(0.0, 0.21))
 """words, 184 ms in the median, is what is left to do when the pause begins. The spread was chosen between
-those that give p95 and p99 of that run, hearing ahead so that the models' work is about its 32.1 s."""
+those that give p95 and p99 of that run, `ahead` so that the models compute for about its 32.1 s."""
 WHISPER: Final = _models(0.0332, Cost(0.1678, 0.0, spread=0.33))
-"""Its window is longer than most clips: the cost hardly depends on them. The spread is p99's of that run."""
+"""Its window is longer than most clips: the cost hardly depends on them. The spread fits p99 of that run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A row of results.md, of commit 18ff0be, 60 s a stream. streams: that were let in. end_ms: p50, p95, p99
-    from the decision to the event. prompt: share of finals within 25 ms. models_s: the models' work.
+    """A row of results.md, of commit 18ff0be, 60 s a stream. streams: admitted. end_ms: p50, p95, p99 from
+    the decision to the event. prompt: share of finals within 25 ms. compute_s: of all models.
     """
 
     what: str
@@ -67,7 +67,7 @@ class Measured:
     finals: int
     end_ms: tuple[float, float, float]
     prompt: float
-    models_s: float
+    compute_s: float
 
 
 MEASURED: Final = (
@@ -82,11 +82,11 @@ MEASURED: Final = (
 
 SEEDS: Final = 20
 LADDER: Final = ((60, (1, 4, 16, 64)), (300, (1, 4, 16)))
-"""Streams a replica: what admission lets in at 0.7 of the busiest model's time, by the measured 22.4 s of 60
-for 32 streams; and near what batches of many could carry. Then the numbers of replicas."""
+"""Streams per replica: what admission accepts at 0.7 of the busiest model's time, by the measured 22.4 s of
+60 for 32 streams; and near what large batches could carry. Then the numbers of replicas."""
 LADDER_S: Final = 30.0
 HOP_S: Final = 0.002
-"""A call's way to another process and back: assumed, to be replaced by a measured one."""
+"""Round trip to another process: assumed, to be replaced by a measured value."""
 LOSS: Final = ReplicaFailure(at_s=LADDER_S / 2, detect_s=1.0, restart_s=5.7)
 """detect_s is assumed; restart_s is results.md's from start to ready."""
 BOUND_S: Final = 0.3
@@ -136,24 +136,24 @@ def _row(*cells: object) -> str:
 
 
 def _beside(point: Measured) -> str:
-    found = [simulate(SimulationPlan(point.streams, point.models, seed=seed)) for seed in range(SEEDS)]
-    after_ms = 1_000 * np.concatenate([one.after_end_s for one in found])
+    results = [simulate(SimulationPlan(point.streams, point.models, seed=seed)) for seed in range(SEEDS)]
+    after_ms = 1_000 * np.concatenate([result.after_end_s for result in results])
     percentiles = [float(value) for value in np.percentile(after_ms, _PERCENTS)]
-    by_seed = [one.percentile_ms(95) for one in found]
-    work_s = float(np.mean([one.models_s for one in found]))
+    by_seed = [result.percentile_ms(95) for result in results]
+    work_s = float(np.mean([result.compute_s for result in results]))
     return _row(
         point.what,
         point.streams,
         point.finals,
-        f"{np.mean([len(one.told) for one in found]):.0f}",
+        f"{np.mean([len(result.finals) for result in results]):.0f}",
         _slashed(point.end_ms),
         _slashed(percentiles),
         f"{min(by_seed):.0f} to {max(by_seed):.0f}",
         f"{percentiles[1] - point.end_ms[1]:+.1f}",
         f"{100 * point.prompt:.1f} %",
         f"{100 * np.mean(after_ms <= 1_000 * PROMPT_S):.1f} %",
-        f"{point.models_s:.1f} s",
-        f"{work_s:.1f} s ({100 * (work_s / point.models_s - 1):+.0f} %)",
+        f"{point.compute_s:.1f} s",
+        f"{work_s:.1f} s ({100 * (work_s / point.compute_s - 1):+.0f} %)",
     )
 
 
@@ -172,8 +172,8 @@ def _step(streams_each: int, replicas: int) -> str:
         _slashed([whole.answer_ms(percent) for percent in _PERCENTS]),
         whole.shed,
         _slashed([lossy.percentile_ms(percent) for percent in (95, 99, 100)]),
-        f"{np.sum(lossy.after_end_s > BOUND_S)} of {len(lossy.told)}",
-        lossy.begun - len(lossy.told),
+        f"{np.sum(lossy.after_end_s > BOUND_S)} of {len(lossy.finals)}",
+        lossy.utterances - len(lossy.finals),
     )
 
 

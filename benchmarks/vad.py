@@ -20,7 +20,7 @@ from benchmarks.machine import commit, machine
 from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.bench.load_generator import BLOCK_SAMPLES
-from emostream.streamer.bench.workload import Workload, make_workload, trimmed
+from emostream.streamer.bench.workload import Workload, make_workload, trim_silence
 from emostream.streamer.config import FRAME_SAMPLES, SAMPLE_RATE_HZ, SegmenterSettings, VadSettings
 from emostream.streamer.pipeline.segmenter import Segmenter, Utterance
 from emostream.streamer.pipeline.vad import make_vad
@@ -130,11 +130,11 @@ def note(tally: Tally, load: Workload, found: Sequence[tuple[int, int]]) -> None
 
 def main() -> None:
     examples = [e for e in read_manifest(DEFAULT_DATA / "manifest.csv") if e.corpus == "ravdess"]
-    clips = [_level(trimmed(decode_file(e.audio_path))) for e in examples if e.split == "test"]
+    clips = [_level(trim_silence(decode_file(e.audio_path))) for e in examples if e.split == "test"]
     others: dict[str, list[Samples]] = {}
     for example in examples:
         if example.split == "train" and len(others.setdefault(example.speaker, [])) < 12:
-            others[example.speaker].append(trimmed(decode_file(example.audio_path)))
+            others[example.speaker].append(trim_silence(decode_file(example.audio_path)))
     model_info = [np.concatenate(part) for part in list(others.values())[:6]]
     load = make_workload(clips, SECONDS)
     tallies: dict[tuple[str, str], Tally] = {}

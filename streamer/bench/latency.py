@@ -1,4 +1,4 @@
-"""From streams' runs to the figures of a latency table."""
+"""Latency and segmentation figures of measured streams."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class LatencyRow:
-    """What happened to finals of some reason. prompt: share sent within 25 ms of the end being decided. lead,
-    queue, asr, align, emotion: medians, milliseconds.
+    """Figures of the finals with one `reason`, or several.
+
+    after_end: from the decision that the utterance has ended to the event. after_speech: from the last speech
+    sample. prompt: share of finals sent within 25 ms of that decision. medians: milliseconds per stage.
     """
 
     reason: str
@@ -46,14 +48,14 @@ class LatencyRow:
 
     @classmethod
     def of(cls, reason: str, arrivals: Sequence[Arrival]) -> LatencyRow:
-        timings = [one.event.timing for one in arrivals]
+        timings = [arrival.event.timing for arrival in arrivals]
         stages = ("lead", "queue", "asr", "align", "emotion")
-        after_end = [one.after_end_s for one in arrivals]
+        after_end = [arrival.after_end_s for arrival in arrivals]
         return cls(
             reason,
             len(arrivals),
             Percentiles.of(after_end),
-            Percentiles.of([one.after_speech_s for one in arrivals]),
+            Percentiles.of([arrival.after_speech_s for arrival in arrivals]),
             float(np.mean(np.array(after_end) <= PROMPT_S)) if arrivals else None,
             {
                 stage: round(float(np.median([getattr(timing, f"{stage}_ms") for timing in timings])), 1)
@@ -68,7 +70,7 @@ class LatencyRow:
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """The clips of a load against the finals. split: heard as more than one; missed: as none."""
+    """The clips of a workload compared with the finals. split: several finals for a clip; missed: none."""
 
     clips: int
     split: int
@@ -76,21 +78,21 @@ class Segmentation:
 
 
 def rows(runs: Sequence[StreamRun]) -> list[LatencyRow]:
-    """Ends by silence, and all others together where there are any."""
+    """Finals that ended by silence, and all others together if there are any."""
     arrivals = [arrival for run in runs for arrival in run.finals]
-    silence = [one for one in arrivals if one.event.reason == "silence"]
-    others = [one for one in arrivals if one.event.reason != "silence"]
+    silence = [arrival for arrival in arrivals if arrival.event.reason == "silence"]
+    others = [arrival for arrival in arrivals if arrival.event.reason != "silence"]
     return [LatencyRow.of("silence", silence)] + ([LatencyRow.of("other", others)] if others else [])
 
 
 def segmentation(loads: Sequence[Workload], runs: Sequence[StreamRun]) -> Segmentation:
-    """A final and a clip belong together where they overlap."""
+    """A final belongs to the clips that it overlaps."""
     clips = split = missed = 0
     for load, run in zip(loads, runs, strict=True):
-        spans = [(one.event.start_ms, one.event.end_ms) for one in run.finals]
+        spans = [(arrival.event.start_ms, arrival.event.end_ms) for arrival in run.finals]
         for start, end in load.spans:
-            inside = [1 for a, b in spans if min(b, ms(end)) > max(a, ms(start))]
+            overlapping = [1 for a, b in spans if min(b, ms(end)) > max(a, ms(start))]
             clips += 1
-            split += len(inside) > 1
-            missed += not inside
+            split += len(overlapping) > 1
+            missed += not overlapping
     return Segmentation(clips, split, missed)

@@ -1,4 +1,4 @@
-"""What a server does under a load: clients that send at a natural pace and keep the time of every answer."""
+"""Clients that stream speech to a server in real time and record when each event arrives."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ PING_EVERY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A final, and how long after its last speech sample had been sent it was here."""
+    """A final, and how long after its last speech sample was sent it arrived."""
 
     event: messages.Emotion
     after_speech_s: float
 
     @property
     def after_end_s(self) -> float:
-        """From the decision that the utterance is over to the sending, by the server's own clock."""
+        """From the decision that the utterance has ended to the sending, by the server's clock."""
         return (self.event.timing.total_ms - self.event.timing.endpoint_ms) / 1_000
 
 
 @dataclass(slots=True)
 class StreamRun:
-    """One client's run. refused: the server's words, where it did not let the client in, or let it go."""
+    """One client's run. refused: the error, if the server rejected or closed the connection."""
 
     finals: list[Arrival] = field(default_factory=list)
     interim_results: int = 0
@@ -46,12 +46,12 @@ class StreamRun:
 
 
 async def run_streams(
-    url: str, loads: Sequence[Samples], clock: Clock, *, pace: float = 1.0, apart_s: float = 0.13
+    url: str, loads: Sequence[Samples], clock: Clock, *, pace: float = 1.0, stagger_s: float = 0.13
 ) -> list[StreamRun]:
-    """One client a load, each begun `apart_s` behind the one before. pace: times as fast as spoken."""
+    """One client per load, each started `stagger_s` after the one before. pace: in multiples of real time."""
     began = clock.now()
     runs = (
-        _run_stream(url, load, clock, began + number * apart_s, pace) for number, load in enumerate(loads)
+        _run_stream(url, load, clock, began + number * stagger_s, pace) for number, load in enumerate(loads)
     )
     return list(await asyncio.gather(*runs))
 
@@ -66,7 +66,7 @@ async def _run_stream(url: str, load: Samples, clock: Clock, begin: float, pace:
             pinging = asyncio.create_task(_ping(stream, clock, run.pings_s), name="ping")
             try:
                 async for event in stream.recognize(_paced(load, clock, began, pace)):
-                    _note(event, run, clock.now() - began, pace)
+                    _record(event, run, clock.now() - began, pace)
             finally:
                 pinging.cancel()
                 await asyncio.gather(pinging, return_exceptions=True)
@@ -75,10 +75,10 @@ async def _run_stream(url: str, load: Samples, clock: Clock, begin: float, pace:
     return run
 
 
-def _note(event: ClientEvent, run: StreamRun, moment: float, pace: float) -> None:
+def _record(event: ClientEvent, run: StreamRun, moment: float, pace: float) -> None:
     match event:
         case messages.Emotion(final=True):
-            # The block that holds the last speech sample was sent when all of it was spoken.
+            # The block with the last speech sample is sent when its last sample is due.
             last = -(-event.end_ms * SAMPLE_RATE_HZ // 1_000 // BLOCK_SAMPLES) * BLOCK_SAMPLES
             run.finals.append(Arrival(event, moment - last / SAMPLE_RATE_HZ / pace))
         case messages.Emotion():

@@ -1,4 +1,4 @@
-"""Replay at full speed against the models alone: what everything around them costs."""
+"""Replay at full speed compared with the models alone: the cost of everything around them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ from ..pipeline.vad import make_vad
 
 @dataclass(frozen=True, slots=True)
 class ReplaySpeed:
-    """Medians. replay, bare: seconds of sound per second of wall clock. utterances, batches: of one turn."""
+    """Medians over the repeats.
+
+    replay, bare: seconds of audio per second of wall clock. utterances, batches: of one repeat.
+    """
 
     replay: float
     bare: float
@@ -35,7 +38,7 @@ class ReplaySpeed:
 
     @property
     def share(self) -> float:
-        """Of the bare models' speed."""
+        """Replay's speed relative to the bare models'."""
         return self.replay / self.bare
 
 
@@ -47,7 +50,7 @@ async def replay_speed(
     clock: Clock,
     repeats: int,
 ) -> ReplaySpeed:
-    """Turn by turn: a recording through a session, then the calls that it made of the models, in a loop."""
+    """Alternately: a recording through a session, then the model calls that it made, in a bare loop."""
     with TemporaryDirectory() as folder:
         recording = _write(samples, Path(folder))
         return await _replay_speed(recording, transcriber, recognizer, settings, clock, repeats)
@@ -68,8 +71,8 @@ async def _replay_speed(
     for _ in range(repeats):
         calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         engine = Engine(
-            None if transcriber is None else _Recorded(transcriber, calls),
-            _Recorded(recognizer, calls),
+            None if transcriber is None else _CallRecorder(transcriber, calls),
+            _CallRecorder(recognizer, calls),
             clock,
         )
         session = Session(
@@ -94,21 +97,21 @@ async def _replay_speed(
     return ReplaySpeed(replay, bare, utterances, batches)
 
 
-class _Recorded:
-    """A model that keeps what it was asked."""
+class _CallRecorder:
+    """A model whose calls are recorded."""
 
     def __init__(self, model: Any, calls: list[tuple[Callable[..., Any], tuple[Any, ...]]]) -> None:
         self._model = model
         self._calls = calls
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._model, name)
-        if not callable(found):
-            return found
+        attribute = getattr(self._model, name)
+        if not callable(attribute):
+            return attribute
 
         def call(*arguments: Any) -> Any:
-            self._calls.append((found, arguments))
-            return found(*arguments)
+            self._calls.append((attribute, arguments))
+            return attribute(*arguments)
 
         return call
 

@@ -1,4 +1,4 @@
-"""A load to measure with: clips of speech with pauses between them, the same for the same seed."""
+"""Audio to measure with: clips of speech with pauses between them, determined by a seed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from ..errors import SourceError
 
 _SPEECH_DB: Final = 35.0
-"""Below a clip's loudest frame: what is quieter at its ends is no speech."""
+"""Below a clip's loudest frame: quieter frames at its ends are trimmed."""
 _STREAM_STEP: Final = 7
-"""So many clips further in the same order does the next stream begin."""
+"""By how many clips of the same order the start of the next stream is shifted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,22 +30,22 @@ class Workload:
 
 
 def read_clips(places: Sequence[Path]) -> list[Samples]:
-    """Recordings and folders of them, trimmed to speech. Raises SourceError."""
+    """The recordings in these files and folders, trimmed to speech. Raises SourceError."""
     files: list[Path] = []
     for place in places:
-        inside = sorted(place.rglob("*")) if place.is_dir() else [place]
-        files += [file for file in inside if not place.is_dir() or file.suffix.lower() in MEDIA_SUFFIXES]
+        candidates = sorted(place.rglob("*")) if place.is_dir() else [place]
+        files += [file for file in candidates if not place.is_dir() or file.suffix.lower() in MEDIA_SUFFIXES]
     if not files:
         raise SourceError(
             f"expected recordings in {', '.join(map(str, places)) or 'nothing'}, found none; name others"
         )
-    return [trimmed(decode_file(file)) for file in files]
+    return [trim_silence(decode_file(file)) for file in files]
 
 
-def trimmed(samples: Samples) -> Samples:
+def trim_silence(samples: Samples) -> Samples:
     """From the first frame of speech to the last one."""
-    whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
-    energy = np.square(samples[:whole]).reshape(-1, FRAME_SAMPLES).mean(1)
+    framed = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
+    energy = np.square(samples[:framed]).reshape(-1, FRAME_SAMPLES).mean(1)
     loud = np.flatnonzero(energy >= energy.max(initial=0.0) * 10 ** (-_SPEECH_DB / 10))
     if not len(loud) or not energy.max():
         return samples[:0]
@@ -60,17 +60,17 @@ def make_workload(
     stream: int = 0,
     gap_s: tuple[float, float] = (0.8, 2.0),
 ) -> Workload:
-    """As many whole clips as fit into `seconds`, each behind a gap and one gap at the end.
+    """As many complete clips as fit into `seconds`, at least one, with a gap before each and one at the end.
 
-    seed: of the order of the clips and of the gaps; stream: where in that order it begins. At least one clip.
+    seed: of the order of the clips and of the gaps. stream: shifts the start in that order.
     """
-    spoken = [clip for clip in clips if len(clip)]
-    if not spoken:
+    with_speech = [clip for clip in clips if len(clip)]
+    if not with_speech:
         raise SourceError("expected recordings with speech to make a load of, got silence; name others")
     parts: list[Samples] = []
     spans: list[tuple[int, int]] = []
     position, limit = 0, int(seconds * SAMPLE_RATE_HZ)
-    for clip, gap in _drawn(spoken, seed, stream, gap_s):
+    for clip, gap in _draw(with_speech, seed, stream, gap_s):
         if spans and position + len(gap) + len(clip) > limit:
             parts.append(gap)
             break
@@ -80,11 +80,11 @@ def make_workload(
     return Workload(np.concatenate(parts), tuple(spans))
 
 
-def _drawn(
+def _draw(
     clips: Sequence[Samples], seed: int, stream: int, gap_s: tuple[float, float]
 ) -> Iterator[tuple[Samples, Samples]]:
     order = np.random.default_rng([seed, 0]).permutation(len(clips))
     gaps = np.random.default_rng([seed, 1, stream])
-    for turn in count(stream * _STREAM_STEP):
+    for index in count(stream * _STREAM_STEP):
         gap = np.zeros(int(gaps.uniform(*gap_s) * SAMPLE_RATE_HZ), np.float32)
-        yield clips[order[turn % len(order)]], gap
+        yield clips[order[index % len(order)]], gap

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from emostream.streamer.bench.latency import LatencyRow, Percentiles, Segmentation, rows, segmentation
 from emostream.streamer.bench.load_generator import Arrival, StreamRun, run_streams
 from emostream.streamer.bench.throughput import replay_speed
-from emostream.streamer.bench.workload import Workload, make_workload, read_clips, trimmed
+from emostream.streamer.bench.workload import Workload, make_workload, read_clips, trim_silence
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import SourceError
@@ -29,13 +29,13 @@ class TestLoad:
     def test_what_is_quiet_at_the_ends_is_left_out(self) -> None:
         faint = voice(400, level=0.1 * 10 ** (-50 / 20))
         clip = np.concatenate([faint, voice(1_000), silence(200), voice(300, seed=1), faint])
-        np.testing.assert_array_equal(trimmed(clip), clip[400 * 16 : 1_900 * 16])
+        np.testing.assert_array_equal(trim_silence(clip), clip[400 * 16 : 1_900 * 16])
 
     @pytest.mark.parametrize(
         "samples", [silence(500), silence(0), silence(10)], ids=["quiet", "none", "short"]
     )
     def test_of_silence_nothing_is_left(self, samples: np.ndarray) -> None:
-        assert len(trimmed(samples)) == 0
+        assert len(trim_silence(samples)) == 0
 
     def test_every_clip_stands_where_it_is_said_to_and_all_else_is_silent(self) -> None:
         load = make_workload(CLIPS, 20.0)
