@@ -5,9 +5,6 @@ from __future__ import annotations
 import io
 import math
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,14 +21,12 @@ from emostream.training.trainer.callbacks import (
     CallbackList,
     NoCallback,
     ProgressBarCallback,
-    TensorBoardCallback,
     TrainingCallback,
     progress_bars,
 )
 from emostream.training.trainer.history import History
 from emostream.training.trainer.settings import TrainerSettings
 from emostream.training.trainer.trainer import (
-    WEIGHTS_FILE,
     Runtime,
     WeightAverage,
     fit,
@@ -41,7 +36,7 @@ from emostream.training.trainer.trainer import (
     save_atomically,
     trainable_state_dict,
 )
-from tests.support.shared import REPO
+from tests.support.tensorboard_runs import run_with_tensorboard, tensorboard_steps
 from tests.support.training_task import (
     LINE_SETTINGS,
     Line,
@@ -217,46 +212,6 @@ def uninterrupted_emotion(tmp_path_factory: pytest.TempPathFactory) -> tuple[dic
     return bits(task), history
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for every run that a SIGKILL ended, see `training_task`."""
-    folder = tmp_path_factory.mktemp("killed")
-    program = [sys.executable, "-m", "tests.support.training_task", str(folder)]
-    done = subprocess.run(program, cwd=REPO, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-def test_a_kill_in_the_middle_of_any_write_is_resumed_to_the_same_bits(tmp_path: Path, killed: Path) -> None:
-    """Of the snapshot and of the best weights: before the first byte, and after half of them."""
-    task, history = line_run(tmp_path / "uninterrupted")
-    names = [folder.name for folder in killed.glob("line-*")]
-    assert len(names) > 2 * (3 + 3)  # a mid-epoch snapshot and one at the end for each of three epochs
-    for name in names:
-        folder = Path(shutil.copytree(killed / name, tmp_path / name))
-        resumed, same = line_run(folder)
-        assert same == history, name
-        assert bits(resumed) == bits(task), name
-        assert not list(folder.glob("*.part"))
-
-
-@pytest.mark.parametrize("name", ["emotion-2-0.5", "emotion-4-0.5"])
-def test_so_is_one_of_an_emotion_model(
-    killed: Path, tmp_path: Path, uninterrupted_emotion: tuple[dict[str, bytes], History], name: str
-) -> None:
-    resumed, history = emotion_run(Path(shutil.copytree(killed / name, tmp_path / name)))
-    assert (bits(resumed), history) == uninterrupted_emotion
-
-
-def test_the_best_weights_are_written_before_the_snapshot_that_counts_them(killed: Path) -> None:
-    """So a kill between the two repeats the epoch's end; in the other order the weights would be lost."""
-    between = killed / "line-2-0.0"  # writes: snapshot of step 2, best of epoch 0, snapshot of epoch 0
-    snapshot = load_if_complete(between / "snapshot.pt")
-    assert snapshot is not None
-    assert (snapshot["epoch"], snapshot["step"], snapshot["history"]["epochs"]) == (0, 2, [])
-    assert (between / WEIGHTS_FILE).exists()
-
-
 def test_a_half_written_file_leaves_the_older_one(tmp_path: Path) -> None:
     file = tmp_path / "state.pt"
     assert load_if_complete(file) is None
@@ -343,19 +298,6 @@ def test_half_precision_runs_on_the_cpu(tmp_path: Path) -> None:
     assert losses["bf16"] != losses["no"]
 
 
-def tensorboard_steps(folder: Path) -> dict[str, list[int]]:
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    return {tag: [event.step for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-
-
-def run_with_tensorboard(folder: Path) -> History:
-    board = TensorBoardCallback(folder / "board")
-    try:
-        return line_run(folder, board)[1]
-    finally:
-        board.close()
-
-
 def test_tensorboard_shows_every_curve(tmp_path: Path) -> None:
     history = run_with_tensorboard(tmp_path)
     steps = tensorboard_steps(tmp_path / "board")
@@ -367,21 +309,6 @@ def test_tensorboard_shows_every_curve(tmp_path: Path) -> None:
     }
     events = EventAccumulator(str(tmp_path / "board")).Reload().Scalars("train/loss")
     assert [event.value for event in events] == pytest.approx([losses["loss"] for losses in history.steps])
-
-
-@pytest.mark.parametrize("run_of", ["line-0-0.5", "line-3-0.5", "line-5-0.5", "line-8-0.5"])
-def test_the_curves_of_a_killed_run_have_no_gaps_and_no_duplicates(
-    killed: Path, tmp_path: Path, run_of: str
-) -> None:
-    """The snapshot is behind the curves: steps that are run again have one point."""
-    folder = tmp_path / run_of
-    shutil.copytree(killed / run_of, folder)
-    (first,) = (folder / "board").iterdir()
-    first.rename(folder / "board" / "events.out.tfevents.0000000001.earlier")  # files are read by time
-    run_with_tensorboard(folder)
-    steps = tensorboard_steps(folder / "board")
-    assert steps["train/loss"] == list(range(12))
-    assert steps["validation/ua"] == [3, 7, 11]
 
 
 class Clock:
@@ -419,14 +346,3 @@ def test_several_callbacks(tmp_path: Path) -> None:
     line_run(tmp_path, callbacks)
     assert len(first.rates) == 12
     assert first.rates == second.rates
-
-
-def test_it_overfits_eight_examples(tmp_path: Path) -> None:
-    settings = TrainerSettings(
-        epochs=60, batch=8, learning_rate=5e-3, encoder_rate=2e-3, layer_decay=1.0, patience=0, warmup=0.1
-    )
-    task = emotion_task(corpus(8, complete=True), settings)
-    history = run(task, settings, tmp_path)
-    assert len(task.validation) == 8
-    assert history.epochs[history.best]["wa"] == 1.0
-    assert history.steps[-1]["loss"] < 0.1 * history.steps[0]["loss"]
