@@ -259,7 +259,7 @@ class CompleteTranscriber(FakeTranscriber):
 def transcribers(monkeypatch: pytest.MonkeyPatch) -> list[FakeTranscriber]:
     """The transcribers that are loaded, in order."""
     waiting: list[FakeTranscriber] = []
-    for module in ("commands.prepare", "protocols.table"):
+    for module in ("cli.prepare", "experiments.prepare_table"):
         monkeypatch.setattr(f"emostream.training.{module}.load_transcriber", lambda name: waiting.pop(0))
     return waiting
 
@@ -343,8 +343,8 @@ def test_fit_writes_a_checkpoint_and_its_metrics(tones: Corpus, capsys: pytest.C
     assert served(tones, "1") == pytest.approx((wa, nll), abs=2e-3)
     assert "# tiny\n" in card
     text = " ".join(card.split())
-    assert "Trained on manifest: 12 utterances; 4 others decided when to stop" in text
-    assert "8 others again (`1`) were judged, once. No speaker is in two of the three parts." in text
+    assert "Trained on manifest: 12 utterances; 4 others for early stopping and calibration; 8 others" in text
+    assert "(`1`) for testing, once. No speaker is in two of the three parts." in text
     assert "angry, happy, sad, neutral" in card
     assert "Inflated" not in card
     assert '"learning_rate": 0.01' in card
@@ -458,8 +458,8 @@ def test_recognized_words_are_compared_with_gold_ones(
     transcribers.append(CompleteTranscriber())
     assert tones.run("table papers") == 0
     table = (tones.root / "out" / "table.md").read_text()
-    assert "**gold words in place of recognized ones**" in table
-    assert re.search(r"\| gold words \| baseline \| [+\N{MINUS SIGN}]", table)
+    assert "**gold transcripts in place of recognized ones**" in table
+    assert re.search(r"\| gold transcripts \| baseline \| [+\N{MINUS SIGN}]", table)
 
 
 def test_recurring_characters_are_split_by_dialogues(tones: Corpus) -> None:

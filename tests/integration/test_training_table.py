@@ -83,7 +83,7 @@ class Papers:
         return self.root / out
 
     def results(self) -> list[Path]:
-        return sorted(self.root.glob("work/*/outcomes/*.npz"))
+        return sorted(self.root.glob("work/*/predictions/*.npz"))
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +332,7 @@ def test_codes_are_kept_of_one_seed(small: TableRequest) -> None:
         ({"labels": LABELS[::-1]}, False),
     ],
 )
-def test_outcomes_lie_where_nothing_else_does(
+def test_runs_that_differ_go_to_different_folders(
     change: dict[str, Any], same: bool, small: TableRequest
 ) -> None:
     """More seeds and alphas go on in the same folder; what would come out otherwise goes to another."""
