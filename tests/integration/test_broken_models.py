@@ -314,9 +314,9 @@ async def by_hand(
 
 async def a_second_passes(clock: ManualClock) -> None:
     """The server enforces the limits of its sessions once."""
-    await clock.somebody_sleeps()
+    await clock.wait_for_sleeper()
     clock.advance_to(clock.now() + 1.0)
-    await clock.somebody_sleeps()
+    await clock.wait_for_sleeper()
 
 
 async def send(socket: ClientConnection, message: str | bytes) -> None:
@@ -397,9 +397,9 @@ async def test_a_session_that_lasts_too_long_ends_though_audio_comes() -> None:
 async def test_zero_is_without_limit() -> None:
     async with by_hand(session_ms=0, idle_ms=0) as (server, clock), started(server) as socket:
         for _ in range(3):
-            await clock.somebody_sleeps()
+            await clock.wait_for_sleeper()
             clock.advance_to(clock.now() + 1_000_000.0)
-        await clock.somebody_sleeps()
+        await clock.wait_for_sleeper()
         await socket.send(json.dumps({"type": "stop", "at_samples": 0}))
         assert (await rest(socket))[1] == 1000
 

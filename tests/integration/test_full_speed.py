@@ -1,7 +1,7 @@
 """Ten minutes at full speed to models that are slower than real time, over a real socket.
 
-Time passes only while the sender is out of credit and a model is at work, one second with every ping that is
-answered: a sender faster than any machine, and a server that answers while everything in it stands still.
+Time passes only while the sender waits for an ack and a model computes, one second with every pong: a sender
+faster than any machine, and a server that answers while all its queues are full.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tests.support.fakes import FakeRecognizer, FakeTranscriber, ManualClock, si
 from tests.support.serving import errors, started
 from tests.support.streams import finals
 
-PATIENCE_S = 60  # for a loaded machine; nothing here measures time
+TIMEOUT_S = 60  # for a loaded machine; nothing here measures time
 TEN_MINUTES_MS = 600_000
-SLOWNESS = 2.0  # seconds that the model takes for a second of sound
+SLOWNESS = 2.0  # seconds that the model takes for a second of audio
 BLOCK_MS = 100
-AHEAD_MS = 5_000
+UNACKED_MS = 5_000
 
 
 def speech() -> tuple[Samples, list[tuple[int, int]]]:
@@ -49,7 +49,7 @@ def speech() -> tuple[Samples, list[tuple[int, int]]]:
 
 
 class SlowModel(FakeRecognizer):
-    """Takes its time by the test's clock. `at_work` is set while it does."""
+    """Computes for a while by the test's clock. `at_work` is set meanwhile."""
 
     def __init__(self, clock: ManualClock, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class SlowModel(FakeRecognizer):
         done = self._clock.now() + SLOWNESS * sum(clip.seconds for clip in clips)
         self._loop.call_soon_threadsafe(self.at_work.set)
         with self._ticked:
-            assert self._ticked.wait_for(lambda: self._clock.now() >= done, PATIENCE_S)
+            assert self._ticked.wait_for(lambda: self._clock.now() >= done, TIMEOUT_S)
         self._loop.call_soon_threadsafe(self.at_work.clear)
         return super().encode(clips)
 
@@ -72,11 +72,11 @@ class SlowModel(FakeRecognizer):
 
 
 class Client:
-    """Sends as fast as its credit allows, reads all that comes, and pings."""
+    """Sends as fast as flow control allows, reads all events, and pings."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
-        self.held_back = asyncio.Event()  # no credit, or nothing left to send
+        self.held_back = asyncio.Event()  # by flow control, or nothing is left to send
         self.sent_ms = 0
         self.furthest_ahead_ms = 0  # of the last final
         self.events: list[messages.ServerEvent] = []
@@ -88,7 +88,7 @@ class Client:
 
     async def send(self, blocks: Iterator[bytes]) -> None:
         for block in blocks:
-            while self.sent_ms - self._acked_ms > AHEAD_MS - BLOCK_MS:
+            while self.sent_ms - self._acked_ms > UNACKED_MS - BLOCK_MS:
                 self.held_back.set()
                 self._acknowledged.clear()
                 await self._acknowledged.wait()
@@ -119,48 +119,48 @@ class Client:
         while True:
             await model.at_work.wait()
             await self.held_back.wait()
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(TIMEOUT_S):
                 await (await self._socket.ping())
             self.pongs += 1
             model.tick()
 
 
 async def test_ten_minutes_at_full_speed_to_a_model_at_half_of_real_time() -> None:
-    sound, spans = speech()
-    pcm = encode_pcm(sound, "pcm_s16le")
+    samples, spans = speech()
+    pcm = encode_pcm(samples, "pcm_s16le")
     size = BLOCK_MS * 16 * 2
     clock = ManualClock()
     model = SlowModel(clock, asyncio.get_running_loop())
-    settings = Settings(server=ServerSettings(port=0, max_unacked_ms=AHEAD_MS))
+    settings = Settings(server=ServerSettings(port=0, max_unacked_ms=UNACKED_MS))
     engine = Engine(FakeTranscriber(), model, clock)
     async with (
         engine.running(),
         Server(bind(settings.server), engine, settings, clock) as server,
         started(server) as socket,
-        asyncio.timeout(3 * PATIENCE_S),
+        asyncio.timeout(3 * TIMEOUT_S),
         asyncio.TaskGroup() as group,
     ):
         client = Client(socket)
         sending = group.create_task(client.send(pcm[i : i + size] for i in range(0, len(pcm), size)))
         pinging = group.create_task(client.ping_every_second(model))
         await client.read()
-        sending.cancel()  # it has sent all, unless the server broke off
+        sending.cancel()  # it has sent all, unless the server closed early
         pinging.cancel()
 
     assert client.code == 1000
     assert errors(client.events) == []
-    told = finals(client.events)
-    assert [(one.start_ms, one.end_ms) for one in told] == spans
-    assert [one.utterance for one in told] == list(range(1, len(spans) + 1))
-    assert all(one.text.endswith(" milliseconds") for one in told)
+    events = finals(client.events)
+    assert [(event.start_ms, event.end_ms) for event in events] == spans
+    assert [event.utterance for event in events] == list(range(1, len(spans) + 1))
+    assert all(event.text.endswith(" milliseconds") for event in events)
     closed = client.events[-1]
     assert isinstance(closed, messages.Closed)
     assert closed.reason == "end_of_stream"
     assert closed.totals == messages.Totals(audio_ms=TEN_MINUTES_MS, utterances=len(spans), dropped_ms=0)
-    # The model was slower than the speech alone, and every second of its work has seen a ping answered.
+    # The model was slower than real time, and a ping was answered in every second of its work.
     assert clock.now() > TEN_MINUTES_MS / 1_000
     assert client.pongs >= SLOWNESS * sum(end - start for start, end in spans) / 1_000
-    # The sender was held back: what it was ahead of the last final is bounded by its credit, four utterances
-    # that wait, one at the model, and one that waits for room among them, each with the pause before it.
+    # The sender was held back: its lead over the last final is bounded by the unacknowledged audio, four
+    # queued utterances, one in the model, and one that waits for a place in the queue, each with its pause.
     longest_ms = max(end - start for start, end in spans) + 1_500
-    assert AHEAD_MS < client.furthest_ahead_ms <= AHEAD_MS + 7 * longest_ms
+    assert UNACKED_MS < client.furthest_ahead_ms <= UNACKED_MS + 7 * longest_ms

@@ -1,4 +1,4 @@
-"""The bundled recording and model: what is told live, ahead of time, is what replay tells."""
+"""The bundled recording and model: live events, analysed ahead of time, equal those of replay."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from tests.support.fakes import ManualClock
 from tests.support.streams import ListSink, finals
 
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
-AHEAD = ("analysis", "interim result", "incremental transcription")
-PATIENCE_S = 120  # for a loaded machine; nothing here measures time
+REQUEST_TASKS = ("analysis", "interim result", "incremental transcription")
+TIMEOUT_S = 120  # for a loaded machine; nothing here measures time
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def transcriber(request: pytest.FixtureRequest) -> Transcriber | None:
     return load_transcriber(request.param)
 
 
-async def told(
+async def events_of(
     engine: Engine, source: FileSource, settings: SessionSettings, clock: Clock
 ) -> list[messages.ServerEvent]:
     sink = ListSink()
@@ -51,64 +51,64 @@ async def told(
     return sink.events
 
 
-async def speak(clock: ManualClock) -> None:
-    """The recording at its pace, on a machine whose models are always done before the next 100 ms come."""
+async def run_clock(clock: ManualClock) -> None:
+    """Real time, on a machine whose models always finish before the next 100 ms arrive."""
     while True:
-        await clock.somebody_sleeps()
-        while under_way := [one for one in asyncio.all_tasks() if one.get_name() in AHEAD]:
-            await asyncio.wait(under_way)
+        await clock.wait_for_sleeper()
+        while running := [task for task in asyncio.all_tasks() if task.get_name() in REQUEST_TASKS]:
+            await asyncio.wait(running)
         clock.advance_to(clock.now() + 0.1)
 
 
 async def live(recognizer: Recognizer, transcriber: Transcriber | None) -> list[messages.ServerEvent]:
-    """With everything that is done ahead of time, and often."""
+    """With everything that is computed ahead of time, and often."""
     clock = ManualClock()
     engine = Engine(transcriber, recognizer, clock)
     settings = SessionSettings.paced(
         Settings().segmenter, LiveSettings(speculate=True, interim_interval_ms=500)
     )
-    async with engine.running(), asyncio.timeout(PATIENCE_S):
-        speaking = asyncio.create_task(speak(clock))
+    async with engine.running(), asyncio.timeout(TIMEOUT_S):
+        ticking = asyncio.create_task(run_clock(clock))
         try:
-            return await told(engine, FileSource(RECORDING, pace=clock), settings, clock)
+            return await events_of(engine, FileSource(RECORDING, pace=clock), settings, clock)
         finally:
-            speaking.cancel()
-            await asyncio.gather(speaking, return_exceptions=True)
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
 
 
 async def replayed(recognizer: Recognizer, transcriber: Transcriber | None) -> list[messages.ServerEvent]:
     engine = Engine(transcriber, recognizer, WallClock())
-    async with engine.running(), asyncio.timeout(PATIENCE_S):
+    async with engine.running(), asyncio.timeout(TIMEOUT_S):
         settings = SessionSettings(Settings().segmenter)
-        return await told(engine, FileSource(RECORDING), settings, WallClock())
+        return await events_of(engine, FileSource(RECORDING), settings, WallClock())
 
 
 async def test_live_equals_replay(
     recognizer: Recognizer, transcriber: Transcriber | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard_ahead: list[Clip] = []
+    partial_clips: list[Clip] = []
     if isinstance(transcriber, IncrementalTranscriber):
         transcribe_partial = transcriber.transcribe_partial
 
         def recording(clip: Clip) -> None:
-            heard_ahead.append(clip)
+            partial_clips.append(clip)
             transcribe_partial(clip)
 
         monkeypatch.setattr(transcriber, "transcribe_partial", recording)
-    seen = await live(recognizer, transcriber)
-    assert len(heard_ahead) > 30 or not isinstance(transcriber, IncrementalTranscriber)
+    events = await live(recognizer, transcriber)
+    assert len(partial_clips) > 30 or not isinstance(transcriber, IncrementalTranscriber)
     reference = finals(await replayed(recognizer, transcriber))
-    spoken = finals(seen)
+    live_finals = finals(events)
     assert len(reference) >= 4
 
-    # It was live: every analysis was begun before its end was decided, and there were previews.
-    assert all(one.timing.lead_ms > 0 for one in spoken)
+    # It was live: every analysis started before the end was decided, and there were interim results.
+    assert all(one.timing.lead_ms > 0 for one in live_finals)
     assert all(one.timing.lead_ms == 0 for one in reference)
-    provisional = {one.utterance for one in seen if isinstance(one, messages.Emotion) and not one.final}
-    assert len(provisional) >= 4
+    interim = {event.utterance for event in events if isinstance(event, messages.Emotion) and not event.final}
+    assert len(interim) >= 4
 
-    assert [one.reason for one in spoken] == [one.reason for one in reference]
-    for one, other in zip(spoken, reference, strict=True):
+    assert [one.reason for one in live_finals] == [one.reason for one in reference]
+    for one, other in zip(live_finals, reference, strict=True):
         assert (one.utterance, one.start_ms, one.end_ms) == (other.utterance, other.start_ms, other.end_ms)
         assert (one.label, one.text, one.uncertain) == (other.label, other.text, other.uncertain)
         assert one.words == other.words

@@ -1,4 +1,4 @@
-"""Real speech of speakers that no training has heard, through the whole pipeline."""
+"""Real speech of speakers outside the training data, through the whole pipeline."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TOLERANCE_MS = 300
 
 @dataclass(frozen=True)
 class Spoken:
-    """One clip in the session: where its speech lies, in ms, and what it is."""
+    """One clip in the session: the position of its speech, in ms, and its emotion."""
 
     start_ms: float
     end_ms: float
@@ -45,7 +45,7 @@ class Spoken:
 
 @dataclass(frozen=True)
 class RealSession:
-    sound: Samples
+    samples: Samples
     spoken: list[Spoken]
 
 
@@ -79,7 +79,7 @@ def test_utterances_are_found_one_to_one(
     session: RealSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "session.wav"
-    soundfile.write(path, session.sound, 16_000)
+    soundfile.write(path, session.samples, 16_000)
     done = run("replay", str(path), "--asr", "none")
     assert done.returncode == 0, done.stderr
     found = [line for line in json_lines(done.stdout) if line["type"] == "emotion"]
@@ -100,14 +100,14 @@ def test_utterances_are_found_one_to_one(
         print(
             f"\n{matched} of {UTTERANCES} utterances one to one within {TOLERANCE_MS} ms, "
             f"{len(found)} found; "
-            f"UA {ua:.2f} over {len(recalls)} classes, sound alone"
+            f"UA {ua:.2f} over {len(recalls)} classes, audio only"
         )
     assert matched >= 28
 
 
-async def events_in_process(sound: Samples, size: int) -> list[messages.ServerEvent]:
+async def events_in_process(samples: Samples, size: int) -> list[messages.ServerEvent]:
     engine = Engine(None, load_recognizer(device="cpu"), WallClock())
-    items: list[Item] = [Pcm(sound[i : i + size, None]) for i in range(0, len(sound), size)]
+    items: list[Item] = [Pcm(samples[i : i + size, None]) for i in range(0, len(samples), size)]
     sink = ListSink()
     settings = Settings()
     async with engine.running():
@@ -123,28 +123,28 @@ async def events_in_process(sound: Samples, size: int) -> list[messages.ServerEv
     return sink.events
 
 
-async def events_over_socket(sound: Samples, size: int) -> list[messages.ServerEvent]:
+async def events_over_socket(samples: Samples, size: int) -> list[messages.ServerEvent]:
     settings = Settings(server=ServerSettings(port=0))
     engine = Engine(None, load_recognizer(device="cpu"), WallClock())
 
     async def blocks() -> AsyncIterator[bytes]:
-        for i in range(0, len(sound), size):
-            yield encode_pcm(sound[i : i + size, None], "pcm_f32le")
+        for i in range(0, len(samples), size):
+            yield encode_pcm(samples[i : i + size, None], "pcm_f32le")
 
     start = messages.Start(encoding="pcm_f32le", sample_rate=16_000, channels=1)
     bound = bind(settings.server)
     async with engine.running(), Server(bound, engine, settings, WallClock()) as server:
         url = server.url.replace("http", "ws") + "/v1/stream"
         async with connect(url, start) as client:
-            heard = [event async for event in client.recognize(blocks())]
-            return [event for event in heard if not isinstance(event, Reconnected)]
+            events = [event async for event in client.recognize(blocks())]
+            return [event for event in events if not isinstance(event, Reconnected)]
 
 
-def test_the_same_events_for_any_cut_and_over_the_socket(session: RealSession) -> None:
+def test_the_same_events_for_any_block_size_and_over_the_socket(session: RealSession) -> None:
     """Bit for bit: all at once, 20 ms, one sample, and streamed to a server."""
-    whole = asyncio.run(events_in_process(session.sound, len(session.sound)))
-    assert len(finals(whole)) >= 28
-    reference = comparable(whole)
-    assert comparable(asyncio.run(events_in_process(session.sound, 320))) == reference
-    assert comparable(asyncio.run(events_in_process(session.sound, 1))) == reference
-    assert comparable(asyncio.run(events_over_socket(session.sound, 320))) == reference
+    reference_events = asyncio.run(events_in_process(session.samples, len(session.samples)))
+    assert len(finals(reference_events)) >= 28
+    reference = comparable(reference_events)
+    assert comparable(asyncio.run(events_in_process(session.samples, 320))) == reference
+    assert comparable(asyncio.run(events_in_process(session.samples, 1))) == reference
+    assert comparable(asyncio.run(events_over_socket(session.samples, 320))) == reference

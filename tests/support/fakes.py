@@ -1,4 +1,4 @@
-"""Models, voices and clocks whose answers can be worked out by hand."""
+"""Models, voices and clocks whose results can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def silence(ms: int) -> Samples:
 
 
 class LoudnessVad:
-    """Speech is whatever is louder than -60 dBFS."""
+    """Everything louder than -60 dBFS is speech."""
 
     name = "loudness"
 
@@ -33,7 +33,7 @@ class LoudnessVad:
 
 
 class FakeTranscriber:
-    """Says how many milliseconds it heard. `fails_on`: lengths in ms that it cannot bear."""
+    """The transcript is the length of the clip. `fails_on`: lengths in ms that raise."""
 
     name = "fake words"
     batch_size = 8
@@ -86,12 +86,12 @@ class FakeRecognizer:
         alignments: Sequence[Alignment],
     ) -> list[Prediction]:
         return [
-            judge(code.frames, has_text=bool(transcript and transcript.text))
+            predict(code.frames, has_text=bool(transcript and transcript.text))
             for code, transcript in zip(codes, transcripts, strict=True)
         ]
 
 
-def judge(samples: int, *, has_text: bool) -> Prediction:
+def predict(samples: int, *, has_text: bool) -> Prediction:
     winner = samples // FRAME % len(LABELS)
     probabilities = tuple(0.7 if i == winner else 0.1 for i in range(len(LABELS)))
     return Prediction(
@@ -110,7 +110,7 @@ class ManualClock:
     def __init__(self) -> None:
         self.time = 0.0
         self._sleepers: list[tuple[float, asyncio.Event]] = []
-        self._fell_asleep = asyncio.Event()
+        self._sleeping = asyncio.Event()
 
     def now(self) -> float:
         return self.time
@@ -120,14 +120,14 @@ class ManualClock:
             return
         event = asyncio.Event()
         self._sleepers.append((moment, event))
-        self._fell_asleep.set()
+        self._sleeping.set()
         await event.wait()
 
-    async def somebody_sleeps(self) -> None:
+    async def wait_for_sleeper(self) -> None:
         """Return when at least one sleeper waits."""
         while not self._sleepers:
-            self._fell_asleep.clear()
-            await self._fell_asleep.wait()
+            self._sleeping.clear()
+            await self._sleeping.wait()
 
     def advance_to(self, moment: float) -> None:
         self.time = moment

@@ -1,7 +1,7 @@
-"""One stream, frame by frame: a test speaks, moves the clock and holds the models up.
+"""One session, frame by frame: the test pushes the audio, moves the clock and blocks the models.
 
-Every frame carries its number, so a model can say which ones it was given. While no model is held, all work
-is done before the clock moves: what takes time takes exactly what the test gives it.
+Every frame carries its number, so a model can record which ones it got. While no model is blocked, all work
+is done before the clock moves: work takes exactly the time that the test gives it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from emostream.streamer.protocol import messages
 from tests.support.fakes import FRAME, FakeRecognizer, FakeTranscriber, ManualClock
 from tests.support.streams import ListSink, finals
 
-PATIENCE_S = 60  # for a loaded machine; nothing here measures time
-QUEUE = 32  # candidates and provisionals that may wait for one call of a model
-NEIGHBOUR, CROWD = (20_000, 20_001), (30_000, 30_001)
+TIMEOUT_S = 60  # for a loaded machine; nothing here measures time
+QUEUE_SIZE = 32  # candidates and interim results that may wait for one call of a model
+OTHER_CLIP, QUEUED_CLIP = (20_000, 20_001), (30_000, 30_001)
 
 Span = tuple[int, int]
-"""A clip by its frames: the first, and the one behind the last."""
+"""A clip by its frames: the first, and the one after the last."""
 
 LEVELS = {"speech": 0.5, "murmur": 0.1, "silence": 0.0}
 """Amplitudes. A murmur is speech too, 14 dB below the rest."""
@@ -51,7 +51,7 @@ def span(clip: Clip) -> Span:
 
 
 class ScriptedVad:
-    """Says what the test says of each frame."""
+    """Returns the flags that the test has set."""
 
     name = "script"
 
@@ -62,194 +62,196 @@ class ScriptedVad:
         return [self.flags.popleft() for _ in frames]
 
 
-class Gate:
-    """Through which a model's calls go: it says which clips they were of, and can be held shut."""
+class ModelGate:
+    """Records the clips of a model's calls, and can block them."""
 
     def __init__(self) -> None:
-        self.heard: list[Span] = []
+        self.clips: list[Span] = []
         self.held = False
-        self._go = threading.Event()
-        self._go.set()
-        self._news = asyncio.Event()
+        self._open = threading.Event()
+        self._open.set()
+        self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
-    def go_through(self, clips: Sequence[Clip]) -> None:
-        self.heard += [span(clip) for clip in clips]
-        self._loop.call_soon_threadsafe(self._news.set)
-        assert self._go.wait(PATIENCE_S)
+    def pass_through(self, clips: Sequence[Clip]) -> None:
+        self.clips += [span(clip) for clip in clips]
+        self._loop.call_soon_threadsafe(self._changed.set)
+        assert self._open.wait(TIMEOUT_S)
 
     def hold(self) -> None:
         self.held = True
-        self._go.clear()
+        self._open.clear()
 
     def release(self) -> None:
         self.held = False
-        self._go.set()
+        self._open.set()
 
-    async def anything(self) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not self.heard:
-                self._news.clear()
-                await self._news.wait()
+    async def first_call(self) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            while not self.clips:
+                self._changed.clear()
+                await self._changed.wait()
 
-    async def begun(self, clip: Span) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while clip not in self.heard:
-                self._news.clear()
-                await self._news.wait()
+    async def started(self, clip: Span) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            while clip not in self.clips:
+                self._changed.clear()
+                await self._changed.wait()
 
 
-class Model(FakeRecognizer):
+class GatedRecognizer(FakeRecognizer):
     def __init__(self) -> None:
         super().__init__()
-        self.gate = Gate()
+        self.gate = ModelGate()
 
     def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
-        self.gate.go_through(clips)
+        self.gate.pass_through(clips)
         return super().encode(clips)
 
 
-class Words(FakeTranscriber):
+class GatedTranscriber(FakeTranscriber):
     def __init__(self) -> None:
         super().__init__()
-        self.gate = Gate()
+        self.gate = ModelGate()
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
-        self.gate.go_through(clips)
+        self.gate.pass_through(clips)
         return super().transcribe(clips)
 
 
-class KeenWords(Words):
-    """Hears ahead. listened: the beginnings that it was shown."""
+class IncrementalTranscriber(GatedTranscriber):
+    """partial: records the clips of its incremental calls."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.listened = Gate()
+        self.partial = ModelGate()
 
     def transcribe_partial(self, clip: Clip) -> None:
-        self.listened.go_through([clip])
+        self.partial.pass_through([clip])
 
 
-class Mouth:
-    """A source into which the test speaks."""
+class PushSource:
+    """A source whose items come from the test."""
 
     sample_rate_hz, channels = 16_000, 1
 
     def __init__(self) -> None:
-        self._said: asyncio.Queue[Item | None] = asyncio.Queue()
+        self._items: asyncio.Queue[Item | None] = asyncio.Queue()
 
-    async def say(self, item: Item) -> None:
-        """Return when the session asks for the next one."""
-        self._said.put_nowait(item)
-        async with asyncio.timeout(PATIENCE_S):
-            await self._said.join()
+    async def push(self, item: Item) -> None:
+        """Return when the session requests the next item."""
+        self._items.put_nowait(item)
+        async with asyncio.timeout(TIMEOUT_S):
+            await self._items.join()
 
     async def items(self) -> AsyncIterator[Item]:
-        while (item := await self._said.get()) is not None:
+        while (item := await self._items.get()) is not None:
             yield item
-            self._said.task_done()
+            self._items.task_done()
 
     def stop(self) -> None:
-        self._said.put_nowait(None)
+        self._items.put_nowait(None)
 
 
-class Paper(ListSink):
-    """Keeps what is told, and lets the test wait for it."""
+class EventRecorder(ListSink):
+    """Keeps the events, and lets the test wait for them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     async def send(self, event: messages.ServerEvent) -> None:
         await super().send(event)
-        self._news.set()
+        self._changed.set()
 
     @property
     def emotions(self) -> list[messages.Emotion]:
         return [event for event in self.events if isinstance(event, messages.Emotion)]
 
     async def emotion(self, number: int) -> messages.Emotion:
-        """The first, the second, ... that is told."""
-        async with asyncio.timeout(PATIENCE_S):
+        """The first, the second, ... emotion event."""
+        async with asyncio.timeout(TIMEOUT_S):
             while len(self.emotions) < number:
-                self._news.clear()
-                await self._news.wait()
+                self._changed.clear()
+                await self._changed.wait()
         return self.emotions[number - 1]
 
 
-async def turns() -> None:
-    """As many of the loop as it takes until whatever waits for no thread has come to its end."""
+async def run_loop() -> None:
+    """Enough iterations of the event loop for all work that waits for no thread."""
     for _ in range(50):
         await asyncio.sleep(0)
 
 
-class Stage:
-    """One stream, and what the test may do to it."""
+class SessionHarness:
+    """One session, and what the test may do to it."""
 
     def __init__(self, engine: Engine, clock: ManualClock, settings: SessionSettings) -> None:
-        assert isinstance(engine.recognizer, Model)
-        assert engine.transcriber is None or isinstance(engine.transcriber, Words)
-        self.engine, self.model, self.paper = engine, engine.recognizer.gate, Paper()
-        self.words = None if engine.transcriber is None else engine.transcriber.gate
-        self.listened = engine.transcriber.listened if isinstance(engine.transcriber, KeenWords) else None
-        self.patient = True  # whether the clock waits for the models while none is held
-        self._clock, self._mouth, self._vad = clock, Mouth(), ScriptedVad()
+        assert isinstance(engine.recognizer, GatedRecognizer)
+        assert engine.transcriber is None or isinstance(engine.transcriber, GatedTranscriber)
+        self.engine, self.model, self.recorder = engine, engine.recognizer.gate, EventRecorder()
+        self.transcriber = None if engine.transcriber is None else engine.transcriber.gate
+        self.partial = (
+            engine.transcriber.partial if isinstance(engine.transcriber, IncrementalTranscriber) else None
+        )
+        self.wait_for_models = True  # whether the clock waits for the models while none is blocked
+        self._clock, self._source, self._vad = clock, PushSource(), ScriptedVad()
         self._frames = 0
         self.session = Session(
-            self._mouth, self._vad, engine, EventLog("test"), [self.paper], settings, clock
+            self._source, self._vad, engine, EventLog("test"), [self.recorder], settings, clock
         )
         self._running = asyncio.create_task(self.session.run())
 
-    async def hear(self, kind: Literal["speech", "murmur", "silence"], frames: int) -> None:
-        """So many frames of it, each at the moment when its last sample is spoken. Then all is done that can
-        be done without a model that is held.
+    async def play(self, kind: Literal["speech", "murmur", "silence"], frames: int) -> None:
+        """Push so many frames, each at the time of its last sample; then wait for all work that needs no
+        blocked model.
         """
         for _ in range(frames):
             block = frame(self._frames, LEVELS[kind])
             self._frames += 1
             self._vad.flags.append(kind != "silence")
             self._clock.advance_to(self._frames * 0.02)
-            await self._mouth.say(Pcm(block[:, np.newaxis]))
-            gates = (self.model, self.words, self.listened)
-            if self.patient and not any(gate is not None and gate.held for gate in gates):
-                await self.quiet()
-        await turns()
+            await self._source.push(Pcm(block[:, np.newaxis]))
+            gates = (self.model, self.transcriber, self.partial)
+            if self.wait_for_models and not any(gate is not None and gate.held for gate in gates):
+                await self.settle()
+        await run_loop()
 
-    async def quiet(self, *names: str) -> None:
-        """Nothing that this stream asked of the models is under way; or none of its tasks of these names."""
+    async def settle(self, *names: str) -> None:
+        """Wait until no request of this session is in progress, or none of its tasks of these names."""
         wanted = names or ("analysis", "interim result", "incremental transcription")
-        async with asyncio.timeout(PATIENCE_S):
-            while own := [one for one in asyncio.all_tasks() if one.get_name() in wanted]:
-                await asyncio.wait(own)
+        async with asyncio.timeout(TIMEOUT_S):
+            while tasks := [task for task in asyncio.all_tasks() if task.get_name() in wanted]:
+                await asyncio.wait(tasks)
 
     async def flush(self) -> None:
-        await self._mouth.say(Flush())
+        await self._source.push(Flush())
 
     async def end(self) -> messages.Closed:
-        """The sound is over. The last that is told."""
-        self._mouth.stop()
-        async with asyncio.timeout(PATIENCE_S):
+        """End the audio, and return the last event."""
+        self._source.stop()
+        async with asyncio.timeout(TIMEOUT_S):
             await self._running
-        closed = self.paper.events[-1]
+        closed = self.recorder.events[-1]
         assert isinstance(closed, messages.Closed)
-        assert closed.totals.utterances == len(finals(self.paper.events))
+        assert closed.totals.utterances == len(finals(self.recorder.events))
         return closed
 
-    async def occupy(self, model: Gate) -> None:
-        """A neighbour's utterance that this model works on until it is let go."""
+    async def occupy(self, model: ModelGate) -> None:
+        """Block the model in a call for another stream."""
         model.hold()
-        self.neighbour(NEIGHBOUR, Priority.FINAL)
-        await model.begun(NEIGHBOUR)
+        self.other_request(OTHER_CLIP, Priority.FINAL)
+        await model.started(OTHER_CLIP)
 
-    async def crowd(self, count: int) -> list[asyncio.Task[Analysis]]:
-        """Candidates of neighbours that wait for the model."""
-        tasks = [self.neighbour(CROWD, Priority.CANDIDATE) for _ in range(count)]
-        await turns()
+    async def queue_candidates(self, count: int) -> list[asyncio.Task[Analysis]]:
+        """Candidates of other streams that wait for the model."""
+        tasks = [self.other_request(QUEUED_CLIP, Priority.CANDIDATE) for _ in range(count)]
+        await run_loop()
         assert not [task for task in tasks if task.done()]
         return tasks
 
     def outcomes(self) -> dict[str, float]:
-        """What became of the candidates."""
+        """The counts of the candidates' outcomes."""
         (family,) = self.engine.metrics.candidates.collect()
         return {
             sample.labels["outcome"]: sample.value
@@ -257,37 +259,37 @@ class Stage:
             if sample.name.endswith("_total")
         }
 
-    def neighbour(self, clip: Span, priority: Priority) -> asyncio.Task[Analysis]:
+    def other_request(self, clip: Span, priority: Priority) -> asyncio.Task[Analysis]:
         request = self.engine.new_request(priority, object())
         analysing = self.engine.analyse(Clip(frame(clip[0])), request)
-        return asyncio.create_task(analysing, name="neighbour")
+        return asyncio.create_task(analysing, name="other request")
 
-    async def leave(self) -> None:
-        for gate in self.model, self.words, self.listened:
+    async def close(self) -> None:
+        for gate in self.model, self.transcriber, self.partial:
             if gate is not None:
                 gate.release()
         self._running.cancel()
-        neighbours = [one for one in asyncio.all_tasks() if one.get_name() == "neighbour"]
-        await asyncio.gather(self._running, *neighbours, return_exceptions=True)
+        others = [task for task in asyncio.all_tasks() if task.get_name() == "other request"]
+        await asyncio.gather(self._running, *others, return_exceptions=True)
 
 
 @asynccontextmanager
-async def on_stage(
+async def session_harness(
     kind: type[Engine] = Engine,
     *,
-    words: bool | Words = False,
+    transcriber: bool | GatedTranscriber = False,
     interim_interval_ms: int = 0,
     max_utterance_ms: int = 20_000,
     speculate: bool = True,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[SessionHarness]:
     clock = ManualClock()
-    transcriber = Words() if words is True else words or None
-    engine = kind(transcriber, Model(), clock)
+    model = GatedTranscriber() if transcriber is True else transcriber or None
+    engine = kind(model, GatedRecognizer(), clock)
     segmenter = SegmenterSettings(max_utterance_ms=max_utterance_ms)
     settings = SessionSettings(segmenter, speculate=speculate, interim_interval_ms=interim_interval_ms)
     async with engine.running():
-        stage = Stage(engine, clock, settings)
+        harness = SessionHarness(engine, clock, settings)
         try:
-            yield stage
+            yield harness
         finally:
-            await stage.leave()
+            await harness.close()

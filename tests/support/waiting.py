@@ -1,4 +1,4 @@
-"""For what another process does in its own time."""
+"""Waiting for another process."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.support.programs import PATIENCE_S
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """Ask again and again."""
+    """Poll until it is true."""
 
     def asking() -> None:
         last = time.monotonic() + PATIENCE_S
         while not holds():
-            assert time.monotonic() < last, "it never came"
+            assert time.monotonic() < last, "it never became true"
             time.sleep(0.02)
 
     await asyncio.to_thread(asking)

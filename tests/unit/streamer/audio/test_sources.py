@@ -1,4 +1,4 @@
-"""Files of every kind, the pace, the microphone."""
+"""File formats, real time, the microphone."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SECONDS = 2.0
 
 def tone(rate_hz: int, channels: int = 1, seconds: float = SECONDS) -> np.ndarray:
     time = np.arange(int(rate_hz * seconds)) / rate_hz
-    sound = 0.3 * np.sin(2 * np.pi * 300 * time)
-    return np.stack([sound * (1 - 0.2 * c) for c in range(channels)], axis=1).astype(np.float32)
+    wave = 0.3 * np.sin(2 * np.pi * 300 * time)
+    return np.stack([wave * (1 - 0.2 * c) for c in range(channels)], axis=1).astype(np.float32)
 
 
 def encode(path: Path, codec: str, rate_hz: int, channels: int, *, picture: bool = False) -> Path:
-    sound = tone(rate_hz, channels)
+    samples = tone(rate_hz, channels)
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=rate_hz)
         stream.layout = "mono" if channels == 1 else "stereo"
@@ -43,7 +43,7 @@ def encode(path: Path, codec: str, rate_hz: int, channels: int, *, picture: bool
                 container.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
             container.mux(video.encode(None))
         frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(sound.reshape(1, -1)), format="flt", layout=stream.layout.name
+            np.ascontiguousarray(samples.reshape(1, -1)), format="flt", layout=stream.layout.name
         )
         frame.sample_rate = rate_hz
         resampler = av.AudioResampler(format=stream.format.name, layout=stream.layout.name, rate=rate_hz)
@@ -59,11 +59,11 @@ def encode(path: Path, codec: str, rate_hz: int, channels: int, *, picture: bool
 
 
 def read(path: Path) -> np.ndarray:
-    recording = AudioFile(path)
+    file = AudioFile(path)
     try:
-        return np.concatenate(list(recording.blocks()))
+        return np.concatenate(list(file.blocks()))
     finally:
-        recording.close()
+        file.close()
 
 
 @pytest.mark.parametrize(
@@ -80,18 +80,18 @@ def read(path: Path) -> np.ndarray:
 )
 def test_formats(tmp_path: Path, name: str, codec: str, rate_hz: int, channels: int) -> None:
     path = encode(tmp_path / name, codec, rate_hz, channels)
-    recording = AudioFile(path)
-    assert (recording.sample_rate_hz, recording.channels) == (rate_hz, channels)
-    recording.close()
-    sound = read(path)
-    assert sound.dtype == np.float32
-    assert len(sound) / rate_hz == pytest.approx(SECONDS, abs=0.1)
-    # The tone of 300 Hz is still there, whatever the codec did to its shape.
-    spectrum = np.abs(np.fft.rfft(sound[:, 0]))
-    assert np.argmax(spectrum) * rate_hz / len(sound) == pytest.approx(300, abs=2)
+    file = AudioFile(path)
+    assert (file.sample_rate_hz, file.channels) == (rate_hz, channels)
+    file.close()
+    samples = read(path)
+    assert samples.dtype == np.float32
+    assert len(samples) / rate_hz == pytest.approx(SECONDS, abs=0.1)
+    # The tone of 300 Hz is still there, whatever the codec did to the waveform.
+    spectrum = np.abs(np.fft.rfft(samples[:, 0]))
+    assert np.argmax(spectrum) * rate_hz / len(samples) == pytest.approx(300, abs=2)
 
 
-def test_the_sound_track_of_a_video(tmp_path: Path) -> None:
+def test_the_audio_track_of_a_video(tmp_path: Path) -> None:
     path = encode(tmp_path / "v.mp4", "aac", 44_100, 1, picture=True)
     assert len(read(path)) / 44_100 == pytest.approx(SECONDS, abs=0.1)
 
@@ -99,14 +99,14 @@ def test_the_sound_track_of_a_video(tmp_path: Path) -> None:
 def test_decoding_agrees_with_libsndfile(tmp_path: Path) -> None:
     path = tmp_path / "x.flac"
     soundfile.write(path, tone(22_050, 2), 22_050)
-    theirs, _ = soundfile.read(path, dtype="float32", always_2d=True)
-    np.testing.assert_array_equal(read(path), theirs)
+    reference, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    np.testing.assert_array_equal(read(path), reference)
 
 
 def truncated_mp3(folder: Path) -> Path:
-    whole = encode(folder / "whole.mp3", "libmp3lame", 44_100, 1).read_bytes()
+    data = encode(folder / "whole.mp3", "libmp3lame", 44_100, 1).read_bytes()
     path = folder / "cut.mp3"
-    path.write_bytes(whole[: len(whole) // 2])
+    path.write_bytes(data[: len(data) // 2])
     return path
 
 
@@ -138,7 +138,7 @@ def too_many_channels(folder: Path) -> Path:
 
 
 def without_decoder(folder: Path) -> Path:
-    """Of a format that nobody has given a number to."""
+    """With a format number that no format has."""
     path = folder / "unknown.wav"
     soundfile.write(path, np.zeros(16_000, np.float32), 16_000)
     data = bytearray(path.read_bytes())
@@ -167,7 +167,7 @@ def test_bad_files_are_one_clear_line(tmp_path: Path, make: Callable[[Path], Pat
     assert "\n" not in str(caught.value)
 
 
-def test_a_title_that_is_no_utf8_does_not_matter(tmp_path: Path) -> None:
+def test_a_title_that_is_not_utf8_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "latin1.wav"
     soundfile.write(path, np.zeros(16_000, np.float32), 16_000)
     title = b"INFOINAM\x06\x00\x00\x00caf\xe9 \x00"
@@ -176,13 +176,13 @@ def test_a_title_that_is_no_utf8_does_not_matter(tmp_path: Path) -> None:
     assert len(read(path)) == 16_000
 
 
-def test_a_cut_file_gives_what_it_has_first(tmp_path: Path) -> None:
-    recording = AudioFile(truncated_mp3(tmp_path))
+def test_a_truncated_file_yields_its_blocks_before_the_error(tmp_path: Path) -> None:
+    file = AudioFile(truncated_mp3(tmp_path))
     samples = 0
     with pytest.raises(SourceError):  # the blocks before the error are the point
-        for block in recording.blocks():
+        for block in file.blocks():
             samples += len(block)
-    recording.close()
+    file.close()
     assert samples / 44_100 == pytest.approx(SECONDS / 2, abs=0.2)
 
 
@@ -190,27 +190,27 @@ async def collect(source: Source) -> list[Item]:
     return [item async for item in source.items()]
 
 
-async def test_a_paced_file_gives_each_block_when_it_would_have_been_spoken(tmp_path: Path) -> None:
+async def test_a_file_in_real_time_yields_each_block_at_the_time_of_its_last_sample(tmp_path: Path) -> None:
     path = tmp_path / "x.wav"
     soundfile.write(path, tone(16_000), 16_000)
     clock = ManualClock()
     items = FileSource(path, pace=clock).items()
-    heard = 0
+    samples = 0
     for tick in range(1, 21):
         waiting = asyncio.ensure_future(anext(items))
-        await clock.somebody_sleeps()
+        await clock.wait_for_sleeper()
         assert not waiting.done()
         clock.advance_to(tick * 0.1)
         item = await waiting
         assert isinstance(item, Pcm)
-        heard += len(item.block)
-        assert heard <= tick * 1_600
-        if heard < tick * 1_600:  # the file's own blocks are not cut at 100 ms
+        samples += len(item.block)
+        assert samples <= tick * 1_600
+        if samples < tick * 1_600:  # the file's own blocks are not cut at 100 ms
             break
     await items.aclose()  # type: ignore[attr-defined]
 
 
-async def test_a_file_stops_when_told(tmp_path: Path) -> None:
+async def test_a_file_source_stops(tmp_path: Path) -> None:
     path = tmp_path / "x.wav"
     soundfile.write(path, tone(16_000), 16_000)
     source = FileSource(path)
@@ -250,7 +250,12 @@ def test_an_unknown_microphone_is_one_clear_line(card: FakePortAudio, name: str,
         find_device(name)
 
 
-async def test_the_microphone_hands_over_copies_and_tells_what_it_dropped_in_its_place(
+def first_sample(item: Item) -> float:
+    assert isinstance(item, Pcm)
+    return round(float(item.block[0, 0]), 1)
+
+
+async def test_the_microphone_copies_blocks_and_puts_a_gap_where_it_dropped_some(
     card: FakePortAudio,
 ) -> None:
     source = MicrophoneSource(find_device("usb"), buffer_s=0.3)
@@ -259,14 +264,15 @@ async def test_the_microphone_hands_over_copies_and_tells_what_it_dropped_in_its
     await asyncio.sleep(0)
     for value in (0.1, 0.2, 0.3, 0.4, 0.5):  # three fit
         card.record(value)
-    heard: list[Item] = [await waiting]
+    received: list[Item] = [await waiting]
     await asyncio.sleep(0)
-    card.record(0.6)  # there is room again
+    card.record(0.6)  # there is space again
     card.record(0.7, overflow=True)
     await asyncio.sleep(0)
     source.stop()
-    heard += [item async for item in items]
-    assert [item if isinstance(item, AudioGap) else round(float(item.block[0, 0]), 1) for item in heard] == [  # type: ignore[union-attr]
+    received += [item async for item in items]
+    blocks = [item if isinstance(item, AudioGap) else first_sample(item) for item in received]
+    assert blocks == [
         0.1,
         0.2,
         0.3,
@@ -279,7 +285,7 @@ async def test_the_microphone_hands_over_copies_and_tells_what_it_dropped_in_its
     assert card.opened[-1]["closed"]
 
 
-async def test_a_microphone_that_falls_silent_is_an_error_not_a_wait(card: FakePortAudio) -> None:
+async def test_a_microphone_that_delivers_nothing_is_an_error(card: FakePortAudio) -> None:
     source = MicrophoneSource(find_device("usb"), timeout_s=0.01)
     with pytest.raises(DeviceError, match=r"got none for 0\.01 s; is it still plugged in"):
         await collect(source)
@@ -295,17 +301,17 @@ async def test_a_busy_microphone_is_one_clear_line(card: FakePortAudio) -> None:
         await collect(MicrophoneSource(find_device("usb")))
 
 
-def test_a_file_whose_channels_change_on_the_way_is_read_to_its_end(tmp_path: Path) -> None:
+def test_a_file_whose_channels_change_is_read_to_its_end(tmp_path: Path) -> None:
     """Two MP3s joined end to end, the second one stereo."""
     first = encode(tmp_path / "one.mp3", "libmp3lame", 44_100, 1).read_bytes()
     second = encode(tmp_path / "two.mp3", "libmp3lame", 44_100, 2).read_bytes()
     path = tmp_path / "both.mp3"
     path.write_bytes(first + second)
-    recording = AudioFile(path)
+    file = AudioFile(path)
     blocks = []
-    with pytest.raises(SourceError):  # its length is not what the first header promises
-        for block in recording.blocks():
+    with pytest.raises(SourceError):  # its duration is not that of the first header
+        for block in file.blocks():
             blocks.append(block)
-    recording.close()
+    file.close()
     assert {block.shape[1] for block in blocks} == {1}
     assert sum(map(len, blocks)) / 44_100 == pytest.approx(2 * SECONDS, abs=0.3)

@@ -1,4 +1,4 @@
-"""Greedy batches, closed on padded cost; poison hurts itself alone."""
+"""Greedy batches, closed at a padded cost; a failing item fails alone."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from emostream.streamer.inference.model_worker import ModelWorker
 from emostream.streamer.inference.request import ComputeTime, Priority, RequestContext, RequestShedError
 
 
-class Gate:
-    """A model that waits until the test lets it go; keeps the batches it saw."""
+class BlockedModel:
+    """A model that blocks until the test sets `unblock`; keeps its batches."""
 
     def __init__(self, poison: Sequence[int] = ()) -> None:
         self.batches: list[list[int]] = []
         self.threads: set[int] = set()
-        self.open = threading.Event()
+        self.unblock = threading.Event()
         self._poison = poison
 
     def __call__(self, items: Sequence[int]) -> list[str]:
-        assert self.open.wait(10)
+        assert self.unblock.wait(10)
         self.batches.append(list(items))
         self.threads.add(threading.get_ident())
         if any(item in self._poison for item in items):
@@ -37,15 +37,15 @@ class Gate:
 async def serving(
     model: Callable[[Sequence[int]], list[str]], budget: float = 100.0
 ) -> AsyncIterator[Batcher[int, str]]:
-    thread = ModelWorker("test")
-    batcher = Batcher[int, str](model, thread, WallClock(), cost=float, budget=budget)
-    loop = asyncio.create_task(thread.serve())
+    worker = ModelWorker("test")
+    batcher = Batcher[int, str](model, worker, WallClock(), cost=float, budget=budget)
+    loop = asyncio.create_task(worker.serve())
     try:
         yield batcher
     finally:
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
-        thread.close()
+        worker.close()
 
 
 async def submit_all(batcher: Batcher[int, str], items: Sequence[int]) -> list[asyncio.Task[str]]:
@@ -58,12 +58,12 @@ async def submit_all(batcher: Batcher[int, str], items: Sequence[int]) -> list[a
     return tasks
 
 
-async def test_what_waits_while_the_model_works_goes_in_together() -> None:
-    model = Gate()
+async def test_items_that_wait_while_the_model_works_form_a_batch() -> None:
+    model = BlockedModel()
     async with serving(model) as batcher:
         first = await submit_all(batcher, [1])
         rest = await submit_all(batcher, [2, 3, 4])
-        model.open.set()
+        model.unblock.set()
         assert await asyncio.gather(*first, *rest) == ["1", "2", "3", "4"]
     assert model.batches == [[1], [2, 3, 4]]
     assert len(model.threads) == 1
@@ -71,40 +71,40 @@ async def test_what_waits_while_the_model_works_goes_in_together() -> None:
 
 
 async def test_a_batch_closes_on_longest_times_count() -> None:
-    model = Gate()
+    model = BlockedModel()
     async with serving(model, budget=12.0) as batcher:
         first = await submit_all(batcher, [1])
         rest = await submit_all(batcher, [3, 4, 5, 2, 20, 1])
-        model.open.set()
+        model.unblock.set()
         await asyncio.gather(*first, *rest)
     # 3, 4 cost 8; with 5 they would cost 15. 5, 2 cost 10. 20 goes alone, past the budget.
     assert model.batches == [[1], [3, 4], [5, 2], [20], [1]]
 
 
-async def test_poison_hurts_nobody_else() -> None:
-    model = Gate(poison=[3])
+async def test_a_failing_item_does_not_fail_the_others() -> None:
+    model = BlockedModel(poison=[3])
     async with serving(model) as batcher:
         first = await submit_all(batcher, [1])
         rest = await submit_all(batcher, [2, 3, 4])
-        model.open.set()
+        model.unblock.set()
         results = await asyncio.gather(*first, *rest, return_exceptions=True)
     assert [str(result) for result in results] == ["1", "2", "poison", "4"]
     assert isinstance(results[2], ValueError)
 
 
-async def test_whoever_gave_up_is_not_computed() -> None:
-    model = Gate()
+async def test_a_cancelled_item_is_not_computed() -> None:
+    model = BlockedModel()
     async with serving(model) as batcher:
         first = await submit_all(batcher, [1])
         rest = await submit_all(batcher, [2, 3])
         rest[0].cancel()
         await asyncio.gather(rest[0], return_exceptions=True)
-        model.open.set()
+        model.unblock.set()
         await asyncio.gather(*first, rest[1])
     assert model.batches == [[1], [3]]
 
 
-async def test_a_model_that_gives_too_few_results_is_an_error_not_a_mix_up() -> None:
+async def test_too_few_results_of_a_model_are_an_error() -> None:
     async with serving(lambda items: ["only one"] * (len(items) - 1)) as batcher:
         with pytest.raises(RuntimeError, match="expected 1 results from the model, got 0"):
             await batcher.submit(1, RequestContext())
@@ -112,7 +112,7 @@ async def test_a_model_that_gives_too_few_results_is_an_error_not_a_mix_up() -> 
 
 async def test_two_batchers_share_one_thread() -> None:
     """Both calls of one model run on its one thread, each in batches of its own."""
-    thread = ModelWorker("test")
+    worker = ModelWorker("test")
     seen: list[tuple[str, int]] = []
 
     def call(name: str) -> Callable[[Sequence[int]], list[int]]:
@@ -123,31 +123,31 @@ async def test_two_batchers_share_one_thread() -> None:
         return run
 
     batchers = [
-        Batcher[int, int](call(name), thread, WallClock(), cost=float, budget=9.0) for name in ("a", "b")
+        Batcher[int, int](call(name), worker, WallClock(), cost=float, budget=9.0) for name in ("a", "b")
     ]
-    loop = asyncio.create_task(thread.serve())
+    loop = asyncio.create_task(worker.serve())
     await asyncio.gather(*(batcher.submit(i, RequestContext()) for i in range(3) for batcher in batchers))
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
-    thread.close()
+    worker.close()
     assert {name for name, _ in seen} == {"a", "b"}
     assert len({ident for _, ident in seen}) == 1
 
 
 async def submit_as(
-    batcher: Batcher[int, str], wanted: dict[int, RequestContext]
+    batcher: Batcher[int, str], requests_by_item: dict[int, RequestContext]
 ) -> dict[int, asyncio.Task[str]]:
-    async def one(item: int, ask: RequestContext) -> str:
-        return (await batcher.submit(item, ask)).value
+    async def one(item: int, request: RequestContext) -> str:
+        return (await batcher.submit(item, request)).value
 
-    tasks = {item: asyncio.create_task(one(item, ask)) for item, ask in wanted.items()}
+    tasks = {item: asyncio.create_task(one(item, request)) for item, request in requests_by_item.items()}
     await asyncio.sleep(0)
     return tasks
 
 
 class TestPriority:
     async def test_finals_go_first_and_in_a_batch_of_their_own(self) -> None:
-        model = Gate()
+        model = BlockedModel()
         async with serving(model) as batcher:
             first = await submit_all(batcher, [1])
             order = [
@@ -160,23 +160,23 @@ class TestPriority:
             rest = await submit_as(
                 batcher, {item: RequestContext(priority) for item, priority in enumerate(order, 2)}
             )
-            model.open.set()
+            model.unblock.set()
             await asyncio.gather(*first, *rest.values())
         assert model.batches == [[1], [4, 6], [3, 5], [2]]
 
     async def test_a_candidate_that_becomes_a_final_moves_up(self) -> None:
-        model = Gate()
+        model = BlockedModel()
         async with serving(model) as batcher:
             first = await submit_all(batcher, [1])
-            asks = {item: RequestContext(Priority.CANDIDATE) for item in (2, 3, 4)}
-            rest = await submit_as(batcher, asks)
-            asks[4].priority = Priority.FINAL
-            model.open.set()
+            requests = {item: RequestContext(Priority.CANDIDATE) for item in (2, 3, 4)}
+            rest = await submit_as(batcher, requests)
+            requests[4].priority = Priority.FINAL
+            model.unblock.set()
             await asyncio.gather(*first, *rest.values())
         assert model.batches == [[1], [4], [2, 3]]
 
-    async def test_what_is_no_final_is_shed_provisionals_first(self) -> None:
-        model = Gate()
+    async def test_items_that_are_not_finals_are_shed_interim_results_first(self) -> None:
+        model = BlockedModel()
         async with serving(model) as batcher:
             first = await submit_all(batcher, [100])
             finals = await submit_as(batcher, {item: RequestContext() for item in range(200, 240)})
@@ -189,73 +189,73 @@ class TestPriority:
             with pytest.raises(RequestShedError):
                 await shed[31]
             more = await submit_as(batcher, {300: RequestContext()})
-            model.open.set()
+            model.unblock.set()
             await asyncio.gather(*first, *finals.values(), *kept.values(), *last.values(), *more.values())
         done = [item for batch in model.batches for item in batch]
         assert sorted(done) == [*range(31), 32, 100, *range(200, 240), 300]
 
-    async def test_of_two_calls_on_one_thread_the_more_wanted_goes_first(self) -> None:
-        thread, model = ModelWorker("test"), Gate()
+    async def test_of_two_queues_of_one_worker_the_higher_priority_goes_first(self) -> None:
+        worker, model = ModelWorker("test"), BlockedModel()
         early, late = (
-            Batcher[int, str](model, thread, WallClock(), cost=float, budget=9.0) for _ in range(2)
+            Batcher[int, str](model, worker, WallClock(), cost=float, budget=9.0) for _ in range(2)
         )
-        loop = asyncio.create_task(thread.serve())
+        loop = asyncio.create_task(worker.serve())
         tasks = await submit_as(early, {1: RequestContext()})
         await asyncio.sleep(0)
         tasks |= await submit_as(early, {2: RequestContext(Priority.CANDIDATE), 3: RequestContext()})
         tasks |= await submit_as(late, {4: RequestContext(), 5: RequestContext(Priority.CANDIDATE)})
-        model.open.set()
+        model.unblock.set()
         await asyncio.gather(*tasks.values())
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
-        thread.close()
+        worker.close()
         assert model.batches == [[1], [3], [4], [2], [5]]
 
 
 async def test_no_batch_holds_two_of_one_stream() -> None:
-    model, stream, other = Gate(), object(), object()
+    model, stream, other = BlockedModel(), object(), object()
     async with serving(model) as batcher:
         first = await submit_all(batcher, [1])
-        asks = {
-            item: RequestContext(stream=whose)
-            for item, whose in ((2, stream), (3, stream), (4, other), (5, None))
+        requests = {
+            item: RequestContext(stream=owner)
+            for item, owner in ((2, stream), (3, stream), (4, other), (5, None))
         }
-        rest = await submit_as(batcher, asks)
-        model.open.set()
+        rest = await submit_as(batcher, requests)
+        model.unblock.set()
         await asyncio.gather(*first, *rest.values())
     assert model.batches == [[1], [2, 4, 5], [3]]
 
 
-class TestModelTime:
-    async def test_each_has_its_share(self) -> None:
+class TestComputeTime:
+    async def test_each_request_has_its_share(self) -> None:
         time = ComputeTime()
-        asks = {item: RequestContext(total=time) for item in (1, 2, 3)}
+        requests = {item: RequestContext(total=time) for item in (1, 2, 3)}
         async with serving(lambda items: [str(item) for item in items]) as batcher:
-            await asyncio.gather(*(await submit_as(batcher, asks)).values())
-        assert all(ask.compute_s > 0 for ask in asks.values())
-        assert sum(ask.compute_s for ask in asks.values()) == pytest.approx(time.compute_s)
+            await asyncio.gather(*(await submit_as(batcher, requests)).values())
+        assert all(request.compute_s > 0 for request in requests.values())
+        assert sum(request.compute_s for request in requests.values()) == pytest.approx(time.compute_s)
         assert time.wasted_compute_s == 0
 
-    async def test_what_is_given_up_is_wasted_though_it_is_over_later(self) -> None:
-        model, time = Gate(), ComputeTime()
+    async def test_a_discarded_request_is_wasted_though_its_call_ends_later(self) -> None:
+        model, time = BlockedModel(), ComputeTime()
         async with serving(model) as batcher:
-            asks = {1: RequestContext(total=time), 2: RequestContext(total=time)}
-            running = await submit_as(batcher, {1: asks[1]})
+            requests = {1: RequestContext(total=time), 2: RequestContext(total=time)}
+            running = await submit_as(batcher, {1: requests[1]})
             await asyncio.sleep(0)
-            assert asks[1].running_calls == 1
+            assert requests[1].running_calls == 1
             running[1].cancel()
-            asks[1].discard()
-            rest = await submit_as(batcher, {2: asks[2]})
-            model.open.set()
+            requests[1].discard()
+            rest = await submit_as(batcher, {2: requests[2]})
+            model.unblock.set()
             await rest[2]
-        assert asks[1].running_calls == 0
-        assert time.wasted_compute_s == asks[1].compute_s > 0
-        assert time.compute_s == pytest.approx(asks[1].compute_s + asks[2].compute_s)
+        assert requests[1].running_calls == 0
+        assert time.wasted_compute_s == requests[1].compute_s > 0
+        assert time.compute_s == pytest.approx(requests[1].compute_s + requests[2].compute_s)
 
-    def test_giving_up_twice_counts_once(self) -> None:
+    def test_discarding_twice_counts_once(self) -> None:
         time = ComputeTime()
-        ask = RequestContext(total=time)
-        ask.record_compute(2.0, "emotion")
-        ask.discard()
-        ask.discard()
+        request = RequestContext(total=time)
+        request.record_compute(2.0, "emotion")
+        request.discard()
+        request.discard()
         assert (time.compute_s, time.wasted_compute_s) == (2.0, 2.0)

@@ -1,4 +1,4 @@
-"""Frames and flags in, utterances out: by table, by hand-made reference, by invariant."""
+"""Frames and flags to utterances: by table, by an independent reference, by invariants."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Runs = list[tuple[str, int]]  # ("speech" | "silence", frames)
 DEFAULT = SegmenterSettings()
 
 
-def sound(runs: Runs) -> tuple[np.ndarray, list[bool]]:
-    """The stream and its flags. Speech is noise, silence is zeros."""
+def stream(runs: Runs) -> tuple[np.ndarray, list[bool]]:
+    """Samples and flags. Speech is noise, silence is zeros."""
     parts = [
         voice(frames * 20, seed=i) if kind == "speech" else silence(frames * 20)
         for i, (kind, frames) in enumerate(runs)
@@ -29,7 +29,7 @@ def sound(runs: Runs) -> tuple[np.ndarray, list[bool]]:
 
 
 def segment(runs: Runs, config: SegmenterSettings = DEFAULT) -> list[SpeechStarted | Utterance]:
-    samples, flags = sound(runs)
+    samples, flags = stream(runs)
     segmenter = Segmenter(config)
     out: list[SpeechStarted | Utterance] = []
     for frame, flag in zip(samples.reshape(-1, FRAME), flags, strict=True):
@@ -38,11 +38,11 @@ def segment(runs: Runs, config: SegmenterSettings = DEFAULT) -> list[SpeechStart
 
 
 def utterances(runs: Runs, config: SegmenterSettings = DEFAULT) -> list[Utterance]:
-    return [one for one in segment(runs, config) if isinstance(one, Utterance)]
+    return [result for result in segment(runs, config) if isinstance(result, Utterance)]
 
 
 def spans_ms(found: list[Utterance]) -> list[tuple[int, int, str]]:
-    return [(one.start // 16, one.end // 16, one.reason) for one in found]
+    return [(utterance.start // 16, utterance.end // 16, utterance.reason) for utterance in found]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def spans_ms(found: list[Utterance]) -> list[tuple[int, int, str]]:
         pytest.param(
             [("speech", 50), ("silence", 15), ("speech", 1), ("silence", 50)],
             [(0, 1000, "silence")],
-            id="a one-frame blip in the pause does not move the end",
+            id="one frame of speech in the pause does not move the end",
         ),
         pytest.param([("speech", 50)], [(0, 1000, "end_of_stream")], id="the end of the stream ends it"),
         pytest.param(
@@ -84,18 +84,18 @@ def test_utterances_of_simple_streams(runs: Runs, expected: list[tuple[int, int,
 
 
 def test_the_clip_has_its_pre_roll_and_its_tail() -> None:
-    (one,) = utterances([("silence", 50), ("speech", 50), ("silence", 50)])
-    assert one.clip_start == (1000 - DEFAULT.pre_roll_ms) * 16
-    assert len(one.samples) == (DEFAULT.pre_roll_ms + 1000 + DEFAULT.tail_ms) * 16
+    (utterance,) = utterances([("silence", 50), ("speech", 50), ("silence", 50)])
+    assert utterance.clip_start == (1000 - DEFAULT.pre_roll_ms) * 16
+    assert len(utterance.samples) == (DEFAULT.pre_roll_ms + 1000 + DEFAULT.tail_ms) * 16
 
 
 def test_the_end_is_decided_when_the_silence_has_lasted() -> None:
-    (one,) = utterances([("silence", 50), ("speech", 50), ("silence", 50)])
-    assert one.decided_at == (2000 + DEFAULT.min_silence_ms) * 16
+    (utterance,) = utterances([("silence", 50), ("speech", 50), ("silence", 50)])
+    assert utterance.decided_at == (2000 + DEFAULT.min_silence_ms) * 16
 
 
 def test_speech_is_announced_when_it_has_lasted_long_enough() -> None:
-    samples, flags = sound([("silence", 20), ("speech", 20)])
+    samples, flags = stream([("silence", 20), ("speech", 20)])
     segmenter = Segmenter(DEFAULT)
     announced = [
         i
@@ -111,12 +111,12 @@ def test_an_utterance_that_is_too_long_is_cut_at_its_quietest_point() -> None:
     samples = voice(5_000)
     samples[3_000 * 16 : 3_100 * 16] *= 0.1
     found = [
-        one
+        utterance
         for frame in samples.reshape(-1, FRAME)
-        for one in segmenter.push(frame, True)
-        if isinstance(one, Utterance)
+        for utterance in segmenter.push(frame, True)
+        if isinstance(utterance, Utterance)
     ]
-    found += [one for one in segmenter.flush("end_of_stream") if isinstance(one, Utterance)]
+    found += [utterance for utterance in segmenter.flush("end_of_stream") if isinstance(utterance, Utterance)]
     first, second = found
     assert first.reason == "max_length"
     assert 3_000 * 16 <= first.end <= 3_100 * 16
@@ -125,7 +125,7 @@ def test_an_utterance_that_is_too_long_is_cut_at_its_quietest_point() -> None:
 
 
 def test_hangover_far_below_the_voice_is_not_speech() -> None:
-    """A VAD that goes on saying speech over a faint noise does not make the utterance longer."""
+    """A VAD that classifies faint noise as speech does not make the utterance longer."""
     segmenter = Segmenter(DEFAULT)
     faint = voice(400, level=0.1 * 10 ** (-40 / 20))
     out: list[SpeechStarted | Utterance] = []
@@ -133,42 +133,44 @@ def test_hangover_far_below_the_voice_is_not_speech() -> None:
         out += segmenter.push(frame, True)
     for frame in silence(1_000).reshape(-1, FRAME):
         out += segmenter.push(frame, False)
-    (one,) = [one for one in out if isinstance(one, Utterance)]
-    assert (one.start // 16, one.end // 16) == (400, 1_400)
+    (utterance,) = [utterance for utterance in out if isinstance(utterance, Utterance)]
+    assert (utterance.start // 16, utterance.end // 16) == (400, 1_400)
 
 
 def test_flush_ends_the_utterance_here_and_nothing_else_changes() -> None:
     segmenter = Segmenter(DEFAULT)
     for frame in voice(1_000).reshape(-1, FRAME):
         segmenter.push(frame, True)
-    (one,) = segmenter.flush("flush")
-    assert isinstance(one, Utterance)
-    assert (one.reason, one.end // 16) == ("flush", 1_000)
+    (utterance,) = segmenter.flush("flush")
+    assert isinstance(utterance, Utterance)
+    assert (utterance.reason, utterance.end // 16) == ("flush", 1_000)
     assert segmenter.flush("flush") == []
 
 
 def test_a_gap_moves_the_clock() -> None:
     segmenter = Segmenter(DEFAULT)
     segmenter.skip(500)
-    out = [one for frame in voice(1_000).reshape(-1, FRAME) for one in segmenter.push(frame, True)]
+    out = [
+        utterance for frame in voice(1_000).reshape(-1, FRAME) for utterance in segmenter.push(frame, True)
+    ]
     assert out == [SpeechStarted(1, 10_000 * 16)]
 
 
 def candidates(
     runs: Runs, config: SegmenterSettings = DEFAULT
 ) -> list[tuple[Utterance | None, list[object]]]:
-    """After every frame: the candidate, and what the frame brought about."""
-    samples, flags = sound(runs)
+    """After every frame: the candidate, and the results of the frame."""
+    samples, flags = stream(runs)
     segmenter = Segmenter(config)
     seen: list[tuple[Utterance | None, list[object]]] = []
     for frame, flag in zip(samples.reshape(-1, FRAME), flags, strict=True):
-        happened = segmenter.push(frame, flag)
-        seen.append((segmenter.candidate, [*happened]))
+        results = segmenter.push(frame, flag)
+        seen.append((segmenter.candidate, [*results]))
     return seen
 
 
 class TestCandidate:
-    def test_it_is_there_as_soon_as_the_tail_is(self) -> None:
+    def test_it_exists_as_soon_as_the_tail_is_complete(self) -> None:
         seen = candidates([("speech", 50), ("silence", 40)])
         first = next(i for i, (candidate, _) in enumerate(seen) if candidate is not None)
         assert first == 50 + DEFAULT.tail_ms // 20 - 1
@@ -176,45 +178,49 @@ class TestCandidate:
         assert candidate is not None
         assert len(candidate.samples) == (1000 + DEFAULT.tail_ms) * 16
 
-    def test_without_a_tail_it_is_there_in_the_first_silent_frame(self) -> None:
+    def test_without_a_tail_it_exists_from_the_first_silent_frame(self) -> None:
         seen = candidates([("speech", 50), ("silence", 40)], SegmenterSettings(tail_ms=0))
         assert next(i for i, (candidate, _) in enumerate(seen) if candidate is not None) == 50
 
     def test_the_final_holds_its_very_samples(self) -> None:
         seen = candidates([("speech", 50), ("silence", 40)])
         before = [candidate for candidate, _ in seen if candidate is not None]
-        (final,) = [one for _, happened in seen for one in happened if isinstance(one, Utterance)]
+        (final,) = [
+            utterance for _, results in seen for utterance in results if isinstance(utterance, Utterance)
+        ]
         assert all(candidate.samples is final.samples for candidate in before)
         assert seen[-1][0] is None
 
-    def test_speech_takes_it_back(self) -> None:
+    def test_speech_withdraws_it(self) -> None:
         seen = candidates([("speech", 50), ("silence", 20), ("speech", 20), ("silence", 40)])
-        two = list(dict.fromkeys(id(candidate) for candidate, _ in seen if candidate is not None))
-        assert len(two) == 2
-        (final,) = [one for _, happened in seen for one in happened if isinstance(one, Utterance)]
+        distinct = list(dict.fromkeys(id(candidate) for candidate, _ in seen if candidate is not None))
+        assert len(distinct) == 2
+        (final,) = [
+            utterance for _, results in seen for utterance in results if isinstance(utterance, Utterance)
+        ]
         assert final.end == 90 * FRAME
         confirmed = 70 + DEFAULT.start_speech_ms // 20 - 1
         assert seen[confirmed - 1][0] is not None
         assert seen[confirmed][0] is None
 
-    def test_a_loud_blip_leaves_it_as_it_is(self) -> None:
-        """However loud: what is not speech says nothing about how loud speech is."""
-        samples, flags = sound([("speech", 50), ("silence", 12), ("speech", 2), ("silence", 40)])
-        samples[: 25 * FRAME] *= 10 ** (-30 / 20)  # within the range of the voice, not of the blip
+    def test_a_loud_unconfirmed_burst_does_not_change_it(self) -> None:
+        """However loud: what is not confirmed speech does not count for the peak."""
+        samples, flags = stream([("speech", 50), ("silence", 12), ("speech", 2), ("silence", 40)])
+        samples[: 25 * FRAME] *= 10 ** (-30 / 20)  # within the range of the voice, not of the burst
         samples[62 * FRAME : 64 * FRAME] *= 30
         segmenter, found, final = Segmenter(DEFAULT), [], None
         for frame, flag in zip(samples.reshape(-1, FRAME), flags, strict=True):
-            for one in segmenter.push(frame, flag):
-                final = one if isinstance(one, Utterance) else final
+            for utterance in segmenter.push(frame, flag):
+                final = utterance if isinstance(utterance, Utterance) else final
             if segmenter.candidate is not None:
                 found.append(segmenter.candidate)
         assert final is not None
-        assert all(one.samples is final.samples for one in found)
+        assert all(utterance.samples is final.samples for utterance in found)
         assert final.start == 0
 
     @pytest.mark.parametrize("reason", ["flush", "end_of_stream"])
-    def test_a_pause_that_is_cut_short_has_it_too(self, reason: str) -> None:
-        samples, flags = sound([("speech", 50), ("silence", 15)])
+    def test_a_pause_that_ends_early_uses_it_too(self, reason: str) -> None:
+        samples, flags = stream([("speech", 50), ("silence", 15)])
         segmenter = Segmenter(DEFAULT)
         for frame, flag in zip(samples.reshape(-1, FRAME), flags, strict=True):
             segmenter.push(frame, flag)
@@ -226,24 +232,28 @@ class TestCandidate:
         assert (final.reason, final.decided_at) == (reason, 65 * FRAME)
         assert segmenter.candidate is None
 
-    def test_what_is_not_certain_has_none(self) -> None:
-        assert not [one for one, _ in candidates([("speech", 9), ("silence", 50)]) if one is not None]
+    def test_unconfirmed_speech_has_none(self) -> None:
+        assert not [
+            utterance
+            for utterance, _ in candidates([("speech", 9), ("silence", 50)])
+            if utterance is not None
+        ]
 
 
-class TestSoFar:
-    def heard(self, runs: Runs) -> Utterance | None:
-        samples, flags = sound(runs)
+class TestPartialUtterance:
+    def partial_utterance(self, runs: Runs) -> Utterance | None:
+        samples, flags = stream(runs)
         segmenter = Segmenter(DEFAULT)
         for frame, flag in zip(samples.reshape(-1, FRAME), flags, strict=True):
             segmenter.push(frame, flag)
         return segmenter.partial_utterance()
 
-    def test_it_is_all_that_was_said(self) -> None:
-        one = self.heard([("silence", 50), ("speech", 100)])
-        assert one is not None
-        assert (one.reason, one.utterance) == ("speaking", 1)
-        assert (one.start, one.end) == (50 * FRAME, 150 * FRAME)
-        assert len(one.samples) == 100 * FRAME + DEFAULT.pre_roll_ms * 16
+    def test_it_is_all_speech_so_far(self) -> None:
+        utterance = self.partial_utterance([("silence", 50), ("speech", 100)])
+        assert utterance is not None
+        assert (utterance.reason, utterance.utterance) == ("speaking", 1)
+        assert (utterance.start, utterance.end) == (50 * FRAME, 150 * FRAME)
+        assert len(utterance.samples) == 100 * FRAME + DEFAULT.pre_roll_ms * 16
 
     @pytest.mark.parametrize(
         "runs",
@@ -253,14 +263,14 @@ class TestSoFar:
             [("speech", 50), ("silence", 15)],
             [("speech", 50), ("silence", 30)],
         ],
-        ids=["silence", "nothing certain", "a pause", "over"],
+        ids=["silence", "nothing confirmed", "a pause", "over"],
     )
-    def test_otherwise_there_is_nothing_to_say(self, runs: Runs) -> None:
-        assert self.heard(runs) is None
+    def test_otherwise_there_is_none(self, runs: Runs) -> None:
+        assert self.partial_utterance(runs) is None
 
 
 def reference_spans(runs: Runs, min_silence: int) -> list[tuple[int, int]]:
-    """Speech runs of at least 200 ms, joined over shorter pauses: run lengths only, no state machine."""
+    """Speech runs of at least 200 ms, joined across shorter pauses: run lengths only, no state machine."""
     spans: list[tuple[int, int]] = []
     position, pause = 0, min_silence
     for kind, frames in runs:
@@ -286,10 +296,10 @@ alternating = st.lists(st.tuples(st.integers(1, 60), st.integers(10, 80)), min_s
 def test_agrees_with_run_lengths(runs: Runs) -> None:
     config = SegmenterSettings(max_utterance_ms=28_000)
     found = utterances([*runs, ("silence", 60)], config)
-    if any(one.reason == "max_length" for one in found):
+    if any(utterance.reason == "max_length" for utterance in found):
         return
     expected = [(a * FRAME, b * FRAME) for a, b in reference_spans(runs, config.min_silence_ms // 20)]
-    assert [(one.start, one.end) for one in found] == expected
+    assert [(utterance.start, utterance.end) for utterance in found] == expected
 
 
 anything = st.lists(st.tuples(st.sampled_from(["speech", "silence"]), st.integers(1, 150)), max_size=15)
@@ -299,18 +309,18 @@ anything = st.lists(st.tuples(st.sampled_from(["speech", "silence"]), st.integer
 @settings(deadline=None)
 def test_invariants(runs: Runs) -> None:
     config = SegmenterSettings(max_utterance_ms=2_000)
-    samples, _ = sound([*runs, ("silence", 1)])
+    samples, _ = stream([*runs, ("silence", 1)])
     out = segment([*runs, ("silence", 1)], config)
-    kinds = [type(one) for one in out]
-    # Every start has its utterance, and they come in turn.
+    kinds = [type(utterance) for utterance in out]
+    # Every start has its utterance, and they alternate.
     assert kinds == [SpeechStarted, Utterance] * (len(out) // 2)
-    assert [one.utterance for one in out] == [i // 2 + 1 for i in range(len(out))]
-    found = [one for one in out if isinstance(one, Utterance)]
-    for one in found:
-        clip_end = one.clip_start + len(one.samples)
-        np.testing.assert_array_equal(one.samples, samples[one.clip_start : clip_end])
-        assert one.clip_start <= one.start < one.end <= clip_end <= one.decided_at
-        assert len(one.samples) <= config.max_utterance_ms * 16
+    assert [utterance.utterance for utterance in out] == [i // 2 + 1 for i in range(len(out))]
+    found = [utterance for utterance in out if isinstance(utterance, Utterance)]
+    for utterance in found:
+        clip_end = utterance.clip_start + len(utterance.samples)
+        np.testing.assert_array_equal(utterance.samples, samples[utterance.clip_start : clip_end])
+        assert utterance.clip_start <= utterance.start < utterance.end <= clip_end <= utterance.decided_at
+        assert len(utterance.samples) <= config.max_utterance_ms * 16
     for before, after in pairwise(found):
         assert before.clip_start + len(before.samples) <= after.clip_start
 
@@ -319,19 +329,21 @@ def test_invariants(runs: Runs) -> None:
 @settings(deadline=None)
 def test_every_end_by_silence_was_a_candidate(runs: Runs) -> None:
     before: Utterance | None = None
-    for candidate, happened in candidates(
-        [*runs, ("silence", 40)], SegmenterSettings(max_utterance_ms=2_000)
-    ):
-        for one in happened:
-            if isinstance(one, Utterance) and one.reason == "silence":
+    for candidate, results in candidates([*runs, ("silence", 40)], SegmenterSettings(max_utterance_ms=2_000)):
+        for utterance in results:
+            if isinstance(utterance, Utterance) and utterance.reason == "silence":
                 assert before is not None
-                assert one.samples is before.samples
-                assert (one.utterance, one.start, one.end) == (before.utterance, before.start, before.end)
+                assert utterance.samples is before.samples
+                assert (utterance.utterance, utterance.start, utterance.end) == (
+                    before.utterance,
+                    before.start,
+                    before.end,
+                )
         before = candidate
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"tail_ms": 300},
         {"min_silence_ms": 100},
@@ -340,6 +352,6 @@ def test_every_end_by_silence_was_a_candidate(runs: Runs) -> None:
         {"pre_roll_ms": -20},
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(wrong: dict[str, int]) -> None:
+def test_settings_that_contradict_each_other_are_refused(invalid: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=r"expected .*, got .*; change"):
-        SegmenterSettings(**wrong)
+        SegmenterSettings(**invalid)

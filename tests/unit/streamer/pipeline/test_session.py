@@ -1,4 +1,4 @@
-"""A stream's life with fake models: events, failures, gaps, flushes, the same for any cut."""
+"""A session with fake models: events, failures, gaps, flushes, the same for any cut."""
 
 from __future__ import annotations
 
@@ -26,18 +26,16 @@ async def run(
     *,
     transcriber: FakeTranscriber | None = None,
     recognizer: FakeRecognizer | None = None,
-    config: SegmenterSettings | None = None,
+    segmenter: SegmenterSettings | None = None,
+    sink: ListSink | None = None,
 ) -> list[messages.ServerEvent]:
     clock = WallClock()
     engine = Engine(transcriber, recognizer or FakeRecognizer(), clock)
-    sink = ListSink()
-    settings = SessionSettings(segmenter=config or SegmenterSettings())
+    sink = sink or ListSink()
+    settings = SessionSettings(segmenter=segmenter or SegmenterSettings())
     session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, clock)
     async with engine.running():
-        try:
-            await session.run()
-        finally:
-            run.seen = sink.events  # type: ignore[attr-defined]
+        await session.run()
     return sink.events
 
 
@@ -69,7 +67,7 @@ async def test_two_utterances() -> None:
     assert closed.totals == messages.Totals(audio_ms=3_700, utterances=2, dropped_ms=0)
 
 
-async def test_without_a_transcriber_there_are_no_words_and_it_says_so() -> None:
+async def test_without_a_transcriber_there_are_no_words_and_the_event_says_so() -> None:
     first, _ = finals(await run(ListSource([pcm(*TWO)])))
     assert (first.text, first.words, first.text_only, first.language) == ("", (), None, None)
     assert first.uncertain == ("no_text",)
@@ -77,9 +75,9 @@ async def test_without_a_transcriber_there_are_no_words_and_it_says_so() -> None
 
 @pytest.mark.parametrize("size", [1, 160, 320, 1_000, 1_000_000])
 async def test_blocks_do_not_matter(size: int) -> None:
-    whole = np.concatenate(TWO)[:, np.newaxis]
-    blocks = [Pcm(whole[start : start + size]) for start in range(0, len(whole), size)]
-    reference = await run(ListSource([Pcm(whole)]), transcriber=FakeTranscriber())
+    samples = np.concatenate(TWO)[:, np.newaxis]
+    blocks = [Pcm(samples[start : start + size]) for start in range(0, len(samples), size)]
+    reference = await run(ListSource([Pcm(samples)]), transcriber=FakeTranscriber())
     assert comparable(await run(ListSource(blocks), transcriber=FakeTranscriber())) == comparable(reference)
 
 
@@ -92,7 +90,7 @@ async def test_a_stream_without_a_sample_ends_well() -> None:
     assert kinds(await run(ListSource([]))) == ["Closed"]
 
 
-async def test_an_utterance_that_a_model_cannot_bear_is_an_error_and_the_next_one_stands() -> None:
+async def test_an_utterance_on_which_a_model_fails_is_an_error_and_the_next_one_has_its_final() -> None:
     seen = await run(ListSource([pcm(*TWO)]), recognizer=FakeRecognizer(fails_on=[1_400]))
     (error,) = [event for event in seen if isinstance(event, messages.Error)]
     assert (error.code, error.fatal) == ("analysis_failed", False)
@@ -100,7 +98,7 @@ async def test_an_utterance_that_a_model_cannot_bear_is_an_error_and_the_next_on
     assert [final.utterance for final in finals(seen)] == [2]
 
 
-async def test_words_that_cannot_be_had_leave_the_sound() -> None:
+async def test_an_utterance_whose_transcription_fails_is_classified_from_audio_only() -> None:
     seen = await run(ListSource([pcm(*TWO)]), transcriber=FakeTranscriber(fails_on=[1_400]))
     (error,) = [event for event in seen if isinstance(event, messages.Error)]
     assert (error.code, error.fatal) == ("transcription_failed", False)
@@ -109,11 +107,12 @@ async def test_words_that_cannot_be_had_leave_the_sound() -> None:
     assert second.text == "1000 milliseconds"
 
 
-async def test_a_source_that_breaks_delivers_its_finals_first() -> None:
+async def test_the_finals_of_a_source_that_fails_are_delivered_first() -> None:
     broken = ListSource([pcm(silence(500), voice(1_000))], SourceError("the cable is out"))
+    sink = ListSink()
     with pytest.raises(SourceError, match="the cable is out"):
-        await run(broken)
-    seen: list[messages.ServerEvent] = run.seen  # type: ignore[attr-defined]
+        await run(broken, sink=sink)
+    seen = sink.events
     assert kinds(seen) == ["SpeechStarted", "Emotion", "Error", "Closed"]
     assert isinstance(seen[2], messages.Error)
     assert seen[2].fatal
@@ -130,7 +129,7 @@ async def test_flush_ends_the_utterance_there() -> None:
 
 
 @pytest.mark.parametrize("lost_ms", [5_000, 5_003, 3_600_000])
-async def test_a_long_gap_moves_the_clock_and_is_told(lost_ms: int) -> None:
+async def test_a_long_gap_moves_the_clock_and_is_reported(lost_ms: int) -> None:
     items: list[Item] = [
         pcm(silence(500), voice(1_000)),
         AudioGap(lost_ms, "testing"),
@@ -149,10 +148,10 @@ async def test_a_long_gap_moves_the_clock_and_is_told(lost_ms: int) -> None:
 
 
 async def test_many_odd_gaps_lose_no_time() -> None:
-    """719 ms is no whole number of frames: twenty of them are 14.38 s all the same."""
+    """719 ms is not a whole number of frames: twenty of them are 14.38 s all the same."""
     seen = await run(ListSource([*[AudioGap(719, "testing")] * 20, pcm(silence(1_000), voice(1_000))]))
-    (one,) = finals(seen)
-    assert abs(one.start_ms - (20 * 719 + 1_000)) <= 20
+    (final,) = finals(seen)
+    assert abs(final.start_ms - (20 * 719 + 1_000)) <= 20
 
 
 async def test_a_short_gap_does_not_split_an_utterance() -> None:
@@ -161,11 +160,11 @@ async def test_a_short_gap_does_not_split_an_utterance() -> None:
         AudioGap(100, "testing"),
         pcm(voice(1_000, seed=1), silence(600)),
     ]
-    (one,) = finals(await run(ListSource(items)))
-    assert (one.start_ms, one.end_ms) == (500, 2_600)
+    (final,) = finals(await run(ListSource(items)))
+    assert (final.start_ms, final.end_ms) == (500, 2_600)
 
 
-async def test_samples_that_are_no_numbers_are_told_once() -> None:
+async def test_samples_that_are_not_finite_are_reported_once() -> None:
     poisoned = np.concatenate(TWO)
     poisoned[100] = poisoned[9_000] = np.nan
     seen = await run(ListSource([Pcm(poisoned[:8_000, None]), Pcm(poisoned[8_000:, None])]))
@@ -173,14 +172,14 @@ async def test_samples_that_are_no_numbers_are_told_once() -> None:
     assert len(finals(seen)) == 2
 
 
-async def test_a_mishap_is_an_error_event_in_its_place() -> None:
+async def test_a_warning_of_the_source_is_an_error_event_in_its_place() -> None:
     seen = await run(ListSource([SourceWarning("odd", "something odd"), pcm(*TWO)]))
     assert isinstance(seen[0], messages.Error)
     assert (seen[0].code, seen[0].fatal) == ("odd", False)
 
 
-async def test_a_reader_that_does_not_read_holds_the_source_back() -> None:
-    """Nothing is dropped and nothing piles up: the queues are bounded and the source waits."""
+async def test_a_reader_that_does_not_read_blocks_the_source() -> None:
+    """Nothing is dropped and nothing accumulates: the queues are bounded and the source waits."""
     clock = WallClock()
     engine = Engine(None, FakeRecognizer(), clock)
     reading = asyncio.Event()
@@ -205,7 +204,7 @@ async def test_a_reader_that_does_not_read_holds_the_source_back() -> None:
     async with engine.running():
         running = asyncio.create_task(session.run())
         before = -1
-        while before != taken:  # until nothing moves any more
+        while before != taken:  # until nothing changes any more
             before = taken
             for _ in range(2_000):
                 await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The wire: what the document shows can be read, what is read can be written, mistakes are named."""
+"""The wire protocol: the examples of its document, encoding and decoding, error messages."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _tree(one: type[EmostreamError]) -> set[type[EmostreamError]]:
 def test_the_asyncapi_document_is_that_of_the_types() -> None:
     written = json.loads((REPO / "docs" / "asyncapi.json").read_text(encoding="utf-8"))
     assert written == asyncapi(), (
-        "make it anew: python -m emostream.streamer.protocol.asyncapi > docs/asyncapi.json"
+        "regenerate it: python -m emostream.streamer.protocol.asyncapi > docs/asyncapi.json"
     )
 
 
@@ -92,21 +92,23 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
                         target = target[step]
                 follow(value)
         elif isinstance(part, list):
-            for one in part:
-                follow(one)
+            for item in part:
+                follow(item)
 
     follow(document)
     assert "#/$defs" not in json.dumps(document)
 
 
-def test_the_asyncapi_document_knows_all_that_is_said() -> None:
+def test_the_asyncapi_document_has_every_message() -> None:
     document = asyncapi()
-    said = {
+    operations = {
         side: {ref["$ref"].rpartition("/")[2] for ref in document["operations"][side]["messages"]}
         for side in ("receive", "send")
     }
-    assert said["receive"] == {one.__name__ for one in get_args(messages.ClientMessage)} | {"Audio"}
-    assert said["send"] == {one.__name__ for one in get_args(messages.ServerMessage)}
+    assert operations["receive"] == {message.__name__ for message in get_args(messages.ClientMessage)} | {
+        "Audio"
+    }
+    assert operations["send"] == {message.__name__ for message in get_args(messages.ServerMessage)}
 
 
 @pytest.mark.parametrize("name", sorted(messages.schema()["$defs"]))
@@ -119,7 +121,7 @@ def test_every_message_and_field_is_in_the_document(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "got other text"),
         ("[]", "got other text"),
@@ -130,8 +132,8 @@ def test_every_message_and_field_is_in_the_document(name: str) -> None:
         ('{"type": "ready"}', "got 'ready'"),
     ],
 )
-def test_mistakes_are_named(text: str, told: str) -> None:
-    with pytest.raises(ProtocolError, match=told):
+def test_mistakes_are_described(text: str, message: str) -> None:
+    with pytest.raises(ProtocolError, match=message):
         messages.decode_client_message(text)
 
 

@@ -14,7 +14,7 @@ from emostream.streamer.protocol import messages, transport
 from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.serving import get, serving, socket_url
 
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def short_send_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_subscriber_that_never_reads_is_disconnected() -> None:
     event_log = EventLog("s")
     async with (
-        asyncio.timeout(PATIENCE_S),
+        asyncio.timeout(TIMEOUT_S),
         serving(streams=[PublishedStream("own", "A stream", None, event_log)]) as server,
         # A queue of one message: what comes then stays in the socket.
         connect(socket_url(server), max_queue=1, ping_interval=None, close_timeout=0.1) as socket,
@@ -48,7 +48,7 @@ async def test_sending_to_a_peer_that_does_not_read_ends() -> None:
         await over.wait()
 
     async with (
-        asyncio.timeout(PATIENCE_S),
+        asyncio.timeout(TIMEOUT_S),
         serve(never_reads, "127.0.0.1", 0, max_queue=1, close_timeout=0.1) as server,
     ):
         port = server.sockets[0].getsockname()[1]
@@ -65,13 +65,13 @@ async def test_a_close_is_answered_by_a_peer_that_still_sends() -> None:
     """The answer comes after what the peer has sent by then, which is read and dropped."""
     codes: list[int | None] = []
 
-    async def refuse(socket: ServerConnection) -> None:
+    async def close(socket: ServerConnection) -> None:
         await transport.close_socket(socket, 4429)
         codes.append(None if socket.protocol.close_rcvd is None else socket.protocol.close_rcvd.code)
 
     async with (
-        asyncio.timeout(PATIENCE_S),
-        serve(refuse, "127.0.0.1", 0, max_queue=1, close_timeout=PATIENCE_S) as server,
+        asyncio.timeout(TIMEOUT_S),
+        serve(close, "127.0.0.1", 0, max_queue=1, close_timeout=TIMEOUT_S) as server,
     ):
         port = server.sockets[0].getsockname()[1]
         async with connect(f"ws://127.0.0.1:{port}", compression=None) as socket:
