@@ -252,7 +252,7 @@ class InterruptedTranscriber(FakeTranscriber):
 
 
 class CompleteTranscriber(FakeTranscriber):
-    batch = 10
+    batch_size = 10
 
 
 @pytest.fixture
