@@ -243,7 +243,7 @@ def test_a_diverging_training_is_one_line(tones: Corpus, capsys: pytest.CaptureF
 class InterruptedTranscriber(FakeTranscriber):
     """Raises KeyboardInterrupt in its second batch."""
 
-    batch = 10
+    batch_size = 10
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
         if self.batches:
