@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from emostream.models import Samples
 from emostream.models.collate import AudioBatch, collate_audio
 from emostream.models.encoders.base import AudioEncoder
 from emostream.models.encoders.factory import make_audio_encoder, make_text_encoder
+from emostream.models.encoders.layer_mix import LayerConcat
 from emostream.models.encoders.text import TextEncoder
 
 E = TypeVar("E", bound=nn.Module)
@@ -126,3 +127,18 @@ def token_batch(lengths: Sequence[int], seed: int = 0) -> tuple[Tensor, Tensor]:
     torch.manual_seed(seed)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     return torch.randint(5, VOCABULARY, mask.shape) * mask, mask
+
+
+def layer_concat_of(encoder: Any) -> LayerConcat:
+    """The mix of an encoder whose layers are concatenated."""
+    assert isinstance(encoder.mix, LayerConcat)
+    return encoder.mix
+
+
+def with_random_statistics(mix: LayerConcat, seed: int = 0) -> LayerConcat:
+    """Standardised by some mean and deviation, as training does it."""
+    generator = torch.Generator().manual_seed(seed)
+    layers = max(mix.chosen) + 1
+    mean = torch.randn(layers, mix.mean.shape[1], generator=generator)
+    mix.standardise(mean, 0.5 + torch.rand(mean.shape, generator=generator))
+    return mix

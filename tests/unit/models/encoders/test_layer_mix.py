@@ -19,7 +19,6 @@ from emostream.models.checkpoint import Checkpoint, load_checkpoint, save_checkp
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.layer_mix import LayerConcat
-from emostream.models.encoders.onnx import GRAPH_FILE, OnnxEncoder, export_graph
 from emostream.models.fusion import AttentivePooling
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.data.frozen_features import FrozenFeatures, cached_features
@@ -29,7 +28,12 @@ from emostream.training.emotion.model_factory import ModelFactory
 from emostream.training.emotion.settings import ModelSettings
 from emostream.training.errors import SettingsError
 from tests.support.tiny_emotion import SENTENCES, noise, tiny_model, tiny_tokenizer
-from tests.support.tiny_encoders import audio_configs, tiny_audio_encoder
+from tests.support.tiny_encoders import (
+    audio_configs,
+    layer_concat_of,
+    tiny_audio_encoder,
+    with_random_statistics,
+)
 from tests.support.training_task import GOLD, corpus, inputs_of, network, numbers, one_thread
 
 CONCAT: dict[str, Any] = {
@@ -51,23 +55,9 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-def concat_of(encoder: Any) -> LayerConcat:
-    assert isinstance(encoder.mix, LayerConcat)
-    return encoder.mix
-
-
-def strewn(mix: LayerConcat, seed: int = 0) -> LayerConcat:
-    """Told some mean and deviation, as training would."""
-    generator = torch.Generator().manual_seed(seed)
-    layers = max(mix.chosen) + 1
-    mean = torch.randn(layers, mix.mean.shape[1], generator=generator)
-    mix.standardise(mean, 0.5 + torch.rand(mean.shape, generator=generator))
-    return mix
-
-
 def standing_concat(seed: int = 0) -> EmotionModel:
     model = tiny_model(seed=seed, **CONCAT)
-    strewn(concat_of(model.audio_encoder))
+    with_random_statistics(layer_concat_of(model.audio_encoder))
     return model
 
 
@@ -117,7 +107,7 @@ def test_nothing_but_the_projection_learns() -> None:
 def test_without_a_choice_all_layers_stand_side_by_side() -> None:
     encoder = tiny_audio_encoder("hubert")
     encoder.concatenate(None, 10, 0.0)
-    assert concat_of(encoder).chosen == tuple(range(encoder.states))
+    assert layer_concat_of(encoder).chosen == tuple(range(encoder.states))
     assert (encoder.hidden_size, encoder.state_size) == (10, 24)
 
 
@@ -182,7 +172,7 @@ def test_nor_in_the_settings_of_a_run(changes: dict[str, Any], says: str, publis
 def test_a_model_of_a_blueprint_has_what_was_asked_for(published: Path) -> None:
     settings = settings_of(published, **(CONCAT | {"audio_mix_layers": (1, 3)}))
     model = ModelFactory.load(settings, ["sad", "happy"]).build(settings, 1)
-    assert concat_of(model.audio_encoder).chosen == (1, 3)
+    assert layer_concat_of(model.audio_encoder).chosen == (1, 3)
     assert model.audio_encoder.hidden_size == 12
     assert model.audio_pool(torch.randn(1, 3, 12), torch.ones(1, 3, dtype=torch.bool)).shape == (1, 24)
 
@@ -232,7 +222,7 @@ def test_training_frames_have_mean_0_and_deviation_1(kept: bool, tmp_path: Path)
     frozen = kept_states(model.eval(), tmp_path) if kept else None
     model.train()
     fit_feature_stats(model, batches_of(model, frozen), EXAMPLES, CPU)
-    mix = concat_of(model.audio_encoder)
+    mix = layer_concat_of(model.audio_encoder)
     frames = all_frames(model.eval())[:, [2, 0]]
     standing = (frames - mix.mean) / mix.scale
     torch.testing.assert_close(standing.mean(0), torch.zeros(2, 24), atol=2e-3, rtol=0)
@@ -246,10 +236,10 @@ def test_only_training_examples_are_heard() -> None:
     one, other = network(**CONCAT), network(**CONCAT)
     fit_feature_stats(one, batches_of(one), EXAMPLES[:6], CPU)
     fit_feature_stats(other, batches_of(other), EXAMPLES, CPU)
-    means = [concat_of(model.audio_encoder).mean for model in (one, other)]
+    means = [layer_concat_of(model.audio_encoder).mean for model in (one, other)]
     again = network(**CONCAT)
     fit_feature_stats(again, batches_of(again), EXAMPLES[:6], CPU)
-    assert torch.equal(concat_of(again.audio_encoder).mean, means[0])
+    assert torch.equal(layer_concat_of(again.audio_encoder).mean, means[0])
     assert not torch.allclose(means[0], means[1], atol=1e-3)
 
 
@@ -263,7 +253,7 @@ def test_a_weighted_sum_is_left_as_it_is() -> None:
 def test_where_nobody_is_heard_nothing_is_told() -> None:
     model = network(**CONCAT)
     fit_feature_stats(model, batches_of(model), [one for one in EXAMPLES if one.path is None], CPU)
-    assert torch.equal(concat_of(model.audio_encoder).scale, torch.ones(2, 24))
+    assert torch.equal(layer_concat_of(model.audio_encoder).scale, torch.ones(2, 24))
 
 
 # What is served
@@ -273,7 +263,7 @@ def test_a_checkpoint_keeps_mean_scale_and_settings(tmp_path: Path) -> None:
     model = standing_concat()
     save_checkpoint(model, tiny_tokenizer(), tmp_path)
     read = load_checkpoint(tmp_path).model
-    written, kept = concat_of(model.audio_encoder), concat_of(read.audio_encoder)
+    written, kept = layer_concat_of(model.audio_encoder), layer_concat_of(read.audio_encoder)
     assert kept.chosen == (2, 0)
     assert torch.equal(kept.mean, written.mean)  # not in half precision, as the weights are
     assert torch.equal(kept.scale, written.scale)
@@ -334,7 +324,7 @@ def test_a_clip_alone_is_the_clip_in_a_crowd(kind: str, tmp_path: Path) -> None:
     audio = audio_configs()[kind]
     raw = audio.model_type in ("wavlm", "whisper")
     model = tiny_model(audio_config=audio, audio_unit_variance=not raw, **CONCAT)
-    strewn(concat_of(model.audio_encoder))
+    with_random_statistics(layer_concat_of(model.audio_encoder))
     recognizer = EmotionRecognizer(Checkpoint(model, tiny_tokenizer(), tmp_path), CPU)
     crowd = shares(recognizer, speeches())
     alone = np.concatenate([shares(recognizer, [speech]) for speech in speeches()])
@@ -356,7 +346,7 @@ def test_it_serves_in_bfloat16(tmp_path: Path) -> None:
 def test_in_bfloat16_layers_are_standardised_in_float32(tmp_path: Path) -> None:
     """A dimension a hundred deviations away from zero: bfloat16 would round its mean by a fifth of one."""
     model = standing_concat()
-    mix = concat_of(model.audio_encoder)
+    mix = layer_concat_of(model.audio_encoder)
     mean, deviation = torch.full((3, 24), 100.3), torch.ones(3, 24)
     mix.standardise(mean, deviation)
     EmotionRecognizer(Checkpoint(model, tiny_tokenizer(), tmp_path), CPU, torch.bfloat16)
@@ -368,23 +358,6 @@ def test_in_bfloat16_layers_are_standardised_in_float32(tmp_path: Path) -> None:
     standing = torch.cat([(layers[layer].double() - 100.3) / 1.001 for layer in (2, 0)], dim=-1)
     _, linear, activation = copy.deepcopy(mix.project).double()
     torch.testing.assert_close(mix(layers).double(), activation(linear(standing)), atol=0.05, rtol=0.02)
-
-
-@pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own insides
-@pytest.mark.parametrize("kind", ["wav2vec2, group norm", "hubert"])
-def test_its_graph_gives_its_features(kind: str, tmp_path: Path) -> None:
-    encoder = tiny_audio_encoder(kind)
-    encoder.concatenate([1, 3], 12, 0.3)
-    strewn(concat_of(encoder))
-    encoder.eval()
-    export_graph(encoder, tmp_path / GRAPH_FILE)
-    graph = OnnxEncoder(tmp_path / GRAPH_FILE, encoder)
-    for samples in (encoder.waveform_spec.min_samples, 1_000, 16_001):
-        sound = torch.from_numpy(noise(samples, seed=samples, level=1.0))
-        with torch.no_grad():
-            features, _ = encoder(sound[None], torch.ones(1, samples, dtype=torch.bool))
-        assert features.shape[-1] == 12
-        torch.testing.assert_close(graph(sound), features[0], atol=1e-4, rtol=1e-4)
 
 
 # Pooling and heads

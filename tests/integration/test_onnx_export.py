@@ -1,0 +1,74 @@
+"""Encoders exported to ONNX give the features of the network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from emostream.models.checkpoint import BUNDLED
+from emostream.models.encoders.onnx import GRAPH_FILE, OnnxEncoder, export_graph
+from emostream.models.recognizer import EmotionRecognizer
+from emostream.training.__main__ import main
+from tests.support.tiny_emotion import noise
+from tests.support.tiny_encoders import layer_concat_of, tiny_audio_encoder, with_random_statistics
+
+# torch's exporter warns of its own insides, differently in every release.
+quiet_export = pytest.mark.filterwarnings("ignore")
+
+
+@quiet_export
+@pytest.mark.parametrize("kind", ["wav2vec2, group norm", "wav2vec2, stable", "wav2vec2, mel", "hubert"])
+def test_the_graph_gives_the_features_of_the_network(kind: str, tmp_path: Path) -> None:
+    """Clips from the shortest that gives a frame to the longest utterance."""
+    encoder = tiny_audio_encoder(kind)
+    export_graph(encoder, tmp_path / GRAPH_FILE)
+    graph = OnnxEncoder(tmp_path / GRAPH_FILE, encoder)
+    for samples in (encoder.waveform_spec.min_samples, 1_000, 16_001, 28 * 16_000):
+        sound = torch.from_numpy(noise(samples, seed=samples, level=1.0))
+        with torch.no_grad():
+            features, _ = encoder(sound[None], torch.ones(1, samples, dtype=torch.bool))
+        torch.testing.assert_close(graph(sound), features[0], atol=1e-4, rtol=1e-4)
+
+
+@quiet_export
+def test_the_graph_takes_the_weights_that_it_is_given(tmp_path: Path) -> None:
+    """It holds none of its own: two encoders of one form share it."""
+    one, other = tiny_audio_encoder("hubert", seed=1), tiny_audio_encoder("hubert", seed=2)
+    export_graph(one, tmp_path / GRAPH_FILE)
+    sound = torch.from_numpy(noise(8_000))
+    with torch.no_grad():
+        features, _ = other(sound[None], torch.ones(1, 8_000, dtype=torch.bool))
+    torch.testing.assert_close(
+        OnnxEncoder(tmp_path / GRAPH_FILE, other)(sound), features[0], atol=1e-4, rtol=1e-4
+    )
+    assert not torch.allclose(OnnxEncoder(tmp_path / GRAPH_FILE, one)(sound), features[0], atol=1e-2)
+
+
+@quiet_export
+def test_the_command_writes_the_graph_of_the_bundled_checkpoint(tmp_path: Path) -> None:
+    folder = shutil.copytree(BUNDLED, tmp_path / "copy")
+    (folder / GRAPH_FILE).unlink()
+    assert main(["export", "--checkpoint", os.fspath(folder)]) == 0
+    assert "ONNX Runtime" in EmotionRecognizer.load(folder, device="cpu").name
+    assert (folder / GRAPH_FILE).stat().st_size < 100_000
+
+
+@quiet_export
+@pytest.mark.parametrize("kind", ["wav2vec2, group norm", "hubert"])
+def test_the_graph_of_concatenated_layers_gives_their_features(kind: str, tmp_path: Path) -> None:
+    encoder = tiny_audio_encoder(kind)
+    encoder.concatenate([1, 3], 12, 0.3)
+    with_random_statistics(layer_concat_of(encoder))
+    encoder.eval()
+    export_graph(encoder, tmp_path / GRAPH_FILE)
+    graph = OnnxEncoder(tmp_path / GRAPH_FILE, encoder)
+    for samples in (encoder.waveform_spec.min_samples, 1_000, 16_001):
+        sound = torch.from_numpy(noise(samples, seed=samples, level=1.0))
+        with torch.no_grad():
+            features, _ = encoder(sound[None], torch.ones(1, samples, dtype=torch.bool))
+        assert features.shape[-1] == 12
+        torch.testing.assert_close(graph(sound), features[0], atol=1e-4, rtol=1e-4)
