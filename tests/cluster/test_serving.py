@@ -29,7 +29,7 @@ from tests.support.programs import PATIENCE_S, Running, json_lines, run, running
 
 pytest.importorskip("ray", reason="expected Ray, found none: pip install 'emostream[ray]'")
 
-from tests.integration.test_served_program import free_port
+from tests.support.programs import free_port
 from tests.support.ray_nodes import cluster_of, workers
 from tests.support.waiting import until
 

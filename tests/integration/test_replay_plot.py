@@ -14,11 +14,13 @@ from emostream.streamer.protocol import messages
 from emostream.streamer.replay.discovery import ReplayJob
 from emostream.streamer.replay.outputs import PerFilePlots, ReplayOutcome
 from tests.support.fakes import silence
+from tests.support.png import png_size
 from tests.support.programs import ENVIRONMENT, run
 from tests.support.wav_file import write_speech
-from tests.unit.streamer.output.test_timeline_figure import RATE_HZ, WIDEST, png_size
 
 TOTALS = messages.Totals(audio_ms=1_000, utterances=0, dropped_ms=0)
+
+WIDEST = 24 * 150  # pixels: inches times dots per inch
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,7 @@ async def test_a_picture_is_there_when_its_recording_is_done(
     outcome = ReplayOutcome(job)
     plots.check([job])
     async with plots.collect(job, outcome, LABELS) as drawn:
-        drawn.add_audio(silence(1_000)[:, None], RATE_HZ)
+        drawn.add_audio(silence(1_000)[:, None], 16_000)
         outcome.totals, outcome.failure = totals, failure
     assert [path.name for path in (tmp_path / "out" / "in").iterdir()] == left
     assert plots.has(job) == (left == ["a.wav.png"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from importlib.resources import files
@@ -16,17 +15,10 @@ from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.client import ClientEvent, Reconnected, Retry, connect
 from emostream.streamer.protocol import messages
-from tests.support.programs import PATIENCE_S, Running, running
+from tests.support.programs import PATIENCE_S, Running, free_port, running
 
 START = messages.Start(encoding="pcm_s16le", sample_rate=16_000, channels=1)
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
-
-
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
 
 
 def pcm(seconds: float, start: float = 0.0) -> bytes:

@@ -17,6 +17,7 @@ from tests.support.serving import SPEECH, START, errors, get, rest, serving, soc
 from tests.support.streams import comparable, finals, kinds
 
 
+@pytest.mark.short
 async def test_a_session_from_ready_to_closed() -> None:
     async with serving(transcriber=FakeTranscriber()) as server:
         seen = await stream(server, SPEECH)

@@ -9,6 +9,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -123,3 +124,11 @@ def _read(stream: Any, lines: queue.SimpleQueue[str | None]) -> None:
 
 def without(line: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in line.items() if name not in names}
+
+
+def free_port() -> int:
+    """A port of the loopback that nothing listens on."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        return port

@@ -138,6 +138,17 @@ def test_no_module_goes_by_two_names() -> None:
     assert bare == set()
 
 
+def test_no_test_imports_another_test() -> None:
+    """What tests share is in tests/support."""
+    broken = {
+        (str(path.relative_to(REPO)), name)
+        for path in files("tests")
+        for name in imports(path)
+        if name.startswith("tests.") and any(part.startswith("test_") for part in name.split("."))
+    }
+    assert broken == set()
+
+
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from emostream.models import Alignment, Clip, Samples, Span, TranscriberError, Transcript, Word
 from emostream.models.alignment.forced import ForcedAligner
 from emostream.models.alignment.word_spans import align_from_transcript
+from tests.support.alignments import align
 from tests.support.synthesis import Spoken, speak
 
 SENTENCES = [
@@ -35,23 +35,6 @@ def aligner() -> ForcedAligner:
 @pytest.fixture(scope="module")
 def train(tmp_path_factory: pytest.TempPathFactory) -> Spoken:
     return speak(SENTENCES[0], "slt", tmp_path_factory.mktemp("train"))
-
-
-def align(aligner: ForcedAligner, samples: Samples, text: str, language: str | None = None) -> Alignment:
-    (alignment,) = aligner.align([Clip(samples)], [Transcript(text, language)])
-    assert_well_formed(alignment, len(samples))
-    return alignment
-
-
-def assert_well_formed(alignment: Alignment, samples: int) -> None:
-    tiers: list[Sequence[Word | Span]] = [alignment.words, alignment.syllables, alignment.phones]
-    for tier in tiers:
-        assert all(0 <= span.start <= span.end <= samples for span in tier)
-        assert all(before.start <= after.start for before, after in pairwise(tier))
-    assert all(before.end <= after.start for before, after in pairwise(alignment.phones))
-    assert [phone for syllable in alignment.syllables for phone in syllable.text.split("-")] == [
-        phone.text for phone in alignment.phones
-    ]
 
 
 def deviations_ms(found: Alignment, spoken: Spoken, edges: set[int]) -> Iterator[float]:

@@ -8,8 +8,8 @@ import pytest
 from emostream.models import Clip, Span, Transcript, Word
 from emostream.models.alignment.forced import ForcedAligner
 from emostream.models.alignment.word_spans import align_from_transcript
+from tests.support.alignments import align
 from tests.support.synthesis import Spoken, speak
-from tests.unit.models.alignment.test_forced import align
 
 SENTENCE = "the next train leaves at nine in the morning"
 SILENCE = np.zeros(1_000, np.float32)

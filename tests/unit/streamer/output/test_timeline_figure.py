@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from emostream.streamer.output.timeline_figure import Timeline, timeline_figure,
 from emostream.streamer.protocol import messages
 from tests.support.events import emotion_event
 from tests.support.fakes import voice
+from tests.support.png import png_size
 
 RATE_HZ = 16_000
 WIDEST = 24 * 150
@@ -54,13 +54,6 @@ async def timeline(*said: Said, seconds: float) -> Timeline:
     for start in range(0, len(sound), 999):
         found.add_audio(sound[start : start + 999, None], RATE_HZ)
     return found
-
-
-def png_size(path: Path) -> tuple[int, int]:
-    head = path.read_bytes()[:24]
-    assert head.startswith(b"\x89PNG")
-    width, height = struct.unpack(">II", head[16:24])
-    return width, height
 
 
 class Picture:
