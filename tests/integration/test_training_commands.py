@@ -445,7 +445,7 @@ def test_a_table_of_pairs_warns_and_names_what_was_not_run(tones: Corpus) -> Non
     not_run = table.split("## Not run: IEMOCAP, 4 classes")[1]
     assert "| +1.44 points | +1.53 points | not run | Qian and Han, arXiv 2211.10885 |" in not_run
     assert "--corpus iemocap --data DIR" in not_run
-    assert "gold words" not in table
+    assert "gold transcripts" not in table
     assert tones.run("fit", corpus="label-matched") == 0
     assert "**Inflated**" in (tones.root / "out" / "README.md").read_text()
 
