@@ -66,4 +66,4 @@ class SessionRequests:
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # its caller gets it; that of a discarded candidate is nobody's
+            task.exception()  # retrieved, because a discarded candidate has no caller any more

@@ -33,7 +33,7 @@ ALLOWED = {("streamer/cli/doctor.py", "torch")}
 BASE = {"clock", "concurrency", "config", "display_paths", "errors", "optional_deps"}
 LAYERS: dict[str, set[str]] = {
     "audio": {"protocol"},
-    "protocol": {"audio"},
+    "protocol": set(),
     "inference": {"protocol", "audio"},
     "client": {"protocol", "audio"},
     "pipeline": {"audio", "protocol", "inference"},
