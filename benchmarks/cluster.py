@@ -28,7 +28,7 @@ from emostream.streamer.bench.load_generator import run_streams
 from emostream.streamer.bench.server_process import ServerProcess
 from emostream.streamer.bench.workload import make_workload, read_clips
 from emostream.streamer.clock import WallClock
-from emostream.streamer.cluster.ray_cluster import connected
+from emostream.streamer.cluster.ray_cluster import connect_to_ray
 from emostream.streamer.cluster.serving.remote_engine import RemoteEngine
 from emostream.streamer.config import ClusterSettings, ModelSettings, Settings
 from emostream.streamer.inference.backend import InferenceBackend
@@ -73,7 +73,7 @@ def tables(speech: Path) -> Iterator[str]:
 @contextmanager
 def _cluster() -> Iterator[str]:
     """A node of its own. `ray start` would ask nobody either, but leave it running."""
-    with connected("local"):
+    with connect_to_ray("local"):
         import ray
 
         yield ray.get_runtime_context().gcs_address

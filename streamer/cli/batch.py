@@ -28,9 +28,9 @@ from .option_groups import with_option_groups
 from .options import LanguageOption, ModelOptions
 
 if TYPE_CHECKING:
-    from emostream.streamer.cluster.batch.discovery import Recording
+    from emostream.streamer.cluster.batch.discovery import RecordingRef
     from emostream.streamer.cluster.batch.job import WorkerPool
-    from emostream.streamer.cluster.batch.output_store import Asked, OutputStore
+    from emostream.streamer.cluster.batch.output_store import OutputStore, ResultSettings
     from emostream.streamer.cluster.batch.shard_runner import JobSpec
 
 
@@ -125,7 +125,7 @@ def _check_address(address: str) -> None:
         )
 
 
-def _without(found: Sequence[Recording], done: set[str], console: Console) -> list[Recording]:
+def _without(found: Sequence[RecordingRef], done: set[str], console: Console) -> list[RecordingRef]:
     todo = [recording for recording in found if recording.address not in done]
     if len(todo) < len(found):
         print_line(console, f"{len(found) - len(todo)} of {len(found)} recordings have a result already.")
@@ -133,7 +133,7 @@ def _without(found: Sequence[Recording], done: set[str], console: Console) -> li
 
 
 def _run(
-    todo: Sequence[Recording],
+    todo: Sequence[RecordingRef],
     store: OutputStore,
     spec: JobSpec,
     address: str,
@@ -141,20 +141,20 @@ def _run(
     progress: BatchProgress,
     console: Console,
 ) -> None:
-    from emostream.streamer.cluster.batch.job import judged, room
+    from emostream.streamer.cluster.batch.job import plan_workers, run_shards
     from emostream.streamer.cluster.batch.shards import make_shards
-    from emostream.streamer.cluster.ray_cluster import connected
+    from emostream.streamer.cluster.ray_cluster import connect_to_ray
     from emostream.streamer.cluster.ray_logging import silence_startup
 
     with ExitStack() as stack:
         with silence_startup():
-            stack.enter_context(connected(address))
+            stack.enter_context(connect_to_ray(address))
         stack.enter_context(_sigterm_as_interrupt())
-        pool = room(worker.cpus, worker.gpus, worker.workers)
+        pool = plan_workers(worker.cpus, worker.gpus, worker.workers)
         print_line(console, f"Ray: {_describe(pool)}. {len(todo)} recordings.")
         shards = list(make_shards(todo, worker.shard_size, pool.workers))
         # Closed before Ray is: its threads still hand out shards when this ends early.
-        records = stack.enter_context(closing(judged(shards, spec, pool)))
+        records = stack.enter_context(closing(run_shards(shards, spec, pool)))
         try:
             with progress.displayed():
                 for record in records:
@@ -195,7 +195,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _result_settings(settings: Settings, options: ReplayOptions) -> Asked:
+def _result_settings(settings: Settings, options: ReplayOptions) -> ResultSettings:
     """What results depend on; the device is not among it."""
     asked: dict[str, str | int | float | bool | None] = {
         f"{section}.{name}": value

@@ -22,7 +22,7 @@ class CompletedShard(Protocol):
     @property
     def recordings(self) -> tuple[str, ...]: ...
     @property
-    def whole(self) -> int: ...
+    def complete(self) -> int: ...
     @property
     def audio_s(self) -> float: ...
     @property
@@ -30,7 +30,7 @@ class CompletedShard(Protocol):
     @property
     def errors(self) -> int: ...
     @property
-    def told(self) -> tuple[str, ...]: ...
+    def messages(self) -> tuple[str, ...]: ...
 
 
 class BatchProgress:
@@ -65,11 +65,11 @@ class BatchProgress:
 
     def add(self, shard: CompletedShard) -> None:
         self.recordings += len(shard.recordings)
-        self.complete += shard.whole
+        self.complete += shard.complete
         self.utterances += shard.utterances
         self.errors += shard.errors
         self._audio_s += shard.audio_s
-        self.messages += shard.told[: _MOST_MESSAGES - len(self.messages)]
+        self.messages += shard.messages[: _MOST_MESSAGES - len(self.messages)]
         if self._bar is not None:
             speed = f"{self._audio_s / 3_600:.2f} h of audio, {self._speed:.0f} x real time"
             self._bar.update(self._task, advance=len(shard.recordings), speed=speed)

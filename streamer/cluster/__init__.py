@@ -1,1 +1,1 @@
-"""The same pipeline past one machine, on Ray: archives of recordings, and models that servers share."""
+"""The pipeline on a Ray cluster: batch jobs over recordings, and models that several servers share."""

@@ -1,4 +1,4 @@
-"""A Ray cluster, found or started."""
+"""Connection to a Ray cluster, existing or started for the occasion."""
 
 from __future__ import annotations
 
@@ -12,58 +12,60 @@ from typing import Final
 from emostream.streamer.errors import ClusterError
 from emostream.streamer.optional_deps import require
 
-_KNOCK_S: Final = 5.0
+_CONNECT_TIMEOUT_S: Final = 5.0
 
 
 def require_ray(wanted_by: str) -> None:
-    """Raises ConfigError where it is not installed."""
+    """Raises ConfigError where Ray is not installed."""
     require("ray", wanted_by, "ray")
 
 
 @contextmanager
-def connected(address: str) -> Iterator[None]:
-    """address: HOST:PORT of a cluster that this machine is part of, `local` for one of its own, or `auto`:
-    the one that runs here already (or that RAY_ADDRESS names), and one of its own where there is none.
+def connect_to_ray(address: str) -> Iterator[None]:
+    """Connect this process to a cluster, and shut Ray down at the end.
+
+    address: HOST:PORT of a cluster that this machine is part of, `local` for a new one on this machine, or
+    `auto` for the one that already runs here (or is named by RAY_ADDRESS), otherwise a new one.
 
     Raises ClusterError.
     """
-    # Read when Ray is imported: nobody is told that it runs here, and what asks for a cluster behind the end
-    # of this one does not start another.
+    # Read when Ray is imported: no usage statistics, and late calls after the shutdown do not start another
+    # cluster.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     import ray
 
-    _knock(address)
+    _check_reachable(address)
     try:
         ray.init(
             None if address == "auto" else address,
-            include_dashboard=False,  # of one of its own: whoever reaches it may run anything
+            include_dashboard=False,  # anyone who reaches a dashboard can run arbitrary code
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except Exception as error:  # Ray raises whatever it meets
-        said = str(error).strip().splitlines()
-        raise _not_there(address, said[0] if said else type(error).__name__) from error
+    except Exception as error:  # Ray raises exceptions of many types
+        lines = str(error).strip().splitlines()
+        raise _unavailable(address, lines[0] if lines else type(error).__name__) from error
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    """Ray itself knocks for minutes. Raises ClusterError where nobody opens."""
+def _check_reachable(address: str) -> None:
+    """Raises ClusterError where the address refuses connections; Ray itself would retry for minutes."""
     if address in ("auto", "local"):
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise _not_there(address, "no HOST:PORT")
+        raise _unavailable(address, "no HOST:PORT")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT_S).close()
     except (OSError, OverflowError, UnicodeError) as error:
-        raise _not_there(address, str(error)) from error
+        raise _unavailable(address, str(error)) from error
 
 
-def _not_there(address: str, got: str) -> ClusterError:
+def _unavailable(address: str, got: str) -> ClusterError:
     return ClusterError(
         f"expected a Ray cluster at {address}, got: {got}; start one with `ray start --head`, join it from "
         "this machine with `ray start --address=HOST:PORT`, or name none"

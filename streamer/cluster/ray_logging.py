@@ -1,4 +1,4 @@
-"""Ray says much on stderr; what matters comes as an exception as well, and all of it is in its log files."""
+"""Silencing of Ray's output on stderr: errors are raised as exceptions, and its log files hold all of it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _LEVEL: Final = "RAY_BACKEND_LOG_LEVEL"
 
 @contextmanager
 def silence_startup() -> Iterator[None]:
-    """While Ray starts: its C++ side is told to be quiet, and says there that it was told."""
+    """Silence stderr while Ray starts: its C++ core prints a note about its own log level."""
     os.environ.setdefault(_LEVEL, "fatal")
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    stderr = os.dup(2)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(devnull, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(devnull)
+        os.close(stderr)
 
 
 def silence_ray_data() -> None:
-    """Ray Data's own reports; its log file has them all the same."""
+    """Remove Ray Data's console reports; they remain in its log file."""
     log = logging.getLogger("ray.data")
     for handler in list(log.handlers):
         if handler.name == "console":

@@ -337,7 +337,7 @@ def test_an_archive_has_one_judge(cluster: Any, clips: Path, tmp_path: Path) -> 
         done = run(*arguments)
         assert done.returncode == 2, done.stderr
         assert "10 of 12 recordings have a result already" in done.stderr
-        assert "expected the same models in all of the archive" in done.stderr
+        assert "expected the same models for all recordings" in done.stderr
     assert [one for one in notes(out) if one in before] == before
     other = run(*arguments, "--config", str(_stricter(tmp_path)))
     assert other.returncode == 2

@@ -1,7 +1,7 @@
 """`python -m tests.support.fake_gateway SCENARIO FOLDER ...`: a gateway without a cluster.
 
-One replica with fake models is here; what goes wrong on the way is the scenario's. FOLDER: where a gateway
-leaves word for the next one.
+It has one replica with fake models; the scenario decides which calls fail. FOLDER: where a gateway leaves
+files for the next one and for the test.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from contextlib import closing
 from pathlib import Path
 
 from emostream.streamer.clock import Clock
-from emostream.streamer.cluster.serving.framing import Kind, pack, pipes, read
+from emostream.streamer.cluster.serving.framing import FrameKind, open_pipes, pack_frame, read_frame
 from emostream.streamer.cluster.serving.messages import (
     AnalyseCall,
     ClusterHealth,
     ClusterInfo,
     DescribeCall,
     DescribeReply,
-    decode_answer,
     decode_call,
+    decode_reply,
     encode,
 )
 from emostream.streamer.cluster.serving.replica import Replica
@@ -30,19 +30,19 @@ from emostream.streamer.inference.engine import Engine
 from tests.support.fakes import FakeRecognizer, FakeTranscriber
 
 POISON_MS = 1_300
-"""A clip of this length the models cannot bear."""
+"""The models fail on a clip of this length."""
 
 
 class Scenario:
-    """lost: how many calls for an analysis are lost first, by now. calls: so many have come."""
+    """What happens to calls. calls: the number of calls for an analysis so far."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self.folder = folder
         self.calls = 0
 
-    def happens(self, call: object) -> str:
-        """What becomes of a call: answered, lost, unanswered; or this process ends."""
+    def outcome(self, call: object) -> str:
+        """The fate of a call: answered, lost or unanswered; or this process exits."""
         if not isinstance(call, AnalyseCall):
             return "unanswered" if self.name == "mute" else "answered"
         self.calls += 1
@@ -62,44 +62,44 @@ class Scenario:
         return "answered"
 
 
-def load(settings: Settings, clock: Clock) -> Engine:
+def load_fakes(settings: Settings, clock: Clock) -> Engine:
     return Engine(FakeTranscriber([POISON_MS]), FakeRecognizer([POISON_MS]), clock)
 
 
-async def live(scenario: Scenario) -> None:
-    replica = Replica(Settings(), load)
-    frames, out = await pipes(os.dup(1))
+async def run(scenario: Scenario) -> None:
+    replica = Replica(Settings(), load_fakes)
+    frames, out = await open_pipes(os.dup(1))
     with closing(out):
         if scenario.name == "refuses":
-            out.write(pack(Kind.REFUSED, 0, b"expected a cluster, got none"))
+            out.write(pack_frame(FrameKind.FAILED, 0, b"expected a cluster, got none"))
             return
-        described = decode_answer(await replica.call(encode(DescribeCall()))).outcome
+        described = decode_reply(await replica.call(encode(DescribeCall()))).body
         assert isinstance(described, DescribeReply)
-        out.write(pack(Kind.OPENED, 0, encode(ClusterInfo(described.model_info, 1))))
+        out.write(pack_frame(FrameKind.READY, 0, encode(ClusterInfo(described.model_info, 1))))
         calls: dict[int, asyncio.Task[None]] = {}
 
-        async def answer(number: int, payload: bytes) -> None:
-            match scenario.happens(decode_call(payload)):
+        async def handle(number: int, payload: bytes) -> None:
+            match scenario.outcome(decode_call(payload)):
                 case "answered":
-                    out.write(pack(Kind.ANSWER, number, await replica.call(payload)))
+                    out.write(pack_frame(FrameKind.REPLY, number, await replica.call(payload)))
                 case "lost":
-                    out.write(pack(Kind.LOST, number, b"the replica died"))
+                    out.write(pack_frame(FrameKind.CALL_LOST, number, b"the replica died"))
 
-        async def pulse() -> None:
+        async def report_health() -> None:
             while scenario.name != "mute":
-                out.write(pack(Kind.TOLD, 0, encode(ClusterHealth(1, None))))
+                out.write(pack_frame(FrameKind.HEALTH, 0, encode(ClusterHealth(1, None))))
                 await asyncio.sleep(0.2)
 
-        beating = asyncio.create_task(pulse())
-        while (frame := await read(frames)) is not None:
+        reports = asyncio.create_task(report_health())
+        while (frame := await read_frame(frames)) is not None:
             kind, number, payload = frame
-            if kind is Kind.ASK:
-                calls[number] = asyncio.create_task(answer(number, payload))
+            if kind is FrameKind.CALL:
+                calls[number] = asyncio.create_task(handle(number, payload))
             else:
-                (scenario.folder / f"forgotten {number}").touch()
-        beating.cancel()
+                (scenario.folder / f"cancelled {number}").touch()
+        reports.cancel()
 
 
 if __name__ == "__main__":
-    asyncio.run(live(Scenario(sys.argv[1], Path(sys.argv[2]))))
-    os._exit(0)  # the fake models' threads are nobody's business any more
+    asyncio.run(run(Scenario(sys.argv[1], Path(sys.argv[2]))))
+    os._exit(0)  # the fake models' threads may still run

@@ -1,4 +1,4 @@
-"""Recordings for an archive: found in folders, by patterns and at addresses, none of them opened."""
+"""Discovery of a batch job's recordings in folders, by glob patterns and at URIs; no file is opened."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from emostream.streamer.display_paths import shown
 from emostream.streamer.errors import ConfigError, SourceError
 from emostream.streamer.replay.discovery import find_paths
 
-from .uris import is_uri, line_of, local_path, opened
+from .uris import error_line, is_uri, local_path, resolve_uri
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """name: as it was found, for the results. address: where every node finds it, a whole path or an fsspec
-    address; no two recordings share one. size_bytes: 0 where nobody says.
+class RecordingRef:
+    """A recording that was found. name: as given, for the results. address: valid on every node, an absolute
+    path or a URI; unique per recording. size_bytes: 0 where unknown.
     """
 
     name: str
@@ -28,57 +28,58 @@ class Recording:
     size_bytes: int = 0
 
 
-def find_recordings(places: Sequence[str]) -> tuple[list[Recording], list[SourceError]]:
-    """Files, folders (searched whole), patterns and addresses of these -> each recording once, and what is
-    missing.
+def find_recordings(places: Sequence[str]) -> tuple[list[RecordingRef], list[SourceError]]:
+    """Files, folders (searched recursively), glob patterns and URIs of these -> each recording once, and the
+    errors of those that were not found.
 
-    Raises ConfigError where there is no driver for an address.
+    Raises ConfigError where there is no driver for a URI.
     """
-    found: dict[str, Recording] = {}
+    found: dict[str, RecordingRef] = {}
     failures: list[SourceError] = []
     for place in places:
         path = local_path(place) if is_uri(place) else Path(place)
-        inside = _far(place, failures) if path is None else _near(path, failures)
-        for recording in inside:
+        matches = _remote_recordings(place, failures) if path is None else _local_recordings(path, failures)
+        for recording in matches:
             found.setdefault(recording.address, recording)
     return list(found.values()), failures
 
 
-def _near(place: Path, failures: list[SourceError]) -> Iterator[Recording]:
+def _local_recordings(place: Path, failures: list[SourceError]) -> Iterator[RecordingRef]:
     for path, _ in find_paths([place], failures):
         try:
             size_bytes = path.stat().st_size
-        except OSError:  # told by whoever opens it
+        except OSError:  # reported where the file is opened
             size_bytes = 0
-        yield Recording(str(path), _identity(path), size_bytes)
+        yield RecordingRef(str(path), _identity(path), size_bytes)
 
 
 def _identity(path: Path) -> str:
-    """One for all spellings of a path; a link in a folder is a recording of its own."""
+    """One canonical form for all spellings of a path; a link in a folder is a recording of its own."""
     return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)
 
 
-def _far(named: str, failures: list[SourceError]) -> Iterator[Recording]:
-    place = _whole(named)
-    system, path = opened(place)
+def _remote_recordings(given: str, failures: list[SourceError]) -> Iterator[RecordingRef]:
+    place = _absolute(given)
+    system, path = resolve_uri(place)
     try:
-        sizes = _listed(system, path)
-    except Exception as error:  # every driver has errors of its own
+        sizes = _file_sizes(system, path)
+    except Exception as error:  # every driver has its own exception types
         failures.append(
             SourceError(
-                f"expected recordings at {shown(named)}, got: {line_of(error)}; "
+                f"expected recordings at {shown(given)}, got: {error_line(error)}; "
                 "check the address and the rights"
             )
         )
         return
     if not sizes:
-        failures.append(SourceError(f"expected recordings at {shown(named)}, found none; check the address"))
+        failures.append(SourceError(f"expected recordings at {shown(given)}, found none; check the address"))
     for inside, size_bytes in sorted(sizes.items()):
-        yield Recording(_address(named, path, inside), _address(place, path, inside), size_bytes)
+        yield RecordingRef(_address(given, path, inside), _address(place, path, inside), size_bytes)
 
 
-def _whole(place: str) -> str:
-    """An archive may lie at a path, behind `::`, which is another one on other nodes where it is relative."""
+def _absolute(place: str) -> str:
+    """A chained URI may end in a path (after `::`), which is made absolute so that it is valid on all
+    nodes."""
     *before, last = place.split("::")
     if not before:
         return place
@@ -86,31 +87,31 @@ def _whole(place: str) -> str:
     return place if path is None else "::".join([*before, _identity(path)])
 
 
-def _listed(system: Any, path: str) -> dict[str, int]:
-    """Path -> bytes."""
+def _file_sizes(system: Any, path: str) -> dict[str, int]:
+    """Path -> size in bytes."""
     if has_magic(path) and not system.exists(path):
         listed = system.glob(path, detail=True)
     elif system.isdir(path):
         listed = {
-            inside: about
-            for inside, about in system.find(path, detail=True).items()
+            inside: info
+            for inside, info in system.find(path, detail=True).items()
             if PurePosixPath(inside).suffix.lower() in MEDIA_SUFFIXES
         }
     else:
         listed = {path: system.info(path)}
-    # Links are neither files nor folders to some drivers.
-    found = {inside: about for inside, about in listed.items() if about["type"] != "directory"}
-    return {inside: about.get("size") or 0 for inside, about in found.items()}
+    # Some drivers report links as neither files nor folders.
+    files = {inside: info for inside, info in listed.items() if info["type"] != "directory"}
+    return {inside: info.get("size") or 0 for inside, info in files.items()}
 
 
 def _address(place: str, path: str, inside: str) -> str:
-    """Of a file in the same file system: what stands before and behind the path stays, such as a host."""
-    first, *behind = place.split("::")
-    return "::".join([inside if "://" in inside else _head(first, path) + inside, *behind])
+    """The address of a file in the same file system: everything around the path, such as a host, is kept."""
+    first, *rest = place.split("::")
+    return "::".join([inside if "://" in inside else _prefix(first, path) + inside, *rest])
 
 
-def _head(first: str, path: str) -> str:
-    """Of an address: its scheme, and the host where the file system's own path is without."""
+def _prefix(first: str, path: str) -> str:
+    """The scheme of a URI, with the host where the file system's own path does not include it."""
     scheme, _, rest = first.partition("://")
     rest, path = rest.rstrip("/"), path.rstrip("/")
     host = rest.split("/")[0]
@@ -120,7 +121,7 @@ def _head(first: str, path: str) -> str:
 
 
 def recording_suffix(address: str) -> str:
-    """Where it says what kind of recording that is; a web address may end with anything."""
+    """The file name suffix, if it is that of an audio format; a web address may end in anything."""
     first = address.split("::")[0]
     if first.startswith(("http://", "https://")):
         first = first.partition("#")[0].partition("?")[0]
@@ -129,18 +130,18 @@ def recording_suffix(address: str) -> str:
 
 
 def fetch(address: str, into: Path) -> None:
-    """Copy a recording here: decoders jump about in their files.
+    """Copy a recording to a local file, because decoders seek in their files.
 
-    Raises SourceError, and ConfigError where this machine has no driver for the address.
+    Raises SourceError, and ConfigError where this machine has no driver for the URI.
     """
     try:
-        system, path = opened(address)
-        with system.open(path, "rb") as far, into.open("wb") as near:
-            shutil.copyfileobj(far, near, 1 << 20)
+        system, path = resolve_uri(address)
+        with system.open(path, "rb") as source, into.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
     except ConfigError:
         raise
-    except Exception as error:  # every driver has errors of its own
+    except Exception as error:  # every driver has its own exception types
         raise SourceError(
-            f"expected a recording at {shown(address)}, but it cannot be read: {line_of(error)}; "
+            f"expected a recording at {shown(address)}, but it cannot be read: {error_line(error)}; "
             "check the address"
         ) from error

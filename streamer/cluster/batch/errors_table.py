@@ -1,4 +1,4 @@
-"""What could not be read or judged, a row each."""
+"""The errors table: one row for each recording or utterance that could not be processed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """file: as the results name it. code: stable, for programs. utterance: the one without a result; None
-    where it is the recording that could not be read (to its end). audio_s: what was heard of it.
+    """file: as in the results. code: stable, for programs. utterance: the one without a result; None where
+    the recording could not be read (to its end). audio_s: the length that was processed.
     """
 
     file: str
@@ -26,8 +26,8 @@ class ErrorRow:
     audio_s: float
 
     @property
-    def told(self) -> str:
-        """For people."""
+    def description(self) -> str:
+        """The error with its file, for people."""
         return (
             self.message
             if self.utterance is None
@@ -36,7 +36,7 @@ class ErrorRow:
 
 
 def write_errors(rows: Sequence[ErrorRow], form: BatchFormat, path: Path) -> None:
-    """Without rows there is not a byte."""
+    """Write the table; the file is empty without rows."""
     if form == "jsonl" or not rows:
         path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
         return

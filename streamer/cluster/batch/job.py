@@ -1,4 +1,4 @@
-"""An archive on a Ray cluster: parts dealt out to judges, their notes as they come back."""
+"""A batch job on a Ray cluster: shards are distributed to workers, their records returned as they finish."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .shard_runner import JobSpec
 from .shards import Shard
 from .worker import ReplayWorker, pickle_shard
 
-_WAITING: Final = 2
-"""Parts that a judge holds: the one it plays and the next."""
-_DEATHS_AT_FIRST: Final = 10
-"""In a row, of judges that had not loaded yet: nodes may come and go while models are loaded."""
+_SHARDS_PER_WORKER: Final = 2
+"""Shards assigned to a worker at a time: the current one and the next."""
+_MAX_LOADING_DEATHS: Final = 10
+"""Consecutive deaths of workers that have not loaded yet: nodes may come and go while models are loaded."""
 
 
 _ERROR: Final = re.compile(r"[\w.]*(Error|Exception): ")
@@ -26,57 +26,59 @@ _ERROR: Final = re.compile(r"[\w.]*(Error|Exception): ")
 
 @dataclass(frozen=True, slots=True)
 class WorkerPool:
-    """cpus, gpus: of each worker. workers: how many there are room for at present. most: None is as many as
-    the cluster will have room for. nodes: that have room for one.
+    """The resources of a job. cpus, gpus: of each worker. workers: how many fit into the cluster at present.
+    limit: None is as many as the cluster can hold. nodes: those with room for at least one.
     """
 
     cpus: float
     gpus: float
     workers: int
-    most: int | None
+    limit: int | None
     nodes: int
 
 
-def room(cpus: float, gpus: float, most: int | None) -> WorkerPool:
-    """In the cluster that this process is connected to. Raises ClusterError where there is none."""
+def plan_workers(cpus: float, gpus: float, limit: int | None) -> WorkerPool:
+    """The pool for the cluster that this process is connected to. Raises ClusterError where no node has the
+    resources for a worker."""
     import ray
 
     nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray has not annotated it
-    per_node = [_room_on(node["Resources"], cpus, gpus) for node in nodes if node["Alive"]]
+    per_node = [_workers_on(node["Resources"], cpus, gpus) for node in nodes if node["Alive"]]
     workers = sum(per_node)
-    if most is None and workers == 0:
+    if limit is None and workers == 0:
         raise ClusterError(
             f"expected a node with {cpus:g} CPUs and {gpus:g} GPUs for a worker, got none in this cluster; "
             "lower --cpus-per-worker or --gpus-per-worker, or name --workers where the cluster grows"
         )
-    at_present = min(workers, most or workers) or most or 1
-    return WorkerPool(cpus, gpus, at_present, most, max(1, sum(here > 0 for here in per_node)))
+    at_present = min(workers, limit or workers) or limit or 1
+    return WorkerPool(cpus, gpus, at_present, limit, max(1, sum(count > 0 for count in per_node)))
 
 
-def _room_on(resources: dict[str, float], cpus: float, gpus: float) -> int:
+def _workers_on(resources: dict[str, float], cpus: float, gpus: float) -> int:
     wanted = {"CPU": cpus, "GPU": gpus}
     return min(int(resources.get(name, 0.0) / each + 1e-9) for name, each in wanted.items() if each)
 
 
-def judged(parts: Sequence[Shard], orders: JobSpec, pool: WorkerPool) -> Generator[ShardRecord, None, None]:
-    """In the order in which they are done. A worker or node that is lost costs its parts another attempt.
+def run_shards(shards: Sequence[Shard], job: JobSpec, pool: WorkerPool) -> Generator[ShardRecord, None, None]:
+    """The records of the shards in the order of their completion. Shards of a lost worker or node are
+    retried.
 
-    Raises ClusterError where the models cannot be loaded, and where the program fails.
+    Raises ClusterError where the models cannot be loaded, and for unexpected errors.
     """
     import ray
 
-    dataset = _dataset(parts, orders, pool)
+    dataset = _dataset(shards, job, pool)
     try:
         for batch in dataset.iter_batches(prefetch_batches=0, batch_size=None, batch_format="numpy"):
-            for data, trouble in zip(batch["note"], batch["trouble"], strict=True):
-                if trouble:
-                    raise ClusterError(str(trouble))
+            for data, error in zip(batch["record"], batch["error"], strict=True):
+                if error:
+                    raise ClusterError(str(error))
                 yield ShardRecord.decode(bytes(data))
     except ray.exceptions.RayError as error:
         raise ClusterError(f"expected the workers to go on, got: {_cause(error)}; see Ray's logs") from error
 
 
-def _dataset(parts: Sequence[Shard], orders: JobSpec, pool: WorkerPool) -> Any:
+def _dataset(shards: Sequence[Shard], job: JobSpec, pool: WorkerPool) -> Any:
     import ray
     from ray.data import ActorPoolStrategy, DataContext
 
@@ -84,34 +86,34 @@ def _dataset(parts: Sequence[Shard], orders: JobSpec, pool: WorkerPool) -> Any:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    context.max_consecutive_actor_init_deaths = _DEATHS_AT_FIRST
+    context.max_consecutive_actor_init_deaths = _MAX_LOADING_DEATHS
     context.max_errored_blocks = 0
-    workers = min(pool.workers, len(parts))
-    # A block a part, so that each is dealt out and tried again by itself.
+    workers = min(pool.workers, len(shards))
+    # One block per shard, so that each is assigned and retried by itself.
     rows = ray.data.from_items(
-        [{"part": pickle_shard(part)} for part in parts], override_num_blocks=len(parts)
+        [{"shard": pickle_shard(shard)} for shard in shards], override_num_blocks=len(shards)
     )
     return rows.map_batches(
         ReplayWorker,
-        fn_constructor_args=(orders,),
+        fn_constructor_args=(job,),
         batch_size=1,
         batch_format="numpy",
         compute=ActorPoolStrategy(
-            # A node that is lost may not come back: the run goes on with fewer.
+            # A lost node may not return: the run continues with fewer workers.
             min_size=1,
             initial_size=workers,
-            max_size=pool.most,
-            max_tasks_in_flight_per_actor=_WAITING,
+            max_size=pool.limit,
+            max_tasks_in_flight_per_actor=_SHARDS_PER_WORKER,
         ),
         num_cpus=pool.cpus,
         num_gpus=pool.gpus,
-        # Ray Data's defaults for actors are what we want: a worker that is lost is started again, and its
-        # parts are tried again, without limit; what our code raises is not.
+        # Ray Data's defaults for actors fit: a lost worker is restarted and its shards are retried, without
+        # limit; exceptions of our code are not retried.
     )
 
 
 def _cause(error: Exception) -> str:
-    """On one line: of what Ray says in many, the worker's own error where there is one."""
+    """One line of a multi-line error of Ray's: the worker's own error where there is one."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    own = [line for line in lines if _ERROR.match(line)]
-    return (own or lines or [type(error).__name__])[-1 if own else 0]
+    worker_errors = [line for line in lines if _ERROR.match(line)]
+    return (worker_errors or lines or [type(error).__name__])[-1 if worker_errors else 0]

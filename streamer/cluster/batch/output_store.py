@@ -1,11 +1,11 @@
-"""The folder of an archive's results, and which recordings are in it.
+"""The output folder of a batch job, and the record of the shards that are complete.
 
-results/part-HASH.jsonl    events of the recordings of a part, or a table of them (.parquet)
-errors/part-HASH.jsonl     what could not be read or judged, where there is something
-done/part-HASH.json        written last: without it, a part counts as not begun
-attempts/part-HASH.json    of parts that are under way; see `attempts`
-models.json                what the results were made with
-run.json                   whose run it is at present
+results/part-HASH.jsonl    events of the recordings of a shard, or a table of them (.parquet)
+errors/part-HASH.jsonl     what could not be processed, where there is something
+done/part-HASH.json        the shard's record, written last: without it, a shard counts as not begun
+attempts/part-HASH.json    of shards in progress; see `retries`
+models.json                the settings and models of the results
+run.json                   the token of the current run
 """
 
 from __future__ import annotations
@@ -20,96 +20,106 @@ from uuid import uuid4
 from emostream.streamer.display_paths import shown
 from emostream.streamer.errors import ClusterError, ConfigError
 
-from .shard_record import BatchFormat, Models, ShardRecord, alike, named, should_retry
+from .shard_record import (
+    BatchFormat,
+    ModelNames,
+    ShardRecord,
+    describe_models,
+    normalized_models,
+    should_retry,
+)
 from .shards import Shard, shard_name
 from .storage import UNFINISHED, Storage
 
-Asked = Mapping[str, str | int | float | bool | None]
-"""What was asked for, by the setting's name."""
+ResultSettings = Mapping[str, str | int | float | bool | None]
+"""The settings that results depend on, by name."""
 
 _FOLDERS: Final = ("results", "errors", "done", "attempts")
 _TABLES: Final = ("results", "errors")
 _RUN: Final = "run.json"
 _MODELS: Final = "models.json"
-_NOTES: Final = re.compile(r"part-[0-9a-f]{20}\.json")
-_OURS: Final = {
+_RECORD_NAME: Final = re.compile(r"part-[0-9a-f]{20}\.json")
+_OWN_NAMES: Final = {
     "results": re.compile(r"part-[0-9a-f]{20}\.(jsonl|parquet)"),
     "errors": re.compile(r"part-[0-9a-f]{20}\.(jsonl|parquet)"),
-    "done": _NOTES,
-    "attempts": _NOTES,
+    "done": _RECORD_NAME,
+    "attempts": _RECORD_NAME,
     UNFINISHED: re.compile(r"[0-9a-f]{32}|trial"),
 }
-"""Folder -> names that only we give. Nothing else is ever removed: --output-dir may name anybody's folder."""
+"""Folder -> names that only this program uses. No other file is ever removed: --output-dir may be any
+folder."""
 
 
 class OutputStore:
-    """place: a path or an address that every node sees. Raises ConfigError."""
+    """Reads and writes an output folder. place: a path or a URI, accessible on every node. Raises
+    ConfigError."""
 
     def __init__(self, place: str, form: BatchFormat) -> None:
         self.storage = Storage(place)
         self.form = form
-        # Of the run that began here: its token, what it asks for, and who judges, by the first note.
+        # Of the run that began here: its token, its settings, and the models of its first record.
         self._token = ""
-        self._asked: Asked = {}
-        self._models: Models | None = None
+        self._settings: ResultSettings = {}
+        self._models: ModelNames | None = None
 
     def begin(
-        self, asked: Asked, wanted: Collection[str] = (), *, resume: bool
+        self, settings: ResultSettings, wanted: Collection[str] = (), *, resume: bool
     ) -> tuple[list[ShardRecord], str]:
-        """Of a run: what is done already, and the run's token. What lies there of parts that are not done is
-        removed. wanted: addresses of the recordings that this run can judge.
+        """Begin a run: returns the records of completed shards and the run's token, and removes the files of
+        incomplete shards. wanted: addresses of the recordings of this run.
 
-        A part with a recording that failed is not done: all of it is judged again. Neither is one of other
-        models. Raises ConfigError where there are results and none are expected, they are of another kind, or
-        the folders hold what is not ours.
+        A shard with a failed recording is incomplete and is processed again as a whole, and so is one of
+        other models. Raises ConfigError where there are results and `resume` is not set, where the results
+        are of another kind, or where the folders hold files of another program.
         """
-        self._refuse(asked, resume=resume)
+        self._check_resumable(settings, resume=resume)
         self.storage.prepare(_FOLDERS)
         self._token = uuid4().hex
         self.storage.write(_RUN, json.dumps({"run": self._token}).encode())
-        # From here on no worker of an earlier run begins anything; until here it may have.
-        notes = self._refuse(asked, resume=resume)
-        self._asked, self._models = asked, self._made_with(notes)
-        for name, note in list(notes.items()):
-            if self._other(note) or should_retry(note, set(wanted)):
+        # From here on no worker of an earlier run begins a shard; until here one may have completed some.
+        records = self._check_resumable(settings, resume=resume)
+        self._settings, self._models = settings, self._models_of(records)
+        for name, record in list(records.items()):
+            if self._has_other_models(record) or should_retry(record, set(wanted)):
                 self._withdraw(name)
-                del notes[name]
-        self._sweep(notes)
-        if not notes:
+                del records[name]
+        self._sweep(records)
+        if not records:
             self._models = None
-        self._say_models()
-        return list(notes.values()), self._token
+        self._write_models()
+        return list(records.values()), self._token
 
-    def accept(self, note: ShardRecord) -> None:
-        """Of this run. Nodes may have different models at hand, and `--asr auto` takes what is there.
+    def accept(self, record: ShardRecord) -> None:
+        """Accept a record of this run. Nodes may have different models, as `--asr auto` takes what is
+        available.
 
-        Raises ClusterError where it is of other models than the notes before: it counts as not done then, and
-        the run is over for all workers.
+        Raises ClusterError where its models differ from those of earlier records: the shard then counts as
+        incomplete, and the run ends for all workers.
         """
         if self._models is None:
-            self._models = note.models
-            self._say_models()
-        if not self._other(note):
+            self._models = record.models
+            self._write_models()
+        if not self._has_other_models(record):
             return
         self.storage.remove(_RUN)
-        self._withdraw(shard_name(note.recordings))
+        self._withdraw(shard_name(record.recordings))
         raise ClusterError(
-            f"expected the same models in all of the archive ({named(self._models)}), got "
-            f"{named(note.models)} on node {note.node}; name them (--asr, --checkpoint), or choose another "
-            "--output-dir"
+            f"expected the same models for all recordings ({describe_models(self._models)}), got "
+            f"{describe_models(record.models)} on node {record.node}; name them (--asr, "
+            "--checkpoint), or choose another --output-dir"
         )
 
     def end(self) -> None:
-        """Leave behind what a reader wants to see, and everything to the run that has taken over."""
-        if _object(self.storage.read(_RUN) or b"").get("run") != self._token:
+        """Remove the files of the run itself, unless another run has taken over."""
+        if _json_object(self.storage.read(_RUN) or b"").get("run") != self._token:
             return
         self.storage.remove(_RUN)
         for folder in ("attempts", UNFINISHED):
-            self.storage.clear(folder, _OURS[folder])
+            self.storage.clear(folder, _OWN_NAMES[folder])
             self.storage.remove_empty(folder)
 
     def check(self, token: str, node: str) -> None:
-        """Raises ClusterError where this node does not see the folder, or another run has taken it over."""
+        """Raises ClusterError where this node cannot access the folder, or another run has taken it over."""
         data = self.storage.read(_RUN)
         place = shown(self.storage.place)
         if data is None:
@@ -120,33 +130,33 @@ class OutputStore:
         if json.loads(data)["run"] != token:
             raise ClusterError(f"expected one run at a time in {place}, got another; resume when it is done")
 
-    def note(self, part: Shard) -> ShardRecord | None:
-        """None where the part is not done."""
-        data = self.storage.read(f"done/{part.name}.json")
+    def record(self, shard: Shard) -> ShardRecord | None:
+        """The record of a shard; None where it is incomplete."""
+        data = self.storage.read(f"done/{shard.name}.json")
         return None if data is None else ShardRecord.decode(data)
 
-    def commit(self, part: Shard, results: Path, errors: Path, note: ShardRecord, token: str) -> None:
-        """Files of this machine; those without a byte are left out. The part is done with the last step.
+    def commit(self, shard: Shard, results: Path, errors: Path, record: ShardRecord, token: str) -> None:
+        """Upload a shard's files, except empty ones, and then its record, which makes it complete.
 
         Raises ClusterError as `check` does.
         """
-        self.check(token, note.node)
+        self.check(token, record.node)
         for folder, file in zip(_TABLES, (results, errors), strict=True):
-            name = f"{folder}/{part.name}.{self.form}"
+            name = f"{folder}/{shard.name}.{self.form}"
             if file.stat().st_size:
                 self.storage.put(file, name)
-            else:  # an attempt that was killed may have had something to say
+            else:  # a killed attempt may have left one
                 self.storage.remove(name)
-        # Once more: what is large takes its time, and another run may have begun meanwhile.
-        self.check(token, note.node)
-        self.storage.write(f"done/{part.name}.json", note.encode())
+        # Check again: the upload may take long, and another run may have begun meanwhile.
+        self.check(token, record.node)
+        self.storage.write(f"done/{shard.name}.json", record.encode())
 
-    def _refuse(self, asked: Asked, *, resume: bool) -> dict[str, ShardRecord]:
-        """The notes, by their parts' names. Raises ConfigError where they are not to be gone on with."""
+    def _check_resumable(self, settings: ResultSettings, *, resume: bool) -> dict[str, ShardRecord]:
+        """The records by shard name. Raises ConfigError where this run may not continue them."""
         place = shown(self.storage.place)
-        notes = self._notes()
+        records = self._records()
         if not resume:
-            if notes:
+            if records:
                 raise ConfigError(
                     f"expected a new folder, got {place} with results; "
                     "choose another --output-dir, or add --resume"
@@ -155,96 +165,97 @@ class OutputStore:
                 raise ConfigError(
                     f"expected a new folder, got {place} with {shown(foreign)}; choose another --output-dir"
                 )
-        for note in notes.values():
-            if note.format != self.form:
+        for record in records.values():
+            if record.format != self.form:
                 raise ConfigError(
-                    f"expected --format {note.format}, as the results in {place} have, got {self.form}; "
+                    f"expected --format {record.format}, as the results in {place} have, got {self.form}; "
                     "name it, or choose another --output-dir"
                 )
-        before = self._said_models().get("asked", {}) if notes else {}
+        before = self._stored_models().get("settings", {}) if records else {}
         for name, value in before.items():
-            if asked.get(name) != value:
+            if settings.get(name) != value:
                 raise ConfigError(
-                    f"expected {name} {json.dumps(value)}, as the results in {place} were asked for, got "
-                    f"{json.dumps(asked.get(name))}; ask for the same, or choose another --output-dir"
+                    f"expected {name} {json.dumps(value)}, as the results in {place} have, got "
+                    f"{json.dumps(settings.get(name))}; use the same, or choose another --output-dir"
                 )
-        return notes
+        return records
 
     def _foreign(self) -> str | None:
-        """The first file or folder that we would not have made."""
-        for folder, ours in _OURS.items():
+        """The first file or folder that this program would not have created."""
+        for folder, pattern in _OWN_NAMES.items():
             for name in self.storage.names(folder):
-                if not ours.fullmatch(name):
+                if not pattern.fullmatch(name):
                     return f"{folder}/{name}"
-        for name, key in ((_RUN, "run"), (_MODELS, "asked")):
+        for name, key in ((_RUN, "run"), (_MODELS, "settings")):
             data = self.storage.read(name)
-            if data is not None and key not in _object(data):
+            if data is not None and key not in _json_object(data):
                 return name
         return None
 
-    def _notes(self) -> dict[str, ShardRecord]:
-        """By the part's name."""
-        names = [name for name in self.storage.names("done") if _NOTES.fullmatch(name)]
-        notes = self.storage.read_all("done", names)
-        return {name.removesuffix(".json"): self._decoded(name, data) for name, data in notes.items()}
+    def _records(self) -> dict[str, ShardRecord]:
+        """The records by shard name."""
+        names = [name for name in self.storage.names("done") if _RECORD_NAME.fullmatch(name)]
+        contents = self.storage.read_all("done", names)
+        return {name.removesuffix(".json"): self._decode(name, data) for name, data in contents.items()}
 
-    def _decoded(self, name: str, data: bytes) -> ShardRecord:
+    def _decode(self, name: str, data: bytes) -> ShardRecord:
         try:
             return ShardRecord.decode(data)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
-                f"expected a note of this version in {shown(self.storage.place)}/done/{name}, "
-                f"got: {error}; remove it to have its recordings judged again"
+                f"expected a record of this version in {shown(self.storage.place)}/done/{name}, "
+                f"got: {error}; remove it to have its recordings processed again"
             ) from error
 
-    def _said_models(self) -> dict[str, Any]:
+    def _stored_models(self) -> dict[str, Any]:
         data = self.storage.read(_MODELS)
-        return {} if data is None else _object(data)
+        return {} if data is None else _json_object(data)
 
-    def _say_models(self) -> None:
-        said = {"asked": self._asked, "models": self._models}
-        self.storage.write(_MODELS, json.dumps(said).encode())
+    def _write_models(self) -> None:
+        content = {"settings": self._settings, "models": self._models}
+        self.storage.write(_MODELS, json.dumps(content).encode())
 
-    def _made_with(self, notes: Mapping[str, ShardRecord]) -> Models | None:
-        """By what the driver wrote of its first note; where it was killed before, by any of the notes."""
-        said = self._said_models().get("models") if notes else None
-        if said is not None:
-            asr, emotion = said
+    def _models_of(self, records: Mapping[str, ShardRecord]) -> ModelNames | None:
+        """As written by the driver after its first record; where it was killed before, of any record."""
+        stored = self._stored_models().get("models") if records else None
+        if stored is not None:
+            asr, emotion = stored
             return asr, emotion
-        return next((note.models for note in notes.values()), None)
+        return next((record.models for record in records.values()), None)
 
-    def _other(self, note: ShardRecord) -> bool:
-        """Whether it is of other models than the archive."""
-        return self._models is not None and alike(note.models) != alike(self._models)
+    def _has_other_models(self, record: ShardRecord) -> bool:
+        if self._models is None:
+            return False
+        return normalized_models(record.models) != normalized_models(self._models)
 
-    def _withdraw(self, part: str) -> None:
-        """The note first: without it, what is left counts as not done."""
-        self.storage.remove(f"done/{part}.json")
+    def _withdraw(self, shard: str) -> None:
+        """Remove a shard's files, the record first: without it, the rest counts as incomplete."""
+        self.storage.remove(f"done/{shard}.json")
         for folder in _TABLES:
-            self.storage.remove(f"{folder}/{part}.{self.form}")
+            self.storage.remove(f"{folder}/{shard}.{self.form}")
 
     def _sweep(self, done: dict[str, ShardRecord]) -> None:
-        """Notes that come from an earlier run's worker meanwhile are done, too. Its attempts say nothing:
-        somebody may have ended it.
+        """Remove the files of incomplete shards. Records that an earlier run's worker has written meanwhile
+        count as completed. Its attempts do not count: the run may have been ended on purpose.
         """
-        self.storage.clear("attempts", _OURS["attempts"])
-        self.storage.clear(UNFINISHED, _OURS[UNFINISHED])
+        self.storage.clear("attempts", _OWN_NAMES["attempts"])
+        self.storage.clear(UNFINISHED, _OWN_NAMES[UNFINISHED])
         for folder in _TABLES:
             for name in self.storage.names(folder):
-                part = name.rpartition(".")[0]
-                if not _OURS[folder].fullmatch(name) or part in done:
+                shard = name.rpartition(".")[0]
+                if not _OWN_NAMES[folder].fullmatch(name) or shard in done:
                     continue
-                data = self.storage.read(f"done/{part}.json")
+                data = self.storage.read(f"done/{shard}.json")
                 if data is None:
                     self.storage.remove(f"{folder}/{name}")
                 else:
-                    done[part] = self._decoded(f"{part}.json", data)
+                    done[shard] = self._decode(f"{shard}.json", data)
 
 
-def _object(data: bytes) -> dict[str, Any]:
-    """Empty where it is none of JSON."""
+def _json_object(data: bytes) -> dict[str, Any]:
+    """The JSON object; empty where the data is not one."""
     try:
-        said = json.loads(data)
+        decoded = json.loads(data)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return decoded if isinstance(decoded, dict) else {}

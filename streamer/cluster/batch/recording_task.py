@@ -1,4 +1,4 @@
-"""One recording on a worker: fetched where it is far, and what there is to tell about it in the end."""
+"""Processing of one recording on a worker: download of a remote one, errors and totals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emostream.streamer.protocol.error_codes import ErrorCode
 from emostream.streamer.replay.discovery import ReplayJob, make_job
 from emostream.streamer.replay.outputs import ReplayOutcome
 
-from .discovery import Recording, fetch, recording_suffix
+from .discovery import RecordingRef, fetch, recording_suffix
 from .errors_table import ErrorRow
 from .uris import is_uri
 
@@ -24,83 +24,84 @@ log = logging.getLogger(__name__)
 
 
 class WorkerCrashError(SourceError):
-    """Workers died on this recording, each time that it was played alone."""
+    """Workers died while they processed nothing but this recording."""
 
     code = ErrorCode.WORKER_DIED
 
 
 class UnexpectedError(SourceError):
-    """Something in this recording is more than the program bears. The others are played all the same."""
+    """An unexpected exception in the processing of this recording; the others are still processed."""
 
     code = ErrorCode.INTERNAL
 
 
 class RecordingTask:
-    """scratch: a path for a copy of it."""
+    """Prepares a recording's replay job and collects its errors. scratch: a path for a local copy."""
 
-    def __init__(self, recording: Recording, scratch: Path) -> None:
+    def __init__(self, recording: RecordingRef, scratch: Path) -> None:
         self.recording = recording
-        self._far = is_uri(recording.address)
-        # Some formats are known by the end of their name.
+        self._is_remote = is_uri(recording.address)
+        # Some formats are recognized by their suffix only.
         self._copy = scratch.with_suffix(recording_suffix(recording.address))
         self._outcome: ReplayOutcome | None = None
         self._failure: SourceError | None = None
-        self._lapses: list[messages.Error] = []
+        self._failed_utterances: list[messages.Error] = []
 
     def job(self) -> ReplayJob | None:
-        """None where it cannot be played."""
-        if self._far:
+        """The replay job; None where the recording cannot be read."""
+        if self._is_remote:
             return ReplayJob(self._copy, self.recording.name)
         try:
             return make_job(Path(self.recording.address), self.recording.name)
         except SourceError as error:
             self._failure = error
         except Exception as error:
-            self._failure = self._unforeseen(error)
+            self._failure = self._unexpected(error)
         return None
 
-    def leave_alone(self) -> None:
+    def skip(self) -> None:
+        """Record that workers died on it."""
         self._failure = WorkerCrashError(
             f"expected a recording that can be played, but two workers died on {shown(self.recording.name)} "
-            "while they played nothing else; replay it alone to see why, or convert it"
+            "while they processed nothing else; replay it alone to see why, or convert it"
         )
 
     @asynccontextmanager
-    async def going_on(self, outcome: ReplayOutcome) -> AsyncIterator[None]:
-        """While it is played. Only what would befall every other recording too is raised: that the engine
-        fails, or that results cannot be written.
+    async def running(self, outcome: ReplayOutcome) -> AsyncIterator[None]:
+        """Active during the replay. Only errors that affect every recording are raised: a failure of the
+        engine, or results that cannot be written.
         """
         self._outcome = outcome
-        unreached: SourceError | None = None
-        if self._far:
+        download_error: SourceError | None = None
+        if self._is_remote:
             try:
                 await asyncio.to_thread(fetch, self.recording.address, self._copy)
             except SourceError as error:
-                unreached = error
-        unforeseen: SourceError | None = None
+                download_error = error
+        unexpected: SourceError | None = None
         try:
             yield
         except (EmostreamError, ModelError, OSError):
             raise
         except Exception as error:
-            unforeseen = self._unforeseen(error)
+            unexpected = self._unexpected(error)
         finally:
             self._copy.unlink(missing_ok=True)
-        self._failure = unreached or unforeseen or outcome.failure
+        self._failure = download_error or unexpected or outcome.failure
 
-    def _unforeseen(self, error: Exception) -> SourceError:
+    def _unexpected(self, error: Exception) -> SourceError:
         name = shown(self.recording.name)
-        log.error("%s could not be played", name, exc_info=error)
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        return UnexpectedError(f"expected to play {name}, got {said}; convert it, and report it")
+        log.error("%s could not be processed", name, exc_info=error)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return UnexpectedError(f"expected to process {name}, got {reason}; convert it, and report it")
 
     async def send(self, event: messages.ServerEvent) -> None:
-        """A sink: of utterances without a result."""
+        """As an event sink: collect the errors of utterances without a result."""
         if isinstance(event, messages.Error) and event.code == AnalysisError.code:
-            self._lapses.append(event)
+            self._failed_utterances.append(event)
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         return self._failure is None
 
     @property
@@ -114,10 +115,10 @@ class RecordingTask:
         return 0 if totals is None else totals.utterances
 
     def errors(self) -> Iterator[ErrorRow]:
-        """In the order in which they came."""
+        """The rows of the errors table, in order of occurrence."""
         name = shown(self.recording.name)
-        for lapse in self._lapses:
-            yield ErrorRow(name, lapse.code, shown(lapse.message), lapse.utterance, self.audio_s)
+        for error in self._failed_utterances:
+            yield ErrorRow(name, error.code, shown(error.message), error.utterance, self.audio_s)
         if self._failure is not None:
-            said = shown(str(self._failure)).replace(str(self._copy), name)
-            yield ErrorRow(name, self._failure.code, said, None, self.audio_s)
+            message = shown(str(self._failure)).replace(str(self._copy), name)
+            yield ErrorRow(name, self._failure.code, message, None, self.audio_s)

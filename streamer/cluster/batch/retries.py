@@ -1,4 +1,4 @@
-"""Who tried a part before, so that a recording on which workers die is not tried for ever."""
+"""Log of the attempts at each shard, so that a recording that crashes workers is not retried forever."""
 
 from __future__ import annotations
 
@@ -9,64 +9,67 @@ from typing import Any, Final
 from .shards import Shard
 from .storage import Storage
 
-_CAREFUL_FROM: Final = 3
-"""A node that is lost costs an attempt, and so does a worker that is killed for another one's memory."""
-_DEATHS: Final = 2
-"""With one and the same recording under way: a node may be lost during a careful attempt as well."""
+_ISOLATE_FROM_ATTEMPT: Final = 3
+"""A lost node costs an attempt, and so does a worker that is killed because of another one's memory use."""
+_MAX_CRASHES: Final = 2
+"""While the same recording was in progress: a node may be lost during an isolated attempt as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """number: from 1. under_way: address of the recording that is being played, noted where it is played
-    alone. deadly: addresses of those that were, when such an attempt died, once for each time.
+    """One attempt at a shard. number: from 1. in_progress: address of the current recording, only recorded in
+    isolated attempts. crashed_on: addresses of the recordings that were in progress when an isolated attempt
+    died, one entry per death.
     """
 
     number: int = 0
-    under_way: str | None = None
-    deadly: tuple[str, ...] = ()
+    in_progress: str | None = None
+    crashed_on: tuple[str, ...] = ()
 
     @property
-    def careful(self) -> bool:
-        """Whether one recording is played at a time, and noted before."""
-        return self.number >= _CAREFUL_FROM
+    def isolated(self) -> bool:
+        """Whether recordings are processed one at a time, each recorded in the log first."""
+        return self.number >= _ISOLATE_FROM_ATTEMPT
 
     def should_skip(self, address: str) -> bool:
-        """Whether that recording is left alone from now on."""
-        return self.deadly.count(address) >= _DEATHS
+        """Whether that recording is skipped from now on."""
+        return self.crashed_on.count(address) >= _MAX_CRASHES
 
 
 class RetryLog:
-    """Notes beside the results: they outlive the worker."""
+    """Files beside the results, which survive the worker."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def begin(self, part: Shard) -> Attempt:
-        """One more."""
-        before = self._read(part)
-        deadly = before.deadly if before.under_way is None else (*before.deadly, before.under_way)
-        now = Attempt(before.number + 1, None, deadly)
-        self._write(part, now)
-        return now
+    def begin(self, shard: Shard) -> Attempt:
+        """Record the start of another attempt."""
+        previous = self._read(shard)
+        crashed_on = previous.crashed_on
+        if previous.in_progress is not None:
+            crashed_on = (*crashed_on, previous.in_progress)
+        attempt = Attempt(previous.number + 1, None, crashed_on)
+        self._write(shard, attempt)
+        return attempt
 
-    def play(self, part: Shard, attempt: Attempt, address: str | None) -> None:
-        """Note which recording comes next; None: none is being played."""
-        self._write(part, replace(attempt, under_way=address))
+    def mark_in_progress(self, shard: Shard, attempt: Attempt, address: str | None) -> None:
+        """Record which recording is next; None: no recording is in progress."""
+        self._write(shard, replace(attempt, in_progress=address))
 
-    def end(self, part: Shard) -> None:
-        """It is done."""
-        self._storage.remove(_name(part))
+    def clear(self, shard: Shard) -> None:
+        """Delete the log of a completed shard."""
+        self._storage.remove(_name(shard))
 
-    def _read(self, part: Shard) -> Attempt:
-        data = self._storage.read(_name(part))
+    def _read(self, shard: Shard) -> Attempt:
+        data = self._storage.read(_name(shard))
         if data is None:
             return Attempt()
-        said: dict[str, Any] = json.loads(data)
-        return Attempt(said["number"], said["under_way"], tuple(said["deadly"]))
+        fields: dict[str, Any] = json.loads(data)
+        return Attempt(fields["number"], fields["in_progress"], tuple(fields["crashed_on"]))
 
-    def _write(self, part: Shard, attempt: Attempt) -> None:
-        self._storage.write(_name(part), json.dumps(asdict(attempt)).encode())
+    def _write(self, shard: Shard, attempt: Attempt) -> None:
+        self._storage.write(_name(shard), json.dumps(asdict(attempt)).encode())
 
 
-def _name(part: Shard) -> str:
-    return f"attempts/{part.name}.json"
+def _name(shard: Shard) -> str:
+    return f"attempts/{shard.name}.json"

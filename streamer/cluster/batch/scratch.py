@@ -1,4 +1,4 @@
-"""A worker's folders for what is not whole yet, and those that killed workers left."""
+"""Scratch folders of workers, with removal of those that killed workers left behind."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from uuid import uuid4
 
 _SCRATCH: Final = re.compile(r"emostream-part-[0-9a-f]{32}")
 _LOCK: Final = "in-use"
-_YOUNG_S: Final = 60.0
-"""It may not be locked yet."""
+_MIN_AGE_S: Final = 60.0
+"""A younger folder may not be locked yet."""
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """For what is not whole yet. Locked for as long as this process lives, however it ends."""
+    """A folder for unfinished files, locked for the lifetime of this process, however it ends."""
     folder = Path(tempfile.gettempdir()) / f"emostream-part-{uuid4().hex}"
     folder.mkdir(mode=0o700)
     lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        _locked(lock)
+        _try_lock(lock)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -34,26 +34,26 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def remove_stale_scratch() -> None:
-    """On this machine, whichever run they are of: nobody holds their locks."""
+    """Remove the unlocked scratch folders of any run on this machine."""
     for folder in Path(tempfile.gettempdir()).iterdir():
         if not _SCRATCH.fullmatch(folder.name):
             continue
         try:
-            about = folder.lstat()
-            if about.st_uid != os.getuid() or time.time() - about.st_mtime < _YOUNG_S:
+            status = folder.lstat()
+            if status.st_uid != os.getuid() or time.time() - status.st_mtime < _MIN_AGE_S:
                 continue
             lock = os.open(folder / _LOCK, os.O_RDWR)
-        except OSError:  # somebody else is removing it
+        except OSError:  # another process is removing it
             continue
         try:
-            if _locked(lock):
+            if _try_lock(lock):
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(lock)
 
 
-def _locked(lock: int) -> bool:
-    """Whether it is ours now."""
+def _try_lock(lock: int) -> bool:
+    """Whether the lock was acquired."""
     import fcntl
 
     try:

@@ -1,4 +1,4 @@
-"""What became of each part of an archive, and what it was made with."""
+"""The record of a completed shard: counts, failures and the models that were used."""
 
 from __future__ import annotations
 
@@ -9,65 +9,65 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 BatchFormat = Literal["jsonl", "parquet"]
-Models = tuple[str | None, str]
-"""By name: who writes the words (None where nobody does), and who judges."""
+ModelNames = tuple[str | None, str]
+"""Names of the transcriber (None without one) and of the emotion model."""
 
-_HOW: Final = re.compile(r"(M parameters), [^()]*\)$")
-"""Behind a model's size: on which device and how exactly it computes, within our tolerance."""
+_COMPUTE_DETAILS: Final = re.compile(r"(M parameters), [^()]*\)$")
+"""After a model's size: device and precision, whose results agree within our tolerance."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """What became of a part. recordings: their addresses. failed: of these, what could not be played to its
-    end; whole: how many could. errors: rows in the errors table; told: the first of them, for people. node:
-    where it was judged, as Ray names it.
+    """The result of a shard. recordings: their addresses. failed: those that could not be processed to their
+    end; complete: how many could. errors: rows in the errors table; messages: the first of them, for people.
+    node: Ray's id of the node that processed it.
     """
 
     format: BatchFormat
     recordings: tuple[str, ...]
     failed: tuple[str, ...]
-    whole: int
+    complete: int
     audio_s: float
     utterances: int
     errors: int
-    told: tuple[str, ...]
-    models: Models
+    messages: tuple[str, ...]
+    models: ModelNames
     node: str
 
     def encode(self) -> bytes:
-        # The standard library's takes a name that is no UTF-8, and gives it back as it was.
+        # The standard library's json round-trips names that are not UTF-8.
         return json.dumps(asdict(self)).encode()
 
     @staticmethod
     def decode(data: bytes) -> ShardRecord:
-        """Raises ValueError, KeyError or TypeError where it is none."""
-        said: dict[str, Any] = json.loads(data)
-        asr, emotion = said.pop("models")
-        for name in ("recordings", "failed", "told"):
-            said[name] = tuple(said[name])
-        return ShardRecord(**said, models=(asr, emotion))
+        """Raises ValueError, KeyError or TypeError for invalid data."""
+        fields: dict[str, Any] = json.loads(data)
+        asr, emotion = fields.pop("models")
+        for name in ("recordings", "failed", "messages"):
+            fields[name] = tuple(fields[name])
+        return ShardRecord(**fields, models=(asr, emotion))
 
 
-def addresses_in(notes: Sequence[ShardRecord]) -> set[str]:
-    """Their addresses."""
-    return {address for note in notes for address in note.recordings}
+def addresses_in(records: Sequence[ShardRecord]) -> set[str]:
+    """The addresses of all their recordings."""
+    return {address for record in records for address in record.recordings}
 
 
-def should_retry(note: ShardRecord, wanted: set[str]) -> bool:
-    """Whether a part with failures is taken apart: only with all that would be lost with it. wanted: what
-    this run can judge.
+def should_retry(record: ShardRecord, wanted: set[str]) -> bool:
+    """Whether a shard with failures is processed again: only if this run can restore all of its results.
+    wanted: the addresses of this run's recordings.
     """
-    again = wanted & set(note.failed)
-    return bool(again) and wanted >= set(note.recordings) - set(note.failed)
+    retried = wanted & set(record.failed)
+    return bool(retried) and wanted >= set(record.recordings) - set(record.failed)
 
 
-def alike(models: Models) -> Models:
-    """Equal where two results may stand in one archive."""
+def normalized_models(models: ModelNames) -> ModelNames:
+    """The names without device and precision; equal where results may be combined in one output folder."""
     asr, emotion = models
-    return asr, _HOW.sub(r"\1)", emotion)
+    return asr, _COMPUTE_DETAILS.sub(r"\1)", emotion)
 
 
-def named(models: Models) -> str:
-    """For people."""
+def describe_models(models: ModelNames) -> str:
+    """The names for an error message."""
     asr, emotion = models
     return f"words: {asr or 'none'}, emotion: {emotion}"

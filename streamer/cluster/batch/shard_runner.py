@@ -1,4 +1,4 @@
-"""One part: its recordings played, their results and errors put into the catalogue."""
+"""Processing of one shard: replay of its recordings, storage of their results and errors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from .scratch import scratch_folder
 from .shard_record import BatchFormat, ShardRecord
 from .shards import Shard
 
-_TOLD: Final = 10
+_MAX_MESSAGES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """The same for all workers. out: a path or an address. options: jobs is per worker. run: its token."""
+    """The job, the same for all workers. out: a path or a URI. options: jobs is per worker. run: its
+    token."""
 
     out: str
     form: BatchFormat
@@ -42,92 +43,95 @@ class JobSpec:
 
 
 class ShardRunner:
-    """Inside `engine.running()`. node: for notes."""
+    """Use it inside `engine.running()`. node: for the records."""
 
-    def __init__(self, engine: InferenceBackend, orders: JobSpec, catalogue: OutputStore, node: str) -> None:
+    def __init__(self, engine: InferenceBackend, job: JobSpec, store: OutputStore, node: str) -> None:
         self._engine = engine
-        self._orders = orders
-        self._catalogue = catalogue
-        self._attempts = RetryLog(catalogue.storage)
+        self._job = job
+        self._store = store
+        self._retries = RetryLog(store.storage)
         self._node = node
 
-    async def play(self, part: Shard) -> ShardRecord:
-        """What is done already is not done again: Ray asks twice where it has lost an answer.
+    async def run(self, shard: Shard) -> ShardRecord:
+        """Process a shard. A completed one is not repeated: Ray retries where a reply was lost.
 
-        Raises ClusterError where the folder is not there, or what we did not foresee happens.
+        Raises ClusterError where the output folder is missing, or another run has taken it over.
         """
-        self._catalogue.check(self._orders.run, self._node)
-        if (done := self._catalogue.note(part)) is not None:
-            return done
-        attempt = self._attempts.begin(part)
+        self._store.check(self._job.run, self._node)
+        if (completed := self._store.record(shard)) is not None:
+            return completed
+        attempt = self._retries.begin(shard)
         with scratch_folder() as scratch:
-            note = await self._play(part, attempt, scratch)
-        self._attempts.end(part)
-        return note
+            record = await self._process(shard, attempt, scratch)
+        self._retries.clear(shard)
+        return record
 
-    async def _play(self, part: Shard, attempt: Attempt, scratch: Path) -> ShardRecord:
-        form = self._orders.form
+    async def _process(self, shard: Shard, attempt: Attempt, scratch: Path) -> ShardRecord:
+        form = self._job.form
         results, errors = scratch / "results", scratch / "errors"
         with (
             results.open("wb") as out,
             closing(FORMATS[form].begin(out, self._engine.model_info.labels, True)) as document,
         ):
-            heard = await self._hear(part, attempt, document, scratch)
-        rows = [row for one in heard for row in one.errors()]
+            tasks = await self._replay(shard, attempt, document, scratch)
+        rows = [row for task in tasks for row in task.errors()]
         write_errors(rows, form, errors)
         model_info = self._engine.model_info
-        note = ShardRecord(
+        record = ShardRecord(
             format=form,
-            recordings=tuple(one.address for one in part.recordings),
-            failed=tuple(one.recording.address for one in heard if not one.whole),
-            whole=sum(one.whole for one in heard),
-            audio_s=sum(one.audio_s for one in heard),
-            utterances=sum(one.utterances for one in heard),
+            recordings=tuple(recording.address for recording in shard.recordings),
+            failed=tuple(task.recording.address for task in tasks if not task.complete),
+            complete=sum(task.complete for task in tasks),
+            audio_s=sum(task.audio_s for task in tasks),
+            utterances=sum(task.utterances for task in tasks),
             errors=len(rows),
-            told=tuple(row.told for row in rows[:_TOLD]),
+            messages=tuple(row.description for row in rows[:_MAX_MESSAGES]),
             models=(model_info.asr, model_info.emotion),
             node=self._node,
         )
-        self._catalogue.commit(part, results, errors, note, self._orders.run)
-        return note
+        self._store.commit(shard, results, errors, record, self._job.run)
+        return record
 
-    async def _hear(
-        self, part: Shard, attempt: Attempt, document: Document, scratch: Path
+    async def _replay(
+        self, shard: Shard, attempt: Attempt, document: Document, scratch: Path
     ) -> list[RecordingTask]:
-        """All of its recordings, but for those on which workers died."""
-        hearings = [RecordingTask(one, scratch / str(number)) for number, one in enumerate(part.recordings)]
+        """Replay all recordings, except those on which workers died."""
+        tasks = [
+            RecordingTask(recording, scratch / str(number))
+            for number, recording in enumerate(shard.recordings)
+        ]
         jobs: list[ReplayJob] = []
-        of_job: dict[int, RecordingTask] = {}
-        for hearing in hearings:
-            if attempt.should_skip(hearing.recording.address):
-                hearing.leave_alone()
-            elif (job := hearing.job()) is not None:
-                of_job[id(job)] = hearing
+        task_of: dict[int, RecordingTask] = {}
+        for task in tasks:
+            if attempt.should_skip(task.recording.address):
+                task.skip()
+            elif (job := task.job()) is not None:
+                task_of[id(job)] = task
                 jobs.append(job)
 
         @asynccontextmanager
-        async def outlet(job: ReplayJob, outcome: ReplayOutcome) -> AsyncIterator[OutputSinks]:
-            hearing = of_job[id(job)]
-            async with self._noted(part, attempt, hearing), hearing.going_on(outcome):
-                yield OutputSinks([document.add(shown(hearing.recording.name)), hearing])
+        async def sinks(job: ReplayJob, outcome: ReplayOutcome) -> AsyncIterator[OutputSinks]:
+            task = task_of[id(job)]
+            async with self._logged(shard, attempt, task), task.running(outcome):
+                yield OutputSinks([document.add(shown(task.recording.name)), task])
 
-        await self._player(attempt).run_all(jobs, outlet, asyncio.Event())
-        return hearings
+        await self._replay_runner(attempt).run_all(jobs, sinks, asyncio.Event())
+        return tasks
 
     @asynccontextmanager
-    async def _noted(self, part: Shard, attempt: Attempt, hearing: RecordingTask) -> AsyncIterator[None]:
-        if attempt.careful:
-            self._attempts.play(part, attempt, hearing.recording.address)
+    async def _logged(self, shard: Shard, attempt: Attempt, task: RecordingTask) -> AsyncIterator[None]:
+        if attempt.isolated:
+            self._retries.mark_in_progress(shard, attempt, task.recording.address)
         yield
-        if attempt.careful:
-            self._attempts.play(part, attempt, None)
+        if attempt.isolated:
+            self._retries.mark_in_progress(shard, attempt, None)
 
-    def _player(self, attempt: Attempt) -> ReplayRunner:
-        orders = self._orders
+    def _replay_runner(self, attempt: Attempt) -> ReplayRunner:
+        job = self._job
         return ReplayRunner(
             self._engine,
-            orders.settings,
-            replace(orders.options, jobs=1) if attempt.careful else orders.options,
+            job.settings,
+            replace(job.options, jobs=1) if attempt.isolated else job.options,
             WallClock(),
             on_done=lambda outcome: None,
         )

@@ -1,4 +1,4 @@
-"""Recordings in parts: what one worker does at a time, and what is lost where one is killed."""
+"""Shards of recordings: the unit of work of a worker, and what is repeated where a worker is killed."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .discovery import Recording
+from .discovery import RecordingRef
 
-_PART_BYTES: Final = 256 << 20
-_PARTS_PER_WORKER: Final = 4
-"""At least, where there are recordings enough: the last part of one worker is what the others wait for."""
+_MAX_SHARD_BYTES: Final = 256 << 20
+_MIN_SHARDS_PER_WORKER: Final = 4
+"""Where there are enough recordings: the others wait for the last shard of one worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    recordings: tuple[Recording, ...]
+    recordings: tuple[RecordingRef, ...]
 
     @property
     def name(self) -> str:
-        """The same for the same recordings, so that a second attempt writes over the first one's files."""
-        return shard_name([one.address for one in self.recordings])
+        """The same for the same recordings, so that a second attempt overwrites the first one's files."""
+        return shard_name([recording.address for recording in self.recordings])
 
 
 def shard_name(addresses: Sequence[str]) -> str:
-    """Of the part with these recordings."""
-    whole = b"\0".join(os.fsencode(address) for address in addresses)
-    return f"part-{hashlib.sha256(whole).hexdigest()[:20]}"
+    """The name of the shard with these recordings."""
+    joined = b"\0".join(os.fsencode(address) for address in addresses)
+    return f"part-{hashlib.sha256(joined).hexdigest()[:20]}"
 
 
-def make_shards(recordings: Sequence[Recording], shard_size: int, workers: int) -> Iterator[Shard]:
-    """In their order, at most `shard_size` recordings or about 256 MB in each."""
-    most = max(1, min(shard_size, math.ceil(len(recordings) / (_PARTS_PER_WORKER * workers))))
-    held: list[Recording] = []
-    held_bytes = 0
+def make_shards(recordings: Sequence[RecordingRef], shard_size: int, workers: int) -> Iterator[Shard]:
+    """Shards in the order of the recordings, each with at most `shard_size` recordings or about 256 MB."""
+    limit = max(1, min(shard_size, math.ceil(len(recordings) / (_MIN_SHARDS_PER_WORKER * workers))))
+    members: list[RecordingRef] = []
+    member_bytes = 0
     for recording in recordings:
-        if held and (len(held) == most or held_bytes + recording.size_bytes > _PART_BYTES):
-            yield Shard(tuple(held))
-            held, held_bytes = [], 0
-        held.append(recording)
-        held_bytes += recording.size_bytes
-    if held:
-        yield Shard(tuple(held))
+        if members and (len(members) == limit or member_bytes + recording.size_bytes > _MAX_SHARD_BYTES):
+            yield Shard(tuple(members))
+            members, member_bytes = [], 0
+        members.append(recording)
+        member_bytes += recording.size_bytes
+    if members:
+        yield Shard(tuple(members))

@@ -1,4 +1,4 @@
-"""Files beyond this machine's folders, through whatever fsspec has a driver for: `s3://bucket/folder`."""
+"""URIs of files outside this machine's folders, such as `s3://bucket/folder`, opened with fsspec."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from emostream.streamer.errors import ConfigError
 
 
 def is_uri(place: str) -> bool:
-    """Whether it is no path."""
+    """Whether it is a URI and not a path."""
     return "://" in place
 
 
 def is_local_filesystem(system: Any) -> bool:
-    """Whether an fsspec file system is that of this machine, or one that is made of it."""
+    """Whether an fsspec file system is this machine's, or derived from it."""
     from fsspec.implementations.local import LocalFileSystem
 
     return isinstance(system, LocalFileSystem)
 
 
 def local_path(place: str) -> Path | None:
-    """Of an address that is just another spelling of a path (`file://`); otherwise None."""
+    """The path of a URI that is just another spelling of a path (`file://`); otherwise None."""
     from fsspec.implementations.local import LocalFileSystem
 
     if "::" in place:
         return None
-    system, path = opened(place)
+    system, path = resolve_uri(place)
     return Path(path) if type(system) is LocalFileSystem else None
 
 
-def opened(place: str) -> tuple[Any, str]:
-    """The fsspec file system of an address or a path, and the path in it.
+def resolve_uri(place: str) -> tuple[Any, str]:
+    """The fsspec file system of a URI or a path, and the path in it.
 
-    Raises ConfigError where there is no driver for it, or it does not take the address.
+    Raises ConfigError where there is no driver for it, or the driver rejects the URI.
     """
     from fsspec import filesystem
     from fsspec.core import url_to_fs
@@ -43,14 +43,14 @@ def opened(place: str) -> tuple[Any, str]:
         return filesystem("file"), str(Path(place).absolute())
     try:
         system, path = url_to_fs(place)
-    except Exception as error:  # every driver has errors of its own
+    except Exception as error:  # every driver has its own exception types
         raise ConfigError(
-            f"expected an address that fsspec reaches on every node, got {shown(place)}: {line_of(error)}; "
-            "install its driver (such as s3fs for s3://), or correct the address"
+            f"expected an address that fsspec reaches on every node, got {shown(place)}: "
+            f"{error_line(error)}; install its driver (such as s3fs for s3://), or correct the address"
         ) from error
     return system, str(path)
 
 
-def line_of(error: Exception) -> str:
-    """What it says, on one line."""
+def error_line(error: Exception) -> str:
+    """An error's message on one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The Ray actor that judges: models loaded once, parts in, notes out."""
+"""The Ray actor of a batch job: loads the models once, takes shards and returns their records."""
 
 from __future__ import annotations
 
@@ -30,48 +30,48 @@ Batch = dict[str, "np.ndarray[Any, Any]"]
 
 
 class ReplayWorker:
-    """What Ray Data maps over parts. An error that a person should read is an answer, not an exception: Ray
-    would start the actor again, and ask again.
+    """The callable class that Ray Data maps over shards. Errors for the user are returned, not raised: Ray
+    would restart the actor and retry.
     """
 
-    def __init__(self, orders: JobSpec) -> None:
-        self._trouble: str | None = None
+    def __init__(self, job: JobSpec) -> None:
+        self._load_error: str | None = None
         try:
-            catalogue = OutputStore(orders.out, orders.form)
-            catalogue.check(orders.run, node_id())
-            engine = load_engine(orders.settings, WallClock())
+            store = OutputStore(job.out, job.form)
+            store.check(job.run, node_id())
+            engine = load_engine(job.settings, WallClock())
         except (EmostreamError, ModelError) as error:
-            self._trouble = str(error)
+            self._load_error = str(error)
             return
-        except Exception as error:  # Ray would load them again, and again
+        except Exception as error:  # Ray would retry the loading again and again
             log.exception("the models could not be loaded")
-            said = f"{type(error).__name__}: {error}"
-            self._trouble = f"expected to load the models on node {node_id()}, got {said}; report it"
+            reason = f"{type(error).__name__}: {error}"
+            self._load_error = f"expected to load the models on node {node_id()}, got {reason}; report it"
             return
         remove_stale_scratch()
-        self._at_work = EngineThread(engine)
-        self._player = ShardRunner(engine, orders, catalogue, node_id())
+        self._engine_thread = EngineThread(engine)
+        self._runner = ShardRunner(engine, job, store, node_id())
 
     def __call__(self, batch: Batch) -> Batch:
-        """One part -> its note; see `row` and `answer`."""
-        if self._trouble is not None:
-            return _answers(b"", self._trouble)
-        (pickle_shard,) = batch["part"]
+        """One shard -> its record; see `pickle_shard` and `_result_row`."""
+        if self._load_error is not None:
+            return _result_row(b"", self._load_error)
+        (pickled,) = batch["shard"]
         try:
-            note = self._at_work.wait_for(self._player.play(unpickle_shard(pickle_shard)))
+            record = self._engine_thread.run(self._runner.run(unpickle_shard(pickled)))
         except (EmostreamError, ModelError) as error:
-            return _answers(b"", str(error))
-        except OSError as error:  # a full disk does not grow empty by asking again
-            return _answers(b"", f"expected to write results on node {node_id()}, got: {error}; make room")
-        except Exception as error:  # nor is what we did not foresee another thing the next time
-            log.exception("a part could not be judged")
-            said = f"{type(error).__name__}: {error}"
-            return _answers(b"", f"expected a part to be judged, got {said}; report it")
-        return _answers(note.encode(), "")
+            return _result_row(b"", str(error))
+        except OSError as error:  # a retry does not help against a full disk
+            return _result_row(b"", f"expected to write results on node {node_id()}, got: {error}; make room")
+        except Exception as error:  # nor against an unexpected error
+            log.exception("a shard could not be processed")
+            reason = f"{type(error).__name__}: {error}"
+            return _result_row(b"", f"expected a shard to be processed, got {reason}; report it")
+        return _result_row(record.encode(), "")
 
 
 class EngineThread:
-    """An engine that runs in a thread's event loop for as long as the process lives."""
+    """Runs an engine in the event loop of a thread, for the lifetime of the process."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -81,31 +81,31 @@ class EngineThread:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._over = asyncio.Event()
+        self._stopped = asyncio.Event()
         async with self._engine.running():
             self._ready.set()
-            await self._over.wait()
+            await self._stopped.wait()
 
-    def wait_for(self, doing: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
 
-def pickle_shard(part: Shard) -> bytes:
-    """For a row of the dataset: Arrow takes no name that is not UTF-8."""
-    return pickle.dumps(part)
+def pickle_shard(shard: Shard) -> bytes:
+    """Encode a shard for the dataset: Arrow strings cannot hold names that are not UTF-8."""
+    return pickle.dumps(shard)
 
 
 def unpickle_shard(data: bytes) -> Shard:
-    part: Shard = pickle.loads(data)
-    return part
+    shard: Shard = pickle.loads(data)
+    return shard
 
 
 def node_id() -> str:
-    """As Ray names it."""
+    """Ray's id of this node."""
     import ray
 
     return str(ray.get_runtime_context().get_node_id())
 
 
-def _answers(note: bytes, trouble: str) -> Batch:
-    return {"note": np.array([note], object), "trouble": np.array([trouble], object)}
+def _result_row(record: bytes, error: str) -> Batch:
+    return {"record": np.array([record], object), "error": np.array([error], object)}

@@ -1,4 +1,4 @@
-"""The models as an application of Ray Serve, which servers find or put there."""
+"""The models as a Ray Serve application, which servers find or deploy."""
 
 from __future__ import annotations
 
@@ -20,74 +20,75 @@ from emostream.streamer.errors import ClusterError
 from .replica import Replica
 
 DEPLOYMENT: Final = "models"
-# Far more than wait in practice: it is the engine's batchers that choose, and they choose best from all.
-_ONGOING: Final = 1_000
-# Models that cannot be loaded once, can they twice?
-_LOADS: Final = 2
-_HEALTH_EVERY_S: Final = 2.0
-_HEALTH_WITHIN_S: Final = 10.0
-_LOOK_EVERY_S: Final = 0.5
+# Far more than are pending in practice: the engine's batchers choose best from all pending requests.
+_MAX_ONGOING: Final = 1_000
+_MAX_LOAD_ATTEMPTS: Final = 2
+_HEALTH_CHECK_PERIOD_S: Final = 2.0
+_HEALTH_CHECK_TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.5
 
 
 def find_or_deploy(settings: Settings) -> Any:
-    """A `serve.handle.DeploymentHandle`, once a replica runs. Raises ClusterError."""
+    """The application's `serve.handle.DeploymentHandle`, once a replica runs. Raises ClusterError."""
     app = settings.cluster.app
-    with _alone(app):
-        status = _settled(app)
+    with _deployment_lock(app):
+        status = _settled_status(app)
         if status in (None, ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOY_FAILED):
             _deploy(settings)
-            status = _settled(app)
-    # UNHEALTHY: a replica is lost, and another one on its way; those that are there answer.
+            status = _settled_status(app)
+    # UNHEALTHY: a replica was lost and is being replaced; the others still reply.
     if status not in (ApplicationStatus.RUNNING, ApplicationStatus.UNHEALTHY):
-        said = "nothing" if status is None else status.value.lower().replace("_", " ")
+        state = "nothing" if status is None else status.value.lower().replace("_", " ")
         raise ClusterError(
-            f"expected the models in the cluster to be running, got: {said}; see Ray's logs there"
+            f"expected the models in the cluster to be running, got: {state}; see Ray's logs there"
         )
     return serve.get_app_handle(app)
 
 
-def _settled(app: str) -> ApplicationStatus | None:
+def _settled_status(app: str) -> ApplicationStatus | None:
     while (status := _status(app)) in (ApplicationStatus.DEPLOYING, ApplicationStatus.DELETING):
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_S)
     return status
 
 
 @contextmanager
-def _alone(app: str) -> Iterator[None]:
-    """One server of a cluster at a time: of two that deploy at once one fails. What is held is the name of an
-    actor, which ends with its maker.
+def _deployment_lock(app: str) -> Iterator[None]:
+    """A lock among the servers of a cluster: of two concurrent deployments one would fail. The lock is the
+    name of an actor, which ends with the process that created it.
     """
-    holder: Any = ray.remote(num_cpus=0)(_Holder).options(
+    lock: Any = ray.remote(num_cpus=0)(_LockActor).options(
         name=f"{app} is being deployed", namespace="emostream"
     )
     while True:
         try:
-            held = holder.remote()
+            actor = lock.remote()
             break
         except ActorAlreadyExistsError:
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_S)
     try:
         yield
     finally:
-        ray.kill(held)
+        ray.kill(actor)
 
 
-class _Holder:
-    """Of a name, and of nothing else."""
+class _LockActor:
+    """An actor that only reserves its name."""
 
 
 def _deploy(settings: Settings) -> None:
-    """Models that cannot be loaded are taken away again."""
+    """Deploy the models; the application is deleted again where they cannot be loaded."""
     app = settings.cluster.app
-    serve.start(proxy_location="Disabled")  # nobody asks over HTTP: no port is opened
+    serve.start(proxy_location="Disabled")  # replicas are not called over HTTP, so no port is opened
     try:
         serve.run(_application(settings), name=app, route_prefix=None)
     except RuntimeError as error:
         found = serve.status().applications[app].deployments.get(DEPLOYMENT)
-        said = None if found is None else _own_error(found.message)
+        message = None if found is None else _model_error(found.message)
         serve.delete(app, _blocking=False)
-        said = said or f"expected the cluster to start the models, got: {_last_line(error)}; see Ray's logs"
-        raise ClusterError(said) from error
+        message = (
+            message or f"expected the cluster to start the models, got: {_last_line(error)}; see Ray's logs"
+        )
+        raise ClusterError(message) from error
 
 
 def running_replicas(app: str) -> int:
@@ -102,33 +103,33 @@ def _status(app: str) -> ApplicationStatus | None:
 
 
 def _application(settings: Settings) -> Any:
-    chosen = settings.cluster
+    options = settings.cluster
     deployment = serve.deployment(
         name=DEPLOYMENT,
-        max_ongoing_requests=_ONGOING,
-        max_constructor_retry_count=_LOADS,
+        max_ongoing_requests=_MAX_ONGOING,
+        max_constructor_retry_count=_MAX_LOAD_ATTEMPTS,
         autoscaling_config={
-            "min_replicas": chosen.min_replicas,
-            "max_replicas": chosen.max_replicas,
-            "target_ongoing_requests": chosen.target_ongoing_requests,
-            # Somebody waits while there are too few; models take long to load again.
+            "min_replicas": options.min_replicas,
+            "max_replicas": options.max_replicas,
+            "target_ongoing_requests": options.target_ongoing_requests,
+            # Scale up fast, because requests are pending; scale down slowly, because loading takes long.
             "metrics_interval_s": 2.0,
             "look_back_period_s": 10.0,
             "upscale_delay_s": 5.0,
             "downscale_delay_s": 300.0,
         },
-        ray_actor_options={"num_cpus": chosen.cpus, "num_gpus": chosen.gpus},
-        health_check_period_s=_HEALTH_EVERY_S,
-        health_check_timeout_s=_HEALTH_WITHIN_S,
+        ray_actor_options={"num_cpus": options.cpus, "num_gpus": options.gpus},
+        health_check_period_s=_HEALTH_CHECK_PERIOD_S,
+        health_check_timeout_s=_HEALTH_CHECK_TIMEOUT_S,
         logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
     )
     return deployment(Replica).bind(settings)
 
 
-def _own_error(trace: str) -> str | None:
-    """What the models' loading says for people, out of all that Ray says around it."""
-    found = re.findall(r"^\s*emostream\.models\.errors\.\w+: (.+)$", trace, re.MULTILINE)
-    return found[-1] if found else None
+def _model_error(trace: str) -> str | None:
+    """The message of the models' own error in a trace of Ray's."""
+    messages = re.findall(r"^\s*emostream\.models\.errors\.\w+: (.+)$", trace, re.MULTILINE)
+    return messages[-1] if messages else None
 
 
 def _last_line(error: Exception) -> str:

@@ -1,6 +1,6 @@
-"""What a server and its gateway to the cluster write to each other: frames over two pipes.
+"""Framing of the messages between a server and its gateway to the cluster, over two pipes.
 
-A frame is its length, its kind, the number of the call it belongs to, and a payload that the kind explains.
+A frame is its length, its kind, the number of the call it belongs to, and a payload that depends on the kind.
 """
 
 from __future__ import annotations
@@ -12,46 +12,46 @@ from enum import IntEnum
 from struct import Struct
 from typing import Final
 
-_HEAD: Final = Struct("<IBQ")
+_HEADER: Final = Struct("<IBQ")
 
 
-class Kind(IntEnum):
-    """The first two go to the gateway. ASK: a `calls.Call` for any replica. FORGET: nobody waits for that
-    call any more.
+class FrameKind(IntEnum):
+    """The kinds of frames. To the gateway go CALL: a `messages.ReplicaCall` for any replica; CANCEL: the
+    reply to that call is no longer needed.
 
-    ANSWER: a replica's `calls.Answer`. LOST: who had the call is lost, and why, as text. SAID: for the
-    server's log, as text. OPENED: the cluster answers; a `calls.ClusterInfo`. REFUSED: it will not; text.
-    TOLD: a `calls.ClusterHealth`.
+    From it come REPLY: a `messages.ReplicaReply`. CALL_LOST: the replica was lost during the call; the reason
+    as text. LOG: text for the server's log. READY: the cluster replies; a `messages.ClusterInfo`. FAILED: it
+    does not; the reason as text. HEALTH: a `messages.ClusterHealth`.
     """
 
-    ASK = 1
-    FORGET = 2
-    ANSWER = 3
-    LOST = 4
-    SAID = 5
-    OPENED = 6
-    REFUSED = 7
-    TOLD = 8
+    CALL = 1
+    CANCEL = 2
+    REPLY = 3
+    CALL_LOST = 4
+    LOG = 5
+    READY = 6
+    FAILED = 7
+    HEALTH = 8
 
 
-Frame = tuple[Kind, int, bytes]
+Frame = tuple[FrameKind, int, bytes]
 
 
-def pack(kind: Kind, number: int, payload: bytes = b"") -> bytes:
-    return _HEAD.pack(len(payload), kind, number) + payload
+def pack_frame(kind: FrameKind, number: int, payload: bytes = b"") -> bytes:
+    return _HEADER.pack(len(payload), kind, number) + payload
 
 
-async def read(reader: asyncio.StreamReader) -> Frame | None:
-    """None at the end, which may come in the middle of a frame: the other side is gone."""
+async def read_frame(reader: asyncio.StreamReader) -> Frame | None:
+    """The next frame; None when the other side has exited, perhaps in the middle of a frame."""
     try:
-        length, kind, number = _HEAD.unpack(await reader.readexactly(_HEAD.size))
-        return Kind(kind), number, await reader.readexactly(length)
+        length, kind, number = _HEADER.unpack(await reader.readexactly(_HEADER.size))
+        return FrameKind(kind), number, await reader.readexactly(length)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
 
 
-async def pipes(fd: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Of a gateway: frames come by its standard input, and go by this descriptor."""
+async def open_pipes(fd: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A gateway's ends of the pipes: frames arrive on its standard input and leave on this descriptor."""
     loop = asyncio.get_running_loop()
     frames = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(frames), sys.stdin.buffer)

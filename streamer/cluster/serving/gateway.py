@@ -1,10 +1,10 @@
-"""A server's way to the cluster, in its own process.
+"""A server's gateway to the cluster, in a process of its own.
 
 `python -m emostream.streamer.cluster.serving.gateway ADDRESS SETTINGS`
 
-Ray ends a program whose cluster is gone for a minute, from within. A server must outlive that: so it is this
-process that belongs to Ray, and the server starts another one when it ends (docs/adr/0017). It ends
-when its input does.
+Ray terminates a process whose cluster is unreachable for a minute. A server must survive that, so this
+process is the one connected to Ray, and the server starts another one when it exits (docs/adr/0017). It exits
+when its input ends.
 """
 
 from __future__ import annotations
@@ -23,35 +23,36 @@ from emostream.streamer.concurrency import task_group
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import ClusterError
 
-from ..ray_cluster import connected
+from ..ray_cluster import connect_to_ray
 from .deployment import find_or_deploy, running_replicas
-from .framing import Kind, pack, pipes, read
+from .framing import FrameKind, open_pipes, pack_frame, read_frame
 from .messages import (
-    Answer,
     ClusterHealth,
     ClusterInfo,
     DescribeCall,
     DescribeReply,
     HealthCall,
-    decode_answer,
+    ReplicaReply,
+    decode_reply,
     encode,
 )
 from .replica import fingerprint
 
-_PULSE_EVERY_S: Final = 1.0
-_PULSE_WITHIN_S: Final = 4.0
-_COUNT_EVERY_S: Final = 5.0
-_DEAF_S: Final = 30.0
-"""Without an answer another gateway is to try: Ray may never find the way back from here."""
-_STILL_WAITING_S: Final = 15.0
+_HEALTH_PERIOD_S: Final = 1.0
+_HEALTH_TIMEOUT_S: Final = 4.0
+_COUNT_PERIOD_S: Final = 5.0
+_UNRESPONSIVE_S: Final = 30.0
+"""Without a reply for so long another gateway has to try: Ray may never reconnect from this process."""
+_PROGRESS_PERIOD_S: Final = 15.0
 
 
 class LostClusterError(ClusterError):
-    """It answered, and does not any more."""
+    """The cluster has stopped replying."""
 
 
 class Gateway:
-    """handle: of the replicas, a `serve.handle.DeploymentHandle`. threads: for what blocks."""
+    """Passes calls to replicas and replies back. handle: a `serve.handle.DeploymentHandle`. threads: for
+    blocking calls."""
 
     def __init__(self, handle: Any, app: str, out: asyncio.StreamWriter, threads: Executor) -> None:
         self._handle = handle
@@ -61,105 +62,108 @@ class Gateway:
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._replicas = 1
 
-    async def describe(self) -> Answer:
-        return decode_answer(await self._handle.call.remote(encode(DescribeCall())))
+    async def describe(self) -> ReplicaReply:
+        return decode_reply(await self._handle.call.remote(encode(DescribeCall())))
 
     async def serve(self, described: DescribeReply, frames: asyncio.StreamReader) -> None:
-        """Until there are no more frames."""
+        """Serve calls until the input ends."""
         self._replicas = await self._count()
-        self._out.write(pack(Kind.OPENED, 0, encode(ClusterInfo(described.model_info, self._replicas))))
+        info = ClusterInfo(described.model_info, self._replicas)
+        self._out.write(pack_frame(FrameKind.READY, 0, encode(info)))
         async with task_group() as group:
-            lasting = [
-                group.create_task(self._feel_pulse(), name="pulse"),
-                group.create_task(self._keep_counting(), name="count"),
+            monitors = [
+                group.create_task(self._report_health(), name="health"),
+                group.create_task(self._update_count(), name="count"),
             ]
-            while (frame := await read(frames)) is not None:
+            while (frame := await read_frame(frames)) is not None:
                 kind, number, payload = frame
-                if kind is Kind.ASK:
+                if kind is FrameKind.CALL:
                     call = group.create_task(self._call(number, payload), name="call")
                     self._calls[number] = call
-                    call.add_done_callback(partial(self._over, number))
-                elif kind is Kind.FORGET and number in self._calls:
+                    call.add_done_callback(partial(self._forget, number))
+                elif kind is FrameKind.CANCEL and number in self._calls:
                     self._calls[number].cancel()
-            for task in (*lasting, *self._calls.values()):
+            for task in (*monitors, *self._calls.values()):
                 task.cancel()
 
     async def _call(self, number: int, payload: bytes) -> None:
         response = None
         try:
             response = self._handle.call.remote(payload)
-            self._out.write(pack(Kind.ANSWER, number, await response))
+            self._out.write(pack_frame(FrameKind.REPLY, number, await response))
         except asyncio.CancelledError as cancelled:
             if response is not None:
                 response.cancel()  # the replica leaves it out of its next batch
-            # Where it was Ray who cancelled, somebody waits for it.
-            self._out.write(pack(Kind.LOST, number, _said(cancelled).encode()))
+            # Where Ray cancelled it, the server still waits for a reply.
+            self._out.write(pack_frame(FrameKind.CALL_LOST, number, _describe(cancelled).encode()))
             raise
-        except Exception as error:  # what models do wrong is an answer: this is Ray's, and it is passed on
-            self._out.write(pack(Kind.LOST, number, _said(error).encode()))
+        except Exception as error:  # an error of Ray's: failures of the models are replies
+            self._out.write(pack_frame(FrameKind.CALL_LOST, number, _describe(error).encode()))
 
-    def _over(self, number: int, call: asyncio.Task[None]) -> None:
+    def _forget(self, number: int, call: asyncio.Task[None]) -> None:
         del self._calls[number]
 
-    async def _feel_pulse(self) -> None:
-        """Raises ClusterError where there has been none for long."""
-        heard = time.monotonic()
+    async def _report_health(self) -> None:
+        """Raises LostClusterError where no replica has replied for too long."""
+        last_reply = time.monotonic()
         while True:
-            pulse = None
+            reply = None
             try:
-                pulse = await self._pulse()
-                heard = time.monotonic()
+                reply = await self._check_health()
+                last_reply = time.monotonic()
             except Exception as error:
-                print(f"no pulse: {_said(error)}", file=sys.stderr, flush=True)
-                if time.monotonic() - heard > _DEAF_S:
+                print(f"no reply to a health check: {_describe(error)}", file=sys.stderr, flush=True)
+                if time.monotonic() - last_reply > _UNRESPONSIVE_S:
                     raise LostClusterError(
-                        f"expected the models to answer, got nothing for {_DEAF_S:.0f} s"
+                        f"expected the models to answer, got nothing for {_UNRESPONSIVE_S:.0f} s"
                     ) from error
-            self._out.write(pack(Kind.TOLD, 0, encode(ClusterHealth(self._replicas, pulse))))
-            await asyncio.sleep(_PULSE_EVERY_S)
+            self._out.write(pack_frame(FrameKind.HEALTH, 0, encode(ClusterHealth(self._replicas, reply))))
+            await asyncio.sleep(_HEALTH_PERIOD_S)
 
-    async def _pulse(self) -> Answer:
+    async def _check_health(self) -> ReplicaReply:
         response = self._handle.call.remote(encode(HealthCall()))
         try:
-            async with asyncio.timeout(_PULSE_WITHIN_S):
-                return decode_answer(await response)
+            async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+                return decode_reply(await response)
         except TimeoutError:
             response.cancel()
             raise
 
-    async def _keep_counting(self) -> None:
+    async def _update_count(self) -> None:
         while True:
-            await asyncio.sleep(_COUNT_EVERY_S)
+            await asyncio.sleep(_COUNT_PERIOD_S)
             self._replicas = await self._count()
 
     async def _count(self) -> int:
-        """A call that blocks, and that may fail while the cluster does."""
+        """Running replicas. Ray's call blocks, and fails while the cluster is unavailable."""
         try:
             loop = asyncio.get_running_loop()
             return max(1, await loop.run_in_executor(self._threads, running_replicas, self._app))
         except Exception as error:
-            print(f"replicas not counted: {_said(error)}", file=sys.stderr, flush=True)
+            print(f"replicas not counted: {_describe(error)}", file=sys.stderr, flush=True)
             return self._replicas
 
 
-async def _live(settings: Settings, fd: int, threads: Executor) -> None:
-    frames, out = await pipes(os.dup(fd))  # the loop closes its own
+async def _run(settings: Settings, fd: int, threads: Executor) -> None:
+    frames, out = await open_pipes(os.dup(fd))  # the loop closes its own
     opening = asyncio.create_task(_open(settings, out, threads), name="open")
-    # Nothing is asked of a cluster that is not open yet: what comes is the end.
-    gone = asyncio.create_task(read(frames), name="input")
+    # The server sends no calls before READY, so the only possible input is its end.
+    ended = asyncio.create_task(read_frame(frames), name="input")
     try:
         while not opening.done():
-            await asyncio.wait({opening, gone}, timeout=_STILL_WAITING_S, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
+            await asyncio.wait(
+                {opening, ended}, timeout=_PROGRESS_PERIOD_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if ended.done():
                 return
             if not opening.done():
-                chosen = settings.cluster
-                needed = f"a replica needs {chosen.cpus:g} CPUs and {chosen.gpus:g} GPUs"
-                out.write(pack(Kind.SAID, 0, f"still waiting for the models: {needed}".encode()))
+                options = settings.cluster
+                needed = f"a replica needs {options.cpus:g} CPUs and {options.gpus:g} GPUs"
+                out.write(pack_frame(FrameKind.LOG, 0, f"still waiting for the models: {needed}".encode()))
     finally:
-        gone.cancel()
+        ended.cancel()
         opening.cancel()
-        await asyncio.gather(gone, opening, return_exceptions=True)
+        await asyncio.gather(ended, opening, return_exceptions=True)
     gateway, described = opening.result()
     await gateway.serve(described, frames)
 
@@ -170,23 +174,23 @@ async def _open(
     loop = asyncio.get_running_loop()
     handle = await loop.run_in_executor(threads, find_or_deploy, settings)
     gateway = Gateway(handle, settings.cluster.app, out, threads)
-    described = _checked(await gateway.describe(), settings)
+    described = _check_fingerprint(await gateway.describe(), settings)
     if described.settings != settings.cluster:
-        theirs = ", ".join(f"{name} {value}" for name, value in _differing(described, settings).items())
-        said = f"the models are in the cluster with {theirs}; this server's settings change nothing there"
-        out.write(pack(Kind.SAID, 0, said.encode()))
+        theirs = ", ".join(f"{name} {value}" for name, value in _differences(described, settings).items())
+        note = f"the models run in the cluster with {theirs}; this server's settings do not change them"
+        out.write(pack_frame(FrameKind.LOG, 0, note.encode()))
     return gateway, described
 
 
-def _differing(described: DescribeReply, settings: Settings) -> dict[str, object]:
+def _differences(described: DescribeReply, settings: Settings) -> dict[str, object]:
     ours = msgspec.structs.asdict(settings.cluster)
     theirs = msgspec.structs.asdict(described.settings)
     return {name: value for name, value in theirs.items() if value != ours[name]}
 
 
-def _checked(answer: Answer, settings: Settings) -> DescribeReply:
+def _check_fingerprint(answer: ReplicaReply, settings: Settings) -> DescribeReply:
     """Raises ClusterError."""
-    match answer.outcome:
+    match answer.body:
         case DescribeReply(fingerprint=theirs) as described if theirs == fingerprint(settings):
             return described
     raise ClusterError(
@@ -195,33 +199,33 @@ def _checked(answer: Answer, settings: Settings) -> DescribeReply:
     )
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no more was said'}"
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
 def main() -> None:
-    # Whatever prints is for the log: standard output carries frames.
+    # Anything printed goes to stderr, for the log: standard output carries frames.
     fd = os.dup(1)
     os.dup2(2, 1)
     address, settings = sys.argv[1], msgspec.json.decode(sys.argv[2], type=Settings)
     try:
-        with connected(address):
-            refused = _lived(settings, fd)
+        with connect_to_ray(address):
+            failure = _run_to_end(settings, fd)
     except ClusterError as error:
-        refused = error
-    if refused is not None:
-        os.write(fd, pack(Kind.REFUSED, 0, str(refused).encode()))
-    os._exit(0 if refused is None else 1)  # a thread may still wait for a cluster that is gone
+        failure = error
+    if failure is not None:
+        os.write(fd, pack_frame(FrameKind.FAILED, 0, str(failure).encode()))
+    os._exit(0 if failure is None else 1)  # a thread may still be blocked on an unreachable cluster
 
 
-def _lived(settings: Settings, fd: int) -> ClusterError | None:
-    """Why it came to an end, unless the server had enough of it."""
+def _run_to_end(settings: Settings, fd: int) -> ClusterError | None:
+    """The error that ended it; None where the server closed the input."""
     try:
-        asyncio.run(_live(settings, fd, ThreadPoolExecutor(1, "cluster")))
+        asyncio.run(_run(settings, fd, ThreadPoolExecutor(1, "cluster")))
     except LostClusterError as error:
-        os.write(fd, pack(Kind.REFUSED, 0, str(error).encode()))
-        os._exit(1)  # Ray's own goodbye would wait for the cluster too
+        os.write(fd, pack_frame(FrameKind.FAILED, 0, str(error).encode()))
+        os._exit(1)  # Ray's own shutdown would wait for the cluster too
     except ClusterError as error:
         return error
     return None

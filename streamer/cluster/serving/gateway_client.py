@@ -1,4 +1,4 @@
-"""The server's end of the way to the cluster: a gateway process, and another one when it ends."""
+"""The server's side of the gateway: runs a gateway process, and starts another one when it exits."""
 
 from __future__ import annotations
 
@@ -16,93 +16,106 @@ from emostream.streamer.clock import Clock
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import ClusterError
 
-from .framing import Frame, Kind, pack, read
-from .messages import Answer, ClusterHealth, ClusterInfo, decode_answer, decode_cluster_info, decode_health
+from .framing import Frame, FrameKind, pack_frame, read_frame
+from .messages import (
+    ClusterHealth,
+    ClusterInfo,
+    ReplicaReply,
+    decode_cluster_info,
+    decode_health,
+    decode_reply,
+)
 
 log = logging.getLogger(__name__)
 
-_GOODBYE_S: Final = 10.0  # a cluster that the gateway started ends with it
-_PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
-_LINES: Final = 20
+_EXIT_TIMEOUT_S: Final = 10.0  # a cluster that the gateway started is shut down with it
+_RESTART_DELAYS_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
+_MAX_LOG_LINES: Final = 20
 _BUFFER_BYTES: Final = 1 << 20
-_SILENT_S: Final = 20.0
-"""A gateway says something every few seconds: one that does not is stuck."""
-_UNREAD_BYTES: Final = 64 << 20
-"""Twenty minutes of speech that a gateway has not read. What comes then is lost at once, and asked again."""
+_SILENCE_TIMEOUT_S: Final = 20.0
+"""A gateway sends a frame every few seconds: one that does not is stuck."""
+_MAX_UNREAD_BYTES: Final = 64 << 20
+"""Twenty minutes of speech that the gateway has not read. Further calls fail at once, and are sent again."""
 
 
-# -P: what lies in the working folder is not run.
+# -P: modules in the working directory are not run.
 GATEWAY: Final = (sys.executable, "-P", "-m", "emostream.streamer.cluster.serving.gateway")
 
 
 class ReplicaLostError(Exception):
-    """Whoever had the call is gone. Never on the wire."""
+    """The replica or gateway that had the call is lost. Not sent on the wire."""
 
 
 class GatewayClient:
-    """told: of every sign of life. program: the gateway, to which address and settings are added."""
+    """Sends calls to replicas through a gateway process.
+
+    on_health: called with every health report. program: the gateway's command line, to which address and
+    settings are appended.
+    """
 
     def __init__(
         self,
         address: str,
         settings: Settings,
         clock: Clock,
-        told: Callable[[ClusterHealth], None],
+        on_health: Callable[[ClusterHealth], None],
         program: Sequence[str] = GATEWAY,
     ) -> None:
         self._program = program
         self.address = address
         self._settings = settings
         self._clock = clock
-        self._told = told
+        self._on_health = on_health
         self._numbers = count(1)
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._up = asyncio.Event()
-        self._was_up = False  # the gateway that ended last
+        self._pending: dict[int, asyncio.Future[ReplicaReply]] = {}
+        self._ready = asyncio.Event()
+        self._was_ready = False  # of the gateway that exited last
         self._in: asyncio.StreamWriter | None = None
-        self._why = ""
-        self._log_lines: deque[str] = deque(maxlen=_LINES)
+        self._failure = ""
+        self._log_lines: deque[str] = deque(maxlen=_MAX_LOG_LINES)
 
-    async def ask(self, payload: bytes) -> Answer:
-        """Waits while there is no gateway. Raises ReplicaLostError where the one that answers was lost."""
-        await self._up.wait()
+    async def call(self, payload: bytes) -> ReplicaReply:
+        """The reply to an encoded call; waits while there is no gateway. Raises ReplicaLostError where the
+        replica or the gateway was lost."""
+        await self._ready.wait()
         assert self._in is not None
-        if self._in.transport.get_write_buffer_size() > _UNREAD_BYTES:
+        if self._in.transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
             raise ReplicaLostError("the gateway does not read")
         number = next(self._numbers)
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        self._in.write(pack(Kind.ASK, number, payload))
+        reply: asyncio.Future[ReplicaReply] = asyncio.get_running_loop().create_future()
+        self._pending[number] = reply
+        self._in.write(pack_frame(FrameKind.CALL, number, payload))
         try:
-            return await answer
+            return await reply
         except asyncio.CancelledError:
-            if self._up.is_set():
-                self._in.write(pack(Kind.FORGET, number))
+            if self._ready.is_set():
+                self._in.write(pack_frame(FrameKind.CANCEL, number))
             raise
         finally:
-            del self._waiting[number]
+            del self._pending[number]
 
     async def run(self, opened: asyncio.Future[ClusterInfo]) -> None:
-        """One gateway after the other, until cancelled. opened: the first one's word, or its ClusterError,
-        behind which there is no second.
+        """Run one gateway after the other, until cancelled.
+
+        opened: gets the first one's ClusterInfo, or its ClusterError, after which no other one is started.
         """
-        pauses: Iterator[float] = iter(())
+        delays: Iterator[float] = iter(())
         while True:
             try:
-                await self._live(opened)
-            except (OSError, ValueError, msgspec.DecodeError) as error:  # no process to be had, or no frame
-                self._why = f"{type(error).__name__}: {error}"
+                await self._run_gateway(opened)
+            except (OSError, ValueError, msgspec.DecodeError) as error:  # failed start, or an invalid frame
+                self._failure = f"{type(error).__name__}: {error}"
             if not opened.done():
-                opened.set_exception(ClusterError(self._why))
+                opened.set_exception(ClusterError(self._failure))
                 return
-            log.warning("no way to the cluster any more: %s", self._why)
-            if self._was_up:
-                pauses = iter(_PAUSES_S)
-            await self._clock.sleep_until(self._clock.now() + next(pauses, _PAUSES_S[-1]))
+            log.warning("the connection to the cluster is lost: %s", self._failure)
+            if self._was_ready:
+                delays = iter(_RESTART_DELAYS_S)
+            await self._clock.sleep_until(self._clock.now() + next(delays, _RESTART_DELAYS_S[-1]))
 
-    async def _live(self, opened: asyncio.Future[ClusterInfo]) -> None:
-        """From a gateway's start to its end."""
-        self._why, self._was_up = "", False
+    async def _run_gateway(self, opened: asyncio.Future[ClusterInfo]) -> None:
+        """Start a gateway and handle its frames until it exits."""
+        self._failure, self._was_ready = "", False
         self._log_lines.clear()
         process = await asyncio.create_subprocess_exec(
             *self._program,
@@ -112,78 +125,80 @@ class GatewayClient:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_BUFFER_BYTES,
-            start_new_session=True,  # Ctrl-C is the server's: it still has finals to give
+            start_new_session=True,  # Ctrl-C is for the server, which still has finals to send
         )
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         self._in = process.stdin
-        logging_its_words = asyncio.create_task(self._keep_log(process.stderr), name="gateway's log")
+        logger_task = asyncio.create_task(self._forward_log(process.stderr), name="gateway's log")
         try:
-            while (frame := await self._next(process.stdout)) is not None:
-                self._take(*frame, opened)
+            while (frame := await self._next_frame(process.stdout)) is not None:
+                self._handle(*frame, opened)
         except TimeoutError:
-            self._why = f"the gateway has said nothing for {_SILENT_S:.0f} s"
+            self._failure = f"the gateway has sent nothing for {_SILENCE_TIMEOUT_S:.0f} s"
             process.kill()
         except (ValueError, msgspec.DecodeError):
             process.kill()
             raise
         finally:
-            self._lose()
+            self._fail_pending()
             self._in.close()
             try:
-                async with asyncio.timeout(_GOODBYE_S):
+                async with asyncio.timeout(_EXIT_TIMEOUT_S):
                     await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()
             finally:
-                logging_its_words.cancel()
+                logger_task.cancel()
         last = self._log_lines[-1] if self._log_lines else f"exit status {process.returncode}"
-        self._why = self._why or f"its process ended: {last}"
+        self._failure = self._failure or f"its process ended: {last}"
 
-    def _lose(self) -> None:
-        """Whoever waits need not wait for the goodbye."""
-        self._was_up = self._up.is_set()
-        self._up.clear()
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(ReplicaLostError(self._why or "the gateway ended"))
+    def _fail_pending(self) -> None:
+        """Fail pending calls without waiting for the gateway's exit."""
+        self._was_ready = self._ready.is_set()
+        self._ready.clear()
+        for reply in self._pending.values():
+            if not reply.done():
+                reply.set_exception(ReplicaLostError(self._failure or "the gateway ended"))
 
-    async def _next(self, frames: asyncio.StreamReader) -> Frame | None:
-        """Raises TimeoutError where one that was up is stuck."""
-        async with asyncio.timeout(_SILENT_S if self._up.is_set() else None):
-            return await read(frames)
+    async def _next_frame(self, frames: asyncio.StreamReader) -> Frame | None:
+        """Raises TimeoutError where a ready gateway is stuck."""
+        async with asyncio.timeout(_SILENCE_TIMEOUT_S if self._ready.is_set() else None):
+            return await read_frame(frames)
 
-    def _take(self, kind: Kind, number: int, payload: bytes, opened: asyncio.Future[ClusterInfo]) -> None:
+    def _handle(
+        self, kind: FrameKind, number: int, payload: bytes, opened: asyncio.Future[ClusterInfo]
+    ) -> None:
         match kind:
-            case Kind.ANSWER | Kind.LOST:
-                waiting = self._waiting.get(number)
-                if waiting is None or waiting.done():
-                    return  # nobody wants to know any more
-                if kind is Kind.ANSWER:
-                    waiting.set_result(decode_answer(payload))
+            case FrameKind.REPLY | FrameKind.CALL_LOST:
+                reply = self._pending.get(number)
+                if reply is None or reply.done():
+                    return  # the call was cancelled
+                if kind is FrameKind.REPLY:
+                    reply.set_result(decode_reply(payload))
                 else:
-                    waiting.set_exception(ReplicaLostError(payload.decode()))
-            case Kind.TOLD:
-                self._told(decode_health(payload))
-            case Kind.SAID:
+                    reply.set_exception(ReplicaLostError(payload.decode()))
+            case FrameKind.HEALTH:
+                self._on_health(decode_health(payload))
+            case FrameKind.LOG:
                 log.warning("%s", payload.decode())
-            case Kind.REFUSED:
-                self._why = payload.decode()
-            case Kind.OPENED:
+            case FrameKind.FAILED:
+                self._failure = payload.decode()
+            case FrameKind.READY:
                 if not opened.done():
                     opened.set_result(decode_cluster_info(payload))
-                self._up.set()
+                self._ready.set()
 
-    async def _keep_log(self, lines: asyncio.StreamReader) -> None:
+    async def _forward_log(self, lines: asyncio.StreamReader) -> None:
         while True:
             try:
                 line = await lines.readline()
-            except ValueError:  # one beyond all measure: the next one is read all the same
+            except ValueError:  # longer than the buffer: skip it and go on with the next one
                 continue
             if not line:
                 return
-            if said := line.decode(errors="replace").strip():
-                self._log_lines.append(said)
-                log.info("gateway: %s", said)
+            if text := line.decode(errors="replace").strip():
+                self._log_lines.append(text)
+                log.info("gateway: %s", text)

@@ -1,4 +1,4 @@
-"""How busy a cluster's replicas are, as far as one server sees it: from the answers that it gets."""
+"""Load of a cluster's replicas as seen by one server, from the replies that it receives."""
 
 from __future__ import annotations
 
@@ -9,62 +9,69 @@ from typing import Final
 
 from emostream.streamer.clock import Clock
 
-from .messages import Answer
+from .messages import ReplicaReply
 
-_OLD_S: Final = 10.0
-"""What a replica said so long ago is no word on the present."""
+_MAX_AGE_S: Final = 10.0
+"""Reports older than this are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Report:
     load: float
-    trouble: tuple[str, ...]
-    at: float
+    problems: tuple[str, ...]
+    received_at: float
 
 
 class LoadTracker:
-    """replicas: how many there are; more than have answered of late, where few are asked."""
+    """Averages the load reports of the replicas.
+
+    replicas: how many there are; more than have sent reports of late where there are few calls.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.replicas = 1
         self._clock = clock
-        self._said: dict[str, _Said] = {}
-        self._since = clock.now()
+        self._reports: dict[str, _Report] = {}
+        self._updated_at = clock.now()
         self._busy_s = 0.0
-        self._ours_s: defaultdict[str, float] = defaultdict(float)
+        self._own_s: defaultdict[str, float] = defaultdict(float)
 
-    def note(self, answer: Answer) -> None:
-        """Of a replica."""
-        self._go_on()
-        self._said[answer.replica] = _Said(answer.load, answer.trouble, self._clock.now())
+    def update(self, reply: ReplicaReply) -> None:
+        """Take the load report in a replica's reply."""
+        self._integrate()
+        self._reports[reply.replica] = _Report(reply.load, reply.problems, self._clock.now())
 
-    def spend(self, seconds: Mapping[str, float]) -> None:
-        """Of each model's time, for this server."""
+    def record_compute(self, seconds: Mapping[str, float]) -> None:
+        """Add compute time, by model, that replicas spent for this server."""
         for model, compute_s in seconds.items():
-            self._ours_s[model] += compute_s / max(1, self.replicas)
+            self._own_s[model] += compute_s / max(1, self.replicas)
 
-    def trouble(self) -> tuple[str, ...]:
-        """Of the replicas that have answered of late."""
-        return tuple(f"{name}: {what}" for name, said in self._fresh().items() for what in said.trouble)
+    def problems(self) -> tuple[str, ...]:
+        """Health problems in the recent reports, for people."""
+        return tuple(
+            f"{name}: {problem}" for name, report in self._recent().items() for problem in report.problems
+        )
 
     def busy_s(self) -> float:
-        """Seconds for which the busiest model of the replicas has worked so far, on average over them."""
-        self._go_on()
+        """Busy seconds of each replica's busiest model so far, averaged over the replicas."""
+        self._integrate()
         return self._busy_s
 
-    def ours_s(self, model: str) -> float:
-        """What this server's utterances took of a model's time, by the same measure."""
-        return self._ours_s[model]
+    def own_busy_s(self, model: str) -> float:
+        """The part of a model's busy seconds that this server's utterances took, by the same measure."""
+        return self._own_s[model]
 
-    def _go_on(self) -> None:
-        """Their load has been what they said last."""
-        now, fresh = self._clock.now(), self._fresh()
-        if fresh:
-            mean = sum(said.load for said in fresh.values()) / len(fresh)
-            self._busy_s += (now - self._since) * mean
-        self._since = now
+    def _integrate(self) -> None:
+        """Integrate the load up to now, assuming that it has been as last reported."""
+        now, recent = self._clock.now(), self._recent()
+        if recent:
+            mean = sum(report.load for report in recent.values()) / len(recent)
+            self._busy_s += (now - self._updated_at) * mean
+        self._updated_at = now
 
-    def _fresh(self) -> dict[str, _Said]:
+    def _recent(self) -> dict[str, _Report]:
         now = self._clock.now()
-        self._said = {name: said for name, said in self._said.items() if now - said.at < _OLD_S}
-        return self._said
+        self._reports = {
+            name: report for name, report in self._reports.items() if now - report.received_at < _MAX_AGE_S
+        }
+        return self._reports

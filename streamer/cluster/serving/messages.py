@@ -1,4 +1,4 @@
-"""What a replica is asked, and what it answers: MessagePack, made by the server and read by the replica."""
+"""Messages between a server and the replicas of its models, encoded as MessagePack."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from emostream.streamer.inference.request import RequestContext
 
 
 class AnalyseCall(msgspec.Struct, frozen=True, tag="analyse"):
-    """samples: (N,) float32 at 16 kHz, as bytes. words: whether the transcriber is asked. stream: whose it
-    is; no batch holds two of one stream.
+    """Analyse an utterance. samples: (N,) float32 at 16 kHz, as bytes. words: whether to transcribe. stream:
+    the one it belongs to; no batch holds two utterances of one stream.
 
-    final_after_s: a candidate that nobody has taken back by then is as urgent as a final: the pause on which
-    it was bet has lasted. Nobody need say so to a replica that is far away. None: never.
+    final_after_s: a candidate that has not been cancelled by then gets the priority of a final, because the
+    pause that it speculated on has lasted; this needs no further message to the replica. None: never.
     """
 
     samples: bytes
@@ -30,46 +30,46 @@ class AnalyseCall(msgspec.Struct, frozen=True, tag="analyse"):
     final_after_s: float | None
 
 
-class WarmUpCall(msgspec.Struct, frozen=True, tag="rehearse"):
-    """What does a stream cost that says this?"""
+class WarmUpCall(msgspec.Struct, frozen=True, tag="warm_up"):
+    """Measure the cost of a stream with this utterance."""
 
     samples: bytes
 
 
-class HealthCall(msgspec.Struct, frozen=True, tag="pulse"):
-    """Is anybody there?"""
+class HealthCall(msgspec.Struct, frozen=True, tag="health"):
+    """Check that a replica replies."""
 
 
 class DescribeCall(msgspec.Struct, frozen=True, tag="describe"):
-    """Who is there?"""
+    """Ask for the replica's models and settings."""
 
 
-Call = AnalyseCall | WarmUpCall | HealthCall | DescribeCall
+ReplicaCall = AnalyseCall | WarmUpCall | HealthCall | DescribeCall
 
 
 class AnalysisReply(msgspec.Struct, frozen=True, tag="analysed"):
-    """took_s: from the call to the answer, in the replica. compute_s: its share of each model's time, by the
-    model's name.
+    """elapsed_s: from the call to the reply, in the replica. compute_s: its share of each model's time, by
+    the model's name.
     """
 
     analysis: Analysis
-    took_s: float
+    elapsed_s: float
     compute_s: dict[str, float]
 
 
-class WarmUpReply(msgspec.Struct, frozen=True, tag="rehearsed"):
+class WarmUpReply(msgspec.Struct, frozen=True, tag="warmed_up"):
     """share: of the busiest model's time, in one replica."""
 
     share: float
 
 
-class HealthReply(msgspec.Struct, frozen=True, tag="here"):
-    pass
+class HealthReply(msgspec.Struct, frozen=True, tag="healthy"):
+    """The reply to a `HealthCall`."""
 
 
 class DescribeReply(msgspec.Struct, frozen=True, tag="described"):
-    """fingerprint: of all that makes the same sound get the same answer. settings: which the first server
-    brought.
+    """fingerprint: of everything that determines results. settings: those of the server that deployed the
+    models.
     """
 
     model_info: ModelInfo
@@ -77,8 +77,8 @@ class DescribeReply(msgspec.Struct, frozen=True, tag="described"):
     settings: ClusterSettings
 
 
-class ShedReply(msgspec.Struct, frozen=True, tag="not_now"):
-    """There is no time for what is no final."""
+class ShedReply(msgspec.Struct, frozen=True, tag="shed"):
+    """The models have no time for a request that is not a final."""
 
 
 class FailureReply(msgspec.Struct, frozen=True, tag="failed"):
@@ -87,40 +87,40 @@ class FailureReply(msgspec.Struct, frozen=True, tag="failed"):
     message: str
 
 
-Outcome = AnalysisReply | WarmUpReply | HealthReply | DescribeReply | ShedReply | FailureReply
+ReplyBody = AnalysisReply | WarmUpReply | HealthReply | DescribeReply | ShedReply | FailureReply
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """replica: its name. load: the share of time that its busiest model worked of late, 0 to 1. trouble: for
-    people, what is wrong with its models.
+class ReplicaReply(msgspec.Struct, frozen=True):
+    """replica: its name. load: the share of time for which its busiest model was busy of late, 0 to 1.
+    problems: health problems of its models, for people.
     """
 
-    outcome: Outcome
+    body: ReplyBody
     replica: str
     load: float
-    trouble: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 class ClusterInfo(msgspec.Struct, frozen=True):
-    """What a gateway says first: who answers, and how many of them."""
+    """A gateway's first message: the models, and the number of replicas."""
 
     model_info: ModelInfo
     replicas: int
 
 
 class ClusterHealth(msgspec.Struct, frozen=True):
-    """What a gateway says every second or so. replicas: at work, as far as is known. pulse: a replica's
-    answer; None where none came.
+    """A gateway's health report, every second or so. replicas: running, as far as is known. replica_health: a
+    replica's reply to a health check; None where there was none.
     """
 
     replicas: int
-    pulse: Answer | None
+    replica_health: ReplicaReply | None
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
 encode = _encoder.encode
-decode_call: Final = msgspec.msgpack.Decoder(Call).decode
-decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
+decode_call: Final = msgspec.msgpack.Decoder(ReplicaCall).decode
+decode_reply: Final = msgspec.msgpack.Decoder(ReplicaReply).decode
 decode_cluster_info: Final = msgspec.msgpack.Decoder(ClusterInfo).decode
 decode_health: Final = msgspec.msgpack.Decoder(ClusterHealth).decode
 

@@ -26,10 +26,10 @@ from .gateway_client import GATEWAY, GatewayClient, ReplicaLostError
 from .load_tracker import LoadTracker
 from .messages import (
     AnalysisReply,
-    Answer,
     ClusterHealth,
     ClusterInfo,
     FailureReply,
+    ReplicaReply,
     ShedReply,
     WarmUpCall,
     WarmUpReply,
@@ -54,7 +54,7 @@ _PAUSE_S: Final = 0.2  # before the second attempt, twice as long before each fu
 
 class RemoteEngine:
     """Does what `engine.Engine` does, except incremental transcription: the cache that it fills is in one
-    replica, and the final may go to another. address: see `ray_cluster.connected`. gateway: see
+    replica, and the final may go to another. address: see `ray_cluster.connect_to_ray`. gateway: see
     `GatewayClient`.
     """
 
@@ -90,7 +90,7 @@ class RemoteEngine:
 
     def health(self) -> Health:
         """Unresponsive while the cluster has not answered for a while."""
-        problems = self._loads.trouble()
+        problems = self._loads.problems()
         if not self._unresponsive:
             return Health(problems=problems)
         silence = f"cluster: no answer for {self._silent_s:.0f} s ({self._gateway.address})"
@@ -101,7 +101,7 @@ class RemoteEngine:
         """Of the replicas on average, as far as this server knows them."""
         return Capacity(
             busy_seconds=[self._loads.busy_s],
-            own_busy_seconds=[partial(self._loads.ours_s, model) for model in _MODELS],
+            own_busy_seconds=[partial(self._loads.own_busy_s, model) for model in _MODELS],
             replica_count=lambda: self._loads.replicas,
             ensure_available=self._ensure_available,
         )
@@ -136,8 +136,8 @@ class RemoteEngine:
         """As a share of one replica's time. Raises AnalysisError, RequestShedError."""
         call = encode(WarmUpCall(clip.samples.tobytes()))
         answer = await self._call(lambda: call, self.new_request(Priority.FINAL))
-        assert isinstance(answer.outcome, WarmUpReply)
-        return answer.outcome.share
+        assert isinstance(answer.body, WarmUpReply)
+        return answer.body.share
 
     def new_request(self, priority: Priority, stream: object = None) -> RequestContext:
         """For one analysis. stream: the one it belongs to, if any."""
@@ -155,9 +155,9 @@ class RemoteEngine:
             request.running_calls -= 1
         for model, compute_s in reply.compute_s.items():
             request.record_compute(compute_s, model)
-        self._loads.spend(reply.compute_s)
+        self._loads.record_compute(reply.compute_s)
         # Whatever the way there and back took, the utterance waited.
-        transfer_s = max(0.0, self._clock.now() - started_at - reply.took_s)
+        transfer_s = max(0.0, self._clock.now() - started_at - reply.elapsed_s)
         return replace(reply.analysis, queue_s=reply.analysis.queue_s + transfer_s)
 
     async def _reply_in_time(self, clip: Clip, request: RequestContext, *, words: bool) -> AnalysisReply:
@@ -174,7 +174,7 @@ class RemoteEngine:
         if self.model_info.asr is None:
             return reply
         analysis = replace(reply.analysis, asr_error=SHUTDOWN_MESSAGE)
-        return AnalysisReply(analysis, reply.took_s, reply.compute_s)
+        return AnalysisReply(analysis, reply.elapsed_s, reply.compute_s)
 
     async def _reply(self, clip: Clip, request: RequestContext, *, words: bool) -> AnalysisReply:
         stream = None if request.stream is None else f"{self._id}.{id(request.stream)}"
@@ -183,20 +183,20 @@ class RemoteEngine:
             # Encoded again for every attempt: a candidate may be a final by then.
             return encode_analyse_call(clip, request, stream, words=words)
 
-        outcome = (await self._call(call, request)).outcome
+        outcome = (await self._call(call, request)).body
         assert isinstance(outcome, AnalysisReply)
         return outcome
 
-    async def _call(self, call: Callable[[], bytes], request: RequestContext) -> Answer:
+    async def _call(self, call: Callable[[], bytes], request: RequestContext) -> ReplicaReply:
         answer = await self._call_until_answered(call, request)
-        match answer.outcome:
+        match answer.body:
             case ShedReply():
                 raise RequestShedError
             case FailureReply(message):
                 raise AnalysisError(message)
         return answer
 
-    async def _call_until_answered(self, call: Callable[[], bytes], request: RequestContext) -> Answer:
+    async def _call_until_answered(self, call: Callable[[], bytes], request: RequestContext) -> ReplicaReply:
         """The answer of the first replica that is not lost during the call."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -214,9 +214,9 @@ class RemoteEngine:
                 return answer
         raise AssertionError("unreachable")
 
-    async def _call_with_timeout(self, call: bytes) -> Answer:
+    async def _call_with_timeout(self, call: bytes) -> ReplicaReply:
         """Raises ReplicaLostError, and AnalysisError where no answer comes for too long."""
-        waiting = asyncio.create_task(self._gateway.ask(call), name="call a replica")
+        waiting = asyncio.create_task(self._gateway.call(call), name="call a replica")
         try:
             for _ in range(_TIMEOUTS_PER_CALL):
                 await asyncio.wait({waiting}, timeout=self._call_timeout_s)
@@ -232,6 +232,6 @@ class RemoteEngine:
 
     def _note_health(self, health: ClusterHealth) -> None:
         self._loads.replicas = health.replicas
-        if health.pulse is not None:
+        if health.replica_health is not None:
             self._answered_at = self._clock.now()
-            self._loads.note(health.pulse)
+            self._loads.update(health.replica_health)

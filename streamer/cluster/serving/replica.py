@@ -1,7 +1,7 @@
-"""One copy of the models, in a process somewhere in the cluster, with the project's own batchers before it.
+"""A replica of the models: a Ray Serve actor around the engine of a single-machine server.
 
-Ray Serve has batching of its own, which waits on a timer; here a call goes straight to the engine that a
-server on one machine has, and shares its batches with the calls that wait there when a model is free.
+Ray Serve's own batching waits on a timer; here a call goes straight to the engine and shares a batch with the
+calls that are pending when a model becomes free.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from emostream.streamer.inference.request import Priority, RequestContext, Reque
 from .messages import (
     AnalyseCall,
     AnalysisReply,
-    Answer,
-    Call,
     DescribeCall,
     DescribeReply,
     FailureReply,
     HealthCall,
     HealthReply,
-    Outcome,
+    ReplicaCall,
+    ReplicaReply,
+    ReplyBody,
     ShedReply,
     WarmUpCall,
     WarmUpReply,
@@ -44,11 +44,11 @@ from .messages import (
     encode,
 )
 
-_WATCH_S: Final = 1.0
+_SAMPLE_PERIOD_S: Final = 1.0
 
 
 def fingerprint(settings: Settings) -> str:
-    """Servers may share models where this is the same: version, models, patience."""
+    """Servers may share models where this is equal: a hash of version, model settings and timeout."""
     what = (version("emostream"), msgspec.to_builtins(settings.models), settings.server.model_timeout_ms)
     return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()[:16]
 
@@ -58,7 +58,7 @@ def _load_live(settings: Settings, clock: Clock) -> Engine:
 
 
 class Replica:
-    """Answers calls, many at once. load: what makes the engine, in a thread of its own."""
+    """Handles calls concurrently. load: creates the engine, in a thread of its own."""
 
     def __init__(self, settings: Settings, load: Callable[[Settings, Clock], Engine] = _load_live) -> None:
         self._settings = settings
@@ -68,32 +68,35 @@ class Replica:
         self._starting: asyncio.Task[_Started] | None = None
 
     async def call(self, payload: bytes) -> bytes:
-        """A `calls.Call`, answered by a `calls.Answer`. Raises ModelError where there are no models."""
+        """Handle an encoded `messages.ReplicaCall`; returns an encoded `messages.ReplicaReply`.
+
+        Raises ModelError where the models cannot be loaded.
+        """
         started = await self._started()
-        outcome: Outcome
+        body: ReplyBody
         try:
-            outcome = await self._outcome(started.engine, decode_call(payload))
+            body = await self._handle(started.engine, decode_call(payload))
         except RequestShedError:
-            outcome = ShedReply()
+            body = ShedReply()
         except AnalysisError as error:
-            outcome = FailureReply(str(error))
-        return encode(Answer(outcome, self._name, started.load.load, started.engine.health().problems))
+            body = FailureReply(str(error))
+        return encode(ReplicaReply(body, self._name, started.load.load, started.engine.health().problems))
 
     async def check_health(self) -> None:
-        """Asked by Serve before anybody else asks, so that a replica is one of those that are only when its
-        models are loaded; and later, to put another replica into the place of one that raises here.
+        """Called by Serve before the first call, so that a replica only joins once its models are loaded, and
+        periodically after that; Serve replaces a replica that raises here.
         """
         started = await self._started()
         health = started.engine.health()
         if health.unresponsive:
             raise RuntimeError("; ".join(health.problems))
         if started.serving.done():
-            raise RuntimeError("nobody serves the models any more") from started.serving.exception()
+            raise RuntimeError("the engine has stopped") from started.serving.exception()
 
-    async def _outcome(self, engine: Engine, call: Call) -> Outcome:
+    async def _handle(self, engine: Engine, call: ReplicaCall) -> ReplyBody:
         match call:
             case AnalyseCall():
-                return await self._analysed(engine, call)
+                return await self._analyse(engine, call)
             case WarmUpCall():
                 return WarmUpReply(await engine.warm_up(clip_from_call(call)))
             case DescribeCall():
@@ -101,8 +104,8 @@ class Replica:
             case HealthCall():
                 return HealthReply()
 
-    async def _analysed(self, engine: Engine, call: AnalyseCall) -> AnalysisReply:
-        began = self._clock.now()
+    async def _analyse(self, engine: Engine, call: AnalyseCall) -> AnalysisReply:
+        started_at = self._clock.now()
         request = engine.new_request(Priority(call.priority), call.stream)
         promotion = None
         if request.priority is Priority.CANDIDATE and call.final_after_s is not None:
@@ -112,7 +115,7 @@ class Replica:
         finally:
             if promotion is not None:
                 promotion.cancel()
-        return AnalysisReply(analysis, self._clock.now() - began, request.compute_by_model)
+        return AnalysisReply(analysis, self._clock.now() - started_at, request.compute_by_model)
 
     async def _started(self) -> _Started:
         if self._starting is None:
@@ -125,11 +128,11 @@ class Replica:
         return _Started(engine, load, asyncio.create_task(self._serve(engine, load), name="serve"))
 
     async def _serve(self, engine: Engine, load: AdmissionController) -> None:
-        """Until the process ends, which is Serve's to say."""
+        """Run until Serve ends the process."""
         async with engine.running():
             while True:
                 load.sample()
-                await self._clock.sleep_until(self._clock.now() + _WATCH_S)
+                await self._clock.sleep_until(self._clock.now() + _SAMPLE_PERIOD_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""Models that are elsewhere: the same events, calls that are lost and asked again, a cluster that is gone.
+"""The remote engine: events equal those of a local engine, lost calls are sent again, a cluster is lost.
 
-The gateway is a fake one in a process of its own (`fake_gateway`); the real one is `test_ray_live`'s.
+The gateway is a fake one in a process of its own (`fake_gateway`); tests/cluster/test_serving.py has the real
+one.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ SPEECH = np.concatenate(
 
 
 @asynccontextmanager
-async def far(scenario: str, folder: Path, model_timeout_ms: int = 30_000) -> AsyncIterator[RemoteEngine]:
+async def remote_engine(
+    scenario: str, folder: Path, model_timeout_ms: int = 30_000
+) -> AsyncIterator[RemoteEngine]:
     settings = Settings(server=ServerSettings(model_timeout_ms=model_timeout_ms))
     program = (sys.executable, "-m", "tests.support.fake_gateway", scenario, str(folder))
     async with RemoteEngine("nowhere", settings, WallClock(), program).running() as engine:
@@ -66,7 +69,7 @@ def calls(folder: Path) -> int:
 
 
 async def events_of(engine: InferenceBackend) -> list[bytes]:
-    """Of one stream, without what the clock says."""
+    """The events of one stream, without times."""
     sink = ListSink()
     settings = SessionSettings(Settings().segmenter)
     source = ListSource([Pcm(SPEECH[:, np.newaxis])])
@@ -74,17 +77,17 @@ async def events_of(engine: InferenceBackend) -> list[bytes]:
     return comparable(sink.events)
 
 
-async def test_models_elsewhere_give_the_events_of_models_here(tmp_path: Path) -> None:
-    here = Engine(FakeTranscriber([POISON_MS]), FakeRecognizer([POISON_MS]), WallClock())
-    async with here.running(), far("well", tmp_path) as there:
-        assert there.model_info == here.model_info
-        expected = await events_of(here)
+async def test_a_remote_engine_gives_the_events_of_a_local_one(tmp_path: Path) -> None:
+    local = Engine(FakeTranscriber([POISON_MS]), FakeRecognizer([POISON_MS]), WallClock())
+    async with local.running(), remote_engine("well", tmp_path) as remote:
+        assert remote.model_info == local.model_info
+        expected = await events_of(local)
         assert len(expected) == 6
-        assert await events_of(there) == expected
+        assert await events_of(remote) == expected
 
 
-async def test_an_utterance_whose_replica_is_lost_is_asked_for_again(tmp_path: Path) -> None:
-    async with far("loses the first", tmp_path) as engine:
+async def test_an_utterance_whose_replica_is_lost_is_sent_again(tmp_path: Path) -> None:
+    async with remote_engine("loses the first", tmp_path) as engine:
         analysis = await engine.analyse(SECOND, engine.new_request(Priority.FINAL))
         assert analysis.transcript is not None
         assert analysis.transcript.text == "1000 milliseconds"
@@ -92,48 +95,48 @@ async def test_an_utterance_whose_replica_is_lost_is_asked_for_again(tmp_path: P
         assert b"emostream_lost_analyses_total 1.0" in engine.metrics.text()
 
 
-async def test_what_is_no_final_is_not_asked_for_again(tmp_path: Path) -> None:
-    """A candidate comes again as a final, a provisional not at all."""
-    async with far("loses the first", tmp_path) as engine:
+async def test_only_finals_are_sent_again(tmp_path: Path) -> None:
+    """The session requests a candidate again as a final, and an interim result not at all."""
+    async with remote_engine("loses the first", tmp_path) as engine:
         with pytest.raises(RequestShedError):
             await engine.analyse(SECOND, engine.new_request(Priority.CANDIDATE))
         assert calls(tmp_path) == 1
 
 
 async def test_an_utterance_that_loses_every_replica_is_given_up(tmp_path: Path) -> None:
-    """It may be the utterance that kills them."""
-    async with far("loses all", tmp_path) as engine:
+    """It may be the utterance that crashes them."""
+    async with remote_engine("loses all", tmp_path) as engine:
         with pytest.raises(AnalysisError, match=r"lost with 4 replicas.*the replica died"):
             await engine.analyse(SECOND, engine.new_request(Priority.FINAL))
         assert calls(tmp_path) == 4
 
 
-async def test_a_gateway_that_dies_is_replaced_and_its_utterances_asked_for_again(tmp_path: Path) -> None:
-    async with far("dies once", tmp_path) as engine:
+async def test_a_gateway_that_dies_is_replaced_and_its_utterances_are_sent_again(tmp_path: Path) -> None:
+    async with remote_engine("dies once", tmp_path) as engine:
         analyses = await asyncio.gather(
             *(
                 engine.analyse(Clip(voice(ms)), engine.new_request(Priority.FINAL))
                 for ms in (800, 1_000, 1_200)
             )
         )
-        assert [one.transcript and one.transcript.text for one in analyses] == [
+        assert [analysis.transcript and analysis.transcript.text for analysis in analyses] == [
             f"{ms} milliseconds" for ms in (800, 1_000, 1_200)
         ]
         assert processes(tmp_path) == 2
 
 
 async def test_a_gateway_that_is_stuck_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_client, "_SILENT_S", 0.5)
-    async with far("mute", tmp_path) as engine:
-        asking = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.FINAL)))
+    monkeypatch.setattr(gateway_client, "_SILENCE_TIMEOUT_S", 0.5)
+    async with remote_engine("mute", tmp_path) as engine:
+        analysing = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.FINAL)))
         await until(lambda: processes(tmp_path) >= 2)
-        asking.cancel()
+        analysing.cancel()
 
 
-async def test_a_gateway_that_cannot_be_started_again_is_tried_again(tmp_path: Path) -> None:
-    """A server full of sockets may have no room for a process for a while."""
+async def test_a_failed_restart_of_the_gateway_is_retried(tmp_path: Path) -> None:
+    """A server with many sockets may be unable to start a process for a while."""
     starter, hidden = tmp_path / "gateway", tmp_path / "hidden"
-    folder = tmp_path / "word"
+    folder = tmp_path / "calls"
     folder.mkdir()
     starter.write_text(
         f'#!/bin/sh\nexec "{sys.executable}" -m tests.support.fake_gateway "dies once" "{folder}"\n'
@@ -141,21 +144,21 @@ async def test_a_gateway_that_cannot_be_started_again_is_tried_again(tmp_path: P
     starter.chmod(0o755)
     async with RemoteEngine("nowhere", Settings(), WallClock(), (str(starter),)).running() as engine:
         starter.rename(hidden)
-        asking = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.FINAL)))
+        analysing = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.FINAL)))
         await until((folder / "died").exists)
         await until(lambda: b"emostream_lost_analyses_total 1.0" in engine.metrics.text())
         hidden.rename(starter)
-        assert (await asking).prediction.label in engine.model_info.labels
+        assert (await analysing).prediction.label in engine.model_info.labels
 
 
-async def test_what_the_models_do_wrong_is_told_and_not_tried_again(tmp_path: Path) -> None:
-    async with far("well", tmp_path) as engine:
+async def test_failures_of_the_models_are_reported_and_not_retried(tmp_path: Path) -> None:
+    async with remote_engine("well", tmp_path) as engine:
         with pytest.raises(AnalysisError, match="this clip is poison"):
             await engine.analyse(Clip(voice(POISON_MS)), engine.new_request(Priority.FINAL))
         assert calls(tmp_path) == 1
 
 
-async def test_a_cluster_that_is_silent_is_trouble_and_lets_nobody_in(tmp_path: Path) -> None:
+async def test_an_unresponsive_cluster_is_a_health_problem_and_admits_no_client(tmp_path: Path) -> None:
     clock = ManualClock()
     program = (sys.executable, "-m", "tests.support.fake_gateway", "mute", str(tmp_path))
     settings = Settings(server=ServerSettings(model_timeout_ms=100))
@@ -170,71 +173,71 @@ async def test_a_cluster_that_is_silent_is_trouble_and_lets_nobody_in(tmp_path: 
             engine.capacity.ensure_available()
 
 
-async def test_a_call_that_nobody_waits_for_is_forgotten_there_too(tmp_path: Path) -> None:
-    async with far("mute", tmp_path) as engine:
-        asking = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.CANDIDATE)))
+async def test_a_cancelled_call_is_cancelled_in_the_gateway(tmp_path: Path) -> None:
+    async with remote_engine("mute", tmp_path) as engine:
+        analysing = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.CANDIDATE)))
         await appears(tmp_path, "call *")
-        asking.cancel()
-        await appears(tmp_path, "forgotten *")
+        analysing.cancel()
+        await appears(tmp_path, "cancelled *")
 
 
-async def test_a_house_that_closes_does_without_words_that_take_long(tmp_path: Path) -> None:
-    async with far("slow words", tmp_path) as engine:
-        asking = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.FINAL)))
+async def test_a_closing_server_does_not_wait_for_slow_transcripts(tmp_path: Path) -> None:
+    async with remote_engine("slow words", tmp_path) as engine:
+        analysing = asyncio.create_task(engine.analyse(SECOND, engine.new_request(Priority.FINAL)))
         await appears(tmp_path, "call *")
         engine.begin_shutdown()
-        analysis = await asking
+        analysis = await analysing
         assert analysis.transcript is None
         assert analysis.asr_error is not None
         assert "classified from audio only" in analysis.asr_error
         assert analysis.prediction.label in engine.model_info.labels
 
 
-async def test_a_cluster_that_cannot_be_reached_is_said_at_once(tmp_path: Path) -> None:
+async def test_an_unreachable_cluster_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="expected a cluster, got none"):
-        async with far("refuses", tmp_path):
+        async with remote_engine("refuses", tmp_path):
             pass
 
 
-async def test_a_gateway_that_cannot_begin_says_why(tmp_path: Path) -> None:
+async def test_a_gateway_that_cannot_start_is_an_error_with_its_reason(tmp_path: Path) -> None:
     program = (sys.executable, "-c", "raise SystemExit('no such thing')")
     with pytest.raises(ClusterError, match="its process ended: no such thing"):
         async with RemoteEngine("nowhere", Settings(), WallClock(), program).running():
             pass
 
 
-async def test_a_candidate_that_is_not_taken_back_becomes_as_urgent_as_a_final() -> None:
-    """In the replica, where nobody can say that its pause has lasted: it shares a batch with a final."""
-    model = HeldRecognizer()
+async def test_a_candidate_that_is_not_cancelled_gets_the_priority_of_a_final() -> None:
+    """In the replica, without another message from the server: it shares a batch with a final."""
+    model = BlockedRecognizer()
     replica = Replica(Settings(), lambda settings, clock: Engine(None, model, clock))
 
-    def analysed(ms: int, priority: Priority, final_after_s: float) -> asyncio.Task[bytes]:
+    def analyse(ms: int, priority: Priority, final_after_s: float) -> asyncio.Task[bytes]:
         call = encode_analyse_call(
             Clip(voice(ms)), RequestContext(priority, final_after_s=final_after_s), None, words=False
         )
         return asyncio.create_task(replica.call(call))
 
-    calls = [analysed(1_000, Priority.FINAL, 0.0)]
-    await until(model.at_work.is_set)
-    calls += [analysed(600, Priority.CANDIDATE, 0.0), analysed(700, Priority.CANDIDATE, 3_600.0)]
-    calls += [analysed(800, Priority.FINAL, 0.0)]
-    for _ in range(100):  # turns of the loop, in which all of them come to wait for the model
+    calls = [analyse(1_000, Priority.FINAL, 0.0)]
+    await until(model.started.is_set)
+    calls += [analyse(600, Priority.CANDIDATE, 0.0), analyse(700, Priority.CANDIDATE, 3_600.0)]
+    calls += [analyse(800, Priority.FINAL, 0.0)]
+    for _ in range(100):  # iterations of the loop, after which all of them wait for the model
         await asyncio.sleep(0)
-    model.go_on.set()
+    model.unblock.set()
     await asyncio.gather(*calls)
     assert model.batches == [1, 2, 1]
 
 
-class HeldRecognizer(FakeRecognizer):
-    """Waits in its first call."""
+class BlockedRecognizer(FakeRecognizer):
+    """Blocks in its first call."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.at_work, self.go_on = threading.Event(), threading.Event()
+        self.started, self.unblock = threading.Event(), threading.Event()
 
     def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
-        self.at_work.set()
-        assert self.go_on.wait(PATIENCE_S)
+        self.started.set()
+        assert self.unblock.wait(PATIENCE_S)
         return super().encode(clips)
 
 
