@@ -236,8 +236,8 @@ def test_an_address_without_the_engine_is_refused() -> None:
 
 def test_nobody_is_told_that_ray_runs_and_no_dashboard_is_opened() -> None:
     program = (
-        "from emostream.streamer.cluster.ray_cluster import connected\n"
-        "with connected('local'):\n"
+        "from emostream.streamer.cluster.ray_cluster import connect_to_ray\n"
+        "with connect_to_ray('local'):\n"
         "    from ray._common.usage.usage_lib import usage_stats_enabled\n"
         "    from ray._private.worker import get_dashboard_url\n"
         "    print(usage_stats_enabled(), repr(get_dashboard_url()))\n"

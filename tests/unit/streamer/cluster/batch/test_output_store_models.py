@@ -24,7 +24,7 @@ def test_a_record_of_other_models_is_withdrawn_and_ends_the_run(tmp_path: Path, 
     job.store.accept(record)
     job.store.accept(record)
     other = replace(job.process(second), models=("whisper", "another"))
-    with pytest.raises(ClusterError, match="expected the same models in all of the job"):
+    with pytest.raises(ClusterError, match="expected the same models for all recordings"):
         job.store.accept(other)
     with pytest.raises(ClusterError):
         job.process(third)
