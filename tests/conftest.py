@@ -6,6 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test measures time: a loaded machine must not fail one.
+settings.register_profile("emostream", deadline=None)
+settings.load_profile("emostream")
 
 UNIT = Path(__file__).parent / "unit"
 

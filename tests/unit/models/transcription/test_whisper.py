@@ -273,7 +273,8 @@ def test_a_text_that_ends_just_at_its_limit_is_whole(ending: WhisperModel) -> No
         length = len(one.tokens)
         assert written(ending, clip, length + 8) == one
         assert not written(ending, clip, length // 2).complete
-    assert any(written(ending, clip, len(one.tokens)) == one for clip, one in ended)
+    # CTranslate2 counts the token that ends a text.
+    assert any(written(ending, clip, len(one.tokens) + 1) == one for clip, one in ended)
 
 
 def test_a_model_that_runs_on_is_judged_alike_alone_and_beside_longer_clips(ending: WhisperModel) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from emostream.streamer.errors import SourceError
 from emostream.streamer.protocol import messages
 from tests.support.corpus_trees import write_sound
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, silence, voice
-from tests.support.programs import run as run_program
 from tests.support.serving import SPEECH, get, serving, socket_url, stream
 
 CLIPS = [voice(ms, seed=ms) for ms in (500, 700, 900, 1_100)]
@@ -165,38 +163,6 @@ async def test_a_server_that_is_not_there_is_a_refusal() -> None:
     (run,) = await run_streams("ws://127.0.0.1:9/v1/stream", [silence(100)], WallClock())
     assert run.refused is not None
     assert "expected an emostream server" in run.refused
-
-
-def test_bench_starts_a_server_and_says_what_it_cost(tmp_path: Path) -> None:
-    file = tmp_path / "figures.json"
-    done = run_program("bench", "latency", "--asr", "none", "--seconds", "8", "--json", str(file))
-    assert done.returncode == 0, done.stderr
-    assert "| 1 | silence | " in done.stdout
-    (one,) = json.loads(file.read_text())
-    assert one["latency"][0]["reason"] == "silence"
-    assert one["latency"][0]["finals"] > 0
-    assert one["errors"] == one["refused"] == []
-    assert one["model_s"] > 0
-    assert 0 < one["cores_busy"] < one["cores"]
-    assert one["memory_mib"] > 50
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["streams", "--counts", "one"], "expected --counts such as 1,4,16, got 'one'"),
-        (["latency", "--speech", "{tmp}"], "found none; name others"),
-        (
-            ["latency", "--asr", "none", "--checkpoint", "{tmp}", "--seconds", "5"],
-            "expected a server, it ended with",
-        ),
-    ],
-)
-def test_what_cannot_be_measured_is_said_in_a_line(arguments: list[str], said: str, tmp_path: Path) -> None:
-    done = run_program("bench", *(word.replace("{tmp}", str(tmp_path)) for word in arguments))
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 async def test_replay_is_compared_with_the_very_calls_that_it_made() -> None:

@@ -22,7 +22,7 @@ from emostream.models import LABELS
 from emostream.streamer.output.formats import FORMATS, FormatName
 from emostream.streamer.protocol import messages
 from tests.support.events import emotion_event
-from tests.support.programs import RECORDING, json_lines, run
+from tests.support.programs import json_lines
 
 READ_RTTM: Any = load_rttm
 READ_TEXTGRID: Any = textgrid.openTextgrid
@@ -191,32 +191,6 @@ async def test_parquet_is_written_as_it_goes() -> None:
     table = file.read()
     assert table["utterance"].to_pylist() == list(range(1, 4_501))
     assert table["file"].to_pylist() == ["b.wav", "a.wav"] * 2_250
-
-
-def test_a_replay_as_parquet_is_the_replay_as_json_lines(tmp_path: Path) -> None:
-    """Two recordings in one file, the program as a person starts it, read by pandas."""
-    other = tmp_path / "other.ogg"
-    other.write_bytes(RECORDING.read_bytes())
-    out = tmp_path / "all.parquet"
-    arguments = ("replay", str(RECORDING), str(other), "--asr", "none")
-    done = run(*arguments, "--format", "parquet", "--output", str(out))
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    said = [event for event in json_lines(run(*arguments).stdout) if event["type"] == "emotion"]
-    read = pandas.read_parquet(out)
-    assert read["file"].unique().tolist() == [str(RECORDING), str(other)]
-    for name in ("file", "utterance", "reason", "label"):
-        assert read[name].tolist() == [event[name] for event in said], name
-    assert (read["start_s"] * 1_000).round().tolist() == [event["start_ms"] for event in said]
-    for label in LABELS:
-        assert read[f"p_{label}"].tolist() == pytest.approx([event["probabilities"][label] for event in said])
-        assert read[f"text_{label}"].isna().all()
-    assert [list(reasons) for reasons in read["uncertain"]] == [event["uncertain"] for event in said]
-
-
-def test_parquet_does_not_go_to_the_terminal() -> None:
-    done = run("replay", "nowhere.wav", "--format", "parquet")
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
-    assert "expected --output FILE or --output-dir DIR for parquet" in done.stderr
 
 
 async def test_audacity(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""The bench commands start a server of their own and report what it cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.programs import run as run_program
+
+
+def test_bench_starts_a_server_and_says_what_it_cost(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    done = run_program("bench", "latency", "--asr", "none", "--seconds", "8", "--json", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "| 1 | silence | " in done.stdout
+    (one,) = json.loads(file.read_text())
+    assert one["latency"][0]["reason"] == "silence"
+    assert one["latency"][0]["finals"] > 0
+    assert one["errors"] == one["refused"] == []
+    assert one["model_s"] > 0
+    assert 0 < one["cores_busy"] < one["cores"]
+    assert one["memory_mib"] > 50
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["streams", "--counts", "one"], "expected --counts such as 1,4,16, got 'one'"),
+        (["latency", "--speech", "{tmp}"], "found none; name others"),
+        (
+            ["latency", "--asr", "none", "--checkpoint", "{tmp}", "--seconds", "5"],
+            "expected a server, it ended with",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_a_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = run_program("bench", *(word.replace("{tmp}", str(tmp_path)) for word in arguments))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
