@@ -31,8 +31,8 @@ FORCE:
 demo: install
 	$(BIN)/emostream demo
 
-# A test process for each core; the tests of a file stay in one process.
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+# A test process for each core, with one thread each; the tests of a file stay in one process.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 # Every unit test, and of the others what shows that the program works: minutes.
 test: install

@@ -141,7 +141,6 @@ def test_the_recording_has_its_utterances_and_words(tmp_path: Path) -> None:
             assert final["start_ms"] - 250 <= word["start_ms"] <= word["end_ms"] <= final["end_ms"] + 250
 
 
-@pytest.mark.short
 def test_serve_and_client_give_what_replay_gives() -> None:
     """Live equals replay: the bundled recording over a socket and from the file, with real models."""
     replayed = json_lines(run("replay", str(RECORDING), "--asr", "pocketsphinx").stdout)

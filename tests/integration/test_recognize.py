@@ -5,13 +5,11 @@ from __future__ import annotations
 from importlib.resources import files
 
 import msgspec
-import pytest
 
 import emostream
 from tests.support.programs import json_lines, run
 
 
-@pytest.mark.short
 def test_the_bundled_recording_has_the_results_of_replay() -> None:
     recording = str(files("emostream.demo") / "recording.ogg")
     done = run("replay", recording, "--asr", "none")

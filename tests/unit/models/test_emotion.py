@@ -2,62 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from emostream.models import LABELS, Alignment, Clip, EmotionInput, Span, Transcript, Word
+from emostream.models import LABELS, Alignment, Clip, EmotionInput, Transcript
 from emostream.models.calibration import fused_posterior
 from emostream.models.checkpoint import load_checkpoint
-from emostream.models.collate import AudioBatch, TextBatch, collate_audio, collate_spans, collate_text
+from emostream.models.collate import collate_spans
 from emostream.models.config import GRANULARITIES, HEADS_BY_PATTERN, EmotionConfig
-from emostream.models.emotion import EmotionModel, EmotionOutput
+from emostream.models.emotion import EmotionOutput
 from emostream.models.granularity import SpanBatch
 from emostream.models.recognizer import EmotionRecognizer
-from emostream.training.emotion.collator import EmotionBatch
-from emostream.training.emotion.module import EmotionTrainingModule
-from emostream.training.emotion.settings import ContrastiveSettings
-from tests.support.tiny_emotion import noise, tiny_config, tiny_model, tiny_tokenizer, write_tiny
+from tests.support.ablations import ABLATIONS, SOUNDS, TEXTS, batch, halves
+from tests.support.tiny_emotion import tiny_config, tiny_model, write_tiny
 
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "frame only": {"granularities": ["frame"]},
-    "+ word": {"granularities": ["frame", "word"]},
-    "+ syllable": {"granularities": ["frame", "word", "syllable"]},
-    "+ phone": {"granularities": ["frame", "word", "syllable", "phone"]},
-    "words without frames": {"granularities": ["word"]},
-    "attentive pooling": {"granularities": ["frame", "phone"], "span_pooling": "attentive"},
-    "early only": {"fusion": "early"},
-    "late only": {"fusion": "late"},
-    "both": {"fusion": "both"},
-    "early only, all granularities": {"fusion": "early", "granularities": GRANULARITIES},
-}
-
-SOUNDS = (noise(16_000, 1), noise(9_000, 2), None, noise(12_000, 4))
-TEXTS = ("i am so happy", None, "leave me alone", "the door is open")
-CONTRAST = ContrastiveSettings(alpha=0.3)
-
-SHIFTS = (".key.bias", ".k_proj.bias", ".score.bias", ".score.2.bias")
 """They move all scores of a softmax alike, which changes no share: their gradient is rounding."""
-
-
-def halves(samples: int, words: Sequence[str]) -> Alignment:
-    """Even spans: a word is two syllables, a syllable two phones."""
-    edges = np.linspace(0, samples, 4 * len(words) + 1).astype(int).tolist()
-    return Alignment(
-        words=tuple(
-            Word(word, a, b) for word, (a, b) in zip(words, itertools.pairwise(edges[::4]), strict=True)
-        ),
-        syllables=tuple(Span("AH-AH", a, b) for a, b in itertools.pairwise(edges[::2])),
-        phones=tuple(Span("AH", a, b) for a, b in itertools.pairwise(edges)),
-        method="forced",
-    )
 
 
 class EvenAligner:
@@ -73,47 +37,6 @@ class EvenAligner:
             halves(len(clip.samples), text.split()) if text else Alignment()
             for clip, text in zip(clips, texts, strict=True)
         ]
-
-
-def batch(model: EmotionModel, rows: Sequence[int]) -> tuple[AudioBatch, TextBatch, dict[str, SpanBatch]]:
-    sounds, texts = [SOUNDS[row] for row in rows], [TEXTS[row] for row in rows]
-    alignments = [
-        Alignment() if sound is None or text is None else halves(len(sound), text.split())
-        for sound, text in zip(sounds, texts, strict=True)
-    ]
-    return (
-        collate_audio(sounds, model.audio_encoder.waveform_spec),
-        collate_text(texts, tiny_tokenizer(), model.config.max_tokens),
-        collate_spans(alignments, model.config.spans),
-    )
-
-
-@pytest.mark.parametrize("name", ABLATIONS)
-def test_each_ablation_trains(name: str) -> None:
-    """Steps on one batch bring its loss down, with either modality missing in some rows, and every weight
-    that the ablation has is one that learns.
-    """
-    torch.manual_seed(0)
-    model = EmotionModel(tiny_config(dropout=0.0, **ABLATIONS[name]))
-    objective = EmotionTrainingModule(model, CONTRAST, 0.05).train()
-    every = EmotionBatch(*batch(model, range(4)), torch.arange(4), torch.ones(4, dtype=torch.bool))
-    optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
-    losses = []
-    steepest: defaultdict[str, float] = defaultdict(float)  # weights -> largest gradient of all steps
-    for _ in range(12):
-        loss = objective(every)["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-        for weight, values in model.named_parameters():
-            if values.grad is not None:
-                steepest[weight] = max(steepest[weight], values.grad.abs().max().item())
-    assert losses[-1] < 0.9 * losses[0]
-    idle = {weight for weight, _ in model.named_parameters() if steepest[weight] < 1e-7}
-    # Only co-attention hears the absent tokens: the other heads and the contrast leave such rows out.
-    expected = {"absent_audio", "absent_text"} if model.early is None else set()
-    assert {weight for weight in idle if not weight.endswith(SHIFTS)} == expected
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
