@@ -72,7 +72,7 @@ def tables(speech: Path) -> Iterator[str]:
 
 @contextmanager
 def _cluster() -> Iterator[str]:
-    """A node of its own. `ray start` would ask nobody either, but leave it running."""
+    """A node of its own. `ray start` would not prompt either, but leave it running."""
     with connect_to_ray("local"):
         import ray
 
@@ -87,7 +87,7 @@ async def _calls(speech: Path, address: str) -> list[Pair]:
         alone = await _turns(near, far, lambda engine: _alone(engine, clips))
         crowd = await _turns(near, far, lambda engine: _crowd(engine, clips))
     return [
-        Pair(f"one analysis, nobody else asks (median of {ALONE})", "ms", *(1_000 * one for one in alone)),
+        Pair(f"one analysis, no other caller (median of {ALONE})", "ms", *(1_000 * one for one in alone)),
         Pair(f"analyses a second, {CROWD} ask at once", "1/s", *crowd),
     ]
 

@@ -167,7 +167,7 @@ def _server() -> Iterator[tuple[Any, str]]:
             line = _pipe(process.stderr).readline()
             if not line.startswith("Listening on "):
                 raise ConnectError(f"expected a server, it said: {line}{_pipe(process.stderr).read()}")
-            # Whoever does not read a pipe stops the one who writes.
+            # A pipe that is not read blocks the process that writes to it.
             Thread(target=_pipe(process.stderr).read, daemon=True).start()
             yield psutil.Process(process.pid), line.split()[2].replace("http", "ws", 1) + "/v1/stream"
         finally:

@@ -98,7 +98,7 @@ asyncio.run(main())
 
 
 def bare_receiver() -> float:
-    """Cores that the messages of a silent stream cost where nobody looks at them."""
+    """Cores that the messages of a silent stream cost without a subscriber."""
     block = bytes(2 * BLOCK_SAMPLES)
 
     async def send(port: int) -> None:

@@ -24,7 +24,7 @@ _EVEN: Final = (1.0 / len(LABELS),) * len(LABELS)
 
 
 class StubRecognizer:
-    """Nobody is ever sure of anything, and at no cost."""
+    """Always the same probabilities, at no cost."""
 
     name = "stub"
     device = "cpu"

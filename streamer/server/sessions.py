@@ -62,7 +62,7 @@ class SessionRegistry:
         if resume is None:
             return None
         found = self._sessions.get(resume.session)
-        # A wrong resume token looks like a session that is gone: nobody learns which sessions there are.
+        # A wrong resume token looks like a session that is gone: a guess reveals no session.
         return found if found is not None and found.belongs_to(resume.resume_token, owner) else None
 
     def begin(self, start: messages.Start, owner: str | None) -> ClientSession:
