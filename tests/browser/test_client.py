@@ -188,7 +188,7 @@ async def test_the_example_shows_a_refusal_and_closes_the_microphone(pages: Page
     async with serving() as server:
         await page.get_by_label("Server").fill(socket_url(server))
         await page.get_by_role("button", name="Start the microphone").click()
-        await expect(page.get_by_role("status")).to_contain_text("--allow-origin to let it in")
+        await expect(page.get_by_role("status")).to_contain_text("--allow-origin to allow it")
         await expect(page.get_by_role("button", name="Start the microphone")).to_be_enabled()
 
 

@@ -247,7 +247,7 @@ def test_letters_that_the_font_lacks_are_one_note(recording: str, tmp_path: Path
     text = f"{runes} {SAID}"
     done = run("align", recording, "--text", text, "--language", "de", "--png", str(tmp_path / "a.png"))
     assert done.returncode == 0, done.stderr
-    notes = [line for line in done.stderr.splitlines() if "picture" in line]
+    notes = [line for line in done.stderr.splitlines() if "glyphs" in line]
     assert notes == [f"the plot's font has no glyphs for: {runes}"]
     assert "Warning" not in done.stderr
 
