@@ -116,7 +116,7 @@ async def test_a_replica_lost_in_mid_utterance_costs_no_final(
         ]
         fronts = [listening(program) for program in programs]
         streams = [
-            asyncio.create_task(run_streams(front.socket_url, [sound] * 4, WallClock(), apart_s=0.5))
+            asyncio.create_task(run_streams(front.socket_url, [sound] * 4, WallClock(), stagger_s=0.5))
             for front in fronts
         ]
         await until(lambda: sum(front.counter("emostream_finals_total") for front in fronts) >= 8)

@@ -21,6 +21,7 @@ LABEL = r"(angry|happy|sad|neutral)"
 
 
 def program(importing: str) -> str:
+    found: str
     (found,) = (code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if importing in code)
     return found
 
