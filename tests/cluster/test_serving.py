@@ -162,7 +162,7 @@ async def test_a_lost_cluster_is_seen_newcomers_are_refused_and_it_may_come_back
         await until(lambda: front.health()[1]["status"] == "failing")
         status, health = front.health()
         assert status == 503
-        assert any("no answer for" in line for line in health["trouble"])
+        assert any("no answer for" in line for line in health["problems"])
         (newcomer,) = await run_streams(front.socket_url, [sound], WallClock())
         assert newcomer.refused is not None
         assert "overloaded" in newcomer.refused
