@@ -81,7 +81,7 @@ def two_replicas(tmp_path: Path) -> str:
     """Settings. Whoever runs this on a slow machine is to wait, not to be refused."""
     settings = tmp_path / "two.toml"
     settings.write_text(
-        "[cluster]\nmin_replicas = 2\nmax_replicas = 2\n[server]\nmax_load = 1.0\npatience_ms = 60000\n"
+        "[cluster]\nmin_replicas = 2\nmax_replicas = 2\n[server]\nmax_load = 1.0\nmodel_timeout_ms = 60000\n"
     )
     return str(settings)
 
