@@ -16,9 +16,9 @@ UNIT = Path(__file__).parent / "unit"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` runs what is marked short, and all unit tests are."""
+    """`make test` runs what is marked short, and all unit tests are but those marked long."""
     for item in items:
-        if UNIT in item.path.parents:
+        if UNIT in item.path.parents and not item.get_closest_marker("long"):
             item.add_marker(pytest.mark.short)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,7 +55,8 @@ PURE = (
 FORBIDDEN_IN_PURE = {"asyncio", "torch", "websockets", "sounddevice", "emostream.models"}
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Absolute names that a file imports anywhere; relative ones resolved to `emostream.*`."""
     package = ["emostream", *path.relative_to(REPO).parent.parts]
     found = set()
@@ -65,10 +67,10 @@ def imports(path: Path) -> set[str]:
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
-def touches(imported: set[str], forbidden: set[str]) -> set[str]:
+def touches(imported: frozenset[str], forbidden: set[str]) -> set[str]:
     return {name for name in imported for ban in forbidden if name == ban or name.startswith(ban + ".")}
 
 

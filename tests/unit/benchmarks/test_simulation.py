@@ -26,7 +26,9 @@ WORDS = replace(MODELS, words=Cost(0.0, 0.09, spread=0.6), ahead=Cost(0.0, 0.2))
 RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("load", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize(
+    "load", [pytest.param(0.3, marks=pytest.mark.long), 0.5, pytest.param(0.8, marks=pytest.mark.long)]
+)
 def test_one_at_a_time_the_mean_wait_is_that_of_m_d_1(load: float) -> None:
     service_s, calls = 0.01, 60_000
     env = Environment()
@@ -142,6 +144,7 @@ def test_every_utterance_has_one_final(plan: SimulationPlan) -> None:
     assert all(final.sent_s >= final.answered_s > final.requested_s for final in result.finals)
 
 
+@pytest.mark.long
 def test_too_many_streams_have_candidates_shed_and_few_have_none() -> None:
     assert simulate(SimulationPlan(20, MODELS, seconds=20)).shed == 0
     assert simulate(SimulationPlan(600, MODELS, seconds=20)).shed > 0

@@ -121,6 +121,7 @@ def test_the_card_states_that_the_voice_is_synthetic() -> None:
         assert expected in card
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("flite") is None, reason="expected flite on the path, found none")
 def test_the_script_reproduces_it(tmp_path: Path) -> None:
     """The same card as the one in the tree, and the same bytes in two runs."""

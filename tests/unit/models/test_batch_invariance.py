@@ -62,6 +62,7 @@ def test_so_it_is_with_the_bundled_weights() -> None:
     assert_alone_as_in_a_crowd(EmotionRecognizer.load(device="cpu"), speeches())
 
 
+@pytest.mark.long
 def test_so_it_is_at_full_size(tmp_path: Path) -> None:
     """wav2vec2-base, whose group norm looks over time, from its configuration alone."""
     torch.manual_seed(0)

@@ -78,7 +78,9 @@ def accurate(deviations: list[float]) -> bool:
 
 
 @pytest.mark.parametrize("tier", ["words", "phones"])
-@pytest.mark.parametrize("voice", ["kal", "slt", "rms"])
+@pytest.mark.parametrize(
+    "voice", ["kal", pytest.param("slt", marks=pytest.mark.long), pytest.param("rms", marks=pytest.mark.long)]
+)
 def test_boundaries_lie_where_the_synthesiser_put_them(
     aligner: ForcedAligner, tmp_path: Path, voice: str, tier: str
 ) -> None:
@@ -137,6 +139,7 @@ def test_a_word_out_of_the_dictionary_keeps_its_place(aligner: ForcedAligner, tm
     assert abs(found.words[3].start - start_of_students) < 1_600
 
 
+@pytest.mark.long
 def test_one_clip_does_not_change_another(aligner: ForcedAligner, train: Spoken, tmp_path: Path) -> None:
     other = speak("zorblax and flimflammery went to gryffindor", "rms", tmp_path)
     clips = [Clip(other.samples), Clip(train.samples), Clip(train.samples[:3_000]), Clip(train.samples)]

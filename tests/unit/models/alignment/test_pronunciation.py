@@ -125,6 +125,7 @@ def test_a_word_of_which_a_part_cannot_be_read_is_not_read(lexicon: Lexicon, wor
     assert lexicon.pronounce(word) is None
 
 
+@pytest.mark.long
 def test_guesses_have_about_the_right_length() -> None:
     """Against the dictionary, which the rules do not look at."""
     sample = random.Random(1).sample(entries(), 2000)

@@ -107,6 +107,7 @@ def test_compounds_are_cut_as_one_word() -> None:
     assert divided("AH P R AY T") == "AH . P R AY T"
 
 
+@pytest.mark.long
 def test_the_whole_dictionary_falls_into_syllables_of_one_vowel() -> None:
     for word, phones in entries():
         parts = syllabify(phones)

@@ -48,6 +48,7 @@ class TestAudio:
     def test_a_clip_alone_is_the_clip_in_a_crowd(self, kind: str) -> None:
         assert_alone_as_in_a_crowd(tiny_audio_encoder(kind), LENGTHS)
 
+    @pytest.mark.long
     def test_so_it_is_at_the_size_of_wav2vec2_base(self) -> None:
         torch.manual_seed(0)
         encoder = make_audio_encoder(Wav2Vec2Config()).eval()

@@ -94,6 +94,7 @@ def unspaced(text: str) -> str:
     return "".join(text.split())
 
 
+@pytest.mark.long
 def test_a_clip_says_the_same_alone_and_in_any_company(english: WhisperTranscriber) -> None:
     lengths_s = (0.7, 3.0, 1.2345, 28.0, 0.05)
     clips = [Clip(sound(seconds, seed)) for seed, seconds in enumerate(lengths_s)]

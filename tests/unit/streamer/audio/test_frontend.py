@@ -28,7 +28,9 @@ def frames(block_sizes: list[int], audio: np.ndarray, rate_hz: int) -> np.ndarra
 
 
 @pytest.mark.parametrize("rate_hz", RATES)
-@pytest.mark.parametrize("channels", [1, 2, 7, 8])
+@pytest.mark.parametrize(
+    "channels", [1, 2, pytest.param(7, marks=pytest.mark.long), pytest.param(8, marks=pytest.mark.long)]
+)
 def test_blocks_do_not_matter(rate_hz: int, channels: int) -> None:
     audio = noise(rate_hz, channels, 0.25)
     reference = frames([], audio, rate_hz)

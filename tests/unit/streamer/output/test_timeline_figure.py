@@ -140,6 +140,7 @@ async def test_words_stand_where_there_is_room() -> None:
         assert bars.get_window_extent().y0 <= box.y0
 
 
+@pytest.mark.long
 async def test_a_long_recording_has_a_bounded_picture(tmp_path: Path) -> None:
     """Ten hours, at a low rate: no words, hours at the axis."""
     drawn = Timeline(LABELS)

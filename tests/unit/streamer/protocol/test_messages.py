@@ -9,7 +9,7 @@ from typing import get_args
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emostream.streamer.errors import EmostreamError, ProtocolError
@@ -137,6 +137,7 @@ def test_mistakes_are_described(text: str, message: str) -> None:
         messages.decode_client_message(text)
 
 
+@settings(max_examples=30)
 @given(st.one_of(st.text(), st.binary()))
 def test_anything_is_a_message_or_a_protocol_error(text: str | bytes) -> None:
     for decode in (messages.decode_client_message, messages.decode_server_message):

@@ -72,6 +72,7 @@ def data() -> DistillationData:
     return DistillationData(CLIPS, CLIPS[:4], {"": tones()})
 
 
+@pytest.mark.long
 def test_the_loss_falls(tmp_path: Path) -> None:
     clean = replace_settings(SETTINGS, epochs=8, corrupted=0.0, speed=0.0, voice=0.0)
     history = distill_audio_encoder(student(), data(), FakeTeacher(), clean, 1, runtime(tmp_path))
@@ -81,6 +82,7 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     assert history.kept == 7
 
 
+@pytest.mark.long
 def test_an_interrupted_run_resumes_exactly(tmp_path: Path) -> None:
     complete, interrupted, resumed = student(), student(), student(seed=7)
     distill_audio_encoder(complete, data(), FakeTeacher(), SETTINGS, 1, runtime(tmp_path / "complete"))

@@ -81,6 +81,7 @@ def test_frozen_parts_stay_bit_identical_and_the_rest_is_trained(tmp_path: Path)
         assert [name for name in moved if name.startswith(part)], part
 
 
+@pytest.mark.long
 def test_an_interrupted_run_resumes_exactly(tmp_path: Path) -> None:
     complete, interrupted, resumed = tiny_model(), tiny_model(), tiny_model()
     train_fusion(complete, data(complete), SETTINGS, 1, runtime(tmp_path / "complete"))

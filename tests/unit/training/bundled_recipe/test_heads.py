@@ -228,6 +228,7 @@ class TestTraining:
         for name, weights in model.state_dict().items():
             assert torch.equal(weights, before[name]), name
 
+    @pytest.mark.long
     def test_the_head_with_text_is_that_of_audio_only(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -241,6 +242,7 @@ class TestTraining:
         fitted = fit_fold(stage.context, FOLDS, fold, 1, NoCallback())
         assert same(fitted.model.audio_head, heads[0].audio_head)
 
+    @pytest.mark.long
     def test_a_foreign_language_corpus_is_not_evaluated_with_its_own_words(
         self, model: EmotionModel, clips: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

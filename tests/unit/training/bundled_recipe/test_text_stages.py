@@ -58,6 +58,7 @@ class TestStudent:
     SETTINGS = TextSettings(epochs=30, batch=8, learning_rate=3e-3)
     TRAIN = LINES * 6 + OTHERS[:2]
 
+    @pytest.mark.long
     def test_it_learns_the_labels(self, tmp_path: Path) -> None:
         model, tokenizer = tiny_model(), tiny_tokenizer()
         history = train_text_student(
@@ -78,6 +79,7 @@ class TestStudent:
         ]
         assert all(truth == predicted for truth, predicted in text_predictions(model, tokenizer, LINES))
 
+    @pytest.mark.long
     def test_an_interrupted_run_resumes_exactly(self, tmp_path: Path) -> None:
         settings = replace_settings(self.SETTINGS, epochs=2)
         lines, soft_targets = (self.TRAIN, LINES), fake_targets(self.TRAIN)

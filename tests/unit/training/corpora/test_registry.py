@@ -214,6 +214,7 @@ def test_the_bundled_weights_list_their_training_data() -> None:
     assert not [row for row in used() if row["stage"].startswith("distil") and row["corpus"] == "ravdess"]
 
 
+@pytest.mark.long
 @needs_data
 def test_no_test_speaker_was_used_in_any_stage_of_the_bundled_weights() -> None:
     examples = read_manifest(DATA / "manifest.csv")

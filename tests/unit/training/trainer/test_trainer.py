@@ -177,7 +177,15 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path, value: float) ->
         run(Broken(Line(0.0)), LINE_SETTINGS, tmp_path)
 
 
-@pytest.mark.parametrize(("save_every", "decay"), [(0, 0.0), (0, 0.9), (1, 0.0), (3, 0.9)])
+@pytest.mark.parametrize(
+    ("save_every", "decay"),
+    [
+        pytest.param(0, 0.0, marks=pytest.mark.long),
+        pytest.param(0, 0.9, marks=pytest.mark.long),
+        pytest.param(1, 0.0, marks=pytest.mark.long),
+        (3, 0.9),
+    ],
+)
 def test_a_run_interrupted_at_any_step_resumes_to_the_same_bits(
     tmp_path: Path, save_every: int, decay: float
 ) -> None:
@@ -193,6 +201,7 @@ def test_a_run_interrupted_at_any_step_resumes_to_the_same_bits(
         assert bits(resumed) == bits(uninterrupted), step
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "stop", [KillingCallback(at_step=1), KillingCallback(at_step=6), KillingCallback(at_epoch=0)]
 )
