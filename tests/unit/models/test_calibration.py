@@ -22,7 +22,7 @@ def softmax(values: list[float]) -> list[float]:
     return [math.exp(value) / total for value in values]
 
 
-def test_the_log_linear_formula() -> None:
+def test_late_fusion_equals_the_log_linear_formula() -> None:
     config = tiny_config()
     config.late_weights["both"] = {"early": 0.5, "audio": 0.3, "text": 0.2}
     config.temperatures["fused_both"] = 1.6
@@ -35,7 +35,7 @@ def test_the_log_linear_formula() -> None:
     assert got[0].tolist() == pytest.approx(softmax(mixed), abs=1e-6)
 
 
-def test_beside_sound_the_words_prior_is_divided_out() -> None:
+def test_the_text_prior_is_divided_out_if_there_is_audio() -> None:
     config = tiny_config(text_prior=[0.1, 0.2, 0.1, 0.6])
     config.late_weights["both"] = {"early": 0.0, "audio": 0.5, "text": 0.5}
     config.temperatures["fused_both"] = 0.5
@@ -48,7 +48,7 @@ def test_beside_sound_the_words_prior_is_divided_out() -> None:
     assert got[0].tolist() == pytest.approx([share / sum(wanted) for share in wanted], abs=1e-6)
 
 
-def test_words_alone_keep_their_prior() -> None:
+def test_text_only_keeps_its_prior() -> None:
     heads = {"early": torch.zeros(1, 4), "text": torch.tensor([[-1.0, 3.0, 0.0, 0.0]])}
     even, uneven = (
         fused_posterior(heads, "text", tiny_config(text_prior=prior))
@@ -57,8 +57,8 @@ def test_words_alone_keep_their_prior() -> None:
     assert torch.equal(even, uneven)
 
 
-def test_the_prior_of_a_head_is_found_again() -> None:
-    """A head that knows Bayes' rule, learned where labels were uneven, and is asked where they are even."""
+def test_the_prior_of_a_head_is_recovered() -> None:
+    """A Bayes-optimal head, trained on unbalanced labels and evaluated on balanced ones."""
     torch.manual_seed(0)
     prior = torch.tensor([0.1, 0.25, 0.05, 0.6])
     truth = torch.arange(4).repeat(2_000)
@@ -80,11 +80,11 @@ def test_one_temperature_per_head() -> None:
     ("audio", "text", "pattern"),
     [(True, True, "both"), (True, False, "audio"), (False, True, "text"), (False, False, "audio")],
 )
-def test_patterns(audio: bool, text: bool, pattern: str) -> None:
+def test_modality_patterns(audio: bool, text: bool, pattern: str) -> None:
     assert modality_pattern(audio, text) == pattern
 
 
-def spoken_too_loudly(factor: float) -> tuple[torch.Tensor, torch.Tensor]:
+def overconfident(factor: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits `factor` times what they should be, and labels drawn from the right ones."""
     torch.manual_seed(0)
     logits = 2.0 * torch.randn(4000, 4)
@@ -93,12 +93,12 @@ def spoken_too_loudly(factor: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
-def test_the_temperature_undoes_overconfidence(factor: float) -> None:
-    assert fit_temperature(*spoken_too_loudly(factor)) == pytest.approx(factor, rel=0.08)
+def test_the_temperature_corrects_overconfidence(factor: float) -> None:
+    assert fit_temperature(*overconfident(factor)) == pytest.approx(factor, rel=0.08)
 
 
 def test_the_temperature_is_the_best_of_a_grid() -> None:
-    logits, truth = spoken_too_loudly(2.0)
+    logits, truth = overconfident(2.0)
     best = min(
         (float(torch.nn.functional.cross_entropy(logits / t, truth)), t)
         for t in [0.5 + 0.02 * step for step in range(150)]
@@ -106,8 +106,8 @@ def test_the_temperature_is_the_best_of_a_grid() -> None:
     assert fit_temperature(logits, truth) == pytest.approx(best, abs=0.03)
 
 
-def test_late_weights_trust_the_head_that_knows() -> None:
-    logits, truth = spoken_too_loudly(1.0)
+def test_the_informative_head_gets_the_larger_late_weight() -> None:
+    logits, truth = overconfident(1.0)
     guesses = {"early": logits, "audio": torch.randn(4000, 4), "text": 0.2 * torch.randn(4000, 4)}
     weights = fit_late_weights(guesses, ("early", "audio", "text"), truth)
     assert sum(weights.values()) == pytest.approx(1.0)
@@ -116,7 +116,7 @@ def test_late_weights_trust_the_head_that_knows() -> None:
 
 def test_fitting_a_pattern_does_not_make_it_worse() -> None:
     config = tiny_config()
-    logits, truth = spoken_too_loudly(3.0)
+    logits, truth = overconfident(3.0)
     heads = {"early": logits, "audio": torch.randn(4000, 4)}
     before = fused_posterior(heads, "audio", config)
     fit_pattern(config, "audio", heads, truth)

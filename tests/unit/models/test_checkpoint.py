@@ -1,4 +1,4 @@
-"""A checkpoint folder: self-contained, read strictly, every damage one clear line."""
+"""A checkpoint folder: self-contained, read strictly, with one clear line for any damage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def folder(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "copy"))
 
 
-def test_what_was_written_is_read(whole: Path) -> None:
+def test_a_round_trip(whole: Path) -> None:
     model, wanted = load_checkpoint(whole).model, tiny_model().state_dict()
     assert not model.training
     for name, weights in model.state_dict().items():
@@ -39,7 +39,7 @@ def test_what_was_written_is_read(whole: Path) -> None:
         torch.testing.assert_close(weights, wanted[name], atol=2e-3, rtol=1e-3)
 
 
-def test_the_transformers_way_reads_the_same(whole: Path) -> None:
+def test_from_pretrained_reads_the_same(whole: Path) -> None:
     """from_pretrained and our strict reading agree, buffers included."""
     theirs = EmotionModel.from_pretrained(whole)
     ours = load_checkpoint(whole).model
@@ -50,7 +50,7 @@ def test_the_transformers_way_reads_the_same(whole: Path) -> None:
         assert torch.equal(weights, theirs.state_dict()[name])
 
 
-def test_calibration_and_thresholds_travel_with_the_weights(tmp_path: Path) -> None:
+def test_calibration_and_thresholds_are_saved_with_the_weights(tmp_path: Path) -> None:
     config = tiny_config()
     config.temperatures["fused_both"] = 1.7
     config.late_weights["audio"] = {"early": 0.25, "audio": 0.75}
@@ -65,7 +65,7 @@ def test_calibration_and_thresholds_travel_with_the_weights(tmp_path: Path) -> N
     assert again.label_names == ["angry", "happy", "sad", "neutral"]
 
 
-def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
+def test_saving_does_not_change_the_model(tmp_path: Path) -> None:
     model = tiny_model()
     before = (model.config.to_dict(), {name: weights.clone() for name, weights in model.state_dict().items()})
     save_checkpoint(model, tiny_tokenizer(), tmp_path)
@@ -73,7 +73,7 @@ def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
     assert all(torch.equal(weights, before[1][name]) for name, weights in model.state_dict().items())
 
 
-def test_weights_too_large_for_float16_stay_what_they_are(tmp_path: Path) -> None:
+def test_weights_too_large_for_float16_keep_their_values(tmp_path: Path) -> None:
     model = tiny_model()
     with torch.no_grad():
         model.absent_text[0] = 1e6
@@ -81,8 +81,8 @@ def test_weights_too_large_for_float16_stay_what_they_are(tmp_path: Path) -> Non
     assert load_checkpoint(tmp_path).model.absent_text[0] == 1e6
 
 
-def test_a_buffer_is_no_weight_and_keeps_its_precision(tmp_path: Path) -> None:
-    """Beside weights in half precision, and larger than that could hold."""
+def test_buffers_keep_their_precision(tmp_path: Path) -> None:
+    """Although weights are saved in half precision, and with values that do not fit into it."""
     model = tiny_model(audio_mix="concat", audio_mix_width=12)
     mean = model.audio_encoder.mix.get_buffer("mean").fill_(1e6 + 0.125)
     save_checkpoint(model, tiny_tokenizer(), tmp_path)
@@ -94,7 +94,7 @@ def test_a_buffer_is_no_weight_and_keeps_its_precision(tmp_path: Path) -> None:
     assert torch.equal(load_checkpoint(tmp_path).model.audio_encoder.mix.get_buffer("mean"), mean)
 
 
-def test_other_programs_find_the_special_tokens_that_there_are(tmp_path: Path) -> None:
+def test_transformers_finds_the_existing_special_tokens(tmp_path: Path) -> None:
     """A tokenizer in RoBERTa's spelling gets no token added when transformers loads it."""
     tokenizer = Tokenizer(WordLevel({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "so": 4}, "<unk>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
@@ -104,7 +104,7 @@ def test_other_programs_find_the_special_tokens_that_there_are(tmp_path: Path) -
     assert len(theirs) == 5
 
 
-def test_a_tokenizer_neither_pads_nor_cuts_by_itself(tmp_path: Path) -> None:
+def test_a_saved_tokenizer_neither_pads_nor_truncates(tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_str(tiny_tokenizer().to_str())
     tokenizer.enable_padding(length=30)
     tokenizer.enable_truncation(3)
@@ -202,7 +202,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "the same label twice": (configure(label_names=["sad", "sad"]), "different label_names"),
     "more tokens than the encoder reads": (configure(max_tokens=4_000), "max_tokens of at most 32"),
     "no tokens": (configure(max_tokens=0), "max_tokens"),
-    "an audio encoder of a kind that hears nothing": (
+    "a text encoder in place of the audio encoder": (
         configure(audio_config={"model_type": "bert"}),
         "audio encoder",
     ),
@@ -218,10 +218,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damage_is_one_clear_line(name: str, folder: Path) -> None:
-    damage, says = DAMAGES[name]
+def test_damage_is_rejected_with_one_line(name: str, folder: Path) -> None:
+    damage, message = DAMAGES[name]
     damage(folder)
-    with pytest.raises(CheckpointError, match=says) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         load_recognizer(folder, device="cpu")
     message = str(caught.value)
     assert "\n" not in message
@@ -229,23 +229,23 @@ def test_damage_is_one_clear_line(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "nowhere", Path("some/where")])
-def test_a_folder_that_is_not_there(name: str | Path) -> None:
+def test_a_missing_folder_is_rejected(name: str | Path) -> None:
     with pytest.raises(CheckpointError, match="found none"):
         resolve_checkpoint(name)
 
 
-def test_a_hub_name_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_hub_name_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(name: str) -> str:
         raise OSError(f"no network for {name}")
 
     monkeypatch.setattr("emostream.models.checkpoint.snapshot_download", offline)
     with pytest.raises(CheckpointError, match="check the name or the network"):
-        resolve_checkpoint("somebody/something")
+        resolve_checkpoint("owner/model")
 
 
-def test_a_folder_needs_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_a_folder_needs_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a folder asked for the network")
+        raise AssertionError("loading a folder used the network")
 
     monkeypatch.setattr("socket.socket.connect", refuse)
     monkeypatch.setattr("socket.getaddrinfo", refuse)
@@ -253,7 +253,7 @@ def test_a_folder_needs_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 class TestBundled:
-    def test_it_is_complete_and_small(self) -> None:
+    def test_the_bundled_checkpoint_is_complete_and_small(self) -> None:
         held = {file.name for file in BUNDLED.iterdir()}
         assert held >= {
             "config.json",
@@ -266,5 +266,5 @@ class TestBundled:
         }
         assert sum(file.stat().st_size for file in BUNDLED.iterdir()) <= 20_000_000
 
-    def test_none_means_bundled(self) -> None:
+    def test_the_bundled_checkpoint_is_the_default(self) -> None:
         assert resolve_checkpoint(None) == BUNDLED

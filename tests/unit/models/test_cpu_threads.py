@@ -24,14 +24,14 @@ def test_two_models_share_the_cores(
     assert emotion_threads(words=False) == cores
 
 
-def test_openmp_s_own_setting_is_the_emotion_model_s(
+def test_omp_num_threads_applies_to_the_emotion_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert emotion_threads(words=True) is None
 
 
-def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_cores_of_the_affinity_mask_count(monkeypatch: pytest.MonkeyPatch) -> None:
     assert physical_cores() >= 1
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
     assert physical_cores() == 1

@@ -1,4 +1,4 @@
-"""Which device and which precision, asked for or found."""
+"""The choice of device and precision, given or automatic."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:7", ""])
-def test_unknown_devices(name: str) -> None:
+def test_unknown_devices_are_rejected(name: str) -> None:
     with pytest.raises(DeviceError, match="auto, cpu, cuda"):
         choose_device(name)
 
 
-def test_a_cuda_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_cuda_device_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(DeviceError, match="--device cpu"):
         choose_device("cuda")
@@ -40,7 +40,7 @@ PROCESSORS = {
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
-def test_auto_takes_bfloat16_from_processors_that_have_it(
+def test_auto_selects_bfloat16_on_processors_that_support_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines, has_it = PROCESSORS[name]
@@ -51,23 +51,25 @@ def test_auto_takes_bfloat16_from_processors_that_have_it(
     assert choose_dtype("auto", CPU, BFLOAT16_MIN_PARAMETERS - 1) == torch.float32
 
 
-def test_auto_stays_with_float32_where_nobody_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_selects_float32_where_support_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("emostream.models.device.CPUINFO", tmp_path / "none")
     assert choose_dtype("auto", CPU, BFLOAT16_MIN_PARAMETERS) == torch.float32
 
 
-def test_a_dtype_asked_for_is_given() -> None:
+def test_a_given_dtype_is_used() -> None:
     assert choose_dtype("float32", CPU, BFLOAT16_MIN_PARAMETERS) == torch.float32
     assert choose_dtype("bfloat16", CPU, 1) == torch.bfloat16
 
 
-def test_an_unknown_dtype() -> None:
+def test_an_unknown_dtype_is_rejected() -> None:
     with pytest.raises(DeviceError, match="auto, float32, bfloat16, got 'int3'"):
         choose_dtype("int3", CPU, 1)
 
 
-def test_bfloat16_is_for_the_encoders_alone() -> None:
-    """Both of them, whole; what stands behind them is small and stays exact."""
+def test_bfloat16_applies_to_the_encoders_only() -> None:
+    """To both as a whole; the layers after them are small and stay in float32."""
     checkpoint = load_checkpoint(BUNDLED)
     EmotionRecognizer(checkpoint, CPU, torch.bfloat16)
     for name, weights in checkpoint.model.named_parameters():
@@ -77,7 +79,7 @@ def test_bfloat16_is_for_the_encoders_alone() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(("dtype", "apart"), [("float32", 1e-3), ("bfloat16", 0.03)])
-def test_a_gpu_says_what_the_processor_says(dtype: str, apart: float, tmp_path: Path) -> None:
+def test_gpu_results_equal_cpu_results(dtype: str, apart: float, tmp_path: Path) -> None:
     """The bundled model, and a group-norm front end, which a GPU runs over the whole batch."""
     speeches = [
         EmotionInput(Clip(noise(8_000 * (1 + seed % 5), seed)), Transcript("so happy") if seed % 2 else None)

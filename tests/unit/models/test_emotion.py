@@ -1,4 +1,4 @@
-"""The network as a whole: every ablation that a flag can ask for, and every modality that may be missing."""
+"""The network as a whole: every ablation that has a flag, and every modality that may be missing."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.support.tiny_emotion import tiny_config, tiny_model, write_tiny
 
 
 class EvenAligner:
-    """Stands for the forced aligner; remembers what it was asked."""
+    """A fake forced aligner that records its requests."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
         texts = ["" if transcript is None else transcript.text for transcript in transcripts]
-        self.asked += texts
+        self.requested += texts
         return [
             halves(len(clip.samples), text.split()) if text else Alignment()
             for clip, text in zip(clips, texts, strict=True)
@@ -40,19 +40,19 @@ class EvenAligner:
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_each_ablation_is_saved_read_and_run(name: str, tmp_path: Path) -> None:
+def test_each_ablation_is_saved_loaded_and_run(name: str, tmp_path: Path) -> None:
     folder = write_tiny(tmp_path, **ABLATIONS[name])
     checkpoint = load_checkpoint(folder)
     aligner = EvenAligner()
     recognizer = EmotionRecognizer(checkpoint, torch.device("cpu"), aligner=aligner)
-    predictions = recognizer.recognize(speeches())
+    predictions = recognizer.recognize(rows())
     for prediction in predictions:
         for shares in filter(None, (prediction.probabilities, prediction.audio_only, prediction.text_only)):
             assert sum(shares) == pytest.approx(1.0, abs=1e-6)
     assert predictions[0].probabilities != pytest.approx(predictions[3].probabilities, abs=1e-4)
 
 
-def speeches() -> list[EmotionInput]:
+def rows() -> list[EmotionInput]:
     return [
         EmotionInput(None if sound is None else Clip(sound), None if text is None else Transcript(text))
         for sound, text in zip(SOUNDS, TEXTS, strict=True)
@@ -60,7 +60,7 @@ def speeches() -> list[EmotionInput]:
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_a_row_alone_is_the_row_in_a_crowd(name: str) -> None:
+def test_batched_rows_equal_single_rows(name: str) -> None:
     """With spans, without, with one modality: padding changes no logit and no code."""
     model = tiny_model(**ABLATIONS[name])
     with torch.no_grad():
@@ -74,8 +74,8 @@ def outputs(output: EmotionOutput) -> dict[str, torch.Tensor]:
     return output.logits() | {"audio code": output.audio_embedding, "text code": output.text_embedding}
 
 
-def test_the_spans_matter_where_they_should() -> None:
-    """Other spans, another early posterior; the single-modality heads do not hear of them."""
+def test_spans_change_the_early_posterior_only() -> None:
+    """The single-modality heads do not depend on the spans."""
     model = tiny_model(granularities=["frame", "word"])
     audio, text, spans = batch(model, [0])
     moved = {"word": SpanBatch(spans["word"].bounds // 2, spans["word"].mask)}
@@ -89,7 +89,7 @@ def test_the_spans_matter_where_they_should() -> None:
 
 @pytest.mark.parametrize("kind", ["phone", "syllable", "word"])
 @pytest.mark.parametrize("tier", ["phone", "syllable", "word"])
-def test_each_granularity_reads_its_own_tier(kind: str, tier: str) -> None:
+def test_each_granularity_uses_its_own_tier(kind: str, tier: str) -> None:
     model = tiny_model(granularities=["frame", kind])
     audio, text, _ = batch(model, [0])
     here, half = (halves(length, ["i", "am", "so", "happy"]) for length in (16_000, 8_000))
@@ -101,8 +101,8 @@ def test_each_granularity_reads_its_own_tier(kind: str, tier: str) -> None:
     assert torch.allclose(first, second, atol=1e-4) == (kind != tier)
 
 
-def test_a_row_without_sound_hears_no_spans() -> None:
-    """Although the encoder makes frames of the silence that stands in for it."""
+def test_a_row_without_audio_ignores_its_spans() -> None:
+    """Although the encoder has frames for the silence that replaces the audio."""
     model = tiny_model(granularities=GRANULARITIES)
     audio, text, _ = batch(model, [0, 2])
     spans = collate_spans([Alignment(), halves(1_000, ["leave"])], model.config.spans)
@@ -110,7 +110,7 @@ def test_a_row_without_sound_hears_no_spans() -> None:
         torch.testing.assert_close(model(audio, text, spans).early, model(audio, text).early)
 
 
-def test_a_missing_alignment_is_an_alignment_without_spans() -> None:
+def test_a_missing_alignment_counts_as_one_without_spans() -> None:
     model = tiny_model(granularities=GRANULARITIES)
     audio, text, _ = batch(model, [0, 3])
     empty = collate_spans([Alignment(), Alignment()], model.config.spans)
@@ -118,7 +118,7 @@ def test_a_missing_alignment_is_an_alignment_without_spans() -> None:
         torch.testing.assert_close(model(audio, text).early, model(audio, text, empty).early)
 
 
-def test_the_order_of_the_granularities_is_theirs() -> None:
+def test_the_order_of_the_granularities_is_fixed() -> None:
     assert tiny_config(granularities=["word", "frame"]).granularities == ["frame", "word"]
 
 
@@ -129,8 +129,8 @@ def test_without_early_fusion_there_is_no_co_attention() -> None:
         assert model(*batch(model, range(4))).early is None
 
 
-def test_with_early_fusion_alone_the_other_heads_only_report() -> None:
-    """They learn to read the encoders, and do not shape them."""
+def test_with_early_fusion_only_the_other_heads_do_not_train_the_encoders() -> None:
+    """They are trained, but their gradient stops at the encoders."""
     model = tiny_model(fusion="early")
     output = model(*batch(model, range(4)))
     (output.audio.sum() + output.text.sum()).backward()
@@ -150,7 +150,9 @@ def test_with_early_fusion_alone_the_other_heads_only_report() -> None:
         ("late", "audio", ("audio",)),
     ],
 )
-def test_who_speaks_in_the_fused_posterior(fusion: str, pattern: str, heads: tuple[str, ...]) -> None:
+def test_the_parts_of_the_fused_posterior_by_fusion_mode(
+    fusion: str, pattern: str, heads: tuple[str, ...]
+) -> None:
     config = tiny_config(fusion=fusion)
     assert config.fused_heads(pattern) == heads
     assert sum(config.late_weights[pattern].values()) == pytest.approx(1.0)
@@ -160,7 +162,7 @@ def test_who_speaks_in_the_fused_posterior(fusion: str, pattern: str, heads: tup
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"granularities": []}, "one or more granularities out of frame"),
         ({"granularities": ["letter"]}, "letter"),
@@ -169,21 +171,21 @@ def test_who_speaks_in_the_fused_posterior(fusion: str, pattern: str, heads: tup
         ({"fusion": "middle"}, "early, late, both"),
     ],
 )
-def test_flags_that_mean_nothing(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_contradictory_flags_are_rejected(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         EmotionConfig(**changes)
 
 
 class TestRecognizer:
-    def test_it_asks_for_an_alignment_where_the_model_needs_one(self, tmp_path: Path) -> None:
+    def test_alignment_is_requested_only_if_the_model_needs_it(self, tmp_path: Path) -> None:
         checkpoint = load_checkpoint(write_tiny(tmp_path, granularities=["frame", "syllable"]))
         aligner = EvenAligner()
         recognizer = EmotionRecognizer(checkpoint, torch.device("cpu"), aligner=aligner)
-        recognizer.recognize(speeches())
-        assert aligner.asked == ["i am so happy", "", "leave me alone", "the door is open"]
+        recognizer.recognize(rows())
+        assert aligner.requested == ["i am so happy", "", "leave me alone", "the door is open"]
 
-    def test_words_alone(self, tmp_path: Path) -> None:
-        """No sound: the words' own head and late weights, and nothing said of a sound that is not there."""
+    def test_text_only(self, tmp_path: Path) -> None:
+        """Without audio: the text head and its late weights, and no audio-only scores."""
         checkpoint = load_checkpoint(write_tiny(tmp_path))
         recognizer = EmotionRecognizer(checkpoint, torch.device("cpu"))
         angry, happy = recognizer.recognize(
@@ -197,7 +199,7 @@ class TestRecognizer:
         assert angry.probabilities != pytest.approx(happy.probabilities, abs=1e-4)
         assert set(angry.uncertain) <= {"low_confidence"}
 
-    def test_nothing_at_all_is_still_an_answer(self, tmp_path: Path) -> None:
+    def test_an_empty_input_has_a_result(self, tmp_path: Path) -> None:
         recognizer = EmotionRecognizer(load_checkpoint(write_tiny(tmp_path)), torch.device("cpu"))
         (prediction,) = recognizer.recognize([EmotionInput(None, None)])
         assert prediction.label in LABELS

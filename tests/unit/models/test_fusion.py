@@ -50,7 +50,7 @@ def relative_error(got: Tensor, reference: Tensor) -> float:
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
 @torch.no_grad()
-def test_each_layer_is_the_formula(layers: int) -> None:
+def test_each_layer_equals_its_formula(layers: int) -> None:
     """A' = LN(A + MHA(A, T, T)) and T' = LN(T + MHA(T, A, A)), both from the layer before, then FFN + LN.
 
     The network in float32 against slow loops in float64.
@@ -58,17 +58,17 @@ def test_each_layer_is_the_formula(layers: int) -> None:
     torch.manual_seed(3)
     fusion = CoAttention(FusionSize(width=24, heads=4, feed_forward=36, layers=layers, dropout=0.3)).eval()
     audio, text = torch.randn(50, 24), torch.randn(13, 24)
-    heard, read = fusion(
+    audio_states, text_states = fusion(
         audio[None], torch.ones(1, 50, dtype=torch.bool), text[None], torch.ones(1, 13, dtype=torch.bool)
     )
     slow, (audio, text) = copy.deepcopy(fusion).double(), (audio.double(), text.double())
-    for listen, look in zip(slow.audio, slow.text, strict=True):
-        audio, text = stream_by_hand(listen, audio, text), stream_by_hand(look, text, audio)
-    assert relative_error(heard[0], audio) < 1e-5
-    assert relative_error(read[0], text) < 1e-5
+    for audio_layer, text_layer in zip(slow.audio, slow.text, strict=True):
+        audio, text = stream_by_hand(audio_layer, audio, text), stream_by_hand(text_layer, text, audio)
+    assert relative_error(audio_states[0], audio) < 1e-5
+    assert relative_error(text_states[0], text) < 1e-5
 
 
-def test_padding_is_not_heard(fusion: CoAttention) -> None:
+def test_padding_does_not_change_the_result(fusion: CoAttention) -> None:
     audio, text = torch.randn(1, 4, 8), torch.randn(1, 3, 8)
     clean = fusion(audio, torch.ones(1, 4, dtype=torch.bool), text, torch.ones(1, 3, dtype=torch.bool))
     padded = fusion(
@@ -93,8 +93,8 @@ def test_pooling_is_a_weighted_mean_and_deviation() -> None:
     torch.testing.assert_close(pool(x, mask)[0], expected, atol=1e-6, rtol=1e-5)
 
 
-def test_every_granularity_meets_the_tokens_in_a_stream_of_its_own() -> None:
-    """The head reads the streams side by side, in the order of the granularities."""
+def test_each_granularity_has_its_own_co_attention_stream() -> None:
+    """The head gets the streams concatenated, in the order of the granularities."""
     torch.manual_seed(1)
     size = FusionSize(width=8, heads=2, feed_forward=12, layers=1, dropout=0.0)
     early = EarlyFusion(size, ["frame", "word"], nn.Identity()).eval()

@@ -1,4 +1,4 @@
-"""Frames inside spans, and their pooling: against spans worked out by hand."""
+"""Frames inside spans, and their pooling: against hand-computed spans."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_which_frames_a_span_holds(name: str) -> None:
+def test_the_frames_of_a_span(name: str) -> None:
     bounds, expected = BY_HAND[name]
     assert frames_of(bounds) == [expected]
 
@@ -58,11 +58,11 @@ def test_overlapping_spans_share_frames() -> None:
     assert frames_of((0, 900), (500, 1200)) == [[0, 1, 2], [1, 2, 3]]
 
 
-def test_padding_frames_belong_to_nobody() -> None:
+def test_padding_frames_are_in_no_span() -> None:
     assert frames_of((0, 2000), (1400, 1900), (1100, 1130), valid=3) == [[0, 1, 2], [], [2]]
 
 
-def test_padding_spans_hold_nothing() -> None:
+def test_padding_spans_are_empty() -> None:
     batch = SpanBatch(torch.tensor([[(0, 600), (0, 600)]]), torch.tensor([[True, False]]))
     inside = frames_inside(batch, CENTRES, torch.ones(1, 6, dtype=torch.bool), STEP)
     assert inside.any(2).tolist() == [[True, False]]
@@ -81,14 +81,14 @@ ONE_FRAME = {
 @pytest.mark.parametrize("name", ONE_FRAME)
 @pytest.mark.parametrize("padding", [0, 1, 5])
 def test_a_clip_of_one_frame(name: str, padding: int) -> None:
-    """The frames that others have decide nothing about it."""
+    """Its spans do not depend on the lengths of the other clips."""
     centre, bounds, held = ONE_FRAME[name]
     frames = torch.arange(1 + padding)
     inside = frames_inside(spans(bounds), centre + STEP * frames, (frames < 1)[None], STEP)
     assert inside.tolist() == [[[held] + [False] * padding]]
 
 
-def test_the_mean_is_the_mean() -> None:
+def test_mean_pooling_equals_the_mean() -> None:
     frames = torch.tensor([[[1.0, 10.0], [2.0, 20.0], [6.0, 60.0]]])
     inside = torch.tensor([[[True, True, False], [False, True, True], [False, False, False]]])
     pooled, held = SpanPooling(2, "mean")(frames, inside)
@@ -96,7 +96,7 @@ def test_the_mean_is_the_mean() -> None:
     assert held.tolist() == [[True, True, False]]
 
 
-def test_the_attentive_mean_is_the_softmax_over_the_span_alone() -> None:
+def test_attentive_pooling_is_a_softmax_over_the_span_only() -> None:
     torch.manual_seed(0)
     pooling = SpanPooling(3, "attentive")
     frames = torch.randn(1, 4, 3)
@@ -117,8 +117,10 @@ def test_the_attentive_mean_is_the_softmax_over_the_span_alone() -> None:
     ),
     valid=st.integers(0, 6),
 )
-def test_no_span_does_harm(how: str, bounds: list[tuple[int, int]], valid: int) -> None:
-    """Whatever the bounds, result and gradient are finite, and each span has frames or is not held."""
+def test_any_span_gives_finite_results_and_gradients(
+    how: str, bounds: list[tuple[int, int]], valid: int
+) -> None:
+    """Whatever the bounds, and each span either has frames or is masked."""
     torch.manual_seed(0)
     pooling = SpanPooling(3, "mean" if how == "mean" else "attentive")
     frames = torch.randn(1, 6, 3, requires_grad=True)
@@ -132,7 +134,7 @@ def test_no_span_does_harm(how: str, bounds: list[tuple[int, int]], valid: int) 
     assert not inside[..., valid:].any()
 
 
-def test_alignments_of_different_lengths_become_a_batch() -> None:
+def test_alignments_of_different_lengths_are_batched() -> None:
     alignments = [
         Alignment(
             words=(Word("any", 0, 900),),
@@ -153,11 +155,11 @@ def test_alignments_of_different_lengths_become_a_batch() -> None:
         assert not found.mask[1].any()
 
 
-def test_only_the_tiers_asked_for_become_a_batch() -> None:
+def test_only_the_requested_tiers_are_batched() -> None:
     assert set(collate_spans([Alignment()], ("phone", "word"))) == {"phone", "word"}
 
 
-def test_a_batch_without_any_span_is_still_a_batch() -> None:
+def test_a_batch_without_spans() -> None:
     batch = collate_spans([Alignment(), Alignment()], ("syllable",))["syllable"]
     assert batch.bounds.shape == (2, 1, 2)
     assert not batch.mask.any()

@@ -1,4 +1,4 @@
-"""What docs/model.md says is there."""
+"""docs/model.md against the code."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ FLAGS = [
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_every_place_it_names_exists(place: str) -> None:
+def test_every_path_in_the_page_exists(place: str) -> None:
     assert (REPO / place).exists() or list(REPO.glob(f"{place}*"))
 
 
 @pytest.mark.parametrize("flag", FLAGS)
-def test_every_flag_it_names_is_a_field_of_the_configuration(flag: str) -> None:
+def test_every_flag_in_the_page_is_a_field_of_the_configuration(flag: str) -> None:
     assert hasattr(EmotionConfig(), flag)
 
 
-def test_the_reference_is_as_large_as_it_says() -> None:
+def test_the_reference_model_has_the_stated_size() -> None:
     config = reference_config()
     assert (config.audio_config.model_type, config.audio_config.hidden_size) == ("wav2vec2", 768)
     assert (config.text_config.model_type, config.text_config.num_hidden_layers) == ("bert", 12)

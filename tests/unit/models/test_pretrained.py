@@ -30,7 +30,7 @@ def states_of(encoder: AudioEncoder, samples: int = 9_000) -> list[torch.Tensor]
 
 
 def assert_states(ours: list[torch.Tensor], stock: object) -> None:
-    """`stock`: the output of a stock network asked for its hidden states."""
+    """`stock`: the output of a network of transformers with its hidden states."""
     expected = [*stock.hidden_states[:-1], stock.last_hidden_state]  # type: ignore[attr-defined]
     assert len(ours) == LAYERS + 1
     for mine, theirs in zip(ours, expected, strict=True):
@@ -38,10 +38,10 @@ def assert_states(ours: list[torch.Tensor], stock: object) -> None:
 
 
 class TestStates:
-    """The assembled model's encoder says what transformers' own model of the same folder says."""
+    """The assembled model's encoder has the states of transformers' own model of the same folder."""
 
     @pytest.mark.parametrize("name", AUDIO)
-    def test_audio(self, name: str, published: Path) -> None:
+    def test_audio_encoders(self, name: str, published: Path) -> None:
         model, _ = assemble(published / name, published / "bert")
         stock = AUDIO[name][2].from_pretrained(published / name).eval()  # type: ignore[attr-defined]
         samples = batch_of(model.audio_encoder, [noise(9_000)]).samples
@@ -49,7 +49,7 @@ class TestStates:
             assert_states(states_of(model.audio_encoder), stock(samples, output_hidden_states=True))
 
     @pytest.mark.parametrize("name", ["whisper", "whisper-encoder"])
-    def test_whisper_whole_and_encoder_alone(self, name: str, published: Path) -> None:
+    def test_whisper_from_the_full_model_and_from_its_encoder(self, name: str, published: Path) -> None:
         model, _ = assemble(published / name, published / "bert")
         stock = WhisperEncoder.from_pretrained(published / "whisper-encoder").state_dict()
         held = model.audio_encoder.backbone.state_dict()
@@ -63,7 +63,7 @@ class TestStates:
         assert [state.shape for state in states_of(model.audio_encoder, 16_000)] == [(1, 50, 384)] * 5
 
     @pytest.mark.parametrize("name", TEXT)
-    def test_text(self, name: str, published: Path) -> None:
+    def test_text_encoders(self, name: str, published: Path) -> None:
         model, tokenizer = assemble(published / "wav2vec2", published / name)
         stock = TEXT[name][1].from_pretrained(published / name).eval()
         ids, mask = token_batch((11,))
@@ -74,7 +74,7 @@ class TestStates:
 
 
 class TestConfiguration:
-    def test_fields_of_the_emotion_model_pass_through(self, published: Path) -> None:
+    def test_fields_of_the_emotion_model_are_set(self, published: Path) -> None:
         model, _ = assemble(
             published / "hubert", str(published / "bert"), width=32, label_names=["yes", "no"]
         )
@@ -82,38 +82,36 @@ class TestConfiguration:
         assert (model.config.width, model.config.label_names) == (32, ["yes", "no"])
 
     @pytest.mark.parametrize(("name", "longest"), [("bert", 34), ("roberta", 32)])
-    def test_transcripts_are_cut_to_what_the_text_encoder_reads(
-        self, name: str, longest: int, published: Path
-    ) -> None:
+    def test_max_tokens_is_that_of_the_text_encoder(self, name: str, longest: int, published: Path) -> None:
         assert assemble(published / "wavlm", published / name)[0].config.max_tokens == longest
         assert assemble(published / "wavlm", published / name, max_tokens=8)[0].config.max_tokens == 8
         with pytest.raises(CheckpointError, match=f"at most {longest}, .* got {longest + 1}"):
             assemble(published / "wavlm", published / name, max_tokens=longest + 1)
 
     @pytest.mark.parametrize("normalised", [True, False])
-    def test_the_sound_is_what_the_checkpoint_learned_from(self, normalised: bool, copies: Path) -> None:
+    def test_normalization_is_that_of_the_preprocessor(self, normalised: bool, copies: Path) -> None:
         Wav2Vec2FeatureExtractor(do_normalize=normalised).save_pretrained(copies / "wavlm")
         model, _ = assemble(copies / "wavlm", copies / "bert")
         assert model.config.audio_unit_variance == normalised
         assert model.audio_encoder.waveform_spec.unit_variance == normalised
-        told, _ = assemble(copies / "wavlm", copies / "bert", audio_unit_variance=not normalised)
-        assert told.audio_encoder.waveform_spec.unit_variance != normalised
+        explicit, _ = assemble(copies / "wavlm", copies / "bert", audio_unit_variance=not normalised)
+        assert explicit.audio_encoder.waveform_spec.unit_variance != normalised
 
     @pytest.mark.parametrize(
         ("name", "normalised"), [("wav2vec2", True), ("hubert", True), ("whisper", False)]
     )
-    def test_a_checkpoint_that_does_not_say(self, name: str, normalised: bool, published: Path) -> None:
+    def test_a_checkpoint_without_a_preprocessor(self, name: str, normalised: bool, published: Path) -> None:
         model, _ = assemble(published / name, published / "bert")
         assert model.config.audio_unit_variance == normalised
 
-    def test_a_feature_extractor_that_does_not_say(self, copies: Path) -> None:
+    def test_a_preprocessor_without_do_normalize(self, copies: Path) -> None:
         """Its class normalises, then."""
         (copies / "hubert" / "preprocessor_config.json").write_text('{"sampling_rate": 16000}')
         model, _ = assemble(copies / "hubert", copies / "bert")
         assert model.config.audio_unit_variance
 
-    def test_a_tokenizer_that_pads_pads_no_more(self, copies: Path) -> None:
-        """Sentence encoders come with one that fills every line up."""
+    def test_padding_of_the_tokenizer_is_disabled(self, copies: Path) -> None:
+        """Sentence encoders have a tokenizer that pads by default."""
         padding = tiny_tokenizer()
         padding.enable_padding(length=20)
         save_tokenizer(padding, copies / "bert")
@@ -122,7 +120,7 @@ class TestConfiguration:
 
 
 @pytest.mark.parametrize("audio", [*AUDIO, "whisper"])
-def test_it_is_written_read_and_at_work_like_any_other(audio: str, published: Path, tmp_path: Path) -> None:
+def test_an_assembled_model_is_saved_loaded_and_run(audio: str, published: Path, tmp_path: Path) -> None:
     model, tokenizer = assemble(published / audio, published / "distilbert")
     save_checkpoint(model, tokenizer, tmp_path / "written")
     ours = load_checkpoint(tmp_path / "written").model.state_dict()

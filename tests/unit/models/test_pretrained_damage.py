@@ -1,4 +1,4 @@
-"""A pretrained encoder that is damaged, foreign or absent: one clear line, and nothing left random."""
+"""A pretrained encoder that is damaged, unsupported or missing is rejected with one clear line."""
 
 from __future__ import annotations
 
@@ -98,16 +98,16 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damage_is_one_clear_line(name: str, copies: Path) -> None:
-    damage, says = DAMAGES[name]
+def test_damage_is_rejected_with_one_line(name: str, copies: Path) -> None:
+    damage, message = DAMAGES[name]
     damage(copies)
-    with pytest.raises(CheckpointError, match=says) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         assemble(copies / "wav2vec2", copies / "bert")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["whisper", "whisper-encoder"])
-def test_a_weight_too_few_in_whisper(name: str, copies: Path) -> None:
+def test_whisper_with_a_missing_weight_is_rejected(name: str, copies: Path) -> None:
     def lose(held: dict[str, torch.Tensor]) -> None:
         del held[next(weight for weight in held if weight.endswith("conv2.bias"))]
 
@@ -116,10 +116,8 @@ def test_a_weight_too_few_in_whisper(name: str, copies: Path) -> None:
         assemble(copies / name, copies / "bert")
 
 
-@pytest.mark.parametrize(
-    "name", ["./nowhere", "/nowhere/at/all", "nobody/has-such-a-model", Path("no/where")]
-)
-def test_a_name_that_gives_nothing(
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "owner/no-such-model", Path("no/where")])
+def test_a_name_without_a_model_is_rejected(
     name: str | Path, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

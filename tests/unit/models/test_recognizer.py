@@ -1,4 +1,4 @@
-"""The recognizer's promises: any clip, any words, four calls, equal length."""
+"""The recognizer's contract: any clip, any words, results in number and order of the input."""
 
 from __future__ import annotations
 
@@ -63,21 +63,21 @@ def test_any_clip_and_any_words_give_probabilities(
     assert prediction.label == LABELS[prediction.probabilities.index(prediction.confidence)]
 
 
-def test_no_clips_no_predictions(recognizer: EmotionRecognizer) -> None:
+def test_no_clips_give_no_predictions(recognizer: EmotionRecognizer) -> None:
     assert recognizer.encode([]) == []
     assert recognizer.align([], []) == []
     assert recognizer.fuse([], [], []) == []
     assert recognizer.recognize([]) == []
 
 
-def test_it_is_a_recognizer() -> None:
+def test_it_implements_the_protocol() -> None:
     recognizer: Recognizer = load_recognizer(device="cpu")
     assert recognizer.labels == LABELS
     assert recognizer.device == "cpu"
     assert "bundled" in recognizer.name
 
 
-def test_codes_and_words_must_be_as_many(recognizer: EmotionRecognizer) -> None:
+def test_codes_and_transcripts_must_be_equal_in_number(recognizer: EmotionRecognizer) -> None:
     codes = recognizer.encode([Clip(noise(8000))])
     with pytest.raises(ValueError, match="as many"):
         recognizer.fuse(codes, [], [])
@@ -87,19 +87,21 @@ def test_codes_and_words_must_be_as_many(recognizer: EmotionRecognizer) -> None:
     ("length", "words", "reason"),
     [(4000, "hello", "too_short"), (16_000, None, "no_text"), (16_000, "...", "no_text")],
 )
-def test_reasons_to_doubt(recognizer: EmotionRecognizer, length: int, words: str | None, reason: str) -> None:
+def test_reasons_of_uncertainty(
+    recognizer: EmotionRecognizer, length: int, words: str | None, reason: str
+) -> None:
     transcript = None if words is None else Transcript(words)
     assert reason in recognizer.recognize([EmotionInput(Clip(noise(length)), transcript)])[0].uncertain
 
 
-def test_noise_has_a_low_snr_and_no_text_no_text_scores(recognizer: EmotionRecognizer) -> None:
+def test_noise_has_a_low_snr_and_missing_text_has_no_scores(recognizer: EmotionRecognizer) -> None:
     steady = np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
     prediction = recognizer.recognize([EmotionInput(Clip(steady))])[0]
     assert "low_snr" in prediction.uncertain
     assert prediction.text_only is None
 
 
-def test_words_change_the_answer_only_where_there_are_words(recognizer: EmotionRecognizer) -> None:
+def test_a_transcript_changes_the_fused_scores_and_not_audio_only(recognizer: EmotionRecognizer) -> None:
     clip = Clip(noise(32_000))
     silent, happy, angry = recognizer.recognize(
         [
@@ -132,8 +134,8 @@ class TestAlign:
         ]
 
     @pytest.mark.parametrize("transcript", [None, Transcript(""), Transcript("  ")])
-    def test_nothing_said(self, transcript: Transcript | None) -> None:
+    def test_an_empty_transcript(self, transcript: Transcript | None) -> None:
         assert word_spans(transcript, 1000) == ()
 
-    def test_an_empty_clip_holds_empty_words(self) -> None:
+    def test_an_empty_clip_has_empty_words(self) -> None:
         assert [(w.start, w.end) for w in word_spans(Transcript("hello there"), 0)] == [(0, 0), (0, 0)]

@@ -1,4 +1,4 @@
-"""Doubts, from numbers alone."""
+"""Reasons of uncertainty, from numbers only."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def speech_like(snr_db: float, seconds: float = 3.0) -> Samples:
 
 
 @pytest.mark.parametrize("snr_db", [5.0, 10.0, 20.0, 30.0])
-def test_the_estimate_follows_the_truth(snr_db: float) -> None:
+def test_the_snr_estimate_follows_the_true_snr(snr_db: float) -> None:
     assert estimate_snr_db(speech_like(snr_db)) == pytest.approx(snr_db, abs=3.0)
 
 
-def test_level_does_not_matter() -> None:
+def test_the_snr_does_not_depend_on_the_level() -> None:
     clip = speech_like(12.0)
     assert estimate_snr_db(np.float32(0.01) * clip) == pytest.approx(estimate_snr_db(clip), abs=0.01)
 
@@ -41,11 +41,11 @@ def test_level_does_not_matter() -> None:
         (np.zeros(0, np.float32), 60.0),
     ],
 )
-def test_the_edges(clip: Samples, db: float) -> None:
+def test_the_snr_of_edge_cases(clip: Samples, db: float) -> None:
     assert estimate_snr_db(clip) == db
 
 
-def test_steady_noise_has_nearly_none() -> None:
+def test_steady_noise_has_a_low_snr() -> None:
     steady = np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
     assert estimate_snr_db(steady) < 5.0
 

@@ -1,4 +1,4 @@
-"""A child behind a pipe: every request gets its own answer or an error, whatever happens in between."""
+"""A child process behind a pipe: every request gets its own reply or an error."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ serve_requests(load)
 """
 
 
-def test_it_loads_while_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were it waited for, it would never be told to go on."""
+def test_the_child_loads_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the start waited for the child, this test would not end."""
     (tmp_path / "slow_worker.py").write_text(SLOW, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     made: list[WorkerProcess] = []
@@ -70,12 +70,12 @@ def test_it_loads_while_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyP
         child.close()
 
 
-def test_a_name_stays_known_and_a_failed_start_stays_one_line(
+def test_the_name_is_cached_and_a_failed_start_is_reported_again(
     child: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert child.name == "echo"
     child.close()
-    monkeypatch.setattr(child, "_module", "emostream.models.types")  # which says nothing and ends
+    monkeypatch.setattr(child, "_module", "emostream.models.types")  # which sends nothing and ends
     with pytest.raises(TranscriberError, match="its process ended"):
         child.call("anybody?")
     assert child.name == "echo"
@@ -96,7 +96,7 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch, child: WorkerProcess) -> Non
     monkeypatch.setattr(child, "_receive", interrupted)
 
 
-def test_requests_are_answered_in_turn(child: WorkerProcess) -> None:
+def test_requests_are_answered_in_order(child: WorkerProcess) -> None:
     assert [child.call(number) for number in range(3)] == [0, 1, 2]
     assert child.name == "echo"
 
@@ -110,7 +110,7 @@ def test_an_interrupted_request_is_not_answered_later(
     assert child.call("second") == "second"
 
 
-def test_an_interrupted_start_is_not_taken_for_an_answer(
+def test_the_ready_message_after_an_interrupt_is_no_reply(
     child: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child.close()
@@ -120,8 +120,10 @@ def test_an_interrupted_start_is_not_taken_for_an_answer(
     assert child.call("second") == "second"
 
 
-def test_half_a_request_is_no_request(child: WorkerProcess, capfd: pytest.CaptureFixture[str]) -> None:
-    """It cannot be pickled to its end. What had been sent by then does not spoil the next one."""
+def test_a_request_that_cannot_be_pickled_does_not_affect_the_next(
+    child: WorkerProcess, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Pickling fails half way; the bytes sent until then do not corrupt the next request."""
     with pytest.raises(TypeError, match="pickle"):
         child.call([b"x" * 200_000, threading.Lock()])
     word = "twice"  # the second mention refers to the first by its number in the stream
@@ -129,7 +131,7 @@ def test_half_a_request_is_no_request(child: WorkerProcess, capfd: pytest.Captur
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_an_exception_of_the_childs_is_an_answer(child: WorkerProcess) -> None:
+def test_an_exception_in_the_child_is_raised_in_the_parent(child: WorkerProcess) -> None:
     process = child._process
     with pytest.raises(ValueError, match="no"):
         child.call("fail")
@@ -137,20 +139,20 @@ def test_an_exception_of_the_childs_is_an_answer(child: WorkerProcess) -> None:
     assert child._process is process
 
 
-def test_a_death_at_a_request_is_told_and_costs_that_one(child: WorkerProcess) -> None:
+def test_a_crash_during_a_request_fails_that_request_only(child: WorkerProcess) -> None:
     with pytest.raises(TranscriberError, match="expected an echo, but its process ended"):
         child.call("die")
     assert child.call("next") == "next"
 
 
-def test_a_death_between_requests_costs_nothing(child: WorkerProcess) -> None:
+def test_a_crash_between_requests_fails_none(child: WorkerProcess) -> None:
     child._process.kill()
     child._process.wait()
     assert child.call("next") == "next"
 
 
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM])
-def test_a_process_that_cannot_be_started_is_one_line(
+def test_a_process_that_cannot_be_started_is_reported_in_one_line(
     child: WorkerProcess, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def refuse(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""Encoders of every kind: the states of transformers' own networks, and the same in any company."""
+"""Encoders of every kind: the states of transformers' own networks, independent of the rest of the batch."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ AUDIO_KINDS = list(audio_configs())
 LENGTHS = (20_000, 11_025, 700, 0, 31_999, 16_000)
 
 
-def assert_alone_as_in_a_crowd(encoder: AudioEncoder, lengths: tuple[int, ...]) -> None:
+def assert_batch_invariant(encoder: AudioEncoder, lengths: tuple[int, ...]) -> None:
     clips = [noise(length, seed) for seed, length in enumerate(lengths)]
-    crowd = batch_of(encoder, clips)
+    batch = batch_of(encoder, clips)
     with torch.no_grad():
-        features, mask = encoder(crowd.samples, crowd.mask)
-        for clip, theirs, valid in zip(clips, features, mask, strict=True):
+        features, mask = encoder(batch.samples, batch.mask)
+        for clip, batched, valid in zip(clips, features, mask, strict=True):
             single = batch_of(encoder, [clip])
-            alone, whole = encoder(single.samples, single.mask)
-            assert whole.all()
+            alone, single_mask = encoder(single.samples, single.mask)
+            assert single_mask.all()
             assert alone.shape[1] == valid.sum() >= 1
-            assert (alone[0] - theirs[valid]).abs().max() < 1e-4
+            assert (alone[0] - batched[valid]).abs().max() < 1e-4
 
 
 class TestAudio:
     @pytest.mark.parametrize("kind", AUDIO_KINDS)
-    def test_a_clip_alone_is_the_clip_in_a_crowd(self, kind: str) -> None:
-        assert_alone_as_in_a_crowd(tiny_audio_encoder(kind), LENGTHS)
+    def test_batched_states_equal_single_states(self, kind: str) -> None:
+        assert_batch_invariant(tiny_audio_encoder(kind), LENGTHS)
 
     @pytest.mark.long
-    def test_so_it_is_at_the_size_of_wav2vec2_base(self) -> None:
+    def test_batched_states_equal_single_states_at_the_size_of_wav2vec2_base(self) -> None:
         torch.manual_seed(0)
         encoder = make_audio_encoder(Wav2Vec2Config()).eval()
-        assert_alone_as_in_a_crowd(encoder, (8_000, 32_000, 17_000))
+        assert_batch_invariant(encoder, (8_000, 32_000, 17_000))
 
     @pytest.mark.parametrize("kind", [kind for kind in AUDIO_KINDS if kind != "whisper"])
-    def test_the_states_are_those_of_the_stock_network(self, kind: str) -> None:
+    def test_states_equal_those_of_transformers(self, kind: str) -> None:
         encoder = tiny_audio_encoder(kind)
         batch = batch_of(encoder, [noise(12_000)])
         with torch.no_grad():
@@ -67,7 +67,7 @@ class TestAudio:
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
     @pytest.mark.parametrize("kind", AUDIO_KINDS)
-    def test_in_half_the_bits_it_says_nearly_the_same(self, kind: str) -> None:
+    def test_bfloat16_states_are_close_to_float32(self, kind: str) -> None:
         encoder = tiny_audio_encoder(kind)
         batch = batch_of(encoder, [noise(12_000), noise(6_000, seed=1)])
         with torch.no_grad():
@@ -78,7 +78,7 @@ class TestAudio:
         assert cosine.min() > 0.98
 
     @pytest.mark.parametrize("kind", AUDIO_KINDS)
-    def test_the_mix_weighs_every_layer(self, kind: str) -> None:
+    def test_features_are_the_weighted_sum_of_all_layers(self, kind: str) -> None:
         encoder = tiny_audio_encoder(kind)
         batch = batch_of(encoder, [noise(6_000)])
         with torch.no_grad():
@@ -88,8 +88,8 @@ class TestAudio:
         expected = sum(share * state for share, state in zip((0.1, 0.2, 0.3, 0.4), states, strict=True))
         torch.testing.assert_close(features, expected)
 
-    def test_nothing_is_dropped_or_masked_in_training(self) -> None:
-        """Layer drop would break the mix; masking is for pretraining and wants frames enough."""
+    def test_layer_drop_and_time_masking_are_disabled(self) -> None:
+        """Layer drop would break the mix; masking is for pretraining and needs a minimum of frames."""
         encoder = make_audio_encoder(
             Wav2Vec2Config(
                 **audio_configs()["wav2vec2, group norm"].to_diff_dict()
@@ -102,31 +102,31 @@ class TestAudio:
             assert len(states) == LAYERS + 1
         assert "backbone.masked_spec_embed" not in encoder.state_dict()
 
-    def test_another_kind_is_refused(self) -> None:
+    def test_unsupported_types_are_rejected(self) -> None:
         with pytest.raises(CheckpointError, match=r"out of wav2vec2, .*, got wav2vec2-conformer") as caught:
             make_audio_encoder(Wav2Vec2ConformerConfig())
         assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("unit_variance", [True, False])
-    def test_the_sound_is_prepared_as_the_checkpoint_wants_it(self, unit_variance: bool) -> None:
+    def test_normalization_follows_the_checkpoint(self, unit_variance: bool) -> None:
         encoder = make_audio_encoder(audio_configs()["hubert"], unit_variance=unit_variance)
         deviation = batch_of(encoder, [noise(16_000)]).samples.std()
         assert (abs(deviation - 1.0) < 1e-3) == unit_variance
 
-    def test_whisper_hears_sound_as_it_is(self) -> None:
+    def test_whisper_gets_unnormalized_samples(self) -> None:
         clip = noise(16_000)
         batch = batch_of(tiny_audio_encoder("whisper"), [clip])
         assert torch.equal(batch.samples[0], torch.from_numpy(clip))
 
 
 class TestFrameCentres:
-    def test_wav2vec2_base(self) -> None:
+    def test_centres_of_wav2vec2_base(self) -> None:
         """25 ms every 20 ms."""
         encoder = make_audio_encoder(Wav2Vec2Config(num_hidden_layers=1))
         assert encoder.waveform_spec.min_samples == 400
         assert encoder.frame_centres(3).tolist() == [199, 519, 839]
 
-    def test_wav2vec2_by_what_its_convolutions_see(self) -> None:
+    def test_centres_are_those_of_the_receptive_fields(self) -> None:
         encoder = tiny_audio_encoder("wav2vec2, layer norm")
         samples = torch.from_numpy(noise(4_000))[None].requires_grad_()
         frames = encoder.backbone.feature_extractor(samples)[0]  # (C, T)
@@ -138,12 +138,12 @@ class TestFrameCentres:
             assert centre == (places.min() + places.max()) // 2
             assert len(places) <= encoder.waveform_spec.min_samples
 
-    def test_whisper(self) -> None:
+    def test_centres_of_whisper(self) -> None:
         assert tiny_audio_encoder("whisper").frame_centres(4).tolist() == [0, 320, 640, 960]
 
 
 class TestGroupNorm:
-    def test_masked_is_each_clip_alone(self) -> None:
+    def test_masked_norm_equals_the_norm_of_each_clip(self) -> None:
         torch.manual_seed(0)
         norm = nn.GroupNorm(3, 6)
         nn.init.normal_(norm.weight)
@@ -154,7 +154,7 @@ class TestGroupNorm:
         for row, ours, count in zip(x, masked, counts, strict=True):
             torch.testing.assert_close(ours[:, :count], norm(row[None, :, :count])[0], atol=1e-5, rtol=1e-5)
 
-    def test_all_at_once_is_clip_by_clip(self) -> None:
+    def test_batched_extraction_equals_extraction_per_clip(self) -> None:
         encoder = tiny_audio_encoder("wav2vec2, group norm")
         extract = encoder.backbone.feature_extractor
         batch = batch_of(encoder, [noise(length, length) for length in LENGTHS])
@@ -166,22 +166,22 @@ class TestGroupNorm:
             naive = extract(batch.samples)
             mask = encoder(batch.samples, batch.mask)[1][:, None].expand_as(by_clip)
         assert (by_clip - at_once)[mask].abs().max() < 1e-5
-        assert (by_clip - naive)[mask].abs().max() > 1e-2  # or there would be nothing to show
+        assert (by_clip - naive)[mask].abs().max() > 1e-2  # the test can fail
 
 
 class TestText:
     @pytest.mark.parametrize("model_type", TEXT_ENCODERS)
-    def test_a_line_alone_is_the_line_in_a_crowd(self, model_type: str) -> None:
+    def test_batched_token_states_equal_single_ones(self, model_type: str) -> None:
         encoder = tiny_text_encoder(model_type)
         ids, mask = token_batch((30, 7, 1, 18))
         with torch.no_grad():
-            crowd, _ = encoder(ids, mask)
-            for line, theirs, valid in zip(ids, crowd, mask, strict=True):
+            batch, _ = encoder(ids, mask)
+            for line, batched, valid in zip(ids, batch, mask, strict=True):
                 alone, _ = encoder(line[valid][None], valid[valid][None])
-                assert (alone[0] - theirs[valid]).abs().max() < 1e-4
+                assert (alone[0] - batched[valid]).abs().max() < 1e-4
 
     @pytest.mark.parametrize("model_type", TEXT_ENCODERS)
-    def test_the_states_are_those_of_the_stock_network(self, model_type: str) -> None:
+    def test_states_equal_those_of_transformers(self, model_type: str) -> None:
         encoder = tiny_text_encoder(model_type)
         ids, mask = token_batch((12,))
         with torch.no_grad():
@@ -194,20 +194,20 @@ class TestText:
         torch.testing.assert_close(states[-1], stock.last_hidden_state)
 
     @pytest.mark.parametrize("model_type", TEXT_ENCODERS)
-    def test_nothing_is_there_to_pool(self, model_type: str) -> None:
+    def test_encoders_have_no_pooler(self, model_type: str) -> None:
         assert not [name for name in tiny_text_encoder(model_type).state_dict() if "pooler" in name]
 
     @pytest.mark.parametrize(
         ("model_type", "longest"), [("bert", 34), ("distilbert", 34), ("roberta", 32), ("mpnet", 32)]
     )
-    def test_the_longest_line_is_read_and_no_longer_one(self, model_type: str, longest: int) -> None:
+    def test_max_tokens_is_the_longest_input_that_works(self, model_type: str, longest: int) -> None:
         encoder = tiny_text_encoder(model_type)
         assert encoder.max_tokens == longest
         encoder(*token_batch((longest,)))
         with pytest.raises((IndexError, RuntimeError)):
             encoder(*token_batch((longest + 1,)))
 
-    def test_where_nothing_bounds_a_line(self) -> None:
+    def test_an_encoder_without_positions_has_no_max_tokens(self) -> None:
         assert tiny_text_encoder("modernbert").max_tokens is None
 
     @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ class TestText:
         ],
         ids=lambda config: config.model_type,
     )
-    def test_another_kind_is_refused(self, config: object) -> None:
+    def test_unsupported_types_are_rejected(self, config: object) -> None:
         with pytest.raises(CheckpointError, match=r"expected a text encoder out of bert, .*, got") as caught:
             make_text_encoder(config)
         assert "\n" not in str(caught.value)

@@ -76,7 +76,7 @@ def should_learn(kind: str, name: str, depth: FreezeDepth) -> bool:
 
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("kind", AUDIO + TEXT)
-def test_gradients_are_where_they_should_be(kind: str, depth: FreezeDepth) -> None:
+def test_only_weights_above_the_depth_get_gradients(kind: str, depth: FreezeDepth) -> None:
     encoder = encoder_of(kind).train()
     freeze(encoder, depth)
     torch.manual_seed(0)
@@ -86,17 +86,17 @@ def test_gradients_are_where_they_should_be(kind: str, depth: FreezeDepth) -> No
 
 
 @pytest.mark.parametrize("kind", AUDIO + TEXT)
-def test_a_frozen_encoder_says_the_same_in_training(kind: str) -> None:
+def test_a_frozen_encoder_has_the_same_output_in_training_mode(kind: str) -> None:
     encoder = encoder_of(kind).eval()
-    calm = outcome(encoder)
-    assert outcome(encoder.train()) != calm
+    expected = outcome(encoder)
+    assert outcome(encoder.train()) != expected
     freeze(encoder, "all")
     # Another attention kernel may run without gradients: equal but for the last bit.
-    torch.testing.assert_close(outcome(encoder.train()), calm, rtol=1e-6, atol=0.0)
+    torch.testing.assert_close(outcome(encoder.train()), expected, rtol=1e-6, atol=0.0)
 
 
 @pytest.mark.parametrize("depth", ["front_end", 1])
-def test_train_of_the_whole_model_wakes_only_what_learns(depth: FreezeDepth) -> None:
+def test_train_mode_applies_to_the_trainable_part_only(depth: FreezeDepth) -> None:
     model = EmotionModel(tiny_config())
     freeze(model.audio_encoder, depth)
     freeze(model.text_encoder, depth)
@@ -114,7 +114,7 @@ def test_train_of_the_whole_model_wakes_only_what_learns(depth: FreezeDepth) -> 
     assert not any(module.training for module in model.modules())
 
 
-def test_what_is_frozen_stays_frozen() -> None:
+def test_a_smaller_depth_does_not_unfreeze() -> None:
     encoder = tiny_audio_encoder("hubert")
     freeze(encoder, 2)
     freeze(encoder, "front_end")
@@ -122,7 +122,7 @@ def test_what_is_frozen_stays_frozen() -> None:
     assert not any(weights.requires_grad for weights in encoder.backbone.encoder.layers[1].parameters())
 
 
-def test_freezing_leaves_the_names_of_the_weights() -> None:
+def test_freezing_does_not_rename_weights() -> None:
     encoder = tiny_audio_encoder("whisper")
     names = list(encoder.state_dict())
     freeze(encoder, 1)
@@ -131,7 +131,7 @@ def test_freezing_leaves_the_names_of_the_weights() -> None:
 
 @pytest.mark.parametrize("depth", [-1, LAYERS + 1, True, 1.0, "half", "", None])
 @pytest.mark.parametrize("kind", ["hubert", "whisper", "bert"])
-def test_a_wrong_depth_is_one_clear_line(kind: str, depth: Any) -> None:
+def test_an_invalid_depth_is_rejected_with_one_line(kind: str, depth: Any) -> None:
     with pytest.raises(
         ValueError, match=f"none, front_end, 0 to {LAYERS}, all, got {depth!r}: choose"
     ) as caught:
@@ -139,7 +139,7 @@ def test_a_wrong_depth_is_one_clear_line(kind: str, depth: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_layers_that_share_their_weights_are_frozen_together_or_not() -> None:
+def test_layers_with_shared_weights_are_frozen_together_or_rejected() -> None:
     encoder = tiny_text_encoder("albert")
     with pytest.raises(ValueError, match="0 to 0"):
         freeze(encoder, 1)
@@ -147,5 +147,5 @@ def test_layers_that_share_their_weights_are_frozen_together_or_not() -> None:
     assert not encoder.backbone.embeddings.word_embeddings.weight.requires_grad
 
 
-def test_the_kinds_above_are_all_there_are() -> None:
+def test_every_encoder_type_is_tested_here() -> None:
     assert {name.split(",")[0] for name in audio_configs()} == {name.split(",")[0] for name in AUDIO}

@@ -1,4 +1,4 @@
-"""An encoder's layers side by side, standardised; pooling with several heads; a classifier of one layer."""
+"""An encoder's layers, concatenated and standardized; pooling with several heads; a linear classifier."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-def standing_concat(seed: int = 0) -> EmotionModel:
+def concat_with_statistics(seed: int = 0) -> EmotionModel:
     model = tiny_model(seed=seed, **CONCAT)
     with_random_statistics(layer_concat_of(model.audio_encoder))
     return model
@@ -69,7 +69,7 @@ def gelu(value: float) -> float:
 
 
 @torch.no_grad()
-def test_chosen_layers_are_standardised_side_by_side_and_projected() -> None:
+def test_chosen_layers_are_standardized_concatenated_and_projected() -> None:
     """Frame by frame in plain numbers; a value far outside ends at eight deviations."""
     torch.manual_seed(0)
     mix = LayerConcat([3, 1], hidden=2, width=3, dropout=0.5).eval()
@@ -99,12 +99,12 @@ def test_chosen_layers_are_standardised_side_by_side_and_projected() -> None:
             assert mixed[row, frame].tolist() == pytest.approx(expected, abs=1e-5)
 
 
-def test_nothing_but_the_projection_learns() -> None:
+def test_only_the_projection_has_parameters() -> None:
     mix = LayerConcat([0, 1], hidden=2, width=3, dropout=0.0)
     assert {name for name, _ in mix.named_parameters()} == {"project.1.weight", "project.1.bias"}
 
 
-def test_without_a_choice_all_layers_stand_side_by_side() -> None:
+def test_all_layers_are_concatenated_by_default() -> None:
     encoder = tiny_audio_encoder("hubert")
     encoder.concatenate(None, 10, 0.0)
     assert layer_concat_of(encoder).chosen == tuple(range(encoder.states))
@@ -112,20 +112,20 @@ def test_without_a_choice_all_layers_stand_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "says"),
+    ("layers", "message"),
     [
         ([0, 4], "expected layers from 0 to 3 to concatenate, got [0, 4]"),
         ([-1], "expected layers from 0 to 3 to concatenate, got [-1]"),
         ([], "expected layers from 0 to 3 to concatenate, got []"),
     ],
 )
-def test_layers_that_there_are_not(layers: list[int], says: str) -> None:
+def test_layers_out_of_range_are_rejected(layers: list[int], message: str) -> None:
     with pytest.raises(ValueError, match="expected layers") as caught:
         tiny_audio_encoder("hubert").concatenate(layers, 12, 0.0)
-    assert str(caught.value) == says
+    assert str(caught.value) == message
 
 
-def test_nor_in_a_checkpoint(tmp_path: Path) -> None:
+def test_a_checkpoint_with_layers_out_of_range_is_rejected(tmp_path: Path) -> None:
     save_checkpoint(tiny_model(**CONCAT), tiny_tokenizer(), tmp_path)
     file = tmp_path / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"audio_mix_layers": [7]}))
@@ -142,7 +142,7 @@ def settings_of(hub: Path, **changes: Any) -> ModelSettings:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"audio_mix": "concat", "audio_mix_layers": (9,)}, "layers from 0 to 3 to concatenate, got [9]"),
         (
@@ -155,8 +155,10 @@ def settings_of(hub: Path, **changes: Any) -> ModelSettings:
         ({"audio_mix": "concat", "audio_mix_width": 18, "pooling_heads": 4}, "divide the width 18, got 4"),
     ],
 )
-def test_nor_in_the_settings_of_a_run(changes: dict[str, Any], says: str, published: Path) -> None:
-    """Neither where the encoders are read nor where a line of a table changes the settings."""
+def test_invalid_settings_of_a_run_are_rejected(
+    changes: dict[str, Any], message: str, published: Path
+) -> None:
+    """Both where the encoders are loaded and where a row of a table changes the settings."""
     with pytest.raises((SettingsError, CheckpointError)) as read:
         ModelFactory.load(settings_of(published, **changes), ["sad", "happy"])
     with pytest.raises(SettingsError) as new:
@@ -164,12 +166,12 @@ def test_nor_in_the_settings_of_a_run(changes: dict[str, Any], says: str, publis
             settings_of(published, **changes), 1
         )
     for caught in (read, new):
-        assert says in str(caught.value)
+        assert message in str(caught.value)
         assert "\n" not in str(caught.value)
-        assert "check the name" not in str(caught.value)  # nothing is wrong with it
+        assert "check the name" not in str(caught.value)  # the name is valid
 
 
-def test_a_model_of_a_blueprint_has_what_was_asked_for(published: Path) -> None:
+def test_a_built_model_has_the_requested_layers_and_sizes(published: Path) -> None:
     settings = settings_of(published, **(CONCAT | {"audio_mix_layers": (1, 3)}))
     model = ModelFactory.load(settings, ["sad", "happy"]).build(settings, 1)
     assert layer_concat_of(model.audio_encoder).chosen == (1, 3)
@@ -180,13 +182,13 @@ def test_a_model_of_a_blueprint_has_what_was_asked_for(published: Path) -> None:
 # Mean and deviation, of training frames
 
 EXAMPLES = corpus(16)
-"""Of different lengths; some have no sound."""
+"""Of different lengths; some have no audio."""
 
 
-def batches_of(model: EmotionModel, heard: FrozenFeatures | None = None) -> Collator:
+def batches_of(model: EmotionModel, features: FrozenFeatures | None = None) -> Collator:
     material = inputs_of(EXAMPLES)
-    if heard is not None:
-        material = type(material)(material.audio, material.tokenizer, audio_features=heard)
+    if features is not None:
+        material = type(material)(material.audio, material.tokenizer, audio_features=features)
     return Collator(material, GOLD, model, numbers(EXAMPLES))
 
 
@@ -203,7 +205,7 @@ def all_frames(model: EmotionModel) -> Tensor:
 
 
 def kept_states(model: EmotionModel, folder: Path) -> FrozenFeatures:
-    """As a frozen encoder's states are kept: half precision, on disk."""
+    """Cached states of a frozen encoder: half precision, on disk."""
     sounds, words = inputs_of(EXAMPLES).audio, inputs_of(EXAMPLES).alignments
 
     @torch.no_grad()
@@ -231,8 +233,8 @@ def test_training_frames_have_mean_0_and_deviation_1(kept: bool, tmp_path: Path)
     assert float(standing.std(0, correction=0).max()) < 1.001
 
 
-def test_only_training_examples_are_heard() -> None:
-    """Others leave no trace in what is standardised by."""
+def test_statistics_are_those_of_the_given_examples() -> None:
+    """Other examples do not change the mean."""
     one, other = network(**CONCAT), network(**CONCAT)
     fit_feature_stats(one, batches_of(one), EXAMPLES[:6], CPU)
     fit_feature_stats(other, batches_of(other), EXAMPLES, CPU)
@@ -243,14 +245,14 @@ def test_only_training_examples_are_heard() -> None:
     assert not torch.allclose(means[0], means[1], atol=1e-3)
 
 
-def test_a_weighted_sum_is_left_as_it_is() -> None:
+def test_fitting_does_not_change_a_model_with_a_weighted_sum() -> None:
     model = network()
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
     fit_feature_stats(model, batches_of(model), EXAMPLES, CPU)
     assert all(torch.equal(weights, before[name]) for name, weights in model.state_dict().items())
 
 
-def test_where_nobody_is_heard_nothing_is_told() -> None:
+def test_examples_without_audio_leave_the_statistics_unfitted() -> None:
     model = network(**CONCAT)
     fit_feature_stats(model, batches_of(model), [one for one in EXAMPLES if one.path is None], CPU)
     assert torch.equal(layer_concat_of(model.audio_encoder).scale, torch.ones(2, 24))
@@ -260,7 +262,7 @@ def test_where_nobody_is_heard_nothing_is_told() -> None:
 
 
 def test_a_checkpoint_keeps_mean_scale_and_settings(tmp_path: Path) -> None:
-    model = standing_concat()
+    model = concat_with_statistics()
     save_checkpoint(model, tiny_tokenizer(), tmp_path)
     read = load_checkpoint(tmp_path).model
     written, kept = layer_concat_of(model.audio_encoder), layer_concat_of(read.audio_encoder)
@@ -270,7 +272,7 @@ def test_a_checkpoint_keeps_mean_scale_and_settings(tmp_path: Path) -> None:
     assert {name: getattr(read.config, name) for name in CONCAT} == CONCAT
 
 
-def test_a_config_of_before_means_what_it_meant() -> None:
+def test_an_older_config_gets_the_former_defaults() -> None:
     fields = EmotionConfig().to_dict()
     for name in CONCAT:
         del fields[name]
@@ -280,7 +282,7 @@ def test_a_config_of_before_means_what_it_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "says"),
+    ("field", "value", "message"),
     [
         ("audio_mix", "product", "expected audio_mix to be one of sum, concat, got 'product'"),
         ("classifier", "forest", "expected classifier to be one of mlp, linear, got 'forest'"),
@@ -290,24 +292,24 @@ def test_a_config_of_before_means_what_it_meant() -> None:
         ("heads", 3, "expected heads that divide the width 64, got 3"),
     ],
 )
-def test_a_config_of_nothing_that_there_is(field: str, value: Any, says: str) -> None:
+def test_an_invalid_config_is_rejected(field: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match="expected") as caught:
         EmotionConfig(**{field: value})
-    assert str(caught.value).startswith(says)
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("layers", [[2.0], [1, 1], [-1], [], [True], ["1"], 2, "12"])
-def test_layers_are_different_whole_numbers(layers: Any) -> None:
+def test_layers_must_be_distinct_whole_numbers(layers: Any) -> None:
     with pytest.raises(ValueError, match="expected") as caught:
         EmotionConfig(audio_mix="concat", audio_mix_layers=layers)
-    says = f"expected audio_mix_layers to be different whole numbers from 0 up, got {layers!r}"
-    assert str(caught.value) == says
+    message = f"expected audio_mix_layers to be different whole numbers from 0 up, got {layers!r}"
+    assert str(caught.value) == message
 
 
 LENGTHS = (48_000, 11_025, 700, 0, 31_999, 16_000)
 
 
-def speeches() -> list[EmotionInput]:
+def inputs() -> list[EmotionInput]:
     words = [*SENTENCES[:3], None, "", None]
     return [
         EmotionInput(Clip(noise(length, seed)), None if text is None else Transcript(text))
@@ -315,37 +317,37 @@ def speeches() -> list[EmotionInput]:
     ]
 
 
-def shares(recognizer: EmotionRecognizer, speeches: Sequence[EmotionInput]) -> np.ndarray[Any, Any]:
-    return np.array([prediction.probabilities for prediction in recognizer.recognize(speeches)])
+def probabilities_of(recognizer: EmotionRecognizer, inputs: Sequence[EmotionInput]) -> np.ndarray[Any, Any]:
+    return np.array([prediction.probabilities for prediction in recognizer.recognize(inputs)])
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2, layer norm", "wav2vec2, group norm", "wavlm", "whisper"])
-def test_a_clip_alone_is_the_clip_in_a_crowd(kind: str, tmp_path: Path) -> None:
+def test_batched_results_equal_single_results(kind: str, tmp_path: Path) -> None:
     audio = audio_configs()[kind]
     raw = audio.model_type in ("wavlm", "whisper")
     model = tiny_model(audio_config=audio, audio_unit_variance=not raw, **CONCAT)
     with_random_statistics(layer_concat_of(model.audio_encoder))
     recognizer = EmotionRecognizer(Checkpoint(model, tiny_tokenizer(), tmp_path), CPU)
-    crowd = shares(recognizer, speeches())
-    alone = np.concatenate([shares(recognizer, [speech]) for speech in speeches()])
-    np.testing.assert_allclose(crowd, alone, atol=1e-4)
-    assert np.ptp(crowd, axis=0).max() > 1e-2  # it does tell them apart
+    batched = probabilities_of(recognizer, inputs())
+    alone = np.concatenate([probabilities_of(recognizer, [single]) for single in inputs()])
+    np.testing.assert_allclose(batched, alone, atol=1e-4)
+    assert np.ptp(batched, axis=0).max() > 1e-2  # the test can fail
 
 
-def test_it_serves_in_bfloat16(tmp_path: Path) -> None:
+def test_bfloat16_results_are_close_to_float32(tmp_path: Path) -> None:
     """Encoders alone are halved; the projection of their layers belongs to them."""
-    save_checkpoint(standing_concat(), tiny_tokenizer(), tmp_path)
+    save_checkpoint(concat_with_statistics(), tiny_tokenizer(), tmp_path)
     whole, half = (
-        shares(EmotionRecognizer.load(tmp_path, device="cpu", dtype=dtype), speeches())
+        probabilities_of(EmotionRecognizer.load(tmp_path, device="cpu", dtype=dtype), inputs())
         for dtype in ("float32", "bfloat16")
     )
     np.testing.assert_allclose(half, whole, atol=0.1)
 
 
 @torch.no_grad()
-def test_in_bfloat16_layers_are_standardised_in_float32(tmp_path: Path) -> None:
+def test_layers_are_standardized_in_float32_whatever_the_dtype(tmp_path: Path) -> None:
     """A dimension a hundred deviations away from zero: bfloat16 would round its mean by a fifth of one."""
-    model = standing_concat()
+    model = concat_with_statistics()
     mix = layer_concat_of(model.audio_encoder)
     mean, deviation = torch.full((3, 24), 100.3), torch.ones(3, 24)
     mix.standardise(mean, deviation)
@@ -366,7 +368,7 @@ def test_in_bfloat16_layers_are_standardised_in_float32(tmp_path: Path) -> None:
 @pytest.mark.parametrize("heads", [1, 2, 6])
 @torch.no_grad()
 def test_each_head_pools_its_own_part_of_the_width(heads: int) -> None:
-    """A softmax over the valid frames for every head, in slow loops; one head is what there was before."""
+    """A softmax over the valid frames for every head, in slow loops; one head is plain attentive pooling."""
     torch.manual_seed(heads)
     pool = AttentivePooling(6, deviation=True, heads=heads)
     x = torch.randn(2, 5, 6)
@@ -387,14 +389,14 @@ def test_each_head_pools_its_own_part_of_the_width(heads: int) -> None:
             assert pooled[row, 6 + place].item() == pytest.approx(math.sqrt(variance + 1e-5), abs=1e-5)
 
 
-def test_heads_divide_the_width() -> None:
+def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ValueError, match="expected pooling_heads that divide the width 6, got 4"):
         AttentivePooling(6, heads=4)
 
 
 @pytest.mark.parametrize(("classifier", "layers"), [("linear", 1), ("mlp", 2)])
 @torch.no_grad()
-def test_a_linear_classifier_is_one_layer_behind_the_norm(classifier: str, layers: int) -> None:
+def test_a_linear_classifier_is_one_layer_after_the_norm(classifier: str, layers: int) -> None:
     model = tiny_model(classifier=classifier, classifier_dropout=0.5)
     assert model.early is not None
     for head in (model.audio_head, model.text_head, model.early.head):
@@ -404,7 +406,7 @@ def test_a_linear_classifier_is_one_layer_behind_the_norm(classifier: str, layer
 
 
 @torch.no_grad()
-def test_it_is_the_formula() -> None:
+def test_a_linear_classifier_equals_its_formula() -> None:
     head = tiny_model(classifier="linear").audio_head
     assert isinstance(head, nn.Sequential)
     norm, _, last = head

@@ -1,4 +1,4 @@
-"""wav2vec 2.0 over a spectrogram: Whisper's features, 50 frames a second, and no padding in them."""
+"""wav2vec 2.0 over a spectrogram: Whisper's features, 50 frames a second, without the effect of padding."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def front_end(bins: int = 80) -> MelFrontEnd:
 
 
 class Identity(torch.nn.Module):
-    """Stands for a convolution: what comes out is the spectrogram."""
+    """Replaces a convolution, so that the output is the spectrogram."""
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         return mel
 
 
 class TestFrontEnd:
-    def test_each_clip_of_a_batch_is_the_clip_alone(self) -> None:
+    def test_batched_features_equal_single_features(self) -> None:
         """Loud beside soft, and lengths that are no whole number of hops."""
         network, counts = front_end(), torch.tensor(LENGTHS)
         clips = [torch.from_numpy(noise(n, n, level=10.0**-row)) for row, n in enumerate(LENGTHS)]
@@ -46,7 +46,7 @@ class TestFrontEnd:
                 torch.testing.assert_close(row[:, :frames], alone[0], atol=1e-5, rtol=1e-5)
 
     @pytest.mark.parametrize("samples", LENGTHS)
-    def test_one_clip_as_products_of_matrices_is_the_same(self, samples: int) -> None:
+    def test_the_exportable_form_gives_the_same_features(self, samples: int) -> None:
         network, clip = front_end(), torch.from_numpy(noise(samples))[None]
         with torch.no_grad():
             padded, _ = network.padded(clip, torch.tensor([samples]))
@@ -54,7 +54,9 @@ class TestFrontEnd:
             torch.testing.assert_close(ExportableMelFrontEnd(network)(clip), padded, atol=1e-4, rtol=1e-4)
 
     @pytest.mark.parametrize("bins", [80, 128])
-    def test_its_spectrogram_is_the_stock_one(self, bins: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_spectrogram_equals_that_of_transformers(
+        self, bins: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The stock extractor pads to 30 s: the floor and all frames but the last look the same."""
         network, clip = front_end(bins), noise(16_100)
         clip[5_000:9_000] = 0.0  # far below the loudest bin
@@ -66,21 +68,21 @@ class TestFrontEnd:
         assert ours.shape == (bins, 100)
         torch.testing.assert_close(ours[:, :98], theirs.input_features[0, :, :98], atol=1e-4, rtol=1e-4)
 
-    def test_its_tables_are_in_no_checkpoint(self) -> None:
+    def test_constant_tables_are_not_saved(self) -> None:
         names = set(front_end().state_dict())
         assert names == {f"{conv}.{part}" for conv in ("conv1", "conv2") for part in ("weight", "bias")}
 
 
 class TestFrames:
     @pytest.mark.parametrize(("samples", "frames"), [(32_000, 100), (16_160, 51), (16_159, 50), (0, 1)])
-    def test_fifty_a_second(self, samples: int, frames: int) -> None:
+    def test_fifty_frames_a_second(self, samples: int, frames: int) -> None:
         encoder = tiny_audio_encoder(KIND)
         batch = batch_of(encoder, [noise(samples)])
         features, mask = encoder(batch.samples, batch.mask)
         assert features.shape[:2] == mask.shape == (1, frames)
 
     @pytest.mark.parametrize("frame", [3, 20, 41])
-    def test_a_click_is_heard_most_by_the_frame_about_it(self, frame: int) -> None:
+    def test_a_click_changes_the_frame_around_it_most(self, frame: int) -> None:
         encoder = tiny_audio_encoder(KIND)
         centre = int(encoder.frame_centres(50)[frame])
         assert centre == 320 * frame
@@ -100,11 +102,11 @@ class TestFrames:
 
 
 class TestModel:
-    def test_the_configuration_chooses_it(self) -> None:
+    def test_the_configuration_selects_the_front_end(self) -> None:
         assert isinstance(tiny_audio_encoder(KIND), MelWav2Vec2AudioEncoder)
         assert not isinstance(tiny_audio_encoder("wav2vec2, stable"), MelWav2Vec2AudioEncoder)
 
-    def test_it_is_written_and_read(self, tmp_path: Path) -> None:
+    def test_a_checkpoint_round_trip(self, tmp_path: Path) -> None:
         torch.manual_seed(0)
         model = EmotionModel(tiny_config(audio_config=audio_configs()[KIND])).eval()
         save_checkpoint(model, tiny_tokenizer(), tmp_path)
@@ -114,9 +116,9 @@ class TestModel:
         with torch.no_grad():
             before, mask = model.audio_encoder(batch.samples, batch.mask)
             after, _ = read.audio_encoder(batch.samples, batch.mask)
-        torch.testing.assert_close(after[mask], before[mask], atol=2e-2, rtol=2e-2)  # kept in half the bits
+        torch.testing.assert_close(after[mask], before[mask], atol=2e-2, rtol=2e-2)  # saved in half precision
 
-    def test_the_library_s_own_way_of_reading_reads_it(self, tmp_path: Path) -> None:
+    def test_from_pretrained_loads_it(self, tmp_path: Path) -> None:
         model = EmotionModel(tiny_config(audio_config=audio_configs()[KIND])).eval()
         model.save_pretrained(tmp_path)
         read = EmotionModel.from_pretrained(tmp_path).eval()

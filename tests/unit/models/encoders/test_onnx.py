@@ -17,32 +17,32 @@ from tests.support.tiny_emotion import noise, write_tiny
 from tests.support.tiny_encoders import tiny_audio_encoder
 
 
-def test_kinds_that_are_not_exported(tmp_path: Path) -> None:
+def test_unsupported_encoders_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="wav2vec2, hubert to export, got whisper"):
         export_graph(tiny_audio_encoder("whisper"), tmp_path / GRAPH_FILE)
 
 
 class TestBundled:
-    """Its graph lies beside its weights."""
+    """Its graph is a file beside its weights."""
 
-    def test_it_is_used_where_it_serves(self) -> None:
+    def test_the_graph_is_used_in_float32_only(self) -> None:
         assert "ONNX Runtime" in EmotionRecognizer.load(device="cpu").name
         assert "ONNX Runtime" not in EmotionRecognizer.load(device="cpu", dtype="bfloat16").name
 
     def test_probabilities_are_those_of_torch(self, tmp_path: Path) -> None:
         folder = shutil.copytree(BUNDLED, tmp_path / "copy")
         (folder / GRAPH_FILE).unlink()
-        speeches = [
+        inputs = [
             EmotionInput(Clip(noise(length, seed)), Transcript("so happy") if seed % 2 else None)
             for seed, length in enumerate((0, 1, 719, 720, 5_000, 16_000, 64_000, 320_000))
         ]
         graph, plain = EmotionRecognizer.load(device="cpu"), EmotionRecognizer.load(folder, device="cpu")
-        for speech in speeches:
-            (a,), (b,) = graph.recognize([speech]), plain.recognize([speech])
+        for single in inputs:
+            (a,), (b,) = graph.recognize([single]), plain.recognize([single])
             assert np.abs(np.subtract(a.probabilities, b.probabilities)).max() < 1e-4
 
     @pytest.mark.parametrize("damage", ["empty", "cut", "text"])
-    def test_a_damaged_graph_is_one_clear_line(self, damage: str, tmp_path: Path) -> None:
+    def test_a_damaged_graph_is_rejected_with_one_line(self, damage: str, tmp_path: Path) -> None:
         file = shutil.copytree(BUNDLED, tmp_path / "copy") / GRAPH_FILE
         whole = file.read_bytes()
         file.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "text": b"hello"}[damage])
@@ -51,13 +51,13 @@ class TestBundled:
         assert str(file) in str(caught.value)
         assert "\n" not in str(caught.value)
 
-    def test_a_graph_of_another_encoder_is_one_clear_line(self, tmp_path: Path) -> None:
+    def test_a_graph_of_another_encoder_is_rejected_with_one_line(self, tmp_path: Path) -> None:
         shutil.copy(BUNDLED / GRAPH_FILE, write_tiny(tmp_path) / GRAPH_FILE)
         with pytest.raises(CheckpointError, match="the graph of this checkpoint's audio encoder"):
             EmotionRecognizer.load(tmp_path, device="cpu")
 
-    def test_a_graph_that_computes_something_else_is_one_clear_line(self, tmp_path: Path) -> None:
-        """Other heads: every weight fits, every result is wrong."""
+    def test_a_graph_with_other_results_is_rejected_with_one_line(self, tmp_path: Path) -> None:
+        """Another number of heads: every weight fits, every result is wrong."""
         folder = shutil.copytree(BUNDLED, tmp_path / "copy")
         config = json.loads((folder / "config.json").read_text())
         config["audio_config"]["num_attention_heads"] = 2
@@ -65,7 +65,7 @@ class TestBundled:
         with pytest.raises(CheckpointError, match="computes something else: export it again, or remove it"):
             EmotionRecognizer.load(folder, device="cpu")
 
-    def test_new_weights_do_without_the_old_graph(self, tmp_path: Path) -> None:
+    def test_saving_new_weights_removes_the_old_graph(self, tmp_path: Path) -> None:
         folder = shutil.copytree(BUNDLED, tmp_path / "copy")
         checkpoint = load_checkpoint(folder)
         save_checkpoint(checkpoint.model, checkpoint.tokenizer, folder)

@@ -1,4 +1,4 @@
-"""Whisper's encoder at any length: the stock features, the stock states, and no padding in them."""
+"""Whisper's encoder at any length: the features and states of transformers, without the effect of padding."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def whisper_config(positions: int) -> WhisperConfig:
 
 
 def words(end: int) -> tuple[Word, ...]:
-    """One before, the other behind the end."""
+    """One before the end, the other after it."""
     return Word("happy", 1_000, end - 4_000), Word("door", end + 2_000, end + 9_000)
 
 
 class GivenTimes:
-    """Words lie where the transcript says."""
+    """Returns the word times of the transcript."""
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
         return [Alignment(words=transcript.words if transcript else ()) for transcript in transcripts]
@@ -53,7 +53,7 @@ class GivenTimes:
 
 class TestFeatures:
     @pytest.mark.parametrize("bins", [80, 128])
-    def test_each_clip_of_a_batch_has_the_stock_features(self, bins: int) -> None:
+    def test_batched_features_equal_those_of_transformers(self, bins: int) -> None:
         """Loud beside soft: each has a floor of its own. And lengths that are no whole number of hops."""
         clips = [noise(16_000), noise(4_321, seed=1, level=0.001), noise(400, seed=2)]
         clips[0][9_000:12_000] = 0.0
@@ -66,7 +66,7 @@ class TestFeatures:
             torch.testing.assert_close(row[:, :frames], stock_features(clip, bins), atol=1e-4, rtol=1e-4)
             assert not row[:, frames:].any()
 
-    def test_a_click_shows_where_a_frame_is(self) -> None:
+    def test_a_click_has_its_energy_in_the_frame_around_it(self) -> None:
         clip = np.full(16_000, 1e-4, dtype=np.float32)
         encoder = tiny_audio_encoder("whisper")
         for frame in (5, 20, 44):
@@ -76,7 +76,7 @@ class TestFeatures:
             assert energy.argmax() == 2 * frame  # two steps of the spectrogram are one frame
             torch.testing.assert_close(energy[2 * frame - 1], energy[2 * frame + 1], atol=1e-2, rtol=1e-3)
 
-    def test_what_was_made_for_inference_serves_training(self) -> None:
+    def test_training_works_after_inference_mode(self) -> None:
         encoder = make_audio_encoder(tiny_whisper_config(bins=64)).train()
         batch = batch_of(encoder, [noise(8_000)])
         with torch.inference_mode():
@@ -87,7 +87,7 @@ class TestFeatures:
 
 
 class TestStates:
-    def test_thirty_seconds_give_what_the_stock_encoder_gives(self) -> None:
+    def test_states_of_thirty_seconds_equal_those_of_transformers(self) -> None:
         """The stock forward takes 30 s and nothing else; there the two must agree, layer by layer."""
         encoder, clip = tiny_audio_encoder("whisper"), noise(30 * 16_000)
         batch = batch_of(encoder, [clip])
@@ -106,14 +106,14 @@ class TestStates:
         assert encoder(batch.samples, batch.mask)[0].shape == (1, frames, encoder.hidden_size)
 
     @pytest.mark.parametrize(("positions", "seconds"), [(1500, 30), (50, 1)])
-    def test_more_than_the_table_of_positions_holds_is_refused(self, positions: int, seconds: int) -> None:
+    def test_clips_longer_than_the_position_table_are_rejected(self, positions: int, seconds: int) -> None:
         encoder = make_audio_encoder(whisper_config(positions))
         samples = torch.from_numpy(noise(seconds * 16_000 + 320))[None]
         with pytest.raises(ValueError, match=rf"expected clips of at most {seconds} s .*: cut them"):
             encoder(samples, torch.ones(samples.shape, dtype=torch.bool))
 
     @pytest.mark.parametrize("positions", [50, 1500])
-    def test_a_batch_has_no_more_than_that(self, positions: int) -> None:
+    def test_collation_cuts_clips_to_the_position_table(self, positions: int) -> None:
         encoder = make_audio_encoder(whisper_config(positions)).eval()
         longer = noise(320 * positions + 5_000)
         batch, cut = (batch_of(encoder, [clip]) for clip in (longer, longer[: 320 * positions]))
@@ -122,8 +122,8 @@ class TestStates:
         assert ours[0].shape[1] == positions
         assert torch.equal(ours[0], theirs[0])
 
-    def test_a_longer_clip_is_served_as_its_beginning(self, tmp_path: Path) -> None:
-        """With words, some of which are spoken behind the end of what is heard."""
+    def test_a_longer_clip_has_the_result_of_its_beginning(self, tmp_path: Path) -> None:
+        """With words, some of which lie after the end of the part that is analyzed."""
         model = tiny_model(
             audio_config=whisper_config(50), audio_unit_variance=False, granularities=["frame", "word"]
         )
@@ -142,7 +142,7 @@ class TestStates:
 
     @pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no Whisper weights at {FOLDER}")
     @pytest.mark.parametrize("samples", [8_000, 21_321, 48_000])
-    def test_real_weights_on_a_short_clip(self, samples: int) -> None:
+    def test_states_of_a_short_clip_with_real_weights(self, samples: int) -> None:
         stock = WhisperEncoder.from_pretrained(FOLDER, dtype=torch.float32)
         encoder = make_audio_encoder(stock.config).eval()
         encoder.backbone.load_state_dict(stock.state_dict())
@@ -162,8 +162,8 @@ def stock_states(network: WhisperEncoder, samples: Samples) -> list[Tensor]:
     hidden = nn.functional.gelu(network.conv2(nn.functional.gelu(network.conv1(features)))).transpose(1, 2)
     states = [hidden + network.embed_positions.weight[: hidden.shape[1]]]
     # transformers 4 insists on a head mask, transformers 5 knows none.
-    wanted = inspect.signature(network.layers[0].forward).parameters
-    arguments = {"layer_head_mask": None} if "layer_head_mask" in wanted else {}
+    parameters = inspect.signature(network.layers[0].forward).parameters
+    arguments = {"layer_head_mask": None} if "layer_head_mask" in parameters else {}
     for layer in network.layers:
         output = layer(states[-1], None, **arguments)
         states.append(output[0] if isinstance(output, tuple) else output)
