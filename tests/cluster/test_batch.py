@@ -52,7 +52,7 @@ def expected(clips: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def alone(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """What one process says of each recording, by its path."""
+    """The results of one process for each recording, by its path."""
     done = run("replay", str(folder), "--asr", "none", "--jobs", "4")
     assert done.returncode == 0, done.stderr
     return by_file(json_lines(done.stdout))
@@ -71,7 +71,7 @@ def archived(out: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def assert_same(found: dict[str, list[dict[str, Any]]], wanted: dict[str, list[dict[str, Any]]]) -> None:
-    """Every event once, and the judgements within the tolerance."""
+    """Every event once, and the predictions within the tolerance."""
     assert found.keys() == wanted.keys()
     for file, events in wanted.items():
         assert [_plain(one) for one in found[file]] == [_plain(one) for one in events], file
@@ -138,7 +138,7 @@ class Failing(Deadly):
 @pytest.fixture
 def drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """fsspec's, installed for every process that starts from here on: deadly://, on which workers die,
-    gated://, which gives no recording as long as a file beside it says that it is held, and failing://, to
+    gated://, which gives no recording while a marker file beside it exists, and failing://, to
     which nothing can be written.
     """
     metadata = tmp_path / "drivers" / "drivers-1.dist-info"
@@ -154,7 +154,7 @@ def drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def hold(recordings: Iterable[Path]) -> list[Path]:
-    """What to remove, one by one or all, before gated:// gives them."""
+    """The marker files to remove, one by one or all, before gated:// gives them."""
     gates = [path.with_name(f"{path.name}.held") for path in recordings]
     for gate in gates:
         gate.touch()
@@ -184,8 +184,8 @@ def test_three_hundred_clips_with_one_of_three_nodes_killed_half_way(drivers: No
         lost = next(node for node in nodes.worker_nodes if node.node_id in at_work)
         nodes.remove_node(lost, allow_graceful=False)
         let_go(gates)
-        said = replay.wait_for(r"^300 recordings.*; \d+ utterances, 0 errors$")
-        assert "x real time" in said.string
+        summary = replay.wait_for(r"^300 recordings.*; \d+ utterances, 0 errors$")
+        assert "x real time" in summary.string
         assert replay.process.wait(timeout=PATIENCE_S) == 0
     assert_same(archived(out), {f"gated://{file}": events for file, events in wanted.items()})
     assert sum(len(one["recordings"]) for one in notes(out)) == 300
@@ -218,7 +218,7 @@ def test_bad_files_and_a_killed_worker(
     ]
 
 
-def test_runs_that_are_interrupted_ended_and_killed_go_on(
+def test_interrupted_terminated_and_killed_runs_resume(
     drivers: None, clips: Path, expected: dict[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     out, inside = tmp_path / "out", tmp_path / "in"
@@ -253,7 +253,7 @@ def test_runs_that_are_interrupted_ended_and_killed_go_on(
     assert sum(len(one["recordings"]) for one in notes(out)) == 12
 
 
-def test_an_archive_file_at_an_address_gives_the_same_as_a_table(
+def test_recordings_in_a_zip_archive_have_the_results_of_replay(
     cluster: Any, clips: Path, tmp_path: Path
 ) -> None:
     from pyarrow import parquet
@@ -286,15 +286,15 @@ def test_an_archive_file_at_an_address_gives_the_same_as_a_table(
 
 
 @pytest.mark.parametrize(
-    ("out", "flags", "told"),
+    ("out", "flags", "message"),
     [
         ("memory://out", [], "expected --output-dir on storage that every node of the cluster sees"),
         ("{out}", ["--checkpoint", "{out}/nowhere"], "checkpoint"),
         ("{out}", ["--gpus-per-worker", "1"], "expected a node with 1 CPUs and 1 GPUs"),
     ],
 )
-def test_what_no_worker_can_do_ends_the_run_in_a_line(
-    cluster: Any, clips: Path, out: str, flags: list[str], told: str, tmp_path: Path
+def test_what_no_worker_can_do_ends_the_run_with_one_line(
+    cluster: Any, clips: Path, out: str, flags: list[str], message: str, tmp_path: Path
 ) -> None:
     place = tmp_path / "out"
     given = [flag.format(out=place) for flag in flags]
@@ -302,10 +302,10 @@ def test_what_no_worker_can_do_ends_the_run_in_a_line(
     assert done.returncode == 2, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("Ray: ")]
     assert line.startswith("emostream: ")
-    assert told in line
+    assert message in line
 
 
-def test_a_recording_on_which_workers_die_costs_itself_alone(
+def test_a_recording_on_which_workers_die_is_the_only_one_lost(
     drivers: None, clips: Path, expected: dict[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -325,7 +325,7 @@ def test_a_recording_on_which_workers_die_costs_itself_alone(
     assert "ZeroDivisionError: on fire" in line
 
 
-def test_an_archive_has_one_judge(cluster: Any, clips: Path, tmp_path: Path) -> None:
+def test_all_results_come_from_the_same_models(cluster: Any, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = run(*on_ray(cluster, f"{clips}/0*.wav", "--output-dir", str(out)))
     assert first.returncode == 0, first.stderr
@@ -333,7 +333,7 @@ def test_an_archive_has_one_judge(cluster: Any, clips: Path, tmp_path: Path) -> 
         path.write_text(path.read_text().replace("bundled", "another"))
     before = notes(out)
     arguments = on_ray(cluster, str(clips), "--output-dir", str(out), "--resume")
-    for _ in range(2):  # what was judged meanwhile does not count
+    for _ in range(2):  # results of the other models do not count
         done = run(*arguments)
         assert done.returncode == 2, done.stderr
         assert "10 of 12 recordings have a result already" in done.stderr
@@ -350,7 +350,7 @@ def _stricter(folder: Path) -> Path:
     return path
 
 
-def test_a_machine_without_a_cluster_is_one(
+def test_without_a_cluster_a_local_one_is_started(
     clips: Path, expected: dict[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     done = run(

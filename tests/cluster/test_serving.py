@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarni
 
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
 PAUSES_S = (0.0, 3.8, 7.5, 11.6, 16.2, 20.3)
-"""In which nobody speaks."""
+"""Without speech."""
 REPLICA = "ServeReplica"
 
 
@@ -78,7 +78,7 @@ def listening(program: Running) -> Front:
 
 @pytest.fixture
 def two_replicas(tmp_path: Path) -> str:
-    """Settings. Whoever runs this on a slow machine is to wait, not to be refused."""
+    """Settings with long timeouts, for slow machines."""
     settings = tmp_path / "two.toml"
     settings.write_text(
         "[cluster]\nmin_replicas = 2\nmax_replicas = 2\n[server]\nmax_load = 1.0\nmodel_timeout_ms = 60000\n"
@@ -100,10 +100,10 @@ def assert_whole(found: StreamRun, alone: list[dict[str, Any]]) -> None:
         assert one.event.probabilities == pytest.approx(event["probabilities"], abs=1e-3)
 
 
-async def test_a_replica_lost_in_mid_utterance_costs_no_final(
+async def test_no_final_is_lost_if_a_replica_dies_in_mid_utterance(
     two_replicas: str, tmp_path: Path, record_property: Any
 ) -> None:
-    """Eight streams over two servers and two replicas, one of which is killed while it writes words down."""
+    """Eight streams over two servers and two replicas, one of which is killed while it transcribes."""
     sound, file = sparse(), tmp_path / "sparse.wav"
     soundfile.write(file, sound, 16_000)
     done = run("replay", str(file), "--asr", "pocketsphinx")
@@ -122,7 +122,7 @@ async def test_a_replica_lost_in_mid_utterance_costs_no_final(
         await until(lambda: sum(front.counter("emostream_finals_total") for front in fronts) >= 8)
         replicas = workers(cluster, REPLICA)
         assert len(replicas) == 2
-        await until(lambda: writes_words(replicas[0]))
+        await until(lambda: is_transcribing(replicas[0]))
         replicas[0].kill()
         runs = [one for both in await asyncio.gather(*streams) for one in both]
         for one in runs:
@@ -145,13 +145,13 @@ def at(seconds: float) -> int:
     return int(seconds * 16_000)
 
 
-def writes_words(replica: psutil.Process) -> bool:
+def is_transcribing(replica: psutil.Process) -> bool:
     """Whether its transcriber, which has a process of its own, is at work."""
     return any(child.status() == psutil.STATUS_RUNNING for child in replica.children(recursive=True))
 
 
-async def test_a_lost_cluster_is_seen_newcomers_are_refused_and_it_may_come_back() -> None:
-    """Those who were inside are told of every utterance that has no result."""
+async def test_a_lost_cluster_is_reported_rejects_clients_and_may_return() -> None:
+    """Clients with a session get an error for every utterance without a result."""
     sound, port = decode_file(RECORDING), free_port()
     with ExitStack() as stack:
         with cluster_of(1, port=port) as cluster:
@@ -163,9 +163,9 @@ async def test_a_lost_cluster_is_seen_newcomers_are_refused_and_it_may_come_back
         status, health = front.health()
         assert status == 503
         assert any("no answer for" in line for line in health["problems"])
-        (newcomer,) = await run_streams(front.socket_url, [sound], WallClock())
-        assert newcomer.refused is not None
-        assert "overloaded" in newcomer.refused
+        (rejected,) = await run_streams(front.socket_url, [sound], WallClock())
+        assert rejected.refused is not None
+        assert "overloaded" in rejected.refused
         (one,) = await inside
         assert one.totals is not None
         assert len(one.finals) + len(one.errors) == 8
@@ -177,7 +177,7 @@ async def test_a_lost_cluster_is_seen_newcomers_are_refused_and_it_may_come_back
             assert back.errors == []
 
 
-async def test_there_are_more_replicas_where_more_waits(tmp_path: Path) -> None:
+async def test_replicas_are_added_under_load(tmp_path: Path) -> None:
     settings = tmp_path / "eager.toml"
     settings.write_text("[cluster]\nmin_replicas = 1\nmax_replicas = 2\ntarget_ongoing_requests = 0.002\n")
     sound = decode_file(RECORDING)
@@ -208,33 +208,33 @@ async def test_servers_with_other_models_do_not_share(tmp_path: Path) -> None:
         assert "expected this server's models in the cluster as emostream, got others" in other.stderr
 
 
-async def test_models_that_cannot_be_loaded_are_said_in_a_line() -> None:
+async def test_models_that_cannot_be_loaded_are_reported_in_one_line() -> None:
     with cluster_of(1) as cluster:
         done = run(
             *("serve", "--engine", "ray", "--ray-address", cluster.address, "--asr", "none", "--port", "0"),
             *("--checkpoint", "/nowhere"),
         )
         assert done.returncode == 2
-        told = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
-        assert len(told) == 1
-        assert "/nowhere" in told[0]
+        errors = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
+        assert len(errors) == 1
+        assert "/nowhere" in errors[0]
         assert "Traceback" not in done.stderr
 
 
-def test_a_cluster_that_is_not_there_is_said_in_a_line() -> None:
+def test_a_missing_cluster_is_reported_in_one_line() -> None:
     done = run("serve", "--engine", "ray", "--ray-address", "127.0.0.1:1", "--asr", "none", "--port", "0")
     assert done.returncode == 2
     assert "expected a Ray cluster at 127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_an_address_without_the_engine_is_refused() -> None:
+def test_an_address_without_the_engine_is_rejected() -> None:
     done = run("serve", "--ray-address", "127.0.0.1:6379", "--asr", "none", "--port", "0")
     assert done.returncode == 2
     assert "expected --engine ray with --ray-address 127.0.0.1:6379, got local" in done.stderr
 
 
-def test_nobody_is_told_that_ray_runs_and_no_dashboard_is_opened() -> None:
+def test_ray_runs_without_usage_reports_and_without_a_dashboard() -> None:
     program = (
         "from emostream.streamer.cluster.ray_cluster import connect_to_ray\n"
         "with connect_to_ray('local'):\n"

@@ -1,4 +1,4 @@
-"""The PocketSphinx adapter: real words, no memory, no decoder noise in the text, odd input."""
+"""The PocketSphinx adapter: real words, no state between clips, no decoder noise in the text, odd input."""
 
 from __future__ import annotations
 
@@ -51,27 +51,29 @@ def assert_well_formed(clip: Clip, transcript: Transcript) -> None:
 
 
 @pytest.mark.data
-def test_several_words_of_a_famous_sentence_come_out(sphinx: SphinxTranscriber) -> None:
+def test_several_words_of_a_famous_sentence_are_recognized(sphinx: SphinxTranscriber) -> None:
     clip = Clip(recording("recordings/jfk.flac"))
     (transcript,) = sphinx.transcribe([clip])
-    said = "and so my fellow americans ask not what your country can do for you"
-    assert len(words(transcript) & set(said.split())) >= 6
+    reference = "and so my fellow americans ask not what your country can do for you"
+    assert len(words(transcript) & set(reference.split())) >= 6
     assert transcript.language == "en"
     assert_well_formed(clip, transcript)
 
 
 @pytest.mark.data
-def test_acted_sentences_are_partly_understood(sphinx: SphinxTranscriber) -> None:
+def test_acted_sentences_are_partly_recognized(sphinx: SphinxTranscriber) -> None:
     clips = [Clip(recording(name)) for name, _ in ACTED]
     transcripts = sphinx.transcribe(clips)
-    found = sum(len(words(t) & set(said.split())) for t, (_, said) in zip(transcripts, ACTED, strict=True))
+    found = sum(
+        len(words(t) & set(reference.split())) for t, (_, reference) in zip(transcripts, ACTED, strict=True)
+    )
     assert found >= 9
     for clip, transcript in zip(clips, transcripts, strict=True):
         assert_well_formed(clip, transcript)
 
 
 @pytest.mark.data
-def test_speech_does_not_remember_the_speech_before(sphinx: SphinxTranscriber) -> None:
+def test_a_transcript_does_not_depend_on_the_clip_before(sphinx: SphinxTranscriber) -> None:
     loud, clip = Clip(recording("recordings/jfk.flac")[:40_000]), Clip(recording(ACTED[0][0])[12_000:44_000])
     alone = SphinxTranscriber().transcribe([clip])
     assert alone[0].words, "there must be words, or this means nothing"
@@ -90,12 +92,12 @@ def test_speech_does_not_remember_the_speech_before(sphinx: SphinxTranscriber) -
     ],
     ids=["empty", "one sample", "10 ms", "silence", "nothing but NaN"],
 )
-def test_a_clip_with_nothing_to_hear_has_no_text(sphinx: SphinxTranscriber, samples: Samples) -> None:
+def test_a_silent_clip_has_no_text(sphinx: SphinxTranscriber, samples: Samples) -> None:
     assert sphinx.transcribe([Clip(samples)]) == [Transcript("")]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
-def test_values_that_are_no_sound_do_no_harm(sphinx: SphinxTranscriber, value: float) -> None:
+def test_invalid_samples_give_a_transcript(sphinx: SphinxTranscriber, value: float) -> None:
     harmed = hum(0.5, 0)
     harmed[::100] = value
     healthy = Clip(hum(0.5, 1))
@@ -103,11 +105,11 @@ def test_values_that_are_no_sound_do_no_harm(sphinx: SphinxTranscriber, value: f
     assert sphinx.transcribe([Clip(harmed), healthy])[1:] == before
 
 
-def test_no_clips_no_transcripts(sphinx: SphinxTranscriber) -> None:
+def test_no_clips_give_no_transcripts(sphinx: SphinxTranscriber) -> None:
     assert sphinx.transcribe([]) == []
 
 
-def test_another_language_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_another_language_gives_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     transcriber = SphinxTranscriber()
     quiet = np.zeros(800, np.float32)
     with caplog.at_level(logging.WARNING, logger="emostream"):
@@ -116,7 +118,7 @@ def test_another_language_is_warned_of_once(caplog: pytest.LogCaptureFixture) ->
     assert "'pl'" in caplog.records[0].message
 
 
-def test_a_missing_model_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_model_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
         raise RuntimeError("Failed to initialize\nPocketSphinx")
 
@@ -126,12 +128,12 @@ def test_a_missing_model_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_its_name_says_the_model(sphinx: SphinxTranscriber) -> None:
+def test_its_name_contains_the_model(sphinx: SphinxTranscriber) -> None:
     assert sphinx.name == "pocketsphinx en-us"
 
 
 class Counting:
-    """A decoder that notes how many samples are searched."""
+    """A decoder that counts the samples it searches."""
 
     def __init__(self, decoder: Any) -> None:
         self._decoder = decoder
@@ -157,7 +159,7 @@ def spoken() -> list[Samples]:
 @pytest.mark.parametrize(
     "ends", [[24_000, 38_000, 45_000], [30_001, 30_002, 59_999, 60_000], [10, 23_999, 60_000]]
 )
-def test_hearing_ahead_changes_no_transcript(
+def test_incremental_decoding_changes_no_transcript(
     sphinx: SphinxTranscriber, spoken: list[Samples], ends: list[int]
 ) -> None:
     clip = Clip(spoken[0])
@@ -169,7 +171,7 @@ def test_hearing_ahead_changes_no_transcript(
     assert sphinx.transcribe([clip]) == cold
 
 
-def test_what_was_heard_ahead_is_not_searched_again(spoken: list[Samples]) -> None:
+def test_audio_decoded_incrementally_is_not_decoded_again(spoken: list[Samples]) -> None:
     sphinx, sound = SphinxTranscriber(), spoken[0]
     counting = sphinx._decoders[0]._decoder = Counting(sphinx._decoders[0]._decoder)
     for end in (38_000, 46_000, 54_000):
@@ -179,7 +181,7 @@ def test_what_was_heard_ahead_is_not_searched_again(spoken: list[Samples]) -> No
     assert counting.searched == len(sound)
 
 
-def test_several_are_heard_at_once_and_none_disturbs_another(
+def test_several_utterances_are_decoded_incrementally_at_once(
     sphinx: SphinxTranscriber, spoken: list[Samples]
 ) -> None:
     cold = [SphinxTranscriber().transcribe([Clip(sound)])[0] for sound in spoken]
@@ -190,8 +192,8 @@ def test_several_are_heard_at_once_and_none_disturbs_another(
 
 
 @pytest.mark.parametrize("fatal", [1, 2, 3], ids=["at the mean", "at the first piece", "at the second piece"])
-def test_a_decoder_that_stumbles_is_exchanged(spoken: list[Samples], fatal: int) -> None:
-    """Nobody knows what it holds: the next words are those of one that has heard nothing."""
+def test_a_decoder_that_fails_is_replaced(spoken: list[Samples], fatal: int) -> None:
+    """Its state is unknown: the next transcript is that of a new decoder."""
     sphinx = SphinxTranscriber()
     healthy = sphinx._decoders[0]._decoder
 
@@ -213,7 +215,7 @@ def test_a_decoder_that_stumbles_is_exchanged(spoken: list[Samples], fatal: int)
         assert sphinx.transcribe([Clip(sound)]) == SphinxTranscriber().transcribe([Clip(sound)])
 
 
-def test_a_third_voice_waits_until_somebody_has_been_cut_off(spoken: list[Samples]) -> None:
+def test_a_third_utterance_waits_for_an_inactive_one(spoken: list[Samples]) -> None:
     now = 0.0
     sphinx = SphinxTranscriber(lambda: now)
     first, second, third = (Clip(sound[:48_000]) for sound in spoken)
@@ -230,8 +232,8 @@ def test_a_third_voice_waits_until_somebody_has_been_cut_off(spoken: list[Sample
     assert other.continues(second.samples)
 
 
-def test_a_long_silence_before_the_voice_is_no_part_of_the_mean(spoken: list[Samples]) -> None:
-    """The room's noise is not what the voice's features are measured against."""
+def test_leading_silence_is_excluded_from_the_cepstral_mean(spoken: list[Samples]) -> None:
+    """The features of the speech are not normalized by background noise."""
     room = np.random.default_rng(0).normal(0.0, 0.0005, 40_000).astype(np.float32)
     sphinx = SphinxTranscriber()
     sound = np.concatenate([room, spoken[2]])
@@ -243,15 +245,15 @@ def test_a_long_silence_before_the_voice_is_no_part_of_the_mean(spoken: list[Sam
     assert sphinx.transcribe([Clip(sound)]) == [late]
 
 
-def test_an_utterance_that_went_another_way_is_begun_anew(
+def test_an_utterance_whose_beginning_changed_is_decoded_anew(
     sphinx: SphinxTranscriber, spoken: list[Samples]
 ) -> None:
     sphinx.transcribe_partial(Clip(spoken[0]))
-    later = Clip(spoken[0][4_000:])  # a louder voice came, and the quiet beginning is no part of it
+    later = Clip(spoken[0][4_000:])  # louder speech followed, and the quiet beginning was cut off
     assert sphinx.transcribe([later]) == SphinxTranscriber().transcribe([later])
 
 
-def test_a_beginning_of_digital_silence_is_no_hindrance(sphinx: SphinxTranscriber) -> None:
+def test_an_utterance_may_begin_with_digital_silence(sphinx: SphinxTranscriber) -> None:
     quiet = np.zeros(40_000, np.float32)
     sphinx.transcribe_partial(Clip(quiet))
     assert sphinx.transcribe([Clip(quiet)]) == [Transcript("")]

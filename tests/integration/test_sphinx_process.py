@@ -1,4 +1,4 @@
-"""PocketSphinx behind a pipe: the same words, no hold on the interpreter, and deaths survived."""
+"""PocketSphinx behind a pipe: the same words, no lock on the interpreter, and recovery from crashes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def process() -> Iterator[SphinxProcess]:
     transcriber._worker.close()
 
 
-def test_the_words_are_those_of_the_decoder_itself(process: SphinxProcess, sound: Samples) -> None:
+def test_transcripts_equal_those_in_process(process: SphinxProcess, sound: Samples) -> None:
     clips = [Clip(sound[: 4 * 16_000]), Clip(np.zeros(0, np.float32)), Clip(sound[4 * 16_000 :])]
     here = SphinxTranscriber()
     assert process.name == here.name
@@ -39,7 +39,7 @@ def test_the_words_are_those_of_the_decoder_itself(process: SphinxProcess, sound
     assert theirs[0].text
 
 
-def test_it_hears_ahead_as_the_decoder_does(process: SphinxProcess, sound: Samples) -> None:
+def test_incremental_decoding_works_as_in_process(process: SphinxProcess, sound: Samples) -> None:
     assert isinstance(process, IncrementalTranscriber)
     clip = Clip(sound[: 4 * 16_000])
     for seconds in (2, 3):
@@ -47,7 +47,7 @@ def test_it_hears_ahead_as_the_decoder_does(process: SphinxProcess, sound: Sampl
     assert process.transcribe([clip]) == SphinxTranscriber().transcribe([clip])
 
 
-def test_other_threads_go_on_while_it_decodes(process: SphinxProcess, sound: Samples) -> None:
+def test_other_threads_run_while_it_decodes(process: SphinxProcess, sound: Samples) -> None:
     """A thread that sleeps 1 ms at a time gets its turns: in-process it got five in three seconds."""
     turns = 0
     decoding = threading.Event()
@@ -66,13 +66,13 @@ def test_other_threads_go_on_while_it_decodes(process: SphinxProcess, sound: Sam
     assert turns > 50
 
 
-def test_a_death_costs_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_fails_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     transcriber = SphinxProcess()
     try:
         assert transcriber.name
         transcriber._worker._process.kill()
         transcriber._worker._process.wait()
-        monkeypatch.setattr(transcriber._worker._process, "poll", lambda: None)  # after the look at it
+        monkeypatch.setattr(transcriber._worker._process, "poll", lambda: None)  # after it was checked
         with pytest.raises(TranscriberError, match="its process ended; a new one"):
             transcriber.transcribe([Clip(np.zeros(1_600, np.float32))])
         assert len(transcriber.transcribe([Clip(np.zeros(1_600, np.float32))])) == 1
@@ -80,7 +80,7 @@ def test_a_death_costs_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
         transcriber._worker.close()
 
 
-def test_the_child_ends_with_its_owner() -> None:
+def test_the_child_ends_when_its_owner_is_deleted() -> None:
     transcriber = SphinxProcess()
     child = transcriber._worker._process
     del transcriber

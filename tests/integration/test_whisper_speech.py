@@ -1,4 +1,4 @@
-"""Whisper at its real cost on clean synthetic speech: the words come out, the runaway tails do not.
+"""Whisper at its real cost on clean synthetic speech: words are recognized, runaway text is removed.
 
 The weights are a stand-in whose token table was learned again; they are no measure of Whisper's quality.
 """
@@ -37,31 +37,33 @@ def whisper() -> WhisperTranscriber:
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Samples]]:
+def speech(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Samples]]:
     folder = tmp_path_factory.mktemp("voices")
     return [(text, spoken(text, voice, folder)) for text in SENTENCES for voice in VOICES]
 
 
 @pytest.fixture(scope="module")
-def transcripts(whisper: WhisperTranscriber, said: list[tuple[str, Samples]]) -> list[Transcript]:
-    return whisper.transcribe([Clip(samples) for _, samples in said])
+def transcripts(whisper: WhisperTranscriber, speech: list[tuple[str, Samples]]) -> list[Transcript]:
+    return whisper.transcribe([Clip(samples) for _, samples in speech])
 
 
 def plain(text: str) -> list[str]:
     return re.findall(r"[a-z']+", text.lower())
 
 
-def test_the_words_of_clean_speech_come_out(
-    said: list[tuple[str, Samples]], transcripts: list[Transcript]
+def test_the_words_of_clean_speech_are_recognized(
+    speech: list[tuple[str, Samples]], transcripts: list[Transcript]
 ) -> None:
-    wanted = [(word, i) for i, (text, _) in enumerate(said) for word in plain(text)]
+    wanted = [(word, i) for i, (text, _) in enumerate(speech) for word in plain(text)]
     written = [set(plain(t.text)) for t in transcripts]
     recall = sum(word in written[i] for word, i in wanted) / len(wanted)
     assert recall >= 0.7
 
 
-def test_words_lie_where_the_voice_is(said: list[tuple[str, Samples]], transcripts: list[Transcript]) -> None:
-    for (_, samples), transcript in zip(said, transcripts, strict=True):
+def test_word_times_are_inside_the_speech(
+    speech: list[tuple[str, Samples]], transcripts: list[Transcript]
+) -> None:
+    for (_, samples), transcript in zip(speech, transcripts, strict=True):
         loud = np.flatnonzero(np.abs(samples) > 0.02)
         assert transcript.words[0].start <= loud[0] + 3_200
         assert abs(transcript.words[-1].end - loud[-1]) < 6_400
@@ -69,10 +71,10 @@ def test_words_lie_where_the_voice_is(said: list[tuple[str, Samples]], transcrip
         assert middles == sorted(middles)
 
 
-def test_a_batch_says_what_each_clip_says_alone(
-    whisper: WhisperTranscriber, said: list[tuple[str, Samples]], transcripts: list[Transcript]
+def test_batched_transcripts_equal_single_ones(
+    whisper: WhisperTranscriber, speech: list[tuple[str, Samples]], transcripts: list[Transcript]
 ) -> None:
-    for (_, samples), together in list(zip(said, transcripts, strict=True))[:2]:
+    for (_, samples), together in list(zip(speech, transcripts, strict=True))[:2]:
         (alone,) = whisper.transcribe([Clip(samples)])
         assert (alone.text, alone.rejected) == (together.text, together.rejected)
         assert [(w.text, w.start, w.end) for w in alone.words] == [
@@ -80,7 +82,7 @@ def test_a_batch_says_what_each_clip_says_alone(
         ]
 
 
-def test_runaway_repetitions_are_caught(whisper: WhisperTranscriber, tmp_path: Path) -> None:
+def test_runaway_repetitions_are_removed(whisper: WhisperTranscriber, tmp_path: Path) -> None:
     lost = Clip(spoken("She was walking slowly along the river with her dog.", "slt", tmp_path))
     noise = Clip(np.random.default_rng(0).normal(0.0, 0.02, 48_000).astype(np.float32))
     model = load_whisper_model(

@@ -1,4 +1,4 @@
-"""The forced aligner behind a pipe: the same alignments, and no utterance lost to a death."""
+"""The forced aligner behind a pipe: the same alignments, and no utterance lost if the process dies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def kill(process: AlignerProcess) -> None:
     process._worker._process.wait()
 
 
-def test_the_alignments_are_those_of_the_aligner_itself(process: AlignerProcess, sound: Samples) -> None:
+def test_alignments_equal_those_in_process(process: AlignerProcess, sound: Samples) -> None:
     clips = [Clip(sound), Clip(np.zeros(0, np.float32)), Clip(sound, "pl")]
     transcripts = [SAID, None, Transcript("dzie\u0144 dobry")]
     here = ForcedAligner()
@@ -49,7 +49,7 @@ def test_the_alignments_are_those_of_the_aligner_itself(process: AlignerProcess,
     assert process.name == here.name
 
 
-def test_a_death_costs_one_call_its_phones(
+def test_after_a_crash_one_call_uses_the_fallback(
     process: AlignerProcess,
     sound: Samples,
     caplog: pytest.LogCaptureFixture,
@@ -58,7 +58,7 @@ def test_a_death_costs_one_call_its_phones(
     clips, transcripts = [Clip(sound), Clip(sound)], [SAID, None]
     before = process.align(clips, transcripts)
     kill(process)
-    monkeypatch.setattr(process._worker._process, "poll", lambda: None)  # it died after the look at it
+    monkeypatch.setattr(process._worker._process, "poll", lambda: None)  # it died after it was checked
     with caplog.at_level(logging.WARNING, logger="emostream"):
         during = process.align(clips, transcripts)
     assert during == [align_from_transcript(SAID, len(sound)), align_from_transcript(None, len(sound))]
@@ -67,7 +67,7 @@ def test_a_death_costs_one_call_its_phones(
     assert process.align(clips, transcripts) == before
 
 
-def test_a_child_that_cannot_start_again_costs_no_more(
+def test_without_a_restart_every_call_uses_the_fallback(
     process: AlignerProcess, sound: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill(process)
@@ -76,7 +76,7 @@ def test_a_child_that_cannot_start_again_costs_no_more(
         assert process.align([Clip(sound)], [SAID]) == [align_from_transcript(SAID, len(sound))]
 
 
-def test_a_system_that_starts_no_process_costs_no_more(
+def test_a_restart_is_retried_after_a_system_error(
     process: AlignerProcess,
     sound: Samples,
     caplog: pytest.LogCaptureFixture,
@@ -93,25 +93,25 @@ def test_a_system_that_starts_no_process_costs_no_more(
     assert process.align([Clip(sound)], [SAID])[0].method == "forced"
 
 
-def test_a_mistake_of_the_callers_is_raised(process: AlignerProcess, sound: Samples) -> None:
+def test_invalid_arguments_are_raised(process: AlignerProcess, sound: Samples) -> None:
     with pytest.raises(ValueError, match="argument"):
         process.align([Clip(sound)], [])
     assert process.align([Clip(sound)], [SAID])[0].method == "forced"
 
 
-def test_a_child_that_never_speaks_is_one_line() -> None:
+def test_a_child_that_ends_at_once_is_reported_in_one_line() -> None:
     with pytest.raises(TranscriberError, match="its process ended: reinstall pocketsphinx"):
         _ = WorkerProcess("emostream.models.types", "nothing").name
 
 
-def test_the_child_ends_with_its_owner() -> None:
+def test_the_child_ends_when_its_owner_is_deleted() -> None:
     aligner = AlignerProcess()
     child = aligner._worker._process
     del aligner
     assert child.poll() is not None
 
 
-def test_the_front_door_opens_it(sound: Samples) -> None:
+def test_the_public_function_starts_it(sound: Samples) -> None:
     aligner = load_aligner()
     (alignment,) = aligner.align([Clip(sound)], [SAID])
     assert [word.text for word in alignment.words] == ["hello", "there"]

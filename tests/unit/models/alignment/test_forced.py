@@ -1,4 +1,4 @@
-"""Forced alignment: true places in synthetic speech, every word kept, and a fallback for everything else."""
+"""Forced alignment: the true times in synthetic speech, no word lost, and a fallback for everything else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Spoken:
 
 
 def deviations_ms(found: Alignment, spoken: Spoken, edges: set[int]) -> Iterator[float]:
-    """How far the phone boundaries at `edges` lie from the synthesiser's, where both say the same phones.
+    """How far the phone boundaries at `edges` lie from the synthesiser's, where both have the same phones.
 
     Both pronounce by a dictionary of their own, so stretches of different length are left out.
     """
@@ -56,7 +56,7 @@ def deviations_ms(found: Alignment, spoken: Spoken, edges: set[int]) -> Iterator
 def boundary_deviations(
     aligner: ForcedAligner, voice: str, tier: str, into: Path, level: float
 ) -> list[float]:
-    """Over all sentences, each as loud as `level` says: 0.0 leaves nothing to align."""
+    """Over all sentences, scaled by `level`; 0.0 is silence."""
     deviations: list[float] = []
     boundaries = 0
     for text in SENTENCES:
@@ -81,13 +81,13 @@ def accurate(deviations: list[float]) -> bool:
 @pytest.mark.parametrize(
     "voice", ["kal", pytest.param("slt", marks=pytest.mark.long), pytest.param("rms", marks=pytest.mark.long)]
 )
-def test_boundaries_lie_where_the_synthesiser_put_them(
+def test_boundaries_are_those_of_the_synthesiser(
     aligner: ForcedAligner, tmp_path: Path, voice: str, tier: str
 ) -> None:
     assert accurate(boundary_deviations(aligner, voice, tier, tmp_path, level=1.0))
 
 
-def test_an_even_split_would_not_pass_for_it(aligner: ForcedAligner, tmp_path: Path) -> None:
+def test_an_even_split_fails_the_same_criterion(aligner: ForcedAligner, tmp_path: Path) -> None:
     assert not accurate(boundary_deviations(aligner, "slt", "words", tmp_path, level=0.0))
 
 
@@ -102,8 +102,8 @@ def test_tiers_of_a_sentence(aligner: ForcedAligner, train: Spoken) -> None:
     assert dashes == Word("--", nine.end, nine.end)
 
 
-def test_what_the_transcriber_knew_of_its_words_stays(aligner: ForcedAligner, train: Spoken) -> None:
-    """Its texts and probabilities, not its times."""
+def test_texts_and_probabilities_of_the_transcriber_are_kept(aligner: ForcedAligner, train: Spoken) -> None:
+    """Its times are replaced."""
     words = tuple(Word(text, 0, 100, 0.25) for text in SENTENCES[0].split())
     transcript = Transcript(SENTENCES[0], "en", words)
     (found,) = aligner.align([Clip(train.samples)], [transcript])
@@ -111,7 +111,7 @@ def test_what_the_transcriber_knew_of_its_words_stays(aligner: ForcedAligner, tr
     assert found.words[-1].start > 16_000
 
 
-def test_silence_belongs_to_nobody(aligner: ForcedAligner, train: Spoken) -> None:
+def test_silence_is_in_no_word(aligner: ForcedAligner, train: Spoken) -> None:
     quiet = np.random.default_rng(0).normal(0.0, 1e-4, 16_000).astype(np.float32)
     found = align(aligner, np.concatenate([quiet, train.samples, quiet]), SENTENCES[0])
     alone = align(aligner, train.samples, SENTENCES[0])
@@ -121,7 +121,7 @@ def test_silence_belongs_to_nobody(aligner: ForcedAligner, train: Spoken) -> Non
     assert np.max(np.abs(shifts)) <= 800
 
 
-def test_numbers_span_all_that_is_said_for_them(aligner: ForcedAligner, tmp_path: Path) -> None:
+def test_a_number_spans_all_its_spoken_words(aligner: ForcedAligner, tmp_path: Path) -> None:
     spoken = speak("the train leaves at nine thirty in the morning", "slt", tmp_path)
     words = align(aligner, spoken.samples, "the train leaves at nine thirty in the morning").words
     digits = align(aligner, spoken.samples, "the train leaves at 9:30 in the morning").words
@@ -129,7 +129,7 @@ def test_numbers_span_all_that_is_said_for_them(aligner: ForcedAligner, tmp_path
     assert digits[5:] == words[6:]
 
 
-def test_a_word_out_of_the_dictionary_keeps_its_place(aligner: ForcedAligner, tmp_path: Path) -> None:
+def test_a_word_outside_the_dictionary_is_aligned(aligner: ForcedAligner, tmp_path: Path) -> None:
     text = "i saw gryffindor students in the morning"
     spoken = speak(text, "slt", tmp_path)
     found = align(aligner, spoken.samples, text)
@@ -140,7 +140,7 @@ def test_a_word_out_of_the_dictionary_keeps_its_place(aligner: ForcedAligner, tm
 
 
 @pytest.mark.long
-def test_one_clip_does_not_change_another(aligner: ForcedAligner, train: Spoken, tmp_path: Path) -> None:
+def test_clips_are_aligned_independently(aligner: ForcedAligner, train: Spoken, tmp_path: Path) -> None:
     other = speak("zorblax and flimflammery went to gryffindor", "rms", tmp_path)
     clips = [Clip(other.samples), Clip(train.samples), Clip(train.samples[:3_000]), Clip(train.samples)]
     texts = ["zorblax and flimflammery went to gryffindor", SENTENCES[0], SENTENCES[1], SENTENCES[0]]
@@ -152,7 +152,7 @@ def test_one_clip_does_not_change_another(aligner: ForcedAligner, train: Spoken,
 SILENCE = np.zeros(1_000, np.float32)
 
 
-def test_where_nothing_can_be_aligned_phones_are_spread_over_their_word(aligner: ForcedAligner) -> None:
+def test_if_alignment_fails_phones_are_spread_over_their_words(aligner: ForcedAligner) -> None:
     words = (Word("Next", 0, 500, 0.5), Word("train?", 600, 1000), Word("Away!", 1000, 1000))
     (found,) = aligner.align([Clip(SILENCE)], [Transcript("Next train? Away!", "en", words)])
     assert found.method == "word_times"
@@ -179,7 +179,7 @@ def test_where_nothing_can_be_aligned_phones_are_spread_over_their_word(aligner:
     ],
     ids=["empty", "too short", "silent", "nothing but NaN", "more words than sound"],
 )
-def test_without_an_alignment_there_is_an_even_split(
+def test_the_fallback_is_an_even_split(
     aligner: ForcedAligner, samples: Samples, text: str, phones: int
 ) -> None:
     found = align(aligner, samples, text)
@@ -196,7 +196,7 @@ def test_without_an_alignment_there_is_an_even_split(
         ("\u0434\u043e\u0431\u0440\u043e\u0435 \u0443\u0442\u0440\u043e", None),
     ],
 )
-def test_other_languages_have_words_alone(
+def test_other_languages_have_words_only(
     aligner: ForcedAligner, train: Spoken, text: str, language: str | None
 ) -> None:
     transcript = Transcript(text, language)
@@ -206,10 +206,10 @@ def test_other_languages_have_words_alone(
 
 
 @pytest.mark.parametrize(
-    ("hint", "transcriber_says", "method"),
+    ("hint", "transcriber_language", "method"),
     [
         ("de", None, "even"),
-        ("de", "en", "even"),  # it knows English only: whatever it wrote, that was not said
+        ("de", "en", "even"),  # an English-only transcriber: its text is not reliable
         ("en_US", "en", "forced"),
         ("en-GB", None, "forced"),
         (None, "en-US", "forced"),
@@ -217,15 +217,15 @@ def test_other_languages_have_words_alone(
         (None, None, "forced"),
     ],
 )
-def test_the_hint_counts_before_the_transcriber(
-    aligner: ForcedAligner, train: Spoken, hint: str | None, transcriber_says: str | None, method: str
+def test_the_language_hint_overrides_the_transcriber(
+    aligner: ForcedAligner, train: Spoken, hint: str | None, transcriber_language: str | None, method: str
 ) -> None:
-    clip, transcript = Clip(train.samples, hint), Transcript(SENTENCES[0], transcriber_says)
+    clip, transcript = Clip(train.samples, hint), Transcript(SENTENCES[0], transcriber_language)
     assert aligner.align([clip], [transcript])[0].method == method
 
 
 @pytest.mark.parametrize("transcript", [None, Transcript(""), Transcript("   "), Transcript("", words=())])
-def test_nothing_said_nothing_aligned(aligner: ForcedAligner, transcript: Transcript | None) -> None:
+def test_empty_transcripts_have_no_alignment(aligner: ForcedAligner, transcript: Transcript | None) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
     assert aligner.align([Clip(noise)], [transcript]) == [Alignment()]
     assert aligner.align([], []) == []
@@ -240,13 +240,13 @@ WRITTEN = st.sampled_from(["a", "the", "9", "-", "\u00e9t\u00e9", "zzq", "I'm", 
     samples=st.integers(0, 16_000),
     loudest=st.sampled_from([0.0, 1e-4, 0.3, 2.0, np.inf, np.nan]),
 )
-def test_any_text_on_any_sound(aligner: ForcedAligner, text: str, samples: int, loudest: float) -> None:
+def test_any_text_with_any_audio(aligner: ForcedAligner, text: str, samples: int, loudest: float) -> None:
     noise = np.random.default_rng(samples).choice([-loudest, 0.0, loudest], samples).astype(np.float32)
     found = align(aligner, noise, text)
     assert [word.text for word in found.words] == text.split()
 
 
-def test_a_missing_model_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_model_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
         raise RuntimeError("Failed to initialize\nPocketSphinx")
 

@@ -1,4 +1,4 @@
-"""Words in an English sentence that cannot be read as English: what the alignment makes of them."""
+"""Words in an English sentence without an English pronunciation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Spoken:
     return speak(SENTENCE, "slt", tmp_path_factory.mktemp("train"))
 
 
-def test_a_word_that_cannot_be_read_lies_between_its_neighbours(
+def test_a_word_without_pronunciation_fills_the_gap_between_its_neighbours(
     aligner: ForcedAligner, train: Spoken
 ) -> None:
     text = f"the next {CYRILLIC} leaves at nine in the morning"
@@ -40,8 +40,8 @@ def test_a_word_that_cannot_be_read_lies_between_its_neighbours(
     assert [span.text for span in found.syllables] == [span.text for span in without]
 
 
-def test_at_the_edges_it_reaches_to_the_clips_own(aligner: ForcedAligner, train: Spoken) -> None:
-    """Two in one gap share it by their letters; a dash takes none of it."""
+def test_at_the_edges_it_extends_to_the_ends_of_the_clip(aligner: ForcedAligner, train: Spoken) -> None:
+    """Two in one gap share it in proportion to their letters; a dash gets no time."""
     text = f"{CYRILLIC} next train - leaves at nine in the {HAN} - {HAN[0]}"
     words = align(aligner, train.samples, text).words
     assert (words[0].start, words[0].end) == (0, words[1].start)
@@ -52,14 +52,14 @@ def test_at_the_edges_it_reaches_to_the_clips_own(aligner: ForcedAligner, train:
     assert end > third > start
 
 
-def test_spread_phones_leave_it_its_place(aligner: ForcedAligner) -> None:
+def test_spread_phones_do_not_overlap_it(aligner: ForcedAligner) -> None:
     words = (Word("Next", 0, 400), Word(HAN, 400, 600, 0.5), Word("train", 600, 1000))
     (found,) = aligner.align([Clip(SILENCE)], [Transcript(f"Next {HAN} train", "en", words)])
     assert found.words == words
     assert found.syllables == (Span("N-EH-K-S-T", 0, 400), Span("T-R-EY-N", 600, 1000))
 
 
-def test_letters_of_the_latin_script_are_all_read(aligner: ForcedAligner, train: Spoken) -> None:
+def test_every_letter_of_the_latin_script_has_a_pronunciation(aligner: ForcedAligner, train: Spoken) -> None:
     found = align(aligner, train.samples, "the next tr\u00e6n \u0141eaves at nine in the m\u00f8rning")
     plain = align(aligner, train.samples, "the next traen leaves at nine in the morning")
     assert found.method == "forced"
@@ -67,7 +67,7 @@ def test_letters_of_the_latin_script_are_all_read(aligner: ForcedAligner, train:
 
 
 @pytest.mark.parametrize("others", [1, 2, 3])
-def test_a_majority_that_cannot_be_read_leaves_words_alone(
+def test_a_majority_without_pronunciation_gives_words_only(
     aligner: ForcedAligner, train: Spoken, others: int
 ) -> None:
     transcript = Transcript(" ".join(["hello - there", *[CYRILLIC] * others]))

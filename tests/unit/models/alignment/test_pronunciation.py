@@ -1,4 +1,4 @@
-"""From written words to phones: signs and numbers read out, the dictionary, the guess from letters."""
+"""From written words to phones: symbols and numbers, the dictionary, letter-to-sound rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def lexicon() -> Lexicon:
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "spoken"),
     [
         ("It's", "it's"),
         ("don\u2019t,", "don't"),
@@ -74,8 +74,8 @@ def lexicon() -> Lexicon:
         ("", ""),
     ],
 )
-def test_what_a_speaker_says(word: str, said: str) -> None:
-    assert " ".join(verbalize(word)) == said
+def test_symbols_and_numbers_are_spelled_out(word: str, spoken: str) -> None:
+    assert " ".join(verbalize(word)) == spoken
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_a_speaker_says(word: str, said: str) -> None:
         ("-", ""),
     ],
 )
-def test_the_dictionary_knows(lexicon: Lexicon, word: str, phones: str) -> None:
+def test_words_of_the_dictionary(lexicon: Lexicon, word: str, phones: str) -> None:
     tokens = lexicon.pronounce(word)
     assert tokens is not None
     assert " | ".join(" ".join(token.phones) for token in tokens) == phones
@@ -106,12 +106,12 @@ def test_the_dictionary_knows(lexicon: Lexicon, word: str, phones: str) -> None:
         ("pfft", "P F T"),
     ],
 )
-def test_other_words_are_read_by_their_letters(word: str, phones: str) -> None:
+def test_other_words_use_letter_to_sound_rules(word: str, phones: str) -> None:
     assert " ".join(guess_phones(word)) == phones
 
 
-def test_a_guess_goes_by_its_sound(lexicon: Lexicon) -> None:
-    """Two spellings of one sound are one entry: nothing that is added can read another word otherwise."""
+def test_guessed_pronunciations_are_named_by_their_phones(lexicon: Lexicon) -> None:
+    """Two spellings with the same phones are one entry, so that it cannot change other pronunciations."""
     first = lexicon.pronounce("blorptastick")
     assert first is not None
     assert first == lexicon.pronounce("blorptastik")
@@ -121,13 +121,13 @@ def test_a_guess_goes_by_its_sound(lexicon: Lexicon) -> None:
 @pytest.mark.parametrize(
     "word", ["\u043f\u0440\u0438\u0432\u0435\u0442", "\u4f60\u597d", "well-\u4f60\u597d", "9\u4f60"]
 )
-def test_a_word_of_which_a_part_cannot_be_read_is_not_read(lexicon: Lexicon, word: str) -> None:
+def test_a_word_with_an_unreadable_part_has_no_pronunciation(lexicon: Lexicon, word: str) -> None:
     assert lexicon.pronounce(word) is None
 
 
 @pytest.mark.long
-def test_guesses_have_about_the_right_length() -> None:
-    """Against the dictionary, which the rules do not look at."""
+def test_guessed_pronunciations_have_about_the_right_length() -> None:
+    """Against the dictionary, which the rules do not use."""
     sample = random.Random(1).sample(entries(), 2000)
     right = sum(syllables(guess_phones(word)) == syllables(phones) for word, phones in sample)
     near = sum(abs(len(guess_phones(word)) - len(phones)) <= 1 for word, phones in sample)

@@ -98,17 +98,17 @@ def test_a_word_without_a_vowel_is_one_syllable(phones: str) -> None:
     assert divided(phones) == phones
 
 
-def test_no_phones_no_syllables() -> None:
+def test_no_phones_give_no_syllables() -> None:
     assert syllabify([]) == []
 
 
-def test_compounds_are_cut_as_one_word() -> None:
-    """Known and accepted: nothing in the phones says where the parts of a compound meet."""
+def test_compounds_are_divided_as_one_word() -> None:
+    """A known limitation: the phones do not show where the parts of a compound meet."""
     assert divided("AH P R AY T") == "AH . P R AY T"
 
 
 @pytest.mark.long
-def test_the_whole_dictionary_falls_into_syllables_of_one_vowel() -> None:
+def test_every_word_of_the_dictionary_has_one_vowel_per_syllable() -> None:
     for word, phones in entries():
         parts = syllabify(phones)
         assert [index for part in parts for index in part] == list(range(len(phones))), word

@@ -33,7 +33,7 @@ from tests.support.tiny_whisper import make_tiny_whisper
 
 @dataclass
 class Loaded:
-    """Stands for a loaded transcriber: remembers what it was loaded from."""
+    """A fake transcriber that records what it was loaded from."""
 
     name: str
     folder: Path | None = None
@@ -43,24 +43,24 @@ class Loaded:
 
 
 @dataclass
-class World:
-    """A cache and a hub of one's own; `asked` lists who was asked, in order."""
+class FakeSources:
+    """A fake cache and hub; `requests` lists what was used, in order."""
 
     cache: dict[str, Path] = field(default_factory=dict)
     hub_answers: bool = False
     damaged: bool = False
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def cached(self, name: str) -> Path | None:
-        self.asked.append("cache")
+        self.requests.append("cache")
         return self.cache.get(name)
 
     def probe(self) -> bool:
-        self.asked.append("hub")
+        self.requests.append("hub")
         return self.hub_answers
 
     def fetch(self, name: str) -> Path:
-        self.asked.append("fetch")
+        self.requests.append("fetch")
         return Path("fetched") / name
 
     def whisper(self, folder: Path, label: str, *_: object) -> Transcriber:
@@ -73,16 +73,16 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    world = World()
+def sources(monkeypatch: pytest.MonkeyPatch) -> FakeSources:
+    sources = FakeSources()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 0)
-    monkeypatch.setattr(factory, "find_cached_whisper", world.cached)
-    monkeypatch.setattr(factory, "is_hub_reachable", world.probe)
-    monkeypatch.setattr(factory, "download_whisper", world.fetch)
-    monkeypatch.setattr(factory, "_load_whisper", world.whisper)
-    monkeypatch.setattr(factory, "_load_sphinx", world.sphinx)
-    return world
+    monkeypatch.setattr(factory, "find_cached_whisper", sources.cached)
+    monkeypatch.setattr(factory, "is_hub_reachable", sources.probe)
+    monkeypatch.setattr(factory, "download_whisper", sources.fetch)
+    monkeypatch.setattr(factory, "_load_whisper", sources.whisper)
+    monkeypatch.setattr(factory, "_load_sphinx", sources.sphinx)
+    return sources
 
 
 @pytest.fixture
@@ -95,84 +95,88 @@ def chosen(name: str, **options: str) -> Loaded:
     return cast("Loaded", create_transcriber(name, **options))  # type: ignore[arg-type]
 
 
-def test_auto_takes_the_cached_model_and_asks_nobody_else(
-    world: World, warnings: pytest.LogCaptureFixture
+def test_auto_uses_the_cached_model_without_the_hub(
+    sources: FakeSources, warnings: pytest.LogCaptureFixture
 ) -> None:
-    world.cache = {"tiny.en": Path("cached")}
+    sources.cache = {"tiny.en": Path("cached")}
     assert chosen("auto") == Loaded("whisper tiny.en", Path("cached"))
-    assert world.asked == ["cache"]
+    assert sources.requests == ["cache"]
     assert not warnings.records
 
 
-def test_auto_fetches_where_the_hub_answers(world: World, warnings: pytest.LogCaptureFixture) -> None:
-    world.hub_answers = True
+def test_auto_downloads_if_the_hub_is_reachable(
+    sources: FakeSources, warnings: pytest.LogCaptureFixture
+) -> None:
+    sources.hub_answers = True
     assert chosen("auto") == Loaded("whisper tiny.en", Path("fetched/tiny.en"))
-    assert world.asked == ["cache", "hub", "fetch"]
+    assert sources.requests == ["cache", "hub", "fetch"]
     assert not warnings.records
 
 
-def test_auto_falls_back_with_one_warning(world: World, warnings: pytest.LogCaptureFixture) -> None:
+def test_auto_falls_back_with_one_warning(sources: FakeSources, warnings: pytest.LogCaptureFixture) -> None:
     assert chosen("auto").name == "pocketsphinx"
-    assert world.asked == ["cache", "hub"]
+    assert sources.requests == ["cache", "hub"]
     (message,) = warnings.messages
     assert "expected Whisper tiny.en" in message
     assert "hub is unreachable" in message
     assert "connect to the network once" in message
 
 
-def test_auto_falls_back_from_a_damaged_cache(world: World, warnings: pytest.LogCaptureFixture) -> None:
-    world.cache, world.damaged = {"tiny.en": Path("cached")}, True
+def test_auto_falls_back_from_a_damaged_cache(
+    sources: FakeSources, warnings: pytest.LogCaptureFixture
+) -> None:
+    sources.cache, sources.damaged = {"tiny.en": Path("cached")}, True
     assert chosen("auto").name == "pocketsphinx"
     (message,) = warnings.messages
     assert "model.bin is damaged" in message
 
 
 @pytest.mark.parametrize("name", ["auto", "small"])
-def test_an_absent_device_is_found_out_before_anything_is_fetched(world: World, name: str) -> None:
-    world.hub_answers = True
+def test_a_missing_device_is_reported_before_any_download(sources: FakeSources, name: str) -> None:
+    sources.hub_answers = True
     with pytest.raises(DeviceError):
         create_transcriber(name, device="cuda")
-    assert world.asked == []
+    assert sources.requests == []
 
 
-def test_none_is_none(world: World) -> None:
+def test_none_gives_no_transcriber(sources: FakeSources) -> None:
     assert create_transcriber("none") is None
     assert load_transcriber("none") is None
-    assert world.asked == []
+    assert sources.requests == []
 
 
-def test_pocketsphinx_by_name(world: World) -> None:
+def test_pocketsphinx_by_name(sources: FakeSources) -> None:
     assert chosen("pocketsphinx").name == "pocketsphinx"
-    assert world.asked == []
+    assert sources.requests == []
 
 
-def test_a_known_name_that_cannot_be_had_says_what_to_do(world: World) -> None:
+def test_an_unavailable_known_name_is_an_error_with_advice(sources: FakeSources) -> None:
     with pytest.raises(TranscriberError, match=r"expected Whisper small, .* connect .* or name a .*folder"):
         create_transcriber("small")
 
 
-def test_offline_mode_is_given_as_the_reason(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_is_given_as_the_reason(sources: FakeSources, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(TranscriberError, match="HF_HUB_OFFLINE forbids"):
         create_transcriber("small")
 
 
-def test_an_unknown_name_lists_the_known_ones(world: World) -> None:
+def test_an_unknown_name_lists_the_known_ones(sources: FakeSources) -> None:
     with pytest.raises(TranscriberError, match="got 'tny'") as caught:
         create_transcriber("tny")
     for known in ("auto", "none", "pocketsphinx", "tiny.en", "large-v3"):
         assert known in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert world.asked == []
+    assert sources.requests == []
 
 
-def test_a_folder_is_taken_as_one(world: World, tmp_path: Path) -> None:
+def test_a_folder_is_loaded(sources: FakeSources, tmp_path: Path) -> None:
     folder = tmp_path / "faster-whisper-mine"
     folder.mkdir()
     assert chosen(str(folder)) == Loaded("whisper mine", folder)
 
 
-def test_a_path_that_is_no_folder_is_named(tmp_path: Path) -> None:
+def test_a_path_that_is_no_folder_is_an_error_with_the_path(tmp_path: Path) -> None:
     with pytest.raises(TranscriberError, match=r"found none at .*nowhere"):
         create_transcriber(str(tmp_path / "nowhere"))
     with pytest.raises(TranscriberError, match=r"lacks model\.bin, config\.json"):
@@ -199,7 +203,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_an_empty_cache_has_nothing(cache: Path) -> None:
+def test_an_empty_cache(cache: Path) -> None:
     assert find_cached_whisper("tiny.en") is None
     assert not is_whisper_cached("tiny.en")
     assert not is_whisper_cached("no such model")
@@ -212,7 +216,7 @@ def test_a_model_in_the_cache_is_found(cache: Path) -> None:
     assert not is_whisper_cached("tiny")
 
 
-def test_a_download_that_was_interrupted_is_no_model(cache: Path) -> None:
+def test_an_interrupted_download_is_not_found(cache: Path) -> None:
     snapshot = cache_model(cache, "tiny.en", without="model.bin")
     assert find_cached_whisper("tiny.en") is None
     assert missing_files(snapshot) == ("model.bin",)
@@ -254,21 +258,21 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         server.shutdown()
 
 
-def test_a_hub_that_answers(hub: list[int]) -> None:
+def test_a_hub_that_responds_is_reachable(hub: list[int]) -> None:
     assert is_hub_reachable()
 
 
-def test_a_hub_that_only_complains_does_not_count(hub: list[int]) -> None:
+def test_a_hub_that_responds_with_errors_is_unreachable(hub: list[int]) -> None:
     hub[0] = 503
     assert not is_hub_reachable()
 
 
-def test_offline_mode_asks_nobody(hub: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_sends_no_request(hub: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert not is_hub_reachable()
 
 
-def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_without_a_server_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -278,7 +282,7 @@ def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not is_hub_reachable()
 
 
-def test_a_name_server_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
 
     def hang(*_: object, **__: object) -> None:
@@ -291,7 +295,7 @@ def test_a_name_server_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch
     released.set()
 
 
-def test_a_download_that_fails_is_one_line(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_reported_in_one_line(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> str:
         raise ConnectionError("the line went dead\nTraceback and so on")
 
@@ -301,7 +305,9 @@ def test_a_download_that_fails_is_one_line(cache: Path, monkeypatch: pytest.Monk
     assert "\n" not in str(caught.value)
 
 
-def test_a_download_asks_for_what_the_loader_needs(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_requests_the_files_that_the_loader_needs(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def download(repository: str, *, allow_patterns: list[str]) -> str:
         assert repository == whisper_repositories()["tiny.en"]
         assert {"model.bin", "config.json", "tokenizer.json", "vocabulary.txt"} <= set(allow_patterns)
@@ -312,7 +318,7 @@ def test_a_download_asks_for_what_the_loader_needs(cache: Path, monkeypatch: pyt
         download_whisper("tiny.en")
 
 
-def test_the_front_door_imports_no_framework() -> None:
+def test_the_public_module_imports_no_framework() -> None:
     heavy = {"torch", "transformers", "faster_whisper", "ctranslate2", "pocketsphinx", "huggingface_hub"}
     program = "import sys, emostream.models\n"
     program += "from emostream.models.transcription import factory, hub\n"

@@ -1,4 +1,4 @@
-"""Guards: what is believed, what is cut, what is thrown away and why."""
+"""Filters against hallucination: what is kept, what is cut, what is rejected and why."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from emostream.models.types import Word
 
 SENTENCE = "I can't believe you did that to me."
 BABBLE = " ".join(Random(0).choices(["lala", "hoho", "hihi"], k=80))
-"""Repeats itself without being a loop."""
+"""Repetitive without being a loop."""
 
 
-def heard(text: str, *, duration_s: float = 5.0, timed: bool = True, **figures: float | None) -> DecodedText:
-    """A decoder's output whose words stand a tenth of a second apart."""
+def decoded(
+    text: str, *, duration_s: float = 5.0, timed: bool = True, **figures: float | None
+) -> DecodedText:
+    """A decoder's output with a word every tenth of a second."""
     words = tuple(Word(w, 1600 * i, 1600 * i + 800, 0.9) for i, w in enumerate(text.split())) if timed else ()
     return DecodedText(text, words, duration_s, **figures)
 
@@ -46,8 +48,8 @@ def texts(words: tuple[Word, ...]) -> list[str]:
         "我不敢相信你这样对我",
     ],
 )
-def test_what_people_say_is_left_alone(text: str) -> None:
-    given_text = heard(text)
+def test_plausible_text_is_not_changed(text: str) -> None:
+    given_text = decoded(text)
     assert filter_hypothesis(given_text) == FilterResult(text.strip(), given_text.words)
 
 
@@ -64,61 +66,61 @@ def test_what_people_say_is_left_alone(text: str) -> None:
 )
 @pytest.mark.parametrize("timed", [True, False])
 def test_a_runaway_tail_is_cut_after_its_first_phrase(text: str, head: str, timed: bool) -> None:
-    verdict = filter_hypothesis(heard(text, duration_s=28.0, timed=timed))
-    assert verdict.text == head
-    assert verdict.rejected is None
-    assert texts(verdict.words) == (head.split() if timed else [])
+    result = filter_hypothesis(decoded(text, duration_s=28.0, timed=timed))
+    assert result.text == head
+    assert result.rejected is None
+    assert texts(result.words) == (head.split() if timed else [])
 
 
-def test_text_without_spaces_is_cut_at_its_words() -> None:
+def test_a_loop_without_spaces_is_cut_between_words() -> None:
     words = tuple(Word(w, 100 * i, 100 * i + 50) for i, w in enumerate(["我", "说", *["好的"] * 20]))
-    verdict = filter_hypothesis(DecodedText("我说" + "好的" * 20, words, 10.0))
-    assert verdict.text == "我说好的"
-    assert texts(verdict.words) == ["我", "说", "好的"]
+    result = filter_hypothesis(DecodedText("我说" + "好的" * 20, words, 10.0))
+    assert result.text == "我说好的"
+    assert texts(result.words) == ["我", "说", "好的"]
 
 
 @pytest.mark.parametrize(
     ("case", "reason"),
     [
-        (heard("no " * 12), "repetition"),
-        (heard("Thank you. " * 4), "repetition"),
-        (heard("Sead" + "er" * 100), "repetition"),
-        (heard("... " + "no " * 12), "repetition"),
-        (heard("谢谢" * 20, timed=False), "repetition"),
-        (heard(". . ."), "no words"),
-        (heard("Thank you.", no_speech_prob=0.95, avg_logprob=-0.2), "no speech"),
-        (heard("Thank you.", no_speech_prob=0.7, avg_logprob=-1.1), "no speech"),
-        (heard("Thank you.", no_speech_prob=0.1, avg_logprob=-1.6), "low log-probability"),
-        (heard("Thank you.", no_speech_prob=0.1, avg_logprob=float("nan")), "low log-probability"),
-        (heard("Thank you.", no_speech_prob=float("nan"), avg_logprob=-0.1), "no speech"),
-        (heard(SENTENCE, duration_s=0.5), "impossible speaking rate"),
-        (heard(BABBLE, duration_s=28.0), "compression ratio"),
+        (decoded("no " * 12), "repetition"),
+        (decoded("Thank you. " * 4), "repetition"),
+        (decoded("Sead" + "er" * 100), "repetition"),
+        (decoded("... " + "no " * 12), "repetition"),
+        (decoded("谢谢" * 20, timed=False), "repetition"),
+        (decoded(". . ."), "no words"),
+        (decoded("Thank you.", no_speech_prob=0.95, avg_logprob=-0.2), "no speech"),
+        (decoded("Thank you.", no_speech_prob=0.7, avg_logprob=-1.1), "no speech"),
+        (decoded("Thank you.", no_speech_prob=0.1, avg_logprob=-1.6), "low log-probability"),
+        (decoded("Thank you.", no_speech_prob=0.1, avg_logprob=float("nan")), "low log-probability"),
+        (decoded("Thank you.", no_speech_prob=float("nan"), avg_logprob=-0.1), "no speech"),
+        (decoded(SENTENCE, duration_s=0.5), "impossible speaking rate"),
+        (decoded(BABBLE, duration_s=28.0), "compression ratio"),
     ],
 )
-def test_what_nobody_said_is_rejected_with_its_reason(case: DecodedText, reason: str) -> None:
+def test_hallucinated_text_is_rejected_with_a_reason(case: DecodedText, reason: str) -> None:
     assert filter_hypothesis(case) == FilterResult("", (), reason)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("no_speech_prob", "avg_logprob"), [(0.7, -0.9), (0.6, -1.4), (0.9, -0.1), (0.0, -1.5), (None, None)]
 )
-def test_doubt_needs_the_threshold_to_be_passed(
+def test_figures_at_the_threshold_are_accepted(
     no_speech_prob: float | None, avg_logprob: float | None
 ) -> None:
-    given_text = heard(SENTENCE, no_speech_prob=no_speech_prob, avg_logprob=avg_logprob)
+    given_text = decoded(SENTENCE, no_speech_prob=no_speech_prob, avg_logprob=avg_logprob)
     assert filter_hypothesis(given_text).text == SENTENCE
 
 
-def test_nothing_heard_is_no_rejection() -> None:
-    assert filter_hypothesis(heard("  ")) == FilterResult("")
+def test_empty_text_is_not_rejected() -> None:
+    assert filter_hypothesis(decoded("  ")) == FilterResult("")
 
 
-def test_words_that_are_not_those_of_the_text_are_not_cut_with_it() -> None:
-    strange = DecodedText("She was a" + " day" * 50, (Word("something", 0, 10),), 28.0)
-    assert filter_hypothesis(strange) == FilterResult("She was a day")
+def test_words_that_do_not_match_the_text_are_removed() -> None:
+    mismatched = DecodedText("She was a" + " day" * 50, (Word("something", 0, 10),), 28.0)
+    assert filter_hypothesis(mismatched) == FilterResult("She was a day")
 
 
-def test_compression_ratio_against_zlib_of_a_known_text() -> None:
+def test_compression_ratio_of_a_known_text() -> None:
     assert compression_ratio("") == 0.0
     assert compression_ratio(SENTENCE) < 1.1
     assert compression_ratio("la " * 200) > 2.4
@@ -126,7 +128,7 @@ def test_compression_ratio_against_zlib_of_a_known_text() -> None:
 
 def test_thresholds_are_settings() -> None:
     strict = replace(HallucinationThresholds(), words_per_second=1.0, spare_words=0)
-    assert filter_hypothesis(heard(SENTENCE), strict).rejected == "impossible speaking rate"
+    assert filter_hypothesis(decoded(SENTENCE), strict).rejected == "impossible speaking rate"
 
 
 # A tiny vocabulary, so that loops of every kind come up by themselves.
@@ -141,13 +143,13 @@ probabilities = st.none() | st.floats(allow_nan=True)
 
 
 @given(text=anything, timed=st.booleans(), no_speech=probabilities, logprob=probabilities)
-def test_never_longer_than_what_was_heard_and_settled_at_once(
+def test_filtering_only_shortens_and_is_idempotent(
     text: str, timed: bool, no_speech: float | None, logprob: float | None
 ) -> None:
-    first = heard(text, duration_s=10.0, timed=timed, no_speech_prob=no_speech, avg_logprob=logprob)
-    verdict = filter_hypothesis(first)
-    assert text.strip().startswith(verdict.text)
-    assert first.words[: len(verdict.words)] == verdict.words
-    assert not (verdict.text and verdict.rejected)
-    again = filter_hypothesis(replace(first, text=verdict.text, words=verdict.words))
-    assert (again.text, again.words) == (verdict.text, verdict.words)
+    first = decoded(text, duration_s=10.0, timed=timed, no_speech_prob=no_speech, avg_logprob=logprob)
+    result = filter_hypothesis(first)
+    assert text.strip().startswith(result.text)
+    assert first.words[: len(result.words)] == result.words
+    assert not (result.text and result.rejected)
+    again = filter_hypothesis(replace(first, text=result.text, words=result.words))
+    assert (again.text, again.words) == (result.text, result.words)

@@ -31,7 +31,7 @@ from tests.support.speech import spoken, weights
 from tests.support.tiny_whisper import BELIEVE_ALL, LANGUAGES, make_tiny_whisper
 
 ENDING = "Ġw111"
-"""A model that ends its text in place of this piece writes 5 to 40 tokens about most sounds."""
+"""A model whose text ends at this token writes 5 to 40 tokens for most clips."""
 
 BELIEVE_ANY_WORDS = replace(
     BELIEVE_ALL,
@@ -42,7 +42,7 @@ BELIEVE_ANY_WORDS = replace(
 
 
 def sound(seconds: float, seed: int) -> Samples:
-    """Noise whose loudness beats: (N,) float32, as unlike other seeds as the model can tell."""
+    """Amplitude-modulated noise: (N,) float32. The model writes different texts for different seeds."""
     n = int(seconds * SAMPLE_RATE_HZ)
     noise = np.random.default_rng(seed).normal(0.0, 0.2, n)
     return (noise * np.sin(np.arange(n) / (300.0 + 400.0 * seed))).astype(np.float32)
@@ -95,18 +95,18 @@ def unspaced(text: str) -> str:
 
 
 @pytest.mark.long
-def test_a_clip_says_the_same_alone_and_in_any_company(english: WhisperTranscriber) -> None:
+def test_batched_transcripts_equal_single_ones(english: WhisperTranscriber) -> None:
     lengths_s = (0.7, 3.0, 1.2345, 28.0, 0.05)
     clips = [Clip(sound(seconds, seed)) for seed, seconds in enumerate(lengths_s)]
     alone = [english.transcribe([clip])[0] for clip in clips]
     together = english.transcribe(clips)
     reversed_ = english.transcribe(clips[::-1])[::-1]
-    assert len({t.text for t in alone}) > 2, "the sounds must not all say the same for this to mean anything"
+    assert len({t.text for t in alone}) > 2, "the transcripts must differ for this to mean anything"
     assert all(same(a, b) for a, b in zip(alone, together, strict=True))
     assert all(same(a, b) for a, b in zip(alone, reversed_, strict=True))
 
 
-def test_more_clips_than_one_forward_takes_keep_their_order(
+def test_several_batches_keep_the_order_of_the_clips(
     english: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = [Clip(sound(0.3, seed)) for seed in range(3)]
@@ -131,7 +131,7 @@ def test_words_lie_in_order_inside_their_clip(english: WhisperTranscriber) -> No
         assert unspaced(transcript.text).startswith(unspaced(joined))
 
 
-def test_a_model_that_writes_time_stamps_is_read_as_one_transcript(tmp_path: Path) -> None:
+def test_segments_with_timestamps_become_one_transcript(tmp_path: Path) -> None:
     stamping = believing(make_tiny_whisper(tmp_path, time_stamps=True))
     clip = Clip(sound(3.0, 1))
     alone, first = stamping.transcribe([clip])[0], stamping.transcribe([clip, Clip(sound(1.0, 2))])[0]
@@ -150,12 +150,12 @@ def test_a_model_that_writes_time_stamps_is_read_as_one_transcript(tmp_path: Pat
     ],
     ids=["empty", "10 ms of silence", "10 ms", "silence", "nothing but NaN"],
 )
-def test_a_clip_with_nothing_to_hear_has_no_text(english: WhisperTranscriber, samples: Samples) -> None:
+def test_a_silent_clip_has_no_text(english: WhisperTranscriber, samples: Samples) -> None:
     assert english.transcribe([Clip(samples)]) == [Transcript("")]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
-def test_values_that_are_no_sound_do_no_harm(english: WhisperTranscriber, value: float) -> None:
+def test_invalid_samples_give_a_transcript(english: WhisperTranscriber, value: float) -> None:
     harmed = sound(1.0, 0)
     harmed[::100] = value
     healthy = Clip(sound(1.0, 1))
@@ -163,16 +163,16 @@ def test_values_that_are_no_sound_do_no_harm(english: WhisperTranscriber, value:
     assert same(neighbour, english.transcribe([healthy])[0])
 
 
-def test_no_clips_no_transcripts(english: WhisperTranscriber) -> None:
+def test_no_clips_give_no_transcripts(english: WhisperTranscriber) -> None:
     assert english.transcribe([]) == []
 
 
-def test_a_clip_longer_than_whisper_hears_is_refused(english: WhisperTranscriber) -> None:
+def test_a_clip_longer_than_the_window_is_rejected(english: WhisperTranscriber) -> None:
     with pytest.raises(TranscriberError, match=r"at most 30 s, got one of 30\.5 s"):
         english.transcribe([Clip(sound(30.5, 0))])
 
 
-def test_an_english_model_ignores_another_hint_with_one_warning(
+def test_an_english_model_ignores_other_language_hints_with_one_warning(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     english, clip = believing(folder), sound(0.5, 0)
@@ -191,22 +191,22 @@ def test_a_multilingual_model_follows_each_clips_hint(multilingual: WhisperTrans
     assert same(together[1], multilingual.transcribe([clips[1]])[0])
 
 
-def test_without_a_hint_the_language_is_found_for_each_clip_alone(multilingual: WhisperTranscriber) -> None:
+def test_without_a_hint_the_language_of_each_clip_is_detected(multilingual: WhisperTranscriber) -> None:
     clips = [Clip(sound(0.5, 0)), Clip(sound(2.0, 1), "de"), Clip(sound(1.0, 2), "tlh")]
     together = multilingual.transcribe(clips)
     assert {t.language for t in together} <= set(LANGUAGES)
     assert all(same(t, multilingual.transcribe([c])[0]) for t, c in zip(together, clips, strict=True))
 
 
-def test_the_guards_stand_behind_the_model(folder: Path, english: WhisperTranscriber) -> None:
-    guarded = WhisperTranscriber.load(folder, label="tiny", device="cpu", cpu_threads=2)
+def test_hallucination_filters_apply_to_the_output(folder: Path, english: WhisperTranscriber) -> None:
+    filtered = WhisperTranscriber.load(folder, label="tiny", device="cpu", cpu_threads=2)
     clips = [Clip(sound(seconds, seed)) for seed, seconds in enumerate((0.5, 2.0, 7.0))]
-    believed, babbled = guarded.transcribe(clips), english.transcribe(clips)
+    believed, babbled = filtered.transcribe(clips), english.transcribe(clips)
     assert all(len(b.text) < len(a.text) / 2 for a, b in zip(babbled, believed, strict=True))
     assert any(b.rejected for b in believed)
 
 
-def test_the_window_leaves_quiet_behind_the_clip_as_far_as_whisper_hears() -> None:
+def test_the_window_has_silence_after_the_clip_up_to_its_maximum() -> None:
     assert [window_for(clip_s) for clip_s in (0.0, 3.0, 7.0, 7.1, 12.0, 12.1, 17.0, 17.1, 30.0)] == [
         *(10, 10, 10, 15, 15, 20, 20, 30, 30)
     ]
@@ -216,7 +216,7 @@ def test_the_window_leaves_quiet_behind_the_clip_as_far_as_whisper_hears() -> No
 
 
 @pytest.mark.parametrize("clip_s", [0.5, 2.0, 5.0])
-def test_whoever_the_guards_believe_may_write_his_words(clip_s: float) -> None:
+def test_the_token_limit_is_above_every_accepted_text(clip_s: float) -> None:
     limit = token_limit(clip_s, True, DEFAULT_THRESHOLDS)
     count = next(
         n for n in range(1, 1_000) if filter_hypothesis(DecodedText(words(n + 1), (), clip_s)).rejected
@@ -226,22 +226,22 @@ def test_whoever_the_guards_believe_may_write_his_words(clip_s: float) -> None:
     assert token_limit(clip_s, False, DEFAULT_THRESHOLDS) >= 4.0 * count
 
 
-def test_the_limit_grows_with_the_clip_up_to_the_model_s_own() -> None:
+def test_the_token_limit_grows_with_the_clip_up_to_the_model_s_maximum() -> None:
     limits = [token_limit(n / 10, True, DEFAULT_THRESHOLDS) for n in range(301)]
     assert limits == sorted(limits)
     assert limits[-1] == token_limit(1.0, True, BELIEVE_ALL) == 224
 
 
 def words(count: int) -> str:
-    """As many different words, without a loop and not to be compressed well."""
+    """So many different words, without a loop and with a low compression ratio."""
     letters = np.random.default_rng(count).integers(ord("a"), ord("z") + 1, (count, 6), dtype=np.uint8)
     return " ".join(row.tobytes().decode("ascii") for row in letters)
 
 
 @pytest.mark.parametrize("frames", [3000, 1000])
-def test_a_window_is_the_encoder_with_its_positions_cut(folder: Path, frames: int) -> None:
+def test_a_shorter_window_equals_an_encoder_with_fewer_positions(folder: Path, frames: int) -> None:
     clip = sound(4.0, 1)
-    heard = np.asarray(WhisperDecoder(opened(folder, "float32")).encode([clip], frames))
+    encoded = np.asarray(WhisperDecoder(opened(folder, "float32")).encode([clip], frames))
     original = WhisperForConditionalGeneration.from_pretrained(folder.parent / "transformers").model.encoder
     extractor = WhisperFeatureExtractor(feature_size=80)
     # faster-whisper lets 10 ms of silence follow, lest the last frame mirror the sound.
@@ -256,8 +256,8 @@ def test_a_window_is_the_encoder_with_its_positions_cut(folder: Path, frames: in
             states = layer(states, attention_mask=None)
             states = states[0] if isinstance(states, tuple) else states
         wanted = original.layer_norm(states).numpy()
-    assert heard.shape == (1, frames // 2, 16)
-    np.testing.assert_allclose(heard, wanted, atol=1e-3)
+    assert encoded.shape == (1, frames // 2, 16)
+    np.testing.assert_allclose(encoded, wanted, atol=1e-3)
 
 
 def written(model: WhisperModel, clip: Samples, limit: int) -> Hypothesis:
@@ -266,7 +266,7 @@ def written(model: WhisperModel, clip: Samples, limit: int) -> Hypothesis:
     return one
 
 
-def test_a_text_that_ends_just_at_its_limit_is_whole(ending: WhisperModel) -> None:
+def test_a_text_that_ends_at_the_token_limit_is_complete(ending: WhisperModel) -> None:
     texts = [(clip, written(ending, clip, 223)) for clip in (sound(1.2, seed) for seed in range(8))]
     ended = [(clip, one) for clip, one in texts if 5 < len(one.tokens) < 100]
     assert ended, "the model must end a text itself, or this means nothing"
@@ -278,7 +278,7 @@ def test_a_text_that_ends_just_at_its_limit_is_whole(ending: WhisperModel) -> No
     assert any(written(ending, clip, len(one.tokens) + 1) == one for clip, one in ended)
 
 
-def test_a_model_that_runs_on_is_judged_alike_alone_and_beside_longer_clips(ending: WhisperModel) -> None:
+def test_rejection_of_runaway_text_does_not_depend_on_the_batch(ending: WhisperModel) -> None:
     transcriber = WhisperTranscriber(ending, "whisper tiny (int8, cpu)", BELIEVE_ANY_WORDS)
     clips = [Clip(sound(0.4 * (seed + 1), seed)) for seed in range(16)]
     together = transcriber.transcribe(clips)
@@ -289,7 +289,7 @@ def test_a_model_that_runs_on_is_judged_alike_alone_and_beside_longer_clips(endi
 
 
 @pytest.mark.data
-def test_a_loop_is_cut_alike_alone_and_beside_a_longer_clip(tmp_path: Path) -> None:
+def test_rejection_of_a_loop_does_not_depend_on_the_batch(tmp_path: Path) -> None:
     model = opened(weights("whisper-tiny.en-relearned"))
     transcriber = WhisperTranscriber(model, "whisper tiny (int8, cpu)")
     lost = Clip(spoken("She was walking slowly along the river with her dog.", "rms", tmp_path))
@@ -302,17 +302,19 @@ def test_a_loop_is_cut_alike_alone_and_beside_a_longer_clip(tmp_path: Path) -> N
     assert window_for(lost.seconds) == window_for(noise.seconds) == window_for(longer.seconds)
     assert all(same(a, b) for a, b in zip(alone, together, strict=True))
     limit = token_limit(noise.seconds, True, DEFAULT_THRESHOLDS)
-    assert not written(model, noise.samples, limit).complete, "the model must run on, or this means nothing"
+    assert not written(model, noise.samples, limit).complete, (
+        "the model must exceed the limit for this to mean something"
+    )
     assert together[1].rejected
 
 
-def test_the_name_says_model_precision_and_device(folder: Path) -> None:
+def test_the_name_contains_model_precision_and_device(folder: Path) -> None:
     assert WhisperTranscriber.load(folder, label="tiny", device="cpu").name == "whisper tiny (int8, cpu)"
     exact = WhisperTranscriber.load(folder, label="tiny", device="cpu", compute_type="float32")
     assert exact.name == "whisper tiny (float32, cpu)"
 
 
-def test_loading_runs_the_whole_path_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_transcribes_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warmed: list[str] = []
     warm_up = WhisperTranscriber.warm_up
 
@@ -325,13 +327,13 @@ def test_loading_runs_the_whole_path_once(folder: Path, monkeypatch: pytest.Monk
     assert warmed == ["whisper tiny (int8, cpu)"]
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(TranscriberError, match=r"found none at .*nowhere"):
         WhisperTranscriber.load(tmp_path / "nowhere", label="x")
 
 
 @pytest.mark.parametrize("name", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])
-def test_a_missing_file_is_named(broken: Path, name: str) -> None:
+def test_a_missing_file_is_an_error_with_its_path(broken: Path, name: str) -> None:
     (broken / name).unlink()
     with pytest.raises(TranscriberError, match=f"lacks {name}"):
         WhisperTranscriber.load(broken, label="x", device="cpu")
@@ -351,7 +353,9 @@ def scramble(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [truncate, empty, scramble])
 @pytest.mark.parametrize("name", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])
-def test_a_damaged_file_is_one_line(broken: Path, name: str, damage: Callable[[Path], None]) -> None:
+def test_a_damaged_file_is_reported_in_one_line(
+    broken: Path, name: str, damage: Callable[[Path], None]
+) -> None:
     damage(broken / name)
     with pytest.raises(TranscriberError, match="cannot be used") as caught:
         WhisperTranscriber.load(broken, label="x", device="cpu")
@@ -359,7 +363,7 @@ def test_a_damaged_file_is_one_line(broken: Path, name: str, damage: Callable[[P
     assert str(broken) in str(caught.value)
 
 
-def test_features_of_another_size_are_found_out_while_loading(broken: Path) -> None:
+def test_features_of_another_size_are_rejected_while_loading(broken: Path) -> None:
     (broken / "preprocessor_config.json").write_text(json.dumps({"feature_size": 128}))
     with pytest.raises(TranscriberError, match="cannot be used"):
         WhisperTranscriber.load(broken, label="x", device="cpu")
@@ -390,7 +394,7 @@ def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_compute_type("int3", "cpu")
 
 
-def test_auto_leaves_a_graphics_card_aside_that_cannot_be_used(
+def test_auto_ignores_a_gpu_that_cannot_be_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def without_libraries(folder: Path, *, device: str, **rest: Any) -> WhisperModel:
