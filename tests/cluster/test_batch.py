@@ -318,7 +318,7 @@ def test_a_recording_on_which_workers_die_is_the_only_one_lost(
     assert (row["file"], row["code"]) == (f"deadly://{clips}/05.wav", "worker_died")
     near = {f"deadly://{file}": events for file, events in expected.items() if not file.endswith("05.wav")}
     assert_same(archived(out), near)
-    # What our own code did not foresee is not tried again.
+    # An unexpected exception is not retried.
     assert failing.returncode == 2, failing.stderr
     (line,) = [line for line in failing.stderr.splitlines() if not line.startswith("Ray: ")]
     assert line.startswith("emostream: ")

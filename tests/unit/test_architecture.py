@@ -19,7 +19,7 @@ TRAINING = "emostream.training"
 CLUSTER = "emostream.streamer.cluster"
 FRAMEWORKS = {"torch", "transformers", "faster_whisper"}
 
-# docs/adr/0002: what no module of a package may import. streamer/ takes the models through their front door.
+# docs/adr/0002: what no module of a package may import. streamer/ imports the models by their public names.
 FORBIDDEN = {
     "api": {"asyncio", "numpy", "torch", "websockets", "ray"},
     "streamer": {TRAINING, *FRAMEWORKS},
@@ -27,7 +27,7 @@ FORBIDDEN = {
     "training": {"emostream.streamer", "ray"},
     "demo": {"emostream"},
 }
-# The doctor looks at torch itself, and only when it is asked to.
+# The doctor imports torch itself, and only when it runs.
 ALLOWED = {("streamer/cli/doctor.py", "torch")}
 
 # Low to high: a package of streamer/ imports only what is named here, its own modules and the base modules.
@@ -120,7 +120,7 @@ def test_the_streamer_imports_models_by_their_public_names() -> None:
         for path in files("streamer")
         for name in touches(imports(path), {"emostream.models"}) - public - {"emostream.models"}
     }
-    assert deeper == {"streamer/cli/doctor.py"}  # it says which transcriber would be found, and why
+    assert deeper == {"streamer/cli/doctor.py"}  # it reports which transcriber would be selected, and why
 
 
 @pytest.mark.parametrize("module", PURE)
@@ -128,7 +128,7 @@ def test_the_pure_core_is_pure(module: str) -> None:
     assert touches(imports(REPO / module), FORBIDDEN_IN_PURE) == set()
 
 
-def test_no_module_goes_by_two_names() -> None:
+def test_no_module_has_two_names() -> None:
     """`import models` would make every class of `emostream.models` a second time."""
     bare = {
         (str(path.relative_to(REPO)), name)

@@ -1,6 +1,6 @@
-"""The images: what they copy is there, their command is one, and they do not run as root.
+"""The images: the files that they copy exist, their command is valid, and they do not run as root.
 
-Building one takes gigabytes and a Docker daemon: that is for whoever releases them.
+Building one takes gigabytes and a Docker daemon: that is part of a release.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tests.support.shared import REPO
 FILES = sorted((REPO / "docker").glob("Dockerfile*"))
 
 
-def test_there_are_two() -> None:
+def test_there_are_two_images() -> None:
     assert [file.name for file in FILES] == ["Dockerfile", "Dockerfile.cuda"]
 
 
 @pytest.mark.parametrize("name", [file.name for file in FILES])
-def test_what_it_copies_is_there_and_not_ignored(name: str) -> None:
+def test_copied_files_exist_and_are_not_ignored(name: str) -> None:
     text = (REPO / "docker" / name).read_text(encoding="utf-8")
     copied = [word for line in re.findall(r"^COPY (?!--)(.*)", text, re.M) for word in line.split()[:-1]]
     wanted = (REPO / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -30,7 +30,7 @@ def test_what_it_copies_is_there_and_not_ignored(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [file.name for file in FILES])
-def test_it_runs_as_somebody_else_than_root_and_is_looked_after(name: str) -> None:
+def test_it_runs_without_root_and_has_a_health_check(name: str) -> None:
     last = (REPO / "docker" / name).read_text(encoding="utf-8").rpartition("\nFROM ")[2]
     assert "\nUSER emostream\n" in last
     assert "\nHEALTHCHECK " in last
@@ -38,8 +38,8 @@ def test_it_runs_as_somebody_else_than_root_and_is_looked_after(name: str) -> No
 
 
 @pytest.mark.parametrize("name", [file.name for file in FILES])
-def test_its_command_is_one_that_asks_for_the_tokens(name: str) -> None:
-    """Outside the image the file of tokens is missing, and nothing else is wrong."""
+def test_its_command_requires_the_token_file(name: str) -> None:
+    """Outside the image only the token file is missing."""
     text = (REPO / "docker" / name).read_text(encoding="utf-8")
     found = re.search(r"^CMD (\[.*\])$", text, re.M)
     assert found is not None

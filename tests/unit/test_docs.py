@@ -62,7 +62,7 @@ def definitions(path: Path) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_its_links_resolve(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     broken = []
     for target, anchor in LINK.findall(prose(page)):
         if re.match(r"\w+:", target):  # https:, mailto:
@@ -74,7 +74,7 @@ def test_its_links_resolve(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_the_files_and_functions_it_names_exist(page: Path) -> None:
+def test_named_files_and_functions_exist(page: Path) -> None:
     missing = []
     for place, symbol in PLACE.findall(prose(page)):
         path = REPO / place
@@ -83,7 +83,7 @@ def test_the_files_and_functions_it_names_exist(page: Path) -> None:
     assert missing == []
 
 
-def test_the_architecture_page_names_many() -> None:
+def test_the_architecture_page_names_functions() -> None:
     places = PLACE.findall(prose(ARCHITECTURE))
     assert len({place for place, _ in places}) > 60
     assert len({symbol for _, symbol in places if symbol}) > 40
@@ -100,7 +100,7 @@ def test_every_package_is_on_the_map() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_the_settings_it_names_exist(page: Path) -> None:
+def test_named_settings_exist(page: Path) -> None:
     named = re.findall(r"`(vad|segmenter|live|server|cluster)\.([a-z]\w+)`", prose(page))
     sections = msgspec.to_builtins(Settings())
     assert [f"{section}.{setting}" for section, setting in named if setting not in sections[section]] == []
@@ -125,7 +125,7 @@ def shell_commands() -> list[tuple[str, list[str]]]:
 @pytest.mark.parametrize(
     ("page", "words"), [pytest.param(page, words, id=" ".join(words)) for page, words in shell_commands()]
 )
-def test_the_commands_of_its_examples_have_these_options(page: str, words: list[str]) -> None:
+def test_example_commands_have_these_options(page: str, words: list[str]) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     command = commands[words[1]]
     options = {option for parameter in command.params for option in parameter.opts}
@@ -160,7 +160,7 @@ def test_the_example_of_the_settings_page_loads(tmp_path: Path) -> None:
     assert settings.server.allowed_hosts == ("example.org",)
 
 
-def test_the_experiment_of_the_training_page_is_one(tmp_path: Path) -> None:
+def test_the_experiment_of_the_training_page_is_valid(tmp_path: Path) -> None:
     (example,) = examples("docs/training.md", "toml")
     path = tmp_path / "experiment.toml"
     path.write_text(example, encoding="utf-8")

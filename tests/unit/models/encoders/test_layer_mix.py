@@ -179,7 +179,7 @@ def test_a_built_model_has_the_requested_layers_and_sizes(published: Path) -> No
     assert model.audio_pool(torch.randn(1, 3, 12), torch.ones(1, 3, dtype=torch.bool)).shape == (1, 24)
 
 
-# Mean and deviation, of training frames
+# Mean and standard deviation of training frames
 
 EXAMPLES = corpus(16)
 """Of different lengths; some have no audio."""
@@ -258,7 +258,7 @@ def test_examples_without_audio_leave_the_statistics_unfitted() -> None:
     assert torch.equal(layer_concat_of(model.audio_encoder).scale, torch.ones(2, 24))
 
 
-# What is served
+# Checkpoints and inference
 
 
 def test_a_checkpoint_keeps_mean_scale_and_settings(tmp_path: Path) -> None:

@@ -88,13 +88,13 @@ class TestFrames:
         assert centre == 320 * frame
         network = encoder.backbone.feature_extractor
         reaction = torch.zeros(50)
-        for sign in (1.0, -1.0):  # a frame may be deaf to one
+        for sign in (1.0, -1.0):  # a frame may not react to one of them
             clip = np.full(16_000, 1e-4, np.float32)
             with torch.no_grad():
                 before = network(torch.from_numpy(clip)[None])
                 clip[centre] = sign
                 after = network(torch.from_numpy(clip)[None])
-            # Far from the click only the floor has moved, everywhere alike.
+            # Far from the click only the noise floor has changed, equally everywhere.
             moved = after - before
             reaction += (moved - moved.median(dim=2, keepdim=True).values)[0].norm(dim=0)
         assert reaction[5 if frame > 25 else 30] < 0.1 * reaction[frame]

@@ -161,7 +161,7 @@ def stock_states(network: WhisperEncoder, samples: Samples) -> list[Tensor]:
     ).input_features
     hidden = nn.functional.gelu(network.conv2(nn.functional.gelu(network.conv1(features)))).transpose(1, 2)
     states = [hidden + network.embed_positions.weight[: hidden.shape[1]]]
-    # transformers 4 insists on a head mask, transformers 5 knows none.
+    # transformers 4 requires a head mask, transformers 5 has none.
     parameters = inspect.signature(network.layers[0].forward).parameters
     arguments = {"layer_head_mask": None} if "layer_head_mask" in parameters else {}
     for layer in network.layers:

@@ -233,7 +233,7 @@ def test_a_model_in_the_cache_is_loaded_under_its_name(cache: Path, tmp_path: Pa
     assert transcriber.name == "whisper base.en (int8, cpu)"
 
 
-# The hub, in this process or nowhere.
+# The hub, in this process or unreachable.
 
 
 @pytest.fixture

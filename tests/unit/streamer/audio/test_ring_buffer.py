@@ -133,7 +133,7 @@ async def test_the_server_returns_the_audio_of_a_stream_by_name() -> None:
         ("/v1/streams/tape/audio/more?from_ms=0&to_ms=9", 404),
     ],
 )
-async def test_what_is_not_there_is_not_fill(path: str, status: int) -> None:
+async def test_a_span_that_is_not_kept_is_reported_as_missing(path: str, status: int) -> None:
     streams = [
         PublishedStream("demo", "A recording"),
         PublishedStream("tape", "A tape", audio=AudioRingBuffer(1, 16_000, 1)),

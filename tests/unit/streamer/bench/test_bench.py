@@ -1,4 +1,4 @@
-"""What measuring measures: loads that are the same every time, figures against numpy, a real server."""
+"""The benchmark: reproducible loads, statistics against numpy, a real server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLIPS = [voice(ms, seed=ms) for ms in (500, 700, 900, 1_100)]
 
 
 class TestLoad:
-    def test_what_is_quiet_at_the_ends_is_left_out(self) -> None:
+    def test_silence_at_the_ends_is_trimmed(self) -> None:
         faint = voice(400, level=0.1 * 10 ** (-50 / 20))
         clip = np.concatenate([faint, voice(1_000), silence(200), voice(300, seed=1), faint])
         np.testing.assert_array_equal(trim_silence(clip), clip[400 * 16 : 1_900 * 16])
@@ -32,10 +32,10 @@ class TestLoad:
     @pytest.mark.parametrize(
         "samples", [silence(500), silence(0), silence(10)], ids=["quiet", "none", "short"]
     )
-    def test_of_silence_nothing_is_left(self, samples: np.ndarray) -> None:
+    def test_silence_is_trimmed_completely(self, samples: np.ndarray) -> None:
         assert len(trim_silence(samples)) == 0
 
-    def test_every_clip_stands_where_it_is_said_to_and_all_else_is_silent(self) -> None:
+    def test_every_clip_is_at_its_position_and_the_rest_is_silent(self) -> None:
         load = make_workload(CLIPS, 20.0)
         rest = load.samples.copy()
         for start, end in load.spans:
@@ -48,7 +48,7 @@ class TestLoad:
         assert len(set(gaps)) == len(gaps)
         assert 15.0 < len(load.samples) / 16_000 < 22.0
 
-    def test_the_same_seed_is_the_same_load_another_stream_another(self) -> None:
+    def test_the_load_is_determined_by_seed_and_stream(self) -> None:
         loads = [
             make_workload(CLIPS, 20.0, seed=seed, stream=s).samples
             for seed, s in ((0, 0), (0, 0), (0, 1), (1, 0))
@@ -66,7 +66,7 @@ class TestLoad:
         (tmp_path / "notes.txt").write_text("no sound")
         assert len(read_clips([tmp_path])) == 2
 
-    def test_nothing_to_say(self, tmp_path: Path) -> None:
+    def test_a_load_without_clips_is_rejected(self, tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=r"expected recordings in .*, found none"):
             read_clips([tmp_path])
         with pytest.raises(SourceError, match="expected recordings with speech"):
@@ -95,18 +95,18 @@ def final(start_ms: int, end_ms: int, reason: str = "silence", **timing: float) 
 
 
 class TestFigures:
-    def test_percentiles_are_numpy_s(self) -> None:
+    def test_percentiles_equal_those_of_numpy(self) -> None:
         seconds = np.random.default_rng(0).exponential(0.1, 500).tolist()
         found = Percentiles.of(seconds)
         assert found is not None
         assert found.p95 == pytest.approx(1_000 * np.quantile(seconds, 0.95), abs=0.1)
         assert Percentiles.of([]) is None
 
-    def test_ends_by_silence_stand_alone(self) -> None:
+    def test_ends_by_silence_are_counted_separately(self) -> None:
         run = StreamRun([Arrival(final(0, 1_000), 0.6), Arrival(final(0, 900, "end_of_stream"), 0.1)])
         assert [(row.reason, row.finals) for row in rows([run])] == [("silence", 1), ("other", 1)]
 
-    def test_prompt_is_within_25_ms_of_the_decision(self) -> None:
+    def test_prompt_means_within_25_ms_of_the_decision(self) -> None:
         arrivals = [Arrival(final(0, 1, total_ms=500.0 + late), 0.6) for late in (1.0, 24.0, 26.0, 400.0)]
         row = LatencyRow.of("silence", arrivals)
         assert row.prompt == 0.5
@@ -129,7 +129,7 @@ def counters(text: bytes) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_the_server_counts_what_it_did() -> None:
+async def test_the_counters_of_the_server_are_reported() -> None:
     async with serving() as server:
         await stream(server, SPEECH)
         status, headers, body = await get(server, "/metrics")
@@ -145,7 +145,7 @@ async def test_the_server_counts_what_it_did() -> None:
     assert 0 < found["emostream_model_seconds_total", "all"] < 10
 
 
-async def test_a_client_that_measures_sees_what_the_server_says() -> None:
+async def test_the_measuring_client_agrees_with_the_server() -> None:
     load = make_workload(CLIPS, 4.0)
     async with serving() as server:
         runs = await run_streams(socket_url(server), [load.samples] * 2, WallClock(), pace=4.0)
@@ -159,13 +159,13 @@ async def test_a_client_that_measures_sees_what_the_server_says() -> None:
         assert all(arrival.after_speech_s > 0 for arrival in run.finals)
 
 
-async def test_a_server_that_is_not_there_is_a_refusal() -> None:
+async def test_a_missing_server_counts_as_a_rejection() -> None:
     (run,) = await run_streams("ws://127.0.0.1:9/v1/stream", [silence(100)], WallClock())
     assert run.refused is not None
     assert "expected an emostream server" in run.refused
 
 
-async def test_replay_is_compared_with_the_very_calls_that_it_made() -> None:
+async def test_the_bare_models_are_measured_with_the_calls_of_the_replay() -> None:
     transcriber, recognizer = FakeTranscriber(), FakeRecognizer()
     load = make_workload(CLIPS, 6.0)
     found = await replay_speed(load.samples, transcriber, recognizer, Settings(), WallClock(), repeats=2)
@@ -173,6 +173,6 @@ async def test_replay_is_compared_with_the_very_calls_that_it_made() -> None:
     assert found.replay > 0
     assert found.bare > 0
     half = len(recognizer.batches) // 2
-    # Each turn: the session's calls, and the same again.
+    # In each round: the calls of the session, and the same again.
     assert recognizer.batches[: half // 2] == recognizer.batches[half // 2 : half]
     assert sum(transcriber.batches) == 4 * found.utterances

@@ -59,11 +59,11 @@ def test_replay_refuses_addresses_and_names_the_command_that_takes_them(argument
 
 
 @pytest.mark.parametrize(
-    ("gpus", "asked", "device"),
+    ("gpus", "given", "device"),
     [(0, "auto", "cpu"), (0, "cuda", "cuda"), (0.5, "auto", "auto"), (1, "cuda", "cuda")],
 )
-def test_a_worker_uses_no_gpu_that_it_was_not_given(gpus: float, asked: str, device: str) -> None:
-    models = ModelSettings(device=asked)  # type: ignore[arg-type]  # one of them
+def test_a_worker_uses_no_gpu_that_it_was_not_given(gpus: float, given: str, device: str) -> None:
+    models = ModelSettings(device=given)  # type: ignore[arg-type]  # one of them
     assert WorkerOptions(gpus=gpus).worker_models(models).device == device
 
 

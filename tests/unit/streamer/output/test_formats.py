@@ -1,4 +1,4 @@
-"""Results are what other programs' own readers read: pysrt, webvtt-py, praatio, pyannote, pandas, pyarrow."""
+"""Output files, read by independent libraries: pysrt, webvtt-py, praatio, pyannote, pandas, pyarrow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEXTS = ["", 'he said "no"', "a < b & c, <i>so</i>", "naïve 你好", "two\nline
 
 
 def final(number: int, text: str) -> messages.Emotion:
-    start_ms = 3_000_000 + 2_500 * number  # behind the first 50 minutes, for the hours
+    start_ms = 3_000_000 + 2_500 * number  # after the first 50 minutes, so that hours occur
     event = emotion_event(number, LABELS[number % len(LABELS)])
     words = [
         messages.Word(
@@ -72,14 +72,14 @@ async def written(
     return path
 
 
-def said(event: messages.Emotion) -> str:
+def cue_text(event: messages.Emotion) -> str:
     return f"[{event.label} 70%] {' '.join(event.text.split())}".strip()
 
 
 async def test_srt(tmp_path: Path) -> None:
     read = pysrt.open(str(await written("srt", tmp_path / "x.srt")))
     assert [(one.index, one.start.ordinal, one.end.ordinal, one.text) for one in read] == [
-        (event.utterance, event.start_ms, event.end_ms, said(event)) for event in FINALS
+        (event.utterance, event.start_ms, event.end_ms, cue_text(event)) for event in FINALS
     ]
 
 
@@ -144,7 +144,7 @@ async def test_csv(tmp_path: Path) -> None:
         assert read[f"p_{label}"].tolist() == [event.probabilities[label] for event in FINALS]
 
 
-async def test_parquet_is_the_csv_with_types(tmp_path: Path) -> None:
+async def test_parquet_equals_the_csv_with_types(tmp_path: Path) -> None:
     table = pyarrow.parquet.read_table(await written("parquet", tmp_path / "x.parquet"))
     csv = pandas.read_csv(await written("csv", tmp_path / "x.csv"), keep_default_na=False)
     assert table.column_names == [*csv.columns, "words"]
@@ -166,9 +166,9 @@ async def test_parquet_is_the_csv_with_types(tmp_path: Path) -> None:
     assert table["language"].null_count == len(FINALS)
 
 
-async def test_parquet_holds_the_words_of_the_json_lines(tmp_path: Path) -> None:
-    said = json_lines((await written("jsonl", tmp_path / "x.jsonl")).read_text(encoding="utf-8"))
-    finals = [event for event in said if event["type"] == "emotion" and event["final"]]
+async def test_parquet_has_the_words_of_the_json_lines(tmp_path: Path) -> None:
+    events = json_lines((await written("jsonl", tmp_path / "x.jsonl")).read_text(encoding="utf-8"))
+    finals = [event for event in events if event["type"] == "emotion" and event["final"]]
     read = pandas.read_parquet(await written("parquet", tmp_path / "x.parquet"))
     assert [list(words) for words in read["words"]] == [event["words"] for event in finals]
     assert [list(reasons) for reasons in read["uncertain"]] == [event["uncertain"] for event in finals]
@@ -176,8 +176,8 @@ async def test_parquet_holds_the_words_of_the_json_lines(tmp_path: Path) -> None
     assert read["text_angry"].isna().tolist() == [event["text_only"] is None for event in finals]
 
 
-async def test_parquet_is_written_as_it_goes() -> None:
-    """A long replay does not pile up: rows are in the file before it is closed, recordings side by side."""
+async def test_parquet_is_written_incrementally() -> None:
+    """A long replay is not kept in memory: rows are in the file before it is closed."""
     out = io.BytesIO()
     with closing(FORMATS["parquet"].begin(out, LABELS, True)) as document:
         sinks = [document.add(name) for name in ("a.wav", "b.wav")]
@@ -194,11 +194,11 @@ async def test_parquet_is_written_as_it_goes() -> None:
 
 
 async def test_audacity(tmp_path: Path) -> None:
-    """There is no reader but Audacity: its manual's format, a tab between start, end and label."""
+    """The format of Audacity's manual, since no library reads it: start, end and label with tabs between."""
     text = (await written("audacity", tmp_path / "x.txt")).read_text(encoding="utf-8")
     rows = [line.split("\t") for line in text.splitlines()]
     assert [(float(start), float(end), label) for start, end, label in rows] == [
-        (event.start_ms / 1_000, event.end_ms / 1_000, said(event)) for event in FINALS
+        (event.start_ms / 1_000, event.end_ms / 1_000, cue_text(event)) for event in FINALS
     ]
 
 
@@ -234,11 +234,11 @@ async def together(form: FormatName) -> str:
     return out.getvalue().decode()
 
 
-async def test_several_recordings_in_one_file_have_one_head() -> None:
+async def test_several_recordings_in_one_file_have_one_header() -> None:
     assert pandas.read_csv(io.StringIO(await together("csv")))["file"].tolist() == ["a.wav", "b.wav"]
 
 
-async def test_several_recordings_in_one_file_are_named() -> None:
+async def test_rows_of_several_recordings_name_their_recording() -> None:
     assert [line["file"] for line in json_lines(await together("jsonl"))] == ["a.wav", "b.wav"]
     assert (await together("text")).splitlines()[::2] == ["a.wav", "b.wav"]
     assert [line.split()[1] for line in (await together("rttm")).splitlines()] == ["a.wav", "b.wav"]

@@ -1,4 +1,4 @@
-"""Events on paper: JSON lines for programs, a line a final for people."""
+"""Sinks: JSON lines for programs, one line per final result on the terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHERS: list[messages.ServerEvent] = [
 ]
 
 
-async def test_json_lines_are_the_wire_with_the_file_in_front() -> None:
+async def test_json_lines_are_protocol_messages_with_the_file() -> None:
     assert isinstance(FINAL, messages.Emotion)
     out = io.StringIO()
     for event in (FINAL, *OTHERS):
@@ -34,18 +34,18 @@ async def test_json_lines_are_the_wire_with_the_file_in_front() -> None:
         assert fields == json.loads(plain)
 
 
-async def test_the_terminal_says_what_a_person_wants_to_know() -> None:
+async def test_the_terminal_shows_finals_losses_and_errors() -> None:
     assert isinstance(FINAL, messages.Emotion)
     out = io.StringIO()
     sink = ConsoleSink(Console(file=out, width=60))
     for event in (FINAL, *OTHERS):
         await sink.send(event)
-    said = out.getvalue().splitlines()
-    assert len(said) == 3  # one line each, however narrow the terminal; `closed` says nothing
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 3  # one line each, however narrow the terminal; `closed` has none
     for word in ("00:00.8-00:03.3", "neutral", "81%", "the next train leaves at nine"):
-        assert word in said[0]
-    assert "120 ms of audio were lost: testing" in said[1]
-    assert "no result" in said[2]
+        assert word in lines[0]
+    assert "120 ms of audio were lost: testing" in lines[1]
+    assert "no result" in lines[2]
 
 
 @pytest.mark.parametrize(("ms", "shown"), [(0, "00:00.0"), (75_300, "01:15.3"), (3_600_000, "60:00.0")])

@@ -1,4 +1,4 @@
-"""Timelines of recordings: what the pictures show, read from their pixels."""
+"""Timeline figures of recordings, checked by their pixels."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ RATE_HZ = 16_000
 WIDEST = 24 * 150
 
 
-Said = tuple[int, int, str, float]
+Speech = tuple[int, int, str, float]
 
 
-def final(number: int, said: Said) -> messages.Emotion:
-    """said: from and to in ms, the emotion and its confidence; the other emotions share the rest."""
-    start_ms, end_ms, label, confidence = said
+def final(number: int, speech: Speech) -> messages.Emotion:
+    """speech: from and to in ms, the emotion and its confidence; the other emotions share the rest."""
+    start_ms, end_ms, label, confidence = speech
     rest = (1 - confidence) / (len(LABELS) - 1)
     return msgspec.structs.replace(
         emotion_event(number, label),
@@ -43,13 +43,13 @@ def final(number: int, said: Said) -> messages.Emotion:
     )
 
 
-async def timeline(*said: Said, seconds: float) -> Timeline:
-    """Noise where something is said, silence between."""
+async def timeline(*utterances: Speech, seconds: float) -> Timeline:
+    """Noise for the utterances, silence between."""
     sound = np.zeros(round(seconds * RATE_HZ), np.float32)
     found = Timeline(LABELS)
-    for number, one in enumerate(said, 1):
+    for number, one in enumerate(utterances, 1):
         sound[one[0] * 16 : one[1] * 16] = voice(one[1] - one[0], seed=number)
-        await found.send(emotion_event(number, "happy", final=False))  # what is provisional is not drawn
+        await found.send(emotion_event(number, "happy", final=False))  # interim results are not drawn
         await found.send(final(number, one))
     for start in range(0, len(sound), 999):
         found.add_audio(sound[start : start + 999, None], RATE_HZ)
@@ -86,7 +86,7 @@ class Picture:
         }
 
 
-async def test_sound_and_bars_have_the_colour_of_their_utterance(tmp_path: Path) -> None:
+async def test_waveform_and_bars_have_the_colour_of_their_utterance(tmp_path: Path) -> None:
     drawn = await timeline((1_000, 2_500, "angry", 0.9), (3_000, 5_000, "sad", 0.4), seconds=6)
     picture = Picture(drawn, tmp_path)
     for second in (1.02, 1.6, 2.48):
@@ -109,7 +109,7 @@ async def test_heights_are_confidence_and_probabilities(tmp_path: Path) -> None:
             assert picture.height(row, second, colour_of(other)) == pytest.approx(expected, abs=0.04)
 
 
-async def test_the_wave_is_as_high_as_the_sound(tmp_path: Path) -> None:
+async def test_the_waveform_height_is_proportional_to_the_level(tmp_path: Path) -> None:
     """Twice as loud is twice as high; silence is a thin line."""
     drawn = Timeline(LABELS)
     for loud in (0.2, 0.4, 0.0):
@@ -126,14 +126,14 @@ async def test_the_wave_is_as_high_as_the_sound(tmp_path: Path) -> None:
     assert none <= 4
 
 
-async def test_words_stand_where_there_is_room() -> None:
-    said = [(2_000 * n, 2_000 * n + (1_500 if n % 2 else 300), LABELS[n % 4], 0.7) for n in range(8)]
-    drawn = timeline_figure(await timeline(*said, seconds=16), "x.wav")
+async def test_labels_are_drawn_where_there_is_room() -> None:
+    utterances = [(2_000 * n, 2_000 * n + (1_500 if n % 2 else 300), LABELS[n % 4], 0.7) for n in range(8)]
+    drawn = timeline_figure(await timeline(*utterances, seconds=16), "x.wav")
     drawn.draw_without_rendering()
     bars = drawn.axes[1]
     words = [text for text in bars.texts if text.get_text() in LABELS]
-    assert [word.get_text() for word in words] == [label for _, _, label, _ in said[1::2]]
-    for word, (start_ms, end_ms, _, _) in zip(words, said[1::2], strict=True):
+    assert [word.get_text() for word in words] == [label for _, _, label, _ in utterances[1::2]]
+    for word, (start_ms, end_ms, _, _) in zip(words, utterances[1::2], strict=True):
         left, right = (bars.transData.transform((ms / 1_000, 0))[0] for ms in (start_ms, end_ms))
         box = word.get_window_extent()
         assert left <= box.x0 <= box.x1 <= right
@@ -161,8 +161,8 @@ async def test_a_long_recording_has_a_bounded_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["$x_1^{.wav", "\u4f60\U00016a0a\n.wav", "deep/" * 60 + "x.wav"])
 @pytest.mark.parametrize("samples", [0, 1, 100])
-def test_odd_names_and_hardly_any_sound_can_be_drawn(name: str, samples: int, tmp_path: Path) -> None:
-    """Without a word of warning: the tests take one for an error."""
+def test_odd_names_and_very_short_audio_can_be_drawn(name: str, samples: int, tmp_path: Path) -> None:
+    """Without a warning, which the tests treat as an error."""
     drawn = Timeline(LABELS)
     drawn.add_audio(np.zeros((samples, 2), np.float32), 44_100)
     write_png(drawn, name, tmp_path / "odd")
@@ -171,8 +171,8 @@ def test_odd_names_and_hardly_any_sound_can_be_drawn(name: str, samples: int, tm
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 9_000), min_size=1, max_size=6), st.integers(1, 4_000), st.integers(0, 99))
-def test_peaks_are_the_extremes_of_their_stretch(sizes: list[int], most: int, seed: int) -> None:
-    """However the sound was cut, and however often the bins were folded."""
+def test_peaks_are_the_extremes_of_their_interval(sizes: list[int], most: int, seed: int) -> None:
+    """However the audio was split, and however often bins were merged."""
     sound = np.random.default_rng(seed).uniform(-1, 1, (sum(sizes), 2)).astype(np.float32)
     peaks = WaveformEnvelope()
     for block in np.split(sound, np.cumsum(sizes)[:-1]):
@@ -188,7 +188,7 @@ def test_peaks_are_the_extremes_of_their_stretch(sizes: list[int], most: int, se
         assert (low[place], high[place]) == (whole[first:last].min(), whole[first:last].max())
 
 
-def test_a_day_of_sound_takes_no_more_room_than_a_minute() -> None:
+def test_a_day_of_audio_needs_no_more_memory_than_a_minute() -> None:
     peaks = WaveformEnvelope()
     for _ in range(24 * 60):
         peaks.push(np.zeros((600, 1), np.float32), 10)
@@ -196,7 +196,7 @@ def test_a_day_of_sound_takes_no_more_room_than_a_minute() -> None:
     assert 4_096 < len(peaks.columns(10**9)[1]) <= 8_192
 
 
-def test_what_is_no_number_is_drawn_as_silence() -> None:
+def test_non_finite_samples_are_drawn_as_silence() -> None:
     peaks = WaveformEnvelope()
     peaks.push(np.array([[np.nan], [np.inf], [0.5], [-np.inf]], np.float32), 1_000)
     _, low, high = peaks.columns(10)

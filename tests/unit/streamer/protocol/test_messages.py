@@ -47,7 +47,7 @@ def test_every_code_is_in_the_document() -> None:
     """Of the errors that can reach a client: one that has been published stays."""
     published = set(re.findall(r"`([a-z_]+)`", DOCUMENT.partition("## Error codes and close codes")[2]))
     of_recordings = {ErrorCode.BAD_SOURCE, ErrorCode.BAD_DEVICE}
-    never_sent = NEVER_SENT | of_recordings | {ErrorCode.MESSAGE_TOO_BIG}  # a close code alone says it
+    never_sent = NEVER_SENT | of_recordings | {ErrorCode.MESSAGE_TOO_BIG}  # only a close code reports it
     assert set(ErrorCode) - never_sent <= published
     documented = {int(code) for code in re.findall(r"^\| (\d{4}) \|", DOCUMENT, re.MULTILINE)}
     of_libraries = {CloseCode.PROTOCOL_ERROR, CloseCode.UNSUPPORTED_DATA, CloseCode.INVALID_DATA}

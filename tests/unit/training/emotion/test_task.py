@@ -1,4 +1,4 @@
-"""Emotion recognition as a task: what a batch holds, what is minimised, and how a model is judged."""
+"""Emotion recognition as a task: batches, losses and evaluation."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def drawn(batches: Collator, examples: Sequence[Example], epoch: int = 0) -> Emo
 
 
 def row_of(batch: EmotionBatch, row: int) -> tuple[Tensor, ...]:
-    """Samples, tokens and words' places, without padding."""
+    """Samples, tokens and word positions, without padding."""
     assert isinstance(batch.audio, AudioBatch)
     assert isinstance(batch.text, TextBatch)
     spans = batch.spans["word"]
@@ -81,7 +81,7 @@ def same(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
 RANDOM = replace(GOLD, augment=NOISY, drop_audio=0.3, drop_text=0.3, max_seconds=0.5)
 
 
-def test_what_an_example_turns_into_depends_on_nobody_beside_it() -> None:
+def test_augmentation_of_an_example_does_not_depend_on_its_batch() -> None:
     batches = batches_of(RANDOM)
     whole, backwards = drawn(batches, EXAMPLES), drawn(batches, EXAMPLES[::-1])
     for place, example in enumerate(EXAMPLES):
@@ -90,25 +90,25 @@ def test_what_an_example_turns_into_depends_on_nobody_beside_it() -> None:
         assert same(alone, row_of(backwards, len(EXAMPLES) - 1 - place)), example.key
 
 
-def test_another_epoch_is_another_turn() -> None:
+def test_augmentation_differs_between_epochs() -> None:
     batches = batches_of(replace(RANDOM, augment=replace(NOISY, noise=1.0, text_noise=1.0)))
     first, second = drawn(batches, EXAMPLES), drawn(batches, EXAMPLES, epoch=1)
     changed = [not same(row_of(first, row), row_of(second, row)) for row in range(len(EXAMPLES))]
     with_sound = [example.path is not None for example in EXAMPLES]
-    assert all(turned for turned, heard in zip(changed, with_sound, strict=True) if heard)
+    assert all(differs for differs, present in zip(changed, with_sound, strict=True) if present)
 
 
-def test_modalities_are_dropped_as_often_as_asked_and_never_both() -> None:
+def test_modality_dropout_has_its_rate_and_never_drops_both() -> None:
     examples = corpus(24, complete=True)
     batches = batches_of(replace(GOLD, drop_audio=0.2, drop_text=0.3), examples)
-    heard = torch.stack([drawn(batches, examples, epoch).audio.present for epoch in range(40)])
+    with_audio = torch.stack([drawn(batches, examples, epoch).audio.present for epoch in range(40)])
     read = torch.stack([drawn(batches, examples, epoch).text.present for epoch in range(40)])
-    assert bool((heard | read).all())
-    assert (~heard).float().mean().item() == pytest.approx(0.2, abs=0.04)
+    assert bool((with_audio | read).all())
+    assert (~with_audio).float().mean().item() == pytest.approx(0.2, abs=0.04)
     assert (~read).float().mean().item() == pytest.approx(0.3, abs=0.05)
 
 
-def test_an_example_of_one_modality_keeps_it() -> None:
+def test_an_example_with_one_modality_keeps_it() -> None:
     batch = drawn(batches_of(replace(GOLD, drop_audio=0.5, drop_text=0.5)), EXAMPLES)
     for row, example in enumerate(EXAMPLES):
         if example.path is None:
@@ -117,26 +117,26 @@ def test_an_example_of_one_modality_keeps_it() -> None:
             assert batch.audio.present[row]
 
 
-def test_punctuation_is_no_words() -> None:
+def test_text_of_punctuation_counts_as_missing() -> None:
     example = other(EXAMPLES[0], words="... ?!")
     assert input_text(example, "gold", {}) == ""
     batch = drawn(batches_of(replace(GOLD, drop_audio=1.0), [example]), [example])
     assert batch.audio.present.all()
 
 
-def test_what_is_read() -> None:
+def test_the_input_text_by_text_source() -> None:
     spoken, paired = EXAMPLES[0], other(EXAMPLES[0], paired="a line from a film")
     german, text = other(spoken, language="de"), other(spoken, path=None)
-    heard = {spoken.key: Transcript("i am so hippie")}
-    assert input_text(spoken, "recognized", heard) == "i am so hippie"
-    assert input_text(spoken, "gold", heard) == spoken.words
-    assert input_text(german, "gold", heard) == ""
-    assert input_text(text, "recognized", heard) == spoken.words
-    assert input_text(paired, "recognized", heard) == paired.paired
-    assert input_text(paired, "none", heard) == ""
+    transcripts = {spoken.key: Transcript("i am so hippie")}
+    assert input_text(spoken, "recognized", transcripts) == "i am so hippie"
+    assert input_text(spoken, "gold", transcripts) == spoken.words
+    assert input_text(german, "gold", transcripts) == ""
+    assert input_text(text, "recognized", transcripts) == spoken.words
+    assert input_text(paired, "recognized", transcripts) == paired.paired
+    assert input_text(paired, "none", transcripts) == ""
 
 
-def test_a_long_clip_is_cut_anywhere_and_its_words_move_along() -> None:
+def test_a_long_clip_is_cut_at_random_with_its_words() -> None:
     examples = corpus(8, complete=True)
     whole, cut = batches_of(GOLD, examples), batches_of(replace(GOLD, max_seconds=0.5), examples)
     starts = set()
@@ -155,7 +155,7 @@ def test_a_long_clip_is_cut_anywhere_and_its_words_move_along() -> None:
     assert len(starts) > 8
 
 
-# What is minimised
+# Losses
 
 
 def slow_entropy(logits: Tensor, labels: Sequence[int], rows: Sequence[int], smoothing: float) -> float:
@@ -171,12 +171,12 @@ def slow_entropy(logits: Tensor, labels: Sequence[int], rows: Sequence[int], smo
 
 
 def slow_contrast(
-    kind: ContrastiveLossName, scores: Tensor, heard: Sequence[int], read: Sequence[int]
+    kind: ContrastiveLossName, scores: Tensor, rows: Sequence[int], columns: Sequence[int]
 ) -> float:
-    """heard, read: labels of the rows and columns."""
+    """rows, columns: their labels."""
     s = scores.double().tolist()
-    pairs = [(i, j) for i in range(len(heard)) for j in range(len(read))]
-    positive = [(i, j) for i, j in pairs if heard[i] == read[j]]
+    pairs = [(i, j) for i in range(len(rows)) for j in range(len(columns))]
+    positive = [(i, j) for i, j in pairs if rows[i] == columns[j]]
     negative = [pair for pair in pairs if pair not in positive]
     if kind == "bce":
         first = math.fsum(math.log1p(math.exp(-s[i][j])) for i, j in positive) / len(positive)
@@ -198,29 +198,29 @@ def slow_contrast(
 
 
 @pytest.mark.parametrize("kind", ["bce", "infonce", "mine"])
-def test_the_loss_is_the_slow_one(kind: ContrastiveLossName) -> None:
-    """Some rows lack sound, some words, and one only fills up."""
+def test_the_loss_equals_a_slow_reference(kind: ContrastiveLossName) -> None:
+    """Some rows have no audio, some no text, and one is padding."""
     torch.manual_seed(0)
     objective = EmotionTrainingModule(network(), ContrastiveSettings(objective=kind, alpha=0.3), 0.1)
     counted = [True] * 15 + [False]
     batch = batches_of(GOLD).training_batch(EXAMPLES, counted, 1, 0)
     labels = [numbers(EXAMPLES)[example.key] for example in EXAMPLES]
-    heard = [row for row in range(15) if EXAMPLES[row].path is not None]
+    with_audio = [row for row in range(15) if EXAMPLES[row].path is not None]
     read = [row for row in range(15) if EXAMPLES[row].words]
-    assert heard != read
-    assert max(len(heard), len(read)) < 15
+    assert with_audio != read
+    assert max(len(with_audio), len(read)) < 15
     with torch.no_grad():
         losses = objective(batch)
         output = forward_batch(objective.model, batch)
         assert objective.total.contrastive is not None
         scores = objective.total.contrastive.discriminator(
-            output.audio_embedding[heard], output.text_embedding[read]
+            output.audio_embedding[with_audio], output.text_embedding[read]
         )
-    informed = {"early": list(range(15)), "audio": heard, "text": read}
+    informed = {"early": list(range(15)), "audio": with_audio, "text": read}
     entropy = math.fsum(
         slow_entropy(output.logits()[head], labels, rows, 0.1) for head, rows in informed.items()
     )
-    contrast = slow_contrast(kind, scores, [labels[row] for row in heard], [labels[row] for row in read])
+    contrast = slow_contrast(kind, scores, [labels[row] for row in with_audio], [labels[row] for row in read])
     expected = {"cross_entropy": entropy, "contrastive": contrast, "loss": 0.7 * entropy + 0.3 * contrast}
     assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, rel=1e-5)
 
@@ -236,7 +236,7 @@ def test_without_alpha_there_is_no_discriminator() -> None:
     assert losses["loss"] == losses["cross_entropy"]
 
 
-def test_the_plan_is_mixed_and_balanced_if_asked() -> None:
+def test_batches_are_mixed_and_balanced_by_setting() -> None:
     rare = [example for example in corpus(40) if example.emotion != LABELS[0] or example.speaker == "s0"]
     trainer = TrainerSettings(batch=4)
     task = emotion_task(rare, trainer, replace(GOLD, balanced=True))
@@ -248,17 +248,17 @@ def test_the_plan_is_mixed_and_balanced_if_asked() -> None:
     assert all(len({rare[item].emotion for item in batch}) > 1 for batch in plan)
 
 
-# Judging
+# Evaluation
 
 
-def judged(data: DataSettings = GOLD, size: int = 16, order: int = 1) -> list[ExamplePrediction]:
+def predictions(data: DataSettings = GOLD, size: int = 16, order: int = 1) -> list[ExamplePrediction]:
     examples = EXAMPLES[::order]
     return predict(network(), batches_of(data), examples, CPU, size)[::order]
 
 
 @pytest.mark.parametrize(("size", "order"), [(1, 1), (3, 1), (16, -1), (5, -1)])
-def test_neither_batches_nor_order_change_a_judgement(size: int, order: int) -> None:
-    for expected, found in zip(judged(), judged(size=size, order=order), strict=True):
+def test_predictions_do_not_depend_on_batch_size_or_order(size: int, order: int) -> None:
+    for expected, found in zip(predictions(), predictions(size=size, order=order), strict=True):
         assert (found.key, found.pattern, found.has_input) == (
             expected.key,
             expected.pattern,
@@ -268,18 +268,19 @@ def test_neither_batches_nor_order_change_a_judgement(size: int, order: int) -> 
         torch.testing.assert_close(found.embedding, expected.embedding, rtol=0, atol=1e-5)
 
 
-def test_every_judgement_knows_what_it_went_by() -> None:
-    for example, one in zip(EXAMPLES, judged(), strict=True):
-        heard, read = example.path is not None, bool(example.words)
+def test_every_prediction_records_its_modalities() -> None:
+    for example, one in zip(EXAMPLES, predictions(), strict=True):
+        has_audio, has_text = example.path is not None, bool(example.words)
         assert (
-            one.pattern == {(True, True): "both", (True, False): "audio", (False, True): "text"}[heard, read]
+            one.pattern
+            == {(True, True): "both", (True, False): "audio", (False, True): "text"}[has_audio, has_text]
         )
         assert one.has_input
-    silent = [one for one in judged(replace(GOLD, text_source="none")) if not one.has_input]
+    silent = [one for one in predictions(replace(GOLD, text_source="none")) if not one.has_input]
     assert [one.key for one in silent] == [example.key for example in EXAMPLES if example.path is None]
 
 
-def test_figures_are_of_the_posteriors() -> None:
+def test_metrics_are_those_of_the_posteriors() -> None:
     task = emotion_task(EXAMPLES, TrainerSettings(batch=4))
     found = task.validate(0, 1)
     halves = [*task.validate(0, 2), *task.validate(1, 2)]
@@ -308,7 +309,7 @@ def nll(
 
 def test_calibration_lowers_the_validation_loss_of_every_pattern() -> None:
     model = network(seed=3)
-    with torch.no_grad():  # as sure of itself as an uncalibrated model is
+    with torch.no_grad():  # as overconfident as an uncalibrated model
         for head in (model.audio_head, model.text_head):
             list(head.parameters())[-2].mul_(20.0)  # the last layer's weights
     found = predict(model, batches_of(GOLD), EXAMPLES, CPU)
@@ -322,14 +323,14 @@ def test_calibration_lowers_the_validation_loss_of_every_pattern() -> None:
         assert nll(part, after[rows]) < nll(part, before[rows])
 
 
-def test_a_served_model_is_calibrated_for_either_modality_alone() -> None:
+def test_calibration_covers_single_modalities() -> None:
     model, examples = network(seed=3), corpus(12, complete=True)
     calibrate_all(model, inputs_of(examples), GOLD, examples, numbers(examples), CPU)
     assert all(temperature != 1.0 for temperature in model.config.temperatures.values())
     assert len({weights["early"] for weights in model.config.late_weights.values()}) == 3
 
 
-def test_a_trained_model_serves_what_it_was_judged_by(tmp_path: Path) -> None:
+def test_the_saved_model_has_the_evaluated_predictions(tmp_path: Path) -> None:
     trainer = TrainerSettings(epochs=2, batch=4, learning_rate=3e-3, encoder_rate=1e-3, patience=0)
     model = network(granularities=("frame",))
     task = emotion_task(EXAMPLES, trainer, model=model)
@@ -350,7 +351,7 @@ def test_a_trained_model_serves_what_it_was_judged_by(tmp_path: Path) -> None:
     np.testing.assert_allclose(served, posteriors(found, model.config), atol=1e-3)
 
 
-# Models from a blueprint
+# Construction of models
 
 
 @pytest.fixture(scope="module")
@@ -364,7 +365,7 @@ def settings_of(hub: Path, audio: str = "wav2vec2", **changes: object) -> ModelS
 
 
 @pytest.mark.parametrize("audio", ["wav2vec2", "whisper"])
-def test_models_share_the_pretrained_encoders_and_draw_the_rest_by_seed(published: Path, audio: str) -> None:
+def test_pretrained_encoders_are_shared_and_the_rest_depends_on_the_seed(published: Path, audio: str) -> None:
     settings = settings_of(published, audio, audio_frozen="all", granularities=("frame", "word"))
     model_factory = ModelFactory.load(settings, LABELS)
     one, again, third = (model_factory.build(settings, seed).state_dict() for seed in (1, 1, 2))
@@ -379,7 +380,7 @@ def test_models_share_the_pretrained_encoders_and_draw_the_rest_by_seed(publishe
     assert all(weights.requires_grad for weights in model.audio_encoder.mix.parameters())
 
 
-def test_what_cannot_be_built_is_told(published: Path) -> None:
+def test_models_that_cannot_be_built_are_rejected(published: Path) -> None:
     with pytest.raises(CheckpointError, match="expected"):
         ModelFactory.load(settings_of(published, "nothing"), LABELS)
     good = settings_of(published)

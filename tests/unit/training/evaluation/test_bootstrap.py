@@ -1,4 +1,4 @@
-"""Intervals: against scipy's bootstrap, and against what they promise, by simulation."""
+"""Confidence intervals: against scipy's bootstrap, and their coverage in a simulation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SKLEARN = {
 
 
 @pytest.mark.parametrize("metric", ["wa", "ua", "macro_f1"])
-def test_the_figure_is_that_of_all_folds_together_averaged_over_the_seeds(metric: MetricName) -> None:
+def test_the_metric_is_pooled_over_folds_and_averaged_over_seeds(metric: MetricName) -> None:
     fits = row_of_fits("baseline", 0.6, seeds=(0, 1, 2))
     by_seed = []
     for seed in (0, 1, 2):
@@ -35,7 +35,7 @@ def test_the_figure_is_that_of_all_folds_together_averaged_over_the_seeds(metric
     assert (got.unit_kind, got.unit_count) == ("speakers", 9)
 
 
-def test_a_gain_worked_out_by_hand() -> None:
+def test_a_hand_computed_gain() -> None:
     """Five speakers of two utterances. The first row is right on 8 of 10, the second on 6."""
     truth, speakers = [0, 1] * 5, list("aabbccddee")
     first = result(truth, [0, 1, 0, 1, 0, 1, 0, 1, 1, 0], speakers=speakers, labels="xy")
@@ -48,7 +48,7 @@ def test_a_gain_worked_out_by_hand() -> None:
     assert gain.interval.high == pytest.approx(0.8)
 
 
-def test_the_interval_is_that_of_scipy_at_the_widened_level() -> None:
+def test_the_interval_equals_that_of_scipy_at_the_widened_level() -> None:
     first, second = row_of_fits("a", 0.7, folds=4), row_of_fits("b", 0.6, folds=4)
     gain = paired_gain(first, second, "wa", resamples=20_000)
     names = sorted({name for fit in first for name in fit.speakers})
@@ -91,7 +91,7 @@ def simulated(rng: np.random.Generator, speakers: int) -> tuple[list[FoldPredict
 
 
 @pytest.mark.parametrize("speakers", [8, 24])
-def test_about_nineteen_of_twenty_intervals_hold_the_truth(speakers: int) -> None:
+def test_about_nineteen_of_twenty_intervals_contain_the_true_gain(speakers: int) -> None:
     """Clipping at 1 hardly moves the expectation: the true gain is 0.1. Plain percentiles hold it in 0.85 of
     the cases with six speakers, 0.89 with ten."""
     rng = np.random.default_rng(speakers)
@@ -117,7 +117,7 @@ def test_fewer_than_five_speakers_are_not_resampled() -> None:
     assert pooled_interval(fits, "wa").unit_kind == "utterances"
 
 
-def test_utterances_are_drawn_as_the_binomial_says() -> None:
+def test_resampled_utterances_follow_the_binomial_distribution() -> None:
     fits = [result([0] * 200, [0] * 120 + [1] * 80, speakers=[""] * 200, labels="xy")]
     got = pooled_interval(fits, "wa")
     reach = 1.96 * np.sqrt(0.6 * 0.4 / 200)
@@ -125,7 +125,7 @@ def test_utterances_are_drawn_as_the_binomial_says() -> None:
 
 
 def test_pairing_makes_the_interval_narrower() -> None:
-    """Both rows stumble over the same utterances and the same speakers: only the difference counts."""
+    """Both rows are wrong on the same utterances and speakers: only the difference counts."""
     first, second = row_of_fits("a", 0.65, folds=6), row_of_fits("b", 0.6, folds=6)
     gain = paired_gain(first, second, "ua")
     alone = [pooled_interval(row, "ua").interval for row in (first, second)]
@@ -133,13 +133,13 @@ def test_pairing_makes_the_interval_narrower() -> None:
     assert gain.interval.high - gain.interval.low < 0.7 * unpaired
 
 
-def test_a_row_gains_nothing_over_itself() -> None:
+def test_a_row_has_no_gain_over_itself() -> None:
     fits = row_of_fits("baseline", 0.6)
     gain = paired_gain(fits, fits[::-1], "macro_f1")
     assert (gain.value, gain.interval.low, gain.interval.high) == (0, 0, 0)
 
 
-def test_a_seed_gives_the_same_interval_again() -> None:
+def test_the_interval_is_determined_by_the_seed() -> None:
     rows = row_of_fits("a", 0.7), row_of_fits("b", 0.6)
     assert paired_gain(*rows, "ua", seed=4) == paired_gain(*rows, "ua", seed=4)
     assert paired_gain(*rows, "ua", seed=4).interval != paired_gain(*rows, "ua", seed=5).interval
@@ -163,12 +163,12 @@ def other_truth(fit: FoldPredictions) -> FoldPredictions:
         ([replace(fit, labels=("a", "b", "c", "d")) for fit in row_of_fits("b", 0.6)], "same labels"),
     ],
 )
-def test_what_cannot_be_paired_is_refused(second: list[FoldPredictions], what: str) -> None:
+def test_unpaired_predictions_are_rejected(second: list[FoldPredictions], what: str) -> None:
     with pytest.raises(ValueError, match=f"a and b: expected the {what}"):
         paired_gain(row_of_fits("a", 0.7), second, "wa")
 
 
-def test_a_missing_or_doubled_fit_is_refused() -> None:
+def test_a_missing_or_duplicate_fit_is_rejected() -> None:
     fits = row_of_fits("a", 0.7)
     with pytest.raises(ValueError, match="expected the same folds and utterances for seeds 0 and 1"):
         pooled_interval(fits[:-1], "wa")

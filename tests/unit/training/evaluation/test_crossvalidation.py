@@ -133,7 +133,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_file_is_named(damage: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error_with_its_path(damage: str, tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(damage)
     with pytest.raises(
         PredictionsError, match=f"{FILE}: expected the predictions of a cross-validation, got"

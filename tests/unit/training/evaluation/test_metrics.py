@@ -1,4 +1,4 @@
-"""Figures, against hand-computed cases and scikit-learn."""
+"""Metrics, against hand-computed cases and scikit-learn."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_calibration_error_is_the_gap_per_bin() -> None:
     assert calibration_error(truth, shares) == pytest.approx(0.5 * 0.15 + 0.5 * 0.05)
 
 
-def test_certainty_falls_into_the_last_bin() -> None:
+def test_a_confidence_of_1_is_in_the_last_bin() -> None:
     assert calibration_error([0, 0], np.array([[1.0, 0.0], [1.0, 0.0]])) == pytest.approx(0.0)
 
 
@@ -72,7 +72,7 @@ def test_against_scikit_learn(classes: int) -> None:
     assert got.confusion == confusion_matrix(truth, predicted).tolist()
 
 
-def test_a_class_that_does_not_occur_counts_for_nothing() -> None:
+def test_a_class_that_does_not_occur_is_ignored() -> None:
     """Class 3 is in neither; class 2 is guessed without being there, which costs F1 but no recall."""
     truth, predicted = [0, 0, 1, 1], [0, 2, 1, 1]
     got = compute_metrics(truth, np.eye(4)[predicted])
@@ -81,7 +81,7 @@ def test_a_class_that_does_not_occur_counts_for_nothing() -> None:
     assert got.macro_f1 == pytest.approx((2 / 3 + 1 + 0) / 3)
 
 
-def test_a_sure_mistake_costs_much_but_not_everything() -> None:
+def test_the_log_loss_of_a_confident_error_is_bounded() -> None:
     assert compute_metrics([1], np.array([[1.0, 0.0]])).nll == pytest.approx(-math.log(np.finfo(float).eps))
 
 
@@ -98,7 +98,7 @@ def confident(*confidences: float) -> np.ndarray:
     return np.array([[confidence, 1 - confidence] for confidence in confidences])
 
 
-def test_bins_of_equal_mass_hold_as_many_clips_each() -> None:
+def test_bins_of_equal_mass_have_equally_many_clips() -> None:
     rng = np.random.default_rng(0)
     shares = confident(*rng.uniform(0.9, 1.0, 200))
     curve = reliability_curve(rng.integers(0, 2, 200), shares, binning="equal mass")
@@ -126,8 +126,8 @@ def test_equal_confidences_share_a_bin_whatever_their_order() -> None:
     )
 
 
-def test_equal_mass_sees_what_equal_width_averages_away() -> None:
-    """Ten clips too sure at 0.91 and ten not sure enough at 0.99 stand in one bin of equal width."""
+def test_equal_mass_bins_detect_errors_that_equal_width_bins_average_out() -> None:
+    """Ten overconfident clips at 0.91 and ten underconfident ones at 0.99 share a bin of equal width."""
     shares = confident(*[0.91] * 10, *[0.99] * 10)
     truth = [1] * 1 + [0] * 9 + [0] * 10
     assert calibration_error(truth, shares) == pytest.approx(0.0)

@@ -1,4 +1,4 @@
-"""What the pictures show, read from their axes, and that they get written."""
+"""The contents of plots, read from their axes, and that they are written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.fake_predictions import LABELS, result, row_of_fits
 
 
 def axes_of(figure: Figure) -> list[Any]:
-    """Untyped: what an Axes holds has a wider type than what was drawn on it."""
+    """Untyped: the attributes of Axes have wider types than what was drawn."""
     return list(figure.axes)
 
 
@@ -50,12 +50,12 @@ def test_the_confusion_matrix_shows_shares_of_the_truth_and_counts(tmp_path: Pat
     check_written(figure, tmp_path)
 
 
-def test_a_class_without_utterances_leaves_an_empty_line() -> None:
+def test_a_class_without_utterances_has_an_empty_row() -> None:
     figure = confusion_figure({"baseline": np.array([[2, 0], [0, 0]])}, ["angry", "sad"], "Confusion")
     np.testing.assert_array_equal(axes_of(figure)[0].images[0].get_array(), [[1, 0], [0, 0]])
 
 
-def test_the_reliability_diagram_shows_the_curve_and_where_the_clips_lie(tmp_path: Path) -> None:
+def test_the_reliability_diagram_shows_the_curve_and_a_histogram(tmp_path: Path) -> None:
     fits = row_of_fits("baseline", 0.6)
     figure = reliability_figure({"baseline": fits}, "Reliability")
     above, below = axes_of(figure)
@@ -101,8 +101,8 @@ def test_codes_are_drawn_in_the_colour_of_the_true_emotion(tmp_path: Path) -> No
     check_written(figure, tmp_path)
 
 
-def test_the_projection_keeps_neighbours_and_repeats_itself() -> None:
-    """Two tight directions far apart stay two groups; lengths say nothing."""
+def test_the_projection_keeps_clusters_and_is_deterministic() -> None:
+    """Two directions far apart stay two clusters; lengths do not matter."""
     rng = np.random.default_rng(0)
     directions = np.repeat(np.array([[1.0, 0, 0], [0, 1, 0]]), 20, axis=0) + rng.normal(0, 0.05, (40, 3))
     embeddings = (directions * rng.uniform(0.1, 10, (40, 1))).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The outcome of a fit on disk: comes back as it was, is whole or not there, and damage is named."""
+"""Predictions of a fit on disk: a round trip, atomic writing, and damaged files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def same(one: FoldPredictions, other: FoldPredictions) -> bool:
 @pytest.mark.parametrize(
     "embeddings", [None, np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)]
 )
-def test_comes_back_as_it_was(tmp_path: Path, embeddings: np.ndarray | None) -> None:
+def test_a_round_trip(tmp_path: Path, embeddings: np.ndarray | None) -> None:
     written = result(
         [0, 1, 3], [0, 2, 3], speakers=["ä", "", "b"], row="bce alpha=0.3", embeddings=embeddings
     )
@@ -39,7 +39,7 @@ def test_comes_back_as_it_was(tmp_path: Path, embeddings: np.ndarray | None) -> 
 
 def test_a_folder_holds_one_file_for_each_fit(tmp_path: Path) -> None:
     fits = [*row_of_fits("baseline", 0.5), *row_of_fits("bce alpha=0.1", 0.5)]
-    for fit in [*fits, *fits]:  # a fit that is written again replaces itself
+    for fit in [*fits, *fits]:  # a fit that is written again replaces its file
         write_predictions(tmp_path, fit)
     names = {fit.name for fit in read_all_predictions(tmp_path)}
     assert names == {fit.name for fit in fits}
@@ -53,21 +53,21 @@ def test_a_folder_holds_one_file_for_each_fit(tmp_path: Path) -> None:
 def test_distinct_fits_have_distinct_files(one: tuple[str, str, int], other: tuple[str, str, int]) -> None:
     files = [predictions_file(Path("runs"), *fit) for fit in (one, other)]
     assert files[0] != files[1]
-    assert files[0].name.lower() != files[1].name.lower()  # for disks that do not tell case
+    assert files[0].name.lower() != files[1].name.lower()  # for case-insensitive file systems
 
 
-def test_a_row_may_not_lead_out_of_the_folder() -> None:
+def test_a_row_name_cannot_leave_the_folder() -> None:
     assert predictions_file(Path("runs"), "../../etc/passwd", "1", 0).parent == Path("runs")
 
 
-def test_what_a_kill_left_unfinished_is_not_read(tmp_path: Path) -> None:
+def test_files_of_a_killed_run_are_ignored(tmp_path: Path) -> None:
     file = write_predictions(tmp_path, result([0], [0]))
     file.with_suffix(".partial").write_bytes(b"PK half a file")
     assert len(read_all_predictions(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_a_truncated_file_is_named(tmp_path: Path, share: float) -> None:
+def test_a_truncated_file_is_an_error_with_its_path(tmp_path: Path, share: float) -> None:
     file = write_predictions(tmp_path, result([0, 1], [0, 1]))
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
@@ -77,7 +77,7 @@ def test_a_truncated_file_is_named(tmp_path: Path, share: float) -> None:
         read_all_predictions(tmp_path)
 
 
-def test_any_damaged_byte_is_an_error_or_does_no_harm(tmp_path: Path) -> None:
+def test_any_changed_byte_is_an_error_or_has_no_effect(tmp_path: Path) -> None:
     written = result([0, 1, 2], [0, 1, 1])
     file = write_predictions(tmp_path, written)
     whole = file.read_bytes()
@@ -90,7 +90,7 @@ def test_any_damaged_byte_is_an_error_or_does_no_harm(tmp_path: Path) -> None:
             assert same(read_predictions(file), written)
 
 
-def test_a_foreign_file_is_named(tmp_path: Path) -> None:
+def test_a_foreign_file_is_an_error_with_its_path(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", numbers=np.arange(3))
     with pytest.raises(PredictionsError, match=r"other\.npz: expected the predictions of a fit"):
         read_all_predictions(tmp_path)
@@ -107,6 +107,6 @@ def test_a_foreign_file_is_named(tmp_path: Path) -> None:
         {"probabilities": np.full((2, 4), 0.5)},
     ],
 )
-def test_parts_that_do_not_fit_each_other_are_refused(change: dict[str, object]) -> None:
+def test_inconsistent_parts_are_rejected(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="baseline, fold 1, seed 0: expected"):
         replace(result([0, 1], [0, 1]), **change)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Of which code a table is: the commit, and whether it was changed since."""
+"""The provenance of a table: the commit, and whether the code was changed since."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_commit_says_whether_code_was_changed_since(checkout: Path) -> None:
-    assert commit() == f"emostream {version('emostream')}"  # somebody else's repository: we are not in it
+def test_the_commit_is_marked_if_code_was_changed(checkout: Path) -> None:
+    assert commit() == f"emostream {version('emostream')}"  # a repository that does not contain this code
     git(checkout, "add", ".")
     git(checkout, "commit", "-m", "first")
     clean = commit()
@@ -46,5 +46,5 @@ def test_a_new_module_is_an_uncommitted_change(checkout: Path) -> None:
     assert commit().endswith(" + uncommitted changes")
 
 
-def test_the_machine_is_named() -> None:
+def test_the_machine_is_described() -> None:
     assert re.search(r"\d+ cores; Python 3\.\d+\.\d+, torch \d+\.\d+", machine())

@@ -1,4 +1,4 @@
-"""An experiment's TOML, what contradicts itself in it, and what each line of the papers' table changes."""
+"""An experiment's TOML, contradictions in it, and the settings of each row of the papers' table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
-def test_what_is_not_named_is_the_default(tmp_path: Path) -> None:
+def test_missing_settings_take_the_default(tmp_path: Path) -> None:
     text = "seeds = [4]\n[trainer]\nepochs = 2\nlearning_rate = 1\n[model]\naudio_frozen = 3\n"
     assert read_experiment(written(tmp_path, text)) == Experiment(
         name="trial",
@@ -44,18 +44,18 @@ def test_what_is_not_named_is_the_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", RUNS, ids=lambda file: file.stem)
-def test_the_runs_that_are_kept_can_be_read(file: Path) -> None:
+def test_the_stored_runs_can_be_read(file: Path) -> None:
     experiment = read_experiment(file)
     assert experiment.name == file.stem
     assert experiment.note
 
 
-def test_one_of_them_is_what_the_papers_table_takes_by_default() -> None:
+def test_a_stored_run_equals_the_default_of_the_papers_table() -> None:
     assert {"papers", "papers-finetuned", "papers-label-matched", "ravdess8"} <= {file.stem for file in RUNS}
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("sed = 1", "unknown field `sed`"),
         ("[trainer]\nepoch = 1", "unknown field `epoch`"),
@@ -79,18 +79,18 @@ def test_one_of_them_is_what_the_papers_table_takes_by_default() -> None:
         ("seeds = ", "expected a TOML file of an experiment at"),
     ],
 )
-def test_what_does_not_fit(tmp_path: Path, text: str, says: str) -> None:
+def test_invalid_settings_are_rejected(tmp_path: Path, text: str, message: str) -> None:
     file = written(tmp_path, text)
     with pytest.raises(SettingsError) as caught:
         read_experiment(file)
     line = str(caught.value)
-    assert says in line.replace("$.", "")
+    assert message in line.replace("$.", "")
     assert str(file) in line
     assert "\n" not in line
 
 
 @pytest.mark.parametrize("content", [None, b"name = '\xff'"], ids=["missing", "no text"])
-def test_a_file_that_is_none(tmp_path: Path, content: bytes | None) -> None:
+def test_a_missing_file_is_rejected(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "trial.toml").write_bytes(content)
     with pytest.raises(SettingsError, match=r"expected a TOML file of an experiment at .*trial\.toml"):
@@ -101,7 +101,7 @@ FROZEN = "[model]\naudio_frozen = 'all'\ntext_frozen = 'all'\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[data]\ncache_features = true", "to be all where features are cached, got front_end and none"),
         (
@@ -141,16 +141,16 @@ FROZEN = "[model]\naudio_frozen = 'all'\ntext_frozen = 'all'\n"
         ("alphas = [0.1, 0.1]", "expected different alphas, got 0.1, 0.1"),
     ],
 )
-def test_what_contradicts_itself(tmp_path: Path, text: str, says: str) -> None:
+def test_contradictory_settings_are_rejected(tmp_path: Path, text: str, message: str) -> None:
     file = written(tmp_path, text)
     with pytest.raises(SettingsError) as caught:
         read_experiment(file)
     assert str(caught.value).startswith(f"{file}: expected ")
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_same_without_its_contradiction(tmp_path: Path) -> None:
+def test_the_same_settings_without_the_contradiction_are_accepted(tmp_path: Path) -> None:
     text = (
         f"{FROZEN}[data]\ncache_features = true\nviews = 3\nframes_per_clip = 24\n[data.augment]\nnoise = 0.5"
     )
@@ -160,24 +160,24 @@ def test_the_same_without_its_contradiction(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("granularities", [("frame",), ("word",), ("frame", "phone", "syllable", "word")])
-def test_no_line_contradicts_itself_whatever_the_baseline_looks_at(granularities: tuple[Any, ...]) -> None:
+def test_every_row_is_consistent_with_any_baseline(granularities: tuple[Any, ...]) -> None:
     experiment = Experiment(model=ModelSettings(granularities=granularities))
     for row in paper_rows(experiment.alphas, gold=True):
         check_consistency(experiment_for_row(experiment, row), row.name)
 
 
-# The lines of the papers' table
+# The rows of the papers' table
 
 EXPERIMENT = Experiment(
     contrastive=ContrastiveSettings(objective="mine", alpha=0.2),
     trainer=TrainerSettings(epochs=9),
     continued=TrainerSettings(epochs=4),
 )
-"""A contrast of its own, which no line but the experiment itself may keep."""
+"""A contrastive loss, which only the experiment itself keeps and no other row."""
 
 
 def changes(row: TableRow, experiment: Experiment = EXPERIMENT) -> dict[str, Any]:
-    """`model.fusion` -> its value, where the line differs from the experiment without its contrast."""
+    """`model.fusion` -> its value, where the row differs from the experiment without its contrastive loss."""
     plain = flat(replace(experiment, contrastive=ContrastiveSettings()))
     return {
         name: value
@@ -223,20 +223,20 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_every_line_of_the_papers_table_is_known_here() -> None:
+def test_every_row_of_the_papers_table_is_listed_here() -> None:
     assert [row.name for row in paper_rows(EXPERIMENT.alphas, gold=True)] == list(CHANGES)
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_a_line_changes(name: str) -> None:
+def test_the_settings_that_a_row_changes(name: str) -> None:
     assert changes(parse_row(name)) == CHANGES[name]
 
 
-def test_a_line_that_is_none_of_the_papers_is_the_experiment() -> None:
+def test_a_row_outside_the_papers_table_is_the_experiment_itself() -> None:
     assert experiment_for_row(EXPERIMENT, TableRow("mine", "other")) == EXPERIMENT
 
 
-def test_who_starts_from_the_baseline() -> None:
+def test_rows_that_start_from_the_baseline() -> None:
     starting = {row.name for row in paper_rows((0.1,)) if starts_from_baseline(row)}
     assert starting == {CONTINUED, "bce alpha=0.1", "infonce alpha=0.1", "mine alpha=0.1"}
 
@@ -257,8 +257,8 @@ def test_who_starts_from_the_baseline() -> None:
         ),
     ],
 )
-def test_lines_that_are_the_baseline_under_another_name(experiment: Experiment, same: set[str]) -> None:
-    """None that starts from it: with the same schedule it is still trained on."""
+def test_rows_that_equal_the_baseline(experiment: Experiment, same: set[str]) -> None:
+    """None that starts from its weights: the same schedule would still train it further."""
     rows = [row for row in paper_rows((), gold=True) if row.name != BASELINE]
     assert {row.name for row in rows if same_as_baseline(experiment, row)} == same
     assert not same_as_baseline(experiment, TableRow("an experiment alone", "other"))
@@ -274,5 +274,5 @@ def test_lines_that_are_the_baseline_under_another_name(experiment: Experiment, 
         ("late fusion", ()),
     ],
 )
-def test_which_lines_need_an_alignment(row: str, spans: tuple[str, ...]) -> None:
+def test_rows_that_need_an_alignment(row: str, spans: tuple[str, ...]) -> None:
     assert aligned_granularities(experiment_for_row(Experiment(), parse_row(row))) == spans

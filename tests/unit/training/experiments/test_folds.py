@@ -1,4 +1,4 @@
-"""Who is trained on and who is judged: nobody stands on two sides, and whoever is judged decides nothing."""
+"""Cross-validation folds: parts are disjoint, and test examples influence neither training nor validation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SESSIONS = [f"S{number}" for number in range(1, 6)]
 
 
 def utterances(count: int = 4, **fields: Any) -> list[Example]:
-    """Labels take turns. The key says who speaks."""
+    """Labels alternate. The key contains the other fields."""
     where = "-".join(fields.values())
     return [
         Example(
@@ -61,7 +61,7 @@ def speakers_of(examples: Sequence[Example]) -> set[str]:
 
 
 def test_leave_one_session_out() -> None:
-    """Another whole session stops and calibrates, and it is another one in the next fold."""
+    """Validation is another whole session, a different one for every fold."""
     table = [
         (f.name, groups_of(f.test), groups_of(f.validation), groups_of(f.train)) for f in folds_of(sessions())
     ]
@@ -74,7 +74,7 @@ def test_leave_one_session_out() -> None:
     ]
 
 
-def test_leave_one_speaker_out_leaves_the_partner_out_of_training() -> None:
+def test_leave_one_speaker_out_excludes_the_dialogue_partner() -> None:
     folds = folds_of(sessions(), "speaker")
     assert [fold.name for fold in folds] == [session + actor for session in SESSIONS for actor in "FM"]
     for fold in folds:
@@ -84,8 +84,8 @@ def test_leave_one_speaker_out_leaves_the_partner_out_of_training() -> None:
         assert len(fold.train) + len(fold.validation) == 4 * 16
 
 
-def test_acquaintances_of_the_partner_are_left_out_as_well() -> None:
-    """A talks to B and B to C: what B says to C is nothing to learn from where A is judged."""
+def test_partners_of_the_partner_are_excluded() -> None:
+    """A talks to B and B to C: if A is tested, what B says to C is not trained on."""
     talks = {"AB": "ab", "BC": "bc", "DE": "de", "FG": "fg"}
     examples = [
         example
@@ -98,8 +98,8 @@ def test_acquaintances_of_the_partner_are_left_out_as_well() -> None:
     assert speakers_of(fold.train + fold.validation) == {"d", "e", "f", "g"}
 
 
-def test_lines_of_a_corpus_that_is_judged_are_not_learned_from_another() -> None:
-    """Six words or more: shorter ones are said everywhere. Fixed sentences of actors do not count."""
+def test_lines_of_a_tested_corpus_are_removed_from_the_others() -> None:
+    """Six words or more: shorter ones occur in every corpus. Fixed sentences of actors do not count."""
     long, short = "Oh my god you really came back!", "What is it?"
     texts = [
         replace(example, words=long if number % 4 else short)
@@ -141,7 +141,7 @@ def test_leave_one_corpus_out_validates_on_each_of_the_others() -> None:
         assert len(speakers_of(fold.validation)) == 4
 
 
-def test_the_corpus_own_split() -> None:
+def test_the_official_split() -> None:
     examples = [
         replace(example, split=split)
         for split, speaker in (("train", "a"), ("dev", "b"), ("test", "c"), ("train", "d"), ("", "e"))
@@ -157,7 +157,7 @@ def test_the_corpus_own_split() -> None:
 
 
 def friends() -> list[Example]:
-    """As in MELD: everybody speaks in every part, only the scenes are apart."""
+    """As in MELD: every speaker is in every part, only the scenes are disjoint."""
     return [
         example
         for scene in range(6)
@@ -166,7 +166,7 @@ def friends() -> list[Example]:
     ]
 
 
-def test_where_splits_share_speakers_the_scenes_are_kept_apart() -> None:
+def test_splits_that_share_speakers_have_disjoint_scenes() -> None:
     for fold in folds_of(friends(), units=("dialogue",)):
         scenes = [{example.dialogue for example in part} for part in (fold.train, fold.validation, fold.test)]
         assert sum(map(len, scenes)) == len(set.union(*scenes)) == 6
@@ -176,7 +176,7 @@ def test_where_splits_share_speakers_the_scenes_are_kept_apart() -> None:
 
 @pytest.mark.parametrize(("share", "speakers"), [(0.05, 1), (0.15, 3), (0.3, 6), (0.5, 9)])
 def test_validation_has_its_share_in_whole_speakers(share: float, speakers: int) -> None:
-    """Eighteen speakers remain; the share is reached, and by no more than one speaker passed."""
+    """Eighteen speakers remain; the share is reached, and exceeded by less than one speaker."""
     examples = [
         example
         for number in range(20)
@@ -186,7 +186,7 @@ def test_validation_has_its_share_in_whole_speakers(share: float, speakers: int)
         assert len(speakers_of(fold.validation)) == speakers
 
 
-def test_validation_goes_on_until_it_has_every_label() -> None:
+def test_validation_is_extended_until_it_has_every_label() -> None:
     """Only every second speaker is ever sad."""
     examples = [
         example
@@ -203,7 +203,7 @@ LINES = [f"this is line number {number} of a long series" for number in range(10
 
 
 def series(corpus: str) -> list[Example]:
-    """Ten dialogues, a line each that the other edition of the series has too, and three that it has not."""
+    """Ten dialogues, each with a line that is also in the other edition, and three that are not."""
     return [
         replace(
             example,
@@ -217,9 +217,9 @@ def series(corpus: str) -> list[Example]:
 
 
 @pytest.mark.parametrize("protocol", ["corpus", "split"])
-def test_lines_that_another_corpus_is_tested_on_are_not_learned(protocol: ProtocolName) -> None:
+def test_lines_that_another_corpus_is_tested_on_are_removed(protocol: ProtocolName) -> None:
     examples = series("meld") + [
-        # The other edition is divided elsewhere.
+        # The other edition has other splits.
         replace(example, split={"train": "test", "dev": "train", "test": "dev"}[example.split])
         for example in series("emorynlp")
     ]
@@ -236,24 +236,24 @@ def test_lines_that_another_corpus_is_tested_on_are_not_learned(protocol: Protoc
             assert {corpus for corpus, words in tested if words == example.words} - {example.corpus}
 
 
-# Whatever the graph of speakers and dialogues
+# Any graph of speakers and dialogues
 
 
-def slow_islands(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[set[str]]:
-    """Keys of examples that hang together, one merged with another until nothing changes."""
-    islands = [({example.key}, names_of([example], units)) for example in examples]
+def slow_components(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[set[str]]:
+    """Keys of connected examples: sets are merged until nothing changes."""
+    components = [({example.key}, names_of([example], units)) for example in examples]
     merged = True
     while merged:
         merged = False
-        for one in islands:
-            for other in islands:
+        for one in components:
+            for other in components:
                 if one is not other and one[1] & other[1]:
                     one[0].update(other[0])
                     one[1].update(other[1])
-                    islands.remove(other)
+                    components.remove(other)
                     merged = True
                     break
-    return [keys for keys, _ in islands]
+    return [keys for keys, _ in components]
 
 
 def names_of(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> set[tuple[str, str]]:
@@ -262,8 +262,8 @@ def names_of(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> set[
 
 @st.composite
 def corpora(draw: st.DrawFn) -> list[Example]:
-    """Scenes of two speakers and two dialogues; dialogues are missing here and there, now and then a speaker
-    stands in two scenes. Speakers are all known, or none is."""
+    """Scenes of two speakers and two dialogues; some dialogues are missing, some speakers
+    are in two scenes. Either all speakers are known or none."""
     scenes, known = draw(st.integers(8, 14)), draw(st.integers(0, 4)) > 0
     guests = draw(st.dictionaries(st.integers(4, scenes - 1), st.integers(1, 3), max_size=3))
     examples = []
@@ -286,7 +286,7 @@ def corpora(draw: st.DrawFn) -> list[Example]:
 
 @given(corpora(), st.sampled_from(["group", "corpus", "speaker"]), st.sampled_from([BOTH, ("dialogue",)]))
 @settings(deadline=None, max_examples=60, derandomize=True)
-def test_no_island_is_ever_cut(
+def test_connected_examples_are_never_split(
     examples: list[Example], protocol: ProtocolName, units: tuple[DisjointUnit, ...]
 ) -> None:
     try:
@@ -295,8 +295,8 @@ def test_no_island_is_ever_cut(
         assume(False)
     assert folds == folds_of(examples, protocol, 0.2, units=units)
     tested = [example.key for fold in folds for example in fold.test]
-    assert sorted(tested) == sorted(example.key for example in examples)  # everybody, once
-    islands = slow_islands(examples, units)
+    assert sorted(tested) == sorted(example.key for example in examples)  # each of them once
+    components = slow_components(examples, units)
     for fold in folds:
         train, validation, test = (
             {example.key for example in part} for part in (fold.train, fold.validation, fold.test)
@@ -307,24 +307,24 @@ def test_no_island_is_ever_cut(
         assert not (train | validation) & test
         assert not names_of(fold.train + fold.validation, units) & names_of(fold.test, units)
         assert not names_of(fold.train, units) & names_of(fold.validation, units)
-        for island in islands:
-            assert not (island & train and island & validation)
-            # With somebody who is judged it is judged or left out; without, it is in one part, whole.
-            assert island <= train or island <= validation or island & test
+        for component in components:
+            assert not (component & train and component & validation)
+            # With a test example: tested or left out. Without: in one part as a whole.
+            assert component <= train or component <= validation or component & test
 
 
-def test_another_order_of_examples_is_no_other_test() -> None:
+def test_folds_do_not_depend_on_the_order_of_the_examples() -> None:
     first, second = folds_of(sessions()), folds_of(sessions()[::-1])
     assert [fold.name for fold in first] == [fold.name for fold in second]
     for one, other in zip(first, second, strict=True):
         assert {example.key for example in one.test} == {example.key for example in other.test}
 
 
-# What does not allow a protocol
+# Corpora that do not fit a protocol
 
 
 def split(**speakers: str) -> list[Example]:
-    """speaker -> part."""
+    """Examples of each speaker in its part."""
     return [replace(e, split=part) for speaker, part in speakers.items() for e in utterances(speaker=speaker)]
 
 
@@ -341,7 +341,7 @@ ANOTHER = "choose another protocol"
 
 
 @pytest.mark.parametrize(
-    ("examples", "protocol", "says"),
+    ("examples", "protocol", "message"),
     [
         (utterances(speaker="a"), "group", f"a-0: expected a group to leave out, found none: {ANOTHER}"),
         (utterances(group="1"), "speaker", f"1-0: expected a speaker to leave out, found none: {ANOTHER}"),
@@ -387,8 +387,10 @@ ANOTHER = "choose another protocol"
         ),
     ],
 )
-def test_what_does_not_allow_a_protocol(examples: list[Example], protocol: ProtocolName, says: str) -> None:
+def test_a_corpus_that_does_not_fit_the_protocol_is_rejected(
+    examples: list[Example], protocol: ProtocolName, message: str
+) -> None:
     with pytest.raises(CorpusError) as caught:
         folds_of(examples, protocol)
-    assert str(caught.value).startswith(says)
+    assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""From a corpus to what all fits share: who is in, what is heard and read, and where the words lie."""
+"""Preparation of the data that all fits share: selection, transcripts, alignments, cached features."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.support.tiny_emotion import SENTENCES, noise, tiny_tokenizer
 from tests.support.tiny_encoders import tiny_whisper_config
 from tests.support.training_task import even_alignment, network
 
-# Who is in
+# Selection
 
 
 def example(number: int, emotion: str = "sad", corpus: str = "c", **fields: Any) -> Example:
@@ -67,18 +67,18 @@ MIXED = [
         (Experiment(labels=("sad", "calm"), label_column="emotion_orig"), "01"),
     ],
 )
-def test_those_of_the_corpora_and_labels_that_are_asked_for(experiment: Experiment, kept: str) -> None:
+def test_examples_of_the_requested_corpora_and_labels_are_selected(experiment: Experiment, kept: str) -> None:
     assert "".join(key[-1] for key in keys(select_examples(MIXED, experiment))) == kept
 
 
-def test_labels_are_numbered_as_the_experiment_lists_them() -> None:
+def test_labels_are_numbered_in_the_order_of_the_experiment() -> None:
     experiment = Experiment(labels=("calm", "sad"), label_column="emotion_orig")
     chosen = select_examples(MIXED, experiment)
     assert label_indices(chosen, experiment) == {"ravdess/0": 1, "ravdess/1": 0}
 
 
 @pytest.mark.parametrize(
-    ("experiment", "says"),
+    ("experiment", "message"),
     [
         (Experiment(corpora=("meld",)), "expected utterances of meld, got none: change corpora"),
         (
@@ -92,13 +92,13 @@ def test_labels_are_numbered_as_the_experiment_lists_them() -> None:
         ),
     ],
 )
-def test_what_nobody_has(experiment: Experiment, says: str) -> None:
+def test_a_selection_without_examples_is_rejected(experiment: Experiment, message: str) -> None:
     with pytest.raises(CorpusError) as caught:
         select_examples(MIXED, experiment)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
-def crowd(per_cell: int, speakers: str = "abc") -> list[Example]:
+def examples_per_cell(per_cell: int, speakers: str = "abc") -> list[Example]:
     cells = [(speaker, emotion) for speaker in speakers for emotion in ("sad", "happy")]
     return [
         example(number, emotion, corpus=f"{speaker}-{emotion}", speaker=speaker)
@@ -110,36 +110,36 @@ def crowd(per_cell: int, speakers: str = "abc") -> list[Example]:
 FEW = Experiment(labels=("sad", "happy"), max_per_speaker_label=3)
 
 
-def test_at_most_so_many_of_each_speaker_and_label() -> None:
-    drawn = select_examples(crowd(9), FEW)
+def test_at_most_max_per_cell_of_each_speaker_and_label() -> None:
+    drawn = select_examples(examples_per_cell(9), FEW)
     cells = [(one.speaker, one.emotion) for one in drawn]
     assert {cell: cells.count(cell) for cell in cells} == {
         (speaker, emotion): 3 for speaker in "abc" for emotion in ("sad", "happy")
     }
-    assert drawn == [one for one in crowd(9) if one in drawn]  # in their order
-    assert drawn != [one for one in crowd(9) if int(one.key[-1]) < 3]  # not the first ones
-    assert select_examples(crowd(2), FEW) == crowd(2)
+    assert drawn == [one for one in examples_per_cell(9) if one in drawn]  # in their order
+    assert drawn != [one for one in examples_per_cell(9) if int(one.key[-1]) < 3]  # not the first ones
+    assert select_examples(examples_per_cell(2), FEW) == examples_per_cell(2)
 
 
-def test_who_is_drawn_depends_on_nobody_beside() -> None:
-    drawn = set(keys(select_examples(crowd(9), FEW)))
-    assert set(keys(select_examples(crowd(9)[::-1], FEW))) == drawn
-    with_others = set(keys(select_examples(crowd(9, speakers="dabce"), FEW)))
+def test_the_draw_of_a_cell_does_not_depend_on_other_cells() -> None:
+    drawn = set(keys(select_examples(examples_per_cell(9), FEW)))
+    assert set(keys(select_examples(examples_per_cell(9)[::-1], FEW))) == drawn
+    with_others = set(keys(select_examples(examples_per_cell(9, speakers="dabce"), FEW)))
     assert {key for key in with_others if key[0] in "abc"} == drawn
 
 
-# What is heard and read
+# Transcripts
 
 
 @dataclass
 class EvenAligner:
-    """Every word as long as every other. Remembers what it was asked to find."""
+    """Words of equal length. Records the texts of its requests."""
 
-    asked: list[str]
+    texts: list[str]
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
         texts = [transcript.text if transcript else "" for transcript in transcripts]
-        self.asked += texts
+        self.texts += texts
         return [even_alignment(text, len(clip.samples)) for text, clip in zip(texts, clips, strict=True)]
 
 
@@ -164,11 +164,11 @@ def clips(tmp_path: Path) -> list[Example]:
     return [*spoken, example(5, words="she died")]
 
 
-def nobody() -> Transcriber:
+def no_transcriber() -> Transcriber:
     raise AssertionError("no transcriber is needed")
 
 
-def helpers(folder: Path, transcriber: Callable[[], Transcriber] = nobody) -> PreparationContext:
+def context_in(folder: Path, transcriber: Callable[[], Transcriber] = no_transcriber) -> PreparationContext:
     return PreparationContext(transcriber, folder / "cache", lambda what, done, of: None)
 
 
@@ -183,10 +183,10 @@ def gathered(examples: Sequence[Example], where: PreparationContext, *lines: Exp
 
 def test_every_clip_is_transcribed_once_but_for_paired_ones(clips: list[Example], tmp_path: Path) -> None:
     fake = FakeTranscriber()
-    experiment, where = experiment_of("recognized"), helpers(tmp_path, lambda: fake)
+    experiment, where = experiment_of("recognized"), context_in(tmp_path, lambda: fake)
     first = gathered(clips, where, experiment)
     assert sum(fake.batches) == 4
-    assert {key: said.text for key, said in first.transcripts.items()} == {
+    assert {key: transcript.text for key, transcript in first.transcripts.items()} == {
         clips[number].key: "600 milliseconds" for number in (0, 1, 2, 4)
     }
     assert gathered(clips, where, experiment).transcripts == first.transcripts
@@ -197,63 +197,66 @@ def test_every_clip_is_transcribed_once_but_for_paired_ones(clips: list[Example]
 def test_without_recognized_words_no_transcriber_is_loaded(
     words: TextSource, clips: list[Example], tmp_path: Path
 ) -> None:
-    inputs = gathered(clips, helpers(tmp_path), experiment_of(words))
+    inputs = gathered(clips, context_in(tmp_path), experiment_of(words))
     assert inputs.transcripts == {}
     assert set(inputs.audio.spans) == set(keys(clips[:5]))
 
 
-def test_nor_for_paired_clips_and_texts_alone(clips: list[Example], tmp_path: Path) -> None:
-    assert gathered(clips[3:4] + clips[5:], helpers(tmp_path), experiment_of("recognized")).transcripts == {}
+def test_paired_clips_and_texts_need_no_transcriber(clips: list[Example], tmp_path: Path) -> None:
+    assert (
+        gathered(clips[3:4] + clips[5:], context_in(tmp_path), experiment_of("recognized")).transcripts == {}
+    )
 
 
-def test_one_line_of_a_table_that_reads_recognized_words_is_enough(
-    clips: list[Example], tmp_path: Path
-) -> None:
-    where = helpers(tmp_path, FakeTranscriber)
+def test_one_row_with_recognized_words_is_enough_to_transcribe(clips: list[Example], tmp_path: Path) -> None:
+    where = context_in(tmp_path, FakeTranscriber)
     inputs = gathered(clips, where, experiment_of("none"), experiment_of("recognized"))
     assert len(inputs.transcripts) == 4
 
 
-# Where the words lie
+# Alignments
 
 
 def places(inputs: TrainingInputs) -> dict[str, str]:
-    """Key -> the words that have a place."""
+    """By key: the words with a position."""
     return {key: " ".join(word.text for word in of.words) for key, of in inputs.alignments.items()}
 
 
-def test_frames_alone_need_no_alignment(clips: list[Example], tmp_path: Path, aligner: EvenAligner) -> None:
-    assert gathered(clips, helpers(tmp_path), experiment_of("gold")).alignments == {}
-    assert aligner.asked == []
+def test_frames_only_need_no_alignment(clips: list[Example], tmp_path: Path, aligner: EvenAligner) -> None:
+    assert gathered(clips, context_in(tmp_path), experiment_of("gold")).alignments == {}
+    assert aligner.texts == []
 
 
-def test_words_are_found_where_they_are_spoken_whatever_is_read(
+def test_alignment_uses_the_spoken_words_whatever_the_text_source(
     clips: list[Example], tmp_path: Path, aligner: EvenAligner
 ) -> None:
-    """The paired clip's own words, not its text; nothing of Polish, which the aligner does not know."""
-    inputs = gathered(clips, helpers(tmp_path), experiment_of("gold", "frame", "word"))
+    """The paired clip's own words, not its text; none for Polish, which the aligner does not support."""
+    inputs = gathered(clips, context_in(tmp_path), experiment_of("gold", "frame", "word"))
     assert places(inputs) == {clips[number].key: SENTENCES[number] for number in range(4)}
-    assert aligner.asked == SENTENCES
+    assert aligner.texts == SENTENCES
 
 
-def test_recognized_words_are_found_where_they_were_recognized(
-    clips: list[Example], tmp_path: Path, aligner: EvenAligner
-) -> None:
-    where = helpers(tmp_path, FakeTranscriber)
+def test_recognized_words_are_aligned(clips: list[Example], tmp_path: Path, aligner: EvenAligner) -> None:
+    where = context_in(tmp_path, FakeTranscriber)
     inputs = gathered(clips, where, experiment_of("recognized", "phone"))
     recognized = {clips[number].key: "600 milliseconds" for number in (0, 1, 2, 4)}
     assert places(inputs) == recognized | {clips[3].key: SENTENCES[3]}
 
 
-def test_where_nothing_was_recognized_nothing_has_a_place(
+def test_without_recognized_words_there_is_no_alignment(
     clips: list[Example], tmp_path: Path, aligner: EvenAligner
 ) -> None:
-    class Deaf(FakeTranscriber):
+    class EmptyTranscriber(FakeTranscriber):
         def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
             return [Transcript("") for _ in clips]
 
-    assert gathered(clips[:3], helpers(tmp_path, Deaf), experiment_of("recognized", "word")).alignments == {}
-    assert aligner.asked == []
+    assert (
+        gathered(
+            clips[:3], context_in(tmp_path, EmptyTranscriber), experiment_of("recognized", "word")
+        ).alignments
+        == {}
+    )
+    assert aligner.texts == []
 
 
 @pytest.fixture
@@ -269,11 +272,11 @@ SILENCE_CUT = 12_000
 """A second, but for the quarter of a second that is kept before the first sound."""
 
 
-def test_gold_words_lie_where_iemocap_says_moved_by_what_was_cut_off(
+def test_gold_words_have_the_times_of_iemocap_shifted_by_the_trim(
     iemocap: list[Example], tmp_path: Path, aligner: EvenAligner
 ) -> None:
-    inputs = gathered(iemocap, helpers(tmp_path), experiment_of("gold", "word", "phone"))
-    assert aligner.asked == []
+    inputs = gathered(iemocap, context_in(tmp_path), experiment_of("gold", "word", "phone"))
+    assert aligner.texts == []
     for number, one in enumerate(iemocap):
         own = corpus_alignment(one)
         assert own is not None
@@ -282,76 +285,81 @@ def test_gold_words_lie_where_iemocap_says_moved_by_what_was_cut_off(
         assert inputs.alignments[one.key].words[0].start == 5 * 160 - shift  # 5 frames of 10 ms, by hand
 
 
-def test_untrimmed_clips_keep_their_places(
+def test_untrimmed_clips_keep_their_times(
     iemocap: list[Example], tmp_path: Path, aligner: EvenAligner
 ) -> None:
-    inputs = gathered(iemocap, helpers(tmp_path), experiment_of("gold", "word", trim_silence=False))
+    inputs = gathered(iemocap, context_in(tmp_path), experiment_of("gold", "word", trim_silence=False))
     assert inputs.alignments[iemocap[0].key] == corpus_alignment(iemocap[0])
 
 
-def test_other_words_than_gold_do_not_lie_there(
+def test_words_that_are_not_gold_are_aligned_anew(
     iemocap: list[Example], tmp_path: Path, aligner: EvenAligner
 ) -> None:
-    """Recognized ones are looked for; so are the words under a text from elsewhere."""
+    """Recognized ones, and the spoken words of a clip that is paired with another text."""
     paired = [other(iemocap[0], paired="so happy"), *iemocap[1:3]]
-    gathered(paired, helpers(tmp_path / "gold"), experiment_of("gold", "word"))
-    assert aligner.asked == [iemocap[0].words]
-    aligner.asked.clear()
-    where = helpers(tmp_path / "recognized", FakeTranscriber)
+    gathered(paired, context_in(tmp_path / "gold"), experiment_of("gold", "word"))
+    assert aligner.texts == [iemocap[0].words]
+    aligner.texts.clear()
+    where = context_in(tmp_path / "recognized", FakeTranscriber)
     gathered(iemocap[1:3], where, experiment_of("recognized", "word"))
-    assert aligner.asked == ["600 milliseconds"] * 2
+    assert aligner.texts == ["600 milliseconds"] * 2
 
 
-# What frozen encoders say, kept
+# Cached features of frozen encoders
 
 KEPT = {"cache_features": True}
 
 
 @torch.no_grad()
-def test_what_is_kept_is_what_the_encoders_say_of_each_alone(clips: list[Example], tmp_path: Path) -> None:
-    inputs = gathered(clips, helpers(tmp_path), experiment_of("gold", **KEPT))
+def test_cached_features_equal_those_of_each_clip_alone(clips: list[Example], tmp_path: Path) -> None:
+    inputs = gathered(clips, context_in(tmp_path), experiment_of("gold", **KEPT))
     model = network(dropout=0.3).eval()
-    heard, read = kept(inputs)
-    assert set(heard.views) == set(keys(clips[:5]))
-    assert set(read.views) == {one.key for one in clips if one.language == "en"}
+    audio, text = kept(inputs)
+    assert set(audio.views) == set(keys(clips[:5]))
+    assert set(text.views) == {one.key for one in clips if one.language == "en"}
     for one in clips[:4]:
         sound = torch.from_numpy(inputs.audio.clip(one.key))[None]
         sound = (sound - sound.mean()) / (sound.var(correction=0) + 1e-7).sqrt()
         layers, _ = model.audio_encoder.layers(sound, torch.ones(sound.shape, dtype=torch.bool))
-        states, _ = heard.view(one.key, 0)
+        states, _ = audio.view(one.key, 0)
         torch.testing.assert_close(states.float(), torch.cat(layers), atol=5e-3, rtol=2e-3)
     batch = collate_text([clips[3].paired], tiny_tokenizer(), model.config.max_tokens)
-    states, _ = read.view(clips[3].key, 0)
+    states, _ = text.view(clips[3].key, 0)
     words = torch.cat(model.text_encoder.layers(batch.ids, batch.mask))
     torch.testing.assert_close(states.float(), words, atol=5e-3, rtol=2e-3)
 
 
 def kept(inputs: TrainingInputs, source: TextSource = "gold") -> tuple[FrozenFeatures, FrozenFeatures]:
-    """Of sound and of words."""
+    """Cached features of audio and of text."""
     assert inputs.audio_features is not None
     assert inputs.text_features is not None
     return inputs.audio_features, inputs.text_features[source]
 
 
 @pytest.mark.parametrize(
-    ("words", "sound", "heard", "read"),
+    ("words", "use_audio", "audio_cached", "text_cached"),
     [("none", True, True, []), ("gold", False, False, ["gold"]), ("gold", True, True, ["gold"])],
 )
-def test_only_what_the_model_goes_by_is_kept(
-    words: TextSource, sound: bool, heard: bool, read: list[str], clips: list[Example], tmp_path: Path
+def test_only_features_that_the_model_uses_are_cached(
+    words: TextSource,
+    use_audio: bool,
+    audio_cached: bool,
+    text_cached: list[str],
+    clips: list[Example],
+    tmp_path: Path,
 ) -> None:
-    inputs = gathered(clips, helpers(tmp_path), experiment_of(words, use_audio=sound, **KEPT))
-    assert (inputs.audio_features is not None) == heard
-    assert list(inputs.text_features or {}) == read
+    inputs = gathered(clips, context_in(tmp_path), experiment_of(words, use_audio=use_audio, **KEPT))
+    assert (inputs.audio_features is not None) == audio_cached
+    assert list(inputs.text_features or {}) == text_cached
 
 
-def test_gold_and_recognized_words_are_kept_side_by_side(clips: list[Example], tmp_path: Path) -> None:
+def test_features_of_gold_and_recognized_words_are_both_cached(clips: list[Example], tmp_path: Path) -> None:
     lines = [
         experiment_of("recognized", **KEPT),
         experiment_of("gold", **KEPT),
         experiment_of("none", **KEPT),
     ]
-    inputs = gathered(clips, helpers(tmp_path, FakeTranscriber), *lines)
+    inputs = gathered(clips, context_in(tmp_path, FakeTranscriber), *lines)
     assert set(inputs.text_features or {}) == {"gold", "recognized"}
     recognized, gold = kept(inputs, "recognized")[1], kept(inputs)[1]
     key, text = clips[0].key, clips[5].key
@@ -359,13 +367,13 @@ def test_gold_and_recognized_words_are_kept_side_by_side(clips: list[Example], t
     assert torch.equal(recognized.view(text, 0)[0], gold.view(text, 0)[0])
 
 
-def test_other_words_or_sounds_are_computed_anew(clips: list[Example], tmp_path: Path) -> None:
-    """And the same ones are not: what is kept is known by what it was made of."""
+def test_other_texts_or_audio_are_computed_anew(clips: list[Example], tmp_path: Path) -> None:
+    """And the same ones are not: the cache is keyed by its inputs."""
 
     def computed() -> set[Path]:
         return set((tmp_path / "cache" / "features").iterdir())
 
-    experiment, where = experiment_of("gold", **KEPT), helpers(tmp_path)
+    experiment, where = experiment_of("gold", **KEPT), context_in(tmp_path)
     gathered(clips, where, experiment)
     first = computed()
     assert len(first) == 2
@@ -378,7 +386,9 @@ def test_other_words_or_sounds_are_computed_anew(clips: list[Example], tmp_path:
     assert len(computed()) == 4
 
 
-def test_kept_or_not_a_clip_ends_where_the_encoder_does(clips: list[Example], tmp_path: Path) -> None:
+def test_a_clip_is_cut_to_the_limit_of_the_encoder_with_and_without_a_cache(
+    clips: list[Example], tmp_path: Path
+) -> None:
     """Whisper's table of positions ends at 30 s, here at 0.4 s; the clips are of 0.6 s."""
     audio = WhisperConfig(**tiny_whisper_config().to_dict() | {"max_source_positions": 20})
     model = network(audio_config=audio, audio_unit_variance=False).eval()
@@ -386,7 +396,7 @@ def test_kept_or_not_a_clip_ends_where_the_encoder_does(clips: list[Example], tm
     encoded = []
     for keep in (False, True):
         experiment = experiment_of("none", cache_features=keep)
-        inputs = prepare_inputs(clips[:5], [experiment], model_factory, helpers(tmp_path))
+        inputs = prepare_inputs(clips[:5], [experiment], model_factory, context_in(tmp_path))
         batch = Collator(inputs, experiment.data, model, dict.fromkeys(keys(clips), 0)).evaluation_batch(
             clips[:5]
         )
@@ -395,21 +405,23 @@ def test_kept_or_not_a_clip_ends_where_the_encoder_does(clips: list[Example], tm
     torch.testing.assert_close(encoded[1].features, encoded[0].features, atol=5e-3, rtol=2e-3)
 
 
-def test_the_first_view_is_the_clip_as_it_is(clips: list[Example], tmp_path: Path) -> None:
+def test_the_first_view_is_the_unchanged_clip(clips: list[Example], tmp_path: Path) -> None:
     augment = AugmentSettings(noise=1.0, text_noise=1.0)
-    plain = gathered(clips, helpers(tmp_path), experiment_of("gold", **KEPT))
-    views = gathered(clips, helpers(tmp_path), experiment_of("gold", views=3, augment=augment, **KEPT))
+    plain = gathered(clips, context_in(tmp_path), experiment_of("gold", **KEPT))
+    views = gathered(clips, context_in(tmp_path), experiment_of("gold", views=3, augment=augment, **KEPT))
     for one, varied in zip(kept(plain), kept(views), strict=True):
-        (as_it_is, _), *others = (varied.view(clips[0].key, view) for view in range(3))
-        assert torch.equal(as_it_is, one.view(clips[0].key, 0)[0])
-        assert not all(as_it_is.shape == state.shape and torch.equal(as_it_is, state) for state, _ in others)
+        (unchanged, _), *others = (varied.view(clips[0].key, view) for view in range(3))
+        assert torch.equal(unchanged, one.view(clips[0].key, 0)[0])
+        assert not all(
+            unchanged.shape == state.shape and torch.equal(unchanged, state) for state, _ in others
+        )
 
 
-def test_the_bar_is_told_how_far_it_is(clips: list[Example], tmp_path: Path, aligner: EvenAligner) -> None:
-    told: list[tuple[str, int, int]] = []
-    where = PreparationContext(FakeTranscriber, tmp_path / "cache", lambda *report: told.append(report))
+def test_progress_is_reported(clips: list[Example], tmp_path: Path, aligner: EvenAligner) -> None:
+    reports: list[tuple[str, int, int]] = []
+    where = PreparationContext(FakeTranscriber, tmp_path / "cache", lambda *report: reports.append(report))
     gathered(clips, where, experiment_of("recognized", "word", **KEPT))
-    last = {what: (done, of) for what, done, of in told}
+    last = {what: (done, of) for what, done, of in reports}
     assert last == {
         "sounds": (5, 5),
         "transcripts": (4, 4),

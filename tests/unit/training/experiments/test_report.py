@@ -1,4 +1,4 @@
-"""The report: what stands where, that the CSV files hold what the table says, and what it must not hide."""
+"""The report: its sections, CSV files that agree with its tables, and the warnings that it must contain."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def section(markdown: str, title: str) -> str:
 
 
 def cells(text: str) -> list[list[str]]:
-    """The lines of the table in a section, without its rule."""
+    """The rows of the table in a section, without its rule."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "---" not in line]
 
@@ -78,7 +78,7 @@ def read_csv(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_the_head_says_how_the_table_came_about(folder: Path) -> None:
+def test_the_head_describes_the_experiment(folder: Path) -> None:
     markdown = (folder / "table.md").read_text(encoding="utf-8")
     assert markdown.startswith("# The papers' table\n")
     head = dict(cells(markdown.split("\n## ")[0])[1:])
@@ -92,7 +92,7 @@ def test_the_head_says_how_the_table_came_about(folder: Path) -> None:
     assert "- text: gold" in markdown
 
 
-def test_rows_stand_in_their_groups_in_the_papers_order(folder: Path) -> None:
+def test_rows_are_grouped_and_in_the_order_of_the_papers(folder: Path) -> None:
     lines = cells(section((folder / "table.md").read_text(encoding="utf-8"), "Results"))
     assert [line[0] for line in lines] == [
         "row",
@@ -114,7 +114,7 @@ def test_rows_stand_in_their_groups_in_the_papers_order(folder: Path) -> None:
     ]
 
 
-def test_a_line_of_the_table_against_scikit_learn(folder: Path, papers: list[FoldPredictions]) -> None:
+def test_a_row_of_the_table_against_scikit_learn(folder: Path, papers: list[FoldPredictions]) -> None:
     fits = [fit for fit in papers if fit.row == "late fusion"]
     was = [100 * accuracy_score(fit.truth, fit.predicted) for fit in fits]
     uas = [100 * recall_score(fit.truth, fit.predicted, average="macro") for fit in fits]
@@ -125,7 +125,7 @@ def test_a_line_of_the_table_against_scikit_learn(folder: Path, papers: list[Fol
     assert line[-1] == "6"
 
 
-def test_inflated_figures_say_so_right_above_every_table_of_them(folder: Path, tmp_path: Path) -> None:
+def test_inflated_figures_have_a_warning_above_every_table(folder: Path, tmp_path: Path) -> None:
     markdown = (folder / "table.md").read_text(encoding="utf-8")
     for title in ("Results", "Paired gains"):
         before_table = section(markdown, title).split("\n\n|")[0].split("\n\n")[-1]
@@ -154,7 +154,7 @@ def test_the_gain_is_paired_against_both_baselines(folder: Path, papers: list[Fo
     assert (line["against"], line["unit"], line["units"]) == ("baseline", "speakers", "9")
 
 
-def test_the_csv_files_hold_what_was_judged(folder: Path, papers: list[FoldPredictions]) -> None:
+def test_the_csv_files_contain_every_prediction(folder: Path, papers: list[FoldPredictions]) -> None:
     fits = read_csv(folder / "fits.csv")
     assert len(fits) == len(papers)
     line = next(one for one in fits if (one["row"], one["fold"], one["seed"]) == ("word", "2", "1"))
@@ -170,7 +170,7 @@ def test_the_csv_files_hold_what_was_judged(folder: Path, papers: list[FoldPredi
     np.testing.assert_allclose(shares, fit.probabilities, atol=1e-6)
 
 
-def test_the_table_as_csv_is_the_summary(folder: Path, papers: list[FoldPredictions]) -> None:
+def test_the_csv_table_equals_the_summary(folder: Path, papers: list[FoldPredictions]) -> None:
     lines = {line["row"]: line for line in read_csv(folder / "table.csv")}
     for summary in summarise(to_fit_results(papers)):
         line = lines[summary.row]
@@ -180,7 +180,7 @@ def test_the_table_as_csv_is_the_summary(folder: Path, papers: list[FoldPredicti
     assert (lines["bce alpha=0.9"]["objective"], lines["bce alpha=0.9"]["alpha"]) == ("bce", "0.9")
 
 
-def test_every_picture_that_is_linked_is_there(folder: Path) -> None:
+def test_every_linked_picture_exists(folder: Path) -> None:
     linked = re.findall(r"!\[.*?\]\((.*?)\)", (folder / "table.md").read_text(encoding="utf-8"))
     assert linked == [
         f"plots/{name}.png"
@@ -189,7 +189,7 @@ def test_every_picture_that_is_linked_is_there(folder: Path) -> None:
     assert all((folder / name).stat().st_size > 10_000 for name in linked)
 
 
-def test_iemocap_stands_beside_as_not_run(folder: Path) -> None:
+def test_published_iemocap_figures_are_listed_as_not_run(folder: Path) -> None:
     text = section((folder / "table.md").read_text(encoding="utf-8"), "Not run: IEMOCAP, 4 classes")
     lines = cells(text)
     assert lines[1][:4] == [
@@ -225,7 +225,7 @@ def test_a_single_row_gets_its_folds_and_classes(tmp_path: Path) -> None:
     ]
 
 
-def test_ravdess_stands_beside_what_is_published_on_it(tmp_path: Path) -> None:
+def test_ravdess_is_compared_with_published_figures(tmp_path: Path) -> None:
     labels = ("angry", "calm", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
     fits = row_of_fits("baseline", 0.6, labels=labels)
     about = replace(ABOUT, corpus="ravdess")
@@ -235,6 +235,6 @@ def test_ravdess_stands_beside_what_is_published_on_it(tmp_path: Path) -> None:
     assert reference_results_for("ravdess", labels[:4]) == ()
 
 
-def test_there_is_no_report_on_nothing(tmp_path: Path) -> None:
+def test_a_report_without_results_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected results of fits to report on, got none"):
         write_report(tmp_path, "Nothing", [], about=ABOUT)

@@ -1,4 +1,4 @@
-"""The lines of the papers' table: their names, their order, what is compared, and what validation chooses."""
+"""The rows of the papers' table: their names, their order, comparisons, and the choice by validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emostream.training.experiments.table_rows import (
 from tests.support.fake_predictions import result, row_of_fits
 
 
-def test_validation_chooses_and_the_test_fold_has_no_say() -> None:
+def test_alpha_is_chosen_by_validation_only() -> None:
     """Alpha 0.1 validates best, though 0.9 tests best."""
     fits = row_of_fits("bce alpha=0.9", 0.8, validation_ua=0.4) + row_of_fits("infonce alpha=0.1", 0.5)
     chosen = chosen_by_validation([*fits, *row_of_fits("bce alpha=0.1", 0.6, validation_ua=0.9)])
@@ -31,7 +31,7 @@ def fit_of(alpha: float, fold: str, validation: float) -> FoldPredictions:
     return result([0, 1], [0, 1], row=f"bce alpha={alpha:g}", fold=fold, validation_ua=validation)
 
 
-def test_each_fold_chooses_for_itself_the_least_alpha_among_equals() -> None:
+def test_each_fold_chooses_its_alpha_and_the_smallest_of_equals() -> None:
     fits = [fit_of(0.5, "1", 0.6), fit_of(0.1, "1", 0.5), fit_of(0.5, "2", 0.7), fit_of(0.1, "2", 0.7)]
     [(name, chosen)] = chosen_by_validation(fits).items()
     assert name == "bce, alpha by validation"
@@ -73,7 +73,7 @@ def test_the_rows_of_the_papers() -> None:
         ("mine alpha=0.9 again", ("other", None, None)),
     ],
 )
-def test_what_the_name_of_a_row_says(name: str, row: tuple[str, str | None, float | None]) -> None:
+def test_the_name_of_a_row_gives_its_settings(name: str, row: tuple[str, str | None, float | None]) -> None:
     got = parse_row(name)
     assert got == TableRow(name, got.group, got.objective, got.alpha)
     assert (got.group, got.objective, got.alpha) == row
