@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,17 @@ from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 from .config import EmotionConfig
 from .device import cast_weights
 from .emotion import EmotionModel
+from .encoders.identity import SharedEncoder
 from .encoders.onnx import GRAPH_FILE
+from .encoders.shared import BACKBONE, fill_shared_encoder
 from .errors import CheckpointError, one_line
 from .types import SAMPLE_RATE_HZ
 
+logger = logging.getLogger("emostream")
+
 BUNDLED: Final = Path(__file__).resolve().parent / "bundled"
+BUNDLED_WHISPER: Final = BUNDLED.with_name("bundled_whisper")
+"""Where the encoder that it shares is at hand, better than BUNDLED, which needs nothing else."""
 CONFIG_FILE: Final = "config.json"
 WEIGHTS_FILE: Final = "model.safetensors"
 TOKENIZER_FILE: Final = "tokenizer.json"
@@ -44,11 +51,13 @@ class Checkpoint:
     folder: Path
 
 
-def resolve_checkpoint(name: str | Path | None) -> Path:
-    """The folder of a checkpoint; None is the bundled one. An existing folder takes precedence over a hub
-    name. Raises CheckpointError."""
+def resolve_checkpoint(name: str | Path | None, whisper: Path | None = None) -> Path:
+    """The folder of a checkpoint; None is a bundled one. An existing folder takes precedence over a hub name.
+
+    whisper: see `load_checkpoint`. Raises CheckpointError.
+    """
     if name is None:
-        return BUNDLED
+        return _bundled(whisper)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
@@ -63,8 +72,26 @@ def resolve_checkpoint(name: str | Path | None) -> Path:
         ) from error
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
-    """Load a checkpoint folder. Raises CheckpointError for missing, damaged or foreign files."""
+def _bundled(whisper: Path | None) -> Path:
+    """The bundled checkpoint with a shared encoder, or the self-contained one where there is no encoder."""
+    if not BUNDLED_WHISPER.is_dir():
+        return BUNDLED
+    shared = _shared_encoder(_read_config(BUNDLED_WHISPER))
+    try:
+        if shared is not None:
+            shared.find(whisper)
+    except CheckpointError as error:
+        logger.info("Using the bundled emotion model that needs no other: %s", error)
+        return BUNDLED
+    return BUNDLED_WHISPER
+
+
+def load_checkpoint(folder: Path, whisper: Path | None = None) -> Checkpoint:
+    """Load a checkpoint folder.
+
+    whisper: a faster-whisper folder in which a shared encoder is looked for first, before the local cache and
+    packages. Raises CheckpointError for missing, damaged or foreign files.
+    """
     config = _read_config(folder)
     try:
         model = EmotionModel(config)
@@ -74,7 +101,14 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(
             f"{folder / CONFIG_FILE}: expected sizes that build a model: {one_line(error)}"
         ) from error
-    model.load_state_dict(_read_weights(folder, model))
+    weights = _read_weights(folder, _stored(model))
+    if (shared := _shared_encoder(config)) is not None:
+        try:
+            fill_shared_encoder(model.audio_encoder, shared.find(whisper))
+        except CheckpointError as error:
+            raise CheckpointError(f"{folder}: {error}") from error
+        weights |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith(BACKBONE)}
+    model.load_state_dict(weights)
     check_max_tokens(model, str(folder / CONFIG_FILE))
     source = str(folder / TOKENIZER_FILE)
     tokenizer = tokenizer_without_padding(_read_tokenizer(folder), config.text_config.vocab_size, source)
@@ -110,8 +144,8 @@ def tokenizer_without_padding(tokenizer: Tokenizer, vocabulary: int, source: str
 def save_checkpoint(model: EmotionModel, tokenizer: Tokenizer, folder: Path) -> None:
     """Write float16 weights, configuration, tokenizer and feature extractor. The model is not modified.
 
-    Where any weight exceeds float16, all weights stay float32; buffers always do. An ONNX graph that was
-    exported from earlier weights is deleted.
+    The weights of a shared encoder are not written. Where any weight exceeds float16, all weights stay
+    float32; buffers always do. An ONNX graph that was exported from earlier weights is deleted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     copied = EmotionModel(copy.deepcopy(model.config))
@@ -177,7 +211,20 @@ def _read_json(file: Path) -> dict[str, Any]:
     return fields
 
 
-def _read_weights(folder: Path, model: EmotionModel) -> dict[str, torch.Tensor]:
+def _shared_encoder(config: EmotionConfig) -> SharedEncoder | None:
+    return None if config.shared_encoder is None else SharedEncoder.from_fields(config.shared_encoder)
+
+
+def _stored(model: EmotionModel) -> dict[str, torch.Tensor]:
+    """The weights that a checkpoint of the model holds."""
+    weights: dict[str, torch.Tensor] = model.state_dict()
+    if model.config.shared_encoder is None:
+        return weights
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(BACKBONE)}
+
+
+def _read_weights(folder: Path, wanted: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The file's weights; names and shapes as in `wanted`."""
     file = folder / WEIGHTS_FILE
     try:
         weights: dict[str, torch.Tensor] = load_file(file)
@@ -187,7 +234,6 @@ def _read_weights(folder: Path, model: EmotionModel) -> dict[str, torch.Tensor]:
         raise CheckpointError(
             f"expected {file} to be intact, but it is damaged ({one_line(error)}): fetch it again"
         ) from error
-    wanted = model.state_dict()
     if mismatched := sorted(wanted.keys() ^ weights.keys()):
         raise CheckpointError(
             f"{file}: expected the weights that config.json describes, {len(mismatched)} differ "

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from transformers import AutoConfig, BertConfig, PretrainedConfig, Wav2Vec2Config
 
+from .encoders.identity import SharedEncoder
 from .labels import LABELS
 
 HEADS_BY_PATTERN: Final[dict[str, tuple[str, ...]]] = {
@@ -33,6 +34,8 @@ class EmotionConfig(PretrainedConfig):
     audio_config, text_config: a configuration or its dict with `model_type` (wav2vec2, hubert, wavlm,
     whisper; bert and its relatives). By default facebook/wav2vec2-base and bert-base-uncased in size.
     audio_unit_variance: whether the audio encoder was trained on clips of zero mean and unit variance.
+    shared_encoder: {"architecture": "whisper", "name", "sha256"} of a model whose encoder this one uses, and
+    whose weights the checkpoint therefore does not hold; None: it holds its own. See `encoders.identity`.
     width, layers, heads, feed_forward: of the co-attention. label_names: in the order of every output.
     max_tokens: transcripts are truncated to it, [CLS] and [SEP] included.
     audio_mix: of the audio encoder's layers: `sum`, a learned weighted sum, or `concat`: audio_mix_layers
@@ -81,6 +84,7 @@ class EmotionConfig(PretrainedConfig):
         span_pooling: SpanPoolingName = "mean",
         fusion: FusionName = "both",
         audio_unit_variance: bool = True,
+        shared_encoder: dict[str, str] | None = None,
         label_names: list[str] | None = None,
         temperatures: dict[str, float] | None = None,
         late_weights: dict[str, dict[str, float]] | None = None,
@@ -115,6 +119,9 @@ class EmotionConfig(PretrainedConfig):
         self.span_pooling = _one_of("span_pooling", span_pooling, ("mean", "attentive"))
         self.fusion = _one_of("fusion", fusion, ("early", "late", "both"))
         self.audio_unit_variance = bool(_number("audio_unit_variance", audio_unit_variance, 0, 1))
+        self.shared_encoder = (
+            None if shared_encoder is None else SharedEncoder.from_fields(shared_encoder).fields()
+        )
         self.label_names = names
         self.temperatures = _unit_temperatures() | _temperatures(temperatures or {})
         self.late_weights = self._weights(late_weights) if late_weights else self._even_weights()

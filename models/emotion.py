@@ -16,6 +16,8 @@ from transformers import PreTrainedModel
 from .collate import AudioBatch, TextBatch
 from .config import EmotionConfig
 from .encoders.factory import make_audio_encoder, make_text_encoder
+from .encoders.identity import SharedEncoder
+from .encoders.shared import BACKBONE, fill_shared_encoder
 from .fusion import AttentivePooling, EarlyFusion, FusionSize, MaskedSequence
 from .granularity import SpanPooling, Spans, frames_inside
 
@@ -80,14 +82,22 @@ class EmotionModel(PreTrainedModel):
             {kind: nn.Parameter(0.02 * torch.randn(width)) for kind in config.spans}
         )
         self.post_init()
+        if config.shared_encoder is not None:
+            self._keys_to_ignore_on_save = {name for name in self.state_dict() if name.startswith(BACKBONE)}
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
         """As in transformers, but in float32 regardless of the file, as heads and fusion require.
 
-        `checkpoint.load_checkpoint` validates more strictly.
+        A shared encoder is looked for in the local cache and in packages. Raises CheckpointError where there
+        is none. `checkpoint.load_checkpoint` validates more strictly.
         """
-        return super().from_pretrained(*args, **({"dtype": torch.float32} | kwargs))
+        loaded = super().from_pretrained(*args, **({"dtype": torch.float32} | kwargs))
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        if model.config.shared_encoder is not None:
+            folder = SharedEncoder.from_fields(model.config.shared_encoder).find()
+            fill_shared_encoder(model.audio_encoder, folder)
+        return loaded
 
     def _init_weights(self, module: nn.Module) -> None:
         """Keep the constructors' initialisation of the encoders and layers; nothing is drawn again."""

@@ -13,17 +13,21 @@ def load_recognizer(
     device: str = "auto",
     dtype: str = "auto",
     cpu_threads: int | None = None,
+    whisper: Path | None = None,
 ) -> Recognizer:
     """The emotion model, in eval mode and warmed up.
 
     checkpoint: a folder, a hub name, or None for the bundled weights. device: auto, cpu or cuda. dtype: of
     the encoders: float32, bfloat16, or auto for the faster one on the device. cpu_threads: torch's, for this
-    process; None keeps torch's default. Raises CheckpointError and DeviceError, and TranscriberError
+    process; None keeps torch's default. whisper: a faster-whisper folder in which an encoder that the
+    checkpoint shares is looked for first. Raises CheckpointError and DeviceError, and TranscriberError
     where the model needs an alignment and PocketSphinx cannot be loaded.
     """
     from .recognizer import EmotionRecognizer
 
-    return EmotionRecognizer.load(checkpoint, device=device, dtype=dtype, cpu_threads=cpu_threads)
+    return EmotionRecognizer.load(
+        checkpoint, device=device, dtype=dtype, cpu_threads=cpu_threads, whisper=whisper
+    )
 
 
 def load_transcriber(

@@ -129,6 +129,8 @@ def _load(source: str, backbone: Any) -> None:
             "...); weights and config.json are of different models"
         )
     weights = (loaded.encoder if prefix else loaded).state_dict()
+    # A Whisper encoder without its upper layers lacks their weights.
+    weights = {name: weights[name] for name in backbone.state_dict()}
     if invalid := [name for name, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]:
         raise CheckpointError(f"{source}: {invalid[0]} holds values that are not finite: fetch it again")
     backbone.load_state_dict(weights)

@@ -13,7 +13,7 @@ from torch import Tensor
 from .alignment.word_spans import align_from_transcript
 from .batching import map_in_batches
 from .calibration import fused_posterior, head_posterior, modality_pattern
-from .checkpoint import BUNDLED, Checkpoint, load_checkpoint, resolve_checkpoint
+from .checkpoint import BUNDLED, BUNDLED_WHISPER, Checkpoint, load_checkpoint, resolve_checkpoint
 from .collate import collate_audio, collate_spans, collate_text
 from .device import cast_weights, choose_device, choose_dtype
 from .emotion import EncodedModality
@@ -74,10 +74,12 @@ class EmotionRecognizer:
         device: str = "auto",
         dtype: str = "auto",
         cpu_threads: int | None = None,
+        whisper: Path | None = None,
     ) -> EmotionRecognizer:
         """checkpoint: a folder, a hub name, or None for the bundled weights. device: auto, cpu or cuda.
         dtype: of the encoders: auto, float32 or bfloat16. cpu_threads: torch's, for the whole process; None
-        leaves them as they are.
+        leaves them as they are. whisper: a faster-whisper folder in which a shared encoder is looked for
+        first.
 
         Raises CheckpointError and DeviceError, and TranscriberError where the model needs an alignment and
         PocketSphinx cannot be loaded. Warms the network up: its first call is slower than later ones.
@@ -85,7 +87,7 @@ class EmotionRecognizer:
         chosen = choose_device(device)
         if cpu_threads is not None:
             torch.set_num_threads(cpu_threads)
-        loaded = load_checkpoint(resolve_checkpoint(checkpoint))
+        loaded = load_checkpoint(resolve_checkpoint(checkpoint, whisper), whisper)
         encoders = (loaded.model.audio_encoder, loaded.model.text_encoder)
         parameters = sum(weights.numel() for encoder in encoders for weights in encoder.parameters())
         precision = choose_dtype(dtype, chosen, parameters)
@@ -236,7 +238,7 @@ def _load_graph(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype
 def _name(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, graph: OnnxEncoder | None) -> str:
     config = checkpoint.model.config
     kinds = f"{config.audio_config.model_type}+{config.text_config.model_type}"
-    which = "bundled" if checkpoint.folder == BUNDLED else checkpoint.folder.name
+    which = "bundled" if checkpoint.folder in (BUNDLED, BUNDLED_WHISPER) else checkpoint.folder.name
     millions = sum(weights.numel() for weights in checkpoint.model.parameters()) / 1e6
     how = ", ONNX Runtime" if graph else "" if dtype == torch.float32 else ", bfloat16"
     return f"{kinds} {which} ({millions:.1f} M parameters, {device.type}{how})"

@@ -6,6 +6,7 @@ frames and the keys are masked, so that two seconds cost two seconds of computat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,11 +23,33 @@ from .mel_front_end import STRIDE, apply_convolutions
 
 
 class WhisperAudioEncoder(AudioEncoder):
-    """The encoder half of Whisper; `config` may be the whole model's."""
+    """The encoder half of Whisper; `config` may be the whole model's.
+
+    Where chosen layers are concatenated, those above the highest of them are dropped: they are neither
+    stored nor run.
+    """
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(WhisperEncoder(config), config.encoder_layers, config.d_model)
         self._bins = config.num_mel_bins
+
+    @property
+    def depth(self) -> int:
+        """Layers that are run."""
+        return len(self.backbone.layers)
+
+    @property
+    def normalized(self) -> bool:
+        """Whether the last of them is the network's last, which is followed by a layer norm."""
+        return bool(self.depth == self.backbone.config.encoder_layers)
+
+    def concatenate(self, layers: Sequence[int] | None, width: int, dropout: float) -> None:
+        super().concatenate(layers, width, dropout)
+        if layers is None or max(layers) == self.depth:
+            return
+        self.backbone.layers = self.backbone.layers[: max(layers)]
+        self.backbone.layer_norm = nn.Identity()
+        self.states = max(layers) + 1
 
     @property
     def waveform_spec(self) -> WaveformSpec:

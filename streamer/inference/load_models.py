@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from emostream.models import (
     Recognizer,
@@ -48,6 +49,7 @@ def load_models(
         device=models.device,
         dtype=models.dtype,
         cpu_threads=emotion_threads(words=transcriber is not None),
+        whisper=Path(models.asr).expanduser(),  # where it is no folder, the emotion model finds nothing in it
     )
     if transcriber is not None:
         _ = transcriber.name  # waits until it is loaded

@@ -37,6 +37,7 @@ def make_tiny_whisper(
     multilingual: bool = False,
     time_stamps: bool = False,
     ends_for: str | None = None,
+    encoder_layers: int = 1,
     seed: int = 3,
 ) -> Path:
     """Write the model to `folder` / `ct2` and return that folder, the original beside it in `transformers`.
@@ -46,7 +47,7 @@ def make_tiny_whisper(
     """
     tokenizer = _byte_tokenizer(multilingual)
     size = tokenizer.get_vocab_size() + _TIME_STAMPS
-    model = _random_whisper(tokenizer, size, seed)
+    model = _random_whisper(tokenizer, size, encoder_layers, seed)
     if not time_stamps:
         with torch.no_grad():  # the output layer is the embedding: zero rows are never the likeliest
             model.model.decoder.embed_tokens.weight[-_TIME_STAMPS:] = 0.0
@@ -85,14 +86,16 @@ def _byte_tokenizer(multilingual: bool) -> Tokenizer:
     return tokenizer
 
 
-def _random_whisper(tokenizer: Tokenizer, size: int, seed: int) -> WhisperForConditionalGeneration:
+def _random_whisper(
+    tokenizer: Tokenizer, size: int, layers: int, seed: int
+) -> WhisperForConditionalGeneration:
     end = tokenizer.token_to_id("<|endoftext|>")
     torch.manual_seed(seed)
     return WhisperForConditionalGeneration(
         WhisperConfig(
             vocab_size=size,
             d_model=16,
-            encoder_layers=1,
+            encoder_layers=layers,
             decoder_layers=2,
             encoder_attention_heads=2,
             decoder_attention_heads=2,
