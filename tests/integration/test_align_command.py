@@ -1,4 +1,4 @@
-"""`emostream align`: where words, syllables and phones lie, as lines, as JSON and as a picture."""
+"""`emostream align`: the times of words, syllables and phones as lines, as JSON and as a figure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def recording(train: Spoken, tmp_path: Path) -> str:
     return str(path)
 
 
-def test_a_line_a_word(recording: str) -> None:
+def test_one_line_per_word(recording: str) -> None:
     done = run("align", recording, "--text", SAID)
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
@@ -51,27 +51,27 @@ def test_a_line_a_word(recording: str) -> None:
     assert len({line.index(word) for line, word in zip(lines, SAID.split(), strict=True)}) == 1
 
 
-def test_the_same_as_json(recording: str, train: Spoken) -> None:
+def test_json_output(recording: str, train: Spoken) -> None:
     done = run("align", recording, "--text", SAID, "--format", "json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert (said["file"], said["text"], said["method"]) == (recording, SAID, "forced")
-    assert [word["text"] for word in said["words"]] == SAID.split()
-    assert [phone["text"] for phone in said["phones"][:3]] == ["DH", "AH", "N"]
-    assert "-".join(phone["text"] for phone in said["phones"][2:7]) == said["syllables"][1]["text"]
+    result = json.loads(done.stdout)
+    assert (result["file"], result["text"], result["method"]) == (recording, SAID, "forced")
+    assert [word["text"] for word in result["words"]] == SAID.split()
+    assert [phone["text"] for phone in result["phones"][:3]] == ["DH", "AH", "N"]
+    assert "-".join(phone["text"] for phone in result["phones"][2:7]) == result["syllables"][1]["text"]
     true_ms = next(phone.start for phone in train.phones if phone.text == "N") / 16
-    assert abs(said["words"][1]["start_ms"] - true_ms) <= 60
+    assert abs(result["words"][1]["start_ms"] - true_ms) <= 60
 
 
-def test_without_text_the_transcriber_writes_it(recording: str) -> None:
+def test_the_transcript_is_used_by_default(recording: str) -> None:
     done = run("align", recording, "--asr", "pocketsphinx", "--format", "json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert {"train", "morning"} & set(said["text"].split())
-    assert [word["text"] for word in said["words"]] == said["text"].split()
+    result = json.loads(done.stdout)
+    assert {"train", "morning"} & set(result["text"].split())
+    assert [word["text"] for word in result["words"]] == result["text"].split()
 
 
-def test_nothing_understood_is_no_error(tmp_path: Path) -> None:
+def test_an_empty_transcript_is_no_error(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(16_000, np.float32), SAMPLE_RATE_HZ)
     done = run(
         "align", str(tmp_path / "silence.wav"), "--asr", "pocketsphinx", "--png", str(tmp_path / "s.png")
@@ -81,7 +81,7 @@ def test_nothing_understood_is_no_error(tmp_path: Path) -> None:
     assert (tmp_path / "s.png").stat().st_size > 0
 
 
-def test_words_in_another_language_say_how_they_were_placed(recording: str) -> None:
+def test_words_in_another_language_have_their_method(recording: str) -> None:
     done = run("align", recording, "--text", "dobry wieczór", "--language", "pl")
     assert done.returncode == 0, done.stderr
     assert [line.split()[2:] for line in done.stdout.splitlines()[1:]] == [["dobry"], ["wieczór"]]
@@ -89,7 +89,7 @@ def test_words_in_another_language_say_how_they_were_placed(recording: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["{tmp}/long.wav", "--text", "hello"], "at most 28 s, got 29.0 s"),
         (["{tmp}/nowhere.wav", "--text", "hello"], "no such file"),
@@ -97,7 +97,7 @@ def test_words_in_another_language_say_how_they_were_placed(recording: str) -> N
         (["{tmp}/short.wav", "--asr", "none"], "--asr none"),
         (["{tmp}/short.wav", "--text", "hello", "--png", "{tmp}/short.wav"], "ends in .png"),
         (["{tmp}/short.wav", "--text", "hello", "--png", "{tmp}/nowhere/a.png"], "cannot be written"),
-        # Told before the recording is looked for.
+        # Checked before the recording is opened.
         (["{tmp}/nowhere.wav", "--text", "hello", "--png", "{tmp}/folder.png"], "Is a directory"),
         (
             ["{tmp}/nowhere.wav", "--text", "hello", "--png", "/proc/a.png"],
@@ -117,18 +117,20 @@ def test_words_in_another_language_say_how_they_were_placed(recording: str) -> N
         "not UTF-8",
     ],
 )
-def test_bad_input_is_one_clear_line_and_status_2(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_bad_input_is_reported_in_one_line_with_exit_code_2(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
     soundfile.write(tmp_path / "long.wav", np.zeros(29 * 16_000, np.float32), SAMPLE_RATE_HZ)
     soundfile.write(tmp_path / "short.wav", np.zeros(1_600, np.float32), SAMPLE_RATE_HZ)
     (tmp_path / "folder.png").mkdir()
     done = run("align", *(argument.replace("{tmp}", str(tmp_path)) for argument in arguments))
-    told = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
-    assert (done.returncode, done.stdout, len(told)) == (2, "", 1), done.stderr
-    assert said in told[0]
-    assert "expected" in told[0]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
+    assert (done.returncode, done.stdout, len(errors)) == (2, "", 1), done.stderr
+    assert message in errors[0]
+    assert "expected" in errors[0]
 
 
-def test_looking_whether_a_picture_can_be_written_leaves_nothing(tmp_path: Path) -> None:
+def test_checking_the_figure_path_leaves_no_file(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     there, new = tmp_path / "there.png", tmp_path / "new.png"
     there.write_bytes(b"mine")
@@ -138,7 +140,7 @@ def test_looking_whether_a_picture_can_be_written_leaves_nothing(tmp_path: Path)
     assert not new.exists()
 
 
-def test_a_name_that_is_no_utf8_is_shown_as_well_as_can_be(recording: str, tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_shown_with_replacement_characters(recording: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     odd = odd_copy(recording)
     png = tmp_path / "odd.png"
@@ -149,12 +151,12 @@ def test_a_name_that_is_no_utf8_is_shown_as_well_as_can_be(recording: str, tmp_p
 
 
 @pytest.mark.parametrize("form", ["jsonl", "text"])
-def test_replay_shows_such_a_name_too(recording: str, tmp_path: Path, form: str) -> None:
+def test_replay_shows_a_name_that_is_not_utf8(recording: str, tmp_path: Path, form: str) -> None:
     odd, missing = odd_copy(recording), str(tmp_path / "n\udcffne.wav")
     done = run("replay", str(odd), recording, missing, "--asr", "none", "--format", form)
-    told = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
-    assert (done.returncode, len(told)) == (1, 1), done.stderr
-    assert "n\ufffdne.wav, but there is no such file" in told[0]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
+    assert (done.returncode, len(errors)) == (1, 1), done.stderr
+    assert "n\ufffdne.wav, but there is no such file" in errors[0]
     shown = str(tmp_path / "tr\ufffdin.flac")
     first = done.stdout.splitlines()[0]
     assert (json.loads(first)["file"] if form == "jsonl" else first) == shown
@@ -162,7 +164,7 @@ def test_replay_shows_such_a_name_too(recording: str, tmp_path: Path, form: str)
 
 
 def odd_copy(recording: str) -> Path:
-    """A copy whose name holds a byte that is no UTF-8; skips where the disk takes no such name."""
+    """A copy whose name is not valid UTF-8; skips if the file system rejects such names."""
     odd = Path(recording).with_name("tr\udcffin.flac")
     try:
         shutil.copy(recording, odd)
@@ -171,19 +173,19 @@ def odd_copy(recording: str) -> Path:
     return odd
 
 
-def test_it_explains_itself() -> None:
+def test_help() -> None:
     done = run("align", "--help")
     assert done.returncode == 0
     assert "Usage: emostream align" in done.stdout
 
 
-def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ConfigError, match=r"expected matplotlib .* pip install 'emostream\[plot\]'"):
         require_matplotlib("--png")
 
 
-def test_a_picture_of_an_utterance(recording: str, tmp_path: Path) -> None:
+def test_a_figure_of_an_utterance(recording: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     png = tmp_path / "train.png"
     done = run("align", recording, "--text", SAID, "--png", str(png))
@@ -195,8 +197,8 @@ def test_a_picture_of_an_utterance(recording: str, tmp_path: Path) -> None:
     assert height > 500
 
 
-def test_every_label_keeps_to_its_span(train: Spoken) -> None:
-    """Measured by the renderer: none reaches into its neighbour or out of its row; almost all are there."""
+def test_every_label_fits_into_its_span(train: Spoken) -> None:
+    """Measured by the renderer: no label overlaps its neighbour or its row; almost all are drawn."""
     pytest.importorskip("matplotlib")
     (alignment,) = ForcedAligner().align([Clip(train.samples)], [Transcript("strengths, " + SAID)])
     figure = alignment_figure(train.samples, alignment, "train")
@@ -222,7 +224,7 @@ def test_every_label_keeps_to_its_span(train: Spoken) -> None:
     ("text", "room_pt", "rotation"),
     [("morning", 100, 0), ("DH-AH", 15, 90), ("T", 7, 0), ("DH", 6, 90)],
 )
-def test_labels_stand_upright_where_they_have_no_room(text: str, room_pt: float, rotation: int) -> None:
+def test_narrow_labels_are_rotated(text: str, room_pt: float, rotation: int) -> None:
     fit = fit_label(text, room_pt)
     assert fit is not None
     assert fit[1] == rotation
@@ -233,15 +235,15 @@ def test_a_span_without_room_has_no_label() -> None:
 
 
 @pytest.mark.parametrize("samples", [0, 1, 100])
-def test_odd_texts_and_hardly_any_sound_can_be_drawn(samples: int, tmp_path: Path) -> None:
+def test_odd_texts_and_very_short_audio_can_be_drawn(samples: int, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     alignment = Alignment((Word("$5_{and$6\\", 0, samples),), (Span("^", 0, samples),), ())
     write_png(np.zeros(samples, np.float32), alignment, "$x.wav", tmp_path / "odd.png")
     assert (tmp_path / "odd.png").stat().st_size > 0
 
 
-def test_letters_that_the_font_lacks_are_one_note(recording: str, tmp_path: Path) -> None:
-    """Runes: hardly a font has them, and their words are wide enough to be drawn."""
+def test_glyphs_missing_in_the_font_give_one_note(recording: str, tmp_path: Path) -> None:
+    """Runes: few fonts have them, and the words are wide enough to be drawn."""
     pytest.importorskip("matplotlib")
     runes = "\U00016a0a\U00016a0b"
     text = f"{runes} {SAID}"
@@ -252,9 +254,7 @@ def test_letters_that_the_font_lacks_are_one_note(recording: str, tmp_path: Path
     assert "Warning" not in done.stderr
 
 
-def test_other_warnings_of_the_drawing_are_not_swallowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_warnings_of_matplotlib_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figure = pytest.importorskip("matplotlib.figure")
 
     def warn(*_: object, **__: object) -> None:

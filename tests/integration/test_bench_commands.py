@@ -1,4 +1,4 @@
-"""`emostream bench streams` and `bench replay`, each for a few seconds of speech, as a person starts them."""
+"""`emostream bench streams` and `bench replay`, each with a few seconds of speech, as programs."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_streams_measures_one_server_for_each_count(speech: Path, tmp_path: Path
         assert f"\n- {count} streams: 0 of {clips} clips split, 0 missed; " in done.stdout
 
 
-def test_replay_measures_the_utterances_that_replay_tells(speech: Path, tmp_path: Path) -> None:
-    """The load as a file of its own, replayed by the program: as many finals as the figures say."""
+def test_bench_replay_measures_the_utterances_of_replay(speech: Path, tmp_path: Path) -> None:
+    """The load as a file, replayed by the program: the number of finals equals the reported one."""
     file, load = tmp_path / "figures.json", tmp_path / "load.wav"
     done = run(
         "bench", "replay", "--asr", "none", "--speech", str(speech),
@@ -58,11 +58,11 @@ def test_replay_measures_the_utterances_that_replay_tells(speech: Path, tmp_path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(file.read_text())
-    said = re.search(r"- replay ([\d.]+) x, the bare models ([\d.]+) x .*; (\d+) utterances", done.stdout)
-    assert said is not None
-    assert float(said[1]) == round(found["replay"], 1) > 0
-    assert float(said[2]) == round(found["bare"], 1) > 0
+    figures = re.search(r"- replay ([\d.]+) x, the bare models ([\d.]+) x .*; (\d+) utterances", done.stdout)
+    assert figures is not None
+    assert float(figures[1]) == round(found["replay"], 1) > 0
+    assert float(figures[2]) == round(found["bare"], 1) > 0
     soundfile.write(load, make_workload(read_clips([speech]), 12.0).samples, 16_000, subtype="FLOAT")
-    told = json_lines(run("replay", str(load), "--asr", "none").stdout)
-    finals = sum(line["type"] == "emotion" for line in told)
-    assert int(said[3]) == found["utterances"] == finals > 1
+    events = json_lines(run("replay", str(load), "--asr", "none").stdout)
+    finals = sum(line["type"] == "emotion" for line in events)
+    assert int(figures[3]) == found["utterances"] == finals > 1

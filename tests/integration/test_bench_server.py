@@ -10,7 +10,7 @@ import pytest
 from tests.support.programs import run as run_program
 
 
-def test_bench_starts_a_server_and_says_what_it_cost(tmp_path: Path) -> None:
+def test_bench_starts_a_server_and_reports_its_cost(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     done = run_program("bench", "latency", "--asr", "none", "--seconds", "8", "--json", str(file))
     assert done.returncode == 0, done.stderr
@@ -25,7 +25,7 @@ def test_bench_starts_a_server_and_says_what_it_cost(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["streams", "--counts", "one"], "expected --counts such as 1,4,16, got 'one'"),
         (["latency", "--speech", "{tmp}"], "found none; name others"),
@@ -35,8 +35,8 @@ def test_bench_starts_a_server_and_says_what_it_cost(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_measured_is_said_in_a_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_invalid_options_are_reported_in_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
     done = run_program("bench", *(word.replace("{tmp}", str(tmp_path)) for word in arguments))
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""bfloat16 on real clips: nearly the probabilities of float32, and nearly always its label."""
+"""bfloat16 on real clips: probabilities close to those of float32, and almost always the same label."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.support.speech import recording
 from tests.support.tiny_emotion import noise
 
 
-def test_bfloat16_is_nearly_float32() -> None:
-    """Clips and words, alone and together; probabilities of the bundled model."""
+def test_bfloat16_probabilities_are_close_to_float32() -> None:
+    """Probabilities of the bundled model, with and without text, single and batched."""
     speeches = [
         EmotionInput(Clip(noise(8_000 * (1 + seed % 5), seed)), Transcript("so happy") if seed % 2 else None)
         for seed in range(12)
@@ -29,7 +29,7 @@ def test_bfloat16_is_nearly_float32() -> None:
 
 @needs_data
 def test_bfloat16_changes_the_label_of_one_clip_in_a_hundred_at_most() -> None:
-    """RAVDESS test speakers, sound alone."""
+    """RAVDESS test speakers, audio only."""
     rows = manifest(corpus="ravdess", split="test")
     speeches = [EmotionInput(Clip(recording(str((DATA / row["path"]).relative_to(DATA))))) for row in rows]
     exact, short = (

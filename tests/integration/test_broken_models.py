@@ -1,5 +1,5 @@
-"""Whatever a model does, it costs the utterances that it was asked about: their session goes on, the others
-do not notice, and /healthz says what is wrong. And sessions that are idle, or last too long.
+"""A failing model costs only the utterances of its calls: their session continues, other sessions are not
+affected, and /healthz reports the problem. Also sessions that are idle or too long.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def is_poisoned(clip: Clip) -> bool:
 
 
 class FailingRecognizer(FakeRecognizer):
-    """What it does to a batch with the poison in it, a call at a time: None is nothing."""
+    """What each call does to a batch that contains the poison; None: nothing special."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class FailingRecognizer(FakeRecognizer):
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
     ) -> list[Prediction]:
-        judged = super().fuse(codes, transcripts, alignments)
+        predictions = super().fuse(codes, transcripts, alignments)
         if self._fuse is None:
-            return judged
+            return predictions
         changed = (
             self._fuse(one) if code.frames == 16 * POISON_MS else one
-            for code, one in zip(codes, judged, strict=True)
+            for code, one in zip(codes, predictions, strict=True)
         )
         return [one for one in changed if one != "nothing"]
 
@@ -175,7 +175,7 @@ async def test_a_failure_affects_one_utterance_only(recognizer: FailingRecognize
             assert (comparable(other), its_code) == (comparable(alone), 1000)
         status, report = await until_it_is(server, "ok")
         assert status == 200
-        assert report["problems"] == []  # the last call went well
+        assert report["problems"] == []  # the last call succeeded
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ async def test_a_failure_affects_one_utterance_only(recognizer: FailingRecognize
     [RuntimeError("no"), MemoryError(), TimeoutError(), StopIteration(), SystemExit(3)],
     ids=lambda failure: type(failure).__name__,
 )
-async def test_a_failed_transcription_costs_the_words(failure: BaseException) -> None:
+async def test_after_a_failed_transcription_the_result_is_audio_only(failure: BaseException) -> None:
     transcriber = FailingTranscriber(raising(failure))
     async with serving(transcriber=transcriber, model_timeout_ms=2_000, max_load=1.0) as server:
         alone, _ = await spoken(server, HARMLESS)
@@ -198,8 +198,8 @@ async def test_a_failed_transcription_costs_the_words(failure: BaseException) ->
             assert (comparable(other), its_code) == (comparable(alone), 1000)
 
 
-async def test_an_invalid_transcript_costs_the_words_at_most() -> None:
-    """Times and probabilities that are no numbers are never sent: the event can be decoded."""
+async def test_an_invalid_transcript_is_repaired_or_dropped() -> None:
+    """Times and probabilities that are not numbers are never sent: the event can be decoded."""
 
     class Odd(FakeTranscriber):
         def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
@@ -213,7 +213,7 @@ async def test_an_invalid_transcript_costs_the_words_at_most() -> None:
 
 
 async def test_a_model_that_fails_from_the_start_is_not_healthy(caplog: pytest.LogCaptureFixture) -> None:
-    """`ok` means that the models have analysed a first utterance: nobody is sent here before."""
+    """`ok` means that the models have analyzed a first utterance; before, no client should connect."""
 
     class Broken(FakeRecognizer):
         def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
@@ -235,7 +235,7 @@ async def test_a_model_that_fails_from_the_start_is_not_healthy(caplog: pytest.L
 
 @pytest.fixture
 def release() -> Iterator[threading.Event]:
-    """Until the test sets it, a model does not answer; none is left so after the test."""
+    """Until the test sets it, a model does not return. Set in any case after the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -270,7 +270,7 @@ async def test_an_unresponsive_model_is_named_and_recovers(
             assert status == 503
             (problem,) = report["problems"]
             assert problem.startswith(f"{thread}: a call has taken ")
-            # Who speaks meanwhile loses what waits for that model, and no more.
+            # Utterances that wait for that model meanwhile are lost, and no others.
             await other.send(encode_pcm(HARMLESS, "pcm_s16le"))
             await other.send(json.dumps({"type": "stop", "at_samples": len(HARMLESS)}))
             beside, code = await rest(other)
@@ -291,7 +291,7 @@ async def test_an_unresponsive_model_is_named_and_recovers(
         assert (status, report["status"], report["problems"]) == (200, "ok", [])
 
 
-# What comes to an end -----------------------------------------------------------------------------
+# Limits of sessions -------------------------------------------------------------------------------
 
 
 @asynccontextmanager
@@ -313,25 +313,25 @@ async def by_hand(
 
 
 async def a_second_passes(clock: ManualClock) -> None:
-    """The server enforces the limits of its sessions once."""
+    """One second of the test's clock passes, in which the server enforces its limits once."""
     await clock.wait_for_sleeper()
     clock.advance_to(clock.now() + 1.0)
     await clock.wait_for_sleeper()
 
 
 async def send(socket: ClientConnection, message: str | bytes) -> None:
-    """Return when the server has it."""
+    """Returns when the server has received it."""
     await socket.send(message)
     await (await socket.ping())
 
 
 async def ended(socket: ClientConnection, code: str, close_code: int) -> list[messages.ServerEvent]:
-    """The finals, the reason, `closed`, and the close code that belongs to it."""
+    """Checks the last events and the close code: a final, the reason, `closed`."""
     seen, closed_with = await rest(socket)
     assert closed_with == close_code
     assert errors(seen) == [(code, True)]
-    *_, judged, error, closed = seen
-    assert isinstance(judged, messages.Emotion)
+    *_, final, error, closed = seen
+    assert isinstance(final, messages.Emotion)
     assert isinstance(error, messages.Error)
     assert isinstance(closed, messages.Closed)
     assert (closed.reason, closed.totals.utterances) == ("error", len(finals(seen)))
@@ -339,7 +339,7 @@ async def ended(socket: ClientConnection, code: str, close_code: int) -> list[me
 
 
 async def test_an_idle_client_is_disconnected_and_an_active_one_is_not() -> None:
-    """A ping is no message, a bad message is one; audio in mid-speech is classified first."""
+    """A ping does not count as a message, an invalid message does; speech in progress is classified first."""
     word = encode_pcm(np.concatenate([silence(300), voice(1_000)]), "pcm_s16le")
     async with by_hand(idle_ms=3_000) as (server, clock), started(server) as idle, started(server) as other:
         await send(idle, word)
@@ -382,7 +382,7 @@ async def test_limits_are_enforced_while_the_warm_up_does_not_end(release: threa
                 await a_second_passes(clock)
 
 
-async def test_a_session_that_lasts_too_long_ends_though_audio_comes() -> None:
+async def test_a_session_over_its_maximum_length_ends_although_audio_arrives() -> None:
     word = encode_pcm(np.concatenate([silence(300), voice(1_000), silence(700)]), "pcm_s16le")
     async with by_hand(session_ms=3_000) as (server, clock), started(server) as socket:
         for _ in range(3):
@@ -394,7 +394,7 @@ async def test_a_session_that_lasts_too_long_ends_though_audio_comes() -> None:
         assert [final.utterance for final in finals(seen)] == [1, 2, 3, 4]
 
 
-async def test_zero_is_without_limit() -> None:
+async def test_a_limit_of_zero_disables_it() -> None:
     async with by_hand(session_ms=0, idle_ms=0) as (server, clock), started(server) as socket:
         for _ in range(3):
             await clock.wait_for_sleeper()
@@ -412,7 +412,7 @@ async def test_limits_are_announced() -> None:
         assert (ready.limits.idle_ms, ready.limits.session_ms) == (7_000, 8_000)
 
 
-# What is written down -----------------------------------------------------------------------------
+# Logging ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -447,7 +447,7 @@ def test_a_log_line_is_a_json_object_whatever_the_message(capsys: pytest.Capture
         raise ValueError("first\nsecond")
     except ValueError:
         log.exception("it failed")
-    logging.getLogger("somebody.else").info("not ours, and no warning")
+    logging.getLogger("another.library").info("below the level of other libraries")
     lines = written(capsys)
     assert [line["message"] for line in lines] == [*logged, "with fields", "it failed"]
     assert (lines[-2]["close_code"], lines[-2]["address"]) == (1000, "::1")

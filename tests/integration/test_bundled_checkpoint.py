@@ -1,4 +1,4 @@
-"""The weights that are shipped: would anybody notice if they were broken?"""
+"""The bundled weights: results and statements about them."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ TREE_LIMIT = 20_000_000
 
 
 def test_predictions_for_the_recording_match_the_stored_ones() -> None:
-    """Stored when the weights were made, perhaps on another machine: one point is rounding, five are broken
-    weights.
+    """Stored when the weights were trained, possibly on another machine: a difference of one point is
+    rounding, five points mean broken weights.
     """
     before = np.array(stored_predictions())
     np.testing.assert_allclose(current_predictions(), before, atol=0.02)
-    assert np.ptp(before, axis=0).max() > 0.1  # a constant model would prove nothing
+    assert np.ptp(before, axis=0).max() > 0.1  # not a constant model
 
 
-def test_the_weights_are_small_enough_for_a_tree() -> None:
+def test_the_weights_are_small_enough_for_the_repository() -> None:
     assert sum(file.stat().st_size for file in BUNDLED.iterdir()) < TREE_LIMIT
     assert (BUNDLED / WEIGHTS_FILE).stat().st_size < TREE_LIMIT
 
 
 @needs_data
 @pytest.mark.parametrize(("corpus", "clips", "least"), [("ravdess", 112, 0.69), ("nemo", 719, 0.55)])
-def test_the_shipped_head_hears_people_it_has_never_heard(corpus: str, clips: int, least: float) -> None:
-    """Test speakers, four classes, sound alone. MFCC means and logistic regression: 0.64 and 0.47."""
+def test_the_bundled_head_classifies_unseen_speakers(corpus: str, clips: int, least: float) -> None:
+    """Test speakers, four classes, audio only. MFCC means and logistic regression: 0.64 and 0.47."""
     recognizer = EmotionRecognizer.load(device="cpu")
     examples = [
         example
@@ -54,7 +54,7 @@ def test_the_shipped_head_hears_people_it_has_never_heard(corpus: str, clips: in
 
 
 @needs_data
-def test_the_stored_predictions_are_of_clips_that_no_fold_was_trained_on() -> None:
+def test_stored_predictions_are_of_held_out_clips() -> None:
     """Every RAVDESS clip of the four classes once per seed, tested in the fold that its speaker is in."""
     examples = {
         example.key: example
@@ -71,7 +71,7 @@ def test_the_stored_predictions_are_of_clips_that_no_fold_was_trained_on() -> No
         assert [LABELS[number] for number in one.truth] == [examples[key].emotion for key in one.keys]
 
 
-def test_the_card_s_cross_validation_is_that_of_the_stored_predictions() -> None:
+def test_the_cross_validation_on_the_card_equals_the_stored_predictions() -> None:
     card = (BUNDLED / "README.md").read_text(encoding="utf-8")
     rows = pooled_rows(read_folds(BUNDLED))
     assert [row.row for row in rows] == [

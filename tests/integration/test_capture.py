@@ -106,7 +106,7 @@ async def test_the_events_are_recorded_too(tmp_path: Path) -> None:
     assert header.models.emotion == "fake emotion"
 
 
-async def test_what_a_killed_process_leaves_can_be_replayed(tmp_path: Path) -> None:
+async def test_the_recording_of_a_killed_process_can_be_replayed(tmp_path: Path) -> None:
     """The child process is killed before it closes its files."""
     folder = tmp_path / "session"
     sound = RNG.normal(0, 0.3, (16_000 * 20, 1)).astype(np.float32)
@@ -161,7 +161,9 @@ async def test_recorded_sessions_are_found_among_recordings(tmp_path: Path) -> N
         ),
     ],
 )
-async def test_an_unreadable_header_is_reported_in_a_line(tmp_path: Path, line: bytes, message: str) -> None:
+async def test_an_unreadable_header_is_reported_in_one_line(
+    tmp_path: Path, line: bytes, message: str
+) -> None:
     await record_session(tmp_path / "session", ItemSource(random_blocks(mono(voice(500)))))
     (tmp_path / "session" / "session.jsonl").write_bytes(line)
     assert is_session_folder(tmp_path / "session")
@@ -170,7 +172,7 @@ async def test_an_unreadable_header_is_reported_in_a_line(tmp_path: Path, line: 
     assert message in str(failure)
 
 
-async def test_an_unreadable_line_ends_the_replay_and_is_named(tmp_path: Path) -> None:
+async def test_an_unreadable_line_ends_the_replay_with_an_error(tmp_path: Path) -> None:
     await record_session(tmp_path / "session", ItemSource(eventful_items()))
     path = tmp_path / "session" / "session.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)

@@ -10,12 +10,12 @@ from tests.support.tiny_emotion import tiny_model, write_tiny
 
 
 def test_a_round_trip_in_a_process_without_a_network(tmp_path: Path) -> None:
-    """save_pretrained here, from_pretrained and our own reading there, where every socket refuses."""
+    """save_pretrained here; from_pretrained and load_checkpoint in a process that cannot open a socket."""
     tiny_model(granularities=["frame", "word"]).save_pretrained(tmp_path / "theirs")
     write_tiny(tmp_path / "ours", granularities=["frame", "word"])
     program = (
         "import socket, sys\n"
-        "def refuse(*_, **__): raise SystemExit('asked for the network')\n"
+        "def refuse(*_, **__): raise SystemExit('used the network')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "import torch\n"
         "from emostream.models.checkpoint import load_checkpoint\n"

@@ -1,4 +1,4 @@
-"""The examples run as their docstrings say, against a server with fake models."""
+"""The examples run as their docstrings describe, against a server with fake models."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def run_example(name: str, *arguments: str) -> tuple[int | None, str, str]
     return process.returncode, out.decode(), error.decode()
 
 
-async def test_the_file_client_prints_a_line_an_utterance() -> None:
+async def test_the_file_client_prints_a_line_per_utterance() -> None:
     recording = str(files("emostream.demo") / "recording.ogg")
     async with serving() as server:
         status, out, error = await run_example("file_client.py", recording, socket_url(server))
@@ -61,7 +61,7 @@ async def test_the_overlay_keeps_the_last_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "recognize_file.py")
 )
-async def test_an_example_without_a_server_says_so(name: str, tmp_path: Path) -> None:
+async def test_an_example_without_a_server_reports_it(name: str, tmp_path: Path) -> None:
     if name == "microphone_client.py":
         pytest.skip("it opens a microphone first, which this machine need not have")
     recording = str(files("emostream.demo") / "recording.ogg")
@@ -71,7 +71,7 @@ async def test_an_example_without_a_server_says_so(name: str, tmp_path: Path) ->
     assert "expected an emostream server at ws://127.0.0.1:9" in error.splitlines()[-1]
 
 
-async def test_an_example_without_its_recording_says_so(tmp_path: Path) -> None:
+async def test_an_example_without_its_recording_reports_it(tmp_path: Path) -> None:
     status, _, error = await run_example("recognize_file.py", str(tmp_path / "nothing.wav"))
     assert status == 1
     assert "no such file" in error.splitlines()[-1]
@@ -104,7 +104,7 @@ async def test_a_subscriber_whose_connection_breaks_misses_nothing() -> None:
     assert [event.resumed for event in reconnected] == [True] * 3
 
 
-async def test_a_stream_that_is_not_there_is_named() -> None:
+async def test_an_unknown_stream_is_an_error_with_its_name() -> None:
     async with serving() as server:
         with pytest.raises(ConnectError, match="got 'own'"):
             async for _ in subscribe(socket_url(server), "own"):

@@ -1,7 +1,7 @@
-"""Clients that send anything at all get errors that say what was wrong, and other clients are not affected.
+"""Clients that send anything at all get errors that describe the problem, and other clients are not affected.
 
-The same few thousand messages in every run. With EMOSTREAM_FUZZ_MESSAGES=100000 in the environment so many,
-and others each time.
+The same few thousand messages in every run. EMOSTREAM_FUZZ_MESSAGES=100000 in the environment sets
+their number and draws others each time.
 """
 
 from __future__ import annotations
@@ -254,27 +254,27 @@ class ReceivedSession:
 
     start: dict[str, Any]
     ready: messages.Ready
-    heard: dict[int, messages.ServerEvent] = field(default_factory=dict)
+    events: dict[int, messages.ServerEvent] = field(default_factory=dict)
 
-    def hear(self, event: messages.ServerEvent) -> None:
-        """The same event may come again after a resume, never another one with its number."""
-        assert self.heard.setdefault(event.seq, event) == event
+    def receive(self, event: messages.ServerEvent) -> None:
+        """The same event may arrive again after a resume, but never another one with its number."""
+        assert self.events.setdefault(event.seq, event) == event
 
     def check(self) -> None:
-        """As docs/protocol.md says, as far as it has come."""
-        numbers = sorted(self.heard)
+        """Checks the rules of docs/protocol.md for the events so far."""
+        numbers = sorted(self.events)
         assert numbers == list(range(1, len(numbers) + 1))
-        told = [self.heard[number] for number in numbers]
-        begun = [event.utterance for event in told if isinstance(event, messages.SpeechStarted)]
-        finals = [event for event in told if isinstance(event, messages.Emotion) and event.final]
+        received = [self.events[number] for number in numbers]
+        begun = [event.utterance for event in received if isinstance(event, messages.SpeechStarted)]
+        finals = [event for event in received if isinstance(event, messages.Emotion) and event.final]
         assert begun == list(range(1, len(begun) + 1))
         assert [final.utterance for final in finals] == begun[: len(finals)]
         for final in finals:
             assert sum(final.probabilities.values()) == pytest.approx(1)
             assert 0 <= final.start_ms < final.end_ms
-        assert not [event for event in told[:-1] if isinstance(event, messages.Closed)]
-        if told and isinstance(closed := told[-1], messages.Closed):
-            dropped = sum(event.ms for event in told if isinstance(event, messages.Dropped))
+        assert not [event for event in received[:-1] if isinstance(event, messages.Closed)]
+        if received and isinstance(closed := received[-1], messages.Closed):
+            dropped = sum(event.ms for event in received if isinstance(event, messages.Dropped))
             assert len(finals) == len(begun) == closed.totals.utterances
             assert dropped == closed.totals.dropped_ms <= closed.totals.audio_ms
 
@@ -285,7 +285,7 @@ class FuzzingClient:
     def __init__(self, url: str, conversation: Conversation) -> None:
         self._url = url
         self._conversation = conversation
-        self.said = 0
+        self.sent = 0
         self.codes: list[int] = []
         self.sessions: dict[str, ReceivedSession] = {}
         self._latest: ReceivedSession | None = None
@@ -306,15 +306,15 @@ class FuzzingClient:
             await asyncio.wait(self._readers[-1:])
         else:
             await self._act(self._conversation.last)
-        for socket in self._sockets:  # older ones that nobody has taken over are open still
+        for socket in self._sockets:  # older ones without a successor are still open
             socket.transport.abort()
         for reader in self._readers:
             await reader
-        for told in self.sessions.values():
-            told.check()
+        for session in self.sessions.values():
+            session.check()
 
     async def _say(self, step: Step) -> None:
-        """To a socket that is open for certain when it begins."""
+        """Sends on a socket that is open when sending begins."""
         openers, hasty = self._conversation.openers, self._conversation.hasty
         if self._socket is None or self._readers[-1].done():
             await self._open(openers[self._opened] if self._opened < len(openers) else json.dumps(START))
@@ -325,7 +325,7 @@ class FuzzingClient:
 
     async def _send(self, step: Step) -> None:
         assert self._socket is not None
-        self.said += 1
+        self.sent += 1
         with suppress(ConnectionClosed):
             match step:
                 case str():
@@ -374,32 +374,32 @@ class FuzzingClient:
                 resume = {
                     "session": latest.ready.session,
                     "resume_token": "another" if act is Act.CLAIM else latest.ready.resume_token,
-                    "last_seq": 2**64 if act is Act.MISCOUNT else max(latest.heard, default=0),
+                    "last_seq": 2**64 if act is Act.MISCOUNT else max(latest.events, default=0),
                 }
                 await self._open(json.dumps(latest.start | {"resume": resume}))
             case _:
                 pass
 
     async def _read(self, socket: ClientConnection, first: Step, answered: asyncio.Event) -> None:
-        """Until the close. Everything received is an event, and acks rise."""
-        told: ReceivedSession | None = None
+        """Reads until the close. Everything received is an event, and acks increase."""
+        session: ReceivedSession | None = None
         acked = 0
         try:
             while True:
                 event = messages.decode_server_message(await socket.recv())
                 if isinstance(event, messages.Ready):
-                    assert told is None
+                    assert session is None
                     assert isinstance(first, str)
                     start = {name: value for name, value in json.loads(first).items() if name != "resume"}
-                    told = self.sessions.setdefault(event.session, ReceivedSession(start, event))
-                    self._latest = told
+                    session = self.sessions.setdefault(event.session, ReceivedSession(start, event))
+                    self._latest = session
                     answered.set()
                 elif isinstance(event, messages.Ack):
                     assert event.received_samples > acked
                     acked = event.received_samples
                 elif event.seq:
-                    assert told is not None
-                    told.hear(event)
+                    assert session is not None
+                    session.receive(event)
                 else:
                     assert isinstance(event, messages.Error)
                     assert event.fatal
@@ -425,11 +425,11 @@ async def neighbour(server: Server) -> tuple[list[bytes], int]:
 async def test_whatever_clients_send_the_server_stays_up_and_others_are_not_affected(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # So many sessions at once that few streams would be let in: how many is not the point here.
+    # Admission control would reject most of so many sessions at once.
     monkeypatch.setattr(AdmissionController, "_share", lambda self, seconds, before: 0.0)
     monkeypatch.setattr(AdmissionController, "expect", lambda self, share: None)
     loop = asyncio.get_running_loop()
-    said = 0
+    sent = 0
     codes: set[int] = set()
     async with serving(
         transcriber=FakeTranscriber(),
@@ -446,32 +446,32 @@ async def test_whatever_clients_send_the_server_stays_up_and_others_are_not_affe
         tasks = len(asyncio.all_tasks())
 
         async def play(conversation: Conversation) -> None:
-            nonlocal said
-            talker = FuzzingClient(socket_url(server), conversation)
+            nonlocal sent
+            client = FuzzingClient(socket_url(server), conversation)
             async with asyncio.timeout(PATIENCE_S):
-                _, beside = await asyncio.gather(talker.talk(), neighbour(server))
+                _, beside = await asyncio.gather(client.talk(), neighbour(server))
             assert beside == alone
-            said += talker.said
-            codes.update(talker.codes)
+            sent += client.sent
+            codes.update(client.codes)
 
-        # A failure may depend on the moment: it is shown as it was, and not made shorter.
+        # A failure may depend on timing: it is reported as it was, without shrinking.
         @settings(fuzz, phases=[Phase.explicit, Phase.generate])
         @example(TOUR)
         @given(conversations)
         def play_all(conversation: Conversation) -> None:
             asyncio.run_coroutine_threadsafe(play(conversation), loop).result()
 
-        # Hypothesis is no coroutine: it runs beside the loop in which the server and all clients live.
+        # Hypothesis is synchronous: it runs in a thread beside the event loop of the server and the clients.
         await asyncio.to_thread(play_all)
         assert await neighbour(server) == alone
         await all_clients_are_gone(server)
         async with asyncio.timeout(PATIENCE_S):
             while len(asyncio.all_tasks()) > tasks:  # noqa: ASYNC110 - a task that ends is no event
                 await asyncio.sleep(0.05)
-    gc.collect()  # a task whose failure nobody has seen says so when it is collected
+    gc.collect()  # an unretrieved exception of a task is logged when it is collected
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
-    assert said >= MESSAGES
-    assert {1000, 1006, 1007, 1009, 4400, 4409} <= codes, codes  # 4429 is for whoever outruns this machine
+    assert sent >= MESSAGES
+    assert {1000, 1006, 1007, 1009, 4400, 4409} <= codes, codes  # 4429 depends on the speed of the machine
 
 
 async def all_clients_are_gone(server: Server) -> None:
@@ -551,17 +551,17 @@ requests = st.builds(
 
 
 async def test_whatever_http_request_is_answered_or_closed(caplog: pytest.LogCaptureFixture) -> None:
-    """Never by a failure of the server's own; failures inside websockets are not logged."""
+    """Never with an internal error of the server; failures inside websockets are not logged."""
     loop = asyncio.get_running_loop()
     statuses: set[bytes] = set()
     async with serving(connections_per_minute=10**9) as server:
 
-        async def ask(asked: bytes) -> None:
+        async def ask(data: bytes) -> None:
             async with asyncio.timeout(PATIENCE_S):
                 reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
                 try:
-                    writer.write(asked)
-                    if b"\r\n\r\n" not in asked:  # the rest of it would be waited for
+                    writer.write(data)
+                    if b"\r\n\r\n" not in data:  # the server would wait for the rest
                         writer.write_eof()
                     answer = await reader.read(500)
                 except ConnectionError:  # closed, with something unread
@@ -574,8 +574,8 @@ async def test_whatever_http_request_is_answered_or_closed(caplog: pytest.LogCap
 
         @settings(fuzz, max_examples=max(300, MESSAGES // 50))
         @given(requests | st.binary(max_size=60))
-        def ask_all(asked: bytes) -> None:
-            asyncio.run_coroutine_threadsafe(ask(asked), loop).result()
+        def ask_all(data: bytes) -> None:
+            asyncio.run_coroutine_threadsafe(ask(data), loop).result()
 
         await asyncio.to_thread(ask_all)
         await all_clients_are_gone(server)
@@ -584,13 +584,13 @@ async def test_whatever_http_request_is_answered_or_closed(caplog: pytest.LogCap
 
 
 @pytest.mark.parametrize("name", ["Host", "Authorization"])
-async def test_a_repeated_header_is_the_clients_mistake(name: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_repeated_header_is_a_client_error(name: str, caplog: pytest.LogCaptureFixture) -> None:
     # A `start` that is refused follows the handshake, masked with zeros.
     text = json.dumps(START | {"sample_rate": 1}).encode()
     frame = bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
     headers = RIGHT | {name: "localhost"}
     async with serving() as server, asyncio.timeout(PATIENCE_S):
-        for path, told in (
+        for path, expected in (
             ("/metrics", b"HTTP/1.1 "),
             ("/v1/stream", b"HTTP/1.1 101"),
             ("/v1/stream", b"code"),
@@ -598,10 +598,10 @@ async def test_a_repeated_header_is_the_clients_mistake(name: str, caplog: pytes
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(request(f"GET {path} HTTP/1.1", headers, name, "\r\n") + frame)
             answer = b""
-            while told not in answer and (more := await reader.read(4_096)):
+            while expected not in answer and (more := await reader.read(4_096)):
                 answer += more
             writer.close()
-            assert told in answer
+            assert expected in answer
             assert not answer.startswith(b"HTTP/1.1 5")
             assert b"internal" not in answer
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
@@ -614,12 +614,12 @@ async def test_a_repeated_header_is_the_clients_mistake(name: str, caplog: pytes
 @given(texts | st.binary(max_size=60))
 def test_any_message_is_decoded_or_rejected(message: str | bytes) -> None:
     understood: messages.ClientMessage | None = None
-    told = "expected "
+    text = "expected "
     try:
         understood = messages.decode_client_message(message)
     except ProtocolError as error:
-        told = str(error)
-    assert told.startswith("expected ")
+        text = str(error)
+    assert text.startswith("expected ")
     if understood is not None:
         assert messages.decode_client_message(messages.encode(understood)) == understood
 
@@ -639,8 +639,8 @@ source_steps = st.lists(
         right_marks,
         texts,
         st.builds(Take, st.integers(1, 40)),
-        # A crowd of them, so that the bounds are met.
-        st.tuples(st.sampled_from(["flush", "gap", "tell", "sound"]), st.integers(1, 80)),
+        # Many at once, so that the bounds are reached.
+        st.tuples(st.sampled_from(["flush", "gap", "unknown", "sound"]), st.integers(1, 80)),
     ),
     max_size=40,
 )
@@ -663,13 +663,13 @@ def deliver(source: WebSocketSource, message: str | bytes) -> None:
         source.fail(error)
 
 
-def crowd(kind: str, count: int) -> list[str | bytes]:
+def messages_of(kind: str, count: int) -> list[str | bytes]:
     match kind:
         case "flush":
             return [json.dumps({"type": "flush", "at_samples": 17 * i}) for i in range(count)]
         case "gap":
             return ['{"type": "gap", "ms": 86400000}'] * count
-        case "tell":
+        case "unknown":
             return ["?"] * count
     return [Sound("voice", 1_600).data()] * count
 
@@ -677,28 +677,28 @@ def crowd(kind: str, count: int) -> list[str | bytes]:
 @settings(fuzz, max_examples=max(200, MESSAGES // 100))
 @given(source_steps, st.sampled_from([1, 3]))
 async def test_a_source_is_bounded_whatever_arrives(script: Sequence[Any], channels: int) -> None:
-    """Audio by the credit and one message, the rest by 64. Acks rise up to what was taken. It ends."""
+    """Audio by the credit plus one message, the rest by 64. Acks increase up to what was taken. It ends."""
     acks: list[int] = []
     start = messages.Start(encoding="pcm_s16le", sample_rate=8_000, channels=channels)
     source = WebSocketSource(start, 1_000, acks.append)
-    heard: list[Item] = []
+    taken: list[Item] = []
     longest = 0
     items = source.items()
-    asked: asyncio.Task[Item] | None = None
+    pending: asyncio.Task[Item] | None = None
 
     async def take() -> bool:
         """One item, if there is one. False at the end."""
-        nonlocal asked
-        if asked is None:
-            asked = asyncio.ensure_future(anext(items))
+        nonlocal pending
+        if pending is None:
+            pending = asyncio.ensure_future(anext(items))
         for _ in range(3):
             await asyncio.sleep(0)
-        if asked.done():
+        if pending.done():
             try:
-                heard.append(asked.result())
+                taken.append(pending.result())
             except (StopAsyncIteration, FlowControlError):
                 return False
-            asked = None
+            pending = None
         return True
 
     def audio(queued: Sequence[object]) -> int:
@@ -711,7 +711,7 @@ async def test_a_source_is_bounded_whatever_arrives(script: Sequence[Any], chann
                 for _ in range(count):
                     open_ = open_ and await take()
             case (str(kind), int(count)):
-                for message in crowd(kind, count):
+                for message in messages_of(kind, count):
                     longest = max(longest, len(message))
                     deliver(source, message)
             case _:
@@ -722,19 +722,19 @@ async def test_a_source_is_bounded_whatever_arrives(script: Sequence[Any], chann
         assert waiting <= 8_000 + longest // 2
         assert len([item for item in source._queue if not isinstance(item, Pcm)]) <= 65  # and the end
         assert len(source._marks) <= 64
-        assert waiting + audio(heard) <= source.received_samples
+        assert waiting + audio(taken) <= source.received_samples
         assert acks == sorted(set(acks))
-        assert not acks or acks[-1] <= audio(heard)
+        assert not acks or acks[-1] <= audio(taken)
     source.stop()
     async with asyncio.timeout(PATIENCE_S):
         while open_:
             open_ = await take()
-    assert (acks[-1] if acks else 0) == audio(heard) <= source.received_samples
-    assert sum(item.ms for item in heard if isinstance(item, AudioGap)) <= source.received_gap_ms
+    assert (acks[-1] if acks else 0) == audio(taken) <= source.received_samples
+    assert sum(item.ms for item in taken if isinstance(item, AudioGap)) <= source.received_gap_ms
 
 
 def test_no_number_is_too_long_for_an_error() -> None:
-    """A number that is longer than Python would print is no JSON number either."""
+    """Numbers that are longer than Python would print are rejected as JSON numbers too."""
     for digits in (20, 400, 4_299, 4_301, 100_000):
         with pytest.raises(ProtocolError, match="expected"):
             source = WebSocketSource(msgspec.convert(START, messages.Start), 1_000, lambda samples: None)

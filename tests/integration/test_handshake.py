@@ -167,20 +167,20 @@ async def test_shutdown_sends_the_finals_first() -> None:
     assert closed.reason == "shutting_down"
 
 
-async def test_a_message_that_is_too_big() -> None:
+async def test_a_message_that_is_too_big_is_rejected() -> None:
     async with serving(message_bytes=10_000) as server, started(server) as socket:
         await socket.send(b"\x00" * 10_001)
         _, code = await rest(socket)
     assert code == 1009
 
 
-async def test_a_port_in_use_is_one_clear_line() -> None:
+async def test_a_port_in_use_is_reported_in_one_line() -> None:
     async with serving() as server:
         with pytest.raises(ListenError, match=f"port {server.port}, got: .*choose another --port"):
             bind(ServerSettings(port=server.port))
 
 
-async def test_a_client_without_a_server_says_what_to_do() -> None:
+async def test_a_client_without_a_server_gets_advice() -> None:
     async with serving() as server:
         gone = socket_url(server)
     start = msgspec.convert(START, messages.Start)
@@ -198,7 +198,7 @@ async def test_a_rejected_client_gets_the_servers_message() -> None:
 
 
 async def test_the_client_ends_although_it_waits_for_credit() -> None:
-    """The server shuts down while the sender is held back: the finals come, and nothing waits for ever."""
+    """The server shuts down while the sender is held back: the finals come, and nothing waits forever."""
     endless = encode_pcm(np.concatenate([voice(1_000), silence(1_000)]), "pcm_s16le")
 
     async def blocks() -> AsyncIterator[bytes]:

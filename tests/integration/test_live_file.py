@@ -17,7 +17,9 @@ from tests.support.programs import RECORDING, run_here
         (["--file", "{folder}"], "expected one recording with --file, got 2; name one"),
     ],
 )
-def test_bad_combinations_are_refused_in_a_line(options: list[str], message: str, tmp_path: Path) -> None:
+def test_invalid_combinations_are_rejected_in_one_line(
+    options: list[str], message: str, tmp_path: Path
+) -> None:
     for name in ("a.ogg", "b.ogg"):
         (tmp_path / name).write_bytes(RECORDING.read_bytes())
     given = [option.format(folder=tmp_path) for option in options]
@@ -27,7 +29,7 @@ def test_bad_combinations_are_refused_in_a_line(options: list[str], message: str
     assert line.startswith(f"emostream: {message}")
 
 
-def test_a_recording_that_is_not_there_is_named() -> None:
+def test_a_missing_recording_is_an_error_with_its_path() -> None:
     done = run_here("live", "--file", "nowhere.wav")
     assert done.returncode == 2
     first, second = done.stderr.splitlines()

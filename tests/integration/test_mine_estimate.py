@@ -12,8 +12,8 @@ from emostream.training.losses.contrastive import ContrastiveLoss
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.8])
-def test_it_estimates_the_information_of_gaussian_embeddings(rho: float) -> None:
-    """Two dimensions of correlation rho hold -log(1 - rho²) nats. Each row is its own emotion: P is i = j."""
+def test_mine_estimates_the_information_of_gaussian_embeddings(rho: float) -> None:
+    """Two dimensions of correlation rho have -log(1 - rho²) nats. Each row is its own emotion: P is i = j."""
     torch.manual_seed(0)
     width, lifts = 32, torch.randn(2, 2, 32)  # the information is the same after a one-to-one map
     objective = ContrastiveLoss("mine", width, "mlp")

@@ -16,7 +16,7 @@ from emostream.training.__main__ import main
 from tests.support.tiny_emotion import noise
 from tests.support.tiny_encoders import layer_concat_of, tiny_audio_encoder, with_random_statistics
 
-# torch's exporter warns of its own insides, differently in every release.
+# torch's exporter warns of its own internals, differently in every release.
 quiet_export = pytest.mark.filterwarnings("ignore")
 
 
@@ -36,7 +36,7 @@ def test_the_graph_gives_the_features_of_the_network(kind: str, tmp_path: Path) 
 
 @quiet_export
 def test_the_graph_takes_the_weights_that_it_is_given(tmp_path: Path) -> None:
-    """It holds none of its own: two encoders of one form share it."""
+    """It contains none: two encoders of the same architecture share it."""
     one, other = tiny_audio_encoder("hubert", seed=1), tiny_audio_encoder("hubert", seed=2)
     export_graph(one, tmp_path / GRAPH_FILE)
     sound = torch.from_numpy(noise(8_000))

@@ -1,4 +1,4 @@
-"""The commands as a person uses them: bad input, help, replay, serve and client."""
+"""The commands as programs: bad input, help, replay, serve and client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUNDLED = Path(str(files("emostream.models") / "bundled"))
 
 
 def comparable(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What does not depend on how fast the sound came: starts and finals."""
+    """Events that do not depend on how fast the audio arrived: starts and finals."""
     kept = [line for line in lines if line["type"] == "speech_started" or line.get("final")]
     kept.sort(key=lambda line: (line["utterance"], line["type"]))
     return [without(line, ("seq", "timing")) for line in kept]
@@ -37,7 +37,7 @@ def bundled_without(folder: Path, name: str, content: bytes | None) -> str:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         pytest.param(["replay", "nowhere.wav"], "no such file", id="missing file"),
         pytest.param(["replay", "{tmp}/empty.wav"], "the file is empty", id="empty file"),
@@ -69,7 +69,9 @@ def bundled_without(folder: Path, name: str, content: bytes | None) -> str:
         pytest.param(["client", "nowhere.wav"], "no such file", id="client without file"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_status_2(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_bad_input_is_reported_in_one_line_with_exit_code_2(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.wav").write_text("this is no sound\n" * 50)
     (tmp_path / "wrong.toml").write_text("[segmenter]\nmin_silence_ms = 10\n")
@@ -81,15 +83,15 @@ def test_bad_input_is_one_clear_line_and_status_2(tmp_path: Path, arguments: lis
     done = run(*(argument.replace("{tmp}", str(tmp_path)) for argument in arguments))
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stdout == ""
     if "Usage" not in done.stderr:  # the option parser draws a box of its own
-        told = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
-        assert len(told) == 1
-        assert "expected" in told[0]
+        errors = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
+        assert len(errors) == 1
+        assert "expected" in errors[0]
 
 
-def test_a_port_in_use_is_one_clear_line() -> None:
+def test_a_port_in_use_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run("serve", "--asr", "none", "--port", str(port))
@@ -106,7 +108,7 @@ def test_silence_is_no_error(tmp_path: Path) -> None:
     assert [line["type"] for line in json_lines(done.stdout)] == ["closed"]
 
 
-def test_a_bad_file_does_not_keep_the_good_one_back(tmp_path: Path) -> None:
+def test_a_bad_file_does_not_affect_a_good_one(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(48_000, np.float32), 16_000)
     done = run("replay", "nowhere.wav", str(tmp_path / "silence.wav"), "--asr", "none")
     assert done.returncode == 1
@@ -118,14 +120,14 @@ def test_a_bad_file_does_not_keep_the_good_one_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command", ["demo", "live", "serve", "replay", "client", "align", "devices", "doctor"]
 )
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_has_help(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
     assert f"Usage: emostream {command}" in done.stdout
 
 
 @pytest.mark.short
-def test_the_recording_has_its_utterances_and_words(tmp_path: Path) -> None:
+def test_the_utterances_and_words_of_the_bundled_recording(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     done = run("replay", str(RECORDING), "--asr", "pocketsphinx", "--output", str(out))
     assert done.returncode == 0, done.stderr
@@ -141,7 +143,7 @@ def test_the_recording_has_its_utterances_and_words(tmp_path: Path) -> None:
             assert final["start_ms"] - 250 <= word["start_ms"] <= word["end_ms"] <= final["end_ms"] + 250
 
 
-def test_serve_and_client_give_what_replay_gives() -> None:
+def test_serve_and_client_give_the_results_of_replay() -> None:
     """Live equals replay: the bundled recording over a socket and from the file, with real models."""
     replayed = json_lines(run("replay", str(RECORDING), "--asr", "pocketsphinx").stdout)
     with running("serve", "--asr", "pocketsphinx", "--port", "0") as server:
@@ -185,14 +187,14 @@ def test_ctrl_c_sends_the_finals_first() -> None:
     assert seen[2]["reason"] == "shutting_down"
 
 
-def test_the_doctor_finds_this_machine_well() -> None:
+def test_the_doctor_reports_no_problem() -> None:
     done = run("doctor")
     assert done.returncode == 0, done.stdout + done.stderr
     for what in ("python", "emotion model", "Whisper", "PocketSphinx", "VAD silero", "microphone"):
         assert what in done.stdout
 
 
-def test_a_recording_is_not_written_over(tmp_path: Path) -> None:
+def test_an_existing_recording_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     soundfile.write(path, np.zeros(1_600, np.float32), 16_000)
     before = path.read_bytes()
@@ -201,7 +203,7 @@ def test_a_recording_is_not_written_over(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_an_interrupted_replay_says_what_is_missing() -> None:
+def test_an_interrupted_replay_reports_what_is_missing() -> None:
     arguments = ("replay", str(RECORDING), str(RECORDING), "--pace", "realtime", "--asr", "none")
     with running(*arguments) as replay:
         assert replay.process.stdout is not None
@@ -212,8 +214,8 @@ def test_an_interrupted_replay_says_what_is_missing() -> None:
     assert [line["type"] for line in rest] == ["emotion", "closed"]
 
 
-def test_leaving_while_a_model_computes_is_no_crash(tmp_path: Path) -> None:
-    """Python's own ending would kill the model's thread inside C++ and abort the process."""
+def test_exiting_while_a_model_computes_does_not_crash(tmp_path: Path) -> None:
+    """Python's normal exit would kill the model's thread inside C++ and abort the process."""
     program = (
         "import asyncio, sys\n"
         "import torch\n"
@@ -239,7 +241,7 @@ def test_leaving_while_a_model_computes_is_no_crash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "how"), [("float32", "ONNX Runtime"), ("bfloat16", "bfloat16")])
-def test_the_encoders_arithmetic_is_a_flag(dtype: str, how: str, tmp_path: Path) -> None:
+def test_the_dtype_of_the_encoders_is_an_option(dtype: str, how: str, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(16_000, np.float32), 16_000)
     done = run("replay", str(tmp_path / "silence.wav"), "--asr", "none", "--device", "cpu", "--dtype", dtype)
     assert done.returncode == 0, done.stderr

@@ -33,7 +33,7 @@ GOOD = 20
 
 
 def damage(folder: Path) -> int:
-    """A dozen files that are called recordings; how many."""
+    """Writes a dozen damaged files with names of recordings; returns their number."""
     folder.mkdir(parents=True)
     whole = write_speech(folder / "whole.flac", seed=99, ms=4_000).read_bytes()
     (folder / "whole.flac").unlink()
@@ -60,7 +60,7 @@ def damage(folder: Path) -> int:
 
 
 def results(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """What does not depend on the clock; a recording in company differs in the last digits."""
+    """Results without clock times; rounded, because a batch changes the last digits."""
     found = {}
     for path in sorted(folder.rglob("*.jsonl")):
         events = json_lines(path.read_text(encoding="utf-8"))
@@ -90,12 +90,12 @@ def test_a_dozen_damaged_files_among_good_ones(tmp_path: Path) -> None:
     whole = [name for name in found if ".partial." not in name]
     assert len(whole) == GOOD
     assert all(found[name][-1]["type"] == "closed" for name in whole)
-    # What could be read of the one that breaks off is kept under another name.
+    # Results of the truncated file are kept under another name.
     assert [name for name in found if ".partial." in name] == [str(Path("bad/cut.flac.partial.jsonl"))]
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
-def test_several_at_a_time_give_what_one_at_a_time_gives(tmp_path: Path) -> None:
+def test_parallel_replay_gives_the_results_of_serial_replay(tmp_path: Path) -> None:
     for number in range(6):
         write_speech(tmp_path / "in" / f"{number}.wav", number, ms=600 + 300 * number)
     for jobs in ("1", "4"):
@@ -114,7 +114,7 @@ def test_several_at_a_time_give_what_one_at_a_time_gives(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
-def test_a_replay_that_was_killed_goes_on(tmp_path: Path) -> None:
+def test_a_killed_replay_resumes(tmp_path: Path) -> None:
     """At its natural pace, so that the second recording is under way when the first one is done."""
     for number in range(2):
         write_speech(tmp_path / "in" / f"{number}.wav", number, ms=1_500)
@@ -157,7 +157,7 @@ def test_one_table_of_many_recordings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--output-dir", "{out}", "--output", "{out}/x"], "--output .one file. or --output-dir"),
         (["--resume"], "--output-dir with --resume"),
@@ -167,15 +167,15 @@ def test_one_table_of_many_recordings(tmp_path: Path) -> None:
         (["--jobs", "0"], "--jobs"),
     ],
 )
-def test_flags_that_contradict_each_other(flags: list[str], told: str, tmp_path: Path) -> None:
+def test_contradictory_flags_are_rejected(flags: list[str], message: str, tmp_path: Path) -> None:
     write_speech(tmp_path / "in" / "a.wav", 1)
     write_speech(tmp_path / "in" / "b.wav", 2)
     done = run("replay", str(tmp_path / "in"), *(flag.format(out=tmp_path / "out") for flag in flags))
     assert done.returncode == 2
-    assert re.search(told, done.stderr)
+    assert re.search(message, done.stderr)
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_recordings_are_errors_with_their_paths(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     _, failures = find_jobs([tmp_path / "empty", tmp_path / "*.wav", tmp_path / "a.wav"])
     folder, pattern, file = (str(failure) for failure in failures)
@@ -184,7 +184,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     assert "no such file" in file
 
 
-def test_a_folder_is_searched_whole_and_names_are_relative_to_it(tmp_path: Path) -> None:
+def test_a_folder_is_searched_recursively_and_names_are_relative_to_it(tmp_path: Path) -> None:
     for name in ("b.wav", "a/c.WAV", "a/b.flac"):
         write_speech(tmp_path / name, 1)
     jobs, failures = find_jobs([tmp_path])
@@ -212,8 +212,8 @@ def test_json_lines_of_several_name_their_recording(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "text"])
-def test_a_reader_that_has_read_enough_costs_no_traceback(form: str) -> None:
-    """As `head` does."""
+def test_a_closed_pipe_gives_no_traceback(form: str) -> None:
+    """As with `head`."""
     reader = subprocess.Popen(["head", "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert reader.stdin is not None
     done = subprocess.run(
@@ -233,9 +233,9 @@ def test_a_reader_that_has_read_enough_costs_no_traceback(form: str) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="expected /dev/full, found none: not Linux")
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
-def test_a_full_disk_is_said_in_a_line(form: str) -> None:
+def test_a_full_disk_is_reported_in_one_line(form: str) -> None:
     done = run("replay", str(RECORDING), "--asr", "none", "--format", form, "-o", "/dev/full")
-    told = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
-    assert (done.returncode, len(told)) == (2, 1), done.stderr
-    assert told[0].endswith("expected to write the results, got: No space left on device; make room")
+    errors = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
+    assert (done.returncode, len(errors)) == (2, 1), done.stderr
+    assert errors[0].endswith("expected to write the results, got: No space left on device; make room")
     assert "Traceback" not in done.stderr

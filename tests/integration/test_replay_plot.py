@@ -1,4 +1,4 @@
-"""`emostream replay --plot`: which pictures are there, and when."""
+"""`emostream replay --plot`: which figures are written, and when."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WIDEST = 24 * 150  # pixels: inches times dots per inch
         (None, SourceError("not a sound"), []),
     ],
 )
-async def test_a_picture_is_there_when_its_recording_is_done(
+async def test_a_figure_is_written_when_its_recording_is_done(
     totals: messages.Totals | None, failure: SourceError | None, left: list[str], tmp_path: Path
 ) -> None:
     plots = PerFilePlots(tmp_path / "out")
@@ -82,9 +82,7 @@ def test_replay_draws_every_recording_and_resumes(tmp_path: Path) -> None:
     ("package", "flags"),
     [("matplotlib", ("--plot", "plots")), ("pyarrow", ("--format", "parquet", "--output-dir", "out"))],
 )
-def test_what_is_not_installed_is_told_before_anything_is_looked_for(
-    package: str, flags: tuple[str, str], tmp_path: Path
-) -> None:
+def test_a_missing_package_is_reported_first(package: str, flags: tuple[str, str], tmp_path: Path) -> None:
     program = (
         f"import sys; sys.modules[{package!r}] = None; sys.argv[0] = 'emostream'\n"
         "from emostream.streamer.cli.main import main; main()"
@@ -103,7 +101,7 @@ def test_what_is_not_installed_is_told_before_anything_is_looked_for(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_for_pictures_that_cannot_be_is_told_before_models_are_loaded(tmp_path: Path) -> None:
+def test_an_invalid_figure_folder_is_reported_before_models_are_loaded(tmp_path: Path) -> None:
     file = write_speech(tmp_path / "a.wav", 1)
     done = run("replay", str(file), "--plot", str(file), "--asr", "none")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr

@@ -1,4 +1,4 @@
-"""`emostream serve` as a service: SIGTERM drains it, kill -9 loses no more than clients are told."""
+"""`emostream serve` as a service: SIGTERM drains it, kill -9 loses no more than is reported to clients."""
 
 from __future__ import annotations
 

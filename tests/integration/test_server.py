@@ -33,7 +33,7 @@ async def test_the_size_of_the_messages_does_not_matter(block: int) -> None:
         assert comparable(await stream(server, sound, block)) == comparable(await stream(server, sound))
 
 
-async def test_every_message_is_as_the_schema_says() -> None:
+async def test_every_message_matches_the_schema() -> None:
     async with serving(transcriber=FakeTranscriber()) as server:
         _, _, body = await get(server, "/v1/schema.json")
         schema = json.loads(body)

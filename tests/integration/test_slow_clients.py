@@ -1,4 +1,4 @@
-"""Two hundred slow or silent clients: another client notices nothing, and nothing of theirs is left."""
+"""Two hundred slow or silent clients: other clients are not affected, and no resources remain."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def sends_nothing(server: Server) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def never_reads(server: Server) -> AsyncIterator[None]:
-    """Sends on and on, and leaves what comes in its socket."""
+    """Sends continuously and never reads."""
     async with connect(socket_url(server), max_queue=1, ping_interval=None, close_timeout=0.1) as socket:
         await socket.send(json.dumps(START))
         sending = asyncio.create_task(_send_on(socket))
@@ -121,7 +121,7 @@ async def test_two_hundred_slow_clients_at_once(monkeypatch: pytest.MonkeyPatch)
                     assert timeless(await stream(server, SPEECH)) == alone
             for _ in range(5):
                 assert timeless(await stream(server, SPEECH)) == alone
-        # They are gone; sessions that waited for a resume end, too.
+        # All clients are disconnected; sessions that waited for a resume end, too.
         for name in ("emostream_connections", "emostream_disconnected_sessions", "emostream_open_sessions"):
             while await metric(server, name):
                 pass

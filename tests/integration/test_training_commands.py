@@ -166,9 +166,9 @@ def test_an_error_of_the_corpus_is_one_line_before_any_step(
     tones: Corpus,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    says = fault(tones)
+    message = fault(tones)
     assert tones.run(command) == 2
-    assert error_line(capsys).startswith(says)
+    assert error_line(capsys).startswith(message)
     assert tones.fits() == []
 
 
@@ -194,7 +194,7 @@ def test_a_part_of_iemocap_is_refused_without_the_option(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--corpus", "ravdess"], "expected as many --data as --corpus, got 1 and 2: name them in pairs"),
         (
@@ -211,11 +211,11 @@ def test_a_part_of_iemocap_is_refused_without_the_option(
     ],
 )
 def test_invalid_options(
-    arguments: list[str], says: str, tones: Corpus, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, tones: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = {"root": tones.root, "runs": RUNS}
     assert tones.run("fit", *(argument.format(**names) for argument in arguments)) == 2
-    assert error_line(capsys).startswith(says.format(**names))
+    assert error_line(capsys).startswith(message.format(**names))
     assert tones.fits() == []
 
 

@@ -60,7 +60,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_kill_in_the_middle_of_any_write_is_resumed_to_the_same_bits(tmp_path: Path, killed: Path) -> None:
+def test_a_run_killed_during_any_write_resumes_to_the_same_bits(tmp_path: Path, killed: Path) -> None:
     """Of the snapshot and of the best weights: before the first byte, and after half of them."""
     task, history = line_run(tmp_path / "uninterrupted")
     names = [folder.name for folder in killed.glob("line-*")]
@@ -74,7 +74,7 @@ def test_a_kill_in_the_middle_of_any_write_is_resumed_to_the_same_bits(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["emotion-2-0.5", "emotion-4-0.5"])
-def test_so_is_one_of_an_emotion_model(
+def test_a_killed_run_of_an_emotion_model_resumes_to_the_same_bits(
     killed: Path, tmp_path: Path, uninterrupted_emotion: tuple[dict[str, bytes], History], name: str
 ) -> None:
     resumed, history = emotion_run(Path(shutil.copytree(killed / name, tmp_path / name)))
@@ -105,7 +105,7 @@ def test_the_curves_of_a_killed_run_have_no_gaps_and_no_duplicates(
     assert steps["validation/ua"] == [3, 7, 11]
 
 
-def test_it_overfits_eight_examples(tmp_path: Path) -> None:
+def test_an_emotion_model_overfits_eight_examples(tmp_path: Path) -> None:
     settings = TrainerSettings(
         epochs=60, batch=8, learning_rate=5e-3, encoder_rate=2e-3, layer_decay=1.0, patience=0, warmup=0.1
     )

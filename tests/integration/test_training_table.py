@@ -1,4 +1,4 @@
-"""The papers' table on IEMOCAP in small, as one command; and what each of its cells may and may not see."""
+"""The papers' table on a small IEMOCAP tree, as one command; and the data that each cell may use."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _one_thread_and_no_accelerator() -> Iterator[None]:
 
 
 class Papers:
-    """`table papers` on a tree of five sessions, every utterance of which says something by its tone."""
+    """`table papers` on a tree of five sessions, whose utterances are tones that depend on the label."""
 
     def __init__(self, root: Path, hub: Path) -> None:
         self.root = root
@@ -98,7 +98,7 @@ def read_csv(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_it_has_every_line_of_the_papers(papers: Papers) -> None:
+def test_it_has_every_row_of_the_papers(papers: Papers) -> None:
     text = (papers.root / "table" / "table.md").read_text()
     metrics = text.split("## Results")[1].split("## Paired gains")[0]
     for name in [*ROWS, "objective and alpha by validation"]:
@@ -106,7 +106,7 @@ def test_it_has_every_line_of_the_papers(papers: Papers) -> None:
     assert len(ROWS) == 26
 
 
-def test_each_line_is_judged_on_every_session_and_every_utterance_once(papers: Papers) -> None:
+def test_each_row_is_evaluated_on_every_session_and_utterance_once(papers: Papers) -> None:
     fits = read_csv(papers.root / "table" / "fits.csv")
     assert {(fit["row"], fit["fold"], fit["seed"]) for fit in fits} == {
         (row, session, "1") for row in ROWS for session in SESSIONS
@@ -118,8 +118,8 @@ def test_each_line_is_judged_on_every_session_and_every_utterance_once(papers: P
         assert len(set(keys)) == len(keys) == 40
 
 
-def test_its_figures_are_those_of_its_predictions(papers: Papers) -> None:
-    """Counted anew."""
+def test_metrics_equal_those_of_the_stored_predictions(papers: Papers) -> None:
+    """Computed independently."""
     lines = read_csv(papers.root / "table" / "predictions.csv")
     for row in read_csv(papers.root / "table" / "table.csv"):
         part = [line for line in lines if line["row"] == row["row"]]
@@ -128,7 +128,7 @@ def test_its_figures_are_those_of_its_predictions(papers: Papers) -> None:
             assert float(row["pooled_wa_mean"]) == pytest.approx(right)
 
 
-def test_contrastive_lines_are_held_against_both_baselines(papers: Papers) -> None:
+def test_contrastive_rows_are_compared_with_both_baselines(papers: Papers) -> None:
     gains = read_csv(papers.root / "table" / "gains.csv")
     compared = {(gain["row"], gain["against"]) for gain in gains}
     contrastive = [name for name in ROWS if "alpha=" in name]
@@ -138,8 +138,8 @@ def test_contrastive_lines_are_held_against_both_baselines(papers: Papers) -> No
     } <= compared
 
 
-def test_plots_stand_beside(papers: Papers) -> None:
-    """All that are shown, and no others."""
+def test_plots_are_written_beside_the_report(papers: Papers) -> None:
+    """All that the report shows, and no others."""
     folder = papers.root / "table"
     shown = re.findall(r"!\[(.*)\]\((plots/.*\.png)\)", (folder / "table.md").read_text())
     assert {folder / file for _, file in shown} == set((folder / "plots").iterdir())
@@ -149,8 +149,8 @@ def test_plots_stand_beside(papers: Papers) -> None:
     )
 
 
-def test_it_says_what_was_judged(papers: Papers) -> None:
-    """The published figures are of the whole corpus: they do not stand beside a part of it."""
+def test_the_report_states_the_evaluated_corpus(papers: Papers) -> None:
+    """Published figures are of the whole corpus and are not shown beside those of a part."""
     text = (papers.root / "table" / "table.md").read_text()
     assert "| corpus | part of iemocap: 40 test utterances, 10 speakers |" in text
     assert "each of the corpus's own groups (sessions, numbered folds) left out in turn; 5 folds" in text
@@ -168,8 +168,8 @@ def test_the_same_command_trains_nothing_again(papers: Papers) -> None:
         assert (again / name).read_text() == (papers.root / "table" / name).read_text()
 
 
-def test_what_is_missing_is_trained_and_nothing_else(papers: Papers) -> None:
-    """The baseline's files among them: it is the same again."""
+def test_only_missing_fits_are_trained(papers: Papers) -> None:
+    """Including the baseline's files: it gives the same results again."""
     lost = {file: read_predictions(file) for file in papers.results()[10::30]}
     kept = {file: file.stat().st_mtime_ns for file in papers.results() if file not in lost}
     assert any(result.row == "baseline" for result in lost.values())
@@ -185,7 +185,7 @@ def test_what_is_missing_is_trained_and_nothing_else(papers: Papers) -> None:
 
 
 def speakers(root: Path) -> tuple[Example, ...]:
-    """Six, who say four things each in as many moods; two of them a group."""
+    """Six speakers, two per group, with four utterances each in different emotions."""
     examples = []
     for speaker in range(6):
         for number, (emotion, words) in enumerate(zip(LABELS, SENTENCES, strict=True)):
@@ -255,7 +255,7 @@ def with_rows(request: TableRequest, *names: str, **experiment: Any) -> TableReq
     return other(request, rows=tuple(map(parse_row, names)), experiment=changed)
 
 
-def test_two_workers_find_what_one_finds(small: TableRequest, tmp_path: Path) -> None:
+def test_two_workers_give_the_results_of_one(small: TableRequest, tmp_path: Path) -> None:
     alone, together = run(small), run(other(small, work=tmp_path), workers=2)
     assert [result.name for result in alone] == [
         f"{row}, fold {fold}, seed 1" for row in ("baseline", "bce alpha=0.5") for fold in "012"
@@ -265,8 +265,8 @@ def test_two_workers_find_what_one_finds(small: TableRequest, tmp_path: Path) ->
         np.testing.assert_allclose(one.probabilities, two.probabilities, atol=1e-9)
 
 
-def test_lines_of_two_kinds_start_from_the_baselines_weights(small: TableRequest) -> None:
-    """With a learning rate of nothing they judge as it does."""
+def test_rows_of_two_kinds_start_from_the_baselines_weights(small: TableRequest) -> None:
+    """With a learning rate of 0 their predictions equal the baseline's."""
     names = ("baseline", "continued (alpha = 0)", "infonce alpha=0.3", "audio only")
     by_row = {(result.row, result.fold): result for result in run(with_rows(small, *names))}
     for fold in "012":
@@ -276,7 +276,7 @@ def test_lines_of_two_kinds_start_from_the_baselines_weights(small: TableRequest
         assert not np.allclose(by_row["audio only", fold].probabilities, baseline, atol=1e-3)
 
 
-def test_a_line_that_is_the_baseline_is_not_trained(small: TableRequest) -> None:
+def test_a_row_that_equals_the_baseline_is_not_trained(small: TableRequest) -> None:
     request = with_rows(small, "baseline", "early and late fusion", seeds=(5,))
     results = run(request)
     for one, same in zip(results[:3], results[3:], strict=True):
@@ -287,21 +287,21 @@ def test_a_line_that_is_the_baseline_is_not_trained(small: TableRequest) -> None
     assert all(name.startswith("baseline") for name in fits)
 
 
-def test_the_baseline_comes_first_and_must_be_there() -> None:
+def test_the_baseline_is_trained_first_and_required() -> None:
     rows = [parse_row(name) for name in ("word", "mine alpha=0.1", "baseline")]
     assert [row.name for row in baseline_first(rows)] == ["baseline", "word", "mine alpha=0.1"]
     with pytest.raises(ValueError, match="expected the row baseline among the rows that start from"):
         baseline_first(rows[:2])
 
 
-def test_without_the_baselines_weights_nothing_starts_from_them(small: TableRequest, tmp_path: Path) -> None:
+def test_rows_that_start_from_missing_weights_are_rejected(small: TableRequest, tmp_path: Path) -> None:
     ready = prepared(other(small, work=tmp_path))
     with pytest.raises(FileNotFoundError, match=r"expected the baseline's weights at .*: train it first"):
         run_fold(ready.context, parse_row("bce alpha=0.5"), ready.folds[0], 1, NoCallback())
 
 
-def test_the_labels_of_those_who_are_judged_decide_nothing(small: TableRequest, tmp_path: Path) -> None:
-    """Others in their place: the same probabilities, the same validation, another truth."""
+def test_labels_of_the_test_speakers_have_no_influence(small: TableRequest, tmp_path: Path) -> None:
+    """With other test labels: the same probabilities and validation, another truth."""
     ready = prepared(small)
     fold, row = ready.folds[0], parse_row("late fusion")
     result = run_fold(ready.context, row, fold, 1, NoCallback())
@@ -313,8 +313,8 @@ def test_the_labels_of_those_who_are_judged_decide_nothing(small: TableRequest, 
     assert blind.validation_ua == result.validation_ua
 
 
-def test_codes_are_kept_of_one_seed(small: TableRequest) -> None:
-    """Plots need no more: sound and words, side by side."""
+def test_codes_are_stored_for_one_seed(small: TableRequest) -> None:
+    """Enough for plots: audio and text codes."""
     results = run(with_rows(small, "baseline", seeds=(1, 2)))
     shapes = {(one.seed, None if one.embeddings is None else one.embeddings.shape) for one in results}
     assert shapes == {(1, (8, 32)), (2, None)}
@@ -335,7 +335,7 @@ def test_codes_are_kept_of_one_seed(small: TableRequest) -> None:
 def test_runs_that_differ_go_to_different_folders(
     change: dict[str, Any], same: bool, small: TableRequest
 ) -> None:
-    """More seeds and alphas go on in the same folder; what would come out otherwise goes to another."""
+    """More seeds and alphas continue in the same folder; settings that change results use another."""
     changed = other(small, experiment=replace(small.experiment, **change))
     assert (prepared(changed).context.work == prepared(small).context.work) == same
 
@@ -346,7 +346,7 @@ def other_words(small: TableRequest) -> TableRequest:
 
 
 def other_speaker(small: TableRequest) -> TableRequest:
-    """Of the same group: who is tested stays, who is the validation does not."""
+    """Of the same group: the test speakers stay the same, the validation speakers do not."""
     first, *rest = small.examples
     return other(small, examples=(other(first, speaker="s1"), *rest))
 
@@ -359,18 +359,18 @@ def other_sound(small: TableRequest) -> TableRequest:
 
 
 @pytest.mark.parametrize("changed", [other_words, other_speaker, other_sound])
-def test_so_do_those_of_other_examples(
+def test_runs_on_other_examples_go_to_different_folders(
     changed: Callable[[TableRequest], TableRequest], small: TableRequest
 ) -> None:
     assert prepared(changed(small)).context.work != prepared(small).context.work
 
 
-def test_so_do_those_of_another_transcriber(
+def test_runs_with_another_transcriber_go_to_different_folders(
     small: TableRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it understood is read; that it understood the same under another name is no difference."""
+    """If its transcripts differ; the same transcripts under another name make no difference."""
 
-    class Deaf(FakeTranscriber):
+    class EmptyTranscriber(FakeTranscriber):
         name = "deaf"
 
         def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
@@ -379,7 +379,7 @@ def test_so_do_those_of_another_transcriber(
     class Renamed(FakeTranscriber):
         name = "renamed"
 
-    known = {"fake": FakeTranscriber(), "deaf": Deaf(), "renamed": Renamed()}
+    known = {"fake": FakeTranscriber(), "deaf": EmptyTranscriber(), "renamed": Renamed()}
     monkeypatch.setattr("emostream.training.experiments.prepare_table.load_transcriber", known.get)
     request = with_rows(small, "baseline", data=DataSettings(text_source="recognized", cache_features=True))
     places = {asr: prepared(other(request, asr=asr, work=tmp_path)).context.work for asr in known}

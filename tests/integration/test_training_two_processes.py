@@ -38,7 +38,7 @@ INFONCE_WITHOUT_EFFECT = (*WITHOUT_EFFECT, ".discriminator.bias")
 
 @dataclass(frozen=True)
 class Case:
-    """objective: "" for cross entropy alone."""
+    """objective: "" for cross entropy only."""
 
     objective: str
     balanced: bool = False
@@ -117,7 +117,7 @@ def test_the_curves_are_the_same(all_results: tuple[Mapping[str, Tensor], ...], 
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_so_are_the_weights(all_results: tuple[Mapping[str, Tensor], ...], case: str) -> None:
+def test_the_weights_are_the_same(all_results: tuple[Mapping[str, Tensor], ...], case: str) -> None:
     single, *two = all_results
     expected = of(single, case, "weights")
     free = INFONCE_WITHOUT_EFFECT if CASES[case].objective == "infonce" else WITHOUT_EFFECT

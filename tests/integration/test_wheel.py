@@ -38,7 +38,7 @@ def wanted_in_wheel() -> set[str]:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a clean copy: what lies in build/ must not slip in."""
+    """Built from a clean copy, so that nothing from build/ is included."""
     folder = tmp_path_factory.mktemp("wheel")
     tree = folder / "tree"
     tracked = subprocess.run(
@@ -69,7 +69,7 @@ def test_the_wheel_holds_the_tree_and_nothing_else(wheel: Path) -> None:
 
 
 def test_the_wheel_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
-    """Unpacked elsewhere and found first, it plays the bundled recording without the tree."""
+    """Unpacked elsewhere and first on the path, it replays the bundled recording without the source tree."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     program = (

@@ -21,7 +21,7 @@ from tests.support.programs import run_here
         ("--gpus-per-worker 1 --device cpu", "got --device cpu; leave one out"),
     ],
 )
-def test_bad_combinations_are_refused_in_a_line(options: str, message: str) -> None:
+def test_invalid_combinations_are_rejected_in_one_line(options: str, message: str) -> None:
     done = run_here("batch", "in.wav", "--output-dir", "o", *options.split())
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
