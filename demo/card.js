@@ -17,12 +17,14 @@ export function speakingCard(item) {
 /**
  * @param {import("./store.js").Result} item
  * @param {string[]} labels  In the order of the bars.
+ * @param {boolean} [replacing]  Whether an earlier result of the utterance was shown.
  * @returns {HTMLElement}
  */
-export function resultCard(item, labels) {
+export function resultCard(item, labels, replacing = false) {
   const { emotion } = item;
   const order = barOrder(labels, emotion.probabilities);
-  return card(item, emotion.final ? "final" : "interim", [
+  const stage = emotion.final ? "final" : "interim";
+  return card(item, replacing ? `${stage} replacing` : stage, [
     element("header", {}, [
       icon(emotion.label),
       element("h3", {}, [title(emotion.label)]),
@@ -34,7 +36,7 @@ export function resultCard(item, labels) {
     element("div", { class: "body" }, [
       element("div", { class: "transcript" }, [words(emotion), chips(emotion), modalities(emotion)]),
       bars(order, emotion),
-      emotion.final ? details(order, emotion) : null,
+      emotion.final ? details(order, emotion) : element("div", { class: "details-space", "aria-hidden": "true" }),
     ]),
   ]);
 }
@@ -52,7 +54,7 @@ function card(item, stage, children) {
     {
       class: `utterance ${stage}`,
       "data-utterance": String(item.utterance),
-      "data-final": String(stage === "final"),
+      "data-final": String(item.kind === "result" && item.emotion.final),
       "data-label": label,
     },
     children,
@@ -64,10 +66,13 @@ export function time(startMs, endMs) {
   return element("span", { class: "time" }, [span]);
 }
 
-export function words({ text, final }) {
+/** The words. What may still change while somebody speaks is in an element of its own. */
+export function words({ text, final, stableChars }) {
   if (text === "" && !final) return element("p", { class: "words none" }, ["the words follow when it ends"]);
   if (text === "") return element("p", { class: "words none" }, ["no words: classified from audio only"]);
-  return element("p", { class: "words" }, [text]);
+  if (stableChars >= text.length) return element("p", { class: "words" }, [text]);
+  const unstable = element("span", { class: "unstable" }, [text.slice(stableChars)]);
+  return element("p", { class: "words" }, [text.slice(0, stableChars), unstable]);
 }
 
 export function chips({ uncertain, final }) {

@@ -147,6 +147,9 @@ export interface Emotion {
   language: string | null;
   words: Word[];
   timing: Timing;
+  /** Of an interim result with words: so many code points at the beginning of `text` will not change any more
+   * in interim results; the final may differ. */
+  stable_chars?: number;
 }
 
 export interface Dropped {

@@ -12,7 +12,7 @@
  * @typedef {{type: "emotion", seq: number | null, utterance: number, final: boolean, startMs: number,
  *   endMs: number, reason: string, label: string, confidence: number, uncertain: string[],
  *   probabilities: Scores, audioOnly: Scores | null, textOnly: Scores | null, text: string,
- *   language: string | null, timing: Timing | null}} Emotion
+ *   stableChars: number, language: string | null, timing: Timing | null}} Emotion
  * @typedef {{type: "dropped", seq: number | null, ms: number, reason: string, atMs: number | null}} Dropped
  * @typedef {{type: "error", seq: number | null, code: string, message: string, fatal: boolean,
  *   utterance: number | null, retryAfterMs: number | null}} ErrorEvent
@@ -86,6 +86,7 @@ function emotion(m) {
     audioOnly: scores(m.audio_only),
     textOnly: scores(m.text_only),
     text: text(m.text),
+    stableChars: m.final === true ? text(m.text).length : stableUnits(text(m.text), m.stable_chars),
     language: text(m.language) || null,
     timing: timing(m.timing),
   };
@@ -133,6 +134,12 @@ function timing(t) {
 function scores(value) {
   if (!isObject(value)) return null;
   return Object.fromEntries(Object.entries(value).filter(([, p]) => Number.isFinite(p)));
+}
+
+/** The server counts code points, JavaScript's strings UTF-16 units. */
+function stableUnits(words, codePoints) {
+  if (!Number.isInteger(codePoints) || codePoints <= 0) return 0;
+  return [...words].slice(0, codePoints).join("").length;
 }
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);

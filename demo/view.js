@@ -103,7 +103,7 @@ export class View {
     const rows = new Map();
     for (const item of items) {
       const known = this.#rows.get(item.key);
-      rows.set(item.key, known?.item === item ? known : { item, row: makeRow(item, labels) });
+      rows.set(item.key, known?.item === item ? known : { item, row: makeRow(item, labels, known?.item) });
     }
     for (const [key, { row }] of this.#rows) if (rows.get(key)?.row !== row) row.remove();
     this.#rows = rows;
@@ -123,13 +123,16 @@ export class View {
   }
 }
 
-/** @param {import("./store.js").Item} item */
-function makeRow(item, labels) {
+/**
+ * @param {import("./store.js").Item} item
+ * @param {import("./store.js").Item} [before]  What was shown of it: a card that replaces one does not arrive anew.
+ */
+function makeRow(item, labels, before) {
   switch (item.kind) {
     case "speaking":
       return element("li", {}, [speakingCard(item)]);
     case "result":
-      return element("li", {}, [resultCard(item, labels)]);
+      return element("li", {}, [resultCard(item, labels, before?.kind === "result")]);
     case "notice":
       return element("li", { class: "notice", "data-tone": item.tone }, [noticeText(item)]);
     case "divider":

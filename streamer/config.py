@@ -116,17 +116,20 @@ class LiveSettings(_Settings, frozen=True, kw_only=True):
 
     speculate: whether analysis starts when a pause begins, and incremental transcription during speech, where
     the transcriber supports it. interim_interval_ms: how often an utterance in progress is classified from
-    its audio so far; 0 is never. audio_buffer_s: how much audio of its own streams the server keeps in
-    memory, for subscribers to replay.
+    its audio so far; 0 is never. interim_words_interval_ms: how often its words so far come with that, from
+    Whisper and as far as the models have time; 0 is never. audio_buffer_s: how much audio of its own streams
+    the server keeps in memory, for subscribers to replay.
     """
 
     speculate: bool = True
     interim_interval_ms: int = 2_000
+    interim_words_interval_ms: int = 1_000
     audio_buffer_s: int = 0
 
     def __post_init__(self) -> None:
-        valid = self.interim_interval_ms == 0 or 500 <= self.interim_interval_ms <= 28_000
-        _require(valid, "live.interim_interval_ms", "0 or 500 to 28000", self.interim_interval_ms)
+        for name in ("interim_interval_ms", "interim_words_interval_ms"):
+            value = getattr(self, name)
+            _require(value == 0 or 500 <= value <= 28_000, f"live.{name}", "0 or 500 to 28000", value)
         buffer_s = self.audio_buffer_s
         _require(0 <= buffer_s <= 86_400, "live.audio_buffer_s", "0 to 86400 (a day)", buffer_s)
 

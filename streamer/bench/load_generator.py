@@ -15,6 +15,7 @@ from ..clock import Clock
 from ..config import SAMPLE_RATE_HZ
 from ..errors import ConnectError
 from ..protocol import messages
+from .interim_words import ShownText
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 10
 PING_EVERY_S: Final = 1.0
@@ -35,9 +36,12 @@ class Arrival:
 
 @dataclass(slots=True)
 class StreamRun:
-    """One client's run. refused: the error, if the server rejected or closed the connection."""
+    """One client's run. texts: of all results, interim ones included, in their order. refused: the error, if
+    the server rejected or closed the connection.
+    """
 
     finals: list[Arrival] = field(default_factory=list)
+    texts: list[ShownText] = field(default_factory=list)
     interim_results: int = 0
     errors: list[str] = field(default_factory=list)
     pings_s: list[float] = field(default_factory=list)
@@ -76,6 +80,8 @@ async def _run_stream(url: str, load: Samples, clock: Clock, begin: float, pace:
 
 
 def _record(event: ClientEvent, run: StreamRun, moment: float, pace: float) -> None:
+    if isinstance(event, messages.Emotion):
+        run.texts.append(ShownText(event, moment * pace))
     match event:
         case messages.Emotion(final=True):
             # The block with the last speech sample is sent when its last sample is due.

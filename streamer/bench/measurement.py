@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..clock import WallClock
+from .interim_words import InterimWords
 from .latency import rows, segmentation
 from .load_generator import StreamRun, run_streams
 from .server_process import ServerProcess
@@ -36,12 +37,16 @@ class Measurement:
         """For JSON."""
         runs = self.runs
         spent, wasted = (self.counters["emostream_model_seconds_total", (use,)] for use in ("all", "wasted"))
+        interim_words = InterimWords.of([shown for run in runs for shown in run.texts])
         pings = [ping for run in runs for ping in run.pings_s]
         return {
             "streams": len(runs),
             "latency": [row.as_dict() for row in rows(runs)],
             "segmentation": asdict(segmentation(self.loads, runs)),
             "interim_results": sum(run.interim_results for run in runs),
+            "interim_words": None if interim_words is None else interim_words.as_dict(),
+            "interim_words_cores": self.counters["emostream_model_seconds_total", ("interim_words",)]
+            / self.wall_s,
             "dropped_ms": sum(run.totals.dropped_ms for run in runs if run.totals is not None),
             "errors": [error for run in runs for error in run.errors],
             "refused": [run.refused for run in runs if run.refused is not None],

@@ -143,7 +143,9 @@ def _line(number: int, row: LatencyRow) -> str:
 
 def _summary(figures: dict[str, Any]) -> str:
     clips = figures["segmentation"]
-    parts = [
+    words = figures["interim_words"]
+    parts = [] if words is None else [_words_summary(words, figures["interim_words_cores"])]
+    parts += [
         f"{clips['split']} of {clips['clips']} clips split, {clips['missed']} missed",
         f"{figures['interim_results']} interim results",
         f"{100 * figures['wasted_share']:.1f} % of {figures['model_s']:.1f} s of model time wasted",
@@ -154,3 +156,13 @@ def _summary(figures: dict[str, Any]) -> str:
         f"ready after {figures['ready_s']:.1f} s",
     ]
     return f"- {figures['streams']} streams: " + "; ".join(parts)
+
+
+def _words_summary(words: dict[str, Any], cores: float) -> str:
+    delay = words["last_word_ms"]
+    return (
+        f"last word on the screen {delay['p50']:.0f} / {delay['p90']:.0f} ms (p50 / p90) after its end, "
+        f"before the final in {100 * words['early']:.0f} % of {words['finals']}; "
+        f"{cores:.2f} cores for interim words; "
+        f"{words['contradicted']} of {words['stable']} stable texts contradicted by the final"
+    )

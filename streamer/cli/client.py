@@ -45,6 +45,10 @@ def client(
         typer.Option("--fast", help="Send the recording as fast as the server takes it, not in real time."),
     ] = False,
     form: FormatOption = "jsonl",
+    interim: Annotated[
+        bool,
+        typer.Option("--interim", help="With jsonl: interim results too, with the words so far."),
+    ] = False,
     language: LanguageOption = None,
     token_file: Annotated[
         Path | None,
@@ -76,8 +80,11 @@ def client(
     audio = ClientAudio.microphone(microphone) if file is None else ClientAudio.file(file, paced=not fast)
     token = None if token_file is None else read_tokens(token_file)[0]
     tls = None if ssl_ca_certs is None else _trusting(ssl_ca_certs)
-    sink: Sink = JsonLinesSink(sys.stdout) if form == "jsonl" else ConsoleSink(Console())
-    start = audio.start(language=language, token=token)
+    console = Console()
+    sink: Sink = ConsoleSink(console) if form != "jsonl" else JsonLinesSink(sys.stdout, interim=interim)
+    shown = interim if form == "jsonl" else console.is_terminal
+    options = messages.Options(interim_results=None if shown else False)
+    start = audio.start(language=language, token=token, options=options)
     try:
         asyncio.run(_run(url, start, audio, sink, tls))
     except TimeoutError:

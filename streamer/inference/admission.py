@@ -15,7 +15,7 @@ from typing import Final
 
 from ..clock import Clock
 from ..errors import OverloadedError
-from .backend import Capacity
+from .capacity import Capacity
 
 WINDOW_S: Final = 10.0
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from emostream.models import Clip, Prediction, Transcript, Word
 
+from .capacity import Capacity
+from .interim_budget import InterimBudget
 from .metrics import Metrics
 from .request import Priority, RequestContext
 
@@ -53,22 +55,6 @@ class Health:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """How much the models have worked; what `admission` decides by.
-
-    busy_seconds: for each model, the seconds of work so far. own_busy_seconds: the part of it that was for
-    this server's streams; None where no other server shares the models. replica_count: copies of the models
-    at present, over which the load is spread. ensure_available: raises OverloadedError while no model can be
-    reached.
-    """
-
-    busy_seconds: Sequence[Callable[[], float]]
-    own_busy_seconds: Sequence[Callable[[], float]] | None = None
-    replica_count: Callable[[], int] = lambda: 1
-    ensure_available: Callable[[], None] = lambda: None
-
-
 PartialTranscription = Callable[[Clip, RequestContext], Coroutine[Any, Any, None]]
 """Lets the transcriber work on the beginning of an utterance, if it has time."""
 
@@ -86,6 +72,11 @@ class InferenceBackend(Protocol):
 
     @property
     def capacity(self) -> Capacity: ...
+
+    @property
+    def interim_budget(self) -> InterimBudget:
+        """Of the words while somebody speaks, which are shed first."""
+        ...
 
     def health(self) -> Health: ...
 

@@ -24,8 +24,10 @@ from emostream.models import (
 from ..clock import Clock
 from ..concurrency import task_group
 from ..errors import AnalysisError
-from .backend import Analysis, Capacity, Health, ModelInfo, PartialTranscription
+from .backend import Analysis, Health, ModelInfo, PartialTranscription
 from .batcher import Batcher, TimedResult
+from .capacity import Capacity
+from .interim_budget import InterimBudget
 from .metrics import Metrics
 from .model_worker import ModelWorker
 from .request import ComputeTime, Priority, RequestContext, RequestShedError
@@ -72,6 +74,7 @@ class Engine:
         self.recognizer = recognizer
         self.compute_time = ComputeTime()
         self.metrics = Metrics(self.compute_time)
+        self.interim_budget = InterimBudget(lambda: self.capacity, self.compute_time.interim_words_s, clock)
         self._clock = clock
         self._no_partial_until = -math.inf
         self._shutdown = ShutdownGrace(clock)
@@ -126,7 +129,10 @@ class Engine:
 
     @property
     def capacity(self) -> Capacity:
-        return Capacity([partial(_busy_s, worker) for worker in self.workers])
+        return Capacity([partial(self._busy_s, worker) for worker in self.workers])
+
+    def _busy_s(self, worker: ModelWorker) -> float:
+        return worker.busy_s - self.compute_time.interim_words.get(worker.name, 0.0)
 
     def health(self) -> Health:
         """Unresponsive while a model has worked on one call for longer than it may."""
@@ -249,10 +255,6 @@ class Engine:
     def _call_fuse(self, items: Sequence[FuseInput]) -> list[Prediction]:
         encoded, transcripts, alignments = zip(*items, strict=True)
         return self.recognizer.fuse(encoded, transcripts, alignments)
-
-
-def _busy_s(worker: ModelWorker) -> float:
-    return worker.busy_s
 
 
 def _defect(prediction: Prediction, labels: Sequence[str]) -> str | None:

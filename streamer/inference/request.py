@@ -17,10 +17,16 @@ class Priority(IntEnum):
 
 @dataclass(slots=True)
 class ComputeTime:
-    """Seconds of work of all models: in total, and for analyses that were discarded."""
+    """Seconds of work of all models: in total, and for analyses that were discarded. interim_words: for words
+    while somebody speaks, by worker name.
+    """
 
     compute_s: float = 0.0
     wasted_compute_s: float = 0.0
+    interim_words: dict[str, float] = field(default_factory=dict)
+
+    def interim_words_s(self) -> float:
+        return sum(self.interim_words.values())
 
 
 @dataclass(slots=True, eq=False)
@@ -28,7 +34,8 @@ class RequestContext:
     """priority: may rise while the analysis waits. requested_at: in seconds of the backend's clock. stream:
     the stream that it belongs to; no batch holds two of one stream. running_calls: calls that a model is
     computing; a call that has begun cannot be cancelled. compute_s: its share of the models' time so far;
-    compute_by_model: the same by worker name.
+    compute_by_model: the same by worker name. interim_words: whether it is for words while somebody speaks,
+    which have a budget of their own, see `interim_budget`.
 
     final_after_s: of a candidate, the time after `requested_at` when its pause has lasted long enough, and
     it is a final.
@@ -42,12 +49,15 @@ class RequestContext:
     compute_s: float = 0.0
     compute_by_model: dict[str, float] = field(default_factory=dict)
     final_after_s: float = math.inf
+    interim_words: bool = False
     _discarded: bool = False
 
     def record_compute(self, seconds: float, model: str) -> None:
         self.compute_s += seconds
         self.compute_by_model[model] = self.compute_by_model.get(model, 0.0) + seconds
         self.total.compute_s += seconds
+        if self.interim_words:
+            self.total.interim_words[model] = self.total.interim_words.get(model, 0.0) + seconds
         if self._discarded:
             self.total.wasted_compute_s += seconds
 

@@ -37,12 +37,13 @@ class SessionRequests:
         self._language = language
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def analyse(self, utterance: Utterance, priority: Priority) -> PendingAnalysis:
+    def analyse(self, utterance: Utterance, priority: Priority, *, words: bool = True) -> PendingAnalysis:
+        """words: whether to transcribe, where there is a transcriber."""
         request = self._backend.new_request(priority, self)
+        request.interim_words = words and priority is Priority.INTERIM
         if priority is Priority.CANDIDATE:  # it is requested once its tail has been received
             request.final_after_s = self._final_after_s
         clip = Clip(utterance.samples, self._language)
-        words = priority is not Priority.INTERIM
         task = asyncio.create_task(self._backend.analyse(clip, request, words=words), name="analysis")
         return PendingAnalysis(self._track(task), request)
 

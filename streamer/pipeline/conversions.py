@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ..config import SAMPLE_RATE_HZ, VadSettings
 from ..inference.backend import Analysis, InferenceBackend
 from ..protocol import messages
+from .interim_text import TextSoFar
 from .segmenter import SpeechStarted, Utterance
 from .vad import make_vad
 
@@ -68,6 +71,22 @@ def emotion_event(
         ),
         timing=timing,
     )
+
+
+def interim_event(
+    utterance: Utterance,
+    analysis: Analysis,
+    labels: Sequence[str],
+    timing: messages.Timing,
+    text: TextSoFar | None,
+) -> messages.Emotion:
+    """An event that is not final. text: the words so far; None where interim results have none."""
+    event = emotion_event(utterance, analysis, labels, timing, words=False, transcript=False)
+    # A candidate's is not final either: its pause has not lasted yet.
+    event = msgspec.structs.replace(event, final=False, reason="speaking")
+    if text is None or not text.text:
+        return event
+    return msgspec.structs.replace(event, text=text.text, stable_chars=text.stable_chars)
 
 
 def _named(labels: Sequence[str], probabilities: Sequence[float]) -> messages.Probabilities:

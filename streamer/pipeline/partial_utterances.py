@@ -1,13 +1,11 @@
-"""Work on an utterance in progress, at regular intervals: interim results and incremental transcription."""
+"""Work on an utterance in progress, at regular intervals: incremental transcription."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
 from ..config import SAMPLE_RATE_HZ
-from .analysis_requests import PendingAnalysis
 from .segmenter import Segmenter, Utterance
 
 
@@ -22,22 +20,19 @@ class Work(Protocol):
 class PartialUtteranceScheduler:
     """Starts work on all of the utterance so far, every `interval_ms` of speech and one piece at a time.
 
-    cancel_in_pause: whether the beginning of a pause cancels the work too, and not the end of the utterance
-    alone: a call that still waits then would come after that for the whole utterance.
+    The beginning of a pause cancels the work: a call that still waits then would come after that for the
+    whole utterance.
     """
 
-    def __init__(
-        self, start: Callable[[Utterance], Work], interval_ms: int, *, cancel_in_pause: bool = False
-    ) -> None:
+    def __init__(self, start: Callable[[Utterance], Work], interval_ms: int) -> None:
         self._start = start
         self._interval = interval_ms * SAMPLE_RATE_HZ // 1_000
-        self._cancel_in_pause = cancel_in_pause
         self._due: int | None = None
         self._work: Work | None = None
 
     def consider(self, segmenter: Segmenter) -> None:
         """To be called after every frame."""
-        if not segmenter.in_speech or (self._cancel_in_pause and segmenter.candidate is not None):
+        if not segmenter.in_speech or segmenter.candidate is not None:
             self.cancel()
             return
         if self._due is None:
@@ -55,19 +50,3 @@ class PartialUtteranceScheduler:
         if self._work is not None and not self._work.done():
             self._work.cancel()
         self._work = None
-
-
-class InterimResult:
-    """An analysis in progress and the task that sends its event, as one piece of work."""
-
-    def __init__(self, analysis: PendingAnalysis, sending: asyncio.Task[None]) -> None:
-        self._analysis = analysis
-        self._sending = sending
-
-    def done(self) -> bool:
-        return self._sending.done()
-
-    def cancel(self) -> None:
-        self._sending.cancel()
-        self._analysis.task.cancel()
-        self._analysis.request.discard()

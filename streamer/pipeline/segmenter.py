@@ -86,6 +86,11 @@ class Segmenter:
         return self._speaking
 
     @property
+    def speech_end(self) -> int:
+        """Of the utterance in progress: where its last confirmed speech ends, in samples."""
+        return (self._last + 1) * FRAME_SAMPLES
+
+    @property
     def candidate(self) -> Utterance | None:
         """The utterance in progress as it will be if this pause lasts; None during speech.
 

@@ -27,9 +27,11 @@ from ..protocol import messages
 from ..protocol.error_codes import ErrorCode
 from .analysis_requests import PendingAnalysis, SessionRequests
 from .arrivals import ArrivalTimes
-from .conversions import emotion_event, started_event
+from .conversions import emotion_event, interim_event, started_event
 from .event_log import EventLog
-from .partial_utterances import InterimResult, PartialUtteranceScheduler
+from .interim_results import InterimIntervals, InterimResults
+from .interim_text import TextSoFar
+from .partial_utterances import PartialUtteranceScheduler
 from .segmenter import Segmenter, SpeechStarted, Utterance
 from .speculative import SpeculativeAnalysis
 from .vad import Vad
@@ -52,8 +54,8 @@ class Sink(Protocol):
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     """language: hint for the transcriber. words: whether events carry the words one by one; transcript:
-    whether they carry any text at all. speculate, interim_interval_ms: see LiveSettings; for audio in real
-    time only.
+    whether they carry any text at all. speculate, interim_interval_ms, interim_words_interval_ms: see
+    LiveSettings; for audio in real time only.
     """
 
     segmenter: SegmenterSettings
@@ -62,11 +64,17 @@ class SessionSettings:
     transcript: bool = True
     speculate: bool = False
     interim_interval_ms: int = 0
+    interim_words_interval_ms: int = 0
 
     @classmethod
     def paced(cls, segmenter: SegmenterSettings, live: LiveSettings) -> SessionSettings:
         """For audio that comes in real time."""
-        return cls(segmenter, speculate=live.speculate, interim_interval_ms=live.interim_interval_ms)
+        return cls(
+            segmenter,
+            speculate=live.speculate,
+            interim_interval_ms=live.interim_interval_ms,
+            interim_words_interval_ms=live.interim_words_interval_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +115,10 @@ class Session:
         self._events: asyncio.Queue[messages.ServerEvent] = asyncio.Queue(_MAX_EVENTS)
         self._requests = SessionRequests(backend, settings.segmenter, settings.language)
         self._speculation = SpeculativeAnalysis(
-            self._requests.analyse, lambda outcome: self._metrics.candidates.labels(outcome).inc()
+            self._analyse_candidate, lambda outcome: self._metrics.candidates.labels(outcome).inc()
         )
-        self._partial = self._partial_schedulers()
+        self._interim = self._interim_results()
+        self._incremental = self._incremental_transcription()
         self._arrivals = ArrivalTimes()
 
         # So that no stream keeps the loop from the others.
@@ -124,17 +133,30 @@ class Session:
         self._failure: EmostreamError | None = None
         self._reported_invalid = False
 
-    def _partial_schedulers(self) -> list[PartialUtteranceScheduler]:
-        schedulers = []
-        if self._settings.interim_interval_ms:
-            schedulers.append(
-                PartialUtteranceScheduler(self._start_interim, self._settings.interim_interval_ms)
-            )
+    def _interim_results(self) -> InterimResults | None:
+        settings = self._settings
+        if not settings.interim_interval_ms:
+            return None
+        # An incremental transcriber would end its search in every interim result, and begin again.
+        words = settings.transcript and self._backend.model_info.asr is not None
+        words = words and self._backend.transcribe_partial is None
+        intervals = InterimIntervals.from_ms(
+            settings.interim_interval_ms, settings.interim_words_interval_ms if words else 0
+        )
+        return InterimResults(self._requests, self._backend.interim_budget, intervals, self._send_interim)
+
+    def _incremental_transcription(self) -> PartialUtteranceScheduler | None:
         transcribe = self._backend.transcribe_partial
-        if self._settings.speculate and transcribe is not None:
-            start = partial(self._requests.transcribe_partial, transcribe)
-            schedulers.append(PartialUtteranceScheduler(start, _INCREMENTAL_ASR_MS, cancel_in_pause=True))
-        return schedulers
+        if not self._settings.speculate or transcribe is None:
+            return None
+        start = partial(self._requests.transcribe_partial, transcribe)
+        return PartialUtteranceScheduler(start, _INCREMENTAL_ASR_MS)
+
+    def _analyse_candidate(self, utterance: Utterance, priority: Priority) -> PendingAnalysis:
+        pending = self._requests.analyse(utterance, priority)
+        if self._interim is not None:
+            self._interim.add_candidate(utterance, pending)
+        return pending
 
     def stop(self) -> None:
         """End soon: the source as if it were over, all finals, `closed` with `shutting_down`."""
@@ -196,8 +218,10 @@ class Session:
                 await self._handle(outcomes)
             if self._settings.speculate:
                 self._speculation.consider(self._segmenter.candidate)
-            for scheduler in self._partial:
-                scheduler.consider(self._segmenter)
+            if self._interim is not None:
+                self._interim.consider(self._segmenter)
+            if self._incremental is not None:
+                self._incremental.consider(self._segmenter)
             if self._frames_since_yield >= _YIELD_FRAMES:
                 self._frames_since_yield = 0
                 await asyncio.sleep(0)
@@ -224,8 +248,10 @@ class Session:
                 await self._utterances.put(_QueuedUtterance(outcome, arrived, decided, analysis))
 
     def _cancel_partial(self) -> None:
-        for scheduler in self._partial:
-            scheduler.cancel()
+        if self._interim is not None:
+            self._interim.cancel()
+        if self._incremental is not None:
+            self._incremental.cancel()
 
     async def _feed_gap(self, gap_ms: int, reason: str) -> None:
         """A short gap is silence like any other; a long one ends the utterance, and then the clock jumps."""
@@ -285,23 +311,16 @@ class Session:
         except RequestShedError:  # it was shed as a candidate
             return await self._requests.analyse(queued.utterance, Priority.FINAL).task
 
-    def _start_interim(self, utterance: Utterance) -> InterimResult:
-        analysis = self._requests.analyse(utterance, Priority.INTERIM)
-        sending = asyncio.create_task(self._send_interim(utterance, analysis), name="interim result")
-        return InterimResult(analysis, sending)
-
-    async def _send_interim(self, utterance: Utterance, pending: PendingAnalysis) -> None:
-        """An event that is not final, unless the models have no time for it."""
-        try:
-            analysis = await pending.task
-        except (RequestShedError, AnalysisError):
-            return
-        arrived = self._arrivals.of(utterance.end, self._clock.now())
-        timing = self._timing(
-            _QueuedUtterance(utterance, arrived, pending.request.requested_at, pending), analysis
+    async def _send_interim(
+        self, utterance: Utterance, pending: PendingAnalysis, analysis: Analysis, text: TextSoFar | None
+    ) -> None:
+        now = self._clock.now()
+        arrived = self._arrivals.of(utterance.end, now)
+        queued = _QueuedUtterance(utterance, arrived, pending.request.requested_at, pending)
+        timing = self._timing(queued, analysis)
+        await self._events.put(
+            interim_event(utterance, analysis, self._backend.model_info.labels, timing, text)
         )
-        labels = self._backend.model_info.labels
-        await self._events.put(emotion_event(utterance, analysis, labels, timing, words=False))
 
     async def _report(self, code: str, message: str, utterance: int) -> None:
         await self._events.put(messages.Error(code=code, message=message, fatal=False, utterance=utterance))

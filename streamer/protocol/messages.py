@@ -179,7 +179,8 @@ class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
     """The prediction for an utterance. A final one is never changed or repeated.
 
     text_only is null where there was no text to classify. uncertain: reasons why the prediction is
-    uncertain, empty if there are none.
+    uncertain, empty if there are none. stable_chars: of an interim result with words, so many characters at
+    the beginning of `text` are the same in all later interim results of the utterance.
     """
 
     utterance: int
@@ -197,6 +198,7 @@ class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
     language: str | None
     words: tuple[Word, ...]
     timing: Timing
+    stable_chars: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Dropped(_Event, frozen=True, kw_only=True, tag="dropped"):

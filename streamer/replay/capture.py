@@ -110,7 +110,7 @@ class SessionRecorder:
             raise self._unwritable(error) from error
         rate, layout = self._header.sample_rate, _LAYOUTS[self._header.channels]
         self._track = self._audio.add_stream("pcm_f32le", rate=rate, layout=layout)
-        self._sink = JsonLinesSink(self._events)
+        self._sink = JsonLinesSink(self._events, interim=True)
         self._write(self._header)
         return self
 

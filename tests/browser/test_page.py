@@ -55,6 +55,33 @@ async def test_an_utterance_goes_from_speaking_to_interim_to_final(server: PageS
     await expect(app.cards).to_have_count(1)
 
 
+async def test_words_appear_while_somebody_speaks_and_nothing_moves_with_the_final(
+    server: PageServer, app: DemoPage
+) -> None:
+    await app.open(server)
+    card = app.card(1)
+    server.publish(speech_started(1))
+    server.publish(
+        emotion(1, "sad", "stop it you", final=False, reason="speaking", stable_chars=7, text_only=None)
+    )
+    await expect(card.locator(".words")).to_have_text("stop it you")
+    await expect(card.locator(".unstable")).to_have_text(" you")
+    colours = await card.locator(".words").evaluate(
+        "words => [words, words.firstElementChild].map(part => getComputedStyle(part).color)"
+    )
+    assert colours[0] != colours[1]
+    await expect(app.page.locator("#announcer")).to_be_empty()
+
+    server.publish(emotion(1, "sad", "stop it you broke", final=False, reason="speaking", stable_chars=11))
+    await expect(card.locator(".unstable")).to_have_text(" broke")
+    before = await card.bounding_box()
+    server.publish(emotion(1, "sad", "stop it you broke"))
+    await expect(card).to_have_attribute("data-final", "true")
+    await expect(card.locator(".unstable")).to_have_count(0)
+    assert before == await card.bounding_box()
+    assert await card.evaluate("card => card.getAnimations().length") == 0
+
+
 async def test_a_bar_is_as_long_as_its_probability(server: PageServer, app: DemoPage) -> None:
     await app.open(server)
     server.publish(emotion(1, probabilities={"angry": 0.5, "happy": 0.25, "sad": 0.25, "neutral": 0.0}))

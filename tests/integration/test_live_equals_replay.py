@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from emostream.models import (
@@ -16,6 +19,7 @@ from emostream.models import (
     load_recognizer,
     load_transcriber,
 )
+from emostream.models.errors import TranscriberError
 from emostream.streamer.audio.sources import FileSource
 from emostream.streamer.clock import Clock, WallClock
 from emostream.streamer.config import LiveSettings, Settings
@@ -37,9 +41,19 @@ def recognizer() -> Recognizer:
     return load_recognizer(device="cpu")
 
 
-@pytest.fixture(scope="module", params=["none", "pocketsphinx"])
+@pytest.fixture(scope="module", params=["none", "pocketsphinx", "base"])
 def transcriber(request: pytest.FixtureRequest) -> Transcriber | None:
-    return load_transcriber(request.param)
+    return whisper_base() if request.param == "base" else load_transcriber(request.param)
+
+
+def whisper_base() -> Transcriber:
+    """Real weights from this machine; without them the test is skipped."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("emostream.models.transcription.factory.is_hub_reachable", lambda: False)
+        try:
+            return load_transcriber("base", device="cpu")
+        except TranscriberError as error:
+            pytest.skip(f"no Whisper base here: {error}")
 
 
 async def events_of(
@@ -65,7 +79,7 @@ async def live(recognizer: Recognizer, transcriber: Transcriber | None) -> list[
     clock = ManualClock()
     engine = Engine(transcriber, recognizer, clock)
     settings = SessionSettings.paced(
-        Settings().segmenter, LiveSettings(speculate=True, interim_interval_ms=500)
+        Settings().segmenter, LiveSettings(interim_interval_ms=500, interim_words_interval_ms=500)
     )
     async with engine.running(), asyncio.timeout(TIMEOUT_S):
         ticking = asyncio.create_task(run_clock(clock))
@@ -104,8 +118,12 @@ async def test_live_equals_replay(
     # It was live: every analysis started before the end was decided, and there were interim results.
     assert all(one.timing.lead_ms > 0 for one in live_finals)
     assert all(one.timing.lead_ms == 0 for one in reference)
-    interim = {event.utterance for event in events if isinstance(event, messages.Emotion) and not event.final}
-    assert len(interim) >= 4
+    interim = [event for event in events if isinstance(event, messages.Emotion) and not event.final]
+    assert len({event.utterance for event in interim}) >= 4
+    words_expected = transcriber is not None and not isinstance(transcriber, IncrementalTranscriber)
+    assert any(event.text for event in interim) == words_expected
+    if words_expected:
+        check_interim_words(interim, live_finals)
 
     assert [one.reason for one in live_finals] == [one.reason for one in reference]
     for one, other in zip(live_finals, reference, strict=True):
@@ -119,3 +137,18 @@ async def test_live_equals_replay(
         else:
             assert one.text_only == pytest.approx(other.text_only, abs=1e-3)
         assert one.confidence == pytest.approx(other.confidence, abs=1e-3)
+
+
+def check_interim_words(interim: Sequence[messages.Emotion], finals: Sequence[messages.Emotion]) -> None:
+    """The stable part only grows, and before each final its last word has been shown."""
+    for final in finals:
+        shown = [event for event in interim if event.utterance == final.utterance and event.text]
+        stable = [event.text[: as_int(event.stable_chars)] for event in shown]
+        assert all(after.startswith(before) for before, after in pairwise(stable))
+        if final.reason == "silence" and final.text:
+            assert final.text.split()[-1] in shown[-1].text.split()
+
+
+def as_int(stable_chars: int | msgspec.UnsetType) -> int:
+    assert isinstance(stable_chars, int)
+    return stable_chars

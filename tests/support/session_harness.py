@@ -279,14 +279,22 @@ async def session_harness(
     *,
     transcriber: bool | GatedTranscriber = False,
     interim_interval_ms: int = 0,
+    interim_words_interval_ms: int = 0,
     max_utterance_ms: int = 20_000,
     speculate: bool = True,
+    transcript: bool = True,
 ) -> AsyncIterator[SessionHarness]:
     clock = ManualClock()
     model = GatedTranscriber() if transcriber is True else transcriber or None
     engine = kind(model, GatedRecognizer(), clock)
     segmenter = SegmenterSettings(max_utterance_ms=max_utterance_ms)
-    settings = SessionSettings(segmenter, speculate=speculate, interim_interval_ms=interim_interval_ms)
+    settings = SessionSettings(
+        segmenter,
+        transcript=transcript,
+        speculate=speculate,
+        interim_interval_ms=interim_interval_ms,
+        interim_words_interval_ms=interim_words_interval_ms,
+    )
     async with engine.running():
         harness = SessionHarness(engine, clock, settings)
         try:

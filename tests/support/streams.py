@@ -55,7 +55,7 @@ def comparable(events: Sequence[messages.ServerEvent]) -> list[bytes]:
     compared = []
     for event in events:
         if isinstance(event, messages.SpeechStarted) or (isinstance(event, messages.Emotion) and event.final):
-            fields = msgspec.structs.asdict(event)
+            fields = msgspec.to_builtins(event)
             fields.pop("seq")
             fields.pop("timing", None)
             compared.append((event.utterance, type(event).__name__, msgspec.json.encode(fields)))

@@ -17,7 +17,9 @@ from emostream.streamer.clock import Clock
 from emostream.streamer.concurrency import task_group
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import AnalysisError, OverloadedError
-from emostream.streamer.inference.backend import Analysis, Capacity, Health, ModelInfo
+from emostream.streamer.inference.backend import Analysis, Health, ModelInfo
+from emostream.streamer.inference.capacity import Capacity
+from emostream.streamer.inference.interim_budget import InterimBudget
 from emostream.streamer.inference.metrics import Metrics
 from emostream.streamer.inference.request import ComputeTime, Priority, RequestContext, RequestShedError
 from emostream.streamer.inference.shutdown import SHUTDOWN_MESSAGE, ShutdownGrace
@@ -70,6 +72,7 @@ class RemoteEngine:
         self._call_timeout_s = settings.server.model_timeout_ms / 1_000
         self._gateway = GatewayClient(address, settings, clock, self._note_health, gateway)
         self._loads = LoadTracker(clock)
+        self.interim_budget = InterimBudget(lambda: self.capacity, self.compute_time.interim_words_s, clock)
         self._cluster: ClusterInfo | None = None
         self._answered_at = -math.inf
         self._shutdown = ShutdownGrace(clock)
@@ -155,7 +158,8 @@ class RemoteEngine:
             request.running_calls -= 1
         for model, compute_s in reply.compute_s.items():
             request.record_compute(compute_s, model)
-        self._loads.record_compute(reply.compute_s)
+        if not request.interim_words:  # they make no stream dearer: see `interim_budget`
+            self._loads.record_compute(reply.compute_s)
         # Whatever the way there and back took, the utterance waited.
         transfer_s = max(0.0, self._clock.now() - started_at - reply.elapsed_s)
         return replace(reply.analysis, queue_s=reply.analysis.queue_s + transfer_s)

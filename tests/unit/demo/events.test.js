@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { parseMessage, readEvent } from "../../../demo/events.js";
-import { emotion } from "../../support/demo/messages.js";
+import { emotion, interim } from "../../support/demo/messages.js";
 
 for (const text of [
   "{",
@@ -31,4 +31,22 @@ test("an emotion is read with all its fields, and unknown ones are left out", ()
 test("dropped audio has its reason and its position", () => {
   const dropped = readEvent({ type: "dropped", seq: 2, ms: 20, reason: "too slow", at_ms: 7 });
   assert.deepEqual(dropped, { type: "dropped", seq: 2, ms: 20, reason: "too slow", atMs: 7 });
+});
+
+for (const [text, stable, shown] of [
+  ["so my fellow", 5, "so my"],
+  ["so my fellow", undefined, ""],
+  ["so my fellow", 99, "so my fellow"],
+  ["so my fellow", -1, ""],
+  ["so my fellow", "5", ""],
+  ["👩 said so", 6, "👩 said"], // the server counts code points
+]) {
+  test(`of the interim text "${text}" with ${stable} stable characters "${shown}" is stable`, () => {
+    const event = readEvent(interim(1, "sad", { text, stable_chars: stable }));
+    assert.equal(text.slice(0, event.stableChars), shown);
+  });
+}
+
+test("of a final everything is stable", () => {
+  assert.equal(readEvent(emotion(1, "sad", "we won")).stableChars, 6);
 });

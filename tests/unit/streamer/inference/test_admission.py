@@ -7,7 +7,7 @@ import pytest
 from emostream.streamer.client import connect
 from emostream.streamer.errors import ConnectError, OverloadedError
 from emostream.streamer.inference.admission import WINDOW_S, AdmissionController
-from emostream.streamer.inference.backend import Capacity
+from emostream.streamer.inference.capacity import Capacity
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from tests.support.fakes import ManualClock
