@@ -149,7 +149,7 @@ export interface Emotion {
   timing: Timing;
   /** Of an interim result with words: so many code points at the beginning of `text` will not change any more
    * in interim results; the final may differ. */
-  stable_chars?: number;
+  stable_chars: number | null;
 }
 
 export interface Dropped {

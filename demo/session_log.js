@@ -65,7 +65,8 @@ export class SessionLog {
       this.#lastSeq = event.seq;
     }
     const shifted = this.#shifted(event);
-    if (wire !== null) this.#addLine(wire);
+    const interim = shifted.type === "emotion" && !shifted.final; // its place is taken by the final
+    if (wire !== null && !interim) this.#addLine(wire);
     switch (shifted.type) {
       case "speech_started":
         this.advance(shifted.startMs, now);
@@ -138,8 +139,8 @@ export class SessionLog {
   }
 
   /**
-   * @returns {readonly string[]} JSON, one event each as the server sent it, on its session's own clock. Where
-   *   `seq` decreases another session begins.
+   * @returns {readonly string[]} JSON, one event each as the server sent it, without interim results, on its
+   *   session's own clock. Where `seq` decreases another session begins.
    */
   get lines() {
     return this.#lines;

@@ -69,8 +69,7 @@ def _has_last_word(shown: ShownText, final: ShownText) -> bool:
 
 
 def _stable_words(shown: ShownText) -> list[str]:
-    stable = shown.event.stable_chars
-    return _words(shown.event.text[:stable]) if isinstance(stable, int) else []
+    return _words(shown.event.text[: shown.event.stable_chars or 0])
 
 
 def _words(text: str) -> list[str]:

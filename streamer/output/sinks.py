@@ -96,7 +96,7 @@ def _line(event: messages.Emotion) -> Text:
 
 def _words_so_far(event: messages.Emotion, width: int) -> Text:
     """On one line of `width` columns; where they do not fit, the last ones. What may still change is dim."""
-    stable = event.stable_chars if isinstance(event.stable_chars, int) else 0
+    stable = event.stable_chars or 0
     head = f"{clock_time(event.start_ms)}-  "
     first, columns = 0, width - cell_len(head)
     if cell_len(event.text) > columns:

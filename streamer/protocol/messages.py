@@ -180,7 +180,7 @@ class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
 
     text_only is null where there was no text to classify. uncertain: reasons why the prediction is
     uncertain, empty if there are none. stable_chars: of an interim result with words, so many characters at
-    the beginning of `text` are the same in all later interim results of the utterance.
+    the beginning of `text` are the same in all later interim results of the utterance; null otherwise.
     """
 
     utterance: int
@@ -198,7 +198,7 @@ class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
     language: str | None
     words: tuple[Word, ...]
     timing: Timing
-    stable_chars: int | msgspec.UnsetType = msgspec.UNSET
+    stable_chars: int | None = None
 
 
 class Dropped(_Event, frozen=True, kw_only=True, tag="dropped"):

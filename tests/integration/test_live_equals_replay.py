@@ -8,7 +8,6 @@ from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from emostream.models import (
@@ -143,12 +142,7 @@ def check_interim_words(interim: Sequence[messages.Emotion], finals: Sequence[me
     """The stable part only grows, and before each final its last word has been shown."""
     for final in finals:
         shown = [event for event in interim if event.utterance == final.utterance and event.text]
-        stable = [event.text[: as_int(event.stable_chars)] for event in shown]
+        stable = [event.text[: event.stable_chars] for event in shown]
         assert all(after.startswith(before) for before, after in pairwise(stable))
         if final.reason == "silence" and final.text:
             assert final.text.split()[-1] in shown[-1].text.split()
-
-
-def as_int(stable_chars: int | msgspec.UnsetType) -> int:
-    assert isinstance(stable_chars, int)
-    return stable_chars

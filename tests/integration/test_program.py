@@ -159,6 +159,7 @@ def test_serve_and_client_give_the_results_of_replay() -> None:
     assert set(final) == {
         "type", "seq", "utterance", "final", "start_ms", "end_ms", "reason", "label", "confidence",
         "uncertain", "probabilities", "audio_only", "text_only", "text", "language", "words", "timing",
+        "stable_chars",
     }  # fmt: skip
     assert set(final["timing"]) == {
         "endpoint_ms",

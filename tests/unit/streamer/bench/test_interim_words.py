@@ -20,7 +20,7 @@ def shown(
         final=end_ms is not None,
         text=text,
         words=words,
-        stable_chars=msgspec.UNSET if end_ms is not None else stable,
+        stable_chars=None if end_ms is not None else stable,
     )
     return ShownText(event, at_s)
 

@@ -67,7 +67,6 @@ class TestInterimResults:
                 await JsonLinesSink(out, interim=asked).send(event)
             lines.append([json.loads(line) for line in out.getvalue().splitlines()])
         assert [line["final"] for line in lines[0]] == [True]
-        assert "stable_chars" not in lines[0][0]
         first, last = lines[1]
         assert (first["final"], first["text"], first["stable_chars"]) == (False, "the next", 3)
         assert last == lines[0][0]

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import msgspec
 import pytest
 
 from emostream.models import Clip, Transcript
+from emostream.streamer.inference.request import Priority
 from emostream.streamer.protocol import messages
 from tests.support.session_harness import (
     OTHER_CLIP,
@@ -17,6 +17,7 @@ from tests.support.session_harness import (
     IncrementalTranscriber,
     SessionHarness,
     Span,
+    frame,
     run_loop,
     session_harness,
 )
@@ -102,7 +103,7 @@ class TestWhen:
             before = len(harness.recorder.emotions)
             await harness.play("silence", 15)
             final = await harness.recorder.emotion(before + 1)
-            assert (final.final, final.text, final.stable_chars) == (True, words_of((0, 60)), msgspec.UNSET)
+            assert (final.final, final.text, final.stable_chars) == (True, words_of((0, 60)), None)
             assert clips_of(harness) == [(0, 54), (0, 60)]  # the final costs nothing more
 
     async def test_speech_that_resumes_keeps_what_is_stable(self) -> None:
@@ -160,7 +161,11 @@ class TestLoad:
             assert harness.transcriber is not None
             await harness.occupy(harness.transcriber)
             await harness.play("speech", 50)
-            await harness.play("silence", 12)
+            await harness.play("silence", 4)
+            # Its audio is encoded before another stream's, and then it waits for its words only.
+            request = harness.engine.new_request(Priority.INTERIM, object())
+            await harness.engine.analyse(Clip(frame(1)), request, words=False)
+            await harness.play("silence", 8)
             harness.transcriber.release()
             await harness.settle()
             assert clips_of(harness) == [OTHER_CLIP, (0, 60)]
@@ -201,7 +206,7 @@ class TestLoad:
             await harness.play("speech", 110)
             assert len(clips_of(harness)) == 2
             assert [event.text for event in harness.recorder.emotions] == ["", ""]
-            assert [event.stable_chars for event in harness.recorder.emotions] == [msgspec.UNSET] * 2
+            assert [event.stable_chars for event in harness.recorder.emotions] == [None, None]
             await harness.flush()
             await harness.settle()
             assert harness.engine.interim_budget.take()
@@ -224,7 +229,7 @@ class TestWithout:
             await harness.play("speech", 5)
             (interim,) = harness.recorder.emotions
             assert (interim.final, interim.text, interim.text_only) == (False, "", None)
-            assert interim.stable_chars is msgspec.UNSET
+            assert interim.stable_chars is None
             if harness.transcriber is not None:
                 assert clips_of(harness) == []
 
