@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from emostream.models import LABELS, Alignment, Clip, EncodedAudio, Prediction, Transcript
+from emostream.models import LABELS, Alignment, Clip, EncodedAudio, Prediction, SpeakerBaseline, Transcript
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
@@ -29,6 +29,7 @@ class StubRecognizer:
     name = "stub"
     device = "cpu"
     labels = LABELS
+    baseline = None
 
     def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
         return [EncodedAudio(frames=None, clip=clip) for clip in clips]
@@ -41,6 +42,7 @@ class StubRecognizer:
         codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
+        baselines: Sequence[SpeakerBaseline | None] | None = None,
     ) -> list[Prediction]:
         return [Prediction(LABELS[0], _EVEN[0], _EVEN, _EVEN, None, ("no_text",)) for _ in codes]
 

@@ -5,11 +5,13 @@ Importing it needs only numpy; the loaders import the frameworks when they are c
 
 from __future__ import annotations
 
+from .baseline import BaselineSettings, SpeakerBaseline, Voice
 from .cpu_threads import emotion_threads
 from .errors import CheckpointError, DeviceError, ModelError, TranscriberError
 from .labels import LABELS
 from .loaders import load_aligner, load_recognizer, load_transcriber
 from .types import (
+    REASONS,
     SAMPLE_RATE_HZ,
     Aligner,
     Alignment,
@@ -29,9 +31,11 @@ from .types import (
 
 __all__ = [
     "LABELS",
+    "REASONS",
     "SAMPLE_RATE_HZ",
     "Aligner",
     "Alignment",
+    "BaselineSettings",
     "CheckpointError",
     "Clip",
     "DeviceError",
@@ -44,9 +48,11 @@ __all__ = [
     "Recognizer",
     "Samples",
     "Span",
+    "SpeakerBaseline",
     "Transcriber",
     "TranscriberError",
     "Transcript",
+    "Voice",
     "Word",
     "emotion_threads",
     "load_aligner",

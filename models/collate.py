@@ -18,6 +18,9 @@ from .granularity import SpanBatch
 from .text_normalization import normalize_text
 from .types import Alignment, Samples, Span, Word
 
+QUIETEST: Final = 1e-4
+"""Root mean square, -80 dBFS: a clip below it is silence, which is not made as loud as speech."""
+
 VARIANCE_FLOOR: Final = 1e-7
 """As in wav2vec 2.0's feature extractor: digital silence stays silence instead of a division by zero."""
 
@@ -27,12 +30,14 @@ class WaveformSpec:
     """The input format of an audio encoder.
 
     min_samples, max_samples: the shortest and the longest clip that it accepts; None: any length.
-    unit_variance: whether clips are normalised to zero mean and unit variance.
+    unit_variance: whether clips are normalised to zero mean and unit variance. level: the root mean square
+    that clips are brought to otherwise; None: they stay as they are.
     """
 
     min_samples: int
     unit_variance: bool = True
     max_samples: int | None = None
+    level: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def prepare(samples: Samples, spec: WaveformSpec) -> Samples:
 
     A microphone's level carries no emotion. A clip shorter than one frame is padded with silence, one longer
     than the encoder accepts is truncated. An encoder that was trained on unnormalised audio gets the samples
-    as they are, within [-1, 1].
+    as they are, within [-1, 1], or at the level of the specification.
     """
     samples = samples[: spec.max_samples]
     clean = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
@@ -74,6 +79,8 @@ def prepare(samples: Samples, spec: WaveformSpec) -> Samples:
         clean = clean / peak if peak > 1.0 else clean
         if spec.unit_variance:
             clean = (clean - clean.mean()) / np.sqrt(clean.var() + VARIANCE_FLOOR)
+        elif spec.level is not None:
+            clean = clean * (spec.level / max(QUIETEST, float(np.sqrt((clean**2).mean()))))
     return np.pad(clean, (0, max(0, spec.min_samples - len(clean)))).astype(np.float32)
 
 

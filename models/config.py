@@ -8,8 +8,10 @@ from typing import Any, Final, Literal, TypeVar
 
 from transformers import AutoConfig, BertConfig, PretrainedConfig, Wav2Vec2Config
 
+from .baseline import BaselineSettings
 from .encoders.identity import SharedEncoder
 from .labels import LABELS
+from .reliability import ErrorPredictor
 
 HEADS_BY_PATTERN: Final[dict[str, tuple[str, ...]]] = {
     "both": ("early", "audio", "text"),
@@ -48,6 +50,10 @@ class EmotionConfig(PretrainedConfig):
     `both` (late fusion of all three).
     temperatures: {"audio", "text", "fused_both", "fused_audio", "fused_text"} -> divisor of the log
     posterior. late_weights: pattern -> {head: weight}, learned on validation speakers.
+    audio_level: root mean square that a clip is brought to before Whisper's encoder; None: it stays as it is.
+    baseline: how a speaker's baseline is formed, the fields of `baseline.BaselineSettings`; None: the model
+    takes none. It needs audio_mix concat.
+    error_predictor: the fields of `reliability.ErrorPredictor`; None: the thresholds below decide.
     text_prior: the label prior that the text-only head has learned, in the order of label_names; divided out
     of its posterior where there is audio as well. None: uniform.
 
@@ -89,6 +95,9 @@ class EmotionConfig(PretrainedConfig):
         temperatures: dict[str, float] | None = None,
         late_weights: dict[str, dict[str, float]] | None = None,
         text_prior: Sequence[float] | None = None,
+        audio_level: float | None = None,
+        baseline: dict[str, Any] | None = None,
+        error_predictor: dict[str, Any] | None = None,
         too_short_s: float = 0.5,
         low_snr_db: float = 12.0,
         disagree_p: float = 0.5,
@@ -126,6 +135,15 @@ class EmotionConfig(PretrainedConfig):
         self.temperatures = _unit_temperatures() | _temperatures(temperatures or {})
         self.late_weights = self._weights(late_weights) if late_weights else self._even_weights()
         self.text_prior = _prior(text_prior, len(names))
+        self.audio_level = None if audio_level is None else _number("audio_level", audio_level, 1e-4, 1)
+        self.baseline = None if baseline is None else BaselineSettings.from_fields(baseline).fields()
+        if baseline is not None and audio_mix != "concat":
+            raise ValueError(
+                f"expected audio_mix concat with a baseline, got {audio_mix}: change one of them"
+            )
+        self.error_predictor = (
+            None if error_predictor is None else ErrorPredictor.from_fields(error_predictor).fields()
+        )
         self.too_short_s = _number("too_short_s", too_short_s, 0)
         self.low_snr_db = _number("low_snr_db", low_snr_db)
         self.disagree_p = _number("disagree_p", disagree_p, 0, 1)

@@ -6,7 +6,8 @@ It outputs logits, which `calibration` turns into probabilities. Files, tokenize
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from .collate import AudioBatch, TextBatch
 from .config import EmotionConfig
 from .encoders.factory import make_audio_encoder, make_text_encoder
 from .encoders.identity import SharedEncoder
+from .encoders.layer_mix import LayerConcat
 from .encoders.shared import BACKBONE, fill_shared_encoder
 from .fusion import AttentivePooling, EarlyFusion, FusionSize, MaskedSequence
 from .granularity import SpanPooling, Spans, frames_inside
@@ -24,11 +26,28 @@ from .granularity import SpanPooling, Spans, frames_inside
 
 @dataclass(frozen=True, slots=True)
 class EncodedModality:
-    """One modality of a batch. features: (B, T, H); mask: (B, T); present: (B,) false where absent."""
+    """One modality of a batch. features: (B, T, H); mask: (B, T); present: (B,) false where absent.
+
+    voice: (B, D), each clip's mean standardised state, in a model that takes baselines; its features are then
+    those before the activation.
+    """
 
     features: Tensor
     mask: Tensor
     present: Tensor
+    voice: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """Of the speakers of a batch. shifts: (B, D), subtracted from the standardised states; zero: the common
+    one.
+
+    known: (B,) how much of it is the speaker's own, 0 to 1.
+    """
+
+    shifts: Tensor
+    known: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +79,9 @@ class EmotionModel(PreTrainedModel):
     def __init__(self, config: EmotionConfig) -> None:
         super().__init__(config)
         width = config.width
-        self.audio_encoder = make_audio_encoder(config.audio_config, unit_variance=config.audio_unit_variance)
+        self.audio_encoder = make_audio_encoder(
+            config.audio_config, unit_variance=config.audio_unit_variance, level=config.audio_level
+        )
         if config.audio_mix == "concat":
             self.audio_encoder.concatenate(config.audio_mix_layers, config.audio_mix_width, config.dropout)
         self.text_encoder = make_text_encoder(config.text_config)
@@ -69,6 +90,8 @@ class EmotionModel(PreTrainedModel):
         self.text_pool = AttentivePooling(text_width, deviation=True, heads=config.pooling_heads)
         self.audio_head = _head(2 * audio_width, config)
         self.text_head = _head(2 * text_width, config)
+        # What separates emotions once the voice is subtracted is not what separates them before.
+        self.adapted_head = None if config.baseline is None else _head(2 * audio_width, config)
         self.audio_projection = _projection(audio_width, width)
         self.text_projection = _projection(text_width, width)
         self.absent_audio = nn.Parameter(torch.zeros(width))
@@ -104,8 +127,18 @@ class EmotionModel(PreTrainedModel):
 
     def encode_audio(self, batch: AudioBatch) -> EncodedModality:
         """The audio branch, which needs no text."""
-        features, mask = self.audio_encoder(batch.samples, batch.mask)
-        return EncodedModality(features.float(), mask, batch.present)
+        states, mask = self.audio_encoder.layers(batch.samples, batch.mask)
+        return self.encode_states(states, mask, batch.present)
+
+    def encode_states(self, states: Sequence[Tensor], mask: Tensor, present: Tensor) -> EncodedModality:
+        """The audio branch behind the encoder's layers. states: L tensors (B, T, H); mask: (B, T)."""
+        mix = self.audio_encoder.mix
+        if self.config.baseline is None:
+            return EncodedModality(mix(states).float(), mask, present)
+        assert isinstance(mix, LayerConcat)
+        standardised = mix.standardised(states)
+        features = mix.apply_linear(standardised).float()
+        return EncodedModality(features, mask, present, _masked_mean(standardised, mask))
 
     def encode_text(self, batch: TextBatch) -> EncodedModality:
         """The text branch. Rows without text skip BERT: the softmax of an all-padding row is undefined."""
@@ -117,13 +150,19 @@ class EmotionModel(PreTrainedModel):
         return EncodedModality(features, batch.mask & batch.present[:, None], batch.present)
 
     def fuse(
-        self, audio: EncodedModality, text: EncodedModality, spans: Spans | None = None
+        self,
+        audio: EncodedModality,
+        text: EncodedModality,
+        spans: Spans | None = None,
+        baselines: Baselines | None = None,
     ) -> EmotionOutput:
         """Both branches to logits. A row whose modality is absent gets one learned token instead.
 
-        spans: for every granularity of the configuration except frames; without them, the audio side of
-        those streams counts as absent.
+        spans: for every granularity of the configuration except frames; without them, the audio side of those
+        streams counts as absent. baselines: in a model that takes
+        them; None: no speaker is known.
         """
+        audio = self._against(audio, baselines)
         audio_mask = _with_first(audio.mask, audio.present)
         text_mask = _with_first(text.mask, text.present)
         projected_audio = _absent(self.audio_projection(audio.features), audio.present, self.absent_audio)
@@ -138,7 +177,7 @@ class EmotionModel(PreTrainedModel):
         text_features = text.features.detach() if detach else text.features
         return EmotionOutput(
             early=early,
-            audio=self.audio_head(self.audio_pool(audio_features, audio_mask)),
+            audio=self.classify_audio(self.audio_pool(audio_features, audio_mask), baselines),
             text=self.text_head(self.text_pool(text_features, text_mask)),
             audio_embedding=_masked_mean(projected_audio, audio_mask),
             text_embedding=_masked_mean(projected_text, text_mask),
@@ -146,6 +185,25 @@ class EmotionModel(PreTrainedModel):
 
     def forward(self, audio: AudioBatch, text: TextBatch, spans: Spans | None = None) -> EmotionOutput:
         return self.fuse(self.encode_audio(audio), self.encode_text(text), spans)
+
+    def classify_audio(self, pooled: Tensor, baselines: Baselines | None = None) -> Tensor:
+        """(B, 2 H) to logits (B, C): by the head for unknown speakers and, as far as a speaker is known, by
+        that for known ones.
+        """
+        logits: Tensor = self.audio_head(pooled)
+        if baselines is None or self.adapted_head is None:
+            return logits
+        return torch.lerp(logits, self.adapted_head(pooled), baselines.known[:, None].to(logits.dtype))
+
+    def _against(self, audio: EncodedModality, baselines: Baselines | None) -> EncodedModality:
+        """The audio side's features, judged against the speakers' baselines."""
+        if self.config.baseline is None:
+            return audio
+        mix = self.audio_encoder.mix
+        shifted = (
+            audio.features if baselines is None else audio.features - mix.shift(baselines.shifts)[:, None]
+        )
+        return replace(audio, features=mix.activate(shifted))
 
     def _finer(self, audio: EncodedModality, spans: Spans) -> dict[str, MaskedSequence]:
         """Phones, syllables, words: granularity -> one vector per span."""
@@ -206,5 +264,6 @@ def _absent(features: Tensor, present: Tensor, token: Tensor) -> Tensor:
 
 
 def _masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, D), (B, T) -> (B, D); zero in a row without a valid place."""
     weight = mask[..., None].to(x.dtype)
-    return (x * weight).sum(1) / weight.sum(1)
+    return (x * weight).sum(1) / weight.sum(1).clamp(min=1.0)

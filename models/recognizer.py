@@ -11,18 +11,19 @@ import torch
 from torch import Tensor
 
 from .alignment.word_spans import align_from_transcript
+from .baseline import BaselineSettings, SpeakerBaseline, Voice
 from .batching import map_in_batches
 from .calibration import fused_posterior, head_posterior, modality_pattern
 from .checkpoint import BUNDLED, BUNDLED_WHISPER, Checkpoint, load_checkpoint, resolve_checkpoint
 from .collate import collate_audio, collate_spans, collate_text
 from .device import cast_weights, choose_device, choose_dtype
-from .emotion import EncodedModality
+from .emotion import Baselines, EncodedModality
 from .encoders.base import length_mask
 from .encoders.onnx import GRAPH_FILE, OnnxEncoder
 from .errors import CheckpointError, one_line
+from .judge import Evidence, Judge
 from .loaders import load_aligner
 from .types import Aligner, Alignment, Clip, EmotionInput, EncodedAudio, Prediction, Probabilities, Transcript
-from .uncertainty import UncertaintyThresholds, uncertain_reasons
 
 _BUDGET_S: Final = {"cpu": 64.0, "cuda": 256.0}
 """Padded seconds in one forward pass. On two cores a batch of 16 clips of 4 s costs half as much as one by
@@ -61,9 +62,8 @@ class EmotionRecognizer:
         config = model.config
         self._config = config
         self._budget_s = _BUDGET_S[device.type]
-        self._thresholds = UncertaintyThresholds(
-            config.too_short_s, config.low_snr_db, config.disagree_p, config.low_confidence_p
-        )
+        self._baseline = None if config.baseline is None else BaselineSettings.from_fields(config.baseline)
+        self._judge = Judge(config)
         self._name = _name(checkpoint, device, dtype, graph)
 
     @classmethod
@@ -119,6 +119,11 @@ class EmotionRecognizer:
     def labels(self) -> tuple[str, ...]:
         return tuple(self._config.label_names)
 
+    @property
+    def baseline(self) -> BaselineSettings | None:
+        """How the baseline of a speaker is formed; None where the model takes none."""
+        return self._baseline
+
     def encode(self, clips: Sequence[Clip | None]) -> list[EncodedAudio]:
         """The audio branch. Each result holds its clip's own frames (T, H) without padding; None is no audio.
 
@@ -147,12 +152,18 @@ class EmotionRecognizer:
         codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
+        baselines: Sequence[SpeakerBaseline | None] | None = None,
     ) -> list[Prediction]:
-        """The text branch, the fusion and the calibration; only the finer granularities use the spans."""
-        if not len(codes) == len(transcripts) == len(alignments):
+        """The text branch, the fusion and the calibration; only the finer granularities use the spans.
+
+        baselines: of the speakers, formed by `baseline`'s rules; a model without such rules leaves them
+        aside.
+        """
+        speakers = [None] * len(codes) if baselines is None else list(baselines)
+        if not len(codes) == len(transcripts) == len(alignments) == len(speakers):
             raise ValueError(
-                f"expected as many codes, transcripts and alignments, got {len(codes)}, {len(transcripts)} "
-                f"and {len(alignments)}"
+                f"expected as many codes, transcripts, alignments and baselines, got {len(codes)}, "
+                f"{len(transcripts)}, {len(alignments)} and {len(speakers)}"
             )
         return map_in_batches(
             [code.seconds for code in codes],
@@ -161,6 +172,7 @@ class EmotionRecognizer:
                 [codes[index] for index in batch],
                 [transcripts[index] for index in batch],
                 [alignments[index] for index in batch],
+                [speakers[index] for index in batch],
             ),
         )
 
@@ -177,9 +189,10 @@ class EmotionRecognizer:
         if self._graph is not None and len(clips) == 1:  # for more than one clip a batch in torch is faster
             return [EncodedAudio(self._graph(batch.samples[0]), clips[0])]
         encoded = self._model.encode_audio(batch.to(self._device))
+        voices = [None] * len(clips) if encoded.voice is None else list(encoded.voice.float().cpu().numpy())
         return [
-            EncodedAudio(features[mask], clip)
-            for features, mask, clip in zip(encoded.features, encoded.mask, clips, strict=True)
+            EncodedAudio(features[mask], clip, None if clip is None else voice)
+            for features, mask, clip, voice in zip(encoded.features, encoded.mask, clips, voices, strict=True)
         ]
 
     @torch.inference_mode()
@@ -188,19 +201,41 @@ class EmotionRecognizer:
         codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
+        speakers: Sequence[SpeakerBaseline | None],
     ) -> list[Prediction]:
         texts = [transcript.text if transcript else None for transcript in transcripts]
         batch = collate_text(texts, self._tokenizer, self._config.max_tokens).to(self._device)
         text = self._model.encode_text(batch)
         spans = collate_spans(alignments, self._config.spans)
         spans = {kind: batched.to(self._device) for kind, batched in spans.items()}
-        logits = self._model.fuse(self._padded(codes), text, spans).logits()
+        voices = [self._voice_of(speaker) for speaker in speakers]
+        logits = self._model.fuse(self._padded(codes), text, spans, self._stacked(voices, speakers)).logits()
         rows = {head: values.float().cpu() for head, values in logits.items()}
         has_text = batch.present.tolist()
         return [
-            self._prediction(code, {head: values[index] for head, values in rows.items()}, has_text[index])
+            self._prediction(
+                code,
+                {head: values[index] for head, values in rows.items()},
+                has_text[index],
+                voices[index],
+                speakers[index],
+            )
             for index, code in enumerate(codes)
         ]
+
+    def _voice_of(self, speaker: SpeakerBaseline | None) -> Voice | None:
+        return None if speaker is None or self._baseline is None else speaker.voice(self._baseline)
+
+    def _stacked(
+        self, voices: Sequence[Voice | None], speakers: Sequence[SpeakerBaseline | None]
+    ) -> Baselines | None:
+        """None where no speaker is known."""
+        one = next((voice for voice in voices if voice is not None), None)
+        if one is None:
+            return None
+        rows = np.stack([np.zeros_like(one) if voice is None else voice for voice in voices])
+        known = torch.tensor([self._known_share(speaker) for speaker in speakers])
+        return Baselines(torch.from_numpy(rows).to(self._device), known.to(self._device))
 
     def _padded(self, codes: Sequence[EncodedAudio]) -> EncodedModality:
         frames: list[Tensor] = [code.frames for code in codes]
@@ -210,21 +245,35 @@ class EmotionRecognizer:
         present = torch.tensor([code.clip is not None for code in codes], device=self._device)
         return EncodedModality(features, mask & present[:, None], present)
 
-    def _prediction(self, code: EncodedAudio, logits: dict[str, Tensor], has_text: bool) -> Prediction:
+    def _prediction(
+        self,
+        code: EncodedAudio,
+        logits: dict[str, Tensor],
+        has_text: bool,
+        baseline: Voice | None,
+        speaker: SpeakerBaseline | None,
+    ) -> Prediction:
         has_audio = code.clip is not None
         fused = _tuple(fused_posterior(logits, modality_pattern(has_audio, has_text), self._config))
         audio_only = _tuple(head_posterior(logits["audio"], "audio", self._config)) if has_audio else None
         text_only = _tuple(head_posterior(logits["text"], "text", self._config)) if has_text else None
         winner = fused.index(max(fused))
-        samples = None if code.clip is None else code.clip.samples
+        evidence = Evidence(code, fused, audio_only, text_only, baseline, self._known_share(speaker))
+        verdict = self._judge(evidence)
         return Prediction(
             label=self.labels[winner],
             confidence=fused[winner],
             probabilities=fused,
             audio_only=audio_only,
             text_only=text_only,
-            uncertain=uncertain_reasons(samples, fused, audio_only, text_only, self._thresholds),
+            uncertain=verdict.reasons,
+            reliable=verdict.reliable,
+            error_probability=verdict.error_probability,
         )
+
+    def _known_share(self, speaker: SpeakerBaseline | None) -> float:
+        """How much of the baseline is the speaker's own, 0 to 1."""
+        return 0.0 if speaker is None or self._baseline is None else speaker.known_share(self._baseline)
 
 
 def _load_graph(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> OnnxEncoder | None:

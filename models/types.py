@@ -14,6 +14,8 @@ from typing import Any, Final, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from .baseline import BaselineSettings, SpeakerBaseline
+
 SAMPLE_RATE_HZ: Final = 16_000
 
 Samples = npt.NDArray[np.float32]
@@ -98,16 +100,30 @@ class EmotionInput:
 class EncodedAudio:
     """The result of `encode` for one clip. Opaque: only `fuse` of the same recognizer reads `frames`.
 
-    clip None: no audio.
+    clip None: no audio. voice: the clip's mean state, of which a speaker's baseline is made (`baseline`);
+    None where the model takes no baseline.
     """
 
     frames: Any
     clip: Clip | None
+    voice: Samples | None = None
 
     @property
     def seconds(self) -> float:
         return 0.0 if self.clip is None else self.clip.seconds
 
+
+REASONS: Final = (
+    "too_short",
+    "low_snr",
+    "no_text",
+    "modalities_disagree",
+    "low_confidence",
+    "unlike_training",
+    "unknown_voice",
+)
+"""Reasons to doubt a prediction: too little audio, noise, no words, heads that disagree, a close decision,
+audio unlike all that was trained on, a speaker of whom nothing is known yet."""
 
 Probabilities = tuple[float, ...]
 """One probability per label, in the order of the recognizer's `labels`; the sum is 1."""
@@ -118,8 +134,9 @@ class Prediction:
     """The predicted emotion of one utterance.
 
     probabilities: calibrated, fused over the available modalities. audio_only, text_only: the
-    single-modality heads, None where there was no audio or no text. uncertain: reasons out of
-    too_short, low_snr, no_text, modalities_disagree, low_confidence; empty when there is none.
+    single-modality heads, None where there was no audio or no text. uncertain: reasons to doubt it, out of
+    REASONS; empty when there is none. reliable: whether to believe the label. error_probability: that it is
+    wrong, None where the model has no predictor of its errors.
     """
 
     label: str
@@ -128,6 +145,8 @@ class Prediction:
     audio_only: Probabilities | None
     text_only: Probabilities | None
     uncertain: tuple[str, ...] = ()
+    reliable: bool = True
+    error_probability: float | None = None
 
 
 class Transcriber(Protocol):
@@ -174,6 +193,11 @@ class Recognizer(Protocol):
     @property
     def labels(self) -> tuple[str, ...]: ...
 
+    @property
+    def baseline(self) -> BaselineSettings | None:
+        """How the baseline of a speaker is formed; None where the model takes none."""
+        ...
+
     def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]: ...
 
     def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]: ...
@@ -183,7 +207,12 @@ class Recognizer(Protocol):
         codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
-    ) -> list[Prediction]: ...
+        baselines: Sequence[SpeakerBaseline | None] | None = None,
+    ) -> list[Prediction]:
+        """baselines: of each clip's speaker, formed by `baseline`'s rules out of the `voice` of his earlier
+        utterances; None: nothing is known of him.
+        """
+        ...
 
 
 class Aligner(Protocol):

@@ -20,11 +20,14 @@ AUDIO_ENCODERS: Final = ("wav2vec2", "hubert", "wavlm", "whisper")
 FreezeDepth = Literal["none", "front_end", "all"] | int
 
 
-def make_audio_encoder(config: PretrainedConfig, *, unit_variance: bool = True) -> AudioEncoder:
+def make_audio_encoder(
+    config: PretrainedConfig, *, unit_variance: bool = True, level: float | None = None
+) -> AudioEncoder:
     """An audio encoder with random weights. Raises CheckpointError for an unsupported model type.
 
-    unit_variance: whether it was trained on clips of zero mean and unit variance; Whisper never was.
-    With `mel_bins` in a wav2vec2 configuration, the convolutions run over a spectrogram.
+    unit_variance: whether it was trained on clips of zero mean and unit variance; Whisper never was. level:
+    see `WaveformSpec`; of Whisper's only. With `mel_bins` in a wav2vec2 configuration, the convolutions run
+    over a spectrogram.
     """
     if config.model_type not in AUDIO_ENCODERS:
         raise CheckpointError(
@@ -32,7 +35,7 @@ def make_audio_encoder(config: PretrainedConfig, *, unit_variance: bool = True) 
             "name another audio model"
         )
     if config.model_type == "whisper":
-        return WhisperAudioEncoder(config)
+        return WhisperAudioEncoder(config, level)
     if config.model_type == "wav2vec2" and getattr(config, "mel_bins", None):
         return MelWav2Vec2AudioEncoder(config, unit_variance=unit_variance)
     return Wav2Vec2AudioEncoder(config, unit_variance=unit_variance)

@@ -53,13 +53,33 @@ class LayerConcat(nn.Module):
 
     def forward(self, hidden: Sequence[Tensor]) -> Tensor:
         """hidden: L tensors (B, T, H) -> (B, T, width)."""
+        return self.activate(self.apply_linear(self.standardised(hidden)))
+
+    def standardised(self, hidden: Sequence[Tensor]) -> Tensor:
+        """hidden: L tensors (B, T, H) -> (B, T, L' H) float32, in deviations from the training mean."""
         layers = [
             ((hidden[layer].float() - mean) / scale).clamp(-_MAX_DEVIATIONS, _MAX_DEVIATIONS)
             for layer, mean, scale in zip(self.chosen, self.mean, self.scale, strict=True)
         ]
-        standardised = torch.cat(layers, dim=-1).to(next(self.project.parameters()).dtype)
-        projected: Tensor = self.project(standardised)
+        return torch.cat(layers, dim=-1)
+
+    def apply_linear(self, standardised: Tensor) -> Tensor:
+        """(B, T, L' H) -> (B, T, width), before the activation."""
+        dropout, linear, _ = self.project
+        projected: Tensor = linear(dropout(standardised.to(linear.weight.dtype)))
         return projected
+
+    def shift(self, baseline: Tensor) -> Tensor:
+        """What `baseline` (B, L' H), subtracted from the standardised states, takes from `apply_linear`'s
+        result: (B, width). The projection is linear, so this needs no states.
+        """
+        weight: Tensor = self.project[1].weight
+        return baseline.to(weight.dtype) @ weight.T
+
+    def activate(self, projected: Tensor) -> Tensor:
+        """The activation that follows `apply_linear`."""
+        activated: Tensor = self.project[2](projected)
+        return activated
 
     @torch.no_grad()
     def standardise(self, mean: Tensor, deviation: Tensor) -> None:

@@ -29,9 +29,11 @@ class WhisperAudioEncoder(AudioEncoder):
     stored nor run.
     """
 
-    def __init__(self, config: PretrainedConfig) -> None:
+    def __init__(self, config: PretrainedConfig, level: float | None = None) -> None:
+        """level: root mean square that clips are brought to; None: they stay as they are."""
         super().__init__(WhisperEncoder(config), config.encoder_layers, config.d_model)
         self._bins = config.num_mel_bins
+        self._level = level
 
     @property
     def depth(self) -> int:
@@ -57,7 +59,7 @@ class WhisperAudioEncoder(AudioEncoder):
         Whisper was trained on unnormalised audio.
         """
         longest = len(self.backbone.embed_positions.weight) * self.step
-        return WaveformSpec(WINDOW, unit_variance=False, max_samples=longest)
+        return WaveformSpec(WINDOW, unit_variance=False, max_samples=longest, level=self._level)
 
     @property
     def step(self) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from emostream.models import Alignment, Clip, EncodedAudio, Prediction, Transcript, Word
+from emostream.models import Alignment, Clip, EncodedAudio, Prediction, SpeakerBaseline, Transcript, Word
 from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
@@ -68,6 +68,7 @@ class FailingRecognizer(FakeRecognizer):
         codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
+        baselines: Sequence[SpeakerBaseline | None] | None = None,
     ) -> list[Prediction]:
         predictions = super().fuse(codes, transcripts, alignments)
         if self._fuse is None:

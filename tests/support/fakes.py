@@ -7,7 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emostream.models import LABELS, Alignment, Clip, EncodedAudio, Prediction, Transcript, Word
+from emostream.models import (
+    LABELS,
+    Alignment,
+    Clip,
+    EncodedAudio,
+    Prediction,
+    SpeakerBaseline,
+    Transcript,
+    Word,
+)
 from emostream.streamer.audio.frontend import Samples
 
 FRAME = 320
@@ -63,6 +72,7 @@ class FakeRecognizer:
     name = "fake emotion"
     device = "cpu"
     labels = LABELS
+    baseline = None
 
     def __init__(self, fails_on: Sequence[int] = ()) -> None:
         self.fails_on = fails_on
@@ -84,6 +94,7 @@ class FakeRecognizer:
         codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
+        baselines: Sequence[SpeakerBaseline | None] | None = None,
     ) -> list[Prediction]:
         return [
             predict(code.frames, has_text=bool(transcript and transcript.text))

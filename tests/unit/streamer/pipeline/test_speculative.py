@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from emostream.models import Alignment, Clip, EncodedAudio, Prediction, Transcript
+from emostream.models import Alignment, Clip, EncodedAudio, Prediction, SpeakerBaseline, Transcript
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.audio.sources import Item, Pcm
 from emostream.streamer.clock import WallClock
@@ -70,6 +70,7 @@ class GatedRecognizer(FakeRecognizer):
         codes: Sequence[EncodedAudio],
         transcripts: Sequence[Transcript | None],
         alignments: Sequence[Alignment],
+        baselines: Sequence[SpeakerBaseline | None] | None = None,
     ) -> list[Prediction]:
         predictions = super().fuse(codes, transcripts, alignments)
         for code in codes:

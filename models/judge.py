@@ -1,0 +1,99 @@
+"""Judges a prediction: reliable or not, and the reasons to doubt it.
+
+By the checkpoint's error predictor where it has one (`reliability`), otherwise by the thresholds of
+`uncertainty`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from .baseline import Voice
+from .config import EmotionConfig
+from .reliability import ErrorPredictor, reliability_features
+from .types import EncodedAudio, Probabilities
+from .uncertainty import UncertaintyThresholds, estimate_snr_db, uncertain_reasons
+
+_NO_DOUBT: Final = "no_text"
+"""A clip without words is a reason to know less, but no sign of an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of one prediction. baseline: of the speaker, None where unknown. known_share: how much of
+    it is his own, 0 to 1.
+    """
+
+    code: EncodedAudio
+    fused: Probabilities
+    audio_only: Probabilities | None
+    text_only: Probabilities | None
+    baseline: Voice | None
+    known_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """error_probability: None where the checkpoint has no error predictor."""
+
+    reliable: bool
+    reasons: tuple[str, ...]
+    error_probability: float | None
+
+
+class Judge:
+    """Judges the predictions of one checkpoint."""
+
+    def __init__(self, config: EmotionConfig) -> None:
+        fields = config.error_predictor
+        self._predictor = None if fields is None else ErrorPredictor.from_fields(fields)
+        self._text_prior = config.text_prior
+        self._limits = UncertaintyThresholds(
+            config.too_short_s, config.low_snr_db, config.disagree_p, config.low_confidence_p
+        )
+
+    def __call__(self, evidence: Evidence) -> Verdict:
+        clip = evidence.code.clip
+        if self._predictor is None or clip is None:
+            return self._by_thresholds(evidence)
+        features = reliability_features(
+            evidence.fused,
+            evidence.audio_only,
+            self._without_prior(evidence.text_only),
+            distance=distance(evidence.code.voice, evidence.baseline),
+            seconds=clip.seconds,
+            snr_db=estimate_snr_db(clip.samples),
+            history=evidence.known_share,
+        )
+        wrong = self._predictor.error_probability(features)
+        reliable = wrong <= self._predictor.threshold
+        reasons = () if reliable else self._predictor.doubts(features)
+        return Verdict(reliable, reasons, wrong)
+
+    def _by_thresholds(self, evidence: Evidence) -> Verdict:
+        clip = evidence.code.clip
+        reasons = uncertain_reasons(
+            None if clip is None else clip.samples,
+            evidence.fused,
+            evidence.audio_only,
+            evidence.text_only,
+            self._limits,
+        )
+        return Verdict(not set(reasons) - {_NO_DOUBT}, reasons, None)
+
+    def _without_prior(self, text: Probabilities | None) -> Probabilities | None:
+        if text is None or self._text_prior is None:
+            return text
+        shares = [p / q for p, q in zip(text, self._text_prior, strict=True)]
+        return tuple(share / sum(shares) for share in shares)
+
+
+def distance(voice: Voice | None, baseline: Voice | None) -> float:
+    """Root mean square of a clip's mean state, seen from the baseline; 0 where there is no such state."""
+    if voice is None:
+        return 0.0
+    seen = voice if baseline is None else voice - baseline
+    return float(np.sqrt(np.mean(np.square(seen, dtype=np.float64))))
