@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -14,6 +14,8 @@ from ..augmentation.settings import AugmentSettings
 from ..emotion.settings import DataSettings
 from ..errors import SettingsError
 from ..trainer.settings import TrainerSettings
+
+SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
 PRECISION: Final = "bf16"
 """Of every stage: one program has one. Twice as fast where the processor supports it (AVX-512 BF16, AMX)."""
@@ -160,13 +162,17 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 def read_settings(path: Path) -> RunSettings:
     """Raises SettingsError for a missing file, invalid TOML, an unknown key or a wrong type."""
+    return read_table(path, RunSettings(name=path.stem))
+
+
+def read_table(path: Path, defaults: SettingsT) -> SettingsT:
+    """The settings of a TOML file in place of the defaults. Raises SettingsError as `read_settings`."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"expected a TOML file of a training run at {path}: {error}") from error
-    defaults = msgspec.to_builtins(RunSettings(name=path.stem))
     try:
-        return msgspec.convert(_merged(defaults, table), RunSettings)
+        return msgspec.convert(_merged(msgspec.to_builtins(defaults), table), type(defaults))
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""`python -m emostream.training table papers | folds`"""
+"""`python -m emostream.training table papers | folds | unseen`"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
+from ..corpora.manifest import DEFAULT_DATA
 from ..emotion.settings import ContrastiveSettings
 from ..errors import SettingsError
 from ..experiments.ablations import aligned_granularities
@@ -25,6 +26,9 @@ from ..experiments.table import run_table
 from ..experiments.table_rows import TableRow, paper_rows
 from ..trainer.callbacks import progress_bars
 from ..trainer.trainer import make_accelerator
+from ..whisper_recipe.pipeline import WhisperPaths, leave_corpora_out, prepare
+from ..whisper_recipe.settings import read_whisper_settings
+from ..whisper_recipe.unseen import doubts_table, unseen_table
 from . import options
 from .console import PreparationProgress
 
@@ -89,6 +93,28 @@ def folds(
     title = f"{experiment.name} on {', '.join(corpus)}"
     args = _TableOptions(corpus, data, out, work, workers, asr, cpu, part)
     _run(experiment, TableRow(experiment.name, "other"), title, args)
+
+
+@tables.command()
+def unseen(
+    whisper: Annotated[
+        Path, typer.Option("--whisper", help="A faster-whisper folder with the encoder.", show_default=False)
+    ],
+    config: Annotated[Path, typer.Option("--config", help="TOML of the run of the recipe.")] = options.RUNS
+    / "bundled-whisper.toml",
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder of the corpora, a manifest.csv in each.")
+    ] = DEFAULT_DATA,
+    out: OutOption = Path("run/unseen"),
+    work: options.WorkOption = Path("run"),
+) -> None:
+    """The recipe of models/bundled_whisper with each corpus left out in turn: labels, baselines, doubts."""
+    options.check_output_folder(out, "--output-dir")
+    options.check_output_folder(work, "--work")
+    context, _ = prepare(read_whisper_settings(config), WhisperPaths(data, whisper, work))
+    rows, doubts = leave_corpora_out(context, out)
+    print(unseen_table(rows))
+    print(f"\n{doubts_table(doubts)}\n\n{out / 'table.md'}")
 
 
 @dataclass(frozen=True, slots=True)

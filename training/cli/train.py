@@ -18,6 +18,8 @@ from ..corpora.manifest import DEFAULT_DATA
 from ..evaluation.crossvalidation import read_folds, write_folds
 from ..evaluation.evaluate import evaluate
 from ..evaluation.evaluation_report import evaluation_table
+from ..whisper_recipe.pipeline import WhisperPaths, run_whisper_recipe
+from ..whisper_recipe.settings import read_whisper_settings
 from .export import write_encoder_graph
 
 
@@ -31,11 +33,23 @@ def train(
     ] = DEFAULT_DATA,
     weights: Annotated[Path, typer.Option("--weights", help="Folder of the teachers.")] = DEFAULT_WEIGHTS,
     work: Annotated[Path, typer.Option("--work", help="Snapshots, caches and the log.")] = Path("run"),
+    whisper: Annotated[
+        Path | None,
+        typer.Option(
+            "--whisper",
+            help="A faster-whisper folder whose encoder to share: runs the recipe of models/bundled_whisper.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run the recipe of models/bundled: distill both encoders, train heads and fusion, calibrate, evaluate.
 
-    An interrupted run resumes where it stopped. To train on a corpus of your own, see fit.
+    With --whisper, that of models/bundled_whisper: heads and fusion on Whisper's encoder. An interrupted run
+    resumes where it stopped. To train on a corpus of your own, see fit.
     """
+    if whisper is not None:
+        run_whisper_recipe(read_whisper_settings(config), WhisperPaths(data, whisper, work), out)
+        return
     settings = read_settings(config)
     results = run_recipe(settings, RecipePaths(data, weights, work, out))
     write_encoder_graph(out)

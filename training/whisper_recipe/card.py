@@ -1,0 +1,109 @@
+"""The model card of models/bundled_whisper: figures, limits, origin. Generated, never written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from emostream.models.config import EmotionConfig
+
+from ..model_card_file import write_model_card
+from .settings import WhisperRunSettings
+from .unseen import Doubts, UnseenRow, doubts_table, unseen_table
+
+_TAGS: Final = ("speech-emotion-recognition", "whisper", "bert", "multimodal")
+_HEAD: Final = """# emostream, the bundled emotion model on Whisper's encoder
+
+Classifies one utterance, from its audio and (where there are any) its words, as angry, happy, sad or
+neutral. It needs Whisper {name} (SHA-256 of `model.bin` {sha}), which is not part of this folder: it
+reads layers {layers} of its encoder, as they are, and holds what comes after them: a projection,
+attentive pooling and an audio-only head; a BERT-architecture text encoder with a text-only head;
+co-attention; late fusion and calibration.
+
+A speaker's **baseline**, the mean of the utterances heard of him so far, is subtracted from the states
+before the projection. No labels are needed; before the first utterance it is the mean of the training
+data. What it is worth: the columns *without a baseline* below."""
+_UNSEEN: Final = """
+## People, rooms and languages it never heard
+
+The same recipe without one corpus, judged on that corpus: no speaker of it in any stage. *cold*: each
+clip for itself. The other conditions are simulated streams of 40 utterances of one speaker with the
+share of neutral or of one emotion that they are named for, scored from the 6th on, each utterance judged
+against the running mean of those before it. UA is mean recall per class (chance 0.250), with its 95 %
+interval by bootstrap over speakers. Sound alone, silent edges trimmed.
+
+"""
+_DOUBTS: Final = """
+## Doubts
+
+`reliable` is false where the error predictor gives more than {threshold:.2f} for the label to be wrong.
+It was fitted on the predictions of the table above; for this table it was fitted without the corpus that
+it is judged on. *risk*: share of errors of all predictions, then of the most trusted half, three
+quarters, nine tenths. *gap closed*: of the area between a random and a perfect order under the
+risk-coverage curve.
+
+"""
+_LIMITS: Final = """
+## Limits
+
+- Acted speech has taught it what emotions sound like; a call centre or a living room sounds otherwise. The
+  table shows how far acting in another room and language is from what was trained on.
+- Four labels: fear, disgust, surprise and calm are called one of them.
+- Words are used only where they are English. No corpus here has emotional sound and emotional words together:
+  fusion was trained on clips paired with texts of the same label, which inflates every figure of it.
+- It is no instrument for decisions about people: not for hiring, teaching, policing, medicine or credit.
+
+## Training data
+
+| material | for | licence |
+|---|---|---|
+| RAVDESS (Livingstone & Russo 2018, doi 10.1371/journal.pone.0196391) | audio | CC BY-NC-SA 4.0 |
+| nEMO (Christop 2024, arXiv 2404.06292) | audio | CC BY-NC-SA 4.0 |
+| CREMA-D (Cao et al. 2014, doi 10.1109/TAFFC.2014.2336244) | audio | ODbL 1.0, contents DbCL 1.0 |
+| BanglaSER (Das et al. 2022, doi 10.1016/j.dib.2022.108091) | audio | CC BY 4.0 |
+| AESDD (Vryzas et al. 2018) | audio | CC BY 4.0 |
+| LibriSpeech (Panayotov et al. 2015) | audio, as ordinary speech | CC BY 4.0 |
+| ESC-10 (Piczak 2015) | noise | CC BY |
+| GoEmotions (Demszky et al. 2020) | text | CC BY 4.0 |
+| DailyDialog (Li et al. 2017), RECCON part | text | CC BY-NC-SA 4.0 |
+| EmoryNLP (Zahiri & Choi 2018) | text | Apache-2.0 |
+| Whisper (Radford et al. 2022) | its encoder, not in this folder | MIT |
+
+`audio_used.csv` lists every speaker, split and stage. The weights are under CC BY-NC-SA 4.0, see
+LICENSE.md; the program's code is not."""
+
+
+def write_card(
+    folder: Path,
+    config: EmotionConfig,
+    rows: Sequence[UnseenRow],
+    doubts: Doubts,
+    settings: WhisperRunSettings,
+) -> None:
+    """Writes README.md of the checkpoint folder."""
+    shared = config.shared_encoder
+    body = "\n".join(
+        [
+            _HEAD.format(
+                name=shared["name"],
+                sha=shared["sha256"],
+                layers=", ".join(map(str, settings.encoder.layers)),
+            ),
+            _UNSEEN + unseen_table(rows),
+            _DOUBTS.format(threshold=doubts.predictor.threshold) + doubts_table(doubts),
+            f"\n{settings.note.strip()}\n",
+            _calibration(config),
+            _LIMITS,
+        ]
+    )
+    write_model_card(folder, body, _TAGS, licence="cc-by-nc-sa-4.0", language="en")
+
+
+def _calibration(config: EmotionConfig) -> str:
+    temperatures = ", ".join(f"{name} {value:.2f}" for name, value in config.temperatures.items())
+    weights = "; ".join(
+        f"{pattern}: " + ", ".join(f"{head} {weight:.2f}" for head, weight in of_heads.items())
+        for pattern, of_heads in config.late_weights.items()
+    )
+    return f"Temperatures: {temperatures}. Late-fusion weights: {weights}.\n"

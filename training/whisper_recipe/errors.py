@@ -1,0 +1,107 @@
+"""Fits the error predictor on predictions for corpora that the model which made them never heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+from emostream.models.reliability import FEATURES, REASON_OF_FEATURE, ErrorPredictor
+
+from .selective import threshold_for_risk
+
+MIN_LIFT: Final = 1.2
+"""A reason whose clips are wrong less than so many times as often as all clips is not told."""
+_REGULARIZATION: Final = 1.0
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPredictions:
+    """features: (N, F) in the order of FEATURES. wrong: (N,). groups: the corpus of each.
+
+    Noise counts as wrong: it holds no speech, so every emotion is an error.
+    """
+
+    features: Floats
+    wrong: npt.NDArray[np.bool_]
+    groups: tuple[str, ...]
+
+    @classmethod
+    def joined(cls, parts: Sequence[JudgedPredictions]) -> JudgedPredictions:
+        return cls(
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.wrong for part in parts]),
+            tuple(group for part in parts for group in part.groups),
+        )
+
+    def of(self, groups: Sequence[str]) -> JudgedPredictions:
+        """Those of these corpora."""
+        rows = np.isin(np.array(self.groups), list(groups))
+        return JudgedPredictions(
+            self.features[rows], self.wrong[rows], tuple(np.array(self.groups)[rows].tolist())
+        )
+
+
+def fit_error_predictor(
+    judged: JudgedPredictions, *, worst_risk: float, controlled: Sequence[str]
+) -> ErrorPredictor:
+    """By logistic regression, every corpus with the same weight.
+
+    worst_risk: of what is accepted, on the worst of the corpora `controlled`. The signs that make no sense
+    are not forbidden: features are chosen so that there is none.
+    """
+    groups = np.array(judged.groups)
+    weights = np.zeros(len(groups))
+    for name in set(judged.groups):
+        weights[groups == name] = len(groups) / len(set(judged.groups)) / (groups == name).sum()
+    centres = np.average(judged.features, axis=0, weights=weights)
+    scales = np.sqrt(np.average((judged.features - centres) ** 2, axis=0, weights=weights)) + 1e-9
+    model = LogisticRegression(C=_REGULARIZATION, max_iter=500)
+    model.fit((judged.features - centres) / scales, judged.wrong, sample_weight=weights)
+    predictor = ErrorPredictor(
+        bias=float(model.intercept_[0]),
+        weights=_named(np.where(scales > 1e-6, model.coef_[0] / scales, 0.0)),
+        centres=_named(centres),
+        threshold=0.5,
+        reasons=tuple(dict.fromkeys(REASON_OF_FEATURE.values())),
+    )
+    part = judged.of(controlled)
+    threshold, _ = threshold_for_risk(
+        error_probabilities(predictor, part), part.wrong, part.groups, worst_risk
+    )
+    fitted = ErrorPredictor(
+        predictor.bias, predictor.weights, predictor.centres, threshold, predictor.reasons
+    )
+    told = tuple(reason for reason, lift in reason_lifts(fitted, part).items() if lift >= MIN_LIFT)
+    return ErrorPredictor(fitted.bias, fitted.weights, fitted.centres, fitted.threshold, told)
+
+
+def error_probabilities(predictor: ErrorPredictor, judged: JudgedPredictions) -> Floats:
+    """(N,)."""
+    return np.array([predictor.error_probability(_named(row)) for row in judged.features])
+
+
+def reason_lifts(predictor: ErrorPredictor, judged: JudgedPredictions) -> Mapping[str, float]:
+    """Reason -> how many times as often clips are wrong for which it is the first reason; 0 where it never
+    is.
+
+    Only predictions that are not reliable have reasons.
+    """
+    wrong: dict[str, list[bool]] = {reason: [] for reason in predictor.reasons}
+    for row, is_wrong in zip(judged.features, judged.wrong.tolist(), strict=True):
+        features = _named(row)
+        if predictor.error_probability(features) > predictor.threshold:
+            for reason in predictor.doubts(features)[:1]:
+                wrong[reason].append(is_wrong)
+    overall = max(float(judged.wrong.mean()), 1e-9)
+    return {reason: float(np.mean(hits)) / overall if hits else 0.0 for reason, hits in wrong.items()}
+
+
+def _named(values: npt.NDArray[np.float64]) -> dict[str, float]:
+    return dict(zip(FEATURES, (float(value) for value in values), strict=True))

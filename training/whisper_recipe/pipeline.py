@@ -1,0 +1,142 @@
+"""Runs the recipe of models/bundled_whisper, or only its table of unseen corpora.
+
+Everything resumes where it stopped: the states of the encoder clip by clip, every fit from its snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from emostream.models import LABELS
+from emostream.models.checkpoint import save_checkpoint
+from emostream.models.emotion import EmotionModel
+from emostream.models.encoders.base import AudioEncoder
+
+from ..bundled_recipe.provenance import Provenance
+from ..bundled_recipe.stages import TEXT_CORPORA
+from ..corpora.text_corpus import read_text_corpus
+from ..errors import SettingsError
+from ..run_log import RunLog
+from .build import template
+from .card import write_card
+from .clips import EVALUATED, NOISE, SpeechClip, load_clips
+from .folds import Judged, RecipeContext, fit_head, leave_one_out
+from .fusion import TextLines, add_fusion
+from .settings import WhisperRunSettings
+from .states import AugmentedView, StateCache, Views, training_noises, write_states
+from .unseen import Doubts, UnseenRow, judge_doubts, unseen_rows, write_report
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperPaths:
+    """data: the corpora. whisper: the faster-whisper folder of the encoder. work: states, snapshots, the log.
+
+    The states are kept by encoder: `work/states/NAME/VIEW`.
+    """
+
+    data: Path
+    whisper: Path
+    work: Path
+
+
+def prepare(settings: WhisperRunSettings, paths: WhisperPaths) -> tuple[RecipeContext, Tokenizer]:
+    """Reads the corpora and encodes what is not in the cache yet. Raises CorpusError, SettingsError."""
+    log = RunLog(paths.work / "log.txt")
+    clips = load_clips(paths.data, votes=settings.data.votes)
+    if not {clip.corpus for clip in clips} & set(EVALUATED):
+        raise SettingsError(
+            f"expected one or more of {', '.join(EVALUATED)} in {paths.data}, got none: check --data"
+        )
+    model, tokenizer = template(settings, paths.whisper)
+    views = _encode_all(settings, clips, model.audio_encoder, paths, log)
+    return RecipeContext(settings, clips, views, model, paths.work, log), tokenizer
+
+
+def leave_corpora_out(context: RecipeContext, out: Path) -> tuple[list[UnseenRow], Doubts]:
+    """Leaves each corpus out in turn; writes the report."""
+    results: list[Judged] = []
+    for corpus in EVALUATED:
+        if any(clip.corpus == corpus for clip in context.clips):
+            _, judged = leave_one_out(context, corpus)
+            results += judged
+            for row in unseen_rows(judged):
+                context.log.line(
+                    f"{row.corpus}, {row.condition}: UA {row.ua:.3f}, without a baseline {row.cold_ua:.3f}"
+                )
+    rows, doubts = unseen_rows(results), judge_doubts(results, context.views)
+    write_report(out, rows, doubts, "Each corpus left out in turn")
+    return rows, doubts
+
+
+def run_whisper_recipe(settings: WhisperRunSettings, paths: WhisperPaths, out: Path) -> None:
+    """The table of unseen corpora, into `paths.work`, then the checkpoint folder."""
+    context, tokenizer = prepare(settings, paths)
+    rows, doubts = leave_corpora_out(context, paths.work / "unseen")
+    model = train_checkpoint(context, tokenizer, doubts, paths.data, out)
+    write_card(out, model.config, rows, doubts, settings)
+
+
+def train_checkpoint(
+    context: RecipeContext, tokenizer: Tokenizer, doubts: Doubts, data: Path, out: Path
+) -> EmotionModel:
+    """The shipped weights: head and fusion on all training speakers, the error predictor of the folds."""
+    speech = [clip for clip in context.clips if clip.corpus != NOISE]
+    train = [clip for clip in speech if clip.split == "train"]
+    validation = [clip for clip in speech if clip.split == "dev"]
+    model = fit_head(context, "shipped", train, validation)
+    add_fusion(context, model, tokenizer, train, validation, _text_lines(data), "shipped")
+    model.config.error_predictor = doubts.predictor.fields()
+    save_checkpoint(model, tokenizer, out)
+    provenance = Provenance()
+    provenance.add("head and fusion", [clip.example for clip in train])
+    provenance.add("calibration", [clip.example for clip in validation])
+    provenance.write(out / "audio_used.csv")
+    context.log.line(f"wrote {out}")
+    return model
+
+
+def _encode_all(
+    settings: WhisperRunSettings,
+    clips: Sequence[SpeechClip],
+    encoder: AudioEncoder,
+    paths: WhisperPaths,
+    log: RunLog,
+) -> Views:
+    torch.set_flush_denormal(True)
+    noises = training_noises(clips)
+    caches = []
+    for number in range(settings.data.views + 1):
+        folder = (
+            paths.work / "states" / settings.encoder.name / ("plain" if number == 0 else f"view-{number}")
+        )
+        view = None if number == 0 else AugmentedView(number, settings.data.augment, noises)
+        of_view: dict[str, StateCache] = {}
+        for corpus in sorted({clip.corpus for clip in clips}):
+            part = [clip for clip in clips if clip.corpus == corpus]
+            if view is not None:
+                part = [clip for clip in part if corpus != NOISE and clip.split != "dev"]
+            if part:
+                write_states(part, encoder, folder, corpus, view, _progress(log, f"view {number}, {corpus}"))
+                of_view[corpus] = StateCache(folder, corpus)
+        caches.append(of_view)
+    return Views(tuple(caches), settings.encoder.layers)
+
+
+def _progress(log: RunLog, name: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        if done % 500 == 0 or done == total:
+            log.line(f"{name}: {done} of {total} clips encoded")
+
+    return report
+
+
+def _text_lines(data: Path) -> TextLines:
+    lines = [line for line in read_text_corpus(data / "text.csv.gz", TEXT_CORPORA) if line.emotion in LABELS]
+    train, validation = ([line for line in lines if line.split == split] for split in ("train", "dev"))
+    words = sorted({word for line in train for word in line.words.lower().split() if word.isalpha()})
+    return TextLines(train, validation, words)
