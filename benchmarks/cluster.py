@@ -1,6 +1,6 @@
 """`python -m benchmarks.cluster --speech FOLDER`: what Ray costs, one replica against the plain engine.
 
-Same machine, same load, in one run, turn by turn, one thread for each model (`OMP_NUM_THREADS=1` is
+Same machine, same load, in one run, alternating, one thread for each model (`OMP_NUM_THREADS=1` is
 to be set: a replica of one core has no more). The cluster is one node of this machine, so that nothing
 crosses a network.
 """
@@ -35,10 +35,10 @@ from emostream.streamer.inference.backend import InferenceBackend
 from emostream.streamer.inference.load_models import load_engine
 from emostream.streamer.inference.request import Priority
 
-TURNS: Final = 5
+ROUNDS: Final = 5
 ALONE: Final = 40
-CROWD: Final = 16
-CROWD_CALLS: Final = 240
+CALLERS: Final = 16
+CONCURRENT_CALLS: Final = 240
 STREAMS: Final = 8
 STREAMS_S: Final = 60.0
 _ONE: Final = ClusterSettings(max_replicas=1)
@@ -46,7 +46,7 @@ _ONE: Final = ClusterSettings(max_replicas=1)
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The same thing, with the models in the process and in one replica."""
+    """One measurement, with the models in the process and in one replica."""
 
     what: str
     unit: str
@@ -84,20 +84,20 @@ async def _calls(speech: Path, address: str) -> list[Pair]:
     settings, clock = Settings(models=ModelSettings(asr="none"), cluster=_ONE), WallClock()
     near, far = load_engine(settings, clock), RemoteEngine(address, settings, clock)
     async with near.running(), far.running():
-        alone = await _turns(near, far, lambda engine: _alone(engine, clips))
-        crowd = await _turns(near, far, lambda engine: _crowd(engine, clips))
+        alone = await _alternate(near, far, lambda engine: _alone(engine, clips))
+        concurrent = await _alternate(near, far, lambda engine: _concurrent(engine, clips))
     return [
         Pair(f"one analysis, no other caller (median of {ALONE})", "ms", *(1_000 * one for one in alone)),
-        Pair(f"analyses a second, {CROWD} ask at once", "1/s", *crowd),
+        Pair(f"analyses a second, {CALLERS} callers at once", "1/s", *concurrent),
     ]
 
 
-async def _turns(
+async def _alternate(
     near: InferenceBackend, far: InferenceBackend, measure: Callable[[InferenceBackend], Awaitable[float]]
 ) -> tuple[float, float]:
     found: tuple[list[float], list[float]] = ([], [])
     await asyncio.gather(measure(near), measure(far))  # warm
-    for _ in range(TURNS):
+    for _ in range(ROUNDS):
         found[0].append(await measure(near))
         found[1].append(await measure(far))
     return statistics.median(found[0]), statistics.median(found[1])
@@ -112,16 +112,16 @@ async def _alone(engine: InferenceBackend, clips: Sequence[Clip]) -> float:
     return statistics.median(took)
 
 
-async def _crowd(engine: InferenceBackend, clips: Sequence[Clip]) -> float:
-    waiting = iter([clips[number % len(clips)] for number in range(CROWD_CALLS)])
+async def _concurrent(engine: InferenceBackend, clips: Sequence[Clip]) -> float:
+    waiting = iter([clips[number % len(clips)] for number in range(CONCURRENT_CALLS)])
 
-    async def ask() -> None:
+    async def call() -> None:
         for clip in waiting:
             await engine.analyse(clip, engine.new_request(Priority.FINAL))
 
     began = time.perf_counter()
-    await asyncio.gather(*(ask() for _ in range(CROWD)))
-    return CROWD_CALLS / (time.perf_counter() - began)
+    await asyncio.gather(*(call() for _ in range(CALLERS)))
+    return CONCURRENT_CALLS / (time.perf_counter() - began)
 
 
 def _streams(speech: Path, address: str) -> list[Pair]:

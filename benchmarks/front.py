@@ -1,6 +1,6 @@
 """`python -m benchmarks.front --speech FOLDER`: what one server process carries when models cost nothing.
 
-Clients that talk at natural pace, in processes of their own, against `stub_server` in another one.
+Clients that stream at natural pace, in processes of their own, against `stub_server` in another one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FULL: Final = 0.7
 SATURATED: Final = 0.9
 """Of the machine, or of a client's core: what is measured past it is not the server's limit."""
 _SETTLING_S: Final = 1.0
-_PATIENCE_S: Final = 60.0  # for the last words of a server that is too slow
+_REPORT_TIMEOUT_S: Final = 60.0  # for the last results of a server that is too slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Point:
     clients: tuple[float, ...]
     whole: float
     memory_mib: float
-    heard: tuple[ClientReport, ...]
+    reports: tuple[ClientReport, ...]
 
     @property
     def saturated(self) -> bool:
@@ -58,11 +58,11 @@ class Point:
 
     @property
     def messages(self) -> tuple[float, float]:
-        """In and out a second, pings aside: blocks of 100 ms; an ack a second, provisionals, and a start and
-        a final for each utterance.
+        """In and out a second, without pings. In: blocks of 100 ms. Out: an ack a second, interim results,
+        a start and a final for each utterance.
         """
         finals, interim_results = (
-            sum(getattr(one, name) for one in self.heard) for name in ("finals", "provisionals")
+            sum(getattr(one, name) for one in self.reports) for name in ("finals", "interim_results")
         )
         events = (2 * finals + interim_results) / self.seconds
         return self.streams * SAMPLE_RATE_HZ / BLOCK_SAMPLES, self.streams + events
@@ -71,7 +71,7 @@ class Point:
 def tables(speech: Path, counts: Sequence[int], seconds: float) -> Iterator[str]:
     """Markdown. speech: a folder of recordings, each one utterance."""
     yield (
-        f"A server whose recognizer answers at once; {CLIENTS} client "
+        f"A server whose recognizer returns at once; {CLIENTS} client "
         f"processes, {seconds:g} s of speech a stream, cores busy while all were open.\n\n"
     )
     heads = (
@@ -102,7 +102,7 @@ def measure(speech: Path, streams: int, seconds: float) -> Point:
         ]
         for client in clients:
             if _pipe(client.stdout).readline().strip() != "ready":
-                raise ConnectError("expected a client that is ready, it ended; see what it said above")
+                raise ConnectError("expected a client that is ready, but it ended; see its output above")
         idle_mib = _memory_mib(server)
         for client in clients:
             print("go", file=_pipe(client.stdin), flush=True)
@@ -112,17 +112,19 @@ def measure(speech: Path, streams: int, seconds: float) -> Point:
         time.sleep(seconds - ramp_s - _SETTLING_S)
         after, took_s = [*map(_cpu_s, seen), _machine_s()], time.perf_counter() - began
         memory_mib = _memory_mib(server) - idle_mib
-        heard = tuple(ClientReport(**json.loads(one.communicate(timeout=_PATIENCE_S)[0])) for one in clients)
+        reports = tuple(
+            ClientReport(**json.loads(one.communicate(timeout=_REPORT_TIMEOUT_S)[0])) for one in clients
+        )
     busy = [(now - then) / took_s for now, then in zip(after, before, strict=True)]
-    return Point(streams, seconds, busy[0], tuple(busy[1:-1]), busy[-1], memory_mib, heard)
+    return Point(streams, seconds, busy[0], tuple(busy[1:-1]), busy[-1], memory_mib, reports)
 
 
 def _row(point: Point) -> str:
-    after = Percentiles.of([one for heard in point.heard for one in heard.after_end_s])
-    pings = [ping for heard in point.heard for ping in heard.pings_s]
+    after = Percentiles.of([one for report in point.reports for one in report.after_end_s])
+    pings = [ping for report in point.reports for ping in report.pings_s]
     into, out = point.messages
     totals = [
-        sum(getattr(heard, name) for heard in point.heard)
+        sum(getattr(report, name) for report in point.reports)
         for name in ("finals", "dropped_ms", "refused", "errors")
     ]
     cells = (
@@ -166,7 +168,7 @@ def _server() -> Iterator[tuple[Any, str]]:
         try:
             line = _pipe(process.stderr).readline()
             if not line.startswith("Listening on "):
-                raise ConnectError(f"expected a server, it said: {line}{_pipe(process.stderr).read()}")
+                raise ConnectError(f"expected a server, got: {line}{_pipe(process.stderr).read()}")
             # A pipe that is not read blocks the process that writes to it.
             Thread(target=_pipe(process.stderr).read, daemon=True).start()
             yield psutil.Process(process.pid), line.split()[2].replace("http", "ws", 1) + "/v1/stream"
@@ -176,7 +178,7 @@ def _server() -> Iterator[tuple[Any, str]]:
 
 @contextmanager
 def _client(url: str, speech: Path, numbers: range, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """It says `ready` when its sound is made, begins at a line, and then says what it `ClientReport`."""
+    """Prints `ready` when its audio is prepared, starts at a line on stdin, and prints its `ClientReport`."""
     program = [sys.executable, "-m", "benchmarks.front_client", url, str(speech), str(seconds)]
     program += map(str, (numbers.start, numbers.stop, numbers.step))
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

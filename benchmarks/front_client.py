@@ -1,6 +1,6 @@
 """`python -m benchmarks.front_client URL SPEECH SECONDS FIRST STOP STEP`: some of the streams of `front`.
 
-Says `ready`, waits for a line, streams at natural pace and prints what it heard.
+Prints `ready`, waits for a line, streams at natural pace and prints its report.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LONGER_S: Final = 10.0  # a load ends with a whole clip: cut from a longer one,
 @dataclass(frozen=True, slots=True)
 class ClientReport:
     """Of all streams of one client process. after_end_s: of finals that silence ended, from the decision to
-    the event. refused: streams that were not let in, or let go.
+    the event. refused: streams that were rejected or closed.
     """
 
     finals: int

@@ -44,8 +44,8 @@ def tables(speech: Path, whisper: str | None) -> Iterator[str]:
             ("replay", "--seconds", str(LATENCY_S)),
         )
         for command in commands:
-            shown = Path(asr).name
-            yield f"`emostream bench {' '.join(command)} --asr {shown} --speech ...`:\n\n"
+            model = Path(asr).name
+            yield f"`emostream bench {' '.join(command)} --asr {model} --speech ...`:\n\n"
             yield _bench(*command, "--asr", asr, "--speech", str(speech)) + "\n"
     share, bare = 100 * silence(), 100 * bare_receiver()
     yield (
@@ -150,8 +150,8 @@ async def _endure(server: ServerProcess, sound: Samples) -> Endurance:
     seen: list[tuple[float, float]] = []  # seconds of sound, MiB
     while not running.done():
         await asyncio.wait({running}, timeout=_LOOK_EVERY_S)
-        heard = await asyncio.to_thread(server.counters)
-        seen.append((heard["emostream_audio_seconds_total", ()], server.usage().rss_bytes / 2**20))
+        counters = await asyncio.to_thread(server.counters)
+        seen.append((counters["emostream_audio_seconds_total", ()], server.usage().rss_bytes / 2**20))
     took = time.perf_counter() - began
     (run,) = running.result()
     assert run.totals is not None
@@ -165,4 +165,4 @@ async def _endure(server: ServerProcess, sound: Samples) -> Endurance:
 
 
 def _first_after(seen: Sequence[tuple[float, float]], seconds: float) -> float:
-    return next(memory for heard, memory in seen if heard >= seconds)
+    return next(memory for audio_s, memory in seen if audio_s >= seconds)

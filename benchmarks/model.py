@@ -33,7 +33,7 @@ from emostream.models.types import SAMPLE_RATE_HZ
 RESULTS = Path(__file__).with_name("model.md")
 TOKENS: Final = 24
 SPANS: Final = {"phone": 40, "syllable": 16, "word": 11}
-"""In every clip, whatever its length: what is said in about four seconds."""
+"""In every clip, whatever its length: the words of about four seconds."""
 
 SHAPES: Final = ((1, 1), (1, 4), (1, 16), (4, 4), (16, 4), (64, 4))
 """Clips in a batch, seconds of each."""

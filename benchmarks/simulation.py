@@ -97,25 +97,26 @@ def tables() -> Iterator[str]:
     """Markdown."""
     yield "#### Measured, and simulated\n\n"
     yield (
-        f"Simulated: {SEEDS} seeds together, beside them the p95 of single seeds, least and most: so far "
-        "apart can runs of this length be by chance. Milliseconds from the decision to the event.\n\n"
+        f"Simulated: {SEEDS} seeds together, beside them the lowest and highest p95 of single seeds, the "
+        "spread of runs of this length. Milliseconds from the decision to the event.\n\n"
     )
     yield from _heads(
         *("transcriber", "streams", "finals", "simulated", "p50 / p95 / p99", "simulated", "p95 of a seed"),
         *("p95, difference", "within 25 ms", "simulated", "models' work", "simulated"),
     )
-    yield from map(_beside, MEASURED)
+    yield from map(_compared, MEASURED)
     yield (
-        "\nThe simulation has no event loop: a final whose candidate is judged in time takes 0 ms. Nor does "
-        "it know that models slow each other down on the same cores, and its costs are medians. Where its "
-        "models work less than the measured ones, the streams that it lets a replica carry are too many.\n\n"
+        "\nThe simulation has no event loop: a final whose candidate is analyzed in time takes 0 ms. Nor "
+        "does it model that models slow each other down on the same cores, and its costs are medians. Where "
+        "its models work less than the measured ones, it overestimates the streams of a replica.\n\n"
         "#### Predicted: replicas\n\n"
         f"No transcriber, {LADDER_S:.0f} s, {1_000 * HOP_S:g} ms for a hop, each replica on its own cores. "
-        "Judged: milliseconds from the asking of the candidate, of which 300 are for free. Lost: one of them "
-        f"at {LOSS.at_s:g} s, noticed {LOSS.detect_s:g} s later, back {LOSS.restart_s:g} s after that.\n\n"
+        "Analysis: milliseconds from the request of the candidate, of which 300 are hidden by the pause. "
+        f"Lost: one of them at {LOSS.at_s:g} s, noticed {LOSS.detect_s:g} s later, back {LOSS.restart_s:g} s "
+        "after that.\n\n"
     )
     yield from _heads(
-        *("replicas", "streams", "busiest model", "p50 / p95 / p99", "judged p50 / p95 / p99", "shed"),
+        *("replicas", "streams", "busiest model", "p50 / p95 / p99", "analysis p50 / p95 / p99", "shed"),
         *("lost: p95 / p99 / slowest", "lost: past 300 ms", "lost: finals missing"),
     )
     yield from (_step(each, replicas) for each, ladder in LADDER for replicas in ladder)
@@ -135,7 +136,7 @@ def _row(*cells: object) -> str:
     return f"| {' | '.join(map(str, cells))} |\n"
 
 
-def _beside(point: Measured) -> str:
+def _compared(point: Measured) -> str:
     results = [simulate(SimulationPlan(point.streams, point.models, seed=seed)) for seed in range(SEEDS)]
     after_ms = 1_000 * np.concatenate([result.after_end_s for result in results])
     percentiles = [float(value) for value in np.percentile(after_ms, _PERCENTS)]

@@ -24,7 +24,7 @@ REPEATS = 15
 
 @dataclass(frozen=True)
 class Row:
-    """Milliseconds (or microseconds, as the unit says), over the repeats."""
+    """Milliseconds or microseconds, see `unit`, over the repeats."""
 
     what: str
     unit: str
@@ -68,13 +68,13 @@ def _per_frame(sound: Samples) -> Iterator[Row]:
     flags: list[bool] = []
     for settings in (VadSettings(name="webrtc"), VadSettings(name="silero")):
 
-        def judge(settings: VadSettings = settings) -> list[bool]:
+        def detect(settings: VadSettings = settings) -> list[bool]:
             vad = make_vad(settings)
             starts = range(0, len(frames), block)
             return [flag for start in starts for flag in vad.is_speech(frames[start : start + block])]
 
-        flags = flags or judge()
-        yield _timed(f"VAD {settings.name}, a frame", judge, unit="us", count=len(frames))
+        flags = flags or detect()
+        yield _timed(f"VAD {settings.name}, a frame", detect, unit="us", count=len(frames))
 
     def segment() -> None:
         segmenter = Segmenter(SegmenterSettings())

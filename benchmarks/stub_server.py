@@ -1,7 +1,7 @@
 """`python -m benchmarks.stub_server`: a whole server around a recognizer that answers at once.
 
 All of a live server is there but the models: sockets, sessions, voice activity detection, segmentation, the
-engine's threads and batchers. It says `Listening on http://...` when it does, and ends with Ctrl-C.
+engine's threads and batchers. It prints `Listening on http://...` when it is ready, and ends with Ctrl-C.
 """
 
 from __future__ import annotations

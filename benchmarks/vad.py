@@ -52,7 +52,7 @@ class Tally:
 
 
 def conditions(load: Workload, model_info: Sequence[Samples]) -> Iterator[tuple[str, Samples]]:
-    """The session as it is, and under sounds that are not meant to be heard. Levels are against speech."""
+    """The session as it is, and with background sounds. Levels are relative to speech."""
     clean = load.samples
     spoken = np.concatenate([clean[start:end] for start, end in load.spans])
     # The ratio is that to speech: `mix_at_snr` measures what it is given, pauses and all.

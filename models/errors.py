@@ -1,4 +1,4 @@
-"""Errors of `models`. A message says what was expected, what came instead and what to do."""
+"""Errors of `models`. A message states what was expected, what came instead and what to do."""
 
 from __future__ import annotations
 

@@ -168,5 +168,6 @@ def _reply(replies: Any, message: object) -> None:
         pickle.dump(message, replies)
         replies.flush()
     except BrokenPipeError:
-        # The parent has exited and nobody can read an error. A normal exit would flush again and print one.
+        # The parent has exited, so that no process reads an error. A normal exit would print
+        # one after another flush.
         os._exit(0)

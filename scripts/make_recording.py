@@ -39,7 +39,7 @@ BITRATE: Final = 28_000
 
 
 class RecordingError(Exception):
-    """The recording cannot be made; the message says what to install."""
+    """The recording cannot be made; the message names what to install."""
 
 
 @dataclass(frozen=True, slots=True)

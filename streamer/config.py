@@ -157,7 +157,7 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
     sets; without a proxy any client could set it.
 
     message_bytes: the longest message. max_unacked_ms: how much unacknowledged audio a client may send.
-    start_ms: the timeout of the first message. subscriber_queue_size: how many events may wait for one
+    start_timeout_ms: of the first message. subscriber_queue_size: how many events may wait for one
     subscriber before it is closed as too slow. connections: how many there may be at once;
     connections_per_minute: from one address. session_ms, idle_ms: the longest session, and the longest time
     without a message from a client; 0 is without limit. max_load: share of the busiest model's time past
@@ -179,7 +179,7 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
     ssl_keyfile: str | None = None
     message_bytes: int = 1 << 20
     max_unacked_ms: int = 5_000
-    start_ms: int = 10_000
+    start_timeout_ms: int = 10_000
     subscriber_queue_size: int = 1_000
     max_load: float = 0.7
     connections: int = 512
@@ -203,7 +203,7 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
             resume_timeout_ms=0,
             event_buffer_size=100,
             model_timeout_ms=100,
-            start_ms=100,
+            start_timeout_ms=100,
             subscriber_queue_size=1,
         )
         for name in ("session_ms", "idle_ms"):

@@ -9,6 +9,6 @@ from __future__ import annotations
 import os
 
 
-def shown(name: str | os.PathLike[str]) -> str:
+def printable(name: str | os.PathLike[str]) -> str:
     """A path, or a message with one in it, with U+FFFD in place of bytes that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")

@@ -8,7 +8,7 @@ from .errors import ConfigError
 
 
 def require(package: str, wanted_by: str, extra: str) -> None:
-    """Raises ConfigError, which says what to install, where the package cannot be imported."""
+    """Raises ConfigError, which names the extra to install, if the package cannot be imported."""
     try:
         import_module(package)
     except ImportError as error:

@@ -36,8 +36,8 @@ _ONSET: Final = 10.0
 rate of the same clips with a second of silence around them: 0.36; 0.41 with 30, 0.51 without, 0.43 with the
 mean over the whole clip."""
 _LATE_ONSET: Final = 100.0
-"""A rise by this factor ends a long silence even after a span that was long enough for the mean: nobody who
-has spoken for 1.5 s becomes louder by 20 dB."""
+"""A rise by this factor ends a long silence even after a span that was long enough for the mean: speech that
+has lasted 1.5 s does not become louder by 20 dB."""
 _FLOOR: Final = 1e-8
 """-80 dBFS."""
 

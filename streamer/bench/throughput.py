@@ -22,6 +22,7 @@ from ..inference.engine import Engine
 from ..pipeline.event_log import EventLog
 from ..pipeline.session import Session, SessionSettings
 from ..pipeline.vad import make_vad
+from ..protocol.messages import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,59 +43,64 @@ class ReplaySpeed:
         return self.replay / self.bare
 
 
-async def replay_speed(
-    samples: Samples,
-    transcriber: Transcriber | None,
-    recognizer: Recognizer,
-    settings: Settings,
-    clock: Clock,
-    repeats: int,
-) -> ReplaySpeed:
-    """Alternately: a recording through a session, then the model calls that it made, in a bare loop."""
-    with TemporaryDirectory() as folder:
-        recording = _write(samples, Path(folder))
-        return await _replay_speed(recording, transcriber, recognizer, settings, clock, repeats)
+@dataclass(frozen=True, slots=True)
+class ReplayBenchmark:
+    """The models and settings to measure, and how often."""
 
+    transcriber: Transcriber | None
+    recognizer: Recognizer
+    settings: Settings
+    clock: Clock
+    repeats: int
 
-async def _replay_speed(
-    recording: Path,
-    transcriber: Transcriber | None,
-    recognizer: Recognizer,
-    settings: Settings,
-    clock: Clock,
-    repeats: int,
-) -> ReplaySpeed:
-    replays: list[float] = []
-    bares: list[float] = []
-    utterances = batches = 0
-    seconds = 0.0
-    for _ in range(repeats):
+    async def run(self, samples: Samples) -> ReplaySpeed:
+        """Alternately: a recording through a session, then the model calls that it made, in a bare loop."""
+        with TemporaryDirectory() as folder:
+            recording = _write(samples, Path(folder))
+            rounds = [await self._round(recording) for _ in range(self.repeats)]
+        last = rounds[-1]
+        seconds = last.totals.audio_ms / 1_000
+        return ReplaySpeed(
+            replay=seconds / statistics.median(one.replay_s for one in rounds),
+            bare=seconds / statistics.median(one.bare_s for one in rounds),
+            utterances=last.totals.utterances,
+            batches=last.calls,
+        )
+
+    async def _round(self, recording: Path) -> _Round:
         calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         engine = Engine(
-            None if transcriber is None else _CallRecorder(transcriber, calls),
-            _CallRecorder(recognizer, calls),
-            clock,
+            None if self.transcriber is None else _CallRecorder(self.transcriber, calls),
+            _CallRecorder(self.recognizer, calls),
+            self.clock,
         )
         session = Session(
             FileSource(recording),
-            make_vad(settings.vad),
+            make_vad(self.settings.vad),
             engine,
             EventLog("bench"),
             [],
-            SessionSettings(settings.segmenter),
-            clock,
+            SessionSettings(self.settings.segmenter),
+            self.clock,
         )
         async with engine.running():
-            began = clock.now()
+            began = self.clock.now()
             totals = await session.run()
-            replays.append(clock.now() - began)
-        began = clock.now()
+            replay_s = self.clock.now() - began
+        began = self.clock.now()
         for call, arguments in calls:
             call(*arguments)
-        bares.append(clock.now() - began)
-        batches, utterances, seconds = len(calls), totals.utterances, totals.audio_ms / 1_000
-    replay, bare = (seconds / statistics.median(times) for times in (replays, bares))
-    return ReplaySpeed(replay, bare, utterances, batches)
+        return _Round(replay_s, self.clock.now() - began, totals, len(calls))
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One repeat. calls: of the models."""
+
+    replay_s: float
+    bare_s: float
+    totals: Totals
+    calls: int
 
 
 class _CallRecorder:

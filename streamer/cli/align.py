@@ -24,11 +24,11 @@ from emostream.models import (
 )
 
 from ..audio.decode import AudioFile, decode_file
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import ConfigError, SourceError
-from ..optional_deps import require_matplotlib
 from ..output.alignment_figure import write_png
 from .options import AsrOption
+from .output_files import check_png
 
 _LONGEST_S: Final = 28
 """What Whisper transcribes at once; a longer alignment path would also be less reliable."""
@@ -78,7 +78,7 @@ def align(
     else:
         _print_lines(alignment)
     if png is not None:
-        missing = write_png(samples, alignment, f"{shown(file.name)}: {_HOW[alignment.method]}", png)
+        missing = write_png(samples, alignment, f"{printable(file.name)}: {_HOW[alignment.method]}", png)
         if missing:
             note = Text(f"the plot's font has no glyphs for: {missing}")
             Console(stderr=True).print(note, soft_wrap=True)
@@ -90,30 +90,12 @@ def _check(text: str | None, png: Path | None, asr: str | None) -> None:
         raise ConfigError(
             "expected --text to have words, got none: write the transcript, or leave it to --asr"
         )
-    if text is not None and shown(text) != text:
-        raise ConfigError(f"expected --text in UTF-8, got {shown(text)!r}: write it in that encoding")
+    if text is not None and printable(text) != text:
+        raise ConfigError(f"expected --text in UTF-8, got {printable(text)!r}: write it in that encoding")
     if text is None and asr == "none":
         raise ConfigError("expected words to align, got --asr none: write them with --text")
     if png is not None:
-        _check_png(png)
-        require_matplotlib("--png")
-
-
-def _check_png(png: Path) -> None:
-    name = shown(png)
-    if png.suffix.lower() != ".png":
-        raise ConfigError(f"expected --png to name a file that ends in .png, got {name}: rename it")
-    if not png.parent.is_dir():
-        raise ConfigError(f"expected a folder for --png, but {name} cannot be written: make its folder")
-    existed = png.exists()
-    try:
-        png.open("ab").close()  # trying covers rights, read-only disks and folders of that name
-    except OSError as error:
-        raise ConfigError(
-            f"expected to write to {name}, got: {error.strerror}; choose another --png"
-        ) from error
-    if not existed:
-        png.unlink()
+        check_png(png)
 
 
 def _read_utterance(file: Path) -> Samples:
@@ -190,7 +172,7 @@ def _take(spans: list[Span], word: Word) -> list[Span]:
 
 def _json(file: Path, transcript: Transcript, alignment: Alignment) -> str:
     alignment_json = {
-        "file": shown(file),
+        "file": printable(file),
         "text": transcript.text,
         "method": alignment.method,
         "words": [_mark(word) | {"confidence": word.confidence} for word in alignment.words],

@@ -17,7 +17,7 @@ from emostream.models import ModelError
 
 from ..clock import WallClock
 from ..config import Settings
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import ConfigError, EmostreamError
 from ..output.formats import FORMATS
 from ..replay.runner import ReplayOptions
@@ -113,7 +113,7 @@ def batch(
     except KeyboardInterrupt:
         raise _interrupted(progress, len(todo)) from None
     store.end()
-    _exit(progress, f"{shown(output_dir)}/errors", unreadable=bool(unreadable), anything=bool(todo))
+    _exit(progress, f"{printable(output_dir)}/errors", unreadable=bool(unreadable), anything=bool(todo))
 
 
 def _check_address(address: str) -> None:

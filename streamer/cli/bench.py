@@ -16,7 +16,7 @@ from rich.console import Console
 from ..audio.frontend import Samples
 from ..bench.latency import LatencyRow, rows
 from ..bench.measurement import measure
-from ..bench.throughput import replay_speed
+from ..bench.throughput import ReplayBenchmark
 from ..bench.workload import make_workload, read_clips
 from ..clock import WallClock
 from ..errors import ConfigError
@@ -104,13 +104,12 @@ def replay(
     settings = models.settings()
     load = make_workload(workload.clips(), seconds, seed=workload.seed)
     engine = load_engine(settings, Console(stderr=True), WallClock())
-    speed = asyncio.run(
-        replay_speed(load.samples, engine.transcriber, engine.recognizer, settings, WallClock(), repeats)
-    )
+    benchmark = ReplayBenchmark(engine.transcriber, engine.recognizer, settings, WallClock(), repeats)
+    speed = asyncio.run(benchmark.run(load.samples))
     print(
         f"- replay {speed.replay:.1f} x, the bare models {speed.bare:.1f} x real time: "
         f"{100 * speed.share:.0f} % of their speed; {speed.utterances} utterances "
-        f"in {speed.batches} calls, median of {repeats} turns"
+        f"in {speed.batches} calls, median of {repeats} runs"
     )
     workload.write(asdict(speed))
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ..clock import Clock
 from ..config import Settings
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import SourceError
 from ..inference import load_models
 from ..inference.backend import ModelInfo
@@ -51,12 +51,12 @@ def warn_of_other_models(
             recorded = job.session.models
             print_line(
                 console,
-                f"{shown(job.path)} was recorded with other models: {recorded.asr or 'no transcription'}, "
-                f"{recorded.emotion}, {recorded.vad}",
+                f"{printable(job.path)} was recorded with other models: "
+                f"{recorded.asr or 'no transcription'}, {recorded.emotion}, {recorded.vad}",
             )
 
 
 def print_failures(failures: Sequence[SourceError | str]) -> None:
     """A line each."""
     for failure in failures:
-        print(f"emostream: {shown(str(failure))}", file=sys.stderr)
+        print(f"emostream: {printable(str(failure))}", file=sys.stderr)

@@ -17,7 +17,7 @@ from ..audio.sources import Source
 from ..audio.tee import TeeSource
 from ..clock import WallClock
 from ..config import Settings
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import ConfigError
 from ..output.formats import FORMATS, FormatName
 from ..output.sinks import ConsoleSink
@@ -150,7 +150,7 @@ def run_microphone(
                 stack.enter_context(recorder)
                 source = TeeSource(source, [recorder.take])
                 sinks.append(recorder)
-                print_line(console, f"Audio and transcript are recorded in {shown(record_to)}")
+                print_line(console, f"Audio and transcript are recorded in {printable(record_to)}")
             await serve_local_stream(
                 bound, source, own, engine, settings, clock, sinks, console, language=language
             )
@@ -182,9 +182,9 @@ def _play(
     )
 
     async def run() -> None:
-        own = PublishedStream("file", shown(job.name), "A recording, played at its own pace.")
+        own = PublishedStream("file", printable(job.name), "A recording, played at its own pace.")
         with ExitStack() as stack:
-            sink = _sink(stack, results, engine.model_info.labels, shown(job.path), console)
+            sink = _sink(stack, results, engine.model_info.labels, printable(job.path), console)
             source = job.source(clock)
             await serve_local_stream(
                 bound, source, own, engine, settings, clock, [sink], console, language=language

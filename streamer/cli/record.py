@@ -25,7 +25,7 @@ def record(
 ) -> None:
     """Analyze the microphone as [bold]emostream live[/bold] does, and record the session: audio and events.
 
-    [bold]emostream replay FOLDER[/bold] gives the same finals again. The recording is somebody's voice.
+    [bold]emostream replay FOLDER[/bold] gives the same finals again. The recording contains a person's voice.
     """
     settings = models.settings(**page.sections())
     create_session_folder(folder)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ..clock import WallClock
 from ..config import Settings
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import ConfigError
 from ..inference.backend import InferenceBackend
 from ..optional_deps import require_matplotlib
@@ -117,7 +117,7 @@ class OutputOptions:
         """Raises ConfigError if results would overwrite a recording, or do not fit into one file."""
         if self.output is not None and any(_overwrites(self.output, job.path) for job in jobs):
             raise ConfigError(
-                f"expected --output to be a new file, got {shown(self.output)}, part of a recording; "
+                f"expected --output to be a new file, got {printable(self.output)}, part of a recording; "
                 "choose another"
             )
         if len(jobs) > 1 and self.output_dir is None and not FORMATS[self.form].joins:
@@ -269,7 +269,8 @@ def _refuse_uris(places: Sequence[str]) -> None:
     for place in places:
         if "://" in place:
             raise ConfigError(
-                f"expected files or folders of this machine, got {shown(place)}; use emostream batch for it"
+                f"expected files or folders of this machine, got {printable(place)}; "
+                "use emostream batch for it"
             )
 
 

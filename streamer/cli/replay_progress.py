@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..display_paths import shown
+from ..display_paths import printable
 from ..replay.discovery import ReplayJob
 from ..replay.outputs import ReplayOutcome
 from .console import print_line
@@ -42,7 +42,7 @@ def outcome_reporter(console: Console) -> Callable[[ReplayOutcome], None]:
 
     def report(outcome: ReplayOutcome) -> None:
         if outcome.totals is not None:
-            print_line(console, f"{shown(outcome.job.path)}: {_summary(outcome)}")
+            print_line(console, f"{printable(outcome.job.path)}: {_summary(outcome)}")
 
     return report
 

@@ -11,14 +11,14 @@ from typing import Annotated, Literal, TextIO
 import typer
 from rich.console import Console
 
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import ConfigError, SourceError
-from ..optional_deps import require_matplotlib
 from ..summary.export import Summary, write_csv, write_json
 from ..summary.figure import write_png
 from ..summary.reader import ResultFile, find_results
 from ..summary.statistics import RecordingSummary, Weight
 from ..summary.text import print_text
+from .output_files import check_png, check_writable
 
 
 def summary(
@@ -64,7 +64,7 @@ def summary(
     found, missing = find_results(results)
     _check(found, output, png)
     recordings, unreadable = _read(found)
-    failures = [shown(str(failure)) for failure in (*missing, *unreadable)]
+    failures = [printable(str(failure)) for failure in (*missing, *unreadable)]
     if recordings:
         report = Summary(recordings, by, failures)
         with _open_output(output) as out:
@@ -95,26 +95,19 @@ def _read(found: Sequence[ResultFile]) -> tuple[list[RecordingSummary], list[Sou
 
 def _check(found: Sequence[ResultFile], output: Path | None, png: Path | None) -> None:
     """Raises ConfigError if the output cannot be written, before anything is read."""
-    if png is not None:
-        if png.suffix.lower() != ".png":
-            raise ConfigError(f"expected --png to name a file that ends in .png, got {shown(png)}; rename it")
-        require_matplotlib("--png")
     for flag, path in (("--output", output), ("--png", png)):
-        if path is None:
-            continue
-        if path.exists() and any(file.path is not None and path.samefile(file.path) for file in found):
+        if (
+            path is not None
+            and path.exists()
+            and any(file.path and path.samefile(file.path) for file in found)
+        ):
             raise ConfigError(
-                f"expected {flag} to be a new file, got the results {shown(path)}; choose another"
+                f"expected {flag} to be a new file, got the results {printable(path)}; choose another"
             )
-        existed = path.exists()
-        try:
-            path.open("ab").close()  # trying covers rights, read-only disks and folders of that name
-        except OSError as error:
-            raise ConfigError(
-                f"expected to write to {shown(path)}, got: {error.strerror}; choose another {flag}"
-            ) from error
-        if not existed:
-            path.unlink()
+    if output is not None:
+        check_writable(output, "--output")
+    if png is not None:
+        check_png(png)
 
 
 @contextmanager
@@ -127,5 +120,5 @@ def _open_output(path: Path | None) -> Iterator[TextIO]:
             yield out
     except OSError as error:
         raise ConfigError(
-            f"expected to write to {shown(path)}, got: {error.strerror}; choose another --output"
+            f"expected to write to {printable(path)}, got: {error.strerror}; choose another --output"
         ) from error

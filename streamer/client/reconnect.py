@@ -45,9 +45,10 @@ class Retry:
 class Reconnected:
     """The connection broke, and another one is open.
 
-    resumed: the session goes on, and nothing is lost but what `lost_from_seq` says. Otherwise it is a fresh
-    one: its clock begins at `clock_start_ms` of the one before, and what that one had received after
-    `missing_from_ms`, the end of its last final, is lost. reason: how the connection ended.
+    resumed: the session goes on, and only the events from `lost_from_seq` on are lost, if there are any.
+    Otherwise it is a fresh one: its clock begins at `clock_start_ms` of the one before, and what that one
+    had received after `missing_from_ms`, the end of its last final, is lost. reason: why the connection
+    ended.
     """
 
     resumed: bool

@@ -26,7 +26,7 @@ from .unacknowledged import UnacknowledgedLog
 
 
 class ClientStream:
-    """`ready` says what the server runs; positions are sample frames of the present session."""
+    """`ready` describes the server's models; positions are sample frames of the present session."""
 
     def __init__(
         self,

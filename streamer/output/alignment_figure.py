@@ -16,7 +16,7 @@ import numpy as np
 
 from emostream.models import SAMPLE_RATE_HZ, Alignment, Samples, Span, Word
 
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import ConfigError
 from ..optional_deps import require_matplotlib
 
@@ -64,7 +64,7 @@ def write_png(samples: Samples, alignment: Alignment, title: str, path: Path) ->
             figure.savefig(path, format="png")
         except OSError as error:
             raise ConfigError(
-                f"expected to write to {shown(path)}, got: {error.strerror}; choose another --png"
+                f"expected to write to {printable(path)}, got: {error.strerror}; choose another --png"
             ) from error
     return _missing_letters(caught)
 

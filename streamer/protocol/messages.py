@@ -24,7 +24,7 @@ SAMPLE_BYTES: Final[dict[Encoding, int]] = {"pcm_s16le": 2, "pcm_f32le": 4}
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """Base: the JSON field `type` says which struct it is; unknown fields are ignored."""
+    """Base: the JSON field `type` identifies the struct; unknown fields are ignored."""
 
 
 # Client to server ---------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def decode_server_message(text: str | bytes) -> ServerMessage:
 
 
 def decode_client_message(text: str | bytes) -> ClientMessage:
-    """For servers. Raises ProtocolError whose message says what was wrong and where."""
+    """For servers. Raises ProtocolError whose message describes the problem and its location."""
     try:
         return _client_decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

@@ -23,7 +23,7 @@ from ..audio.frontend import Samples
 from ..audio.sources import AudioGap, FileSource, Flush, Item, Pcm, SourceWarning
 from ..clock import Clock
 from ..config import SegmenterSettings, Settings, VadSettings
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import ConfigError, SourceError
 from ..output.sinks import JsonLinesSink
 from ..protocol import messages
@@ -165,7 +165,7 @@ class SessionRecorder:
 
     def _unwritable(self, error: OSError) -> SourceError:
         return SourceError(
-            f"expected to write the session to {shown(self._folder)}, got: {error.strerror}; "
+            f"expected to write the session to {printable(self._folder)}, got: {error.strerror}; "
             "what was written before is intact"
         )
 
@@ -177,10 +177,10 @@ def create_session_folder(folder: Path) -> None:
         has_files = any(folder.iterdir())
     except OSError as error:
         raise ConfigError(
-            f"expected a folder at {shown(folder)}, got: {error.strerror}; choose another"
+            f"expected a folder at {printable(folder)}, got: {error.strerror}; choose another"
         ) from error
     if has_files:
-        raise ConfigError(f"expected an empty folder, got files in {shown(folder)}; choose another")
+        raise ConfigError(f"expected an empty folder, got files in {printable(folder)}; choose another")
 
 
 def is_session_folder(folder: Path) -> bool:
@@ -271,12 +271,13 @@ def _opened(folder: Path) -> IO[bytes]:
         return (folder / _SESSION).open("rb")
     except OSError as error:
         raise SourceError(
-            f"expected a recorded session in {shown(folder)}, but {_SESSION} cannot be read: {error.strerror}"
+            f"expected a recorded session in {printable(folder)}, but {_SESSION} cannot be read: "
+            f"{error.strerror}"
         ) from error
 
 
 def _unreadable(folder: Path, line: int, error: Exception) -> SourceError:
     return SourceError(
-        f"expected a session that this version can read at {shown(folder / _SESSION)}:{line}, got: {error}; "
-        f"replay {_AUDIO} alone, or with the version that recorded it"
+        f"expected a session that this version can read at {printable(folder / _SESSION)}:{line}, "
+        f"got: {error}; replay {_AUDIO} alone, or with the version that recorded it"
     )

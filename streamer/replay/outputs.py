@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..audio.frontend import Samples
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import ConfigError, SourceError
 from ..output.document import Document
 from ..output.formats import FORMATS, FormatName
@@ -83,7 +83,7 @@ def open_document(
 
 def sink_in(document: Document) -> SinkFactory:
     """All recordings in one file."""
-    return lambda job, outcome: nullcontext(document.add(shown(job.path)))
+    return lambda job, outcome: nullcontext(document.add(printable(job.path)))
 
 
 def _open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
@@ -93,7 +93,7 @@ def _open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
         return path.open("wb")
     except OSError as error:
         raise ConfigError(
-            f"expected to write to {shown(path)}, got: {error.strerror}; choose another --output"
+            f"expected to write to {printable(path)}, got: {error.strerror}; choose another --output"
         ) from error
 
 
@@ -118,14 +118,14 @@ class PerFileOutput:
             other = seen.setdefault(job.name.casefold(), job)
             if other is not job:
                 raise ConfigError(
-                    f"expected recordings with different names, got {shown(other.path)} and "
-                    f"{shown(job.path)}; replay their common folder, or one after the other"
+                    f"expected recordings with different names, got {printable(other.path)} and "
+                    f"{printable(job.path)}; replay their common folder, or one after the other"
                 )
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
-                f"expected a folder at {shown(self._folder)}, got: {error.strerror}; "
+                f"expected a folder at {printable(self._folder)}, got: {error.strerror}; "
                 f"choose another {self._option}"
             ) from error
 
@@ -170,7 +170,7 @@ class PerFileResults(PerFileOutput):
             path.open("wb") as out,
             closing(self._form.begin(out, self._labels, False)) as document,
         ):
-            yield document.add(shown(job.name))
+            yield document.add(printable(job.name))
 
 
 class PerFilePlots(PerFileOutput):
@@ -190,7 +190,7 @@ class PerFilePlots(PerFileOutput):
             yield timeline
             if outcome.complete or outcome.partial:
                 async with self._drawing:
-                    await asyncio.to_thread(write_png, timeline, shown(job.name), path)
+                    await asyncio.to_thread(write_png, timeline, printable(job.name), path)
 
 
 def combined_outputs(

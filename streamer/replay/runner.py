@@ -12,7 +12,7 @@ from ..audio.tee import TeeSource
 from ..clock import Clock
 from ..concurrency import task_group
 from ..config import Settings, VadSettings
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import AnalysisError, SourceError
 from ..inference.backend import InferenceBackend
 from ..pipeline.event_log import EventLog
@@ -92,7 +92,7 @@ class ReplayRunner:
                 TeeSource(recording, taps),
                 make_vad(vad),
                 self.engine,
-                EventLog(shown(job.name)),
+                EventLog(printable(job.name)),
                 [*outputs.sinks, totals],
                 session_settings,
                 self.clock,

@@ -180,7 +180,7 @@ class Server:
         except Exception:
             log.exception("a connection failed")
             await reject(
-                socket, ErrorCode.INTERNAL, "the server failed; its log says why", CloseCode.INTERNAL_ERROR
+                socket, ErrorCode.INTERNAL, "the server failed; see its log", CloseCode.INTERNAL_ERROR
             )
         finally:
             self._handlers.discard(task)

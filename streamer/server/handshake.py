@@ -80,7 +80,7 @@ class Handshake:
         return first, await self._tokens.check(token, self.address(socket, socket.request))
 
     async def _receive(self, socket: ServerConnection) -> messages.ClientMessage:
-        limit_ms = self._settings.start_ms
+        limit_ms = self._settings.start_timeout_ms
         try:
             async with asyncio.timeout(limit_ms / 1_000):
                 message = await socket.recv()

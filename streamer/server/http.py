@@ -133,7 +133,7 @@ def _streams(status: ServerStatus) -> dict[str, object]:
 
 
 def _audio(status: ServerStatus, name: str, query: str) -> Response:
-    """The buffered audio of a stream, as WAV; `Emostream-From-Ms` says where on its clock it begins."""
+    """The buffered audio of a stream, as WAV; `Emostream-From-Ms` is where it begins on its clock."""
     stream = next((stream for stream in status.streams if stream.name == name), None)
     if stream is None or stream.audio is None:
         return _text(HTTPStatus.NOT_FOUND, "expected a stream whose audio is buffered, see /v1/streams")
@@ -149,7 +149,7 @@ def _audio(status: ServerStatus, name: str, query: str) -> Response:
     response = _respond(HTTPStatus.OK, "audio/wav", wav)
     response.headers["Emostream-From-Ms"] = str(begins_ms)
     del response.headers["Cache-Control"]
-    response.headers["Cache-Control"] = "no-store"  # somebody's voice
+    response.headers["Cache-Control"] = "no-store"  # a person's voice
     return response
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import ConfigError
 from ..optional_deps import require_matplotlib
 from ..output.colours import colour_of
@@ -59,7 +59,7 @@ def write_png(summary: Summary, path: Path) -> None:
             figure.savefig(path, format="png")
         except OSError as error:
             raise ConfigError(
-                f"expected to write to {shown(path)}, got: {error.strerror}; choose another --png"
+                f"expected to write to {printable(path)}, got: {error.strerror}; choose another --png"
             ) from error
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from ..display_paths import shown
+from ..display_paths import printable
 from ..errors import ProtocolError, SourceError
 from ..protocol import messages
 from .statistics import RecordingSummary, SessionAccumulator
@@ -35,8 +35,8 @@ class ResultFile:
     name: str
 
     @property
-    def shown(self) -> str:
-        return "standard input" if self.path is None else shown(self.path)
+    def printable_name(self) -> str:
+        return "standard input" if self.path is None else printable(self.path)
 
     def read(self) -> list[RecordingSummary]:
         """The sessions in it, in the order in which they begin.
@@ -45,10 +45,11 @@ class ResultFile:
         """
         try:
             with nullcontext(sys.stdin.buffer) if self.path is None else self.path.open("rb") as lines:
-                recordings = read_results(lines, self.shown, self.name)
+                recordings = read_results(lines, self.printable_name, self.name)
         except OSError as error:
             raise SourceError(
-                f"expected results in {self.shown}, got: {error.strerror}; give a file that can be read"
+                f"expected results in {self.printable_name}, got: {error.strerror}; "
+                "give a file that can be read"
             ) from error
         if self.path is not None and self.path.name.endswith(_PARTIAL):
             for recording in recordings:
@@ -70,7 +71,7 @@ def find_results(places: Sequence[Path]) -> tuple[list[ResultFile], list[SourceE
             continue
         for path in _expand(place, failures):
             named = path.relative_to(place) if place.is_dir() and len(places) == 1 else path
-            found.setdefault(path.resolve(), ResultFile(path, shown(_recording_of(named))))
+            found.setdefault(path.resolve(), ResultFile(path, printable(_recording_of(named))))
     files = [file for path, file in found.items() if path is None or _complete_path(path) not in found]
     return files, failures
 
@@ -88,7 +89,7 @@ def _complete_path(path: Path) -> Path | str:
 
 
 def _expand(place: Path, failures: list[SourceError]) -> list[Path]:
-    name = shown(place)
+    name = printable(place)
     if place.is_dir():
         files = (path for path in place.rglob(f"*{_SUFFIX}") if not path.is_dir())
         paths = sorted(path for path in files if not _is_errors_table(path))

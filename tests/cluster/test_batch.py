@@ -27,7 +27,7 @@ from tests.support.wav_file import write_speech
 
 pytestmark = pytest.mark.ray
 
-PATIENCE_S = 300
+TIMEOUT_S = 300
 TOLERANCE = 1e-3
 
 
@@ -91,7 +91,7 @@ def notes(out: Path) -> list[dict[str, Any]]:
 
 def wait_until(true: Callable[[], bool], program: subprocess.Popen[str]) -> None:
     """While the program runs."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + TIMEOUT_S
     while not true():
         assert program.poll() is None, "the program has ended"
         assert time.monotonic() < until
@@ -186,7 +186,7 @@ def test_three_hundred_clips_with_one_of_three_nodes_killed_half_way(drivers: No
         let_go(gates)
         summary = replay.wait_for(r"^300 recordings.*; \d+ utterances, 0 errors$")
         assert "x real time" in summary.string
-        assert replay.process.wait(timeout=PATIENCE_S) == 0
+        assert replay.process.wait(timeout=TIMEOUT_S) == 0
     assert_same(archived(out), {f"gated://{file}": events for file, events in wanted.items()})
     assert sum(len(one["recordings"]) for one in notes(out)) == 300
     assert len({one["node"] for one in notes(out)}) == 2
@@ -208,7 +208,7 @@ def test_bad_files_and_a_killed_worker(
         victim, *_ = workers(cluster, "MapBatches(ReplayWorker)")
         victim.kill()
         replay.wait_for(r"15 recordings.*12 utterances, 3 errors")
-        assert replay.process.wait(timeout=PATIENCE_S) == 1
+        assert replay.process.wait(timeout=TIMEOUT_S) == 1
     assert_same(archived(out), expected)
     rows = [line for path in (out / "errors").iterdir() for line in json_lines(path.read_text())]
     assert sorted((Path(row["file"]).name, row["code"]) for row in rows) == [
@@ -235,7 +235,7 @@ def test_interrupted_terminated_and_killed_runs_resume(
                     let_go(gates[3 * number - 3 : 3 * number])
                 wait_until(lambda until=3 * number + 3: len(notes(out)) == until, replay.process)  # type: ignore[misc]
                 replay.process.send_signal(sent)
-                assert replay.process.wait(timeout=PATIENCE_S) == status
+                assert replay.process.wait(timeout=TIMEOUT_S) == status
                 if status == 130:
                     replay.wait_for("emostream: interrupted; .* --resume goes on")
         let_go(gates[6:])

@@ -25,7 +25,7 @@ from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.bench.load_generator import StreamRun, run_streams
 from emostream.streamer.clock import WallClock
-from tests.support.programs import PATIENCE_S, Running, json_lines, run, running
+from tests.support.programs import TIMEOUT_S, Running, json_lines, run, running
 
 pytest.importorskip("ray", reason="expected Ray, found none: pip install 'emostream[ray]'")
 
@@ -246,7 +246,7 @@ def test_ray_runs_without_usage_reports_and_without_a_dashboard() -> None:
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         env={name: value for name, value in os.environ.items() if name != "RAY_USAGE_STATS_ENABLED"},
         check=False,
     )

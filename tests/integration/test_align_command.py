@@ -96,7 +96,10 @@ def test_words_in_another_language_have_their_method(recording: str) -> None:
         (["{tmp}/short.wav", "--text", "  "], "--text to have words"),
         (["{tmp}/short.wav", "--asr", "none"], "--asr none"),
         (["{tmp}/short.wav", "--text", "hello", "--png", "{tmp}/short.wav"], "ends in .png"),
-        (["{tmp}/short.wav", "--text", "hello", "--png", "{tmp}/nowhere/a.png"], "cannot be written"),
+        (
+            ["{tmp}/short.wav", "--text", "hello", "--png", "{tmp}/nowhere/a.png"],
+            "No such file or directory; choose another --png",
+        ),
         # Checked before the recording is opened.
         (["{tmp}/nowhere.wav", "--text", "hello", "--png", "{tmp}/folder.png"], "Is a directory"),
         (
@@ -109,7 +112,7 @@ def test_words_in_another_language_have_their_method(recording: str) -> None:
         "too long",
         "missing",
         "no text",
-        "nobody to write it",
+        "no transcriber",
         "not a picture",
         "no such folder",
         "a folder for a picture",
@@ -169,7 +172,7 @@ def odd_copy(recording: str) -> Path:
     try:
         shutil.copy(recording, odd)
     except OSError:
-        pytest.skip("needs a disk that takes any bytes for a name")
+        pytest.skip("needs a file system that accepts any bytes in names")
     return odd
 
 

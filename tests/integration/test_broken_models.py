@@ -31,7 +31,7 @@ from tests.support.fakes import FakeRecognizer, FakeTranscriber, ManualClock, si
 from tests.support.serving import SPEECH, START, errors, get, rest, serving, socket_url, started
 from tests.support.streams import comparable, finals
 
-PATIENCE_S = 60  # for a loaded machine; nothing here measures time
+TIMEOUT_S = 60  # for a loaded machine; nothing here measures time
 POISON_MS = 1_400  # the clip of the first utterance of SPEECH, with its pre-roll and its tail
 HARMLESS = np.concatenate([silence(300), voice(700), silence(700), voice(500), silence(700)])
 
@@ -99,7 +99,7 @@ def raising(error: BaseException) -> Callable[..., None]:
 
 
 async def spoken(server: Server, sound: np.ndarray = SPEECH) -> tuple[list[messages.ServerEvent], int]:
-    async with asyncio.timeout(PATIENCE_S), started(server) as socket:
+    async with asyncio.timeout(TIMEOUT_S), started(server) as socket:
         await socket.send(encode_pcm(sound, "pcm_s16le"))
         await socket.send(json.dumps({"type": "stop", "at_samples": len(sound)}))
         return await rest(socket)
@@ -111,7 +111,7 @@ async def health(server: Server) -> tuple[int, dict[str, Any]]:
 
 
 async def until_it_is(server: Server, wanted: str) -> tuple[int, dict[str, Any]]:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while (report := await health(server))[1]["status"] != wanted:
             pass
     return report
@@ -221,7 +221,7 @@ async def test_a_model_that_fails_from_the_start_is_not_healthy(caplog: pytest.L
             raise RuntimeError("broken from the first call")
 
     async with serving(recognizer=Broken()) as server:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while not [record for record in caplog.records if "warm-up" in record.getMessage()]:
                 await health(server)
         seen, code = await spoken(server)
@@ -255,7 +255,7 @@ async def test_an_unresponsive_model_is_named_and_recovers(
     stage: str, thread: str, error_code: str, release: threading.Event
 ) -> None:
     def hang(one: Any = None) -> Any:
-        assert release.wait(PATIENCE_S)
+        assert release.wait(TIMEOUT_S)
         return one
 
     recognizer = FailingRecognizer() if stage == "transcribe" else FailingRecognizer(**{stage: hang})
@@ -305,7 +305,7 @@ async def by_hand(
     clock = ManualClock()
     engine = Engine(FakeTranscriber(), recognizer or FakeRecognizer(), clock)
     async with (
-        asyncio.timeout(PATIENCE_S),
+        asyncio.timeout(TIMEOUT_S),
         engine.running(),
         Server(bind(settings.server), engine, settings, clock) as listening,
     ):
@@ -365,7 +365,7 @@ async def test_an_idle_client_is_disconnected_and_an_active_one_is_not() -> None
 async def test_limits_are_enforced_while_the_warm_up_does_not_end(release: threading.Event) -> None:
     class Hanging(FakeRecognizer):
         def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
-            assert release.wait(PATIENCE_S)
+            assert release.wait(TIMEOUT_S)
             return super().encode(clips)
 
     async with (
@@ -378,7 +378,7 @@ async def test_limits_are_enforced_while_the_warm_up_does_not_end(release: threa
         assert (errors(seen), code) == ([("idle_too_long", True)], 4408)
         assert (await health(server))[1]["status"] == "warming"
         release.set()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while (await health(server))[1]["status"] != "ok":
                 await a_second_passes(clock)
 

@@ -32,7 +32,7 @@ from emostream.streamer.replay.discovery import find_jobs
 from emostream.streamer.server.local_stream import serve_local_stream
 from tests.support.fake_portaudio import FakePortAudio, card
 from tests.support.fakes import silence, voice
-from tests.support.programs import PATIENCE_S, json_lines, run
+from tests.support.programs import TIMEOUT_S, json_lines, run
 from tests.support.scripted_sessions import (
     RNG,
     SETTINGS,
@@ -217,7 +217,7 @@ def test_a_microphone_session_is_recorded_and_replayed(
         *given, sinks, console = arguments
         opened, first_final = asyncio.Event(), FirstFinal()
         monkeypatch.setattr(card, "start", opened.set)
-        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as group:
             group.create_task(speak(opened, first_final))
             await serve(*given, [*sinks, first_final], console, **options)
 

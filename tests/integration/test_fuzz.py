@@ -37,7 +37,7 @@ from tests.support.fakes import FakeTranscriber, silence, voice
 from tests.support.serving import SPEECH, START, get, rest, serving, socket_url, started
 from tests.support.streams import comparable
 
-PATIENCE_S = 60  # for a loaded machine; nothing here measures time
+TIMEOUT_S = 60  # for a loaded machine; nothing here measures time
 ASKED = os.environ.get("EMOSTREAM_FUZZ_MESSAGES")
 MESSAGES = int(ASKED or 5_000)
 SAID_AT_LEAST = 25  # messages in one conversation
@@ -340,7 +340,7 @@ class FuzzingClient:
 
     async def _open(self, first: Step) -> None:
         self._opened += 1
-        self._socket = await connect(self._url, compression=None, open_timeout=PATIENCE_S)
+        self._socket = await connect(self._url, compression=None, open_timeout=TIMEOUT_S)
         self._sockets.append(self._socket)
         self._answered, self._unanswered = asyncio.Event(), 0
         reading = self._read(self._socket, first, self._answered)
@@ -448,7 +448,7 @@ async def test_whatever_clients_send_the_server_stays_up_and_others_are_not_affe
         async def play(conversation: Conversation) -> None:
             nonlocal sent
             client = FuzzingClient(socket_url(server), conversation)
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(TIMEOUT_S):
                 _, beside = await asyncio.gather(client.talk(), neighbour(server))
             assert beside == alone
             sent += client.sent
@@ -465,7 +465,7 @@ async def test_whatever_clients_send_the_server_stays_up_and_others_are_not_affe
         await asyncio.to_thread(play_all)
         assert await neighbour(server) == alone
         await all_clients_are_gone(server)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while len(asyncio.all_tasks()) > tasks:  # noqa: ASYNC110 - a task that ends is no event
                 await asyncio.sleep(0.05)
     gc.collect()  # an unretrieved exception of a task is logged when it is collected
@@ -476,7 +476,7 @@ async def test_whatever_clients_send_the_server_stays_up_and_others_are_not_affe
 
 async def all_clients_are_gone(server: Server) -> None:
     """Sockets and sessions, as /healthz reports them."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while True:
             _, _, body = await get(server, "/healthz")
             health = json.loads(body)
@@ -557,7 +557,7 @@ async def test_whatever_http_request_is_answered_or_closed(caplog: pytest.LogCap
     async with serving(connections_per_minute=10**9) as server:
 
         async def ask(data: bytes) -> None:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(TIMEOUT_S):
                 reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
                 try:
                     writer.write(data)
@@ -589,7 +589,7 @@ async def test_a_repeated_header_is_a_client_error(name: str, caplog: pytest.Log
     text = json.dumps(START | {"sample_rate": 1}).encode()
     frame = bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
     headers = RIGHT | {name: "localhost"}
-    async with serving() as server, asyncio.timeout(PATIENCE_S):
+    async with serving() as server, asyncio.timeout(TIMEOUT_S):
         for path, expected in (
             ("/metrics", b"HTTP/1.1 "),
             ("/v1/stream", b"HTTP/1.1 101"),
@@ -726,7 +726,7 @@ async def test_a_source_is_bounded_whatever_arrives(script: Sequence[Any], chann
         assert acks == sorted(set(acks))
         assert not acks or acks[-1] <= audio(taken)
     source.stop()
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while open_:
             open_ = await take()
     assert (acks[-1] if acks else 0) == audio(taken) <= source.received_samples

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.support.programs import PATIENCE_S, RECORDING, json_lines, run, running, without
+from tests.support.programs import RECORDING, TIMEOUT_S, json_lines, run, running, without
 
 BUNDLED = Path(str(files("emostream.models") / "bundled"))
 
@@ -236,7 +236,7 @@ def test_exiting_while_a_model_computes_does_not_crash(tmp_path: Path) -> None:
         "main.main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 

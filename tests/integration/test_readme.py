@@ -13,7 +13,7 @@ import pytest
 
 from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
-from tests.support.programs import ENVIRONMENT, PATIENCE_S, running
+from tests.support.programs import ENVIRONMENT, TIMEOUT_S, running
 from tests.support.shared import REPO
 
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def run(code: str, folder: Path) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         env=ENVIRONMENT,
         check=False,
     )

@@ -19,9 +19,9 @@ from emostream.streamer.replay.discovery import ReplayJob, find_jobs
 from emostream.streamer.replay.outputs import PerFileResults
 from tests.support.programs import (
     ENVIRONMENT,
-    PATIENCE_S,
     PROGRAM,
     RECORDING,
+    TIMEOUT_S,
     json_lines,
     run,
     running,
@@ -225,7 +225,7 @@ def test_a_closed_pipe_gives_no_traceback(form: str) -> None:
         check=False,
     )
     reader.stdin.close()
-    reader.wait(timeout=PATIENCE_S)
+    reader.wait(timeout=TIMEOUT_S)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "Error" not in done.stderr

@@ -15,7 +15,7 @@ from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.client import ClientEvent, Reconnected, Retry, connect
 from emostream.streamer.protocol import messages
-from tests.support.programs import PATIENCE_S, Running, free_port, running
+from tests.support.programs import TIMEOUT_S, Running, free_port, running
 
 START = messages.Start(encoding="pcm_s16le", sample_rate=16_000, channels=1)
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
@@ -36,14 +36,14 @@ async def test_sigterm_drains_the_finals() -> None:
     port = free_port()
     with running(*serve(port, "--log-format", "json")) as server:
         await asyncio.to_thread(server.wait_for, '"listening"')
-        async with asyncio.timeout(PATIENCE_S), connect(f"ws://127.0.0.1:{port}/v1/stream", START) as client:
+        async with asyncio.timeout(TIMEOUT_S), connect(f"ws://127.0.0.1:{port}/v1/stream", START) as client:
             await client.send(pcm(4.0))
             seen: list[ClientEvent] = []
             async for event in client:
                 seen.append(event)
                 if isinstance(event, messages.SpeechStarted) and event.utterance == 1:
                     server.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(server.process.wait, PATIENCE_S) == 0
+        assert await asyncio.to_thread(server.process.wait, TIMEOUT_S) == 0
     finals = [event for event in seen if isinstance(event, messages.Emotion) and event.final]
     assert finals
     closed = seen[-1]
@@ -76,7 +76,7 @@ async def test_kill_9_and_a_restart_between_two_utterances() -> None:
         await asyncio.to_thread(server.wait_for, "Listening on")
         url = f"ws://127.0.0.1:{port}/v1/stream"
         restarting: asyncio.Task[None] | None = None
-        async with asyncio.timeout(PATIENCE_S), connect(url, START, retry=Retry(200, 0.2, 0.5)) as client:
+        async with asyncio.timeout(TIMEOUT_S), connect(url, START, retry=Retry(200, 0.2, 0.5)) as client:
             async for event in client.recognize(audio()):
                 seen.append(event)
                 if isinstance(event, messages.Emotion) and event.final and restarting is None:

@@ -105,7 +105,7 @@ async def test_a_bad_start_is_an_error_and_the_socket_closes(first: str | bytes,
 
 
 async def test_a_client_that_sends_nothing_is_rejected() -> None:
-    async with serving(start_ms=100) as server, connect(socket_url(server)) as socket:
+    async with serving(start_timeout_ms=100) as server, connect(socket_url(server)) as socket:
         seen, code = await rest(socket)
     assert errors(seen) == [("bad_start", True)]
     assert code == 4400

@@ -21,7 +21,7 @@ from tests.support.fakes import voice
 from tests.support.serving import SPEECH, START, get, serving, socket_url, stream, timeless
 
 EACH = 50
-PATIENCE_S = 120
+TIMEOUT_S = 120
 
 
 @asynccontextmanager
@@ -105,12 +105,12 @@ async def test_two_hundred_slow_clients_at_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(EventLog, "drain", seen_drain)
     monkeypatch.setattr(WebSocketSource, "feed", seen_feed)
     limits = {
-        "start_ms": 2_000,
+        "start_timeout_ms": 2_000,
         "resume_timeout_ms": 1_000,
         "max_load": 1.0,
         "connections_per_minute": 10_000,
     }
-    async with asyncio.timeout(PATIENCE_S), serving(**limits) as server:  # type: ignore[arg-type]
+    async with asyncio.timeout(TIMEOUT_S), serving(**limits) as server:  # type: ignore[arg-type]
         alone = timeless(await stream(server, SPEECH))
         before = asyncio.all_tasks()
         async with AsyncExitStack() as clients:

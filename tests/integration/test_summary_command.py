@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.support.programs import ENVIRONMENT, PATIENCE_S, PROGRAM, RECORDING, run
+from tests.support.programs import ENVIRONMENT, PROGRAM, RECORDING, TIMEOUT_S, run
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_results_may_be_piped(replayed: Path) -> None:
         [*PROGRAM, "summary", "-"],
         input=(replayed / "r.jsonl").read_bytes(),
         capture_output=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         env=ENVIRONMENT,
         check=False,
     )

@@ -11,7 +11,7 @@ EXAMPLE: Final = REPO / "examples" / "browser"
 
 
 def client_files() -> list[str]:
-    """The files of `demo/` that main.js says to copy."""
+    """The files of `demo/` that main.js lists for copying."""
     explanation = (EXAMPLE / "main.js").read_text(encoding="utf-8")
     match = re.search(r"cd demo && cp ([\w. ]+) \.\./page", explanation)
     assert match is not None

@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts its connections where the test says, between and inside messages."""
+"""A TCP proxy that cuts its connections where the test chooses, between and inside messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 
 class CuttingProxy:
-    """budget: asked for every connection, how many bytes in both directions it lives; None is for ever."""
+    """budget: called for every connection, the bytes in both directions until it is cut; None: never."""
 
     def __init__(self, port: int, budget: Callable[[], int | None]) -> None:
         self.cuts = 0

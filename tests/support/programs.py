@@ -30,7 +30,7 @@ PROGRAM = [sys.executable, "-m", "emostream.streamer.cli.main"]
 # from breaking lines that a test reads.
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "300", "NO_COLOR": "1"}
 
-PATIENCE_S = 120  # for a loaded machine; nothing here measures time
+TIMEOUT_S = 120  # for a loaded machine; nothing here measures time
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +38,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         [*PROGRAM, *arguments],
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         env=ENVIRONMENT,
         check=False,
     )
@@ -76,20 +76,20 @@ class Running:
 
     process: subprocess.Popen[str]
     lines: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue)
-    said: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """The first line of stderr, from here on, in which the pattern is found."""
-        while (line := self.lines.get(timeout=PATIENCE_S)) is not None:
-            self.said.append(line)
+        while (line := self.lines.get(timeout=TIMEOUT_S)) is not None:
+            self.seen.append(line)
             if match := re.search(pattern, line):
                 return match
-        raise AssertionError(f"expected a line with {pattern!r} on stderr, got {self.said}")
+        raise AssertionError(f"expected a line with {pattern!r} on stderr, got {self.seen}")
 
     def interrupt(self) -> int:
         """Ctrl-C, and the exit status."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=PATIENCE_S)
+        return self.process.wait(timeout=TIMEOUT_S)
 
 
 @contextmanager

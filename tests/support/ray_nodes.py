@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-# A worker that starts must not tell anybody, and gets no more threads than the nodes have cores.
+# A worker sends no usage report, and gets no more threads than the nodes have cores.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 

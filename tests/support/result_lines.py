@@ -42,8 +42,8 @@ def final(
 
 
 def provisional(utterance: int, label: str, start_ms: int, end_ms: int) -> dict[str, Any]:
-    said = json.loads(messages.encode(final(utterance, label, start_ms, end_ms)))
-    return {**said, "final": False, "reason": "speaking"}
+    event = json.loads(messages.encode(final(utterance, label, start_ms, end_ms)))
+    return {**event, "final": False, "reason": "speaking"}
 
 
 def failed(utterance: int) -> messages.Error:
@@ -55,10 +55,10 @@ def closed(audio_ms: int, dropped_ms: int = 0, reason: Any = "end_of_stream") ->
     return messages.Closed(reason=reason, totals=totals)
 
 
-def session(*said: messages.ServerEvent | dict[str, Any], file: str | None = None) -> list[str]:
+def session(*events: messages.ServerEvent | dict[str, Any], file: str | None = None) -> list[str]:
     """Lines as replay writes them, numbered from 1."""
     lines = []
-    for seq, event in enumerate(said, 1):
+    for seq, event in enumerate(events, 1):
         line = event if isinstance(event, dict) else json.loads(messages.encode(event))
         named = {} if file is None else {"file": file}
         lines.append(json.dumps({**named, **line, "seq": seq}))
@@ -67,8 +67,8 @@ def session(*said: messages.ServerEvent | dict[str, Any], file: str | None = Non
 
 def talk(*labels: str, file: str | None = None) -> list[str]:
     """A second of each, one behind the other, to the end."""
-    said = [final(n, label, n * 1_000, n * 1_000 + 1_000) for n, label in enumerate(labels, 1)]
-    return session(*said, closed(1_000 * (len(labels) + 2)), file=file)
+    finals = [final(n, label, n * 1_000, n * 1_000 + 1_000) for n, label in enumerate(labels, 1)]
+    return session(*finals, closed(1_000 * (len(labels) + 2)), file=file)
 
 
 def read(lines: Sequence[str], end: str = "\n") -> list[RecordingSummary]:
@@ -84,8 +84,8 @@ def write(path: Path, lines: Sequence[str]) -> Path:
 def as_json(summary: Summary) -> dict[str, Any]:
     out = io.StringIO()
     write_json(summary, out)
-    told: dict[str, Any] = json.loads(out.getvalue())
-    return told
+    parsed: dict[str, Any] = json.loads(out.getvalue())
+    return parsed
 
 
 def as_text(summary: Summary, width: int = 80, files: int = 20) -> str:

@@ -28,6 +28,6 @@ def ratio_db(signal: Samples, error: Samples) -> float:
     return float(10 * np.log10((signal.astype(np.float64) ** 2).mean() / (error**2).mean()))
 
 
-def lag(heard: Samples, clip: Samples) -> int:
-    """Samples by which `heard` is behind."""
-    return int(correlate(heard, clip).argmax()) - (len(clip) - 1)
+def lag(delayed: Samples, clip: Samples) -> int:
+    """Samples by which `delayed` is behind."""
+    return int(correlate(delayed, clip).argmax()) - (len(clip) - 1)

@@ -1,4 +1,4 @@
-"""Synthetic speech whose phones have known times: flite says what it made."""
+"""Synthetic speech whose phones have known times: flite reports what it made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import soxr
 from emostream.models import SAMPLE_RATE_HZ, Samples, Span
 
 _SILENCE = "pau"
-_ARPABET = {"AX": "AH"}  # flite tells the schwa apart, the pronouncing dictionary does not
+_ARPABET = {"AX": "AH"}  # flite distinguishes the schwa, the pronouncing dictionary does not
 
 
 @dataclass(frozen=True)

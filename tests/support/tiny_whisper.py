@@ -1,6 +1,6 @@
 """A Whisper of random weights in faster-whisper's format, small enough to be made by a test.
 
-It hears nothing, but it has the real shapes: 80 mels, 30 s windows, a byte-level vocabulary, special tokens
+It is untrained, but it has the real shapes: 80 mels, 30 s windows, a byte-level vocabulary, special tokens
 and time stamps, so loading, batching, decoding and word alignment run as they do in earnest.
 """
 

@@ -77,7 +77,7 @@ class Points:
 
 @dataclass(frozen=True)
 class LineTask:
-    """14 noisy points in four batches; validation on the same points without noise, or as `script` says."""
+    """14 noisy points in four batches; validation on the same points without noise, or by `script`."""
 
     module: Line
     script: Sequence[float] = ()

@@ -6,16 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from tests.support.programs import PATIENCE_S
+from tests.support.programs import TIMEOUT_S
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """Poll until it is true."""
+    """Polls until it is true."""
 
-    def asking() -> None:
-        last = time.monotonic() + PATIENCE_S
+    def poll() -> None:
+        last = time.monotonic() + TIMEOUT_S
         while not holds():
-            assert time.monotonic() < last, "it never became true"
+            assert time.monotonic() < last, "expected the condition to become true in time"
             time.sleep(0.02)
 
-    await asyncio.to_thread(asking)
+    await asyncio.to_thread(poll)

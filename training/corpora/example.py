@@ -22,12 +22,12 @@ class Example:
         and result files depend on it.
     emotion: angry, happy, sad, neutral or `other`. emotion_orig: the corpus's own label.
     path: the audio file; None for text only.
-    words: what is said, as the corpus writes it, in `language` (BCP 47); empty where unknown.
+    words: the transcript as the corpus writes it, in `language` (BCP 47); empty where unknown.
     paired: a text from elsewhere, used in place of the words. Metrics on label-matched pairs are inflated.
     speaker, dialogue: unique across corpora; empty where unknown. sex: of the speaker, as the corpus writes
         it; for metrics by sex, nothing is learned from it.
     group: the corpus's own unit of cross-validation, a session or a numbered fold; empty where it has none.
-    split: train, dev or test, where the corpus or its manifest says; otherwise empty.
+    split: train, dev or test, where the corpus or its manifest gives it; otherwise empty.
     """
 
     corpus: str

@@ -2,7 +2,7 @@
 
 Such pairs inflate every metric. The text in place of a clip's words was chosen by the label and reveals it
 as no real utterance's words do; the two modalities agree wherever either is certain. Useful to test the
-code, and to compare one training with another; a metric on them says nothing about speech.
+code, and to compare one training with another; a metric on them is no evidence about real speech.
 """
 
 from __future__ import annotations

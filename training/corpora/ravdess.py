@@ -1,6 +1,6 @@
 """RAVDESS (Livingstone, Russo 2018), its speech: `Actor_12/03-01-06-01-02-01-12.wav`.
 
-The name says modality (03 is audio only), vocal channel (01 is speech), emotion, intensity, statement,
+The name encodes modality (03 is audio only), vocal channel (01 is speech), emotion, intensity, statement,
 repetition and actor.
 """
 

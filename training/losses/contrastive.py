@@ -44,7 +44,7 @@ class ContrastiveLoss(nn.Module):
 
         Ba and Bt may differ and may be 0. With several processes: the gathered rows (`all_gather_rows`). The
         scalar is finite for finite embeddings; a term for which the batch has no pair is 0 without gradient.
-        Computed in the discriminator's own precision whatever the caller's autocast says: a cosine over a
+        Computed in the discriminator's own precision whatever the caller's autocast dtype: a cosine over a
         temperature has too few digits in bfloat16.
         """
         dtype = next(self.discriminator.parameters()).dtype

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from emostream.streamer.audio.decode import MEDIA_SUFFIXES
-from emostream.streamer.display_paths import shown
+from emostream.streamer.display_paths import printable
 from emostream.streamer.errors import ConfigError, SourceError
 from emostream.streamer.replay.discovery import find_paths
 
@@ -66,13 +66,15 @@ def _remote_recordings(given: str, failures: list[SourceError]) -> Iterator[Reco
     except Exception as error:  # every driver has its own exception types
         failures.append(
             SourceError(
-                f"expected recordings at {shown(given)}, got: {error_line(error)}; "
+                f"expected recordings at {printable(given)}, got: {error_line(error)}; "
                 "check the address and the rights"
             )
         )
         return
     if not sizes:
-        failures.append(SourceError(f"expected recordings at {shown(given)}, found none; check the address"))
+        failures.append(
+            SourceError(f"expected recordings at {printable(given)}, found none; check the address")
+        )
     for inside, size_bytes in sorted(sizes.items()):
         yield RecordingRef(_address(given, path, inside), _address(place, path, inside), size_bytes)
 
@@ -142,6 +144,6 @@ def fetch(address: str, into: Path) -> None:
         raise
     except Exception as error:  # every driver has its own exception types
         raise SourceError(
-            f"expected a recording at {shown(address)}, but it cannot be read: {error_line(error)}; "
+            f"expected a recording at {printable(address)}, but it cannot be read: {error_line(error)}; "
             "check the address"
         ) from error

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from emostream.streamer.display_paths import shown
+from emostream.streamer.display_paths import printable
 from emostream.streamer.errors import ClusterError, ConfigError
 
 from .shard_record import (
@@ -121,7 +121,7 @@ class OutputStore:
     def check(self, token: str, node: str) -> None:
         """Raises ClusterError where this node cannot access the folder, or another run has taken it over."""
         data = self.storage.read(_RUN)
-        place = shown(self.storage.place)
+        place = printable(self.storage.place)
         if data is None:
             raise ClusterError(
                 "expected --output-dir on storage that every node of the cluster sees (a shared folder, or "
@@ -153,7 +153,7 @@ class OutputStore:
 
     def _check_resumable(self, settings: ResultSettings, *, resume: bool) -> dict[str, ShardRecord]:
         """The records by shard name. Raises ConfigError where this run may not continue them."""
-        place = shown(self.storage.place)
+        place = printable(self.storage.place)
         records = self._records()
         if not resume:
             if records:
@@ -163,7 +163,8 @@ class OutputStore:
                 )
             if (foreign := self._foreign()) is not None:
                 raise ConfigError(
-                    f"expected a new folder, got {place} with {shown(foreign)}; choose another --output-dir"
+                    f"expected a new folder, got {place} with {printable(foreign)}; "
+                    "choose another --output-dir"
                 )
         for record in records.values():
             if record.format != self.form:
@@ -203,7 +204,7 @@ class OutputStore:
             return ShardRecord.decode(data)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
-                f"expected a record of this version in {shown(self.storage.place)}/done/{name}, "
+                f"expected a record of this version in {printable(self.storage.place)}/done/{name}, "
                 f"got: {error}; remove it to have its recordings processed again"
             ) from error
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from emostream.models import ModelError
-from emostream.streamer.display_paths import shown
+from emostream.streamer.display_paths import printable
 from emostream.streamer.errors import AnalysisError, EmostreamError, SourceError
 from emostream.streamer.protocol import messages
 from emostream.streamer.protocol.error_codes import ErrorCode
@@ -62,8 +62,9 @@ class RecordingTask:
     def skip(self) -> None:
         """Record that workers died on it."""
         self._failure = WorkerCrashError(
-            f"expected a recording that can be played, but two workers died on {shown(self.recording.name)} "
-            "while they processed nothing else; replay it alone to see why, or convert it"
+            "expected a recording that can be played, but two workers died on "
+            f"{printable(self.recording.name)} while they processed nothing else; "
+            "replay it alone to see why, or convert it"
         )
 
     @asynccontextmanager
@@ -90,7 +91,7 @@ class RecordingTask:
         self._failure = download_error or unexpected or outcome.failure
 
     def _unexpected(self, error: Exception) -> SourceError:
-        name = shown(self.recording.name)
+        name = printable(self.recording.name)
         log.error("%s could not be processed", name, exc_info=error)
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return UnexpectedError(f"expected to process {name}, got {reason}; convert it, and report it")
@@ -116,9 +117,9 @@ class RecordingTask:
 
     def errors(self) -> Iterator[ErrorRow]:
         """The rows of the errors table, in order of occurrence."""
-        name = shown(self.recording.name)
+        name = printable(self.recording.name)
         for error in self._failed_utterances:
-            yield ErrorRow(name, error.code, shown(error.message), error.utterance, self.audio_s)
+            yield ErrorRow(name, error.code, printable(error.message), error.utterance, self.audio_s)
         if self._failure is not None:
-            message = shown(str(self._failure)).replace(str(self._copy), name)
+            message = printable(str(self._failure)).replace(str(self._copy), name)
             yield ErrorRow(name, self._failure.code, message, None, self.audio_s)

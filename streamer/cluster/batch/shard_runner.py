@@ -11,7 +11,7 @@ from typing import Final
 
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import Settings
-from emostream.streamer.display_paths import shown
+from emostream.streamer.display_paths import printable
 from emostream.streamer.inference.backend import InferenceBackend
 from emostream.streamer.output.document import Document
 from emostream.streamer.output.formats import FORMATS
@@ -113,7 +113,7 @@ class ShardRunner:
         async def sinks(job: ReplayJob, outcome: ReplayOutcome) -> AsyncIterator[OutputSinks]:
             task = task_of[id(job)]
             async with self._logged(shard, attempt, task), task.running(outcome):
-                yield OutputSinks([document.add(shown(task.recording.name)), task])
+                yield OutputSinks([document.add(printable(task.recording.name)), task])
 
         await self._replay_runner(attempt).run_all(jobs, sinks, asyncio.Event())
         return tasks

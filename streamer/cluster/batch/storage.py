@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from emostream.streamer.display_paths import shown
+from emostream.streamer.display_paths import printable
 from emostream.streamer.errors import ConfigError
 
 from .uris import error_line, is_local_filesystem, is_uri, resolve_uri
@@ -44,7 +44,7 @@ class Storage:
         except Exception as error:  # every driver has its own exception types
             reason = getattr(error, "strerror", None) or error_line(error)
             raise ConfigError(
-                f"expected a folder at {shown(self.place)}, got: {reason}; choose another --output-dir"
+                f"expected a folder at {printable(self.place)}, got: {reason}; choose another --output-dir"
             ) from error
 
     def read(self, name: str) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from emostream.streamer.display_paths import shown
+from emostream.streamer.display_paths import printable
 from emostream.streamer.errors import ConfigError
 
 
@@ -45,7 +45,7 @@ def resolve_uri(place: str) -> tuple[Any, str]:
         system, path = url_to_fs(place)
     except Exception as error:  # every driver has its own exception types
         raise ConfigError(
-            f"expected an address that fsspec reaches on every node, got {shown(place)}: "
+            f"expected an address that fsspec reaches on every node, got {printable(place)}: "
             f"{error_line(error)}; install its driver (such as s3fs for s3://), or correct the address"
         ) from error
     return system, str(path)

@@ -14,7 +14,7 @@ for (const [page, socket] of [
   });
 }
 
-/** A subscriber whose sockets behave as `script(socket, number)` says, until `isDone(reports)`. */
+/** A subscriber whose sockets are driven by `script(socket, number)`, until `isDone(reports)`. */
 async function reportsOf(script, isDone, { streams = [{ name: "x" }], token = null } = {}) {
   const reports = [];
   const world = { now: 0, sockets: [] };

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from emostream.streamer.bench.latency import LatencyRow, Percentiles, Segmentation, rows, segmentation
 from emostream.streamer.bench.load_generator import Arrival, StreamRun, run_streams
-from emostream.streamer.bench.throughput import replay_speed
+from emostream.streamer.bench.throughput import ReplayBenchmark
 from emostream.streamer.bench.workload import Workload, make_workload, read_clips, trim_silence
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import Settings
@@ -168,7 +168,9 @@ async def test_a_missing_server_counts_as_a_rejection() -> None:
 async def test_the_bare_models_are_measured_with_the_calls_of_the_replay() -> None:
     transcriber, recognizer = FakeTranscriber(), FakeRecognizer()
     load = make_workload(CLIPS, 6.0)
-    found = await replay_speed(load.samples, transcriber, recognizer, Settings(), WallClock(), repeats=2)
+    found = await ReplayBenchmark(transcriber, recognizer, Settings(), WallClock(), repeats=2).run(
+        load.samples
+    )
     assert found.utterances == len(load.spans)
     assert found.replay > 0
     assert found.bare > 0

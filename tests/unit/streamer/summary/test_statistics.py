@@ -185,8 +185,12 @@ def test_folders_patterns_and_names(tmp_path: Path) -> None:
     # A file counts once however often it is named; so does a recording that was replayed again.
     write(tmp_path / "in" / "c.flac.jsonl", talk("sad"))
     found, _ = find_results([tmp_path, tmp_path / "in", tmp_path / "in" / "*.jsonl", Path("-"), Path("-")])
-    assert [Path(file.shown).name for file in found[:-1]] == ["b.wav.jsonl", "a.wav.jsonl", "c.flac.jsonl"]
-    assert found[-1].shown == "standard input"
+    assert [Path(file.printable_name).name for file in found[:-1]] == [
+        "b.wav.jsonl",
+        "a.wav.jsonl",
+        "c.flac.jsonl",
+    ]
+    assert found[-1].printable_name == "standard input"
 
 
 def test_missing_results_are_named(tmp_path: Path) -> None:

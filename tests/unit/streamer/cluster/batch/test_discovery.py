@@ -138,4 +138,4 @@ def test_a_uri_without_recordings_is_reported_and_one_without_a_driver_rejected(
     assert "found none" in str(missing[0])
     assert "gone.wav" in str(missing[1])
     with pytest.raises(ConfigError, match="install its driver"):
-        find_recordings(["nobody-knows-it://x"])
+        find_recordings(["unknown-scheme://x"])

@@ -137,7 +137,7 @@ def test_failed_recordings_are_retried_with_their_shard(tmp_path: Path, three: S
     job.begin()
     job.process(three)
     assert len(job.lines("errors")) == 1
-    job.begin(str(bad), resume=True)  # the others could not be judged again
+    job.begin(str(bad), resume=True)  # the others could not be analyzed again
     job.begin(str(good), resume=True)
     assert addresses_in(job.done) == {recording.address for recording in three.recordings}
     bad.write_bytes(intact)

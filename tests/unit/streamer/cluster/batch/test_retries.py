@@ -59,7 +59,7 @@ def test_an_isolated_attempt_logs_each_recording_before_it_is_processed(
 
 
 def test_attempts_of_an_earlier_run_do_not_count(tmp_path: Path, three: Shard) -> None:
-    """Somebody may have ended it each time."""
+    """The run may have been ended each time."""
     job = BatchRun(tmp_path / "out")
     for _ in range(4):
         job.begin(resume=True)

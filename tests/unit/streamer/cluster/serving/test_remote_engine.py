@@ -32,7 +32,7 @@ from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from tests.support.fake_gateway import POISON_MS
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, ManualClock, silence, voice
-from tests.support.programs import PATIENCE_S
+from tests.support.programs import TIMEOUT_S
 from tests.support.streams import ListSink, ListSource, comparable
 from tests.support.waiting import until
 
@@ -237,7 +237,7 @@ class BlockedRecognizer(FakeRecognizer):
 
     def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
         self.started.set()
-        assert self.unblock.wait(PATIENCE_S)
+        assert self.unblock.wait(TIMEOUT_S)
         return super().encode(clips)
 
 
