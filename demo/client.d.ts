@@ -68,6 +68,8 @@ export interface Models {
   asr: string | null;
   emotion: string;
   device: string;
+  /** Where the transcriber's weights were found; null where they come with its program. */
+  asr_source: string | null;
 }
 
 /** null: no limit. */
@@ -127,7 +129,13 @@ export interface Timing {
 
 export type Probabilities = Record<string, number>;
 
-export type Uncertainty = "too_short" | "low_snr" | "no_text" | "modalities_disagree" | "low_confidence";
+export type Uncertainty =
+  | "too_short"
+  | "low_snr"
+  | "no_text"
+  | "unsupported_language"
+  | "modalities_disagree"
+  | "low_confidence";
 
 export interface Emotion {
   type: "emotion";

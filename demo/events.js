@@ -2,7 +2,7 @@
  * The server's messages (protocol 1), validated: a message of an unknown type, or without a field that the page
  * needs, is read as `null`; unknown fields are left out.
  *
- * @typedef {{vad: string, asr: string | null, emotion: string, device: string}} Models
+ * @typedef {{vad: string, asr: string | null, asrSource: string | null, emotion: string, device: string}} Models
  * @typedef {Record<string, number>} Scores  Probability per label.
  * @typedef {{endpoint: number, lead: number, queue: number, asr: number, align: number, emotion: number, total: number}}
  *   Timing  Milliseconds.
@@ -57,6 +57,7 @@ function ready(m) {
     models: {
       vad: text(models.vad) || "unknown",
       asr: text(models.asr) || null,
+      asrSource: text(models.asr_source) || null,
       emotion: text(models.emotion) || "unknown",
       device: text(models.device) || "unknown",
     },

@@ -4,6 +4,7 @@ const UNCERTAINTIES = {
   too_short: "Very short",
   low_snr: "Noisy audio",
   no_text: "No words recognized",
+  unsupported_language: "Words in another language: audio only",
   modalities_disagree: "Audio and text disagree",
   low_confidence: "Low confidence",
 };

@@ -84,7 +84,7 @@ export class View {
     if (models === null) return;
     const rows = [
       ["Voice activity", models.vad],
-      ["Transcription", models.asr ?? "none: audio only"],
+      ["Transcription", transcription(models)],
       ["Emotion", models.emotion],
       ["Device", models.device],
     ];
@@ -121,6 +121,12 @@ export class View {
     const finals = items.filter((item) => item.kind === "result" && isFinished(item) && inProgress.has(item.key));
     if (finals.length > 0) this.#part("announcer").textContent = announcement(finals.at(-1).emotion);
   }
+}
+
+/** @param {import("./events.js").Models} models */
+function transcription({ asr, asrSource }) {
+  if (asr === null) return "none: audio only";
+  return asrSource === null ? asr : `${asr}, from the ${asrSource}`;
 }
 
 /**

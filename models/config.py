@@ -11,6 +11,7 @@ from transformers import AutoConfig, BertConfig, PretrainedConfig, Wav2Vec2Confi
 from .baseline import BaselineSettings
 from .encoders.identity import SharedEncoder
 from .labels import LABELS
+from .languages import primary_subtag
 from .reliability import ErrorPredictor
 
 HEADS_BY_PATTERN: Final[dict[str, tuple[str, ...]]] = {
@@ -40,6 +41,8 @@ class EmotionConfig(PretrainedConfig):
     whose weights the checkpoint therefore does not hold; None: it holds its own. See `encoders.identity`.
     width, layers, heads, feed_forward: of the co-attention. label_names: in the order of every output.
     max_tokens: transcripts are truncated to it, [CLS] and [SEP] included.
+    text_languages: primary BCP 47 subtags of the languages that the text branch was trained on (the trainer
+        uses English words only); words in another one are not classified. Empty: any language.
     audio_mix: of the audio encoder's layers: `sum`, a learned weighted sum, or `concat`: audio_mix_layers
     (None: all; 0 is the input of the first), standardised and projected to audio_mix_width.
     pooling_heads: attentions of the single-modality heads' pooling. classifier: of every head, `mlp` or
@@ -80,6 +83,7 @@ class EmotionConfig(PretrainedConfig):
         feed_forward: int = 128,
         dropout: float = 0.1,
         max_tokens: int = 96,
+        text_languages: Sequence[str] = ("en",),
         audio_mix: AudioMixName = "sum",
         audio_mix_layers: Sequence[int] | None = None,
         audio_mix_width: int = 256,
@@ -118,6 +122,7 @@ class EmotionConfig(PretrainedConfig):
         self.feed_forward = feed_forward
         self.dropout = dropout
         self.max_tokens = _number("max_tokens", max_tokens, 3, whole=True)
+        self.text_languages = _languages(text_languages)
         self.audio_mix = _one_of("audio_mix", audio_mix, ("sum", "concat"))
         self.audio_mix_layers = _mix_layers(audio_mix_layers, audio_mix)
         self.audio_mix_width = _number("audio_mix_width", audio_mix_width, 1, whole=True)
@@ -203,6 +208,13 @@ def _labels(names: Sequence[str]) -> list[str]:
     if not listed or len(set(names)) != len(names) or len(names) < 2:
         raise ValueError(f"expected two or more different label_names, got {names!r}")
     return list(names)
+
+
+def _languages(tags: Sequence[str]) -> list[str]:
+    listed = isinstance(tags, (list, tuple)) and all(isinstance(tag, str) for tag in tags)
+    if not listed or not all(tag.isalpha() and tag == primary_subtag(tag) for tag in tags):
+        raise ValueError(f"expected text_languages like 'en' and 'pl', got {tags!r}")
+    return list(tags)
 
 
 def _mix_layers(layers: Sequence[int] | None, mix: AudioMixName) -> list[int] | None:

@@ -17,14 +17,14 @@ from .reliability import ErrorPredictor, reliability_features
 from .types import EncodedAudio, Probabilities
 from .uncertainty import UncertaintyThresholds, estimate_snr_db, uncertain_reasons
 
-_NO_DOUBT: Final = "no_text"
-"""A clip without words is a reason to know less, but no sign of an error."""
+_NO_DOUBT: Final = {"no_text", "unsupported_language"}
+"""A clip without words of use is a reason to know less, but no sign of an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of one prediction. baseline: of the speaker, None where unknown. known_share: how much of
-    it is his own, 0 to 1.
+    it is his own, 0 to 1. foreign_text: there are words, in a language that the text branch does not know.
     """
 
     code: EncodedAudio
@@ -33,6 +33,7 @@ class Evidence:
     text_only: Probabilities | None
     baseline: Voice | None
     known_share: float
+    foreign_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Judge:
         wrong = self._predictor.error_probability(features)
         reliable = wrong <= self._predictor.threshold
         reasons = () if reliable else self._predictor.doubts(features)
+        if evidence.foreign_text:
+            reasons = ("unsupported_language", *reasons)
         return Verdict(reliable, reasons, wrong)
 
     def _by_thresholds(self, evidence: Evidence) -> Verdict:
@@ -81,8 +84,9 @@ class Judge:
             evidence.audio_only,
             evidence.text_only,
             self._limits,
+            foreign_text=evidence.foreign_text,
         )
-        return Verdict(not set(reasons) - {_NO_DOUBT}, reasons, None)
+        return Verdict(not set(reasons) - _NO_DOUBT, reasons, None)
 
     def _without_prior(self, text: Probabilities | None) -> Probabilities | None:
         if text is None or self._text_prior is None:

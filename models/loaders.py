@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from .sphinx_availability import NOT_INSTALLED, is_pocketsphinx_installed, require_pocketsphinx
 from .types import Aligner, Recognizer, Transcriber
+
+logger = logging.getLogger("emostream")
 
 
 def load_recognizer(
@@ -36,20 +40,28 @@ def load_transcriber(
     """The transcriber called `name`, warmed up; PocketSphinx may still be loading in its own process until
     its `name` is read.
 
-    name: `auto` (Whisper tiny.en from the cache or the hub, otherwise PocketSphinx with a warning), `none`
-    (returns None), `pocketsphinx`, a Whisper model name (tiny.en, small, ...) or a faster-whisper folder.
-    Raises TranscriberError and DeviceError.
+    name: `none` (returns None), `pocketsphinx`, a Whisper model name (tiny.en, small, ...), a faster-whisper
+    folder, or `auto`: Whisper base or tiny.en from the cache or an installed package, base from the hub, or
+    else PocketSphinx with a warning (None where it is not installed). Raises TranscriberError and
+    DeviceError.
     """
     from .transcription.factory import create_transcriber
 
     return create_transcriber(name, device=device, compute_type=compute_type)
 
 
-def load_aligner() -> Aligner:
+def load_aligner(*, optional: bool = False) -> Aligner:
     """The forced aligner for English, loaded, in a process of its own.
 
     Raises TranscriberError where PocketSphinx, whose model and dictionary it uses, cannot be loaded.
+    optional: where PocketSphinx is not installed, the word spans of the transcripts instead, with a warning.
     """
     from .alignment.aligner_process import AlignerProcess
 
+    if optional and not is_pocketsphinx_installed():
+        from .alignment.word_spans import TranscriptAligner
+
+        logger.warning("Words are placed by the transcriber alone, without phones: %s", NOT_INSTALLED)
+        return TranscriptAligner()
+    require_pocketsphinx()
     return AlignerProcess()

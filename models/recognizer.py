@@ -22,6 +22,7 @@ from .encoders.base import length_mask
 from .encoders.onnx import GRAPH_FILE, OnnxEncoder
 from .errors import CheckpointError, one_line
 from .judge import Evidence, Judge
+from .languages import is_in_languages
 from .loaders import load_aligner
 from .types import Aligner, Alignment, Clip, EmotionInput, EncodedAudio, Prediction, Probabilities, Transcript
 
@@ -82,7 +83,8 @@ class EmotionRecognizer:
         first.
 
         Raises CheckpointError and DeviceError, and TranscriberError where the model needs an alignment and
-        PocketSphinx cannot be loaded. Warms the network up: its first call is slower than later ones.
+        PocketSphinx is installed but cannot be loaded. Warms the network up: its first call is slower than
+        later ones.
         """
         chosen = choose_device(device)
         if cpu_threads is not None:
@@ -91,7 +93,7 @@ class EmotionRecognizer:
         encoders = (loaded.model.audio_encoder, loaded.model.text_encoder)
         parameters = sum(weights.numel() for encoder in encoders for weights in encoder.parameters())
         precision = choose_dtype(dtype, chosen, parameters)
-        aligner = load_aligner() if loaded.model.config.spans else None
+        aligner = load_aligner(optional=True) if loaded.model.config.spans else None
         recognizer = cls(loaded, chosen, precision, aligner, _load_graph(loaded, chosen, precision))
         try:
             recognizer._warm_up()
@@ -203,7 +205,15 @@ class EmotionRecognizer:
         alignments: Sequence[Alignment],
         speakers: Sequence[SpeakerBaseline | None],
     ) -> list[Prediction]:
-        texts = [transcript.text if transcript else None for transcript in transcripts]
+        # Words in a language that the text branch does not know leave the audio alone to decide: neither
+        # they nor their spans are used. Without audio they are all there is.
+        foreign = [self._is_foreign(*pair) for pair in zip(codes, transcripts, strict=True)]
+        unused = [code.clip is not None and off for code, off in zip(codes, foreign, strict=True)]
+        alignments = [Alignment() if off else one for one, off in zip(alignments, unused, strict=True)]
+        texts = [
+            None if transcript is None or off else transcript.text
+            for transcript, off in zip(transcripts, unused, strict=True)
+        ]
         batch = collate_text(texts, self._tokenizer, self._config.max_tokens).to(self._device)
         text = self._model.encode_text(batch)
         spans = collate_spans(alignments, self._config.spans)
@@ -219,9 +229,16 @@ class EmotionRecognizer:
                 has_text[index],
                 voices[index],
                 speakers[index],
+                foreign[index],
             )
             for index, code in enumerate(codes)
         ]
+
+    def _is_foreign(self, code: EncodedAudio, transcript: Transcript | None) -> bool:
+        """Whether there are words, in a language that the text branch does not know."""
+        if transcript is None or not transcript.text.strip():
+            return False
+        return not is_in_languages(code.clip, transcript, self._config.text_languages)
 
     def _voice_of(self, speaker: SpeakerBaseline | None) -> Voice | None:
         return None if speaker is None or self._baseline is None else speaker.voice(self._baseline)
@@ -252,13 +269,14 @@ class EmotionRecognizer:
         has_text: bool,
         baseline: Voice | None,
         speaker: SpeakerBaseline | None,
+        foreign: bool,
     ) -> Prediction:
         has_audio = code.clip is not None
         fused = _tuple(fused_posterior(logits, modality_pattern(has_audio, has_text), self._config))
         audio_only = _tuple(head_posterior(logits["audio"], "audio", self._config)) if has_audio else None
         text_only = _tuple(head_posterior(logits["text"], "text", self._config)) if has_text else None
         winner = fused.index(max(fused))
-        evidence = Evidence(code, fused, audio_only, text_only, baseline, self._known_share(speaker))
+        evidence = Evidence(code, fused, audio_only, text_only, baseline, self._known_share(speaker), foreign)
         verdict = self._judge(evidence)
         return Prediction(
             label=self.labels[winner],

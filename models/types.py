@@ -117,13 +117,15 @@ REASONS: Final = (
     "too_short",
     "low_snr",
     "no_text",
+    "unsupported_language",
     "modalities_disagree",
     "low_confidence",
     "unlike_training",
     "unknown_voice",
 )
-"""Reasons to doubt a prediction: too little audio, noise, no words, heads that disagree, a close decision,
-audio unlike all that was trained on, a speaker of whom nothing is known yet."""
+"""Reasons to doubt a prediction: too little audio, noise, no words, words in a language that the text branch
+does not know, heads that disagree, a close decision, audio unlike all that was trained on, a speaker of whom
+nothing is known yet."""
 
 Probabilities = tuple[float, ...]
 """One probability per label, in the order of the recognizer's `labels`; the sum is 1."""
@@ -174,6 +176,14 @@ class IncrementalTranscriber(Transcriber, Protocol):
     def transcribe_partial(self, clip: Clip) -> None:
         """Decode the beginning of a clip ahead of time. Called from the thread that calls `transcribe`."""
         ...
+
+
+@runtime_checkable
+class PretrainedTranscriber(Transcriber, Protocol):
+    """A transcriber whose weights may come from several places."""
+
+    source: str
+    """Where they were found, for display: `local cache`, `installed package`, `model hub` or `folder`."""
 
 
 class Recognizer(Protocol):

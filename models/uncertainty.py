@@ -50,15 +50,19 @@ def uncertain_reasons(
     audio_only: Probabilities | None,
     text_only: Probabilities | None,
     limits: UncertaintyThresholds,
+    *,
+    foreign_text: bool = False,
 ) -> tuple[str, ...]:
     """Reasons to doubt a prediction, always in this order; empty where there is none.
 
     samples, audio_only: None where only text was classified; audio quality is then not checked.
+    foreign_text: there are words, in a language that the text branch does not know.
     """
     reasons = {
         "too_short": samples is not None and len(samples) < limits.too_short_s * SAMPLE_RATE_HZ,
         "low_snr": samples is not None and estimate_snr_db(samples) < limits.low_snr_db,
-        "no_text": text_only is None,
+        "no_text": text_only is None and not foreign_text,
+        "unsupported_language": foreign_text,
         "modalities_disagree": _disagree(audio_only, text_only, limits.disagree_p),
         "low_confidence": max(fused) < limits.low_confidence_p,
     }

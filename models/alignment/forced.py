@@ -7,13 +7,18 @@ wrong words are aligned: its users inherit the transcriber's errors.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from ..audio_checks import is_audible, sanitize_samples
+from ..languages import is_in_languages
 from ..types import Alignment, Clip, Transcript
 from .pronunciation import Pronunciation
 from .sphinx import SphinxAligner
 from .tiers import even_tiers, forced_tiers
 from .word_spans import align_from_transcript
+
+_LANGUAGES: Final = ("en",)
+"""Of the wheel's dictionary and acoustic model."""
 
 
 class ForcedAligner:
@@ -43,7 +48,7 @@ class ForcedAligner:
     def _align(self, clip: Clip, transcript: Transcript | None) -> Alignment:
         samples = sanitize_samples(clip.samples)
         fallback = align_from_transcript(transcript, len(samples))
-        if transcript is None or not fallback.words or not _is_english(clip.language or transcript.language):
+        if transcript is None or not fallback.words or not is_in_languages(clip, transcript, _LANGUAGES):
             return fallback
         spoken = [self._aligner.lexicon.pronounce(word.text) for word in fallback.words]
         if not _mostly_readable(spoken):
@@ -53,15 +58,6 @@ class ForcedAligner:
         if phone_spans is None:
             return even_tiers(fallback, spoken)
         return forced_tiers(fallback.words, spoken, phone_spans, len(samples))
-
-
-def _is_english(language: str | None) -> bool:
-    """Whether the language is English or unknown. language: BCP 47.
-
-    Pass the clip's hint where there is one. A transcriber that supports the hinted language reports the same;
-    one that does not reports `en` for whatever it wrote, and those words are not in the audio.
-    """
-    return language is None or language.lower().replace("_", "-").split("-")[0] == "en"
 
 
 def _mostly_readable(spoken: Sequence[Pronunciation]) -> bool:

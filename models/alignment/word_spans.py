@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from ..types import Alignment, Transcript, Word
+from collections.abc import Sequence
+
+from ..types import Alignment, Clip, Transcript, Word
 
 
 def align_from_transcript(transcript: Transcript | None, samples: int) -> Alignment:
     """An alignment of words only, from the transcript's own word times or an even split."""
     timed = transcript is not None and bool(transcript.words)
     return Alignment(word_spans(transcript, samples), method="word_times" if timed else "even")
+
+
+class TranscriptAligner:
+    """`types.Aligner` of words only, by `align_from_transcript`: what is left without an acoustic model."""
+
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
+        return [
+            align_from_transcript(transcript, len(clip.samples))
+            for clip, transcript in zip(clips, transcripts, strict=True)
+        ]
 
 
 def word_spans(transcript: Transcript | None, samples: int) -> tuple[Word, ...]:

@@ -48,11 +48,6 @@ def find_cached_whisper(name: str) -> Path | None:
     return None if missing_files(folder) else folder
 
 
-def is_whisper_cached(name: str) -> bool:
-    """Whether a Whisper model can be loaded without a network. False for an unknown name."""
-    return name in whisper_repositories() and find_cached_whisper(name) is not None
-
-
 def offline() -> bool:
     """Whether huggingface_hub is in offline mode."""
     from huggingface_hub import constants

@@ -54,6 +54,7 @@ class WhisperTranscriber:
             loop_characters=min(_TRUNCATED_LOOP_CHARACTERS, thresholds.loop_characters),
         )
         self._name = name
+        self.source = "folder"
         # Warn about an unsupported hint once, not for every utterance of every client.
         self._warned_about_hint = False
 
@@ -63,15 +64,25 @@ class WhisperTranscriber:
         folder: Path,
         *,
         label: str,
+        source: str = "folder",
         device: str = "auto",
         compute_type: str = "default",
         cpu_threads: int | None = None,
     ) -> WhisperTranscriber:
-        """The model in `folder`, warmed up, with the display name `whisper LABEL (...)`.
+        """The model in `folder`, warmed up, with the display name `whisper LABEL (...)`. source: see
+        `types.PretrainedTranscriber`.
 
         Raises TranscriberError (no usable model there) and DeviceError. With device `auto`, a GPU that is
         present but unusable (its libraries are often missing) is skipped with a warning.
         """
+        transcriber = cls._load_with_fallback(folder, label, device, compute_type, cpu_threads)
+        transcriber.source = source
+        return transcriber
+
+    @classmethod
+    def _load_with_fallback(
+        cls, folder: Path, label: str, device: str, compute_type: str, cpu_threads: int | None
+    ) -> WhisperTranscriber:
         present = resolve_whisper_device(device)
         try:
             return cls._load_on(present, folder, label, compute_type, cpu_threads)

@@ -120,7 +120,8 @@ def _transcript(clip: Clip, text: str | None, asr: str | None) -> Transcript:
     if text is not None:
         return Transcript(text, clip.language)
     transcriber = load_transcriber(asr or "auto")
-    assert transcriber is not None  # `none` was rejected before
+    if transcriber is None:  # `none` was rejected before
+        raise ConfigError("expected words to align, got no transcriber: write them with --text")
     (transcript,) = transcriber.transcribe([clip])
     return transcript
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import msgspec
 from rich.console import Console
 
 from ..clock import Clock
@@ -35,7 +36,8 @@ def print_line(console: Console, text: str) -> None:
 
 def print_models(console: Console, model_info: ModelInfo) -> None:
     asr = "none (audio only)" if model_info.asr is None else model_info.asr
-    print_line(console, f"Transcription: {asr}. Emotion: {model_info.emotion}.")
+    source = "" if model_info.asr_source is None else f", from the {model_info.asr_source}"
+    print_line(console, f"Transcription: {asr}{source}. Emotion: {model_info.emotion}.")
 
 
 def warn_of_other_models(
@@ -47,8 +49,11 @@ def warn_of_other_models(
             console, "Recorded sessions are segmented by --vad and --config, not as they were recorded."
         )
     for job in jobs:
-        if job.session is not None and job.session.models != models:
-            recorded = job.session.models
+        if job.session is None:
+            continue
+        recorded = job.session.models
+        # The same model from another place gives the same results.
+        if msgspec.structs.replace(recorded, asr_source=models.asr_source) != models:
             print_line(
                 console,
                 f"{printable(job.path)} was recorded with other models: "

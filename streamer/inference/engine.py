@@ -16,6 +16,7 @@ from emostream.models import (
     EncodedAudio,
     IncrementalTranscriber,
     Prediction,
+    PretrainedTranscriber,
     Recognizer,
     Transcriber,
     Transcript,
@@ -125,7 +126,8 @@ class Engine:
         """Waits for a transcriber that is still loading."""
         asr = None if self.transcriber is None else self.transcriber.name
         recognizer = self.recognizer
-        return ModelInfo(asr, recognizer.name, recognizer.device, recognizer.labels)
+        source = self.transcriber.source if isinstance(self.transcriber, PretrainedTranscriber) else None
+        return ModelInfo(asr, recognizer.name, recognizer.device, recognizer.labels, source)
 
     @property
     def capacity(self) -> Capacity:

@@ -20,7 +20,13 @@ _DIGITS = 6
 def describe_models(engine: InferenceBackend, vad: VadSettings) -> messages.Models:
     """The models by name, for `ready`, `/healthz` and captured sessions."""
     info = engine.model_info
-    return messages.Models(vad=make_vad(vad).name, asr=info.asr, emotion=info.emotion, device=info.device)
+    return messages.Models(
+        vad=make_vad(vad).name,
+        asr=info.asr,
+        emotion=info.emotion,
+        device=info.device,
+        asr_source=info.asr_source,
+    )
 
 
 def ms(samples: int) -> int:

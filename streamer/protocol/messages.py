@@ -94,12 +94,15 @@ ClientMessage = Start | Subscribe | Gap | Flush | Stop
 
 
 class Models(msgspec.Struct, frozen=True, kw_only=True):
-    """The models that the server runs. asr is null where it classifies audio only."""
+    """The models that the server runs. asr is null where it classifies audio only. asr_source: where the
+    transcriber's weights were found, null where they come with its program.
+    """
 
     vad: str
     asr: str | None
     emotion: str
     device: str
+    asr_source: str | None = None
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,6 +184,8 @@ class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
     text_only is null where there was no text to classify. uncertain: reasons why the prediction is
     uncertain, empty if there are none. stable_chars: of an interim result with words, so many characters at
     the beginning of `text` are the same in all later interim results of the utterance; null otherwise.
+    language: BCP 47, of the text: the hint of `start`, or what the transcriber detected; null where there was
+    no transcriber.
     """
 
     utterance: int

@@ -30,6 +30,14 @@ async def test_no_transcriber_is_shown_as_audio_only(server: PageServer, app: De
     await expect(app.page.locator("#models")).to_contain_text("none: audio only")
 
 
+async def test_the_place_of_the_transcribers_weights_is_shown(server: PageServer, app: DemoPage) -> None:
+    server.asr, server.asr_source = "whisper base (int8, cpu)", "installed package"
+    await app.open(server)
+    await expect(app.page.locator("#models")).to_contain_text(
+        "whisper base (int8, cpu), from the installed package"
+    )
+
+
 async def test_an_utterance_goes_from_speaking_to_interim_to_final(server: PageServer, app: DemoPage) -> None:
     await app.open(server)
     card = app.card(1)
@@ -114,13 +122,22 @@ async def test_details_contain_every_modality_and_the_timing(server: PageServer,
 
 async def test_missing_words_and_uncertainties_are_shown_as_text(server: PageServer, app: DemoPage) -> None:
     await app.open(server)
-    uncertainties = ["no_text", "too_short", "low_snr", "modalities_disagree", "low_confidence", "full_moon"]
+    uncertainties = [
+        "no_text",
+        "unsupported_language",
+        "too_short",
+        "low_snr",
+        "modalities_disagree",
+        "low_confidence",
+        "full_moon",
+    ]
     server.publish(emotion(1, text="", text_only=None, uncertain=uncertainties))
     await expect(app.card(1).locator(".words")).to_contain_text("no words")
     await expect(app.card(1).locator(".modalities")).to_have_count(0)
     await expect(app.card(1).locator(".chip.uncertain")).to_have_text(
         [
             "No words recognized",
+            "Words in another language: audio only",
             "Very short",
             "Noisy audio",
             "Audio and text disagree",

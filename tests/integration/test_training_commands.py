@@ -223,10 +223,10 @@ def test_recognized_words_need_a_transcriber(tones: Corpus, capsys: pytest.Captu
     tones.configure(text_source="recognized")
     assert tones.run("fit", "--asr", "none") == 2
     assert error_line(capsys).startswith(
-        "expected a transcriber for `text_source = recognized`, got --asr none"
+        "expected a transcriber for `text_source = recognized`, got none for --asr none"
     )
     assert tones.run("prepare", "--transcribe", "--asr", "none") == 2
-    assert error_line(capsys).startswith("expected a transcriber to transcribe with, got --asr none")
+    assert error_line(capsys).startswith("expected a transcriber to transcribe with, got none for --asr none")
     assert tones.fits() == []
 
 

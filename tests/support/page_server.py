@@ -88,6 +88,7 @@ class PageServer:
         self.streams = [STREAM] if streams is None else streams
         self.session = "s1"
         self.asr: str | None = "pocketsphinx en-us"
+        self.asr_source: str | None = None
         self.paths: list[str] = []
         self.subscribed: list[str] = []
         self.subprotocols: list[str | None] = []
@@ -171,7 +172,13 @@ class PageServer:
             "lost_from_seq": None,
             "received_samples": 0,
             "labels": list(LABELS),
-            "models": {"vad": "webrtc 2", "asr": self.asr, "emotion": "bundled 0.1", "device": "cpu"},
+            "models": {
+                "vad": "webrtc 2",
+                "asr": self.asr,
+                "asr_source": self.asr_source,
+                "emotion": "bundled 0.1",
+                "device": "cpu",
+            },
             "limits": {"message_bytes": 1 << 20, "max_unacked_ms": 2000, "session_ms": None, "idle_ms": None},
         }
 

@@ -55,7 +55,7 @@ def prepare(
         return
     transcriber = load_transcriber(asr)
     if transcriber is None:
-        raise SettingsError("expected a transcriber to transcribe with, got --asr none: name one")
+        raise SettingsError(f"expected a transcriber to transcribe with, got none for --asr {asr}: name one")
     with progress_bars() as bars:
         on_progress = PreparationProgress(bars)
         transcripts = cached_transcripts(

@@ -96,7 +96,8 @@ def prepare_table(
         loaded = load_transcriber(request.asr)
         if loaded is None:
             raise SettingsError(
-                "expected a transcriber for `text_source = recognized`, got --asr none: name one"
+                "expected a transcriber for `text_source = recognized`, got none for --asr "
+                f"{request.asr}: name one"
             )
         loaded_names.append(loaded.name)
         return loaded

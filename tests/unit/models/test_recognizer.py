@@ -114,6 +114,31 @@ def test_a_transcript_changes_the_fused_scores_and_not_audio_only(recognizer: Em
     assert happy.probabilities != pytest.approx(angry.probabilities, abs=1e-3)
 
 
+def test_words_in_an_unknown_language_leave_the_label_to_the_audio(recognizer: EmotionRecognizer) -> None:
+    clip, hinted = Clip(noise(32_000)), Clip(noise(32_000), "de-AT")
+    silent, polish, german, english = recognizer.recognize(
+        [
+            EmotionInput(clip),
+            EmotionInput(clip, Transcript("jestem bardzo happy", "pl")),
+            EmotionInput(hinted, Transcript("i am so happy", "en")),  # what an English-only model makes of it
+            EmotionInput(clip, Transcript("i am so happy", "en")),
+        ]
+    )
+    for foreign in (polish, german):
+        assert foreign.probabilities == pytest.approx(silent.probabilities, abs=1e-6)
+        assert foreign.text_only is None
+        assert "unsupported_language" in foreign.uncertain
+        assert "no_text" not in foreign.uncertain
+    assert english.text_only is not None
+    assert "unsupported_language" not in english.uncertain
+
+
+def test_without_audio_words_in_an_unknown_language_are_all_there_is(recognizer: EmotionRecognizer) -> None:
+    (prediction,) = recognizer.recognize([EmotionInput(None, Transcript("jestem bardzo happy", "pl"))])
+    assert prediction.text_only is not None
+    assert prediction.uncertain[0] == "unsupported_language"
+
+
 class TestAlign:
     def test_given_times_stay_inside_the_clip_and_in_order(self) -> None:
         words = (Word("a", -50, 400, 0.9), Word("b", 300, 5000), Word("c", 100, 200), Word("d", 9000, 9100))

@@ -1,4 +1,4 @@
-"""The choice of a transcriber: cache first, then the hub, then PocketSphinx with one warning."""
+"""The choice of a transcriber: cache, packages, the hub, then PocketSphinx with one warning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import cast
 import pytest
 from huggingface_hub import constants
 
-from emostream.models import Clip, Transcriber, Transcript, load_transcriber
+from emostream.models import Clip, PretrainedTranscriber, Transcriber, Transcript, load_transcriber
 from emostream.models.errors import DeviceError, TranscriberError
 from emostream.models.transcription import factory
 from emostream.models.transcription.factory import create_transcriber
@@ -24,7 +24,6 @@ from emostream.models.transcription.hub import (
     download_whisper,
     find_cached_whisper,
     is_hub_reachable,
-    is_whisper_cached,
     missing_files,
     whisper_repositories,
 )
@@ -37,6 +36,7 @@ class Loaded:
 
     name: str
     folder: Path | None = None
+    source: str | None = None
 
     def transcribe(self, clips: list[Clip]) -> list[Transcript]:
         return [Transcript("") for _ in clips]
@@ -44,29 +44,38 @@ class Loaded:
 
 @dataclass
 class FakeSources:
-    """A fake cache and hub; `requests` lists what was used, in order."""
+    """A cache, packages and a hub of one's own; `requests` lists what was used, in order."""
 
     cache: dict[str, Path] = field(default_factory=dict)
+    packages: dict[str, Path] = field(default_factory=dict)
+    forged: bool = False
     hub_answers: bool = False
-    damaged: bool = False
+    damaged: set[Path] = field(default_factory=set)
+    sphinx_installed: bool = True
     requests: list[str] = field(default_factory=list)
 
     def cached(self, name: str) -> Path | None:
-        self.requests.append("cache")
+        self.requests.append(f"cache {name}")
         return self.cache.get(name)
+
+    def packaged(self, name: str) -> Path | None:
+        self.requests.append(f"package {name}")
+        if self.forged:
+            raise TranscriberError("expected model.bin with another SHA-256")
+        return self.packages.get(name)
 
     def probe(self) -> bool:
         self.requests.append("hub")
         return self.hub_answers
 
     def fetch(self, name: str) -> Path:
-        self.requests.append("fetch")
+        self.requests.append(f"fetch {name}")
         return Path("fetched") / name
 
-    def whisper(self, folder: Path, label: str, *_: object) -> Transcriber:
-        if self.damaged:
+    def whisper(self, folder: Path, label: str, source: str, *_: object) -> Transcriber:
+        if folder in self.damaged:
             raise TranscriberError("model.bin is damaged")
-        return Loaded(f"whisper {label}", folder)  # type: ignore[return-value]
+        return Loaded(f"whisper {label}", folder, source)  # type: ignore[return-value]
 
     def sphinx(self) -> Transcriber:
         return Loaded("pocketsphinx")  # type: ignore[return-value]
@@ -78,7 +87,9 @@ def sources(monkeypatch: pytest.MonkeyPatch) -> FakeSources:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 0)
     monkeypatch.setattr(factory, "find_cached_whisper", sources.cached)
+    monkeypatch.setattr(factory, "find_packaged_whisper", sources.packaged)
     monkeypatch.setattr(factory, "is_hub_reachable", sources.probe)
+    monkeypatch.setattr(factory, "is_pocketsphinx_installed", lambda: sources.sphinx_installed)
     monkeypatch.setattr(factory, "download_whisper", sources.fetch)
     monkeypatch.setattr(factory, "_load_whisper", sources.whisper)
     monkeypatch.setattr(factory, "_load_sphinx", sources.sphinx)
@@ -98,37 +109,92 @@ def chosen(name: str, **options: str) -> Loaded:
 def test_auto_uses_the_cached_model_without_the_hub(
     sources: FakeSources, warnings: pytest.LogCaptureFixture
 ) -> None:
-    sources.cache = {"tiny.en": Path("cached")}
-    assert chosen("auto") == Loaded("whisper tiny.en", Path("cached"))
-    assert sources.requests == ["cache"]
+    sources.cache = {"base": Path("cached"), "tiny.en": Path("cached too")}
+    assert chosen("auto") == Loaded("whisper base", Path("cached"), "local cache")
+    assert sources.requests == ["cache base"]
     assert not warnings.records
 
 
-def test_auto_downloads_if_the_hub_is_reachable(
-    sources: FakeSources, warnings: pytest.LogCaptureFixture
+EVERYWHERE_LOCAL = ["cache base", "package base", "cache tiny.en", "package tiny.en"]
+
+
+@pytest.mark.parametrize(
+    ("cache", "packages", "name", "source", "requests"),
+    [
+        ([], ["base", "tiny.en"], "base", "installed package", 2),
+        (["tiny.en"], ["base"], "base", "installed package", 2),
+        (["tiny.en"], ["tiny.en"], "tiny.en", "local cache", 3),
+        ([], ["tiny.en"], "tiny.en", "installed package", 4),
+    ],
+)
+def test_auto_takes_base_before_tiny_and_the_cache_before_a_package(
+    sources: FakeSources,
+    warnings: pytest.LogCaptureFixture,
+    cache: list[str],
+    packages: list[str],
+    name: str,
+    source: str,
+    requests: int,
 ) -> None:
+    sources.cache = {one: Path("cached") for one in cache}
+    sources.packages = {one: Path("packaged") for one in packages}
+    taken = chosen("auto")
+    assert (taken.name, taken.source) == (f"whisper {name}", source)
+    assert sources.requests == EVERYWHERE_LOCAL[:requests]
+    assert not warnings.records
+
+
+def test_auto_fetches_where_the_hub_answers(sources: FakeSources, warnings: pytest.LogCaptureFixture) -> None:
     sources.hub_answers = True
-    assert chosen("auto") == Loaded("whisper tiny.en", Path("fetched/tiny.en"))
-    assert sources.requests == ["cache", "hub", "fetch"]
+    assert chosen("auto") == Loaded("whisper base", Path("fetched/base"), "model hub")
+    assert sources.requests == [*EVERYWHERE_LOCAL, "hub", "fetch base"]
     assert not warnings.records
 
 
 def test_auto_falls_back_with_one_warning(sources: FakeSources, warnings: pytest.LogCaptureFixture) -> None:
     assert chosen("auto").name == "pocketsphinx"
-    assert sources.requests == ["cache", "hub"]
+    assert sources.requests == [*EVERYWHERE_LOCAL, "hub"]
     (message,) = warnings.messages
-    assert "expected Whisper tiny.en" in message
+    assert message.startswith("Falling back to PocketSphinx")
+    assert "expected Whisper base" in message
     assert "hub is unreachable" in message
     assert "connect to the network once" in message
+    assert "install emostream[whisper]" in message
 
 
-def test_auto_falls_back_from_a_damaged_cache(
+def test_without_pocketsphinx_auto_gives_no_words_with_one_warning(
     sources: FakeSources, warnings: pytest.LogCaptureFixture
 ) -> None:
-    sources.cache, sources.damaged = {"tiny.en": Path("cached")}, True
-    assert chosen("auto").name == "pocketsphinx"
+    sources.sphinx_installed = False
+    assert create_transcriber("auto") is None
     (message,) = warnings.messages
-    assert "model.bin is damaged" in message
+    assert message.startswith("There will be no words")
+    assert "install emostream[whisper]" in message
+
+
+def test_a_damaged_copy_is_skipped_with_a_line(
+    sources: FakeSources, warnings: pytest.LogCaptureFixture
+) -> None:
+    sources.cache, sources.damaged = {"base": Path("cached")}, {Path("cached")}
+    sources.packages = {"base": Path("packaged")}
+    assert chosen("auto") == Loaded("whisper base", Path("packaged"), "installed package")
+    (message,) = warnings.messages
+    assert message == "Whisper base from the local cache is not used: model.bin is damaged"
+
+
+def test_a_forged_package_is_skipped_with_a_line(
+    sources: FakeSources, warnings: pytest.LogCaptureFixture
+) -> None:
+    sources.forged, sources.cache = True, {"tiny.en": Path("cached")}
+    assert chosen("auto").name == "whisper tiny.en"
+    (message,) = warnings.messages
+    assert message.startswith("Whisper base from the installed package is not used: expected model.bin")
+
+
+def test_a_named_model_comes_from_a_package_too(sources: FakeSources) -> None:
+    sources.packages = {"tiny.en": Path("packaged")}
+    assert chosen("tiny.en") == Loaded("whisper tiny.en", Path("packaged"), "installed package")
+    assert sources.requests == ["cache tiny.en", "package tiny.en"]
 
 
 @pytest.mark.parametrize("name", ["auto", "small"])
@@ -173,7 +239,7 @@ def test_an_unknown_name_lists_the_known_ones(sources: FakeSources) -> None:
 def test_a_folder_is_loaded(sources: FakeSources, tmp_path: Path) -> None:
     folder = tmp_path / "faster-whisper-mine"
     folder.mkdir()
-    assert chosen(str(folder)) == Loaded("whisper mine", folder)
+    assert chosen(str(folder)) == Loaded("whisper mine", folder, "folder")
 
 
 def test_a_path_that_is_no_folder_is_an_error_with_the_path(tmp_path: Path) -> None:
@@ -205,15 +271,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_empty_cache(cache: Path) -> None:
     assert find_cached_whisper("tiny.en") is None
-    assert not is_whisper_cached("tiny.en")
-    assert not is_whisper_cached("no such model")
 
 
 def test_a_model_in_the_cache_is_found(cache: Path) -> None:
     snapshot = cache_model(cache, "tiny.en")
     assert find_cached_whisper("tiny.en") == snapshot
-    assert is_whisper_cached("tiny.en")
-    assert not is_whisper_cached("tiny")
+    assert find_cached_whisper("tiny") is None
 
 
 def test_an_interrupted_download_is_not_found(cache: Path) -> None:
@@ -231,6 +294,8 @@ def test_a_model_in_the_cache_is_loaded_under_its_name(cache: Path, tmp_path: Pa
     transcriber = create_transcriber("base.en", device="cpu", cpu_threads=1)
     assert transcriber is not None
     assert transcriber.name == "whisper base.en (int8, cpu)"
+    assert isinstance(transcriber, PretrainedTranscriber)
+    assert transcriber.source == "local cache"
 
 
 # The hub, in this process or unreachable.
