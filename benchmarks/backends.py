@@ -19,7 +19,7 @@ from benchmarks.sizes import Size, model_of
 from emostream.models.calibration import fused_posterior
 from emostream.models.collate import collate_audio, collate_text
 from emostream.models.emotion import EmotionModel, EncodedModality
-from emostream.models.encoders.export_module import ExportableEncoder
+from emostream.models.encoders.export_module import ExportableEncoder, make_exportable
 from emostream.models.encoders.onnx import INPUT, OnnxEncoder, export_graph, export_program
 from emostream.models.types import SAMPLE_RATE_HZ, Samples
 from emostream.training.corpora.manifest import read_manifest
@@ -57,7 +57,7 @@ def _clips(manifest: Path | None) -> list[Samples]:
 def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]:
     model = model_of(which)
     sound = torch.randn(1, SECONDS * SAMPLE_RATE_HZ)
-    plain = ExportableEncoder(model.audio_encoder)
+    plain = make_exportable(model.audio_encoder)
     reference, labels, base = plain(sound), _labels(model, plain, clips), 0.0
     for name, encode in _encoders(model, compiled=compiled):
         if encode is None:
@@ -72,7 +72,7 @@ def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]
 
 
 def _encoders(model: EmotionModel, *, compiled: bool) -> Iterator[tuple[str, Encode | None]]:
-    plain = ExportableEncoder(model.audio_encoder)
+    plain = make_exportable(model.audio_encoder)
     yield "torch fp32", plain
     if compiled:
         began = time.perf_counter()

@@ -1,45 +1,82 @@
-"""wav2vec 2.0 for one clip without padding, reduced to plain tensor operations so that it can be exported."""
+"""Encoders for one clip without padding, reduced to plain tensor operations so that they can be exported."""
 
 from __future__ import annotations
 
 import copy
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from ..errors import CheckpointError
 from .base import AudioEncoder
-from .mel_front_end import ExportableMelFrontEnd, MelFrontEnd
+from .mel_front_end import ExportableLogMel, ExportableMelFrontEnd, MelFrontEnd
+from .whisper import encoder_layer
 
-EXPORTABLE_MODEL_TYPES = ("wav2vec2", "hubert")
+EXPORTABLE_MODEL_TYPES = ("wav2vec2", "hubert", "whisper")
 
 
 class ExportableEncoder(nn.Module):
-    """A copy of a wav2vec 2.0 or HuBERT encoder with its weight norm folded in, in eval mode.
+    """A copy of an encoder in eval mode, which gives the same features for a single clip.
 
-    Its weights have the names of `AudioEncoder`'s, which gives the same features for a single clip.
+    Its weights have the names of `AudioEncoder`'s.
     """
 
     def __init__(self, encoder: AudioEncoder) -> None:
-        """Raises CheckpointError for another kind of encoder."""
         super().__init__()
-        kind = encoder.backbone.config.model_type
-        if kind not in EXPORTABLE_MODEL_TYPES:
-            raise CheckpointError(
-                f"expected an audio encoder out of {', '.join(EXPORTABLE_MODEL_TYPES)} to export, "
-                f"got {kind}: it runs in torch alone"
-            )
         self.backbone = copy.deepcopy(encoder.backbone).eval()
-        self.mix = copy.deepcopy(encoder.mix)
-        if isinstance(self.backbone.feature_extractor, MelFrontEnd):
-            self.backbone.feature_extractor = ExportableMelFrontEnd(self.backbone.feature_extractor)
+        self.mix = copy.deepcopy(encoder.mix).eval()
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """(1, N) prepared samples -> (1, T, H)."""
+        raise NotImplementedError
+
+
+def make_exportable(encoder: AudioEncoder) -> ExportableEncoder:
+    """Raises CheckpointError for a kind of encoder that is not exported."""
+    kind = encoder.backbone.config.model_type
+    if kind not in EXPORTABLE_MODEL_TYPES:
+        raise CheckpointError(
+            f"expected an audio encoder out of {', '.join(EXPORTABLE_MODEL_TYPES)} to export, "
+            f"got {kind}: it runs in torch alone"
+        )
+    return ExportableWhisper(encoder) if kind == "whisper" else ExportableWav2Vec2(encoder)
+
+
+class ExportableWhisper(ExportableEncoder):
+    """Whisper's encoder, as deep as it is run."""
+
+    def __init__(self, encoder: AudioEncoder) -> None:
+        super().__init__(encoder)
+        self.log_mel = ExportableLogMel(self.backbone.config.num_mel_bins)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        network = self.backbone
+        mel = self.log_mel(samples)
+        hidden = F.gelu(network.conv2(F.gelu(network.conv1(mel)))).transpose(1, 2)
+        hidden = hidden + network.embed_positions.weight[: hidden.shape[1]]
+        states = [hidden]
+        for layer in network.layers:
+            states.append(encoder_layer(layer, states[-1], None))
+        states[-1] = network.layer_norm(states[-1])
+        mixed: Tensor = self.mix(states)
+        return mixed
+
+
+class ExportableWav2Vec2(ExportableEncoder):
+    """wav2vec 2.0 or HuBERT with its weight norm folded in."""
+
+    def __init__(self, encoder: AudioEncoder) -> None:
+        super().__init__(encoder)
+        front_end = self.backbone.feature_extractor
+        if isinstance(front_end, MelFrontEnd):
+            self.backbone.feature_extractor = ExportableMelFrontEnd(front_end)
         for module in list(self.backbone.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.Conv1d) and parametrize.is_parametrized(child, "weight"):
                     setattr(module, name, _without_weight_norm(child))
 
     def forward(self, samples: Tensor) -> Tensor:
-        """(1, N) prepared samples -> (1, T, H)."""
         network = self.backbone.encoder
         norm_first = self.backbone.config.do_stable_layer_norm
         projected = self.backbone.feature_projection(self.backbone.feature_extractor(samples).transpose(1, 2))

@@ -40,8 +40,8 @@ class MelFrontEnd(nn.Module):
         return frames
 
 
-class ExportableMelFrontEnd(nn.Module):
-    """`MelFrontEnd` for one clip, with the spectrogram as matrix products so that it can be exported.
+class ExportableLogMel(nn.Module):
+    """`log_mel` for one clip, as matrix products so that it can be exported.
 
     Its constant tables (`spectrogram_tables`) are not part of a checkpoint.
     """
@@ -49,19 +49,29 @@ class ExportableMelFrontEnd(nn.Module):
     filters: Tensor
     waves: Tensor
 
-    def __init__(self, front_end: MelFrontEnd) -> None:
+    def __init__(self, bins: int) -> None:
         super().__init__()
-        self.conv1, self.conv2 = front_end.conv1, front_end.conv2
-        for name, table in spectrogram_tables(front_end.bins).items():
+        for name, table in spectrogram_tables(bins).items():
             self.register_buffer(name, table)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """(1, N) -> (1, C, T)."""
+        """(1, N) -> (1, bins, F)."""
         padded = F.pad(samples[:, None], (WINDOW // 2, WINDOW // 2), mode="reflect")
         spectrum = F.conv1d(padded, self.waves, stride=HOP)[..., :-1]  # (1, WINDOW + 2, F)
         real, imaginary = spectrum.chunk(2, dim=1)
-        mel = normalize_log_power(self.filters @ (real.square() + imaginary.square()))
-        return F.gelu(self.conv2(F.gelu(self.conv1(mel))))
+        return normalize_log_power(self.filters @ (real.square() + imaginary.square()))
+
+
+class ExportableMelFrontEnd(ExportableLogMel):
+    """`MelFrontEnd` for one clip, exportable."""
+
+    def __init__(self, front_end: MelFrontEnd) -> None:
+        super().__init__(front_end.bins)
+        self.conv1, self.conv2 = front_end.conv1, front_end.conv2
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """(1, N) -> (1, C, T)."""
+        return F.gelu(self.conv2(F.gelu(self.conv1(super().forward(samples)))))
 
 
 def spectrogram_tables(bins: int) -> dict[str, Tensor]:

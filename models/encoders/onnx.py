@@ -18,8 +18,9 @@ from torch.nn.utils import parametrize
 
 from ..errors import CheckpointError, one_line
 from .base import AudioEncoder
-from .export_module import ExportableEncoder
+from .export_module import ExportableEncoder, make_exportable
 from .mel_front_end import MelFrontEnd, spectrogram_tables
+from .whisper import WhisperAudioEncoder
 
 GRAPH_FILE: Final = "audio_encoder.onnx"
 INPUT: Final = "samples"
@@ -76,7 +77,7 @@ def export_graph(encoder: AudioEncoder, file: Path) -> None:
 
     # The optimizer would transpose and rename the weights and store them in the graph.
     graph = export_program(
-        ExportableEncoder(encoder), encoder.waveform_spec.min_samples, optimize=False
+        make_exportable(encoder), encoder.waveform_spec.min_samples, optimize=False
     ).model_proto
     for weight in graph.graph.initializer:
         _make_external(weight)
@@ -119,6 +120,9 @@ def _make_external(weight: Any) -> None:
 def _weights(encoder: AudioEncoder) -> dict[str, Tensor]:
     """The weights of `ExportableEncoder` by name, without a copy of the network."""
     weights: dict[str, Tensor] = dict(encoder.state_dict())
+    if isinstance(encoder, WhisperAudioEncoder):
+        bins = encoder.backbone.config.num_mel_bins
+        return weights | {f"log_mel.{name}": table for name, table in spectrogram_tables(bins).items()}
     front_end = encoder.backbone.feature_extractor
     if isinstance(front_end, MelFrontEnd):
         weights |= {

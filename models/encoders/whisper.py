@@ -74,7 +74,7 @@ class WhisperAudioEncoder(AudioEncoder):
         hidden, frame_mask = self._embed(log_mel(samples, counts, self._bins), counts // HOP)
         states = [hidden]
         for layer in self.backbone.layers:
-            hidden = _layer(layer, hidden, frame_mask[:, None, None])
+            hidden = encoder_layer(layer, hidden, frame_mask[:, None, None])
             states.append(hidden)
         states[-1] = self.backbone.layer_norm(hidden)
         return states, frame_mask
@@ -98,8 +98,8 @@ class WhisperAudioEncoder(AudioEncoder):
         return x, length_mask(valid, x.shape[1])
 
 
-def _layer(layer: Any, x: Tensor, mask: Tensor) -> Tensor:
-    """A WhisperEncoderLayer with a key mask. x: (B, T, H); mask: (B, 1, 1, T) true on keys -> (B, T, H)."""
+def encoder_layer(layer: Any, x: Tensor, mask: Tensor | None) -> Tensor:
+    """A WhisperEncoderLayer. x: (B, T, H); mask: (B, 1, 1, T) true on keys, None for all -> (B, T, H)."""
     attended: Tensor = _attention(layer.self_attn, layer.self_attn_layer_norm(x), mask)
     x = x + F.dropout(attended, layer.dropout, training=layer.training)
     inner = layer.activation_fn(layer.fc1(layer.final_layer_norm(x)))
@@ -108,7 +108,7 @@ def _layer(layer: Any, x: Tensor, mask: Tensor) -> Tensor:
     return x + outer
 
 
-def _attention(attention: Any, x: Tensor, mask: Tensor) -> Tensor:
+def _attention(attention: Any, x: Tensor, mask: Tensor | None) -> Tensor:
     def heads(y: Tensor) -> Tensor:  # (B, T, H) -> (B, heads, T, H / heads)
         split: Tensor = y.unflatten(2, (attention.num_heads, -1))
         return split.transpose(1, 2)

@@ -21,7 +21,9 @@ quiet_export = pytest.mark.filterwarnings("ignore")
 
 
 @quiet_export
-@pytest.mark.parametrize("kind", ["wav2vec2, group norm", "wav2vec2, stable", "wav2vec2, mel", "hubert"])
+@pytest.mark.parametrize(
+    "kind", ["wav2vec2, group norm", "wav2vec2, stable", "wav2vec2, mel", "hubert", "whisper"]
+)
 def test_the_graph_gives_the_features_of_the_network(kind: str, tmp_path: Path) -> None:
     """Clips from the shortest that gives a frame to the longest utterance."""
     encoder = tiny_audio_encoder(kind)
@@ -58,7 +60,7 @@ def test_the_command_writes_the_graph_of_the_bundled_checkpoint(tmp_path: Path) 
 
 
 @quiet_export
-@pytest.mark.parametrize("kind", ["wav2vec2, group norm", "hubert"])
+@pytest.mark.parametrize("kind", ["wav2vec2, group norm", "hubert", "whisper"])
 def test_the_graph_of_concatenated_layers_gives_their_features(kind: str, tmp_path: Path) -> None:
     encoder = tiny_audio_encoder(kind)
     encoder.concatenate([1, 3], 12, 0.3)

@@ -8,18 +8,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from emostream.models import CheckpointError, Clip, EmotionInput, Transcript
 from emostream.models.checkpoint import BUNDLED, load_checkpoint, save_checkpoint
+from emostream.models.encoders.export_module import make_exportable
 from emostream.models.encoders.onnx import GRAPH_FILE, export_graph
 from emostream.models.recognizer import EmotionRecognizer
 from tests.support.tiny_emotion import noise, write_tiny
-from tests.support.tiny_encoders import tiny_audio_encoder
+from tests.support.tiny_encoders import batch_of, tiny_audio_encoder
 
 
 def test_unsupported_encoders_are_rejected(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="wav2vec2, hubert to export, got whisper"):
-        export_graph(tiny_audio_encoder("whisper"), tmp_path / GRAPH_FILE)
+    with pytest.raises(CheckpointError, match="wav2vec2, hubert, whisper to export, got wavlm"):
+        export_graph(tiny_audio_encoder("wavlm"), tmp_path / GRAPH_FILE)
+
+
+@pytest.mark.parametrize("layers", [None, [1, 2]])
+@pytest.mark.parametrize("samples", [1_600, 21_321])
+def test_whisper_without_padding_has_the_features_of_the_encoder(
+    layers: list[int] | None, samples: int
+) -> None:
+    encoder = tiny_audio_encoder("whisper")
+    if layers is not None:
+        encoder.concatenate(layers, width=8, dropout=0.0)
+    batch = batch_of(encoder.eval(), [noise(samples)])
+    with torch.no_grad():
+        exported, (features, _) = (
+            make_exportable(encoder)(batch.samples),
+            encoder(batch.samples, batch.mask),
+        )
+    torch.testing.assert_close(exported, features, atol=1e-4, rtol=1e-4)
 
 
 class TestBundled:
