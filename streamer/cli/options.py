@@ -21,8 +21,8 @@ AsrOption = Annotated[
     str | None,
     typer.Option(
         "--asr",
-        help="Transcription model: [bold]auto[/bold] (Whisper tiny.en if available, else PocketSphinx), a "
-        "Whisper model name such as small.en, a faster-whisper folder, [bold]pocketsphinx[/bold], or "
+        help="Transcriber: [bold]auto[/bold] (Whisper base or tiny.en if available, else PocketSphinx), "
+        "a Whisper model name such as small.en, a faster-whisper folder, [bold]pocketsphinx[/bold], or "
         "[bold]none[/bold] for audio only. Default: auto.",
         show_default=False,
         rich_help_panel=_MODELS,

@@ -17,7 +17,7 @@ from emostream.streamer.cli import doctor
 def no_pocketsphinx(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "pocketsphinx"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "pocketsphinx", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
 
 
 def test_it_is_absent() -> None:
