@@ -18,12 +18,12 @@ from .settings import RunSettings
 _TAGS: Final = ("speech-emotion-recognition", "wav2vec2", "bert", "multimodal")
 _HEAD: Final = """# emostream, the bundled emotion model
 
-Classifies one utterance, from its audio and (where there are any) its words, as angry, happy, sad or
+Classifies one utterance, from its audio and, if available, its words, as angry, happy, sad or
 neutral. An audio encoder ({audio} million parameters) of wav2vec 2.0's pre-norm layers over a log-mel
 spectrogram, and a BERT-architecture text encoder ({text} million), joined by co-attention; separate
 audio-only and text-only heads; the three posteriors are combined log-linearly and calibrated by one
-temperature per head and per pattern of modalities. The architectures are wav2vec 2.0's and BERT's, the
-weights are not theirs: both encoders were trained here.
+temperature per head and per pattern of modalities. The architectures are those of wav2vec 2.0 and BERT;
+both encoders were trained for this project.
 """
 
 _FOLDS: Final = """
@@ -31,13 +31,13 @@ _FOLDS: Final = """
 
 Four labels, RAVDESS's {clips} clips of 24 speakers. *six folds*: the
 audio-only head trained again without the speakers of each of EmoBox's six folds; with words, early fusion
-and calibration as well (first seed only). *cross-corpus*: the audio-only head trained on nEMO alone, eight
+and calibration as well (first seed only). *cross-corpus*: the audio-only head trained on nEMO only, eight
 speakers of another language, and tested on all of RAVDESS. All on the audio encoder of this folder, which
 was not trained on RAVDESS; on clips whose silent edges are trimmed; their temperature is fitted on
-clean clips of validation speakers, that of the shipped head and of fusion on corrupted ones as well.
-RAVDESS's own words are two neutral sentences. Rows marked *inflated* pair a clip with an unrelated line of
-MELD's test split that has the clip's label: the text gives the answer away, so the figure shows that fusion
-works, not how well it does on real speech.
+clean clips of validation speakers, that of the bundled head and of fusion on corrupted ones as well.
+The sentences of RAVDESS are two neutral ones. Rows marked *inflated* pair a clip with an unrelated line of
+MELD's test split that has the clip's label: the text reveals the label, so the figure shows that fusion
+works, not how well it works on real speech.
 
 UA is mean recall per class (chance 0.250) with its 95 % interval by bootstrap over
 speakers, WA accuracy; ECE the calibration error in 10 bins of equal mass, *ECE if calibrated* that of a
@@ -53,7 +53,7 @@ _TEST: Final = """
 ## Held-out speakers
 
 The weights of this folder, `split` = test: RAVDESS 01, 11, 20, 21 (112 clips: UA has a standard deviation of
-4 points) and nEMO TP0, WR0; silent edges trimmed. MELD is cross-corpus: nothing of it was trained on.
+4 points) and nEMO TP0, WR0; silent edges trimmed. MELD is cross-corpus: none of it was trained on.
 
 """
 
@@ -68,16 +68,15 @@ _LIMITS: Final = """
   surveillance. In the European Union, emotion recognition at work and in schools is prohibited, medical
   and safety reasons aside.
 - It was trained on **actors** (16 English, 6 Polish) who portrayed given emotions. Spontaneous emotion
-differs,
-  and so do other microphones: of all rows above, *cross-corpus* is closest to what to expect.
+  differs, and so do other microphones: of all rows above, *cross-corpus* is the best estimate for such audio.
 - No children, hardly any elderly speakers, two languages, studio recordings. Other accents and cultures
   untested.
 - The text branch supports English only.
-- Four labels: fear, disgust, surprise and calm are forced into one of them.
+- Four labels: fear, disgust, surprise and calm are classified as one of them.
 """
 
 _ORIGIN: Final = """
-## Where it comes from
+## Training
 
 Recipe: `python -m emostream.training train --config training/runs/{run}.toml --output-dir models/bundled`;
 log of the runs in `training/runs/LOG.md`.
@@ -88,13 +87,12 @@ log of the runs in `training/runs/LOG.md`.
    MELD's dev or test lines left out) and DailyDialog; the text encoder learned from it, and from the
    labels. MELD was not trained on.
 3. On the frozen encoders: the audio-only head, on clips of training speakers with noise, reverberation,
-codecs;
-   then early fusion, on the same clips paired with texts of the same label (some neutral, contradicting
-   or missing), with transcription errors and contrastive regularization.
+   codecs; then early fusion, on the same clips paired with texts of the same label (some neutral,
+   contradicting or missing), with transcription errors and contrastive regularization.
 4. Late-fusion weights and temperatures were fitted on the validation speakers.
 
 `audio_used.csv` lists every speaker of every stage. No test speaker is in it; a test of the project checks
-that.
+this.
 
 | source | used for | licence |
 |---|---|---|

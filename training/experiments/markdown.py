@@ -19,7 +19,7 @@ from .reference_results import MissingCorpus, ReferenceResult
 from .table_rows import Group, parse_row
 
 INFLATED: Final = """> **Inflated figures.** The texts are label-matched pairs: each clip is read with an
-> unrelated text of the same label, so the text gives the answer away, and every accuracy below is inflated.
+> unrelated text of the same label, so the text reveals the label, and every accuracy below is inflated.
 > This table checks the code. It is no evidence about the papers, nor about speech with its own
 transcripts."""
 

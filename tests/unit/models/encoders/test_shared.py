@@ -199,7 +199,7 @@ class TestCheckpoint:
             load_checkpoint(tmp_path, whisper)
 
     @pytest.mark.parametrize(
-        ("fields", "says"),
+        ("fields", "message"),
         [
             ({"architecture": "whisper"}, "architecture, name, sha256"),
             ({"architecture": "bert", "name": "base", "sha256": "0" * 64}, "architecture whisper"),
@@ -208,8 +208,8 @@ class TestCheckpoint:
             ("base", "architecture, name, sha256"),
         ],
     )
-    def test_an_identity_that_is_none(self, fields: object, says: str) -> None:
-        with pytest.raises(ValueError, match=says):
+    def test_an_identity_that_is_none(self, fields: object, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
             EmotionConfig(shared_encoder=fields)  # type: ignore[arg-type]
 
     def test_an_encoder_of_another_kind_cannot_be_shared(
@@ -298,9 +298,9 @@ class TestDamage:
     @pytest.mark.parametrize("name", DAMAGES)
     def test_damage_is_one_clear_line(self, name: str, whisper: Path, tmp_path: Path) -> None:
         folder = Path(shutil.copytree(whisper, tmp_path / "copy"))
-        damage, says = DAMAGES[name]
+        damage, message = DAMAGES[name]
         damage(folder / "model.bin")
-        with pytest.raises(CheckpointError, match=says) as caught:
+        with pytest.raises(CheckpointError, match=message) as caught:
             fill_shared_encoder(WhisperAudioEncoder(shared_config(folder)), folder)
         assert "\n" not in str(caught.value)
         assert str(folder) in str(caught.value)
