@@ -65,7 +65,7 @@ def test_wrong_settings_are_refused(fields: dict[str, object]) -> None:
         BaselineSettings.from_fields(fields)
 
 
-def test_settings_survive_a_file() -> None:
+def test_a_round_trip_of_the_settings() -> None:
     for settings in (BaselineSettings(), BaselineSettings(3.0, 0.5, 0.4)):
         assert BaselineSettings.from_fields(settings.fields()) == settings
 
@@ -79,7 +79,7 @@ def recognizer(**changes: object) -> EmotionRecognizer:
     return EmotionRecognizer(Checkpoint(model, tiny_tokenizer(), Path("tiny")), torch.device("cpu"))
 
 
-def test_a_projected_baseline_is_what_subtracting_it_from_the_states_gives() -> None:
+def test_a_projected_baseline_equals_subtraction_from_the_states() -> None:
     mix = LayerConcat((0, 1), 6, 4, dropout=0.0)
     states = [torch.randn(2, 5, 6), torch.randn(2, 5, 6)]
     baseline = torch.randn(2, 12)
@@ -98,7 +98,7 @@ def test_a_speaker_without_utterances_changes_nothing() -> None:
     assert cold == model.fuse(codes, [None, None], alignments, [SpeakerBaseline(), None])
 
 
-def test_a_known_speaker_is_judged_against_his_baseline() -> None:
+def test_the_baseline_of_a_known_speaker_is_subtracted() -> None:
     model = recognizer()
     clips = [Clip(noise(16_000)), Clip(noise(9_000, 1))]
     codes, alignments = model.encode(clips), model.align(clips, [None, None])
@@ -113,7 +113,7 @@ def test_a_known_speaker_is_judged_against_his_baseline() -> None:
     assert known[1].probabilities == pytest.approx(cold[1].probabilities, abs=1e-6)
 
 
-def test_a_model_without_baselines_leaves_them_aside() -> None:
+def test_a_model_without_baselines_ignores_them() -> None:
     model = recognizer(baseline=None)
     clip = Clip(noise(16_000))
     codes, alignments = model.encode([clip]), model.align([clip], [None])

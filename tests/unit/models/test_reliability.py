@@ -36,7 +36,7 @@ def features(**changes: float) -> dict[str, float]:
     return dict.fromkeys(FEATURES, 0.0) | {"margin": 1.0, "distance": 0.5} | changes
 
 
-def test_information_measures_are_scipys() -> None:
+def test_information_measures_equal_those_of_scipy() -> None:
     assert entropy(SURE) == pytest.approx(float(scipy_entropy(SURE)))
     assert jensen_shannon(SURE, CLOSE) == pytest.approx(float(jensenshannon(SURE, CLOSE)) ** 2)
     assert jensen_shannon(SURE, SURE) == 0.0
@@ -61,7 +61,7 @@ def test_every_reason_is_a_known_one() -> None:
     assert set(REASON_OF_FEATURE.values()) <= set(REASONS)
 
 
-def test_a_predictor_survives_a_file() -> None:
+def test_a_predictor_round_trip() -> None:
     assert ErrorPredictor.from_fields(FIELDS).fields() == FIELDS
 
 
@@ -94,7 +94,7 @@ def evidence(fused: tuple[float, ...], *, voice: float = 0.5, text: bool = False
     return Evidence(code, fused, fused, fused if text else None, None, 0.0)
 
 
-def test_a_judgement_follows_the_predictor() -> None:
+def test_reliability_follows_the_predictor() -> None:
     judge = Judge(tiny_config(error_predictor=FIELDS))
     sure = judge(evidence(SURE))
     assert sure.reliable
@@ -108,7 +108,7 @@ def test_a_judgement_follows_the_predictor() -> None:
     assert judge(evidence(SURE, voice=9.0)).reasons == ("unlike_training",)
 
 
-def test_without_a_predictor_the_thresholds_judge_and_no_words_are_no_doubt() -> None:
+def test_without_a_predictor_thresholds_decide_and_missing_words_do_not_count() -> None:
     judge = Judge(tiny_config(low_snr_db=0.0))
     quiet = judge(evidence(SURE))
     assert (quiet.reliable, quiet.reasons, quiet.error_probability) == (True, ("no_text",), None)
@@ -116,7 +116,7 @@ def test_without_a_predictor_the_thresholds_judge_and_no_words_are_no_doubt() ->
     assert (close.reliable, close.reasons) == (False, ("low_confidence",))
 
 
-def test_distance_is_seen_from_the_baseline() -> None:
+def test_distance_is_relative_to_the_baseline() -> None:
     voice = np.full(4, 3.0, np.float32)
     assert distance(None, None) == 0.0
     assert distance(voice, None) == 3.0

@@ -77,7 +77,7 @@ def transformers_states(whisper: Path, clip: np.ndarray) -> list[Tensor]:
 
 
 class TestWeights:
-    def test_every_layer_is_that_of_transformers(self, whisper: Path) -> None:
+    def test_every_layer_equals_that_of_transformers(self, whisper: Path) -> None:
         clip = noise(30 * 16_000)
         ours, theirs = states_of(filled_encoder(whisper), clip), transformers_states(whisper, clip)
         assert len(ours) == LAYERS + 1
@@ -98,7 +98,7 @@ class TestWeights:
             assert getattr(ours, name) == getattr(theirs, name), name
 
     @pytest.mark.parametrize("name", ["base", "tiny.en"])
-    def test_real_weights_end_where_ctranslate2_does(self, name: str) -> None:
+    def test_the_output_of_real_weights_equals_that_of_ctranslate2(self, name: str) -> None:
         folders = whisper_folders(name)
         if not folders:
             pytest.skip(f"no Whisper {name} on this machine")
@@ -121,7 +121,7 @@ class TestEarlyExit:
         assert not any(name.startswith("layer_norm") for name in encoder.backbone.state_dict())
 
     @pytest.mark.parametrize("layers", [[1], [0, 2], [2, LAYERS], None])
-    def test_the_chosen_states_are_those_of_the_whole_network(
+    def test_the_chosen_states_equal_those_of_the_full_network(
         self, whisper: Path, layers: list[int] | None
     ) -> None:
         clip = noise(20_000)
@@ -131,7 +131,7 @@ class TestEarlyExit:
 
 
 class TestCheckpoint:
-    def test_it_stores_no_weight_of_the_encoder_and_comes_back_whole(
+    def test_a_checkpoint_stores_no_encoder_weights_and_loads_completely(
         self, whisper: Path, tmp_path: Path, none_installed: None
     ) -> None:
         model = shared_model(whisper, audio_mix="concat", audio_mix_layers=[1, 2], audio_mix_width=12)
@@ -144,7 +144,7 @@ class TestCheckpoint:
         for name, weights in model.state_dict().items():
             torch.testing.assert_close(loaded.state_dict()[name], weights, atol=2e-3, rtol=1e-3)
 
-    def test_the_transformers_way_reads_the_same(
+    def test_from_pretrained_reads_the_same(
         self, whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("emostream.models.encoders.identity.whisper_folders", lambda name: (whisper,))
@@ -179,7 +179,7 @@ class TestCheckpoint:
         assert "\n" not in str(caught.value)
         assert str(other) in str(caught.value)
 
-    def test_an_absent_encoder_says_how_to_install_it(
+    def test_a_missing_encoder_is_an_error_with_advice(
         self, whisper: Path, tmp_path: Path, none_installed: None
     ) -> None:
         save_checkpoint(shared_model(whisper), tiny_tokenizer(), tmp_path)
@@ -208,7 +208,7 @@ class TestCheckpoint:
             ("base", "architecture, name, sha256"),
         ],
     )
-    def test_an_identity_that_is_none(self, fields: object, message: str) -> None:
+    def test_an_invalid_identity_is_rejected(self, fields: object, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             EmotionConfig(shared_encoder=fields)  # type: ignore[arg-type]
 
@@ -230,12 +230,12 @@ class TestSelection:
         monkeypatch.setattr("emostream.models.checkpoint.BUNDLED_WHISPER", folder)
         return folder
 
-    def test_none_is_the_one_whose_encoder_is_at_hand(
+    def test_the_default_is_the_checkpoint_whose_encoder_is_installed(
         self, bundled: Path, whisper: Path, none_installed: None
     ) -> None:
         assert resolve_checkpoint(None, whisper) == bundled
 
-    def test_without_the_encoder_it_is_the_self_contained_one(
+    def test_without_the_encoder_the_default_is_the_self_contained_one(
         self, bundled: Path, tmp_path: Path, none_installed: None
     ) -> None:
         assert resolve_checkpoint(None).name == "bundled"
@@ -296,7 +296,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 class TestDamage:
     @pytest.mark.parametrize("name", DAMAGES)
-    def test_damage_is_one_clear_line(self, name: str, whisper: Path, tmp_path: Path) -> None:
+    def test_damage_is_rejected_with_one_line(self, name: str, whisper: Path, tmp_path: Path) -> None:
         folder = Path(shutil.copytree(whisper, tmp_path / "copy"))
         damage, message = DAMAGES[name]
         damage(folder / "model.bin")

@@ -31,13 +31,13 @@ class SimulatedModels:
 
 
 @pytest.mark.parametrize("load", [0.0, 0.5, 0.9])
-def test_in_the_long_run_they_cost_their_share_of_the_idle_time(load: float) -> None:
+def test_the_long_term_cost_is_their_share_of_the_idle_time(load: float) -> None:
     models = SimulatedModels()
     models.run(20.0, load, 0.2)  # what was saved up is used
     assert models.run(400.0, load, 0.2) * 0.2 == pytest.approx(SHARE * (1 - load) * 400.0, rel=0.05)
 
 
-def test_models_without_idle_time_have_none_for_them() -> None:
+def test_without_idle_time_there_are_none() -> None:
     models = SimulatedModels()
     models.run(20.0, 1.0, 0.2)
     assert models.run(100.0, 1.0, 0.2) == 0
@@ -45,13 +45,13 @@ def test_models_without_idle_time_have_none_for_them() -> None:
     assert models.budget.take()
 
 
-def test_after_silence_there_is_enough_for_some_but_no_more() -> None:
+def test_the_budget_saved_in_silence_is_bounded() -> None:
     models = SimulatedModels()
     models.clock.advance_to(1_000.0)
     assert models.run(1.0, 0.0, 0.25) <= (BURST_S + SHARE) / 0.25 + 1
 
 
-def test_one_at_a_time_and_another_when_it_has_ended() -> None:
+def test_one_runs_at_a_time() -> None:
     budget = SimulatedModels().budget
     assert budget.take()
     assert not budget.take()
@@ -59,6 +59,6 @@ def test_one_at_a_time_and_another_when_it_has_ended() -> None:
     assert budget.take()
 
 
-def test_as_many_at_a_time_as_there_are_replicas() -> None:
+def test_one_runs_at_a_time_per_replica() -> None:
     budget = SimulatedModels(replicas=3).budget
     assert [budget.take() for _ in range(4)] == [True, True, True, False]

@@ -21,7 +21,7 @@ def corpus(folder: Path, *rows: str) -> None:
     (folder / "manifest.csv").write_text(HEADER + "".join(f"{row}\n" for row in rows), encoding="utf-8")
 
 
-def test_every_subfolder_is_a_corpus_and_names_its_clips(tmp_path: Path) -> None:
+def test_every_subfolder_is_a_corpus_that_prefixes_its_clips(tmp_path: Path) -> None:
     corpus(tmp_path / "greek", "audio/a.ogg,g1,angry,anger,,f,el,train")
     corpus(
         tmp_path / "bangla", "audio/a.ogg,b1,other,surprise,,m,bn,dev", "audio/b.ogg,b2,sad,sad,,m,bn,train"
@@ -36,7 +36,7 @@ def test_every_subfolder_is_a_corpus_and_names_its_clips(tmp_path: Path) -> None
     assert all(e.audio_path.is_file() for e in examples)
 
 
-def test_a_manifest_of_its_own_keeps_its_names(tmp_path: Path) -> None:
+def test_a_manifest_keeps_its_names(tmp_path: Path) -> None:
     (tmp_path / "a.ogg").touch()
     (tmp_path / "manifest.csv").write_text("path,emotion,corpus\na.ogg,sad,ravdess\n", encoding="utf-8")
     corpus(tmp_path / "greek", "audio/a.ogg,g1,angry,anger,,f,el,train")
@@ -46,7 +46,7 @@ def test_a_manifest_of_its_own_keeps_its_names(tmp_path: Path) -> None:
     ]
 
 
-def test_no_manifest_and_a_speaker_in_two_splits_are_refused(tmp_path: Path) -> None:
+def test_a_missing_manifest_and_a_speaker_in_two_splits_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"expected manifest\.csv"):
         read_collection(tmp_path)
     corpus(tmp_path / "one", "audio/a.ogg,same,angry,anger,,f,el,train")
@@ -68,7 +68,7 @@ def test_votes_are_shares_of_the_four_labels(tmp_path: Path) -> None:
     assert vote_shares(votes["1001_B"]) is None
 
 
-def test_votes_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+def test_votes_that_are_not_numbers_are_rejected(tmp_path: Path) -> None:
     file = tmp_path / "votes.csv"
     file.write_text("clip,angry,happy,sad,neutral\nx,1,two,0,0\n", encoding="utf-8")
     with pytest.raises(

@@ -25,7 +25,7 @@ def judged(count: int = 600, seed: int = 0) -> JudgedPredictions:
     return JudgedPredictions(features, wrong, tuple("ab"[row % 2] for row in range(count)))
 
 
-def test_it_foretells_errors_of_other_predictions() -> None:
+def test_it_predicts_errors_of_other_predictions() -> None:
     predictor = fit_error_predictor(judged(), worst_risk=0.2, controlled=["a", "b"])
     assert predictor.weights["distance"] > 1.5
     assert max(abs(w) for name, w in predictor.weights.items() if name != "distance") < 0.5
@@ -37,7 +37,7 @@ def test_it_foretells_errors_of_other_predictions() -> None:
         assert other.wrong[accepted].mean() < 0.3
 
 
-def test_only_reasons_with_lift_are_told() -> None:
+def test_only_reasons_with_lift_are_reported() -> None:
     part = judged()
     predictor = fit_error_predictor(part, worst_risk=0.2, controlled=["a", "b"])
     assert "unlike_training" in predictor.reasons
@@ -46,7 +46,7 @@ def test_only_reasons_with_lift_are_told() -> None:
     assert set(lifts) == set(predictor.reasons)
 
 
-def test_parts_are_joined_and_taken_apart() -> None:
+def test_parts_are_joined_and_separated() -> None:
     whole = JudgedPredictions.joined([judged(4), judged(2, 1)])
     assert len(whole.wrong) == 6
     assert whole.of(["a"]).groups == ("a", "a", "a")

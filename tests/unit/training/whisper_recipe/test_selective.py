@@ -40,6 +40,6 @@ def test_the_threshold_holds_on_the_worst_group() -> None:
     assert threshold_for_risk(p, wrong, groups, 1.0)[0] == 0.4
 
 
-def test_no_predictions_are_refused() -> None:
+def test_an_empty_list_is_rejected() -> None:
     with pytest.raises(ValueError, match="expected predictions"):
         selective_metrics(np.zeros(0), np.zeros(0, bool))

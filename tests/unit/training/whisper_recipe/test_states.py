@@ -36,7 +36,7 @@ def acted(clips: list[SpeechClip]) -> list[SpeechClip]:
     return [clip for clip in clips if clip.corpus == "ravdess"][:4]
 
 
-def test_the_cache_holds_the_encoders_states(clips: list[SpeechClip], tmp_path: Path) -> None:
+def test_the_cache_contains_the_states_of_the_encoder(clips: list[SpeechClip], tmp_path: Path) -> None:
     encoder, part = tiny_whisper_encoder(), acted(clips)
     write_states(part, encoder, tmp_path, "ravdess", None, no_progress)
     views = Views(({"ravdess": StateCache(tmp_path, "ravdess")},), (2, 4))
@@ -49,7 +49,7 @@ def test_the_cache_holds_the_encoders_states(clips: list[SpeechClip], tmp_path: 
     assert views.count(part[2]) == 1
 
 
-def test_a_killed_run_goes_on_where_it_stopped(clips: list[SpeechClip], tmp_path: Path) -> None:
+def test_a_killed_run_resumes(clips: list[SpeechClip], tmp_path: Path) -> None:
     encoder, part = tiny_whisper_encoder(), acted(clips)
     write_states(part, encoder, tmp_path / "whole", "ravdess", None, no_progress)
     write_states(part[:2], encoder, tmp_path / "cut", "ravdess", None, no_progress)
@@ -61,7 +61,7 @@ def test_a_killed_run_goes_on_where_it_stopped(clips: list[SpeechClip], tmp_path
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_a_missing_cache_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_cache_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="expected cached states of nemo"):
         StateCache(tmp_path, "nemo")
 
@@ -76,6 +76,6 @@ def test_a_view_changes_a_clip_as_it_changes_its_session(clips: list[SpeechClip]
     assert {view.session(one) for one in part} <= {0, 1, 2}
 
 
-def test_noises_are_kept_for_the_figures(clips: list[SpeechClip]) -> None:
+def test_noises_are_held_out_for_evaluation(clips: list[SpeechClip]) -> None:
     kept = {clip.example.audio_path for clip in clips if clip.corpus == "noise" and held_out_noise(clip)}
     assert not kept & set(training_noises(clips))

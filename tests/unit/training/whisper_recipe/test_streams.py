@@ -22,7 +22,7 @@ from tests.support.speech_collection import write_collection
 ROWS = {0: [0, 1, 2], 3: [3, 4, 5, 6]}
 
 
-def test_a_stream_has_the_shares_asked_for_and_repeats_late() -> None:
+def test_a_stream_has_the_requested_shares_and_repeats_late() -> None:
     rng = np.random.default_rng(0)
     stream = draw_stream(ROWS, STREAMS["90 % neutral"], 400, rng)
     neutral = [row for row in stream if row >= 3]
@@ -31,11 +31,11 @@ def test_a_stream_has_the_shares_asked_for_and_repeats_late() -> None:
         assert sorted(neutral[start : start + 4]) == [3, 4, 5, 6]
 
 
-def test_a_speaker_without_labels_gives_what_he_has() -> None:
+def test_a_speaker_without_some_labels_gives_the_others() -> None:
     assert set(draw_stream({-1: [7, 8]}, STREAMS["balanced"], 10, np.random.default_rng(0))) == {7, 8}
 
 
-def test_a_random_baseline_is_a_shrunk_mean_of_his_voices() -> None:
+def test_a_random_baseline_is_a_shrunk_mean_of_the_speaker_s_states() -> None:
     voices = np.full((7, 2), 4.0, np.float32)
     rng = np.random.default_rng(0)
     drawn = [random_baseline(ROWS, voices, 2.0, 0.5, rng) for _ in range(200)]
@@ -58,7 +58,7 @@ def test_simulated_streams_are_of_one_speaker_each_and_always_the_same(tmp_path:
     assert np.mean([label == 2 for label in labels]) == pytest.approx(0.7, abs=0.1)
 
 
-def test_the_baseline_of_an_utterance_holds_only_earlier_ones() -> None:
+def test_the_baseline_of_an_utterance_is_of_earlier_ones_only() -> None:
     settings = BaselineSettings(prior_count=1.0)
     voices = np.array([[1.0], [3.0], [100.0]], np.float32)
     states = running_baselines([0, 1, 2], voices, np.zeros(3), settings)
