@@ -63,7 +63,7 @@ async def test_an_utterance_goes_from_speaking_to_interim_to_final(server: PageS
     await expect(app.cards).to_have_count(1)
 
 
-async def test_words_appear_while_somebody_speaks_and_nothing_moves_with_the_final(
+async def test_words_appear_during_the_utterance_and_nothing_moves_with_the_final(
     server: PageServer, app: DemoPage
 ) -> None:
     await app.open(server)

@@ -121,7 +121,7 @@ async def test_a_refusal_is_explained_and_the_stream_stays(app: DemoPage) -> Non
         await expect(page.get_by_role("button", name="Start the microphone")).to_be_enabled()
 
 
-async def test_a_page_in_an_insecure_context_says_so_before_the_microphone_is_used(app: DemoPage) -> None:
+async def test_a_page_in_an_insecure_context_warns_before_the_microphone_is_used(app: DemoPage) -> None:
     page = app.page
     async with serving(allowed_hosts=("studio.example",)) as server:
         await page.goto(server.url.replace("127.0.0.1", "studio.example"))

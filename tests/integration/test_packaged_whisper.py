@@ -74,7 +74,7 @@ def test_auto_takes_base_without_a_hub() -> None:
     assert sum(len(words(line["text"])) for line in finals) > 10
 
 
-def test_the_doctor_says_where_the_models_are() -> None:
+def test_the_doctor_lists_the_folders_of_the_models() -> None:
     packaged_whisper("base")
     done = run("doctor")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -135,7 +135,7 @@ def test_the_script_reproduces_it(tmp_path: Path) -> None:
     assert (tmp_path / "once" / "RECORDING.md").read_text() == CARD.read_text()
 
 
-def test_a_missing_synthesizer_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_synthesizer_is_reported_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, SCRIPT, "--output-dir", tmp_path / "out"],
         capture_output=True,

@@ -78,7 +78,7 @@ def rows(text: str) -> list[dict[str, str | float | None]]:
     ]
 
 
-async def test_csv_is_that_of_the_program() -> None:
+async def test_csv_equals_that_of_the_program() -> None:
     page = exported("toCsv", steps_of(session_of(FINALS)), NAME)
     program = await written("csv", session_of(FINALS))
     assert page.splitlines()[0] == program.splitlines()[0]
@@ -121,7 +121,7 @@ def cues(text: str, path: Path) -> list[tuple[Any, ...]]:
     return [(cue.identifier, cue.start, cue.end, cue.raw_text) for cue in read]
 
 
-async def test_webvtt_is_that_of_the_program(tmp_path: Path) -> None:
+async def test_webvtt_equals_that_of_the_program(tmp_path: Path) -> None:
     page = exported("toWebVtt", steps_of(session_of(FINALS)))
     program = await written("vtt", session_of(FINALS))
     assert page == program

@@ -50,7 +50,7 @@ def test_an_unknown_language_counts_as_known(
     assert is_in_languages(None, Transcript("x", detected), known) is within
 
 
-def test_a_checkpoint_says_which_languages_its_text_branch_knows() -> None:
+def test_a_checkpoint_lists_the_languages_of_its_text_branch() -> None:
     assert EmotionConfig().text_languages == ["en"]
     assert EmotionConfig(text_languages=["pl", "de"]).text_languages == ["pl", "de"]
     for wrong in ("en", ["en-GB"], ["EN"], [""], [1], None):

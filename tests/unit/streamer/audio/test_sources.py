@@ -161,7 +161,9 @@ BAD_FILES = [
 
 
 @pytest.mark.parametrize(("make", "message"), BAD_FILES)
-def test_bad_files_are_one_clear_line(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
+def test_bad_files_are_reported_in_one_line(
+    tmp_path: Path, make: Callable[[Path], Path], message: str
+) -> None:
     with pytest.raises(SourceError, match=message) as caught:
         read(make(tmp_path))
     assert "\n" not in str(caught.value)
@@ -245,7 +247,7 @@ def test_a_microphone_is_found(card: FakePortAudio, name: str | None, index: int
 
 
 @pytest.mark.parametrize(("name", "message"), [("phone", "found 2: Built-in"), ("radio", "found none")])
-def test_an_unknown_microphone_is_one_clear_line(card: FakePortAudio, name: str, message: str) -> None:
+def test_an_unknown_microphone_is_reported_in_one_line(card: FakePortAudio, name: str, message: str) -> None:
     with pytest.raises(DeviceError, match=message):
         find_device(name)
 
@@ -292,7 +294,7 @@ async def test_a_microphone_that_delivers_nothing_is_an_error(card: FakePortAudi
     assert card.opened[-1]["closed"]
 
 
-async def test_a_busy_microphone_is_one_clear_line(card: FakePortAudio) -> None:
+async def test_a_busy_microphone_is_reported_in_one_line(card: FakePortAudio) -> None:
     def refuse() -> None:
         raise card.PortAudioError("Device unavailable")
 

@@ -103,7 +103,7 @@ def test_the_measured_cost_replaces_the_expected_one() -> None:
     assert not server.admits(active=2)
 
 
-def test_the_error_says_when_to_try_again() -> None:
+def test_the_error_gives_the_time_of_the_next_attempt() -> None:
     server = SimulatedServer()
     server.work(20, 1.0, 0.0)
     with pytest.raises(OverloadedError, match=r"got 3 that .* \(133 % of it with this one, 70 % at most\)"):

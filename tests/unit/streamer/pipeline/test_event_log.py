@@ -58,7 +58,7 @@ async def test_the_last_event_is_appended_once() -> None:
 
 
 @pytest.mark.parametrize(("last_seq", "lost"), [(0, 1), (1, 2), (2, None), (5, None)])
-def test_what_is_kept_no_more_is_named(last_seq: int, lost: int | None) -> None:
+def test_dropped_events_are_reported(last_seq: int, lost: int | None) -> None:
     assert filled(5, keep=3).lost_from(last_seq) == lost
 
 

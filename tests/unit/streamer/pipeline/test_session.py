@@ -67,7 +67,7 @@ async def test_two_utterances() -> None:
     assert closed.totals == messages.Totals(audio_ms=3_700, utterances=2, dropped_ms=0)
 
 
-async def test_without_a_transcriber_there_are_no_words_and_the_event_says_so() -> None:
+async def test_without_a_transcriber_there_are_no_words_and_the_reason_is_no_text() -> None:
     first, _ = finals(await run(ListSource([pcm(*TWO)])))
     assert (first.text, first.words, first.text_only, first.language) == ("", (), None, None)
     assert first.uncertain == ("no_text",)

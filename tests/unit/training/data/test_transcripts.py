@@ -104,7 +104,7 @@ def test_a_killed_run_resumes(half_a_line: bytes, tmp_path: Path) -> None:
     assert (tmp_path / FILE).read_bytes() == (tmp_path / "whole" / FILE).read_bytes()
 
 
-def test_what_a_transcript_depends_on(tmp_path: Path) -> None:
+def test_other_audio_language_or_transcriber_is_transcribed_anew(tmp_path: Path) -> None:
     clips, sounds, transcriber = examples(3), half_seconds(3), LoudestSample()
     cached_transcripts(clips, sounds, transcriber, tmp_path, Steps())
     changes = {

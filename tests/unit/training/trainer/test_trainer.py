@@ -205,7 +205,7 @@ def test_a_run_interrupted_at_any_step_resumes_to_the_same_bits(
 @pytest.mark.parametrize(
     "stop", [KillingCallback(at_step=1), KillingCallback(at_step=6), KillingCallback(at_epoch=0)]
 )
-def test_so_does_an_emotion_model_with_everything_random(
+def test_an_interrupted_emotion_model_resumes_to_the_same_bits(
     tmp_path: Path, uninterrupted_emotion: tuple[dict[str, bytes], History], stop: KillingCallback
 ) -> None:
     with pytest.raises(KilledError):
