@@ -1,5 +1,5 @@
-"""Whether to believe a prediction: a logistic predictor of error, fitted on corpora that the model never
-heard.
+"""Reliability of a prediction: a logistic predictor of error, fitted on corpora that the model was not
+trained on.
 
 It reads what is known when a label is given (how close the second label was, how unlike the training data the
 clip sounds, its length and noise, whether the heads agree, how many utterances the speaker's baseline has)
@@ -75,8 +75,8 @@ class ErrorPredictor:
     """P(wrong) = sigmoid(bias + sum_f weights_f (x_f - centres_f)).
 
     weights, centres: by feature; the centre is the mean over the predictions that it was fitted on.
-    threshold: the largest probability of a reliable prediction. reasons: which doubts are told, those whose
-    lift was measured to be high enough.
+    threshold: the largest probability of a reliable prediction. reasons: those that are reported, whose
+    lift was high enough when it was measured.
     """
 
     bias: float
@@ -139,8 +139,8 @@ class ErrorPredictor:
         for name, term in self._terms(features).items():
             reason = REASON_OF_FEATURE[name]
             sums[reason] = sums.get(reason, 0.0) + term
-        told = [reason for reason in sums if reason in self.reasons and sums[reason] > 0.0]
-        return tuple(sorted(told, key=lambda reason: (-sums[reason], reason)))
+        doubts = [reason for reason in sums if reason in self.reasons and sums[reason] > 0.0]
+        return tuple(sorted(doubts, key=lambda reason: (-sums[reason], reason)))
 
     def _terms(self, features: Mapping[str, float]) -> dict[str, float]:
         return {name: self.weights[name] * (features[name] - self.centres[name]) for name in FEATURES}

@@ -1,4 +1,4 @@
-"""A folder of small corpora of synthetic voices, and a tiny encoder to hear them."""
+"""A folder of small corpora of synthetic voices, and a tiny encoder for them."""
 
 from __future__ import annotations
 

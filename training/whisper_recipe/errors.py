@@ -1,4 +1,4 @@
-"""Fits the error predictor on predictions for corpora that the model which made them never heard."""
+"""Fits the error predictor on predictions for corpora that their model was not trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emostream.models.reliability import FEATURES, REASON_OF_FEATURE, ErrorPredi
 from .selective import threshold_for_risk
 
 MIN_LIFT: Final = 1.2
-"""A reason whose clips are wrong less than so many times as often as all clips is not told."""
+"""The smallest ratio of the error rate of a reason's clips to that of all clips; others are not reported."""
 _REGULARIZATION: Final = 1.0
 
 Floats = npt.NDArray[np.float64]
@@ -78,8 +78,8 @@ def fit_error_predictor(
     fitted = ErrorPredictor(
         predictor.bias, predictor.weights, predictor.centres, threshold, predictor.reasons
     )
-    told = tuple(reason for reason, lift in reason_lifts(fitted, part).items() if lift >= MIN_LIFT)
-    return ErrorPredictor(fitted.bias, fitted.weights, fitted.centres, fitted.threshold, told)
+    reported = tuple(reason for reason, lift in reason_lifts(fitted, part).items() if lift >= MIN_LIFT)
+    return ErrorPredictor(fitted.bias, fitted.weights, fitted.centres, fitted.threshold, reported)
 
 
 def error_probabilities(predictor: ErrorPredictor, judged: JudgedPredictions) -> Floats:
