@@ -186,6 +186,14 @@ class PretrainedTranscriber(Transcriber, Protocol):
     """Where they were found, for display: `local cache`, `installed package`, `model hub` or `folder`."""
 
 
+@runtime_checkable
+class ConcurrentTranscriber(Transcriber, Protocol):
+    """A transcriber whose `transcribe` may be called from `concurrent_calls` threads at once."""
+
+    @property
+    def concurrent_calls(self) -> int: ...
+
+
 class Recognizer(Protocol):
     """Emotion recognition from audio and text. Synchronous; one result per input, in order.
 

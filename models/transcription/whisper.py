@@ -22,7 +22,7 @@ from .hallucination import (
     filter_hypothesis,
 )
 from .whisper_decoding import WITHOUT_SPACES, Hypothesis, WhisperDecoder
-from .whisper_loader import load_whisper_model, resolve_whisper_device, unusable_model
+from .whisper_loader import CONCURRENT_CALLS, load_whisper_model, resolve_whisper_device, unusable_model
 from .whisper_window import MAX_CLIP_S, token_limit, window_for
 from .word_times import words_in_clip
 
@@ -37,7 +37,7 @@ _TRUNCATED_LOOP_CHARACTERS: Final = 12
 
 
 class WhisperTranscriber:
-    """Transcribes with one loaded model, from one thread.
+    """Transcribes with one loaded model, from two threads at most.
 
     A single clip takes the same path as sixteen, and its transcript does not depend on its batch.
     """
@@ -108,6 +108,10 @@ class WhisperTranscriber:
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def concurrent_calls(self) -> int:
+        return CONCURRENT_CALLS
 
     @property
     def batch_size(self) -> int:

@@ -15,6 +15,10 @@ from .hub import first_line, missing_files
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8", "float32")}
 
 
+CONCURRENT_CALLS: Final = 2
+"""Calls of one model that compute at a time, with the same weights: one for finals, one for interim words."""
+
+
 def load_whisper_model(
     folder: Path, *, device: str, compute_type: str, cpu_threads: int | None
 ) -> WhisperModel:
@@ -41,6 +45,7 @@ def load_whisper_model(
             device=device,
             compute_type=precision,
             cpu_threads=cpu_threads or transcriber_threads(),
+            num_workers=CONCURRENT_CALLS,
         )
     # CTranslate2 raises RuntimeError and ValueError, the tokenizer's reader a bare Exception.
     except Exception as error:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from emostream.models import (
     Alignment,
     Clip,
+    ConcurrentTranscriber,
     EncodedAudio,
     IncrementalTranscriber,
     Prediction,
@@ -84,6 +85,7 @@ class Engine:
         self._align_worker = ModelWorker("align", call_timeout_s)
         self.workers = [self._emotion_worker, self._align_worker]
         self._transcribe: Batcher[Clip, Transcript] | None = None
+        self._transcribe_interim: Batcher[Clip, Transcript] | None = None
         self._partial: Batcher[Clip, None] | None = None
         if transcriber is not None:
             self._add_transcriber(transcriber, ModelWorker("asr", call_timeout_s))
@@ -112,6 +114,14 @@ class Engine:
         self._transcribe = Batcher[Clip, Transcript](
             transcriber.transcribe, worker, self._clock, cost=lambda _: 1.0, budget=transcriber.batch_size
         )
+        self._transcribe_interim = self._transcribe
+        if isinstance(transcriber, ConcurrentTranscriber) and transcriber.concurrent_calls > 1:
+            # A call cannot be interrupted: a candidate would wait for it, and then its final.
+            interim_worker = ModelWorker("asr interim", worker.call_timeout_s)
+            self.workers.append(interim_worker)
+            self._transcribe_interim = Batcher[Clip, Transcript](
+                transcriber.transcribe, interim_worker, self._clock, cost=lambda _: 1.0, budget=1.0
+            )
         if isinstance(transcriber, IncrementalTranscriber):
             self._partial = Batcher[Clip, None](
                 _one_by_one(transcriber.transcribe_partial),
@@ -233,9 +243,10 @@ class Engine:
         self, clip: Clip, request: RequestContext
     ) -> tuple[TimedResult[Transcript] | None, str | None]:
         """The transcript, or why there is none."""
-        if self._transcribe is None:
+        batcher = self._transcribe_interim if request.interim_words else self._transcribe
+        if batcher is None:
             return None, None
-        transcribing = asyncio.create_task(_result(self._transcribe.submit(clip, request)), name="transcribe")
+        transcribing = asyncio.create_task(_result(batcher.submit(clip, request)), name="transcribe")
         try:
             if not await self._shutdown.completes(transcribing):
                 return None, SHUTDOWN_MESSAGE

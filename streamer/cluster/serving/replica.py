@@ -107,6 +107,7 @@ class Replica:
     async def _analyse(self, engine: Engine, call: AnalyseCall) -> AnalysisReply:
         started_at = self._clock.now()
         request = engine.new_request(Priority(call.priority), call.stream)
+        request.interim_words = call.words and request.priority is Priority.INTERIM
         promotion = None
         if request.priority is Priority.CANDIDATE and call.final_after_s is not None:
             promotion = asyncio.get_running_loop().call_later(call.final_after_s, _promote, request)

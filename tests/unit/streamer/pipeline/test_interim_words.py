@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ from emostream.streamer.inference.request import Priority
 from emostream.streamer.protocol import messages
 from tests.support.session_harness import (
     OTHER_CLIP,
+    TIMEOUT_S,
     GatedTranscriber,
     IncrementalTranscriber,
     SessionHarness,
@@ -39,6 +41,22 @@ class SpeakingTranscriber(GatedTranscriber):
         if self.fails:
             raise RuntimeError("no memory")
         return [Transcript(words_of((0, len(clip.samples) // 320)), "en") for clip in clips]
+
+
+class TwoThreads(SpeakingTranscriber):
+    """Takes two calls at a time; that for interim words waits for the test."""
+
+    concurrent_calls = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release_interim = threading.Event()
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
+        transcripts = super().transcribe(clips)
+        if threading.current_thread().name == "asr interim":
+            assert self.release_interim.wait(TIMEOUT_S)
+        return transcripts
 
 
 def words_of(clip: Span) -> str:
@@ -185,6 +203,25 @@ class TestLoad:
                 (False, words_of((0, 54))),
                 (False, words_of((0, 60))),
             ]
+
+    async def test_candidates_and_finals_do_not_wait_for_a_call_of_a_transcriber_with_two_threads(
+        self,
+    ) -> None:
+        transcriber = TwoThreads()
+        async with speaking(transcriber) as harness:
+            harness.wait_for_models = False
+            await harness.play("speech", 50)
+            await harness.play("silence", 4)
+            await transcriber.gate.started((0, 54))
+            await harness.play("silence", 8)
+            candidate = await harness.recorder.emotion(1)
+            await harness.play("silence", 20)
+            final = await harness.recorder.emotion(2)
+            transcriber.release_interim.set()
+            await harness.end()
+            assert [candidate.final, final.final] == [False, True]
+            assert candidate.text == final.text == words_of((0, 60))
+            assert len(harness.recorder.emotions) == 2  # the other one has come too late
 
     @pytest.mark.parametrize("end", ["flush", "end_of_stream"])
     async def test_none_comes_after_the_final(self, end: str) -> None:
