@@ -23,7 +23,9 @@ from emostream.training.experiments.table_rows import BASELINE, CONTINUED, Table
 from emostream.training.trainer.settings import TrainerSettings
 from tests.support.shared import REPO
 
-RUNS = sorted(file for file in (REPO / "training" / "runs").glob("*.toml") if file.stem != "bundled")
+STORED = REPO / "training" / "runs"
+RUNS = sorted(file for file in STORED.glob("*.toml") if not file.stem.startswith("bundled"))
+"""Those of bundled checkpoints are settings of recipes, not experiments."""
 
 
 def written(folder: Path, text: str) -> Path:
