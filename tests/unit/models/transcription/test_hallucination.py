@@ -90,7 +90,13 @@ def test_a_loop_without_spaces_is_cut_between_words() -> None:
         (decoded(". . ."), "no words"),
         (decoded("Thank you.", no_speech_prob=0.95, avg_logprob=-0.2), "no speech"),
         (decoded("Thank you.", no_speech_prob=0.7, avg_logprob=-1.1), "no speech"),
-        (decoded("Thank you.", no_speech_prob=0.1, avg_logprob=-1.6), "low log-probability"),
+        (decoded(SENTENCE, no_speech_prob=0.1, avg_logprob=-1.1), "low log-probability"),
+        (decoded("What?", no_speech_prob=0.37, avg_logprob=-0.95), "low log-probability"),
+        (decoded("Thank you.", no_speech_prob=0.5, avg_logprob=-0.3), "no speech"),
+        (decoded("Thanks for watching!", no_speech_prob=0.1, avg_logprob=-0.8), "no speech"),
+        (decoded("you", no_speech_prob=0.6, avg_logprob=-0.2), "no speech"),
+        (decoded("Go! " * 6, no_speech_prob=0.3, avg_logprob=-0.3), "repetition"),
+        (decoded("No, stop! " * 3, no_speech_prob=0.31, avg_logprob=-0.64), "repetition"),
         (decoded("Thank you.", no_speech_prob=0.1, avg_logprob=float("nan")), "low log-probability"),
         (decoded("Thank you.", no_speech_prob=float("nan"), avg_logprob=-0.1), "no speech"),
         (decoded(SENTENCE, duration_s=0.5), "impossible speaking rate"),
@@ -102,13 +108,28 @@ def test_hallucinated_text_is_rejected_with_a_reason(case: DecodedText, reason: 
 
 
 @pytest.mark.parametrize(
-    ("no_speech_prob", "avg_logprob"), [(0.7, -0.9), (0.6, -1.4), (0.9, -0.1), (0.0, -1.5), (None, None)]
+    ("no_speech_prob", "avg_logprob"), [(0.7, -0.9), (0.6, -1.0), (0.9, -0.1), (0.0, -1.0), (None, None)]
 )
 def test_figures_at_the_threshold_are_accepted(
     no_speech_prob: float | None, avg_logprob: float | None
 ) -> None:
     given_text = decoded(SENTENCE, no_speech_prob=no_speech_prob, avg_logprob=avg_logprob)
     assert filter_hypothesis(given_text).text == SENTENCE
+
+
+@pytest.mark.parametrize("text", ["Go!", "Thank you.", "You.", "Go! Go! Go! Go! Go! Go!", "No, no, no!"])
+def test_short_speech_that_is_probable_is_kept(text: str) -> None:
+    given_text = decoded(text, no_speech_prob=0.1, avg_logprob=-0.6)
+    assert filter_hypothesis(given_text) == FilterResult(text, given_text.words)
+
+
+@pytest.mark.parametrize(("no_speech_prob", "text"), [(0.05, "Lobsters and lobsters"), (0.2, "")])
+def test_the_first_phrase_of_a_loop_is_kept_where_somebody_speaks(no_speech_prob: float, text: str) -> None:
+    loop = decoded("Lobsters and lobsters " * 6, no_speech_prob=no_speech_prob, avg_logprob=-0.13)
+    result = filter_hypothesis(loop)
+    assert result.text == text
+    assert texts(result.words) == text.split()
+    assert bool(result.rejected) != bool(text)
 
 
 def test_empty_text_is_not_rejected() -> None:
