@@ -36,11 +36,11 @@ class HallucinationThresholds:
     certain_no_speech_prob: above it any text is rejected, however probable: the stock phrases that Whisper
         outputs on silence have a high probability. Ours.
     logprob: floor of the mean natural log-probability per token, as the paper's, which retries below it.
-    short_words, short_logprob: the floor for texts of at most `short_words` words, which is what Whisper
-        writes on a dog, a sneeze or a crying baby. Ours: of 100 clips of acted and read speech the least
-        probable has -0.81 (base).
-    stock_no_speech_prob, stock_logprob: a text that is nothing but one of `STOCK_PHRASES` is rejected above
-        this no-speech probability or below this log-probability: Whisper writes them on silence. Ours.
+    short_words, short_margin: instead, for texts of at most `short_words` words: floor of the
+        log-probability less the no-speech probability. On a dog, a sneeze or a crying baby Whisper writes a
+        word or a few, and a single spoken word has no high probability either. Ours (docs/adr/0012).
+    stock_margin: the same floor for a text that is nothing but one of `STOCK_PHRASES`, which Whisper writes
+        on silence. Ours.
     compression_ratio: UTF-8 bytes over zlib bytes (same paper), for texts of at least `compressible_bytes`:
         the paper's windows last 30 s, and a short utterance may repeat itself. The length is ours.
     loop_repeats, loop_characters, loop_period_characters: a phrase of at most `loop_period_characters`
@@ -49,8 +49,8 @@ class HallucinationThresholds:
     heard_no_speech_prob: where a loop begins the text, its first phrase is kept below this no-speech
         probability: somebody speaks, and what was said is repeated. Ours: most loops on speech are below, of
         those on sounds none.
-    short_loop_repeats, short_loop_no_speech_prob: a text that is nothing but one phrase `short_loop_repeats`
-        times or more is rejected above this no-speech probability, however short. Ours.
+    short_loop_repeats, short_loop_margin: the same floor for a text that is nothing but one phrase so many
+        times or more, however short. Ours.
     words_per_second, spare_words: at most `spare_words + words_per_second * duration` words. Fast
         conversation has 5 to 6 a second; the spare words are for tightly segmented clips. Ours.
     """
@@ -60,9 +60,8 @@ class HallucinationThresholds:
     certain_no_speech_prob: float = 0.9
     logprob: float = -1.0
     short_words: int = 4
-    short_logprob: float = -0.9
-    stock_no_speech_prob: float = 0.4
-    stock_logprob: float = -0.7
+    short_margin: float = -1.3
+    stock_margin: float = -1.0
     compression_ratio: float = 2.4
     compressible_bytes: int = 64
     loop_repeats: int = 4
@@ -70,7 +69,7 @@ class HallucinationThresholds:
     loop_period_characters: int = 100
     heard_no_speech_prob: float = 0.15
     short_loop_repeats: int = 3
-    short_loop_no_speech_prob: float = 0.25
+    short_loop_margin: float = -0.9
     words_per_second: float = 8.0
     spare_words: int = 2
 
@@ -141,9 +140,9 @@ def filter_hypothesis(
         return FilterResult("", rejected="no words")
     heard = decoded.no_speech_prob is not None and decoded.no_speech_prob < thresholds.heard_no_speech_prob
     head, words = _before_loop(text, decoded.words, thresholds, keep_first=heard)
-    if not head or _is_short_loop(head, decoded.no_speech_prob, thresholds):
+    if not head:
         return FilterResult("", rejected="repetition")
-    reason = _short_text_rejection(head, decoded, thresholds)
+    reason = _improbable(head, decoded, thresholds)
     if reason is not None:
         return FilterResult("", rejected=reason)
     long = len(head.encode("utf-8", errors="replace")) >= thresholds.compressible_bytes
@@ -170,22 +169,21 @@ def _confidence_rejection(decoded: DecodedText, thresholds: HallucinationThresho
         return "no speech"
     if no_speech > thresholds.no_speech_prob and not logprob >= thresholds.no_speech_logprob:
         return "no speech"
-    if not logprob >= thresholds.logprob:
-        return "low log-probability"
     return None
 
 
-def _short_text_rejection(
-    text: str, decoded: DecodedText, thresholds: HallucinationThresholds
-) -> Reason | None:
-    """Rejection of what Whisper writes without speech, at figures at which a sentence is believed."""
+def _improbable(text: str, decoded: DecodedText, thresholds: HallucinationThresholds) -> Reason | None:
+    """Rejection by figures that depend on the text's length. NaN rejects here too."""
     no_speech = 0.0 if decoded.no_speech_prob is None else decoded.no_speech_prob
     logprob = 0.0 if decoded.avg_logprob is None else decoded.avg_logprob
-    if len(text.split()) <= thresholds.short_words and logprob < thresholds.short_logprob:
+    margin = logprob - no_speech
+    short = len(text.split()) <= thresholds.short_words
+    if not (margin >= thresholds.short_margin if short else logprob >= thresholds.logprob):
         return "low log-probability"
-    plausible = no_speech <= thresholds.stock_no_speech_prob and logprob >= thresholds.stock_logprob
-    if not plausible and _plain(text) in STOCK_PHRASES:
+    if margin < thresholds.stock_margin and _plain(text) in STOCK_PHRASES:
         return "no speech"
+    if margin < thresholds.short_loop_margin and _is_loop(text, thresholds.short_loop_repeats):
+        return "repetition"
     return None
 
 
@@ -194,12 +192,9 @@ def _plain(text: str) -> str:
     return " ".join("".join(c for c in text.lower() if c.isalnum() or c.isspace()).split())
 
 
-def _is_short_loop(text: str, no_speech_prob: float | None, thresholds: HallucinationThresholds) -> bool:
-    """Whether the text is nothing but a repeated phrase, where it is not certain that anybody speaks."""
-    if no_speech_prob is None or no_speech_prob <= thresholds.short_loop_no_speech_prob:
-        return False
-    pattern = rf"(.+?)\1{{{thresholds.short_loop_repeats - 1},}}"
-    return re.fullmatch(pattern, _letters(text), re.DOTALL) is not None
+def _is_loop(text: str, repeats: int) -> bool:
+    """Whether the text is nothing but a phrase, so many times or more."""
+    return re.fullmatch(rf"(.+?)\1{{{repeats - 1},}}", _letters(text), re.DOTALL) is not None
 
 
 def _before_loop(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import TranscriberError
+from ..file_hash import sha256_of
 
 _BLOCK_BYTES: Final = 1 << 20
 
@@ -107,7 +108,7 @@ def _join(name: str, pieces: Mapping[PackagedFile, Sequence[Path]]) -> Path:
         folder = cached_assets_path("emostream", "whisper", name)
         for file, paths in pieces.items():
             target = folder / file.name
-            if not target.is_file() or _sha256(_blocks(target)) != file.sha256:
+            if not target.is_file() or sha256_of(target) != file.sha256:
                 _write(name, file, paths, target)
     except (OSError, ValueError) as error:  # ValueError: a file where the folder should be
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error

@@ -92,10 +92,11 @@ def test_a_loop_without_spaces_is_cut_between_words() -> None:
         (decoded("Thank you.", no_speech_prob=0.7, avg_logprob=-1.1), "no speech"),
         (decoded(SENTENCE, no_speech_prob=0.1, avg_logprob=-1.1), "low log-probability"),
         (decoded("What?", no_speech_prob=0.37, avg_logprob=-0.95), "low log-probability"),
-        (decoded("Thank you.", no_speech_prob=0.5, avg_logprob=-0.3), "no speech"),
-        (decoded("Thanks for watching!", no_speech_prob=0.1, avg_logprob=-0.8), "no speech"),
-        (decoded("you", no_speech_prob=0.6, avg_logprob=-0.2), "no speech"),
-        (decoded("Go! " * 6, no_speech_prob=0.3, avg_logprob=-0.3), "repetition"),
+        (decoded("You know", no_speech_prob=0.05, avg_logprob=-1.28), "low log-probability"),
+        (decoded("Thank you.", no_speech_prob=0.6, avg_logprob=-0.5), "no speech"),
+        (decoded("Thanks for watching!", no_speech_prob=0.1, avg_logprob=-1.1), "no speech"),
+        (decoded("you", no_speech_prob=0.8, avg_logprob=-0.3), "no speech"),
+        (decoded("Go! " * 6, no_speech_prob=0.6, avg_logprob=-0.35), "repetition"),
         (decoded("No, stop! " * 3, no_speech_prob=0.31, avg_logprob=-0.64), "repetition"),
         (decoded("Thank you.", no_speech_prob=0.1, avg_logprob=float("nan")), "low log-probability"),
         (decoded("Thank you.", no_speech_prob=float("nan"), avg_logprob=-0.1), "no speech"),
@@ -117,10 +118,17 @@ def test_figures_at_the_threshold_are_accepted(
     assert filter_hypothesis(given_text).text == SENTENCE
 
 
-@pytest.mark.parametrize("text", ["Go!", "Thank you.", "You.", "Go! Go! Go! Go! Go! Go!", "No, no, no!"])
+@pytest.mark.parametrize(
+    "text", ["Go!", "Help!", "Thank you.", "You.", "Go! Go! Go! Go! Go! Go!", "No, no, no!"]
+)
 def test_short_speech_that_is_probable_is_kept(text: str) -> None:
-    given_text = decoded(text, no_speech_prob=0.1, avg_logprob=-0.6)
+    given_text = decoded(text, no_speech_prob=0.2, avg_logprob=-0.65)
     assert filter_hypothesis(given_text) == FilterResult(text, given_text.words)
+
+
+def test_a_single_word_need_not_be_as_probable_as_a_sentence() -> None:
+    assert filter_hypothesis(decoded("Help!", no_speech_prob=0.19, avg_logprob=-1.05)).text == "Help!"
+    assert filter_hypothesis(decoded(SENTENCE, no_speech_prob=0.19, avg_logprob=-1.05)).text == ""
 
 
 @pytest.mark.parametrize(("no_speech_prob", "text"), [(0.05, "Lobsters and lobsters"), (0.2, "")])
