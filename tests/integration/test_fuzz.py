@@ -572,8 +572,14 @@ async def test_whatever_http_request_is_answered_or_closed(caplog: pytest.LogCap
             assert status != b"500", answer
             statuses.add(status)
 
+        # One for each status below, which the random ones may not reach.
         @settings(fuzz, max_examples=max(300, MESSAGES // 50))
         @given(requests | st.binary(max_size=60))
+        @example(request("GET /v1/stream HTTP/1.1", RIGHT, None, "\r\n"))
+        @example(request("GET / HTTP/1.1", RIGHT, None, "\r\n"))
+        @example(request("GET /v1/stream HTTP/1.1", RIGHT | {"Sec-WebSocket-Key": "x"}, None, "\r\n"))
+        @example(request("GET / HTTP/1.1", RIGHT | {"Host": "elsewhere"}, None, "\r\n"))
+        @example(request("GET /nothing HTTP/1.1", RIGHT, None, "\r\n"))
         def ask_all(data: bytes) -> None:
             asyncio.run_coroutine_threadsafe(ask(data), loop).result()
 
