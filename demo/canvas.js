@@ -27,7 +27,7 @@
  * @property {string | null} selected  Key of an utterance.
  * @property {number | null} playbackMs  The playback position.
  */
-import { clock, percent, title } from "./format.js";
+import { clock, noEmotion, percent, title } from "./format.js";
 import { shapeOf } from "./icons.js";
 
 const BAR_PX = 3;
@@ -170,7 +170,12 @@ function drawAxis(pen, box, { band, axis }, { fromMs, toMs }, theme, x) {
   pen.stroke();
 }
 
-function drawMark(pen, { band }, { kind, fromMs, toMs }, theme, x) {
+function drawMark(pen, rows, { kind, fromMs, toMs, reason }, theme, x) {
+  const { band } = rows;
+  if (kind === "no_emotion") {
+    drawNoEmotion(pen, rows, noEmotion(reason), x(fromMs), x(toMs), theme);
+    return;
+  }
   if (kind === "session") {
     pen.setLineDash([2, 4]);
     drawLine(pen, x(fromMs), band, theme.ink, 1.5);
@@ -184,6 +189,25 @@ function drawMark(pen, { band }, { kind, fromMs, toMs }, theme, x) {
   pen.clip();
   hatch(pen, left, band.y, right - left, band.height, theme.warn, 6);
   pen.restore();
+}
+
+/** A low grey block, and why it has no label. */
+function drawNoEmotion(pen, { names, band }, text, left, right, theme) {
+  const width = Math.max(2, right - left);
+  const height = band.height * 0.3;
+  pen.save();
+  pen.globalAlpha = 0.16;
+  pen.fillStyle = theme.soft;
+  pen.beginPath();
+  pen.roundRect(left, band.y + (band.height - height) / 2, width, height, Math.min(7, width / 2, height / 2));
+  pen.fill();
+  pen.restore();
+  pen.font = `italic ${theme.size}px ${theme.sans}`;
+  if (pen.measureText(text).width > width) return;
+  pen.fillStyle = theme.soft;
+  pen.textAlign = "left";
+  pen.textBaseline = "middle";
+  pen.fillText(text, left, names.y + names.height / 2);
 }
 
 function drawLine(pen, at, { y, height }, colour, width) {

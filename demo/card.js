@@ -1,6 +1,6 @@
 /** One utterance as a card. Everything from the server is inserted as text, never as markup. */
 import { element } from "./dom.js";
-import { clock, duration, ending, percent, title, uncertainty } from "./format.js";
+import { clock, duration, ending, noEmotion, percent, title, uncertainty } from "./format.js";
 import { icon } from "./icons.js";
 
 /**
@@ -38,6 +38,17 @@ export function resultCard(item, labels, replacing = false) {
       bars(order, emotion),
       emotion.final ? details(order, emotion) : element("div", { class: "details-space", "aria-hidden": "true" }),
     ]),
+  ]);
+}
+
+/**
+ * @param {import("./store.js").WithoutEmotion} item
+ * @returns {HTMLElement}
+ */
+export function noEmotionCard(item) {
+  const { startMs, endMs, reason } = item.event;
+  return card(item, "without-emotion", [
+    element("header", {}, [element("h3", {}, [noEmotion(reason)]), time(startMs, endMs)]),
   ]);
 }
 

@@ -135,7 +135,8 @@ export type Uncertainty =
   | "no_text"
   | "unsupported_language"
   | "modalities_disagree"
-  | "low_confidence";
+  | "low_confidence"
+  | "doubtful_speech";
 
 export interface Emotion {
   type: "emotion";
@@ -158,6 +159,18 @@ export interface Emotion {
   /** Of an interim result with words: so many code points at the beginning of `text` will not change any more
    * in interim results; the final may differ. */
   stable_chars: number | null;
+}
+
+/** The final event of an utterance that gets no emotion. */
+export interface NoEmotion {
+  type: "no_emotion";
+  seq: number;
+  utterance: number;
+  start_ms: number;
+  end_ms: number;
+  reason: "no_speech" | "misread_samples";
+  /** The probability of speech in the stretch that sounds most like it. */
+  speech: number;
 }
 
 export interface Dropped {
@@ -212,7 +225,7 @@ export interface Closed {
 }
 
 /** Messages that carry `seq`. */
-export type ServerEvent = SpeechStarted | Emotion | Dropped | ServerError | Closed;
+export type ServerEvent = SpeechStarted | Emotion | NoEmotion | Dropped | ServerError | Closed;
 export type ServerMessage = Ready | Ack | ServerEvent;
 
 // The client ----------------------------------------------------------------------------------

@@ -318,7 +318,7 @@ export class EmostreamClient {
     if (!Number.isInteger(event.seq) || event.seq <= this.#lastSeq) return;
     this.#lastSeq = event.seq;
     if (event.type === "closed") this.#onClosedEvent(event);
-    if (event.type === "emotion" && event.final === true) {
+    if (event.type === "no_emotion" || (event.type === "emotion" && event.final === true)) {
       this.#finalsUntilMs = Math.max(this.#finalsUntilMs, Number(event.end_ms) || 0);
     }
     this.#onEvent(event);

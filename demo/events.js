@@ -13,12 +13,14 @@
  *   endMs: number, reason: string, label: string, confidence: number, uncertain: string[],
  *   probabilities: Scores, audioOnly: Scores | null, textOnly: Scores | null, text: string,
  *   stableChars: number, language: string | null, timing: Timing | null}} Emotion
+ * @typedef {{type: "no_emotion", seq: number | null, utterance: number, startMs: number, endMs: number,
+ *   reason: string, speech: number}} NoEmotion
  * @typedef {{type: "dropped", seq: number | null, ms: number, reason: string, atMs: number | null}} Dropped
  * @typedef {{type: "error", seq: number | null, code: string, message: string, fatal: boolean,
  *   utterance: number | null, retryAfterMs: number | null}} ErrorEvent
  * @typedef {{type: "closed", seq: number | null, reason: string,
  *   totals: {audioMs: number, utterances: number, droppedMs: number} | null}} Closed
- * @typedef {Ready | SpeechStarted | Emotion | Dropped | ErrorEvent | Closed} ServerEvent
+ * @typedef {Ready | SpeechStarted | Emotion | NoEmotion | Dropped | ErrorEvent | Closed} ServerEvent
  */
 
 /**
@@ -43,7 +45,7 @@ export function readEvent(message) {
   return Object.hasOwn(READERS, message.type) ? READERS[message.type](message) : null;
 }
 
-const READERS = { ready, speech_started: speechStarted, emotion, dropped, error, closed };
+const READERS = { ready, speech_started: speechStarted, emotion, no_emotion: noEmotion, dropped, error, closed };
 
 function ready(m) {
   if (typeof m.session !== "string") return null;
@@ -90,6 +92,19 @@ function emotion(m) {
     stableChars: m.final === true ? text(m.text).length : stableUnits(text(m.text), m.stable_chars),
     language: text(m.language) || null,
     timing: timing(m.timing),
+  };
+}
+
+function noEmotion(m) {
+  if (!Number.isInteger(m.utterance)) return null;
+  return {
+    type: "no_emotion",
+    seq: sequence(m),
+    utterance: m.utterance,
+    startMs: number(m.start_ms),
+    endMs: number(m.end_ms),
+    reason: text(m.reason),
+    speech: number(m.speech),
   };
 }
 

@@ -7,6 +7,12 @@ const UNCERTAINTIES = {
   unsupported_language: "Words in another language: audio only",
   modalities_disagree: "Audio and text disagree",
   low_confidence: "Low confidence",
+  doubtful_speech: "Perhaps no speech",
+};
+
+const NO_EMOTION = {
+  no_speech: "No speech",
+  misread_samples: "Misread audio: check the encoding",
 };
 
 const ENDINGS = {
@@ -56,6 +62,9 @@ export function title(word) {
 
 /** @param {string} reason @returns {string} Why a result is uncertain. */
 export const uncertainty = (reason) => lookup(UNCERTAINTIES, reason);
+
+/** @param {string} reason @returns {string} Why an utterance gets no emotion. */
+export const noEmotion = (reason) => lookup(NO_EMOTION, reason);
 
 /** @param {string} reason @returns {string} What ended an utterance. */
 export const ending = (reason) => lookup(ENDINGS, reason).toLowerCase();

@@ -6,7 +6,8 @@
  * @typedef {import("./events.js").ServerEvent} ServerEvent
  * @typedef {import("./events.js").Emotion} Emotion
  * @typedef {{key: string, startMs: number, emotion: Emotion | null}} OpenUtterance  Without a final so far.
- * @typedef {{kind: "lost" | "session", fromMs: number, toMs: number}} Mark
+ * @typedef {{kind: "lost" | "session" | "no_emotion", fromMs: number, toMs: number, reason?: string}} Mark
+ *   reason: why there is no emotion.
  * @typedef {{p50: number, p95: number}} Percentiles  Milliseconds.
  */
 
@@ -75,6 +76,11 @@ export class SessionLog {
       case "emotion":
         this.advance(shifted.endMs + (shifted.final ? (shifted.timing?.endpoint ?? 0) : 0), now);
         this.#addEmotion({ ...shifted, key: this.#key(shifted) });
+        break;
+      case "no_emotion":
+        this.advance(shifted.endMs, now);
+        this.#removeOpen(this.#key(shifted));
+        this.#addMark({ kind: "no_emotion", fromMs: shifted.startMs, toMs: shifted.endMs, reason: shifted.reason });
         break;
       case "dropped": {
         const toMs = shifted.atMs === null ? this.liveEdgeMs(now) : shifted.atMs + shifted.ms;

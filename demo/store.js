@@ -11,10 +11,12 @@
  *
  * @typedef {{kind: "speaking", key: string, utterance: number, startMs: number}} Speaking
  * @typedef {{kind: "result", key: string, utterance: number, startMs: number, emotion: Emotion}} Result
+ * @typedef {{kind: "no_emotion", key: string, utterance: number, startMs: number,
+ *   event: import("./events.js").NoEmotion}} WithoutEmotion
  * @typedef {{kind: "notice", key: string, tone: "dropped" | "error" | "closed" | "resumed" | "session_lost",
  *   event: import("./events.js").ServerEvent | {type: "resumed"} | {type: "session_lost", ms: number}}} Notice
  * @typedef {{kind: "divider", key: string}} Divider
- * @typedef {Speaking | Result | Notice | Divider} Item
+ * @typedef {Speaking | Result | WithoutEmotion | Notice | Divider} Item
  *
  * @typedef {object} State
  * @property {{phase: import("./stream_subscriber.js").Phase, delayMs: number | null, message: string}} connection
@@ -82,7 +84,9 @@ function onEvent(state, event) {
     case "speech_started":
       return onSpeechStarted(state, event);
     case "emotion":
-      return onEmotion(state, event);
+      return onResult(state, { kind: "result", startMs: event.startMs, emotion: event }, event);
+    case "no_emotion":
+      return onResult(state, { kind: "no_emotion", startMs: event.startMs, event }, event);
     case "dropped":
     case "error":
     case "closed":
@@ -109,16 +113,17 @@ function onSpeechStarted(state, { utterance, startMs }) {
   return { ...state, items: bounded([...state.items, { kind: "speaking", key, utterance, startMs }]) };
 }
 
-function onEmotion(state, emotion) {
-  const key = `${state.session}/${emotion.utterance}`;
-  const result = { kind: "result", key, utterance: emotion.utterance, startMs: emotion.startMs, emotion };
+/** parts: the item without its key and number. */
+function onResult(state, parts, { utterance }) {
+  const key = `${state.session}/${utterance}`;
+  const result = { ...parts, key, utterance };
   const before = state.items.find((item) => item.key === key);
   if (before && isFinished(before)) return state; // a final is never changed
   const items = before
     ? state.items.map((item) => (item === before ? result : item))
     : bounded([...state.items, result]);
   // Finals arrive in order: whatever is unfinished before one will not be finished.
-  return { ...state, items: emotion.final ? withoutUnfinished(items, emotion.utterance) : items };
+  return { ...state, items: isFinished(result) ? withoutUnfinished(items, utterance) : items };
 }
 
 function addNotice(state, event) {

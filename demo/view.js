@@ -1,5 +1,5 @@
 /** Renders the state: changes only the elements whose part of the state changed. */
-import { resultCard, speakingCard } from "./card.js";
+import { noEmotionCard, resultCard, speakingCard } from "./card.js";
 import { element } from "./dom.js";
 import { announcement, connectionText, noticeText, title } from "./format.js";
 import { icon } from "./icons.js";
@@ -139,6 +139,8 @@ function makeRow(item, labels, before) {
       return element("li", {}, [speakingCard(item)]);
     case "result":
       return element("li", {}, [resultCard(item, labels, before?.kind === "result")]);
+    case "no_emotion":
+      return element("li", {}, [noEmotionCard(item)]);
     case "notice":
       return element("li", { class: "notice", "data-tone": item.tone }, [noticeText(item)]);
     case "divider":

@@ -5,11 +5,12 @@ Importing it needs only numpy; the loaders import the frameworks when they are c
 
 from __future__ import annotations
 
+from . import silero
 from .baseline import BaselineSettings, SpeakerBaseline, Voice
 from .cpu_threads import emotion_threads
-from .errors import CheckpointError, DeviceError, ModelError, TranscriberError
+from .errors import CheckpointError, DeviceError, ModelError, TranscriberError, VoiceActivityError
 from .labels import LABELS
-from .loaders import load_aligner, load_recognizer, load_transcriber
+from .loaders import load_aligner, load_recognizer, load_speech_detector, load_transcriber
 from .types import (
     REASONS,
     SAMPLE_RATE_HZ,
@@ -20,12 +21,15 @@ from .types import (
     EmotionInput,
     EncodedAudio,
     IncrementalTranscriber,
+    NoEmotionReason,
     Prediction,
     PretrainedTranscriber,
     Probabilities,
     Recognizer,
     Samples,
     Span,
+    SpeechDetector,
+    SpeechPresence,
     Transcriber,
     Transcript,
     Word,
@@ -46,6 +50,7 @@ __all__ = [
     "EncodedAudio",
     "IncrementalTranscriber",
     "ModelError",
+    "NoEmotionReason",
     "Prediction",
     "PretrainedTranscriber",
     "Probabilities",
@@ -53,13 +58,18 @@ __all__ = [
     "Samples",
     "Span",
     "SpeakerBaseline",
+    "SpeechDetector",
+    "SpeechPresence",
     "Transcriber",
     "TranscriberError",
     "Transcript",
     "Voice",
+    "VoiceActivityError",
     "Word",
     "emotion_threads",
     "load_aligner",
     "load_recognizer",
+    "load_speech_detector",
     "load_transcriber",
+    "silero",
 ]

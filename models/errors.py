@@ -27,6 +27,12 @@ class DeviceError(ModelError):
     code = "device_error"
 
 
+class VoiceActivityError(ModelError):
+    """The network that tells speech from other sounds is not available."""
+
+    code = "voice_activity_error"
+
+
 def one_line(error: BaseException) -> str:
     """Another library's error text for the middle of a message: no line breaks, at most 200 characters."""
     return " ".join(str(error).split())[:200]

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from .sphinx_availability import NOT_INSTALLED, is_pocketsphinx_installed, require_pocketsphinx
-from .types import Aligner, Recognizer, Transcriber
+from .types import Aligner, Recognizer, SpeechDetector, Transcriber
 
 logger = logging.getLogger("emostream")
 
@@ -65,3 +65,13 @@ def load_aligner(*, optional: bool = False) -> Aligner:
         return TranscriptAligner()
     require_pocketsphinx()
     return AlignerProcess()
+
+
+def load_speech_detector(threshold: float | None = None) -> SpeechDetector:
+    """The detector that looks at finished utterances, see `speech_presence`. threshold: None for its own.
+
+    Raises VoiceActivityError where Silero's file is missing.
+    """
+    from .speech_presence import SileroSpeechDetector
+
+    return SileroSpeechDetector() if threshold is None else SileroSpeechDetector(threshold)

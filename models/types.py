@@ -151,6 +151,29 @@ class Prediction:
     error_probability: float | None = None
 
 
+NoEmotionReason = Literal["no_speech", "misread_samples"]
+"""Why an utterance gets no emotion."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPresence:
+    """Whether a clip holds speech. reason: None where it does. probability: of speech, in the stretch of the
+    clip that sounds most like it; 0 to 1. doubtful: it may be another sound of a voice, or like one.
+    """
+
+    probability: float
+    reason: NoEmotionReason | None = None
+    doubtful: bool = False
+
+
+class SpeechDetector(Protocol):
+    """Tells clips with speech from other sounds. Synchronous; one result per clip, in order; called from one
+    thread. A clip's result depends on nothing else, and a clip with speech stays one when more follows.
+    """
+
+    def detect(self, clips: Sequence[Clip]) -> list[SpeechPresence]: ...
+
+
 class Transcriber(Protocol):
     """Speech recognition. Synchronous; one result per clip, in order; called from one thread."""
 

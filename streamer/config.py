@@ -137,7 +137,9 @@ class LiveSettings(_Settings, frozen=True, kw_only=True):
 class ModelSettings(_Settings, frozen=True, kw_only=True):
     """Which models to load. See `emostream serve --help` for the values of `asr`.
 
-    compute_type: of Whisper. dtype: of the emotion model's encoders.
+    compute_type: of Whisper. dtype: of the emotion model's encoders. speech_check: whether a finished
+    utterance is checked for speech before it gets an emotion; speech_threshold: of that check, the
+    probability of speech from which it is speech.
     """
 
     asr: str = "auto"
@@ -145,6 +147,12 @@ class ModelSettings(_Settings, frozen=True, kw_only=True):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compute_type: str = "default"
     dtype: DtypeName = "auto"
+    speech_check: bool = True
+    speech_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        threshold = self.speech_threshold
+        _require(0.0 < threshold < 1.0, "models.speech_threshold", "between 0 and 1", threshold)
 
 
 class ServerSettings(_Settings, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from .clock import WallClock
 from .config import ModelSettings, Settings
 from .errors import AnalysisError, ConfigError
 from .inference.engine import Engine
-from .inference.load_models import load_models
+from .inference.load_models import load_models, load_speech_check
 from .optional_deps import require_matplotlib
 from .output.timeline_figure import Timeline, timeline_figure
 from .pipeline.event_log import EventLog
@@ -77,10 +77,10 @@ def recognize(
     device: as for `emostream replay`; `asr="none"` classifies by the audio only. language: BCP 47, for the
     transcriber; None to detect it.
 
-    The result equals that of `emostream replay` for the same file. The models of the last combination of asr,
-    checkpoint and device stay loaded between calls; calls from several threads run one after the other. The
-    call blocks: in asyncio use `await asyncio.to_thread(recognize, ...)`, and for live audio
-    `emostream.connect`.
+    Sounds without speech (claps, music) are not among the results, which equal those of `emostream replay`
+    for the same file. The models of the last combination of asr, checkpoint and device stay loaded between
+    calls; calls from several threads run one after the other. The call blocks: in asyncio use
+    `await asyncio.to_thread(recognize, ...)`, and for live audio `emostream.connect`.
 
     Raises SourceError where the audio cannot be read, ConfigError for samples without a valid rate or shape,
     ModelError where the models cannot be loaded, and AnalysisError where they fail on an utterance.
@@ -157,7 +157,7 @@ async def _analyze(
     sinks: Sequence[Sink],
 ) -> None:
     clock, settings = WallClock(), Settings()
-    engine = Engine(*models, clock)
+    engine = Engine(*models, clock, speech_detector=load_speech_check(settings.models))
     session = Session(
         source,
         make_vad(settings.vad),

@@ -69,7 +69,7 @@ async def subscribe(
             if isinstance(event, messages.Ready | messages.Ack):
                 continue
             last_seq = max(last_seq, event.seq)
-            if isinstance(event, messages.Emotion) and event.final:
+            if isinstance(event, messages.NoEmotion) or (isinstance(event, messages.Emotion) and event.final):
                 last_end_ms = event.end_ms
             yield event
             if isinstance(event, messages.Closed):

@@ -136,7 +136,9 @@ class ClientStream:
                         pass
                     case event:
                         self._last_seq = max(self._last_seq, event.seq)
-                        if isinstance(event, messages.Emotion) and event.final:
+                        if isinstance(event, messages.NoEmotion) or (
+                            isinstance(event, messages.Emotion) and event.final
+                        ):
                             self._last_end_ms = event.end_ms
                         yield event
                         if isinstance(event, messages.Closed):

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from emostream.models import Clip, Prediction, Transcript, Word
+from emostream.models import Clip, Prediction, SpeechPresence, Transcript, Word
 
 from .capacity import Capacity
 from .interim_budget import InterimBudget
@@ -19,18 +19,20 @@ from .request import Priority, RequestContext
 class Analysis:
     """The models' results for one utterance. words: those of the transcript, each with a span in the clip.
 
-    transcript is None without a transcriber, or where it failed (`asr_error`). The times are seconds of the
-    wall clock.
+    prediction is None where there is no speech: `speech` has the reason. speech is None where it was not
+    checked. transcript is None without a transcriber, without speech, or where the transcriber failed
+    (`asr_error`). The times are seconds of the wall clock.
     """
 
     transcript: Transcript | None
     words: tuple[Word, ...]
-    prediction: Prediction
+    prediction: Prediction | None
     asr_error: str | None
     queue_s: float
     asr_s: float
     align_s: float
     emotion_s: float
+    speech: SpeechPresence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,8 @@ class InferenceBackend(Protocol):
     async def analyse(self, clip: Clip, request: RequestContext, *, words: bool = True) -> Analysis:
         """words: whether to transcribe, where there is a transcriber.
 
-        Raises AnalysisError where there is no prediction; without a transcript there still is one. Raises
-        RequestShedError where the models have no time for a request that is not a final.
+        Raises AnalysisError where there is speech and no prediction; without a transcript there still is one.
+        Raises RequestShedError where the models have no time for a request that is not a final.
         """
         ...
 

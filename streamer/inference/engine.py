@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -19,6 +20,8 @@ from emostream.models import (
     Prediction,
     PretrainedTranscriber,
     Recognizer,
+    SpeechDetector,
+    SpeechPresence,
     Transcriber,
     Transcript,
 )
@@ -29,6 +32,7 @@ from ..errors import AnalysisError
 from .backend import Analysis, Health, ModelInfo, PartialTranscription
 from .batcher import Batcher, TimedResult
 from .capacity import Capacity
+from .defects import find_defect
 from .interim_budget import InterimBudget
 from .metrics import Metrics
 from .model_worker import ModelWorker
@@ -55,13 +59,14 @@ FuseInput = tuple[EncodedAudio, Transcript | None, Alignment]
 
 
 class Engine:
-    """Four calls: transcribe, encode, align, fuse; and `transcribe_partial`, for a transcriber that works
-    incrementally. Each model has one thread, and batches of its own.
+    """Five calls: detect speech, transcribe, encode, align, fuse; and `transcribe_partial`, for a transcriber
+    that works incrementally. Each model has one thread, and batches of its own.
 
-    The audio encoder runs while the transcriber runs; alignment and fusion wait for both.
+    Without speech there are no further calls. The audio encoder runs while the transcriber runs; alignment
+    and fusion wait for both.
 
-    call_timeout_s: how long a model may work on an utterance before its caller gives up; None is without
-    limit.
+    speech_detector: None takes every utterance for speech. call_timeout_s: how long a model may work on an
+    utterance before its caller gives up; None is without limit.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Engine:
         recognizer: Recognizer,
         clock: Clock,
         *,
+        speech_detector: SpeechDetector | None = None,
         call_timeout_s: float | None = None,
     ) -> None:
         self.transcriber = transcriber
@@ -84,6 +90,13 @@ class Engine:
         # An aligner is a model of its own: while it searches, other utterances are encoded and fused.
         self._align_worker = ModelWorker("align", call_timeout_s)
         self.workers = [self._emotion_worker, self._align_worker]
+        self._detect: Batcher[Clip, SpeechPresence] | None = None
+        if speech_detector is not None:
+            worker = ModelWorker("speech", call_timeout_s)
+            self.workers.append(worker)
+            self._detect = Batcher[Clip, SpeechPresence](
+                speech_detector.detect, worker, clock, cost=lambda _: 1.0, budget=1.0
+            )
         self._transcribe: Batcher[Clip, Transcript] | None = None
         self._transcribe_interim: Batcher[Clip, Transcript] | None = None
         self._partial: Batcher[Clip, None] | None = None
@@ -178,7 +191,7 @@ class Engine:
         """
         # Not as a final: it would share a batch with a client's, and change the last digits of it.
         request = self.new_request(Priority.INTERIM)
-        await self.analyse(clip, request)
+        await self._analyse_speech(clip, request, None, words=True)
         return 1.5 * max(request.compute_by_model.values()) / (clip.seconds + _PAUSE_S)
 
     def new_request(self, priority: Priority, stream: object = None) -> RequestContext:
@@ -206,9 +219,24 @@ class Engine:
     async def analyse(self, clip: Clip, request: RequestContext, *, words: bool = True) -> Analysis:
         """words: whether to transcribe, where there is a transcriber.
 
-        Raises AnalysisError where there is no prediction; without a transcript there still is one. Raises
-        RequestShedError where the models have no time for a request that is not a final.
+        Raises AnalysisError where there is speech and no prediction; without a transcript there still is one.
+        Raises RequestShedError where the models have no time for a request that is not a final.
         """
+        if self._detect is None:
+            return await self._analyse_speech(clip, request, None, words=words)
+        detected = await _result(self._detect.submit(clip, request))
+        if isinstance(detected, Exception):
+            raise AnalysisError(f"the speech detector failed: {detected}") from detected
+        waited_s = detected.waited_s + detected.took_s
+        if detected.value.reason is not None:
+            return Analysis(None, (), None, None, waited_s, 0.0, 0.0, 0.0, detected.value)
+        analysis = await self._analyse_speech(clip, request, detected.value, words=words)
+        return replace(analysis, queue_s=analysis.queue_s + waited_s)
+
+    async def _analyse_speech(
+        self, clip: Clip, request: RequestContext, speech: SpeechPresence | None, *, words: bool
+    ) -> Analysis:
+        """All calls but the first. speech: its result, None where it was not checked."""
         async with task_group() as group:
             transcribing = group.create_task(self._transcript(clip, request) if words else _no_transcript())
             encoding = group.create_task(_result(self._encode.submit(clip, request)))
@@ -222,13 +250,17 @@ class Engine:
         fused = await _result(self._fuse.submit((encoded.value, transcript, aligned.value), request))
         if isinstance(fused, Exception):
             raise AnalysisError(f"the emotion model failed: {fused}") from fused
-        if (defect := _defect(fused.value, self.recognizer.labels)) is not None:
+        if (defect := find_defect(fused.value, self.recognizer.labels)) is not None:
             self._emotion_worker.record_failure(defect)
             raise AnalysisError(f"the emotion model gave {defect}")
+        prediction = fused.value
+        if speech is not None and speech.doubtful:
+            reasons = (*prediction.uncertain, "doubtful_speech")
+            prediction = replace(prediction, uncertain=reasons, reliable=False)
         return Analysis(
             transcript=transcript,
             words=aligned.value.words,
-            prediction=fused.value,
+            prediction=prediction,
             asr_error=asr_error,
             # Transcription and encoding run side by side: the utterance waited for the slower of the two.
             queue_s=max(encoded.waited_s, 0.0 if transcribed is None else transcribed.waited_s)
@@ -237,6 +269,7 @@ class Engine:
             asr_s=0.0 if transcribed is None else transcribed.took_s,
             align_s=aligned.took_s,
             emotion_s=encoded.took_s + fused.took_s,
+            speech=speech,
         )
 
     async def _transcript(
@@ -268,20 +301,6 @@ class Engine:
     def _call_fuse(self, items: Sequence[FuseInput]) -> list[Prediction]:
         encoded, transcripts, alignments = zip(*items, strict=True)
         return self.recognizer.fuse(encoded, transcripts, alignments)
-
-
-def _defect(prediction: Prediction, labels: Sequence[str]) -> str | None:
-    """What is wrong with a recognizer's result; None where it is a valid prediction."""
-    try:
-        views = [prediction.probabilities, prediction.audio_only]
-        views += [] if prediction.text_only is None else [prediction.text_only]
-        if not all(math.isfinite(p) for view in views for p in (*view, prediction.confidence)):  # type: ignore[misc]
-            return "probabilities that are not numbers"
-        if prediction.label not in labels or any(len(view) != len(labels) for view in views):  # type: ignore[arg-type]
-            return "a prediction that does not fit its labels"
-    except (AttributeError, TypeError):
-        return f"no prediction but {type(prediction).__name__}"
-    return None
 
 
 def _one_by_one(call: Callable[[Clip], None]) -> Callable[[Sequence[Clip]], list[None]]:

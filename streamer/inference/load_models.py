@@ -7,9 +7,11 @@ from pathlib import Path
 
 from emostream.models import (
     Recognizer,
+    SpeechDetector,
     Transcriber,
     emotion_threads,
     load_recognizer,
+    load_speech_detector,
     load_transcriber,
 )
 
@@ -33,6 +35,7 @@ def load_engine(
         transcriber,
         recognizer,
         clock,
+        speech_detector=load_speech_check(settings.models),
         call_timeout_s=settings.server.model_timeout_ms / 1_000 if live else None,
     )
 
@@ -54,3 +57,8 @@ def load_models(
     if transcriber is not None:
         _ = transcriber.name  # waits until it is loaded
     return transcriber, recognizer
+
+
+def load_speech_check(models: ModelSettings) -> SpeechDetector | None:
+    """What tells utterances from other sounds; None where it is turned off. Raises ModelError."""
+    return load_speech_detector(models.speech_threshold) if models.speech_check else None

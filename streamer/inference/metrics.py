@@ -40,6 +40,9 @@ class Metrics:
         self.audio = Counter("emostream_audio_seconds", "Audio received.", registry=registry)
         self.dropped = Counter("emostream_dropped_seconds", "Audio lost: not analysed.", registry=registry)
         self.finals = Counter("emostream_finals", "Final predictions.", ["reason"], registry=registry)
+        self.no_emotion = Counter(
+            "emostream_no_emotion", "Utterances that got no emotion.", ["reason"], registry=registry
+        )
         self.interim_results = Counter(
             "emostream_interim_results", "Predictions on utterances in progress.", registry=registry
         )

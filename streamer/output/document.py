@@ -38,7 +38,7 @@ class TextDocument:
 
 
 class FinalsSink:
-    """Base class of sinks that write final results only."""
+    """Base class of sinks that write final results only: no utterance without an emotion."""
 
     async def send(self, event: messages.ServerEvent) -> None:
         if isinstance(event, messages.Emotion) and event.final:

@@ -36,8 +36,8 @@ class JsonLinesSink:
 
 
 class ConsoleSink:
-    """A readable line for every final result, gap and error. On a terminal the words of the utterance in
-    progress are on the last line, which is replaced by what comes next.
+    """A readable line for every final result, sound without speech, gap and error. On a terminal the words of
+    the utterance in progress are on the last line, which is replaced by what comes next.
     """
 
     def __init__(self, console: Console) -> None:
@@ -49,6 +49,9 @@ class ConsoleSink:
             case messages.Emotion(final=True):
                 self._erase()
                 self._console.print(_line(event), soft_wrap=True)
+            case messages.NoEmotion():
+                self._erase()
+                self._console.print(_no_emotion_line(event), soft_wrap=True)
             case messages.Emotion():
                 if self._console.is_terminal and event.text:
                     self._erase()
@@ -106,6 +109,11 @@ def _words_so_far(event: messages.Emotion, width: int) -> Text:
     return Text.assemble(
         (head, "dim"), event.text[first : max(first, stable)], (event.text[max(first, stable) :], "dim")
     )
+
+
+def _no_emotion_line(event: messages.NoEmotion) -> Text:
+    span = f"{clock_time(event.start_ms)}-{clock_time(event.end_ms)}"
+    return Text(f"{span}  no emotion: {event.reason.replace('_', ' ')}", "dim")
 
 
 def _bar(share: float, width: int = 10) -> str:

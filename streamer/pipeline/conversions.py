@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from emostream.models import SpeechPresence
+
 from ..config import SAMPLE_RATE_HZ, VadSettings
 from ..inference.backend import Analysis, InferenceBackend
 from ..protocol import messages
@@ -51,6 +53,7 @@ def emotion_event(
     any text at all (`server.transcript`).
     """
     prediction, spoken = analysis.prediction, analysis.transcript
+    assert prediction is not None  # otherwise there is a `no_emotion_event`
     assert prediction.audio_only is not None  # an utterance of a stream always has audio
     return messages.Emotion(
         utterance=utterance.utterance,
@@ -93,6 +96,17 @@ def interim_event(
     if text is None or not text.text:
         return event
     return msgspec.structs.replace(event, text=text.text, stable_chars=text.stable_chars)
+
+
+def no_emotion_event(utterance: Utterance, speech: SpeechPresence) -> messages.NoEmotion:
+    assert speech.reason is not None
+    return messages.NoEmotion(
+        utterance=utterance.utterance,
+        start_ms=ms(utterance.start),
+        end_ms=ms(utterance.end),
+        reason=speech.reason,
+        speech=round(speech.probability, _DIGITS),
+    )
 
 
 def _named(labels: Sequence[str], probabilities: Sequence[float]) -> messages.Probabilities:

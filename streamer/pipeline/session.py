@@ -27,7 +27,7 @@ from ..protocol import messages
 from ..protocol.error_codes import ErrorCode
 from .analysis_requests import PendingAnalysis, SessionRequests
 from .arrivals import ArrivalTimes
-from .conversions import emotion_event, interim_event, started_event
+from .conversions import emotion_event, interim_event, no_emotion_event, started_event
 from .event_log import EventLog
 from .interim_results import InterimIntervals, InterimResults
 from .interim_text import TextSoFar
@@ -292,6 +292,10 @@ class Session:
                 continue
             if analysis.asr_error is not None:
                 await self._report(ErrorCode.TRANSCRIPTION_FAILED, analysis.asr_error, number)
+            if analysis.prediction is None:
+                assert analysis.speech is not None  # without a reason there is a prediction
+                await self._events.put(no_emotion_event(queued.utterance, analysis.speech))
+                continue
             self._finals += 1
             await self._events.put(
                 emotion_event(
@@ -314,6 +318,8 @@ class Session:
     async def _send_interim(
         self, utterance: Utterance, pending: PendingAnalysis, analysis: Analysis, text: TextSoFar | None
     ) -> None:
+        if analysis.prediction is None:  # no speech so far
+            return
         now = self._clock.now()
         arrived = self._arrivals.of(utterance.end, now)
         queued = _QueuedUtterance(utterance, arrived, pending.request.requested_at, pending)
@@ -351,6 +357,8 @@ class Session:
             self._metrics.observe_final(event)
         elif isinstance(event, messages.Emotion):
             self._metrics.interim_results.inc()
+        elif isinstance(event, messages.NoEmotion):
+            self._metrics.no_emotion.labels(event.reason).inc()
         elif isinstance(event, messages.Error):
             self._metrics.errors.labels(event.code).inc()
 

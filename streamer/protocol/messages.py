@@ -206,6 +206,20 @@ class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
     stable_chars: int | None = None
 
 
+class NoEmotion(_Event, frozen=True, kw_only=True, tag="no_emotion"):
+    """An utterance that gets no emotion: the final event for it, in place of `emotion`.
+
+    reason: `no_speech`, a sound that is none; `misread_samples`, levels that no sound has. speech: the
+    probability of speech in the stretch of the utterance that sounds most like it, 0 to 1.
+    """
+
+    utterance: int
+    start_ms: int
+    end_ms: int
+    reason: Literal["no_speech", "misread_samples"]
+    speech: float
+
+
 class Dropped(_Event, frozen=True, kw_only=True, tag="dropped"):
     """Audio that was not analysed: nothing is dropped without this event. at_ms: its place on the clock."""
 
@@ -237,7 +251,7 @@ class Closed(_Event, frozen=True, kw_only=True, tag="closed"):
     totals: Totals
 
 
-ServerEvent = SpeechStarted | Emotion | Dropped | Error | Closed
+ServerEvent = SpeechStarted | Emotion | NoEmotion | Dropped | Error | Closed
 ServerMessage = Ready | Ack | ServerEvent
 
 E = TypeVar("E", bound=ServerEvent)

@@ -107,6 +107,7 @@ def _numbers(statistics: Statistics, summary: Summary) -> dict[str, Any]:
         "uncertain_share": share_of(speech.uncertain_count, speech.utterances),
         "reasons": dict(sorted(statistics.uncertainty_reasons.items())),
         "errors": statistics.failed,
+        "no_emotion": dict(sorted(statistics.no_emotion.items())),
         "dominant": statistics.dominant(summary.by),
         "emotions": {label: _emotion(statistics, label, summary.by) for label in summary.labels},
     }

@@ -190,7 +190,7 @@ class _Reader:
         file, event = _decoded(line)
         if isinstance(event, messages.Ready | messages.Ack):
             return
-        if isinstance(event, messages.Emotion) and event.end_ms < event.start_ms:
+        if isinstance(event, messages.Emotion | messages.NoEmotion) and event.end_ms < event.start_ms:
             raise _NoEventError("an utterance that ends before it starts", broken=False)
         session = self._open.get(file)
         if session is None or session.is_later_session(event):

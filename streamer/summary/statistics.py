@@ -51,7 +51,8 @@ class Statistics:
     """Sums over one or more sessions.
 
     length_ms: of audio. lost_ms: the part of it that never arrived. silence_ms: what is neither lost nor in
-    an utterance with a result. failed: utterances without a result. uncertainty_reasons: how often each
+    an utterance with a result. failed: utterances without a result. no_emotion: utterances that got no
+    emotion, by reason; their time counts as silence. uncertainty_reasons: how often each
     occurs. transitions: (label, next label) -> how often.
     """
 
@@ -59,6 +60,7 @@ class Statistics:
     lost_ms: int = 0
     silence_ms: int = 0
     failed: int = 0
+    no_emotion: Counter[str] = field(default_factory=Counter)
     emotions: dict[str, EmotionStatistics] = field(default_factory=dict)
     uncertainty_reasons: Counter[str] = field(default_factory=Counter)
     transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -68,6 +70,7 @@ class Statistics:
         self.lost_ms += other.lost_ms
         self.silence_ms += other.silence_ms
         self.failed += other.failed
+        self.no_emotion.update(other.no_emotion)
         self.uncertainty_reasons.update(other.uncertainty_reasons)
         self.transitions.update(other.transitions)
         for label, emotion in other.emotions.items():
@@ -146,6 +149,9 @@ class SessionAccumulator:
                 self._extend_to(event.start_ms)
             case messages.Emotion(final=True):
                 self._add_final(event)
+            case messages.NoEmotion():
+                self._extend_to(event.end_ms)
+                self._tally.no_emotion[event.reason] += 1
             case messages.Dropped():
                 self._tally.lost_ms += event.ms
             case messages.Error(code=AnalysisError.code):

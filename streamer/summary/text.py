@@ -55,6 +55,9 @@ def _overview(summary: Summary) -> Table:
     table.add_row("silence", f"{minutes(total.silence_ms)} min")
     table.add_row("audio lost", f"{total.lost_ms / 1_000:.1f} s")
     table.add_row("utterances", f"{speech.utterances}, and {total.failed} without a result")
+    if total.no_emotion:
+        no_emotion = ", ".join(f"{reason} {count}" for reason, count in total.no_emotion.most_common())
+        table.add_row("no emotion", no_emotion)
     table.add_row("confidence", f"{percent(speech.mean_confidence(summary.by))} on average")
     table.add_row(
         "uncertain", f"{speech.uncertain_count} ({uncertain_share}){': ' if reasons else ''}{reasons}"

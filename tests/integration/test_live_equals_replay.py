@@ -16,6 +16,7 @@ from emostream.models import (
     Recognizer,
     Transcriber,
     load_recognizer,
+    load_speech_detector,
     load_transcriber,
 )
 from emostream.models.errors import TranscriberError
@@ -76,7 +77,7 @@ async def run_clock(clock: ManualClock) -> None:
 async def live(recognizer: Recognizer, transcriber: Transcriber | None) -> list[messages.ServerEvent]:
     """With everything that is computed ahead of time, and often."""
     clock = ManualClock()
-    engine = Engine(transcriber, recognizer, clock)
+    engine = Engine(transcriber, recognizer, clock, speech_detector=load_speech_detector())
     settings = SessionSettings.paced(
         Settings().segmenter, LiveSettings(interim_interval_ms=500, interim_words_interval_ms=500)
     )
@@ -90,7 +91,7 @@ async def live(recognizer: Recognizer, transcriber: Transcriber | None) -> list[
 
 
 async def replayed(recognizer: Recognizer, transcriber: Transcriber | None) -> list[messages.ServerEvent]:
-    engine = Engine(transcriber, recognizer, WallClock())
+    engine = Engine(transcriber, recognizer, WallClock(), speech_detector=load_speech_detector())
     async with engine.running(), asyncio.timeout(TIMEOUT_S):
         settings = SessionSettings(Settings().segmenter)
         return await events_of(engine, FileSource(RECORDING), settings, WallClock())

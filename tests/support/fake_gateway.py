@@ -27,7 +27,7 @@ from emostream.streamer.cluster.serving.messages import (
 from emostream.streamer.cluster.serving.replica import Replica
 from emostream.streamer.config import Settings
 from emostream.streamer.inference.engine import Engine
-from tests.support.fakes import FakeRecognizer, FakeTranscriber
+from tests.support.fakes import FakeRecognizer, FakeSpeechDetector, FakeTranscriber
 
 POISON_MS = 1_300
 """The models fail on a clip of this length."""
@@ -63,7 +63,12 @@ class Scenario:
 
 
 def load_fakes(settings: Settings, clock: Clock) -> Engine:
-    return Engine(FakeTranscriber([POISON_MS]), FakeRecognizer([POISON_MS]), clock)
+    return Engine(
+        FakeTranscriber([POISON_MS]),
+        FakeRecognizer([POISON_MS]),
+        clock,
+        speech_detector=FakeSpeechDetector(),
+    )
 
 
 async def run(scenario: Scenario) -> None:

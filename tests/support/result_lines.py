@@ -46,6 +46,12 @@ def provisional(utterance: int, label: str, start_ms: int, end_ms: int) -> dict[
     return {**event, "final": False, "reason": "speaking"}
 
 
+def no_emotion(utterance: int, start_ms: int, end_ms: int) -> messages.NoEmotion:
+    return messages.NoEmotion(
+        utterance=utterance, start_ms=start_ms, end_ms=end_ms, reason="no_speech", speech=0.1
+    )
+
+
 def failed(utterance: int) -> messages.Error:
     return messages.Error(code="analysis_failed", message="", fatal=False, utterance=utterance)
 

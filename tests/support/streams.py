@@ -51,10 +51,12 @@ def finals(events: Sequence[messages.ServerEvent]) -> list[messages.Emotion]:
 
 
 def comparable(events: Sequence[messages.ServerEvent]) -> list[bytes]:
-    """`speech_started` and finals without what may differ from run to run, in utterance order."""
+    """The start and the result of every utterance without what may differ from run to run, in their order."""
     compared = []
     for event in events:
-        if isinstance(event, messages.SpeechStarted) or (isinstance(event, messages.Emotion) and event.final):
+        if isinstance(event, messages.SpeechStarted | messages.NoEmotion) or (
+            isinstance(event, messages.Emotion) and event.final
+        ):
             fields = msgspec.to_builtins(event)
             fields.pop("seq")
             fields.pop("timing", None)

@@ -41,6 +41,16 @@ export function emotion(utterance, label = "angry", text = "stop it", changes = 
 export const interim = (utterance, label = "sad", changes = {}) =>
   emotion(utterance, label, "", { final: false, reason: "speaking", ...changes });
 
+/** In place of a final: a sound without speech, where `emotion` would be. */
+export const noEmotion = (utterance) => ({
+  type: "no_emotion",
+  utterance,
+  start_ms: utterance * 4_000,
+  end_ms: utterance * 4_000 + 2_500,
+  reason: "no_speech",
+  speech: 0.1,
+});
+
 export const speechStarted = (utterance) => ({ type: "speech_started", utterance, start_ms: utterance * 4_000 });
 
 /** Numbered as a session numbers its events. */

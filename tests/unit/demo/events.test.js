@@ -50,3 +50,10 @@ for (const [text, stable, shown] of [
 test("of a final everything is stable", () => {
   assert.equal(readEvent(emotion(1, "sad", "we won")).stableChars, 6);
 });
+
+test("an utterance without an emotion has the reason", () => {
+  const wire = { type: "no_emotion", seq: 4, utterance: 2, start_ms: 100, end_ms: 900, reason: "no_speech", speech: 0.1 };
+  const read = { type: "no_emotion", seq: 4, utterance: 2, startMs: 100, endMs: 900, reason: "no_speech", speech: 0.1 };
+  assert.deepEqual(readEvent(wire), read);
+  assert.equal(readEvent({ type: "no_emotion", seq: 4, reason: "no_speech" }), null);
+});

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { readEvent } from "../../../demo/events.js";
 import { MAX_FINALS, SessionLog } from "../../../demo/session_log.js";
-import { LABELS, emotion, interim, numbered, speechStarted } from "../../support/demo/messages.js";
+import { LABELS, emotion, interim, noEmotion, numbered, speechStarted } from "../../support/demo/messages.js";
 import { randomChoice, randomInt, range, seededRandom } from "../../support/demo/random.js";
 
 // Steps: [method, now, ...arguments].
@@ -544,4 +544,28 @@ test("lines and marks are bounded", () => {
   assert.deepEqual([lines, marks], [40_000, 10_000]);
   assert.equal(JSON.parse(log.lines.at(-1)).seq, 45_000);
   assert.equal(JSON.parse(log.lines[0]).seq, 45_000 - log.lines.length + 1);
+});
+
+// Without an emotion ---------------------------------------------------------------------------
+
+test("a sound without speech is a mark: it is open no more, and no emotion's share grows", () => {
+  const before = appendAll(speechStarted(1), emotion(1, "sad"), speechStarted(2), noEmotion(2));
+  const found = after(append(ready("a")), ...before);
+  assert.deepEqual(found.open, []);
+  assert.deepEqual(found.marks, [{ kind: "no_emotion", fromMs: 8_000, toMs: 10_500, reason: "no_speech" }]);
+  assert.deepEqual(spans(found), [["a/1", 4_000, 6_500]]);
+  assert.equal(found.shares.reduce((sum, { ms }) => sum + ms, 0), 2_500);
+  assert.equal(found.edges.at(-1), 10_500);
+  assert.equal(found.lines.length, 4);
+});
+
+test("on the clock of a later session it is shifted", () => {
+  const found = after(
+    append(ready("a")),
+    ...appendAll(speechStarted(1), noEmotion(1)),
+    append(ready("b"), 0, 60_000),
+    ...appendAll(noEmotion(1)),
+  );
+  const spans = found.marks.filter(({ kind }) => kind === "no_emotion").map(({ fromMs, toMs }) => [fromMs, toMs]);
+  assert.deepEqual(spans, [[4_000, 6_500], [64_000, 66_500]]);
 });

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { readEvent } from "../../../demo/events.js";
 import { INITIAL, reduce } from "../../../demo/store.js";
-import { emotion, interim, numbered, speechStarted } from "../../support/demo/messages.js";
+import { emotion, interim, noEmotion, numbered, speechStarted } from "../../support/demo/messages.js";
 import { randomInt, range, seededRandom } from "../../support/demo/random.js";
 
 /** Utterances that overlap by one, some of which fail, with losses in between. */
@@ -78,4 +78,21 @@ test("unfinished utterances of an earlier session are removed", () => {
     ["b/start", null],
     ["b/1", null],
   ]);
+});
+
+test("an utterance without speech replaces what was shown of it, and is never changed", () => {
+  let state = INITIAL;
+  const kinds = () => state.items.map(({ kind, utterance }) => [kind, utterance]);
+  const seen = [];
+  const messages = [speechStarted(1), speechStarted(2), interim(2), noEmotion(2), emotion(2), emotion(3)];
+  for (const message of [{ type: "ready", session: "s" }, ...numbered(messages)]) {
+    state = reduce(state, { kind: "event", event: readEvent(message) });
+    seen.push(kinds());
+  }
+  assert.deepEqual(seen.at(3), [["speaking", 1], ["result", 2]]);
+  // Utterance 1, which is still unfinished, has got lost: results come in order.
+  assert.deepEqual(seen.at(4), [["no_emotion", 2]]);
+  assert.deepEqual(seen.at(5), [["no_emotion", 2]]);
+  assert.deepEqual(seen.at(6), [["no_emotion", 2], ["result", 3]]);
+  assert.equal(state.items[0].event.reason, "no_speech");
 });

@@ -18,7 +18,7 @@ from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.config import ModelSettings
 from emostream.streamer.errors import AnalysisError, ConfigError, SourceError
 from emostream.streamer.recognize import plot, recognize
-from tests.support.fakes import FakeRecognizer, FakeTranscriber, silence, voice
+from tests.support.fakes import FakeRecognizer, FakeSpeechDetector, FakeTranscriber, silence, voice
 
 TWO = np.concatenate([silence(300), voice(1_000), silence(900), voice(600, seed=1), silence(700)])
 
@@ -40,6 +40,7 @@ def loader(monkeypatch: pytest.MonkeyPatch) -> Loader:
     fake = Loader()
     monkeypatch.setattr(module, "load_models", fake)
     monkeypatch.setattr(module, "_models", module._ModelCache())
+    monkeypatch.setattr(module, "load_speech_check", lambda settings: FakeSpeechDetector())
     return fake
 
 
@@ -54,6 +55,12 @@ def test_every_utterance_has_its_emotion_and_its_words() -> None:
         assert utterance.text.endswith("milliseconds")
         assert (utterance.language, utterance.uncertain) == ("en", ())
         assert [word.text for word in utterance.words] == utterance.text.split()
+
+
+def test_sounds_without_speech_are_left_out() -> None:
+    sounds = np.concatenate([TWO, voice(1_000, seed=3, level=0.01), silence(700)])
+    spans = [(one.start_ms, one.end_ms) for one in recognize(sounds, 16_000)]
+    assert spans == [(one.start_ms, one.end_ms) for one in recognize(TWO, 16_000)]
 
 
 def test_audio_only() -> None:

@@ -17,6 +17,7 @@ from tests.support.protocol_document import EXAMPLES
 
 FINAL = messages.decode_server_message(next(example for example in EXAMPLES if '"emotion"' in example))
 OTHERS: list[messages.ServerEvent] = [
+    messages.NoEmotion(utterance=2, start_ms=4_100, end_ms=5_260, reason="no_speech", speech=0.08),
     messages.Dropped(ms=120, reason="testing"),
     messages.Error(code="analysis_failed", message="no result", fatal=False),
     messages.Closed(reason="end_of_stream", totals=messages.Totals(audio_ms=1, utterances=1, dropped_ms=0)),
@@ -30,7 +31,7 @@ async def test_json_lines_are_protocol_messages_with_the_file() -> None:
         await JsonLinesSink(out).send(event)
         await JsonLinesSink(out, file='a "b".wav').send(event)
     lines = out.getvalue().splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 10
     for plain, named in zip(lines[::2], lines[1::2], strict=True):
         fields = json.loads(named)
         assert fields.pop("file") == 'a "b".wav'
@@ -44,11 +45,12 @@ async def test_the_terminal_shows_finals_losses_and_errors() -> None:
     for event in (FINAL, *OTHERS):
         await sink.send(event)
     lines = out.getvalue().splitlines()
-    assert len(lines) == 3  # one line each, however narrow the terminal; `closed` has none
+    assert len(lines) == 4  # one line each, however narrow the terminal; `closed` has none
     for word in ("00:00.8-00:03.3", "neutral", "81%", "the next train leaves at nine"):
         assert word in lines[0]
-    assert "120 ms of audio were lost: testing" in lines[1]
-    assert "no result" in lines[2]
+    assert lines[1] == "00:04.1-00:05.3  no emotion: no speech"
+    assert "120 ms of audio were lost: testing" in lines[2]
+    assert "no result" in lines[3]
 
 
 def interim(text: str, stable_chars: int, start_ms: int = 0) -> messages.Emotion:
@@ -83,7 +85,7 @@ class TestInterimResults:
         for event in (interim("the", 0), interim("the next train", 8), FINAL, *OTHERS):
             await sink.send(event)
         screen = as_on_a_terminal(out.getvalue())
-        assert len(screen) == 3
+        assert len(screen) == 4
         assert "the next train leaves at nine" in screen[0]
         assert "the next train" in as_on_a_terminal(out.getvalue().split("neutral")[0].rsplit("\r", 1)[0])[-1]
 

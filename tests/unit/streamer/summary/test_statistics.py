@@ -22,6 +22,7 @@ from tests.support.result_lines import (
     closed,
     failed,
     final,
+    no_emotion,
     read,
     session,
     summed,
@@ -63,6 +64,23 @@ def test_by_utterances_each_counts_once() -> None:
     )
     assert as_json(Summary(read(lines), by="time"))["dominant"] == "angry"
     assert as_json(Summary(read(lines), by="utterances"))["dominant"] == "sad"
+
+
+def test_a_sound_without_speech_is_counted_and_its_time_is_silence() -> None:
+    lines = session(
+        final(1, "sad", 0, 1_000), no_emotion(2, 2_000, 5_000), final(3, "sad", 6_000, 7_000), closed(9_000)
+    )
+    result = as_json(summed(lines))
+    assert result["no_emotion"] == {"no_speech": 1}
+    assert (result["utterances"], result["errors"]) == (2, 0)
+    assert (result["speech_ms"], result["silence_ms"]) == (2_000, 7_000)
+    assert result["transitions"] == {"sad": {"sad": 0}}  # not across it
+    assert "no emotion" in as_text(summed(lines))
+    assert "no emotion" not in as_text(summed(TEN_SECONDS))
+
+
+def test_results_that_break_off_last_until_their_last_sound() -> None:
+    assert as_json(summed(session(no_emotion(1, 2_000, 5_000))))["length_ms"] == 5_000
 
 
 def test_transitions() -> None:

@@ -31,7 +31,15 @@ from emostream.streamer.inference.request import Priority, RequestContext, Reque
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from tests.support.fake_gateway import POISON_MS
-from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, ManualClock, silence, voice
+from tests.support.fakes import (
+    FakeRecognizer,
+    FakeSpeechDetector,
+    FakeTranscriber,
+    LoudnessVad,
+    ManualClock,
+    silence,
+    voice,
+)
 from tests.support.programs import TIMEOUT_S
 from tests.support.streams import ListSink, ListSource, comparable
 from tests.support.waiting import until
@@ -45,6 +53,8 @@ SPEECH = np.concatenate(
         voice(600, seed=1),
         silence(900),
         voice(1_500, seed=2),
+        silence(900),
+        voice(800, seed=3, level=0.01),  # no speech
         silence(700),
     ]
 )
@@ -78,11 +88,17 @@ async def events_of(engine: InferenceBackend) -> list[bytes]:
 
 
 async def test_a_remote_engine_gives_the_events_of_a_local_one(tmp_path: Path) -> None:
-    local = Engine(FakeTranscriber([POISON_MS]), FakeRecognizer([POISON_MS]), WallClock())
+    local = Engine(
+        FakeTranscriber([POISON_MS]),
+        FakeRecognizer([POISON_MS]),
+        WallClock(),
+        speech_detector=FakeSpeechDetector(),
+    )
     async with local.running(), remote_engine("well", tmp_path) as remote:
         assert remote.model_info == local.model_info
         expected = await events_of(local)
-        assert len(expected) == 6
+        assert len(expected) == 8
+        assert any(b"no_speech" in event for event in expected)
         assert await events_of(remote) == expected
 
 
