@@ -122,10 +122,11 @@ REASONS: Final = (
     "low_confidence",
     "unlike_training",
     "unknown_voice",
+    "doubtful_speech",
 )
 """Reasons to doubt a prediction: too little audio, noise, no words, words in a language that the text branch
 does not know, heads that disagree, a close decision, audio unlike all that was trained on, a speaker of whom
-nothing is known yet."""
+nothing is known yet, a sound that may be no speech."""
 
 Probabilities = tuple[float, ...]
 """One probability per label, in the order of the recognizer's `labels`; the sum is 1."""
