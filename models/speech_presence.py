@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import silero
+from .spectral_change import spectral_change
 from .types import SAMPLE_RATE_HZ, Clip, Samples, SpeechPresence
 
 # Windows of 32 ms. A short word has to fill the first; what fills the second is speech without doubt.
@@ -25,6 +26,9 @@ _DOUBTFUL_BELOW: Final = 0.6
 # noise, hence the margin.
 _SLOW: Final = 0.64
 _SLOW_MARGIN: Final = 0.1
+
+# Where there is doubt, a sound whose spectrum hardly changes is a tone, a hum or a note.
+_STEADY: Final = 0.42
 
 # Levels relative to the clip's peak. In speech the median is 0.006 to 0.16: most of a waveform is far below
 # its peaks. Bytes that were misread are spread evenly, or are either zero or full scale.
@@ -58,9 +62,10 @@ class SileroSpeechDetector:
         is_speech = short >= self._threshold
         if has_implausible_levels(samples) and (is_speech or _roughness(samples) >= _ROUGH):
             return SpeechPresence(short, "misread_samples")
-        if not is_speech:
+        doubtful = long < _DOUBTFUL_BELOW
+        if not is_speech or (doubtful and spectral_change(samples) < _STEADY):
             return SpeechPresence(short, "no_speech")
-        return SpeechPresence(short, doubtful=long < _DOUBTFUL_BELOW)
+        return SpeechPresence(short, doubtful=doubtful)
 
 
 def highest_mean(values: npt.NDArray[np.float32], length: int) -> float:
@@ -74,6 +79,8 @@ def has_implausible_levels(samples: Samples) -> bool:
     """Whether the samples are spread over the scale as those of no recording of speech are, because their
     bytes were swapped, shifted, companded or of another type.
     """
+    if not len(samples):
+        return False
     levels = np.abs(samples)
     median, high, peak = np.quantile(levels, (0.5, 0.97, 0.999))
     if peak <= 0.0:

@@ -17,7 +17,7 @@ from tests.support.speech import spoken
 
 DETECTOR = load_speech_detector()
 # Silero takes these for speech now and then: `test_speech_presence_data.py` counts how often.
-SPEECH_LIKE = {"laugh", "gliding_tone"}
+SPEECH_LIKE = {"laugh"}
 
 
 def presence(samples: Samples | Wave) -> SpeechPresence:
@@ -49,7 +49,9 @@ def test_other_sounds_are_none(make: Callable[[Rng], Wave]) -> None:
 
 
 def test_digital_silence_is_none() -> None:
-    assert presence(np.zeros(16_000)) == SpeechPresence(presence(np.zeros(16_000)).probability, "no_speech")
+    found = presence(np.zeros(16_000))
+    assert found.reason == "no_speech"
+    assert found.probability < 0.1
 
 
 @pytest.mark.parametrize("samples", [0, 1, 511, 6_000])
