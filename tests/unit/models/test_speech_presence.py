@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.sounds import MISREAD, SOUNDS, Rng, Wave
+from benchmarks.speech_presence import clips_of
 from emostream.models import Clip, Samples, SpeechPresence, load_speech_detector
 from emostream.models.speech_presence import has_implausible_levels, highest_mean
 from emostream.streamer.audio.decode import decode_file
@@ -28,7 +29,7 @@ def presence(samples: Samples | Wave) -> SpeechPresence:
 @pytest.fixture(scope="module")
 def speech() -> Samples:
     """The first utterance of the bundled recording."""
-    return decode_file(Path(str(files("emostream.demo") / "recording.ogg")))[: 4 * 16_000]
+    return clips_of(decode_file(Path(str(files("emostream.demo") / "recording.ogg"))))[0]
 
 
 @pytest.mark.parametrize("level", [1.0, 0.1, 0.02])
