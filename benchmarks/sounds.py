@@ -244,7 +244,8 @@ def _from_8_khz(codes: Wave) -> Wave:
 
 
 def _int16_as_float(speech: Samples) -> Wave:
-    values = np.frombuffer(_int16(speech)[: len(speech) // 2 * 2].tobytes(), "<f4").astype(np.float64)
+    with np.errstate(invalid="ignore"):  # signalling NaNs among them
+        values = np.frombuffer(_int16(speech)[: len(speech) // 2 * 2].tobytes(), "<f4").astype(np.float64)
     return np.clip(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0)
 
 
