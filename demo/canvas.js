@@ -225,7 +225,7 @@ function drawUtterance(pen, band, utterance, selected, theme, x) {
   const width = Math.max(2, x(utterance.endMs) - left);
   const height = utterance.label === "" ? band.height * 0.3 : Math.max(6, band.height * utterance.confidence);
   const y = band.y + (band.height - height) / 2;
-  const colour = utterance.label === "" ? theme.soft : theme.hue(utterance.label);
+  const colour = hue(theme, utterance);
   pen.beginPath();
   pen.roundRect(left, y, width, height, Math.min(7, width / 2, height / 2));
   pen.save();
@@ -255,6 +255,9 @@ function drawUtterance(pen, band, utterance, selected, theme, x) {
   pen.stroke();
 }
 
+/** That of the label; none where there is no label, or one that is not to be believed. */
+const hue = (theme, { label, reliable }) => (label === "" || reliable === false ? theme.soft : theme.hue(label));
+
 function hatch(pen, x, y, width, height, colour, step) {
   pen.strokeStyle = colour;
   pen.lineWidth = 1;
@@ -280,7 +283,7 @@ function drawWaveform(pen, box, band, { audio, fromMs, toMs }, shown, theme) {
   for (let ms = Math.max(0, first); ms < last; ms += perBar) {
     while (next < shown.length && shown[next].endMs <= ms) next++;
     const inside = next < shown.length && shown[next].startMs < ms + perBar ? shown[next] : null;
-    const colour = inside?.label ? theme.hue(inside.label) : theme.soft;
+    const colour = inside === null ? theme.soft : hue(theme, inside);
     const height = Math.max(1, (audio.peak(ms, ms + perBar) / loudest) * band.height * 0.86);
     let path = paths.get(colour);
     if (path === undefined) paths.set(colour, (path = new Path2D()));

@@ -1,6 +1,6 @@
 /** One utterance as a card. Everything from the server is inserted as text, never as markup. */
 import { element } from "./dom.js";
-import { clock, duration, ending, noEmotion, percent, title, uncertainty } from "./format.js";
+import { clock, duration, ending, history, noEmotion, percent, title, uncertainty } from "./format.js";
 import { icon } from "./icons.js";
 
 /**
@@ -67,6 +67,7 @@ function card(item, stage, children) {
       "data-utterance": String(item.utterance),
       "data-final": String(item.kind === "result" && item.emotion.final),
       "data-label": label,
+      "data-reliable": String(item.kind !== "result" || item.emotion.reliable),
     },
     children,
   );
@@ -145,9 +146,10 @@ function details(order, emotion) {
   ]);
 }
 
-function footnote({ utterance, reason, language, timing, startMs, endMs }) {
+function footnote({ utterance, reason, language, timing, startMs, endMs, baselineUtterances }) {
   const parts = [`Utterance ${utterance}`, `${duration(endMs - startMs)} long`, ending(reason)];
   if (language) parts.push(`language ${language}`);
+  if (baselineUtterances !== null) parts.push(history(baselineUtterances));
   if (timing) {
     const stages = ["queue", "asr", "align", "emotion"].map((stage) => `${stage} ${duration(timing[stage])}`);
     parts.push(`${duration(timing.total)} from the end of speech to this event (${stages.join(", ")})`);

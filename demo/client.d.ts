@@ -23,6 +23,18 @@ export interface Options {
   min_silence_ms?: number | null;
   /** At most 28000. */
   max_utterance_ms?: number | null;
+  /** Whether utterances are judged against the speaker's earlier ones; null: as the server's settings say. */
+  adapt?: "off" | "stream" | null;
+  /** Whether `closed` carries what the session has learned of the speaker's voice. */
+  return_speaker?: boolean | null;
+}
+
+/** A speaker who was enrolled: means of hidden states, no sound; `total` and `probe` are base64. */
+export interface EnrolledVoice {
+  total: string;
+  weight: number;
+  utterances: number;
+  probe: string;
 }
 
 export interface Start {
@@ -34,6 +46,7 @@ export interface Start {
   token?: string | null;
   resume?: Resume | null;
   options?: Options;
+  speaker?: EnrolledVoice | null;
 }
 
 export interface Subscribe {
@@ -136,6 +149,8 @@ export type Uncertainty =
   | "unsupported_language"
   | "modalities_disagree"
   | "low_confidence"
+  | "unlike_training"
+  | "unknown_voice"
   | "doubtful_speech";
 
 export interface Emotion {
@@ -148,7 +163,11 @@ export interface Emotion {
   reason: "silence" | "max_length" | "end_of_stream" | "flush" | "speaking";
   label: string;
   confidence: number;
+  /** Whether to believe the label. */
+  reliable: boolean;
   uncertain: Uncertainty[];
+  /** Earlier utterances of the speaker that it was judged against; null without a baseline. */
+  baseline_utterances: number | null;
   probabilities: Probabilities;
   audio_only: Probabilities;
   text_only: Probabilities | null;
@@ -222,6 +241,8 @@ export interface Closed {
   seq: number;
   reason: "end_of_stream" | "shutting_down" | "error";
   totals: Totals;
+  /** The voice, where `options.return_speaker` asked for it and something was learned. */
+  speaker: EnrolledVoice | null;
 }
 
 /** Messages that carry `seq`. */
@@ -318,6 +339,8 @@ export interface ClientOptions {
   language?: string;
   token?: string;
   options?: Options;
+  /** Who speaks, as `emostream live --enroll` has saved it. */
+  speaker?: EnrolledVoice;
   /** How much audio may wait to be sent. Default: 15000. */
   queueMs?: number;
   /**

@@ -85,6 +85,7 @@ export class EmostreamClient {
     language,
     token,
     options,
+    speaker,
     queueMs = QUEUE_MS,
     whenFull = "drop",
     onEvent = () => {},
@@ -100,7 +101,8 @@ export class EmostreamClient {
     this.#encoding = encoding;
     this.#waitWhenFull = whenFull === "wait";
     // JSON leaves out what is undefined.
-    this.#start = { type: "start", encoding, sample_rate: sampleRate, channels, language, token, options };
+    const start = { encoding, sample_rate: sampleRate, channels, language, token, options, speaker };
+    this.#start = { type: "start", ...start };
     this.#onEvent = onEvent;
     this.#onState = onState;
     this.#platform = platform;

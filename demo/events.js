@@ -10,7 +10,8 @@
  * @typedef {{type: "ready", session: string, resumed: boolean, clockMs: number, labels: string[], models: Models}} Ready
  * @typedef {{type: "speech_started", seq: number | null, utterance: number, startMs: number}} SpeechStarted
  * @typedef {{type: "emotion", seq: number | null, utterance: number, final: boolean, startMs: number,
- *   endMs: number, reason: string, label: string, confidence: number, uncertain: string[],
+ *   endMs: number, reason: string, label: string, confidence: number, reliable: boolean, uncertain: string[],
+ *   baselineUtterances: number | null,
  *   probabilities: Scores, audioOnly: Scores | null, textOnly: Scores | null, text: string,
  *   stableChars: number, language: string | null, timing: Timing | null}} Emotion
  * @typedef {{type: "no_emotion", seq: number | null, utterance: number, startMs: number, endMs: number,
@@ -19,7 +20,8 @@
  * @typedef {{type: "error", seq: number | null, code: string, message: string, fatal: boolean,
  *   utterance: number | null, retryAfterMs: number | null}} ErrorEvent
  * @typedef {{type: "closed", seq: number | null, reason: string,
- *   totals: {audioMs: number, utterances: number, droppedMs: number} | null}} Closed
+ *   totals: {audioMs: number, utterances: number, droppedMs: number} | null,
+ *   speaker: import("./client.d.ts").EnrolledVoice | null}} Closed
  * @typedef {Ready | SpeechStarted | Emotion | NoEmotion | Dropped | ErrorEvent | Closed} ServerEvent
  */
 
@@ -84,7 +86,9 @@ function emotion(m) {
     reason: text(m.reason),
     label: m.label,
     confidence: number(m.confidence),
+    reliable: m.reliable !== false,
     uncertain: strings(m.uncertain),
+    baselineUtterances: Number.isInteger(m.baseline_utterances) ? m.baseline_utterances : null,
     probabilities,
     audioOnly: scores(m.audio_only),
     textOnly: scores(m.text_only),
@@ -130,7 +134,8 @@ function closed(m) {
   const totals = isObject(t)
     ? { audioMs: number(t.audio_ms), utterances: number(t.utterances), droppedMs: number(t.dropped_ms) }
     : null;
-  return { type: "closed", seq: sequence(m), reason: text(m.reason), totals };
+  const speaker = isObject(m.speaker) ? m.speaker : null;
+  return { type: "closed", seq: sequence(m), reason: text(m.reason), totals, speaker };
 }
 
 function timing(t) {

@@ -23,7 +23,8 @@ export function toJsonLines(log) {
  * @param {string} file  The value of the column `file`.
  */
 export function toCsv({ finals, labels }, file) {
-  const head = ["file", "utterance", "start_s", "end_s", "reason", "label", "confidence", "uncertain"];
+  const head = ["file", "utterance", "start_s", "end_s", "reason", "label", "confidence"];
+  head.push("reliable", "uncertain", "baseline_utterances");
   const columns = COLUMN_GROUPS.flatMap(([name]) => labels.map((label) => `${name}_${label}`));
   const rows = finals.map((utterance) => [
     file,
@@ -33,7 +34,9 @@ export function toCsv({ finals, labels }, file) {
     utterance.reason,
     utterance.label,
     utterance.confidence,
+    utterance.reliable,
     utterance.uncertain.join(";"),
+    utterance.baselineUtterances ?? "",
     ...COLUMN_GROUPS.flatMap(([, view]) => labels.map((label) => utterance[view]?.[label] ?? "")),
     utterance.language ?? "",
     utterance.text,

@@ -7,6 +7,8 @@ const UNCERTAINTIES = {
   unsupported_language: "Words in another language: audio only",
   modalities_disagree: "Audio and text disagree",
   low_confidence: "Low confidence",
+  unlike_training: "Unlike any training audio",
+  unknown_voice: "Voice not known yet",
   doubtful_speech: "Perhaps no speech",
 };
 
@@ -65,6 +67,21 @@ export const uncertainty = (reason) => lookup(UNCERTAINTIES, reason);
 
 /** @param {string} reason @returns {string} Why an utterance gets no emotion. */
 export const noEmotion = (reason) => lookup(NO_EMOTION, reason);
+/** @param {number} utterances  Behind the speaker's baseline. @returns {string} */
+export function history(utterances) {
+  if (utterances === 0) return "first utterance of this voice";
+  return `judged against ${utterances} earlier ${utterances === 1 ? "utterance" : "utterances"} of this voice`;
+}
+
+/** @param {number | null} utterances  Behind the speaker's baseline; null: there is none. @returns {string | null} */
+export function knownFrom(utterances) {
+  if (utterances === null) return null;
+  if (utterances === 0) return "not known yet";
+  return `known from ${counted(utterances)}`;
+}
+
+/** @param {number} utterances @returns {string} */
+export const counted = (utterances) => `${utterances} ${utterances === 1 ? "utterance" : "utterances"}`;
 
 /** @param {string} reason @returns {string} What ended an utterance. */
 export const ending = (reason) => lookup(ENDINGS, reason).toLowerCase();
@@ -126,8 +143,9 @@ function totalsText({ audioMs, utterances, droppedMs }) {
 }
 
 /** A label with its confidence and its text, for a screen reader. */
-export function announcement({ label, confidence, text }) {
-  return `${title(label)}, ${percent(confidence)}${text ? `: ${text}` : ""}`;
+export function announcement({ label, confidence, reliable, text }) {
+  const doubt = reliable ? "" : "Uncertain: ";
+  return `${doubt}${title(label)}, ${percent(confidence)}${text ? `: ${text}` : ""}`;
 }
 
 const lookup = (table, key) => (Object.hasOwn(table, key) ? table[key] : title(key));

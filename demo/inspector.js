@@ -1,7 +1,7 @@
 /** All figures of the utterance that is selected on the timeline. */
 import { bar, barOrder, chips, time, words } from "./card.js";
 import { element } from "./dom.js";
-import { duration, ending, percent, title } from "./format.js";
+import { duration, ending, history, percent, title } from "./format.js";
 import { icon } from "./icons.js";
 
 const STAGES = [
@@ -60,6 +60,7 @@ export class Inspector {
       ].filter((part) => part !== null),
     );
     this.#part.dataset.label = utterance.label;
+    this.#part.dataset.reliable = String(utterance.reliable);
   }
 
   /**
@@ -114,9 +115,10 @@ function stages({ timing }) {
   ]);
 }
 
-function summary({ utterance, startMs, endMs, reason, language }) {
+function summary({ utterance, startMs, endMs, reason, language, baselineUtterances }) {
   const parts = [`Utterance ${utterance}`, `${duration(endMs - startMs)} long`, ending(reason)];
   if (language) parts.push(`language ${language}`);
+  if (baselineUtterances !== null) parts.push(history(baselineUtterances));
   return `${parts.join(" · ")}.`;
 }
 

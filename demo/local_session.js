@@ -11,6 +11,8 @@ import { readEvent } from "./events.js";
 import { socketAddress } from "./stream_subscriber.js";
 
 const FILE_RATE_HZ = 16_000;
+const LEARN_MS = 15_000;
+const LEARN_PIECE_MS = 3_000; // talk without pauses counts for several utterances
 const MICROPHONE_QUEUE_MS = 60_000; // of audio that waits while the server is gone
 let sessionCount = 0;
 
@@ -21,6 +23,7 @@ export class LocalSession {
   #source;
   #client = null;
   #abort = new AbortController(); // ends the source
+  #learnMs = Infinity; // when enough was said to learn the voice
   #phase = null;
   #offsetMs = 0;
   #sentMs = 0;
@@ -44,8 +47,26 @@ export class LocalSession {
    * Send the microphone's audio until `stop()`. Throws MicrophoneError.
    *
    * @param {string} [deviceId]
+   * @param {import("./client.d.ts").EnrolledVoice | null} [voice]  Of the person who speaks, if it is known.
    */
-  async sendMicrophone(deviceId) {
+  async sendMicrophone(deviceId, voice = null) {
+    this.#settings.speaker = voice ?? undefined;
+    await this.#sendMicrophone(deviceId);
+  }
+
+  /**
+   * Send fifteen seconds of the microphone's audio; the event `closed` brings the voice. Throws
+   * MicrophoneError.
+   *
+   * @param {string} [deviceId]
+   */
+  async learnVoice(deviceId) {
+    this.#settings.options = { return_speaker: true, adapt: "stream", max_utterance_ms: LEARN_PIECE_MS };
+    this.#learnMs = LEARN_MS;
+    await this.#sendMicrophone(deviceId);
+  }
+
+  async #sendMicrophone(deviceId) {
     const audio = await microphone({ deviceId, signal: this.#abort.signal });
     this.#source = { kind: "microphone", title: audio.label || "Microphone", note: "The microphone of this browser" };
     this.#connect({ sampleRate: audio.sampleRate, queueMs: MICROPHONE_QUEUE_MS });
@@ -111,8 +132,10 @@ export class LocalSession {
         this.#onAudio(this.#sentMs, block, rateHz);
         this.#sentMs += (block.length * 1_000) / rateHz;
         await this.#client.send(block);
+        if (this.#sentMs >= this.#learnMs) break;
       }
     } finally {
+      this.#abort.abort(); // of a microphone that is to be heard no longer
       this.#client.stop(); // also when the microphone is gone: what was sent so far is classified
       if (!finished && this.#phase === "live") this.#reportPhase("stopping");
       await this.#client.finished;

@@ -11,6 +11,7 @@ import { StreamSubscriber, socketAddress } from "./stream_subscriber.js";
 import { SummaryPanel } from "./summary_panel.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
+import { storeVoice, storedVoice } from "./voice_store.js";
 
 // In this tab only, and never in the address, which histories and logs keep.
 const TOKEN_KEY = "emostream.token";
@@ -38,13 +39,30 @@ const inspector = new Inspector(document.getElementById("selected"), {
 });
 const subscriber = new StreamSubscriber({ base, token: storedToken(), report });
 const sourcePicker = new SourcePicker({
-  onMicrophone: (deviceId) => startLocal("microphone", (session) => session.sendMicrophone(deviceId)),
+  onMicrophone: (deviceId) =>
+    startLocal("microphone", (session) => session.sendMicrophone(deviceId, storedVoice())),
+  onLearnVoice: (deviceId) => {
+    sourcePicker.showVoice(storedVoice()?.utterances ?? null, "Speak as you usually do, for 15 seconds.");
+    startLocal("microphone", (session) => session.learnVoice(deviceId), learned);
+  },
+  onForgetVoice: () => {
+    storeVoice(null);
+    sourcePicker.showVoice(null);
+  },
   onRecording: (file, pace) =>
     startLocal("recording", (session) =>
       session.sendFile(file, { pace, onLength: (ms) => sourcePicker.setLength(ms) }),
     ),
   onStop: stopLocal,
 });
+sourcePicker.showVoice(storedVoice()?.utterances ?? null);
+
+/** @param {import("./client.d.ts").EnrolledVoice | null} voice  Null where the server has learned none. */
+function learned(voice) {
+  const kept = voice !== null && storeVoice(voice);
+  const failure = voice === null ? "No voice was learned: too little speech, or a model that knows no voices." : "";
+  sourcePicker.showVoice(storedVoice()?.utterances ?? null, kept ? "" : failure || "This browser keeps nothing.");
+}
 
 // Reports and state ----------------------------------------------------------------------------
 
@@ -137,8 +155,9 @@ function showServer() {
  *
  * @param {"microphone" | "recording"} kind
  * @param {(session: LocalSession) => Promise<void>} send
+ * @param {(voice: import("./client.d.ts").EnrolledVoice | null) => void} [onVoice]  Called at its end.
  */
-async function startLocal(kind, send) {
+async function startLocal(kind, send, onVoice = () => {}) {
   opening?.stop();
   const session = new LocalSession({ base, token: storedToken(), report: onReport, onAudio });
   opening = session;
@@ -164,6 +183,7 @@ async function startLocal(kind, send) {
     if (local !== session) return;
     if (reported.kind === "phase" && reported.phase === "live") sourcePicker.listDevices();
     report(reported);
+    if (reported.kind === "event" && reported.event.type === "closed") onVoice(reported.event.speaker);
     if (reported.kind === "phase") updateRunning();
   }
 

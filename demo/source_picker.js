@@ -1,7 +1,7 @@
 /** The choice of a source: the server's streams, this browser's microphone, a recording. */
 import { MicrophoneError } from "./client.js";
 import { element } from "./dom.js";
-import { wholeClock } from "./format.js";
+import { counted, wholeClock } from "./format.js";
 
 const SILENT_DB = -90;
 const METER_MIN_DB = -60;
@@ -31,6 +31,8 @@ export class SourcePicker {
   /**
    * @param {object} callbacks
    * @param {(deviceId: string | undefined) => void} callbacks.onMicrophone
+   * @param {(deviceId: string | undefined) => void} callbacks.onLearnVoice
+   * @param {() => void} callbacks.onForgetVoice
    * @param {(file: File, pace: number) => void} callbacks.onRecording
    * @param {() => void} callbacks.onStop
    */
@@ -38,6 +40,11 @@ export class SourcePicker {
     this.#callbacks = callbacks;
     for (const choice of this.#choices) choice.addEventListener("change", () => this.#showPanel(choice.value));
     this.#part("microphone-button").addEventListener("click", () => this.#toggleMicrophone());
+    this.#part("voice-learn").addEventListener("click", () => {
+      this.clearErrors();
+      this.#callbacks.onLearnVoice(this.#device);
+    });
+    this.#part("voice-forget").addEventListener("click", () => this.#callbacks.onForgetVoice());
     this.#part("recording-stop").addEventListener("click", () => this.#callbacks.onStop());
     this.#part("recording-button").addEventListener("click", () => this.#part("recording-file").click());
     this.#part("recording-file").addEventListener("change", ({ target }) => {
@@ -76,11 +83,23 @@ export class SourcePicker {
     this.#part("microphone-button").textContent = isMicrophone ? stop : "Start the microphone";
     this.#part("microphone-button").classList.toggle("primary", !isMicrophone);
     this.#part("microphone-device").disabled = isMicrophone;
+    this.#part("voice-learn").disabled = this.#part("voice-forget").disabled = isMicrophone;
     this.#part("meter-line").hidden = !isMicrophone;
     this.#part("recording-stop").hidden = kind !== "recording";
     this.#part("recording-stop").textContent = stop;
     this.#part("recording-progress-line").hidden = kind !== "recording";
     this.#draw();
+  }
+
+  /**
+   * @param {number | null} utterances  Behind the voice that this browser has learned; null: none.
+   * @param {string} [hint]  What to do, or what went wrong.
+   */
+  showVoice(utterances, hint = "") {
+    this.#part("voice-learn").textContent = utterances === null ? "Learn my voice" : "Learn my voice again";
+    this.#part("voice-forget").hidden = utterances === null;
+    const known = utterances === null ? "" : `This browser knows your voice: ${counted(utterances)}.`;
+    this.#part("voice-words").textContent = hint || known;
   }
 
   /** @param {boolean} shown  Whether a session of the page itself is shown instead of a stream. */
@@ -170,7 +189,12 @@ export class SourcePicker {
   #toggleMicrophone() {
     if (this.#running === "microphone") return this.#callbacks.onStop();
     this.clearErrors();
-    this.#callbacks.onMicrophone(this.#part("microphone-device").value || undefined);
+    this.#callbacks.onMicrophone(this.#device);
+  }
+
+  /** Undefined: the system's. */
+  get #device() {
+    return this.#part("microphone-device").value || undefined;
   }
 
   #sendFile(file) {

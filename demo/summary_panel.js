@@ -2,7 +2,7 @@
 import { element } from "./dom.js";
 import { drawTrace, prepareCanvas, readTheme } from "./canvas.js";
 import { download, toCsv, toJsonLines, toPng, toWebVtt } from "./export.js";
-import { clock, duration, percent, title, wholeClock } from "./format.js";
+import { clock, duration, knownFrom, percent, title, wholeClock } from "./format.js";
 import { icon } from "./icons.js";
 
 export class SummaryPanel {
@@ -54,6 +54,7 @@ export class SummaryPanel {
       ["Speech", clock(speech)],
       ["From the end of speech to the label", total && `p50 ${duration(total.p50)}, p95 ${duration(total.p95)}`],
       ["Of that, after the pause", afterEndpoint && `p50 ${duration(afterEndpoint.p50)}, p95 ${duration(afterEndpoint.p95)}`],
+      ["Voice", knownFrom(log.finals.at(-1)?.baselineUtterances ?? null)],
     ].filter(([, value]) => value !== null);
     this.#part("summary-facts").replaceChildren(
       ...facts.flatMap(([name, value]) => [element("dt", {}, [name]), element("dd", {}, [value])]),

@@ -18,6 +18,7 @@ FRAME_SAMPLES: Final = 320
 FRAME_MS: Final = 20
 
 VadName = Literal["webrtc", "silero"]
+Adapt = Literal["off", "stream", "recording"]
 DtypeName = Literal["auto", "float32", "bfloat16"]
 
 
@@ -155,6 +156,16 @@ class ModelSettings(_Settings, frozen=True, kw_only=True):
         _require(0.0 < threshold < 1.0, "models.speech_threshold", "between 0 and 1", threshold)
 
 
+class SpeakerSettings(_Settings, frozen=True, kw_only=True):
+    """Whether utterances are judged against the speaker's own voice, where the emotion model supports it.
+
+    adapt: off: never. stream: against the utterances before, so that live and replay agree. recording:
+    against all utterances of the recording; not for live audio, whose end is not known.
+    """
+
+    adapt: Adapt = "stream"
+
+
 class ServerSettings(_Settings, frozen=True, kw_only=True):
     """Where the server listens, and the limits of one client.
 
@@ -257,6 +268,7 @@ class Settings(_Settings, frozen=True, kw_only=True):
     segmenter: SegmenterSettings = SegmenterSettings()
     live: LiveSettings = LiveSettings()
     models: ModelSettings = ModelSettings()
+    speaker: SpeakerSettings = SpeakerSettings()
     server: ServerSettings = ServerSettings()
     cluster: ClusterSettings = ClusterSettings()
 
@@ -273,6 +285,6 @@ def load_settings(path: Path | None) -> Settings:
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"expected TOML with the sections vad, segmenter, live, models, server and cluster in {path}, "
-            f"got: {error}; correct that line"
+            "expected TOML with the sections vad, segmenter, live, models, speaker, server and cluster in "
+            f"{path}, got: {error}; correct that line"
         ) from error

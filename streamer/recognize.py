@@ -21,13 +21,15 @@ from .audio.samples import SamplesSource, as_float, check_rate
 from .audio.sources import FileSource, Item, Pcm, Source
 from .audio.tee import TeeSource
 from .clock import WallClock
-from .config import ModelSettings, Settings
+from .config import Adapt, ModelSettings, Settings
 from .errors import AnalysisError, ConfigError
 from .inference.engine import Engine
 from .inference.load_models import load_models, load_speech_check
 from .optional_deps import require_matplotlib
 from .output.timeline_figure import Timeline, timeline_figure
 from .pipeline.event_log import EventLog
+from .pipeline.recording_baseline import first_pass, second_pass_settings
+from .pipeline.running_baseline import SpeakerOptions
 from .pipeline.session import Session, SessionSettings, Sink
 from .pipeline.vad import make_vad
 from .protocol import messages
@@ -46,14 +48,18 @@ class RecognizedUtterance:
     """One utterance of a recording.
 
     start_ms, end_ms: position in the recording. probabilities: calibrated, by label, sum 1; confidence is
-    that of `label`. text: empty without a transcriber. language: BCP 47, None where unknown. words: each with
-    its span in milliseconds. uncertain: reasons for doubt, empty if none (docs/protocol.md lists them).
+    that of `label`. reliable: whether to believe the label. baseline_utterances: how many utterances of the
+    speaker it was judged against, None where the model takes no baseline. text: empty without a transcriber.
+    language: BCP 47, None where unknown. words: each with its span in milliseconds. uncertain: reasons for
+    doubt, empty if none (docs/protocol.md lists them).
     """
 
     start_ms: int
     end_ms: int
     label: str
     confidence: float
+    reliable: bool
+    baseline_utterances: int | None
     probabilities: dict[str, float]
     text: str
     language: str | None
@@ -69,13 +75,16 @@ def recognize(
     language: str | None = None,
     checkpoint: str | Path | None = None,
     device: Device = "auto",
+    adapt: Adapt = "stream",
 ) -> list[RecognizedUtterance]:
     """Cut a recording into utterances and classify the emotion of each, in this process.
 
     audio: the path of a file in any format that FFmpeg reads, or samples: (n,) or (n, channels), float in
     [-1, 1] or integers at full scale, at `sample_rate_hz` (8000 to 96000; for samples only). asr, checkpoint,
     device: as for `emostream replay`; `asr="none"` classifies by the audio only. language: BCP 47, for the
-    transcriber; None to detect it.
+    transcriber; None to detect it. adapt: whether an utterance is judged against the speaker's utterances
+    before it (`stream`), against all of the recording (`recording`), or alone (`off`), where the model
+    supports it.
 
     Sounds without speech (claps, music) are not among the results, which equal those of `emostream replay`
     for the same file. The models of the last combination of asr, checkpoint and device stay loaded between
@@ -88,7 +97,7 @@ def recognize(
     open_source = _source_opener(audio, sample_rate_hz)
     sink = _UtteranceSink()
     with _models.use(_model_settings(asr, checkpoint, device)) as models:
-        _run(lambda: _analyze(open_source(), models, language, [sink]))
+        _run(lambda: _analyze(open_source, models, _Options(language, adapt), [sink]))
     return sink.result()
 
 
@@ -101,6 +110,7 @@ def plot(
     language: str | None = None,
     checkpoint: str | Path | None = None,
     device: Device = "auto",
+    adapt: Adapt = "stream",
 ) -> Figure:
     """Draw the waveform of a recording, its utterances and the probability of every emotion over time.
 
@@ -114,16 +124,15 @@ def plot(
     with _models.use(_model_settings(asr, checkpoint, device)) as models:
         timeline = Timeline(models[1].labels)
 
-        def open_tapped() -> Source:
-            source = open_source()
-
+        def tapped(source: Source) -> Source:
             def add_audio(item: Item) -> None:
                 if isinstance(item, Pcm):
                     timeline.add_audio(item.block, source.sample_rate_hz)
 
             return TeeSource(source, [add_audio])
 
-        _run(lambda: _analyze(open_tapped(), models, language, [timeline, sink]))
+        options = _Options(language, adapt)
+        _run(lambda: _analyze(open_source, models, options, [timeline, sink], tapped))
     sink.result()
     if title is None:
         title = "" if isinstance(audio, np.ndarray) else Path(audio).name
@@ -150,25 +159,31 @@ def _source_opener(audio: Audio, sample_rate_hz: int | None) -> Callable[[], Sou
     return lambda: FileSource(path)
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    language: str | None
+    adapt: Adapt
+
+
 async def _analyze(
-    source: Source,
+    open_source: Callable[[], Source],
     models: tuple[Transcriber | None, Recognizer],
-    language: str | None,
+    options: _Options,
     sinks: Sequence[Sink],
+    tapped: Callable[[Source], Source] = lambda source: source,
 ) -> None:
+    """tapped: the source, with what listens to its audio."""
     clock, settings = WallClock(), Settings()
     engine = Engine(*models, clock, speech_detector=load_speech_check(settings.models))
-    session = Session(
-        source,
-        make_vad(settings.vad),
-        engine,
-        EventLog("recognize"),
-        sinks,
-        SessionSettings(settings.segmenter, language=language),
-        clock,
-    )
+    adaptation = SpeakerOptions(adapt=options.adapt != "off")
+    session_settings = SessionSettings(settings.segmenter, language=options.language, speaker=adaptation)
     async with engine.running():
-        await session.run()
+        if options.adapt == "recording":
+            first = first_pass(open_source(), make_vad(settings.vad), engine, session_settings, clock)
+            await first.run()
+            session_settings = second_pass_settings(session_settings, first.speaker)
+        source, vad = tapped(open_source()), make_vad(settings.vad)
+        await Session(source, vad, engine, EventLog("recognize"), sinks, session_settings, clock).run()
 
 
 def _run(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -207,6 +222,8 @@ class _UtteranceSink:
                         end_ms=event.end_ms,
                         label=event.label,
                         confidence=event.confidence,
+                        reliable=event.reliable,
+                        baseline_utterances=event.baseline_utterances,
                         probabilities=event.probabilities,
                         text=event.text,
                         language=event.language,

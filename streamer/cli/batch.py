@@ -78,7 +78,7 @@ def batch(
     A run that was interrupted goes on with --resume; lost workers and nodes are replaced. Recordings that
     fail have a row in the folder's errors table: the exit status is 1 then, and 2 if none succeeded.
     """
-    settings = models.settings()
+    settings = models.recording_settings()
     worker.check(settings.models.device)
     _check_address(address)
     from emostream.streamer.cluster.ray_cluster import require_ray
@@ -98,7 +98,10 @@ def batch(
         raise typer.Exit(2)
     settings = replace(settings, models=worker.worker_models(settings.models))
     options = ReplayOptions(
-        jobs=worker.jobs, language=language, recorded_segmentation=models.recorded_segmentation
+        jobs=worker.jobs,
+        language=language,
+        recorded_segmentation=models.recorded_segmentation,
+        recorded_adapt=models.recorded_adapt,
     )
     store = OutputStore(output_dir, form)
     done, run_token = store.begin(
@@ -203,6 +206,7 @@ def _result_settings(settings: Settings, options: ReplayOptions) -> ResultSettin
             ("models", asdict(settings.models)),
             ("vad", asdict(settings.vad)),
             ("segmenter", asdict(settings.segmenter)),
+            ("speaker", asdict(settings.speaker)),
         )
         for name, value in values.items()
     }
@@ -211,6 +215,7 @@ def _result_settings(settings: Settings, options: ReplayOptions) -> ResultSettin
         **asked,
         "language": options.language,
         "recorded_segmentation": options.recorded_segmentation,
+        "recorded_adapt": options.recorded_adapt,
     }
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -19,7 +20,8 @@ from ..pipeline.session import Sink
 from ..protocol import messages
 from ..server.auth import read_tokens
 from ..server.local_stream import stop_on_signals
-from .options import FormatOption, LanguageOption
+from ..speakers.store import SpeakerStore
+from .options import FormatOption, LanguageOption, SpeakerOption
 
 _LAST_FINALS_S: Final = 5.0
 
@@ -50,6 +52,7 @@ def client(
         typer.Option("--interim", help="With jsonl: interim results too, with the words so far."),
     ] = False,
     language: LanguageOption = None,
+    speaker: SpeakerOption = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -77,6 +80,7 @@ def client(
         raise ConfigError(
             "expected a recording for --fast, got the microphone, which is in real time; leave --fast out"
         )
+    voice = None if speaker is None else SpeakerStore().load(speaker).voice
     audio = ClientAudio.microphone(microphone) if file is None else ClientAudio.file(file, paced=not fast)
     token = None if token_file is None else read_tokens(token_file)[0]
     tls = None if ssl_ca_certs is None else _trusting(ssl_ca_certs)
@@ -85,6 +89,7 @@ def client(
     shown = interim if form == "jsonl" else console.is_terminal
     options = messages.Options(interim_results=None if shown else False)
     start = audio.start(language=language, token=token, options=options)
+    start = msgspec.structs.replace(start, speaker=voice)
     try:
         asyncio.run(_run(url, start, audio, sink, tls))
     except TimeoutError:

@@ -29,9 +29,12 @@ from ..replay.outputs import open_document
 from ..server.listen import bind
 from ..server.local_stream import serve_local_stream
 from ..server.published_stream import PublishedStream
+from ..speakers.store import EnrolledSpeaker, SpeakerStore
+from ..speakers.voice import baseline_of
 from .console import load_engine, print_failures, print_line, print_models, warn_of_other_models
+from .enroll import enroll_speaker
 from .option_groups import with_option_groups
-from .options import LanguageOption, ModelOptions, PageOptions
+from .options import LanguageOption, ModelOptions, PageOptions, SpeakerOption
 
 Results = tuple[Path, FormatName]
 """A file of results and its format."""
@@ -77,6 +80,17 @@ def live(
         ),
     ] = None,
     language: LanguageOption = None,
+    speaker: SpeakerOption = None,
+    enroll: Annotated[
+        str | None,
+        typer.Option(
+            "--enroll",
+            metavar="NAME",
+            help="Learn a speaker's voice from fifteen seconds of ordinary talk (or from --file) and save it "
+            "under this name, for --speaker.",
+            show_default=False,
+        ),
+    ] = None,
     page: PageOptions,
     models: ModelOptions,
 ) -> None:
@@ -87,15 +101,22 @@ def live(
     """
     settings = models.settings(**page.sections())
     _check(file, microphone, output, form)
+    if enroll is not None:
+        if speaker is not None or output is not None:
+            raise ConfigError("expected --enroll alone, got --speaker or --output too; leave them out")
+        enroll_speaker(enroll, settings, file, microphone)
+        return
+    enrolled = None if speaker is None else SpeakerStore().load(speaker)
     results = None if output is None else (output, form or "jsonl")
     if file is None:
-        run_microphone(settings, microphone, results=results, language=language)
+        run_microphone(settings, microphone, results=results, language=language, speaker=enrolled)
     else:
         _play(
             _find_recording(file),
             settings,
             results,
             language,
+            enrolled,
             recorded_segmentation=models.recorded_segmentation,
         )
 
@@ -126,6 +147,7 @@ def run_microphone(
     record_to: Path | None = None,
     results: Results | None = None,
     language: str | None = None,
+    speaker: EnrolledSpeaker | None = None,
 ) -> None:
     """Analyze the microphone until Ctrl-C. record_to: the folder that the session is recorded to."""
     device = find_device(microphone)
@@ -135,6 +157,7 @@ def run_microphone(
     engine = load_engine(settings, console, clock, live=True)
     print_models(console, engine.model_info)
     print_line(console, f"Microphone: {device.name}, {device.sample_rate_hz} Hz")
+    baseline = None if speaker is None else baseline_of(speaker.voice, engine.model_info)
 
     async def run() -> None:
         source: Source = MicrophoneSource(device)
@@ -152,7 +175,16 @@ def run_microphone(
                 sinks.append(recorder)
                 print_line(console, f"Audio and transcript are recorded in {printable(record_to)}")
             await serve_local_stream(
-                bound, source, own, engine, settings, clock, sinks, console, language=language
+                bound,
+                source,
+                own,
+                engine,
+                settings,
+                clock,
+                sinks,
+                console,
+                language=language,
+                speaker=baseline,
             )
 
     asyncio.run(run())
@@ -163,6 +195,7 @@ def _play(
     settings: Settings,
     results: Results | None,
     language: str | None,
+    speaker: EnrolledSpeaker | None,
     *,
     recorded_segmentation: bool,
 ) -> None:
@@ -180,6 +213,7 @@ def _play(
         console,
         recorded_segmentation=recorded_segmentation,
     )
+    baseline = None if speaker is None else baseline_of(speaker.voice, engine.model_info)
 
     async def run() -> None:
         own = PublishedStream("file", printable(job.name), "A recording, played at its own pace.")
@@ -187,7 +221,16 @@ def _play(
             sink = _sink(stack, results, engine.model_info.labels, printable(job.path), console)
             source = job.source(clock)
             await serve_local_stream(
-                bound, source, own, engine, settings, clock, [sink], console, language=language
+                bound,
+                source,
+                own,
+                engine,
+                settings,
+                clock,
+                [sink],
+                console,
+                language=language,
+                speaker=baseline,
             )
 
     asyncio.run(run())

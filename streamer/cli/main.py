@@ -19,7 +19,21 @@ from emostream.models import ModelError
 
 from ..errors import EmostreamError
 from ..inference.model_worker import ModelWorker
-from . import align, batch, bench, client, demo, devices, doctor, live, record, replay, serve, summary
+from . import (
+    align,
+    batch,
+    bench,
+    client,
+    demo,
+    devices,
+    doctor,
+    live,
+    record,
+    replay,
+    serve,
+    speakers,
+    summary,
+)
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EIO)
 
@@ -70,6 +84,7 @@ for command in (
     align.align,
     batch.batch,
     client.client,
+    speakers.speakers,
     devices.devices,
     doctor.doctor,
 ):

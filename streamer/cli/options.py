@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import typer
 
-from ..config import DtypeName, Settings, VadName, load_settings
+from ..config import Adapt, DtypeName, Settings, VadName, load_settings
 from ..errors import ConfigError
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -37,6 +37,18 @@ LanguageOption = Annotated[
     typer.Option(
         "--language",
         help="Language of the speech (such as en or de), for multilingual Whisper models. Default: detected.",
+        show_default=False,
+    ),
+]
+
+
+SpeakerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--speaker",
+        metavar="NAME",
+        help="Who speaks, if enrolled with [bold]emostream live --enroll NAME[/bold]: the first utterance is "
+        "judged against this voice already.",
         show_default=False,
     ),
 ]
@@ -94,6 +106,17 @@ class ModelOptions:
             rich_help_panel=_MODELS,
         ),
     ] = None
+    adapt: Annotated[
+        Adapt | None,
+        typer.Option(
+            "--adapt",
+            help="What an utterance is judged against, where the emotion model knows speakers: stream (the "
+            "speaker's utterances before it), recording (all of the recording; not live) or off. "
+            "Default: stream.",
+            show_default=False,
+            rich_help_panel=_MODELS,
+        ),
+    ] = None
     config: Annotated[
         Path | None,
         typer.Option(
@@ -109,13 +132,39 @@ class ModelOptions:
         """Whether a recorded session keeps its own VAD and segmenter settings: no others are given."""
         return self.vad is None and self.config is None
 
+    @property
+    def recorded_adapt(self) -> bool:
+        """Whether a recorded session keeps its own `speaker.adapt`: no other is given."""
+        return self.adapt is None and self.config is None
+
     def settings(
         self, *, live: dict[str, Any] | None = None, server: dict[str, Any] | None = None
     ) -> Settings:
-        """The settings file's settings, overridden by these options. Raises ConfigError."""
+        """The settings file's settings, overridden by these options. Raises ConfigError, also for settings
+        that need the end of the audio.
+        """
+        settings = self.recording_settings(live=live, server=server)
+        if settings.speaker.adapt == "recording":
+            raise ConfigError(
+                "expected speaker.adapt stream or off for live audio, got recording, which needs all of "
+                "it in advance; choose --adapt stream"
+            )
+        return settings
+
+    def recording_settings(
+        self, *, live: dict[str, Any] | None = None, server: dict[str, Any] | None = None
+    ) -> Settings:
+        """For recordings: the settings file's settings, overridden by these options. Raises ConfigError."""
         names = ("asr", "device", "compute_type", "dtype", "checkpoint")
         models = {name: getattr(self, name) for name in names}
-        return settings_from(self.config, models=models, vad={"name": self.vad}, live=live, server=server)
+        return settings_from(
+            self.config,
+            models=models,
+            vad={"name": self.vad},
+            speaker={"adapt": self.adapt},
+            live=live,
+            server=server,
+        )
 
     def arguments(self) -> list[str]:
         """The command-line arguments that give these options to another process."""
@@ -155,6 +204,7 @@ def settings_from(
     *,
     models: dict[str, Any] | None = None,
     vad: dict[str, Any] | None = None,
+    speaker: dict[str, Any] | None = None,
     live: dict[str, Any] | None = None,
     server: dict[str, Any] | None = None,
 ) -> Settings:
@@ -163,7 +213,7 @@ def settings_from(
     Raises ConfigError.
     """
     merged = msgspec.to_builtins(load_settings(config))
-    sections = {"models": models, "vad": vad, "live": live, "server": server}
+    sections = {"models": models, "vad": vad, "speaker": speaker, "live": live, "server": server}
     for section, options in sections.items():
         merged[section] |= {name: value for name, value in (options or {}).items() if value is not None}
     try:

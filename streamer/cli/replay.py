@@ -32,9 +32,11 @@ from ..replay.outputs import (
 )
 from ..replay.runner import ReplayOptions, ReplayRunner
 from ..server.local_stream import stop_on_signals
+from ..speakers.store import SpeakerStore
+from ..speakers.voice import baseline_of
 from .console import load_engine, print_failures, print_models, warn_of_other_models
 from .option_groups import with_option_groups
-from .options import LanguageOption, ModelOptions
+from .options import LanguageOption, ModelOptions, SpeakerOption
 from .replay_progress import outcome_reporter, progress_bar
 
 
@@ -148,6 +150,7 @@ def replay(
         typer.Option("--pace", help="full: as fast as the models go. realtime: at the audio's own pace."),
     ] = "full",
     language: LanguageOption = None,
+    speaker: SpeakerOption = None,
     outputs: OutputOptions,
     models: ModelOptions,
 ) -> None:
@@ -157,7 +160,8 @@ def replay(
     recording that fails is reported at the end and does not stop the others: the exit status is 1 then,
     and 2 if none could be read.
     """
-    settings = models.settings()
+    settings = models.recording_settings()
+    enrolled = None if speaker is None else SpeakerStore().load(speaker)
     outputs.check(jobs)
     _refuse_uris([*inputs, *([] if outputs.output_dir is None else [outputs.output_dir])])
     found, unreadable = find_jobs([Path(place) for place in inputs])
@@ -175,7 +179,9 @@ def replay(
         jobs=jobs,
         realtime=pace == "realtime",
         language=language,
+        speaker=None if enrolled is None else baseline_of(enrolled.voice, engine.model_info),
         recorded_segmentation=models.recorded_segmentation,
+        recorded_adapt=models.recorded_adapt,
     )
     warn_of_other_models(
         found,

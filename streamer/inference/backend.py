@@ -7,8 +7,17 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from emostream.models import Clip, Prediction, SpeechPresence, Transcript, Word
+from emostream.models import (
+    BaselineSettings,
+    Clip,
+    Prediction,
+    SpeechPresence,
+    Transcript,
+    Voice,
+    Word,
+)
 
+from .baseline import PendingBaseline
 from .capacity import Capacity
 from .interim_budget import InterimBudget
 from .metrics import Metrics
@@ -22,6 +31,10 @@ class Analysis:
     prediction is None where there is no speech: `speech` has the reason. speech is None where it was not
     checked. transcript is None without a transcriber, without speech, or where the transcriber failed
     (`asr_error`). The times are seconds of the wall clock.
+
+    voice: the clip's mean state, of which the speaker's baseline is made; None where the model takes no
+    baseline. baseline_utterances: how many utterances of the speaker stand behind the baseline that the clip
+    was judged against; None where there was none.
     """
 
     transcript: Transcript | None
@@ -33,12 +46,16 @@ class Analysis:
     align_s: float
     emotion_s: float
     speech: SpeechPresence | None = None
+    voice: Voice | None = None
+    baseline_utterances: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """The models by name. asr: None without a transcriber. labels: in the order of every probability
     vector. asr_source: where the transcriber's weights were found; None where they come with its program.
+    baseline: how the emotion model forms a speaker's baseline; None where it takes none. voice_probe: see
+    `voice_probe`; None where it takes no baseline or was not asked.
     """
 
     asr: str | None
@@ -46,6 +63,8 @@ class ModelInfo:
     device: str
     labels: tuple[str, ...]
     asr_source: str | None = None
+    baseline: BaselineSettings | None = None
+    voice_probe: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +122,16 @@ class InferenceBackend(Protocol):
         """For one analysis. stream: the one it belongs to, if any."""
         ...
 
-    async def analyse(self, clip: Clip, request: RequestContext, *, words: bool = True) -> Analysis:
-        """words: whether to transcribe, where there is a transcriber.
+    async def analyse(
+        self,
+        clip: Clip,
+        request: RequestContext,
+        *,
+        words: bool = True,
+        baseline: PendingBaseline | None = None,
+    ) -> Analysis:
+        """words: whether to transcribe, where there is a transcriber. baseline: of the speaker, waited for;
+        None: judge against the common one.
 
         Raises AnalysisError where there is speech and no prediction; without a transcript there still is one.
         Raises RequestShedError where the models have no time for a request that is not a final.

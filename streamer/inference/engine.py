@@ -20,6 +20,7 @@ from emostream.models import (
     Prediction,
     PretrainedTranscriber,
     Recognizer,
+    SpeakerBaseline,
     SpeechDetector,
     SpeechPresence,
     Transcriber,
@@ -30,6 +31,7 @@ from ..clock import Clock
 from ..concurrency import task_group
 from ..errors import AnalysisError
 from .backend import Analysis, Health, ModelInfo, PartialTranscription
+from .baseline import PendingBaseline
 from .batcher import Batcher, TimedResult
 from .capacity import Capacity
 from .defects import find_defect
@@ -55,7 +57,7 @@ _PAUSE_S: Final = 1.4
 
 
 AlignInput = tuple[Clip, Transcript | None]
-FuseInput = tuple[EncodedAudio, Transcript | None, Alignment]
+FuseInput = tuple[EncodedAudio, Transcript | None, Alignment, SpeakerBaseline | None]
 
 
 class Engine:
@@ -63,10 +65,11 @@ class Engine:
     that works incrementally. Each model has one thread, and batches of its own.
 
     Without speech there are no further calls. The audio encoder runs while the transcriber runs; alignment
-    and fusion wait for both.
+    and fusion wait for both, and fusion for the speaker's baseline.
 
     speech_detector: None takes every utterance for speech. call_timeout_s: how long a model may work on an
-    utterance before its caller gives up; None is without limit.
+    utterance before its caller gives up; None is without limit. voice_probe: see `voice_probe`; without it
+    enrolled speakers are refused.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Engine:
         *,
         speech_detector: SpeechDetector | None = None,
         call_timeout_s: float | None = None,
+        voice_probe: tuple[float, ...] | None = None,
     ) -> None:
         self.transcriber = transcriber
         self.recognizer = recognizer
@@ -84,6 +88,7 @@ class Engine:
         self.metrics = Metrics(self.compute_time)
         self.interim_budget = InterimBudget(lambda: self.capacity, self.compute_time.interim_words_s, clock)
         self._clock = clock
+        self._voice_probe = voice_probe
         self._no_partial_until = -math.inf
         self._shutdown = ShutdownGrace(clock)
         self._emotion_worker = ModelWorker("emotion", call_timeout_s)
@@ -150,7 +155,15 @@ class Engine:
         asr = None if self.transcriber is None else self.transcriber.name
         recognizer = self.recognizer
         source = self.transcriber.source if isinstance(self.transcriber, PretrainedTranscriber) else None
-        return ModelInfo(asr, recognizer.name, recognizer.device, recognizer.labels, source)
+        return ModelInfo(
+            asr,
+            recognizer.name,
+            recognizer.device,
+            recognizer.labels,
+            asr_source=source,
+            baseline=recognizer.baseline,
+            voice_probe=self._voice_probe,
+        )
 
     @property
     def capacity(self) -> Capacity:
@@ -191,7 +204,7 @@ class Engine:
         """
         # Not as a final: it would share a batch with a client's, and change the last digits of it.
         request = self.new_request(Priority.INTERIM)
-        await self._analyse_speech(clip, request, None, words=True)
+        await self._analyse_speech(clip, request, None, None, words=True)
         return 1.5 * max(request.compute_by_model.values()) / (clip.seconds + _PAUSE_S)
 
     def new_request(self, priority: Priority, stream: object = None) -> RequestContext:
@@ -216,25 +229,39 @@ class Engine:
             self._no_partial_until = self._clock.now() + _PARTIAL_RETRY_S
             log.warning("incremental transcription failed: %s", error)
 
-    async def analyse(self, clip: Clip, request: RequestContext, *, words: bool = True) -> Analysis:
-        """words: whether to transcribe, where there is a transcriber.
+    async def analyse(
+        self,
+        clip: Clip,
+        request: RequestContext,
+        *,
+        words: bool = True,
+        baseline: PendingBaseline | None = None,
+    ) -> Analysis:
+        """words: whether to transcribe, where there is a transcriber. baseline: of the speaker, waited for
+        before fusion; None: judge against the common one.
 
         Raises AnalysisError where there is speech and no prediction; without a transcript there still is one.
         Raises RequestShedError where the models have no time for a request that is not a final.
         """
         if self._detect is None:
-            return await self._analyse_speech(clip, request, None, words=words)
+            return await self._analyse_speech(clip, request, None, baseline, words=words)
         detected = await _result(self._detect.submit(clip, request))
         if isinstance(detected, Exception):
             raise AnalysisError(f"the speech detector failed: {detected}") from detected
         waited_s = detected.waited_s + detected.took_s
         if detected.value.reason is not None:
             return Analysis(None, (), None, None, waited_s, 0.0, 0.0, 0.0, detected.value)
-        analysis = await self._analyse_speech(clip, request, detected.value, words=words)
+        analysis = await self._analyse_speech(clip, request, detected.value, baseline, words=words)
         return replace(analysis, queue_s=analysis.queue_s + waited_s)
 
     async def _analyse_speech(
-        self, clip: Clip, request: RequestContext, speech: SpeechPresence | None, *, words: bool
+        self,
+        clip: Clip,
+        request: RequestContext,
+        speech: SpeechPresence | None,
+        baseline: PendingBaseline | None,
+        *,
+        words: bool,
     ) -> Analysis:
         """All calls but the first. speech: its result, None where it was not checked."""
         async with task_group() as group:
@@ -247,7 +274,10 @@ class Engine:
         aligned = await _result(self._align.submit((clip, transcript), request))
         if isinstance(aligned, Exception):
             raise AnalysisError(f"the alignment failed: {aligned}") from aligned
-        fused = await _result(self._fuse.submit((encoded.value, transcript, aligned.value), request))
+        aligned_at = self._clock.now()
+        speaker = await self._speaker(baseline)
+        baseline_s = self._clock.now() - aligned_at
+        fused = await _result(self._fuse.submit((encoded.value, transcript, aligned.value, speaker), request))
         if isinstance(fused, Exception):
             raise AnalysisError(f"the emotion model failed: {fused}") from fused
         if (defect := find_defect(fused.value, self.recognizer.labels)) is not None:
@@ -265,12 +295,19 @@ class Engine:
             # Transcription and encoding run side by side: the utterance waited for the slower of the two.
             queue_s=max(encoded.waited_s, 0.0 if transcribed is None else transcribed.waited_s)
             + aligned.waited_s
+            + baseline_s
             + fused.waited_s,
             asr_s=0.0 if transcribed is None else transcribed.took_s,
             align_s=aligned.took_s,
             emotion_s=encoded.took_s + fused.took_s,
             speech=speech,
+            voice=encoded.value.voice,
+            baseline_utterances=None if speaker is None else speaker.utterances,
         )
+
+    async def _speaker(self, baseline: PendingBaseline | None) -> SpeakerBaseline | None:
+        """None where no baseline is given or the model takes none."""
+        return None if baseline is None or self.recognizer.baseline is None else await baseline.wait()
 
     async def _transcript(
         self, clip: Clip, request: RequestContext
@@ -299,8 +336,8 @@ class Engine:
         return self.recognizer.align(clips, transcripts)
 
     def _call_fuse(self, items: Sequence[FuseInput]) -> list[Prediction]:
-        encoded, transcripts, alignments = zip(*items, strict=True)
-        return self.recognizer.fuse(encoded, transcripts, alignments)
+        encoded, transcripts, alignments, speakers = zip(*items, strict=True)
+        return self.recognizer.fuse(encoded, transcripts, alignments, speakers)
 
 
 def _one_by_one(call: Callable[[Clip], None]) -> Callable[[Sequence[Clip]], list[None]]:

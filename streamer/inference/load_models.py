@@ -18,6 +18,7 @@ from emostream.models import (
 from ..clock import Clock
 from ..config import ModelSettings, Settings
 from .engine import Engine
+from .voice_probe import voice_probe
 
 
 def load_engine(
@@ -37,6 +38,7 @@ def load_engine(
         clock,
         speech_detector=load_speech_check(settings.models),
         call_timeout_s=settings.server.model_timeout_ms / 1_000 if live else None,
+        voice_probe=voice_probe(recognizer),
     )
 
 

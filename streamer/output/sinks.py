@@ -83,10 +83,10 @@ def clock_time(ms: int) -> str:
 
 
 def _line(event: messages.Emotion) -> Text:
-    style = TERMINAL_STYLES.get(event.label, "white")
+    style = TERMINAL_STYLES.get(event.label, "white") if event.reliable else "dim"
     line = Text.assemble(
         (f"{clock_time(event.start_ms)}-{clock_time(event.end_ms)}  ", "dim"),
-        (f"{event.label:<8}", f"bold {style}"),
+        (f"{event.label:<8}", f"bold {style}" if event.reliable else style),
         f"{event.confidence:4.0%}  ",
         (_bar(event.confidence), style),
         "  ",

@@ -17,7 +17,7 @@ from ..pipeline.session import Sink
 from ..protocol import messages
 from .document import FinalsSink
 
-Kind = Literal["text", "integer", "number", "texts"]
+Kind = Literal["text", "integer", "number", "flag", "texts"]
 Row = dict[str, Any]
 
 _GROUP_ROWS: Final = 1_000
@@ -34,7 +34,9 @@ def columns(labels: Sequence[str]) -> dict[str, Kind]:
         "reason": "text",
         "label": "text",
         "confidence": "number",
+        "reliable": "flag",
         "uncertain": "texts",
+        "baseline_utterances": "integer",
         **{f"{view}_{label}": "number" for view in ("p", "audio", "text") for label in labels},
         "language": "text",
         "text": "text",
@@ -52,7 +54,9 @@ def row(recording: str, event: messages.Emotion, labels: Sequence[str]) -> Row:
         "reason": event.reason,
         "label": event.label,
         "confidence": event.confidence,
+        "reliable": event.reliable,
         "uncertain": event.uncertain,
+        "baseline_utterances": event.baseline_utterances,
         **{f"p_{label}": event.probabilities[label] for label in labels},
         **{f"audio_{label}": event.audio_only[label] for label in labels},
         **{f"text_{label}": by_text.get(label) for label in labels},
@@ -62,7 +66,9 @@ def row(recording: str, event: messages.Emotion, labels: Sequence[str]) -> Row:
 
 
 class CsvSink(FinalsSink):
-    """None is an empty cell; the reasons for uncertainty are separated by semicolons."""
+    """None is an empty cell; a flag is `true` or `false`; the reasons for uncertainty are separated by
+    semicolons.
+    """
 
     def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
         self._out = out
@@ -71,7 +77,8 @@ class CsvSink(FinalsSink):
 
     def write(self, event: messages.Emotion) -> None:
         cells = row(self._recording, event, self._labels)
-        self._out.write(_csv_line((cells | {"uncertain": ";".join(event.uncertain)}).values()))
+        as_text = {"reliable": str(event.reliable).lower(), "uncertain": ";".join(event.uncertain)}
+        self._out.write(_csv_line((cells | as_text).values()))
 
 
 def csv_head(labels: Sequence[str]) -> str:
@@ -140,6 +147,7 @@ def _schema(labels: Sequence[str]) -> Any:
         "text": pa.string(),
         "integer": pa.int64(),
         "number": pa.float64(),
+        "flag": pa.bool_(),
         "texts": pa.list_(pa.string()),
     }
     word = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from emostream.models import SpeechPresence
+from emostream.models import Prediction, SpeechPresence
 
 from ..config import SAMPLE_RATE_HZ, VadSettings
 from ..inference.backend import Analysis, InferenceBackend
@@ -63,7 +63,9 @@ def emotion_event(
         reason=utterance.reason,
         label=prediction.label,
         confidence=round(prediction.confidence, _DIGITS),
-        uncertain=prediction.uncertain,
+        reliable=prediction.reliable,
+        uncertain=_doubts(analysis, prediction),
+        baseline_utterances=analysis.baseline_utterances,
         probabilities=_named(labels, prediction.probabilities),
         audio_only=_named(labels, prediction.audio_only),
         text_only=None if prediction.text_only is None else _named(labels, prediction.text_only),
@@ -80,6 +82,14 @@ def emotion_event(
         ),
         timing=timing,
     )
+
+
+def _doubts(analysis: Analysis, prediction: Prediction) -> tuple[str, ...]:
+    """That there is no text is no reason for doubt where nothing was to be transcribed."""
+    reasons = prediction.uncertain
+    if analysis.transcript is None and analysis.asr_error is None:
+        return tuple(reason for reason in reasons if reason != "no_text")
+    return reasons
 
 
 def interim_event(

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, Protocol
 
+from emostream.models import SpeakerBaseline
+
 from ..audio.frontend import AudioFrontend, Samples
 from ..audio.sources import AudioGap, Flush, Pcm, Source, SourceWarning
 from ..clock import Clock
@@ -22,9 +24,11 @@ from ..concurrency import task_group
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ, LiveSettings, SegmenterSettings
 from ..errors import AnalysisError, EmostreamError
 from ..inference.backend import Analysis, InferenceBackend
+from ..inference.baseline import PendingBaseline
 from ..inference.request import Priority, RequestShedError
 from ..protocol import messages
 from ..protocol.error_codes import ErrorCode
+from ..speakers.voice import voice_of
 from .analysis_requests import PendingAnalysis, SessionRequests
 from .arrivals import ArrivalTimes
 from .conversions import emotion_event, interim_event, no_emotion_event, started_event
@@ -32,6 +36,7 @@ from .event_log import EventLog
 from .interim_results import InterimIntervals, InterimResults
 from .interim_text import TextSoFar
 from .partial_utterances import PartialUtteranceScheduler
+from .running_baseline import ADAPT, RunningBaseline, SpeakerOptions
 from .segmenter import Segmenter, SpeechStarted, Utterance
 from .speculative import SpeculativeAnalysis
 from .vad import Vad
@@ -54,8 +59,10 @@ class Sink(Protocol):
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     """language: hint for the transcriber. words: whether events carry the words one by one; transcript:
-    whether they carry any text at all. speculate, interim_interval_ms, interim_words_interval_ms: see
-    LiveSettings; for audio in real time only.
+    whether they carry any text at all. transcribe: whether there are words, where there is a transcriber.
+    speculate, interim_interval_ms, interim_words_interval_ms: see LiveSettings; for audio in real time only.
+    speaker: whether and how utterances are judged against the speaker's baseline. return_speaker: whether
+    `closed` carries it.
     """
 
     segmenter: SegmenterSettings
@@ -65,6 +72,9 @@ class SessionSettings:
     speculate: bool = False
     interim_interval_ms: int = 0
     interim_words_interval_ms: int = 0
+    transcribe: bool = True
+    speaker: SpeakerOptions = ADAPT
+    return_speaker: bool = False
 
     @classmethod
     def paced(cls, segmenter: SegmenterSettings, live: LiveSettings) -> SessionSettings:
@@ -80,13 +90,15 @@ class SessionSettings:
 @dataclass(frozen=True, slots=True)
 class _QueuedUtterance:
     """An utterance and its analysis. arrived: when its last speech sample came; decided: when its end was
-    decided. In seconds.
+    decided. In seconds. next_baseline: of the speaker after it, which later utterances wait for; None where
+    none is used.
     """
 
     utterance: Utterance
     arrived: float
     decided: float
     analysis: PendingAnalysis
+    next_baseline: PendingBaseline | None = None
 
 
 class Session:
@@ -113,7 +125,14 @@ class Session:
         self._segmenter = Segmenter(settings.segmenter)
         self._utterances: asyncio.Queue[_QueuedUtterance | None] = asyncio.Queue(_MAX_UTTERANCES)
         self._events: asyncio.Queue[messages.ServerEvent] = asyncio.Queue(_MAX_EVENTS)
-        self._requests = SessionRequests(backend, settings.segmenter, settings.language)
+        self._baseline = RunningBaseline.of_stream(backend.model_info, settings.speaker)
+        self._requests = SessionRequests(
+            backend,
+            settings.segmenter,
+            settings.language,
+            self._baseline,
+            transcribe=settings.transcribe,
+        )
         self._speculation = SpeculativeAnalysis(
             self._analyse_candidate, lambda outcome: self._metrics.candidates.labels(outcome).inc()
         )
@@ -245,7 +264,10 @@ class Session:
                 # for this loop. A batch never holds two of one stream, see `Batcher`.
                 analysis = self._speculation.claim(outcome) or self._requests.analyse(outcome, Priority.FINAL)
                 arrived = self._arrivals.of(outcome.end, decided)
-                await self._utterances.put(_QueuedUtterance(outcome, arrived, decided, analysis))
+                next_baseline = None if self._baseline is None else self._baseline.begin_final()
+                await self._utterances.put(
+                    _QueuedUtterance(outcome, arrived, decided, analysis, next_baseline)
+                )
 
     def _cancel_partial(self) -> None:
         if self._interim is not None:
@@ -287,9 +309,11 @@ class Session:
             try:
                 analysis = await self._result_of(queued)
             except AnalysisError as error:
+                self._update_baseline(queued, None)
                 log.error("utterance %d: %s", number, error, exc_info=error)
                 await self._report(error.code, f"utterance {number} has no result: {error}", number)
                 continue
+            self._update_baseline(queued, analysis)  # first: the next utterance waits for it
             if analysis.asr_error is not None:
                 await self._report(ErrorCode.TRANSCRIPTION_FAILED, analysis.asr_error, number)
             if analysis.prediction is None:
@@ -313,7 +337,11 @@ class Session:
         try:
             return await queued.analysis.task
         except RequestShedError:  # it was shed as a candidate
-            return await self._requests.analyse(queued.utterance, Priority.FINAL).task
+            return await self._requests.retry(queued.utterance, queued.analysis).task
+
+    def _update_baseline(self, queued: _QueuedUtterance, analysis: Analysis | None) -> None:
+        if self._baseline is not None and queued.next_baseline is not None:
+            self._baseline.end_final(queued.next_baseline, analysis)
 
     async def _send_interim(
         self, utterance: Utterance, pending: PendingAnalysis, analysis: Analysis, text: TextSoFar | None
@@ -335,7 +363,14 @@ class Session:
         if self._failure is not None:
             code, message = self._failure.code, str(self._failure)
             await self._events.put(messages.Error(code=code, message=message, fatal=True))
-        await self._events.put(messages.Closed(reason=self._reason(), totals=self.totals))
+        closed = messages.Closed(reason=self._reason(), totals=self.totals, speaker=self._learned_voice())
+        await self._events.put(closed)
+
+    def _learned_voice(self) -> messages.EnrolledVoice | None:
+        """Where the client wants it, and there is one."""
+        if self._baseline is None or not self._settings.return_speaker:
+            return None
+        return voice_of(self._baseline.state, self._backend.model_info)
 
     def _reason(self) -> Literal["error", "shutting_down", "end_of_stream"]:
         if self._failure is not None:
@@ -375,6 +410,11 @@ class Session:
             emotion_ms=to_ms(analysis.emotion_s),
             total_ms=to_ms(self._clock.now() - queued.arrived),
         )
+
+    @property
+    def speaker(self) -> SpeakerBaseline | None:
+        """What the finals so far say of the speaker; None where no baseline is used."""
+        return None if self._baseline is None else self._baseline.state
 
     @property
     def totals(self) -> messages.Totals:

@@ -41,16 +41,37 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """Per-session choices; None leaves the server's setting. words: whether events carry words."""
+    """Per-session choices; None leaves the server's setting. words: whether events carry words. adapt:
+    whether utterances are judged against the speaker's earlier ones. return_speaker: whether `closed` carries
+    what the session has learned of the speaker's voice.
+    """
 
     interim_results: bool | None = None
     words: bool | None = None
     min_silence_ms: int | None = None
     max_utterance_ms: int | None = None
+    adapt: Literal["off", "stream"] | None = None
+    return_speaker: bool | None = None
+
+
+class EnrolledVoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A speaker who was enrolled: means of hidden states, no sound. In JSON the bytes are base64.
+
+    total: weighted sum of the mean states of his utterances, float64, little endian; weight: the sum of the
+    weights; utterances: how many. probe: the model's mean state of a fixed sound, float32, little endian: a
+    server with another model refuses the voice.
+    """
+
+    total: bytes
+    weight: float
+    utterances: int
+    probe: bytes
 
 
 class Start(_Message, frozen=True, kw_only=True, tag="start"):
-    """The first message of a client that sends audio."""
+    """The first message of a client that sends audio. speaker: who speaks, for a baseline that is known from
+    the first utterance on.
+    """
 
     encoding: Encoding
     sample_rate: int
@@ -59,6 +80,7 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
     token: str | None = None
     resume: Resume | None = None
     options: Options = Options()
+    speaker: EnrolledVoice | None = None
 
 
 class Subscribe(_Message, frozen=True, kw_only=True, tag="subscribe"):
@@ -181,8 +203,10 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
     """The prediction for an utterance. A final one is never changed or repeated.
 
-    text_only is null where there was no text to classify. uncertain: reasons why the prediction is
-    uncertain, empty if there are none. stable_chars: of an interim result with words, so many characters at
+    text_only is null where there was no text to classify. reliable: whether to believe the label.
+    uncertain: reasons why the prediction is uncertain, empty if there are none. baseline_utterances: how many
+    earlier utterances of the speaker stand behind the baseline that it was judged against; null where there
+    is none. stable_chars: of an interim result with words, so many characters at
     the beginning of `text` are the same in all later interim results of the utterance; null otherwise.
     language: BCP 47, of the text: the hint of `start`, or what the transcriber detected; null where there was
     no transcriber.
@@ -195,7 +219,9 @@ class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
     reason: Literal["silence", "max_length", "end_of_stream", "flush", "speaking"]
     label: str
     confidence: float
+    reliable: bool = True
     uncertain: tuple[str, ...]
+    baseline_utterances: int | None = None
     probabilities: Probabilities
     audio_only: Probabilities
     text_only: Probabilities | None
@@ -245,10 +271,13 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Closed(_Event, frozen=True, kw_only=True, tag="closed"):
-    """The last event. reason: why the session ended."""
+    """The last event. reason: why the session ended. speaker: the voice, for a client that asked for it; null
+    otherwise, and where nothing was learned.
+    """
 
     reason: Literal["end_of_stream", "shutting_down", "error"]
     totals: Totals
+    speaker: EnrolledVoice | None = None
 
 
 ServerEvent = SpeechStarted | Emotion | NoEmotion | Dropped | Error | Closed

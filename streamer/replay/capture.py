@@ -22,7 +22,7 @@ import msgspec
 from ..audio.frontend import Samples
 from ..audio.sources import AudioGap, FileSource, Flush, Item, Pcm, SourceWarning
 from ..clock import Clock
-from ..config import SegmenterSettings, Settings, VadSettings
+from ..config import SegmenterSettings, Settings, SpeakerSettings, VadSettings
 from ..display_paths import printable
 from ..errors import ConfigError, SourceError
 from ..output.sinks import JsonLinesSink
@@ -46,6 +46,7 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True, tag="session"):
     vad: VadSettings
     segmenter: SegmenterSettings
     models: messages.Models
+    speaker: SpeakerSettings = SpeakerSettings()
 
 
 class _Gap(msgspec.Struct, frozen=True, tag="gap"):
@@ -93,6 +94,7 @@ class SessionRecorder:
             vad=settings.vad,
             segmenter=settings.segmenter,
             models=models,
+            speaker=settings.speaker,
         )
         self._samples = 0
 

@@ -6,16 +6,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from emostream.models import SpeakerBaseline
+
 from ..audio.frontend import Samples
 from ..audio.sources import Item, Pcm, Source
 from ..audio.tee import TeeSource
 from ..clock import Clock
 from ..concurrency import task_group
-from ..config import Settings, VadSettings
+from ..config import Adapt, Settings, VadSettings
 from ..display_paths import printable
 from ..errors import AnalysisError, SourceError
 from ..inference.backend import InferenceBackend
 from ..pipeline.event_log import EventLog
+from ..pipeline.recording_baseline import first_pass, second_pass_settings
+from ..pipeline.running_baseline import SpeakerOptions
 from ..pipeline.session import Session, SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
@@ -29,14 +33,17 @@ class ReplayOptions:
     """How recordings are replayed.
 
     jobs: how many at a time. realtime: at the pace of their audio instead of as fast as the models go.
-    language: of the speech, None to detect it. recorded_segmentation: whether a recorded session keeps the
-    VAD and segmenter settings that it was recorded with.
+    language: of the speech, None to detect it. speaker: who speaks in all of them, if the voice is enrolled.
+    recorded_segmentation, recorded_adapt: whether a recorded session keeps the VAD and segmenter settings and
+    `speaker.adapt`, that it was recorded with.
     """
 
     jobs: int = 1
     realtime: bool = False
     language: str | None = None
+    speaker: SpeakerBaseline | None = None
     recorded_segmentation: bool = True
+    recorded_adapt: bool = True
 
 
 @dataclass(slots=True)
@@ -80,12 +87,18 @@ class ReplayRunner:
         self, job: ReplayJob, outputs: OutputSinks, outcome: ReplayOutcome, stop: asyncio.Event
     ) -> None:
         totals = _TotalsSink()
-        vad, session_settings = self._segmentation(job)
+        vad, session_settings = self._session_settings(job)
 
         def report_progress(block: Samples, rate_hz: int) -> None:
             self.on_progress(len(block) / rate_hz)
 
+        ended = True
         try:
+            if self._adapt(job) == "recording":
+                first = first_pass(job.source(None), make_vad(vad), self.engine, session_settings, self.clock)
+                if not await run_until_stopped(first, stop):
+                    return
+                session_settings = second_pass_settings(session_settings, first.speaker)
             recording = job.source(self.clock if self.options.realtime else None)
             taps = [_audio_tap(recording, tap) for tap in (*outputs.audio_taps, report_progress)]
             session = Session(
@@ -100,11 +113,10 @@ class ReplayRunner:
             ended = await run_until_stopped(session, stop, on_stop=self.engine.begin_shutdown)
         except SourceError as error:
             outcome.failure = error
-            ended = True
         outcome.failed = totals.failed
         outcome.totals = totals.totals if ended else None
 
-    def _segmentation(self, job: ReplayJob) -> tuple[VadSettings, SessionSettings]:
+    def _session_settings(self, job: ReplayJob) -> tuple[VadSettings, SessionSettings]:
         settings, options = self.settings, self.options
         vad, segmenter = settings.vad, settings.segmenter
         if job.session is not None and options.recorded_segmentation:
@@ -114,7 +126,13 @@ class ReplayRunner:
             if options.realtime
             else SessionSettings(segmenter)
         )
-        return vad, replace(session, language=options.language)
+        speaker = SpeakerOptions(adapt=self._adapt(job) != "off", start=options.speaker)
+        return vad, replace(session, language=options.language, speaker=speaker)
+
+    def _adapt(self, job: ReplayJob) -> Adapt:
+        if job.session is not None and self.options.recorded_adapt:
+            return job.session.speaker.adapt
+        return self.settings.speaker.adapt
 
 
 def _audio_tap(source: Source, tap: Callable[[Samples, int], None]) -> Callable[[Item], None]:

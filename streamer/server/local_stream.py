@@ -11,12 +11,15 @@ from typing import Final
 
 from rich.console import Console
 
+from emostream.models import SpeakerBaseline
+
 from ..audio.ring_buffer import AudioRingBuffer
 from ..audio.sources import Source
 from ..audio.tee import TeeSource
 from ..clock import Clock
 from ..config import Settings
 from ..inference.backend import InferenceBackend
+from ..pipeline.running_baseline import SpeakerOptions
 from ..pipeline.session import Session, SessionSettings, Sink
 from ..pipeline.vad import make_vad
 from ..protocol import messages
@@ -88,8 +91,11 @@ async def serve_local_stream(
     sinks: Sequence[Sink],
     console: Console,
     language: str | None = None,
+    speaker: SpeakerBaseline | None = None,
 ) -> None:
-    """Serve the page and analyse the source until Ctrl-C, also after the source has ended."""
+    """Serve the page and analyse the source until Ctrl-C, also after the source has ended. speaker: who
+    speaks, if he is known.
+    """
     stop = stop_on_signals()
     if settings.live.audio_buffer_s:
         buffer = AudioRingBuffer(settings.live.audio_buffer_s, source.sample_rate_hz, source.channels)
@@ -103,7 +109,11 @@ async def serve_local_stream(
             engine,
             stream.event_log,
             sinks,
-            replace(SessionSettings.paced(settings.segmenter, settings.live), language=language),
+            replace(
+                SessionSettings.paced(settings.segmenter, settings.live),
+                language=language,
+                speaker=SpeakerOptions(adapt=settings.speaker.adapt != "off", start=speaker),
+            ),
             clock,
         )
         try:

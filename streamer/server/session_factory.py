@@ -9,13 +9,15 @@ import msgspec
 from websockets.asyncio.server import ServerConnection
 
 from ..clock import Clock
-from ..config import LiveSettings, SegmenterSettings, Settings
+from ..config import LiveSettings, SegmenterSettings, Settings, SpeakerSettings
 from ..errors import FlowControlError, ProtocolError
-from ..inference.backend import InferenceBackend
+from ..inference.backend import InferenceBackend, ModelInfo
 from ..pipeline.event_log import EventLog
+from ..pipeline.running_baseline import SpeakerOptions
 from ..pipeline.session import Session, SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
+from ..speakers.voice import baseline_of
 from .websocket_source import WebSocketSource, validate_start
 
 
@@ -48,6 +50,8 @@ def create_session(
             language=start.language,
             words=start.options.words is not False,
             transcript=settings.server.transcript,
+            speaker=speaker_options(settings.speaker, start, engine.model_info),
+            return_speaker=start.options.return_speaker is True,
         ),
         clock,
     )
@@ -73,6 +77,16 @@ def live_settings(settings: LiveSettings, options: messages.Options) -> LiveSett
     if options.interim_results is False:
         return msgspec.structs.replace(settings, interim_interval_ms=0)
     return settings
+
+
+def speaker_options(settings: SpeakerSettings, start: messages.Start, info: ModelInfo) -> SpeakerOptions:
+    """The server's settings with the client's options and speaker. Raises ConfigError for a voice that these
+    models cannot use.
+    """
+    return SpeakerOptions(
+        adapt=(start.options.adapt or settings.adapt) != "off",
+        start=None if start.speaker is None else baseline_of(start.speaker, info),
+    )
 
 
 async def receive_messages(

@@ -150,6 +150,29 @@ async def test_missing_words_and_uncertainties_are_shown_as_text(server: PageSer
     )
 
 
+async def test_a_label_that_is_not_to_be_believed_is_grey(server: PageServer, app: DemoPage) -> None:
+    await app.open(server)
+    server.publish(emotion(1, label="angry"))
+    server.publish(emotion(2, label="angry", reliable=False, baseline_utterances=7))
+    await expect(app.card(2)).to_have_attribute("data-reliable", "false")
+
+    async def colour(number: int) -> str:
+        shape = app.card(number).locator("header .icon-body").first
+        found: str = await shape.evaluate("element => getComputedStyle(element).fill")
+        return found
+
+    async def weight(number: int) -> str:
+        found: str = (
+            await app.card(number).locator("h3").evaluate("element => getComputedStyle(element).fontWeight")
+        )
+        return found
+
+    assert await colour(1) != await colour(2)
+    assert (await weight(1), await weight(2)) == ("650", "400")
+    await expect(app.card(2).locator("details")).to_contain_text("judged against 7 earlier utterances")
+    await expect(app.page.locator("#summary-facts")).to_contain_text("known from 7 utterances")
+
+
 async def test_text_from_the_server_is_never_markup(server: PageServer, app: DemoPage) -> None:
     await app.open(server)
     hostile = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"

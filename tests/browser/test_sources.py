@@ -16,7 +16,7 @@ from playwright.async_api import FilePayload, Page, expect
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.published_stream import PublishedStream
 from tests.support.browser import BROWSER_TEST, DemoPage, Pages
-from tests.support.fakes import FakeTranscriber, silence, voice
+from tests.support.fakes import AdaptiveRecognizer, FakeTranscriber, silence, voice
 from tests.support.serving import SPEECH, serving, stream
 from tests.support.wav_file import wav_bytes
 
@@ -104,6 +104,34 @@ async def test_the_selected_device_is_opened(microphone_app: DemoPage) -> None:
         await page.get_by_role("button", name="Start the microphone").click()
         await app.expect_state("live")
         assert await page.evaluate("requested") == [None, {"exact": device}]
+
+
+async def test_a_voice_is_learned_used_and_forgotten(microphone_app: DemoPage) -> None:
+    app, page = microphone_app, microphone_app.page
+    async with serving(recognizer=AdaptiveRecognizer()) as server:
+        await app.open(server, "waiting")
+        await select_source(page, "Microphone")
+        await page.get_by_role("button", name="Learn my voice").click()
+        await app.expect_state("live")
+        await expect(page.locator("#voice-words")).to_have_text("Speak as you usually do, for 15 seconds.")
+        await expect(page.locator("#connection")).to_have_attribute("data-state", "ended", timeout=60_000)
+        await expect(page.locator("#voice-words")).to_have_text(
+            re.compile(r"^This browser knows your voice: \d+ utterances\.$")
+        )
+        known = await page.evaluate("JSON.parse(localStorage.getItem('emostream.voice')).utterances")
+        assert known >= 2
+
+        await page.get_by_role("button", name="Start the microphone").click()
+        await expect(app.card(1)).to_have_attribute("data-final", "true")
+        await expect(app.card(1).locator("details")).to_contain_text(
+            f"judged against {known} earlier utterances"
+        )
+        await page.get_by_role("button", name="Stop").click()
+        await app.expect_state("ended")
+        await page.get_by_role("button", name="Forget it").click()
+        await expect(page.locator("#voice-words")).to_have_text("")
+        assert await page.evaluate("localStorage.length") == 0
+    assert app.errors == []
 
 
 async def test_a_refusal_is_explained_and_the_stream_stays(app: DemoPage) -> None:

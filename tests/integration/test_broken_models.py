@@ -70,7 +70,7 @@ class FailingRecognizer(FakeRecognizer):
         alignments: Sequence[Alignment],
         baselines: Sequence[SpeakerBaseline | None] | None = None,
     ) -> list[Prediction]:
-        predictions = super().fuse(codes, transcripts, alignments)
+        predictions = super().fuse(codes, transcripts, alignments, baselines)
         if self._fuse is None:
             return predictions
         changed = (

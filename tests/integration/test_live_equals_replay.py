@@ -28,8 +28,8 @@ from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from emostream.streamer.pipeline.vad import make_vad
 from emostream.streamer.protocol import messages
-from tests.support.fakes import ManualClock
-from tests.support.streams import ListSink, finals
+from tests.support.fakes import AdaptiveRecognizer, FakeTranscriber, ManualClock
+from tests.support.streams import ListSink, comparable, finals
 
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
 REQUEST_TASKS = ("analysis", "interim result", "incremental transcription")
@@ -147,3 +147,15 @@ def check_interim_words(interim: Sequence[messages.Emotion], finals: Sequence[me
         assert all(after.startswith(before) for before, after in pairwise(stable))
         if final.reason == "silence" and final.text:
             assert final.text.split()[-1] in shown[-1].text.split()
+
+
+async def test_live_equals_replay_bit_for_bit_with_a_baseline_of_the_speaker() -> None:
+    """The model's arithmetic is that of single clips in both, so that nothing may differ."""
+    live_recognizer, replay_recognizer = AdaptiveRecognizer(), AdaptiveRecognizer()
+    events = await live(live_recognizer, FakeTranscriber())
+    reference = await replayed(replay_recognizer, FakeTranscriber())
+    assert comparable(events) == comparable(reference)
+    counts = [event.baseline_utterances for event in finals(events)]
+    assert counts == list(range(len(counts)))
+    assert len(counts) >= 4
+    assert len(live_recognizer.seen) > len(replay_recognizer.seen)  # candidates and interim results

@@ -158,7 +158,8 @@ def test_serve_and_client_give_the_results_of_replay() -> None:
     final = next(line for line in streamed if line["type"] == "emotion")
     assert set(final) == {
         "type", "seq", "utterance", "final", "start_ms", "end_ms", "reason", "label", "confidence",
-        "uncertain", "probabilities", "audio_only", "text_only", "text", "language", "words", "timing",
+        "reliable", "uncertain", "baseline_utterances", "probabilities",
+        "audio_only", "text_only", "text", "language", "words", "timing",
         "stable_chars",
     }  # fmt: skip
     assert set(final["timing"]) == {

@@ -41,9 +41,7 @@ def test_pandas_computes_the_same_from_the_csv_of_the_same_recording(replayed: P
     counts = pd.crosstab(table.label[:-1].to_numpy(), table.label[1:].to_numpy())
     pairs = {(a, b): n for a, row in result["transitions"].items() for b, n in row.items() if n}
     assert pairs == {(a, b): n for (a, b), n in counts.stack().items() if n}
-    assert (
-        result["uncertain"] == table.uncertain.notna().sum() == len(table)
-    )  # without a transcript every one is uncertain
+    assert result["uncertain"] == table.uncertain.notna().sum()
     assert plot.stat().st_size > 10_000
 
 
@@ -57,5 +55,4 @@ def test_results_may_be_piped(replayed: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"no_text 8" in done.stdout
     assert b"standard input" in done.stdout

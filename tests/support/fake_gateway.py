@@ -27,7 +27,7 @@ from emostream.streamer.cluster.serving.messages import (
 from emostream.streamer.cluster.serving.replica import Replica
 from emostream.streamer.config import Settings
 from emostream.streamer.inference.engine import Engine
-from tests.support.fakes import FakeRecognizer, FakeSpeechDetector, FakeTranscriber
+from tests.support.fakes import AdaptiveRecognizer, FakeSpeechDetector, FakeTranscriber
 
 POISON_MS = 1_300
 """The models fail on a clip of this length."""
@@ -65,7 +65,7 @@ class Scenario:
 def load_fakes(settings: Settings, clock: Clock) -> Engine:
     return Engine(
         FakeTranscriber([POISON_MS]),
-        FakeRecognizer([POISON_MS]),
+        AdaptiveRecognizer([POISON_MS]),
         clock,
         speech_detector=FakeSpeechDetector(),
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from emostream.models import (
     LABELS,
     Alignment,
+    BaselineSettings,
     Clip,
     EncodedAudio,
     Prediction,
@@ -73,7 +75,7 @@ class FakeRecognizer:
     name = "fake emotion"
     device = "cpu"
     labels = LABELS
-    baseline = None
+    baseline: BaselineSettings | None = None
 
     def __init__(self, fails_on: Sequence[int] = ()) -> None:
         self.fails_on = fails_on
@@ -101,6 +103,56 @@ class FakeRecognizer:
             predict(code.frames, has_text=bool(transcript and transcript.text))
             for code, transcript in zip(codes, transcripts, strict=True)
         ]
+
+
+class AdaptiveRecognizer(FakeRecognizer):
+    """Its probabilities follow the clip's loudness and all of the speaker's baseline, so that any utterance
+    more, less or in another order shows. seen: the number of utterances behind each baseline it was given, by
+    length of the clip in ms.
+    """
+
+    baseline: BaselineSettings = BaselineSettings(prior_count=1.0, neutral_weight=0.5)
+
+    def __init__(self, fails_on: Sequence[int] = ()) -> None:
+        super().__init__(fails_on)
+        self.seen: list[tuple[int, int | None]] = []
+
+    def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
+        return [replace(code, voice=self.voice(code.clip)) for code in super().encode(clips)]
+
+    @staticmethod
+    def voice(clip: Clip | None) -> Samples:
+        assert clip is not None
+        loudness = float(np.sqrt(np.mean(np.square(clip.samples, dtype=np.float64))))
+        return np.array([loudness, clip.seconds], np.float32)
+
+    def fuse(
+        self,
+        codes: Sequence[EncodedAudio],
+        transcripts: Sequence[Transcript | None],
+        alignments: Sequence[Alignment],
+        baselines: Sequence[SpeakerBaseline | None] | None = None,
+    ) -> list[Prediction]:
+        plain = super().fuse(codes, transcripts, alignments)
+        speakers = [None] * len(codes) if baselines is None else list(baselines)
+        judged = zip(plain, codes, speakers, strict=True)
+        return [self._judge(one, code, speaker) for one, code, speaker in judged]
+
+    def _judge(self, plain: Prediction, code: EncodedAudio, speaker: SpeakerBaseline | None) -> Prediction:
+        assert code.voice is not None
+        self.seen.append((code.frames // 16, None if speaker is None else speaker.utterances))
+        baseline = None if speaker is None else speaker.voice(self.baseline)
+        seen = code.voice if baseline is None else code.voice - baseline
+        odds = np.exp(np.concatenate([seen, -seen]))
+        probabilities = tuple((odds / odds.sum()).tolist())
+        winner = int(np.argmax(odds))
+        return replace(
+            plain,
+            label=LABELS[winner],
+            confidence=probabilities[winner],
+            probabilities=probabilities,
+            audio_only=probabilities,
+        )
 
 
 class FakeSpeechDetector:

@@ -21,6 +21,7 @@ from emostream.streamer.client import connect as connect_client
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
+from emostream.streamer.inference.voice_probe import voice_probe
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.listen import bind
@@ -41,11 +42,13 @@ async def serving(
 ) -> AsyncIterator[Server]:
     limits: dict[str, Any] = {"port": 0} | server
     settings = Settings(server=ServerSettings(**limits))
+    recognizer = recognizer or FakeRecognizer()
     engine = Engine(
         transcriber,
-        recognizer or FakeRecognizer(),
+        recognizer,
         WallClock(),
         call_timeout_s=settings.server.model_timeout_ms / 1_000,
+        voice_probe=voice_probe(recognizer),
     )
     async with (
         engine.running(),

@@ -100,8 +100,8 @@ class ModelGate:
 
 
 class GatedRecognizer(FakeRecognizer):
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, fails_on: Sequence[int] = ()) -> None:
+        super().__init__(fails_on)
         self.gate = ModelGate()
 
     def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
@@ -278,6 +278,7 @@ async def session_harness(
     kind: type[Engine] = Engine,
     *,
     transcriber: bool | GatedTranscriber = False,
+    recognizer: GatedRecognizer | None = None,
     interim_interval_ms: int = 0,
     interim_words_interval_ms: int = 0,
     max_utterance_ms: int = 20_000,
@@ -286,7 +287,7 @@ async def session_harness(
 ) -> AsyncIterator[SessionHarness]:
     clock = ManualClock()
     model = GatedTranscriber() if transcriber is True else transcriber or None
-    engine = kind(model, GatedRecognizer(), clock)
+    engine = kind(model, recognizer or GatedRecognizer(), clock)
     segmenter = SegmenterSettings(max_utterance_ms=max_utterance_ms)
     settings = SessionSettings(
         segmenter,

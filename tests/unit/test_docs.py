@@ -101,7 +101,7 @@ def test_every_package_is_on_the_map() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_named_settings_exist(page: Path) -> None:
-    named = re.findall(r"`(vad|segmenter|live|server|cluster)\.([a-z]\w+)`", prose(page))
+    named = re.findall(r"`(vad|segmenter|live|speaker|server|cluster)\.([a-z]\w+)`", prose(page))
     sections = msgspec.to_builtins(Settings())
     assert [f"{section}.{setting}" for section, setting in named if setting not in sections[section]] == []
 

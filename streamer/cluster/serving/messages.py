@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final, get_args
 
 import msgspec
 import numpy as np
 
-from emostream.models import Clip
+from emostream.models import Clip, SpeakerBaseline
 from emostream.streamer.config import ClusterSettings
 from emostream.streamer.inference.backend import Analysis, ModelInfo
 from emostream.streamer.inference.request import RequestContext
@@ -20,6 +20,7 @@ class AnalyseCall(msgspec.Struct, frozen=True, tag="analyse"):
 
     final_after_s: a candidate that has not been cancelled by then gets the priority of a final, because the
     pause that it speculated on has lasted; this needs no further message to the replica. None: never.
+    baseline: of the stream's speaker after the finals before; None: the common one.
     """
 
     samples: bytes
@@ -28,6 +29,7 @@ class AnalyseCall(msgspec.Struct, frozen=True, tag="analyse"):
     priority: int
     stream: str | None
     final_after_s: float | None
+    baseline: SpeakerBaseline | None
 
 
 class WarmUpCall(msgspec.Struct, frozen=True, tag="warm_up"):
@@ -117,19 +119,46 @@ class ClusterHealth(msgspec.Struct, frozen=True):
     replica_health: ReplicaReply | None
 
 
-_encoder: Final = msgspec.msgpack.Encoder()
+def _array_to_bytes(value: object) -> bytes:
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    raise NotImplementedError(f"expected an array, got {type(value).__name__}")
+
+
+def _array_from_bytes(kind: Any, value: Any) -> Any:
+    """kind: `NDArray[...]` of one dimension."""
+    (dtype,) = get_args(get_args(kind)[1])
+    return np.frombuffer(value, dtype)
+
+
+_encoder: Final = msgspec.msgpack.Encoder(enc_hook=_array_to_bytes)
 encode = _encoder.encode
-decode_call: Final = msgspec.msgpack.Decoder(ReplicaCall).decode
-decode_reply: Final = msgspec.msgpack.Decoder(ReplicaReply).decode
+decode_call: Final = msgspec.msgpack.Decoder(ReplicaCall, dec_hook=_array_from_bytes).decode
+decode_reply: Final = msgspec.msgpack.Decoder(ReplicaReply, dec_hook=_array_from_bytes).decode
 decode_cluster_info: Final = msgspec.msgpack.Decoder(ClusterInfo).decode
-decode_health: Final = msgspec.msgpack.Decoder(ClusterHealth).decode
+decode_health: Final = msgspec.msgpack.Decoder(ClusterHealth, dec_hook=_array_from_bytes).decode
 
 
-def encode_analyse_call(clip: Clip, request: RequestContext, stream: str | None, *, words: bool) -> bytes:
+def encode_analyse_call(
+    clip: Clip,
+    request: RequestContext,
+    stream: str | None,
+    *,
+    words: bool,
+    baseline: SpeakerBaseline | None = None,
+) -> bytes:
     """With the priority that the request has now."""
-    final_after_s = request.final_after_s if math.isfinite(request.final_after_s) else None
-    samples = clip.samples.tobytes()
-    return encode(AnalyseCall(samples, clip.language, words, int(request.priority), stream, final_after_s))
+    return encode(
+        AnalyseCall(
+            samples=clip.samples.tobytes(),
+            language=clip.language,
+            words=words,
+            priority=int(request.priority),
+            stream=stream,
+            final_after_s=request.final_after_s if math.isfinite(request.final_after_s) else None,
+            baseline=baseline,
+        )
+    )
 
 
 def clip_from_call(call: AnalyseCall | WarmUpCall) -> Clip:

@@ -12,12 +12,13 @@ from functools import partial
 from typing import Final
 from uuid import uuid4
 
-from emostream.models import Clip
+from emostream.models import Clip, SpeakerBaseline
 from emostream.streamer.clock import Clock
 from emostream.streamer.concurrency import task_group
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import AnalysisError, OverloadedError
 from emostream.streamer.inference.backend import Analysis, Health, ModelInfo
+from emostream.streamer.inference.baseline import PendingBaseline
 from emostream.streamer.inference.capacity import Capacity
 from emostream.streamer.inference.interim_budget import InterimBudget
 from emostream.streamer.inference.metrics import Metrics
@@ -146,14 +147,27 @@ class RemoteEngine:
         """For one analysis. stream: the one it belongs to, if any."""
         return RequestContext(priority, self.compute_time, self._clock.now(), stream)
 
-    async def analyse(self, clip: Clip, request: RequestContext, *, words: bool = True) -> Analysis:
-        """Raises AnalysisError where there is no prediction, and RequestShedError where the models have no
-        time for a request that is not a final.
+    async def analyse(
+        self,
+        clip: Clip,
+        request: RequestContext,
+        *,
+        words: bool = True,
+        baseline: PendingBaseline | None = None,
+    ) -> Analysis:
+        """baseline: waited for before the call: its state travels with the clip, the same one in every
+        attempt.
+
+        Raises AnalysisError where there is no prediction, and RequestShedError where the models have no time
+        for a request that is not a final.
         """
         started_at = self._clock.now()
+        speaker = None
+        if baseline is not None and self.model_info.baseline is not None:
+            speaker = await baseline.wait()
         request.running_calls += 1
         try:
-            reply = await self._reply_in_time(clip, request, words=words)
+            reply = await self._reply_in_time(clip, request, speaker, words=words)
         finally:
             request.running_calls -= 1
         for model, compute_s in reply.compute_s.items():
@@ -164,28 +178,32 @@ class RemoteEngine:
         transfer_s = max(0.0, self._clock.now() - started_at - reply.elapsed_s)
         return replace(reply.analysis, queue_s=reply.analysis.queue_s + transfer_s)
 
-    async def _reply_in_time(self, clip: Clip, request: RequestContext, *, words: bool) -> AnalysisReply:
+    async def _reply_in_time(
+        self, clip: Clip, request: RequestContext, speaker: SpeakerBaseline | None, *, words: bool
+    ) -> AnalysisReply:
         """Once the server is closing, a transcript is waited for a little, and then left out."""
         if not words:
-            return await self._reply(clip, request, words=False)
-        waiting = asyncio.create_task(self._reply(clip, request, words=True), name="analyse")
+            return await self._reply(clip, request, speaker, words=False)
+        waiting = asyncio.create_task(self._reply(clip, request, speaker, words=True), name="analyse")
         try:
             if await self._shutdown.completes(waiting):
                 return waiting.result()
         finally:
             waiting.cancel()
-        reply = await self._reply(clip, request, words=False)
+        reply = await self._reply(clip, request, speaker, words=False)
         if self.model_info.asr is None:
             return reply
         analysis = replace(reply.analysis, asr_error=SHUTDOWN_MESSAGE)
         return AnalysisReply(analysis, reply.elapsed_s, reply.compute_s)
 
-    async def _reply(self, clip: Clip, request: RequestContext, *, words: bool) -> AnalysisReply:
+    async def _reply(
+        self, clip: Clip, request: RequestContext, speaker: SpeakerBaseline | None, *, words: bool
+    ) -> AnalysisReply:
         stream = None if request.stream is None else f"{self._id}.{id(request.stream)}"
 
         def call() -> bytes:
             # Encoded again for every attempt: a candidate may be a final by then.
-            return encode_analyse_call(clip, request, stream, words=words)
+            return encode_analyse_call(clip, request, stream, words=words, baseline=speaker)
 
         outcome = (await self._call(call, request)).body
         assert isinstance(outcome, AnalysisReply)

@@ -21,6 +21,7 @@ from emostream.streamer.clock import Clock, WallClock
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import AnalysisError
 from emostream.streamer.inference.admission import AdmissionController
+from emostream.streamer.inference.baseline import PendingBaseline
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.load_models import load_engine
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
@@ -112,7 +113,12 @@ class Replica:
         if request.priority is Priority.CANDIDATE and call.final_after_s is not None:
             promotion = asyncio.get_running_loop().call_later(call.final_after_s, _promote, request)
         try:
-            analysis = await engine.analyse(clip_from_call(call), request, words=call.words)
+            analysis = await engine.analyse(
+                clip_from_call(call),
+                request,
+                words=call.words,
+                baseline=None if call.baseline is None else PendingBaseline.known(call.baseline),
+            )
         finally:
             if promotion is not None:
                 promotion.cancel()

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { clock, duration, ending, percent, title, uncertainty, wholeClock } from "../../../demo/format.js";
+import { announcement, clock, duration, ending, history, knownFrom, percent, title, uncertainty, wholeClock } from "../../../demo/format.js";
 
 for (const [ms, expected] of [
   [0, "00:00.0"],
@@ -23,4 +23,22 @@ test("numbers and words", () => {
   assert.equal(title("full_moon"), "Full moon");
   assert.deepEqual([uncertainty("too_short"), uncertainty("full_moon")], ["Very short", "Full moon"]);
   assert.deepEqual([ending("silence"), ending("full_moon")], ["ended by a pause", "full moon"]);
+});
+
+test("a voice is described by the utterances behind it", () => {
+  assert.deepEqual([null, 0, 1, 7].map(knownFrom), [null, "not known yet", "known from 1 utterance", "known from 7 utterances"]);
+  assert.deepEqual(
+    [0, 1, 7].map(history),
+    [
+      "first utterance of this voice",
+      "judged against 1 earlier utterance of this voice",
+      "judged against 7 earlier utterances of this voice",
+    ],
+  );
+});
+
+test("a label that is not to be believed is announced as uncertain", () => {
+  const emotion = { label: "sad", confidence: 0.4, reliable: true, text: "" };
+  assert.equal(announcement(emotion), "Sad, 40 %");
+  assert.equal(announcement({ ...emotion, reliable: false }), "Uncertain: Sad, 40 %");
 });

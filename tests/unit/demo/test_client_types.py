@@ -15,7 +15,7 @@ from tests.support.node import DEMO, evaluate, needs_node
 from tests.support.shared import REPO
 
 TYPES: Final = (DEMO / "client.d.ts").read_text(encoding="utf-8")
-FROM_CLIENT: Final = ("Start", "Resume", "Options", "Subscribe", "Gap", "Flush", "Stop")
+FROM_CLIENT: Final = ("Start", "EnrolledVoice", "Resume", "Options", "Subscribe", "Gap", "Flush", "Stop")
 
 
 def declared(name: str) -> dict[str, bool]:

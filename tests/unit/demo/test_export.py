@@ -66,7 +66,7 @@ async def written(form: FormatName, session: Sequence[messages.ServerEvent], nam
 
 # CSV ----------------------------------------------------------------------------------------------
 
-TEXT_COLUMNS = ("file", "reason", "label", "uncertain", "language", "text")
+TEXT_COLUMNS = ("file", "reason", "label", "reliable", "uncertain", "language", "text")
 
 
 def rows(text: str) -> list[dict[str, str | float | None]]:

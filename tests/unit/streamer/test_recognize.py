@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,7 +18,14 @@ from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.config import ModelSettings
 from emostream.streamer.errors import AnalysisError, ConfigError, SourceError
 from emostream.streamer.recognize import plot, recognize
-from tests.support.fakes import FakeRecognizer, FakeSpeechDetector, FakeTranscriber, silence, voice
+from tests.support.fakes import (
+    AdaptiveRecognizer,
+    FakeRecognizer,
+    FakeSpeechDetector,
+    FakeTranscriber,
+    silence,
+    voice,
+)
 
 TWO = np.concatenate([silence(300), voice(1_000), silence(900), voice(600, seed=1), silence(700)])
 
@@ -28,7 +35,7 @@ class Loader:
 
     def __init__(self) -> None:
         self.calls: list[ModelSettings] = []
-        self.recognizer = FakeRecognizer()
+        self.recognizer: FakeRecognizer = FakeRecognizer()
 
     def __call__(self, settings: ModelSettings) -> tuple[Transcriber | None, Recognizer]:
         self.calls.append(settings)
@@ -63,9 +70,19 @@ def test_sounds_without_speech_are_left_out() -> None:
     assert spans == [(one.start_ms, one.end_ms) for one in recognize(TWO, 16_000)]
 
 
+@pytest.mark.parametrize(
+    ("adapt", "behind"), [("stream", [0, 1]), ("recording", [2, 2]), ("off", [None] * 2)]
+)
+def test_utterances_are_judged_against_the_speaker_s_others(
+    loader: Loader, adapt: Literal["stream", "recording", "off"], behind: list[int | None]
+) -> None:
+    loader.recognizer = AdaptiveRecognizer()
+    assert [one.baseline_utterances for one in recognize(TWO, 16_000, adapt=adapt)] == behind
+
+
 def test_audio_only() -> None:
     assert [(one.text, one.words, one.uncertain) for one in recognize(TWO, 16_000, asr="none")] == [
-        ("", (), ("no_text",))
+        ("", (), ())
     ] * 2
 
 

@@ -50,6 +50,8 @@ def final(number: int, text: str) -> messages.Emotion:
         probabilities=share,
         audio_only=share,
         text_only=share if text else None,
+        reliable=bool(text),
+        baseline_utterances=number if text else None,
         uncertain=() if text else ("no_text", "too_short"),
     )
 
@@ -140,6 +142,8 @@ async def test_csv(tmp_path: Path) -> None:
     assert read["start_s"].tolist() == [event.start_ms / 1_000 for event in FINALS]
     assert read["uncertain"].tolist()[:2] == ["no_text;too_short", ""]
     assert read["text_angry"].tolist()[0] == ""
+    assert read["reliable"].tolist() == [bool(text) for text in TEXTS]
+    assert read["baseline_utterances"].tolist() == ["", "2", "3", "4", "5", "6"]
     for label in LABELS:
         assert read[f"p_{label}"].tolist() == [event.probabilities[label] for event in FINALS]
 
@@ -150,14 +154,15 @@ async def test_parquet_equals_the_csv_with_types(tmp_path: Path) -> None:
     assert table.column_names == [*csv.columns, "words"]
     types = {
         **dict.fromkeys(("file", "reason", "label", "language", "text"), "string"),
-        "utterance": "int64",
+        **dict.fromkeys(("utterance", "baseline_utterances"), "int64"),
+        "reliable": "bool",
         "uncertain": "list<element: string>",
         "words": "list<element: struct<text: string, start_ms: int64, end_ms: int64, confidence: double>>",
     }
     for column in table.schema:
         assert str(column.type) == types.get(column.name, "double"), column.name
     numbers = ["utterance", "start_s", "end_s", "confidence", *(f"p_{label}" for label in LABELS)]
-    for name in ("file", "reason", "label", "text", *numbers):
+    for name in ("file", "reason", "label", "text", "reliable", *numbers):
         assert table[name].to_pylist() == csv[name].tolist(), name
     assert [";".join(reasons) for reasons in table["uncertain"].to_pylist()] == csv["uncertain"].tolist()
     by_text = [None if not cell else float(cell) for cell in csv["text_sad"].astype(str)]

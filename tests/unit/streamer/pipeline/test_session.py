@@ -67,10 +67,10 @@ async def test_two_utterances() -> None:
     assert closed.totals == messages.Totals(audio_ms=3_700, utterances=2, dropped_ms=0)
 
 
-async def test_without_a_transcriber_there_are_no_words_and_the_reason_is_no_text() -> None:
+async def test_without_a_transcriber_there_are_no_words_which_is_no_reason_for_doubt() -> None:
     first, _ = finals(await run(ListSource([pcm(*TWO)])))
     assert (first.text, first.words, first.text_only, first.language) == ("", (), None, None)
-    assert first.uncertain == ("no_text",)
+    assert first.uncertain == ()
 
 
 @pytest.mark.parametrize("size", [1, 160, 320, 1_000, 1_000_000])

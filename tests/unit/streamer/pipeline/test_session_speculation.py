@@ -9,6 +9,7 @@ import pytest
 
 from emostream.models import LABELS, Clip
 from emostream.streamer.inference.backend import Analysis
+from emostream.streamer.inference.baseline import PendingBaseline
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.protocol import messages
@@ -192,12 +193,19 @@ class TestOverload:
                 self.requests: list[RequestContext] = []
                 self.shed = asyncio.Event()
 
-            async def analyse(self, clip: Clip, request: RequestContext, *, words: bool = True) -> Analysis:
+            async def analyse(
+                self,
+                clip: Clip,
+                request: RequestContext,
+                *,
+                words: bool = True,
+                baseline: PendingBaseline | None = None,
+            ) -> Analysis:
                 self.requests.append(request)
                 if len(self.requests) == 1:
                     await self.shed.wait()
                     raise RequestShedError
-                return await super().analyse(clip, request, words=words)
+                return await super().analyse(clip, request, words=words, baseline=baseline)
 
         async with session_harness(ShedsTheFirst) as harness:
             assert isinstance(harness.engine, ShedsTheFirst)

@@ -72,7 +72,7 @@ class GatedRecognizer(FakeRecognizer):
         alignments: Sequence[Alignment],
         baselines: Sequence[SpeakerBaseline | None] | None = None,
     ) -> list[Prediction]:
-        predictions = super().fuse(codes, transcripts, alignments)
+        predictions = super().fuse(codes, transcripts, alignments, baselines)
         for code in codes:
             if code.frames // 16 in self.done:
                 self.done[code.frames // 16].set()

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emostream.models import Clip, EncodedAudio
+from emostream.models import Clip, EncodedAudio, SpeakerBaseline
 from emostream.streamer.audio.sources import Pcm
 from emostream.streamer.clock import WallClock
 from emostream.streamer.cluster.serving import gateway_client
@@ -26,12 +26,14 @@ from emostream.streamer.cluster.serving.replica import Replica
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.errors import AnalysisError, ClusterError, OverloadedError
 from emostream.streamer.inference.backend import InferenceBackend
+from emostream.streamer.inference.baseline import PendingBaseline
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session, SessionSettings
 from tests.support.fake_gateway import POISON_MS
 from tests.support.fakes import (
+    AdaptiveRecognizer,
     FakeRecognizer,
     FakeSpeechDetector,
     FakeTranscriber,
@@ -90,7 +92,7 @@ async def events_of(engine: InferenceBackend) -> list[bytes]:
 async def test_a_remote_engine_gives_the_events_of_a_local_one(tmp_path: Path) -> None:
     local = Engine(
         FakeTranscriber([POISON_MS]),
-        FakeRecognizer([POISON_MS]),
+        AdaptiveRecognizer([POISON_MS]),
         WallClock(),
         speech_detector=FakeSpeechDetector(),
     )
@@ -109,6 +111,36 @@ async def test_an_utterance_whose_replica_is_lost_is_sent_again(tmp_path: Path) 
         assert analysis.transcript.text == "1000 milliseconds"
         assert calls(tmp_path) == 2
         assert b"emostream_lost_analyses_total 1.0" in engine.metrics.text()
+
+
+async def test_every_attempt_is_judged_against_the_same_baseline(tmp_path: Path) -> None:
+    speaker = SpeakerBaseline().updated(np.array([0.5, 2.0], np.float32), 0.5, AdaptiveRecognizer.baseline)
+    local = Engine(FakeTranscriber(), AdaptiveRecognizer(), WallClock())
+    async with local.running(), remote_engine("loses the first", tmp_path) as remote:
+        expected, analysis = [
+            await engine.analyse(
+                SECOND, engine.new_request(Priority.FINAL), baseline=PendingBaseline.known(speaker)
+            )
+            for engine in (local, remote)
+        ]
+        assert calls(tmp_path) == 2
+        assert analysis.prediction == expected.prediction
+        assert analysis.baseline_utterances == 1
+        assert analysis.voice is not None
+        assert expected.voice is not None
+        assert analysis.voice.dtype == np.float32
+        assert analysis.voice.tolist() == expected.voice.tolist()
+
+
+async def test_nothing_is_sent_before_the_baseline_is_known(tmp_path: Path) -> None:
+    async with remote_engine("well", tmp_path) as engine:
+        pending = PendingBaseline()
+        request = engine.new_request(Priority.FINAL)
+        analysing = asyncio.create_task(engine.analyse(SECOND, request, baseline=pending))
+        await asyncio.sleep(0)
+        assert request.running_calls == 0
+        pending.set(SpeakerBaseline())
+        assert (await analysing).baseline_utterances == 0
 
 
 async def test_only_finals_are_sent_again(tmp_path: Path) -> None:

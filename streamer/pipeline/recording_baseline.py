@@ -1,0 +1,34 @@
+"""The baseline of a whole recording: what all its utterances say of the voice.
+
+A first pass, without words and without events; a second one then judges each utterance against the result.
+Enrolment is such a first pass too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from emostream.models import SpeakerBaseline
+
+from ..audio.sources import Source
+from ..clock import Clock
+from ..inference.backend import InferenceBackend
+from .event_log import EventLog
+from .running_baseline import SpeakerOptions
+from .session import Session, SessionSettings
+from .vad import Vad
+
+
+def first_pass(
+    source: Source, vad: Vad, backend: InferenceBackend, settings: SessionSettings, clock: Clock
+) -> Session:
+    """Its `speaker` is the recording's baseline once it has run; None where the model takes none."""
+    heard = replace(
+        settings, transcribe=False, speculate=False, interim_interval_ms=0, interim_words_interval_ms=0
+    )
+    return Session(source, vad, backend, EventLog("first pass"), [], heard, clock)
+
+
+def second_pass_settings(settings: SessionSettings, baseline: SpeakerBaseline | None) -> SessionSettings:
+    """baseline: of the first pass, which every utterance is judged against."""
+    return replace(settings, speaker=SpeakerOptions(start=baseline, fixed=True))

@@ -1,0 +1,1 @@
+"""Enrolled speakers: their voices in files, and as the baseline that a stream begins with."""
