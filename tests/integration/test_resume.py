@@ -21,7 +21,7 @@ from emostream.streamer.pipeline.session import Session
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from tests.support.cutting_proxy import CuttingProxy
-from tests.support.fakes import silence, voice
+from tests.support.fakes import AdaptiveRecognizer, silence, voice
 from tests.support.serving import SPEECH, START, errors, ready, rest, serving, socket_url, started, timeless
 
 LONG = np.concatenate(
@@ -58,7 +58,7 @@ async def events_of(url: str, sound: np.ndarray = LONG) -> list[ClientEvent]:
 @pytest.mark.parametrize("seed", range(3))
 async def test_fifty_cuts_change_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    async with serving() as server, asyncio.timeout(120):
+    async with serving(recognizer=AdaptiveRecognizer()) as server, asyncio.timeout(120):
         uncut = await events_of(socket_url(server))
         proxy = CuttingProxy(
             server.port,
@@ -73,6 +73,7 @@ async def test_fifty_cuts_change_nothing(seed: int) -> None:
     assert all(one.resumed and one.lost_from_seq is None for one in back)
     finals = [event for event in cut if isinstance(event, messages.Emotion) and event.final]
     assert len(finals) == 7  # six, one of which the gap cuts in two
+    assert [event.baseline_utterances for event in finals] == list(range(7))
 
 
 async def test_another_socket_supersedes_the_older_one() -> None:

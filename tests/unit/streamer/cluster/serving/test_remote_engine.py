@@ -196,7 +196,9 @@ async def test_a_failed_restart_of_the_gateway_is_retried(tmp_path: Path) -> Non
         await until((folder / "died").exists)
         await until(lambda: b"emostream_lost_analyses_total 1.0" in engine.metrics.text())
         hidden.rename(starter)
-        assert (await analysing).prediction.label in engine.model_info.labels
+        prediction = (await analysing).prediction
+        assert prediction is not None
+        assert prediction.label in engine.model_info.labels
 
 
 async def test_failures_of_the_models_are_reported_and_not_retried(tmp_path: Path) -> None:
@@ -238,6 +240,7 @@ async def test_a_closing_server_does_not_wait_for_slow_transcripts(tmp_path: Pat
         assert analysis.transcript is None
         assert analysis.asr_error is not None
         assert "classified from audio only" in analysis.asr_error
+        assert analysis.prediction is not None
         assert analysis.prediction.label in engine.model_info.labels
 
 
