@@ -130,12 +130,18 @@ class EmotionModel(PreTrainedModel):
         states, mask = self.audio_encoder.layers(batch.samples, batch.mask)
         return self.encode_states(states, mask, batch.present)
 
+    @property
+    def concatenation(self) -> LayerConcat:
+        """The audio encoder's mix, in a model that takes baselines."""
+        mix = self.audio_encoder.mix
+        assert isinstance(mix, LayerConcat)
+        return mix
+
     def encode_states(self, states: Sequence[Tensor], mask: Tensor, present: Tensor) -> EncodedModality:
         """The audio branch behind the encoder's layers. states: L tensors (B, T, H); mask: (B, T)."""
-        mix = self.audio_encoder.mix
         if self.config.baseline is None:
-            return EncodedModality(mix(states).float(), mask, present)
-        assert isinstance(mix, LayerConcat)
+            return EncodedModality(self.audio_encoder.mix(states).float(), mask, present)
+        mix = self.concatenation
         standardised = mix.standardised(states)
         features = mix.apply_linear(standardised).float()
         return EncodedModality(features, mask, present, _masked_mean(standardised, mask))
@@ -199,7 +205,7 @@ class EmotionModel(PreTrainedModel):
         """The audio side's features, judged against the speakers' baselines."""
         if self.config.baseline is None:
             return audio
-        mix = self.audio_encoder.mix
+        mix = self.concatenation
         shifted = (
             audio.features if baselines is None else audio.features - mix.shift(baselines.shifts)[:, None]
         )

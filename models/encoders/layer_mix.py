@@ -66,6 +66,7 @@ class LayerConcat(nn.Module):
     def apply_linear(self, standardised: Tensor) -> Tensor:
         """(B, T, L' H) -> (B, T, width), before the activation."""
         dropout, linear, _ = self.project
+        assert isinstance(linear, nn.Linear)
         projected: Tensor = linear(dropout(standardised.to(linear.weight.dtype)))
         return projected
 
@@ -73,8 +74,9 @@ class LayerConcat(nn.Module):
         """What `baseline` (B, L' H), subtracted from the standardised states, takes from `apply_linear`'s
         result: (B, width). The projection is linear, so this needs no states.
         """
-        weight: Tensor = self.project[1].weight
-        return baseline.to(weight.dtype) @ weight.T
+        linear = self.project[1]
+        assert isinstance(linear, nn.Linear)
+        return baseline.to(linear.weight.dtype) @ linear.weight.T
 
     def activate(self, projected: Tensor) -> Tensor:
         """The activation that follows `apply_linear`."""

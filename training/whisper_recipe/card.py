@@ -82,7 +82,7 @@ def write_card(
     settings: WhisperRunSettings,
 ) -> None:
     """Writes README.md of the checkpoint folder."""
-    shared = config.shared_encoder
+    shared = config.shared_encoder or {}
     body = "\n".join(
         [
             _HEAD.format(

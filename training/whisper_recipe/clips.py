@@ -118,7 +118,8 @@ def balanced_weights(
         else:
             labels = sum(name == corpus for name, _ in cells)
             weights[rows] = (1.0 - ordinary) / len(acted) / labels / len(rows)
-    return weights / weights.sum()
+    shares: npt.NDArray[np.float64] = weights / weights.sum()
+    return shares
 
 
 def by_speaker(clips: Sequence[SpeechClip]) -> Mapping[str, dict[int, list[int]]]:

@@ -104,7 +104,7 @@ def fit_head(
     check_disjoint({part: [clip.example for clip in clips] for part, clips in parts.items()}, ("speaker",))
     torch.manual_seed(settings.seed)
     model = new_model(context.template, settings)
-    mix = model.audio_encoder.mix
+    mix = model.concatenation
     weights = balanced_weights(
         train, settings.data.ordinary, settings.data.clips_per_speaker, np.random.default_rng(0)
     )
@@ -119,7 +119,8 @@ def fit_head(
     history = fit(task, settings.head.trainer, settings.seed, runtime)
     context.log.line(f"{name}: validation UA by epoch {[round(e['ua'], 3) for e in history.epochs]}")
     _calibrate_audio(model, validation, context.views)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def _calibrate_audio(model: EmotionModel, validation: Sequence[SpeechClip], views: Views) -> None:

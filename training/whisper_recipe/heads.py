@@ -86,7 +86,7 @@ class HeadModule(nn.Module):
 
 def audio_logits(model: EmotionModel, batch: StateBatch) -> Tensor:
     """(B, C) of the audio-only head alone."""
-    mix = model.audio_encoder.mix
+    mix = model.concatenation
     encoded = encode_states(model, batch.states, batch.mask)
     features = mix.activate(encoded.features - mix.shift(batch.baselines.shifts)[:, None])
     return model.classify_audio(model.audio_pool(features, batch.mask), batch.baselines)
@@ -185,7 +185,9 @@ def collate_states(
     return StateBatch(padded, mask, known, targets)
 
 
-def fit_statistics(mix: LayerConcat, clips: Sequence[SpeechClip], views: Views, weights: Floats) -> None:
+def fit_statistics(
+    mix: LayerConcat, clips: Sequence[SpeechClip], views: Views, weights: npt.NDArray[np.float64]
+) -> None:
     """Sets mean and deviation of the frames of all views, each clip by its weight."""
     total = np.zeros((2, *mix.mean.shape))
     mass = 0.0

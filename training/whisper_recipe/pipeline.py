@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from msgspec.structs import replace
 from tokenizers import Tokenizer
 
 from emostream.models import LABELS
@@ -47,6 +48,7 @@ class WhisperPaths:
 def prepare(settings: WhisperRunSettings, paths: WhisperPaths) -> tuple[RecipeContext, Tokenizer]:
     """Reads the corpora and encodes what is not in the cache yet. Raises CorpusError, SettingsError."""
     log = RunLog(paths.work / "log.txt")
+    _check_same_run(settings, paths)
     clips = load_clips(paths.data, votes=settings.data.votes)
     if not {clip.corpus for clip in clips} & set(EVALUATED):
         raise SettingsError(
@@ -98,6 +100,19 @@ def train_checkpoint(
     provenance.write(out / "audio_used.csv")
     context.log.line(f"wrote {out}")
     return model
+
+
+def _check_same_run(settings: WhisperRunSettings, paths: WhisperPaths) -> None:
+    """Fits resume from their snapshots, so all of them have to be of the same run. Raises SettingsError."""
+    file, current = paths.work / "whisper-run.txt", repr(replace(settings, name="", note=""))
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(current, encoding="utf-8")
+    elif file.read_text(encoding="utf-8") != current:
+        raise SettingsError(
+            f"expected the settings that {paths.work} was begun with ({file.name}), got others: choose "
+            "another --work, or restore them"
+        )
 
 
 def _encode_all(

@@ -56,7 +56,7 @@ class ProjectedClips:
         frames = [torch.from_numpy(self._frames[row]).float() for row in rows]
         features = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)  # (B, T, H)
         mask = torch.arange(features.shape[1]) < torch.tensor([len(clip) for clip in frames])[:, None]
-        mix = self._model.audio_encoder.mix
+        mix = self._model.concatenation
         known = None
         if baselines is not None:
             none = (np.zeros(self.voices.shape[1], np.float32), 0.0)
@@ -73,7 +73,7 @@ def encode_states(
 ) -> EncodedModality:
     """The audio branch behind the frozen encoder. states: (B, L, T, H) of the chosen layers; mask: (B, T)."""
     layers = [states[:, 0].float()] * model.audio_encoder.states  # those that are not chosen are not read
-    for position, layer in enumerate(model.audio_encoder.mix.chosen):
+    for position, layer in enumerate(model.concatenation.chosen):
         layers[layer] = states[:, position].float()
     if mask is None:
         mask = torch.ones(states.shape[0], states.shape[2], dtype=torch.bool)

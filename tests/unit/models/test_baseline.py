@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from emostream.models import Clip, EmotionInput
-from emostream.models.baseline import BaselineSettings, SpeakerBaseline
+from emostream.models.baseline import BaselineSettings, SpeakerBaseline, Voice
 from emostream.models.checkpoint import Checkpoint
 from emostream.models.collate import WaveformSpec, prepare
 from emostream.models.encoders.layer_mix import LayerConcat
 from emostream.models.recognizer import EmotionRecognizer
 from tests.support.tiny_emotion import noise, tiny_model, tiny_tokenizer
 
-FIELDS = {"prior_count": 4.0, "neutral_weight": 0.0, "max_shift": None}
-TAKES_BASELINES = {"audio_mix": "concat", "audio_mix_layers": [1, 2], "baseline": FIELDS}
+FIELDS: dict[str, Any] = {"prior_count": 4.0, "neutral_weight": 0.0, "max_shift": None}
+TAKES_BASELINES: dict[str, Any] = {"audio_mix": "concat", "audio_mix_layers": [1, 2], "baseline": FIELDS}
 
 
-def vector(*values: float) -> np.ndarray:
+def vector(*values: float) -> Voice:
     return np.array(values, np.float32)
+
+
+def known(state: SpeakerBaseline, settings: BaselineSettings) -> Voice:
+    voice = state.voice(settings)
+    assert voice is not None
+    return voice
 
 
 def test_a_baseline_is_the_mean_shrunk_by_the_prior() -> None:
@@ -32,13 +39,13 @@ def test_a_baseline_is_the_mean_shrunk_by_the_prior() -> None:
     for voice in (vector(1, 3), vector(3, 3)):
         state = state.updated(voice, 0.2, settings)
     assert (state.utterances, state.weight) == (2, 2.0)
-    np.testing.assert_allclose(state.voice(settings), [4 / 4, 6 / 4])
+    np.testing.assert_allclose(known(state, settings), [4 / 4, 6 / 4])
 
 
 def test_an_utterance_counts_by_how_neutral_it_is() -> None:
     settings = BaselineSettings(prior_count=1.0, neutral_weight=0.5)
     state = SpeakerBaseline().updated(vector(2), 1.0, settings).updated(vector(8), 0.0, settings)
-    np.testing.assert_allclose(state.voice(settings), [(2 + 0.5 * 8) / (1.5 + 1)])
+    np.testing.assert_allclose(known(state, settings), [(2 + 0.5 * 8) / (1.5 + 1)])
 
 
 def test_a_baseline_moves_no_further_than_the_cap() -> None:
@@ -70,7 +77,7 @@ def test_a_round_trip_of_the_settings() -> None:
         assert BaselineSettings.from_fields(settings.fields()) == settings
 
 
-def recognizer(**changes: object) -> EmotionRecognizer:
+def recognizer(**changes: Any) -> EmotionRecognizer:
     model = tiny_model(**(TAKES_BASELINES | changes))
     mix = model.audio_encoder.mix
     assert isinstance(mix, LayerConcat)
