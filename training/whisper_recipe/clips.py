@@ -27,8 +27,9 @@ ORDINARY: Final = "librispeech"
 NOISE: Final = "noise"
 NEUTRAL: Final = LABELS.index("neutral")
 _ORDINARY_TARGET: Final = (0.05, 0.05, 0.05, 0.85)
-_LONGEST_S: Final = 15.0
-_PIECES: Final = 3
+_LONGEST_S: Final = 8.0
+_NOISE_S: Final = 3.0
+_PIECES: Final = 2
 _PIECE_S: Final = (1.5, 5.0)
 
 
@@ -60,10 +61,10 @@ class SpeechClip:
         return self.example.split
 
     def samples(self) -> Samples:
-        """(N,) the decoded clip, its silent edges trimmed as a segmenter does; noise as it is."""
+        """(N,) the decoded clip, its silent edges trimmed as a segmenter does; the first seconds of noise."""
         samples = read_clip(self.example.audio_path)
         if self.corpus == NOISE:
-            return samples
+            return samples[: int(_NOISE_S * SAMPLE_RATE_HZ)]
         return trim(samples if self.piece is None else _piece(samples, self.example.key, self.piece))
 
 
