@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emostream.models import Clip, EmotionInput, Transcript
+from emostream.models.checkpoint import BUNDLED
 from emostream.models.recognizer import EmotionRecognizer
 from tests.support.shared import DATA, manifest, needs_data
 from tests.support.speech import recording
@@ -18,7 +19,7 @@ def test_bfloat16_probabilities_are_close_to_float32() -> None:
         for seed in range(12)
     ]
     exact, short = (
-        EmotionRecognizer.load(device="cpu", dtype=dtype).recognize(speeches)
+        EmotionRecognizer.load(BUNDLED, device="cpu", dtype=dtype).recognize(speeches)
         for dtype in ("float32", "bfloat16")
     )
     apart = [
@@ -33,7 +34,7 @@ def test_bfloat16_changes_the_label_of_one_clip_in_a_hundred_at_most() -> None:
     rows = manifest(corpus="ravdess", split="test")
     speeches = [EmotionInput(Clip(recording(str((DATA / row["path"]).relative_to(DATA))))) for row in rows]
     exact, short = (
-        EmotionRecognizer.load(device="cpu", dtype=dtype).recognize(speeches)
+        EmotionRecognizer.load(BUNDLED, device="cpu", dtype=dtype).recognize(speeches)
         for dtype in ("float32", "bfloat16")
     )
     assert len(speeches) >= 100

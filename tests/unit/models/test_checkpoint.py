@@ -266,5 +266,8 @@ class TestBundled:
         }
         assert sum(file.stat().st_size for file in BUNDLED.iterdir()) <= 20_000_000
 
-    def test_the_bundled_checkpoint_is_the_default(self) -> None:
+    def test_the_bundled_checkpoint_is_the_default_without_a_shared_encoder(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("emostream.models.encoders.identity.whisper_folders", lambda name: ())
         assert resolve_checkpoint(None) == BUNDLED

@@ -45,8 +45,8 @@ class TestBundled:
     """Its graph is a file beside its weights."""
 
     def test_the_graph_is_used_in_float32_only(self) -> None:
-        assert "ONNX Runtime" in EmotionRecognizer.load(device="cpu").name
-        assert "ONNX Runtime" not in EmotionRecognizer.load(device="cpu", dtype="bfloat16").name
+        assert "ONNX Runtime" in EmotionRecognizer.load(BUNDLED, device="cpu").name
+        assert "ONNX Runtime" not in EmotionRecognizer.load(BUNDLED, device="cpu", dtype="bfloat16").name
 
     def test_probabilities_are_those_of_torch(self, tmp_path: Path) -> None:
         folder = shutil.copytree(BUNDLED, tmp_path / "copy")
@@ -55,7 +55,10 @@ class TestBundled:
             EmotionInput(Clip(noise(length, seed)), Transcript("so happy") if seed % 2 else None)
             for seed, length in enumerate((0, 1, 719, 720, 5_000, 16_000, 64_000, 320_000))
         ]
-        graph, plain = EmotionRecognizer.load(device="cpu"), EmotionRecognizer.load(folder, device="cpu")
+        graph, plain = (
+            EmotionRecognizer.load(BUNDLED, device="cpu"),
+            EmotionRecognizer.load(folder, device="cpu"),
+        )
         for single in inputs:
             (a,), (b,) = graph.recognize([single]), plain.recognize([single])
             assert np.abs(np.subtract(a.probabilities, b.probabilities)).max() < 1e-4
