@@ -119,6 +119,7 @@ def fit_head(
     history = fit(task, settings.head.trainer, settings.seed, runtime)
     context.log.line(f"{name}: validation UA by epoch {[round(e['ua'], 3) for e in history.epochs]}")
     _calibrate_audio(model, validation, context.views)
+    _correct_prior(model, settings.head.neutral_offset)
     model.eval()
     return model
 
@@ -129,6 +130,17 @@ def _calibrate_audio(model: EmotionModel, validation: Sequence[SpeechClip], view
     truth = torch.tensor([clip.label for clip in clips])
     temperature = fit_temperature(torch.from_numpy(logits), truth)
     model.config.temperatures["audio"] = model.config.temperatures["fused_audio"] = temperature
+
+
+@torch.no_grad()
+def _correct_prior(model: EmotionModel, offset: float) -> None:
+    """Takes `offset` from the calibrated log odds of neutral: ordinary speech and listeners' votes made it
+    more frequent in training than it is among acted clips. Logit adjustment, Menon et al., arXiv 2007.07314.
+    """
+    for head in (model.audio_head, model.adapted_head):
+        if head is not None:
+            bias = head[-1].bias
+            bias[NEUTRAL] -= offset * model.config.temperatures["audio"]
 
 
 def leave_one_out(context: RecipeContext, corpus: str) -> tuple[EmotionModel, list[Judged]]:

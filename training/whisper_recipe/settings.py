@@ -54,10 +54,14 @@ class BaselineTraining(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The audio-only head. frames_per_clip: frames drawn from each training clip."""
+    """The audio-only head. frames_per_clip: frames drawn from each training clip.
+
+    neutral_offset: taken from the log odds of neutral after training; chosen on corpora left out.
+    """
 
     frames_per_clip: int = 32
     label_smoothing: float = 0.1
+    neutral_offset: float = 0.0
     classifier_dropout: float = 0.5
     trainer: TrainerSettings = msgspec.field(
         default_factory=lambda: TrainerSettings(
