@@ -220,7 +220,8 @@ def encode_audio(model: EmotionModel, audio: AudioBatch | FrozenBatch) -> Encode
     """Runs the encoder, or only its layer mix on precomputed states where the encoder is frozen."""
     if isinstance(audio, AudioBatch):
         return model.encode_audio(audio)
-    return EncodedModality(_mixed(model.audio_encoder.mix, audio.states), audio.mask, audio.present)
+    states = [layer.float() for layer in audio.states.unbind(1)]
+    return model.encode_states(states, audio.mask, audio.present)
 
 
 def encode_text(model: EmotionModel, text: TextBatch | FrozenBatch) -> EncodedModality:
