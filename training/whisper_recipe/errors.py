@@ -12,10 +12,14 @@ from sklearn.linear_model import LogisticRegression
 
 from emostream.models.reliability import FEATURES, REASON_OF_FEATURE, ErrorPredictor
 
+from .clips import NOISE, ORDINARY
 from .selective import threshold_for_risk
 
 MIN_LIFT: Final = 1.2
 """The smallest ratio of the error rate of a reason's clips to that of all clips; others are not reported."""
+CALM: Final = (ORDINARY, NOISE)
+MAX_FALSE: Final = 0.02
+"""Of ordinary utterances and of noises: accepted with a label that they do not have."""
 _REGULARIZATION: Final = 1.0
 _SIGNS: Final = np.array([-1.0 if name in ("margin", "log_seconds", "snr") else 1.0 for name in FEATURES])
 """Whether a larger value of each feature speaks for an error."""
@@ -55,9 +59,9 @@ def fit_error_predictor(
 ) -> ErrorPredictor:
     """By logistic regression, every corpus with the same weight.
 
-    worst_risk: of what is accepted, on the worst of the corpora `controlled`. A feature whose weight has the
-    wrong sign, longer clips being wrong more often, has picked up how the predictions were made, and is left
-    out.
+    worst_risk: of what is accepted, on the worst of the corpora `controlled`; for CALM see MAX_FALSE. A
+    feature whose weight has the wrong sign (longer clips wrong more often) has picked up how predictions were
+    made, and is left out.
     """
     groups = np.array(judged.groups)
     weights = np.zeros(len(groups))
@@ -88,11 +92,21 @@ def fit_error_predictor(
     threshold, _ = threshold_for_risk(
         error_probabilities(predictor, part), part.wrong, part.groups, worst_risk
     )
+    for name in sorted(set(judged.groups) & set(CALM)):
+        calm = judged.of([name])
+        threshold = min(threshold, _calm_threshold(error_probabilities(predictor, calm), calm.wrong))
     fitted = ErrorPredictor(
         predictor.bias, predictor.weights, predictor.centres, threshold, predictor.reasons
     )
     reported = tuple(reason for reason, lift in reason_lifts(fitted, part).items() if lift >= MIN_LIFT)
     return ErrorPredictor(fitted.bias, fitted.weights, fitted.centres, fitted.threshold, reported)
+
+
+def _calm_threshold(error_probability: Floats, wrong: npt.NDArray[np.bool_]) -> float:
+    """The largest at which at most MAX_FALSE of all are wrong and accepted."""
+    ranked = np.sort(error_probability[wrong])
+    allowed = int(MAX_FALSE * len(wrong))
+    return float(np.nextafter(ranked[allowed], -np.inf)) if len(ranked) > allowed else 1.0
 
 
 def error_probabilities(predictor: ErrorPredictor, judged: JudgedPredictions) -> Floats:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from emostream.models.baseline import BaselineSettings
 from emostream.models.emotion import EmotionModel
@@ -139,8 +140,10 @@ def _correct_prior(model: EmotionModel, offset: float) -> None:
     """
     for head in (model.audio_head, model.adapted_head):
         if head is not None:
-            bias = head[-1].bias
-            bias[NEUTRAL] -= offset * model.config.temperatures["audio"]
+            assert isinstance(head, nn.Sequential)
+            last = head[-1]
+            assert isinstance(last, nn.Linear)
+            last.bias[NEUTRAL] -= offset * model.config.temperatures["audio"]
 
 
 def leave_one_out(context: RecipeContext, corpus: str) -> tuple[EmotionModel, list[Judged]]:

@@ -1,7 +1,7 @@
 """Early fusion and calibration on the cached states: pairs of a clip and a text, as in `bundled_recipe`.
 
 The head, both encoders and the text-only head stay as they are. Texts come from corpora of text, as no corpus
-here has emotional sound and emotional words together; half of the clips of the calibration get a text that
+here has emotional sound and emotional words together; most clips of the calibration get a text that
 says nothing, so that words which say nothing do not outvote the sound.
 """
 
@@ -34,7 +34,7 @@ from .folds import RecipeContext
 from .projected import encode_states
 from .states import Views
 
-_NEUTRAL_SHARE: Final = 0.5
+_NEUTRAL_SHARE: Final = 0.8
 _BATCH: Final = 32
 _PER_CELL: Final = 60
 """Validation clips of each corpus and label that calibrate."""
