@@ -18,6 +18,7 @@ from .types import EncodedAudio, Probabilities
 from .uncertainty import UncertaintyThresholds, estimate_snr_db, uncertain_reasons
 
 _NO_DOUBT: Final = {"no_text", "unsupported_language"}
+_ALWAYS: Final = _NO_DOUBT | {"too_short", "low_snr"}
 """A clip without words of use is a reason to know less, but no sign of an error."""
 
 
@@ -70,11 +71,11 @@ class Judge:
             history=evidence.known_share,
         )
         wrong = self._predictor.error_probability(features)
-        reliable = wrong <= self._predictor.threshold
-        reasons = () if reliable else self._predictor.doubts(features)
-        if evidence.foreign_text:
-            reasons = ("unsupported_language", *reasons)
-        return Verdict(reliable, reasons, wrong)
+        # Outside of what the predictor was fitted on, the thresholds hold; what is missing is told as well.
+        limits = [reason for reason in self._by_thresholds(evidence).reasons if reason in _ALWAYS]
+        doubts = self._predictor.doubts(features) if wrong > self._predictor.threshold else ()
+        reliable = wrong <= self._predictor.threshold and not set(limits) - _NO_DOUBT
+        return Verdict(reliable, tuple(dict.fromkeys((*limits, *doubts))), wrong)
 
     def _by_thresholds(self, evidence: Evidence) -> Verdict:
         clip = evidence.code.clip

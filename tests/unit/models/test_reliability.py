@@ -95,17 +95,24 @@ def evidence(fused: tuple[float, ...], *, voice: float = 0.5, text: bool = False
 
 
 def test_reliability_follows_the_predictor() -> None:
-    judge = Judge(tiny_config(error_predictor=FIELDS))
-    sure = judge(evidence(SURE))
+    judge = Judge(tiny_config(error_predictor=FIELDS, low_snr_db=0.0))
+    sure = judge(evidence(SURE, text=True))
     assert sure.reliable
     assert sure.reasons == ()
-    close = judge(evidence(CLOSE))
+    close = judge(evidence(CLOSE, text=True))
     assert not close.reliable
     assert close.reasons == ("low_confidence",)
     assert close.error_probability is not None
     assert sure.error_probability is not None
     assert close.error_probability > sure.error_probability
-    assert judge(evidence(SURE, voice=9.0)).reasons == ("unlike_training",)
+    assert judge(evidence(SURE, voice=9.0, text=True)).reasons == ("unlike_training",)
+    assert (judge(evidence(SURE)).reliable, judge(evidence(SURE)).reasons) == (True, ("no_text",))
+
+
+def test_a_predictor_does_not_speak_for_what_it_never_saw() -> None:
+    judge = Judge(tiny_config(error_predictor=FIELDS))
+    noisy = judge(evidence(SURE, text=True))
+    assert (noisy.reliable, noisy.reasons) == (False, ("low_snr",))
 
 
 def test_without_a_predictor_thresholds_decide_and_missing_words_do_not_count() -> None:
