@@ -3,10 +3,16 @@
 `recognize` classifies a recording in this process, `plot` draws it; `connect` sends audio to a server,
 `subscribe` follows a stream that a server publishes. Importing this package imports nothing else; a name that
 needs numpy or websockets brings it when it is first used.
+
+It also switches off the usage statistics that some dependencies send to their makers, before any of them is
+imported: ONNX Runtime (from 1.29 on by default: a device id and a queue under the user's cache folder, and
+requests to its maker), the Hugging Face libraries and Ray. Child processes inherit the setting. A value that
+the user has set stands.
 """
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from emostream.streamer.client import connect, subscribe
     from emostream.streamer.recognize import plot, recognize
+
+NO_USAGE_STATISTICS: Final = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+for _name, _value in NO_USAGE_STATISTICS.items():
+    os.environ.setdefault(_name, _value)
 
 __version__: Final = version("emostream")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Set
 from functools import cache
 from importlib.metadata import distribution
 from importlib.util import find_spec
@@ -71,7 +72,7 @@ def imports(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def touches(imported: frozenset[str], forbidden: set[str]) -> set[str]:
+def touches(imported: Set[str], forbidden: set[str]) -> set[str]:
     return {name for name in imported for ban in forbidden if name == ban or name.startswith(ban + ".")}
 
 
