@@ -130,6 +130,7 @@ async def test_live_equals_replay(
         assert (one.utterance, one.start_ms, one.end_ms) == (other.utterance, other.start_ms, other.end_ms)
         assert (one.label, one.text, one.uncertain) == (other.label, other.text, other.uncertain)
         assert one.words == other.words
+        assert one.baseline_utterances == other.baseline_utterances
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-3)
         assert one.audio_only == pytest.approx(other.audio_only, abs=1e-3)
         if other.text_only is None:
