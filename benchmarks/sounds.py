@@ -24,7 +24,7 @@ def _times(seconds: float) -> Wave:
 
 
 def _scaled(wave: Wave, peak: float = 0.4) -> Wave:
-    return wave * (peak / np.abs(wave).max())
+    return np.asarray(wave * (peak / np.abs(wave).max()), dtype=float)
 
 
 def _tone(hz: float, seconds: float, harmonics: int = 1) -> Wave:
@@ -86,7 +86,8 @@ def trill(rng: Rng) -> Wave:
     """An electronic ringer: two notes in fast alternation, half a second on, half a second off."""
     times = _times(3)
     hz = np.where((times * rng.uniform(15, 25)).astype(int) % 2, 1_000.0, 1_320.0)
-    return 0.3 * np.sin(2 * np.pi * np.cumsum(hz) / RATE) * ((2 * times).astype(int) % 2)
+    on = (2 * times).astype(int) % 2
+    return np.asarray(0.3 * np.sin(2 * np.pi * np.cumsum(hz) / RATE) * on, dtype=float)
 
 
 def keypad_tones(rng: Rng) -> Wave:
@@ -97,7 +98,7 @@ def keypad_tones(rng: Rng) -> Wave:
 
 def mains_hum(rng: Rng) -> Wave:
     wave = _scaled(_tone(rng.choice([50, 60]), 4, harmonics=11), 0.3)
-    return wave * (_times(4) % 2 < rng.choice([1.2, 2.0]))
+    return np.asarray(wave * (_times(4) % 2 < rng.choice([1.2, 2.0])), dtype=float)
 
 
 def chords(rng: Rng) -> Wave:
@@ -227,7 +228,7 @@ def _mu_law(speech: Samples) -> npt.NDArray[np.uint8]:
     magnitude = np.minimum(np.abs(pcm) >> 2, 8_158) + 33
     exponent = np.clip(np.log2(magnitude).astype(int) - 5, 0, 7)
     code = ((pcm < 0) << 7) | (exponent << 4) | ((magnitude >> (exponent + 1)) & 15)
-    return (~code & 255).astype(np.uint8)
+    return np.asarray(~code & 255, dtype=np.uint8)
 
 
 def _a_law(speech: Samples) -> npt.NDArray[np.uint8]:
@@ -236,7 +237,7 @@ def _a_law(speech: Samples) -> npt.NDArray[np.uint8]:
     magnitude = np.minimum(np.abs(pcm) >> 3, 4_095)
     exponent = np.where(magnitude < 32, 0, np.clip(np.log2(np.maximum(magnitude, 1)).astype(int) - 4, 1, 7))
     mantissa = (magnitude >> np.maximum(exponent, 1)) & 15
-    return ((((pcm >= 0) << 7) | (exponent << 4) | mantissa) ^ 0x55).astype(np.uint8)
+    return np.asarray((((pcm >= 0) << 7) | (exponent << 4) | mantissa) ^ 0x55, dtype=np.uint8)
 
 
 def _from_8_khz(codes: Wave) -> Wave:

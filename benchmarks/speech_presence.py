@@ -138,7 +138,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="the folder of the corpora")
     parser.add_argument("--clips", type=int, default=400, help="of each speech corpus, evenly spread")
     arguments = parser.parse_args()
-    rows, groups = [], {}
+    rows: list[str] = []
+    groups: dict[str, Tally] = {}
     for name, clips in sounds(arguments.data, arguments.clips):
         counts = tally(clips)
         print(name, counts, flush=True)

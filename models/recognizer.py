@@ -295,9 +295,14 @@ class EmotionRecognizer:
 
 
 def _load_graph(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> OnnxEncoder | None:
-    """The checkpoint's ONNX graph, if it has one: the fastest encoder on a CPU in float32."""
+    """The checkpoint's ONNX graph, if it has one: the fastest encoder on a CPU in float32.
+
+    The graph does not output the clip's mean state, which a model with a baseline needs.
+    """
     file = checkpoint.folder / GRAPH_FILE
     if device.type != "cpu" or dtype != torch.float32 or not file.is_file():
+        return None
+    if checkpoint.model.config.baseline is not None:
         return None
     return OnnxEncoder(file, checkpoint.model.audio_encoder)
 

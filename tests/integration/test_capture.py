@@ -30,6 +30,7 @@ from emostream.streamer.replay.capture import (
 )
 from emostream.streamer.replay.discovery import find_jobs
 from emostream.streamer.server.local_stream import serve_local_stream
+from tests.support.demo_speech import demo_speech
 from tests.support.fake_portaudio import FakePortAudio, card
 from tests.support.fakes import silence, voice
 from tests.support.programs import TIMEOUT_S, json_lines, run
@@ -204,7 +205,7 @@ def test_a_microphone_session_is_recorded_and_replayed(
         await opened.wait()
         settings = card.opened[-1]
         size = settings["blocksize"]
-        sound = np.repeat(np.concatenate([silence(300), voice(1_500), silence(900)]), 3)
+        sound = np.repeat(np.concatenate([silence(300), demo_speech(1_500), silence(900)]), 3)
         for first in range(0, len(sound) - size, size):
             block = sound[first : first + size, None].copy()
             settings["callback"](block, size, None, SimpleNamespace(input_overflow=False))

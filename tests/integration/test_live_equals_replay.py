@@ -46,7 +46,7 @@ def transcriber(request: pytest.FixtureRequest) -> Transcriber | None:
     return whisper_base() if request.param == "base" else load_transcriber(request.param)
 
 
-def whisper_base() -> Transcriber:
+def whisper_base() -> Transcriber | None:
     """Real weights from this machine; without them the test is skipped."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("emostream.models.transcription.factory.is_hub_reachable", lambda: False)

@@ -25,7 +25,9 @@ def environment(home: Path) -> dict[str, str]:
     choices = {"CI", "GITHUB_ACTIONS", "DO_NOT_TRACK", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}
     choices |= {"ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "RAY_USAGE_STATS_ENABLED", "HF_HOME"}
     kept = {name: value for name, value in ENVIRONMENT.items() if name not in choices}
-    return kept | {"HOME": str(home), "TMPDIR": str(home / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
+    # Whisper's weights may be joined in the cache of models, which the documentation names.
+    own = {"HOME": str(home), "TMPDIR": str(home / "tmp"), "HF_HOME": str(home.parent / "models")}
+    return kept | own | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Watched:

@@ -10,7 +10,8 @@ import numpy as np
 import soundfile
 
 from emostream.streamer.audio.frontend import encode_pcm
-from tests.support.fakes import silence, voice
+from tests.support.demo_speech import demo_speech
+from tests.support.fakes import silence
 
 
 def wav_bytes(samples: np.ndarray, rate_hz: int = 16_000) -> bytes:
@@ -25,8 +26,8 @@ def wav_bytes(samples: np.ndarray, rate_hz: int = 16_000) -> bytes:
 
 
 def write_speech(path: Path, seed: int, ms: int = 900) -> Path:
-    """Noise as loud as speech for `ms`, with silence around it; 16 kHz mono. Returns the path."""
+    """Speech for `ms`, with silence around it; 16 kHz mono. seed: which. Returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    sound = np.concatenate([silence(400), voice(ms, seed=seed), silence(700)])
+    sound = np.concatenate([silence(400), demo_speech(ms, seed), silence(700)])
     soundfile.write(path, sound, 16_000)
     return path

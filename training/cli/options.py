@@ -18,8 +18,8 @@ from ..experiments.experiment import Experiment, check_consistency, read_experim
 
 RUNS: Final = Path(__file__).resolve().parents[1] / "runs"
 
-_RECIPE: Final = "bundled"
-"""The one file in there that is not an experiment but the recipe of models/bundled, for `train`."""
+_RECIPES: Final = {"bundled", "bundled-whisper"}
+"""The files in there that are not experiments but the recipes of the bundled models, for `train`."""
 
 CorpusOption = Annotated[
     list[str], typer.Option("--corpus", help=f"One of {', '.join(CORPORA)}. Several: repeat, with --data.")
@@ -102,7 +102,7 @@ def read_config(config: str, audio: str | None, text: str | None) -> Experiment:
     if not path.suffix and not path.is_file():
         path = RUNS / f"{config}.toml"
         if not path.exists():
-            known = ", ".join(sorted({file.stem for file in RUNS.glob("*.toml")} - {_RECIPE}))
+            known = ", ".join(sorted({file.stem for file in RUNS.glob("*.toml")} - _RECIPES))
             raise SettingsError(f"expected a TOML file or one of {known}, got {config}: check --config")
     experiment = read_experiment(path)
     model = replace(

@@ -15,7 +15,14 @@ from emostream.streamer.output.sinks import ConsoleSink, JsonLinesSink, clock_ti
 from emostream.streamer.protocol import messages
 from tests.support.protocol_document import EXAMPLES
 
-FINAL = messages.decode_server_message(next(example for example in EXAMPLES if '"emotion"' in example))
+
+def _final() -> messages.Emotion:
+    event = messages.decode_server_message(next(example for example in EXAMPLES if '"emotion"' in example))
+    assert isinstance(event, messages.Emotion)
+    return event
+
+
+FINAL = _final()
 OTHERS: list[messages.ServerEvent] = [
     messages.NoEmotion(utterance=2, start_ms=4_100, end_ms=5_260, reason="no_speech", speech=0.08),
     messages.Dropped(ms=120, reason="testing"),
@@ -25,7 +32,6 @@ OTHERS: list[messages.ServerEvent] = [
 
 
 async def test_json_lines_are_protocol_messages_with_the_file() -> None:
-    assert isinstance(FINAL, messages.Emotion)
     out = io.StringIO()
     for event in (FINAL, *OTHERS):
         await JsonLinesSink(out).send(event)
@@ -39,7 +45,6 @@ async def test_json_lines_are_protocol_messages_with_the_file() -> None:
 
 
 async def test_the_terminal_shows_finals_losses_and_errors() -> None:
-    assert isinstance(FINAL, messages.Emotion)
     out = io.StringIO()
     sink = ConsoleSink(Console(file=out, width=60))
     for event in (FINAL, *OTHERS):
@@ -54,7 +59,6 @@ async def test_the_terminal_shows_finals_losses_and_errors() -> None:
 
 
 def interim(text: str, stable_chars: int, start_ms: int = 0) -> messages.Emotion:
-    assert isinstance(FINAL, messages.Emotion)
     return msgspec.structs.replace(
         FINAL, final=False, reason="speaking", text=text, stable_chars=stable_chars, start_ms=start_ms
     )

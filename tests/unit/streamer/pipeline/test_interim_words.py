@@ -252,9 +252,11 @@ class TestLoad:
 class TestWithout:
     @pytest.mark.parametrize("case", ["incremental", "no transcriber", "interval 0", "no transcripts"])
     async def test_interim_results_are_of_the_audio_alone(self, case: str) -> None:
-        transcriber = {"incremental": IncrementalTranscriber(), "no transcriber": False}.get(
-            case, SpeakingTranscriber()
-        )
+        transcribers: dict[str, bool | GatedTranscriber] = {
+            "incremental": IncrementalTranscriber(),
+            "no transcriber": False,
+        }
+        transcriber = transcribers.get(case, SpeakingTranscriber())
         async with session_harness(
             transcriber=transcriber,
             interim_interval_ms=1_000,
