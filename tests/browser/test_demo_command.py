@@ -20,7 +20,7 @@ async def test_finals_arrive_on_the_page_of_the_demo(app: DemoPage) -> None:
         await app.expect_state("live")
         body = app.page.locator("body")
         await expect(body).to_contain_text("The voice is synthetic.")
-        await expect(body).to_contain_text("wav2vec2+bert bundled")
+        await expect(body).to_contain_text("+bert bundled")
         # Three finals with words, one after the other, in real time.
         for utterance in (1, 2, 3):
             card = app.card(utterance)
