@@ -40,6 +40,9 @@ PAUSES_S = (0.0, 3.8, 7.5, 11.6, 16.2, 20.3)
 """Without speech."""
 REPLICA = "ServeReplica"
 
+CHECKPOINT = ("--checkpoint", str(files("emostream.models") / "bundled"))
+"""The small self-contained model, whatever encoders are installed."""
+
 
 @dataclass(frozen=True)
 class Front:
@@ -67,9 +70,8 @@ class Front:
 
 
 def start(stack: ExitStack, address: str, *flags: str, asr: str = "none") -> Running:
-    return stack.enter_context(
-        running("serve", "--engine", "ray", "--ray-address", address, "--asr", asr, "--port", "0", *flags)
-    )
+    on_ray = ("--engine", "ray", "--ray-address", address)
+    return stack.enter_context(running("serve", *on_ray, "--asr", asr, *CHECKPOINT, "--port", "0", *flags))
 
 
 def listening(program: Running) -> Front:
@@ -106,7 +108,7 @@ async def test_no_final_is_lost_if_a_replica_dies_in_mid_utterance(
     """Eight streams over two servers and two replicas, one of which is killed while it transcribes."""
     sound, file = sparse(), tmp_path / "sparse.wav"
     soundfile.write(file, sound, 16_000)
-    done = run("replay", str(file), "--asr", "pocketsphinx")
+    done = run("replay", str(file), "--asr", "pocketsphinx", *CHECKPOINT)
     assert done.returncode == 0, done.stderr
     alone = [event for event in json_lines(done.stdout) if event["type"] == "emotion"]
     assert len(alone) == 5
