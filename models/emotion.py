@@ -165,8 +165,7 @@ class EmotionModel(PreTrainedModel):
         """Both branches to logits. A row whose modality is absent gets one learned token instead.
 
         spans: for every granularity of the configuration except frames; without them, the audio side of those
-        streams counts as absent. baselines: in a model that takes
-        them; None: no speaker is known.
+        streams counts as absent. baselines: in a model that takes them; None: no speaker is known.
         """
         audio = self._against(audio, baselines)
         audio_mask = _with_first(audio.mask, audio.present)

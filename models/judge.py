@@ -18,8 +18,10 @@ from .types import EncodedAudio, Probabilities
 from .uncertainty import UncertaintyThresholds, estimate_snr_db, uncertain_reasons
 
 _NO_DOUBT: Final = {"no_text", "unsupported_language"}
-_ALWAYS: Final = _NO_DOUBT | {"too_short", "low_snr"}
 """A clip without words of use is a reason to know less, but no sign of an error."""
+
+_ALWAYS: Final = _NO_DOUBT | {"too_short", "low_snr"}
+"""Reasons by the thresholds that stand beside those of an error predictor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ class Judge:
         if text is None or self._text_prior is None:
             return text
         shares = [p / q for p, q in zip(text, self._text_prior, strict=True)]
-        return tuple(share / sum(shares) for share in shares)
+        total = sum(shares)
+        return tuple(share / total for share in shares)
 
 
 def distance(voice: Voice | None, baseline: Voice | None) -> float:

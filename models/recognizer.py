@@ -300,9 +300,8 @@ def _load_graph(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype
     The graph does not output the clip's mean state, which a model with a baseline needs.
     """
     file = checkpoint.folder / GRAPH_FILE
-    if device.type != "cpu" or dtype != torch.float32 or not file.is_file():
-        return None
-    if checkpoint.model.config.baseline is not None:
+    usable = device.type == "cpu" and dtype == torch.float32 and checkpoint.model.config.baseline is None
+    if not usable or not file.is_file():
         return None
     return OnnxEncoder(file, checkpoint.model.audio_encoder)
 

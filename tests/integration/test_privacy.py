@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_nothing_is_sent_and_nothing_is_written(tmp_path: Path, arguments: list[
 
 def test_the_watch_notices_a_library_that_reports_usage(tmp_path: Path) -> None:
     """With the user's consent ONNX Runtime writes a device id and a queue: the watch can fail."""
-    version = tuple(int(part) for part in __import__("onnxruntime").__version__.split(".")[:2])
+    version = tuple(int(part) for part in metadata.version("onnxruntime").split(".")[:2])
     if version < (1, 29):
         pytest.skip("this ONNX Runtime reports nothing by default")
     arguments = ["replay", str(RECORDING), "--asr", "none"]
