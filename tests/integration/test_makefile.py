@@ -39,10 +39,14 @@ def install_weights(checkout: Path, packages: Path) -> subprocess.CompletedProce
     """`make` for the weights alone, from a folder of packages, into `site`."""
     done_before = ("-o", ".venv/.files", "-o", ".venv/.installed")
     local = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(packages), "PIP_TARGET": str(checkout / "site")}
+    # `make test-all` hands its own flags and level to a `make` that a test starts.
+    outside_make = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
     return subprocess.run(
         ["make", *done_before, ".venv/.weights"],
         cwd=checkout,
-        env=os.environ | local,
+        env=outside_make | local,
         capture_output=True,
         text=True,
         check=False,
