@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from emostream.streamer.protocol import messages
 from tests.support.browser import BROWSER_TEST, DemoPage
 from tests.support.page_server import DEMO
-from tests.support.programs import json_lines, running
+from tests.support.programs import SMALL_MODEL, json_lines, running
 
 pytestmark = BROWSER_TEST
 
@@ -21,7 +21,7 @@ async def test_a_recording_is_on_the_page_in_real_time_and_in_the_results(
     app: DemoPage, tmp_path: Path
 ) -> None:
     results = tmp_path / "results.jsonl"
-    arguments = ("live", "--file", str(DEMO / "recording.ogg"), "--port", "0", "--asr", "none")
+    arguments = ("live", "--file", str(DEMO / "recording.ogg"), "--port", "0", *SMALL_MODEL)
     with running(*arguments, "--audio-buffer", "60", "-o", str(results)) as program:
         url = (await asyncio.to_thread(program.wait_for, r"The page: (http://\S+)"))[1]
         async with connect(url.replace("http", "ws") + "/v1/stream") as socket:

@@ -14,7 +14,6 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from tests.support.programs import ENVIRONMENT, json_lines, run, running
+from tests.support.programs import ENVIRONMENT, SMALL_MODEL, json_lines, run, running
 from tests.support.ray_nodes import cluster_of, workers
 from tests.support.wav_file import write_speech
 
@@ -30,8 +29,6 @@ pytestmark = pytest.mark.ray
 
 TIMEOUT_S = 300
 TOLERANCE = 1e-3
-MODELS = ("--asr", "none", "--checkpoint", str(files("emostream.models") / "bundled"))
-"""The small self-contained model, whatever encoders are installed: hundreds of clips are classified."""
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +53,7 @@ def expected(clips: Path) -> dict[str, list[dict[str, Any]]]:
 
 def alone(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The results of one process for each recording, by its path."""
-    done = run("replay", str(folder), *MODELS, "--jobs", "4")
+    done = run("replay", str(folder), *SMALL_MODEL, "--jobs", "4")
     assert done.returncode == 0, done.stderr
     return by_file(json_lines(done.stdout))
 
@@ -102,7 +99,7 @@ def wait_until(true: Callable[[], bool], program: subprocess.Popen[str]) -> None
 
 
 def on_ray(cluster: Any, *arguments: str) -> tuple[str, ...]:
-    return ("batch", "--address", cluster.address, *MODELS, *arguments)
+    return ("batch", "--address", cluster.address, *SMALL_MODEL, *arguments)
 
 
 DRIVERS = """
@@ -261,7 +258,7 @@ def test_recordings_in_a_zip_archive_have_the_results_of_replay(
 ) -> None:
     from pyarrow import parquet
 
-    alone = run("replay", str(clips), *MODELS, "--format", "csv")
+    alone = run("replay", str(clips), *SMALL_MODEL, "--format", "csv")
     wanted = {Path(row["file"]).name: row for row in csv.DictReader(io.StringIO(alone.stdout))}
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for path in clips.iterdir():
@@ -356,7 +353,7 @@ def _stricter(folder: Path) -> Path:
 def test_without_a_cluster_a_local_one_is_started(
     clips: Path, expected: dict[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
-    done = run("batch", "--address", "local", str(clips), "--output-dir", str(tmp_path / "out"), *MODELS)
+    done = run("batch", "--address", "local", str(clips), "--output-dir", str(tmp_path / "out"), *SMALL_MODEL)
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stderr.splitlines()
     assert first.startswith("Ray: ")

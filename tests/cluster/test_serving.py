@@ -25,11 +25,10 @@ from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.bench.load_generator import StreamRun, run_streams
 from emostream.streamer.clock import WallClock
-from tests.support.programs import TIMEOUT_S, Running, json_lines, run, running
+from tests.support.programs import SELF_CONTAINED, TIMEOUT_S, Running, free_port, json_lines, run, running
 
 pytest.importorskip("ray", reason="expected Ray, found none: pip install 'emostream[ray]'")
 
-from tests.support.programs import free_port
 from tests.support.ray_nodes import cluster_of, workers
 from tests.support.waiting import until
 
@@ -39,9 +38,6 @@ RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
 PAUSES_S = (0.0, 3.8, 7.5, 11.6, 16.2, 20.3)
 """Without speech."""
 REPLICA = "ServeReplica"
-
-CHECKPOINT = ("--checkpoint", str(files("emostream.models") / "bundled"))
-"""The small self-contained model, whatever encoders are installed."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,9 @@ class Front:
 
 def start(stack: ExitStack, address: str, *flags: str, asr: str = "none") -> Running:
     on_ray = ("--engine", "ray", "--ray-address", address)
-    return stack.enter_context(running("serve", *on_ray, "--asr", asr, *CHECKPOINT, "--port", "0", *flags))
+    return stack.enter_context(
+        running("serve", *on_ray, "--asr", asr, *SELF_CONTAINED, "--port", "0", *flags)
+    )
 
 
 def listening(program: Running) -> Front:
@@ -108,7 +106,7 @@ async def test_no_final_is_lost_if_a_replica_dies_in_mid_utterance(
     """Eight streams over two servers and two replicas, one of which is killed while it transcribes."""
     sound, file = sparse(), tmp_path / "sparse.wav"
     soundfile.write(file, sound, 16_000)
-    done = run("replay", str(file), "--asr", "pocketsphinx", *CHECKPOINT)
+    done = run("replay", str(file), "--asr", "pocketsphinx", *SELF_CONTAINED)
     assert done.returncode == 0, done.stderr
     alone = [event for event in json_lines(done.stdout) if event["type"] == "emotion"]
     assert len(alone) == 5

@@ -19,7 +19,7 @@ from emostream.models.alignment.forced import ForcedAligner
 from emostream.streamer.errors import ConfigError
 from emostream.streamer.optional_deps import require_matplotlib
 from emostream.streamer.output.alignment_figure import alignment_figure, fit_label, write_png
-from tests.support.programs import run
+from tests.support.programs import SMALL_MODEL, run
 from tests.support.synthesis import Spoken, speak
 
 SAID = "The next train leaves at nine - in the morning!"
@@ -156,7 +156,7 @@ def test_a_name_that_is_not_utf8_is_shown_with_replacement_characters(recording:
 @pytest.mark.parametrize("form", ["jsonl", "text"])
 def test_replay_shows_a_name_that_is_not_utf8(recording: str, tmp_path: Path, form: str) -> None:
     odd, missing = odd_copy(recording), str(tmp_path / "n\udcffne.wav")
-    done = run("replay", str(odd), recording, missing, "--asr", "none", "--format", form)
+    done = run("replay", str(odd), recording, missing, *SMALL_MODEL, "--format", form)
     errors = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
     assert (done.returncode, len(errors)) == (1, 1), done.stderr
     assert "n\ufffdne.wav, but there is no such file" in errors[0]

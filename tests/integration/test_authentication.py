@@ -20,7 +20,7 @@ from emostream.streamer.errors import (
 )
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FakeTranscriber
-from tests.support.programs import run
+from tests.support.programs import SMALL_MODEL, run
 from tests.support.serving import SPEECH, START, errors, get, ready, rest, serving, socket_url, stream
 
 RIGHT = "the-right-token-of-anna"
@@ -174,6 +174,6 @@ async def test_the_transcript_can_be_left_out_of_the_events() -> None:
 
 
 def test_serve_does_not_listen_beyond_this_machine_by_accident() -> None:
-    done = run("serve", "--host", "0.0.0.0", "--port", "0", "--asr", "none")
+    done = run("serve", "--host", "0.0.0.0", "--port", "0", *SMALL_MODEL)
     assert done.returncode == 2
     assert "--no-auth" in done.stderr

@@ -12,7 +12,7 @@ import soundfile
 
 from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.bench.workload import make_workload, read_clips
-from tests.support.programs import json_lines, run
+from tests.support.programs import SMALL_MODEL, json_lines, run
 
 SECONDS = 5.0
 
@@ -29,7 +29,7 @@ def speech(tmp_path: Path) -> Path:
 def test_streams_measures_one_server_for_each_count(speech: Path, tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     done = run(
-        "bench", "streams", "--counts", "1,2", "--asr", "none", "--speech", str(speech),
+        "bench", "streams", "--counts", "1,2", *SMALL_MODEL, "--speech", str(speech),
         "--seconds", str(SECONDS), "--json", str(file),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -53,7 +53,7 @@ def test_bench_replay_measures_the_utterances_of_replay(speech: Path, tmp_path: 
     """The load as a file, replayed by the program: the number of finals equals the reported one."""
     file, load = tmp_path / "figures.json", tmp_path / "load.wav"
     done = run(
-        "bench", "replay", "--asr", "none", "--speech", str(speech),
+        "bench", "replay", *SMALL_MODEL, "--speech", str(speech),
         "--seconds", "12", "--repeats", "1", "--json", str(file),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -63,6 +63,6 @@ def test_bench_replay_measures_the_utterances_of_replay(speech: Path, tmp_path: 
     assert float(figures[1]) == round(found["replay"], 1) > 0
     assert float(figures[2]) == round(found["bare"], 1) > 0
     soundfile.write(load, make_workload(read_clips([speech]), 12.0).samples, 16_000, subtype="FLOAT")
-    events = json_lines(run("replay", str(load), "--asr", "none").stdout)
+    events = json_lines(run("replay", str(load), *SMALL_MODEL).stdout)
     finals = sum(line["type"] == "emotion" for line in events)
     assert int(figures[3]) == found["utterances"] == finals > 1

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.programs import SMALL_MODEL
 from tests.support.programs import run as run_program
 
 
 def test_bench_starts_a_server_and_reports_its_cost(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    done = run_program("bench", "latency", "--asr", "none", "--seconds", "8", "--json", str(file))
+    done = run_program("bench", "latency", *SMALL_MODEL, "--seconds", "8", "--json", str(file))
     assert done.returncode == 0, done.stderr
     assert "| 1 | silence | " in done.stdout
     (one,) = json.loads(file.read_text())

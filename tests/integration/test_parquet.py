@@ -8,7 +8,7 @@ import pandas
 import pytest
 
 from emostream.models import LABELS
-from tests.support.programs import RECORDING, json_lines, run
+from tests.support.programs import RECORDING, SMALL_MODEL, json_lines, run
 
 
 def test_replay_as_parquet_equals_replay_as_json_lines(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_replay_as_parquet_equals_replay_as_json_lines(tmp_path: Path) -> None:
     other = tmp_path / "other.ogg"
     other.write_bytes(RECORDING.read_bytes())
     out = tmp_path / "all.parquet"
-    arguments = ("replay", str(RECORDING), str(other), "--asr", "none")
+    arguments = ("replay", str(RECORDING), str(other), *SMALL_MODEL)
     done = run(*arguments, "--format", "parquet", "--output", str(out))
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     finals = [event for event in json_lines(run(*arguments).stdout) if event["type"] == "emotion"]

@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.support.programs import RECORDING, TIMEOUT_S, json_lines, run, running, without
+from tests.support.programs import (
+    RECORDING,
+    SMALL_MODEL,
+    TIMEOUT_S,
+    json_lines,
+    run,
+    running,
+    without,
+)
 
 BUNDLED = Path(str(files("emostream.models") / "bundled"))
 
@@ -94,7 +102,7 @@ def test_bad_input_is_reported_in_one_line_with_exit_code_2(
 def test_a_port_in_use_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run("serve", "--asr", "none", "--port", str(port))
+        done = run("serve", *SMALL_MODEL, "--port", str(port))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert f"port {port}" in done.stderr
@@ -102,7 +110,7 @@ def test_a_port_in_use_is_reported_in_one_line() -> None:
 
 def test_silence_is_no_error(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(48_000, np.float32), 16_000)
-    done = run("replay", str(tmp_path / "silence.wav"), "--asr", "none")
+    done = run("replay", str(tmp_path / "silence.wav"), *SMALL_MODEL)
     assert done.returncode == 0
     assert "no utterances in 3.0 s of audio" in done.stderr
     assert [line["type"] for line in json_lines(done.stdout)] == ["closed"]
@@ -110,7 +118,7 @@ def test_silence_is_no_error(tmp_path: Path) -> None:
 
 def test_a_bad_file_does_not_affect_a_good_one(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(48_000, np.float32), 16_000)
-    done = run("replay", "nowhere.wav", str(tmp_path / "silence.wav"), "--asr", "none")
+    done = run("replay", "nowhere.wav", str(tmp_path / "silence.wav"), *SMALL_MODEL)
     assert done.returncode == 1
     (line,) = json_lines(done.stdout)
     assert (line["file"], line["type"]) == (str(tmp_path / "silence.wav"), "closed")
@@ -175,7 +183,7 @@ def test_serve_and_client_give_the_results_of_replay() -> None:
 
 def test_ctrl_c_sends_the_finals_first() -> None:
     """The server is interrupted in mid-speech: the client still gets the utterance, and `closed`."""
-    with running("serve", "--asr", "none", "--port", "0") as server:
+    with running("serve", *SMALL_MODEL, "--port", "0") as server:
         url = server.wait_for(r"Listening on (http://\S+)")[1].replace("http", "ws") + "/v1/stream"
         with running("client", str(RECORDING), "--url", url) as client:
             assert client.process.stdout is not None
@@ -200,13 +208,13 @@ def test_an_existing_recording_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     soundfile.write(path, np.zeros(1_600, np.float32), 16_000)
     before = path.read_bytes()
-    done = run("replay", str(path), "--output", str(path), "--asr", "none")
+    done = run("replay", str(path), "--output", str(path), *SMALL_MODEL)
     assert done.returncode == 2
     assert path.read_bytes() == before
 
 
 def test_an_interrupted_replay_reports_what_is_missing() -> None:
-    arguments = ("replay", str(RECORDING), str(RECORDING), "--pace", "realtime", "--asr", "none")
+    arguments = ("replay", str(RECORDING), str(RECORDING), "--pace", "realtime", *SMALL_MODEL)
     with running(*arguments) as replay:
         assert replay.process.stdout is not None
         assert json.loads(replay.process.stdout.readline())["type"] == "speech_started"

@@ -13,7 +13,7 @@ import pytest
 
 from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
-from tests.support.programs import ENVIRONMENT, TIMEOUT_S, running
+from tests.support.programs import ENVIRONMENT, SMALL_MODEL, TIMEOUT_S, running
 from tests.support.shared import REPO
 
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -50,7 +50,7 @@ def run(code: str, folder: Path) -> str:
 
 
 def test_the_client_prints_labels(speech: Path) -> None:
-    with running("serve", "--asr", "none", "--port", "0") as server:
+    with running("serve", *SMALL_MODEL, "--port", "0") as server:
         url = server.wait_for(r"Listening on http://(\S+)")[1]
         out = run(program("import connect").replace("127.0.0.1:8765", url), speech.parent)
     assert re.match(rf"{LABEL} 0\.\d+", out)

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from emostream.models import load_recognizer
+from emostream.models.checkpoint import BUNDLED
 from emostream.streamer.audio.frontend import Samples, encode_pcm
 from emostream.streamer.audio.sources import Item, Pcm
 from emostream.streamer.client import Reconnected, connect
@@ -24,7 +25,7 @@ from emostream.streamer.pipeline.vad import make_vad
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
 from emostream.streamer.server.listen import bind
-from tests.support.programs import json_lines, run
+from tests.support.programs import SMALL_MODEL, json_lines, run
 from tests.support.shared import DATA, manifest, needs_data
 from tests.support.streams import ListSink, ListSource, comparable, finals
 
@@ -80,7 +81,7 @@ def test_utterances_are_found_one_to_one(
 ) -> None:
     path = tmp_path / "session.wav"
     soundfile.write(path, session.samples, 16_000)
-    done = run("replay", str(path), "--asr", "none")
+    done = run("replay", str(path), *SMALL_MODEL)
     assert done.returncode == 0, done.stderr
     found = [line for line in json_lines(done.stdout) if line["type"] == "emotion"]
     recalls: dict[str, list[bool]] = {}
@@ -106,7 +107,7 @@ def test_utterances_are_found_one_to_one(
 
 
 async def events_in_process(samples: Samples, size: int) -> list[messages.ServerEvent]:
-    engine = Engine(None, load_recognizer(device="cpu"), WallClock())
+    engine = Engine(None, load_recognizer(BUNDLED, device="cpu"), WallClock())
     items: list[Item] = [Pcm(samples[i : i + size, None]) for i in range(0, len(samples), size)]
     sink = ListSink()
     settings = Settings()
@@ -125,7 +126,7 @@ async def events_in_process(samples: Samples, size: int) -> list[messages.Server
 
 async def events_over_socket(samples: Samples, size: int) -> list[messages.ServerEvent]:
     settings = Settings(server=ServerSettings(port=0))
-    engine = Engine(None, load_recognizer(device="cpu"), WallClock())
+    engine = Engine(None, load_recognizer(BUNDLED, device="cpu"), WallClock())
 
     async def blocks() -> AsyncIterator[bytes]:
         for i in range(0, len(samples), size):
@@ -141,10 +142,13 @@ async def events_over_socket(samples: Samples, size: int) -> list[messages.Serve
 
 
 def test_the_same_events_for_any_block_size_and_over_the_socket(session: RealSession) -> None:
-    """Bit for bit: all at once, 20 ms, one sample, and streamed to a server."""
+    """Bit for bit: all at once, in 20 ms, sample by sample for the first 12 s, and streamed to a server."""
     reference_events = asyncio.run(events_in_process(session.samples, len(session.samples)))
     assert len(finals(reference_events)) >= 28
     reference = comparable(reference_events)
     assert comparable(asyncio.run(events_in_process(session.samples, 320))) == reference
-    assert comparable(asyncio.run(events_in_process(session.samples, 1))) == reference
     assert comparable(asyncio.run(events_over_socket(session.samples, 320))) == reference
+    beginning = session.samples[: 12 * 16_000]
+    reference_events = asyncio.run(events_in_process(beginning, len(beginning)))
+    assert len(finals(reference_events)) >= 2
+    assert comparable(asyncio.run(events_in_process(beginning, 1))) == comparable(reference_events)

@@ -21,6 +21,7 @@ from tests.support.programs import (
     ENVIRONMENT,
     PROGRAM,
     RECORDING,
+    SMALL_MODEL,
     TIMEOUT_S,
     json_lines,
     run,
@@ -80,7 +81,7 @@ def test_a_dozen_damaged_files_among_good_ones(tmp_path: Path) -> None:
     (inside / "notes.txt").write_text("no recording, and not called one")
     bad = damage(inside / "bad")
     assert bad == 12
-    done = run("replay", str(inside), "--output-dir", str(tmp_path / "out"), "--jobs", "3", "--asr", "none")
+    done = run("replay", str(inside), "--output-dir", str(tmp_path / "out"), "--jobs", "3", *SMALL_MODEL)
     assert done.returncode == 1
     reasons = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
     assert len(reasons) == bad
@@ -106,8 +107,7 @@ def test_parallel_replay_gives_the_results_of_serial_replay(tmp_path: Path) -> N
             str(tmp_path / jobs),
             "--jobs",
             jobs,
-            "--asr",
-            "none",
+            *SMALL_MODEL,
         )
         assert done.returncode == 0, done.stderr
     assert results(tmp_path / "1") == results(tmp_path / "4")
@@ -119,7 +119,7 @@ def test_a_killed_replay_resumes(tmp_path: Path) -> None:
     for number in range(2):
         write_speech(tmp_path / "in" / f"{number}.wav", number, ms=1_500)
     out = tmp_path / "out"
-    arguments = ("replay", str(tmp_path / "in"), "--output-dir", str(out), "--asr", "none")
+    arguments = ("replay", str(tmp_path / "in"), "--output-dir", str(out), *SMALL_MODEL)
     with running(*arguments, "--pace", "realtime") as replay:
         replay.wait_for(r"0\.wav: \d")
         replay.process.send_signal(signal.SIGKILL)
@@ -137,7 +137,7 @@ def test_a_killed_replay_resumes(tmp_path: Path) -> None:
 
 def test_an_interrupted_recording_has_no_result(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ("replay", str(RECORDING), "--output-dir", str(out), "--pace", "realtime", "--asr", "none")
+    arguments = ("replay", str(RECORDING), "--output-dir", str(out), "--pace", "realtime", *SMALL_MODEL)
     with running(*arguments) as replay:
         replay.wait_for("Emotion:")
         while not list(out.glob("*.part")):
@@ -149,7 +149,7 @@ def test_an_interrupted_recording_has_no_result(tmp_path: Path) -> None:
 def test_one_table_of_many_recordings(tmp_path: Path) -> None:
     for number in range(3):
         write_speech(tmp_path / "in" / f"{number}.wav", number)
-    done = run("replay", str(tmp_path / "in" / "[01].wav"), "--format", "csv", "--asr", "none")
+    done = run("replay", str(tmp_path / "in" / "[01].wav"), "--format", "csv", *SMALL_MODEL)
     assert done.returncode == 0, done.stderr
     rows = done.stdout.splitlines()
     assert rows[0].startswith("file,utterance,start_s")
@@ -203,7 +203,7 @@ def test_two_recordings_do_not_share_a_file(tmp_path: Path) -> None:
 
 def test_json_lines_of_several_name_their_recording(tmp_path: Path) -> None:
     paths = [str(write_speech(tmp_path / f"{number}.wav", number)) for number in range(2)]
-    done = run("replay", *paths, "--jobs", "2", "--asr", "none")
+    done = run("replay", *paths, "--jobs", "2", *SMALL_MODEL)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert {line["file"] for line in lines} == set(paths)
@@ -217,7 +217,7 @@ def test_a_closed_pipe_gives_no_traceback(form: str) -> None:
     reader = subprocess.Popen(["head", "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert reader.stdin is not None
     done = subprocess.run(
-        [*PROGRAM, "replay", str(RECORDING), str(RECORDING), "--asr", "none", "--format", form],
+        [*PROGRAM, "replay", str(RECORDING), str(RECORDING), *SMALL_MODEL, "--format", form],
         stdout=reader.stdin,
         stderr=subprocess.PIPE,
         text=True,
@@ -234,7 +234,7 @@ def test_a_closed_pipe_gives_no_traceback(form: str) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="expected /dev/full, found none: not Linux")
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 def test_a_full_disk_is_reported_in_one_line(form: str) -> None:
-    done = run("replay", str(RECORDING), "--asr", "none", "--format", form, "-o", "/dev/full")
+    done = run("replay", str(RECORDING), *SMALL_MODEL, "--format", form, "-o", "/dev/full")
     errors = [line for line in done.stderr.splitlines() if line.startswith("emostream: ")]
     assert (done.returncode, len(errors)) == (2, 1), done.stderr
     assert errors[0].endswith("expected to write the results, got: No space left on device; make room")

@@ -15,7 +15,7 @@ from emostream.streamer.replay.discovery import ReplayJob
 from emostream.streamer.replay.outputs import PerFilePlots, ReplayOutcome
 from tests.support.fakes import silence
 from tests.support.png import png_size
-from tests.support.programs import ENVIRONMENT, run
+from tests.support.programs import ENVIRONMENT, SMALL_MODEL, run
 from tests.support.wav_file import write_speech
 
 TOTALS = messages.Totals(audio_ms=1_000, utterances=0, dropped_ms=0)
@@ -57,8 +57,7 @@ def test_replay_draws_every_recording_and_resumes(tmp_path: Path) -> None:
         str(out),
         "--plot",
         str(plots),
-        "--asr",
-        "none",
+        *SMALL_MODEL,
     )
     done = run(*arguments, "--jobs", "2")
     assert done.returncode == 0, done.stderr
@@ -103,7 +102,7 @@ def test_a_missing_package_is_reported_first(package: str, flags: tuple[str, str
 
 def test_an_invalid_figure_folder_is_reported_before_models_are_loaded(tmp_path: Path) -> None:
     file = write_speech(tmp_path / "a.wav", 1)
-    done = run("replay", str(file), "--plot", str(file), "--asr", "none")
+    done = run("replay", str(file), "--plot", str(file), *SMALL_MODEL)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "expected a folder at" in done.stderr
     assert "choose another --plot" in done.stderr

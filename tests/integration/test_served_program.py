@@ -15,7 +15,7 @@ from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.client import ClientEvent, Reconnected, Retry, connect
 from emostream.streamer.protocol import messages
-from tests.support.programs import TIMEOUT_S, Running, free_port, running
+from tests.support.programs import SMALL_MODEL, TIMEOUT_S, Running, free_port, running
 
 START = messages.Start(encoding="pcm_s16le", sample_rate=16_000, channels=1)
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
@@ -27,7 +27,7 @@ def pcm(seconds: float, start: float = 0.0) -> bytes:
 
 
 def serve(port: int, *flags: str) -> list[str]:
-    return ["serve", "--asr", "none", "--port", str(port), *flags]
+    return ["serve", *SMALL_MODEL, "--port", str(port), *flags]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")

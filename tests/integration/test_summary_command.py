@@ -9,16 +9,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.support.programs import ENVIRONMENT, PROGRAM, RECORDING, TIMEOUT_S, run
+from tests.support.programs import (
+    ENVIRONMENT,
+    PROGRAM,
+    RECORDING,
+    SMALL_MODEL,
+    TIMEOUT_S,
+    run,
+)
 
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("replayed")
     for form in ("jsonl", "csv"):
-        done = run(
-            "replay", str(RECORDING), "--asr", "none", "--format", form, "-o", str(folder / f"r.{form}")
-        )
+        done = run("replay", str(RECORDING), *SMALL_MODEL, "--format", form, "-o", str(folder / f"r.{form}"))
         assert done.returncode == 0, done.stderr
     return folder
 

@@ -26,6 +26,10 @@ from emostream.streamer.cli import main
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
 PROGRAM = [sys.executable, "-m", "emostream.streamer.cli.main"]
 
+SELF_CONTAINED = ("--checkpoint", str(files("emostream.models") / "bundled"))
+SMALL_MODEL = ("--asr", "none", *SELF_CONTAINED)
+"""No words and the self-contained model, whatever is installed: for tests in which neither matters."""
+
 # No test reaches for the network: what is not on this machine is not there. The width keeps rich
 # from breaking lines that a test reads.
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "300", "NO_COLOR": "1"}
