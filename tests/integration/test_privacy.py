@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import ENVIRONMENT, PROGRAM, RECORDING
+from tests.support.programs import ENVIRONMENT, PROGRAM, RECORDING, SMALL_MODEL
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to watch system calls")
 
@@ -37,7 +37,17 @@ class Watched:
     def __init__(self, home: Path, arguments: list[str], changes: Mapping[str, str] | None = None) -> None:
         log = home.parent / "system-calls.txt"
         (home / "tmp").mkdir(parents=True)
-        command = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(log), *PROGRAM]
+        command = [
+            "strace",
+            "-f",
+            "--seccomp-bpf",
+            "-qq",
+            "-e",
+            "trace=connect,sendto,sendmsg",
+            "-o",
+            str(log),
+            *PROGRAM,
+        ]
         self.messages: list[str] = []
         with subprocess.Popen(
             [*command, *arguments],
@@ -65,8 +75,8 @@ class Watched:
     [
         ["replay", str(RECORDING), "--asr", "none"],
         ["replay", str(RECORDING), "--asr", "pocketsphinx"],
-        ["serve", "--asr", "none", "--port", "0"],
-        ["demo", "--asr", "none", "--port", "0"],
+        ["serve", *SMALL_MODEL, "--port", "0"],
+        ["demo", *SMALL_MODEL, "--port", "0"],
         ["doctor"],
     ],
     ids=["replay", "replay with words", "serve", "demo", "doctor"],
@@ -83,6 +93,6 @@ def test_the_watch_notices_a_library_that_reports_usage(tmp_path: Path) -> None:
     version = tuple(int(part) for part in metadata.version("onnxruntime").split(".")[:2])
     if version < (1, 29):
         pytest.skip("this ONNX Runtime reports nothing by default")
-    arguments = ["replay", str(RECORDING), "--asr", "none"]
+    arguments = ["replay", str(RECORDING), *SMALL_MODEL]
     watched = Watched(tmp_path / "home", arguments, {"ORT_DISABLE_TELEMETRY": "0"})
     assert any("onnxruntime" in file for file in watched.files)
