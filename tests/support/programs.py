@@ -34,7 +34,7 @@ SMALL_MODEL = ("--asr", "none", *SELF_CONTAINED)
 # from breaking lines that a test reads.
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "300", "NO_COLOR": "1"}
 
-TIMEOUT_S = 120  # for a loaded machine; nothing here measures time
+TIMEOUT_S = 300  # for a loaded machine; nothing here measures time
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
