@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -30,7 +31,8 @@ from .output.timeline_figure import Timeline, timeline_figure
 from .pipeline.event_log import EventLog
 from .pipeline.recording_baseline import first_pass, second_pass_settings
 from .pipeline.running_baseline import SpeakerOptions
-from .pipeline.session import Session, SessionSettings, Sink
+from .pipeline.session import Session, Sink
+from .pipeline.session_settings import SessionSettings
 from .pipeline.vad import make_vad
 from .protocol import messages
 
@@ -179,10 +181,12 @@ async def _analyze(
     session_settings = SessionSettings(settings.segmenter, language=options.language, speaker=adaptation)
     async with engine.running():
         if options.adapt == "recording":
-            first = first_pass(open_source(), make_vad(settings.vad), engine, session_settings, clock)
+            first = first_pass(
+                open_source(), partial(make_vad, settings.vad), engine, session_settings, clock
+            )
             await first.run()
             session_settings = second_pass_settings(session_settings, first.speaker)
-        source, vad = tapped(open_source()), make_vad(settings.vad)
+        source, vad = tapped(open_source()), partial(make_vad, settings.vad)
         await Session(source, vad, engine, EventLog("recognize"), sinks, session_settings, clock).run()
 
 

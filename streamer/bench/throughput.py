@@ -6,6 +6,7 @@ import statistics
 import wave
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +21,8 @@ from ..clock import Clock
 from ..config import SAMPLE_RATE_HZ, Settings
 from ..inference.engine import Engine
 from ..pipeline.event_log import EventLog
-from ..pipeline.session import Session, SessionSettings
+from ..pipeline.session import Session
+from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol.messages import Totals
 
@@ -76,7 +78,7 @@ class ReplayBenchmark:
         )
         session = Session(
             FileSource(recording),
-            make_vad(self.settings.vad),
+            partial(make_vad, self.settings.vad),
             engine,
             EventLog("bench"),
             [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from ..display_paths import printable
 from ..errors import AnalysisError, ConfigError
 from ..inference.engine import Engine
 from ..pipeline.recording_baseline import first_pass
-from ..pipeline.session import SessionSettings
+from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol.messages import EnrolledVoice
 from ..server.local_stream import run_until_stopped, stop_on_signals
@@ -73,7 +74,9 @@ async def _learn(source: Source, engine: Engine, settings: Settings, clock: Wall
     """Raises AnalysisError where nobody spoke, or Ctrl-C ended it."""
     segmenter = msgspec.structs.replace(settings.segmenter, max_utterance_ms=_piece_ms(settings.segmenter))
     async with engine.running():
-        session = first_pass(source, make_vad(settings.vad), engine, SessionSettings(segmenter), clock)
+        session = first_pass(
+            source, partial(make_vad, settings.vad), engine, SessionSettings(segmenter), clock
+        )
         complete = await run_until_stopped(session, stop_on_signals())
     voice = None if session.speaker is None else voice_of(session.speaker, engine.model_info)
     if not complete or voice is None:

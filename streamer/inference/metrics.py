@@ -70,7 +70,21 @@ class Metrics:
         )
         registry.register(_ModelSeconds(compute_time))
 
-    def observe_final(self, event: messages.Emotion) -> None:
+    def count(self, event: messages.ServerEvent) -> None:
+        """Of an event that a session has sent."""
+        match event:
+            case messages.Emotion(final=True):
+                self._observe_final(event)
+            case messages.Emotion():
+                self.interim_results.inc()
+            case messages.NoEmotion(reason=reason):
+                self.no_emotion.labels(reason).inc()
+            case messages.Error(code=code):
+                self.errors.labels(code).inc()
+            case _:
+                pass
+
+    def _observe_final(self, event: messages.Emotion) -> None:
         timing = event.timing
         self.finals.labels(event.reason).inc()
         for stage, ms in (

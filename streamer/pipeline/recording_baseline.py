@@ -6,6 +6,7 @@ Enrolment is such a first pass too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from emostream.models import SpeakerBaseline
@@ -15,18 +16,23 @@ from ..clock import Clock
 from ..inference.backend import InferenceBackend
 from .event_log import EventLog
 from .running_baseline import SpeakerOptions
-from .session import Session, SessionSettings
+from .session import Session
+from .session_settings import SessionSettings
 from .vad import Vad
 
 
 def first_pass(
-    source: Source, vad: Vad, backend: InferenceBackend, settings: SessionSettings, clock: Clock
+    source: Source,
+    new_vad: Callable[[], Vad],
+    backend: InferenceBackend,
+    settings: SessionSettings,
+    clock: Clock,
 ) -> Session:
     """Its `speaker` is the recording's baseline once it has run; None where the model takes none."""
     heard = replace(
         settings, transcribe=False, speculate=False, interim_interval_ms=0, interim_words_interval_ms=0
     )
-    return Session(source, vad, backend, EventLog("first pass"), [], heard, clock)
+    return Session(source, new_vad, backend, EventLog("first pass"), [], heard, clock)
 
 
 def second_pass_settings(settings: SessionSettings, baseline: SpeakerBaseline | None) -> SessionSettings:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, Protocol
 
 from emostream.models import SpeakerBaseline
@@ -21,24 +19,16 @@ from ..audio.frontend import AudioFrontend, Samples
 from ..audio.sources import AudioGap, Flush, Pcm, Source, SourceWarning
 from ..clock import Clock
 from ..concurrency import task_group
-from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ, LiveSettings, SegmenterSettings
+from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from ..errors import AnalysisError, EmostreamError
-from ..inference.backend import Analysis, InferenceBackend
-from ..inference.baseline import PendingBaseline
-from ..inference.request import Priority, RequestShedError
+from ..inference.backend import InferenceBackend
 from ..protocol import messages
 from ..protocol.error_codes import ErrorCode
-from ..speakers.voice import voice_of
-from .analysis_requests import PendingAnalysis, SessionRequests
-from .arrivals import ArrivalTimes
-from .conversions import emotion_event, interim_event, no_emotion_event, started_event
+from .channel import Channel, QueuedUtterance
+from .conversions import started_event
 from .event_log import EventLog
-from .interim_results import InterimIntervals, InterimResults
-from .interim_text import TextSoFar
-from .partial_utterances import PartialUtteranceScheduler
-from .running_baseline import ADAPT, RunningBaseline, SpeakerOptions
-from .segmenter import Segmenter, SpeechStarted, Utterance
-from .speculative import SpeculativeAnalysis
+from .segmenter import SpeechStarted, Utterance
+from .session_settings import SessionSettings
 from .vad import Vad
 
 log = logging.getLogger(__name__)
@@ -47,7 +37,6 @@ _MAX_UTTERANCES: Final = 2  # queued
 _MAX_EVENTS: Final = 64  # queued
 _YIELD_FRAMES: Final = 25  # 0.3 ms of work: what other tasks of the loop wait for at most
 _WAITED_S: Final = 0.001  # a source that took so long for its next block has let other tasks run
-_INCREMENTAL_ASR_MS: Final = 100
 
 
 class Sink(Protocol):
@@ -56,56 +45,13 @@ class Sink(Protocol):
     async def send(self, event: messages.ServerEvent) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """language: hint for the transcriber. words: whether events carry the words one by one; transcript:
-    whether they carry any text at all. transcribe: whether there are words, where there is a transcriber.
-    speculate, interim_interval_ms, interim_words_interval_ms: see LiveSettings; for audio in real time only.
-    speaker: whether and how utterances are judged against the speaker's baseline. return_speaker: whether
-    `closed` carries it.
-    """
-
-    segmenter: SegmenterSettings
-    language: str | None = None
-    words: bool = True
-    transcript: bool = True
-    speculate: bool = False
-    interim_interval_ms: int = 0
-    interim_words_interval_ms: int = 0
-    transcribe: bool = True
-    speaker: SpeakerOptions = ADAPT
-    return_speaker: bool = False
-
-    @classmethod
-    def paced(cls, segmenter: SegmenterSettings, live: LiveSettings) -> SessionSettings:
-        """For audio that comes in real time."""
-        return cls(
-            segmenter,
-            speculate=live.speculate,
-            interim_interval_ms=live.interim_interval_ms,
-            interim_words_interval_ms=live.interim_words_interval_ms,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _QueuedUtterance:
-    """An utterance and its analysis. arrived: when its last speech sample came; decided: when its end was
-    decided. In seconds. next_baseline: of the speaker after it, which later utterances wait for; None where
-    none is used.
-    """
-
-    utterance: Utterance
-    arrived: float
-    decided: float
-    analysis: PendingAnalysis
-    next_baseline: PendingBaseline | None = None
-
-
 class Session:
+    """new_vad: makes a detector that no other stream or channel uses."""
+
     def __init__(
         self,
         source: Source,
-        vad: Vad,
+        new_vad: Callable[[], Vad],
         backend: InferenceBackend,
         event_log: EventLog,
         sinks: Sequence[Sink],
@@ -113,8 +59,6 @@ class Session:
         clock: Clock,
     ) -> None:
         self._source = source
-        self._vad = vad
-        self._backend = backend
         self._event_log = event_log
         self._sinks = sinks
         self._settings = settings
@@ -122,23 +66,9 @@ class Session:
         self._metrics = backend.metrics
 
         self._frontend = AudioFrontend(source.sample_rate_hz, source.channels)
-        self._segmenter = Segmenter(settings.segmenter)
-        self._utterances: asyncio.Queue[_QueuedUtterance | None] = asyncio.Queue(_MAX_UTTERANCES)
+        self._utterances: asyncio.Queue[QueuedUtterance | None] = asyncio.Queue(_MAX_UTTERANCES)
         self._events: asyncio.Queue[messages.ServerEvent] = asyncio.Queue(_MAX_EVENTS)
-        self._baseline = RunningBaseline.of_stream(backend.model_info, settings.speaker)
-        self._requests = SessionRequests(
-            backend,
-            settings.segmenter,
-            settings.language,
-            self._baseline,
-            transcribe=settings.transcribe,
-        )
-        self._speculation = SpeculativeAnalysis(
-            self._analyse_candidate, lambda outcome: self._metrics.candidates.labels(outcome).inc()
-        )
-        self._interim = self._interim_results()
-        self._incremental = self._incremental_transcription()
-        self._arrivals = ArrivalTimes()
+        self._channel = Channel(new_vad(), backend, settings, clock, self._events.put)
 
         # So that no stream keeps the loop from the others.
         self._frames_since_yield = 0
@@ -151,31 +81,6 @@ class Session:
         self._stopping = False
         self._failure: EmostreamError | None = None
         self._reported_invalid = False
-
-    def _interim_results(self) -> InterimResults | None:
-        settings = self._settings
-        if not settings.interim_interval_ms:
-            return None
-        # An incremental transcriber would end its search in every interim result, and begin again.
-        words = settings.transcript and self._backend.model_info.asr is not None
-        words = words and self._backend.transcribe_partial is None
-        intervals = InterimIntervals.from_ms(
-            settings.interim_interval_ms, settings.interim_words_interval_ms if words else 0
-        )
-        return InterimResults(self._requests, self._backend.interim_budget, intervals, self._send_interim)
-
-    def _incremental_transcription(self) -> PartialUtteranceScheduler | None:
-        transcribe = self._backend.transcribe_partial
-        if not self._settings.speculate or transcribe is None:
-            return None
-        start = partial(self._requests.transcribe_partial, transcribe)
-        return PartialUtteranceScheduler(start, _INCREMENTAL_ASR_MS)
-
-    def _analyse_candidate(self, utterance: Utterance, priority: Priority) -> PendingAnalysis:
-        pending = self._requests.analyse(utterance, priority)
-        if self._interim is not None:
-            self._interim.add_candidate(utterance, pending)
-        return pending
 
     def stop(self) -> None:
         """End soon: the source as if it were over, all finals, `closed` with `shutting_down`."""
@@ -190,8 +95,7 @@ class Session:
                 group.create_task(self._analyse(), name="analyse")
                 group.create_task(self._deliver(), name="deliver")
         finally:
-            self._cancel_partial()
-            self._requests.cancel_all()
+            self._channel.cancel()
         if self._failure is not None:
             raise self._failure
         return self.totals
@@ -210,13 +114,13 @@ class Session:
                         await self._feed_gap(gap_ms, reason)
                     case Flush():
                         await self._feed(self._frontend.drain())
-                        await self._handle(self._segmenter.flush("flush"))
+                        await self._handle(self._channel.flush())
                     case SourceWarning(code, message):
                         await self._events.put(messages.Error(code=code, message=message, fatal=False))
         except EmostreamError as error:
             self._failure = error
         await self._feed(self._frontend.finish())
-        await self._handle(self._segmenter.flush("end_of_stream"))
+        await self._handle(self._channel.end_of_stream())
         await self._utterances.put(None)
 
     @property
@@ -230,17 +134,12 @@ class Session:
         now = self._clock.now()
         if now - self._fed_at > _WAITED_S:
             self._frames_since_yield = 0
-        self._arrivals.add(self._segmenter.position + len(frames) * FRAME_SAMPLES, now)
+        self._channel.frames_arrived(len(frames), now)
         for frame, is_speech in self._with_speech_flags(frames):
-            outcomes = self._segmenter.push(frame, is_speech)
+            outcomes = self._channel.push(frame, is_speech)
             if outcomes:
                 await self._handle(outcomes)
-            if self._settings.speculate:
-                self._speculation.consider(self._segmenter.candidate)
-            if self._interim is not None:
-                self._interim.consider(self._segmenter)
-            if self._incremental is not None:
-                self._incremental.consider(self._segmenter)
+            self._channel.work_ahead()
             if self._frames_since_yield >= _YIELD_FRAMES:
                 self._frames_since_yield = 0
                 await asyncio.sleep(0)
@@ -251,29 +150,14 @@ class Session:
         """Some frames at a time, so that no message, however long, blocks the loop."""
         for first in range(0, len(frames), _YIELD_FRAMES):
             piece = frames[first : first + _YIELD_FRAMES]
-            yield from zip(piece, self._vad.is_speech(piece), strict=True)
+            yield from zip(piece, self._channel.speech_flags(piece), strict=True)
 
     async def _handle(self, outcomes: list[SpeechStarted | Utterance]) -> None:
         for outcome in outcomes:
             if isinstance(outcome, SpeechStarted):
                 await self._events.put(started_event(outcome))
             else:
-                self._cancel_partial()
-                decided = self._clock.now()
-                # The next one is requested while the last one is analysed: no model waits for the other, nor
-                # for this loop. A batch never holds two of one stream, see `Batcher`.
-                analysis = self._speculation.claim(outcome) or self._requests.analyse(outcome, Priority.FINAL)
-                arrived = self._arrivals.of(outcome.end, decided)
-                next_baseline = None if self._baseline is None else self._baseline.begin_final()
-                await self._utterances.put(
-                    _QueuedUtterance(outcome, arrived, decided, analysis, next_baseline)
-                )
-
-    def _cancel_partial(self) -> None:
-        if self._interim is not None:
-            self._interim.cancel()
-        if self._incremental is not None:
-            self._incremental.cancel()
+                await self._utterances.put(self._channel.analyse(outcome))
 
     async def _feed_gap(self, gap_ms: int, reason: str) -> None:
         """A short gap is silence like any other; a long one ends the utterance, and then the clock jumps."""
@@ -285,8 +169,8 @@ class Session:
         skipped = (samples - silence) // FRAME_SAMPLES
         if skipped:
             # The silence has ended any utterance, unless the VAD took the zeros for speech.
-            await self._handle(self._segmenter.flush("flush"))
-            self._segmenter.skip(skipped)
+            await self._handle(self._channel.flush())
+            self._channel.skip(skipped)
         await self._feed(self._frontend.silence(samples - silence - skipped * FRAME_SAMPLES))
         at_ms = self._clock_ms
         self._dropped_ms += gap_ms
@@ -307,54 +191,17 @@ class Session:
         while (queued := await self._utterances.get()) is not None:
             number = queued.utterance.utterance
             try:
-                analysis = await self._result_of(queued)
+                analysis = await queued.channel.result(queued)
             except AnalysisError as error:
-                self._update_baseline(queued, None)
                 log.error("utterance %d: %s", number, error, exc_info=error)
                 await self._report(error.code, f"utterance {number} has no result: {error}", number)
                 continue
-            self._update_baseline(queued, analysis)  # first: the next utterance waits for it
             if analysis.asr_error is not None:
                 await self._report(ErrorCode.TRANSCRIPTION_FAILED, analysis.asr_error, number)
-            if analysis.prediction is None:
-                assert analysis.speech is not None  # without a reason there is a prediction
-                await self._events.put(no_emotion_event(queued.utterance, analysis.speech))
-                continue
-            self._finals += 1
-            await self._events.put(
-                emotion_event(
-                    queued.utterance,
-                    analysis,
-                    self._backend.model_info.labels,
-                    self._timing(queued, analysis),
-                    words=self._settings.words,
-                    transcript=self._settings.transcript,
-                )
-            )
+            event = queued.channel.final_event(queued, analysis)
+            self._finals += isinstance(event, messages.Emotion)
+            await self._events.put(event)
         await self._close()
-
-    async def _result_of(self, queued: _QueuedUtterance) -> Analysis:
-        try:
-            return await queued.analysis.task
-        except RequestShedError:  # it was shed as a candidate
-            return await self._requests.retry(queued.utterance, queued.analysis).task
-
-    def _update_baseline(self, queued: _QueuedUtterance, analysis: Analysis | None) -> None:
-        if self._baseline is not None and queued.next_baseline is not None:
-            self._baseline.end_final(queued.next_baseline, analysis)
-
-    async def _send_interim(
-        self, utterance: Utterance, pending: PendingAnalysis, analysis: Analysis, text: TextSoFar | None
-    ) -> None:
-        if analysis.prediction is None:  # no speech so far
-            return
-        now = self._clock.now()
-        arrived = self._arrivals.of(utterance.end, now)
-        queued = _QueuedUtterance(utterance, arrived, pending.request.requested_at, pending)
-        timing = self._timing(queued, analysis)
-        await self._events.put(
-            interim_event(utterance, analysis, self._backend.model_info.labels, timing, text)
-        )
 
     async def _report(self, code: str, message: str, utterance: int) -> None:
         await self._events.put(messages.Error(code=code, message=message, fatal=False, utterance=utterance))
@@ -363,14 +210,9 @@ class Session:
         if self._failure is not None:
             code, message = self._failure.code, str(self._failure)
             await self._events.put(messages.Error(code=code, message=message, fatal=True))
-        closed = messages.Closed(reason=self._reason(), totals=self.totals, speaker=self._learned_voice())
+        voice = self._channel.learned_voice() if self._settings.return_speaker else None
+        closed = messages.Closed(reason=self._reason(), totals=self.totals, speaker=voice)
         await self._events.put(closed)
-
-    def _learned_voice(self) -> messages.EnrolledVoice | None:
-        """Where the client wants it, and there is one."""
-        if self._baseline is None or not self._settings.return_speaker:
-            return None
-        return voice_of(self._baseline.state, self._backend.model_info)
 
     def _reason(self) -> Literal["error", "shutting_down", "end_of_stream"]:
         if self._failure is not None:
@@ -380,41 +222,17 @@ class Session:
     async def _deliver(self) -> None:
         while True:
             event = self._event_log.append(await self._events.get())
-            self._count(event)
+            self._metrics.count(event)
             for sink in self._sinks:
                 await sink.send(event)
             await self._event_log.drain()
             if isinstance(event, messages.Closed):
                 return
 
-    def _count(self, event: messages.ServerEvent) -> None:
-        if isinstance(event, messages.Emotion) and event.final:
-            self._metrics.observe_final(event)
-        elif isinstance(event, messages.Emotion):
-            self._metrics.interim_results.inc()
-        elif isinstance(event, messages.NoEmotion):
-            self._metrics.no_emotion.labels(event.reason).inc()
-        elif isinstance(event, messages.Error):
-            self._metrics.errors.labels(event.code).inc()
-
-    def _timing(self, queued: _QueuedUtterance, analysis: Analysis) -> messages.Timing:
-        def to_ms(seconds: float) -> float:
-            return round(seconds * 1_000, 1)
-
-        return messages.Timing(
-            endpoint_ms=to_ms(queued.decided - queued.arrived),
-            lead_ms=to_ms(max(0.0, queued.decided - queued.analysis.request.requested_at)),
-            queue_ms=to_ms(analysis.queue_s),
-            asr_ms=to_ms(analysis.asr_s),
-            align_ms=to_ms(analysis.align_s),
-            emotion_ms=to_ms(analysis.emotion_s),
-            total_ms=to_ms(self._clock.now() - queued.arrived),
-        )
-
     @property
     def speaker(self) -> SpeakerBaseline | None:
         """What the finals so far say of the speaker; None where no baseline is used."""
-        return None if self._baseline is None else self._baseline.state
+        return None if self._channel.baseline is None else self._channel.baseline.state
 
     @property
     def totals(self) -> messages.Totals:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from emostream.models import SpeakerBaseline
 
@@ -20,7 +21,8 @@ from ..inference.backend import InferenceBackend
 from ..pipeline.event_log import EventLog
 from ..pipeline.recording_baseline import first_pass, second_pass_settings
 from ..pipeline.running_baseline import SpeakerOptions
-from ..pipeline.session import Session, SessionSettings
+from ..pipeline.session import Session
+from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
 from ..server.local_stream import run_until_stopped
@@ -95,7 +97,9 @@ class ReplayRunner:
         ended = True
         try:
             if self._adapt(job) == "recording":
-                first = first_pass(job.source(None), make_vad(vad), self.engine, session_settings, self.clock)
+                first = first_pass(
+                    job.source(None), partial(make_vad, vad), self.engine, session_settings, self.clock
+                )
                 if not await run_until_stopped(first, stop):
                     return
                 session_settings = second_pass_settings(session_settings, first.speaker)
@@ -103,7 +107,7 @@ class ReplayRunner:
             taps = [_audio_tap(recording, tap) for tap in (*outputs.audio_taps, report_progress)]
             session = Session(
                 TeeSource(recording, taps),
-                make_vad(vad),
+                partial(make_vad, vad),
                 self.engine,
                 EventLog(printable(job.name)),
                 [*outputs.sinks, totals],

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from socket import socket as Socket
 from typing import Final
 
@@ -20,7 +21,8 @@ from ..clock import Clock
 from ..config import Settings
 from ..inference.backend import InferenceBackend
 from ..pipeline.running_baseline import SpeakerOptions
-from ..pipeline.session import Session, SessionSettings, Sink
+from ..pipeline.session import Session, Sink
+from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
 from .app import Server
@@ -105,7 +107,7 @@ async def serve_local_stream(
         console.print(f"The page: {server.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         session = Session(
             source,
-            make_vad(settings.vad),
+            partial(make_vad, settings.vad),
             engine,
             stream.event_log,
             sinks,

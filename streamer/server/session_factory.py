@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
@@ -14,7 +15,8 @@ from ..errors import FlowControlError, ProtocolError
 from ..inference.backend import InferenceBackend, ModelInfo
 from ..pipeline.event_log import EventLog
 from ..pipeline.running_baseline import SpeakerOptions
-from ..pipeline.session import Session, SessionSettings
+from ..pipeline.session import Session
+from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
 from ..speakers.voice import baseline_of
@@ -38,7 +40,7 @@ def create_session(
     )
     session = Session(
         source,
-        make_vad(settings.vad),
+        partial(make_vad, settings.vad),
         engine,
         event_log,
         [],

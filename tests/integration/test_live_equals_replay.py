@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,8 @@ from emostream.streamer.clock import Clock, WallClock
 from emostream.streamer.config import LiveSettings, Settings
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.pipeline.event_log import EventLog
-from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.pipeline.vad import make_vad
 from emostream.streamer.protocol import messages
 from tests.support.fakes import AdaptiveRecognizer, FakeTranscriber, ManualClock
@@ -60,7 +62,7 @@ async def events_of(
     engine: Engine, source: FileSource, settings: SessionSettings, clock: Clock
 ) -> list[messages.ServerEvent]:
     sink = ListSink()
-    vad = make_vad(Settings().vad)
+    vad = partial(make_vad, Settings().vad)
     await Session(source, vad, engine, EventLog("test"), [sink], settings, clock).run()
     return sink.events
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.pipeline.event_log import EventLog
-from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.pipeline.vad import make_vad
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
@@ -114,7 +116,7 @@ async def events_in_process(samples: Samples, size: int) -> list[messages.Server
     async with engine.running():
         await Session(
             ListSource(items),
-            make_vad(settings.vad),
+            partial(make_vad, settings.vad),
             engine,
             EventLog("test"),
             [sink],

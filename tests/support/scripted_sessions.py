@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from emostream.streamer.config import LiveSettings, SegmenterSettings, Settings,
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.pipeline.conversions import describe_models
 from emostream.streamer.pipeline.event_log import EventLog
-from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.pipeline.vad import make_vad
 from emostream.streamer.protocol import messages
 from emostream.streamer.replay.capture import RecordedSource, SessionRecorder, read_session_header
@@ -82,7 +84,7 @@ async def record_session(folder: Path, source: ItemSource) -> list[messages.Serv
         async with engine.running():
             await Session(
                 TeeSource(source, [recorder.take]),
-                make_vad(SETTINGS.vad),
+                partial(make_vad, SETTINGS.vad),
                 engine,
                 EventLog("live"),
                 [sink, recorder],
@@ -99,7 +101,7 @@ async def replay_session(folder: Path) -> list[messages.ServerEvent]:
     async with engine.running():
         await Session(
             RecordedSource(folder),
-            make_vad(header.vad),
+            partial(make_vad, header.vad),
             engine,
             EventLog("replay"),
             [sink],

@@ -23,7 +23,8 @@ from emostream.streamer.inference.backend import Analysis
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority
 from emostream.streamer.pipeline.event_log import EventLog
-from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FRAME, FakeRecognizer, FakeTranscriber, ManualClock
 from tests.support.streams import ListSink, finals
@@ -198,7 +199,7 @@ class SessionHarness:
         self._clock, self._source, self._vad = clock, PushSource(), ScriptedVad()
         self._frames = 0
         self.session = Session(
-            self._source, self._vad, engine, EventLog("test"), [self.recorder], settings, clock
+            self._source, lambda: self._vad, engine, EventLog("test"), [self.recorder], settings, clock
         )
         self._running = asyncio.create_task(self.session.run())
 

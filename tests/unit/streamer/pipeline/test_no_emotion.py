@@ -14,7 +14,8 @@ from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority
 from emostream.streamer.pipeline.event_log import EventLog
-from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.protocol import messages
 from tests.support.fakes import (
     FakeRecognizer,
@@ -56,7 +57,7 @@ async def run(
         SegmenterSettings(), speculate=speculate, interim_interval_ms=interim_interval_ms
     )
     sink = ListSink()
-    session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock())
+    session = Session(source, LoudnessVad, engine, EventLog("test"), [sink], settings, WallClock())
     async with engine.running():
         await session.run()
     return sink.events

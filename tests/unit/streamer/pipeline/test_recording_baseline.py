@@ -12,7 +12,8 @@ from emostream.streamer.inference.engine import Engine
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.recording_baseline import first_pass, second_pass_settings
 from emostream.streamer.pipeline.running_baseline import SpeakerOptions
-from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.protocol import messages
 from tests.support.fakes import (
     AdaptiveRecognizer,
@@ -43,10 +44,10 @@ async def both_passes(
         return ListSource([Pcm(SPEECH[:, np.newaxis])])
 
     async with engine.running():
-        first = first_pass(source(), LoudnessVad(), engine, settings, clock)
+        first = first_pass(source(), LoudnessVad, engine, settings, clock)
         await first.run()
         second = second_pass_settings(settings, first.speaker)
-        await Session(source(), LoudnessVad(), engine, EventLog("test"), [sink], second, clock).run()
+        await Session(source(), LoudnessVad, engine, EventLog("test"), [sink], second, clock).run()
     return first.speaker, finals(sink.events)
 
 

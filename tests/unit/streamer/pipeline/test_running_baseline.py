@@ -18,7 +18,8 @@ from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.running_baseline import RunningBaseline, SpeakerOptions
-from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.protocol import messages
 from emostream.streamer.speakers.voice import baseline_of
 from tests.support.fakes import AdaptiveRecognizer, FakeTranscriber, LoudnessVad, silence, voice
@@ -55,7 +56,7 @@ async def run(
     settings = SessionSettings(SegmenterSettings(), speaker=speaker or SpeakerOptions())
     source = ListSource([Pcm(SPEECH[:, np.newaxis])])
     async with engine.running():
-        await Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock()).run()
+        await Session(source, LoudnessVad, engine, EventLog("test"), [sink], settings, WallClock()).run()
     return sink.events
 
 
@@ -263,7 +264,7 @@ async def test_the_last_event_carries_the_voice_where_the_client_wants_it(wanted
     engine = Engine(FakeTranscriber(), recognizer, WallClock(), voice_probe=(1.0, 2.0))
     settings = SessionSettings(SegmenterSettings(), return_speaker=wanted)
     source = ListSource([Pcm(SPEECH[:, np.newaxis])])
-    session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock())
+    session = Session(source, LoudnessVad, engine, EventLog("test"), [sink], settings, WallClock())
     async with engine.running():
         await session.run()
     closed = sink.events[-1]

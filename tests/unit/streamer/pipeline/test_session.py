@@ -15,7 +15,8 @@ from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.errors import SourceError
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.pipeline.event_log import EventLog
-from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, silence, voice
 from tests.support.streams import ListSink, ListSource, comparable, finals, kinds
@@ -33,7 +34,7 @@ async def run(
     engine = Engine(transcriber, recognizer or FakeRecognizer(), clock)
     sink = sink or ListSink()
     settings = SessionSettings(segmenter=segmenter or SegmenterSettings())
-    session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, clock)
+    session = Session(source, LoudnessVad, engine, EventLog("test"), [sink], settings, clock)
     async with engine.running():
         await session.run()
     return sink.events
@@ -200,7 +201,7 @@ async def test_a_reader_that_does_not_read_blocks_the_source() -> None:
     sink = SlowSink()
     items = [pcm(voice(600, seed=i), silence(600)) for i in range(300)]
     settings = SessionSettings(segmenter=SegmenterSettings())
-    session = Session(CountingSource(items), LoudnessVad(), engine, EventLog("test"), [sink], settings, clock)
+    session = Session(CountingSource(items), LoudnessVad, engine, EventLog("test"), [sink], settings, clock)
     async with engine.running():
         running = asyncio.create_task(session.run())
         before = -1

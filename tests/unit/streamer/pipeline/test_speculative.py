@@ -21,7 +21,8 @@ from emostream.streamer.inference.request import Priority, RequestContext, Reque
 from emostream.streamer.pipeline.analysis_requests import PendingAnalysis
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.segmenter import Utterance
-from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.pipeline.speculative import SpeculativeAnalysis
 from emostream.streamer.protocol import messages
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, silence, voice
@@ -109,7 +110,7 @@ async def play(
 ) -> tuple[list[messages.Emotion], Engine]:
     engine, sink = Engine(transcriber, recognizer, WallClock()), ListSink()
     settings = SessionSettings(SETTINGS, speculate=True, interim_interval_ms=interim_interval_ms)
-    session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock())
+    session = Session(source, LoudnessVad, engine, EventLog("test"), [sink], settings, WallClock())
     async with engine.running():
         await session.run()
     return [event for event in sink.events if isinstance(event, messages.Emotion)], engine
@@ -189,7 +190,7 @@ async def test_finals_are_the_same_with_and_without() -> None:
         engine, sink = Engine(FakeTranscriber(), FakeRecognizer(), WallClock()), ListSink()
         settings = SessionSettings(SETTINGS, speculate=speculate)
         source = ScriptedSource(*(stream[start : start + block] for start in range(0, len(stream), block)))
-        session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock())
+        session = Session(source, LoudnessVad, engine, EventLog("test"), [sink], settings, WallClock())
         async with engine.running():
             await session.run()
         finals = [event for event in sink.events if isinstance(event, messages.Emotion)]
@@ -214,7 +215,7 @@ class TestInterimResults:
         engine = Engine(transcriber, model, WallClock())
         source = ScriptedSource(speech[:24_000], shown, speech[24_000:], silence(600))
         settings = SessionSettings(SETTINGS, speculate=True, interim_interval_ms=1_000)
-        session = Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock())
+        session = Session(source, LoudnessVad, engine, EventLog("test"), [sink], settings, WallClock())
         async with engine.running():
             await session.run()
         first, *_, last = (one for one in sink.events if isinstance(one, messages.Emotion))

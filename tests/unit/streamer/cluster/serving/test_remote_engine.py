@@ -30,7 +30,8 @@ from emostream.streamer.inference.baseline import PendingBaseline
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.pipeline.event_log import EventLog
-from emostream.streamer.pipeline.session import Session, SessionSettings
+from emostream.streamer.pipeline.session import Session
+from emostream.streamer.pipeline.session_settings import SessionSettings
 from tests.support.fake_gateway import POISON_MS
 from tests.support.fakes import (
     AdaptiveRecognizer,
@@ -85,7 +86,7 @@ async def events_of(engine: InferenceBackend) -> list[bytes]:
     sink = ListSink()
     settings = SessionSettings(Settings().segmenter)
     source = ListSource([Pcm(SPEECH[:, np.newaxis])])
-    await Session(source, LoudnessVad(), engine, EventLog("test"), [sink], settings, WallClock()).run()
+    await Session(source, LoudnessVad, engine, EventLog("test"), [sink], settings, WallClock()).run()
     return comparable(sink.events)
 
 

@@ -1,0 +1,39 @@
+"""What a session does with its audio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config import LiveSettings, SegmenterSettings
+from .running_baseline import ADAPT, SpeakerOptions
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """language: hint for the transcriber. words: whether events carry the words one by one; transcript:
+    whether they carry any text at all. transcribe: whether there are words, where there is a transcriber.
+    speculate, interim_interval_ms, interim_words_interval_ms: see LiveSettings; for audio in real time only.
+    speaker: whether and how utterances are judged against the speaker's baseline. return_speaker: whether
+    `closed` carries it.
+    """
+
+    segmenter: SegmenterSettings
+    language: str | None = None
+    words: bool = True
+    transcript: bool = True
+    speculate: bool = False
+    interim_interval_ms: int = 0
+    interim_words_interval_ms: int = 0
+    transcribe: bool = True
+    speaker: SpeakerOptions = ADAPT
+    return_speaker: bool = False
+
+    @classmethod
+    def paced(cls, segmenter: SegmenterSettings, live: LiveSettings) -> SessionSettings:
+        """For audio that comes in real time."""
+        return cls(
+            segmenter,
+            speculate=live.speculate,
+            interim_interval_ms=live.interim_interval_ms,
+            interim_words_interval_ms=live.interim_words_interval_ms,
+        )
