@@ -213,6 +213,7 @@ export type ErrorCode =
   | "session_too_long"
   | "slow_consumer"
   | "flow_control_exceeded"
+  | "not_pcm"
   | "internal"
   | "bad_message"
   | "invalid_samples"

@@ -147,6 +147,13 @@ class FlowControlError(EmostreamError):
     close_code = CloseCode.FLOW_CONTROL_EXCEEDED
 
 
+class NotPcmError(EmostreamError):
+    """A client sends a file, or text, instead of samples."""
+
+    code = ErrorCode.NOT_PCM
+    close_code = CloseCode.BAD_REQUEST
+
+
 class MessageTooBigError(EmostreamError):
     """A message is longer than the limit that `ready` announces."""
 

@@ -21,6 +21,7 @@ class ErrorCode(StrEnum):
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     OVERLOADED = "overloaded"
     MESSAGE_TOO_BIG = "message_too_big"
+    NOT_PCM = "not_pcm"
     IDLE_TOO_LONG = "idle_too_long"
     SESSION_SUPERSEDED = "session_superseded"
     SESSION_TOO_LONG = "session_too_long"

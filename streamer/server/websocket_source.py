@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
+from ..audio.file_signatures import HEAD_BYTES, file_kind
 from ..audio.frontend import PcmDecoder, Samples
 from ..audio.sources import AudioGap, Flush, Item, Pcm, SourceWarning
-from ..errors import BadStartError, EmostreamError, FlowControlError, ProtocolError
+from ..errors import BadStartError, EmostreamError, FlowControlError, NotPcmError, ProtocolError
 from ..protocol import messages
 
 _ACK_EVERY_MS = 1_000
@@ -37,6 +38,8 @@ class WebSocketSource:
         self.sample_rate_hz = start.sample_rate
         self.channels = start.channels
         self._decoder = PcmDecoder(start.encoding, start.channels)
+        self._encoding = start.encoding
+        self._head = b""  # of the stream, until it is long enough to tell a file from samples
         self._ahead = max_unacked_ms * start.sample_rate // 1_000
         self._ack_every = min(_ACK_EVERY_MS * start.sample_rate // 1_000, self._ahead // 5)
         self._acknowledge = acknowledge
@@ -86,7 +89,7 @@ class WebSocketSource:
         self._put(_Stop())
 
     def feed(self, data: bytes) -> None:
-        """A binary message. Raises FlowControlError."""
+        """A binary message. What is a file instead of samples ends the stream. Raises FlowControlError."""
         if self._stopped:
             return
         if self._fed - self._acked > self._ahead:
@@ -96,6 +99,12 @@ class WebSocketSource:
                 f"expected at most {limit_ms} ms of audio ahead of the last ack, got {max_unacked_ms} ms "
                 "and more; wait for acks before sending on"
             )
+        if len(self._head) < HEAD_BYTES:
+            self._head += data[: HEAD_BYTES - len(self._head)]
+            kind = file_kind(self._head)
+            if kind is not None:
+                self.fail(_not_pcm(kind, self._encoding))
+                return
         block = self._decoder.push(data)
         if len(block):
             self._accept(block)
@@ -241,6 +250,15 @@ def _flood() -> FlowControlError:
     return FlowControlError(
         f"expected at most {_MAX_PENDING} messages beside audio ahead of the session, got more; slow down"
     )
+
+
+def _not_pcm(kind: str, encoding: messages.Encoding) -> NotPcmError:
+    what = "text, such as base64 or JSON" if kind == "text" else f"the bytes of a file ({kind})"
+    todo = {
+        "WAV": "send its samples without the header, as start announces them",
+        "text": "send the bytes themselves in binary messages",
+    }.get(kind, "decode it before sending, as emostream client FILE does")
+    return NotPcmError(f"expected {encoding} samples, got {what}; {todo}")
 
 
 def validate_start(start: messages.Start) -> None:

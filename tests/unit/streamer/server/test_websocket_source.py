@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emostream.streamer.audio.sources import AudioGap, Flush, Item, Pcm
-from emostream.streamer.errors import FlowControlError
+from emostream.streamer.errors import FlowControlError, NotPcmError
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.websocket_source import WebSocketSource
 
@@ -153,3 +153,21 @@ async def test_the_flush_items_are_flushes() -> None:
     stream.handle(messages.Flush(at_samples=0))
     stream.stop()
     assert await all_items(stream) == [Flush()]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1_000])
+async def test_a_file_in_place_of_samples_ends_the_stream_however_it_is_cut(size: int) -> None:
+    stream = source()
+    data = b"\x1aE\xdf\xa3" + bytes(2_000)
+    for first in range(0, len(data), size):
+        stream.feed(data[first : first + size])
+    with pytest.raises(NotPcmError, match=r"expected pcm_s16le samples, got the bytes of a file \(WebM"):
+        await all_items(stream)
+
+
+async def test_what_looks_like_a_file_later_is_audio() -> None:
+    stream = source()
+    stream.feed(audio(8_192))
+    stream.feed(b"OggS" + bytes(1_996))
+    stream.stop()
+    assert outline(await all_items(stream)) == [9_192]
