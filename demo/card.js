@@ -110,7 +110,8 @@ function topLabel(name, scores) {
   return element("span", { "data-label": label }, [`${name}: `, icon(label), ` ${label} ${percent(p)}`]);
 }
 
-function bars(order, { label, probabilities }) {
+/** The probability of each emotion, as bars. */
+export function bars(order, { label, probabilities }) {
   const rows = order.map((name) =>
     element("li", { "data-label": name, class: name === label ? "top" : "" }, [
       element("span", { class: "name" }, [name]),

@@ -27,6 +27,7 @@ export class LocalSession {
   #phase = null;
   #offsetMs = 0;
   #sentMs = 0;
+  #isTimed = true; // whether the times of results are latencies
 
   /**
    * @param {object} settings
@@ -83,6 +84,7 @@ export class LocalSession {
    */
   async sendFile(file, { pace, onLength }) {
     const { signal } = this.#abort;
+    this.#isTimed = Number.isFinite(pace);
     const blocks = fileBlocks(file, { pace, sampleRate: FILE_RATE_HZ, signal, onLength });
     const first = await blocks.next(); // connect only once the file turns out to be decodable
     if (signal.aborted) return;
@@ -144,6 +146,8 @@ export class LocalSession {
 
   #onEvent(wire) {
     const event = readEvent(wire);
+    // Sent faster than it was spoken, a recording waits for the models: that time is no latency.
+    if (event?.type === "emotion" && !this.#isTimed) event.timing = null;
     if (event !== null) this.#report({ kind: "event", event, wire, offsetMs: this.#offsetMs });
   }
 

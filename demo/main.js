@@ -84,6 +84,7 @@ function report(reported) {
 
 function onPhase({ phase, stream }) {
   const now = performance.now();
+  if (phase === "stopped" && state.local?.kind === "recording") timeline.fit();
   if (phase === "live") log.startClock(now);
   else log.stopClock(now);
   if (local !== null) return;
@@ -331,6 +332,7 @@ document.getElementById("utterances").addEventListener("click", ({ target }) => 
   const button = target.closest("[data-select]");
   if (button === null) return;
   timeline.select(button.dataset.select);
+  // To its end, where the chosen utterance is shown; the header that stays on top covers what is behind it.
   document.getElementById("timeline-part").scrollIntoView({ block: "nearest" });
   document.getElementById("timeline").focus({ preventScroll: true });
 });

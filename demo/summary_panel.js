@@ -66,7 +66,7 @@ export class SummaryPanel {
   }
 
   #shares(shares) {
-    const bar = shares.map(({ label, share }) => {
+    const bar = shares.filter(({ share }) => share > 0).map(({ label, share }) => {
       const part = element("i", { "data-label": label });
       part.style.setProperty("flex-grow", String(share));
       return part;

@@ -20,7 +20,8 @@ export class Timeline {
   #audio = null;
   #player = null;
   #theme = null;
-  #spanIndex = matchMedia("(max-width: 40rem)").matches ? 1 : 2; // 20 or 30 s
+  #spanIndex = defaultSpan();
+  #zoomed = false; // by the user, since this session is shown
   #toMs = null; // the right edge of the view; null: it follows the live edge
   #selected = null;
   #dirty = true;
@@ -59,8 +60,9 @@ export class Timeline {
     document.addEventListener("visibilitychange", () => this.redraw());
   }
 
-  /** Show this session; nothing is selected. */
+  /** Show this session, at the zoom that each begins with; nothing is selected. */
   show(log, audio, player) {
+    if (log !== this.#log) [this.#spanIndex, this.#zoomed] = [defaultSpan(), false];
     this.#log = log;
     this.#audio = audio;
     this.#player = player;
@@ -103,8 +105,17 @@ export class Timeline {
     this.redraw();
   }
 
+  /** Show the whole of a session that has ended, unless the user has chosen another zoom. */
+  fit() {
+    if (this.#zoomed || !this.follows) return;
+    this.#spanIndex = Math.max(this.#spanIndex, fittingSpan(this.#liveEdgeMs()));
+    this.#onMove();
+    this.redraw();
+  }
+
   /** Zoom by steps: around the right edge if the view follows, otherwise around its middle. */
   zoom(steps) {
+    this.#zoomed = true;
     const middle = this.#view().toMs - this.spanMs / 2;
     this.#spanIndex = Math.max(0, Math.min(SPANS_MS.length - 1, this.#spanIndex + steps));
     if (!this.follows) this.#moveTo(middle + this.spanMs / 2);
@@ -279,6 +290,15 @@ export class Timeline {
     this.#setAriaValue(this.#find(this.#selected));
   }
 }
+
+/** @param {number} ms @returns {number} The index of the shortest span with room for so much and the lead. */
+export function fittingSpan(ms) {
+  const fitting = SPANS_MS.findIndex((spanMs) => (1 - LEAD) * spanMs >= ms);
+  return fitting === -1 ? SPANS_MS.length - 1 : fitting;
+}
+
+/** The index of 20 s on a phone, of 30 s elsewhere. */
+const defaultSpan = () => (matchMedia("(max-width: 40rem)").matches ? 1 : 2);
 
 function description({ label, confidence, startMs, text }) {
   return `${title(label)}, ${percent(confidence)}, at ${clock(startMs)}: ${text || "no words"}`;

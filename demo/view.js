@@ -2,6 +2,7 @@
 import { noEmotionCard, resultCard, speakingCard } from "./card.js";
 import { element } from "./dom.js";
 import { announcement, connectionText, noticeText, title } from "./format.js";
+import { Headline } from "./headline.js";
 import { icon } from "./icons.js";
 import { isFinished } from "./store.js";
 
@@ -14,6 +15,7 @@ export class View {
   #title = "";
   #incompleteSession = null; // the session of which events were lost
   #part = (id) => document.getElementById(id);
+  #headline = new Headline(document.getElementById("headline"));
 
   /** @param {import("./store.js").State} state */
   render(state) {
@@ -24,7 +26,10 @@ export class View {
     if (sourceChanged) this.#stream(state);
     if (state.models !== before?.models) this.#models(state.models);
     if (state.labels !== before?.labels) this.#legend(state.labels);
-    if (state.items !== before?.items) this.#items(state.items, state.labels);
+    if (state.items !== before?.items) {
+      this.#headline.render(state.items, state.labels);
+      this.#items(state.items, state.labels);
+    }
     const live = state.connection.phase === "live";
     this.#part("no-utterances").hidden = !live || state.items.length > 0;
     this.#part("help").hidden = state.connection.phase !== "waiting";

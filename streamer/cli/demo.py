@@ -49,7 +49,8 @@ def demo(
 
         async def run() -> None:
             source = LoopSource(recording, pace=clock, pause_s=_PAUSE_S, rounds=1 if once else None)
-            own = PublishedStream("demo", "Bundled recording", "The voice is synthetic.")
+            note = "The voice is synthetic." + ("" if once else " After a pause it begins again.")
+            own = PublishedStream("demo", "Bundled recording", note)
             await serve_local_stream(
                 bound, source, own, engine, settings, clock, [ConsoleSink(console)], console
             )

@@ -53,14 +53,41 @@ async def test_nothing_moves_with_reduced_motion(pages: Pages, server: PageServe
     assert await page.evaluate("document.getAnimations().length") == 0
 
 
-@pytest.mark.parametrize("width", [320, 390, 1280, 1920])
-async def test_no_width_needs_horizontal_scrolling(pages: Pages, server: PageServer, width: int) -> None:
-    page = await pages.open(viewport={"width": width, "height": 800})
+WIDTHS = (1920, 1280, 768, 390, 320)
+BEYOND_THE_EDGE = """() => [...document.querySelectorAll("body *")]
+    .filter((node) => node.checkVisibility() && node.getBoundingClientRect().right > innerWidth)
+    .map((node) => node.outerHTML.slice(0, 60) + Math.round(node.getBoundingClientRect().right))"""
+
+
+async def test_no_width_needs_horizontal_scrolling(pages: Pages, server: PageServer) -> None:
+    """One window, made narrower and wide again: nothing remembers how wide it once was."""
+    page = await pages.open(viewport={"width": WIDTHS[0], "height": 800})
     app = DemoPage(page)
-    server.publish(emotion(1, text="supercalifragilistic" * 8))
+    for number in range(1, 12):
+        server.publish(emotion(number, text="supercalifragilistic" * 8))
     await app.open(server)
-    await app.card(1).locator("summary").click()
-    scroll, visible = await page.evaluate(
-        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-    )
-    assert scroll <= visible
+    await app.card(11).locator("summary").click()
+    for width in (*WIDTHS, *WIDTHS[::-1]):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await app.card(1).scroll_into_view_if_needed()  # those off the screen are not laid out
+        await app.card(11).scroll_into_view_if_needed()
+        beyond = await page.evaluate(BEYOND_THE_EDGE)
+        assert beyond == [], width
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+async def test_the_current_emotion_and_its_words_are_on_the_first_screen(
+    pages: Pages, server: PageServer, width: int, height: int
+) -> None:
+    page = await pages.open(viewport={"width": width, "height": height})
+    app = DemoPage(page)
+    for number in range(1, 4):
+        server.publish(emotion(number, label="sad", text="I miss my mother so much, I feel so alone."))
+    server.publish(emotion(4, label="angry", reliable=False, text="Something nobody believes."))
+    await app.open(server)
+    headline = page.get_by_role("region", name="The current emotion")
+    await expect(headline.get_by_role("heading")).to_have_text("Sad")
+    for part in (headline.get_by_role("heading"), headline.locator(".words"), headline.locator(".bars")):
+        box = await part.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= height

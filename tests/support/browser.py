@@ -138,7 +138,8 @@ TEXT_CONTRASTS: Final = """() => {
         return rgba(colour)[3] === 255 ? colour : background(node.parentElement);
     };
     const ownText = (node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
-    const hue = (n, property) => ratio(getComputedStyle(n)[property], background(n.closest("article")));
+    const around = (n) => background(n.closest("article, .headline"));
+    const hue = (n, property) => ratio(getComputedStyle(n)[property], around(n));
     const texts = [...document.querySelectorAll("body *")].filter((n) => ownText(n) && n.checkVisibility());
     const bars = [...document.querySelectorAll(".track i")];
     const figures = [...document.querySelectorAll("main .icon-body")];
