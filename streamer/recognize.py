@@ -35,6 +35,7 @@ from .pipeline.session import Session, Sink
 from .pipeline.session_settings import SessionSettings
 from .pipeline.vad import make_vad
 from .protocol import messages
+from .utterances import RecognizedUtterance, Utterances
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,30 +44,6 @@ Audio = str | Path | npt.NDArray[Any]
 Device = Literal["auto", "cpu", "cuda"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class RecognizedUtterance:
-    """One utterance of a recording.
-
-    start_ms, end_ms: position in the recording. probabilities: calibrated, by label, sum 1; confidence is
-    that of `label`. reliable: whether to believe the label. baseline_utterances: how many utterances of the
-    speaker it was judged against, None where the model takes no baseline. text: empty without a transcriber.
-    language: BCP 47, None where unknown. words: each with its span in milliseconds. uncertain: reasons for
-    doubt, empty if none (docs/protocol.md lists them).
-    """
-
-    start_ms: int
-    end_ms: int
-    label: str
-    confidence: float
-    reliable: bool
-    baseline_utterances: int | None
-    probabilities: dict[str, float]
-    text: str
-    language: str | None
-    words: tuple[messages.Word, ...]
-    uncertain: tuple[str, ...]
 
 
 def recognize(
@@ -78,7 +55,7 @@ def recognize(
     checkpoint: str | Path | None = None,
     device: Device = "auto",
     adapt: Adapt = "stream",
-) -> list[RecognizedUtterance]:
+) -> Utterances:
     """Cut a recording into utterances and classify the emotion of each, in this process.
 
     audio: the path of a file in any format that FFmpeg reads, or samples: (n,) or (n, channels), float in
@@ -88,17 +65,18 @@ def recognize(
     before it (`stream`), against all of the recording (`recording`), or alone (`off`), where the model
     supports it.
 
-    Sounds without speech (claps, music) are not among the results, which equal those of `emostream replay`
-    for the same file. The models of the last combination of asr, checkpoint and device stay loaded between
-    calls; calls from several threads run one after the other. The call blocks: in asyncio use
+    The result is a list, which a notebook shows as a table and `to_pandas()` makes a data frame. Sounds
+    without speech (claps, music) are not in it; it equals that of `emostream replay` for the same file. The
+    models of the last combination of asr, checkpoint and device stay loaded between calls; calls from
+    several threads run one after the other. The call blocks: in asyncio use
     `await asyncio.to_thread(recognize, ...)`, and for live audio `emostream.connect`.
 
     Raises SourceError where the audio cannot be read, ConfigError for samples without a valid rate or shape,
     ModelError where the models cannot be loaded, and AnalysisError where they fail on an utterance.
     """
     open_source = _source_opener(audio, sample_rate_hz)
-    sink = _UtteranceSink()
     with _models.use(_model_settings(asr, checkpoint, device)) as models:
+        sink = _UtteranceSink(models[1].labels)
         _run(lambda: _analyze(open_source, models, _Options(language, adapt), [sink]))
     return sink.result()
 
@@ -122,8 +100,8 @@ def plot(
     """
     require_matplotlib("plot")
     open_source = _source_opener(audio, sample_rate_hz)
-    sink = _UtteranceSink()
     with _models.use(_model_settings(asr, checkpoint, device)) as models:
+        sink = _UtteranceSink(models[1].labels)
         timeline = Timeline(models[1].labels)
 
         def tapped(source: Source) -> Source:
@@ -207,11 +185,11 @@ async def _start(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
 class _UtteranceSink:
     """Collects the finals, and the first failure of the models."""
 
-    def __init__(self) -> None:
-        self._utterances: list[RecognizedUtterance] = []
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self._utterances = Utterances(labels=labels)
         self._failure: messages.Error | None = None
 
-    def result(self) -> list[RecognizedUtterance]:
+    def result(self) -> Utterances:
         """Raises AnalysisError."""
         if self._failure is not None:
             raise AnalysisError(self._failure.message)
@@ -220,21 +198,7 @@ class _UtteranceSink:
     async def send(self, event: messages.ServerEvent) -> None:
         match event:
             case messages.Emotion(final=True):
-                self._utterances.append(
-                    RecognizedUtterance(
-                        start_ms=event.start_ms,
-                        end_ms=event.end_ms,
-                        label=event.label,
-                        confidence=event.confidence,
-                        reliable=event.reliable,
-                        baseline_utterances=event.baseline_utterances,
-                        probabilities=event.probabilities,
-                        text=event.text,
-                        language=event.language,
-                        words=event.words,
-                        uncertain=event.uncertain,
-                    )
-                )
+                self._utterances.append(RecognizedUtterance.of(event))
             case messages.Error(code=AnalysisError.code):
                 self._failure = self._failure or event
 
