@@ -216,6 +216,9 @@ export type ErrorCode =
   | "not_pcm"
   | "internal"
   | "bad_message"
+  | "unusual_recording"
+  | "silent_track"
+  | "channels_cancel"
   | "invalid_samples"
   | "transcription_failed"
   | "analysis_failed";

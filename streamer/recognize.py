@@ -19,7 +19,7 @@ from emostream.models import Recognizer, Transcriber
 
 from .audio.decode import AudioFile
 from .audio.samples import SamplesSource, as_float, check_rate
-from .audio.sources import FileSource, Item, Pcm, Source
+from .audio.sources import FileSource, Source
 from .audio.tee import TeeSource
 from .clock import WallClock
 from .config import Adapt, ModelSettings, Settings
@@ -105,11 +105,7 @@ def plot(
         timeline = Timeline(models[1].labels)
 
         def tapped(source: Source) -> Source:
-            def add_audio(item: Item) -> None:
-                if isinstance(item, Pcm):
-                    timeline.add_audio(item.block, source.sample_rate_hz)
-
-            return TeeSource(source, [add_audio])
+            return TeeSource(source, [lambda item: timeline.add_audio(item, source.sample_rate_hz)])
 
         options = _Options(language, adapt)
         _run(lambda: _analyze(open_source, models, options, [timeline, sink], tapped))

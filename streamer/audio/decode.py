@@ -2,69 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import av
-import av.error
 import numpy as np
 
 from ..errors import SourceError
+from ..protocol.error_codes import ErrorCode
+from .conversion import BlockConverter
 from .frontend import AudioFrontend, Samples
+from .joined import Part, parts_of
+from .timestamps import FileClock
+from .track import Decoded, Lost, SoundTrack
 
 _AUDIO: Final = ".aac .aif .aiff .flac .m4a .mp3 .oga .ogg .opus .wav .weba .wma"
 _VIDEO: Final = ".avi .mkv .mov .mp4 .webm"
 MEDIA_SUFFIXES: Final = frozenset(f"{_AUDIO} {_VIDEO}".split())
 """Of the audio and video files that are read from a folder; a file given by name is tried in any case."""
 
-# A header's duration is rounded and may leave out encoder padding; past this the file is truncated.
-_SHORTFALL_S: Final = 0.5
+_SILENT: Final = 10 ** (-60 / 20)
+"""The peak below which a whole track is silent, of full scale; ten times that is sound."""
+
+_LONGEST_SILENCE_S: Final = 600
+"""In `decode_file`, which holds all of a recording in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """So many samples of time without sound: the file has none there."""
+
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileNote:
+    """Something unusual about a file, of which all that there is was heard. code: see `ErrorCode`."""
+
+    code: str
+    message: str
 
 
 class AudioFile:
-    """The first audio track of a file. Opening it reads the headers only.
+    """A sound track of a file. Opening it reads the headers only. track: from 1.
+
+    Its clock is the file's own, see `FileClock`: where the file has no sound, `blocks` yields a gap. Files
+    that were joined byte by byte are one; what follows takes the rate and channels of the first.
 
     Raises SourceError when it is opened, and from `blocks` when the file turns out to be damaged or
     truncated: after the last block that could be decoded, so nothing that is there is lost.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, track: int = 1) -> None:
         self.path = path
-        self._container = _open(path)
-        if not self._container.streams.audio:
-            self._container.close()
-            raise SourceError(
-                f"expected a file with sound, but {path} has no sound track; choose another file"
-            )
-        self._stream = self._container.streams.audio[0]
-        if self._stream.codec_context is None or not self._stream.rate:
-            self._container.close()
-            raise SourceError(
-                f"expected a sound track that FFmpeg has a decoder for in {path}, got one without; "
-                "convert the file"
-            )
-        self.sample_rate_hz: int = self._stream.rate
-        self.channels: int = self._stream.layout.nb_channels
-        if not 1_000 <= self.sample_rate_hz <= 768_000:
-            self._container.close()
-            raise SourceError(
-                f"expected a sample rate of 1 to 768 kHz in {path}, got {self.sample_rate_hz} Hz; "
-                "convert the file"
-            )
+        self._number = track
+        self._track = SoundTrack(path, track)
+        self.sample_rate_hz = self._track.sample_rate_hz
+        self.channels = self._track.channels
+        self._converter = BlockConverter(path, self.sample_rate_hz, self.channels)
+        self._peak = 0.0
+        self._notes: list[FileNote] = []
 
     @property
     def declared_duration_s(self) -> float | None:
         """The duration in the headers, None where they have none."""
-        if self._container.format.name == "mp3" and not _counts_frames(self.path):
-            return None  # FFmpeg estimates from the bit rate; wrong for variable rates
-        if self._stream.duration is not None:
-            return float(self._stream.duration * self._stream.time_base)
-        if self._container.duration is not None and len(self._container.streams) == 1:
-            return float(self._container.duration) / av.time_base
-        return None
+        return self._track.declared_duration_s
 
-    def blocks(self, at_least_s: float = 0.0) -> Iterator[Samples]:
+    def close(self) -> None:
+        self._track.close()
+
+    def take_notes(self) -> list[FileNote]:
+        """What `blocks` has found since the last call."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def blocks(self, at_least_s: float = 0.0) -> Iterator[Samples | Gap]:
         """Blocks of (n, channels) float32: the codec's packets, joined to so many seconds each.
 
         What was read before a failure is yielded before it is raised.
@@ -73,119 +86,153 @@ class AudioFile:
         length = 0
         failure: SourceError | None = None
         try:
-            for block in self._decoded():
-                pending.append(block)
-                length += len(block)
-                if length >= at_least_s * self.sample_rate_hz:
-                    yield np.concatenate(pending)
-                    pending, length = [], 0
+            for block in self._all_parts():
+                if not isinstance(block, Gap):
+                    pending.append(block)
+                    length += len(block)
+                    if length < at_least_s * self.sample_rate_hz:
+                        continue
+                if pending:
+                    yield self._joined(pending)
+                pending, length = [], 0
+                if isinstance(block, Gap):
+                    yield block
         except SourceError as error:
             failure = error
         if pending:
-            yield np.concatenate(pending)
+            yield self._joined(pending)
+        if failure is not None:
+            raise failure
+        self._note_silence()
+
+    def _joined(self, blocks: list[Samples]) -> Samples:
+        block = np.concatenate(blocks)
+        self._peak = max(self._peak, float(np.abs(block).max(initial=0.0)))
+        return block
+
+    def _all_parts(self) -> Iterator[Samples | Gap]:
+        """Also those after a part that fails."""
+        clock = FileClock(self.sample_rate_hz)
+        failure: SourceError | None = None
+        for part in _parts(self.path):
+            try:
+                if part is not None:
+                    if part.note:
+                        self._note(ErrorCode.UNUSUAL_RECORDING, part.note)
+                    self._track.close()
+                    self._track = SoundTrack(self.path, self._number, part)
+                    clock.begin_part()
+                yield from self._decode_part(clock)
+            except SourceError as error:
+                failure = failure or error
+        if failure is None and clock.position == 0:
+            failure = SourceError(
+                f"expected sound in {self.path}, but it holds no samples; choose another file"
+            )
         if failure is not None:
             raise failure
 
-    def _decoded(self) -> Iterator[Samples]:
-        layout = self._stream.layout.name
-        shape, to_float = None, None
-        samples, damaged = 0, 0
-        for packet in self._packets():
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError:
-                damaged += 1
-                continue
-            for frame in frames:
-                if to_float is None or shape != (frame.layout.name, frame.sample_rate):
-                    # Files that were joined end to end may change their format: convert to the first one.
-                    shape = (frame.layout.name, frame.sample_rate)
-                    to_float = self._resampler(layout, frame)
-                for part in self._resampled(to_float, frame):
-                    block = part.to_ndarray().reshape(-1, self.channels).astype(np.float32, copy=False)
-                    samples += len(block)
-                    yield block
-        self._check_complete(samples / self.sample_rate_hz, damaged)
+    def _decode_part(self, clock: FileClock) -> Iterator[Samples | Gap]:
+        began, first = clock.position, clock.position
+        for decoded in self._track.decoded(self.sample_rate_hz):
+            match decoded:
+                case Lost(samples):
+                    clock.expect_loss()
+                    clock.skip(samples)
+                    if samples:
+                        yield Gap(samples)
+                case Decoded(frame, at):
+                    block = self._converter.push(frame)
+                    placement = clock.place(at, len(block))
+                    if placement.gap:
+                        if first == began and clock.position == began + placement.gap + len(block):
+                            first += placement.gap
+                        yield Gap(placement.gap)
+                    yield block[placement.drop :]
+        rest = self._converter.finish()
+        clock.place(None, len(rest))
+        yield rest
+        self._note_time_stamps(clock)
+        rate = self.sample_rate_hz
+        self._track.check_complete((first - began) / rate, (clock.position - began) / rate)
 
-    def _resampler(self, layout: str, frame: Any) -> av.AudioResampler:
-        try:
-            return av.AudioResampler(format="flt", layout=layout, rate=self.sample_rate_hz)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise self._not_convertible(frame, error) from error
-
-    def _resampled(self, to_float: av.AudioResampler, frame: Any) -> list[Any]:
-        try:
-            return to_float.resample(frame)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise self._not_convertible(frame, error) from error
-
-    def _not_convertible(self, frame: Any, error: Exception) -> SourceError:
-        return SourceError(
-            f"expected sound that FFmpeg can convert in {self.path}, got {frame.layout.nb_channels} channels "
-            f"({frame.layout.name}) at {frame.sample_rate} Hz: {error}; convert the file"
-        )
-
-    def close(self) -> None:
-        self._container.close()
-
-    def _packets(self) -> Iterator[Any]:
-        try:
-            yield from self._container.demux(self._stream)
-        except av.error.FFmpegError as error:
-            raise SourceError(
-                f"expected {self.path} to be readable to its end, got: {error.strerror}; "
-                "the results up to there stand, get a whole copy for the rest"
-            ) from error
-
-    def _check_complete(self, seconds: float, damaged: int) -> None:
-        if seconds == 0:
-            raise SourceError(f"expected sound in {self.path}, but it holds no samples; choose another file")
-        declared = self.declared_duration_s
-        if declared is not None and declared - seconds > _SHORTFALL_S:
-            raise SourceError(
-                f"expected {declared:.1f} s of sound in {self.path}, got {seconds:.1f} s: the file is cut "
-                "short; the results up to there stand, get a whole copy for the rest"
+    def _note_time_stamps(self, clock: FileClock) -> None:
+        if clock.before_zero:
+            self._note(
+                ErrorCode.UNUSUAL_RECORDING,
+                f"expected time stamps from 0 on, got {clock.before_zero / self.sample_rate_hz:.1f} s before "
+                "it: times count from the first sound",
             )
-        if damaged:
-            raise SourceError(
-                f"expected intact sound in {self.path}, got {damaged} damaged packets; "
-                "the results leave them out, get an intact copy for the whole"
+        if clock.wrong_stamps:
+            self._note(
+                ErrorCode.UNUSUAL_RECORDING,
+                f"expected time stamps in order, got {clock.wrong_stamps} that jump by more than a day: the "
+                "sound after them follows at once",
             )
+
+    def _note_silence(self) -> None:
+        """Silence where another track has sound is a wrong choice, most of the time."""
+        if self._peak >= _SILENT:
+            return
+        for number in self._track.others:
+            if _has_sound(self.path, number):
+                self._note(
+                    ErrorCode.SILENT_TRACK,
+                    f"expected sound in track {self._number}, got silence; track {number} has sound, "
+                    f"choose it with --track {number}",
+                )
+                return
+
+    def _note(self, code: ErrorCode, text: str) -> None:
+        self._notes.append(FileNote(code, f"{self.path}: {text}"))
 
 
 def decode_file(path: Path) -> Samples:
-    """All of a short recording: (N,) float32, mono, 16 kHz, through the same front end as every stream.
-
-    Raises SourceError.
+    """All of a short recording: (N,) float32, mono, 16 kHz, through the same front end as every stream; gaps
+    are silence. Raises SourceError.
     """
     file = AudioFile(path)
     try:
         frontend = AudioFrontend(file.sample_rate_hz, file.channels)
-        frames = [*(frontend.push(block) for block in file.blocks()), frontend.finish()]
+        frames = []
+        for block in file.blocks():
+            if isinstance(block, Gap):
+                block = _silence(file, block)
+            frames.append(frontend.push(block))
+        frames.append(frontend.finish())
     finally:
         file.close()
     return np.concatenate(frames).ravel()
 
 
-def _open(path: Path) -> Any:
-    what = f"expected a recording (wav, flac, mp3, m4a, ogg, webm, a video, ...) at {path}"
+def _silence(file: AudioFile, gap: Gap) -> Samples:
+    seconds = gap.samples / file.sample_rate_hz
+    if seconds > _LONGEST_SILENCE_S:
+        raise SourceError(
+            f"expected a short recording, got {file.path} with {seconds:.0f} s without sound; cut it"
+        )
+    return np.zeros((gap.samples, file.channels), np.float32)
+
+
+def _parts(path: Path) -> Sequence[Part | None]:
+    """None is the whole file: as nearly always, and for a pipe, which is read once, as it comes."""
+    if not path.is_file():
+        return [None]
+    parts = parts_of(path)
+    return [None] if parts == [Part(0, parts[0].end)] else parts
+
+
+def _has_sound(path: Path, number: int) -> bool:
+    track = SoundTrack(path, number)
     try:
-        if path.stat().st_size == 0:
-            raise SourceError(f"{what}, but the file is empty; choose another file")
-        # Titles may be in any encoding; they are not used.
-        return av.open(str(path), metadata_errors="replace")
-    except (av.error.FileNotFoundError, FileNotFoundError) as error:
-        raise SourceError(f"{what}, but there is no such file; check the path") from error
-    except (av.error.IsADirectoryError, IsADirectoryError) as error:
-        raise SourceError(f"{what}, but it is a folder; name files") from error
-    except av.error.InvalidDataError as error:
-        raise SourceError(f"{what}, but it is no sound file that FFmpeg knows, or it is damaged") from error
-    except (av.error.FFmpegError, OSError) as error:
-        raise SourceError(f"{what}, but it cannot be read: {error.strerror}; check the file") from error
-
-
-def _counts_frames(path: Path) -> bool:
-    """Whether an MP3 begins with a header that counts its frames (Xing, Info or VBRI)."""
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-    return any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
+        converter = BlockConverter(path, track.sample_rate_hz, track.channels)
+        for decoded in track.decoded(track.sample_rate_hz):
+            if isinstance(decoded, Decoded):
+                block = converter.push(decoded.frame)
+                if np.abs(block).max(initial=0.0) >= 10 * _SILENT:
+                    return True
+    except SourceError:
+        return False
+    finally:
+        track.close()
+    return False

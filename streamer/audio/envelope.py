@@ -36,8 +36,7 @@ class WaveformEnvelope:
         if not len(block):
             return
         if not self._received:
-            self._rate_hz = sample_rate_hz
-            self._width = max(1, round(sample_rate_hz * _FINEST_S))
+            self._begin(sample_rate_hz)
         with np.errstate(over="ignore", invalid="ignore"):
             mono = np.nan_to_num(block.mean(axis=1), nan=0.0, posinf=0.0, neginf=0.0)
         end = self._received + len(mono)
@@ -48,6 +47,22 @@ class WaveformEnvelope:
         self._low[bins] = np.minimum(self._low[bins], np.minimum.reduceat(mono, starts))
         self._high[bins] = np.maximum(self._high[bins], np.maximum.reduceat(mono, starts))
         self._received = end
+
+    def skip(self, seconds: float, sample_rate_hz: int) -> None:
+        """Silence of that length. sample_rate_hz: see `push`."""
+        if not self._received:
+            self._begin(sample_rate_hz)
+        first = self._received
+        self._received += round(seconds * self._rate_hz)
+        while self._received > _BINS * self._width:
+            self._halve_resolution()
+        bins = slice(first // self._width, -(-self._received // self._width))
+        self._low[bins] = np.minimum(self._low[bins], 0.0)
+        self._high[bins] = np.maximum(self._high[bins], 0.0)
+
+    def _begin(self, sample_rate_hz: int) -> None:
+        self._rate_hz = sample_rate_hz
+        self._width = max(1, round(sample_rate_hz * _FINEST_S))
 
     def _halve_resolution(self) -> None:
         self._low[: _BINS // 2] = self._low.reshape(-1, 2).min(axis=1)

@@ -12,11 +12,13 @@ from typing import Protocol
 import numpy as np
 
 from ..clock import Clock
-from .decode import AudioFile
+from .decode import AudioFile, Gap
 from .frontend import Samples
 
 BLOCK_MS = 100
 _READ_S = 4.0  # of a file at once: passing a packet between threads costs more than decoding it
+_LONGEST_WAIT_S = 5.0  # for a gap
+_NO_SOUND = "the recording has no sound there"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,10 +30,14 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True)
 class AudioGap:
-    """Audio that was lost before it arrived: the audio clock moves on by `ms`."""
+    """Audio that was lost before it arrived, or that a recording does not have: the audio clock moves on by
+    `ms`. frequent: one of many, as a codec makes that sends nothing in silence: such ones are reported
+    together where they are short.
+    """
 
     ms: int
     reason: str
+    frequent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +75,14 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A recording, at full speed or, with a clock, in real time.
+    """A sound track of a recording, at full speed or, with a clock, in real time. track: from 1.
 
     In real time, a block is yielded at the moment when its last sample would have been recorded, in pieces
-    of at most 100 ms, as from a microphone.
+    of at most 100 ms, as from a microphone; a gap takes its time, up to five seconds.
     """
 
-    def __init__(self, path: Path, *, pace: Clock | None = None) -> None:
-        self._file = AudioFile(path)
+    def __init__(self, path: Path, *, pace: Clock | None = None, track: int = 1) -> None:
+        self._file = AudioFile(path, track=track)
         self._read_lock = threading.Lock()
         self._closed = False
         self._pace = pace
@@ -94,29 +100,26 @@ class FileSource:
         self._stopped.set()
 
     async def items(self) -> AsyncIterator[Item]:
+        pacer = None if self._pace is None else Pacer(self._pace, self.sample_rate_hz, self._stopped)
+        gaps = _GapTimes(self.sample_rate_hz)
+        blocks = self._file.blocks(_READ_S)
         try:
-            async for block in self._paced(self._file.blocks(_READ_S)):
-                yield Pcm(block)
+            while not self._stopped.is_set():
+                block = await asyncio.to_thread(self._read, blocks)  # a read would block the event loop
+                for note in self._file.take_notes():
+                    yield SourceWarning(note.code, note.message)
+                if block is None:
+                    return
+                async for item in _items(block, gaps, pacer):
+                    yield item
         finally:
             with self._read_lock:  # a thread may still read, though its caller was cancelled
                 self._closed = True
                 self._file.close()
 
-    def _read(self, blocks: Iterator[Samples]) -> Samples | None:
+    def _read(self, blocks: Iterator[Samples | Gap]) -> Samples | Gap | None:
         with self._read_lock:
             return None if self._closed else next(blocks, None)
-
-    async def _paced(self, blocks: Iterator[Samples]) -> AsyncIterator[Samples]:
-        pacer = None if self._pace is None else Pacer(self._pace, self.sample_rate_hz, self._stopped)
-        while not self._stopped.is_set():
-            block = await asyncio.to_thread(self._read, blocks)  # a read would block the event loop
-            if block is None:
-                return
-            if pacer is None:
-                yield block
-                continue
-            async for piece in pacer.pieces(block):
-                yield piece
 
 
 class LoopSource:
@@ -138,6 +141,7 @@ class LoopSource:
 
     async def items(self) -> AsyncIterator[Item]:
         pacer = Pacer(self._pace, self.sample_rate_hz, self._stopped)
+        gaps = _GapTimes(self.sample_rate_hz)
         silence = np.zeros((round(self._pause_s * self.sample_rate_hz), self.channels), np.float32)
         rounds = 0
         while not self._stopped.is_set() and rounds != self._rounds:
@@ -145,14 +149,41 @@ class LoopSource:
             try:
                 # Some seconds of audio, decoded in milliseconds: not worth a thread.
                 for block in file.blocks():
-                    async for piece in pacer.pieces(block):
-                        yield Pcm(piece)
+                    async for item in _items(block, gaps, pacer):
+                        yield item
             finally:
                 file.close()
             rounds += 1
             if rounds != self._rounds:
-                async for piece in pacer.pieces(silence):
-                    yield Pcm(piece)
+                async for item in _items(silence, gaps, pacer):
+                    yield item
+
+
+async def _items(block: Samples | Gap, gaps: _GapTimes, pacer: Pacer | None) -> AsyncIterator[Item]:
+    if isinstance(block, Gap):
+        if pacer is not None:
+            await pacer.wait(block.samples)
+        yield AudioGap(gaps.ms(block.samples), _NO_SOUND, frequent=True)
+    elif pacer is None:
+        yield Pcm(block)
+    else:
+        async for piece in pacer.pieces(block):
+            yield Pcm(piece)
+
+
+class _GapTimes:
+    """Gaps in samples -> whole milliseconds, whose rounding does not add up."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._samples = 0
+        self._ms = 0
+
+    def ms(self, samples: int) -> int:
+        self._samples += samples
+        ms = round(self._samples * 1_000 / self._rate_hz) - self._ms
+        self._ms += ms
+        return ms
 
 
 class Pacer:
@@ -170,8 +201,21 @@ class Pacer:
         size = self._rate_hz * BLOCK_MS // 1_000
         for start in range(0, len(block), size):
             piece = block[start : start + size]
-            await self._clock.sleep_until(self._started_at + (self._released + len(piece)) / self._rate_hz)
-            if self._stopped.is_set():
+            if not await self._pass(len(piece)):
                 return
-            self._released += len(piece)
             yield piece
+
+    async def wait(self, samples: int) -> None:
+        """For so much time without sound, up to the longest wait; ends early when stopped."""
+        left = min(samples, round(_LONGEST_WAIT_S * self._rate_hz))
+        size = self._rate_hz * BLOCK_MS // 1_000
+        while left and await self._pass(min(left, size)):
+            left -= min(left, size)
+
+    async def _pass(self, samples: int) -> bool:
+        """False when stopped."""
+        await self._clock.sleep_until(self._started_at + (self._released + samples) / self._rate_hz)
+        if self._stopped.is_set():
+            return False
+        self._released += samples
+        return True

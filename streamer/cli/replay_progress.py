@@ -38,9 +38,13 @@ def progress_bar(console: Console, jobs: Sequence[ReplayJob]) -> Iterator[Callab
 
 
 def outcome_reporter(console: Console) -> Callable[[ReplayOutcome], None]:
-    """A callback that prints a line for each recording that was read to its end."""
+    """A callback that prints a line for each recording that was read to its end, and for each thing that is
+    unusual about a recording.
+    """
 
     def report(outcome: ReplayOutcome) -> None:
+        for note in outcome.notes:
+            print_line(console, f"note: {printable(note)}")
         if outcome.totals is not None:
             print_line(console, f"{printable(outcome.job.path)}: {_summary(outcome)}")
 
@@ -50,9 +54,12 @@ def outcome_reporter(console: Console) -> Callable[[ReplayOutcome], None]:
 def _summary(outcome: ReplayOutcome) -> str:
     assert outcome.totals is not None
     totals, failed = outcome.totals, outcome.failed
-    seconds = totals.audio_ms / 1_000
+    audio = f"{totals.audio_ms / 1_000:.1f} s of audio"
+    if outcome.gaps:
+        gaps = "a gap" if outcome.gaps == 1 else f"{outcome.gaps} gaps"
+        audio += f", with {gaps} of {totals.dropped_ms / 1_000:.1f} s"
     if failed:
-        return f"{totals.utterances} utterances in {seconds:.1f} s of audio, {failed} more have no result"
+        return f"{totals.utterances} utterances in {audio}, {failed} more have no result"
     if totals.utterances == 0:
-        return f"no utterances in {seconds:.1f} s of audio: no speech was found"
-    return f"{totals.utterances} utterances in {seconds:.1f} s of audio"
+        return f"no utterances in {audio}: no speech was found"
+    return f"{totals.utterances} utterances in {audio}"

@@ -59,7 +59,7 @@ class ConsoleSink:
                     self._in_progress = True
             case messages.Dropped():
                 self._erase()
-                self._console.print(Text(f"  {event.ms} ms of audio were lost: {event.reason}", "magenta"))
+                self._console.print(Text(f"  a gap of {_length(event.ms)}: {event.reason}", "magenta"))
             case messages.Error(fatal=False):  # the command reports a fatal one when it ends
                 self._erase()
                 self._console.print(Text(f"  {event.code}: {event.message}", "magenta"), soft_wrap=True)
@@ -74,6 +74,10 @@ class ConsoleSink:
                 Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))  # the whole line
             )
             self._in_progress = False
+
+
+def _length(ms: int) -> str:
+    return f"{ms} ms" if ms < 1_000 else f"{ms / 1_000:.1f} s"
 
 
 def clock_time(ms: int) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..audio.envelope import WaveformEnvelope
-from ..audio.frontend import Samples
+from ..audio.sources import AudioGap, Item, Pcm
 from ..protocol import messages
 from .alignment_figure import fit_label
 from .colours import colour_of
@@ -69,9 +69,13 @@ class Timeline(FinalsSink):
         self.peaks = WaveformEnvelope()
         self.spans: list[Span] = []
 
-    def add_audio(self, block: Samples, sample_rate_hz: int) -> None:
-        """block: (n, channels) float32, the audio that follows the last block."""
-        self.peaks.push(block, sample_rate_hz)
+    def add_audio(self, item: Item, sample_rate_hz: int) -> None:
+        """Of the recording's source, in order. sample_rate_hz: the source's."""
+        match item:
+            case Pcm(block):
+                self.peaks.push(block, sample_rate_hz)
+            case AudioGap(ms):
+                self.peaks.skip(ms / 1_000, sample_rate_hz)
 
     def write(self, event: messages.Emotion) -> None:
         probabilities = tuple(event.probabilities[label] for label in self.labels)

@@ -36,6 +36,11 @@ def ms(samples: int) -> int:
     return samples * 1_000 // SAMPLE_RATE_HZ
 
 
+def _ms_in(utterance: Utterance, samples: int) -> int:
+    """A position in the stream, which the padding of its last frame is no part of."""
+    return ms(samples if utterance.limit is None else min(samples, utterance.limit))
+
+
 def started_event(started: SpeechStarted) -> messages.SpeechStarted:
     return messages.SpeechStarted(utterance=started.utterance, start_ms=ms(started.start))
 
@@ -59,7 +64,7 @@ def emotion_event(
         utterance=utterance.utterance,
         final=utterance.reason != "speaking",
         start_ms=ms(utterance.start),
-        end_ms=ms(utterance.end),
+        end_ms=_ms_in(utterance, utterance.end),
         reason=utterance.reason,
         label=prediction.label,
         confidence=round(prediction.confidence, _DIGITS),
@@ -74,8 +79,8 @@ def emotion_event(
         words=tuple(
             messages.Word(
                 text=word.text,
-                start_ms=ms(utterance.clip_start + word.start),
-                end_ms=ms(utterance.clip_start + word.end),
+                start_ms=_ms_in(utterance, utterance.clip_start + word.start),
+                end_ms=_ms_in(utterance, utterance.clip_start + word.end),
                 confidence=None if word.confidence is None else round(word.confidence, 3),
             )
             for word in (analysis.words if words and transcript else ())
@@ -113,7 +118,7 @@ def no_emotion_event(utterance: Utterance, speech: SpeechPresence) -> messages.N
     return messages.NoEmotion(
         utterance=utterance.utterance,
         start_ms=ms(utterance.start),
-        end_ms=ms(utterance.end),
+        end_ms=_ms_in(utterance, utterance.end),
         reason=speech.reason,
         speech=round(speech.probability, _DIGITS),
     )

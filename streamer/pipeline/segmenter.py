@@ -32,7 +32,8 @@ class Utterance:
 
     samples: (N,) float32; the clip, which begins at sample `clip_start` of the stream. decided_at: the
     position of the stream when the end was decided. All positions count from the stream's start. reason:
-    `speaking` where it has no end yet, see `Segmenter.partial_utterance`.
+    `speaking` where it has no end yet, see `Segmenter.partial_utterance`. limit: the stream's end, if it has
+    ended in the last frame: what follows it there is padding.
     """
 
     utterance: int
@@ -42,6 +43,7 @@ class Utterance:
     samples: Samples
     reason: Reason
     decided_at: int
+    limit: int | None = None
 
 
 class Segmenter:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, Literal, Protocol
 
 from emostream.models import SpeakerBaseline
@@ -27,6 +28,7 @@ from ..protocol.error_codes import ErrorCode
 from .channel import Channel, QueuedUtterance
 from .conversions import started_event
 from .event_log import EventLog
+from .gap_reports import GapReports
 from .segmenter import SpeechStarted, Utterance
 from .session_settings import SessionSettings
 from .vad import Vad
@@ -74,6 +76,9 @@ class Session:
         self._frames_since_yield = 0
         self._fed_at = 0.0
 
+        self._gaps = GapReports()
+        self._end: int | None = None  # the stream's, in samples, once it is known
+
         # For `closed`.
         self._received_samples = 0
         self._dropped_ms = 0
@@ -110,8 +115,8 @@ class Session:
                         self._metrics.audio.inc(len(block) / self._source.sample_rate_hz)
                         await self._feed(self._frontend.push(block))
                         await self._report_invalid()
-                    case AudioGap(gap_ms, reason):
-                        await self._feed_gap(gap_ms, reason)
+                    case AudioGap():
+                        await self._feed_gap(item)
                     case Flush():
                         await self._feed(self._frontend.drain())
                         await self._handle(self._channel.flush())
@@ -119,8 +124,11 @@ class Session:
                         await self._events.put(messages.Error(code=code, message=message, fatal=False))
         except EmostreamError as error:
             self._failure = error
+        self._end = self._received_samples * SAMPLE_RATE_HZ // self._source.sample_rate_hz
+        self._end += self._dropped_ms * SAMPLE_RATE_HZ // 1_000
         await self._feed(self._frontend.finish())
         await self._handle(self._channel.end_of_stream())
+        await self._report_gaps(self._gaps.take())
         await self._utterances.put(None)
 
     @property
@@ -155,13 +163,16 @@ class Session:
     async def _handle(self, outcomes: list[SpeechStarted | Utterance]) -> None:
         for outcome in outcomes:
             if isinstance(outcome, SpeechStarted):
+                await self._report_gaps(self._gaps.take())
                 await self._events.put(started_event(outcome))
             else:
+                if self._end is not None:  # the last frame is padded
+                    outcome = replace(outcome, limit=self._end)
                 await self._utterances.put(self._channel.analyse(outcome))
 
-    async def _feed_gap(self, gap_ms: int, reason: str) -> None:
+    async def _feed_gap(self, gap: AudioGap) -> None:
         """A short gap is silence like any other; a long one ends the utterance, and then the clock jumps."""
-        samples = gap_ms * SAMPLE_RATE_HZ // 1_000
+        samples = gap.ms * SAMPLE_RATE_HZ // 1_000
         settings = self._settings.segmenter
         longest_ms = settings.min_silence_ms + settings.start_window_ms
         silence = min(samples, longest_ms * SAMPLE_RATE_HZ // 1_000)
@@ -173,9 +184,14 @@ class Session:
             self._channel.skip(skipped)
         await self._feed(self._frontend.silence(samples - silence - skipped * FRAME_SAMPLES))
         at_ms = self._clock_ms
-        self._dropped_ms += gap_ms
-        self._metrics.dropped.inc(gap_ms / 1_000)
-        await self._events.put(messages.Dropped(ms=gap_ms, reason=reason, at_ms=at_ms))
+        self._dropped_ms += gap.ms
+        self._event_log.clock_ms = self._clock_ms
+        self._metrics.dropped.inc(gap.ms / 1_000)
+        await self._report_gaps(self._gaps.add(gap, at_ms))
+
+    async def _report_gaps(self, reports: list[messages.Dropped]) -> None:
+        for report in reports:
+            await self._events.put(report)
 
     async def _report_invalid(self) -> None:
         if self._frontend.invalid_samples and not self._reported_invalid:

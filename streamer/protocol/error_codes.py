@@ -11,6 +11,9 @@ class ErrorCode(StrEnum):
     TRANSCRIPTION_FAILED = "transcription_failed"
     INVALID_SAMPLES = "invalid_samples"
     BAD_MESSAGE = "bad_message"
+    UNUSUAL_RECORDING = "unusual_recording"
+    SILENT_TRACK = "silent_track"
+    CHANNELS_CANCEL = "channels_cancel"
 
     # Of a connection, which ends; each has a close code, see `close_codes`.
     INTERNAL = "internal"
@@ -39,6 +42,9 @@ class ErrorCode(StrEnum):
     NO_CLUSTER = "no_cluster"
     WORKER_DIED = "worker_died"
 
+
+OF_A_RECORDING = frozenset({ErrorCode.UNUSUAL_RECORDING, ErrorCode.SILENT_TRACK, ErrorCode.CHANNELS_CANCEL})
+"""Something is unusual about a recording, of which all that there is was heard."""
 
 NEVER_SENT = frozenset(
     {

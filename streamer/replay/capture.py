@@ -53,6 +53,7 @@ class _Gap(msgspec.Struct, frozen=True, tag="gap"):
     at_samples: int
     ms: int
     reason: str
+    frequent: bool = False
 
 
 class _Flush(msgspec.Struct, frozen=True, tag="flush"):
@@ -132,8 +133,8 @@ class SessionRecorder:
         match item:
             case Pcm(block):
                 self._write_audio(block)
-            case AudioGap(gap_ms, reason):
-                self._write(_Gap(self._samples, gap_ms, reason))
+            case AudioGap(gap_ms, reason, frequent):
+                self._write(_Gap(self._samples, gap_ms, reason, frequent))
             case Flush():
                 self._write(_Flush(self._samples))
             case SourceWarning(code, message):
@@ -230,7 +231,9 @@ class RecordedSource:
         mark = next(marks, None)
         position = 0
         async for item in self._audio.items():
-            assert isinstance(item, Pcm)
+            if not isinstance(item, Pcm):
+                yield item
+                continue
             block = item.block
             while mark is not None and mark.at_samples < position + len(block):
                 head = mark.at_samples - position
@@ -249,7 +252,7 @@ class RecordedSource:
 def _to_item(mark: _Mark) -> Item:
     match mark:
         case _Gap():
-            return AudioGap(mark.ms, mark.reason)
+            return AudioGap(mark.ms, mark.reason, mark.frequent)
         case _Flush():
             return Flush()
         case _Warning():

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ..audio.frontend import Samples
+from ..audio.sources import Item
 from ..display_paths import printable
 from ..errors import ConfigError, SourceError
 from ..output.document import Document
@@ -32,13 +32,15 @@ from .discovery import ReplayJob
 class ReplayOutcome:
     """What became of one recording.
 
-    totals: None if it was not read to its end. failed: utterances without a result. failure: why it could
-    not be read, or not further.
+    totals: None if it was not read to its end. failed: utterances without a result. gaps: how many times it
+    has no sound. notes: what else is unusual about it. failure: why it could not be read, or not further.
     """
 
     job: ReplayJob
     totals: messages.Totals | None = None
     failed: int = 0
+    gaps: int = 0
+    notes: Sequence[str] = ()
     failure: SourceError | None = None
 
     @property
@@ -55,11 +57,11 @@ class ReplayOutcome:
 class OutputSinks:
     """What one recording is sent to.
 
-    sinks: its events. audio_taps: its audio as it is read, (n, channels) float32, and the rate in Hz.
+    sinks: its events. audio_taps: take each item of its source as it is read, and the source's rate in Hz.
     """
 
     sinks: Sequence[Sink]
-    audio_taps: Sequence[Callable[[Samples, int], None]] = ()
+    audio_taps: Sequence[Callable[[Item, int], None]] = ()
 
 
 SinkFactory = Callable[[ReplayJob, ReplayOutcome], AbstractContextManager[Sink]]

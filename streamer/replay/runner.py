@@ -9,8 +9,7 @@ from functools import partial
 
 from emostream.models import SpeakerBaseline
 
-from ..audio.frontend import Samples
-from ..audio.sources import Item, Pcm, Source
+from ..audio.sources import AudioGap, Item, Pcm, Source
 from ..audio.tee import TeeSource
 from ..clock import Clock
 from ..concurrency import task_group
@@ -25,6 +24,7 @@ from ..pipeline.session import Session
 from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
+from ..protocol.error_codes import OF_A_RECORDING
 from ..server.local_stream import run_until_stopped
 from .discovery import ReplayJob
 from .outputs import OutputFactory, OutputSinks, ReplayOutcome
@@ -91,8 +91,12 @@ class ReplayRunner:
         totals = _TotalsSink()
         vad, session_settings = self._session_settings(job)
 
-        def report_progress(block: Samples, rate_hz: int) -> None:
-            self.on_progress(len(block) / rate_hz)
+        def report_progress(item: Item, rate_hz: int) -> None:
+            match item:
+                case Pcm(block):
+                    self.on_progress(len(block) / rate_hz)
+                case AudioGap(ms):
+                    self.on_progress(ms / 1_000)
 
         ended = True
         try:
@@ -117,7 +121,7 @@ class ReplayRunner:
             ended = await run_until_stopped(session, stop, on_stop=self.engine.begin_shutdown)
         except SourceError as error:
             outcome.failure = error
-        outcome.failed = totals.failed
+        outcome.failed, outcome.gaps, outcome.notes = totals.failed, totals.gaps, totals.notes
         outcome.totals = totals.totals if ended else None
 
     def _session_settings(self, job: ReplayJob) -> tuple[VadSettings, SessionSettings]:
@@ -139,23 +143,28 @@ class ReplayRunner:
         return self.settings.speaker.adapt
 
 
-def _audio_tap(source: Source, tap: Callable[[Samples, int], None]) -> Callable[[Item], None]:
-    def take(item: Item) -> None:
-        if isinstance(item, Pcm):
-            tap(item.block, source.sample_rate_hz)
-
-    return take
+def _audio_tap(source: Source, tap: Callable[[Item, int], None]) -> Callable[[Item], None]:
+    return lambda item: tap(item, source.sample_rate_hz)
 
 
 class _TotalsSink:
-    """Keeps a session's totals, and how many utterances have no result."""
+    """Keeps a session's totals, how many utterances have no result and gaps there are, and what is unusual
+    about the recording.
+    """
 
     def __init__(self) -> None:
         self.totals: messages.Totals | None = None
         self.failed = 0
+        self.gaps = 0
+        self.notes: list[str] = []
 
     async def send(self, event: messages.ServerEvent) -> None:
-        if isinstance(event, messages.Closed):
-            self.totals = event.totals
-        elif isinstance(event, messages.Error) and event.code == AnalysisError.code:
-            self.failed += 1
+        match event:
+            case messages.Closed():
+                self.totals = event.totals
+            case messages.Dropped():
+                self.gaps += 1
+            case messages.Error(code=AnalysisError.code):
+                self.failed += 1
+            case messages.Error(code=code, message=message) if code in OF_A_RECORDING:
+                self.notes.append(message)

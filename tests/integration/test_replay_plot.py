@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from emostream.models import LABELS
+from emostream.streamer.audio.sources import Pcm
 from emostream.streamer.errors import SourceError
 from emostream.streamer.protocol import messages
 from emostream.streamer.replay.discovery import ReplayJob
@@ -40,7 +41,7 @@ async def test_a_figure_is_written_when_its_recording_is_done(
     outcome = ReplayOutcome(job)
     plots.check([job])
     async with plots.collect(job, outcome, LABELS) as drawn:
-        drawn.add_audio(silence(1_000)[:, None], 16_000)
+        drawn.add_audio(Pcm(silence(1_000)[:, None]), 16_000)
         outcome.totals, outcome.failure = totals, failure
     assert [path.name for path in (tmp_path / "out" / "in").iterdir()] == left
     assert plots.has(job) == (left == ["a.wav.png"])

@@ -54,7 +54,7 @@ async def test_the_terminal_shows_finals_losses_and_errors() -> None:
     for word in ("00:00.8-00:03.3", "neutral", "81%", "the next train leaves at nine"):
         assert word in lines[0]
     assert lines[1] == "00:04.1-00:05.3  no emotion: no speech"
-    assert "120 ms of audio were lost: testing" in lines[2]
+    assert "a gap of 120 ms: testing" in lines[2]
     assert "no result" in lines[3]
 
 

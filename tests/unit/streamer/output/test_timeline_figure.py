@@ -16,6 +16,7 @@ from matplotlib.image import imread
 
 from emostream.models import LABELS
 from emostream.streamer.audio.envelope import WaveformEnvelope
+from emostream.streamer.audio.sources import Pcm
 from emostream.streamer.output.colours import colour_of
 from emostream.streamer.output.timeline_figure import Timeline, timeline_figure, write_png
 from emostream.streamer.protocol import messages
@@ -52,7 +53,7 @@ async def timeline(*utterances: Speech, seconds: float) -> Timeline:
         await found.send(emotion_event(number, "happy", final=False))  # interim results are not drawn
         await found.send(final(number, one))
     for start in range(0, len(sound), 999):
-        found.add_audio(sound[start : start + 999, None], RATE_HZ)
+        found.add_audio(Pcm(sound[start : start + 999, None]), RATE_HZ)
     return found
 
 
@@ -113,7 +114,7 @@ async def test_the_waveform_height_is_proportional_to_the_level(tmp_path: Path) 
     """Twice as loud is twice as high; silence is a thin line."""
     drawn = Timeline(LABELS)
     for loud in (0.2, 0.4, 0.0):
-        drawn.add_audio(np.float32(loud) * np.sign(voice(2_000))[:, None], RATE_HZ)
+        drawn.add_audio(Pcm(np.float32(loud) * np.sign(voice(2_000))[:, None]), RATE_HZ)
     picture = Picture(drawn, tmp_path)
 
     def extent(second: float) -> int:
@@ -145,7 +146,7 @@ async def test_a_long_recording_has_a_bounded_picture(tmp_path: Path) -> None:
     """Ten hours, at a low rate: no words, hours at the axis."""
     drawn = Timeline(LABELS)
     for _ in range(10):
-        drawn.add_audio(np.zeros((36_000, 1), np.float32), 10)
+        drawn.add_audio(Pcm(np.zeros((36_000, 1), np.float32)), 10)
     for number in range(3_000):
         await drawn.send(final(number, (12_000 * number, 12_000 * number + 8_000, "sad", 0.5)))
     write_png(drawn, "long.wav", tmp_path / "long.png")
@@ -164,7 +165,7 @@ async def test_a_long_recording_has_a_bounded_picture(tmp_path: Path) -> None:
 def test_odd_names_and_very_short_audio_can_be_drawn(name: str, samples: int, tmp_path: Path) -> None:
     """Without a warning, which the tests treat as an error."""
     drawn = Timeline(LABELS)
-    drawn.add_audio(np.zeros((samples, 2), np.float32), 44_100)
+    drawn.add_audio(Pcm(np.zeros((samples, 2), np.float32)), 44_100)
     write_png(drawn, name, tmp_path / "odd")
     assert png_size(tmp_path / "odd")[0] <= WIDEST
 

@@ -214,3 +214,30 @@ async def test_a_reader_that_does_not_read_blocks_the_source() -> None:
         reading.set()
         await running
     assert len(finals(sink.events)) == 300
+
+
+@pytest.mark.parametrize("samples", [1, 100, 319])
+async def test_no_end_lies_past_the_audio(samples: int) -> None:
+    """The last frame is padded to 20 ms."""
+    sound = np.concatenate([silence(500), voice(1_000)])[: 16_000 + samples]
+    seen = await run(ListSource([pcm(sound)]), transcriber=FakeTranscriber())
+    (final,) = finals(seen)
+    closed = seen[-1]
+    assert isinstance(closed, messages.Closed)
+    assert final.end_ms == closed.totals.audio_ms == (16_000 + samples) * 1_000 // 16_000
+    assert all(word.end_ms <= final.end_ms for word in final.words)
+
+
+async def test_a_pause_without_packets_is_reported_once_before_speech_begins_again() -> None:
+    pause = [item for _ in range(5) for item in (AudioGap(380, "nothing", frequent=True), pcm(silence(20)))]
+    source = ListSource([pcm(voice(1_000)), *pause, pcm(voice(1_000, seed=1)), *pause])
+    seen = await run(source)
+    reports = [event for event in seen if not isinstance(event, messages.Emotion)]
+    assert [(type(event).__name__, getattr(event, "ms", None)) for event in reports] == [
+        ("SpeechStarted", None),
+        ("Dropped", 1_900),
+        ("SpeechStarted", None),
+        ("Dropped", 1_900),
+        ("Closed", None),
+    ]
+    assert [event.at_ms for event in reports if isinstance(event, messages.Dropped)] == [1_000, 4_000]
