@@ -153,26 +153,32 @@ def _missing_from_wav_s(path: Path) -> float:
 def _read_with_ffmpeg(path: Path) -> tuple[npt.NDArray[np.float32], int]:
     try:
         with av.open(str(path)) as container:
-            samples, rate_hz, declared_s = _first_track(container)
+            samples, rate_hz, missing_s = _first_track(container)
     except (OSError, av.error.FFmpegError, ValueError) as error:
         # OSError, FFmpegError: the file; ValueError: its audio changes format midway.
         raise AudioFileError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    missing_s = declared_s - len(samples) / rate_hz
     if len(samples) and missing_s > _FFMPEG_SHORTFALL_S:
         raise AudioFileError(path, f"is cut short by {missing_s:.1f} s")
     return samples, rate_hz
 
 
 def _first_track(container: Any) -> tuple[npt.NDArray[np.float32], int, float]:
-    """(N, C) samples, their rate, and the seconds that the headers declare, 0 where they declare none."""
+    """(N, C) samples, their rate, and the seconds that they lack of what the headers declare. A pause without
+    packets, of a recorder or a codec, is no sound that is missing.
+    """
     if not container.streams.audio:
         raise ValueError("no audio track")
     track = container.streams.audio[0]
     to_float = av.AudioResampler("fltp", track.layout.name, track.rate)
-    blocks = [part.to_ndarray().T for frame in container.decode(track) for part in to_float.resample(frame)]
+    blocks, end_s = [], 0.0
+    for frame in container.decode(track):
+        blocks += [part.to_ndarray().T for part in to_float.resample(frame)]
+        if frame.time is not None:
+            end_s = frame.time + frame.samples / frame.sample_rate
     empty = np.zeros((0, 1), np.float32)
     samples: npt.NDArray[np.float32] = np.concatenate(blocks, dtype=np.float32) if blocks else empty
-    return samples, int(track.rate), _declared_s(container, track)
+    heard_s = max(len(samples) / track.rate, end_s)
+    return samples, int(track.rate), _declared_s(container, track) - heard_s
 
 
 def _declared_s(container: Any, track: Any) -> float:
