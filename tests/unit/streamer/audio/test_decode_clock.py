@@ -49,6 +49,10 @@ class Decoded:
             for kind, group in itertools.groupby(spans, key=lambda span: span[0])
         ]
 
+    @property
+    def seconds(self) -> float:
+        return sum(length for _, length in self.spans)
+
     def expect(self, *spans: tuple[str, float]) -> None:
         assert self.failure is None
         assert [kind for kind, _ in self.spans] == [kind for kind, _ in spans]
@@ -76,7 +80,7 @@ def test_silence_that_was_left_out_keeps_its_time(tmp_path: Path) -> None:
 
     decoded = Decoded(write_media(tmp_path / "dtx.webm", [tone(4)], 48_000, "libopus", place=place))
     assert decoded.failure is None
-    assert sum(length for _, length in decoded.spans) == pytest.approx(4, abs=0.01)
+    assert decoded.seconds == pytest.approx(4, abs=0.01)
     assert sum(length for kind, length in decoded.spans if kind == "gap") == pytest.approx(1.9, abs=0.01)
 
 
@@ -141,8 +145,9 @@ def test_joined_files_are_heard_to_their_end(
     path.write_bytes(one + two + one)
     decoded = Decoded(path)
     assert decoded.failure is None
-    (span,) = decoded.spans
-    assert span == ("sound", pytest.approx(6, abs=0.2))  # an encoder's padding stays at each joint
+    ((kind, length),) = decoded.spans
+    assert kind == "sound"
+    assert abs(length - 6) < 0.2  # an encoder's padding stays at each joint
     sound = np.concatenate(decoded.sound)[:, 0]
     spectrum = np.abs(np.fft.rfft(sound))
     assert np.argmax(spectrum) * decoded.rate_hz / len(sound) == pytest.approx(300, abs=2)
@@ -160,7 +165,7 @@ def test_a_tag_between_joined_mp3s_is_no_damage(tmp_path: Path) -> None:
     path.write_bytes(one + b"TAG".ljust(128, b" ") + b"ID3\x04\x00\x00" + size + picture + one)
     decoded = Decoded(path)
     assert decoded.failure is None
-    assert sum(length for _, length in decoded.spans) == pytest.approx(4, abs=0.2)
+    assert decoded.seconds == pytest.approx(4, abs=0.2)
 
 
 def test_damage_in_an_mp3_keeps_the_time_of_what_is_lost(tmp_path: Path) -> None:
@@ -171,7 +176,7 @@ def test_damage_in_an_mp3_keeps_the_time_of_what_is_lost(tmp_path: Path) -> None
     decoded = Decoded(path)
     assert decoded.failure is not None
     assert "damaged packets" in decoded.failure
-    assert sum(length for _, length in decoded.spans) == pytest.approx(2, abs=0.15)
+    assert decoded.seconds == pytest.approx(2, abs=0.15)
 
 
 def wav(seconds: float) -> bytearray:
@@ -210,16 +215,16 @@ def test_a_wav_that_is_cut_short_is_heard_and_told(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(bytes(wav(2))[:33_001])
     decoded = Decoded(path)
-    assert decoded.spans == [("sound", pytest.approx(1.03, abs=0.01))]
+    assert decoded.seconds == pytest.approx(1.03, abs=0.01)
     assert decoded.failure is not None
     assert "expected 2.0 s of sound" in decoded.failure
     path.write_bytes(bytes(wav(1)) + bytes(wav(2))[:33_001])
     decoded = Decoded(path)
-    assert decoded.spans == [("sound", pytest.approx(2.03, abs=0.01))]
+    assert decoded.seconds == pytest.approx(2.03, abs=0.01)
     assert decoded.failure is not None
     path.write_bytes(bytes(wav(2))[:33_000] + bytes(wav(1)))
     decoded = Decoded(path)
-    assert decoded.spans == [("sound", pytest.approx(2.03, abs=0.01))]
+    assert decoded.seconds == pytest.approx(2.03, abs=0.01)
     assert decoded.failure is not None
 
 
