@@ -29,6 +29,7 @@ export function resultCard(item, labels, replacing = false) {
       icon(emotion.label),
       element("h3", {}, [title(emotion.label)]),
       element("span", { class: "confidence" }, [percent(emotion.confidence)]),
+      channel(emotion),
       emotion.final ? null : element("span", { class: "chip" }, ["interim"]),
       emotion.final ? selectButton(item.key, emotion) : null,
       time(emotion.startMs, emotion.endMs),
@@ -48,8 +49,13 @@ export function resultCard(item, labels, replacing = false) {
 export function noEmotionCard(item) {
   const { startMs, endMs, reason } = item.event;
   return card(item, "without-emotion", [
-    element("header", {}, [element("h3", {}, [noEmotion(reason)]), time(startMs, endMs)]),
+    element("header", {}, [element("h3", {}, [noEmotion(reason)]), channel(item.event), time(startMs, endMs)]),
   ]);
+}
+
+/** Where each channel is heard on its own, with a speaker of its own. */
+function channel({ channel: number }) {
+  return number === null ? null : element("span", { class: "chip" }, [`channel ${number}`]);
 }
 
 /** Selects the utterance on the timeline, where it can be played and all its figures are shown. */

@@ -6,7 +6,7 @@
 
 // Client to server ----------------------------------------------------------------------------
 
-export type Encoding = "pcm_s16le" | "pcm_f32le";
+export type Encoding = "pcm_s16le" | "pcm_f32le" | "mulaw" | "alaw";
 
 /** resume_token: that of `ready`; a subscriber has none. */
 export interface Resume {
@@ -27,6 +27,8 @@ export interface Options {
   adapt?: "off" | "stream" | null;
   /** Whether `closed` carries what the session has learned of the speaker's voice. */
   return_speaker?: boolean | null;
+  /** `mix`: all channels, mixed down; `split`: each on its own, with a speaker of its own; or one, from 1. */
+  channels?: "mix" | "split" | number | null;
 }
 
 /** A speaker who was enrolled: means of hidden states, no sound; `total` and `probe` are base64. */
@@ -119,6 +121,8 @@ export interface SpeechStarted {
   type: "speech_started";
   seq: number;
   utterance: number;
+  /** From 1, where it is heard on its own; null where all are mixed. */
+  channel: number | null;
   start_ms: number;
 }
 
@@ -157,6 +161,7 @@ export interface Emotion {
   type: "emotion";
   seq: number;
   utterance: number;
+  channel: number | null;
   final: boolean;
   start_ms: number;
   end_ms: number;
@@ -185,6 +190,7 @@ export interface NoEmotion {
   type: "no_emotion";
   seq: number;
   utterance: number;
+  channel: number | null;
   start_ms: number;
   end_ms: number;
   reason: "no_speech" | "misread_samples";
@@ -336,7 +342,7 @@ export interface ClientOptions {
   url: string;
   /** Of the audio that is sent, 8000 to 96000. */
   sampleRate: number;
-  /** On the wire; samples are converted. Default: pcm_s16le. */
+  /** On the wire; samples are converted to the first two. Default: pcm_s16le. */
   encoding?: Encoding;
   /** 1 to 8, interleaved. Default: 1. */
   channels?: number;

@@ -30,6 +30,9 @@ const REPLY_TIMEOUT_MS = 10_000; // for `ready` on a new socket, and for the clo
 const SILENCE_TIMEOUT_MS = 20_000; // a server that owes a message and sends none for so long is gone
 const QUEUE_MS = 15_000;
 
+/** Of each encoding. mulaw and alaw are sent as they come, in bytes. */
+const SAMPLE_BYTES = { pcm_s16le: 2, pcm_f32le: 4, mulaw: 1, alaw: 1 };
+
 /**
  * One session, which outlives its sockets. It connects as soon as it is constructed and reconnects after every
  * break, until the session has ended, is refused, or is closed.
@@ -92,7 +95,7 @@ export class EmostreamClient {
     onState = () => {},
     platform = browserPlatform(),
   }) {
-    expect(["pcm_s16le", "pcm_f32le"].includes(encoding), "encoding", "pcm_s16le or pcm_f32le", encoding);
+    expect(Object.hasOwn(SAMPLE_BYTES, encoding), "encoding", Object.keys(SAMPLE_BYTES).join(", "), encoding);
     expect(isWhole(sampleRate, 8_000, 96_000), "sampleRate", "a whole number of 8000 to 96000", sampleRate);
     expect(isWhole(channels, 1, 8), "channels", "1 to 8", channels);
     expect(["drop", "wait"].includes(whenFull), "whenFull", "drop or wait", whenFull);
@@ -106,7 +109,7 @@ export class EmostreamClient {
     this.#onEvent = onEvent;
     this.#onState = onState;
     this.#platform = platform;
-    this.#queue = new SendQueue(sampleRate, channels * (encoding === "pcm_s16le" ? 2 : 4), queueMs);
+    this.#queue = new SendQueue(sampleRate, channels * SAMPLE_BYTES[encoding], queueMs);
     const finished = deferred();
     this.finished = finished.promise;
     this.#resolveFinished = finished.resolve;
@@ -380,6 +383,8 @@ export function websocketUrl(server) {
 
 /** A copy in the encoding; every browser runs on little-endian machines. */
 function toBytes(data, encoding) {
+  const samples = data instanceof Float32Array || data instanceof Int16Array;
+  expect(!(samples && SAMPLE_BYTES[encoding] === 1), "data", `bytes of ${encoding}`, "samples");
   if (data instanceof Float32Array) return bytesOf(encoding === "pcm_f32le" ? data.slice() : toInt16(data));
   if (data instanceof Int16Array) {
     return bytesOf(encoding === "pcm_s16le" ? data.slice() : Float32Array.from(data, (x) => x / 32_768));

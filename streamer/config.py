@@ -19,6 +19,7 @@ FRAME_MS: Final = 20
 
 VadName = Literal["webrtc", "silero"]
 Adapt = Literal["off", "stream", "recording"]
+Channels = Literal["mix", "split"] | int
 DtypeName = Literal["auto", "float32", "bfloat16"]
 
 
@@ -110,6 +111,22 @@ class SegmenterSettings(_Settings, frozen=True, kw_only=True):
             f"at least twice min_silence_ms + pre_roll_ms ({2 * (silence + self.pre_roll_ms)})",
             self.max_utterance_ms,
         )
+
+
+class AudioSettings(_Settings, frozen=True, kw_only=True):
+    """What is heard of a source with several channels, or of a recording with several sound tracks.
+
+    channels: mix: all of them, mixed down. split: each on its own, one speaker on each, with results of its
+    own. A number: that channel alone. track: of a recording. Both count from 1.
+    """
+
+    channels: Channels = "mix"
+    track: int = 1
+
+    def __post_init__(self) -> None:
+        chosen = self.channels
+        _require(isinstance(chosen, str) or chosen >= 1, "audio.channels", "mix, split or at least 1", chosen)
+        _require(self.track >= 1, "audio.track", "at least 1", self.track)
 
 
 class LiveSettings(_Settings, frozen=True, kw_only=True):
@@ -264,6 +281,7 @@ class ClusterSettings(_Settings, frozen=True, kw_only=True):
 class Settings(_Settings, frozen=True, kw_only=True):
     """The sections of the TOML file."""
 
+    audio: AudioSettings = AudioSettings()
     vad: VadSettings = VadSettings()
     segmenter: SegmenterSettings = SegmenterSettings()
     live: LiveSettings = LiveSettings()
@@ -285,6 +303,6 @@ def load_settings(path: Path | None) -> Settings:
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "expected TOML with the sections vad, segmenter, live, models, speaker, server and cluster in "
-            f"{path}, got: {error}; correct that line"
+            "expected TOML with the sections audio, vad, segmenter, live, models, speaker, server and "
+            f"cluster in {path}, got: {error}; correct that line"
         ) from error

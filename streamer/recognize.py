@@ -22,7 +22,7 @@ from .audio.samples import SamplesSource, as_float, check_rate
 from .audio.sources import FileSource, Source
 from .audio.tee import TeeSource
 from .clock import WallClock
-from .config import Adapt, ModelSettings, Settings
+from .config import Adapt, Channels, ModelSettings, Settings
 from .errors import AnalysisError, ConfigError
 from .inference.engine import Engine
 from .inference.load_models import load_models, load_speech_check
@@ -55,6 +55,8 @@ def recognize(
     checkpoint: str | Path | None = None,
     device: Device = "auto",
     adapt: Adapt = "stream",
+    channels: Channels = "mix",
+    track: int = 1,
 ) -> Utterances:
     """Cut a recording into utterances and classify the emotion of each, in this process.
 
@@ -63,7 +65,8 @@ def recognize(
     device: as for `emostream replay`; `asr="none"` classifies by the audio only. language: BCP 47, for the
     transcriber; None to detect it. adapt: whether an utterance is judged against the speaker's utterances
     before it (`stream`), against all of the recording (`recording`), or alone (`off`), where the model
-    supports it.
+    supports it. channels: `mix` for all of them, mixed down; `split` for each on its own, with a speaker of
+    its own; or the number of one. track: of a file with several sound tracks. Both count from 1.
 
     The result is a list, which a notebook shows as a table and `to_pandas()` makes a data frame. Sounds
     without speech (claps, music) are not in it; it equals that of `emostream replay` for the same file. The
@@ -74,10 +77,11 @@ def recognize(
     Raises SourceError where the audio cannot be read, ConfigError for samples without a valid rate or shape,
     ModelError where the models cannot be loaded, and AnalysisError where they fail on an utterance.
     """
-    open_source = _source_opener(audio, sample_rate_hz)
+    open_source = _source_opener(audio, sample_rate_hz, track)
+    options = _Options(language, adapt, channels)
     with _models.use(_model_settings(asr, checkpoint, device)) as models:
         sink = _UtteranceSink(models[1].labels)
-        _run(lambda: _analyze(open_source, models, _Options(language, adapt), [sink]))
+        _run(lambda: _analyze(open_source, models, options, [sink]))
     return sink.result()
 
 
@@ -119,7 +123,7 @@ def _model_settings(asr: str, checkpoint: str | Path | None, device: Device) -> 
     return ModelSettings(asr=asr, checkpoint=None if checkpoint is None else str(checkpoint), device=device)
 
 
-def _source_opener(audio: Audio, sample_rate_hz: int | None) -> Callable[[], Source]:
+def _source_opener(audio: Audio, sample_rate_hz: int | None, track: int = 1) -> Callable[[], Source]:
     """The source itself is made in the event loop that reads it. Unusable audio raises here, before models
     are loaded.
     """
@@ -131,14 +135,15 @@ def _source_opener(audio: Audio, sample_rate_hz: int | None) -> Callable[[], Sou
             f"expected sample_rate_hz with samples only, got {sample_rate_hz} and a file; leave it out"
         )
     path = Path(audio)
-    AudioFile(path).close()
-    return lambda: FileSource(path)
+    AudioFile(path, track=track).close()
+    return lambda: FileSource(path, track=track)
 
 
 @dataclass(frozen=True, slots=True)
 class _Options:
     language: str | None
     adapt: Adapt
+    channels: Channels = "mix"
 
 
 async def _analyze(
@@ -152,14 +157,16 @@ async def _analyze(
     clock, settings = WallClock(), Settings()
     engine = Engine(*models, clock, speech_detector=load_speech_check(settings.models))
     adaptation = SpeakerOptions(adapt=options.adapt != "off")
-    session_settings = SessionSettings(settings.segmenter, language=options.language, speaker=adaptation)
+    session_settings = SessionSettings(
+        settings.segmenter, language=options.language, channels=options.channels, speaker=adaptation
+    )
     async with engine.running():
         if options.adapt == "recording":
             first = first_pass(
                 open_source(), partial(make_vad, settings.vad), engine, session_settings, clock
             )
             await first.run()
-            session_settings = second_pass_settings(session_settings, first.speaker)
+            session_settings = second_pass_settings(session_settings, first.speakers)
         source, vad = tapped(open_source()), partial(make_vad, settings.vad)
         await Session(source, vad, engine, EventLog("recognize"), sinks, session_settings, clock).run()
 

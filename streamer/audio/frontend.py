@@ -1,12 +1,12 @@
 """The audio front end of every source: PCM -> mono float32 -> 16 kHz -> frames of 20 ms.
 
-The frames do not depend on how the audio was divided into blocks, bit for bit: mixing works sample by
-sample, soxr's float32 stream keeps its state, the framer keeps the incomplete frame.
+The frames do not depend on how the audio was divided into blocks, bit for bit: mixing works in windows of
+its own, soxr's float32 stream keeps its state, the framer keeps the incomplete frame.
 """
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,18 @@ import soxr
 
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from ..protocol.messages import Encoding
+from .downmix import Downmix, Samples
+from .g711 import Table, alaw_table, mulaw_table
 
-Samples = npt.NDArray[np.float32]
+PcmEncoding = Literal["pcm_s16le", "pcm_f32le"]
 
-_DTYPES: Final[dict[Encoding, np.dtype[np.int16] | np.dtype[np.float32]]] = {
+_DTYPES: Final[dict[Encoding, np.dtype[Any]]] = {
     "pcm_s16le": np.dtype("<i2"),
     "pcm_f32le": np.dtype("<f4"),
+    "mulaw": np.dtype(np.uint8),
+    "alaw": np.dtype(np.uint8),
 }
+_COMPANDED: Final[dict[Encoding, Table]] = {"mulaw": mulaw_table(), "alaw": alaw_table()}
 
 
 _MAX_AMPLITUDE: Final = np.float32(1_000.0)
@@ -32,6 +37,7 @@ class PcmDecoder:
 
     def __init__(self, encoding: Encoding, channels: int) -> None:
         self._dtype = _DTYPES[encoding]
+        self._table = _COMPANDED.get(encoding)
         self._channels = channels
         self._width = self._dtype.itemsize * channels
         self._rest = b""
@@ -45,12 +51,14 @@ class PcmDecoder:
         complete = len(data) - len(data) % self._width
         self._rest = data[complete:]
         block = np.frombuffer(data[:complete], self._dtype).reshape(-1, self._channels)
+        if self._table is not None:
+            return self._table[block]
         if self._dtype.kind == "i":
             return block.astype(np.float32) / np.float32(32_768)
         return block.astype(np.float32)
 
 
-def encode_pcm(block: Samples, encoding: Encoding) -> bytes:
+def encode_pcm(block: Samples, encoding: PcmEncoding) -> bytes:
     """(n, channels) float32 -> interleaved bytes; integers are rounded and saturate."""
     if encoding == "pcm_f32le":
         return block.astype("<f4").tobytes()
@@ -72,14 +80,14 @@ class AudioFrontend:
 
     def __init__(self, sample_rate_hz: int, channels: int) -> None:
         self._rate_hz = sample_rate_hz
-        self._channels = channels
+        self._downmix = Downmix(sample_rate_hz, channels)
         self._resampler = self._new_resampler()
         self._rest: Samples = np.zeros(0, np.float32)
         self.invalid_samples = 0  # NaN and infinite samples so far: each became silence
 
     def push(self, block: Samples) -> Samples:
         """block: (n, channels) float32 at the source's rate -> frames, (m, 320) float32."""
-        return self._frames(self._resample(self._mix(block), last=False))
+        return self._frames(self._resample(self._valid(self._downmix.push(block)), last=False))
 
     def silence(self, samples: int) -> Samples:
         """`samples` zeros at 16 kHz, after what the resampler still holds."""
@@ -87,9 +95,9 @@ class AudioFrontend:
         return np.concatenate([tail, self._frames(np.zeros(samples, np.float32))])
 
     def drain(self) -> Samples:
-        """Return what the resampler holds back, and restart it at this sample."""
-        empty = np.zeros(0, np.float32)
-        frames = self._frames(self._resample(empty, last=True))
+        """Return what is held back, and restart the resampler at this sample."""
+        rest = self._valid(self._downmix.drain())
+        frames = self._frames(self._resample(rest, last=True))
         self._resampler = self._new_resampler()
         return frames
 
@@ -101,21 +109,18 @@ class AudioFrontend:
             frames = np.concatenate([frames, last])
         return frames
 
+    @property
+    def heard_alone(self) -> int | None:
+        """See `Downmix`."""
+        return self._downmix.heard_alone
+
     def _new_resampler(self) -> _Resampler | None:
         if self._rate_hz == SAMPLE_RATE_HZ:
             return None
         resampler: _Resampler = soxr.ResampleStream(self._rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
         return resampler
 
-    def _mix(self, block: Samples) -> Samples:
-        # Channel by channel: numpy's own mean over a short axis may sum in another order for
-        # another block length, and the last bit would differ.
-        mono = block[:, 0].astype(np.float32, copy=True)
-        with np.errstate(over="ignore", invalid="ignore"):  # the result is not finite, and counted below
-            for channel in range(1, self._channels):
-                mono += block[:, channel]
-        if self._channels > 1:
-            mono /= np.float32(self._channels)
+    def _valid(self, mono: Samples) -> Samples:
         finite = np.isfinite(mono)
         if not finite.all():
             self.invalid_samples += int(len(mono) - finite.sum())

@@ -25,7 +25,7 @@ from .batch_options import WorkerOptions
 from .batch_progress import BatchProgress
 from .console import print_failures, print_line
 from .option_groups import with_option_groups
-from .options import LanguageOption, ModelOptions
+from .options import AudioOptions, LanguageOption, ModelOptions
 
 if TYPE_CHECKING:
     from emostream.streamer.cluster.batch.discovery import RecordingRef
@@ -70,6 +70,7 @@ def batch(
         bool, typer.Option("--resume", help="Skip recordings that have results in --output-dir already.")
     ] = False,
     language: LanguageOption = None,
+    audio: AudioOptions,
     worker: WorkerOptions,
     models: ModelOptions,
 ) -> None:
@@ -78,7 +79,7 @@ def batch(
     A run that was interrupted goes on with --resume; lost workers and nodes are replaced. Recordings that
     fail have a row in the folder's errors table: the exit status is 1 then, and 2 if none succeeded.
     """
-    settings = models.recording_settings()
+    settings = models.recording_settings(audio=audio)
     worker.check(settings.models.device)
     _check_address(address)
     from emostream.streamer.cluster.ray_cluster import require_ray
@@ -102,6 +103,7 @@ def batch(
         language=language,
         recorded_segmentation=models.recorded_segmentation,
         recorded_adapt=models.recorded_adapt,
+        recorded_channels=audio.channels is None and models.config is None,
     )
     store = OutputStore(output_dir, form)
     done, run_token = store.begin(
@@ -203,6 +205,7 @@ def _result_settings(settings: Settings, options: ReplayOptions) -> ResultSettin
     asked: dict[str, str | int | float | bool | None] = {
         f"{section}.{name}": value
         for section, values in (
+            ("audio", asdict(settings.audio)),
             ("models", asdict(settings.models)),
             ("vad", asdict(settings.vad)),
             ("segmenter", asdict(settings.segmenter)),
@@ -216,6 +219,7 @@ def _result_settings(settings: Settings, options: ReplayOptions) -> ResultSettin
         "language": options.language,
         "recorded_segmentation": options.recorded_segmentation,
         "recorded_adapt": options.recorded_adapt,
+        "recorded_channels": options.recorded_channels,
     }
 
 

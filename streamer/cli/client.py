@@ -21,7 +21,15 @@ from ..protocol import messages
 from ..server.auth import read_tokens
 from ..server.local_stream import stop_on_signals
 from ..speakers.store import SpeakerStore
-from .options import FormatOption, LanguageOption, SpeakerOption
+from .console import check_one_speaker
+from .options import (
+    ChannelsOption,
+    FormatOption,
+    LanguageOption,
+    SpeakerOption,
+    TrackOption,
+    parse_channels,
+)
 
 _LAST_FINALS_S: Final = 5.0
 
@@ -51,6 +59,8 @@ def client(
         bool,
         typer.Option("--interim", help="With jsonl: interim results too, with the words so far."),
     ] = False,
+    channels: ChannelsOption = None,
+    track: TrackOption = None,
     language: LanguageOption = None,
     speaker: SpeakerOption = None,
     token_file: Annotated[
@@ -80,14 +90,22 @@ def client(
         raise ConfigError(
             "expected a recording for --fast, got the microphone, which is in real time; leave --fast out"
         )
+    if file is None and track is not None:
+        raise ConfigError("expected a recording for --track, got the microphone; leave --track out")
+    chosen = parse_channels(channels)
+    check_one_speaker(chosen, speaker)
     voice = None if speaker is None else SpeakerStore().load(speaker).voice
-    audio = ClientAudio.microphone(microphone) if file is None else ClientAudio.file(file, paced=not fast)
+    audio = (
+        ClientAudio.microphone(microphone)
+        if file is None
+        else ClientAudio.file(file, paced=not fast, track=track or 1)
+    )
     token = None if token_file is None else read_tokens(token_file)[0]
     tls = None if ssl_ca_certs is None else _trusting(ssl_ca_certs)
     console = Console()
     sink: Sink = ConsoleSink(console) if form != "jsonl" else JsonLinesSink(sys.stdout, interim=interim)
     shown = interim if form == "jsonl" else console.is_terminal
-    options = messages.Options(interim_results=None if shown else False)
+    options = messages.Options(interim_results=None if shown else False, channels=chosen)
     start = audio.start(language=language, token=token, options=options)
     start = msgspec.structs.replace(start, speaker=voice)
     try:

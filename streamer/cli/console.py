@@ -9,9 +9,9 @@ import msgspec
 from rich.console import Console
 
 from ..clock import Clock
-from ..config import Settings
+from ..config import Channels, Settings
 from ..display_paths import printable
-from ..errors import SourceError
+from ..errors import ConfigError, SourceError
 from ..inference import load_models
 from ..inference.backend import ModelInfo
 from ..inference.engine import Engine
@@ -59,6 +59,15 @@ def warn_of_other_models(
                 f"{printable(job.path)} was recorded with other models: "
                 f"{recorded.asr or 'no transcription'}, {recorded.emotion}, {recorded.vad}",
             )
+
+
+def check_one_speaker(channels: Channels | None, speaker: str | None) -> None:
+    """Raises ConfigError for an enrolled speaker where every channel has its own."""
+    if speaker is not None and channels == "split":
+        raise ConfigError(
+            f"expected one channel with --speaker {printable(speaker)}, got --channels split; choose the "
+            "speaker's channel by its number"
+        )
 
 
 def print_failures(failures: Sequence[SourceError | str]) -> None:

@@ -40,6 +40,10 @@ def enroll_speaker(name: str, settings: Settings, file: Path | None, microphone:
     """
     store, console, clock = SpeakerStore(), Console(stderr=True), WallClock()
     store.check_name(name)
+    if settings.audio.channels == "split":
+        raise ConfigError(
+            "expected one voice to enroll, got --channels split; choose a channel by its number"
+        )
     device = find_device(microphone) if file is None else None
     settings = msgspec.structs.replace(
         settings,
@@ -60,7 +64,7 @@ def enroll_speaker(name: str, settings: Settings, file: Path | None, microphone:
             )
             return await _learn(_limited(MicrophoneSource(device)), engine, settings, clock)
         assert file is not None
-        return await _learn(FileSource(file), engine, settings, clock)
+        return await _learn(FileSource(file, track=settings.audio.track), engine, settings, clock)
 
     voice = asyncio.run(run())
     path = store.save(name, new_speaker(voice, engine.model_info.emotion))
@@ -75,10 +79,15 @@ async def _learn(source: Source, engine: Engine, settings: Settings, clock: Wall
     segmenter = msgspec.structs.replace(settings.segmenter, max_utterance_ms=_piece_ms(settings.segmenter))
     async with engine.running():
         session = first_pass(
-            source, partial(make_vad, settings.vad), engine, SessionSettings(segmenter), clock
+            source,
+            partial(make_vad, settings.vad),
+            engine,
+            SessionSettings(segmenter, channels=settings.audio.channels),
+            clock,
         )
         complete = await run_until_stopped(session, stop_on_signals())
-    voice = None if session.speaker is None else voice_of(session.speaker, engine.model_info)
+    (speaker,) = session.speakers
+    voice = None if speaker is None else voice_of(speaker, engine.model_info)
     if not complete or voice is None:
         raise AnalysisError("expected some seconds of speech, got none; speak for longer, or louder")
     return voice

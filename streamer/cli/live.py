@@ -31,10 +31,17 @@ from ..server.local_stream import serve_local_stream
 from ..server.published_stream import PublishedStream
 from ..speakers.store import EnrolledSpeaker, SpeakerStore
 from ..speakers.voice import baseline_of
-from .console import load_engine, print_failures, print_line, print_models, warn_of_other_models
+from .console import (
+    check_one_speaker,
+    load_engine,
+    print_failures,
+    print_line,
+    print_models,
+    warn_of_other_models,
+)
 from .enroll import enroll_speaker
 from .option_groups import with_option_groups
-from .options import LanguageOption, ModelOptions, PageOptions, SpeakerOption
+from .options import AudioOptions, LanguageOption, ModelOptions, PageOptions, SpeakerOption
 
 Results = tuple[Path, FormatName]
 """A file of results and its format."""
@@ -91,6 +98,7 @@ def live(
             show_default=False,
         ),
     ] = None,
+    audio: AudioOptions,
     page: PageOptions,
     models: ModelOptions,
 ) -> None:
@@ -99,7 +107,7 @@ def live(
     With --file a recording is played as if it were live: on the page, and to every client that subscribes.
     Ctrl-C ends it.
     """
-    settings = models.settings(**page.sections())
+    settings = models.settings(audio=audio, **page.sections())
     _check(file, microphone, output, form)
     if enroll is not None:
         if speaker is not None or output is not None:
@@ -107,12 +115,13 @@ def live(
         enroll_speaker(enroll, settings, file, microphone)
         return
     enrolled = None if speaker is None else SpeakerStore().load(speaker)
+    check_one_speaker(settings.audio.channels, speaker)
     results = None if output is None else (output, form or "jsonl")
     if file is None:
         run_microphone(settings, microphone, results=results, language=language, speaker=enrolled)
     else:
         _play(
-            _find_recording(file),
+            _find_recording(file, settings),
             settings,
             results,
             language,
@@ -131,9 +140,9 @@ def _check(file: Path | None, microphone: str | None, output: Path | None, form:
         FORMATS[form].require()
 
 
-def _find_recording(file: Path) -> ReplayJob:
+def _find_recording(file: Path, settings: Settings) -> ReplayJob:
     """Raises ConfigError where it is not one recording."""
-    jobs, failures = find_jobs([file])
+    jobs, failures = find_jobs([file], settings.audio)
     if failures or len(jobs) != 1:
         print_failures(failures)
         raise ConfigError(f"expected one recording with --file, got {len(jobs)}; name one")
@@ -219,7 +228,7 @@ def _play(
         own = PublishedStream("file", printable(job.name), "A recording, played at its own pace.")
         with ExitStack() as stack:
             sink = _sink(stack, results, engine.model_info.labels, printable(job.path), console)
-            source = job.source(clock)
+            source = job.source(clock, settings.audio.track)
             await serve_local_stream(
                 bound,
                 source,

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import typer
 
-from ..config import Adapt, DtypeName, Settings, VadName, load_settings
+from ..config import Adapt, Channels, DtypeName, Settings, VadName, load_settings
+from ..display_paths import printable
 from ..errors import ConfigError
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -52,6 +53,40 @@ SpeakerOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+ChannelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--channels",
+        metavar="mix|split|N",
+        help="mix: all channels, mixed down. split: each on its own, with a speaker of its own. A number: "
+        "that channel alone. Default: mix.",
+        show_default=False,
+    ),
+]
+TrackOption = Annotated[
+    int | None,
+    typer.Option(
+        "--track",
+        min=1,
+        metavar="N",
+        help="Sound track of a recording that has several. Default: 1.",
+        show_default=False,
+    ),
+]
+
+
+def parse_channels(text: str | None) -> Channels | None:
+    """Of --channels. Raises ConfigError."""
+    match text:
+        case None | "mix" | "split":
+            return text
+        case digits if digits.isascii() and digits.isdigit() and int(digits):
+            return int(digits)
+    raise ConfigError(
+        f"expected --channels mix, split or the number of a channel from 1, got {printable(text)}; see --help"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +173,16 @@ class ModelOptions:
         return self.adapt is None and self.config is None
 
     def settings(
-        self, *, live: dict[str, Any] | None = None, server: dict[str, Any] | None = None
+        self,
+        *,
+        audio: AudioOptions | None = None,
+        live: dict[str, Any] | None = None,
+        server: dict[str, Any] | None = None,
     ) -> Settings:
         """The settings file's settings, overridden by these options. Raises ConfigError, also for settings
         that need the end of the audio.
         """
-        settings = self.recording_settings(live=live, server=server)
+        settings = self.recording_settings(audio=audio, live=live, server=server)
         if settings.speaker.adapt == "recording":
             raise ConfigError(
                 "expected speaker.adapt stream or off for live audio, got recording, which needs all of "
@@ -152,13 +191,18 @@ class ModelOptions:
         return settings
 
     def recording_settings(
-        self, *, live: dict[str, Any] | None = None, server: dict[str, Any] | None = None
+        self,
+        *,
+        audio: AudioOptions | None = None,
+        live: dict[str, Any] | None = None,
+        server: dict[str, Any] | None = None,
     ) -> Settings:
         """For recordings: the settings file's settings, overridden by these options. Raises ConfigError."""
         names = ("asr", "device", "compute_type", "dtype", "checkpoint")
         models = {name: getattr(self, name) for name in names}
         return settings_from(
             self.config,
+            audio=None if audio is None else audio.section(),
             models=models,
             vad={"name": self.vad},
             speaker={"adapt": self.adapt},
@@ -175,6 +219,18 @@ class ModelOptions:
             if value is not None
             for word in (f"--{name.replace('_', '-')}", str(value))
         ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioOptions:
+    """What is heard of a recording or device. None: as the settings say."""
+
+    channels: ChannelsOption = None
+    track: TrackOption = None
+
+    def section(self) -> dict[str, Any]:
+        """Of the settings. Raises ConfigError."""
+        return {"channels": parse_channels(self.channels), "track": self.track}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +258,7 @@ class PageOptions:
 def settings_from(
     config: Path | None,
     *,
+    audio: dict[str, Any] | None = None,
     models: dict[str, Any] | None = None,
     vad: dict[str, Any] | None = None,
     speaker: dict[str, Any] | None = None,
@@ -213,7 +270,14 @@ def settings_from(
     Raises ConfigError.
     """
     merged = msgspec.to_builtins(load_settings(config))
-    sections = {"models": models, "vad": vad, "speaker": speaker, "live": live, "server": server}
+    sections = {
+        "audio": audio,
+        "models": models,
+        "vad": vad,
+        "speaker": speaker,
+        "live": live,
+        "server": server,
+    }
     for section, options in sections.items():
         merged[section] |= {name: value for name, value in (options or {}).items() if value is not None}
     try:

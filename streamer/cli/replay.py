@@ -34,9 +34,9 @@ from ..replay.runner import ReplayOptions, ReplayRunner
 from ..server.local_stream import stop_on_signals
 from ..speakers.store import SpeakerStore
 from ..speakers.voice import baseline_of
-from .console import load_engine, print_failures, print_models, warn_of_other_models
+from .console import check_one_speaker, load_engine, print_failures, print_models, warn_of_other_models
 from .option_groups import with_option_groups
-from .options import LanguageOption, ModelOptions, SpeakerOption
+from .options import AudioOptions, LanguageOption, ModelOptions, SpeakerOption
 from .replay_progress import outcome_reporter, progress_bar
 
 
@@ -151,6 +151,7 @@ def replay(
     ] = "full",
     language: LanguageOption = None,
     speaker: SpeakerOption = None,
+    audio: AudioOptions,
     outputs: OutputOptions,
     models: ModelOptions,
 ) -> None:
@@ -160,11 +161,12 @@ def replay(
     recording that fails is reported at the end and does not stop the others: the exit status is 1 then,
     and 2 if none could be read.
     """
-    settings = models.recording_settings()
+    settings = models.recording_settings(audio=audio)
     enrolled = None if speaker is None else SpeakerStore().load(speaker)
     outputs.check(jobs)
     _refuse_uris([*inputs, *([] if outputs.output_dir is None else [outputs.output_dir])])
-    found, unreadable = find_jobs([Path(place) for place in inputs])
+    check_one_speaker(settings.audio.channels, speaker)
+    found, unreadable = find_jobs([Path(place) for place in inputs], settings.audio)
     outputs.check_recordings(found)
     plots = None if outputs.plot is None else PerFilePlots(outputs.plot)
     if plots is not None:
@@ -182,6 +184,7 @@ def replay(
         speaker=None if enrolled is None else baseline_of(enrolled.voice, engine.model_info),
         recorded_segmentation=models.recorded_segmentation,
         recorded_adapt=models.recorded_adapt,
+        recorded_channels=audio.channels is None and models.config is None,
     )
     warn_of_other_models(
         found,

@@ -27,9 +27,11 @@ class ClientAudio:
         return cls(MicrophoneSource(find_device(name)))
 
     @classmethod
-    def file(cls, path: Path, *, paced: bool = True) -> ClientAudio:
-        """paced: as it was spoken, or as fast as the server takes it. Raises SourceError."""
-        return cls(FileSource(path, pace=WallClock() if paced else None))
+    def file(cls, path: Path, *, paced: bool = True, track: int = 1) -> ClientAudio:
+        """paced: as it was spoken, or as fast as the server takes it. track: of a recording with several
+        sound tracks, from 1. Raises SourceError.
+        """
+        return cls(FileSource(path, pace=WallClock() if paced else None, track=track))
 
     def start(
         self,

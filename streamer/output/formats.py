@@ -59,27 +59,34 @@ class SrtSink(_TextSink):
 
     def write(self, event: messages.Emotion) -> None:
         span = f"{_clock(event.start_ms, ',')} --> {_clock(event.end_ms, ',')}"
-        self.out.write(f"{event.utterance}\n{span}\n{_labelled_text(event)}\n\n")
+        self.out.write(f"{event.utterance}\n{span}\n{_spoken(event)}\n\n")
 
 
 class VttSink(_TextSink):
-    """WebVTT: the emotion is a class of the cue's first words, for style sheets."""
+    """WebVTT: the emotion is a class of the cue's first words, for style sheets; a channel is the voice."""
 
     def write(self, event: messages.Emotion) -> None:
         span = f"{_clock(event.start_ms, '.')} --> {_clock(event.end_ms, '.')}"
         emotion = f"<c.{event.label}>[{event.label} {event.confidence:.0%}]</c>"
         text = " ".join([emotion, escape(" ".join(event.text.split()), quote=False)]).rstrip()
-        self.out.write(f"{event.utterance}\n{span}\n{text}\n\n")
+        voice = "" if event.channel is None else f"<v {_speaker(event.channel)}>"
+        self.out.write(f"{event.utterance}\n{span}\n{voice}{text}\n\n")
 
 
 class RttmSink(_TextSink):
-    """NIST's Rich Transcription Time Marked: one turn per final, with the emotion as the speaker."""
+    """NIST's Rich Transcription Time Marked: one turn per final, with the emotion as the speaker. With
+    several channels the channel is the speaker, and the emotion the subtype.
+    """
 
     def write(self, event: messages.Emotion) -> None:
         name = "_".join(self.recording.split()) or "_"
         start, length = event.start_ms / 1_000, (event.end_ms - event.start_ms) / 1_000
+        subtype, speaker = "<NA>", event.label
+        if event.channel is not None:
+            subtype, speaker = event.label, f"channel_{event.channel}"
         self.out.write(
-            f"SPEAKER {name} 1 {start:.3f} {length:.3f} <NA> <NA> {event.label} {event.confidence:.6f} <NA>\n"
+            f"SPEAKER {name} {event.channel or 1} {start:.3f} {length:.3f} <NA> {subtype} {speaker} "
+            f"{event.confidence:.6f} <NA>\n"
         )
 
 
@@ -88,7 +95,7 @@ class AudacitySink(_TextSink):
 
     def write(self, event: messages.Emotion) -> None:
         start, end = event.start_ms / 1_000, event.end_ms / 1_000
-        self.out.write(f"{start:.6f}\t{end:.6f}\t{_labelled_text(event)}\n")
+        self.out.write(f"{start:.6f}\t{end:.6f}\t{_spoken(event)}\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,29 +106,40 @@ class _Interval:
 
 
 class TextGridSink(_TextSink):
-    """Praat: tiers of emotions, confidences, utterances and words. Written at the end, since the file
-    begins with its duration and sizes.
+    """Praat: tiers of emotions, confidences, utterances and words, of each channel. Written at the end, since
+    the file begins with its duration and sizes.
     """
 
     _TIERS: Final = ("emotion", "confidence", "utterance", "word")
 
     def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
         super().__init__(out, recording, labels)
-        self._tiers: dict[str, list[_Interval]] = {tier: [] for tier in self._TIERS}
+        self._channels: dict[int | None, dict[str, list[_Interval]]] = {}
 
     def write(self, event: messages.Emotion) -> None:
         span = event.start_ms, event.end_ms
-        self._tiers["emotion"].append(_Interval(*span, event.label))
-        self._tiers["confidence"].append(_Interval(*span, f"{event.confidence:.2f}"))
-        self._tiers["utterance"].append(_Interval(*span, event.text))
-        self._tiers["word"] += [_Interval(word.start_ms, word.end_ms, word.text) for word in event.words]
+        tiers = self._channels.setdefault(event.channel, {tier: [] for tier in self._TIERS})
+        tiers["emotion"].append(_Interval(*span, event.label))
+        tiers["confidence"].append(_Interval(*span, f"{event.confidence:.2f}"))
+        tiers["utterance"].append(_Interval(*span, event.text))
+        tiers["word"] += [_Interval(word.start_ms, word.end_ms, word.text) for word in event.words]
+
+    def _named_tiers(self) -> dict[str, list[_Interval]]:
+        if not self._channels:
+            return {tier: [] for tier in self._TIERS}
+        return {
+            tier if channel is None else f"channel {channel} {tier}": intervals
+            for channel, tiers in sorted(self._channels.items(), key=lambda item: item[0] or 0)
+            for tier, intervals in tiers.items()
+        }
 
     def end(self, audio_ms: int) -> None:
-        last_ms = max([audio_ms, 1, *(interval.end_ms for tier in self._tiers.values() for interval in tier)])
+        named = self._named_tiers()
+        last_ms = max([audio_ms, 1, *(interval.end_ms for tier in named.values() for interval in tier)])
         self.out.write('File type = "ooTextFile"\nObject class = "TextGrid"\n\n')
-        self.out.write(f"xmin = 0\nxmax = {last_ms / 1_000}\ntiers? <exists>\nsize = {len(self._tiers)}\n")
+        self.out.write(f"xmin = 0\nxmax = {last_ms / 1_000}\ntiers? <exists>\nsize = {len(named)}\n")
         self.out.write("item []:\n")
-        for number, (name, intervals) in enumerate(self._tiers.items(), 1):
+        for number, (name, intervals) in enumerate(named.items(), 1):
             filled = _without_holes(intervals, last_ms)
             self.out.write(
                 f'    item [{number}]:\n        class = "IntervalTier"\n        name = "{name}"\n'
@@ -151,6 +169,17 @@ def _without_holes(intervals: Sequence[_Interval], last_ms: int) -> list[_Interv
     if position < last_ms:
         filled.append(_Interval(position, last_ms, ""))
     return filled
+
+
+def _speaker(channel: int) -> str:
+    """For people."""
+    return f"Channel {channel}"
+
+
+def _spoken(event: messages.Emotion) -> str:
+    """`[angry 82%] words`, after the speaker where there are several channels."""
+    text = _labelled_text(event)
+    return text if event.channel is None else f"{_speaker(event.channel)}: {text}"
 
 
 def _labelled_text(event: messages.Emotion) -> str:

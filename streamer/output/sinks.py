@@ -89,7 +89,7 @@ def clock_time(ms: int) -> str:
 def _line(event: messages.Emotion) -> Text:
     style = TERMINAL_STYLES.get(event.label, "white") if event.reliable else "dim"
     line = Text.assemble(
-        (f"{clock_time(event.start_ms)}-{clock_time(event.end_ms)}  ", "dim"),
+        (f"{clock_time(event.start_ms)}-{clock_time(event.end_ms)}  {_channel(event.channel)}", "dim"),
         (f"{event.label:<8}", f"bold {style}" if event.reliable else style),
         f"{event.confidence:4.0%}  ",
         (_bar(event.confidence), style),
@@ -104,7 +104,7 @@ def _line(event: messages.Emotion) -> Text:
 def _words_so_far(event: messages.Emotion, width: int) -> Text:
     """On one line of `width` columns; where they do not fit, the last ones. What may still change is dim."""
     stable = event.stable_chars or 0
-    head = f"{clock_time(event.start_ms)}-  "
+    head = f"{clock_time(event.start_ms)}-  {_channel(event.channel)}"
     first, columns = 0, width - cell_len(head)
     if cell_len(event.text) > columns:
         head, columns = f"{head}…", columns - 1
@@ -117,7 +117,11 @@ def _words_so_far(event: messages.Emotion, width: int) -> Text:
 
 def _no_emotion_line(event: messages.NoEmotion) -> Text:
     span = f"{clock_time(event.start_ms)}-{clock_time(event.end_ms)}"
-    return Text(f"{span}  no emotion: {event.reason.replace('_', ' ')}", "dim")
+    return Text(f"{span}  {_channel(event.channel)}no emotion: {event.reason.replace('_', ' ')}", "dim")
+
+
+def _channel(number: int | None) -> str:
+    return "" if number is None else f"channel {number}  "
 
 
 def _bar(share: float, width: int = 10) -> str:

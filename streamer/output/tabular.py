@@ -29,6 +29,7 @@ def columns(labels: Sequence[str]) -> dict[str, Kind]:
     return {
         "file": "text",
         "utterance": "integer",
+        "channel": "integer",
         "start_s": "number",
         "end_s": "number",
         "reason": "text",
@@ -49,6 +50,7 @@ def row(recording: str, event: messages.Emotion, labels: Sequence[str]) -> Row:
     return {
         "file": recording,
         "utterance": event.utterance,
+        "channel": event.channel,
         "start_s": event.start_ms / 1_000,
         "end_s": event.end_ms / 1_000,
         "reason": event.reason,

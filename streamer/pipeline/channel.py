@@ -6,7 +6,7 @@ a voice is here: its utterances, their speculative, interim and incremental anal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -25,7 +25,7 @@ from .conversions import emotion_event, interim_event, no_emotion_event
 from .interim_results import InterimIntervals, InterimResults
 from .interim_text import TextSoFar
 from .partial_utterances import PartialUtteranceScheduler
-from .running_baseline import RunningBaseline
+from .running_baseline import RunningBaseline, SpeakerOptions
 from .segmenter import Segmenter, SpeechStarted, Utterance
 from .session_settings import SessionSettings
 from .speculative import SpeculativeAnalysis
@@ -52,19 +52,30 @@ class QueuedUtterance:
 
 
 class Channel:
-    """send: takes the interim results, which come when they are ready."""
+    """number: of the channel, from 1; None where all are mixed. speaker: of this channel. numbers: of the
+    stream's utterances. send: takes the interim results, which come when they are ready.
+    """
 
     def __init__(
-        self, vad: Vad, backend: InferenceBackend, settings: SessionSettings, clock: Clock, send: SendEvent
+        self,
+        number: int | None,
+        vad: Vad,
+        backend: InferenceBackend,
+        settings: SessionSettings,
+        speaker: SpeakerOptions,
+        clock: Clock,
+        numbers: Iterator[int],
+        send: SendEvent,
     ) -> None:
+        self.number = number
         self._vad = vad
         self._backend = backend
         self._settings = settings
         self._clock = clock
         self._send = send
 
-        self._segmenter = Segmenter(settings.segmenter)
-        self._baseline = RunningBaseline.of_stream(backend.model_info, settings.speaker)
+        self._segmenter = Segmenter(settings.segmenter, numbers)
+        self._baseline = RunningBaseline.of_stream(backend.model_info, speaker)
         self._requests = SessionRequests(
             backend,
             settings.segmenter,
@@ -169,12 +180,13 @@ class Channel:
     ) -> messages.Emotion | messages.NoEmotion:
         if analysis.prediction is None:
             assert analysis.speech is not None  # without a reason there is a prediction
-            return no_emotion_event(queued.utterance, analysis.speech)
+            return no_emotion_event(queued.utterance, analysis.speech, self.number)
         return emotion_event(
             queued.utterance,
             analysis,
             self._backend.model_info.labels,
             self._timing(queued, analysis),
+            self.number,
             words=self._settings.words,
             transcript=self._settings.transcript,
         )
@@ -188,7 +200,8 @@ class Channel:
         arrived = self._arrivals.of(utterance.end, now)
         queued = QueuedUtterance(self, utterance, arrived, pending.request.requested_at, pending)
         timing = self._timing(queued, analysis)
-        await self._send(interim_event(utterance, analysis, self._backend.model_info.labels, timing, text))
+        labels = self._backend.model_info.labels
+        await self._send(interim_event(utterance, analysis, labels, timing, self.number, text))
 
     def _timing(self, queued: QueuedUtterance, analysis: Analysis) -> messages.Timing:
         def to_ms(seconds: float) -> float:

@@ -41,8 +41,8 @@ def _ms_in(utterance: Utterance, samples: int) -> int:
     return ms(samples if utterance.limit is None else min(samples, utterance.limit))
 
 
-def started_event(started: SpeechStarted) -> messages.SpeechStarted:
-    return messages.SpeechStarted(utterance=started.utterance, start_ms=ms(started.start))
+def started_event(started: SpeechStarted, channel: int | None) -> messages.SpeechStarted:
+    return messages.SpeechStarted(utterance=started.utterance, channel=channel, start_ms=ms(started.start))
 
 
 def emotion_event(
@@ -50,6 +50,7 @@ def emotion_event(
     analysis: Analysis,
     labels: Sequence[str],
     timing: messages.Timing,
+    channel: int | None = None,
     *,
     words: bool,
     transcript: bool = True,
@@ -62,6 +63,7 @@ def emotion_event(
     assert prediction.audio_only is not None  # an utterance of a stream always has audio
     return messages.Emotion(
         utterance=utterance.utterance,
+        channel=channel,
         final=utterance.reason != "speaking",
         start_ms=ms(utterance.start),
         end_ms=_ms_in(utterance, utterance.end),
@@ -102,10 +104,11 @@ def interim_event(
     analysis: Analysis,
     labels: Sequence[str],
     timing: messages.Timing,
+    channel: int | None,
     text: TextSoFar | None,
 ) -> messages.Emotion:
     """An event that is not final. text: the words so far; None where interim results have none."""
-    event = emotion_event(utterance, analysis, labels, timing, words=False, transcript=False)
+    event = emotion_event(utterance, analysis, labels, timing, channel, words=False, transcript=False)
     # A candidate's is not final either: its pause has not lasted yet.
     event = msgspec.structs.replace(event, final=False, reason="speaking")
     if text is None or not text.text:
@@ -113,10 +116,11 @@ def interim_event(
     return msgspec.structs.replace(event, text=text.text, stable_chars=text.stable_chars)
 
 
-def no_emotion_event(utterance: Utterance, speech: SpeechPresence) -> messages.NoEmotion:
+def no_emotion_event(utterance: Utterance, speech: SpeechPresence, channel: int | None) -> messages.NoEmotion:
     assert speech.reason is not None
     return messages.NoEmotion(
         utterance=utterance.utterance,
+        channel=channel,
         start_ms=ms(utterance.start),
         end_ms=_ms_in(utterance, utterance.end),
         reason=speech.reason,

@@ -6,7 +6,7 @@ Enrolment is such a first pass too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from emostream.models import SpeakerBaseline
@@ -28,13 +28,17 @@ def first_pass(
     settings: SessionSettings,
     clock: Clock,
 ) -> Session:
-    """Its `speaker` is the recording's baseline once it has run; None where the model takes none."""
+    """Its `speakers` are the baselines of the recording's channels once it has run; None where the model
+    takes none.
+    """
     heard = replace(
         settings, transcribe=False, speculate=False, interim_interval_ms=0, interim_words_interval_ms=0
     )
     return Session(source, new_vad, backend, EventLog("first pass"), [], heard, clock)
 
 
-def second_pass_settings(settings: SessionSettings, baseline: SpeakerBaseline | None) -> SessionSettings:
-    """baseline: of the first pass, which every utterance is judged against."""
-    return replace(settings, speaker=SpeakerOptions(start=baseline, fixed=True))
+def second_pass_settings(
+    settings: SessionSettings, baselines: Sequence[SpeakerBaseline | None]
+) -> SessionSettings:
+    """baselines: of the first pass, of each channel, which every utterance of it is judged against."""
+    return replace(settings, speakers=[SpeakerOptions(start=baseline, fixed=True) for baseline in baselines])

@@ -7,7 +7,9 @@ Inside, time is a frame index (20 ms) from the start of the stream; results are 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -47,7 +49,9 @@ class Utterance:
 
 
 class Segmenter:
-    def __init__(self, settings: SegmenterSettings) -> None:
+    """numbers: of the utterances; several segmenters of one stream share them."""
+
+    def __init__(self, settings: SegmenterSettings, numbers: Iterator[int] | None = None) -> None:
         self._window_frames = settings.start_window_ms // FRAME_MS
         self._confirm = -(-settings.start_speech_ms // FRAME_MS)
         self._min_speech = -(-settings.min_speech_ms // FRAME_MS)
@@ -66,6 +70,7 @@ class Segmenter:
 
         # No clip begins before the floor: it is where the last utterance was cut.
         self._floor = 0
+        self._numbers = count(1) if numbers is None else numbers
         self._number = 0
 
         # The utterance in progress, in frame indices.
@@ -181,7 +186,7 @@ class Segmenter:
         if self._announced:
             return []
         self._announced = True
-        self._number += 1
+        self._number = next(self._numbers)
         return [SpeechStarted(self._number, self._first * FRAME_SAMPLES)]
 
     def _end(self, reason: Reason, now: int) -> list[SpeechStarted | Utterance]:

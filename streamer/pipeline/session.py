@@ -12,11 +12,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Final, Literal, Protocol
 
 from emostream.models import SpeakerBaseline
 
-from ..audio.frontend import AudioFrontend, Samples
+from ..audio.channels import ChannelFrontends, heard_channels
+from ..audio.frontend import Samples
 from ..audio.sources import AudioGap, Flush, Pcm, Source, SourceWarning
 from ..clock import Clock
 from ..concurrency import task_group
@@ -25,6 +27,7 @@ from ..errors import AnalysisError, EmostreamError
 from ..inference.backend import InferenceBackend
 from ..protocol import messages
 from ..protocol.error_codes import ErrorCode
+from .audio_doubts import AudioDoubts
 from .channel import Channel, QueuedUtterance
 from .conversions import started_event
 from .event_log import EventLog
@@ -48,7 +51,9 @@ class Sink(Protocol):
 
 
 class Session:
-    """new_vad: makes a detector that no other stream or channel uses."""
+    """new_vad: makes a detector that no other stream or channel uses. Raises SourceError where the source
+    does not have the channels of the settings.
+    """
 
     def __init__(
         self,
@@ -67,10 +72,17 @@ class Session:
         self._clock = clock
         self._metrics = backend.metrics
 
-        self._frontend = AudioFrontend(source.sample_rate_hz, source.channels)
-        self._utterances: asyncio.Queue[QueuedUtterance | None] = asyncio.Queue(_MAX_UTTERANCES)
+        heard = heard_channels(settings.channels, source.channels, "the audio")
+        self._frontends = ChannelFrontends(source.sample_rate_hz, source.channels, heard)
+        queued = _MAX_UTTERANCES * len(heard)
+        self._utterances: asyncio.Queue[QueuedUtterance | None] = asyncio.Queue(queued)
         self._events: asyncio.Queue[messages.ServerEvent] = asyncio.Queue(_MAX_EVENTS)
-        self._channel = Channel(new_vad(), backend, settings, clock, self._events.put)
+        numbers = count(1)
+        speakers = settings.speakers or [settings.speaker] * len(heard)
+        self._channels = [
+            Channel(number, new_vad(), backend, settings, speaker, clock, numbers, self._events.put)
+            for number, speaker in zip(heard, speakers, strict=True)
+        ]
 
         # So that no stream keeps the loop from the others.
         self._frames_since_yield = 0
@@ -85,7 +97,7 @@ class Session:
         self._finals = 0
         self._stopping = False
         self._failure: EmostreamError | None = None
-        self._reported_invalid = False
+        self._doubts = AudioDoubts()
 
     def stop(self) -> None:
         """End soon: the source as if it were over, all finals, `closed` with `shutting_down`."""
@@ -100,7 +112,8 @@ class Session:
                 group.create_task(self._analyse(), name="analyse")
                 group.create_task(self._deliver(), name="deliver")
         finally:
-            self._channel.cancel()
+            for channel in self._channels:
+                channel.cancel()
         if self._failure is not None:
             raise self._failure
         return self.totals
@@ -113,21 +126,23 @@ class Session:
                         self._received_samples += len(block)
                         self._event_log.clock_ms = self._clock_ms
                         self._metrics.audio.inc(len(block) / self._source.sample_rate_hz)
-                        await self._feed(self._frontend.push(block))
-                        await self._report_invalid()
+                        await self._feed(self._frontends.push(block))
+                        await self._report_doubts()
                     case AudioGap():
                         await self._feed_gap(item)
                     case Flush():
-                        await self._feed(self._frontend.drain())
-                        await self._handle(self._channel.flush())
+                        await self._feed(self._frontends.drain())
+                        await self._flush()
                     case SourceWarning(code, message):
                         await self._events.put(messages.Error(code=code, message=message, fatal=False))
         except EmostreamError as error:
             self._failure = error
         self._end = self._received_samples * SAMPLE_RATE_HZ // self._source.sample_rate_hz
         self._end += self._dropped_ms * SAMPLE_RATE_HZ // 1_000
-        await self._feed(self._frontend.finish())
-        await self._handle(self._channel.end_of_stream())
+        await self._feed(self._frontends.finish())
+        for channel in self._channels:
+            await self._handle(channel, channel.end_of_stream())
+        await self._report_doubts(ended=True)
         await self._report_gaps(self._gaps.take())
         await self._utterances.put(None)
 
@@ -135,40 +150,56 @@ class Session:
     def _clock_ms(self) -> int:
         return round(self._received_samples / self._source.sample_rate_hz * 1_000) + self._dropped_ms
 
-    async def _feed(self, frames: Samples) -> None:
-        """frames: (n, 320)."""
-        if not len(frames):
+    async def _feed(self, frames: list[Samples], *, gap: bool = False) -> None:
+        """frames: (n, 320) of each channel; gap: whether they stand for audio that there is not. Frame by frame
+        through all channels, so that the order of events does not depend on the length of the blocks.
+        """
+        if not len(frames[0]):
             return
         now = self._clock.now()
         if now - self._fed_at > _WAITED_S:
             self._frames_since_yield = 0
-        self._channel.frames_arrived(len(frames), now)
-        for frame, is_speech in self._with_speech_flags(frames):
-            outcomes = self._channel.push(frame, is_speech)
+        for channel, of_channel in zip(self._channels, frames, strict=True):
+            channel.frames_arrived(len(of_channel), now)
+        for channel, frame, is_speech in self._flagged(frames, gap):
+            outcomes = channel.push(frame, is_speech)
             if outcomes:
-                await self._handle(outcomes)
-            self._channel.work_ahead()
+                await self._handle(channel, outcomes)
+            channel.work_ahead()
             if self._frames_since_yield >= _YIELD_FRAMES:
                 self._frames_since_yield = 0
                 await asyncio.sleep(0)
             self._frames_since_yield += 1
         self._fed_at = self._clock.now()
 
-    def _with_speech_flags(self, frames: Samples) -> Iterator[tuple[Samples, bool]]:
-        """Some frames at a time, so that no message, however long, blocks the loop."""
-        for first in range(0, len(frames), _YIELD_FRAMES):
-            piece = frames[first : first + _YIELD_FRAMES]
-            yield from zip(piece, self._channel.speech_flags(piece), strict=True)
+    def _flagged(self, frames: list[Samples], gap: bool) -> Iterator[tuple[Channel, Samples, bool]]:
+        """Some frames at a time, so that no message, however long, blocks the loop. A gap is no speech, and no
+        background either: a VAD that learned its silence would take the noise behind it for a voice.
+        """
+        size = -(-_YIELD_FRAMES // len(frames))
+        for first in range(0, len(frames[0]), size):
+            pieces = [of_channel[first : first + size] for of_channel in frames]
+            flags = [
+                [False] * len(piece) if gap else channel.speech_flags(piece)
+                for channel, piece in zip(self._channels, pieces, strict=True)
+            ]
+            for place in range(len(pieces[0])):
+                for channel, piece, of_piece in zip(self._channels, pieces, flags, strict=True):
+                    yield channel, piece[place], of_piece[place]
 
-    async def _handle(self, outcomes: list[SpeechStarted | Utterance]) -> None:
+    async def _handle(self, channel: Channel, outcomes: list[SpeechStarted | Utterance]) -> None:
         for outcome in outcomes:
             if isinstance(outcome, SpeechStarted):
                 await self._report_gaps(self._gaps.take())
-                await self._events.put(started_event(outcome))
+                await self._events.put(started_event(outcome, channel.number))
             else:
                 if self._end is not None:  # the last frame is padded
                     outcome = replace(outcome, limit=self._end)
-                await self._utterances.put(self._channel.analyse(outcome))
+                await self._utterances.put(channel.analyse(outcome))
+
+    async def _flush(self) -> None:
+        for channel in self._channels:
+            await self._handle(channel, channel.flush())
 
     async def _feed_gap(self, gap: AudioGap) -> None:
         """A short gap is silence like any other; a long one ends the utterance, and then the clock jumps."""
@@ -176,13 +207,14 @@ class Session:
         settings = self._settings.segmenter
         longest_ms = settings.min_silence_ms + settings.start_window_ms
         silence = min(samples, longest_ms * SAMPLE_RATE_HZ // 1_000)
-        await self._feed(self._frontend.silence(silence))
+        await self._feed(self._frontends.drain())
+        await self._feed(self._frontends.silence(silence), gap=True)
         skipped = (samples - silence) // FRAME_SAMPLES
         if skipped:
-            # The silence has ended any utterance, unless the VAD took the zeros for speech.
-            await self._handle(self._channel.flush())
-            self._channel.skip(skipped)
-        await self._feed(self._frontend.silence(samples - silence - skipped * FRAME_SAMPLES))
+            await self._flush()
+            for channel in self._channels:
+                channel.skip(skipped)
+        await self._feed(self._frontends.silence(samples - silence - skipped * FRAME_SAMPLES), gap=True)
         at_ms = self._clock_ms
         self._dropped_ms += gap.ms
         self._event_log.clock_ms = self._clock_ms
@@ -193,15 +225,10 @@ class Session:
         for report in reports:
             await self._events.put(report)
 
-    async def _report_invalid(self) -> None:
-        if self._frontend.invalid_samples and not self._reported_invalid:
-            self._reported_invalid = True
-            message = (
-                "expected finite samples, got NaN or infinity; they count as silence, correct the sender"
-            )
-            await self._events.put(
-                messages.Error(code=ErrorCode.INVALID_SAMPLES, message=message, fatal=False)
-            )
+    async def _report_doubts(self, *, ended: bool = False) -> None:
+        """Once each."""
+        for code, message in self._doubts.found(self._frontends, ended=ended):
+            await self._events.put(messages.Error(code=code, message=message, fatal=False))
 
     async def _analyse(self) -> None:
         while (queued := await self._utterances.get()) is not None:
@@ -226,7 +253,8 @@ class Session:
         if self._failure is not None:
             code, message = self._failure.code, str(self._failure)
             await self._events.put(messages.Error(code=code, message=message, fatal=True))
-        voice = self._channel.learned_voice() if self._settings.return_speaker else None
+        wanted = self._settings.return_speaker and len(self._channels) == 1
+        voice = self._channels[0].learned_voice() if wanted else None
         closed = messages.Closed(reason=self._reason(), totals=self.totals, speaker=voice)
         await self._events.put(closed)
 
@@ -246,9 +274,9 @@ class Session:
                 return
 
     @property
-    def speaker(self) -> SpeakerBaseline | None:
-        """What the finals so far say of the speaker; None where no baseline is used."""
-        return None if self._channel.baseline is None else self._channel.baseline.state
+    def speakers(self) -> list[SpeakerBaseline | None]:
+        """What the finals so far say of the speaker of each channel; None where no baseline is used."""
+        return [None if one.baseline is None else one.baseline.state for one in self._channels]
 
     @property
     def totals(self) -> messages.Totals:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..config import LiveSettings, SegmenterSettings
+from ..config import Channels, LiveSettings, SegmenterSettings
 from .running_baseline import ADAPT, SpeakerOptions
 
 
@@ -13,8 +14,9 @@ class SessionSettings:
     """language: hint for the transcriber. words: whether events carry the words one by one; transcript:
     whether they carry any text at all. transcribe: whether there are words, where there is a transcriber.
     speculate, interim_interval_ms, interim_words_interval_ms: see LiveSettings; for audio in real time only.
-    speaker: whether and how utterances are judged against the speaker's baseline. return_speaker: whether
-    `closed` carries it.
+    channels: which of the source's are heard, see `AudioSettings`. speaker: whether and how utterances are
+    judged against the speaker's baseline; speakers: the same of each channel, where they differ.
+    return_speaker: whether `closed` carries the baseline of the only channel.
     """
 
     segmenter: SegmenterSettings
@@ -25,7 +27,9 @@ class SessionSettings:
     interim_interval_ms: int = 0
     interim_words_interval_ms: int = 0
     transcribe: bool = True
+    channels: Channels = "mix"
     speaker: SpeakerOptions = ADAPT
+    speakers: Sequence[SpeakerOptions] = ()
     return_speaker: bool = False
 
     @classmethod

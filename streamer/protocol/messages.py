@@ -17,10 +17,10 @@ PROTOCOL_VERSION: Final = 1
 
 Probabilities = dict[str, float]
 
-Encoding = Literal["pcm_s16le", "pcm_f32le"]
-"""Of the audio that a client sends, interleaved."""
+Encoding = Literal["pcm_s16le", "pcm_f32le", "mulaw", "alaw"]
+"""Of the audio that a client sends, interleaved. mulaw, alaw: G.711, of telephones."""
 
-SAMPLE_BYTES: Final[dict[Encoding, int]] = {"pcm_s16le": 2, "pcm_f32le": 4}
+SAMPLE_BYTES: Final[dict[Encoding, int]] = {"pcm_s16le": 2, "pcm_f32le": 4, "mulaw": 1, "alaw": 1}
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -43,7 +43,8 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Per-session choices; None leaves the server's setting. words: whether events carry words. adapt:
     whether utterances are judged against the speaker's earlier ones. return_speaker: whether `closed` carries
-    what the session has learned of the speaker's voice.
+    what the session has learned of the speaker's voice. channels: `mix`: all of them, mixed down; `split`:
+    each on its own, with a speaker of its own; a number: that one alone, from 1.
     """
 
     interim_results: bool | None = None
@@ -52,6 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_utterance_ms: int | None = None
     adapt: Literal["off", "stream"] | None = None
     return_speaker: bool | None = None
+    channels: Literal["mix", "split"] | int | None = None
 
 
 class EnrolledVoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +172,10 @@ class _Event(_Message, frozen=True, kw_only=True):
 
 
 class SpeechStarted(_Event, frozen=True, kw_only=True, tag="speech_started"):
+    """channel: from 1, where it is heard on its own; null where all are mixed."""
+
     utterance: int
+    channel: int | None = None
     start_ms: int
 
 
@@ -209,10 +214,11 @@ class Emotion(_Event, frozen=True, kw_only=True, tag="emotion"):
     is none. stable_chars: of an interim result with words, so many characters at
     the beginning of `text` are the same in all later interim results of the utterance; null otherwise.
     language: BCP 47, of the text: the hint of `start`, or what the transcriber detected; null where there was
-    no transcriber.
+    no transcriber. channel: as in `speech_started`.
     """
 
     utterance: int
+    channel: int | None = None
     final: bool
     start_ms: int
     end_ms: int
@@ -236,10 +242,12 @@ class NoEmotion(_Event, frozen=True, kw_only=True, tag="no_emotion"):
     """An utterance that gets no emotion: the final event for it, in place of `emotion`.
 
     reason: `no_speech`, a sound that is none; `misread_samples`, levels that no sound has. speech: the
-    probability of speech in the stretch of the utterance that sounds most like it, 0 to 1.
+    probability of speech in the stretch of the utterance that sounds most like it, 0 to 1. channel: as in
+    `speech_started`.
     """
 
     utterance: int
+    channel: int | None = None
     start_ms: int
     end_ms: int
     reason: Literal["no_speech", "misread_samples"]

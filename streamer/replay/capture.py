@@ -22,7 +22,7 @@ import msgspec
 from ..audio.frontend import Samples
 from ..audio.sources import AudioGap, FileSource, Flush, Item, Pcm, SourceWarning
 from ..clock import Clock
-from ..config import SegmenterSettings, Settings, SpeakerSettings, VadSettings
+from ..config import AudioSettings, SegmenterSettings, Settings, SpeakerSettings, VadSettings
 from ..display_paths import printable
 from ..errors import ConfigError, SourceError
 from ..output.sinks import JsonLinesSink
@@ -47,6 +47,7 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True, tag="session"):
     segmenter: SegmenterSettings
     models: messages.Models
     speaker: SpeakerSettings = SpeakerSettings()
+    audio: AudioSettings = AudioSettings()
 
 
 class _Gap(msgspec.Struct, frozen=True, tag="gap"):
@@ -96,6 +97,7 @@ class SessionRecorder:
             segmenter=settings.segmenter,
             models=models,
             speaker=settings.speaker,
+            audio=settings.audio,
         )
         self._samples = 0
 

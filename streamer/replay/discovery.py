@@ -6,12 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from glob import has_magic
 from pathlib import Path
+from typing import Final
 
+from ..audio.channels import heard_channels
 from ..audio.decode import MEDIA_SUFFIXES, AudioFile
 from ..audio.sources import FileSource, Source
 from ..clock import Clock
+from ..config import AudioSettings
 from ..errors import SourceError
 from .capture import RecordedSource, SessionHeader, is_session_folder, read_session_header, session_audio
+
+_ANY: Final = AudioSettings()
+"""Of a recording: all its channels, and the first track."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +34,44 @@ class ReplayJob:
     seconds: float | None = None
     session: SessionHeader | None = None
 
-    def source(self, pace: Clock | None) -> Source:
-        """Raises SourceError. pace: see FileSource."""
+    def source(self, pace: Clock | None, track: int = 1) -> Source:
+        """Raises SourceError. pace, track: see FileSource."""
         if self.session is not None:
             return RecordedSource(self.path, pace=pace)
-        return FileSource(self.path, pace=pace)
+        return FileSource(self.path, pace=pace, track=track)
 
 
-def find_jobs(inputs: Sequence[Path]) -> tuple[list[ReplayJob], list[SourceError]]:
+def find_jobs(
+    inputs: Sequence[Path], audio: AudioSettings = _ANY
+) -> tuple[list[ReplayJob], list[SourceError]]:
     """Files, folders (searched recursively) and patterns -> recordings to replay, and what cannot be read.
 
-    Only headers are read, one file at a time.
+    audio: the track and the channels that each must have. Only headers are read, one file at a time.
     """
     jobs: list[ReplayJob] = []
     failures: list[SourceError] = []
     for path, name in find_paths(inputs, failures):
         try:
             job = make_job(path, name)
-            recording = AudioFile(path if job.session is None else session_audio(path))
+            recording = _opened(job, audio)
         except SourceError as error:
             failures.append(error)
             continue
         jobs.append(replace(job, seconds=recording.declared_duration_s))
         recording.close()
     return jobs, failures
+
+
+def _opened(job: ReplayJob, audio: AudioSettings) -> AudioFile:
+    if job.session is not None:
+        return AudioFile(session_audio(job.path))
+    recording = AudioFile(job.path, track=audio.track)
+    try:
+        heard_channels(audio.channels, recording.channels, str(job.path))
+    except SourceError:
+        recording.close()
+        raise
+    return recording
 
 
 def make_job(path: Path, name: str) -> ReplayJob:

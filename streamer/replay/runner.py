@@ -9,6 +9,7 @@ from functools import partial
 
 from emostream.models import SpeakerBaseline
 
+from ..audio.channels import heard_channels
 from ..audio.sources import AudioGap, Item, Pcm, Source
 from ..audio.tee import TeeSource
 from ..clock import Clock
@@ -36,8 +37,8 @@ class ReplayOptions:
 
     jobs: how many at a time. realtime: at the pace of their audio instead of as fast as the models go.
     language: of the speech, None to detect it. speaker: who speaks in all of them, if the voice is enrolled.
-    recorded_segmentation, recorded_adapt: whether a recorded session keeps the VAD and segmenter settings and
-    `speaker.adapt`, that it was recorded with.
+    recorded_segmentation, recorded_adapt, recorded_channels: whether a recorded session keeps the VAD and
+    segmenter settings, `speaker.adapt` and `audio.channels`, that it was recorded with.
     """
 
     jobs: int = 1
@@ -46,6 +47,7 @@ class ReplayOptions:
     speaker: SpeakerBaseline | None = None
     recorded_segmentation: bool = True
     recorded_adapt: bool = True
+    recorded_channels: bool = True
 
 
 @dataclass(slots=True)
@@ -88,7 +90,7 @@ class ReplayRunner:
     async def _run(
         self, job: ReplayJob, outputs: OutputSinks, outcome: ReplayOutcome, stop: asyncio.Event
     ) -> None:
-        totals = _TotalsSink()
+        totals, track = _TotalsSink(), self.settings.audio.track
         vad, session_settings = self._session_settings(job)
 
         def report_progress(item: Item, rate_hz: int) -> None:
@@ -102,12 +104,13 @@ class ReplayRunner:
         try:
             if self._adapt(job) == "recording":
                 first = first_pass(
-                    job.source(None), partial(make_vad, vad), self.engine, session_settings, self.clock
+                    job.source(None, track), partial(make_vad, vad), self.engine, session_settings, self.clock
                 )
                 if not await run_until_stopped(first, stop):
                     return
-                session_settings = second_pass_settings(session_settings, first.speaker)
-            recording = job.source(self.clock if self.options.realtime else None)
+                session_settings = second_pass_settings(session_settings, first.speakers)
+            recording = job.source(self.clock if self.options.realtime else None, track)
+            heard_channels(session_settings.channels, recording.channels, printable(job.path))
             taps = [_audio_tap(recording, tap) for tap in (*outputs.audio_taps, report_progress)]
             session = Session(
                 TeeSource(recording, taps),
@@ -135,7 +138,10 @@ class ReplayRunner:
             else SessionSettings(segmenter)
         )
         speaker = SpeakerOptions(adapt=self._adapt(job) != "off", start=options.speaker)
-        return vad, replace(session, language=options.language, speaker=speaker)
+        channels = settings.audio.channels
+        if job.session is not None and options.recorded_channels:
+            channels = job.session.audio.channels
+        return vad, replace(session, language=options.language, speaker=speaker, channels=channels)
 
     def _adapt(self, job: ReplayJob) -> Adapt:
         if job.session is not None and self.options.recorded_adapt:

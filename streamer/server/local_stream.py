@@ -114,6 +114,7 @@ async def serve_local_stream(
             replace(
                 SessionSettings.paced(settings.segmenter, settings.live),
                 language=language,
+                channels=settings.audio.channels,
                 speaker=SpeakerOptions(adapt=settings.speaker.adapt != "off", start=speaker),
             ),
             clock,

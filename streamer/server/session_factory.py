@@ -34,7 +34,10 @@ def create_session(
 
     Raises BadStartError and ConfigError.
     """
-    validate_start(start)
+    channels = start.options.channels
+    if channels is None:
+        channels = settings.audio.channels
+    validate_start(start, channels)
     source = WebSocketSource(
         start, settings.server.max_unacked_ms, acknowledge=lambda _: event_log.wake_readers()
     )
@@ -53,6 +56,7 @@ def create_session(
             words=start.options.words is not False,
             transcript=settings.server.transcript,
             speaker=speaker_options(settings.speaker, start, engine.model_info),
+            channels=channels,
             return_speaker=start.options.return_speaker is True,
         ),
         clock,

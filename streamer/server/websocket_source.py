@@ -11,10 +11,19 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
+from ..audio.channels import heard_channels
 from ..audio.file_signatures import HEAD_BYTES, file_kind
 from ..audio.frontend import PcmDecoder, Samples
 from ..audio.sources import AudioGap, Flush, Item, Pcm, SourceWarning
-from ..errors import BadStartError, EmostreamError, FlowControlError, NotPcmError, ProtocolError
+from ..config import Channels
+from ..errors import (
+    BadStartError,
+    EmostreamError,
+    FlowControlError,
+    NotPcmError,
+    ProtocolError,
+    SourceError,
+)
 from ..protocol import messages
 
 _ACK_EVERY_MS = 1_000
@@ -261,13 +270,29 @@ def _not_pcm(kind: str, encoding: messages.Encoding) -> NotPcmError:
     return NotPcmError(f"expected {encoding} samples, got {what}; {todo}")
 
 
-def validate_start(start: messages.Start) -> None:
-    """Check the ranges that the types cannot express. Raises BadStartError."""
-    if not 8_000 <= start.sample_rate <= 96_000:
+def validate_start(start: messages.Start, channels: Channels) -> None:
+    """Check the ranges that the types cannot express. channels: which of them are heard. Raises
+    BadStartError.
+    """
+    if not 1_000 <= start.sample_rate <= 768_000:
         raise BadStartError(
-            f"expected start.sample_rate of 8000 to 96000, got {start.sample_rate}; resample first"
+            f"expected start.sample_rate of 1000 to 768000, got {start.sample_rate}; resample first"
         )
-    if not 1 <= start.channels <= 8:
-        raise BadStartError(f"expected start.channels of 1 to 8, got {start.channels}; mix down first")
+    if not 1 <= start.channels <= 64:
+        raise BadStartError(f"expected start.channels of 1 to 64, got {start.channels}; mix down first")
+    try:
+        heard_channels(channels, start.channels, "start.channels")
+    except SourceError as error:
+        raise BadStartError(str(error)) from error
+    if channels == "split" and start.channels > 1:
+        for field, given in (
+            ("start.speaker", start.speaker is not None),
+            ("start.options.return_speaker", start.options.return_speaker is True),
+        ):
+            if given:
+                raise BadStartError(
+                    f"expected one channel with {field}, got options.channels split; choose the speaker's "
+                    "by its number"
+                )
     if start.language is not None and not 2 <= len(start.language) <= 35:
         raise BadStartError("expected start.language to be a BCP 47 tag such as en, got another length")

@@ -46,9 +46,10 @@ async def both_passes(
     async with engine.running():
         first = first_pass(source(), LoudnessVad, engine, settings, clock)
         await first.run()
-        second = second_pass_settings(settings, first.speaker)
+        second = second_pass_settings(settings, first.speakers)
         await Session(source(), LoudnessVad, engine, EventLog("test"), [sink], second, clock).run()
-    return first.speaker, finals(sink.events)
+    (speaker,) = first.speakers
+    return speaker, finals(sink.events)
 
 
 async def test_every_utterance_is_judged_against_all_of_them() -> None:

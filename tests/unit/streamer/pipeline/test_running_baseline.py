@@ -274,5 +274,6 @@ async def test_the_last_event_carries_the_voice_where_the_client_wants_it(wanted
         return
     assert closed.speaker is not None
     learned = baseline_of(closed.speaker, engine.model_info)
-    assert session.speaker is not None
-    assert (learned.weight, learned.utterances) == (session.speaker.weight, 4)
+    (speaker,) = session.speakers
+    assert speaker is not None
+    assert (learned.weight, learned.utterances) == (speaker.weight, 4)
