@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Final, Literal, Protocol
@@ -18,17 +18,17 @@ from typing import Final, Literal, Protocol
 from emostream.models import SpeakerBaseline
 
 from ..audio.channels import ChannelFrontends, heard_channels
-from ..audio.frontend import Samples
 from ..audio.sources import AudioGap, Flush, Pcm, Source, SourceWarning
 from ..clock import Clock
 from ..concurrency import task_group
-from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from ..config import SAMPLE_RATE_HZ
 from ..errors import AnalysisError, EmostreamError
 from ..inference.backend import InferenceBackend
 from ..protocol import messages
 from ..protocol.error_codes import ErrorCode
 from .audio_doubts import AudioDoubts
 from .channel import Channel, QueuedUtterance
+from .channel_group import ChannelGroup
 from .conversions import started_event
 from .event_log import EventLog
 from .gap_reports import GapReports
@@ -40,8 +40,6 @@ log = logging.getLogger(__name__)
 
 _MAX_UTTERANCES: Final = 2  # queued
 _MAX_EVENTS: Final = 64  # queued
-_YIELD_FRAMES: Final = 25  # 0.3 ms of work: what other tasks of the loop wait for at most
-_WAITED_S: Final = 0.001  # a source that took so long for its next block has let other tasks run
 
 
 class Sink(Protocol):
@@ -69,7 +67,6 @@ class Session:
         self._event_log = event_log
         self._sinks = sinks
         self._settings = settings
-        self._clock = clock
         self._metrics = backend.metrics
 
         heard = heard_channels(settings.channels, source.channels, "the audio")
@@ -83,10 +80,7 @@ class Session:
             Channel(number, new_vad(), backend, settings, speaker, clock, numbers, self._events.put)
             for number, speaker in zip(heard, speakers, strict=True)
         ]
-
-        # So that no stream keeps the loop from the others.
-        self._frames_since_yield = 0
-        self._fed_at = 0.0
+        self._group = ChannelGroup(self._channels, self._frontends, settings.segmenter, clock, self._handle)
 
         self._gaps = GapReports()
         self._end: int | None = None  # the stream's, in samples, once it is known
@@ -112,8 +106,7 @@ class Session:
                 group.create_task(self._analyse(), name="analyse")
                 group.create_task(self._deliver(), name="deliver")
         finally:
-            for channel in self._channels:
-                channel.cancel()
+            self._group.cancel()
         if self._failure is not None:
             raise self._failure
         return self.totals
@@ -126,22 +119,19 @@ class Session:
                         self._received_samples += len(block)
                         self._event_log.clock_ms = self._clock_ms
                         self._metrics.audio.inc(len(block) / self._source.sample_rate_hz)
-                        await self._feed(self._frontends.push(block))
+                        await self._group.push(block)
                         await self._report_doubts()
                     case AudioGap():
-                        await self._feed_gap(item)
+                        await self._pass_gap(item)
                     case Flush():
-                        await self._feed(self._frontends.drain())
-                        await self._flush()
+                        await self._group.flush()
                     case SourceWarning(code, message):
                         await self._events.put(messages.Error(code=code, message=message, fatal=False))
         except EmostreamError as error:
             self._failure = error
         self._end = self._received_samples * SAMPLE_RATE_HZ // self._source.sample_rate_hz
         self._end += self._dropped_ms * SAMPLE_RATE_HZ // 1_000
-        await self._feed(self._frontends.finish())
-        for channel in self._channels:
-            await self._handle(channel, channel.end_of_stream())
+        await self._group.finish()
         await self._report_doubts(ended=True)
         await self._report_gaps(self._gaps.take())
         await self._utterances.put(None)
@@ -149,43 +139,6 @@ class Session:
     @property
     def _clock_ms(self) -> int:
         return round(self._received_samples / self._source.sample_rate_hz * 1_000) + self._dropped_ms
-
-    async def _feed(self, frames: list[Samples], *, gap: bool = False) -> None:
-        """frames: (n, 320) of each channel; gap: whether they stand for audio that there is not. Frame by frame
-        through all channels, so that the order of events does not depend on the length of the blocks.
-        """
-        if not len(frames[0]):
-            return
-        now = self._clock.now()
-        if now - self._fed_at > _WAITED_S:
-            self._frames_since_yield = 0
-        for channel, of_channel in zip(self._channels, frames, strict=True):
-            channel.frames_arrived(len(of_channel), now)
-        for channel, frame, is_speech in self._flagged(frames, gap):
-            outcomes = channel.push(frame, is_speech)
-            if outcomes:
-                await self._handle(channel, outcomes)
-            channel.work_ahead()
-            if self._frames_since_yield >= _YIELD_FRAMES:
-                self._frames_since_yield = 0
-                await asyncio.sleep(0)
-            self._frames_since_yield += 1
-        self._fed_at = self._clock.now()
-
-    def _flagged(self, frames: list[Samples], gap: bool) -> Iterator[tuple[Channel, Samples, bool]]:
-        """Some frames at a time, so that no message, however long, blocks the loop. A gap is no speech, and no
-        background either: a VAD that learned its silence would take the noise behind it for a voice.
-        """
-        size = -(-_YIELD_FRAMES // len(frames))
-        for first in range(0, len(frames[0]), size):
-            pieces = [of_channel[first : first + size] for of_channel in frames]
-            flags = [
-                [False] * len(piece) if gap else channel.speech_flags(piece)
-                for channel, piece in zip(self._channels, pieces, strict=True)
-            ]
-            for place in range(len(pieces[0])):
-                for channel, piece, of_piece in zip(self._channels, pieces, flags, strict=True):
-                    yield channel, piece[place], of_piece[place]
 
     async def _handle(self, channel: Channel, outcomes: list[SpeechStarted | Utterance]) -> None:
         for outcome in outcomes:
@@ -197,24 +150,8 @@ class Session:
                     outcome = replace(outcome, limit=self._end)
                 await self._utterances.put(channel.analyse(outcome))
 
-    async def _flush(self) -> None:
-        for channel in self._channels:
-            await self._handle(channel, channel.flush())
-
-    async def _feed_gap(self, gap: AudioGap) -> None:
-        """A short gap is silence like any other; a long one ends the utterance, and then the clock jumps."""
-        samples = gap.ms * SAMPLE_RATE_HZ // 1_000
-        settings = self._settings.segmenter
-        longest_ms = settings.min_silence_ms + settings.start_window_ms
-        silence = min(samples, longest_ms * SAMPLE_RATE_HZ // 1_000)
-        await self._feed(self._frontends.drain())
-        await self._feed(self._frontends.silence(silence), gap=True)
-        skipped = (samples - silence) // FRAME_SAMPLES
-        if skipped:
-            await self._flush()
-            for channel in self._channels:
-                channel.skip(skipped)
-        await self._feed(self._frontends.silence(samples - silence - skipped * FRAME_SAMPLES), gap=True)
+    async def _pass_gap(self, gap: AudioGap) -> None:
+        await self._group.gap(gap.ms)
         at_ms = self._clock_ms
         self._dropped_ms += gap.ms
         self._event_log.clock_ms = self._clock_ms
