@@ -340,7 +340,7 @@ export interface Platform {
 export interface ClientOptions {
   /** `ws://host:port/v1/stream` or `http://host:port`. */
   url: string;
-  /** Of the audio that is sent, 8000 to 96000. */
+  /** Of the audio that is sent, 1000 to 768000. */
   sampleRate: number;
   /** On the wire; samples are converted to the first two. Default: pcm_s16le. */
   encoding?: Encoding;

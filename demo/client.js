@@ -96,7 +96,7 @@ export class EmostreamClient {
     platform = browserPlatform(),
   }) {
     expect(Object.hasOwn(SAMPLE_BYTES, encoding), "encoding", Object.keys(SAMPLE_BYTES).join(", "), encoding);
-    expect(isWhole(sampleRate, 8_000, 96_000), "sampleRate", "a whole number of 8000 to 96000", sampleRate);
+    expect(isWhole(sampleRate, 1_000, 768_000), "sampleRate", "a whole number of 1000 to 768000", sampleRate);
     expect(isWhole(channels, 1, 8), "channels", "1 to 8", channels);
     expect(["drop", "wait"].includes(whenFull), "whenFull", "drop or wait", whenFull);
     expect(queueMs >= 100, "queueMs", "at least 100", queueMs);

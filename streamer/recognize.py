@@ -61,7 +61,7 @@ def recognize(
     """Cut a recording into utterances and classify the emotion of each, in this process.
 
     audio: the path of a file in any format that FFmpeg reads, or samples: (n,) or (n, channels), float in
-    [-1, 1] or integers at full scale, at `sample_rate_hz` (8000 to 96000; for samples only). asr, checkpoint,
+    [-1, 1] or integers at full scale, at `sample_rate_hz` (1000 to 768000; for samples only). asr, checkpoint,
     device: as for `emostream replay`; `asr="none"` classifies by the audio only. language: BCP 47, for the
     transcriber; None to detect it. adapt: whether an utterance is judged against the speaker's utterances
     before it (`stream`), against all of the recording (`recording`), or alone (`off`), where the model

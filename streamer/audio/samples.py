@@ -13,7 +13,7 @@ from .frontend import Samples
 from .sources import Item, Pcm
 
 _BLOCK_S: Final = 4
-_MAX_CHANNELS: Final = 8
+_MAX_CHANNELS: Final = 64
 
 
 class SamplesSource:
@@ -38,9 +38,9 @@ class SamplesSource:
 
 def check_rate(sample_rate_hz: int | None) -> int:
     """Raises ConfigError."""
-    if sample_rate_hz is None or not 8_000 <= sample_rate_hz <= 96_000:
+    if sample_rate_hz is None or not 1_000 <= sample_rate_hz <= 768_000:
         raise ConfigError(
-            f"expected sample_rate_hz of 8000 to 96000 with samples, got {sample_rate_hz}; pass it"
+            f"expected sample_rate_hz of 1000 to 768000 with samples, got {sample_rate_hz}; pass it"
         )
     return sample_rate_hz
 

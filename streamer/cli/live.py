@@ -109,6 +109,8 @@ def live(
     """
     settings = models.settings(audio=audio, **page.sections())
     _check(file, microphone, output, form)
+    if file is None:
+        audio.check_microphone(settings.audio.channels)
     if enroll is not None:
         if speaker is not None or output is not None:
             raise ConfigError("expected --enroll alone, got --speaker or --output too; leave them out")
@@ -127,6 +129,7 @@ def live(
             language,
             enrolled,
             recorded_segmentation=models.recorded_segmentation,
+            recorded_channels=audio.channels is None and models.config is None,
         )
 
 
@@ -207,10 +210,13 @@ def _play(
     speaker: EnrolledSpeaker | None,
     *,
     recorded_segmentation: bool,
+    recorded_channels: bool,
 ) -> None:
     """Play a recording at its own pace; the page stays until Ctrl-C."""
     if job.session is not None and recorded_segmentation:
         settings = msgspec.structs.replace(settings, vad=job.session.vad, segmenter=job.session.segmenter)
+    if job.session is not None and recorded_channels:
+        settings = msgspec.structs.replace(settings, audio=job.session.audio)
     bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()

@@ -232,6 +232,15 @@ class AudioOptions:
         """Of the settings. Raises ConfigError."""
         return {"channels": parse_channels(self.channels), "track": self.track}
 
+    def check_microphone(self, channels: Channels) -> None:
+        """channels: of the settings. Raises ConfigError for what only recordings have."""
+        if self.track is not None:
+            raise ConfigError("expected a recording for --track, got the microphone; leave --track out")
+        if isinstance(channels, int) and channels > 1:
+            raise ConfigError(
+                f"expected --channels mix for the microphone, which has one channel, got {channels}"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageOptions:

@@ -141,7 +141,7 @@ def test_a_failing_model_is_an_error(loader: Loader) -> None:
 @pytest.mark.parametrize(
     ("samples", "rate_hz", "error", "message"),
     [
-        (TWO, None, ConfigError, "sample_rate_hz of 8000 to 96000"),
+        (TWO, None, ConfigError, "sample_rate_hz of 1000 to 768000"),
         (TWO, 4_000, ConfigError, "got 4000"),
         (np.zeros((2, 16_000), np.float32), 16_000, ConfigError, "transpose"),
         (np.zeros(16_000, np.uint8), 16_000, ConfigError, "uint8"),
