@@ -95,9 +95,9 @@ export class EmostreamClient {
     onState = () => {},
     platform = browserPlatform(),
   }) {
-    expect(Object.hasOwn(SAMPLE_BYTES, encoding), "encoding", Object.keys(SAMPLE_BYTES).join(", "), encoding);
+    expect(Object.hasOwn(SAMPLE_BYTES, encoding), "encoding", "pcm_s16le, pcm_f32le, mulaw or alaw", encoding);
     expect(isWhole(sampleRate, 1_000, 768_000), "sampleRate", "a whole number of 1000 to 768000", sampleRate);
-    expect(isWhole(channels, 1, 8), "channels", "1 to 8", channels);
+    expect(isWhole(channels, 1, 64), "channels", "1 to 64", channels);
     expect(["drop", "wait"].includes(whenFull), "whenFull", "drop or wait", whenFull);
     expect(queueMs >= 100, "queueMs", "at least 100", queueMs);
     this.#url = websocketUrl(url);

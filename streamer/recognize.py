@@ -61,8 +61,8 @@ def recognize(
     """Cut a recording into utterances and classify the emotion of each, in this process.
 
     audio: the path of a file in any format that FFmpeg reads, or samples: (n,) or (n, channels), float in
-    [-1, 1] or integers at full scale, at `sample_rate_hz` (1000 to 768000; for samples only). asr, checkpoint,
-    device: as for `emostream replay`; `asr="none"` classifies by the audio only. language: BCP 47, for the
+    [-1, 1] or integers at full scale, at `sample_rate_hz` (1000 to 768000; only for samples). asr,
+    checkpoint, device: as for `emostream replay`; `asr="none"` classifies by the audio only. language: BCP 47, for the
     transcriber; None to detect it. adapt: whether an utterance is judged against the speaker's utterances
     before it (`stream`), against all of the recording (`recording`), or alone (`off`), where the model
     supports it. channels: `mix` for all of them, mixed down; `split` for each on its own, with a speaker of
