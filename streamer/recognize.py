@@ -62,11 +62,11 @@ def recognize(
 
     audio: the path of a file in any format that FFmpeg reads, or samples: (n,) or (n, channels), float in
     [-1, 1] or integers at full scale, at `sample_rate_hz` (1000 to 768000; only for samples). asr,
-    checkpoint, device: as for `emostream replay`; `asr="none"` classifies by the audio only. language: BCP 47, for the
-    transcriber; None to detect it. adapt: whether an utterance is judged against the speaker's utterances
-    before it (`stream`), against all of the recording (`recording`), or alone (`off`), where the model
-    supports it. channels: `mix` for all of them, mixed down; `split` for each on its own, with a speaker of
-    its own; or the number of one. track: of a file with several sound tracks. Both count from 1.
+    checkpoint, device: as for `emostream replay`; `asr="none"` classifies by the audio only. language: BCP
+    47, for the transcriber; None to detect it. adapt: whether an utterance is judged against the speaker's
+    utterances before it (`stream`), against all of the recording (`recording`), or alone (`off`), where the
+    model supports it. channels: `mix` for all of them, mixed down; `split` for each on its own, with a
+    speaker of its own; or the number of one. track: of a file with several sound tracks. Both count from 1.
 
     The result is a list, which a notebook shows as a table and `to_pandas()` makes a data frame. Sounds
     without speech (claps, music) are not in it; it equals that of `emostream replay` for the same file. The
