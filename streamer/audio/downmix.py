@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Samples = npt.NDArray[np.float32]
+Block = npt.NDArray[np.float32]
 
 _WINDOWS_PER_S: Final = 50
 _MEMORY: Final = 0.96
@@ -39,14 +39,14 @@ class Downmix:
     def __init__(self, sample_rate_hz: int, channels: int) -> None:
         self._channels = channels
         self._window = max(1, sample_rate_hz // _WINDOWS_PER_S)
-        self._rest: Samples = np.zeros((0, channels), np.float32)
+        self._rest: Block = np.zeros((0, channels), np.float32)
         self._energies = [0.0] * channels
         self._mixed = 0.0
         self._instead: int | None = None  # the channel that is taken now, from 0
         self._windows_instead = 0
         self.heard_alone: int | None = None
 
-    def push(self, block: Samples) -> Samples:
+    def push(self, block: Block) -> Block:
         """(n, channels), finite or not -> (m,)."""
         if self._channels == 1:
             return block[:, 0].astype(np.float32, copy=True)
@@ -65,7 +65,7 @@ class Downmix:
                 mono[span] = body[span, instead]
         return mono
 
-    def drain(self) -> Samples:
+    def drain(self) -> Block:
         """What is held back."""
         rest, self._rest = self._rest, np.zeros((0, self._channels), np.float32)
         if self._instead is not None:
@@ -92,7 +92,7 @@ class Downmix:
                 self.heard_alone = self._instead + 1
         return self._instead
 
-    def _mean(self, block: Samples) -> Samples:
+    def _mean(self, block: Block) -> Block:
         # Channel by channel: numpy's own mean over a short axis may sum in another order for
         # another block length, and the last bit would differ.
         mono = block[:, 0].astype(np.float32, copy=True)
@@ -104,7 +104,7 @@ class Downmix:
         return mono
 
 
-def _energies(windows: Samples) -> npt.NDArray[np.float64]:
+def _energies(windows: Block) -> npt.NDArray[np.float64]:
     """(n, w, C) -> (n, C); NaN and infinity count as silence."""
     finite = np.nan_to_num(windows.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     energies: npt.NDArray[np.float64] = np.einsum("nwc,nwc->nc", finite, finite)

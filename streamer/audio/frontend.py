@@ -14,8 +14,10 @@ import soxr
 
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from ..protocol.messages import Encoding
-from .downmix import Downmix, Samples
+from .downmix import Downmix
 from .g711 import Table, alaw_table, mulaw_table
+
+Samples = npt.NDArray[np.float32]
 
 PcmEncoding = Literal["pcm_s16le", "pcm_f32le"]
 
@@ -52,7 +54,8 @@ class PcmDecoder:
         self._rest = data[complete:]
         block = np.frombuffer(data[:complete], self._dtype).reshape(-1, self._channels)
         if self._table is not None:
-            return self._table[block]
+            decoded: Samples = self._table[block]
+            return decoded
         if self._dtype.kind == "i":
             return block.astype(np.float32) / np.float32(32_768)
         return block.astype(np.float32)

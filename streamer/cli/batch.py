@@ -79,7 +79,7 @@ def batch(
     A run that was interrupted goes on with --resume; lost workers and nodes are replaced. Recordings that
     fail have a row in the folder's errors table: the exit status is 1 then, and 2 if none succeeded.
     """
-    settings = models.recording_settings(audio=audio)
+    settings = models.recording_settings(audio=audio.section())
     worker.check(settings.models.device)
     _check_address(address)
     from emostream.streamer.cluster.ray_cluster import require_ray

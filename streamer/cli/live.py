@@ -107,7 +107,7 @@ def live(
     With --file a recording is played as if it were live: on the page, and to every client that subscribes.
     Ctrl-C ends it.
     """
-    settings = models.settings(audio=audio, **page.sections())
+    settings = models.settings(audio=audio.section(), **page.sections())
     _check(file, microphone, output, form)
     if file is None:
         audio.check_microphone(settings.audio.channels)

@@ -175,7 +175,7 @@ class ModelOptions:
     def settings(
         self,
         *,
-        audio: AudioOptions | None = None,
+        audio: dict[str, Any] | None = None,
         live: dict[str, Any] | None = None,
         server: dict[str, Any] | None = None,
     ) -> Settings:
@@ -193,7 +193,7 @@ class ModelOptions:
     def recording_settings(
         self,
         *,
-        audio: AudioOptions | None = None,
+        audio: dict[str, Any] | None = None,
         live: dict[str, Any] | None = None,
         server: dict[str, Any] | None = None,
     ) -> Settings:
@@ -202,7 +202,7 @@ class ModelOptions:
         models = {name: getattr(self, name) for name in names}
         return settings_from(
             self.config,
-            audio=None if audio is None else audio.section(),
+            audio=audio,
             models=models,
             vad={"name": self.vad},
             speaker={"adapt": self.adapt},

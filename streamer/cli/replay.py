@@ -161,7 +161,7 @@ def replay(
     recording that fails is reported at the end and does not stop the others: the exit status is 1 then,
     and 2 if none could be read.
     """
-    settings = models.recording_settings(audio=audio)
+    settings = models.recording_settings(audio=audio.section())
     enrolled = None if speaker is None else SpeakerStore().load(speaker)
     outputs.check(jobs)
     _refuse_uris([*inputs, *([] if outputs.output_dir is None else [outputs.output_dir])])

@@ -52,8 +52,8 @@ test("of a final everything is stable", () => {
 });
 
 test("an utterance without an emotion has the reason", () => {
-  const wire = { type: "no_emotion", seq: 4, utterance: 2, start_ms: 100, end_ms: 900, reason: "no_speech", speech: 0.1 };
-  const read = { type: "no_emotion", seq: 4, utterance: 2, startMs: 100, endMs: 900, reason: "no_speech", speech: 0.1 };
+  const wire = { type: "no_emotion", seq: 4, utterance: 2, channel: 2, start_ms: 100, end_ms: 900, reason: "no_speech", speech: 0.1 };
+  const read = { type: "no_emotion", seq: 4, utterance: 2, channel: 2, startMs: 100, endMs: 900, reason: "no_speech", speech: 0.1 };
   assert.deepEqual(readEvent(wire), read);
   assert.equal(readEvent({ type: "no_emotion", seq: 4, reason: "no_speech" }), null);
 });

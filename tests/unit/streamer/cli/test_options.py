@@ -28,9 +28,9 @@ def test_the_command_line_goes_before_the_settings_file(tmp_path: Path) -> None:
     file = tmp_path / "emostream.toml"
     file.write_text('[audio]\nchannels = "split"\ntrack = 2\n')
     models = ModelOptions(config=file)
-    audio = models.recording_settings(audio=AudioOptions()).audio
+    audio = models.recording_settings(audio=AudioOptions().section()).audio
     assert (audio.channels, audio.track) == ("split", 2)
-    audio = models.recording_settings(audio=AudioOptions(channels="1")).audio
+    audio = models.recording_settings(audio=AudioOptions(channels="1").section()).audio
     assert (audio.channels, audio.track) == (1, 2)
 
 

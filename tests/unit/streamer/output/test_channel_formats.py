@@ -43,8 +43,9 @@ async def written(form: FormatName, events: list[messages.Emotion]) -> str:
     document = FORMATS[form].begin(out, LABELS, False)
     sink = document.add("call")
     totals = messages.Totals(audio_ms=6_000, utterances=len(events), dropped_ms=0)
-    for event in [*events, messages.Closed(reason="end_of_stream", totals=totals)]:
+    for event in events:
         await sink.send(event)
+    await sink.send(messages.Closed(reason="end_of_stream", totals=totals))
     document.close()
     return out.getvalue().decode()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -41,10 +39,11 @@ async def run(
     items: list[Item],
     channels: Channels = "split",
     recognizer: AdaptiveRecognizer | None = None,
-    **settings: bool,
+    *,
+    speculate: bool = False,
 ) -> list[messages.ServerEvent]:
     engine, sink = Engine(FakeTranscriber(), recognizer or AdaptiveRecognizer(), WallClock()), ListSink()
-    chosen = replace(SessionSettings(SegmenterSettings(), channels=channels), **settings)
+    chosen = SessionSettings(SegmenterSettings(), channels=channels, speculate=speculate)
     source, log = StereoSource(items), EventLog("test")
     async with engine.running():
         await Session(source, LoudnessVad, engine, log, [sink], chosen, WallClock()).run()
