@@ -168,6 +168,8 @@ class SoundTrack:
 
     def _decode(self, packet: Any) -> list[Any]:
         """Without the tags that files have in the middle when they were joined."""
+        if not packet.size and packet.pts is not None:  # it tells of new parameters only
+            return []
         if self._container.format.name not in _TAGGED or not packet.size:
             return cast(list[Any], packet.decode())
         if packet.pos is not None and packet.pos < self._tag_end:

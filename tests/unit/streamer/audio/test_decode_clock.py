@@ -65,7 +65,14 @@ def pause(after: float, length: float) -> Callable[[float], float | None]:
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("a.mkv", "aac"), ("b.mka", "flac"), ("c.m4a", "aac"), ("d.ts", "aac"), ("e.flv", "aac")],
+    [
+        ("a.mkv", "aac"),
+        ("b.mka", "flac"),
+        ("c.m4a", "aac"),
+        ("d.ts", "aac"),
+        ("e.flv", "aac"),
+        ("f.nut", "flac"),
+    ],
 )
 def test_a_pause_is_a_gap(tmp_path: Path, name: str, codec: str) -> None:
     path = write_media(tmp_path / name, [tone(4, 44_100)], 44_100, codec, place=pause(2, 10))
