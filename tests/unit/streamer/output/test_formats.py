@@ -154,7 +154,7 @@ async def test_parquet_equals_the_csv_with_types(tmp_path: Path) -> None:
     assert table.column_names == [*csv.columns, "words"]
     types = {
         **dict.fromkeys(("file", "reason", "label", "language", "text"), "string"),
-        **dict.fromkeys(("utterance", "baseline_utterances"), "int64"),
+        **dict.fromkeys(("utterance", "channel", "baseline_utterances"), "int64"),
         "reliable": "bool",
         "uncertain": "list<element: string>",
         "words": "list<element: struct<text: string, start_ms: int64, end_ms: int64, confidence: double>>",
