@@ -22,7 +22,7 @@ class RecognizedUtterance:
     that of `label`. reliable: whether to believe the label. baseline_utterances: how many utterances of the
     speaker it was judged against, None where the model takes no baseline. text: empty without a transcriber.
     language: BCP 47, None where unknown. words: each with its span in milliseconds. uncertain: reasons for
-    doubt, empty if none (docs/protocol.md lists them).
+    doubt, empty if none (docs/protocol.md lists them). channel: from 1, None where all were mixed.
     """
 
     start_ms: int
@@ -36,6 +36,7 @@ class RecognizedUtterance:
     language: str | None
     words: tuple[messages.Word, ...]
     uncertain: tuple[str, ...]
+    channel: int | None = None
 
     @classmethod
     def of(cls, event: messages.Emotion) -> RecognizedUtterance:
@@ -79,12 +80,22 @@ class Utterances(list[RecognizedUtterance]):
 
 
 def _columns(labels: tuple[str, ...]) -> list[str]:
-    before = ["start_s", "end_s", "label", "confidence", "reliable", "uncertain", "baseline_utterances"]
+    before = [
+        "channel",
+        "start_s",
+        "end_s",
+        "label",
+        "confidence",
+        "reliable",
+        "uncertain",
+        "baseline_utterances",
+    ]
     return [*before, *(f"p_{label}" for label in labels), "language", "text"]
 
 
 def _row(one: RecognizedUtterance, labels: tuple[str, ...]) -> dict[str, Any]:
     return {
+        "channel": one.channel,
         "start_s": one.start_ms / 1_000,
         "end_s": one.end_ms / 1_000,
         "label": one.label,
