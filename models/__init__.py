@@ -10,6 +10,7 @@ from .baseline import BaselineSettings, SpeakerBaseline, Voice
 from .cpu_threads import emotion_threads
 from .errors import CheckpointError, DeviceError, ModelError, TranscriberError, VoiceActivityError
 from .labels import LABELS
+from .languages import transcriber_languages
 from .loaders import load_aligner, load_recognizer, load_speech_detector, load_transcriber
 from .types import (
     REASONS,
@@ -72,4 +73,5 @@ __all__ = [
     "load_speech_detector",
     "load_transcriber",
     "silero",
+    "transcriber_languages",
 ]

@@ -33,6 +33,7 @@ from . import (
     serve,
     speakers,
     summary,
+    wyoming,
 )
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EIO)
@@ -84,6 +85,7 @@ for command in (
     align.align,
     batch.batch,
     client.client,
+    wyoming.wyoming,
     speakers.speakers,
     devices.devices,
     doctor.doctor,
