@@ -20,6 +20,7 @@ from ..config import Settings
 from ..display_paths import printable
 from ..errors import ConfigError, EmostreamError
 from ..output.formats import FORMATS
+from ..plurals import counted
 from ..replay.runner import ReplayOptions
 from .batch_options import WorkerOptions
 from .batch_progress import BatchProgress
@@ -156,7 +157,7 @@ def _run(
             stack.enter_context(connect_to_ray(address))
         stack.enter_context(_sigterm_as_interrupt())
         pool = plan_workers(worker.cpus, worker.gpus, worker.workers)
-        print_line(console, f"Ray: {_describe(pool)}. {len(todo)} recordings.")
+        print_line(console, f"Ray: {_describe(pool)}. {counted(len(todo), 'recording')}.")
         shards = list(make_shards(todo, worker.shard_size, pool.workers))
         # Closed before Ray is: its threads still hand out shards when this ends early.
         records = stack.enter_context(closing(run_shards(shards, spec, pool)))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..clock import Clock
+from ..plurals import counted
 from .console import print_line
 
 _LINE_EVERY_S: Final = 10.0
@@ -82,8 +83,8 @@ class BatchProgress:
         where = f" ({errors_in})" if self.errors else ""
         print_line(
             self._console,
-            f"{self.recordings} recordings, {self._pace}; {self.utterances} utterances, "
-            f"{self.errors} errors{where}",
+            f"{counted(self.recordings, 'recording')}, {self._pace}; "
+            f"{counted(self.utterances, 'utterance')}, {counted(self.errors, 'error')}{where}",
         )
 
     @property

@@ -20,6 +20,7 @@ from ..bench.throughput import ReplayBenchmark
 from ..bench.workload import make_workload, read_clips
 from ..clock import WallClock
 from ..errors import ConfigError
+from ..plurals import counted
 from .console import load_engine
 from .option_groups import with_option_groups
 from .options import ModelOptions
@@ -108,7 +109,7 @@ def replay(
     speed = asyncio.run(benchmark.run(load.samples))
     print(
         f"- replay {speed.replay:.1f} x, the bare models {speed.bare:.1f} x real time: "
-        f"{100 * speed.share:.0f} % of their speed; {speed.utterances} utterances "
+        f"{100 * speed.share:.0f} % of their speed; {counted(speed.utterances, 'utterance')} "
         f"in {speed.batches} calls, median of {repeats} runs"
     )
     workload.write(asdict(speed))
@@ -148,13 +149,13 @@ def _summary(figures: dict[str, Any]) -> str:
         f"{clips['split']} of {clips['clips']} clips split, {clips['missed']} missed",
         f"{figures['interim_results']} interim results",
         f"{100 * figures['wasted_share']:.1f} % of {figures['model_s']:.1f} s of model time wasted",
-        f"{figures['dropped_ms']} ms dropped, {len(figures['errors'])} errors",
+        f"{figures['dropped_ms']} ms dropped, {counted(len(figures['errors']), 'error')}",
         f"{len(figures['refused'])} refused",
         f"slowest ping {figures['slowest_ping_ms']:.0f} ms",
         f"{figures['cores_busy']:.2f} of {figures['cores']} cores busy, {figures['memory_mib']:.0f} MiB",
         f"ready after {figures['ready_s']:.1f} s",
     ]
-    return f"- {figures['streams']} streams: " + "; ".join(parts)
+    return f"- {counted(figures['streams'], 'stream')}: " + "; ".join(parts)
 
 
 def _words_summary(words: dict[str, Any], cores: float) -> str:

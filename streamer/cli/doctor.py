@@ -50,6 +50,7 @@ def doctor() -> None:
         ("port 8765", _port),
     ]
     table = Table("", "check", "result", box=None)
+    table.columns[-1].overflow = "fold"  # a path is of use only whole
     failed = False
     console = Console()
     with console.status("Checking ..."):

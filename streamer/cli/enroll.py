@@ -21,6 +21,7 @@ from ..inference.engine import Engine
 from ..pipeline.recording_baseline import first_pass
 from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
+from ..plurals import counted
 from ..protocol.messages import EnrolledVoice
 from ..server.local_stream import run_until_stopped, stop_on_signals
 from ..speakers.store import SpeakerStore, new_speaker
@@ -70,7 +71,8 @@ def enroll_speaker(name: str, settings: Settings, file: Path | None, microphone:
     path = store.save(name, new_speaker(voice, engine.model_info.emotion))
     print_line(
         console,
-        f"{name} is enrolled with {voice.utterances} utterances: {printable(path)} (no sound is kept)",
+        f"{name} is enrolled with {counted(voice.utterances, 'utterance')}: {printable(path)} "
+        "(no sound is kept)",
     )
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..display_paths import printable
+from ..plurals import counted
 from ..replay.discovery import ReplayJob
 from ..replay.outputs import ReplayOutcome
 from .console import print_line
@@ -54,12 +55,12 @@ def outcome_reporter(console: Console) -> Callable[[ReplayOutcome], None]:
 def _summary(outcome: ReplayOutcome) -> str:
     assert outcome.totals is not None
     totals, failed = outcome.totals, outcome.failed
+    found = counted(totals.utterances, "utterance")
     audio = f"{totals.audio_ms / 1_000:.1f} s of audio"
     if outcome.gaps:
-        gaps = "a gap" if outcome.gaps == 1 else f"{outcome.gaps} gaps"
-        audio += f", with {gaps} of {totals.dropped_ms / 1_000:.1f} s"
+        audio += f", with {counted(outcome.gaps, 'gap')} of {totals.dropped_ms / 1_000:.1f} s"
     if failed:
-        return f"{totals.utterances} utterances in {audio}, {failed} more have no result"
-    if totals.utterances == 0:
+        return f"{found} in {audio}, {failed} more without a result"
+    if not totals.utterances:
         return f"no utterances in {audio}: no speech was found"
-    return f"{totals.utterances} utterances in {audio}"
+    return f"{found} in {audio}"

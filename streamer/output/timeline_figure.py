@@ -15,6 +15,7 @@ import numpy as np
 
 from ..audio.envelope import WaveformEnvelope
 from ..audio.sources import AudioGap, Item, Pcm
+from ..plurals import counted
 from ..protocol import messages
 from .alignment_figure import fit_label
 from .colours import colour_of
@@ -123,9 +124,7 @@ def _draw_title(axes: Axes, timeline: Timeline, title: str, letters: int) -> Non
     fitting = title if len(title) <= letters else f"…{title[1 - letters :]}"
     axes.set_title(_in_font(fitting), loc="left", fontsize=12, fontweight="bold", **style)
     count = len(timeline.spans)
-    count_text = (
-        "no speech was found" if not count else "1 utterance" if count == 1 else f"{count} utterances"
-    )
+    count_text = "no speech was found" if not count else counted(count, "utterance")
     axes.set_title(count_text, loc="right", fontsize=9, **(style | {"color": _SOFT}))
 
 

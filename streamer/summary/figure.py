@@ -15,6 +15,7 @@ from ..display_paths import printable
 from ..errors import ConfigError
 from ..optional_deps import require_matplotlib
 from ..output.colours import colour_of
+from ..plurals import counted
 from .export import Summary, display_name, minutes, percent, shorten_names
 from .statistics import RecordingSummary, longest_recordings
 
@@ -113,7 +114,9 @@ def _draw_shares(axes: Axes, summary: Summary) -> None:
     total, labels = summary.total, summary.labels
     speech, styles = total.all, _bar_styles(labels)
     total_text = (
-        f"{minutes(speech.ms)} min of speech" if summary.by == "time" else f"{speech.utterances} utterances"
+        f"{minutes(speech.ms)} min of speech"
+        if summary.by == "time"
+        else counted(speech.utterances, "utterance")
     )
     _title(axes, f"Shares of {total_text}")
     if not labels:

@@ -313,7 +313,7 @@ def test_a_recording_on_which_workers_die_is_the_only_one_lost(
         done = run(*on_ray(nodes, f"deadly://{clips}", "--output-dir", str(out), "--shard-size", "3"))
         failing = run(*on_ray(nodes, str(clips), "--output-dir", f"failing://{tmp_path}/failing"))
     assert done.returncode == 1, done.stderr
-    assert "11 utterances, 1 errors" in done.stderr
+    assert "11 utterances, 1 error" in done.stderr
     (row,) = [line for path in (out / "errors").iterdir() for line in json_lines(path.read_text())]
     assert (row["file"], row["code"]) == (f"deadly://{clips}/05.wav", "worker_died")
     near = {f"deadly://{file}": events for file, events in expected.items() if not file.endswith("05.wav")}

@@ -163,7 +163,7 @@ def test_replay_shows_a_name_that_is_not_utf8(recording: str, tmp_path: Path, fo
     shown = str(tmp_path / "tr\ufffdin.flac")
     first = done.stdout.splitlines()[0]
     assert (json.loads(first)["file"] if form == "jsonl" else first) == shown
-    assert f"{shown}: 1 utterances" in done.stderr
+    assert f"{shown}: 1 utterance " in done.stderr
 
 
 def odd_copy(recording: str) -> Path:

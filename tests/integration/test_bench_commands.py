@@ -46,7 +46,10 @@ def test_streams_measures_one_server_for_each_count(speech: Path, tmp_path: Path
         assert one["slowest_ping_ms"] > 0
         assert one["model_s"] > 0
         assert f"\n| {count} | silence | {clips} | " in done.stdout
-        assert f"\n- {count} streams: 0 of {clips} clips split, 0 missed; " in done.stdout
+        assert (
+            f"\n- {count} stream{'' if count == 1 else 's'}: 0 of {clips} clips split, 0 missed; "
+            in done.stdout
+        )
 
 
 def test_bench_replay_measures_the_utterances_of_replay(speech: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ FORBIDDEN = {
 ALLOWED = {("streamer/cli/doctor.py", "torch")}
 
 # Low to high: a package of streamer/ imports only what is named here, its own modules and the base modules.
-BASE = {"clock", "concurrency", "config", "display_paths", "errors", "optional_deps"}
+BASE = {"clock", "concurrency", "config", "display_paths", "errors", "optional_deps", "plurals"}
 LAYERS: dict[str, set[str]] = {
     "audio": {"protocol"},
     "protocol": set(),
