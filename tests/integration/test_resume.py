@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -36,15 +37,15 @@ START_F32 = messages.Start(
 
 async def audio_with_a_gap(sound: np.ndarray) -> AsyncIterator[bytes | messages.Gap]:
     """Blocks of odd sizes, whose frames are cut in two, with a gap in a pause."""
-    data = encode_pcm(sound, "pcm_f32le")
+    data, frame = encode_pcm(sound, "pcm_f32le"), 4 * sound.reshape(len(sound), -1).shape[1]
     rng = np.random.default_rng(5)
     position = 0
     while position < len(data):
         size = int(rng.integers(1, 9_000))
         yield data[position : position + size]
         if position < len(data) // 2 <= position + size:
-            yield data[position + size : position + size + -(position + size) % 4]
-            position += -(position + size) % 4
+            yield data[position + size : position + size + -(position + size) % frame]
+            position += -(position + size) % frame
             yield messages.Gap(ms=700)
             yield messages.Gap(ms=45)
         position += size
@@ -74,6 +75,35 @@ async def test_fifty_cuts_change_nothing(seed: int) -> None:
     finals = [event for event in cut if isinstance(event, messages.Emotion) and event.final]
     assert len(finals) == 7  # six, one of which the gap cuts in two
     assert [event.baseline_utterances for event in finals] == list(range(7))
+
+
+async def test_cuts_change_nothing_in_channels_that_are_heard_apart() -> None:
+    """One session, one event log: what either speaker says comes once, and in the same order."""
+    rng = np.random.default_rng(7)
+    call = np.stack([LONG, np.roll(LONG, 16_000 * 3 // 2)], axis=1)
+    options = messages.Options(interim_results=False, channels="split")
+    start = msgspec.structs.replace(START_F32, channels=2, options=options)
+
+    async def heard(url: str) -> list[ClientEvent]:
+        async with connect_client(url, start, retry=QUICK) as client:
+            return [event async for event in client.recognize(audio_with_a_gap(call))]
+
+    async with serving(recognizer=AdaptiveRecognizer()) as server, asyncio.timeout(120):
+        uncut = await heard(socket_url(server))
+        proxy = CuttingProxy(
+            server.port,
+            lambda: int(rng.integers(900, 60_000)) if proxy.cuts < CUTS else None,
+        )
+        async with proxy.running():
+            cut = await heard(f"ws://127.0.0.1:{proxy.port}/v1/stream")
+    assert proxy.cuts == CUTS
+    finals = [event for event in cut if isinstance(event, messages.Emotion) and event.final]
+    assert len({event.utterance for event in finals}) == len(finals)
+    assert timeless(cut) == timeless(uncut)
+    for channel in (1, 2):
+        behind = [event.baseline_utterances for event in finals if event.channel == channel]
+        assert behind == list(range(len(behind)))
+        assert len(behind) >= 6
 
 
 async def test_another_socket_supersedes_the_older_one() -> None:
