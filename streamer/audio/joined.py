@@ -17,6 +17,9 @@ from typing import Final
 _UNKNOWN_SIZE: Final = 0x7FFF_0000
 """Programs that write a WAV into a pipe put this or more where its length should be."""
 
+_LONGEST_SEARCH: Final = 1 << 30
+"""Bytes. A longer file is a film: nobody joins two, and a search would delay its beginning."""
+
 _LEAST_REST_S: Final = 0.1
 """Less than that behind the declared data is padding, no sound."""
 
@@ -47,9 +50,10 @@ def parts_of(path: Path) -> list[Part]:
     """One for nearly every file, which need not be read apart then. Raises OSError."""
     with path.open("rb") as file:
         magic = file.read(4)
+        size = file.seek(0, io.SEEK_END)
         find = {b"OggS": _ogg_links, b"RIFF": _wavs, b"RF64": _wavs, _EBML: _matroskas}.get(magic)
-        if find is None:
-            return [Part(0, file.seek(0, io.SEEK_END))]
+        if find is None or (find is not _wavs and size > _LONGEST_SEARCH):
+            return [Part(0, size)]
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return list(find(data))
 
@@ -84,7 +88,7 @@ class PartFile(io.RawIOBase):
         self._at += len(data)
         if part.size_at is not None and first < part.size_at + 4 and part.size_at < first + len(data):
             patched = bytearray(data)
-            for i, byte in enumerate(part.size.to_bytes(4, "little"), part.size_at - first):
+            for i, byte in enumerate(min(part.size, 0xFFFF_FFFF).to_bytes(4, "little"), part.size_at - first):
                 if 0 <= i < len(patched):
                     patched[i] = byte
             data = bytes(patched)
@@ -159,22 +163,24 @@ def _wav(data: mmap.mmap, begin: int) -> Part:
 
 
 def _with_data(data: mmap.mmap, begin: int, chunk: int, size: int, bytes_a_second: int) -> Part:
-    first, size_at = chunk + 8, chunk + 4
-    rate = max(1, bytes_a_second)
+    first, size_at, rate = chunk + 8, chunk + 4, max(1, bytes_a_second)
+    declared_end = first + size
+    unknown = size == 0 or _UNKNOWN_SIZE <= size < 1 << 32
+    if not unknown and declared_end <= len(data):
+        # Some writers leave the padding out.
+        for at in (declared_end + size % 2, declared_end):
+            if (end := _end_of_chunks(data, at)) is not None:
+                return Part(begin, end)
     following = _next_wav(data, first)
     stop = len(data) if following is None else following
-    unknown = size == 0 or _UNKNOWN_SIZE <= size < 1 << 32
-    if unknown or first + size > stop:
+    if unknown or declared_end > stop:
         declared_s = None if unknown else size / rate
         if following is None:  # FFmpeg reads to the end
             return Part(begin, stop, declared_s=declared_s)
         return Part(begin, stop, size_at, stop - first, declared_s)
-    end, whole = _chunks_after(data, first + size + size % 2, stop)
-    if not whole and size % 2:  # some writers leave the padding out
-        end, whole = _chunks_after(data, first + size, stop)
-    if whole:
-        return Part(begin, stop)
-    if stop - end < _LEAST_REST_S * rate or not any(data[end : min(stop, end + rate)]):
+    if stop - declared_end < _LEAST_REST_S * rate or not any(
+        data[declared_end : min(stop, declared_end + rate)]
+    ):
         return Part(begin, stop)
     note = (
         f"expected {size / rate:.1f} s of sound by the header, got {(stop - first) / rate:.1f} s: "
@@ -183,14 +189,16 @@ def _with_data(data: mmap.mmap, begin: int, chunk: int, size: int, bytes_a_secon
     return Part(begin, stop, size_at, stop - first, note=note)
 
 
-def _chunks_after(data: mmap.mmap, at: int, stop: int) -> tuple[int, bool]:
-    """The end of the chunks after the sound, and whether that is where the file ends or another begins."""
-    while at + 8 <= stop:
+def _end_of_chunks(data: mmap.mmap, at: int) -> int | None:
+    """Where the chunks after the sound end: the file's end or the next WAV; None where they are no chunks."""
+    while at + 8 <= len(data):
+        if _is_wav(data, at):
+            return at
         name, size = data[at : at + 4], _size(data, at)
-        if not all(0x20 <= byte < 0x7F for byte in name) or at + 8 + size > stop:
-            return at, False
+        if not all(0x20 <= byte < 0x7F for byte in name) or at + 8 + size > len(data):
+            return None
         at += 8 + size + size % 2
-    return at, True
+    return len(data)
 
 
 def _next_wav(data: mmap.mmap, at: int) -> int | None:
