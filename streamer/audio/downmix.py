@@ -105,7 +105,8 @@ class Downmix:
 
 
 def _energies(windows: Block) -> npt.NDArray[np.float64]:
-    """(n, w, C) -> (n, C); NaN and infinity count as silence."""
+    """(n, w, C) -> (n, C), without a constant offset; NaN and infinity count as silence."""
     finite = np.nan_to_num(windows.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     energies: npt.NDArray[np.float64] = np.einsum("nwc,nwc->nc", finite, finite)
-    return energies
+    energies -= finite.sum(axis=1) ** 2 / windows.shape[1]
+    return energies.clip(min=0.0)

@@ -52,6 +52,7 @@ def test_what_can_be_mixed_is_the_mean(what: str, right: np.ndarray) -> None:
         ("opposite", SPEECH, -SPEECH, 1),
         ("opposite and a little louder", SPEECH, -1.1 * SPEECH, 2),
         ("nearly opposite", SPEECH, -0.8 * SPEECH, 1),
+        ("opposite, on an offset of a sound card", SPEECH + 0.1, -SPEECH + 0.1, 1),
         ("as a codec leaves it", SPEECH + noise(1, 1e-3), -SPEECH + noise(2, 1e-3), None),
     ],
 )
