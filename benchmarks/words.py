@@ -36,7 +36,7 @@ CORPORA: Final = ("RAVDESS", "CREMA-D", "LibriSpeech")
 
 
 @dataclass(frozen=True)
-class Heard:
+class Transcribed:
     """text: what the filter lets through; raw: what Whisper wrote."""
 
     setting: str
@@ -74,32 +74,32 @@ def main() -> None:
     transcriber = WhisperTranscriber.load(
         arguments.folder, label=arguments.folder.name, device="cpu", cpu_threads=1
     )
-    heard: list[Heard] = []
+    results: list[Transcribed] = []
     if arguments.reference:
-        heard += _keep(_reference(transcriber, clips), arguments.dump)
+        results += _keep(_reference(transcriber, clips), arguments.dump)
     for setting in arguments.setting or [AS_SERVED]:
-        heard += _keep(_served(transcriber, clips, setting), arguments.dump)
-    print("\n".join(_table(heard)))
+        results += _keep(_served(transcriber, clips, setting), arguments.dump)
+    print("\n".join(_table(results)))
 
 
-def _keep(heard: Iterator[Heard], file: Path | None) -> list[Heard]:
-    kept = list(heard)
+def _keep(results: Iterator[Transcribed], file: Path | None) -> list[Transcribed]:
+    kept = list(results)
     if file is not None:
         with file.open("a", encoding="utf-8") as opened:
             opened.writelines(json.dumps(one.record()) + "\n" for one in kept)
     return kept
 
 
-def _reference(transcriber: WhisperTranscriber, clips: list[Spoken]) -> Iterator[Heard]:
+def _reference(transcriber: WhisperTranscriber, clips: list[Spoken]) -> Iterator[Transcribed]:
     model = transcriber._decoder._model
     for place, spoken in enumerate(clips):
         began = time.process_time()
         segments, _ = model.transcribe(spoken.samples, beam_size=5, language="en")
         text = " ".join(segment.text.strip() for segment in segments)
-        yield Heard(REFERENCE, place, spoken, text, 1e3 * (time.process_time() - began))
+        yield Transcribed(REFERENCE, place, spoken, text, 1e3 * (time.process_time() - began))
 
 
-def _served(transcriber: WhisperTranscriber, clips: list[Spoken], setting: str) -> Iterator[Heard]:
+def _served(transcriber: WhisperTranscriber, clips: list[Spoken], setting: str) -> Iterator[Transcribed]:
     raw: dict[str, Any] = {}
     accept = transcriber._filter
 
@@ -120,7 +120,7 @@ def _served(transcriber: WhisperTranscriber, clips: list[Spoken], setting: str) 
             (transcript,) = transcriber.transcribe([Clip(spoken.samples, "en")])
             took = 1e3 * (time.process_time() - began)
             figures = {"rejected": transcript.rejected} | raw.get("figures", {})
-            yield Heard(setting, place, spoken, transcript.text, took, raw.get("text"), figures)
+            yield Transcribed(setting, place, spoken, transcript.text, took, raw.get("text"), figures)
 
 
 @contextmanager
@@ -140,15 +140,15 @@ def _with(setting: str) -> Iterator[None]:
         yield
 
 
-def _table(heard: list[Heard]) -> Iterator[str]:
+def _table(results: list[Transcribed]) -> Iterator[str]:
     yield (
         f"| windows / quiet s / beams | {' | '.join(f'WER {corpus}' for corpus in CORPORA)} | speech without "
         "words | invented: clips, words | CPU ms p50, p95 |"
     )
     yield "|---|" + "---|" * (len(CORPORA) + 3)
-    texts = {one.place: one.text for one in heard if one.setting == REFERENCE}
-    for setting in dict.fromkeys(one.setting for one in heard):
-        mine = [one for one in heard if one.setting == setting]
+    texts = {one.place: one.text for one in results if one.setting == REFERENCE}
+    for setting in dict.fromkeys(one.setting for one in results):
+        mine = [one for one in results if one.setting == setting]
         rates = [_rate([one for one in mine if one.spoken.kind == corpus], texts) for corpus in CORPORA]
         spoken = [one for one in mine if one.spoken.text != ""]
         lost = sum(not one.text for one in spoken)
@@ -161,11 +161,11 @@ def _table(heard: list[Heard]) -> Iterator[str]:
         )
 
 
-def _rate(heard: list[Heard], reference: dict[int, str]) -> str:
+def _rate(results: list[Transcribed], reference: dict[int, str]) -> str:
     """Word error rate; where no text is known, against the reference's."""
     pairs = [
         (_words(reference.get(one.place, "") if one.spoken.text is None else one.spoken.text), one.text)
-        for one in heard
+        for one in results
     ]
     pairs = [(said, text) for said, text in pairs if said]
     if not pairs:

@@ -137,7 +137,7 @@ export class LocalSession {
         if (this.#sentMs >= this.#learnMs) break;
       }
     } finally {
-      this.#abort.abort(); // of a microphone that is to be heard no longer
+      this.#abort.abort(); // of a microphone that is not to be read any longer
       this.#client.stop(); // also when the microphone is gone: what was sent so far is classified
       if (!finished && this.#phase === "live") this.#reportPhase("stopping");
       await this.#client.finished;

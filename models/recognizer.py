@@ -21,9 +21,9 @@ from .emotion import Baselines, EncodedModality
 from .encoders.base import length_mask
 from .encoders.onnx import GRAPH_FILE, OnnxEncoder
 from .errors import CheckpointError, one_line
-from .judge import Evidence, Judge
 from .languages import is_in_languages
 from .loaders import load_aligner
+from .reliability_estimator import Evidence, ReliabilityEstimator
 from .types import Aligner, Alignment, Clip, EmotionInput, EncodedAudio, Prediction, Probabilities, Transcript
 
 _BUDGET_S: Final = {"cpu": 64.0, "cuda": 256.0}
@@ -64,7 +64,7 @@ class EmotionRecognizer:
         self._config = config
         self._budget_s = _BUDGET_S[device.type]
         self._baseline = None if config.baseline is None else BaselineSettings.from_fields(config.baseline)
-        self._judge = Judge(config)
+        self._reliability = ReliabilityEstimator(config)
         self._name = _name(checkpoint, device, dtype, graph)
 
     @classmethod
@@ -277,16 +277,16 @@ class EmotionRecognizer:
         text_only = _tuple(head_posterior(logits["text"], "text", self._config)) if has_text else None
         winner = fused.index(max(fused))
         evidence = Evidence(code, fused, audio_only, text_only, baseline, self._known_share(speaker), foreign)
-        verdict = self._judge(evidence)
+        estimate = self._reliability(evidence)
         return Prediction(
             label=self.labels[winner],
             confidence=fused[winner],
             probabilities=fused,
             audio_only=audio_only,
             text_only=text_only,
-            uncertain=verdict.reasons,
-            reliable=verdict.reliable,
-            error_probability=verdict.error_probability,
+            uncertain=estimate.reasons,
+            reliable=estimate.reliable,
+            error_probability=estimate.error_probability,
         )
 
     def _known_share(self, speaker: SpeakerBaseline | None) -> float:

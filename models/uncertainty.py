@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -35,6 +35,18 @@ def estimate_snr_db(samples: Samples) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioQuality:
+    """Of one clip. snr_db: see `estimate_snr_db`."""
+
+    seconds: float
+    snr_db: float
+
+    @classmethod
+    def of(cls, samples: Samples) -> Self:
+        return cls(len(samples) / SAMPLE_RATE_HZ, estimate_snr_db(samples))
+
+
+@dataclass(frozen=True, slots=True)
 class UncertaintyThresholds:
     """See EmotionConfig for where the values come from."""
 
@@ -45,7 +57,7 @@ class UncertaintyThresholds:
 
 
 def uncertain_reasons(
-    samples: Samples | None,
+    audio: AudioQuality | None,
     fused: Probabilities,
     audio_only: Probabilities | None,
     text_only: Probabilities | None,
@@ -55,12 +67,12 @@ def uncertain_reasons(
 ) -> tuple[str, ...]:
     """Reasons to doubt a prediction, always in this order; empty where there is none.
 
-    samples, audio_only: None where only text was classified; audio quality is then not checked.
+    audio, audio_only: None where only text was classified; audio quality is then not checked.
     foreign_text: there are words, in a language that the text branch does not know.
     """
     reasons = {
-        "too_short": samples is not None and len(samples) < limits.too_short_s * SAMPLE_RATE_HZ,
-        "low_snr": samples is not None and estimate_snr_db(samples) < limits.low_snr_db,
+        "too_short": audio is not None and audio.seconds < limits.too_short_s,
+        "low_snr": audio is not None and audio.snr_db < limits.low_snr_db,
         "no_text": text_only is None and not foreign_text,
         "unsupported_language": foreign_text,
         "modalities_disagree": _disagree(audio_only, text_only, limits.disagree_p),

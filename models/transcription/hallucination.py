@@ -46,7 +46,7 @@ class HallucinationThresholds:
     loop_repeats, loop_characters, loop_period_characters: a phrase of at most `loop_period_characters`
         letters is a loop when it repeats at least `loop_repeats` times in a row and fills at least
         `loop_characters` letters. Ours: eleven times "no" counts as speech, twelve as a loop.
-    heard_no_speech_prob: where a loop begins the text, its first phrase is kept below this no-speech
+    loop_no_speech_prob: where a loop begins the text, its first phrase is kept below this no-speech
         probability: somebody speaks, and what was said is repeated. Ours: most loops on speech are below, of
         those on sounds none.
     short_loop_repeats, short_loop_margin: the same floor for a text that is nothing but one phrase so many
@@ -67,7 +67,7 @@ class HallucinationThresholds:
     loop_repeats: int = 4
     loop_characters: int = 24
     loop_period_characters: int = 100
-    heard_no_speech_prob: float = 0.15
+    loop_no_speech_prob: float = 0.15
     short_loop_repeats: int = 3
     short_loop_margin: float = -0.9
     words_per_second: float = 8.0
@@ -138,8 +138,8 @@ def filter_hypothesis(
         return FilterResult("", rejected=reason)
     if not any(character.isalnum() for character in text):
         return FilterResult("", rejected="no words")
-    heard = decoded.no_speech_prob is not None and decoded.no_speech_prob < thresholds.heard_no_speech_prob
-    head, words = _before_loop(text, decoded.words, thresholds, keep_first=heard)
+    is_speech = decoded.no_speech_prob is not None and decoded.no_speech_prob < thresholds.loop_no_speech_prob
+    head, words = _before_loop(text, decoded.words, thresholds, keep_first=is_speech)
     if not head:
         return FilterResult("", rejected="repetition")
     reason = _improbable(head, decoded, thresholds)

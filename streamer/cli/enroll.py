@@ -37,7 +37,7 @@ def enroll_speaker(name: str, settings: Settings, file: Path | None, microphone:
     """Learn the voice and save it.
 
     Raises ConfigError where the model takes no baseline or the name is not valid, SourceError where the audio
-    cannot be read, and AnalysisError where nobody spoke.
+    cannot be read, and AnalysisError where there was no speech.
     """
     store, console, clock = SpeakerStore(), Console(stderr=True), WallClock()
     store.check_name(name)
@@ -77,7 +77,7 @@ def enroll_speaker(name: str, settings: Settings, file: Path | None, microphone:
 
 
 async def _learn(source: Source, engine: Engine, settings: Settings, clock: WallClock) -> EnrolledVoice:
-    """Raises AnalysisError where nobody spoke, or Ctrl-C ended it."""
+    """Raises AnalysisError where there was no speech, or Ctrl-C ended it."""
     segmenter = msgspec.structs.replace(settings.segmenter, max_utterance_ms=_piece_ms(settings.segmenter))
     async with engine.running():
         session = first_pass(
@@ -102,13 +102,13 @@ def _piece_ms(segmenter: SegmenterSettings) -> int:
 
 def _limited(source: Source) -> Source:
     """The source, which stops by itself after `_SECONDS`."""
-    heard = 0
+    received = 0
 
     def count(item: Item) -> None:
-        nonlocal heard
+        nonlocal received
         if isinstance(item, Pcm):
-            heard += len(item.block)
-            if heard >= _SECONDS * source.sample_rate_hz:
+            received += len(item.block)
+            if received >= _SECONDS * source.sample_rate_hz:
                 source.stop()
 
     return TeeSource(source, [count])

@@ -31,10 +31,10 @@ def first_pass(
     """Its `speakers` are the baselines of the recording's channels once it has run; None where the model
     takes none.
     """
-    heard = replace(
+    without_words = replace(
         settings, transcribe=False, speculate=False, interim_interval_ms=0, interim_words_interval_ms=0
     )
-    return Session(source, new_vad, backend, EventLog("first pass"), [], heard, clock)
+    return Session(source, new_vad, backend, EventLog("first pass"), [], without_words, clock)
 
 
 def second_pass_settings(

@@ -48,7 +48,7 @@ async def test_a_learned_voice_is_known_in_the_next_session() -> None:
         assert voice.utterances == 2
         second = await events_of(server, msgspec.structs.replace(START, speaker=voice))
         assert behind(second) == [2, 3]
-        assert closed(second).speaker is None  # nobody asked for it
+        assert closed(second).speaker is None  # it was not requested
         third = await events_of(server, START)
         assert behind(third) == [0, 1]  # the server has kept nothing
         assert finals(second)[0].probabilities != finals(third)[0].probabilities

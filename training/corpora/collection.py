@@ -55,7 +55,7 @@ def read_votes(file: Path) -> dict[str, Mapping[str, int]]:
 
 
 def vote_shares(votes: Mapping[str, int]) -> tuple[float, ...] | None:
-    """The share of each of `LABELS` among those who chose one of them; None where nobody did."""
+    """The share of each of `LABELS` among those who chose one of them; None where there was no such vote."""
     chosen = [votes.get(label, 0) for label in LABELS]
     total = sum(chosen)
     return tuple(count / total for count in chosen) if total else None

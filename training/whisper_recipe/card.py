@@ -21,11 +21,11 @@ reads layers {layers} of its encoder, as they are, and holds what comes after th
 attentive pooling and an audio-only head; a BERT-architecture text encoder with a text-only head;
 co-attention; late fusion and calibration.
 
-A speaker's **baseline**, the mean of the utterances heard of him so far, is subtracted from the states
+A speaker's **baseline**, the mean of the speaker's utterances so far, is subtracted from the states
 before the projection. No labels are needed; before the first utterance it is the mean of the training
 data. What it is worth: the columns *without a baseline* below."""
 _UNSEEN: Final = """
-## People, rooms and languages it never heard
+## Held-out people, rooms and languages
 
 The same recipe without one corpus, judged on that corpus: no speaker of it in any stage. *cold*: each
 clip for itself. The other conditions are simulated streams of 40 utterances of one speaker with the

@@ -90,8 +90,8 @@ def load_clips(data: Path, *, votes: float = 0.0) -> list[SpeechClip]:
         elif example.emotion != OTHER:
             label = LABELS.index(example.emotion)
             acted = np.eye(len(LABELS))[label]
-            heard = np.array(shares.get(example.audio_path.stem, acted))
-            target = tuple(float(x) for x in (1 - votes) * acted + votes * heard)
+            perceived = np.array(shares.get(example.audio_path.stem, acted))
+            target = tuple(float(x) for x in (1 - votes) * acted + votes * perceived)
             clips.append(SpeechClip(example.key, example, label, target))
     return clips
 

@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedPredictions:
+class ErrorExamples:
     """features: (N, F) in the order of FEATURES. wrong: (N,). groups: the corpus of each.
 
     Noise counts as wrong: it holds no speech, so every emotion is an error.
@@ -39,23 +39,23 @@ class JudgedPredictions:
     groups: tuple[str, ...]
 
     @classmethod
-    def joined(cls, parts: Sequence[JudgedPredictions]) -> JudgedPredictions:
+    def joined(cls, parts: Sequence[ErrorExamples]) -> ErrorExamples:
         return cls(
             np.concatenate([part.features for part in parts]),
             np.concatenate([part.wrong for part in parts]),
             tuple(group for part in parts for group in part.groups),
         )
 
-    def of(self, groups: Sequence[str]) -> JudgedPredictions:
+    def of(self, groups: Sequence[str]) -> ErrorExamples:
         """Those of these corpora."""
         rows = np.isin(np.array(self.groups), list(groups))
-        return JudgedPredictions(
+        return ErrorExamples(
             self.features[rows], self.wrong[rows], tuple(np.array(self.groups)[rows].tolist())
         )
 
 
 def fit_error_predictor(
-    judged: JudgedPredictions, *, worst_risk: float, controlled: Sequence[str]
+    examples: ErrorExamples, *, worst_risk: float, controlled: Sequence[str]
 ) -> ErrorPredictor:
     """By logistic regression, every corpus with the same weight.
 
@@ -63,18 +63,18 @@ def fit_error_predictor(
     feature whose weight has the wrong sign (longer clips wrong more often) has picked up how predictions were
     made, and is left out.
     """
-    groups = np.array(judged.groups)
+    groups = np.array(examples.groups)
     weights = np.zeros(len(groups))
-    for name in set(judged.groups):
-        weights[groups == name] = len(groups) / len(set(judged.groups)) / (groups == name).sum()
-    centres = np.average(judged.features, axis=0, weights=weights)
-    scales = np.sqrt(np.average((judged.features - centres) ** 2, axis=0, weights=weights)) + 1e-9
-    standardised = (judged.features - centres) / scales
+    for name in set(examples.groups):
+        weights[groups == name] = len(groups) / len(set(examples.groups)) / (groups == name).sum()
+    centres = np.average(examples.features, axis=0, weights=weights)
+    scales = np.sqrt(np.average((examples.features - centres) ** 2, axis=0, weights=weights)) + 1e-9
+    standardised = (examples.features - centres) / scales
     used = scales > 1e-6
     coefficients = np.zeros(len(FEATURES))
     while True:
         model = LogisticRegression(C=_REGULARIZATION, max_iter=500)
-        model.fit(standardised[:, used], judged.wrong, sample_weight=weights)
+        model.fit(standardised[:, used], examples.wrong, sample_weight=weights)
         coefficients[:] = 0.0
         coefficients[used] = model.coef_[0]
         misled = coefficients * _SIGNS < 0
@@ -88,12 +88,12 @@ def fit_error_predictor(
         threshold=0.5,
         reasons=tuple(dict.fromkeys(REASON_OF_FEATURE.values())),
     )
-    part = judged.of(controlled)
+    part = examples.of(controlled)
     threshold, _ = threshold_for_risk(
         error_probabilities(predictor, part), part.wrong, part.groups, worst_risk
     )
-    for name in sorted(set(judged.groups) & set(CALM)):
-        calm = judged.of([name])
+    for name in sorted(set(examples.groups) & set(CALM)):
+        calm = examples.of([name])
         threshold = min(threshold, _calm_threshold(error_probabilities(predictor, calm), calm.wrong))
     fitted = ErrorPredictor(
         predictor.bias, predictor.weights, predictor.centres, threshold, predictor.reasons
@@ -109,24 +109,24 @@ def _calm_threshold(error_probability: Floats, wrong: npt.NDArray[np.bool_]) -> 
     return float(np.nextafter(ranked[allowed], -np.inf)) if len(ranked) > allowed else 1.0
 
 
-def error_probabilities(predictor: ErrorPredictor, judged: JudgedPredictions) -> Floats:
+def error_probabilities(predictor: ErrorPredictor, examples: ErrorExamples) -> Floats:
     """(N,)."""
-    return np.array([predictor.error_probability(_named(row)) for row in judged.features])
+    return np.array([predictor.error_probability(_named(row)) for row in examples.features])
 
 
-def reason_lifts(predictor: ErrorPredictor, judged: JudgedPredictions) -> Mapping[str, float]:
+def reason_lifts(predictor: ErrorPredictor, examples: ErrorExamples) -> Mapping[str, float]:
     """Reason -> how many times as often clips are wrong for which it is the first reason; 0 where it never
     is.
 
     Only predictions that are not reliable have reasons.
     """
     wrong: dict[str, list[bool]] = {reason: [] for reason in predictor.reasons}
-    for row, is_wrong in zip(judged.features, judged.wrong.tolist(), strict=True):
+    for row, is_wrong in zip(examples.features, examples.wrong.tolist(), strict=True):
         features = _named(row)
         if predictor.error_probability(features) > predictor.threshold:
             for reason in predictor.doubts(features)[:1]:
                 wrong[reason].append(is_wrong)
-    overall = max(float(judged.wrong.mean()), 1e-9)
+    overall = max(float(examples.wrong.mean()), 1e-9)
     return {reason: float(np.mean(hits)) / overall if hits else 0.0 for reason, hits in wrong.items()}
 
 

@@ -1,4 +1,4 @@
-"""Leave one corpus out: a head on the others, judged on the one it never heard, alone and in streams."""
+"""Leave one corpus out: a head on the others, evaluated on the held-out one, alone and in streams."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import nn
 
 from emostream.models.baseline import BaselineSettings
 from emostream.models.emotion import EmotionModel
-from emostream.models.judge import distance
 from emostream.models.reliability import FEATURES, reliability_features
+from emostream.models.reliability_estimator import distance
 
 from ..bundled_recipe.log_callback import LogCallback
 from ..corpora.leakage import check_disjoint
@@ -23,7 +23,7 @@ from ..run_log import RunLog
 from ..trainer.trainer import Runtime, fit, make_accelerator
 from .build import new_model
 from .clips import NEUTRAL, NOISE, ORDINARY, SpeechClip, balanced_weights
-from .errors import JudgedPredictions
+from .errors import ErrorExamples
 from .heads import HeadData, HeadModule, HeadTask, SessionVoices, fit_statistics
 from .projected import ProjectedClips
 from .settings import WhisperRunSettings
@@ -47,7 +47,7 @@ class RecipeContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class EvaluatedPredictions:
     """Predictions for one corpus under one condition, `cold` or a kind of stream.
 
     clips: (N,) in the order of the utterances; a stream may hold one twice. probabilities: (N, C),
@@ -77,7 +77,7 @@ class Judged:
         truth = np.array([NEUTRAL if clip.corpus == ORDINARY else clip.label for clip in self.clips])
         return np.asarray(self.predicted != truth)
 
-    def evidence(self, views: Views) -> JudgedPredictions:
+    def error_examples(self, views: Views) -> ErrorExamples:
         """The features of the error predictor; there are no words."""
         rows = []
         for index, clip in enumerate(self.clips):
@@ -93,7 +93,7 @@ class Judged:
                 history=float(self.history[index]),
             )
             rows.append([features[name] for name in FEATURES])
-        return JudgedPredictions(np.array(rows), self.wrong, (self.corpus,) * len(rows))
+        return ErrorExamples(np.array(rows), self.wrong, (self.corpus,) * len(rows))
 
 
 def fit_head(
@@ -146,7 +146,7 @@ def _correct_prior(model: EmotionModel, offset: float) -> None:
             last.bias[NEUTRAL] -= offset * model.config.temperatures["audio"]
 
 
-def leave_one_out(context: RecipeContext, corpus: str) -> tuple[EmotionModel, list[Judged]]:
+def leave_one_out(context: RecipeContext, corpus: str) -> tuple[EmotionModel, list[EvaluatedPredictions]]:
     """A head on all corpora but one, and its predictions for that one, for ordinary speech and for noise."""
     others = [clip for clip in context.clips if clip.corpus not in (corpus, NOISE)]
     train = [clip for clip in others if clip.split != "dev"]
@@ -154,29 +154,29 @@ def leave_one_out(context: RecipeContext, corpus: str) -> tuple[EmotionModel, li
     model = fit_head(context, f"without-{corpus}", train, validation)
     settings = BaselineSettings.from_fields(model.config.baseline)
     held_out = [clip for clip in context.clips if clip.corpus == corpus and clip.label >= 0]
-    results = judge_corpus(model, held_out, context.views, settings, list(STREAMS))
+    results = evaluate_corpus(model, held_out, context.views, settings, list(STREAMS))
     ordinary = [clip for clip in validation if clip.corpus == ORDINARY]
     noise = [clip for clip in context.clips if clip.corpus == NOISE]
     for extra in (ordinary, noise):
         if extra:
-            results += judge_corpus(model, extra, context.views, settings, [])
+            results += evaluate_corpus(model, extra, context.views, settings, [])
     return model, results
 
 
-def judge_corpus(
+def evaluate_corpus(
     model: EmotionModel,
     clips: Sequence[SpeechClip],
     views: Views,
     settings: BaselineSettings,
     streams: Sequence[str],
-) -> list[Judged]:
+) -> list[EvaluatedPredictions]:
     """Predictions for the clips of one corpus: each without a baseline, then in streams of these kinds."""
     corpus = clips[0].corpus
     projected = ProjectedClips(model, clips, views)
     temperature = model.config.temperatures["audio"]
     cold = _softmax(projected.logits(range(len(clips))) / temperature)
     away = np.array([distance(voice, None) for voice in projected.voices])
-    results = [Judged(corpus, COLD, clips, cold, cold, np.zeros(len(clips)), away)]
+    results = [EvaluatedPredictions(corpus, COLD, clips, cold, cold, np.zeros(len(clips)), away)]
     for name in streams:
         rows, shifts, history = [], [], []
         for stream in simulated_streams(clips, corpus, name):
@@ -191,7 +191,9 @@ def judge_corpus(
             [distance(projected.voices[row], shift) for row, shift in zip(rows, shifts, strict=True)]
         )
         said = [clips[row] for row in rows]
-        results.append(Judged(corpus, name, said, probabilities, cold[rows], np.array(history), away))
+        results.append(
+            EvaluatedPredictions(corpus, name, said, probabilities, cold[rows], np.array(history), away)
+        )
     return results
 
 

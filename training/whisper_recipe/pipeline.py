@@ -26,11 +26,11 @@ from ..run_log import RunLog
 from .build import template
 from .card import write_card
 from .clips import EVALUATED, NOISE, SpeechClip, load_clips
-from .folds import Judged, RecipeContext, fit_head, leave_one_out
+from .folds import EvaluatedPredictions, RecipeContext, fit_head, leave_one_out
 from .fusion import TextLines, add_fusion
 from .settings import WhisperRunSettings
 from .states import AugmentedView, StateCache, Views, training_noises, write_states
-from .unseen import Doubts, UnseenRow, judge_doubts, unseen_rows, write_report
+from .unseen import Doubts, UnseenRow, evaluate_doubts, unseen_rows, write_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +61,16 @@ def prepare(settings: WhisperRunSettings, paths: WhisperPaths) -> tuple[RecipeCo
 
 def leave_corpora_out(context: RecipeContext, out: Path) -> tuple[list[UnseenRow], Doubts]:
     """Leaves each corpus out in turn; writes the report."""
-    results: list[Judged] = []
+    results: list[EvaluatedPredictions] = []
     for corpus in EVALUATED:
         if any(clip.corpus == corpus for clip in context.clips):
-            _, judged = leave_one_out(context, corpus)
-            results += judged
-            for row in unseen_rows(judged):
+            _, evaluated = leave_one_out(context, corpus)
+            results += evaluated
+            for row in unseen_rows(evaluated):
                 context.log.line(
                     f"{row.corpus}, {row.condition}: UA {row.ua:.3f}, without a baseline {row.cold_ua:.3f}"
                 )
-    rows, doubts = unseen_rows(results), judge_doubts(results, context.views)
+    rows, doubts = unseen_rows(results), evaluate_doubts(results, context.views)
     write_report(out, rows, doubts, "Each corpus left out in turn")
     return rows, doubts
 

@@ -1,4 +1,4 @@
-"""The table of leave-one-corpus-out: the recipe on people, rooms and languages it never heard."""
+"""The table of leave-one-corpus-out: the recipe on held-out people, rooms and languages."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from emostream.models.reliability import ErrorPredictor
 
 from ..evaluation.metrics import calibration_error, confusion_matrix, confusion_metric
 from .clips import EVALUATED, NEUTRAL, NOISE, ORDINARY
-from .errors import JudgedPredictions, error_probabilities, fit_error_predictor, reason_lifts
-from .folds import Judged
+from .errors import ErrorExamples, error_probabilities, fit_error_predictor, reason_lifts
+from .folds import EvaluatedPredictions
 from .selective import COVERAGES, SelectiveMetrics, selective_metrics
 from .states import Views, held_out_noise
 
@@ -48,18 +48,18 @@ class UnseenRow:
     ece: float
 
 
-def unseen_rows(results: Sequence[Judged]) -> list[UnseenRow]:
+def unseen_rows(results: Sequence[EvaluatedPredictions]) -> list[UnseenRow]:
     """A row for each corpus with labels and condition."""
-    return [_row(judged) for judged in results if judged.corpus in EVALUATED]
+    return [_row(evaluated) for evaluated in results if evaluated.corpus in EVALUATED]
 
 
-def _row(judged: Judged) -> UnseenRow:
-    truth, predicted, cold = judged.truth, judged.predicted, judged.cold.argmax(1)
-    speakers = [clip.speaker for clip in judged.clips]
+def _row(evaluated: EvaluatedPredictions) -> UnseenRow:
+    truth, predicted, cold = evaluated.truth, evaluated.predicted, evaluated.cold.argmax(1)
+    speakers = [clip.speaker for clip in evaluated.clips]
     neutral = truth == NEUTRAL
     return UnseenRow(
-        judged.corpus,
-        judged.condition,
+        evaluated.corpus,
+        evaluated.condition,
         len(truth),
         len(set(speakers)),
         _metric(truth, predicted, "ua"),
@@ -68,7 +68,7 @@ def _row(judged: Judged) -> UnseenRow:
         _metric(truth, cold, "ua"),
         _metric(truth, cold, "wa"),
         float((predicted[neutral] == NEUTRAL).mean()) if neutral.any() else float("nan"),
-        calibration_error(truth, judged.probabilities, binning="equal mass"),
+        calibration_error(truth, evaluated.probabilities, binning="equal mass"),
     )
 
 
@@ -111,26 +111,26 @@ class Doubts:
     lifts: Mapping[str, float]
 
 
-def judge_doubts(results: Sequence[Judged], views: Views) -> Doubts:
+def evaluate_doubts(results: Sequence[EvaluatedPredictions], views: Views) -> Doubts:
     """results: of all folds, cold and in streams."""
     parts = {
-        (judged.corpus, judged.condition, index): judged.evidence(views)
-        for index, judged in enumerate(results)
+        (evaluated.corpus, evaluated.condition, index): evaluated.error_examples(views)
+        for index, evaluated in enumerate(results)
     }
     fitted = [
-        (results[index], _training_part(results[index], evidence))
-        for (_, _, index), evidence in parts.items()
+        (results[index], _training_part(results[index], examples))
+        for (_, _, index), examples in parts.items()
     ]
-    everything = JudgedPredictions.joined([part for _, part in fitted if len(part.wrong)])
-    named = sorted({judged.corpus for judged in results} & set(EVALUATED))
+    everything = ErrorExamples.joined([part for _, part in fitted if len(part.wrong)])
+    named = sorted({evaluated.corpus for evaluated in results} & set(EVALUATED))
     predictor = fit_error_predictor(everything, worst_risk=WORST_RISK, controlled=named)
     selective, coverage, risk = {}, {}, {}
     for corpus in named:
-        others = [part for judged, part in fitted if judged.corpus != corpus and len(part.wrong)]
+        others = [part for evaluated, part in fitted if evaluated.corpus != corpus and len(part.wrong)]
         rest = [name for name in named if name != corpus]
-        own = JudgedPredictions.joined([part for judged, part in fitted if judged.corpus == corpus])
+        own = ErrorExamples.joined([part for evaluated, part in fitted if evaluated.corpus == corpus])
         fair = (
-            fit_error_predictor(JudgedPredictions.joined(others), worst_risk=WORST_RISK, controlled=rest)
+            fit_error_predictor(ErrorExamples.joined(others), worst_risk=WORST_RISK, controlled=rest)
             if rest
             else predictor
         )
@@ -139,12 +139,14 @@ def judge_doubts(results: Sequence[Judged], views: Views) -> Doubts:
         accepted = wrong_p <= fair.threshold
         coverage[corpus] = float(accepted.mean())
         risk[corpus] = float(own.wrong[accepted].mean()) if accepted.any() else 0.0
-    ordinary = [judged for judged in results if judged.corpus == ORDINARY]
-    noise = [judged for judged in results if judged.corpus == NOISE]
+    ordinary = [evaluated for evaluated in results if evaluated.corpus == ORDINARY]
+    noise = [evaluated for evaluated in results if evaluated.corpus == NOISE]
     return Doubts(
         selective,
-        float(np.mean([(judged.predicted == NEUTRAL).mean() for judged in ordinary])) if ordinary else 1.0,
-        _accepted(predictor, ordinary, views, lambda judged: judged.wrong),
+        float(np.mean([(evaluated.predicted == NEUTRAL).mean() for evaluated in ordinary]))
+        if ordinary
+        else 1.0,
+        _accepted(predictor, ordinary, views, lambda evaluated: evaluated.wrong),
         _accepted(predictor, noise, views, _held_out),
         predictor,
         coverage,
@@ -153,33 +155,33 @@ def judge_doubts(results: Sequence[Judged], views: Views) -> Doubts:
     )
 
 
-def _training_part(judged: Judged, evidence: JudgedPredictions) -> JudgedPredictions:
+def _training_part(evaluated: EvaluatedPredictions, examples: ErrorExamples) -> ErrorExamples:
     """All of it but the noises that are kept for the figures."""
-    if judged.corpus != NOISE:
-        return evidence
-    rows = ~_held_out(judged)
-    return JudgedPredictions(
-        evidence.features[rows], evidence.wrong[rows], tuple(np.array(evidence.groups)[rows].tolist())
+    if evaluated.corpus != NOISE:
+        return examples
+    rows = ~_held_out(evaluated)
+    return ErrorExamples(
+        examples.features[rows], examples.wrong[rows], tuple(np.array(examples.groups)[rows].tolist())
     )
 
 
-def _held_out(judged: Judged) -> npt.NDArray[np.bool_]:
-    return np.array([held_out_noise(clip) for clip in judged.clips], dtype=np.bool_)
+def _held_out(evaluated: EvaluatedPredictions) -> npt.NDArray[np.bool_]:
+    return np.array([held_out_noise(clip) for clip in evaluated.clips], dtype=np.bool_)
 
 
 def _accepted(
     predictor: ErrorPredictor,
-    results: Sequence[Judged],
+    results: Sequence[EvaluatedPredictions],
     views: Views,
-    counted: Callable[[Judged], npt.NDArray[np.bool_]],
+    counted: Callable[[EvaluatedPredictions], npt.NDArray[np.bool_]],
 ) -> float:
     """The share of accepted predictions that `counted` selects: of all, or of the noises that it selects."""
     hits, total = 0, 0
-    for judged in results:
-        chosen = counted(judged)
-        accepted = error_probabilities(predictor, judged.evidence(views)) <= predictor.threshold
+    for evaluated in results:
+        chosen = counted(evaluated)
+        accepted = error_probabilities(predictor, evaluated.error_examples(views)) <= predictor.threshold
         hits += int((accepted & chosen).sum())
-        total += int(chosen.sum()) if judged.corpus == NOISE else len(chosen)
+        total += int(chosen.sum()) if evaluated.corpus == NOISE else len(chosen)
     return hits / total if total else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The error predictor: its features, its reasons, and the judgement of a recognizer."""
+"""The error predictor: its features, its reasons, and the reliability that a recognizer reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy as scipy_entropy
 
 from emostream.models import REASONS, Clip, EncodedAudio
-from emostream.models.judge import Evidence, Judge, distance
 from emostream.models.reliability import (
     FEATURES,
     REASON_OF_FEATURE,
@@ -20,6 +19,7 @@ from emostream.models.reliability import (
     jensen_shannon,
     reliability_features,
 )
+from emostream.models.reliability_estimator import Evidence, ReliabilityEstimator, distance
 from tests.support.tiny_emotion import noise, tiny_config
 
 SURE, CLOSE = (0.91, 0.03, 0.03, 0.03), (0.3, 0.28, 0.21, 0.21)
@@ -95,31 +95,31 @@ def evidence(fused: tuple[float, ...], *, voice: float = 0.5, text: bool = False
 
 
 def test_reliability_follows_the_predictor() -> None:
-    judge = Judge(tiny_config(error_predictor=FIELDS, low_snr_db=0.0))
-    sure = judge(evidence(SURE, text=True))
+    estimate = ReliabilityEstimator(tiny_config(error_predictor=FIELDS, low_snr_db=0.0))
+    sure = estimate(evidence(SURE, text=True))
     assert sure.reliable
     assert sure.reasons == ()
-    close = judge(evidence(CLOSE, text=True))
+    close = estimate(evidence(CLOSE, text=True))
     assert not close.reliable
     assert close.reasons == ("low_confidence",)
     assert close.error_probability is not None
     assert sure.error_probability is not None
     assert close.error_probability > sure.error_probability
-    assert judge(evidence(SURE, voice=9.0, text=True)).reasons == ("unlike_training",)
-    assert (judge(evidence(SURE)).reliable, judge(evidence(SURE)).reasons) == (True, ("no_text",))
+    assert estimate(evidence(SURE, voice=9.0, text=True)).reasons == ("unlike_training",)
+    assert (estimate(evidence(SURE)).reliable, estimate(evidence(SURE)).reasons) == (True, ("no_text",))
 
 
 def test_a_predictor_does_not_speak_for_what_it_never_saw() -> None:
-    judge = Judge(tiny_config(error_predictor=FIELDS))
-    noisy = judge(evidence(SURE, text=True))
+    estimate = ReliabilityEstimator(tiny_config(error_predictor=FIELDS))
+    noisy = estimate(evidence(SURE, text=True))
     assert (noisy.reliable, noisy.reasons) == (False, ("low_snr",))
 
 
 def test_without_a_predictor_thresholds_decide_and_missing_words_do_not_count() -> None:
-    judge = Judge(tiny_config(low_snr_db=0.0))
-    quiet = judge(evidence(SURE))
+    estimate = ReliabilityEstimator(tiny_config(low_snr_db=0.0))
+    quiet = estimate(evidence(SURE))
     assert (quiet.reliable, quiet.reasons, quiet.error_probability) == (True, ("no_text",), None)
-    close = judge(evidence(CLOSE, text=True))
+    close = estimate(evidence(CLOSE, text=True))
     assert (close.reliable, close.reasons) == (False, ("low_confidence",))
 
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from emostream.models import Samples
-from emostream.models.uncertainty import UncertaintyThresholds, estimate_snr_db, uncertain_reasons
+from emostream.models.uncertainty import (
+    AudioQuality,
+    UncertaintyThresholds,
+    estimate_snr_db,
+    uncertain_reasons,
+)
 
 LIMITS = UncertaintyThresholds(too_short_s=0.5, low_snr_db=15.0, disagree_p=0.5, low_confidence_p=0.45)
 SURE, TORN = (0.9, 0.05, 0.03, 0.02), (0.3, 0.3, 0.2, 0.2)
@@ -73,4 +78,4 @@ def test_reasons(
     text: tuple[float, ...] | None,
     reasons: tuple[str, ...],
 ) -> None:
-    assert uncertain_reasons(clip, fused, audio, text, LIMITS) == reasons
+    assert uncertain_reasons(AudioQuality.of(clip), fused, audio, text, LIMITS) == reasons

@@ -8,7 +8,7 @@ import pytest
 from emostream.models.reliability import FEATURES
 from emostream.training.whisper_recipe.errors import (
     MIN_LIFT,
-    JudgedPredictions,
+    ErrorExamples,
     error_probabilities,
     fit_error_predictor,
     reason_lifts,
@@ -17,19 +17,19 @@ from emostream.training.whisper_recipe.errors import (
 DISTANCE = FEATURES.index("distance")
 
 
-def judged(count: int = 600, seed: int = 0) -> JudgedPredictions:
+def examples(count: int = 600, seed: int = 0) -> ErrorExamples:
     """Wrong where the clip is far away; everything else is noise."""
     rng = np.random.default_rng(seed)
     features = rng.standard_normal((count, len(FEATURES)))
     wrong = rng.random(count) < 1 / (1 + np.exp(-3 * features[:, DISTANCE]))
-    return JudgedPredictions(features, wrong, tuple("ab"[row % 2] for row in range(count)))
+    return ErrorExamples(features, wrong, tuple("ab"[row % 2] for row in range(count)))
 
 
 def test_it_predicts_errors_of_other_predictions() -> None:
-    predictor = fit_error_predictor(judged(), worst_risk=0.2, controlled=["a", "b"])
+    predictor = fit_error_predictor(examples(), worst_risk=0.2, controlled=["a", "b"])
     assert predictor.weights["distance"] > 1.5
     assert max(abs(w) for name, w in predictor.weights.items() if name != "distance") < 0.5
-    other = judged(seed=1)
+    other = examples(seed=1)
     p = error_probabilities(predictor, other)
     assert p[other.wrong].mean() > p[~other.wrong].mean() + 0.3
     for group in "ab":
@@ -38,7 +38,7 @@ def test_it_predicts_errors_of_other_predictions() -> None:
 
 
 def test_only_reasons_with_lift_are_reported() -> None:
-    part = judged()
+    part = examples()
     predictor = fit_error_predictor(part, worst_risk=0.2, controlled=["a", "b"])
     assert "unlike_training" in predictor.reasons
     lifts = reason_lifts(predictor, part)
@@ -47,8 +47,8 @@ def test_only_reasons_with_lift_are_reported() -> None:
 
 
 def test_parts_are_joined_and_separated() -> None:
-    whole = JudgedPredictions.joined([judged(4), judged(2, 1)])
+    whole = ErrorExamples.joined([examples(4), examples(2, 1)])
     assert len(whole.wrong) == 6
     assert whole.of(["a"]).groups == ("a", "a", "a")
     with pytest.raises(ValueError, match="at least one array"):
-        JudgedPredictions.joined([])
+        ErrorExamples.joined([])

@@ -1,4 +1,4 @@
-"""Judges a prediction: reliable or not, and the reasons to doubt it.
+"""Estimates the reliability of a prediction: whether to believe it, and the reasons to doubt it.
 
 By the checkpoint's error predictor where it has one (`reliability`), otherwise by the thresholds of
 `uncertainty`.
@@ -15,7 +15,7 @@ from .baseline import Voice
 from .config import EmotionConfig
 from .reliability import ErrorPredictor, reliability_features
 from .types import EncodedAudio, Probabilities
-from .uncertainty import UncertaintyThresholds, estimate_snr_db, uncertain_reasons
+from .uncertainty import AudioQuality, UncertaintyThresholds, uncertain_reasons
 
 _NO_DOUBT: Final = {"no_text", "unsupported_language"}
 """A clip without words of use is a reason to know less, but no sign of an error."""
@@ -40,7 +40,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReliabilityEstimate:
     """error_probability: None where the checkpoint has no error predictor."""
 
     reliable: bool
@@ -48,8 +48,8 @@ class Verdict:
     error_probability: float | None
 
 
-class Judge:
-    """Judges the predictions of one checkpoint."""
+class ReliabilityEstimator:
+    """For the predictions of one checkpoint."""
 
     def __init__(self, config: EmotionConfig) -> None:
         fields = config.error_predictor
@@ -59,37 +59,38 @@ class Judge:
             config.too_short_s, config.low_snr_db, config.disagree_p, config.low_confidence_p
         )
 
-    def __call__(self, evidence: Evidence) -> Verdict:
+    def __call__(self, evidence: Evidence) -> ReliabilityEstimate:
         clip = evidence.code.clip
-        if self._predictor is None or clip is None:
-            return self._by_thresholds(evidence)
+        audio = None if clip is None else AudioQuality.of(clip.samples)
+        by_thresholds = self._by_thresholds(evidence, audio)
+        if self._predictor is None or audio is None:
+            return by_thresholds
         features = reliability_features(
             evidence.fused,
             evidence.audio_only,
             self._without_prior(evidence.text_only),
             distance=distance(evidence.code.voice, evidence.baseline),
-            seconds=clip.seconds,
-            snr_db=estimate_snr_db(clip.samples),
+            seconds=audio.seconds,
+            snr_db=audio.snr_db,
             history=evidence.known_share,
         )
         wrong = self._predictor.error_probability(features)
         # Outside of what the predictor was fitted on, the thresholds hold; what is missing is told as well.
-        limits = [reason for reason in self._by_thresholds(evidence).reasons if reason in _ALWAYS]
+        limits = [reason for reason in by_thresholds.reasons if reason in _ALWAYS]
         doubts = self._predictor.doubts(features) if wrong > self._predictor.threshold else ()
         reliable = wrong <= self._predictor.threshold and not set(limits) - _NO_DOUBT
-        return Verdict(reliable, tuple(dict.fromkeys((*limits, *doubts))), wrong)
+        return ReliabilityEstimate(reliable, tuple(dict.fromkeys((*limits, *doubts))), wrong)
 
-    def _by_thresholds(self, evidence: Evidence) -> Verdict:
-        clip = evidence.code.clip
+    def _by_thresholds(self, evidence: Evidence, audio: AudioQuality | None) -> ReliabilityEstimate:
         reasons = uncertain_reasons(
-            None if clip is None else clip.samples,
+            audio,
             evidence.fused,
             evidence.audio_only,
             evidence.text_only,
             self._limits,
             foreign_text=evidence.foreign_text,
         )
-        return Verdict(not set(reasons) - _NO_DOUBT, reasons, None)
+        return ReliabilityEstimate(not set(reasons) - _NO_DOUBT, reasons, None)
 
     def _without_prior(self, text: Probabilities | None) -> Probabilities | None:
         if text is None or self._text_prior is None:
