@@ -57,7 +57,7 @@ def _clips(manifest: Path | None) -> list[Samples]:
 def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]:
     model = model_of(which)
     sound = torch.randn(1, SECONDS * SAMPLE_RATE_HZ)
-    plain = make_exportable(model.audio_encoder)
+    plain = _features(make_exportable(model.audio_encoder))
     reference, labels, base = plain(sound), _labels(model, plain, clips), 0.0
     for name, encode in _encoders(model, compiled=compiled):
         if encode is None:
@@ -73,17 +73,21 @@ def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]
 
 def _encoders(model: EmotionModel, *, compiled: bool) -> Iterator[tuple[str, Encode | None]]:
     plain = make_exportable(model.audio_encoder)
-    yield "torch fp32", plain
+    yield "torch fp32", _features(plain)
     if compiled:
         began = time.perf_counter()
-        fast = torch.compile(plain, dynamic=True)
+        fast = _features(torch.compile(plain, dynamic=True))
         for length in (SECONDS, SECONDS + 1):
             fast(torch.randn(1, length * SAMPLE_RATE_HZ))
         yield f"torch.compile fp32 (first calls {time.perf_counter() - began:.0f} s)", fast
     with tempfile.TemporaryDirectory() as folder:
         yield from _onnx(model, plain, Path(folder))
     plain.bfloat16()  # last: it changes the weights
-    yield "torch bf16", lambda sound: plain(sound.bfloat16()).float()
+    yield "torch bf16", lambda sound: plain(sound.bfloat16())[0].float()
+
+
+def _features(network: Callable[[Tensor], tuple[Tensor, ...]]) -> Encode:
+    return lambda sound: network(sound)[0]
 
 
 def _onnx(model: EmotionModel, plain: ExportableEncoder, folder: Path) -> Iterator[tuple[str, Encode | None]]:
@@ -96,7 +100,7 @@ def _onnx(model: EmotionModel, plain: ExportableEncoder, folder: Path) -> Iterat
     graph, whole, quantized = (folder / name for name in ("graph.onnx", "fp32.onnx", "int8.onnx"))
     export_graph(model.audio_encoder, graph)
     served = OnnxEncoder(graph, model.audio_encoder)
-    yield "ONNX Runtime fp32", lambda sound: served(sound[0])[None]
+    yield "ONNX Runtime fp32", lambda sound: served(sound[0])[0][None]
     shortest = model.audio_encoder.waveform_spec.min_samples
     export_program(plain, shortest, optimize=True).save(whole, external_data=False)
     # The products are where the time goes; the convolutions stay as they are.

@@ -1,8 +1,9 @@
 """`python -m benchmarks.shared_encoder FOLDER CLIP`: what it costs to hear emotion with Whisper's encoder.
 
 FOLDER: a faster-whisper model. CLIP: a recording of speech of at least 8 s. CPU time of the process, all ways
-in turn in one run: words as served, the encoder of the words alone, the bundled model's own encoder, and a
-pass of the shared encoder's first layers at the clip's own length through torch and ONNX Runtime.
+in turn in one run: words as served, the encoder of the words alone, the self-contained model's own encoder,
+and a pass of the shared encoder's first layers at the clip's own length through torch and ONNX Runtime; the
+models as they are served, last.
 """
 
 from __future__ import annotations
@@ -19,18 +20,23 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import commit, machine
-from emostream.models import Clip
-from emostream.models.checkpoint import BUNDLED, load_checkpoint
+from emostream.models import Clip, EmotionInput, Transcript
+from emostream.models.checkpoint import BUNDLED, BUNDLED_WHISPER, load_checkpoint
 from emostream.models.device import cast_weights
 from emostream.models.encoders.export_module import make_exportable
 from emostream.models.encoders.onnx import GRAPH_FILE, INPUT, OnnxEncoder, export_graph, export_program
 from emostream.models.encoders.shared import fill_shared_encoder, shared_config
 from emostream.models.encoders.whisper import WhisperAudioEncoder
+from emostream.models.recognizer import EmotionRecognizer
 from emostream.models.transcription.whisper import WhisperTranscriber
 from emostream.training.data.audio_cache import read_clip
 
 SECONDS: Final = (1.5, 2.5, 4.0, 8.0)
 WINDOWS: Final = (5, 7, 10)
+WORDS: Final = "words, as served"
+SELF_CONTAINED: Final = "self-contained model, as served"
+IN_TORCH: Final = "model on Whisper's encoder, torch alone"
+AS_SERVED: Final = "model on Whisper's encoder, as served"
 
 Way = Callable[[Tensor], Any]
 """(N,) samples -> anything."""
@@ -41,7 +47,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--threads", type=int, default=1, help="of every library")
-    parser.add_argument("--layers", type=int, nargs="+", default=[3, 6], help="how deep the pass goes")
+    parser.add_argument("--layers", type=int, nargs="+", default=[4, 6], help="how deep the pass goes")
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -56,6 +62,13 @@ def main() -> None:
     print("|---|" + "---|" * len(SECONDS))
     for name in ways:
         print(f"| {name} | " + " | ".join(f"{1e3 * median:.0f}" for median in times[name]) + " |")
+    print("\nWords and emotion against words and the self-contained model, both as served:\n")
+    for name in (IN_TORCH, AS_SERVED):
+        ratios = [
+            (words + emotion) / (words + before)
+            for words, emotion, before in zip(times[WORDS], times[name], times[SELF_CONTAINED], strict=True)
+        ]
+        print(f"| {name} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
 
 
 def _measure(ways: dict[str, Way], clips: list[Tensor], repeats: int) -> dict[str, list[float]]:
@@ -73,11 +86,11 @@ def _measure(ways: dict[str, Way], clips: list[Tensor], repeats: int) -> dict[st
 
 def _ways(folder: Path, depths: list[int], threads: int, scratch: Path) -> Iterator[tuple[str, Way]]:
     words = WhisperTranscriber.load(folder, label=folder.name, device="cpu", cpu_threads=threads)
-    yield "words, as served", lambda clip: words.transcribe([Clip(clip.numpy(), "en")])
+    yield WORDS, lambda clip: words.transcribe([Clip(clip.numpy(), "en")])
     for window in WINDOWS:
         yield f"CTranslate2's encoder, {window} s", _words_encoder(words, window)
     bundled = OnnxEncoder(BUNDLED / GRAPH_FILE, load_checkpoint(BUNDLED).model.audio_encoder)
-    yield "bundled encoder, ONNX Runtime fp32", bundled
+    yield "self-contained encoder, ONNX Runtime fp32", bundled
     for depth in depths:
         encoder = _encoder(folder, depth)
         yield f"{depth} layers, torch fp32", _in_torch(encoder)
@@ -87,6 +100,15 @@ def _ways(folder: Path, depths: list[int], threads: int, scratch: Path) -> Itera
         export_graph(encoder, scratch / f"{depth}.onnx")
         yield f"{depth} layers, ONNX Runtime fp32", OnnxEncoder(scratch / f"{depth}.onnx", encoder)
         yield f"{depth} layers, ONNX Runtime int8", _quantized(encoder, threads, scratch / f"{depth}")
+    cpu = torch.device("cpu")
+    yield SELF_CONTAINED, _recognizing(EmotionRecognizer.load(BUNDLED, device="cpu"))
+    plain = EmotionRecognizer(load_checkpoint(BUNDLED_WHISPER, folder), cpu)
+    yield IN_TORCH, _recognizing(plain)
+    yield AS_SERVED, _recognizing(EmotionRecognizer.load(BUNDLED_WHISPER, device="cpu", whisper=folder))
+
+
+def _recognizing(recognizer: EmotionRecognizer) -> Way:
+    return lambda clip: recognizer.recognize([EmotionInput(Clip(clip.numpy()), Transcript("so it goes"))])
 
 
 def _words_encoder(words: WhisperTranscriber, window: int) -> Way:

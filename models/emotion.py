@@ -18,7 +18,7 @@ from .collate import AudioBatch, TextBatch
 from .config import EmotionConfig
 from .encoders.factory import make_audio_encoder, make_text_encoder
 from .encoders.identity import SharedEncoder
-from .encoders.layer_mix import LayerConcat
+from .encoders.layer_mix import LayerConcat, masked_mean
 from .encoders.shared import BACKBONE, fill_shared_encoder
 from .fusion import AttentivePooling, EarlyFusion, FusionSize, MaskedSequence
 from .granularity import SpanPooling, Spans, frames_inside
@@ -141,10 +141,8 @@ class EmotionModel(PreTrainedModel):
         """The audio branch behind the encoder's layers. states: L tensors (B, T, H); mask: (B, T)."""
         if self.config.baseline is None:
             return EncodedModality(self.audio_encoder.mix(states).float(), mask, present)
-        mix = self.concatenation
-        standardised = mix.standardised(states)
-        features = mix.apply_linear(standardised).float()
-        return EncodedModality(features, mask, present, _masked_mean(standardised, mask))
+        features, voice = self.concatenation.with_mean(states, mask)
+        return EncodedModality(features.float(), mask, present, voice)
 
     def encode_text(self, batch: TextBatch) -> EncodedModality:
         """The text branch. Rows without text skip BERT: the softmax of an all-padding row is undefined."""
@@ -184,8 +182,8 @@ class EmotionModel(PreTrainedModel):
             early=early,
             audio=self.classify_audio(self.audio_pool(audio_features, audio_mask), baselines),
             text=self.text_head(self.text_pool(text_features, text_mask)),
-            audio_embedding=_masked_mean(projected_audio, audio_mask),
-            text_embedding=_masked_mean(projected_text, text_mask),
+            audio_embedding=masked_mean(projected_audio, audio_mask),
+            text_embedding=masked_mean(projected_text, text_mask),
         )
 
     def forward(self, audio: AudioBatch, text: TextBatch, spans: Spans | None = None) -> EmotionOutput:
@@ -266,9 +264,3 @@ def _with_first(mask: Tensor, present: Tensor) -> Tensor:
 
 def _absent(features: Tensor, present: Tensor, token: Tensor) -> Tensor:
     return torch.where(present[:, None, None], features, token.to(features.dtype))
-
-
-def _masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """(B, T, D), (B, T) -> (B, D); zero in a row without a valid place."""
-    weight = mask[..., None].to(x.dtype)
-    return (x * weight).sum(1) / weight.sum(1).clamp(min=1.0)

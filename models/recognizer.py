@@ -189,7 +189,8 @@ class EmotionRecognizer:
         waveforms = [None if clip is None else clip.samples for clip in clips]
         batch = collate_audio(waveforms, self._model.audio_encoder.waveform_spec)
         if self._graph is not None and len(clips) == 1:  # for more than one clip a batch in torch is faster
-            return [EncodedAudio(self._graph(batch.samples[0]), clips[0])]
+            frames, voice = self._graph(batch.samples[0])
+            return [EncodedAudio(frames, clips[0], None if clips[0] is None else voice)]
         encoded = self._model.encode_audio(batch.to(self._device))
         voices = [None] * len(clips) if encoded.voice is None else list(encoded.voice.float().cpu().numpy())
         return [
@@ -295,15 +296,11 @@ class EmotionRecognizer:
 
 
 def _load_graph(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> OnnxEncoder | None:
-    """The checkpoint's ONNX graph, if it has one: the fastest encoder on a CPU in float32.
-
-    The graph does not output the clip's mean state, which a model with a baseline needs.
-    """
-    file = checkpoint.folder / GRAPH_FILE
-    usable = device.type == "cpu" and dtype == torch.float32 and checkpoint.model.config.baseline is None
-    if not usable or not file.is_file():
+    """The checkpoint's ONNX graph, if it has one: the fastest encoder on a CPU in float32."""
+    file, model = checkpoint.folder / GRAPH_FILE, checkpoint.model
+    if device.type != "cpu" or dtype != torch.float32 or not file.is_file():
         return None
-    return OnnxEncoder(file, checkpoint.model.audio_encoder)
+    return OnnxEncoder(file, model.audio_encoder, voice=model.config.baseline is not None)
 
 
 def _name(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, graph: OnnxEncoder | None) -> str:

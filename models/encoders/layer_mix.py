@@ -70,6 +70,14 @@ class LayerConcat(nn.Module):
         projected: Tensor = linear(dropout(standardised.to(linear.weight.dtype)))
         return projected
 
+    def with_mean(self, hidden: Sequence[Tensor], mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """hidden: L tensors (B, T, H); mask: (B, T), None: no frame is padding -> (B, T, width) before the
+        activation, and (B, L' H), the mean over time of the standardised states.
+        """
+        standardised = self.standardised(hidden)
+        mean = standardised.mean(1) if mask is None else masked_mean(standardised, mask)
+        return self.apply_linear(standardised), mean
+
     def shift(self, baseline: Tensor) -> Tensor:
         """What `baseline` (B, L' H), subtracted from the standardised states, takes from `apply_linear`'s
         result: (B, width). The projection is linear, so this needs no states.
@@ -89,3 +97,9 @@ class LayerConcat(nn.Module):
         rows = list(self.chosen)
         self.mean.copy_(mean[rows])
         self.scale.copy_(deviation[rows] + 1e-3)
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, D), (B, T) -> (B, D); zero in a row without a valid place."""
+    weight = mask[..., None].to(x.dtype)
+    return (x * weight).sum(1) / weight.sum(1).clamp(min=1.0)

@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from ..errors import CheckpointError, one_line
+from ..types import Samples
 from .base import AudioEncoder
-from .export_module import ExportableEncoder, make_exportable
+from .export_module import ExportableEncoder, combine, make_exportable
 from .mel_front_end import MelFrontEnd, spectrogram_tables
 from .whisper import WhisperAudioEncoder
 
@@ -31,8 +32,11 @@ _TOLERANCE: Final = 1e-3
 class OnnxEncoder:
     """Runs an exported encoder with ONNX Runtime on the CPU, one clip at a time and hence without padding."""
 
-    def __init__(self, file: Path, encoder: AudioEncoder) -> None:
-        """Raises CheckpointError where the graph is damaged or its output differs from that of `encoder`."""
+    def __init__(self, file: Path, encoder: AudioEncoder, *, voice: bool = False) -> None:
+        """voice: see `make_exportable`.
+
+        Raises CheckpointError where the graph is damaged or its output differs from that of `encoder`.
+        """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         # Spinning threads would take CPU time from the transcriber.
@@ -48,28 +52,33 @@ class OnnxEncoder:
                 f"{file}: expected the graph of this checkpoint's audio encoder "
                 f"({one_line(error)}): export it again, or remove it"
             ) from error
-        self._compare(encoder, file)
+        self._compare(encoder, file, voice)
 
-    def _compare(self, encoder: AudioEncoder, file: Path) -> None:
+    def _compare(self, encoder: AudioEncoder, file: Path, voice: bool) -> None:
         """Check the output on short noise: a graph with another activation or head count takes the weights
         too."""
         probe = torch.randn(encoder.waveform_spec.min_samples * 4, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
-            features, _ = encoder(probe[None], torch.ones(1, len(probe), dtype=torch.bool))
-        if not torch.allclose(self(probe), features[0], atol=_TOLERANCE, rtol=_TOLERANCE):
+            states, _ = encoder.layers(probe[None], torch.ones(1, len(probe), dtype=torch.bool))
+            expected = combine(encoder.mix, states) if voice else (encoder.mix(states),)
+        found = self._run(probe)
+        if len(found) != len(expected) or not all(map(_agree, found, expected)):
             raise CheckpointError(
                 f"{file}: expected the graph of this checkpoint's audio encoder, got one that "
                 "computes something else: export it again, or remove it"
             )
 
-    def __call__(self, samples: Tensor) -> Tensor:
-        """(N,) prepared samples -> (T, H)."""
-        (features,) = self._session.run(None, {INPUT: samples[None].numpy()})
-        return torch.from_numpy(features[0])
+    def __call__(self, samples: Tensor) -> tuple[Tensor, Samples | None]:
+        """(N,) prepared samples -> features (T, H), and the mean state (D,) if the graph outputs it."""
+        features, *voice = self._run(samples)
+        return features[0], voice[0][0].numpy() if voice else None
+
+    def _run(self, samples: Tensor) -> list[Tensor]:
+        return [torch.from_numpy(one) for one in self._session.run(None, {INPUT: samples[None].numpy()})]
 
 
-def export_graph(encoder: AudioEncoder, file: Path) -> None:
-    """Export the encoder. Needs the packages onnx and onnxscript.
+def export_graph(encoder: AudioEncoder, file: Path, *, voice: bool = False) -> None:
+    """Export the encoder. Needs the packages onnx and onnxscript. voice: see `make_exportable`.
 
     Raises CheckpointError for a kind of encoder that is not exported.
     """
@@ -77,7 +86,7 @@ def export_graph(encoder: AudioEncoder, file: Path) -> None:
 
     # The optimizer would transpose and rename the weights and store them in the graph.
     graph = export_program(
-        make_exportable(encoder), encoder.waveform_spec.min_samples, optimize=False
+        make_exportable(encoder, voice=voice), encoder.waveform_spec.min_samples, optimize=False
     ).model_proto
     for weight in graph.graph.initializer:
         _make_external(weight)
@@ -97,13 +106,17 @@ def export_program(plain: ExportableEncoder, shortest: int, *, optimize: bool) -
             None,
             dynamo=True,
             input_names=[INPUT],
-            output_names=["features"],
+            output_names=list(plain.outputs),
             dynamic_shapes=({1: length},),
             optimize=optimize,
             verbose=False,
         )
     assert program is not None
     return program
+
+
+def _agree(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.allclose(one, other, atol=_TOLERANCE, rtol=_TOLERANCE)
 
 
 def _make_external(weight: Any) -> None:

@@ -20,17 +20,15 @@ def export(
     write_encoder_graph(checkpoint)
 
 
-def write_encoder_graph(folder: Path) -> None:
-    """Raises CheckpointError if the packages that write it are not installed, and for a model that takes a
-    baseline: the graph does not output the mean state that a baseline is made of."""
+def write_encoder_graph(folder: Path, whisper: Path | None = None) -> None:
+    """whisper: a faster-whisper folder in which a shared encoder is looked for first.
+
+    Raises CheckpointError if the packages that write it are not installed.
+    """
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         raise CheckpointError(
             f"expected the packages onnx and onnxscript to write {folder / GRAPH_FILE}, found none: "
             "pip install 'emostream[train]'"
         )
-    model = load_checkpoint(folder).model
-    if model.config.baseline is not None:
-        raise CheckpointError(
-            f"expected a checkpoint without a baseline to export, got {folder}: it runs in torch alone"
-        )
-    export_graph(model.audio_encoder, folder / GRAPH_FILE)
+    model = load_checkpoint(folder, whisper).model
+    export_graph(model.audio_encoder, folder / GRAPH_FILE, voice=model.config.baseline is not None)

@@ -49,6 +49,7 @@ def train(
     """
     if whisper is not None:
         run_whisper_recipe(read_whisper_settings(config), WhisperPaths(data, whisper, work), out)
+        write_encoder_graph(out, whisper)
         return
     settings = read_settings(config)
     results = run_recipe(settings, RecipePaths(data, weights, work, out))

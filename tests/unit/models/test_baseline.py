@@ -105,6 +105,25 @@ def test_a_speaker_without_utterances_changes_nothing() -> None:
     assert cold == model.fuse(codes, [None, None], alignments, [SpeakerBaseline(), None])
 
 
+def test_a_clip_has_the_same_voice_and_label_alone_and_in_a_batch() -> None:
+    model = recognizer()
+    assert model.baseline is not None
+    clips = [Clip(noise(length, seed)) for seed, length in enumerate((48_000, 700, 16_000, 31_999))]
+    batch = model.encode(clips)
+    speakers = [
+        None if code.voice is None else SpeakerBaseline().updated(code.voice, 0.5, model.baseline)
+        for code in reversed(batch)
+    ]
+    together = model.fuse(batch, [None] * 4, model.align(clips, [None] * 4), speakers)
+    for clip, code, speaker, prediction in zip(clips, batch, speakers, together, strict=True):
+        (alone,) = model.encode([clip])
+        (single,) = model.fuse([alone], [None], model.align([clip], [None]), [speaker])
+        assert alone.voice is not None
+        assert code.voice is not None
+        np.testing.assert_allclose(alone.voice, code.voice, atol=1e-4)
+        np.testing.assert_allclose(single.probabilities, prediction.probabilities, atol=1e-4)
+
+
 def test_the_baseline_of_a_known_speaker_is_subtracted() -> None:
     model = recognizer()
     clips = [Clip(noise(16_000)), Clip(noise(9_000, 1))]

@@ -35,7 +35,7 @@ def test_whisper_without_padding_has_the_features_of_the_encoder(
     batch = batch_of(encoder.eval(), [noise(samples)])
     with torch.no_grad():
         exported, (features, _) = (
-            make_exportable(encoder)(batch.samples),
+            make_exportable(encoder)(batch.samples)[0],
             encoder(batch.samples, batch.mask),
         )
     torch.testing.assert_close(exported, features, atol=1e-4, rtol=1e-4)
