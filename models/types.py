@@ -26,10 +26,12 @@ class Clip:
     """The audio of one utterance.
 
     samples: (N,) float32, mono, 16 kHz. language: BCP 47 hint for the transcriber, or None.
+    expected_language: without a hint, what to take where the clip is too short or unclear to tell.
     """
 
     samples: Samples
     language: str | None = None
+    expected_language: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -61,12 +63,14 @@ class Transcript:
 
     words: in order, possibly empty although there is text (a transcriber without word times).
     rejected: why the hallucination filter discarded the text; None where nothing was discarded.
+    language_certain: whether the language was detected, and may be expected of the speech that follows.
     """
 
     text: str
     language: str | None = None
     words: tuple[Word, ...] = ()
     rejected: str | None = None
+    language_certain: bool = False
 
 
 AlignmentMethod = Literal["forced", "word_times", "even"]
@@ -216,6 +220,25 @@ class ConcurrentTranscriber(Transcriber, Protocol):
 
     @property
     def concurrent_calls(self) -> int: ...
+
+
+@runtime_checkable
+class InterimTranscriber(Transcriber, Protocol):
+    """A transcriber with a cheaper way to the words of an utterance in progress. Where it is concurrent, that
+    way may be taken from another thread than `transcribe`.
+    """
+
+    def transcribe_interim(self, clips: Sequence[Clip]) -> list[Transcript]:
+        """As `transcribe`, but without word times, and words may differ."""
+        ...
+
+
+@runtime_checkable
+class LanguageDetector(Transcriber, Protocol):
+    """A transcriber that may detect the language of a clip without a hint."""
+
+    @property
+    def detects_language(self) -> bool: ...
 
 
 class Recognizer(Protocol):

@@ -13,7 +13,7 @@ from faster_whisper import WhisperModel
 
 from ..audio_checks import is_audible, sanitize_samples
 from ..errors import TranscriberError
-from ..types import SAMPLE_RATE_HZ, Clip, Samples, Transcript, Word
+from ..types import SAMPLE_RATE_HZ, Clip, Transcript, Word
 from .hallucination import (
     DEFAULT_THRESHOLDS,
     DecodedText,
@@ -21,10 +21,11 @@ from .hallucination import (
     HallucinationThresholds,
     filter_hypothesis,
 )
+from .language_detection import MIN_SECONDS, ChosenLanguage, choose_language
 from .whisper_decoding import WITHOUT_SPACES, Hypothesis, WhisperDecoder
 from .whisper_loader import CONCURRENT_CALLS, load_whisper_model, resolve_whisper_device, unusable_model
 from .whisper_window import MAX_CLIP_S, token_limit, window_for
-from .word_times import words_in_clip
+from .word_times import TimedWord, words_in_clip
 
 logger = logging.getLogger("emostream")
 
@@ -114,6 +115,10 @@ class WhisperTranscriber:
         return CONCURRENT_CALLS
 
     @property
+    def detects_language(self) -> bool:
+        return self._decoder.multilingual
+
+    @property
     def batch_size(self) -> int:
         return 8  # the encoder fills two cores long before that; a GPU gains up to it
 
@@ -122,6 +127,13 @@ class WhisperTranscriber:
 
         Raises TranscriberError for a longer clip.
         """
+        return self._transcribe(clips, word_times=True)
+
+    def transcribe_interim(self, clips: Sequence[Clip]) -> list[Transcript]:
+        """As `transcribe`, without word times. Greedy search costs as much, and runs on (docs/adr/0020)."""
+        return self._transcribe(clips, word_times=False)
+
+    def _transcribe(self, clips: Sequence[Clip], *, word_times: bool) -> list[Transcript]:
         for clip in clips:
             if clip.seconds > MAX_CLIP_S:
                 raise TranscriberError(
@@ -137,8 +149,8 @@ class WhisperTranscriber:
         for (seconds, limit), members in groups.items():
             for first in range(0, len(members), _MAX_BATCH_CLIPS):
                 batch = members[first : first + _MAX_BATCH_CLIPS]
-                hints = [clips[i].language for i in batch]
-                results = self._transcribe_batch([waveforms[i] for i in batch], hints, seconds, limit)
+                prepared = [replace(clips[i], samples=waveforms[i]) for i in batch]
+                results = self._transcribe_batch(prepared, seconds, limit, word_times=word_times)
                 for i, transcript in zip(batch, results, strict=True):
                     transcripts[i] = transcript
         return transcripts
@@ -152,15 +164,16 @@ class WhisperTranscriber:
         """Run the whole path once on two seconds of quiet noise, so that the first utterance is not
         slower."""
         noise = np.random.default_rng(0).normal(0.0, 0.01, 2 * SAMPLE_RATE_HZ).astype(np.float32)
-        self._transcribe_batch([noise], ["en"], window_for(2.0), limit=8)
+        self._transcribe_batch([Clip(noise, "en")], window_for(2.0), 8, word_times=True)
 
     def _transcribe_batch(
-        self, waveforms: Sequence[Samples], hints: Sequence[str | None], seconds: int, limit: int
+        self, clips: Sequence[Clip], seconds: int, limit: int, *, word_times: bool
     ) -> list[Transcript]:
-        """One batch of waveforms, padded to a window of `seconds`, with at most `limit` tokens each."""
-        decoder = self._decoder
+        """One batch of audible clips, padded to a window of `seconds`, with at most `limit` tokens each."""
+        decoder, waveforms = self._decoder, [clip.samples for clip in clips]
         encoded = decoder.encode(waveforms, seconds * decoder.frames_per_second)
-        languages = self._languages(hints, encoded)
+        chosen = self._languages(clips, encoded)
+        languages = [language.code for language in chosen]
         hypotheses = decoder.decode(encoded, languages, limit)
         # Where spaces separate words, filter before aligning them: aligning many words takes long.
         results = [
@@ -172,23 +185,38 @@ class WhisperTranscriber:
             for hypothesis, result in zip(hypotheses, results, strict=True)
         ]
         frames = [-(-len(waveform) * decoder.frames_per_second // SAMPLE_RATE_HZ) for waveform in waveforms]
-        aligned = decoder.align_words(encoded, accepted, languages, frames)
+        aligned: list[list[TimedWord]] = [[] for _ in waveforms]
+        if word_times:
+            aligned = decoder.align_words(encoded, accepted, languages, frames)
         transcripts = []
         for i, (hypothesis, result, timed) in enumerate(zip(hypotheses, results, aligned, strict=True)):
             words = words_in_clip(timed, len(waveforms[i]))
             if result is None:
                 result = self._filter(hypothesis, words, len(waveforms[i]))
                 words = result.words
-            transcripts.append(Transcript(result.text, languages[i], words, result.rejected))
+            certain = chosen[i].certain and bool(result.text)
+            transcripts.append(Transcript(result.text, languages[i], words, result.rejected, certain))
         return transcripts
 
-    def _languages(self, hints: Sequence[str | None], encoded: Any) -> list[str]:
+    def _languages(self, clips: Sequence[Clip], encoded: Any) -> list[ChosenLanguage]:
         """The language of each clip, detected where there is no usable hint."""
-        languages = [self._language(hint) for hint in hints]
-        if None in languages:
-            detected = self._decoder.detect_languages(encoded)
-            languages = [code or likeliest for code, likeliest in zip(languages, detected, strict=True)]
-        return [code or "en" for code in languages]
+        given = [self._given_language(clip) for clip in clips]
+        known = [ChosenLanguage(code, certain=False) for code in given if code is not None]
+        if len(known) == len(clips):
+            return known
+        rankings = self._decoder.detect_languages(encoded)
+        return [
+            choose_language(ranking, clip.seconds, clip.expected_language)
+            if code is None
+            else ChosenLanguage(code, certain=False)
+            for clip, code, ranking in zip(clips, given, rankings, strict=True)
+        ]
+
+    def _given_language(self, clip: Clip) -> str | None:
+        """None where the language must be detected."""
+        return self._language(clip.language) or (
+            clip.expected_language if clip.seconds < MIN_SECONDS else None
+        )
 
     def _filter(self, hypothesis: Hypothesis, words: tuple[Word, ...], samples: int) -> FilterResult:
         decoded = DecodedText(

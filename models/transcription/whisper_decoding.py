@@ -26,6 +26,7 @@ _CLOSING_PUNCTUATION: Final = "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001
 WITHOUT_SPACES: Final = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Languages written without spaces between words: the tokenizer splits them by character."""
 
+
 _BEAM: Final = 2
 """Greedy search misses words, more than two beams find few more (docs/adr/0012)."""
 
@@ -76,9 +77,14 @@ class WhisperDecoder:
         features = [self._model.feature_extractor(waveform)[..., :-1] for waveform in waveforms]
         return self._model.encode(np.stack([pad_or_trim(f, frames) for f in features]))  # (B, mels, frames)
 
-    def detect_languages(self, encoded: Any) -> list[str]:
-        """The likeliest language of each clip. Only for multilingual models."""
-        return [ranking[0][0].strip("<|>") for ranking in self._model.model.detect_language(encoded)]
+    def detect_languages(self, encoded: Any) -> list[list[tuple[str, float]]]:
+        """For each clip the codes of all languages with their probabilities, the likeliest first. Only for
+        multilingual models.
+        """
+        return [
+            [(token.strip("<|>"), float(p)) for token, p in ranking]
+            for ranking in self._model.model.detect_language(encoded)
+        ]
 
     def decode(self, encoded: Any, languages: Sequence[str], limit: int) -> list[Hypothesis]:
         """The likeliest text of each clip by beam search.

@@ -17,10 +17,10 @@ from emostream.models import (
     Word,
 )
 
-from .baseline import PendingBaseline
 from .capacity import Capacity
 from .interim_budget import InterimBudget
 from .metrics import Metrics
+from .pending import PendingBaseline
 from .request import Priority, RequestContext
 
 
@@ -55,7 +55,8 @@ class ModelInfo:
     """The models by name. asr: None without a transcriber. labels: in the order of every probability
     vector. asr_source: where the transcriber's weights were found; None where they come with its program.
     baseline: how the emotion model forms a speaker's baseline; None where it takes none. voice_probe: see
-    `voice_probe`; None where it takes no baseline or was not asked.
+    `voice_probe`; None where it takes no baseline or was not asked. detects_language: whether the transcriber
+    does, without a hint.
     """
 
     asr: str | None
@@ -65,6 +66,7 @@ class ModelInfo:
     asr_source: str | None = None
     baseline: BaselineSettings | None = None
     voice_probe: tuple[float, ...] | None = None
+    detects_language: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ batch that fails is run again one by one, so that only the item that causes the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -21,6 +21,7 @@ _MAX_SHEDDABLE: Final = 32
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +190,13 @@ class Batcher(Generic[In, Out]):
 
 def _same_stream(one: RequestContext, other: RequestContext) -> bool:
     return one.stream is not None and one.stream == other.stream
+
+
+async def result_of(waiting: Awaitable[T]) -> T | Exception:
+    """The exception as a value: in a TaskGroup a raised one would cancel the other tasks."""
+    try:
+        return await waiting
+    except RequestShedError:
+        raise  # and the other tasks need not go on
+    except Exception as error:  # it becomes an AnalysisError of this utterance, with its cause
+        return error

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from emostream.models import (
     Alignment,
     Clip,
-    ConcurrentTranscriber,
     EncodedAudio,
-    IncrementalTranscriber,
+    LanguageDetector,
     Prediction,
     PretrainedTranscriber,
     Recognizer,
@@ -31,26 +27,20 @@ from ..clock import Clock
 from ..concurrency import task_group
 from ..errors import AnalysisError
 from .backend import Analysis, Health, ModelInfo, PartialTranscription
-from .baseline import PendingBaseline
-from .batcher import Batcher, TimedResult
+from .batcher import Batcher, result_of
 from .capacity import Capacity
 from .defects import find_defect
 from .interim_budget import InterimBudget
 from .metrics import Metrics
 from .model_worker import ModelWorker
-from .request import ComputeTime, Priority, RequestContext, RequestShedError
-from .shutdown import SHUTDOWN_MESSAGE, ShutdownGrace
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
+from .pending import PendingBaseline
+from .request import ComputeTime, Priority, RequestContext
+from .shutdown import ShutdownGrace
+from .transcription import Transcription
 
 # Seconds of padded audio in one forward pass of the emotion model. A transcriber's cost counts clips: it
 # groups them by itself.
 _EMOTION_BUDGET: Final = 64.0
-
-# Pause of incremental transcription after a failure: it is requested ten times a second.
-_PARTIAL_RETRY_S: Final = 10.0
 
 # Between two utterances of continuous speech, in `warm_up`.
 _PAUSE_S: Final = 1.4
@@ -89,7 +79,6 @@ class Engine:
         self.interim_budget = InterimBudget(lambda: self.capacity, self.compute_time.interim_words_s, clock)
         self._clock = clock
         self._voice_probe = voice_probe
-        self._no_partial_until = -math.inf
         self._shutdown = ShutdownGrace(clock)
         self._emotion_worker = ModelWorker("emotion", call_timeout_s)
         # An aligner is a model of its own: while it searches, other utterances are encoded and fused.
@@ -102,11 +91,10 @@ class Engine:
             self._detect = Batcher[Clip, SpeechPresence](
                 speech_detector.detect, worker, clock, cost=lambda _: 1.0, budget=1.0
             )
-        self._transcribe: Batcher[Clip, Transcript] | None = None
-        self._transcribe_interim: Batcher[Clip, Transcript] | None = None
-        self._partial: Batcher[Clip, None] | None = None
+        self._transcription: Transcription | None = None
         if transcriber is not None:
-            self._add_transcriber(transcriber, ModelWorker("asr", call_timeout_s))
+            self._transcription = Transcription(transcriber, clock, self._shutdown, call_timeout_s)
+            self.workers += self._transcription.workers
         # Registered first: an utterance that is nearly done goes before one that has just come.
         self._fuse = Batcher[FuseInput, Prediction](
             self._call_fuse,
@@ -127,28 +115,6 @@ class Engine:
             self._call_align, self._align_worker, clock, cost=lambda _: 1.0, budget=1.0
         )
 
-    def _add_transcriber(self, transcriber: Transcriber, worker: ModelWorker) -> None:
-        self.workers.append(worker)
-        self._transcribe = Batcher[Clip, Transcript](
-            transcriber.transcribe, worker, self._clock, cost=lambda _: 1.0, budget=transcriber.batch_size
-        )
-        self._transcribe_interim = self._transcribe
-        if isinstance(transcriber, ConcurrentTranscriber) and transcriber.concurrent_calls > 1:
-            # A call cannot be interrupted: a candidate would wait for it, and then its final.
-            interim_worker = ModelWorker("asr interim", worker.call_timeout_s)
-            self.workers.append(interim_worker)
-            self._transcribe_interim = Batcher[Clip, Transcript](
-                transcriber.transcribe, interim_worker, self._clock, cost=lambda _: 1.0, budget=1.0
-            )
-        if isinstance(transcriber, IncrementalTranscriber):
-            self._partial = Batcher[Clip, None](
-                _one_by_one(transcriber.transcribe_partial),
-                worker,
-                self._clock,
-                cost=lambda _: 1.0,
-                budget=1.0,
-            )
-
     @property
     def model_info(self) -> ModelInfo:
         """Waits for a transcriber that is still loading."""
@@ -163,6 +129,8 @@ class Engine:
             asr_source=source,
             baseline=recognizer.baseline,
             voice_probe=self._voice_probe,
+            detects_language=isinstance(self.transcriber, LanguageDetector)
+            and self.transcriber.detects_language,
         )
 
     @property
@@ -214,20 +182,7 @@ class Engine:
     @property
     def transcribe_partial(self) -> PartialTranscription | None:
         """None where the transcriber cannot work incrementally."""
-        return None if self._partial is None else partial(self._transcribe_partial, self._partial)
-
-    async def _transcribe_partial(
-        self, batcher: Batcher[Clip, None], clip: Clip, request: RequestContext
-    ) -> None:
-        if self._clock.now() < self._no_partial_until:
-            return
-        try:
-            await batcher.submit(clip, request)
-        except RequestShedError:
-            return
-        except Exception as error:  # no words are lost: the final transcribes them, and reports a failure
-            self._no_partial_until = self._clock.now() + _PARTIAL_RETRY_S
-            log.warning("incremental transcription failed: %s", error)
+        return None if self._transcription is None else self._transcription.partial
 
     async def analyse(
         self,
@@ -245,7 +200,7 @@ class Engine:
         """
         if self._detect is None:
             return await self._analyse_speech(clip, request, None, baseline, words=words)
-        detected = await _result(self._detect.submit(clip, request))
+        detected = await result_of(self._detect.submit(clip, request))
         if isinstance(detected, Exception):
             raise AnalysisError(f"the speech detector failed: {detected}") from detected
         waited_s = detected.waited_s + detected.took_s
@@ -265,19 +220,24 @@ class Engine:
     ) -> Analysis:
         """All calls but the first. speech: its result, None where it was not checked."""
         async with task_group() as group:
-            transcribing = group.create_task(self._transcript(clip, request) if words else _no_transcript())
-            encoding = group.create_task(_result(self._encode.submit(clip, request)))
+            words_of = self._transcription if words else None
+            transcribing = group.create_task(
+                _no_transcript() if words_of is None else words_of.transcript(clip, request)
+            )
+            encoding = group.create_task(result_of(self._encode.submit(clip, request)))
         (transcribed, asr_error), encoded = transcribing.result(), encoding.result()
         if isinstance(encoded, Exception):
             raise AnalysisError(f"the emotion model failed: {encoded}") from encoded
         transcript = None if transcribed is None else transcribed.value
-        aligned = await _result(self._align.submit((clip, transcript), request))
+        aligned = await result_of(self._align.submit((clip, transcript), request))
         if isinstance(aligned, Exception):
             raise AnalysisError(f"the alignment failed: {aligned}") from aligned
         aligned_at = self._clock.now()
         speaker = await self._speaker(baseline)
         baseline_s = self._clock.now() - aligned_at
-        fused = await _result(self._fuse.submit((encoded.value, transcript, aligned.value, speaker), request))
+        fused = await result_of(
+            self._fuse.submit((encoded.value, transcript, aligned.value, speaker), request)
+        )
         if isinstance(fused, Exception):
             raise AnalysisError(f"the emotion model failed: {fused}") from fused
         if (defect := find_defect(fused.value, self.recognizer.labels)) is not None:
@@ -309,28 +269,6 @@ class Engine:
         """None where no baseline is given or the model takes none."""
         return None if baseline is None or self.recognizer.baseline is None else await baseline.wait()
 
-    async def _transcript(
-        self, clip: Clip, request: RequestContext
-    ) -> tuple[TimedResult[Transcript] | None, str | None]:
-        """The transcript, or why there is none."""
-        batcher = self._transcribe_interim if request.interim_words else self._transcribe
-        if batcher is None:
-            return None, None
-        transcribing = asyncio.create_task(_result(batcher.submit(clip, request)), name="transcribe")
-        try:
-            if not await self._shutdown.completes(transcribing):
-                return None, SHUTDOWN_MESSAGE
-        finally:
-            transcribing.cancel()
-        transcribed = transcribing.result()
-        if isinstance(transcribed, Exception):
-            log.error("the transcriber failed on %.1f s of audio", clip.seconds, exc_info=transcribed)
-            return (
-                None,
-                f"the transcriber failed: {transcribed}; this utterance is classified from audio only",
-            )
-        return transcribed, None
-
     def _call_align(self, items: Sequence[AlignInput]) -> list[Alignment]:
         clips, transcripts = zip(*items, strict=True)
         return self.recognizer.align(clips, transcripts)
@@ -340,24 +278,5 @@ class Engine:
         return self.recognizer.fuse(encoded, transcripts, alignments, speakers)
 
 
-def _one_by_one(call: Callable[[Clip], None]) -> Callable[[Sequence[Clip]], list[None]]:
-    def calls(clips: Sequence[Clip]) -> list[None]:
-        for clip in clips:
-            call(clip)
-        return [None] * len(clips)
-
-    return calls
-
-
 async def _no_transcript() -> tuple[None, None]:
     return None, None
-
-
-async def _result(waiting: Awaitable[T]) -> T | Exception:
-    """The exception as a value: in a TaskGroup a raised one would cancel the other tasks."""
-    try:
-        return await waiting
-    except RequestShedError:
-        raise  # and the other tasks need not go on
-    except Exception as error:  # it becomes an AnalysisError of this utterance, with its cause
-        return error

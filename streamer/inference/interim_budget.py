@@ -19,6 +19,9 @@ SHARE: Final = 0.25
 BURST_S: Final = 1.0
 """The bucket holds so much: several calls in an utterance after silence."""
 
+RESERVE_S: Final = BURST_S / 2
+"""Kept for the gap that may be the end of the utterance: the last words are missed most."""
+
 
 class InterimBudget:
     """capacity: whose work leaves no time. spent_s: seconds of all models for interim words so far.
@@ -36,12 +39,14 @@ class InterimBudget:
         self._busy = 0.0
         self._spent = 0.0
 
-    def take(self) -> bool:
-        """Whether one more analysis may start now; `give_back` is due when it ends."""
+    def take(self, reserve_s: float = 0.0) -> bool:
+        """Whether one more analysis may start now; `give_back` is due when it ends. reserve_s: what must be
+        left in the bucket.
+        """
         if self._running >= self._capacity().replica_count():
             return False
         self._fill()
-        if self._balance_s <= 0.0:
+        if self._balance_s <= reserve_s:
             return False
         self._running += 1
         return True

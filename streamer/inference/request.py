@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from .pending import PendingLanguage
+
 
 class Priority(IntEnum):
     """The lowest value is served first. A final is never shed; the other two may be."""
@@ -37,6 +39,8 @@ class RequestContext:
     compute_by_model: the same by worker name. interim_words: whether it is for words while somebody speaks,
     which have a budget of their own, see `interim_budget`.
 
+    language: of the stream so far, for a clip whose own cannot be told; None: it is not asked for.
+
     final_after_s: of a candidate, the time after `requested_at` when its pause has lasted long enough, and
     it is a final.
     """
@@ -50,6 +54,7 @@ class RequestContext:
     compute_by_model: dict[str, float] = field(default_factory=dict)
     final_after_s: float = math.inf
     interim_words: bool = False
+    language: PendingLanguage | None = None
     _discarded: bool = False
 
     def record_compute(self, seconds: float, model: str) -> None:

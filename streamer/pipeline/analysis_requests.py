@@ -10,30 +10,27 @@ from emostream.models import Clip
 
 from ..config import SegmenterSettings
 from ..inference.backend import Analysis, InferenceBackend, PartialTranscription
-from ..inference.baseline import PendingBaseline
 from ..inference.request import Priority, RequestContext
-from .running_baseline import RunningBaseline
 from .segmenter import Utterance
+from .stream_history import NO_HISTORY, PendingHistory, StreamHistory
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingAnalysis:
-    """An analysis in progress, the context that holds its priority, and the speaker's baseline that it is
-    judged against.
-    """
+    """An analysis in progress, the context that holds its priority, and what it depends on of the stream."""
 
     task: asyncio.Task[Analysis]
     request: RequestContext
-    baseline: PendingBaseline | None = None
+    history: PendingHistory = NO_HISTORY
 
 
 class SessionRequests:
     """Starts analyses of one stream's utterances. None of them outlives the session: see `cancel_all`.
 
-    language: a hint for the transcriber. baseline: of the stream's speaker; None: none is used. transcribe:
-    whether there are words at all.
+    language: a hint for the transcriber. history: of the stream; None: of none. transcribe: whether there are
+    words at all.
     """
 
     def __init__(
@@ -41,7 +38,7 @@ class SessionRequests:
         backend: InferenceBackend,
         segmenter: SegmenterSettings,
         language: str | None,
-        baseline: RunningBaseline | None = None,
+        history: StreamHistory | None = None,
         *,
         transcribe: bool = True,
     ) -> None:
@@ -49,33 +46,34 @@ class SessionRequests:
         # From the start of a candidate's analysis to the end of its pause.
         self._final_after_s = (segmenter.min_silence_ms - segmenter.tail_ms) / 1_000
         self._language = language
-        self._baseline = baseline
+        self._history = history
         self._transcribe = transcribe
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def analyse(self, utterance: Utterance, priority: Priority, *, words: bool = True) -> PendingAnalysis:
-        """Judged against what the finals so far say of the speaker. words: whether to transcribe, where there
-        is a transcriber.
+        """With what the finals so far say of the speaker and the language. words: whether to transcribe,
+        where there is a transcriber.
         """
-        baseline = None if self._baseline is None else self._baseline.pending
-        return self._start(utterance, priority, baseline, words=words)
+        history = NO_HISTORY if self._history is None else self._history.pending
+        return self._start(utterance, priority, history, words=words)
 
     def retry(self, utterance: Utterance, failed: PendingAnalysis) -> PendingAnalysis:
-        """As a final, judged against the same baseline."""
-        return self._start(utterance, Priority.FINAL, failed.baseline, words=True)
+        """As a final, with the same history."""
+        return self._start(utterance, Priority.FINAL, failed.history, words=True)
 
     def _start(
-        self, utterance: Utterance, priority: Priority, baseline: PendingBaseline | None, *, words: bool
+        self, utterance: Utterance, priority: Priority, history: PendingHistory, *, words: bool
     ) -> PendingAnalysis:
         words = words and self._transcribe
         request = self._backend.new_request(priority, self)
         request.interim_words = words and priority is Priority.INTERIM
+        request.language = history.language if words else None
         if priority is Priority.CANDIDATE:  # it is requested once its tail has been received
             request.final_after_s = self._final_after_s
         clip = Clip(utterance.samples, self._language)
-        analysing = self._backend.analyse(clip, request, words=words, baseline=baseline)
+        analysing = self._backend.analyse(clip, request, words=words, baseline=history.baseline)
         task = asyncio.create_task(analysing, name="analysis")
-        return PendingAnalysis(self._track(task), request, baseline)
+        return PendingAnalysis(self._track(task), request, history)
 
     def transcribe_partial(
         self, transcribe: PartialTranscription, utterance: Utterance

@@ -1,7 +1,8 @@
 """One channel of a stream: frames of 20 ms -> utterances, and the requests for their analyses.
 
 A session has one for each speaker that is recorded on a channel of his own, or a single one. What belongs to
-a voice is here: its utterances, their speculative, interim and incremental analyses, and the baseline.
+a voice is here: its utterances, their speculative, interim and incremental analyses, its baseline and its
+language.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from ..audio.frontend import Samples
 from ..clock import Clock
 from ..config import FRAME_SAMPLES
 from ..inference.backend import Analysis, InferenceBackend
-from ..inference.baseline import PendingBaseline
 from ..inference.request import Priority, RequestShedError
 from ..protocol import messages
 from ..speakers.voice import voice_of
@@ -29,6 +29,7 @@ from .running_baseline import RunningBaseline, SpeakerOptions
 from .segmenter import Segmenter, SpeechStarted, Utterance
 from .session_settings import SessionSettings
 from .speculative import SpeculativeAnalysis
+from .stream_history import NO_HISTORY, PendingHistory, StreamHistory, StreamLanguage
 from .vad import Vad
 
 _INCREMENTAL_ASR_MS: Final = 100
@@ -39,8 +40,7 @@ SendEvent = Callable[[messages.ServerEvent], Coroutine[Any, Any, None]]
 @dataclass(frozen=True, slots=True)
 class QueuedUtterance:
     """An utterance and its analysis. arrived: when its last speech sample came; decided: when its end was
-    decided. In seconds. next_baseline: of the speaker after it, which later utterances wait for; None where
-    none is used.
+    decided. In seconds. next_history: with this utterance, which later ones wait for.
     """
 
     channel: Channel
@@ -48,7 +48,7 @@ class QueuedUtterance:
     arrived: float
     decided: float
     analysis: PendingAnalysis
-    next_baseline: PendingBaseline | None = None
+    next_history: PendingHistory = NO_HISTORY
 
 
 class Channel:
@@ -76,11 +76,12 @@ class Channel:
 
         self._segmenter = Segmenter(settings.segmenter, numbers)
         self._baseline = RunningBaseline.of_stream(backend.model_info, speaker)
+        self._history = StreamHistory(self._baseline, StreamLanguage() if self._detects_language else None)
         self._requests = SessionRequests(
             backend,
             settings.segmenter,
             settings.language,
-            self._baseline,
+            self._history,
             transcribe=settings.transcribe,
         )
         count = backend.metrics.candidates
@@ -90,6 +91,11 @@ class Channel:
         self._interim = self._interim_results()
         self._incremental = self._incremental_transcription()
         self._arrivals = ArrivalTimes()
+
+    @property
+    def _detects_language(self) -> bool:
+        settings = self._settings
+        return settings.transcribe and settings.language is None and self._backend.model_info.detects_language
 
     def _interim_results(self) -> InterimResults | None:
         settings = self._settings
@@ -155,8 +161,8 @@ class Channel:
         # loop. A batch never holds two of one channel, see `Batcher`.
         analysis = self._speculation.claim(utterance) or self._requests.analyse(utterance, Priority.FINAL)
         arrived = self._arrivals.of(utterance.end, decided)
-        next_baseline = None if self._baseline is None else self._baseline.begin_final()
-        return QueuedUtterance(self, utterance, arrived, decided, analysis, next_baseline)
+        next_history = self._history.begin_final()
+        return QueuedUtterance(self, utterance, arrived, decided, analysis, next_history)
 
     async def result(self, queued: QueuedUtterance) -> Analysis:
         """To be called for each utterance in the order of speech. Raises AnalysisError."""
@@ -164,9 +170,7 @@ class Channel:
         try:
             analysis = await self._analysis(queued)
         finally:
-            # At once: the next utterance waits for it.
-            if self._baseline is not None and queued.next_baseline is not None:
-                self._baseline.end_final(queued.next_baseline, analysis)
+            self._history.end_final(queued.next_history, analysis)  # at once: the next utterance waits for it
         return analysis
 
     async def _analysis(self, queued: QueuedUtterance) -> Analysis:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ..config import SAMPLE_RATE_HZ
 from ..errors import AnalysisError
 from ..inference.backend import Analysis
-from ..inference.interim_budget import InterimBudget
+from ..inference.interim_budget import RESERVE_S, InterimBudget
 from ..inference.request import Priority, RequestShedError
 from .analysis_requests import PendingAnalysis, SessionRequests
 from .interim_text import InterimText, TextSoFar
@@ -46,8 +46,8 @@ class InterimResults:
     """Starts an analysis of the utterance so far at the intervals, one at a time, and sends its result.
 
     Words are also transcribed at each gap between words, and a candidate's are sent as soon as they are
-    known, before its pause has lasted. All within the budget: where that is used up, results have no new
-    words, and come at the longer interval.
+    known, before its pause has lasted. All within the budget, half of which is kept for the gaps: where it is
+    used up, results have no new words, and come at the longer interval.
     """
 
     def __init__(
@@ -86,20 +86,26 @@ class InterimResults:
             self._words_until = position
         if self._sending is not None and not self._sending.done():
             return
-        words_due = self._intervals.words > 0 and (position >= self._words_due or self._at_gap(segmenter))
-        if not words_due and position < self._due:
+        words = self._take_words(segmenter)
+        if not words and position < self._due:
             return
         utterance = segmenter.partial_utterance()
         if utterance is None:
+            if words:
+                self._budget.give_back()
             return
-        if words_due and self._budget.take():
+        if words:
             self._words_due, self._words_until = position + self._intervals.words, position
-            self._start(utterance, words=True)
-        elif position >= self._due:
-            self._start(utterance, words=False)
-        else:
-            return
+        self._start(utterance, words=words)
         self._due = position + self._intervals.emotion
+
+    def _take_words(self, segmenter: Segmenter) -> bool:
+        """Whether words are due, and within the budget."""
+        if not self._intervals.words:
+            return False
+        if self._at_gap(segmenter):
+            return self._budget.take()
+        return segmenter.position >= self._words_due and self._budget.take(RESERVE_S)
 
     def _at_gap(self, segmenter: Segmenter) -> bool:
         end = segmenter.speech_end

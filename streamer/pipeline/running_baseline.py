@@ -14,7 +14,7 @@ from typing import Final
 from emostream.models import BaselineSettings, SpeakerBaseline
 
 from ..inference.backend import Analysis, ModelInfo
-from ..inference.baseline import PendingBaseline
+from ..inference.pending import PendingBaseline
 
 _NEUTRAL: Final = "neutral"
 

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,8 @@ from emostream.streamer.audio.sources import Flush, Item, Pcm
 from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.inference.backend import Analysis
 from emostream.streamer.inference.engine import Engine
-from emostream.streamer.inference.request import Priority
+from emostream.streamer.inference.pending import PendingBaseline
+from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session
 from emostream.streamer.pipeline.session_settings import SessionSettings
@@ -49,6 +50,31 @@ def frame(number: int, level: float = 0.5) -> Samples:
 def span(clip: Clip) -> Span:
     first, last = (round(float(sample) * 32_768) for sample in clip.samples[[0, -FRAME]])
     return first, last + 1
+
+
+class ShedsTheFirst(Engine):
+    """Sheds its first request once `shed` is set. Keeps all requests, and the baselines that came along."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.requests: list[RequestContext] = []
+        self.baselines: list[PendingBaseline | None] = []
+        self.shed = asyncio.Event()
+
+    async def analyse(
+        self,
+        clip: Clip,
+        request: RequestContext,
+        *,
+        words: bool = True,
+        baseline: PendingBaseline | None = None,
+    ) -> Analysis:
+        self.requests.append(request)
+        self.baselines.append(baseline)
+        if len(self.requests) == 1:
+            await self.shed.wait()
+            raise RequestShedError
+        return await super().analyse(clip, request, words=words, baseline=baseline)
 
 
 class ScriptedVad:
@@ -285,6 +311,7 @@ async def session_harness(
     max_utterance_ms: int = 20_000,
     speculate: bool = True,
     transcript: bool = True,
+    language: str | None = None,
 ) -> AsyncIterator[SessionHarness]:
     clock = ManualClock()
     model = GatedTranscriber() if transcriber is True else transcriber or None
@@ -292,6 +319,7 @@ async def session_harness(
     segmenter = SegmenterSettings(max_utterance_ms=max_utterance_ms)
     settings = SessionSettings(
         segmenter,
+        language,
         transcript=transcript,
         speculate=speculate,
         interim_interval_ms=interim_interval_ms,

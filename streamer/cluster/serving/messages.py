@@ -25,6 +25,7 @@ class AnalyseCall(msgspec.Struct, frozen=True, tag="analyse"):
 
     samples: bytes
     language: str | None
+    expected_language: str | None
     words: bool
     priority: int
     stream: str | None
@@ -152,6 +153,7 @@ def encode_analyse_call(
         AnalyseCall(
             samples=clip.samples.tobytes(),
             language=clip.language,
+            expected_language=clip.expected_language,
             words=words,
             priority=int(request.priority),
             stream=stream,
@@ -162,5 +164,9 @@ def encode_analyse_call(
 
 
 def clip_from_call(call: AnalyseCall | WarmUpCall) -> Clip:
-    language = call.language if isinstance(call, AnalyseCall) else None
-    return Clip(np.frombuffer(call.samples, np.float32), language)
+    samples = np.frombuffer(call.samples, np.float32)
+    match call:
+        case AnalyseCall():
+            return Clip(samples, call.language, call.expected_language)
+        case WarmUpCall():
+            return Clip(samples)

@@ -18,10 +18,10 @@ from emostream.streamer.concurrency import task_group
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import AnalysisError, OverloadedError
 from emostream.streamer.inference.backend import Analysis, Health, ModelInfo
-from emostream.streamer.inference.baseline import PendingBaseline
 from emostream.streamer.inference.capacity import Capacity
 from emostream.streamer.inference.interim_budget import InterimBudget
 from emostream.streamer.inference.metrics import Metrics
+from emostream.streamer.inference.pending import PendingBaseline
 from emostream.streamer.inference.request import ComputeTime, Priority, RequestContext, RequestShedError
 from emostream.streamer.inference.shutdown import SHUTDOWN_MESSAGE, ShutdownGrace
 
@@ -165,6 +165,8 @@ class RemoteEngine:
         speaker = None
         if baseline is not None and self.model_info.baseline is not None:
             speaker = await baseline.wait()
+        if request.language is not None:
+            clip = replace(clip, expected_language=await request.language.wait())
         request.running_calls += 1
         try:
             reply = await self._reply_in_time(clip, request, speaker, words=words)

@@ -21,9 +21,9 @@ from emostream.streamer.clock import Clock, WallClock
 from emostream.streamer.config import Settings
 from emostream.streamer.errors import AnalysisError
 from emostream.streamer.inference.admission import AdmissionController
-from emostream.streamer.inference.baseline import PendingBaseline
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.load_models import load_engine
+from emostream.streamer.inference.pending import PendingBaseline
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 
 from .messages import (

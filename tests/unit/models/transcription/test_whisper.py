@@ -191,6 +191,24 @@ def test_a_multilingual_model_follows_each_clips_hint(multilingual: WhisperTrans
     assert same(together[1], multilingual.transcribe([clips[1]])[0])
 
 
+def test_a_short_clip_is_in_the_language_that_is_expected(multilingual: WhisperTranscriber) -> None:
+    clips = [Clip(sound(1.2, seed), expected_language="pl") for seed in range(4)]
+    clips += [Clip(sound(1.2, 0), "de", expected_language="pl")]
+    transcripts = multilingual.transcribe(clips)
+    assert [one.language for one in transcripts] == ["pl"] * 4 + ["de"]
+    assert not any(one.language_certain for one in transcripts)
+
+
+def test_a_long_and_clear_clip_is_in_its_own_language(
+    multilingual: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranking = [("de", 0.8), ("pl", 0.1), ("en", 0.1)]
+    monkeypatch.setattr(WhisperDecoder, "detect_languages", lambda _, encoded: [ranking] * encoded.shape[0])
+    clip = Clip(sound(2.0, 0), expected_language="pl")
+    (one,) = multilingual.transcribe([clip])
+    assert (one.language, one.language_certain) == ("de", bool(one.text))
+
+
 def test_without_a_hint_the_language_of_each_clip_is_detected(multilingual: WhisperTranscriber) -> None:
     clips = [Clip(sound(0.5, 0)), Clip(sound(2.0, 1), "de"), Clip(sound(1.0, 2), "tlh")]
     together = multilingual.transcribe(clips)
@@ -276,6 +294,13 @@ def test_a_text_that_ends_at_the_token_limit_is_complete(ending: WhisperModel) -
         assert not written(ending, clip, length // 2).complete
     # CTranslate2 counts the token that ends a text.
     assert any(written(ending, clip, len(one.tokens) + 1) == one for clip, one in ended)
+
+
+def test_interim_words_have_the_same_text_without_times(english: WhisperTranscriber) -> None:
+    clips = [Clip(sound(1.2, seed)) for seed in range(4)]
+    whole = english.transcribe(clips)
+    assert any(one.words for one in whole)
+    assert english.transcribe_interim(clips) == [replace(one, words=()) for one in whole]
 
 
 def test_rejection_of_runaway_text_does_not_depend_on_the_batch(ending: WhisperModel) -> None:

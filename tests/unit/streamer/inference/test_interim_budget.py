@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emostream.streamer.inference.capacity import Capacity
-from emostream.streamer.inference.interim_budget import BURST_S, SHARE, InterimBudget
+from emostream.streamer.inference.interim_budget import BURST_S, RESERVE_S, SHARE, InterimBudget
 from tests.support.fakes import ManualClock
 
 
@@ -49,6 +49,13 @@ def test_the_budget_saved_in_silence_is_bounded() -> None:
     models = SimulatedModels()
     models.clock.advance_to(1_000.0)
     assert models.run(1.0, 0.0, 0.25) <= (BURST_S + SHARE) / 0.25 + 1
+
+
+def test_a_reserve_is_left_for_calls_that_may_use_it_up() -> None:
+    models = SimulatedModels()
+    models.spent = BURST_S - RESERVE_S
+    assert not models.budget.take(RESERVE_S)
+    assert models.budget.take()
 
 
 def test_one_runs_at_a_time() -> None:

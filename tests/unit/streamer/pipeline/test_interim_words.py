@@ -165,7 +165,7 @@ class TestLoad:
     ) -> None:
         async with speaking() as harness:
             await harness.play("speech", 56)
-            monkeypatch.setattr(harness.engine.interim_budget, "take", lambda: False)
+            monkeypatch.setattr(harness.engine.interim_budget, "take", lambda reserve_s=0.0: False)
             await harness.play("speech", 99)
             assert len(harness.recorder.emotions) == 1
             await harness.play("speech", 1)

@@ -13,9 +13,9 @@ from emostream.streamer.audio.sources import Pcm
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.inference.backend import Analysis, ModelInfo
-from emostream.streamer.inference.baseline import PendingBaseline
 from emostream.streamer.inference.engine import Engine
-from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
+from emostream.streamer.inference.pending import PendingBaseline
+from emostream.streamer.inference.request import Priority
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.running_baseline import RunningBaseline, SpeakerOptions
 from emostream.streamer.pipeline.session import Session
@@ -23,7 +23,7 @@ from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.protocol import messages
 from emostream.streamer.speakers.voice import baseline_of
 from tests.support.fakes import AdaptiveRecognizer, FakeTranscriber, LoudnessVad, silence, voice
-from tests.support.session_harness import GatedRecognizer, session_harness
+from tests.support.session_harness import GatedRecognizer, ShedsTheFirst, session_harness
 from tests.support.streams import ListSink, ListSource, finals
 
 SETTINGS = BaselineSettings(prior_count=1.0, neutral_weight=0.5)
@@ -206,37 +206,16 @@ async def test_candidates_and_interim_results_read_the_baseline_and_never_change
 
 
 async def test_an_analysis_that_was_shed_is_repeated_against_the_same_baseline() -> None:
-    class ShedsTheFirst(Engine):
-        """Sheds its first request after the second one has begun."""
-
-        given: list[PendingBaseline | None]
-        shed: asyncio.Event
-
-        async def analyse(
-            self,
-            clip: Clip,
-            request: RequestContext,
-            *,
-            words: bool = True,
-            baseline: PendingBaseline | None = None,
-        ) -> Analysis:
-            self.given.append(baseline)
-            if len(self.given) == 1:
-                await self.shed.wait()
-                raise RequestShedError
-            return await super().analyse(clip, request, words=words, baseline=baseline)
-
     recognizer = GatedAdaptiveRecognizer()
     async with session_harness(ShedsTheFirst, recognizer=recognizer) as harness:
         assert isinstance(harness.engine, ShedsTheFirst)
-        harness.engine.given, harness.engine.shed = [], asyncio.Event()
         harness.wait_for_models = False
         for _ in range(2):
             await harness.play("speech", 50)
             await harness.play("silence", 30)
         harness.engine.shed.set()
         await harness.recorder.emotion(2)
-        first, second, repeated = harness.engine.given
+        first, second, repeated = harness.engine.baselines
         assert repeated is first is not second
         assert [count for _, count in recognizer.seen] == [0, 1]
         await harness.end()

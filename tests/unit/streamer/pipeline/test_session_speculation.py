@@ -8,12 +8,17 @@ import gc
 import pytest
 
 from emostream.models import LABELS, Clip
-from emostream.streamer.inference.backend import Analysis
-from emostream.streamer.inference.baseline import PendingBaseline
-from emostream.streamer.inference.engine import Engine
-from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
+from emostream.streamer.inference.request import Priority, RequestShedError
 from emostream.streamer.protocol import messages
-from tests.support.session_harness import OTHER_CLIP, QUEUE_SIZE, QUEUED_CLIP, Span, frame, session_harness
+from tests.support.session_harness import (
+    OTHER_CLIP,
+    QUEUE_SIZE,
+    QUEUED_CLIP,
+    ShedsTheFirst,
+    Span,
+    frame,
+    session_harness,
+)
 from tests.support.streams import kinds
 
 
@@ -185,28 +190,6 @@ class TestOverload:
             assert harness.outcomes() == {"started": 1, "discarded": 1, "shed": 1}
 
     async def test_a_candidate_that_is_shed_just_after_it_became_a_final_is_analysed_again(self) -> None:
-        class ShedsTheFirst(Engine):
-            """Sheds its first request, after a while."""
-
-            def __init__(self, *arguments: object) -> None:
-                super().__init__(*arguments)  # type: ignore[arg-type]
-                self.requests: list[RequestContext] = []
-                self.shed = asyncio.Event()
-
-            async def analyse(
-                self,
-                clip: Clip,
-                request: RequestContext,
-                *,
-                words: bool = True,
-                baseline: PendingBaseline | None = None,
-            ) -> Analysis:
-                self.requests.append(request)
-                if len(self.requests) == 1:
-                    await self.shed.wait()
-                    raise RequestShedError
-                return await super().analyse(clip, request, words=words, baseline=baseline)
-
         async with session_harness(ShedsTheFirst) as harness:
             assert isinstance(harness.engine, ShedsTheFirst)
             harness.wait_for_models = False

@@ -26,8 +26,8 @@ from emostream.streamer.cluster.serving.replica import Replica
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.errors import AnalysisError, ClusterError, OverloadedError
 from emostream.streamer.inference.backend import InferenceBackend
-from emostream.streamer.inference.baseline import PendingBaseline
 from emostream.streamer.inference.engine import Engine
+from emostream.streamer.inference.pending import PendingBaseline
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session

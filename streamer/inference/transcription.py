@@ -1,0 +1,130 @@
+"""The calls of a transcriber: whole utterances, the words so far, and work ahead of time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from emostream.models import (
+    Clip,
+    ConcurrentTranscriber,
+    IncrementalTranscriber,
+    InterimTranscriber,
+    Transcriber,
+    Transcript,
+)
+
+from ..clock import Clock
+from .backend import PartialTranscription
+from .batcher import Batcher, TimedResult, result_of
+from .model_worker import ModelWorker
+from .request import RequestContext, RequestShedError
+from .shutdown import SHUTDOWN_MESSAGE, ShutdownGrace
+
+log = logging.getLogger(__name__)
+
+_PARTIAL_RETRY_S: Final = 10.0
+"""Pause of incremental transcription after a failure: it is requested ten times a second."""
+
+
+class Transcription:
+    """Of one transcriber. workers: its threads, to be served by the engine.
+
+    Interim words have a thread of their own where the transcriber takes two calls at once: a call cannot be
+    interrupted, and a candidate would wait for it, and then its final.
+    """
+
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        clock: Clock,
+        shutdown: ShutdownGrace,
+        call_timeout_s: float | None,
+    ) -> None:
+        self._clock = clock
+        self._shutdown = shutdown
+        self._no_partial_until = -math.inf
+        worker = ModelWorker("asr", call_timeout_s)
+        self.workers = [worker]
+        self._whole = Batcher[Clip, Transcript](
+            transcriber.transcribe, worker, clock, cost=lambda _: 1.0, budget=transcriber.batch_size
+        )
+        if isinstance(transcriber, ConcurrentTranscriber) and transcriber.concurrent_calls > 1:
+            worker = ModelWorker("asr interim", call_timeout_s)
+            self.workers.append(worker)
+        interim = (
+            transcriber.transcribe_interim
+            if isinstance(transcriber, InterimTranscriber)
+            else transcriber.transcribe
+        )
+        self._interim = Batcher[Clip, Transcript](interim, worker, clock, cost=lambda _: 1.0, budget=1.0)
+        self._partial: Batcher[Clip, None] | None = None
+        if isinstance(transcriber, IncrementalTranscriber):
+            self._partial = Batcher[Clip, None](
+                _one_by_one(transcriber.transcribe_partial),
+                self.workers[0],
+                clock,
+                cost=lambda _: 1.0,
+                budget=1.0,
+            )
+
+    async def transcript(
+        self, clip: Clip, request: RequestContext
+    ) -> tuple[TimedResult[Transcript] | None, str | None]:
+        """The transcript, or why there is none."""
+        batcher = self._interim if request.interim_words else self._whole
+        call = _call(batcher, clip, request)
+        transcribing = asyncio.create_task(result_of(call), name="transcribe")
+        try:
+            if not await self._shutdown.completes(transcribing):
+                return None, SHUTDOWN_MESSAGE
+        finally:
+            transcribing.cancel()
+        transcribed = transcribing.result()
+        if isinstance(transcribed, Exception):
+            log.error("the transcriber failed on %.1f s of audio", clip.seconds, exc_info=transcribed)
+            return (
+                None,
+                f"the transcriber failed: {transcribed}; this utterance is classified from audio only",
+            )
+        return transcribed, None
+
+    @property
+    def partial(self) -> PartialTranscription | None:
+        """None where the transcriber cannot work incrementally."""
+        return None if self._partial is None else partial(self._transcribe_partial, self._partial)
+
+    async def _transcribe_partial(
+        self, batcher: Batcher[Clip, None], clip: Clip, request: RequestContext
+    ) -> None:
+        if self._clock.now() < self._no_partial_until:
+            return
+        try:
+            await batcher.submit(clip, request)
+        except RequestShedError:
+            return
+        except Exception as error:  # no words are lost: the final transcribes them, and reports a failure
+            self._no_partial_until = self._clock.now() + _PARTIAL_RETRY_S
+            log.warning("incremental transcription failed: %s", error)
+
+
+async def _call(
+    batcher: Batcher[Clip, Transcript], clip: Clip, request: RequestContext
+) -> TimedResult[Transcript]:
+    if request.language is not None:
+        clip = replace(clip, expected_language=await request.language.wait())
+    return await batcher.submit(clip, request)
+
+
+def _one_by_one(call: Callable[[Clip], None]) -> Callable[[Sequence[Clip]], list[None]]:
+    def calls(clips: Sequence[Clip]) -> list[None]:
+        for clip in clips:
+            call(clip)
+        return [None] * len(clips)
+
+    return calls
