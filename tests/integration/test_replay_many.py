@@ -152,7 +152,7 @@ def test_one_table_of_many_recordings(tmp_path: Path) -> None:
     done = run("replay", str(tmp_path / "in" / "[01].wav"), "--format", "csv", *SMALL_MODEL)
     assert done.returncode == 0, done.stderr
     rows = done.stdout.splitlines()
-    assert rows[0].startswith("file,utterance,start_s")
+    assert rows[0].startswith("file,utterance,channel,start_s")
     assert [Path(row.split(",")[0]).name for row in rows[1:]] == ["0.wav", "1.wav"]
 
 
