@@ -255,7 +255,9 @@ class NoEmotion(_Event, frozen=True, kw_only=True, tag="no_emotion"):
 
 
 class Dropped(_Event, frozen=True, kw_only=True, tag="dropped"):
-    """Audio that was not analysed: nothing is dropped without this event. at_ms: its place on the clock."""
+    """Audio that was not analysed, or that a recording does not have: nothing is dropped without this event.
+    at_ms: its place on the clock.
+    """
 
     ms: int
     reason: str
