@@ -22,6 +22,10 @@ Encoding = Literal["pcm_s16le", "pcm_f32le", "mulaw", "alaw"]
 
 SAMPLE_BYTES: Final[dict[Encoding, int]] = {"pcm_s16le": 2, "pcm_f32le": 4, "mulaw": 1, "alaw": 1}
 
+SAMPLE_RATES_HZ: Final = (1_000, 768_000)
+CHANNELS: Final = (1, 64)
+"""Of `start`, the least and the most: what recordings have."""
+
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base: the JSON field `type` identifies the struct; unknown fields are ignored."""

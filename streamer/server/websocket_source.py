@@ -274,12 +274,16 @@ def validate_start(start: messages.Start, channels: Channels) -> None:
     """Check the ranges that the types cannot express. channels: which of them are heard. Raises
     BadStartError.
     """
-    if not 1_000 <= start.sample_rate <= 768_000:
+    least, most = messages.SAMPLE_RATES_HZ
+    if not least <= start.sample_rate <= most:
         raise BadStartError(
-            f"expected start.sample_rate of 1000 to 768000, got {start.sample_rate}; resample first"
+            f"expected start.sample_rate of {least} to {most}, got {start.sample_rate}; resample first"
         )
-    if not 1 <= start.channels <= 64:
-        raise BadStartError(f"expected start.channels of 1 to 64, got {start.channels}; mix down first")
+    least, most = messages.CHANNELS
+    if not least <= start.channels <= most:
+        raise BadStartError(
+            f"expected start.channels of {least} to {most}, got {start.channels}; mix down first"
+        )
     try:
         heard_channels(channels, start.channels, "start.channels")
     except SourceError as error:
