@@ -55,7 +55,7 @@ export class AudioFetcher {
 
   /** null: nothing new. "none": the server keeps no audio of it. */
   async #fetch(stream, fromMs) {
-    const address = new URL(`/v1/streams/${encodeURIComponent(stream)}/audio`, this.#base);
+    const address = new URL(`v1/streams/${encodeURIComponent(stream)}/audio`, this.#base);
     address.search = new URLSearchParams({ from_ms: String(Math.ceil(fromMs)), to_ms: String(NO_END_MS) });
     try {
       const { signal } = this.#abort;

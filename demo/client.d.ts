@@ -63,14 +63,16 @@ export interface Gap {
   ms: number;
 }
 
+/** at_samples: null or left out: after the audio so far. */
 export interface Flush {
   type: "flush";
-  at_samples: number;
+  at_samples?: number | null;
 }
 
+/** at_samples: null or left out: after the audio so far. */
 export interface Stop {
   type: "stop";
-  at_samples: number;
+  at_samples?: number | null;
 }
 
 export type ClientMessage = Start | Subscribe | Gap | Flush | Stop;
@@ -114,7 +116,12 @@ export interface Ready {
 
 export interface Ack {
   type: "ack";
+  /** Audio up to here no longer counts for the credit. */
   received_samples: number;
+  /** Audio up to here has all its results: it need not be kept. null: the server does not tell. */
+  committed_samples: number | null;
+  /** Where the first flush or the stop waits for audio that has not come; null where none does. */
+  waiting_samples: number | null;
 }
 
 export interface SpeechStarted {
@@ -226,6 +233,7 @@ export type ErrorCode =
   | "silent_track"
   | "channels_cancel"
   | "invalid_samples"
+  | "no_audio"
   | "transcription_failed"
   | "analysis_failed";
 
@@ -279,8 +287,9 @@ export interface Live {
 
 /**
  * Events of `session` are lost, from `lostFromSeq` on. If the session itself is lost, `live` with another one
- * follows, and lostAudioMs is an upper bound of the audio lost with it: acknowledged, and not covered by any
- * final that arrived. The client sends what is still queued to the new session.
+ * follows: it hears again, from its beginning, the utterance that had no final, and lostAudioMs is 0. From a
+ * server that does not tell what it has committed, lostAudioMs is an upper bound of the audio that is lost:
+ * acknowledged, and not covered by any final that arrived.
  */
 export interface Lost {
   phase: "lost";
@@ -298,7 +307,7 @@ export interface Reconnecting {
   message: string;
 }
 
-/** The same request would be refused again. undeliveredMs: of audio that was not acknowledged. */
+/** The same request would be refused again. undeliveredMs: of audio without results. */
 export interface Refused {
   phase: "refused";
   code: number;
@@ -371,7 +380,7 @@ export class EmostreamClient {
   readonly unsentMs: number;
   readonly unacknowledgedMs: number;
   /** Bytes in the announced encoding, or samples. Resolves once the queue has room. Copies. */
-  send(data: ArrayBuffer | Uint8Array | DataView | Int16Array | Float32Array): Promise<void>;
+  send(data: ArrayBuffer | Uint8Array | DataView | Int16Array | Float32Array | AudioGap): Promise<void>;
   /** Report audio that the caller had to drop at this point. */
   gap(ms: number): void;
   /** End the utterance in progress here. */
@@ -389,8 +398,20 @@ export const SUBPROTOCOL: "emostream.v1";
 /** The socket's address, from `ws://host:port/v1/stream` or `http://host:port`. */
 export function websocketUrl(server: string | URL): string;
 
+/** Audio that is missing at this point of a source: the system had taken the microphone away. */
+export class AudioGap {
+  constructor(ms: number);
+  ms: number;
+}
+
+/**
+ * interrupted: the system uses the audio for something else, for instance a call. muted: by a switch, or by the
+ * system. silent: no audio for five seconds, for no reason that is known. running: it comes, or comes again.
+ */
+export type CaptureState = "running" | "interrupted" | "muted" | "silent";
+
 /** Mono blocks of Float32 samples, to be read once. Leaving the loop closes the microphone. */
-export interface Microphone extends AsyncIterable<Float32Array> {
+export interface Microphone extends AsyncIterable<Float32Array | AudioGap> {
   readonly sampleRate: number;
   readonly label: string;
   stop(): void;
@@ -407,6 +428,8 @@ export function microphone(settings?: {
   deviceId?: string;
   signal?: AbortSignal;
   constraints?: MediaTrackConstraints;
+  /** Called where no audio comes, and where it comes again. */
+  onState?: (state: CaptureState) => void;
 }): Promise<Microphone>;
 
 /** pace: 1 is real time (default), Infinity as fast as it is read. sampleRate: default 16000. */

@@ -1,7 +1,7 @@
 /**
  * A client of an emostream server for any web page: audio in, events out, over one websocket that may break.
  * docs/protocol.md is the contract, client.d.ts declares every type. Needs a browser and nothing else. Copy it
- * together with send_queue.js, backoff.js, microphone.js, file_audio.js and worklet.js.
+ * together with send_queue.js, backoff.js, microphone.js, capture_monitor.js, file_audio.js and worklet.js.
  *
  *     const audio = await microphone();
  *     const client = new EmostreamClient({
@@ -19,8 +19,10 @@
  * @typedef {import("./client.d.ts").FinalState} FinalState
  */
 import { ReconnectLoop, browserPlatform, closeOutcome } from "./backoff.js";
+import { AudioGap } from "./capture_monitor.js";
 import { SendQueue } from "./send_queue.js";
 
+export { AudioGap } from "./capture_monitor.js";
 export { fileBlocks } from "./file_audio.js";
 export { MicrophoneError, microphone } from "./microphone.js";
 
@@ -122,21 +124,25 @@ export class EmostreamClient {
     return this.#queue.unsentMs;
   }
 
-  /** Milliseconds of audio that were sent and are kept until the server acknowledges them. */
+  /** Milliseconds of audio that were sent and that the server has not acknowledged: they count for its credit. */
   get unacknowledgedMs() {
     return this.#queue.unacknowledgedMs;
   }
 
   /**
    * Send audio, in blocks of any length: bytes in the announced encoding, or samples (channels interleaved),
-   * which are converted where necessary. The data is copied.
+   * which are converted where necessary. The data is copied. An AudioGap is reported as with `gap()`.
    *
-   * @param {ArrayBuffer | ArrayBufferView} data
+   * @param {ArrayBuffer | ArrayBufferView | AudioGap} data
    * @returns {Promise<void>} Resolves once the queue has room. With `whenFull: "wait"` it must be awaited; with
    *   "drop" it need not be: the oldest audio beyond the queue's length is dropped and replaced by a `gap`.
    */
   send(data) {
     this.#expectOpen();
+    if (data instanceof AudioGap) {
+      this.gap(data.ms);
+      return Promise.resolve();
+    }
     if (this.#waitWhenFull && this.#queue.isFull) {
       throw new Error("expected the promise of the last send() to be awaited, got audio for a full queue");
     }
@@ -192,7 +198,7 @@ export class EmostreamClient {
   }
 
   get #undeliveredMs() {
-    return this.unsentMs + this.unacknowledgedMs;
+    return this.unsentMs + this.#queue.uncommittedMs;
   }
 
   #expectOpen() {
@@ -276,9 +282,13 @@ export class EmostreamClient {
     if (message === null) return;
     if (this.#awaitsMessage) this.#clearTimer();
     if (message.type === "ready") this.#onReady(message);
-    else if (message.type === "ack") this.#queue.acknowledge(Number(message.received_samples) || 0);
+    else if (message.type === "ack") this.#onAck(message);
     else this.#onSessionEvent(message);
     this.#sendQueued();
+  }
+
+  #onAck({ received_samples: received, committed_samples: committed }) {
+    this.#queue.acknowledge(Number(received) || 0, Number.isInteger(committed) ? committed : null);
   }
 
   #onReady(ready) {
@@ -332,6 +342,7 @@ export class EmostreamClient {
   /** Wait for the close code, but not for ever. */
   #onClosedEvent(closed) {
     this.#closed = closed;
+    this.#queue.commitReceived();
     this.#setTimer(REPLY_TIMEOUT_MS, () => this.#giveUpSocket("the server does not close"));
   }
 
@@ -371,13 +382,14 @@ export class EmostreamClient {
 /**
  * The address of the stream socket.
  *
- * @param {string | URL} server  `ws://host:port/v1/stream`, or the server's own address, `http://host:port`.
+ * @param {string | URL} server  `ws://host:port/v1/stream`, or the server's own address, `http://host:port`, or
+ *   `https://host/path/` behind a proxy.
  * @returns {string}
  */
 export function websocketUrl(server) {
   const address = new URL(server);
   address.protocol = address.protocol.replace(/^http/, "ws");
-  if (address.pathname === "/") address.pathname = "/v1/stream";
+  if (address.pathname.endsWith("/")) address.pathname += "v1/stream";
   return address.href;
 }
 

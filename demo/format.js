@@ -103,7 +103,7 @@ export function connectionText({ phase, delayMs, message }) {
     case "connecting":
       return "Connecting";
     case "live":
-      return "Live";
+      return `Live${detail}`;
     case "reconnecting":
       return `Reconnecting in ${duration(delayMs ?? 0)}${detail}`;
     case "ended":

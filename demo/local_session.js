@@ -6,7 +6,7 @@
  * @typedef {import("./stream_subscriber.js").Report} Report
  */
 import { UNAUTHORIZED } from "./backoff.js";
-import { EmostreamClient, fileBlocks, microphone } from "./client.js";
+import { AudioGap, EmostreamClient, fileBlocks, microphone } from "./client.js";
 import { readEvent } from "./events.js";
 import { socketAddress } from "./stream_subscriber.js";
 
@@ -14,6 +14,12 @@ const FILE_RATE_HZ = 16_000;
 const LEARN_MS = 15_000;
 const LEARN_PIECE_MS = 3_000; // talk without pauses counts for several utterances
 const MICROPHONE_QUEUE_MS = 60_000; // of audio that waits while the server is gone
+const CAPTURE = {
+  running: "",
+  interrupted: "the microphone is interrupted, for instance by a call",
+  muted: "the microphone is muted",
+  silent: "no audio comes from the microphone",
+};
 let sessionCount = 0;
 
 export class LocalSession {
@@ -68,7 +74,8 @@ export class LocalSession {
   }
 
   async #sendMicrophone(deviceId) {
-    const audio = await microphone({ deviceId, signal: this.#abort.signal });
+    const onState = (state) => this.#onCaptureState(state);
+    const audio = await microphone({ deviceId, signal: this.#abort.signal, onState });
     this.#source = { kind: "microphone", title: audio.label || "Microphone", note: "The microphone of this browser" };
     this.#connect({ sampleRate: audio.sampleRate, queueMs: MICROPHONE_QUEUE_MS });
     await this.#send(audio, audio.sampleRate);
@@ -131,8 +138,12 @@ export class LocalSession {
     try {
       for await (const block of blocks) {
         if (finished) break;
-        this.#onAudio(this.#sentMs, block, rateHz);
-        this.#sentMs += (block.length * 1_000) / rateHz;
+        if (block instanceof AudioGap) {
+          this.#sentMs += block.ms;
+        } else {
+          this.#onAudio(this.#sentMs, block, rateHz);
+          this.#sentMs += (block.length * 1_000) / rateHz;
+        }
         await this.#client.send(block);
         if (this.#sentMs >= this.#learnMs) break;
       }
@@ -142,6 +153,10 @@ export class LocalSession {
       if (!finished && this.#phase === "live") this.#reportPhase("stopping");
       await this.#client.finished;
     }
+  }
+
+  #onCaptureState(state) {
+    if (this.#phase === "live") this.#reportPhase("live", CAPTURE[state]);
   }
 
   #onEvent(wire) {

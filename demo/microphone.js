@@ -1,6 +1,9 @@
 /** The microphone of this browser as an async source of blocks. Needs worklet.js beside this file. */
 
+import { CaptureMonitor } from "./capture_monitor.js";
+
 const BLOCK_MS = 20;
+const CHECK_MS = 1_000;
 const MAX_UNREAD_BLOCKS = 500; // ten seconds
 const MAX_RATE_HZ = 96_000;
 
@@ -32,24 +35,29 @@ const ERRORS = {
 };
 
 /**
- * Open the microphone: an async source of mono blocks of Float32 samples at `sampleRate`, to be read once.
- * Throws MicrophoneError. Must be called from a click, or the browser suspends the audio.
+ * Open the microphone: an async source of mono blocks of Float32 samples at `sampleRate`, to be read once. Where
+ * the system takes the microphone away for a time (a phone call, a switch that mutes it), an AudioGap takes the
+ * place of the blocks. Throws MicrophoneError. Must be called from a click, or the browser suspends the audio.
  *
  * @param {object} [settings]
  * @param {string} [settings.deviceId]  One of `navigator.mediaDevices.enumerateDevices()`.
  * @param {AbortSignal} [settings.signal]  Ends the source as `stop()` does.
  * @param {MediaTrackConstraints} [settings.constraints]  In addition to unprocessed mono audio.
+ * @param {(state: import("./client.d.ts").CaptureState) => void} [settings.onState]  Called where no audio comes,
+ *   and where it comes again.
  * @returns {Promise<import("./client.d.ts").Microphone>}
  */
-export async function microphone({ deviceId, signal, constraints = {} } = {}) {
+export async function microphone({ deviceId, signal, constraints = {}, onState = () => {} } = {}) {
   signal?.throwIfAborted();
   const audio = { channelCount: 1, ...UNPROCESSED, ...constraints };
   if (deviceId !== undefined) audio.deviceId = { exact: deviceId };
   const stream = await getUserAudio(audio, signal);
   const blocks = new BlockQueue();
   let context = null;
+  let stopWatching = () => {};
   const stop = () => {
     signal?.removeEventListener("abort", stop);
+    stopWatching();
     for (const track of stream.getTracks()) track.stop();
     if (context !== null && context.state !== "closed") context.close();
     blocks.end();
@@ -59,7 +67,7 @@ export async function microphone({ deviceId, signal, constraints = {} } = {}) {
   try {
     signal?.throwIfAborted();
     context = createContext();
-    await capture(context, stream, blocks);
+    stopWatching = await capture(context, stream, blocks, onState);
     signal?.throwIfAborted();
   } catch (error) {
     stop();
@@ -114,19 +122,56 @@ function createContext() {
   return new AudioContext({ sampleRate: 48_000 });
 }
 
-async function capture(context, stream, blocks) {
+/** Returns the function that ends the watch over the capture. */
+async function capture(context, stream, blocks, onState) {
   await context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url));
   const frames = Math.round((context.sampleRate * BLOCK_MS) / 1_000);
   const node = new AudioWorkletNode(context, "emostream-blocks", { processorOptions: { frames } });
-  node.port.onmessage = ({ data }) => blocks.push(data);
+  const monitor = new CaptureMonitor({
+    push: (item) => blocks.push(item),
+    onState,
+    now: () => performance.now(),
+    audioNow: () => context.currentTime * 1_000,
+    rateHz: context.sampleRate,
+  });
+  node.port.onmessage = ({ data: { block, endFrame } }) => monitor.block(block, endFrame);
   // It outputs silence, but a node without a destination need not be run.
   context.createMediaStreamSource(stream).connect(node).connect(context.destination);
   await context.resume();
+  return watch(context, stream.getAudioTracks()[0], monitor);
+}
+
+/** Tell the monitor when the system takes the microphone away and gives it back, and ask for it again. */
+function watch(context, track, monitor) {
+  const tryAgain = () => {
+    if (context.state === "running" || context.state === "closed") return;
+    // Refused while the interruption lasts; then the next change of state, or second, asks again.
+    context.resume().catch(() => {});
+  };
+  const onStateChange = () => {
+    monitor.setInterrupted(context.state !== "running");
+    tryAgain();
+  };
+  const onMute = () => monitor.setMuted(track.muted);
+  const timer = setInterval(() => {
+    monitor.tick();
+    tryAgain();
+  }, CHECK_MS);
+  context.addEventListener("statechange", onStateChange);
+  track.addEventListener("mute", onMute);
+  track.addEventListener("unmute", onMute);
+  monitor.setMuted(track.muted === true);
+  return () => {
+    clearInterval(timer);
+    context.removeEventListener("statechange", onStateChange);
+    track.removeEventListener("mute", onMute);
+    track.removeEventListener("unmute", onMute);
+  };
 }
 
 /**
- * Blocks from a producer that cannot wait to one reader. Bounded: when it is full it ends with the error
- * `unread`.
+ * Blocks and gaps from a producer that cannot wait to one reader. Bounded: when it is full it ends with the
+ * error `unread`.
  */
 class BlockQueue {
   onReturn = () => {};

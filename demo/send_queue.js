@@ -8,18 +8,24 @@ const ACK_EVERY_MS = 1_000;
 const MAX_UNACKED_MARKS = 48; // the server closes at 64 messages other than audio that its session has not taken
 
 /**
- * Audio, gaps, flushes and the stop, in order. First what was sent and is not acknowledged, then what is not
- * sent. Positions are sample frames of the session's audio, which gaps do not count in, and are assigned when
+ * Audio, gaps, flushes and the stop, in order. First what was sent and is not committed, then what is not sent.
+ * Positions are sample frames of the session's audio, which gaps do not count in, and are assigned when
  * something is sent: audio that was dropped before that never had one.
+ *
+ * The server has committed audio once everything that was said in it has its final. Until then it is kept, so
+ * that a server that is killed and started again hears the utterance in progress whole.
  */
 export class SendQueue {
   #entries = [];
   #next = 0; // the first entry that is not sent
-  #acked = 0;
+  #acked = 0; // received by the session: what the credit counts from
+  #committed = 0;
+  #commits = true; // whether the server tells what it has committed
   #sent = 0;
   #sentGapMs = 0;
-  #ackedGapMs = 0; // of the gaps that were removed from the queue
+  #committedGapMs = 0; // of the gaps that were removed from the queue
   #unsent = 0; // sample frames
+  #again = 0; // of those, the first ones that were sent before: they fill no queue, and are never dropped
   #gapCarryMs = 0; // gaps are sent in whole milliseconds: the fraction goes into the next one
 
   /**
@@ -34,7 +40,7 @@ export class SendQueue {
   }
 
   get isFull() {
-    return this.#unsent >= this.maxUnsent;
+    return this.#unsent - this.#again >= this.maxUnsent;
   }
 
   get unsentMs() {
@@ -45,9 +51,15 @@ export class SendQueue {
     return this.#toMs(this.#sent - this.#acked);
   }
 
-  /** Whether the audio is complete and the server has acknowledged all of it. */
+  /** Milliseconds of audio that were sent and are kept until the server has committed them. */
+  get uncommittedMs() {
+    return this.#toMs(this.#sent - this.#committed);
+  }
+
+  /** Whether the audio is complete and the session has received all of it. */
   get isDelivered() {
-    return this.#entries.at(-1)?.kind === "stop" && this.#entries.every(({ kind }) => kind !== "audio");
+    const last = this.#entries.at(-1);
+    return last?.kind === "stop" && last.at !== null && this.#acked >= last.at;
   }
 
   /** Whether the server owes a message: an ack that gives credit, or `closed` after the stop. */
@@ -98,31 +110,43 @@ export class SendQueue {
     this.#entries.push({ kind: "stop", at: null });
   }
 
-  /** Replace the oldest unsent audio beyond the queue's length by a gap. */
+  /** Replace the oldest audio that was never sent, beyond the queue's length, by a gap. */
   dropSurplus() {
-    if (this.#unsent <= this.maxUnsent) return;
-    for (let i = this.#next; this.#unsent > this.maxUnsent; i++) {
+    const maxUnsent = this.maxUnsent + this.#again;
+    if (this.#unsent <= maxUnsent) return;
+    const first = this.#firstNeverSent();
+    for (let i = first; this.#unsent > maxUnsent; i++) {
       if (this.#entries[i].kind !== "audio") continue;
-      if (this.#entries[i].frames > this.#unsent - this.maxUnsent) this.#split(i, this.#unsent - this.maxUnsent);
+      if (this.#entries[i].frames > this.#unsent - maxUnsent) this.#split(i, this.#unsent - maxUnsent);
       const { frames } = this.#entries[i];
       this.#entries[i] = gapOf(this.#toMs(frames));
       this.#unsent -= frames;
     }
-    this.#mergeMarks();
+    this.#mergeMarks(first);
+  }
+
+  #firstNeverSent() {
+    let i = this.#next;
+    for (let frames = this.#again; frames > 0; i++) {
+      if (this.#entries[i].kind !== "audio") continue;
+      this.#split(i, frames);
+      frames -= this.#entries[i].frames;
+    }
+    return i;
   }
 
   /** Between two pieces of audio one gap, one flush and one gap are enough: a second flush has no effect. */
-  #mergeMarks() {
-    let end = this.#next;
+  #mergeMarks(first) {
+    let end = first;
     while (end < this.#entries.length && this.#entries[end].kind !== "audio") end++;
     const merged = [];
-    for (const entry of this.#entries.slice(this.#next, end)) {
+    for (const entry of this.#entries.slice(first, end)) {
       const last = merged.at(-1);
       if (entry.kind === "flush" && merged.some(({ kind }) => kind === "flush")) continue;
       if (entry.kind === "gap" && last?.kind === "gap") last.ms += entry.ms;
       else merged.push(entry);
     }
-    this.#entries.splice(this.#next, end - this.#next, ...merged);
+    this.#entries.splice(first, end - first, ...merged);
   }
 
   // Sending ----------------------------------------------------------------------------------
@@ -143,6 +167,7 @@ export class SendQueue {
         entry.at = this.#sent;
         this.#sent += entry.frames;
         this.#unsent -= entry.frames;
+        this.#again = Math.max(0, this.#again - entry.frames);
         this.#next++;
         return entry.bytes;
       }
@@ -180,25 +205,42 @@ export class SendQueue {
 
   #unackedMarks() {
     let marks = 0;
-    for (let i = 0; i < this.#next; i++) if (this.#entries[i].kind !== "audio") marks++;
+    for (let i = this.#next - 1; i >= 0 && this.#entries[i].at >= this.#acked; i--) {
+      if (this.#entries[i].kind !== "audio") marks++;
+    }
     return marks;
   }
 
   // What the server has received -------------------------------------------------------------
 
   /**
-   * Audio up to this position need not be kept. A mark is removed with the audio after it: that audio cannot
-   * have arrived before the mark, whereas a mark at the very position may still be on its way.
+   * @param {number} received  Audio up to here counts for the credit no longer.
+   * @param {number | null} committed  Audio up to here need not be kept. null from a server that does not tell.
    */
-  acknowledge(position) {
-    this.#acked = Math.max(this.#acked, Math.min(position, this.#sent));
+  acknowledge(received, committed) {
+    this.#acked = Math.max(this.#acked, Math.min(received, this.#sent));
+    this.#commits = committed !== null;
+    this.#commit(Math.min(committed ?? received, this.#acked));
+  }
+
+  /** The session has ended, and has given all results of what it received. */
+  commitReceived() {
+    this.#commit(this.#acked);
+  }
+
+  /**
+   * Remove what lies before this position. A mark is removed with the audio after it: that audio cannot have
+   * arrived before the mark, whereas a mark at the very position may still be on its way.
+   */
+  #commit(position) {
+    this.#committed = Math.max(this.#committed, position);
     let removed = 0;
-    while (removed < this.#next && this.#entries[removed].at < this.#acked) {
+    while (removed < this.#next && this.#entries[removed].at < this.#committed) {
       const entry = this.#entries[removed];
-      if (entry.kind === "audio" && entry.at + entry.frames > this.#acked) {
-        this.#split(removed, this.#acked - entry.at);
+      if (entry.kind === "audio" && entry.at + entry.frames > this.#committed) {
+        this.#split(removed, this.#committed - entry.at);
       }
-      if (entry.kind === "gap") this.#ackedGapMs += entry.ms;
+      if (entry.kind === "gap") this.#committedGapMs += entry.ms;
       removed++;
     }
     this.#entries.splice(0, removed);
@@ -218,6 +260,7 @@ export class SendQueue {
         firstUnsent = i + 1;
       }
     }
+    this.#again += framesOf(this.#entries.slice(firstUnsent, this.#next));
     this.#next = firstUnsent;
     this.#sent = receivedFrames;
     this.#sentGapMs = receivedGapMs;
@@ -228,12 +271,13 @@ export class SendQueue {
    * In a new session: everything that is queued is to be sent, except for what finals of the old one cover.
    *
    * @param {number} finalsUntilMs  On the old session's clock.
-   * @returns {{lostMs: number, offsetMs: number}}  lostMs: audio that was lost with the old session. offsetMs:
-   *   where the new one's clock begins on the old one's.
+   * @returns {{lostMs: number, offsetMs: number}}  lostMs: audio that was lost with the old session: none, if the
+   *   server told what it had committed. offsetMs: where the new one's clock begins on the old one's.
    */
   restart(finalsUntilMs) {
-    const queuedFromMs = this.#toMs(this.#acked) + this.#ackedGapMs;
+    const queuedFromMs = this.#toMs(this.#committed) + this.#committedGapMs;
     let clockMs = queuedFromMs;
+    const neverSent = this.#unsent - this.#again;
     while (this.#entries.length > 0 && clockMs < finalsUntilMs && this.#entries[0].kind !== "stop") {
       const [entry] = this.#entries;
       if (entry.kind === "audio" && clockMs + this.#toMs(entry.frames) > finalsUntilMs) {
@@ -242,9 +286,11 @@ export class SendQueue {
       clockMs += entry.kind === "audio" ? this.#toMs(entry.frames) : (entry.ms ?? 0);
       this.#entries.shift();
     }
-    this.#next = this.#acked = this.#sent = this.#sentGapMs = this.#ackedGapMs = 0;
+    this.#next = this.#acked = this.#committed = this.#sent = this.#sentGapMs = this.#committedGapMs = 0;
     this.#countUnsent();
-    return { lostMs: Math.max(0, queuedFromMs - finalsUntilMs), offsetMs: clockMs };
+    this.#again = Math.max(0, this.#unsent - neverSent);
+    const lostMs = this.#commits ? 0 : Math.max(0, queuedFromMs - finalsUntilMs);
+    return { lostMs, offsetMs: clockMs };
   }
 
   /** Cut audio entry `i` after so many frames: it keeps its head, and its tail follows it. */
@@ -270,8 +316,7 @@ export class SendQueue {
   }
 
   #countUnsent() {
-    this.#unsent = 0;
-    for (let i = this.#next; i < this.#entries.length; i++) this.#unsent += this.#entries[i].frames ?? 0;
+    this.#unsent = framesOf(this.#entries.slice(this.#next));
   }
 
   #toMs(frames) {
@@ -282,6 +327,8 @@ export class SendQueue {
     return Math.floor((ms * this.rateHz) / 1_000);
   }
 }
+
+const framesOf = (entries) => entries.reduce((sum, { frames = 0 }) => sum + frames, 0);
 
 /** upToMs: the sum of all gaps that were sent, up to and including this one. */
 const gapOf = (ms) => ({ kind: "gap", ms, upToMs: null, at: null });

@@ -37,10 +37,10 @@ const REPLY_TIMEOUT_MS = 10_000; // for the list, and for `ready` on a new socke
 const pagePlatform = () => ({ ...browserPlatform(), fetch: (...request) => fetch(...request) });
 
 /**
- * @param {string} base  The page's address.
+ * @param {string} base  The page's address, which a proxy may have put below a path of its own.
  * @returns {string} The address of the stream socket of the server that served the page.
  */
-export const socketAddress = (base) => websocketUrl(new URL("/", base));
+export const socketAddress = (base) => websocketUrl(new URL(".", base));
 
 /** Follows one stream until it is stopped. */
 export class StreamSubscriber {
@@ -164,7 +164,7 @@ export class StreamSubscriber {
     const cancel = () => timeout.abort();
     signal.addEventListener("abort", cancel);
     try {
-      const response = await this.#platform.fetch(new URL("/v1/streams", this.#base), {
+      const response = await this.#platform.fetch(new URL("v1/streams", this.#base), {
         cache: "no-store",
         headers: this.#token === null ? {} : { Authorization: `Bearer ${this.#token}` },
         signal: timeout.signal,

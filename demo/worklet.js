@@ -1,5 +1,6 @@
 /**
- * Runs on the browser's audio thread for microphone.js: mixes down to mono and posts blocks. In a file of its
+ * Runs on the browser's audio thread for microphone.js: mixes down to mono and posts blocks, each with the frame
+ * of the audio clock at which it ends. In a file of its
  * own, because that thread loads its code by address and a strict content policy lets it load nothing else.
  */
 class BlockProcessor extends AudioWorkletProcessor {
@@ -19,16 +20,16 @@ class BlockProcessor extends AudioWorkletProcessor {
       let sum = 0;
       for (const channel of channels) sum += channel[i];
       this.#block[this.#filled++] = sum / channels.length;
-      if (this.#filled === this.#block.length) this.#postBlock();
+      if (this.#filled === this.#block.length) this.#postBlock(currentFrame + i + 1);
     }
     return true;
   }
 
-  #postBlock() {
+  #postBlock(endFrame) {
     const block = this.#block;
     this.#block = new Float32Array(block.length);
     this.#filled = 0;
-    this.port.postMessage(block, [block.buffer]);
+    this.port.postMessage({ block, endFrame }, [block.buffer]);
   }
 }
 

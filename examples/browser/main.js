@@ -5,7 +5,7 @@
  * page's origin. In the root of the repository:
  *
  *     cp -r examples/browser page
- *     (cd demo && cp client.js send_queue.js backoff.js microphone.js file_audio.js worklet.js ../page)
+ *     (cd demo && cp client.js send_queue.js backoff.js microphone.js capture_monitor.js file_audio.js worklet.js ../page)
  *     python3 -m http.server 8000 --directory page
  *     emostream serve --allow-origin http://localhost:8000
  *
@@ -83,7 +83,7 @@ function showState(state) {
       session = state.ready.session;
       return showStatus("Live");
     case "lost":
-      return showStatus(`The server lost this session, and up to ${Math.round(state.lostAudioMs)} ms of audio`);
+      return showStatus(`The server lost this session, with ${Math.round(state.lostAudioMs)} ms of audio at most`);
     case "reconnecting":
       return showStatus(`The connection broke; retry in ${Math.round(state.delayMs)} ms. ${state.message}`);
     case "refused":

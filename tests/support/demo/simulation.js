@@ -13,6 +13,7 @@ class Session {
   frames = 0;
   finals = 0;
   acked = 0;
+  committed = null; // null: a server that does not tell it
   gapMs = 0;
   received = [];
   events = [];
@@ -294,7 +295,8 @@ export class Simulation {
     if (!session) return;
     if (socket.acked !== session.acked) {
       socket.acked = session.acked;
-      this.send(socket, { type: "ack", received_samples: session.acked });
+      const committed = session.committed === null ? {} : { committed_samples: session.committed };
+      this.send(socket, { type: "ack", received_samples: session.acked, ...committed });
     }
     for (const event of session.events) {
       if (event.seq <= socket.seq) continue;

@@ -119,6 +119,70 @@ test("acknowledged audio is not kept", () => {
   assert.deepEqual(runs(simulation.session.received), [[2501, 4000]]);
 });
 
+/** A client that has sent half a second, of which the server has received all and committed `committed`. */
+function uncommitted({ committed, ...settings }) {
+  const simulation = new Simulation({ autoAck: false, finalEveryMs: 0 });
+  const client = simulation.client(settings);
+  simulation.run();
+  for (let first = 1; first < 4000; first += 400) client.send(count(first, first + 399));
+  simulation.run();
+  Object.assign(simulation.session, { acked: 4000, committed });
+  simulation.deliver(simulation.socket);
+  simulation.run();
+  assert.equal(client.unacknowledgedMs, 0);
+  return { simulation, client };
+}
+
+/** The server is killed, and another one started. */
+function restart(simulation) {
+  simulation.forgetSessions();
+  simulation.cut();
+  simulation.runUntilLive();
+}
+
+test("a server that is killed hears again what it had not committed", () => {
+  const { simulation } = uncommitted({ committed: 1000 });
+  restart(simulation);
+  assert.deepEqual(runs(simulation.session.received), [[1001, 4000]]);
+  const lost = simulation.states.find(({ phase }) => phase === "lost");
+  assert.deepEqual(lost, { phase: "lost", session: "s1", lostFromSeq: 1, lostAudioMs: 0 });
+  assert.equal(simulation.states.at(-1).offsetMs, 125);
+});
+
+test("what has its final is not heard again although its ack was lost", () => {
+  const { simulation } = uncommitted({ committed: 1000 });
+  simulation.session.addEvent({ type: "emotion", utterance: 1, final: true, end_ms: 300, label: "sad" });
+  simulation.deliver(simulation.socket);
+  simulation.run();
+  restart(simulation);
+  assert.deepEqual(runs(simulation.session.received), [[2401, 4000]]);
+  assert.equal(simulation.states.at(-1).offsetMs, 300);
+});
+
+test("what was not committed is not dropped to make room for more", () => {
+  const { simulation, client } = uncommitted({ committed: 0, queueMs: 100 });
+  simulation.offline = true;
+  simulation.forgetSessions();
+  simulation.cut();
+  client.send(count(4001, 8000)); // 500 ms, of which the queue holds the last 100
+  simulation.offline = false;
+  simulation.runUntilLive();
+  client.send(count(8001, 8400));
+  simulation.session.acked = 4000;
+  simulation.deliver(simulation.socket);
+  simulation.run();
+  assert.deepEqual(runs(simulation.session.received), [[1, 4000], "gap 400", [7201, 8400]]);
+});
+
+test("a server that shuts down after it has taken everything has finished the session", () => {
+  const { simulation, client } = uncommitted({ committed: 0 });
+  simulation.onStop = (session) => simulation.end(session, "shutting_down");
+  client.stop();
+  simulation.run();
+  assert.deepEqual(simulation.phases.at(-1), "ended");
+  assert.equal(simulation.states.at(-1).undeliveredMs, 0);
+});
+
 test("a resume carries the session, the token and the last seq", () => {
   const simulation = new Simulation();
   const client = simulation.client({ token: "abc" });

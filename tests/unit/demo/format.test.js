@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { announcement, clock, duration, ending, history, knownFrom, percent, title, uncertainty, wholeClock } from "../../../demo/format.js";
+import { announcement, clock, connectionText, duration, ending, history, knownFrom, percent, title, uncertainty, wholeClock } from "../../../demo/format.js";
 
 for (const [ms, expected] of [
   [0, "00:00.0"],
@@ -41,4 +41,10 @@ test("a label that is not to be believed is announced as uncertain", () => {
   const emotion = { label: "sad", confidence: 0.4, reliable: true, text: "" };
   assert.equal(announcement(emotion), "Sad, 40 %");
   assert.equal(announcement({ ...emotion, reliable: false }), "Uncertain: Sad, 40 %");
+});
+
+test("a live source that gives no audio is live, and says why", () => {
+  const live = { phase: "live", delayMs: null };
+  assert.equal(connectionText({ ...live, message: "" }), "Live");
+  assert.equal(connectionText({ ...live, message: "the microphone is muted" }), "Live: the microphone is muted");
 });

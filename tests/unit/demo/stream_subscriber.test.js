@@ -8,8 +8,10 @@ for (const [page, socket] of [
   ["http://127.0.0.1:8765/", "ws://127.0.0.1:8765/v1/stream"],
   ["https://voice.example/", "wss://voice.example/v1/stream"],
   ["https://voice.example/index.html?x=1#y", "wss://voice.example/v1/stream"],
+  ["https://voice.example/apps/voice/", "wss://voice.example/apps/voice/v1/stream"],
+  ["https://voice.example/apps/voice/index.html?x=1#y", "wss://voice.example/apps/voice/v1/stream"],
 ]) {
-  test(`the socket is as secure as the page: ${page}`, () => {
+  test(`the socket is beside the page, and as secure: ${page}`, () => {
     assert.equal(socketAddress(page), socket);
   });
 }
