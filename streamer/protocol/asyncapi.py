@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from . import messages
+from .schema import schema
 
 _SCHEMA: Final = "#/components/schemas/"
 _AUDIO: Final = {
@@ -58,12 +59,12 @@ def asyncapi() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    schemas: dict[str, Any] = _with_asyncapi_refs(messages.schema()["$defs"])
+    schemas: dict[str, Any] = _with_asyncapi_refs(schema()["$defs"])
     return schemas
 
 
 def _with_asyncapi_refs(part: Any) -> Any:
-    """`#/$defs/X` -> `#/components/schemas/X`, also in a discriminator's mapping."""
+    """`#/$defs/X` -> `#/components/schemas/X`."""
     if isinstance(part, dict):
         return {key: _with_asyncapi_refs(value) for key, value in part.items()}
     if isinstance(part, list):
@@ -72,14 +73,14 @@ def _with_asyncapi_refs(part: Any) -> Any:
 
 
 def _names(union: dict[str, Any]) -> list[str]:
-    return [member["$ref"].removeprefix(_SCHEMA) for member in union["anyOf"]]
+    return [member["$ref"].removeprefix(_SCHEMA) for member in union["oneOf"]]
 
 
-def _message(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _message(name: str, struct: dict[str, Any]) -> dict[str, Any]:
     return {
-        "name": schema["properties"]["type"]["enum"][0],
+        "name": struct["properties"]["type"]["const"],
         "title": name,
-        "summary": schema.get("description", "").partition("\n")[0],
+        "summary": struct.get("description", "").partition("\n")[0],
         "payload": {"$ref": f"{_SCHEMA}{name}"},
     }
 

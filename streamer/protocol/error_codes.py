@@ -10,6 +10,7 @@ class ErrorCode(StrEnum):
     ANALYSIS_FAILED = "analysis_failed"
     TRANSCRIPTION_FAILED = "transcription_failed"
     INVALID_SAMPLES = "invalid_samples"
+    NO_AUDIO = "no_audio"
     BAD_MESSAGE = "bad_message"
     UNUSUAL_RECORDING = "unusual_recording"
     SILENT_TRACK = "silent_track"

@@ -1,4 +1,4 @@
-"""Every message of the wire protocol, one frozen struct each: encoding, decoding, JSON Schema.
+"""Every message of the wire protocol, one frozen struct each: encoding and decoding.
 
 Times are integer milliseconds on the stream's audio clock; audio positions are sample frames at the
 rate that `start` announced. Needs msgspec only: clients import it.
@@ -25,6 +25,12 @@ SAMPLE_BYTES: Final[dict[Encoding, int]] = {"pcm_s16le": 2, "pcm_f32le": 4, "mul
 SAMPLE_RATES_HZ: Final = (1_000, 768_000)
 CHANNELS: Final = (1, 64)
 """Of `start`, the least and the most: what recordings have."""
+
+
+SAMPLE_RATES_HZ: Final = (8_000, 96_000)
+CHANNELS: Final = (1, 8)
+LANGUAGE_CHARACTERS: Final = (2, 35)
+MAX_GAP_MS: Final = 24 * 3_600_000
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -104,15 +110,15 @@ class Gap(_Message, frozen=True, kw_only=True, tag="gap"):
 
 
 class Flush(_Message, frozen=True, kw_only=True, tag="flush"):
-    """End the utterance in progress at this position."""
+    """End the utterance in progress at this position, or after the audio so far."""
 
-    at_samples: int
+    at_samples: int | None = None
 
 
 class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
-    """No more audio after this position: all finals follow, then `closed`."""
+    """No more audio after this position, or after the audio so far: all finals follow, then `closed`."""
 
-    at_samples: int
+    at_samples: int | None = None
 
 
 ClientMessage = Start | Subscribe | Gap | Flush | Stop
@@ -164,9 +170,17 @@ class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
 
 
 class Ack(_Message, frozen=True, kw_only=True, tag="ack"):
-    """Audio up to here need not be sent again, and no longer counts as unacknowledged."""
+    """received_samples: audio up to here has come, and no longer counts as unacknowledged.
+
+    committed_samples: the events that came before hold all results of the audio up to here: a client need
+    not keep it any longer, not even for a server that restarts. Null from a server that does not tell: then
+    it is received_samples. waiting_samples: the first position beyond the audio so far where a flush or the
+    stop waits; null where none does.
+    """
 
     received_samples: int
+    committed_samples: int | None = None
+    waiting_samples: int | None = None
 
 
 class _Event(_Message, frozen=True, kw_only=True):
@@ -304,6 +318,8 @@ _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(Clie
 _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
 _tag_decoder = msgspec.json.Decoder(dict[str, Any])
 
+_MAX_UNKNOWN, _MAX_SHOWN = 8, 40  # fields that are named in an error, and characters of each
+
 _CLIENT_TYPES: Final = ("start", "subscribe", "gap", "flush", "stop")
 
 
@@ -327,21 +343,20 @@ def decode_client_message(text: str | bytes) -> ClientMessage:
         raise ProtocolError(_describe_mistake(text, error)) from error
 
 
+def unknown_fields(text: str, message: Start | Subscribe) -> tuple[str, ...]:
+    """The fields of a valid first message that this protocol does not have, at most a few; `options.NAME` for
+    those of the options.
+    """
+    sent = _tag_decoder.decode(text)
+    unknown = [name for name in sent if name not in ("type", *message.__struct_fields__)]
+    options = sent.get("options")
+    if isinstance(message, Start) and isinstance(options, dict):
+        unknown += [f"options.{name}" for name in options if name not in Options.__struct_fields__]
+    return tuple(name[:_MAX_SHOWN] for name in unknown[:_MAX_UNKNOWN])
+
+
 def with_seq(event: E, seq: int) -> E:
     return msgspec.structs.replace(event, seq=seq)
-
-
-def schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of every message, generated from the structs."""
-    (client, server), components = msgspec.json.schema_components(
-        [ClientMessage, ServerMessage], ref_template="#/$defs/{name}"
-    )
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"emostream wire protocol {PROTOCOL_VERSION}",
-        "$defs": {**components, "ClientMessage": client, "ServerMessage": server},
-        "anyOf": [{"$ref": "#/$defs/ClientMessage"}, {"$ref": "#/$defs/ServerMessage"}],
-    }
 
 
 def _describe_mistake(text: str | bytes, error: Exception) -> str:

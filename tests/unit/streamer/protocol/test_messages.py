@@ -17,13 +17,14 @@ from emostream.streamer.protocol import messages
 from emostream.streamer.protocol.asyncapi import asyncapi
 from emostream.streamer.protocol.close_codes import FATAL, CloseCode
 from emostream.streamer.protocol.error_codes import NEVER_SENT, ErrorCode
+from emostream.streamer.protocol.schema import schema
 from tests.support.protocol_document import DOCUMENT, EXAMPLES
 from tests.support.shared import REPO
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_of_the_document_is_valid(example: str) -> None:
-    jsonschema.Draft202012Validator(messages.schema()).validate(json.loads(example))
+    jsonschema.Draft202012Validator(schema()).validate(json.loads(example))
     kind = json.loads(example)["type"]
     read = (
         messages.decode_client_message
@@ -36,8 +37,8 @@ def test_every_example_of_the_document_is_valid(example: str) -> None:
 def test_every_message_has_an_example() -> None:
     shown = {json.loads(example)["type"] for example in EXAMPLES}
     tags = {
-        about["properties"]["type"]["enum"][0]
-        for about in messages.schema()["$defs"].values()
+        about["properties"]["type"]["const"]
+        for about in schema()["$defs"].values()
         if "type" in about.get("properties", {})
     }
     assert shown == tags
@@ -111,9 +112,9 @@ def test_the_asyncapi_document_has_every_message() -> None:
     assert operations["send"] == {message.__name__ for message in get_args(messages.ServerMessage)}
 
 
-@pytest.mark.parametrize("name", sorted(messages.schema()["$defs"]))
+@pytest.mark.parametrize("name", sorted(schema()["$defs"]))
 def test_every_message_and_field_is_in_the_document(name: str) -> None:
-    definition = messages.schema()["$defs"][name]
+    definition = schema()["$defs"][name]
     for field, about in definition.get("properties", {}).items():
         words = about.get("enum", [field]) if field == "type" else [field]
         for word in words:
