@@ -10,7 +10,7 @@ from .baseline import BaselineSettings, SpeakerBaseline, Voice
 from .cpu_threads import emotion_threads
 from .errors import CheckpointError, DeviceError, ModelError, TranscriberError, VoiceActivityError
 from .labels import LABELS
-from .languages import transcriber_languages
+from .languages import primary_subtag, transcriber_languages
 from .loaders import load_aligner, load_recognizer, load_speech_detector, load_transcriber
 from .types import (
     REASONS,
@@ -24,6 +24,7 @@ from .types import (
     IncrementalTranscriber,
     InterimTranscriber,
     LanguageDetector,
+    LanguageTranscriber,
     NoEmotionReason,
     Prediction,
     PretrainedTranscriber,
@@ -54,6 +55,7 @@ __all__ = [
     "IncrementalTranscriber",
     "InterimTranscriber",
     "LanguageDetector",
+    "LanguageTranscriber",
     "ModelError",
     "NoEmotionReason",
     "Prediction",
@@ -76,6 +78,7 @@ __all__ = [
     "load_recognizer",
     "load_speech_detector",
     "load_transcriber",
+    "primary_subtag",
     "silero",
     "transcriber_languages",
 ]

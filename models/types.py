@@ -215,6 +215,16 @@ class PretrainedTranscriber(Transcriber, Protocol):
 
 
 @runtime_checkable
+class LanguageTranscriber(Transcriber, Protocol):
+    """A transcriber that tells which languages it transcribes."""
+
+    @property
+    def languages(self) -> Sequence[str]:
+        """Their primary subtags: `en`, `de`."""
+        ...
+
+
+@runtime_checkable
 class ConcurrentTranscriber(Transcriber, Protocol):
     """A transcriber whose `transcribe` may be called from `concurrent_calls` threads at once."""
 

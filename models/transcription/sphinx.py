@@ -53,6 +53,10 @@ class SphinxTranscriber:
         return "pocketsphinx en-us"
 
     @property
+    def languages(self) -> Sequence[str]:
+        return ("en",)
+
+    @property
     def batch_size(self) -> int:
         return 1
 

@@ -22,6 +22,10 @@ class SphinxProcess:
         return self._worker.name
 
     @property
+    def languages(self) -> Sequence[str]:
+        return ("en",)
+
+    @property
     def batch_size(self) -> int:
         return 1  # it decodes sequentially: in a batch the first clip would wait for the last
 

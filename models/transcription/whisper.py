@@ -111,6 +111,10 @@ class WhisperTranscriber:
         return self._name
 
     @property
+    def languages(self) -> Sequence[str]:
+        return self._decoder.languages if self._decoder.multilingual else ("en",)
+
+    @property
     def concurrent_calls(self) -> int:
         return CONCURRENT_CALLS
 

@@ -54,6 +54,7 @@ class Analysis:
 class ModelInfo:
     """The models by name. asr: None without a transcriber. labels: in the order of every probability
     vector. asr_source: where the transcriber's weights were found; None where they come with its program.
+    asr_languages: the primary subtags of those that it transcribes, empty where it does not tell.
     baseline: how the emotion model forms a speaker's baseline; None where it takes none. voice_probe: see
     `voice_probe`; None where it takes no baseline or was not asked. detects_language: whether the transcriber
     does, without a hint.
@@ -64,6 +65,7 @@ class ModelInfo:
     device: str
     labels: tuple[str, ...]
     asr_source: str | None = None
+    asr_languages: tuple[str, ...] = ()
     baseline: BaselineSettings | None = None
     voice_probe: tuple[float, ...] | None = None
     detects_language: bool = False

@@ -13,6 +13,7 @@ from emostream.models import (
     Clip,
     EncodedAudio,
     LanguageDetector,
+    LanguageTranscriber,
     Prediction,
     PretrainedTranscriber,
     Recognizer,
@@ -121,12 +122,14 @@ class Engine:
         asr = None if self.transcriber is None else self.transcriber.name
         recognizer = self.recognizer
         source = self.transcriber.source if isinstance(self.transcriber, PretrainedTranscriber) else None
+        languages = self.transcriber.languages if isinstance(self.transcriber, LanguageTranscriber) else ()
         return ModelInfo(
             asr,
             recognizer.name,
             recognizer.device,
             recognizer.labels,
             asr_source=source,
+            asr_languages=tuple(languages),
             baseline=recognizer.baseline,
             voice_probe=self._voice_probe,
             detects_language=isinstance(self.transcriber, LanguageDetector)

@@ -6,10 +6,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
 from socket import socket as Socket
 from types import TracebackType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+import msgspec
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -23,8 +26,10 @@ from ..inference.backend import InferenceBackend
 from ..protocol.close_codes import CloseCode
 from ..protocol.error_codes import ErrorCode
 from .connection_handler import ConnectionHandler
+from .file_limit import fit_to_file_limit
 from .handshake import Handshake, reject, select_subprotocol
-from .http import STREAM_PATH, HttpHandler, ServerStatus
+from .http import STREAM_PATH, HttpHandler, ServerStatus, retry_later_response, without_body
+from .incoming import HTTP_RESERVE, IncomingConnection, IncomingConnections, report_accept_errors
 from .listen import listen_error
 from .origin import WILDCARDS, OriginPolicy
 from .published_stream import PublishedStream
@@ -35,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _DRAIN_S: Final = 1.2  # what is left of the two seconds that a person waits after Ctrl-C
 _CLOSE_S: Final = 0.4
+_TLS_HANDSHAKE_S: Final = 10.0  # as long as the handshake of the websocket may take
+_RESTART_S: Final = 5.0  # when a client may find the next server
 
 
 class Server:
@@ -48,6 +55,7 @@ class Server:
         clock: Clock,
         streams: Sequence[PublishedStream] = (),
     ) -> None:
+        settings = msgspec.structs.replace(settings, server=fit_to_file_limit(settings.server))
         self._bound = bound
         self._engine = engine
         self._settings = settings.server
@@ -61,7 +69,8 @@ class Server:
 
         self._tls = make_tls_context(settings.server)
         origins = OriginPolicy(settings.server)
-        self._handshake = Handshake(settings.server, origins, clock, lambda: len(self._handlers))
+        self._incoming = IncomingConnections(settings.server.connections + HTTP_RESERVE, self._handlers)
+        self._handshake = Handshake(settings.server, origins, clock, self._incoming)
         self._http = HttpHandler(
             origins, self._status, engine.metrics.text, self._handshake.authenticate_request
         )
@@ -70,7 +79,7 @@ class Server:
             engine, settings, clock, self._streams, admission, lambda: self._closing
         )
         self._sessions = self._connections.sessions
-        self._watchdog = Watchdog(engine, admission, clock, self._sessions.enforce_limits)
+        self._watchdog = Watchdog(engine, admission, clock, self._every_second)
         self._watching: asyncio.Task[None] | None = None
 
         engine.metrics.connections.set_function(lambda: len(self._handlers))
@@ -94,12 +103,17 @@ class Server:
         # Broken handshakes of unknown clients are not logged; our own failures are, in `_handle`.
         quiet = logging.getLogger("emostream.websockets")
         quiet.setLevel(logging.CRITICAL)
+        report_accept_errors(asyncio.get_running_loop())
+        options: dict[str, Any] = {"create_connection": partial(IncomingConnection, incoming=self._incoming)}
+        if self._tls is not None:
+            options["ssl_handshake_timeout"] = _TLS_HANDSHAKE_S
         try:
             self._listener = await serve(
                 self._handle,
                 sock=self._bound,
                 process_request=self._process_request,
                 ssl=self._tls,
+                **options,
                 select_subprotocol=select_subprotocol,
                 compression=None,
                 max_size=self._settings.message_bytes,
@@ -156,22 +170,33 @@ class Server:
             streams=tuple(self._streams.values()),
         )
 
+    def _every_second(self) -> None:
+        self._incoming.report()
+        self._sessions.enforce_limits()
+
     async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer plain HTTP always, so that monitoring works on a full server; reject an upgrade for which
         there is no capacity.
         """
-        if request.path.partition("?")[0] == STREAM_PATH:
+        assert isinstance(connection, IncomingConnection)
+        if request.path.partition("?")[0] == STREAM_PATH and not connection.head:
+            if self._closing:
+                text = "expected a server, got one that shuts down; try again later"
+                return retry_later_response(text, _RESTART_S, HTTPStatus.SERVICE_UNAVAILABLE)
             return self._handshake.check_capacity(connection, request)
-        return await self._http.answer(connection, request)
+        response = await self._http.answer(connection, request)
+        return without_body(response) if connection.head else response
 
     async def _handle(self, socket: ServerConnection) -> None:
         task = asyncio.current_task()
         assert task is not None
+        assert isinstance(socket, IncomingConnection)
         self._handlers.add(task)
+        self._incoming.discard(socket, valid=True)
         try:
-            first, owner = await self._handshake.receive_first_message(socket)
+            first = await self._handshake.receive_first_message(socket)
             address = self._handshake.address(socket, socket.request)
-            await self._connections.serve(socket, first, owner, address)
+            await self._connections.serve(socket, first, address)
         except ConnectionClosed:
             pass  # there is no client left to report to
         except EmostreamError as error:

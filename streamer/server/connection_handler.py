@@ -28,9 +28,10 @@ from ..protocol.close_codes import CloseCode
 from ..protocol.transport import close_socket
 from .client_session import ClientSession
 from .event_stream import ReadPosition
+from .handshake import FirstMessage
 from .log import session_id
 from .published_stream import PublishedStream, serve_subscriber
-from .session_factory import create_session
+from .session_factory import create_session, remarks
 from .sessions import SessionRegistry
 from .websocket_source import WebSocketSource
 
@@ -61,27 +62,26 @@ class ConnectionHandler:
     async def serve(
         self,
         socket: ServerConnection,
-        first: messages.Start | messages.Subscribe,
-        owner: str | None,
+        first: FirstMessage,
         address: str,
     ) -> None:
-        """Until the stream is over and the socket closed. owner: the name of the client's token.
+        """Until the stream is over and the socket closed.
 
         Raises EmostreamError where the client must be rejected, and ConnectionClosed.
         """
-        if isinstance(first, messages.Start):
-            await self._serve_session(socket, first, owner, address)
+        if isinstance(first.message, messages.Start):
+            await self._serve_session(socket, first.message, first, address)
         else:
-            await self._serve_subscriber(socket, first)
+            await self._serve_subscriber(socket, first.message)
 
     async def _serve_session(
-        self, socket: ServerConnection, start: messages.Start, owner: str | None, address: str
+        self, socket: ServerConnection, start: messages.Start, first: FirstMessage, address: str
     ) -> None:
-        found = self.sessions.find(start.resume, owner)
+        found = self.sessions.find(start.resume, first.owner)
         if found is not None:
             found.position(start)  # raises before the older socket is closed
             self._engine.metrics.resumed.inc()
-        session = found or self._begin(start, owner)
+        session = found or self._begin(start, first)
         session_id.set(session.name)
         log.info(
             "a session begins" if found is None else "a session is resumed",
@@ -130,14 +130,17 @@ class ConnectionHandler:
             raise
         return CloseCode.NORMAL if error is None else error.close_code
 
-    def _begin(self, start: messages.Start, owner: str | None) -> ClientSession:
+    def _begin(self, start: messages.Start, first: FirstMessage) -> ClientSession:
         self._engine.capacity.ensure_available()
         self._admission.admit(self.sessions.attached_count)
         try:
-            return self.sessions.begin(start, owner)
+            session = self.sessions.begin(start, first.owner)
         except EmostreamError:
             self._admission.cancel_last()
             raise
+        for remark in remarks(start, first.unknown, self._engine.model_info):
+            session.warn(remark)
+        return session
 
     def _create_session(self, start: messages.Start, event_log: EventLog) -> tuple[Session, WebSocketSource]:
         try:

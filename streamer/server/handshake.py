@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -20,36 +21,50 @@ from ..protocol import messages
 from ..protocol.transport import close_socket
 from .auth import TokenAuthenticator, bearer
 from .http import retry_later_response
+from .incoming import IncomingConnections
 from .origin import OriginPolicy, single
 from .rate_limit import RateLimiter, client_address
 
 _REJECTION_S: Final = 5.0  # for an error and the closing handshake, over whatever connection
 
 
+@dataclass(frozen=True, slots=True)
+class FirstMessage:
+    """A first message that may be served. owner: the name of its token, None where none is needed. unknown:
+    its fields that this protocol does not have.
+    """
+
+    message: messages.Start | messages.Subscribe
+    owner: str | None
+    unknown: tuple[str, ...] = ()
+
+
 class Handshake:
-    """open_connections: how many sockets are served at present."""
+    """incoming: all connections, for their limit."""
 
     def __init__(
         self,
         settings: ServerSettings,
         origins: OriginPolicy,
         clock: Clock,
-        open_connections: Callable[[], int],
+        incoming: IncomingConnections,
     ) -> None:
         self._settings = settings
         self._origins = origins
         self._tokens = TokenAuthenticator.from_file(settings.token_file, clock)
         self._rate_limiter = RateLimiter(clock, settings.connections_per_minute)
-        self._open_connections = open_connections
+        self._incoming = incoming
 
     def check_capacity(self, connection: ServerConnection, request: Request) -> Response | None:
         """The HTTP answer to an upgrade for which there is no capacity; None lets it go on."""
         most = self._settings.connections_per_minute
         if wait_s := self._rate_limiter.retry_after_s(self.address(connection, request)):
+            self._incoming.note_refusal()
             text = f"expected at most {most} connections a minute from an address, got more"
             return retry_later_response(text, wait_s)
         most = self._settings.connections
-        if self._open_connections() >= most:
+        if self._incoming.count > most:  # this one is among them
+            self._incoming.note_refusal()
             text = f"expected at most {most} connections at once, got more; try again later"
             return retry_later_response(text, 5.0, HTTPStatus.SERVICE_UNAVAILABLE)
         return None
@@ -59,27 +74,29 @@ class Handshake:
         token = bearer(single(request.headers, "Authorization"))
         return await self._tokens.check(token, self.address(connection, request))
 
-    async def receive_first_message(
-        self, socket: ServerConnection
-    ) -> tuple[messages.Start | messages.Subscribe, str | None]:
-        """The message, and the name of its token (None where no token is needed).
-
-        Raises OriginNotAllowedError, BadStartError, UnauthorizedError, TooManyAttemptsError and
+    async def receive_first_message(self, socket: ServerConnection) -> FirstMessage:
+        """Raises OriginNotAllowedError, BadStartError, UnauthorizedError, TooManyAttemptsError and
         ConnectionClosed.
         """
         headers = Headers() if socket.request is None else socket.request.headers
         host = single(headers, "Host")
         self._origins.check_host(host)
         self._origins.check_origin(headers.get_all("Origin"), host)
-        first = await self._receive(socket)
+        _check_subprotocol(socket, headers)
+        text = await self._receive(socket)
+        try:
+            first = messages.decode_client_message(text)
+        except ProtocolError as error:
+            raise BadStartError(str(error)) from error
         if not isinstance(first, messages.Start | messages.Subscribe):
             raise BadStartError(
                 f"expected start or subscribe as the first message, got {type(first).__name__.lower()}"
             )
         token = first.token or bearer(single(headers, "Authorization"))
-        return first, await self._tokens.check(token, self.address(socket, socket.request))
+        owner = await self._tokens.check(token, self.address(socket, socket.request))
+        return FirstMessage(first, owner, messages.unknown_fields(text, first))
 
-    async def _receive(self, socket: ServerConnection) -> messages.ClientMessage:
+    async def _receive(self, socket: ServerConnection) -> str:
         limit_ms = self._settings.start_timeout_ms
         try:
             async with asyncio.timeout(limit_ms / 1_000):
@@ -90,10 +107,7 @@ class Handshake:
             raise BadStartError(
                 "expected start or subscribe as the first message, got audio; send start first"
             )
-        try:
-            return messages.decode_client_message(message)
-        except ProtocolError as error:
-            raise BadStartError(str(error)) from error
+        return message
 
     def address(self, connection: ServerConnection, request: Request | None) -> str:
         """Of the client: what the rate limits count by."""
@@ -108,6 +122,14 @@ def select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotoc
     """A client that offers none is taken as version 1."""
     version_1 = Subprotocol(messages.SUBPROTOCOL)
     return version_1 if version_1 in offered else None
+
+
+def _check_subprotocol(socket: ServerConnection, headers: Headers) -> None:
+    """Raises BadStartError where the client offers others, but not this one."""
+    offered = headers.get_all("Sec-WebSocket-Protocol")
+    if offered and socket.subprotocol is None:
+        shown = ", ".join(offered)[:80]
+        raise BadStartError(f"expected subprotocol {messages.SUBPROTOCOL}, got {shown}; offer it, or none")
 
 
 async def reject(

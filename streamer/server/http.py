@@ -22,6 +22,7 @@ from ..errors import EmostreamError, OriginNotAllowedError, UnauthorizedError
 from ..inference.metrics import CONTENT_TYPE
 from ..protocol import messages
 from ..protocol.asyncapi import asyncapi
+from ..protocol.schema import schema
 from .origin import OriginPolicy, single
 from .published_stream import PublishedStream
 
@@ -87,7 +88,7 @@ class HttpHandler:
                 healthy = status.status == "ok"
                 return _json(_health(status), HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE)
             case "/v1/schema.json":
-                return _json(messages.schema())
+                return _json(schema())
             case "/v1/asyncapi.json":
                 return _json(asyncapi())
         try:
@@ -162,6 +163,16 @@ def _load_files() -> dict[str, Response]:
             pages[f"/{file.name}"] = _respond(HTTPStatus.OK, _TYPES[suffix], file.read_bytes())
     pages["/"] = pages["/index.html"]
     return pages
+
+
+def method_not_allowed(method: str) -> Response:
+    text = f"expected GET, got {method}; audio goes over the websocket at {STREAM_PATH}"
+    return _text(HTTPStatus.METHOD_NOT_ALLOWED, text, {"Allow": "GET, HEAD"})
+
+
+def without_body(response: Response) -> Response:
+    """The answer to a HEAD: the same header fields."""
+    return Response(response.status_code, response.reason_phrase, response.headers, b"")
 
 
 def retry_later_response(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
+
+from emostream.models import primary_subtag
 
 from ..clock import Clock
 from ..config import LiveSettings, SegmenterSettings, Settings, SpeakerSettings
@@ -93,6 +95,21 @@ def speaker_options(settings: SpeakerSettings, start: messages.Start, info: Mode
         adapt=(start.options.adapt or settings.adapt) != "off",
         start=None if start.speaker is None else baseline_of(start.speaker, info),
     )
+
+
+def remarks(start: messages.Start, unknown: Sequence[str], info: ModelInfo) -> list[str]:
+    """What a valid `start` asks for and does not get. unknown: fields that the protocol does not have."""
+    found = [
+        f"expected a field of `start`, got {name!r}: it is ignored; see /v1/schema.json" for name in unknown
+    ]
+    known = info.asr_languages
+    if start.language is not None and known and primary_subtag(start.language) not in known:
+        expected = f"one of the {len(known)} languages" if len(known) > 1 else known[0]
+        found.append(
+            f"expected start.language to be {expected} of {info.asr}, got {start.language!r}: the hint is "
+            f"ignored; {'the language is detected' if len(known) > 1 else 'the words will be wrong'}"
+        )
+    return found
 
 
 async def receive_messages(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from emostream.streamer.inference.engine import Engine
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.protocol import messages
 from emostream.streamer.server import session_factory
-from emostream.streamer.server.session_factory import create_session, speaker_options
+from emostream.streamer.server.session_factory import create_session, remarks, speaker_options
 from emostream.streamer.server.websocket_source import validate_start
 from emostream.streamer.speakers.voice import voice_of
 from tests.support.fakes import AdaptiveRecognizer, LoudnessVad
@@ -126,3 +127,25 @@ def test_rates_that_no_file_has(rate_hz: int) -> None:
     first = messages.Start(encoding="alaw", sample_rate=rate_hz, channels=1)
     with pytest.raises(BadStartError, match=r"expected start\.sample_rate of 1000 to 768000"):
         validate_start(first, "mix")
+
+
+@pytest.mark.parametrize(
+    ("language", "known", "told"),
+    [
+        ("de", ("de", "en"), None),
+        ("EN_us", ("de", "en"), None),
+        (None, ("en",), None),
+        ("tlh", (), None),  # a transcriber that does not tell
+        (
+            "tlh",
+            ("de", "en"),
+            "one of the 2 languages of asr, got 'tlh': the hint is ignored; the language is",
+        ),
+        ("de-AT", ("en",), "to be en of asr, got 'de-AT': the hint is ignored; the words will be wrong"),
+    ],
+)
+def test_an_unknown_language_is_told(language: str | None, known: tuple[str, ...], told: str | None) -> None:
+    info = ModelInfo("asr", "model", "cpu", LABELS, asr_languages=known)
+    said = remarks(msgspec.structs.replace(start(), language=language), (), info)
+    assert len(said) == (told is not None)
+    assert told is None or told in said[0]
