@@ -333,7 +333,9 @@ export class EmostreamClient {
     if (!Number.isInteger(event.seq) || event.seq <= this.#lastSeq) return;
     this.#lastSeq = event.seq;
     if (event.type === "closed") this.#onClosedEvent(event);
-    if (event.type === "no_emotion" || (event.type === "emotion" && event.final === true)) {
+    // Of one channel of several, a final says nothing about the others.
+    const isOfAll = (event.channel ?? null) === null;
+    if (isOfAll && (event.type === "no_emotion" || (event.type === "emotion" && event.final === true))) {
       this.#finalsUntilMs = Math.max(this.#finalsUntilMs, Number(event.end_ms) || 0);
     }
     this.#onEvent(event);

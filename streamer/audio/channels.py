@@ -69,6 +69,11 @@ class ChannelFrontends:
     def finish(self) -> list[Samples]:
         return [frontend.finish() for frontend in self._frontends]
 
+    def close(self) -> None:
+        """See `AudioFrontend.close`."""
+        for frontend in self._frontends:
+            frontend.close()
+
     @property
     def invalid_samples(self) -> int:
         return sum(frontend.invalid_samples for frontend in self._frontends)

@@ -78,6 +78,13 @@ class _Resampler(Protocol):
     def resample_chunk(self, x: Samples, last: bool = False) -> Samples: ...
 
 
+class _Closed:
+    """In place of a resampler that was freed."""
+
+    def resample_chunk(self, x: Samples, last: bool = False) -> Samples:
+        raise ValueError("expected an open front end, got one that was closed")
+
+
 class AudioFrontend:
     """The blocks of one stream -> frames. `finish` returns the last one, padded with zeros."""
 
@@ -116,6 +123,12 @@ class AudioFrontend:
     def heard_alone(self) -> int | None:
         """See `Downmix`."""
         return self._downmix.heard_alone
+
+    def close(self) -> None:
+        """Free the resampler: at the interpreter's exit its library reports those that something still holds,
+        such as the thread of a model that has not answered. Nothing may be pushed any more.
+        """
+        self._resampler = _Closed()
 
     def _new_resampler(self) -> _Resampler | None:
         if self._rate_hz == SAMPLE_RATE_HZ:

@@ -12,8 +12,9 @@ import msgspec
 import typer
 from rich.console import Console
 
-from ..client import Reconnected, connect
+from ..client import ClientStream, ConnectionLost, Reconnected, connect
 from ..client.audio import ClientAudio
+from ..client.one_clock import OneClock
 from ..errors import ConfigError, ConnectError
 from ..output.sinks import ConsoleSink, JsonLinesSink
 from ..pipeline.session import Sink
@@ -82,7 +83,8 @@ def client(
 ) -> None:
     """Send a recording or the microphone to a server and print its events.
 
-    A lost connection is re-established and the session resumed.
+    A lost connection is re-established and the session resumed. After a restart of the server the
+    utterance that had no result yet is heard again, and times go on.
     """
     if file is not None and microphone is not None:
         raise ConfigError("expected a recording or --microphone, got both; leave one out")
@@ -108,12 +110,7 @@ def client(
     options = messages.Options(interim_results=None if shown else False, channels=chosen)
     start = audio.start(language=language, token=token, options=options)
     start = msgspec.structs.replace(start, speaker=voice)
-    try:
-        asyncio.run(_run(url, start, audio, sink, tls))
-    except TimeoutError:
-        raise ConnectError(
-            f"expected the last finals within {_LAST_FINALS_S:g} s, got none; the server may be overloaded"
-        ) from None
+    asyncio.run(_run(url, start, audio, sink, tls))
 
 
 def _trusting(ca_certs: Path) -> ssl.SSLContext:
@@ -126,8 +123,24 @@ def _trusting(ca_certs: Path) -> ssl.SSLContext:
 async def _run(
     url: str, start: messages.Start, audio: ClientAudio, sink: Sink, tls: ssl.SSLContext | None
 ) -> None:
+    """Raises ConnectError, whose message ends with how far the results reach."""
     stop = stop_on_signals()
-    fatal: messages.Error | None = None
+    async with connect(url, start, tls=tls) as stream:
+        try:
+            await _print_until_stopped(stop, stream, audio, sink)
+        except TimeoutError:
+            got = "none; the server may be overloaded" if stream.connected else "no connection to the server"
+            raise ConnectError(
+                f"expected the last finals within {_LAST_FINALS_S:g} s, got {got}; {_results_end(stream)}"
+            ) from None
+        except ConnectError as error:
+            raise ConnectError(f"{error}; {_results_end(stream)}") from error
+
+
+async def _print_until_stopped(
+    stop: asyncio.Event, stream: ClientStream, audio: ClientAudio, sink: Sink
+) -> None:
+    """Raises TimeoutError where the finals are not there soon after `stop`."""
     async with asyncio.timeout(None) as timeout:
 
         async def stop_source() -> None:
@@ -137,29 +150,51 @@ async def _run(
 
         stopping = asyncio.create_task(stop_source(), name="stop")
         try:
-            async with connect(url, start, tls=tls) as stream:
-                async for event in stream.recognize(audio):
-                    if isinstance(event, Reconnected):
-                        print(f"emostream: {_describe(event)}", file=sys.stderr)
-                        continue
-                    await sink.send(event)
-                    if isinstance(event, messages.Error) and event.fatal:
-                        fatal = event
+            await _print_events(stream, audio, sink)
         finally:
             stopping.cancel()
+
+
+async def _print_events(stream: ClientStream, audio: ClientAudio, sink: Sink) -> None:
+    clock = OneClock()
+    fatal: messages.Error | None = None
+    async for event in stream.recognize(audio):
+        match event:
+            case ConnectionLost(reason=reason):
+                _report(f"the connection is lost, {reason}; reconnecting")
+            case Reconnected():
+                fatal = None
+                clock.reconnected(event)
+                _report(_describe(event, stream))
+            case _:
+                await sink.send(clock.place(event))
+                if isinstance(event, messages.Error) and event.fatal:
+                    fatal = event
     if fatal is not None:
         raise ConnectError(f"the server ended the session ({fatal.code}): {fatal.message}")
 
 
-def _describe(event: Reconnected) -> str:
+def _report(message: str) -> None:
+    print(f"emostream: {message}", file=sys.stderr, flush=True)
+
+
+def _results_end(stream: ClientStream) -> str:
+    return f"the results end at {stream.results_until_ms / 1_000:.1f} s of the audio"
+
+
+def _describe(event: Reconnected, stream: ClientStream) -> str:
     if event.resumed and event.lost_from_seq is None:
-        return "the connection was lost and is re-established; nothing is missing"
+        return "the connection is re-established; nothing is missing"
     if event.resumed:
+        return f"the connection is re-established; events from {event.lost_from_seq} on are missing"
+    again_s = stream.results_until_ms / 1_000
+    if event.missing_from_ms is None:
         return (
-            f"the connection was lost and is re-established; events from {event.lost_from_seq} on are missing"
+            "the connection is re-established, and the server no longer has the session: it hears again what "
+            f"came after {again_s:.1f} s; nothing is missing"
         )
+    lost_s = (event.clock_start_ms - event.missing_from_ms) / 1_000
     return (
-        "the connection was lost, and the server no longer has the session: speech after "
-        f"{event.missing_from_ms / 1_000:.1f} s is lost; times now count from "
-        f"{event.clock_start_ms / 1_000:.1f} s"
+        "the connection is re-established, and the server no longer has the session: speech in the "
+        f"{lost_s:.1f} s before {again_s:.1f} s is lost"
     )

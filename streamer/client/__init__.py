@@ -4,13 +4,14 @@
         async for event in stream.recognize(audio):
             ...
 
-A connection that breaks is resumed, and its session with it: no audio and no event is lost or doubled, and a
-`Reconnected` among the events reports it. Needs websockets and msgspec only; `client.audio` has microphone
+A connection that breaks is resumed, and its session with it: no audio and no event is lost or doubled, and
+`ConnectionLost` and `Reconnected` among the events report it. A server that shuts down or is killed is waited
+for, and hears again what had no final yet. Needs websockets and msgspec only; `client.audio` has microphone
 and recordings for it.
 """
 
 from .connection import connect, subscribe
-from .reconnect import ClientEvent, Reconnected, Retry
+from .reconnect import ClientEvent, ConnectionLost, Reconnected, Retry
 from .stream import ClientStream
 
-__all__ = ["ClientEvent", "ClientStream", "Reconnected", "Retry", "connect", "subscribe"]
+__all__ = ["ClientEvent", "ClientStream", "ConnectionLost", "Reconnected", "Retry", "connect", "subscribe"]

@@ -11,7 +11,17 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from ..protocol import messages
-from .reconnect import ClientEvent, Reconnected, ReconnectLoop, Retry, open_connection, open_first
+from .reconnect import (
+    ClientEvent,
+    ConnectionLost,
+    Reconnected,
+    ReconnectLoop,
+    Retry,
+    describe_close,
+    open_connection,
+    open_first,
+    raise_if_fatal,
+)
 from .stream import ClientStream
 
 
@@ -41,18 +51,19 @@ async def subscribe(
     tls: SSLContext | None = None,
 ) -> AsyncIterator[ClientEvent]:
     """The events of a stream that the server publishes, up to and with `closed`: those that it keeps, then
-    new ones. A connection that breaks is resumed.
+    new ones. A connection that breaks is resumed; where the server shuts down, the stream of the next one is
+    followed.
 
     Raises ConnectError where the server rejects the subscription or does not come back.
     """
     first = messages.Subscribe(stream=stream, token=token)
     loop = ReconnectLoop(retry or Retry())
-    last_seq = last_end_ms = 0
+    last_seq = 0
 
     async def connect_again(reason: str) -> tuple[ClientConnection, messages.Ready, Reconnected]:
         resume = messages.Resume(session=ready.session, last_seq=last_seq)
         again, fresh = await open_connection(url, msgspec.structs.replace(first, resume=resume), tls)
-        return again, fresh, _reconnected(fresh, last_end_ms, reason)
+        return again, fresh, _reconnected(fresh, reason)
 
     socket, ready = await open_first(url, first, tls)
     try:
@@ -60,17 +71,19 @@ async def subscribe(
             try:
                 event = messages.decode_server_message(await socket.recv())
             except ConnectionClosed as closed:
+                raise_if_fatal(closed)
+                yield ConnectionLost(reason=describe_close(closed))
                 socket, ready, reconnected = await loop.reconnect(closed, connect_again)
-                loop.reset()
                 if not ready.resumed:
-                    last_seq = last_end_ms = 0
+                    last_seq = 0
                 yield reconnected
                 continue
             if isinstance(event, messages.Ready | messages.Ack):
                 continue
+            if isinstance(event, messages.Closed) and event.reason == "shutting_down":
+                continue  # the stream of the next server is another one
+            loop.reset()
             last_seq = max(last_seq, event.seq)
-            if isinstance(event, messages.NoEmotion) or (isinstance(event, messages.Emotion) and event.final):
-                last_end_ms = event.end_ms
             yield event
             if isinstance(event, messages.Closed):
                 return
@@ -78,12 +91,12 @@ async def subscribe(
         await socket.close()
 
 
-def _reconnected(ready: messages.Ready, last_end_ms: int, reason: str) -> Reconnected:
+def _reconnected(ready: messages.Ready, reason: str) -> Reconnected:
     return Reconnected(
         resumed=ready.resumed,
         session=ready.session,
         lost_from_seq=ready.lost_from_seq,
-        missing_from_ms=last_end_ms,
+        missing_from_ms=None,
         clock_start_ms=0,
         reason=reason,
     )

@@ -42,24 +42,32 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionLost:
+    """The connection broke, or the server shuts down; `Reconnected` follows, or ConnectError is raised."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reconnected:
     """The connection broke, and another one is open.
 
     resumed: the session goes on, and only the events from `lost_from_seq` on are lost, if there are any.
-    Otherwise it is a fresh one: its clock begins at `clock_start_ms` of the one before, and what that one
-    had received after `missing_from_ms`, the end of its last final, is lost. reason: why the connection
-    ended.
+    Otherwise it is a fresh one, as after a restart of the server: its clock begins at `clock_start_ms` of the
+    one before, with the utterance that had no final, which it hears from its beginning. missing_from_ms:
+    None; only where the server does not tell what it has committed, the end of its last final: what it had
+    received after that is lost. reason: why the connection ended.
     """
 
     resumed: bool
     session: str
     lost_from_seq: int | None
-    missing_from_ms: int
+    missing_from_ms: int | None
     clock_start_ms: int
     reason: str
 
 
-ClientEvent = messages.ServerEvent | Reconnected
+ClientEvent = messages.ServerEvent | ConnectionLost | Reconnected
 
 
 class RetryLaterError(Exception):
@@ -87,7 +95,7 @@ class ReconnectLoop:
         Raises ConnectError where the close code is fatal or no attempt is left.
         """
         reason = describe_close(closed)
-        _raise_if_fatal(closed)
+        raise_if_fatal(closed)
         wait_s = 0.0
         while self._attempts < self._retry.attempts:
             await asyncio.sleep(max(wait_s, self._retry.pause_s(self._attempts)))
@@ -97,7 +105,7 @@ class ReconnectLoop:
             except RetryLaterError as error:
                 wait_s, reason = error.after_s, str(error)
             except ConnectionClosed as error:
-                _raise_if_fatal(error)
+                raise_if_fatal(error)
                 reason = describe_close(error)
         tried = f"; tried {self._retry.attempts} times to reconnect" if self._retry.attempts else ""
         raise ConnectError(f"expected `closed` as the last event, {reason}{tried}") from closed
@@ -170,6 +178,7 @@ def describe_close(closed: ConnectionClosed) -> str:
     return f"got close code {closed.rcvd.code} {closed.rcvd.reason}".rstrip()
 
 
-def _raise_if_fatal(closed: ConnectionClosed) -> None:
+def raise_if_fatal(closed: ConnectionClosed) -> None:
+    """Raises ConnectError where another connection would end the same way."""
     if closed.rcvd is not None and closed.rcvd.code in FATAL:
         raise ConnectError(f"expected `closed` as the last event, {describe_close(closed)}") from closed

@@ -122,6 +122,11 @@ class Channel:
             self._interim.add_candidate(utterance, pending)
         return pending
 
+    @property
+    def restart_position(self) -> int:
+        """See `Segmenter.restart_position`."""
+        return self._segmenter.restart_position
+
     def frames_arrived(self, count: int, moment: float) -> None:
         """So many frames are about to be pushed."""
         self._arrivals.add(self._segmenter.position + count * FRAME_SAMPLES, moment)

@@ -31,6 +31,9 @@ class EventLog:
         self.clock_ms = 0  # how far the stream has come, set by its session
         self._events: deque[ServerEvent] = deque(maxlen=keep)
         self._last_seq = 0
+        # (seq, samples): a client that has the events up to `seq` need not keep the audio up to `samples`. At
+        # most one an event, and both rise.
+        self._commits: deque[tuple[int, int]] = deque(maxlen=keep)
         self._readers: set[EventReader] = set()
         self._closed = False
         self._space = asyncio.Event()
@@ -57,6 +60,16 @@ class EventLog:
         for reader in self._readers:
             reader._offer(event)
         return event
+
+    def commit(self, samples: int) -> None:
+        """The events so far hold all results of the audio up to this sample frame of the source."""
+        if self._commits and self._commits[-1][0] == self._last_seq:
+            self._commits.pop()
+        self._commits.append((self._last_seq, samples))
+
+    def committed_samples(self, last_seq: int) -> int:
+        """Audio up to here need not be kept by a client that has the events up to `last_seq`."""
+        return next((samples for seq, samples in reversed(self._commits) if seq <= last_seq), 0)
 
     async def drain(self) -> None:
         """Wait while a `block` reader has MAX_UNREAD events or more before it."""
@@ -97,9 +110,8 @@ class EventLog:
 
         capacity: how many new events may wait unread for a `drop_slow` reader.
         """
-        reader = EventReader(
-            self, [event for event in self._events if event.seq > last_seq], policy, capacity
-        )
+        backlog = [event for event in self._events if event.seq > last_seq]
+        reader = EventReader(self, last_seq, backlog, policy, capacity)
         self._readers.add(reader)
         try:
             yield reader
@@ -119,9 +131,15 @@ class EventReader:
     """
 
     def __init__(
-        self, log: EventLog, backlog: list[ServerEvent], policy: ReadPolicy, capacity: int | None
+        self,
+        log: EventLog,
+        last_seq: int,
+        backlog: list[ServerEvent],
+        policy: ReadPolicy,
+        capacity: int | None,
     ) -> None:
         self.policy = policy
+        self.last_seq = last_seq  # of the last event that was read
         self._log = log
         self._unread: deque[ServerEvent] = deque(backlog)
         # `drop_slow`: bounded here. `block`: bounded by the session, which waits in `drain`.
@@ -142,6 +160,7 @@ class EventReader:
         """The next event, None where there is none yet. Raises SlowConsumerError."""
         if self._unread:
             event = self._unread.popleft()
+            self.last_seq = event.seq
             self._log._event_was_read()
             return event
         if self._overflowed:

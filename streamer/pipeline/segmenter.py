@@ -89,6 +89,13 @@ class Segmenter:
         return (self._base + len(self._frames)) * FRAME_SAMPLES
 
     @property
+    def restart_position(self) -> int:
+        """Before this sample begins no utterance that has not ended yet: a segmenter that starts here finds
+        the same ones.
+        """
+        return max(self._base, self._floor) * FRAME_SAMPLES
+
+    @property
     def in_speech(self) -> bool:
         return self._speaking
 

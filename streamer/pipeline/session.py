@@ -29,6 +29,7 @@ from ..protocol.error_codes import ErrorCode
 from .audio_doubts import AudioDoubts
 from .channel import Channel, QueuedUtterance
 from .channel_group import ChannelGroup
+from .committed_position import CommittedPosition
 from .conversions import started_event
 from .event_log import EventLog
 from .gap_reports import GapReports
@@ -81,6 +82,7 @@ class Session:
             for number, speaker in zip(heard, speakers, strict=True)
         ]
         self._group = ChannelGroup(self._channels, self._frontends, settings.segmenter, clock, self._handle)
+        self._committed = CommittedPosition(source.sample_rate_hz)
 
         self._gaps = GapReports()
         self._end: int | None = None  # the stream's, in samples, once it is known
@@ -107,6 +109,7 @@ class Session:
                 group.create_task(self._deliver(), name="deliver")
         finally:
             self._group.cancel()
+            self._frontends.close()
         if self._failure is not None:
             raise self._failure
         return self.totals
@@ -127,6 +130,8 @@ class Session:
                         await self._group.flush()
                     case SourceWarning(code, message):
                         await self._events.put(messages.Error(code=code, message=message, fatal=False))
+                self._committed.advance(min(one.restart_position for one in self._channels))
+                self._event_log.commit(self._committed.source_frames)
         except EmostreamError as error:
             self._failure = error
         self._end = self._received_samples * SAMPLE_RATE_HZ // self._source.sample_rate_hz
@@ -148,10 +153,12 @@ class Session:
             else:
                 if self._end is not None:  # the last frame is padded
                     outcome = replace(outcome, limit=self._end)
+                self._committed.add_utterance(outcome.utterance, outcome.clip_start)
                 await self._utterances.put(channel.analyse(outcome))
 
     async def _pass_gap(self, gap: AudioGap) -> None:
         await self._group.gap(gap.ms)
+        self._committed.add_gap(self._received_samples, gap.ms)
         at_ms = self._clock_ms
         self._dropped_ms += gap.ms
         self._event_log.clock_ms = self._clock_ms
@@ -203,6 +210,8 @@ class Session:
     async def _deliver(self) -> None:
         while True:
             event = self._event_log.append(await self._events.get())
+            if self._committed.note_published(event):
+                self._event_log.commit(self._committed.source_frames)
             self._metrics.count(event)
             for sink in self._sinks:
                 await sink.send(event)

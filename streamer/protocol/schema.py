@@ -20,6 +20,7 @@ _RANGES: Final[dict[tuple[str, str], Range]] = {
     ("Start", "language"): messages.LANGUAGE_CHARACTERS,
     ("Options", "min_silence_ms"): (200, 5_000),
     ("Options", "max_utterance_ms"): (2_000, 28_000),
+    ("Options", "channels"): messages.CHANNELS,
     ("Gap", "ms"): (1, messages.MAX_GAP_MS),
     ("Emotion", "confidence"): (0, 1),
     ("Emotion", "probabilities"): (0, 1),
@@ -29,7 +30,7 @@ _RANGES: Final[dict[tuple[str, str], Range]] = {
     ("NoEmotion", "speech"): (0, 1),
     ("Ready", "protocol"): (messages.PROTOCOL_VERSION, messages.PROTOCOL_VERSION),
 }
-_LEAST: Final[dict[str, float]] = {"utterance": 1}
+_LEAST: Final[dict[str, float]] = {"utterance": 1, "channel": 1}
 """Of fields of this name; of all other numbers 0."""
 
 _BOUNDS: Final = {"string": ("minLength", "maxLength")}

@@ -27,6 +27,7 @@ from ..errors import (
 from ..pipeline.event_log import EventLog, EventReader
 from ..pipeline.session import Session
 from ..protocol import messages
+from ..protocol.error_codes import ErrorCode
 from ..protocol.transport import send_message
 from .event_stream import ReadPosition, follow, read_position
 from .log import session_id
@@ -36,6 +37,8 @@ from .websocket_source import WebSocketSource
 log = logging.getLogger(__name__)
 
 _RESUME_TOKEN_BYTES: Final = 24
+_SILENT_S: Final = 5.0  # after the last message: a client that has stopped to send is told
+_STOP_WAITS_S: Final = 10.0  # after the last message, for the audio before an announced stop
 
 
 class ClientSession:
@@ -62,6 +65,7 @@ class ClientSession:
         self._clock = clock
         self._ended = ended
         self._began_at = self._received_at = self._detached_at = clock.now()
+        self._silence_reported = False
         self._serving: asyncio.Task[None] | None = None
         self._running = asyncio.create_task(self._run(), name="session")
         self._running.add_done_callback(_retrieve_exception)
@@ -161,11 +165,22 @@ class ClientSession:
             socket,
             reader,
             lambda: receive_messages(socket, self._source, self._note_message),
-            lambda: self._source.acknowledged_samples,
+            self._acknowledgement,
+        )
+
+    def _acknowledgement(self, last_seq: int) -> messages.Ack:
+        """For a client that has the events up to this one."""
+        received = self._source.acknowledged_samples
+        committed = self._event_log.committed_samples(last_seq)
+        return messages.Ack(
+            received_samples=received,
+            committed_samples=min(received, committed),
+            waiting_samples=self._source.waiting_samples,
         )
 
     def _note_message(self) -> None:
         self._received_at = self._clock.now()
+        self._silence_reported = False
 
     async def _run(self) -> None:
         session_id.set(self.name)
@@ -180,6 +195,10 @@ class ClientSession:
             self._event_log.close()
             self._ended()
 
+    def warn(self, message: str) -> None:
+        """Send an `error` that does not end the session."""
+        self._source.warn(ErrorCode.BAD_MESSAGE, message)
+
     def stop(self) -> None:
         """End soon: all finals, `closed`."""
         self._session.stop()
@@ -189,6 +208,10 @@ class ClientSession:
         now = self._clock.now()
         if not self.attached and now - self._detached_at > resume_timeout_s:
             return False
+        if self.attached and self._source.awaits_audio and now - self._received_at > _SILENT_S:
+            self._report_silence()
+        if self.attached and self._source.stop_waits and now - self._received_at > _STOP_WAITS_S:
+            self._source.stop_without_the_rest()
         if self.attached and now - self._received_at > idle_s:
             self._source.fail(
                 IdleTimeoutError(
@@ -202,6 +225,16 @@ class ClientSession:
                 )
             )
         return True
+
+    def _report_silence(self) -> None:
+        """Once, until the next message."""
+        if not self._silence_reported:
+            self._silence_reported = True
+            self._source.warn(
+                ErrorCode.NO_AUDIO,
+                f"expected audio, got none for {_SILENT_S:g} s: the session's clock stands still; send "
+                "silence or `gap` while there is none, or stop",
+            )
 
     async def cancel(self) -> None:
         """End at once, without finals."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 
@@ -13,6 +13,8 @@ from ..errors import BadStartError
 from ..pipeline.event_log import EventLog, EventReader
 from ..protocol import messages
 from ..protocol.transport import send_message
+
+_NOTHING: Final = messages.Ack(received_samples=0, committed_samples=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +51,39 @@ async def follow(
     socket: ServerConnection,
     reader: EventReader,
     receive: Callable[[], Coroutine[Any, Any, None]],
-    acknowledged_samples: Callable[[], int] = lambda: 0,
+    acknowledgement: Callable[[int], messages.Ack] = lambda last_seq: _NOTHING,
 ) -> None:
     """Send every event up to and with `closed`, while `receive` reads what the client sends.
 
-    Acknowledgements are merged: one goes out when the socket has room, with the count of that moment. Raises
-    ConnectionClosed and SlowConsumerError.
+    acknowledgement: what a client that has the events up to this one may know. Acknowledgements are merged:
+    one goes out when the socket has room, with the counts of that moment. Raises ConnectionClosed and
+    SlowConsumerError.
     """
     async with task_group() as group:
         receiving = group.create_task(receive(), name="receive")
-        await _send_events(socket, reader, acknowledged_samples)
+        await _send_events(socket, reader, acknowledgement)
         receiving.cancel()
 
 
 async def _send_events(
-    socket: ServerConnection, reader: EventReader, acknowledged_samples: Callable[[], int]
+    socket: ServerConnection, reader: EventReader, acknowledgement: Callable[[int], messages.Ack]
 ) -> None:
-    acked = 0  # what was sent to an earlier socket may be lost
+    acked, acked_seq = _NOTHING, reader.last_seq  # what was sent to an earlier socket may be lost
     while True:
-        if acked != (samples := acknowledged_samples()):
-            acked = samples
-            await send_message(socket, messages.encode(messages.Ack(received_samples=acked)))
+        ack = acknowledgement(reader.last_seq)
+        if _is_due(ack, acked, event_sent=reader.last_seq != acked_seq):
+            acked, acked_seq = ack, reader.last_seq
+            await send_message(socket, messages.encode(ack))
         elif (event := reader.pop()) is not None:
             await send_message(socket, messages.encode(event))
         elif reader.ended:
             return
         else:
             await reader.wait()
+
+
+def _is_due(ack: messages.Ack, last: messages.Ack, *, event_sent: bool) -> bool:
+    """What is committed moves on with every block; it is told after events and with the rest."""
+    if (ack.received_samples, ack.waiting_samples) != (last.received_samples, last.waiting_samples):
+        return True
+    return event_sent and ack.committed_samples != last.committed_samples

@@ -25,9 +25,9 @@ from ..errors import (
     SourceError,
 )
 from ..protocol import messages
+from ..protocol.error_codes import ErrorCode
 
 _ACK_EVERY_MS = 1_000
-_MAX_GAP_MS = 24 * 3_600_000
 _MAX_PENDING = 64  # items that are not audio: more of them in one credit is a flood
 
 
@@ -38,7 +38,7 @@ class _Stop:
 
 class WebSocketSource:
     """acknowledge: called with the samples that the session has taken, for every second of audio (a fifth of
-    the credit, where that is less) and at the end.
+    the credit, where that is less), when `waiting_samples` changes, and at the end.
     """
 
     def __init__(
@@ -82,6 +82,31 @@ class WebSocketSource:
         """Sample frames that the session has taken, as of the last call of `acknowledge`."""
         return self._acked
 
+    @property
+    def waiting_samples(self) -> int | None:
+        """The first position beyond the audio so far where a flush or the stop waits."""
+        return self._marks[0][0] if self._marks and not self._stopped else None
+
+    @property
+    def awaits_audio(self) -> bool:
+        """Whether the client may send more, and the stream is not over."""
+        return not self._stopped and self._fed - self._acked <= self._ahead
+
+    @property
+    def stop_waits(self) -> bool:
+        """Whether the stop has been announced for a position that the audio has not reached."""
+        return not self._stopped and any(isinstance(mark, _Stop) for _, mark in self._marks)
+
+    def stop_without_the_rest(self) -> None:
+        """The audio before the announced stop does not come: report it, and end after what has."""
+        at = next(at for at, mark in self._marks if isinstance(mark, _Stop))
+        self.warn(
+            ErrorCode.BAD_MESSAGE,
+            f"expected audio up to stop.at_samples {at}, got {self._fed} samples and then none; ended there: "
+            "count sample frames, or leave at_samples out",
+        )
+        self.stop()
+
     def discard_partial_frame(self) -> None:
         """Drop half a frame: the socket broke in it, and the next socket sends it from its beginning."""
         self._decoder.drop_partial_frame()
@@ -124,18 +149,19 @@ class WebSocketSource:
             return  # messages after `stop`, or sent again, change nothing
         match message:
             case messages.Gap(ms=ms):
-                if not 0 < ms <= _MAX_GAP_MS:
-                    raise ProtocolError(f"expected gap.ms of 1 to {_MAX_GAP_MS}, got {ms}; send several gaps")
+                if not 0 < ms <= messages.MAX_GAP_MS:
+                    raise ProtocolError(
+                        f"expected gap.ms of 1 to {messages.MAX_GAP_MS}, got {ms}; send several gaps"
+                    )
                 self._add_gap(ms)
                 self.received_gap_ms += ms
-            case messages.Flush(at_samples=at):
-                self._check_position("flush", at)
+            case messages.Flush():
+                at = self._position_of("flush", message.at_samples)
                 if self._is_new(at):
                     self._flushes.add(at)
                     self._place(at, Flush())
-            case messages.Stop(at_samples=at):
-                self._check_position("stop", at)
-                self._place(at, _Stop())
+            case messages.Stop():
+                self._place(self._position_of("stop", message.at_samples), _Stop())
 
     def warn(self, code: str, message: str) -> None:
         """Have the session report an error that does not end it, in its place among the events."""
@@ -171,6 +197,7 @@ class WebSocketSource:
         """Queue the audio, cut where a flush or the stop has been announced."""
         while self._marks and self._marks[0][0] <= self._fed + len(block):
             at, mark = self._marks.pop(0)
+            self._acknowledge(self._acked)
             cut = at - self._fed
             self._queue_audio(block[:cut])
             block = block[cut:]
@@ -204,6 +231,7 @@ class WebSocketSource:
                 raise _flood()
             self._marks.append((at, mark))
             self._marks.sort(key=lambda announced: announced[0])
+            self._acknowledge(self._acked)
             return
         self._check_pending()
         before: list[Item | _Stop] = []
@@ -250,9 +278,12 @@ class WebSocketSource:
         if self._others >= _MAX_PENDING:
             raise _flood()
 
-    def _check_position(self, kind: str, at: int) -> None:
+    def _position_of(self, kind: str, at: int | None) -> int:
+        if at is None:
+            return self._fed
         if at < 0:
             raise ProtocolError(f"expected {kind}.at_samples of 0 or more, got {at}; correct the client")
+        return at
 
 
 def _flood() -> FlowControlError:
@@ -298,5 +329,6 @@ def validate_start(start: messages.Start, channels: Channels) -> None:
                     f"expected one channel with {field}, got options.channels split; choose the speaker's "
                     "by its number"
                 )
-    if start.language is not None and not 2 <= len(start.language) <= 35:
+    least, most = messages.LANGUAGE_CHARACTERS
+    if start.language is not None and not least <= len(start.language) <= most:
         raise BadStartError("expected start.language to be a BCP 47 tag such as en, got another length")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.client import Reconnected, connect
+from emostream.streamer.client import ConnectionLost, Reconnected, connect
 from emostream.streamer.errors import ConnectError
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.app import Server
@@ -25,7 +25,11 @@ async def events_of(server: Server, start: messages.Start) -> list[messages.Serv
         yield encode_pcm(SPEECH, "pcm_f32le")
 
     async with connect(socket_url(server), start) as client:
-        return [event async for event in client.recognize(audio()) if not isinstance(event, Reconnected)]
+        return [
+            event
+            async for event in client.recognize(audio())
+            if not isinstance(event, ConnectionLost | Reconnected)
+        ]
 
 
 def closed(events: list[messages.ServerEvent]) -> messages.Closed:

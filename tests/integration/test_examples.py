@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emostream.models import LABELS
-from emostream.streamer.client import ClientEvent, Reconnected, Retry, subscribe
+from emostream.streamer.client import ClientEvent, ConnectionLost, Reconnected, Retry, subscribe
 from emostream.streamer.errors import ConnectError
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.protocol import messages
@@ -98,7 +98,7 @@ async def test_a_subscriber_whose_connection_breaks_misses_nothing() -> None:
                     event_log.append(emotion_event(event.utterance + 1, "sad"))
                 else:
                     event_log.end(messages.Closed(reason="end_of_stream", totals=TOTALS))
-    numbers = [event.seq for event in seen if not isinstance(event, Reconnected)]
+    numbers = [event.seq for event in seen if not isinstance(event, ConnectionLost | Reconnected)]
     assert numbers == list(range(1, 13))
     reconnected = [event for event in seen if isinstance(event, Reconnected)]
     assert [event.resumed for event in reconnected] == [True] * 3

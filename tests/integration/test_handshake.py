@@ -17,7 +17,7 @@ from websockets.typing import Origin
 
 from emostream.models import Clip, Transcript
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.client import ClientEvent
+from emostream.streamer.client import ClientEvent, Retry
 from emostream.streamer.client import connect as connect_client
 from emostream.streamer.config import ServerSettings
 from emostream.streamer.errors import ConnectError, ListenError
@@ -198,7 +198,9 @@ async def test_a_rejected_client_gets_the_servers_message() -> None:
 
 
 async def test_the_client_ends_although_it_waits_for_credit() -> None:
-    """The server shuts down while the sender is held back: the finals come, and nothing waits forever."""
+    """The server shuts down while the sender is held back, and does not come back: the finals come, nothing
+    waits forever, and the end is an error.
+    """
     endless = encode_pcm(np.concatenate([voice(1_000), silence(1_000)]), "pcm_s16le")
 
     async def blocks() -> AsyncIterator[bytes]:
@@ -208,12 +210,14 @@ async def test_the_client_ends_although_it_waits_for_credit() -> None:
     seen: list[ClientEvent] = []
     async with serving(max_unacked_ms=1_000) as server:
         start = msgspec.convert(START, messages.Start)
-        async with connect_client(socket_url(server), start) as client:
-            async for event in client.recognize(blocks()):
-                if not seen:
-                    server.begin_shutdown()
-                seen.append(event)
-    assert kinds(seen)[-1] == "Closed"
+        with pytest.raises(ConnectError, match=r"tried 2 times to reconnect"):
+            async with connect_client(socket_url(server), start, retry=Retry(2, 0.01, 0.01)) as client:
+                async for event in client.recognize(blocks()):
+                    if not seen:
+                        server.begin_shutdown()
+                    seen.append(event)
+    assert "Emotion" in kinds(seen)
+    assert kinds(seen)[-1] == "ConnectionLost"
 
 
 async def test_a_slow_transcriber_is_not_waited_for_at_shutdown() -> None:

@@ -16,7 +16,7 @@ from emostream.models import load_recognizer
 from emostream.models.checkpoint import BUNDLED
 from emostream.streamer.audio.frontend import Samples, encode_pcm
 from emostream.streamer.audio.sources import Item, Pcm
-from emostream.streamer.client import Reconnected, connect
+from emostream.streamer.client import ConnectionLost, Reconnected, connect
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
@@ -140,7 +140,7 @@ async def events_over_socket(samples: Samples, size: int) -> list[messages.Serve
         url = server.url.replace("http", "ws") + "/v1/stream"
         async with connect(url, start) as client:
             events = [event async for event in client.recognize(blocks())]
-            return [event for event in events if not isinstance(event, Reconnected)]
+            return [event for event in events if not isinstance(event, ConnectionLost | Reconnected)]
 
 
 def test_the_same_events_for_any_block_size_and_over_the_socket(session: RealSession) -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosedError
 
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.client import ClientEvent, Reconnected, Retry
+from emostream.streamer.client import ClientEvent, ConnectionLost, Reconnected, Retry
 from emostream.streamer.client import connect as connect_client
-from emostream.streamer.client.unacknowledged import UnacknowledgedLog
+from emostream.streamer.client.one_clock import OneClock
 from emostream.streamer.errors import ConnectError
 from emostream.streamer.pipeline.session import Session
 from emostream.streamer.protocol import messages
@@ -261,71 +261,132 @@ async def test_a_crashed_session_is_not_resumed_again(monkeypatch: pytest.Monkey
     assert isinstance(seen[-1], messages.Closed)
 
 
-async def test_a_loss_is_reported_even_if_the_connection_breaks_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The fresh session is open, unacknowledged audio is being sent again, and the connection breaks once
-    more.
+def in_mid_utterance(event: ClientEvent) -> bool:
+    return isinstance(event, messages.SpeechStarted) and event.utterance == 3
+
+
+def behind_an_utterance(event: ClientEvent) -> bool:
+    return isinstance(event, messages.Emotion) and event.utterance == 2
+
+
+async def through_a_restart(
+    when: Callable[[ClientEvent], bool], *, break_again: bool = False
+) -> tuple[list[ClientEvent], list[ClientEvent]]:
+    """The events before and after `Reconnected`, which is the first of the latter. The server is killed and
+    another one takes its place, without the sessions. break_again: the next connection is cut at once.
     """
-    breaks = 0
-
-    def unreceived(self: UnacknowledgedLog, samples: int, gap_ms: int) -> Iterator[str | bytes]:
-        nonlocal breaks
-        for message in whole(self, samples, gap_ms):
-            yield message
-            if not breaks:
-                breaks += 1
-                raise ConnectionClosedError(None, None)
-
-    whole = UnacknowledgedLog.unreceived
-    monkeypatch.setattr(UnacknowledgedLog, "unreceived", unreceived)
-    async with serving() as old, serving() as new:
-        seen = await move_behind_the_second_utterance(old, new)
-    assert breaks == 1
-    (back,) = [event for event in seen if isinstance(event, Reconnected)]
-    assert not back.resumed
-    assert isinstance(seen[-1], messages.Closed)
-
-
-async def move_behind_the_second_utterance(old: Server, new: Server) -> list[ClientEvent]:
-    """The events of a client whose server restarts, without its sessions, in the pause after an utterance."""
-    half = len(LONG) // 2
     seen: list[ClientEvent] = []
     moved = asyncio.Event()
+    part = len(LONG) * 4 // 10  # in mid-utterance too
+
+    async def audio() -> AsyncIterator[bytes]:
+        yield encode_pcm(LONG[:part, None], "pcm_f32le")
+        await moved.wait()
+        yield encode_pcm(LONG[part:, None], "pcm_f32le")
+
+    async with serving() as old, serving() as new, asyncio.timeout(60):
+        proxy = MovingProxy(old.port, lambda: None)
+        async with (
+            proxy.running(),
+            connect_client(f"ws://127.0.0.1:{proxy.port}/v1/stream", START_F32, retry=QUICK) as client,
+        ):
+            async for event in client.recognize(audio()):
+                seen.append(event)
+                if when(event) and not moved.is_set():
+                    proxy.move_to(new.port)
+                    moved.set()
+                if isinstance(event, Reconnected) and break_again:
+                    break_again = False
+                    proxy.break_all()
+    first = next(i for i, event in enumerate(seen) if isinstance(event, Reconnected))
+    return seen[:first], seen[first:]
+
+
+def spans(events: Sequence[ClientEvent]) -> list[tuple[int, int, int]]:
+    """Number, start and end of every final."""
+    return [
+        (event.utterance, event.start_ms, event.end_ms)
+        for event in events
+        if isinstance(event, messages.Emotion) and event.final
+    ]
+
+
+async def plain(sound: np.ndarray) -> list[ClientEvent]:
+    async with serving() as server, connect_client(socket_url(server), START_F32) as client:
+
+        async def audio() -> AsyncIterator[bytes]:
+            yield encode_pcm(sound[:, None], "pcm_f32le")
+
+        return [event async for event in client.recognize(audio())]
+
+
+@pytest.mark.parametrize("when", [in_mid_utterance, behind_an_utterance])
+@pytest.mark.parametrize("break_again", [False, True])
+async def test_a_restarted_server_hears_the_utterance_in_progress_whole(
+    when: Callable[[ClientEvent], bool], break_again: bool
+) -> None:
+    """As after kill -9: what had no final is heard again, what had one is not. The results are those of the
+    rest of the audio by itself, and together those of the unbroken stream.
+    """
+    before, after = await through_a_restart(when, break_again=break_again)
+    back = after[0]
+    assert isinstance(back, Reconnected)
+    assert (back.resumed, back.missing_from_ms) == (False, None)
+    assert [event.resumed for event in after[1:] if isinstance(event, Reconnected)] == [True] * break_again
+    clock = OneClock()
+    placed = [clock.place(event) for event in server_events(before)]
+    clock.reconnected(back)
+    placed += [clock.place(event) for event in server_events(after)]
+    unbroken = await plain(LONG)
+    closed, whole = placed[-1], unbroken[-1]
+    assert isinstance(closed, messages.Closed)
+    assert isinstance(whole, messages.Closed)
+    assert closed.totals == whole.totals
+    assert [number for number, _, _ in spans(placed)] == [number for number, _, _ in spans(unbroken)]
+    np.testing.assert_allclose(spans(placed), spans(unbroken), atol=40)  # the VAD starts afresh
+    rest_of_it = await plain(LONG[back.clock_start_ms * 16 :])
+    assert timeless(server_events(after)) == timeless(rest_of_it)
+
+
+def server_events(events: Sequence[ClientEvent]) -> list[messages.ServerEvent]:
+    return [event for event in events if not isinstance(event, ConnectionLost | Reconnected)]
+
+
+async def test_a_server_that_shuts_down_is_not_the_end() -> None:
+    """`closed` with `shutting_down` comes before the audio is over: the rest is for the next server, and the
+    stream ends with that one's `closed`.
+    """
+    seen: list[ClientEvent] = []
+    moved = asyncio.Event()
+    half = len(LONG) // 2
 
     async def audio() -> AsyncIterator[bytes]:
         yield encode_pcm(LONG[:half, None], "pcm_f32le")
         await moved.wait()
         yield encode_pcm(LONG[half:, None], "pcm_f32le")
 
-    proxy = MovingProxy(old.port, lambda: None)
-    async with (
-        asyncio.timeout(60),
-        proxy.running(),
-        connect_client(f"ws://127.0.0.1:{proxy.port}/v1/stream", START_F32, retry=QUICK) as client,
-    ):
-        async for event in client.recognize(audio()):
-            seen.append(event)
-            if isinstance(event, messages.Emotion) and event.utterance == 2 and not moved.is_set():
-                proxy.move_to(new.port)
-                moved.set()
-    return seen
-
-
-async def test_a_restarted_server_continues_and_the_client_reports_the_loss() -> None:
-    """As after kill -9 and a restart: the old session is gone."""
-    async with serving() as old, serving() as new:
-        seen = await move_behind_the_second_utterance(old, new)
+    async with serving() as new, AsyncExitStack() as shuts_down, asyncio.timeout(60):
+        old = await shuts_down.enter_async_context(serving())
+        proxy = MovingProxy(old.port, lambda: None)
+        async with (
+            proxy.running(),
+            connect_client(f"ws://127.0.0.1:{proxy.port}/v1/stream", START_F32, retry=QUICK) as client,
+        ):
+            async for event in client.recognize(audio()):
+                seen.append(event)
+                if behind_an_utterance(event) and not moved.is_set():
+                    old.begin_shutdown()
+                    moved.set()
+                if isinstance(event, ConnectionLost):
+                    proxy.move_to(new.port)
+    assert [event.reason for event in seen if isinstance(event, messages.Closed)] == ["end_of_stream"]
     (back,) = [event for event in seen if isinstance(event, Reconnected)]
-    assert not back.resumed
-    assert back.lost_from_seq == 1 + max(event.seq for event in seen[: seen.index(back)])  # type: ignore[union-attr]
-    before, after = seen[: seen.index(back)], seen[seen.index(back) + 1 :]
-    assert isinstance(before[-1], messages.Emotion)
-    assert back.missing_from_ms == before[-1].end_ms
-    closed = after[-1]
+    assert (back.resumed, back.missing_from_ms, back.lost_from_seq) == (False, None, None)
+    closed = seen[-1]
     assert isinstance(closed, messages.Closed)
-    # The two sessions' clocks together are the audio's.
     assert back.clock_start_ms + closed.totals.audio_ms == len(LONG) // 16
+    ends = [end for _, _, end in spans(seen[: seen.index(back)])]
+    assert ends[-1] <= back.clock_start_ms
 
 
 class MovingProxy(CuttingProxy):

@@ -1,10 +1,11 @@
-"""`emostream serve` as a service: SIGTERM drains it, kill -9 loses no more than is reported to clients."""
+"""`emostream serve` as a service: SIGTERM drains it, kill -9 loses nothing that clients sent."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 
 from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.client import ClientEvent, Reconnected, Retry, connect
+from emostream.streamer.client import ClientEvent, ConnectionLost, Retry, connect
+from emostream.streamer.errors import ConnectError
 from emostream.streamer.protocol import messages
-from tests.support.programs import SMALL_MODEL, TIMEOUT_S, Running, free_port, running
+from tests.support.programs import SMALL_MODEL, TIMEOUT_S, free_port, run, running
 
 START = messages.Start(encoding="pcm_s16le", sample_rate=16_000, channels=1)
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
@@ -32,64 +34,103 @@ def serve(port: int, *flags: str) -> list[str]:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 async def test_sigterm_drains_the_finals() -> None:
-    """In mid-speech: the utterance in progress is classified, `closed` follows, the exit status is 0."""
+    """In mid-speech: the utterance in progress is classified, `closed` follows, the exit status is 0. The
+    client waits for another server, and there is none.
+    """
     port = free_port()
     with running(*serve(port, "--log-format", "json")) as server:
         await asyncio.to_thread(server.wait_for, '"listening"')
-        async with asyncio.timeout(TIMEOUT_S), connect(f"ws://127.0.0.1:{port}/v1/stream", START) as client:
-            await client.send(pcm(4.0))
-            seen: list[ClientEvent] = []
-            async for event in client:
-                seen.append(event)
-                if isinstance(event, messages.SpeechStarted) and event.utterance == 1:
-                    server.process.send_signal(signal.SIGTERM)
+        seen: list[ClientEvent] = []
+
+        async def listen() -> None:
+            url = f"ws://127.0.0.1:{port}/v1/stream"
+            async with asyncio.timeout(TIMEOUT_S), connect(url, START, retry=Retry(1, 0.1, 0.1)) as client:
+                await client.send(pcm(4.0))
+                async for event in client:
+                    seen.append(event)
+                    if isinstance(event, messages.SpeechStarted) and event.utterance == 1:
+                        server.process.send_signal(signal.SIGTERM)
+
+        with pytest.raises(ConnectError, match=r"emostream serve.*tried 1 times to reconnect"):
+            await listen()
         assert await asyncio.to_thread(server.process.wait, TIMEOUT_S) == 0
     finals = [event for event in seen if isinstance(event, messages.Emotion) and event.final]
     assert finals
-    closed = seen[-1]
-    assert isinstance(closed, messages.Closed)
-    assert closed.reason == "shutting_down"
+    (lost,) = [event for event in seen if isinstance(event, ConnectionLost)]
+    assert "1001" in lost.reason
     begun = {event.utterance for event in seen if isinstance(event, messages.SpeechStarted)}
     assert begun == {event.utterance for event in finals}
 
 
+def client_of(port: int) -> list[str]:
+    return ["client", str(RECORDING), "--url", f"ws://127.0.0.1:{port}/v1/stream"]
+
+
+def started(line: str, utterance: int) -> bool:
+    event = json.loads(line)
+    return event["type"] == "speech_started" and event["utterance"] == utterance
+
+
+def finals_of(lines: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Number, start and end of every utterance with a result."""
+    events = [json.loads(line) for line in lines]
+    return [
+        (event["utterance"], event["start_ms"], event["end_ms"])
+        for event in events
+        if event["type"] in ("emotion", "no_emotion")
+    ]
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
-async def test_kill_9_and_a_restart_between_two_utterances() -> None:
+def test_kill_9_and_a_restart_in_mid_utterance() -> None:
+    """The command-line client says that it reconnects, and its results are those of an undisturbed run: the
+    utterance in progress comes whole, and no other twice.
+    """
     port = free_port()
-    restarted = asyncio.Event()
-    seen: list[ClientEvent] = []
-
-    async def audio() -> AsyncIterator[bytes]:
-        yield pcm(5.0)
-        await restarted.wait()
-        yield pcm(5.0, start=5.0)
-
-    async def restart(old: Running) -> None:
-        old.process.send_signal(signal.SIGKILL)
-        old.process.wait()
-        fresh = programs.enter_context(running(*serve(port)))
-        await asyncio.to_thread(fresh.wait_for, "Listening on")
-        restarted.set()
-
     with ExitStack() as programs:
         server = programs.enter_context(running(*serve(port)))
-        await asyncio.to_thread(server.wait_for, "Listening on")
-        url = f"ws://127.0.0.1:{port}/v1/stream"
-        restarting: asyncio.Task[None] | None = None
-        async with asyncio.timeout(TIMEOUT_S), connect(url, START, retry=Retry(200, 0.2, 0.5)) as client:
-            async for event in client.recognize(audio()):
-                seen.append(event)
-                if isinstance(event, messages.Emotion) and event.final and restarting is None:
-                    restarting = asyncio.create_task(restart(server))
-        assert restarting is not None
-        await restarting
-    (back,) = [event for event in seen if isinstance(event, Reconnected)]
-    before, after = seen[: seen.index(back)], seen[seen.index(back) + 1 :]
-    assert not back.resumed
-    assert back.lost_from_seq == 1 + sum(not isinstance(event, Reconnected) for event in before)
-    assert back.missing_from_ms == max(
-        event.end_ms for event in before if isinstance(event, messages.Emotion) and event.final
-    )
-    assert isinstance(after[-1], messages.Closed)
-    assert any(isinstance(event, messages.Emotion) and event.final for event in after)
-    assert back.clock_start_ms + after[-1].totals.audio_ms == 10_000
+        server.wait_for("Listening on")
+        undisturbed = run(*client_of(port), "--fast")
+        client = programs.enter_context(running(*client_of(port)))
+        assert client.process.stdout is not None
+        lines: list[str] = []
+        for line in client.process.stdout:
+            lines.append(line)
+            if started(line, 2):
+                server.process.kill()
+                server.process.wait()
+                client.wait_for(
+                    "^emostream: the connection is lost, got a connection that broke.*reconnecting"
+                )
+                server = programs.enter_context(running(*serve(port)))
+        client.wait_for(
+            r"no longer has the session: it hears again what came after \d+\.\d s; nothing is missing"
+        )
+        assert client.process.wait(TIMEOUT_S) == 0
+    assert undisturbed.returncode == 0
+    whole = finals_of(undisturbed.stdout.splitlines())
+    assert [number for number, _, _ in finals_of(lines)] == [number for number, _, _ in whole]
+    for found, expected in zip(finals_of(lines), whole, strict=True):
+        assert found == pytest.approx(expected, abs=60)  # the detector of voice activity begins afresh
+    closed = [json.loads(text[-1]) for text in (lines, undisturbed.stdout.splitlines())]
+    assert closed[0]["totals"] == closed[1]["totals"]
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+def test_a_server_that_does_not_come_back_is_a_failure() -> None:
+    """Not the end of the results: the exit status and the last line say how far they reach."""
+    port = free_port()
+    with running(*serve(port)) as server:
+        server.wait_for("Listening on")
+        with running(*client_of(port)) as client:
+            assert client.process.stdout is not None
+            for line in client.process.stdout:
+                if started(line, 1):
+                    server.process.send_signal(signal.SIGTERM)
+                    client.wait_for("the connection is lost, got close code 1001; reconnecting")
+                    client.process.send_signal(signal.SIGINT)
+            client.wait_for(
+                r"expected the last finals .* got no connection to the server; the results end at \d"
+            )
+            assert client.process.wait(TIMEOUT_S) == 2

@@ -8,7 +8,7 @@ import json
 import jsonschema
 import numpy as np
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from emostream.streamer.audio.frontend import encode_pcm
 from emostream.streamer.protocol import messages
@@ -59,7 +59,7 @@ async def test_every_message_matches_the_schema() -> None:
     [
         ("{", "bad_message"),
         ('{"type": "dance"}', "bad_message"),
-        ('{"type": "flush"}', "bad_message"),
+        ('{"type": "flush", "at_samples": "now"}', "bad_message"),
         ('{"type": "flush", "at_samples": -1}', "bad_message"),
         ('{"type": "gap", "ms": 0}', "bad_message"),
         ('{"type": "gap", "ms": 1e300}', "bad_message"),
@@ -204,3 +204,42 @@ async def test_sessions_have_resume_tokens_of_their_own() -> None:
                 seen += [ready.session, ready.resume_token]
     assert len(set(seen)) == 4
     assert all(len(resume_token or "") >= 16 for resume_token in seen)
+
+
+async def test_a_client_is_told_what_waits_and_what_is_committed() -> None:
+    """A flush that waits is in an ack; and after the final of an utterance, that its audio is committed."""
+    async with serving() as server, started(server) as socket:
+        await socket.send('{"type": "flush", "at_samples": 1000}')
+        assert await next_ack(socket) == messages.Ack(
+            received_samples=0, committed_samples=0, waiting_samples=1_000
+        )
+        await socket.send(encode_pcm(SPEECH[:, None], "pcm_s16le"))
+        await socket.send('{"type": "stop"}')
+        seen: list[messages.ServerMessage] = []
+        while not (seen and isinstance(seen[-1], messages.Closed)):
+            seen.append(messages.decode_server_message(await socket.recv()))
+    acks = [message for message in seen if isinstance(message, messages.Ack)]
+    assert all(ack.waiting_samples is None for ack in acks)
+    committed = [ack.committed_samples or 0 for ack in acks]
+    assert committed == sorted(committed)
+    # All of what has its final before the ack, and nothing of an utterance without one.
+    starts = {
+        message.utterance: message.start_ms * 16
+        for message in seen
+        if isinstance(message, messages.SpeechStarted)
+    }
+    ends: dict[int, int] = {}
+    for message in seen:
+        if isinstance(message, messages.Emotion) and message.final:
+            ends[message.utterance] = message.end_ms * 16
+        if isinstance(message, messages.Ack):
+            pending = [start for number, start in starts.items() if number not in ends]
+            assert (message.committed_samples or 0) <= min(pending, default=len(SPEECH))
+    assert len(ends) == 2
+    assert committed[-1] >= ends[1]
+
+
+async def next_ack(socket: ClientConnection) -> messages.Ack:
+    while not isinstance(message := messages.decode_server_message(await socket.recv()), messages.Ack):
+        pass
+    return message

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from emostream.streamer.audio.frontend import encode_pcm
-from emostream.streamer.client import ClientEvent, Reconnected
+from emostream.streamer.client import ClientEvent, ConnectionLost, Reconnected
 from emostream.streamer.client import connect as connect_client
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
@@ -89,7 +89,11 @@ async def stream(server: Server, sound: np.ndarray, block: int = 3_200) -> list[
             yield encode_pcm(sound[first : first + block], "pcm_f32le")
 
     async with connect_client(socket_url(server), start) as client:
-        return [event async for event in client.recognize(blocks()) if not isinstance(event, Reconnected)]
+        return [
+            event
+            async for event in client.recognize(blocks())
+            if not isinstance(event, ConnectionLost | Reconnected)
+        ]
 
 
 def errors(seen: Sequence[messages.ServerEvent]) -> list[tuple[str, bool]]:
@@ -119,7 +123,7 @@ def timeless(seen: Sequence[ClientEvent]) -> dict[str, list[Any]]:
     """The events by their type, without what depends on the wall clock: how long things took, and whether
     an utterance begins before the final of the one before. Each came once, and in order.
     """
-    server_events = [event for event in seen if not isinstance(event, Reconnected)]
+    server_events = [event for event in seen if not isinstance(event, ConnectionLost | Reconnected)]
     assert [event.seq for event in server_events] == list(range(1, len(server_events) + 1))
     kinds: dict[str, list[Any]] = {}
     for event in server_events:

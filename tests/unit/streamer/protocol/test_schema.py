@@ -25,7 +25,7 @@ def server_takes(message: dict[str, Any]) -> bool:
     try:
         match messages.decode_client_message(json.dumps(message)):
             case messages.Start() as start:
-                validate_start(start)
+                validate_start(start, start.options.channels or "mix")
                 segmenter_settings(SegmenterSettings(), start.options)
             case (messages.Gap() | messages.Flush() | messages.Stop()) as control:
                 source = WebSocketSource(msgspec.convert(START, messages.Start), 5_000, lambda samples: None)

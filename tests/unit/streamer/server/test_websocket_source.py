@@ -171,3 +171,40 @@ async def test_what_looks_like_a_file_later_is_audio() -> None:
     stream.feed(b"OggS" + bytes(1_996))
     stream.stop()
     assert outline(await all_items(stream)) == [9_192]
+
+
+async def test_without_a_position_flush_and_stop_mean_now() -> None:
+    stream = source()
+    stream.feed(audio(300))
+    stream.handle(messages.Flush())
+    stream.feed(audio(200))
+    stream.handle(messages.Flush())
+    stream.handle(messages.Flush())  # nothing new to flush
+    stream.feed(audio(100))
+    stream.handle(messages.Stop())
+    stream.feed(audio(100))
+    assert outline(await all_items(stream)) == [300, "Flush", 200, "Flush", 100]
+
+
+async def test_what_waits_is_told_until_its_audio_has_come() -> None:
+    acks = Acks()
+    stream = source(acks)
+    waiting = []
+
+    def note() -> None:
+        waiting.append((len(acks.samples), stream.waiting_samples))
+
+    stream.feed(audio(100))
+    stream.handle(messages.Flush(at_samples=100))
+    note()
+    stream.handle(messages.Stop(at_samples=500))
+    note()
+    stream.handle(messages.Flush(at_samples=200))
+    note()
+    stream.feed(audio(150))
+    note()
+    stream.feed(audio(250))
+    note()
+    # Each change is a reason for an ack.
+    assert waiting == [(0, None), (1, 500), (2, 200), (3, 500), (4, None)]
+    assert outline(await all_items(stream)) == [100, "Flush", 100, "Flush", 300]
