@@ -1,7 +1,8 @@
 /**
  * A client of an emostream server for any web page: audio in, events out, over one websocket that may break.
  * docs/protocol.md is the contract, client.d.ts declares every type. Needs a browser and nothing else. Copy it
- * together with send_queue.js, backoff.js, microphone.js, capture_monitor.js, file_audio.js and worklet.js.
+ * together with send_queue.js, repeated_results.js, backoff.js, microphone.js, capture_monitor.js, file_audio.js
+ * and worklet.js.
  *
  *     const audio = await microphone();
  *     const client = new EmostreamClient({
@@ -20,6 +21,7 @@
  */
 import { ReconnectLoop, browserPlatform, closeOutcome } from "./backoff.js";
 import { AudioGap } from "./capture_monitor.js";
+import { RepeatedResults } from "./repeated_results.js";
 import { SendQueue } from "./send_queue.js";
 
 export { AudioGap } from "./capture_monitor.js";
@@ -76,6 +78,7 @@ export class EmostreamClient {
   #lastSeq = 0;
   #finalsUntilMs = 0; // finals cover the session's clock up to here
   #closed = null;
+  #repeated = new RepeatedResults();
   #offsetMs = 0; // where its clock begins on the client's own, which counts all audio and all gaps
 
   #finalPhase = null;
@@ -323,6 +326,7 @@ export class EmostreamClient {
     this.#resumeToken = typeof ready.resume_token === "string" ? ready.resume_token : null;
     this.#lastSeq = this.#finalsUntilMs = 0;
     this.#closed = null;
+    this.#repeated.beginAgain(offsetMs);
     this.#offsetMs += offsetMs;
     return loss;
   }
@@ -338,7 +342,7 @@ export class EmostreamClient {
     if (isOfAll && (event.type === "no_emotion" || (event.type === "emotion" && event.final === true))) {
       this.#finalsUntilMs = Math.max(this.#finalsUntilMs, Number(event.end_ms) || 0);
     }
-    this.#onEvent(event);
+    if (!this.#repeated.note(event)) this.#onEvent(event);
   }
 
   /** Wait for the close code, but not for ever. */

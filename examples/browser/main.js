@@ -5,7 +5,7 @@
  * page's origin. In the root of the repository:
  *
  *     cp -r examples/browser page
- *     (cd demo && cp client.js send_queue.js backoff.js microphone.js capture_monitor.js file_audio.js worklet.js ../page)
+ *     (cd demo && cp client.js send_queue.js repeated_results.js backoff.js microphone.js capture_monitor.js file_audio.js worklet.js ../page)
  *     python3 -m http.server 8000 --directory page
  *     emostream serve --allow-origin http://localhost:8000
  *

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..protocol import messages
+from .repeated_results import RepeatedResults
 
 
 class SessionProgress:
@@ -17,13 +18,19 @@ class SessionProgress:
         self.last_end_ms = 0
         self.clock_start_ms = 0
         self.over = False
+        self._repeated = RepeatedResults()
 
-    def note(self, event: messages.ServerEvent) -> None:
+    def note(self, event: messages.ServerEvent) -> bool:
+        """False where the session before has given this result."""
         self.last_seq = max(self.last_seq, event.seq)
-        ended = isinstance(event, messages.NoEmotion) or (isinstance(event, messages.Emotion) and event.final)
-        # Of one channel of several it says nothing about the others.
-        if ended and event.channel is None:
-            self.last_end_ms = event.end_ms
+        match event:
+            # Of one channel of several it says nothing about the others.
+            case (
+                messages.Emotion(final=True, channel=None, end_ms=end_ms)
+                | messages.NoEmotion(channel=None, end_ms=end_ms)
+            ):
+                self.last_end_ms = end_ms
+        return not self._repeated.note(event)
 
     def resume(self, ready: messages.Ready) -> messages.Resume | None:
         """For the first message of another connection; None where there is nothing to resume. ready: the
@@ -35,6 +42,7 @@ class SessionProgress:
 
     def begin_again(self, clock_start_ms: int) -> None:
         """In a fresh session, whose clock begins here on that of the session before."""
+        self._repeated.begin_again(clock_start_ms)
         self.clock_start_ms += clock_start_ms
         self.last_seq = self.last_end_ms = 0
         self.over = False

@@ -156,8 +156,8 @@ class ClientStream:
                         self._progress.over = True
                         self._buffer.commit_received()
                     case event:
-                        self._progress.note(event)
-                        yield event
+                        if self._progress.note(event):
+                            yield event
                         if isinstance(event, messages.Closed):
                             return
         except ConnectError as error:

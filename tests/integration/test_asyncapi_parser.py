@@ -33,7 +33,16 @@ def parser(pytestconfig: pytest.Config, tmp_path: Path) -> Path:
     cache: pytest.Cache | None = getattr(pytestconfig, "cache", None)
     folder = tmp_path if cache is None else cache.mkdir("asyncapi-parser")
     if not (folder / "node_modules" / "@asyncapi" / "parser").is_dir():
-        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, PACKAGE]
+        command = [
+            npm,
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--prefix",
+            str(folder),
+            PACKAGE,
+        ]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_TIMEOUT_S)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:

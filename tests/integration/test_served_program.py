@@ -68,7 +68,7 @@ def client_of(port: int) -> list[str]:
 
 def started(line: str, utterance: int) -> bool:
     event = json.loads(line)
-    return event["type"] == "speech_started" and event["utterance"] == utterance
+    return bool(event["type"] == "speech_started" and event["utterance"] == utterance)
 
 
 def finals_of(lines: Sequence[str]) -> list[tuple[int, int, int]]:

@@ -45,7 +45,7 @@ def closed(seq: int, audio_ms: int, utterances: int, dropped_ms: int) -> message
 def test_a_session_after_another_goes_on_where_it_begins() -> None:
     """The second utterance has begun, and the server is killed: it is heard again as the second."""
     clock = OneClock()
-    first = [
+    first: list[messages.ServerEvent] = [
         started(1, 1, 500),
         dropped(2, 800, 40),
         emotion(3, 1, 500, 1_500),
@@ -54,19 +54,15 @@ def test_a_session_after_another_goes_on_where_it_begins() -> None:
     ]
     assert [clock.place(event) for event in first] == first
     clock.reconnected(reconnected(2_200))
-    placed = [
-        clock.place(event)
-        for event in [
-            started(1, 1, 300),
-            dropped(2, 800, 70),
-            emotion(3, 1, 300, 1_900),
-            messages.Error(seq=4, code="analysis_failed", message="", fatal=False, utterance=2),
-            messages.NoEmotion(
-                seq=5, utterance=3, start_ms=4_000, end_ms=5_000, reason="no_speech", speech=0
-            ),
-            closed(6, 6_000, 1, 70),
-        ]
+    second: list[messages.ServerEvent] = [
+        started(1, 1, 300),
+        dropped(2, 800, 70),
+        emotion(3, 1, 300, 1_900),
+        messages.Error(seq=4, code="analysis_failed", message="", fatal=False, utterance=2),
+        messages.NoEmotion(seq=5, utterance=3, start_ms=4_000, end_ms=5_000, reason="no_speech", speech=0),
+        closed(6, 6_000, 1, 70),
     ]
+    placed = [clock.place(event) for event in second]
     assert [event.seq for event in placed] == [6, 7, 8, 9, 10, 11]
     start, gap, final, failed, nothing, end = placed
     assert (start.utterance, start.start_ms) == (2, 2_500)  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given
@@ -128,14 +129,17 @@ def test_what_a_final_covers_is_not_sent_again(
 
 def test_delivered_is_a_stop_whose_audio_was_all_received() -> None:
     log = ResendBuffer(START)
-    log.audio(bytes(200))
-    assert not log.delivered
-    log.acknowledge(100, 0)
-    assert not log.delivered
-    log.stop()
-    assert log.delivered
-    log.audio(bytes(2))
-    assert not log.delivered
+    seen = []
+    steps: list[Callable[[], object]] = [
+        lambda: log.audio(bytes(200)),
+        lambda: log.acknowledge(100, 0),
+        log.stop,
+        lambda: log.audio(bytes(2)),
+    ]
+    for step in steps:
+        step()
+        seen.append(log.delivered)
+    assert seen == [False, False, True, False]
 
 
 def test_a_server_that_does_not_tell_what_it_commits_frees_what_it_received() -> None:

@@ -91,9 +91,10 @@ async def test_a_stop_whose_audio_does_not_come_ends_at_what_has(monkeypatch: py
     async with world(monkeypatch) as made:
         made.source.feed(bytes(2 * 1_000))
         made.source.handle(messages.Stop(at_samples=96_000))
-        assert made.source.waiting_samples == 96_000
+        waiting = [made.source.waiting_samples]
         await made.after(12)
-        assert made.source.waiting_samples is None
+        waiting.append(made.source.waiting_samples)
+        assert waiting == [96_000, None]
         told = await made.told()
     assert [one.code for one in told] == ["no_audio", "bad_message"]
     assert "expected audio up to stop.at_samples 96000, got 1000 samples" in told[1].message
