@@ -270,7 +270,11 @@ def behind_an_utterance(event: ClientEvent) -> bool:
 
 
 async def through_a_restart(
-    when: Callable[[ClientEvent], bool], *, break_again: bool = False
+    when: Callable[[ClientEvent], bool],
+    *,
+    break_again: bool = False,
+    sound: np.ndarray = LONG[:, None],
+    start: messages.Start = START_F32,
 ) -> tuple[list[ClientEvent], list[ClientEvent]]:
     """The events before and after `Reconnected`, which is the first of the latter. The server is killed and
     another one takes its place, without the sessions. break_again: the next connection is cut at once.
@@ -280,15 +284,15 @@ async def through_a_restart(
     part = len(LONG) * 4 // 10  # in mid-utterance too
 
     async def audio() -> AsyncIterator[bytes]:
-        yield encode_pcm(LONG[:part, None], "pcm_f32le")
+        yield encode_pcm(sound[:part], "pcm_f32le")
         await moved.wait()
-        yield encode_pcm(LONG[part:, None], "pcm_f32le")
+        yield encode_pcm(sound[part:], "pcm_f32le")
 
     async with serving() as old, serving() as new, asyncio.timeout(60):
         proxy = MovingProxy(old.port, lambda: None)
         async with (
             proxy.running(),
-            connect_client(f"ws://127.0.0.1:{proxy.port}/v1/stream", START_F32, retry=QUICK) as client,
+            connect_client(f"ws://127.0.0.1:{proxy.port}/v1/stream", start, retry=QUICK) as client,
         ):
             async for event in client.recognize(audio()):
                 seen.append(event)
@@ -311,11 +315,11 @@ def spans(events: Sequence[ClientEvent]) -> list[tuple[int, int, int]]:
     ]
 
 
-async def plain(sound: np.ndarray) -> list[ClientEvent]:
-    async with serving() as server, connect_client(socket_url(server), START_F32) as client:
+async def plain(sound: np.ndarray, start: messages.Start = START_F32) -> list[ClientEvent]:
+    async with serving() as server, connect_client(socket_url(server), start) as client:
 
         async def audio() -> AsyncIterator[bytes]:
-            yield encode_pcm(sound[:, None], "pcm_f32le")
+            yield encode_pcm(sound.reshape(len(sound), -1), "pcm_f32le")
 
         return [event async for event in client.recognize(audio())]
 
@@ -346,6 +350,35 @@ async def test_a_restarted_server_hears_the_utterance_in_progress_whole(
     np.testing.assert_allclose(spans(placed), spans(unbroken), atol=40)  # the VAD starts afresh
     rest_of_it = await plain(LONG[back.clock_start_ms * 16 :])
     assert timeless(server_events(after)) == timeless(rest_of_it)
+
+
+async def test_a_restarted_server_hears_each_channel_once() -> None:
+    """A call, one person on each channel: one is in mid-utterance, the other has had results behind its
+    beginning. Those are heard again, and do not come again.
+    """
+    call = np.stack([LONG, np.roll(LONG, 16_000 * 3 // 2)], axis=1)
+    start = msgspec.structs.replace(
+        START_F32, channels=2, options=messages.Options(interim_results=False, channels="split")
+    )
+    before, after = await through_a_restart(in_mid_utterance, sound=call, start=start)
+    back = after[0]
+    assert isinstance(back, Reconnected)
+    clock = OneClock()
+    placed = [clock.place(event) for event in server_events(before)]
+    clock.reconnected(back)
+    placed += [clock.place(event) for event in server_events(after)]
+    unbroken = await plain(call, start)
+    for channel in (1, 2):
+        found, expected = (
+            [(start, end) for _, start, end in spans([one for one in events if of_channel(one, channel)])]
+            for events in (placed, unbroken)
+        )
+        assert len(found) == len(expected) >= 6
+        np.testing.assert_allclose(found, expected, atol=60)
+
+
+def of_channel(event: ClientEvent, channel: int) -> bool:
+    return isinstance(event, messages.Emotion) and event.channel == channel
 
 
 def server_events(events: Sequence[ClientEvent]) -> list[messages.ServerEvent]:
