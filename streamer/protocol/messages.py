@@ -27,8 +27,6 @@ CHANNELS: Final = (1, 64)
 """Of `start`, the least and the most: what recordings have."""
 
 
-SAMPLE_RATES_HZ: Final = (1_000, 768_000)
-CHANNELS: Final = (1, 64)
 LANGUAGE_CHARACTERS: Final = (2, 35)
 MAX_GAP_MS: Final = 24 * 3_600_000
 
