@@ -6,7 +6,7 @@ nothing.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -55,10 +55,9 @@ class Downmix:
         self._rest = joined[complete:].astype(np.float32, copy=True)
         body = joined[:complete]
         mono = self._mean(body)
-        windows = complete // self._window
-        energies = _energies(body.reshape(windows, self._window, self._channels))
-        mixed = _energies(mono.reshape(windows, self._window, 1))
-        for number, (each, (of_mix,)) in enumerate(zip(energies.tolist(), mixed.tolist(), strict=True)):
+        energies = np.stack([_energies(body[:, channel], self._window) for channel in range(self._channels)])
+        mixed = _energies(mono, self._window)
+        for number, (each, of_mix) in enumerate(zip(energies.T.tolist(), mixed.tolist(), strict=True)):
             instead = self._decide(each, of_mix)
             if instead is not None:
                 span = slice(number * self._window, (number + 1) * self._window)
@@ -104,9 +103,17 @@ class Downmix:
         return mono
 
 
-def _energies(windows: Block) -> npt.NDArray[np.float64]:
-    """(n, w, C) -> (n, C), without a constant offset; NaN and infinity count as silence."""
-    finite = np.nan_to_num(windows.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    energies: npt.NDArray[np.float64] = np.einsum("nwc,nwc->nc", finite, finite)
-    energies -= finite.sum(axis=1) ** 2 / windows.shape[1]
-    return energies.clip(min=0.0)
+def _energies(channel: Block, window: int) -> npt.NDArray[np.float64]:
+    """(n * window,) -> (n,), without a constant offset; NaN and infinity count as silence."""
+    windows = np.ascontiguousarray(channel).reshape(-1, window)
+    with np.errstate(over="ignore", invalid="ignore"):
+        energies = _without_offset(windows)
+    if not np.isfinite(energies).all():
+        energies = _without_offset(np.nan_to_num(windows.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0))
+    return energies
+
+
+def _without_offset(windows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    centred = windows - windows.mean(axis=1, keepdims=True)
+    energies: npt.NDArray[np.float64] = np.einsum("nw,nw->n", centred, centred).astype(np.float64)
+    return energies
