@@ -45,7 +45,9 @@ class LoudnessVad:
 
 
 class FakeTranscriber:
-    """The transcript is the length of the clip. `fails_on`: lengths in ms that raise."""
+    """The transcript is the length of the clip, in the language that is expected of it, or English.
+    `fails_on`: lengths in ms that raise.
+    """
 
     name = "fake words"
     batch_size = 8
@@ -62,10 +64,10 @@ class FakeTranscriber:
         return [
             Transcript(
                 text=f"{length} milliseconds",
-                language="en",
+                language=clip.expected_language or "en",
                 words=(Word(str(length), 0, 160, 0.5), Word("milliseconds", 160, 320, None)),
             )
-            for length in lengths
+            for clip, length in zip(clips, lengths, strict=True)
         ]
 
 

@@ -27,7 +27,7 @@ from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.errors import AnalysisError, ClusterError, OverloadedError
 from emostream.streamer.inference.backend import InferenceBackend
 from emostream.streamer.inference.engine import Engine
-from emostream.streamer.inference.pending import PendingBaseline
+from emostream.streamer.inference.pending import PendingBaseline, PendingLanguage
 from emostream.streamer.inference.request import Priority, RequestContext, RequestShedError
 from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session
@@ -142,6 +142,21 @@ async def test_nothing_is_sent_before_the_baseline_is_known(tmp_path: Path) -> N
         assert request.running_calls == 0
         pending.set(SpeakerBaseline())
         assert (await analysing).baseline_utterances == 0
+
+
+async def test_the_language_of_the_stream_is_waited_for_and_travels_with_the_clip(tmp_path: Path) -> None:
+    local = Engine(FakeTranscriber(), AdaptiveRecognizer(), WallClock())
+    async with local.running(), remote_engine("well", tmp_path) as remote:
+        for engine in (local, remote):
+            request = engine.new_request(Priority.FINAL)
+            request.language = PendingLanguage()
+            analysing = asyncio.create_task(engine.analyse(SECOND, request))
+            await asyncio.sleep(0)
+            assert "asr" not in request.compute_by_model
+            request.language.set("pl")
+            transcript = (await analysing).transcript
+            assert transcript is not None
+            assert transcript.language == "pl"
 
 
 async def test_only_finals_are_sent_again(tmp_path: Path) -> None:
