@@ -1,8 +1,8 @@
 """Real-time, self-hosted speech emotion recognition.
 
-`recognize` classifies a recording in this process, `plot` draws it; `connect` sends audio to a server,
-`subscribe` follows a stream that a server publishes. Importing this package imports nothing else; a name that
-needs numpy or websockets brings it when it is first used.
+`recognize` classifies a recording in this process, `plot` draws it; `connect` (in asyncio) and
+`connect_sync` send audio to a server, `subscribe` follows a stream that a server publishes. Importing this
+package imports nothing else; a name that needs numpy or websockets brings it when it is first used.
 
 It also switches off the usage statistics that some dependencies send to their makers, before any of them is
 imported: ONNX Runtime (from 1.29 on by default: a device id and a queue under the user's cache folder, and
@@ -18,7 +18,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from emostream.streamer.client import connect, subscribe
+    from emostream.streamer.client import connect, connect_sync, subscribe
+    from emostream.streamer.client.audio import ClientAudio
+    from emostream.streamer.errors import ConnectError, EmostreamError
+    from emostream.streamer.protocol.messages import Emotion
     from emostream.streamer.recognize import plot, recognize
 
 NO_USAGE_STATISTICS: Final = {
@@ -32,13 +35,29 @@ for _name, _value in NO_USAGE_STATISTICS.items():
 __version__: Final = version("emostream")
 
 _LAZY: Final = {
+    "ClientAudio": "emostream.streamer.client.audio",
+    "ConnectError": "emostream.streamer.errors",
+    "Emotion": "emostream.streamer.protocol.messages",
+    "EmostreamError": "emostream.streamer.errors",
     "connect": "emostream.streamer.client",
+    "connect_sync": "emostream.streamer.client",
     "plot": "emostream.streamer.recognize",
     "recognize": "emostream.streamer.recognize",
     "subscribe": "emostream.streamer.client",
 }
 
-__all__ = ["__version__", "connect", "plot", "recognize", "subscribe"]
+__all__ = [
+    "ClientAudio",
+    "ConnectError",
+    "EmostreamError",
+    "Emotion",
+    "__version__",
+    "connect",
+    "connect_sync",
+    "plot",
+    "recognize",
+    "subscribe",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,25 +2,22 @@
 
 pip install emostream
 emostream serve &
-python examples/file_client.py speech.wav [ws://127.0.0.1:8765/v1/stream]
+python examples/file_client.py speech.wav [ws://127.0.0.1:8765]
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 
-from emostream import connect
+from emostream import Emotion, connect
 from emostream.streamer.client import Reconnected
-from emostream.streamer.client.audio import ClientAudio
-from emostream.streamer.protocol.messages import Emotion, Error
+from emostream.streamer.protocol.messages import Error
 
 
-async def main(path: str, url: str = "ws://127.0.0.1:8765/v1/stream") -> None:
-    audio = ClientAudio.file(Path(path), paced=False)
-    async with connect(url, audio.start()) as stream:
-        async for event in stream.recognize(audio):
+async def main(path: str, url: str = "ws://127.0.0.1:8765") -> None:
+    async with connect(url, audio=path) as stream:
+        async for event in stream:
             match event:
                 case Emotion(final=True):
                     times = f"{event.start_ms / 1000:7.2f} {event.end_ms / 1000:7.2f}"

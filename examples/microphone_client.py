@@ -2,7 +2,7 @@
 
 pip install emostream            (on Linux also: apt install libportaudio2)
 emostream serve &
-python examples/microphone_client.py [ws://127.0.0.1:8765/v1/stream]
+python examples/microphone_client.py [ws://127.0.0.1:8765]
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ import asyncio
 import signal
 import sys
 
-from emostream import connect
-from emostream.streamer.client.audio import ClientAudio
-from emostream.streamer.protocol.messages import Dropped, Emotion
+from emostream import ClientAudio, Emotion, connect
+from emostream.streamer.protocol.messages import Dropped
 
 
-async def main(url: str = "ws://127.0.0.1:8765/v1/stream") -> None:
+async def main(url: str = "ws://127.0.0.1:8765") -> None:
     audio = ClientAudio.microphone()
     # The audio ends, the last finals come, and with them the loop ends.
     signal.signal(signal.SIGINT, lambda *_: audio.stop())
-    async with connect(url, audio.start()) as stream:
-        async for event in stream.recognize(audio):
+    async with connect(url, audio=audio) as stream:
+        async for event in stream:
             match event:
                 case Emotion(final=False):
                     print(f"\r... {event.label:<8} {event.confidence:4.0%}", end="", flush=True)

@@ -125,7 +125,7 @@ async def _run(
 ) -> None:
     """Raises ConnectError, whose message ends with how far the results reach."""
     stop = stop_on_signals()
-    async with connect(url, start, tls=tls) as stream:
+    async with connect(url, start, ssl=tls) as stream:
         try:
             await _print_until_stopped(stop, stream, audio, sink)
         except TimeoutError:

@@ -20,6 +20,7 @@ from ..protocol.close_codes import FATAL
 from ..protocol.transport import send_message
 
 _READY_TIMEOUT_S: Final = 10.0
+ENDPOINT: Final = "/v1/stream"
 
 T = TypeVar("T")
 
@@ -112,11 +113,11 @@ class ReconnectLoop:
 
 
 async def open_first(
-    url: str, first: messages.Start | messages.Subscribe, tls: SSLContext | None
+    url: str, first: messages.Start | messages.Subscribe, ssl: SSLContext | None
 ) -> tuple[ClientConnection, messages.Ready]:
     """The first connection, tried once. Raises ConnectError."""
     try:
-        return await open_connection(url, first, tls)
+        return await open_connection(url, first, ssl)
     except ConnectionClosed as error:
         raise ConnectError(f"expected `ready`, {describe_close(error)}") from error
     except RetryLaterError as error:
@@ -124,13 +125,13 @@ async def open_first(
 
 
 async def open_connection(
-    url: str, first: messages.Start | messages.Subscribe, tls: SSLContext | None
+    url: str, first: messages.Start | messages.Subscribe, ssl: SSLContext | None
 ) -> tuple[ClientConnection, messages.Ready]:
     """A socket whose first message the server has accepted.
 
     Raises ConnectError, ConnectionClosed, and RetryLaterError where a later try may work.
     """
-    socket = await _open_socket(url, tls)
+    socket = await _open_socket(url, ssl)
     try:
         async with asyncio.timeout(_READY_TIMEOUT_S):
             await send_message(socket, messages.encode(first))
@@ -154,8 +155,18 @@ async def open_connection(
     raise ConnectError(rejected)
 
 
-async def _open_socket(url: str, tls: SSLContext | None) -> ClientConnection:
-    options: dict[str, Any] = {} if tls is None else {"ssl": tls}
+def socket_address(url: str) -> str:
+    """The address of a server's websocket: `http` is `ws`, and without a path the endpoint is added."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "ws", url
+    scheme = {"http": "ws", "https": "wss"}.get(scheme, scheme)
+    path = "" if "/" in rest.rstrip("/") else ENDPOINT
+    return f"{scheme}://{rest.rstrip('/') if path else rest}{path}"
+
+
+async def _open_socket(url: str, ssl: SSLContext | None) -> ClientConnection:
+    options: dict[str, Any] = {} if ssl is None else {"ssl": ssl}
     try:
         return await connect_socket(
             url,

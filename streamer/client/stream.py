@@ -39,13 +39,16 @@ class ClientStream:
         start: messages.Start,
         url: str,
         retry: Retry,
-        tls: SSLContext | None,
+        ssl: SSLContext | None,
+        audio: AsyncIterable[bytes | messages.Gap] | None = None,
     ) -> None:
+        """audio: what iterating over the stream sends."""
         self.ready = ready
         self._socket = socket
         self._start = start
         self._url = url
-        self._tls = tls
+        self._ssl = ssl
+        self._audio = audio
         self._loop = ReconnectLoop(retry)
 
         self._buffer = ResendBuffer(start)
@@ -127,7 +130,17 @@ class ClientStream:
         with suppress(ConnectionClosed):
             await send_message(self._socket, message)
 
-    async def __aiter__(self) -> AsyncIterator[ClientEvent]:
+    def __aiter__(self) -> AsyncIterator[ClientEvent]:
+        """Events up to and with `closed`, each once and in order; the audio with which the stream was opened
+        is sent meanwhile. Raises ConnectError where the stream ends before that: the server rejected it, or
+        did not come back; and what the audio raises, after its finals.
+        """
+        if self._audio is None:
+            return self._events()
+        audio, self._audio = self._audio, None
+        return self.recognize(audio)
+
+    async def _events(self) -> AsyncIterator[ClientEvent]:
         """Events up to and with `closed`, each once and in order. Raises ConnectError where the stream ends
         before that: the server rejected it, or did not come back.
         """
@@ -192,7 +205,7 @@ class ClientStream:
 
         sender = asyncio.create_task(send_all(), name="send")
         try:
-            async for event in self:
+            async for event in self._events():
                 yield event
             if sender.done():
                 sender.result()  # raises the audio's own error, if it had one
@@ -204,7 +217,7 @@ class ClientStream:
         """Open another connection, and begin to send again what its session has not received."""
         await self._stop_resending()
         first = msgspec.structs.replace(self._start, resume=self._progress.resume(self.ready))
-        socket, ready = await open_connection(self._url, first, self._tls)
+        socket, ready = await open_connection(self._url, first, self._ssl)
         await self._sending.acquire()
         self._socket, self.ready = socket, ready
         reconnected = self._continued(reason) if ready.resumed else self._begun_again(reason)

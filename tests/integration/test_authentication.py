@@ -147,7 +147,7 @@ async def test_tls(certificate: tuple[str, str]) -> None:
         assert server.url.startswith("https://127.0.0.1:")
         url = server.url.replace("https", "wss") + "/v1/stream"
         tls = ssl.create_default_context(cafile=chain)
-        async with connect_client(url, start, tls=tls) as client:
+        async with connect_client(url, start, ssl=tls) as client:
             await client.stop()
             seen = [event async for event in client]
         assert isinstance(seen[-1], messages.Closed)

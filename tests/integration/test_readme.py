@@ -52,7 +52,7 @@ def run(code: str, folder: Path) -> str:
 def test_the_client_prints_labels(speech: Path) -> None:
     with running("serve", *SMALL_MODEL, "--port", "0") as server:
         url = server.wait_for(r"Listening on http://(\S+)")[1]
-        out = run(program("import connect").replace("127.0.0.1:8765", url), speech.parent)
+        out = run(program("connect(").replace("127.0.0.1:8765", url), speech.parent)
     assert re.match(rf"{LABEL} 0\.\d+", out)
 
 
