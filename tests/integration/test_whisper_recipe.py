@@ -21,8 +21,8 @@ from tests.support.speech_collection import write_collection
 from tests.support.tiny_emotion import SENTENCES, noise
 from tests.support.tiny_whisper import make_tiny_whisper
 
-CONDITIONS = 8
-"""Each clip for itself, and seven kinds of stream."""
+CONDITIONS = 9
+"""Each clip for itself, and eight kinds of stream."""
 TOML = """
 [data]
 views = 1
@@ -36,13 +36,17 @@ mix_width = 16
 [fusion]
 epochs = 1
 batch = 8
+[choice]
+neutral_offsets = [0.0, 0.5]
+prior_counts = [5.0]
+neutral_weights = [0.0]
 """
 
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> WhisperPaths:
     root = tmp_path_factory.mktemp("recipe")
-    data = write_collection(root / "data")
+    data = write_collection(root / "data", ("ravdess", "nemo", "banglaser"))
     columns = ["corpus", "split", "text", "emotion", "emotion_orig", "dialogue_id", "in_meld_devtest"]
     with gzip.open(data / "text.csv.gz", "wt", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
@@ -122,9 +126,10 @@ def test_the_table_of_unseen_corpora(
     printed = capsys.readouterr().out
     assert "| ravdess | cold |" in printed
     assert "| nemo | 70 % neutral |" in printed
+    assert "Chosen without banglaser: neutral offset" in printed
     with (tmp_path / "out" / "unseen.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * CONDITIONS
+    assert len(rows) == 3 * CONDITIONS
     assert all(0.0 <= float(row["low"]) <= float(row["ua"]) <= float(row["high"]) <= 1.0 for row in rows)
 
 

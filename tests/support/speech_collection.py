@@ -18,7 +18,7 @@ SPEAKERS = 4
 
 def write_collection(root: Path, corpora: tuple[str, ...] = ("ravdess", "nemo"), clips: int = 2) -> Path:
     """`clips` of each label of four speakers a corpus, the last one in split dev; one ordinary speaker for
-    training, one for validation; four noises.
+    training, two for validation; four noises.
     """
     rng = np.random.default_rng(0)
     for number, corpus in enumerate(corpora):
@@ -33,7 +33,7 @@ def write_collection(root: Path, corpora: tuple[str, ...] = ("ravdess", "nemo"),
                     rows.append(f"{name},{corpus}_{speaker},{label},{label},,f,en,{split}")
         _manifest(root / corpus, rows)
     rows = []
-    for speaker, split in enumerate(("train", "dev")):
+    for speaker, split in enumerate(("train", "dev", "dev")):
         _write(root / "librispeech" / f"audio/{speaker}.wav", 180, rng, seconds=3.0)
         rows.append(f"audio/{speaker}.wav,libri_{speaker},other,unlabelled,,,en,{split}")
     _manifest(root / "librispeech", rows)

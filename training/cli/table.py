@@ -28,7 +28,6 @@ from ..trainer.callbacks import progress_bars
 from ..trainer.trainer import make_accelerator
 from ..whisper_recipe.pipeline import WhisperPaths, leave_corpora_out, prepare
 from ..whisper_recipe.settings import read_whisper_settings
-from ..whisper_recipe.unseen import doubts_table, unseen_table
 from . import options
 from .console import PreparationProgress
 
@@ -107,14 +106,16 @@ def unseen(
     ] = DEFAULT_DATA,
     out: OutOption = Path("run/unseen"),
     work: options.WorkOption = Path("run"),
+    probe: Annotated[
+        bool, typer.Option("--probe", help="A logistic regression on the same states instead of the head.")
+    ] = False,
 ) -> None:
     """The recipe of models/bundled_whisper with each corpus left out in turn: labels, baselines, doubts."""
     options.check_output_folder(out, "--output-dir")
     options.check_output_folder(work, "--work")
     context, _ = prepare(read_whisper_settings(config), WhisperPaths(data, whisper, work))
-    rows, doubts = leave_corpora_out(context, out)
-    print(unseen_table(rows))
-    print(f"\n{doubts_table(doubts)}\n\n{out / 'table.md'}")
+    report = leave_corpora_out(context, out, probe=probe)
+    print(f"{report.tables()}\n\n{out / 'table.md'}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def template(settings: WhisperRunSettings, whisper: Path) -> tuple[EmotionModel,
         "width": encoder.width,
         "layers": encoder.fusion_layers,
         "dropout": encoder.dropout,
-        "baseline": baseline_settings(settings).fields(),
+        "baseline": BaselineSettings(settings.baseline.prior_count).fields(),
     }
     torch.manual_seed(settings.seed)
     model = EmotionModel(EmotionConfig(**fields))
@@ -51,18 +51,6 @@ def template(settings: WhisperRunSettings, whisper: Path) -> tuple[EmotionModel,
     for name in ("text_encoder", "text_pool", "text_head"):
         getattr(model, name).load_state_dict(getattr(bundled.model, name).state_dict())
     return model.eval(), bundled.tokenizer
-
-
-def baseline_settings(settings: WhisperRunSettings) -> BaselineSettings:
-    """Of the run, as the checkpoint will hold them."""
-    given = settings.baseline
-    return BaselineSettings.from_fields(
-        {
-            "prior_count": given.prior_count,
-            "neutral_weight": given.neutral_weight,
-            "max_shift": given.max_shift,
-        }
-    )
 
 
 def new_model(source: EmotionModel, settings: WhisperRunSettings) -> EmotionModel:

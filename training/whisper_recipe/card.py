@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from emostream.models.config import EmotionConfig
 
 from ..model_card_file import write_model_card
+from .doubts import doubts_table
 from .settings import WhisperRunSettings
-from .unseen import Doubts, UnseenRow, doubts_table, unseen_table
+from .unseen import UnseenReport, choice_table, unseen_table
 
 _TAGS: Final = ("speech-emotion-recognition", "whisper", "bert", "multimodal")
 _HEAD: Final = """# emostream, the bundled emotion model on Whisper's encoder
@@ -38,10 +38,18 @@ _DOUBTS: Final = """
 ## Doubts
 
 `reliable` is false where the error predictor gives more than {threshold:.2f} for the label to be wrong.
-It was fitted on the predictions of the table above; for this table it was fitted without the corpus that
-it is judged on. *risk*: share of errors of all predictions, then of the most trusted half, three
+It was fitted on the predictions for corpora left out; for this table, predictor and threshold come from
+the other corpora alone. *risk*: share of errors of all predictions, then of the most trusted half, three
 quarters, nine tenths. *gap closed*: of the area between a random and a perfect order under the
 risk-coverage curve.
+
+"""
+_CHOICE: Final = """
+## What was chosen
+
+The offset that is taken from the log odds of neutral and the settings of the baseline were chosen on corpora
+left out, for the tables above on those other than the one a figure is for. The table: UA / accuracy that a
+baseline gains in each kind of stream, means of the corpora left out, scored on part of the streams.
 
 """
 _LIMITS: Final = """
@@ -77,8 +85,7 @@ LICENSE.md; the program's code is not."""
 def write_card(
     folder: Path,
     config: EmotionConfig,
-    rows: Sequence[UnseenRow],
-    doubts: Doubts,
+    report: UnseenReport,
     settings: WhisperRunSettings,
 ) -> None:
     """Writes README.md of the checkpoint folder."""
@@ -90,9 +97,10 @@ def write_card(
                 sha=shared["sha256"],
                 layers=", ".join(map(str, settings.encoder.layers)),
             ),
-            _UNSEEN + unseen_table(rows),
-            _DOUBTS.format(threshold=doubts.predictor.threshold) + doubts_table(doubts),
+            _UNSEEN + unseen_table(report.rows),
+            _DOUBTS.format(threshold=report.doubts.predictor.threshold) + doubts_table(report.doubts),
             f"\n{settings.note.strip()}\n",
+            _CHOICE + choice_table(report),
             _calibration(config),
             _LIMITS,
         ]

@@ -1,8 +1,8 @@
-"""Leave one corpus out: a head on the others, evaluated on the held-out one, alone and in streams."""
+"""What the fits of the recipe share, a head without some corpora, and predictions for those."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from emostream.models.baseline import BaselineSettings
 from emostream.models.emotion import EmotionModel
 from emostream.models.reliability import FEATURES, reliability_features
-from emostream.models.reliability_estimator import distance
 
 from ..bundled_recipe.log_callback import LogCallback
 from ..corpora.leakage import check_disjoint
@@ -28,9 +26,7 @@ from .heads import HeadData, HeadModule, HeadTask, SessionVoices, fit_statistics
 from .projected import ProjectedClips
 from .settings import WhisperRunSettings
 from .states import Views
-from .streams import SCORED_FROM, STREAMS, running_baselines, simulated_streams
 
-COLD = "cold"
 Floats = npt.NDArray[np.float64]
 
 
@@ -99,7 +95,10 @@ class EvaluatedPredictions:
 def fit_head(
     context: RecipeContext, name: str, train: Sequence[SpeechClip], validation: Sequence[SpeechClip]
 ) -> EmotionModel:
-    """A head on `train`, its temperature fitted on `validation` (cold); resumed from its snapshot."""
+    """A head on `train`, its temperature fitted on `validation` (cold); resumed from its snapshot.
+
+    Its prior is still that of the training data: see `correct_prior`.
+    """
     settings = context.settings
     parts = {"train": train, "validation": validation}
     check_disjoint({part: [clip.example for clip in clips] for part, clips in parts.items()}, ("speaker",))
@@ -120,9 +119,16 @@ def fit_head(
     history = fit(task, settings.head.trainer, settings.seed, runtime)
     context.log.line(f"{name}: validation UA by epoch {[round(e['ua'], 3) for e in history.epochs]}")
     _calibrate_audio(model, validation, context.views)
-    _correct_prior(model, settings.head.neutral_offset)
     model.eval()
     return model
+
+
+def fit_without(context: RecipeContext, corpora: Collection[str]) -> EmotionModel:
+    """A head on the train and test speakers of all other corpora, calibrated on their validation speakers."""
+    others = [clip for clip in context.clips if clip.corpus not in {*corpora, NOISE}]
+    train = [clip for clip in others if clip.split != "dev"]
+    validation = [clip for clip in others if clip.split == "dev"]
+    return fit_head(context, "without-" + "+".join(sorted(corpora)), train, validation)
 
 
 def _calibrate_audio(model: EmotionModel, validation: Sequence[SpeechClip], views: Views) -> None:
@@ -134,7 +140,7 @@ def _calibrate_audio(model: EmotionModel, validation: Sequence[SpeechClip], view
 
 
 @torch.no_grad()
-def _correct_prior(model: EmotionModel, offset: float) -> None:
+def correct_prior(model: EmotionModel, offset: float) -> None:
     """Takes `offset` from the calibrated log odds of neutral: ordinary speech and listeners' votes made it
     more frequent in training than it is among acted clips. Logit adjustment, Menon et al., arXiv 2007.07314.
     """
@@ -144,60 +150,3 @@ def _correct_prior(model: EmotionModel, offset: float) -> None:
             last = head[-1]
             assert isinstance(last, nn.Linear)
             last.bias[NEUTRAL] -= offset * model.config.temperatures["audio"]
-
-
-def leave_one_out(context: RecipeContext, corpus: str) -> tuple[EmotionModel, list[EvaluatedPredictions]]:
-    """A head on all corpora but one, and its predictions for that one, for ordinary speech and for noise."""
-    others = [clip for clip in context.clips if clip.corpus not in (corpus, NOISE)]
-    train = [clip for clip in others if clip.split != "dev"]
-    validation = [clip for clip in others if clip.split == "dev"]
-    model = fit_head(context, f"without-{corpus}", train, validation)
-    settings = BaselineSettings.from_fields(model.config.baseline)
-    held_out = [clip for clip in context.clips if clip.corpus == corpus and clip.label >= 0]
-    results = evaluate_corpus(model, held_out, context.views, settings, list(STREAMS))
-    ordinary = [clip for clip in validation if clip.corpus == ORDINARY]
-    noise = [clip for clip in context.clips if clip.corpus == NOISE]
-    for extra in (ordinary, noise):
-        if extra:
-            results += evaluate_corpus(model, extra, context.views, settings, [])
-    return model, results
-
-
-def evaluate_corpus(
-    model: EmotionModel,
-    clips: Sequence[SpeechClip],
-    views: Views,
-    settings: BaselineSettings,
-    streams: Sequence[str],
-) -> list[EvaluatedPredictions]:
-    """Predictions for the clips of one corpus: each without a baseline, then in streams of these kinds."""
-    corpus = clips[0].corpus
-    projected = ProjectedClips(model, clips, views)
-    temperature = model.config.temperatures["audio"]
-    cold = _softmax(projected.logits(range(len(clips))) / temperature)
-    away = np.array([distance(voice, None) for voice in projected.voices])
-    results = [EvaluatedPredictions(corpus, COLD, clips, cold, cold, np.zeros(len(clips)), away)]
-    for name in streams:
-        rows, shifts, history = [], [], []
-        for stream in simulated_streams(clips, corpus, name):
-            states = running_baselines(stream, projected.voices, cold[:, NEUTRAL], settings)
-            for row, state in list(zip(stream, states, strict=True))[SCORED_FROM - 1 :]:
-                rows.append(row)
-                shifts.append(state.voice(settings))
-                history.append(state.known_share(settings))
-        known = [None if v is None else (v, share) for v, share in zip(shifts, history, strict=True)]
-        probabilities = _softmax(projected.logits(rows, known) / temperature)
-        away = np.array(
-            [distance(projected.voices[row], shift) for row, shift in zip(rows, shifts, strict=True)]
-        )
-        said = [clips[row] for row in rows]
-        results.append(
-            EvaluatedPredictions(corpus, name, said, probabilities, cold[rows], np.array(history), away)
-        )
-    return results
-
-
-def _softmax(logits: Floats) -> Floats:
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    result: Floats = shifted / shifted.sum(1, keepdims=True)
-    return result

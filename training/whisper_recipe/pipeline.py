@@ -5,12 +5,12 @@ Everything resumes where it stopped: the states of the encoder clip by clip, eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from msgspec.structs import replace
 from tokenizers import Tokenizer
 
 from emostream.models import LABELS
@@ -26,11 +26,14 @@ from ..run_log import RunLog
 from .build import template
 from .card import write_card
 from .clips import EVALUATED, NOISE, SpeechClip, load_clips
-from .folds import EvaluatedPredictions, RecipeContext, fit_head, leave_one_out
+from .folds import RecipeContext, correct_prior, fit_head, fit_without
 from .fusion import TextLines, add_fusion
+from .held_out import HeldOut
+from .nested import Judge, nested_leave_one_out
+from .probe import Probes
 from .settings import WhisperRunSettings
 from .states import AugmentedView, StateCache, Views, training_noises, write_states
-from .unseen import Doubts, UnseenRow, evaluate_doubts, unseen_rows, write_report
+from .unseen import UnseenReport, write_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,40 +62,51 @@ def prepare(settings: WhisperRunSettings, paths: WhisperPaths) -> tuple[RecipeCo
     return RecipeContext(settings, clips, views, model, paths.work, log), tokenizer
 
 
-def leave_corpora_out(context: RecipeContext, out: Path) -> tuple[list[UnseenRow], Doubts]:
-    """Leaves each corpus out in turn; writes the report."""
-    results: list[EvaluatedPredictions] = []
-    for corpus in EVALUATED:
-        if any(clip.corpus == corpus for clip in context.clips):
-            _, evaluated = leave_one_out(context, corpus)
-            results += evaluated
-            for row in unseen_rows(evaluated):
-                context.log.line(
-                    f"{row.corpus}, {row.condition}: UA {row.ua:.3f}, without a baseline {row.cold_ua:.3f}"
-                )
-    rows, doubts = unseen_rows(results), evaluate_doubts(results, context.views)
-    write_report(out, rows, doubts, "Each corpus left out in turn")
-    return rows, doubts
+def leave_corpora_out(context: RecipeContext, out: Path, *, probe: bool = False) -> UnseenReport:
+    """Leaves each corpus out in turn, with everything chosen on the others; writes the report. probe: of the
+    linear probe instead of the head.
+    """
+    if probe:
+        probes = Probes(context)
+        results = nested_leave_one_out(context, lambda corpora: probes.without(corpora).held_out)
+    else:
+        results = nested_leave_one_out(context, partial(_head_without, context))
+    report = UnseenReport.of(results, context.views)
+    for row in report.rows:
+        context.log.line(
+            f"{row.corpus}, {row.condition}: UA {row.ua:.3f}, without a baseline {row.cold_ua:.3f}"
+        )
+    write_report(out, report, "Each corpus left out in turn")
+    return report
+
+
+def _head_without(context: RecipeContext, corpora: Collection[str]) -> Judge:
+    model = fit_without(context, corpora)
+    return lambda clips: HeldOut.behind(model, clips, context.views)
 
 
 def run_whisper_recipe(settings: WhisperRunSettings, paths: WhisperPaths, out: Path) -> None:
     """The table of unseen corpora, into `paths.work`, then the checkpoint folder."""
     context, tokenizer = prepare(settings, paths)
-    rows, doubts = leave_corpora_out(context, paths.work / "unseen")
-    model = train_checkpoint(context, tokenizer, doubts, paths.data, out)
-    write_card(out, model.config, rows, doubts, settings)
+    report = leave_corpora_out(context, paths.work / "unseen")
+    model = train_checkpoint(context, tokenizer, report, paths.data, out)
+    write_card(out, model.config, report, settings)
 
 
 def train_checkpoint(
-    context: RecipeContext, tokenizer: Tokenizer, doubts: Doubts, data: Path, out: Path
+    context: RecipeContext, tokenizer: Tokenizer, report: UnseenReport, data: Path, out: Path
 ) -> EmotionModel:
-    """The shipped weights: head and fusion on all training speakers, the error predictor of the folds."""
+    """The shipped weights: head and fusion on all training speakers, what was chosen and the error predictor
+    of the folds.
+    """
     speech = [clip for clip in context.clips if clip.corpus != NOISE]
     train = [clip for clip in speech if clip.split == "train"]
     validation = [clip for clip in speech if clip.split == "dev"]
     model = fit_head(context, "shipped", train, validation)
+    correct_prior(model, report.choice.neutral_offset)
+    model.config.baseline = report.choice.baseline.fields()
     add_fusion(context, model, tokenizer, train, validation, _text_lines(data), "shipped")
-    model.config.error_predictor = doubts.predictor.fields()
+    model.config.error_predictor = report.doubts.predictor.fields()
     save_checkpoint(model, tokenizer, out)
     provenance = Provenance()
     provenance.add("head and fusion", [clip.example for clip in train])
@@ -103,8 +117,18 @@ def train_checkpoint(
 
 
 def _check_same_run(settings: WhisperRunSettings, paths: WhisperPaths) -> None:
-    """Fits resume from their snapshots, so all of them have to be of the same run. Raises SettingsError."""
-    file, current = paths.work / "whisper-run.txt", repr(replace(settings, name="", note=""))
+    """Fits resume from their snapshots, so all of them have to be of the same run; what is chosen afterwards
+    may differ. Raises SettingsError.
+    """
+    fields = (
+        settings.seed,
+        settings.encoder,
+        settings.data,
+        settings.baseline,
+        settings.head,
+        settings.fusion,
+    )
+    file, current = paths.work / "whisper-run.txt", repr(fields)
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(current, encoding="utf-8")

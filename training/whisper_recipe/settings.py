@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from pathlib import Path
 
 import msgspec
+
+from emostream.models.baseline import BaselineSettings
 
 from ..augmentation.settings import AugmentSettings
 from ..bundled_recipe.settings import FusionSettings, read_table
@@ -45,23 +49,17 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class BaselineTraining(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The speaker's baseline; see BaselineSettings. cold: share of the training clips without one."""
+    """The speaker's baseline in training; see BaselineSettings. cold: share of the clips without one."""
 
     prior_count: float = 5.0
-    neutral_weight: float = 0.0
-    max_shift: float | None = None
     cold: float = 0.3
 
 
 class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The audio-only head. frames_per_clip: frames drawn from each training clip.
-
-    neutral_offset: taken from the log odds of neutral after training; chosen on corpora left out.
-    """
+    """The audio-only head. frames_per_clip: frames drawn from each training clip."""
 
     frames_per_clip: int = 32
     label_smoothing: float = 0.1
-    neutral_offset: float = 0.0
     classifier_dropout: float = 0.5
     trainer: TrainerSettings = msgspec.field(
         default_factory=lambda: TrainerSettings(
@@ -77,6 +75,23 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     )
 
 
+class ChoiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Candidates for what is chosen after training, on corpora left out: see `choice.Choice`.
+
+    prior_counts, neutral_weights, max_shifts: every combination is a candidate for the baseline; infinity is
+    no limit.
+    """
+
+    neutral_offsets: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    prior_counts: tuple[float, ...] = (5.0, 20.0)
+    neutral_weights: tuple[float, ...] = (0.0, 0.5, 1.0)
+    max_shifts: tuple[float, ...] = (math.inf,)
+
+    def baseline_settings(self) -> list[BaselineSettings]:
+        combinations = itertools.product(self.prior_counts, self.neutral_weights, self.max_shifts)
+        return [BaselineSettings(*values) for values in combinations]
+
+
 class WhisperRunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run. seed: of all random draws. note: text that the model card adds to the metrics."""
 
@@ -87,6 +102,7 @@ class WhisperRunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     data: DataSettings = msgspec.field(default_factory=DataSettings)
     baseline: BaselineTraining = msgspec.field(default_factory=BaselineTraining)
     head: HeadSettings = msgspec.field(default_factory=HeadSettings)
+    choice: ChoiceSettings = msgspec.field(default_factory=ChoiceSettings)
     fusion: FusionSettings = msgspec.field(default_factory=FusionSettings)
 
 

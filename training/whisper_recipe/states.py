@@ -158,6 +158,15 @@ def held_out_noise(clip: SpeechClip) -> bool:
     return stable_seed("noisesplit", clip.key) % 4 == 0
 
 
+def kept_for_figures(clip: SpeechClip) -> bool:
+    """Whether nothing may be trained or chosen on this noise or this speaker of ordinary speech: a quarter of
+    the noises, half of the validation speakers.
+    """
+    if clip.corpus == NOISE:
+        return held_out_noise(clip)
+    return stable_seed("ordinarysplit", clip.speaker) % 2 == 0
+
+
 def write_states(
     clips: Sequence[SpeechClip],
     encoder: AudioEncoder,

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from emostream.models import LABELS
-from emostream.models.baseline import BaselineSettings, SpeakerBaseline
 
 from .clips import SpeechClip, by_speaker, stable_seed
 
 STREAMS: Final[Mapping[str, tuple[float, ...]]] = {
     "balanced": (0.25, 0.25, 0.25, 0.25),
+    "50 % neutral": (1 / 6, 1 / 6, 1 / 6, 0.5),
     "70 % neutral": (0.1, 0.1, 0.1, 0.7),
     "90 % neutral": (1 / 30, 1 / 30, 1 / 30, 0.9),
     "all neutral": (0.0, 0.0, 0.0, 1.0),
@@ -106,14 +106,3 @@ def simulated_streams(clips: Sequence[SpeechClip], corpus: str, name: str) -> li
         for _, rows in sorted(speakers.items())
         for _ in range(repeats)
     ]
-
-
-def running_baselines(
-    stream: Sequence[int], voices: Floats, p_neutral: npt.NDArray[np.float64], settings: BaselineSettings
-) -> list[SpeakerBaseline]:
-    """The baseline before each utterance. p_neutral: (N,) by row, as the cold model gives it."""
-    states, state = [], SpeakerBaseline()
-    for row in stream:
-        states.append(state)
-        state = state.updated(voices[row], float(p_neutral[row]), settings)
-    return states

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,18 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from emostream.models import LABELS
-from emostream.models.reliability import ErrorPredictor
+from emostream.models.baseline import BaselineSettings
 
 from ..evaluation.metrics import calibration_error, confusion_matrix, confusion_metric
-from .clips import EVALUATED, NEUTRAL, NOISE, ORDINARY
-from .errors import ErrorExamples, error_probabilities, fit_error_predictor, reason_lifts
+from .choice import Choice, StreamGain, largest_loss
+from .clips import NEUTRAL
+from .doubts import Doubts, doubts_table, evaluate_doubts
 from .folds import EvaluatedPredictions
-from .selective import COVERAGES, SelectiveMetrics, selective_metrics
-from .states import Views, held_out_noise
+from .nested import NestedResults
+from .states import Views
 
 RESAMPLES: Final = 2000
-WORST_RISK: Final = 0.25
-"""Share of errors that the threshold allows among what is accepted, on the worst corpus."""
 _FILE: Final = "unseen.csv"
 
 
@@ -46,11 +45,6 @@ class UnseenRow:
     cold_accuracy: float
     neutral: float
     ece: float
-
-
-def unseen_rows(results: Sequence[EvaluatedPredictions]) -> list[UnseenRow]:
-    """A row for each corpus with labels and condition."""
-    return [_row(evaluated) for evaluated in results if evaluated.corpus in EVALUATED]
 
 
 def _row(evaluated: EvaluatedPredictions) -> UnseenRow:
@@ -93,109 +87,39 @@ def bootstrap_ua(
 
 
 @dataclass(frozen=True, slots=True)
-class Doubts:
-    """How well errors are foreseen. Each corpus by a predictor that was fitted on the others.
-
-    selective: by corpus. ordinary_accepted: ordinary speech with another label than neutral that is accepted.
-    noise_accepted: noises that are accepted at all. predictor: fitted on all, for the checkpoint; coverage:
-    its share of accepted utterances by corpus; lifts: of its reasons.
+class UnseenReport:
+    """rows, doubts: each corpus by what was chosen on the others. choices: by corpus. choice: of the
+    checkpoint; gains: of every candidate for its baseline, by kind of stream.
     """
 
-    selective: Mapping[str, SelectiveMetrics]
-    ordinary_neutral: float
-    ordinary_accepted: float
-    noise_accepted: float
-    predictor: ErrorPredictor
-    coverage: Mapping[str, float]
-    risk: Mapping[str, float]
-    lifts: Mapping[str, float]
+    rows: Sequence[UnseenRow]
+    doubts: Doubts
+    choices: Mapping[str, Choice]
+    choice: Choice
+    gains: Mapping[BaselineSettings, Mapping[str, StreamGain]]
+
+    @classmethod
+    def of(cls, results: NestedResults, views: Views) -> UnseenReport:
+        rows = [_row(part) for fold in results.folds for part in fold.outer if part.corpus == fold.corpus]
+        choices = {fold.corpus: fold.choice for fold in results.folds}
+        return cls(rows, evaluate_doubts(results, views), choices, results.choice, results.gains)
+
+    def tables(self) -> str:
+        """Markdown."""
+        return "\n\n".join([unseen_table(self.rows), doubts_table(self.doubts), choice_table(self)])
 
 
-def evaluate_doubts(results: Sequence[EvaluatedPredictions], views: Views) -> Doubts:
-    """results: of all folds, cold and in streams."""
-    parts = {
-        (evaluated.corpus, evaluated.condition, index): evaluated.error_examples(views)
-        for index, evaluated in enumerate(results)
-    }
-    fitted = [
-        (results[index], _training_part(results[index], examples))
-        for (_, _, index), examples in parts.items()
-    ]
-    everything = ErrorExamples.joined([part for _, part in fitted if len(part.wrong)])
-    named = sorted({evaluated.corpus for evaluated in results} & set(EVALUATED))
-    predictor = fit_error_predictor(everything, worst_risk=WORST_RISK, controlled=named)
-    selective, coverage, risk = {}, {}, {}
-    for corpus in named:
-        others = [part for evaluated, part in fitted if evaluated.corpus != corpus and len(part.wrong)]
-        rest = [name for name in named if name != corpus]
-        own = ErrorExamples.joined([part for evaluated, part in fitted if evaluated.corpus == corpus])
-        fair = (
-            fit_error_predictor(ErrorExamples.joined(others), worst_risk=WORST_RISK, controlled=rest)
-            if rest
-            else predictor
-        )
-        wrong_p = error_probabilities(fair, own)
-        selective[corpus] = selective_metrics(wrong_p, own.wrong)
-        accepted = wrong_p <= fair.threshold
-        coverage[corpus] = float(accepted.mean())
-        risk[corpus] = float(own.wrong[accepted].mean()) if accepted.any() else 0.0
-    ordinary = [evaluated for evaluated in results if evaluated.corpus == ORDINARY]
-    noise = [evaluated for evaluated in results if evaluated.corpus == NOISE]
-    return Doubts(
-        selective,
-        float(np.mean([(evaluated.predicted == NEUTRAL).mean() for evaluated in ordinary]))
-        if ordinary
-        else 1.0,
-        _accepted(predictor, ordinary, views, lambda evaluated: evaluated.wrong),
-        _accepted(predictor, noise, views, _held_out),
-        predictor,
-        coverage,
-        risk,
-        reason_lifts(predictor, everything.of(named)),
-    )
-
-
-def _training_part(evaluated: EvaluatedPredictions, examples: ErrorExamples) -> ErrorExamples:
-    """All of it but the noises that are kept for the figures."""
-    if evaluated.corpus != NOISE:
-        return examples
-    rows = ~_held_out(evaluated)
-    return ErrorExamples(
-        examples.features[rows], examples.wrong[rows], tuple(np.array(examples.groups)[rows].tolist())
-    )
-
-
-def _held_out(evaluated: EvaluatedPredictions) -> npt.NDArray[np.bool_]:
-    return np.array([held_out_noise(clip) for clip in evaluated.clips], dtype=np.bool_)
-
-
-def _accepted(
-    predictor: ErrorPredictor,
-    results: Sequence[EvaluatedPredictions],
-    views: Views,
-    counted: Callable[[EvaluatedPredictions], npt.NDArray[np.bool_]],
-) -> float:
-    """The share of accepted predictions that `counted` selects: of all, or of the noises that it selects."""
-    hits, total = 0, 0
-    for evaluated in results:
-        chosen = counted(evaluated)
-        accepted = error_probabilities(predictor, evaluated.error_examples(views)) <= predictor.threshold
-        hits += int((accepted & chosen).sum())
-        total += int(chosen.sum()) if evaluated.corpus == NOISE else len(chosen)
-    return hits / total if total else 0.0
-
-
-def write_report(folder: Path, rows: Sequence[UnseenRow], doubts: Doubts, title: str) -> Path:
+def write_report(folder: Path, report: UnseenReport, title: str) -> Path:
     """table.md and unseen.csv; the path of the former."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _FILE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*(name for name in UnseenRow.__slots__ if name != "interval"), "low", "high"])
-        for row in rows:
+        for row in report.rows:
             values = [getattr(row, name) for name in UnseenRow.__slots__ if name != "interval"]
             writer.writerow([*values, *row.interval])
     path = folder / "table.md"
-    path.write_text(f"# {title}\n\n{unseen_table(rows)}\n\n{doubts_table(doubts)}\n", encoding="utf-8")
+    path.write_text(f"# {title}\n\n{report.tables()}\n", encoding="utf-8")
     return path
 
 
@@ -226,24 +150,17 @@ def unseen_table(rows: Sequence[UnseenRow]) -> str:
     return "\n".join(lines)
 
 
-def doubts_table(doubts: Doubts) -> str:
-    """Markdown."""
-    at = " | ".join(f"risk at {share:.0%}" for share in COVERAGES)
-    lines = [
-        f"| left out | risk | {at} | gap closed | accepted | risk of the accepted |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for corpus, metrics in doubts.selective.items():
-        risks = " | ".join(f"{risk:.3f}" for risk in metrics.at)
-        lines.append(
-            f"| {corpus} | {metrics.risk:.3f} | {risks} | {metrics.closed:.3f} | "
-            f"{doubts.coverage[corpus]:.3f} | {doubts.risk[corpus]:.3f} |"
-        )
-    lifts = ", ".join(f"{reason} {lift:.2f}" for reason, lift in doubts.lifts.items())
-    lines += [
-        "",
-        f"Ordinary speech of speakers who were not trained on: called neutral {doubts.ordinary_neutral:.3f}, "
-        f"accepted with another label {doubts.ordinary_accepted:.3f}. Noises that nothing was fitted on, "
-        f"accepted: {doubts.noise_accepted:.3f}. Lift of the reasons: {lifts}.",
-    ]
+def choice_table(report: UnseenReport) -> str:
+    """Markdown: what was chosen for each corpus, and what the candidates for the checkpoint gain."""
+    lines = [f"Chosen without {corpus}: {choice}." for corpus, choice in report.choices.items()]
+    lines += [f"Chosen for the checkpoint: {report.choice}.", ""]
+    kinds = list(next(iter(report.gains.values())))
+    lines.append("| n0, weight by p(neutral), largest shift | " + " | ".join(kinds) + " | largest loss |")
+    lines.append("|---" * (len(kinds) + 2) + "|")
+    for settings, gains in report.gains.items():
+        cells = [f"{gains[kind].ua:+.3f} / {gains[kind].accuracy:+.3f}" for kind in kinds]
+        values = settings.prior_count, settings.neutral_weight, settings.max_shift
+        name = ", ".join(f"{value:g}" for value in values)
+        name = f"**{name}**" if settings == report.choice.baseline else name
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {largest_loss(gains):+.3f} |")
     return "\n".join(lines)

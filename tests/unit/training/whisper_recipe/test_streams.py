@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emostream.models.baseline import BaselineSettings
 from emostream.training.whisper_recipe.clips import load_clips
 from emostream.training.whisper_recipe.streams import (
     STREAM_UTTERANCES,
     STREAMS,
     draw_stream,
     random_baseline,
-    running_baselines,
     simulated_streams,
 )
 from tests.support.speech_collection import write_collection
@@ -56,12 +54,3 @@ def test_simulated_streams_are_of_one_speaker_each_and_always_the_same(tmp_path:
     assert {clips[stream[0]].speaker for stream in streams} == {f"ravdess_{n}" for n in range(4)}
     labels = [clips[row].label for stream in streams for row in stream]
     assert np.mean([label == 2 for label in labels]) == pytest.approx(0.7, abs=0.1)
-
-
-def test_the_baseline_of_an_utterance_is_of_earlier_ones_only() -> None:
-    settings = BaselineSettings(prior_count=1.0)
-    voices = np.array([[1.0], [3.0], [100.0]], np.float32)
-    states = running_baselines([0, 1, 2], voices, np.zeros(3), settings)
-    found = [state.voice(settings) for state in states]
-    assert found[0] is None
-    assert [None if v is None else float(v[0]) for v in found[1:]] == pytest.approx([0.5, 4 / 3])
