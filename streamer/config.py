@@ -12,6 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from .errors import ConfigError
+from .text_encoding import decode_text
 
 SAMPLE_RATE_HZ: Final = 16_000
 FRAME_SAMPLES: Final = 320
@@ -296,7 +297,7 @@ def load_settings(path: Path | None) -> Settings:
     if path is None:
         return Settings()
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Settings)
+        return msgspec.toml.decode(decode_text(path.read_bytes()), type=Settings)
     except OSError as error:
         raise ConfigError(
             f"expected a settings file at {path}, but it cannot be read ({error.strerror}); check the path"

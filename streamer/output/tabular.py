@@ -15,6 +15,7 @@ import msgspec
 from ..optional_deps import require
 from ..pipeline.session import Sink
 from ..protocol import messages
+from .csv_cells import safe_cell
 from .document import FinalsSink
 
 Kind = Literal["text", "integer", "number", "flag", "texts"]
@@ -69,7 +70,7 @@ def row(recording: str, event: messages.Emotion, labels: Sequence[str]) -> Row:
 
 class CsvSink(FinalsSink):
     """None is an empty cell; a flag is `true` or `false`; the reasons for uncertainty are separated by
-    semicolons.
+    semicolons; texts are as in `safe_cell`.
     """
 
     def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
@@ -79,6 +80,7 @@ class CsvSink(FinalsSink):
 
     def write(self, event: messages.Emotion) -> None:
         cells = row(self._recording, event, self._labels)
+        cells |= {name: safe_cell(cells[name]) for name in ("file", "text")}
         as_text = {"reliable": str(event.reliable).lower(), "uncertain": ";".join(event.uncertain)}
         self._out.write(_csv_line((cells | as_text).values()))
 

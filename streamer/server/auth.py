@@ -14,6 +14,7 @@ from typing import Final
 
 from ..clock import Clock
 from ..errors import ConfigError, TooManyAttemptsError, UnauthorizedError
+from ..text_encoding import decode_text
 
 _MIN_CHARACTERS: Final = 16
 _PENALTY_S: Final = 1.0
@@ -92,7 +93,7 @@ class TokenAuthenticator:
 def read_tokens(path: Path) -> list[str]:
     """Raises ConfigError."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = decode_text(path.read_bytes()).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"expected tokens in {path}, one a line, got: {error}; check the file") from error
     tokens = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]

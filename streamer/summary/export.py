@@ -10,6 +10,7 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
+from ..output.csv_cells import safe_cell
 from .statistics import (
     EmotionStatistics,
     RecordingSummary,
@@ -140,4 +141,5 @@ def write_csv(summary: Summary, out: TextIO) -> None:
         times = (numbers[f"{what}_ms"] / 1_000 for what in ("length", "speech", "silence", "lost"))
         others = (numbers[what] for what in ("utterances", "confidence", "uncertain", "errors", "dominant"))
         per_label = [each["ms"] / 1_000 for each in emotions] + [each["share"] for each in emotions]
-        rows.writerow([recording.name, recording.results, recording.state, *times, *others, *per_label])
+        names = safe_cell(recording.name), safe_cell(recording.results)
+        rows.writerow([*names, recording.state, *times, *others, *per_label])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from glob import has_magic
-from itertools import count
+from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -18,6 +17,7 @@ import msgspec
 from ..display_paths import printable
 from ..errors import ProtocolError, SourceError
 from ..protocol import messages
+from ..text_encoding import encoding_of
 from .statistics import RecordingSummary, SessionAccumulator
 
 _SUFFIX: Final = ".jsonl"
@@ -140,14 +140,33 @@ def read_results(lines: BinaryIO, results: str, name: str) -> list[RecordingSumm
 
 
 def _numbered(lines: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
-    """Number, line, and whether it is complete; without empty lines."""
-    for number in count(1):
-        line = lines.readline(_LONGEST_LINE)
-        if not line:
-            return
-        text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-        if text.strip():
-            yield number, text, line.endswith(b"\n") or len(line) == _LONGEST_LINE
+    """Number, line in UTF-8, and whether it is complete; without empty lines."""
+    for number, line in enumerate(_utf8_lines(lines), 1):
+        if line.strip():
+            yield number, line, line.endswith(b"\n") or len(line) >= _LONGEST_LINE
+
+
+def _utf8_lines(lines: BinaryIO) -> Iterator[bytes]:
+    """Without a byte order mark; PowerShell writes UTF-16."""
+    head = lines.read(4)
+    encoding, mark_bytes = encoding_of(head)
+    head = head[mark_bytes:]
+    if encoding == "utf-8":
+        while b"\n" in head:
+            line, _, head = head.partition(b"\n")
+            yield line + b"\n"
+        while line := head + lines.readline(_LONGEST_LINE):
+            head = b""
+            yield line
+        return
+    text = TextIOWrapper(lines, encoding, errors="replace", newline="\n")
+    begun = head.decode(encoding, errors="replace")
+    try:
+        while line_text := begun + text.readline(_LONGEST_LINE):
+            begun = ""
+            yield line_text.encode()
+    finally:
+        text.detach()
 
 
 class _NoEventError(Exception):

@@ -32,7 +32,16 @@ FORBIDDEN = {
 ALLOWED = {("streamer/cli/doctor.py", "torch")}
 
 # Low to high: a package of streamer/ imports only what is named here, its own modules and the base modules.
-BASE = {"clock", "concurrency", "config", "display_paths", "errors", "optional_deps", "plurals"}
+BASE = {
+    "clock",
+    "concurrency",
+    "config",
+    "display_paths",
+    "errors",
+    "optional_deps",
+    "plurals",
+    "text_encoding",
+}
 LAYERS: dict[str, set[str]] = {
     "audio": {"protocol"},
     "protocol": set(),

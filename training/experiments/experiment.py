@@ -12,6 +12,8 @@ from msgspec import Meta
 from emostream.models import LABELS
 
 from ..augmentation.settings import AugmentSettings
+from ..corpora.example import CorpusError
+from ..corpora.files import read_text_file
 from ..emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from ..errors import SettingsError
 from ..trainer.settings import TrainerSettings
@@ -57,9 +59,9 @@ def read_experiment(path: Path) -> Experiment:
     settings.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text_file(path, "utf-8-sig"))
         experiment = msgspec.convert({"name": path.stem} | table, type=Experiment)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (CorpusError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"expected a TOML file of an experiment at {path}: {error}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {error}") from error
