@@ -222,7 +222,7 @@ def _as_int16(data: bytes) -> Wave:
     return np.frombuffer(data[: len(data) // 2 * 2], "<i2") / 32_768
 
 
-def _mu_law(speech: Samples) -> npt.NDArray[np.uint8]:
+def mu_law(speech: Samples) -> npt.NDArray[np.uint8]:
     """G.711 code words at 8 kHz, from every second sample."""
     pcm = _int16(speech)[::2].astype(int)
     magnitude = np.minimum(np.abs(pcm) >> 2, 8_158) + 33
@@ -231,7 +231,7 @@ def _mu_law(speech: Samples) -> npt.NDArray[np.uint8]:
     return np.asarray(~code & 255, dtype=np.uint8)
 
 
-def _a_law(speech: Samples) -> npt.NDArray[np.uint8]:
+def a_law(speech: Samples) -> npt.NDArray[np.uint8]:
     """G.711 code words at 8 kHz, from every second sample."""
     pcm = _int16(speech)[::2].astype(int)
     magnitude = np.minimum(np.abs(pcm) >> 3, 4_095)
@@ -250,9 +250,10 @@ def _int16_as_float(speech: Samples) -> Wave:
     return np.clip(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0)
 
 
-def _int24_as_int16(speech: Samples) -> Wave:
+def int24(speech: Samples) -> bytes:
+    """Packed, little endian."""
     wide = np.round(speech * 8_388_607.0).astype("<i4")
-    return _as_int16(wide.view(np.uint8).reshape(-1, 4)[:, :3].tobytes())
+    return wide.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
 
 
 MISREAD: Final[dict[str, Callable[[Samples], Wave]]] = {
@@ -260,13 +261,13 @@ MISREAD: Final[dict[str, Callable[[Samples], Wave]]] = {
     "off by one byte": lambda speech: _as_int16(_int16(speech).tobytes()[1:]),
     "float32 as int16": lambda speech: _as_int16(speech.astype("<f4").tobytes()),
     "int16 as float32": _int16_as_float,
-    "int24 as int16": _int24_as_int16,
+    "int24 as int16": lambda speech: _as_int16(int24(speech)),
     "int16 as 8 bits": lambda speech: (np.frombuffer(_int16(speech).tobytes(), np.uint8) - 128.0) / 128,
-    "mu-law as int16": lambda speech: _as_int16(_mu_law(speech).tobytes()),
-    "mu-law as unsigned 8 bits": lambda speech: _from_8_khz((_mu_law(speech) - 128.0) / 128),
-    "mu-law as signed 8 bits": lambda speech: _from_8_khz(_mu_law(speech).view(np.int8) / 128),
-    "A-law as unsigned 8 bits": lambda speech: _from_8_khz((_a_law(speech) - 128.0) / 128),
-    "A-law as signed 8 bits": lambda speech: _from_8_khz(_a_law(speech).view(np.int8) / 128),
+    "mu-law as int16": lambda speech: _as_int16(mu_law(speech).tobytes()),
+    "mu-law as unsigned 8 bits": lambda speech: _from_8_khz((mu_law(speech) - 128.0) / 128),
+    "mu-law as signed 8 bits": lambda speech: _from_8_khz(mu_law(speech).view(np.int8) / 128),
+    "A-law as unsigned 8 bits": lambda speech: _from_8_khz((a_law(speech) - 128.0) / 128),
+    "A-law as signed 8 bits": lambda speech: _from_8_khz(a_law(speech).view(np.int8) / 128),
     "unsigned as signed 8 bits": lambda speech: (
         (np.round(speech * 127.0) + 128).astype(np.uint8).view(np.int8) / 128
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,8 @@ from .utterances import RecognizedUtterance, Utterances
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 Audio = str | Path | npt.NDArray[Any]
 Device = Literal["auto", "cpu", "cuda"]
@@ -204,6 +207,8 @@ class _UtteranceSink:
                 self._utterances.append(RecognizedUtterance.of(event))
             case messages.Error(code=AnalysisError.code):
                 self._failure = self._failure or event
+            case messages.Error(fatal=False):
+                log.warning("%s", event.message)
 
 
 class _ModelCache:

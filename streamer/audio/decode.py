@@ -13,7 +13,9 @@ from ..errors import SourceError
 from ..protocol.error_codes import ErrorCode
 from .conversion import BlockConverter
 from .frontend import AudioFrontend, Samples
+from .full_scale import peak_beyond_scale
 from .joined import Part, parts_of
+from .pipes import STDIN, is_pipe, open_pipe
 from .timestamps import FileClock
 from .track import Decoded, Lost, SoundTrack
 
@@ -55,12 +57,18 @@ class AudioFile:
     """
 
     def __init__(self, path: Path, *, track: int = 1) -> None:
-        self.path = path
+        self._pipe = open_pipe(path) if is_pipe(path) else None
+        self.path = Path("standard input") if path == STDIN else path
         self._number = track
-        self._track = SoundTrack(path, track)
+        try:
+            self._track = SoundTrack(self.path, track, pipe=self._pipe)
+        except SourceError:
+            if self._pipe is not None:
+                self._pipe.close()
+            raise
         self.sample_rate_hz = self._track.sample_rate_hz
         self.channels = self._track.channels
-        self._converter = BlockConverter(path, self.sample_rate_hz, self.channels)
+        self._converter = BlockConverter(self.path, self.sample_rate_hz, self.channels)
         self._peak = 0.0
         self._notes: list[FileNote] = []
 
@@ -69,8 +77,25 @@ class AudioFile:
         """The duration in the headers, None where they have none."""
         return self._track.declared_duration_s
 
+    @property
+    def has_float_samples(self) -> bool:
+        """Whether the samples are stored as floats, which may be beyond full scale."""
+        return self._track.has_float_samples
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it comes once, and as it is written."""
+        return self._pipe is not None
+
+    def interrupt(self) -> None:
+        """End a read that waits in another thread: the pipe ends here."""
+        if self._pipe is not None:
+            self._pipe.interrupt()
+
     def close(self) -> None:
         self._track.close()
+        if self._pipe is not None:
+            self._pipe.close()
 
     def take_notes(self) -> list[FileNote]:
         """What `blocks` has found since the last call."""
@@ -172,7 +197,7 @@ class AudioFile:
 
     def _note_silence(self) -> None:
         """Silence where another track has sound is a wrong choice, most of the time."""
-        if self._peak >= _SILENT:
+        if self._peak >= _SILENT or self.is_pipe:
             return
         for number in self._track.others:
             if _has_sound(self.path, number):
@@ -194,11 +219,9 @@ def decode_file(path: Path) -> Samples:
     file = AudioFile(path)
     try:
         frontend = AudioFrontend(file.sample_rate_hz, file.channels)
-        frames = []
-        for block in file.blocks():
-            if isinstance(block, Gap):
-                block = _silence(file, block)
-            frames.append(frontend.push(block))
+        blocks = [_silence(file, block) if isinstance(block, Gap) else block for block in file.blocks()]
+        peak = peak_beyond_scale(blocks, file.sample_rate_hz) if file.has_float_samples else None
+        frames = [frontend.push(block if peak is None else block / np.float32(peak)) for block in blocks]
         frames.append(frontend.finish())
     finally:
         file.close()

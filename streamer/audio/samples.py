@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError, SourceError
+from ..protocol.error_codes import ErrorCode
 from .frontend import Samples
-from .sources import Item, Pcm
+from .full_scale import peak_beyond_scale
+from .sources import Item, Pcm, SourceWarning, beyond_scale
 
 _BLOCK_S: Final = 4
 _MAX_CHANNELS: Final = 64
@@ -30,10 +32,14 @@ class SamplesSource:
 
     async def items(self) -> AsyncIterator[Item]:
         size = _BLOCK_S * self.sample_rate_hz
+        peak = peak_beyond_scale([self._samples], self.sample_rate_hz)
+        if peak is not None:
+            yield SourceWarning(ErrorCode.INVALID_SAMPLES, beyond_scale(peak))
         for first in range(0, len(self._samples), size):
             if self._stopped:
                 return
-            yield Pcm(self._samples[first : first + size])
+            block = self._samples[first : first + size]
+            yield Pcm(block if peak is None else block / np.float32(peak))
 
 
 def check_rate(sample_rate_hz: int | None) -> int:

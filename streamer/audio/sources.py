@@ -12,8 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from ..clock import Clock
+from ..errors import SourceError
+from ..protocol.error_codes import ErrorCode
 from .decode import AudioFile, Gap
 from .frontend import Samples
+from .full_scale import peak_beyond_scale
 
 BLOCK_MS = 100
 _READ_S = 4.0  # of a file at once: passing a packet between threads costs more than decoding it
@@ -75,14 +78,27 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A sound track of a recording, at full speed or, with a clock, in real time. track: from 1.
+    """A sound track of a recording, at full speed or, with a clock, in real time. file: its path, or itself,
+    open. track: from 1.
 
     In real time, a block is yielded at the moment when its last sample would have been recorded, in pieces
-    of at most 100 ms, as from a microphone; a gap takes its time, up to five seconds.
+    of at most 100 ms, as from a microphone; a gap takes its time, up to five seconds. What comes through a
+    pipe is passed on as it comes. Float samples far beyond full scale are divided by their peak, which is
+    looked for first, unless `as_recorded`.
     """
 
-    def __init__(self, path: Path, *, pace: Clock | None = None, track: int = 1) -> None:
-        self._file = AudioFile(path, track=track)
+    def __init__(
+        self,
+        file: Path | AudioFile,
+        *,
+        pace: Clock | None = None,
+        track: int = 1,
+        as_recorded: bool = False,
+    ) -> None:
+        self._file = file if isinstance(file, AudioFile) else AudioFile(file, track=track)
+        self._track = track
+        self._find_peak = self._file.has_float_samples and not self._file.is_pipe and not as_recorded
+        self._peak: float | None = None
         self._read_lock = threading.Lock()
         self._closed = False
         self._pace = pace
@@ -98,12 +114,22 @@ class FileSource:
 
     def stop(self) -> None:
         self._stopped.set()
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        if not self._closed:
+            self._file.interrupt()
 
     async def items(self) -> AsyncIterator[Item]:
         pacer = None if self._pace is None else Pacer(self._pace, self.sample_rate_hz, self._stopped)
         gaps = _GapTimes(self.sample_rate_hz)
-        blocks = self._file.blocks(_READ_S)
+        blocks = self._file.blocks(BLOCK_MS / 1_000 if self._file.is_pipe else _READ_S)
         try:
+            if self._find_peak:
+                self._peak = await asyncio.to_thread(_peak_of, self._file.path, self._track)
+            if self._peak is not None:
+                text = f"{self._file.path}: {beyond_scale(self._peak)}"
+                yield SourceWarning(ErrorCode.INVALID_SAMPLES, text)
             while not self._stopped.is_set():
                 block = await asyncio.to_thread(self._read, blocks)  # a read would block the event loop
                 for note in self._file.take_notes():
@@ -113,13 +139,22 @@ class FileSource:
                 async for item in _items(block, gaps, pacer):
                     yield item
         finally:
+            self._interrupt()
             with self._read_lock:  # a thread may still read, though its caller was cancelled
                 self._closed = True
                 self._file.close()
 
     def _read(self, blocks: Iterator[Samples | Gap]) -> Samples | Gap | None:
         with self._read_lock:
-            return None if self._closed else next(blocks, None)
+            try:
+                block = None if self._closed else next(blocks, None)
+            except SourceError:
+                if self._file.is_pipe and self._stopped.is_set():  # it was interrupted
+                    return None
+                raise
+        if self._peak is None or block is None or isinstance(block, Gap):
+            return block
+        return block / np.float32(self._peak)
 
 
 class LoopSource:
@@ -184,6 +219,29 @@ class _GapTimes:
         ms = round(self._samples * 1_000 / self._rate_hz) - self._ms
         self._ms += ms
         return ms
+
+
+def _peak_of(path: Path, track: int) -> float | None:
+    """The peak of a recording that is beyond full scale. Damage is reported where the samples are used."""
+    file = AudioFile(path, track=track)
+
+    def readable() -> Iterator[Samples]:
+        try:
+            yield from (block for block in file.blocks(_READ_S) if not isinstance(block, Gap))
+        except SourceError:
+            return
+
+    try:
+        return peak_beyond_scale(readable(), file.sample_rate_hz)
+    finally:
+        file.close()
+
+
+def beyond_scale(peak: float) -> str:
+    return (
+        f"expected float samples from -1 to 1, got a peak of {peak:.4g}; they are divided by it, export them "
+        "at full scale 1"
+    )
 
 
 class Pacer:

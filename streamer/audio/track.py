@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ import av
 import av.error
 
 from ..errors import SourceError
+from .file_signatures import file_kind
 from .joined import Part, PartFile
+from .pipes import Pipe, decodable
 
 _TIMED: Final = frozenset(
     {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mpegts", "mpeg", "ogg", "asf", "flv", "nut", "mxf"}
@@ -24,6 +27,11 @@ _ANY_ORIGIN: Final = frozenset({"mpegts", "mpeg", "ogg", "flv"})
 _SHORTFALL_S: Final = 0.5
 """A header's duration is rounded and may leave out encoder padding; past this the file is cut short."""
 
+
+_LONGEST_BYTES: Final = 0x7FF0_0000
+"""Declared by programs that do not know how long the sound will be."""
+
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 _TAGGED: Final = frozenset({"mp3", "aac"})
 """Formats whose frames follow each other without a container."""
@@ -50,13 +58,18 @@ class Decoded:
 
 
 class SoundTrack:
-    """number: of the sound tracks, from 1. part: None for the whole file. Raises SourceError."""
+    """number: of the sound tracks, from 1. part: None for the whole file. pipe: where the bytes come from, if
+    not from the file. Raises SourceError.
+    """
 
-    def __init__(self, path: Path, number: int = 1, part: Part | None = None) -> None:
+    def __init__(
+        self, path: Path, number: int = 1, part: Part | None = None, pipe: Pipe | None = None
+    ) -> None:
         self._path = path
         self._number = number
         self._part = part
-        self._container = _open(path, part)
+        self._is_pipe = pipe is not None
+        self._container = _open(path, part) if pipe is None else _open_pipe(path, pipe)
         try:
             self._stream = self._chosen()
             self._check()
@@ -68,6 +81,11 @@ class SoundTrack:
         self._damaged = 0
         self._tag_end = 0  # in the file
         self._intact_bytes = self._intact_ticks = 0  # of the packets
+
+    @property
+    def has_float_samples(self) -> bool:
+        """Whether the samples are stored as floats, which may be beyond full scale."""
+        return bool(self._stream.codec_context.name.startswith(("pcm_f32", "pcm_f64")))
 
     @property
     def others(self) -> list[int]:
@@ -112,15 +130,21 @@ class SoundTrack:
     def _declared_s(self, first_s: float) -> float | None:
         """first_s: where the sound begins, which some containers count in."""
         container, stream, form = self._container, self._stream, self._container.format.name
-        if form == "aac" or (form == "mp3" and not _counts_frames(self._path)):
+        if form == "aac" or (form == "mp3" and (self._is_pipe or not _counts_frames(self._path))):
             return None  # FFmpeg estimates from the bit rate; wrong for variable rates
         if form == "ogg" and stream.duration is not None:  # the last time stamp
             return float((stream.duration - (stream.start_time or 0)) * stream.time_base)
         if stream.duration is not None and form != "matroska,webm":  # there it is that of all tracks
-            return float(stream.duration * stream.time_base)
+            declared_s = float(stream.duration * stream.time_base)
+            return None if self._is_pipe and self._is_placeholder(declared_s) else declared_s
         if container.duration is not None and len(container.streams) == 1:
             return float(container.duration) / av.time_base - first_s
         return None
+
+    def _is_placeholder(self, seconds: float) -> bool:
+        """Whether a length stands for none: a program cannot go back in a pipe, and puts the longest."""
+        width = self._stream.codec_context.format.bytes
+        return bool(seconds * self.sample_rate_hz * self.channels * width >= _LONGEST_BYTES)
 
     def decoded(self, rate_hz: int) -> Iterator[Decoded | Lost]:
         """Raises SourceError where the file can be read no further. rate_hz: of the positions."""
@@ -212,8 +236,13 @@ def _open(path: Path, part: Part | None) -> Any:
         if path.stat().st_size == 0:
             raise SourceError(f"{what}, but the file is empty; choose another file")
         # Titles may be in any encoding; they are not used.
-        return av.open(str(path) if part is None else PartFile(path, part), metadata_errors="replace")
+        return av.open(ffmpeg_url(path) if part is None else PartFile(path, part), metadata_errors="replace")
     except (av.error.FileNotFoundError, FileNotFoundError) as error:
+        if _ADDRESS.match(str(path)):
+            raise SourceError(
+                f"expected a recording on this machine, got the address {path}; download it, or pipe it: "
+                "curl -L ADDRESS | emostream replay -"
+            ) from error
         raise SourceError(f"{what}, but there is no such file; check the path") from error
     except (av.error.IsADirectoryError, IsADirectoryError) as error:
         raise SourceError(f"{what}, but it is a folder; name files") from error
@@ -221,6 +250,25 @@ def _open(path: Path, part: Part | None) -> Any:
         raise SourceError(f"{what}, but it is no sound file that FFmpeg knows, or it is damaged") from error
     except (av.error.FFmpegError, OSError) as error:
         raise SourceError(f"{what}, but it cannot be read: {error.strerror}; check the file") from error
+
+
+def _open_pipe(path: Path, pipe: Pipe) -> Any:
+    what = "expected a recording (wav, flac, mp3, m4a, ogg, webm, a video, ...)"
+    if not pipe.head:
+        raise SourceError(f"{what} from {path}, but nothing came; check the program that writes it")
+    # FFmpeg looks for other codecs in PCM; a pipe in real time takes seconds for what a file has at once.
+    options = {"probesize": "32768"} if file_kind(pipe.head) == "WAV" else {}
+    try:
+        return av.open(decodable(pipe), metadata_errors="replace", options=options)
+    except (av.error.FFmpegError, OSError) as error:
+        raise SourceError(
+            f"{what} from {path}, but it is no sound file that FFmpeg knows, or it is damaged"
+        ) from error
+
+
+def ffmpeg_url(path: Path) -> str:
+    """A path as FFmpeg takes it, for which `12:30.flac` alone is a protocol and its address."""
+    return f"file:{path}"
 
 
 def _tags_length(data: bytes) -> int:

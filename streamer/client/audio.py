@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy as np
 
 from ..audio.frontend import encode_pcm
 from ..audio.microphone import MicrophoneSource, find_device
-from ..audio.sources import AudioGap, FileSource, Pcm, Source
+from ..audio.sources import AudioGap, FileSource, Pcm, Source, SourceWarning
 from ..clock import WallClock
 from ..protocol import messages
+
+log = logging.getLogger(__name__)
 
 _MOST_GAPS: Final = 32
 _GAPS_WITHIN_S: Final = 15
@@ -80,3 +83,5 @@ class ClientAudio:
                     else:
                         gaps.append(position)
                         yield messages.Gap(ms=ms)
+                case SourceWarning(_, message):
+                    log.warning("%s", message)

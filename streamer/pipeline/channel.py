@@ -34,7 +34,7 @@ from .vad import Vad
 
 _INCREMENTAL_ASR_MS: Final = 100
 
-SendEvent = Callable[[messages.ServerEvent], Coroutine[Any, Any, None]]
+SendInterim = Callable[[messages.Emotion], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Channel:
         speaker: SpeakerOptions,
         clock: Clock,
         numbers: Iterator[int],
-        send: SendEvent,
+        send: SendInterim,
     ) -> None:
         self.number = number
         self._vad = vad

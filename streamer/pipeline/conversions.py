@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -114,6 +115,12 @@ def interim_event(
     if text is None or not text.text:
         return event
     return msgspec.structs.replace(event, text=text.text, stable_chars=text.stable_chars)
+
+
+def misread(analysis: Analysis) -> Analysis:
+    """What is left of the results of an utterance whose samples are not what they should be."""
+    probability = 0.0 if analysis.speech is None else analysis.speech.probability
+    return replace(analysis, prediction=None, speech=SpeechPresence(probability, "misread_samples"))
 
 
 def no_emotion_event(utterance: Utterance, speech: SpeechPresence, channel: int | None) -> messages.NoEmotion:

@@ -18,6 +18,7 @@ from typing import Final, Literal, Protocol
 from emostream.models import SpeakerBaseline
 
 from ..audio.channels import ChannelFrontends, heard_channels
+from ..audio.input_check import InputCheck
 from ..audio.sources import AudioGap, Flush, Pcm, Source, SourceWarning
 from ..clock import Clock
 from ..concurrency import task_group
@@ -30,7 +31,7 @@ from .audio_doubts import AudioDoubts
 from .channel import Channel, QueuedUtterance
 from .channel_group import ChannelGroup
 from .committed_position import CommittedPosition
-from .conversions import started_event
+from .conversions import misread, ms, started_event
 from .event_log import EventLog
 from .gap_reports import GapReports
 from .segmenter import SpeechStarted, Utterance
@@ -70,6 +71,7 @@ class Session:
         self._settings = settings
         self._metrics = backend.metrics
 
+        self._input = InputCheck(source.sample_rate_hz)
         heard = heard_channels(settings.channels, source.channels, "the audio")
         self._frontends = ChannelFrontends(source.sample_rate_hz, source.channels, heard)
         queued = _MAX_UTTERANCES * len(heard)
@@ -78,7 +80,7 @@ class Session:
         numbers = count(1)
         speakers = settings.speakers or [settings.speaker] * len(heard)
         self._channels = [
-            Channel(number, new_vad(), backend, settings, speaker, clock, numbers, self._events.put)
+            Channel(number, new_vad(), backend, settings, speaker, clock, numbers, self._send_interim)
             for number, speaker in zip(heard, speakers, strict=True)
         ]
         self._group = ChannelGroup(self._channels, self._frontends, settings.segmenter, clock, self._handle)
@@ -122,14 +124,17 @@ class Session:
                         self._received_samples += len(block)
                         self._event_log.clock_ms = self._clock_ms
                         self._metrics.audio.inc(len(block) / self._source.sample_rate_hz)
-                        await self._group.push(block)
+                        checked, warnings = self._input.push(block, self._dropped_ms)
+                        await self._group.push(checked)
                         await self._report_doubts()
+                        for warning in warnings:
+                            await self._warn(warning)
                     case AudioGap():
                         await self._pass_gap(item)
                     case Flush():
                         await self._group.flush()
-                    case SourceWarning(code, message):
-                        await self._events.put(messages.Error(code=code, message=message, fatal=False))
+                    case SourceWarning():
+                        await self._warn(item)
                 self._committed.advance(min(one.restart_position for one in self._channels))
                 self._event_log.commit(self._committed.source_frames)
         except EmostreamError as error:
@@ -165,6 +170,13 @@ class Session:
         self._metrics.dropped.inc(gap.ms / 1_000)
         await self._report_gaps(self._gaps.add(gap, at_ms))
 
+    async def _send_interim(self, event: messages.Emotion) -> None:
+        if not self._input.is_misread(event.start_ms, event.end_ms):
+            await self._events.put(event)
+
+    async def _warn(self, warning: SourceWarning) -> None:
+        await self._events.put(messages.Error(code=warning.code, message=warning.message, fatal=False))
+
     async def _report_gaps(self, reports: list[messages.Dropped]) -> None:
         for report in reports:
             await self._events.put(report)
@@ -185,6 +197,8 @@ class Session:
                 continue
             if analysis.asr_error is not None:
                 await self._report(ErrorCode.TRANSCRIPTION_FAILED, analysis.asr_error, number)
+            if self._input.is_misread(ms(queued.utterance.start), ms(queued.utterance.end)):
+                analysis = misread(analysis)
             event = queued.channel.final_event(queued, analysis)
             self._finals += isinstance(event, messages.Emotion)
             await self._events.put(event)

@@ -19,6 +19,7 @@ from typing import IO, Final
 import av
 import msgspec
 
+from ..audio.decode import ffmpeg_url
 from ..audio.frontend import Samples
 from ..audio.sources import AudioGap, FileSource, Flush, Item, Pcm, SourceWarning
 from ..clock import Clock
@@ -110,7 +111,7 @@ class SessionRecorder:
             self._events = (self._folder / _EVENTS).open("w", encoding="utf-8", newline="")
             # RF64 for files over 4 GiB; every block is written at once.
             options = {"rf64": "auto", "flush_packets": "1"}
-            self._audio = av.open(str(self._folder / _AUDIO), "w", options=options)
+            self._audio = av.open(ffmpeg_url(self._folder / _AUDIO), "w", options=options)
         except OSError as error:
             raise self._unwritable(error) from error
         rate, layout = self._header.sample_rate, _LAYOUTS[self._header.channels]
@@ -215,7 +216,7 @@ class RecordedSource:
 
     def __init__(self, folder: Path, *, pace: Clock | None = None) -> None:
         self._folder = folder
-        self._audio = FileSource(folder / _AUDIO, pace=pace)
+        self._audio = FileSource(folder / _AUDIO, pace=pace, as_recorded=True)
 
     @property
     def sample_rate_hz(self) -> int:

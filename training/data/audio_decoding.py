@@ -152,7 +152,7 @@ def _missing_from_wav_s(path: Path) -> float:
 
 def _read_with_ffmpeg(path: Path) -> tuple[npt.NDArray[np.float32], int]:
     try:
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}") as container:  # a colon in a name is a protocol to FFmpeg
             samples, rate_hz, missing_s = _first_track(container)
     except (OSError, av.error.FFmpegError, ValueError) as error:
         # OSError, FFmpegError: the file; ValueError: its audio changes format midway.

@@ -18,6 +18,7 @@ from emostream.streamer.pipeline.event_log import EventLog
 from emostream.streamer.pipeline.session import Session
 from emostream.streamer.pipeline.session_settings import SessionSettings
 from emostream.streamer.protocol import messages
+from tests.support.demo_speech import demo_speech
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, LoudnessVad, silence, voice
 from tests.support.streams import ListSink, ListSource, comparable, finals, kinds
 
@@ -241,3 +242,26 @@ async def test_a_pause_without_packets_is_reported_once_before_speech_begins_aga
         ("Closed", None),
     ]
     assert [event.at_ms for event in reports if isinstance(event, messages.Dropped)] == [1_000, 4_000]
+
+
+async def test_an_utterance_of_misread_samples_has_no_emotion_and_is_told_once() -> None:
+    swapped = (demo_speech(3_000) * 32_768).astype("<i2").byteswap().astype(np.float32) / np.float32(32_768)
+    parts = (silence(500), voice(1_000), silence(900), swapped, silence(900), voice(1_000), silence(700))
+    whole = np.concatenate(parts)[:, None]
+    for size in (len(whole), 1_600):
+        blocks = [Pcm(whole[first : first + size]) for first in range(0, len(whole), size)]
+        seen = await run(ListSource(blocks))
+        results = [event for event in seen if isinstance(event, messages.Emotion | messages.NoEmotion)]
+        assert kinds(results) == ["Emotion", "NoEmotion", "Emotion"]
+        assert isinstance(results[1], messages.NoEmotion)
+        assert results[1].reason == "misread_samples"
+        assert [event.code for event in seen if isinstance(event, messages.Error)] == ["invalid_samples"]
+
+
+async def test_float_samples_beyond_full_scale_are_scaled_and_told_once() -> None:
+    hot = [Pcm(item[:, None] * np.float32(20)) for item in TWO]
+    seen = await run(ListSource(hot))
+    (error,) = [event for event in seen if isinstance(event, messages.Error)]
+    assert error.code == "invalid_samples"
+    assert "expected float samples from -1 to 1" in error.message
+    assert len(finals(seen)) == 2
