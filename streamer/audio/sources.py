@@ -128,8 +128,7 @@ class FileSource:
             if self._find_peak:
                 self._peak = await asyncio.to_thread(_peak_of, self._file.path, self._track)
             if self._peak is not None:
-                text = f"{self._file.path}: {beyond_scale(self._peak)}"
-                yield SourceWarning(ErrorCode.INVALID_SAMPLES, text)
+                yield SourceWarning(ErrorCode.INVALID_SAMPLES, beyond_scale(self._peak))
             while not self._stopped.is_set():
                 block = await asyncio.to_thread(self._read, blocks)  # a read would block the event loop
                 for note in self._file.take_notes():

@@ -38,7 +38,9 @@ _LAST_FINALS_S: Final = 5.0
 def client(
     file: Annotated[
         Path | None,
-        typer.Argument(help="Recording to send. Default: the microphone.", show_default=False),
+        typer.Argument(
+            help="Recording to send; - reads standard input. Default: the microphone.", show_default=False
+        ),
     ] = None,
     url: Annotated[str, typer.Option("--url", help="URL of the server's websocket.")] = (
         "ws://127.0.0.1:8765/v1/stream"

@@ -42,6 +42,7 @@ from .console import (
 from .enroll import enroll_speaker
 from .option_groups import with_option_groups
 from .options import AudioOptions, LanguageOption, ModelOptions, PageOptions, SpeakerOption
+from .output_files import check_writable
 
 Results = tuple[Path, FormatName]
 """A file of results and its format."""
@@ -141,6 +142,11 @@ def _check(file: Path | None, microphone: str | None, output: Path | None, form:
         raise ConfigError("expected --output FILE with --format, got none; add it, or leave --format out")
     if form is not None:
         FORMATS[form].require()
+    if output is None:
+        return
+    if file is not None and output.exists() and file.exists() and output.samefile(file):
+        raise ConfigError(f"expected --output to be a new file, got the recording {printable(output)}")
+    check_writable(output, "--output")
 
 
 def _find_recording(file: Path, settings: Settings) -> ReplayJob:

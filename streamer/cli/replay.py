@@ -34,9 +34,17 @@ from ..replay.runner import ReplayOptions, ReplayRunner
 from ..server.local_stream import stop_on_signals
 from ..speakers.store import SpeakerStore
 from ..speakers.voice import baseline_of
-from .console import check_one_speaker, load_engine, print_failures, print_models, warn_of_other_models
+from .console import (
+    check_one_speaker,
+    load_engine,
+    print_failures,
+    print_line,
+    print_models,
+    warn_of_other_models,
+)
 from .option_groups import with_option_groups
 from .options import AudioOptions, LanguageOption, ModelOptions, SpeakerOption
+from .output_files import check_writable
 from .replay_progress import outcome_reporter, progress_bar
 
 
@@ -62,6 +70,13 @@ class OutputOptions:
             show_default=False,
         ),
     ] = None
+    beside: Annotated[
+        bool,
+        typer.Option(
+            "--beside",
+            help="Write the results of each recording beside it, under its name: talk.srt beside talk.mp4.",
+        ),
+    ] = False
     form: Annotated[
         FormatName,
         typer.Option(
@@ -83,31 +98,42 @@ class OutputOptions:
         bool,
         typer.Option(
             "--resume",
-            help="Skip recordings that have results in --output-dir already, and a plot in --plot.",
+            help="Skip recordings that have results in --output-dir (or --beside) already, and a "
+            "plot in --plot.",
         ),
     ] = False
 
     @property
-    def folder(self) -> Path | None:
-        return None if self.output_dir is None else Path(self.output_dir)
+    def per_file(self) -> bool:
+        """Whether each recording has a file of its own."""
+        return self.beside or self.output_dir is not None
+
+    def results(self) -> PerFileResults | None:
+        """None where all are in one file."""
+        if not self.per_file:
+            return None
+        return PerFileResults(None if self.output_dir is None else Path(self.output_dir), self.form)
 
     def check(self, jobs: int) -> None:
         """Raises ConfigError if options contradict each other or need a package that is not installed."""
-        if self.output is not None and self.output_dir is not None:
+        places = (self.output, "--output"), (self.output_dir, "--output-dir"), (self.beside, "--beside")
+        chosen = [name for value, name in places if value]
+        if len(chosen) > 1:
             raise ConfigError(
-                "expected --output (one file) or --output-dir (a folder), got both; leave one out"
+                "expected one of --output (one file), --output-dir (a folder) and --beside, got "
+                f"{' and '.join(chosen)}; leave one out"
             )
-        if self.form == "text" and self.output_dir is not None:
+        if self.form == "text" and self.per_file:
             raise ConfigError(
-                "expected a format for programs with --output-dir, got text; choose another --format"
+                f"expected a format for programs with {chosen[0]}, got text; choose another --format"
             )
         if self.form == "text" and jobs > 1:
             raise ConfigError("expected one recording at a time as text, got --jobs; choose another --format")
-        if self.resume and self.output_dir is None:
+        if self.resume and not self.per_file:
             raise ConfigError(
-                "expected --output-dir with --resume, got none: a single file cannot be resumed"
+                "expected --output-dir or --beside with --resume, got none: a single file cannot be resumed"
             )
-        if FORMATS[self.form].binary and self.output is None and self.output_dir is None:
+        if FORMATS[self.form].binary and self.output is None and not self.per_file:
             raise ConfigError(
                 f"expected --output FILE or --output-dir DIR for {self.form}, a binary format, got none"
             )
@@ -116,15 +142,32 @@ class OutputOptions:
             require_matplotlib("--plot")
 
     def check_recordings(self, jobs: Sequence[ReplayJob]) -> None:
-        """Raises ConfigError if results would overwrite a recording, or do not fit into one file."""
+        """Raises ConfigError if results cannot be written, overwrite a recording, or do not fit one file."""
         if self.output is not None and any(_overwrites(self.output, job.path) for job in jobs):
             raise ConfigError(
                 f"expected --output to be a new file, got {printable(self.output)}, part of a recording; "
                 "choose another"
             )
-        if len(jobs) > 1 and self.output_dir is None and not FORMATS[self.form].joins:
+        if self.output is not None:
+            check_writable(self.output, "--output")
+        if len(jobs) > 1 and not self.per_file and not FORMATS[self.form].joins:
             raise ConfigError(
-                f"expected --output-dir DIR for several recordings as {self.form}, got none; name one"
+                f"expected --output-dir DIR or --beside for several recordings as {self.form}, got none"
+            )
+        if self.beside and any(job.pipe is not None for job in jobs):
+            raise ConfigError(
+                "expected recordings in files with --beside, got a pipe; choose --output or --output-dir"
+            )
+
+    def check_existing(self, results: PerFileResults | None, jobs: Sequence[ReplayJob]) -> None:
+        """Raises ConfigError if files beside the recordings, which may be somebody's work, are replaced."""
+        if not self.beside or self.resume or results is None:
+            return
+        existing = [printable(results.path(job)) for job in jobs if results.has(job)]
+        if existing:
+            raise ConfigError(
+                f"expected no results beside the recordings yet, got {len(existing)}, such as {existing[0]}; "
+                "move them away, or skip their recordings with --resume"
             )
 
 
@@ -135,8 +178,8 @@ def replay(
         list[str],
         typer.Argument(
             metavar="FILES",
-            help="Recordings in any format that FFmpeg decodes, videos, folders of them, glob patterns, or "
-            "sessions that [bold]emostream record[/bold] recorded.",
+            help="Recordings in any format that FFmpeg decodes, videos, folders of them, glob patterns, "
+            "sessions that [bold]emostream record[/bold] recorded, or - for standard input.",
         ),
     ],
     jobs: Annotated[
@@ -168,13 +211,15 @@ def replay(
     check_one_speaker(settings.audio.channels, speaker)
     found, unreadable = find_jobs([Path(place) for place in inputs], settings.audio)
     outputs.check_recordings(found)
-    plots = None if outputs.plot is None else PerFilePlots(outputs.plot)
-    if plots is not None:
-        plots.check(found)
     if not found:
         print_failures(unreadable)
         raise typer.Exit(2)
+    _check_pipes(found, settings)
     console, clock = Console(stderr=True), WallClock()
+    results, plots = outputs.results(), None if outputs.plot is None else PerFilePlots(outputs.plot)
+    for note in [note for each in (results, plots) if each is not None for note in each.check(found)]:
+        print_line(console, note)
+    outputs.check_existing(results, found)
     engine = load_engine(settings, console, clock)
     print_models(console, engine.model_info)
     options = ReplayOptions(
@@ -192,8 +237,9 @@ def replay(
         console,
         recorded_segmentation=options.recorded_segmentation,
     )
+    files = _PerFile(results, plots)
     run = _Run(
-        engine, settings, options, outputs, plots, several=len(inputs) > 1 or len(found) > 1, console=console
+        engine, settings, options, outputs, files, several=len(inputs) > 1 or len(found) > 1, console=console
     )
     todo = run.todo(found)
     outcomes, interrupted = asyncio.run(run.replay(todo, clock))
@@ -209,6 +255,14 @@ def replay(
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True, slots=True)
+class _PerFile:
+    """Outputs with a file for each recording, if there are any."""
+
+    results: PerFileResults | None
+    plots: PerFilePlots | None
+
+
 class _Run:
     """The recordings of one call of the command."""
 
@@ -218,7 +272,7 @@ class _Run:
         settings: Settings,
         options: ReplayOptions,
         outputs: OutputOptions,
-        plots: PerFilePlots | None,
+        files: _PerFile,
         *,
         several: bool,
         console: Console,
@@ -227,23 +281,17 @@ class _Run:
         self._settings = settings
         self._options = options
         self._outputs = outputs
-        self._plots = plots
+        self._results, self._plots = files.results, files.plots
         self._several = several
         self._console = console
         self._labels = engine.model_info.labels
-        folder = outputs.folder
-        self._results = None if folder is None else PerFileResults(folder, outputs.form, self._labels)
 
     def todo(self, jobs: Sequence[ReplayJob]) -> list[ReplayJob]:
-        """All, or with --resume those without a result, or without a plot where plots are drawn.
-
-        Raises ConfigError where results cannot be written.
-        """
+        """All, or with --resume those without a result, or without a plot where plots are drawn."""
         results, plots = self._results, self._plots
-        if results is None:
-            return list(jobs)
-        results.check(jobs)
-        if not self._outputs.resume:
+        if results is not None or plots is not None:
+            jobs = list(dict.fromkeys(jobs))  # one file each, however often it is named
+        if results is None or not self._outputs.resume:
             return list(jobs)
         todo = [job for job in jobs if not (results.has(job) and (plots is None or plots.has(job)))]
         if len(todo) < len(jobs):
@@ -266,7 +314,7 @@ class _Run:
     @contextmanager
     def _open_results(self) -> Iterator[SinkFactory]:
         if self._results is not None:
-            yield self._results.open_sink
+            yield self._results.sinks(self._labels)
             return
         options = self._outputs
         with open_document(options.output, options.form, self._labels, several=self._several) as document:
@@ -276,11 +324,20 @@ class _Run:
 def _refuse_uris(places: Sequence[str]) -> None:
     """Raises ConfigError: a path would lose one of the slashes."""
     for place in places:
-        if "://" in place:
-            raise ConfigError(
-                f"expected files or folders of this machine, got {printable(place)}; "
-                "use emostream batch for it"
-            )
+        if "://" in place and not Path(place).exists():
+            how = "use emostream batch for it"
+            if place.startswith(("http://", "https://")):
+                how = "download it, or pipe it: curl -L ADDRESS | emostream replay -"
+            raise ConfigError(f"expected files or folders of this machine, got {printable(place)}; {how}")
+
+
+def _check_pipes(jobs: Sequence[ReplayJob], settings: Settings) -> None:
+    """Raises ConfigError for what has to be read twice."""
+    if settings.speaker.adapt == "recording" and any(job.pipe is not None for job in jobs):
+        raise ConfigError(
+            "expected recordings in files with --adapt recording, which reads them twice, got a pipe; save "
+            "it first, or choose --adapt stream"
+        )
 
 
 def _overwrites(output: Path, recording: Path) -> bool:

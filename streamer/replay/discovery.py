@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from glob import has_magic
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from ..audio.channels import heard_channels
 from ..audio.decode import MEDIA_SUFFIXES, AudioFile
+from ..audio.pipes import STDIN, is_pipe
 from ..audio.sources import FileSource, Source
 from ..clock import Clock
 from ..config import AudioSettings
@@ -26,19 +27,20 @@ class ReplayJob:
 
     name: in results and messages, relative to the folder that was given. seconds: its duration by its
     headers, None if they do not say. session: the header of a session that `emostream record` recorded,
-    whose folder `path` is; None for any other recording.
+    whose folder `path` is; None for any other recording. pipe: already open, where it can be read once.
     """
 
     path: Path
     name: str
     seconds: float | None = None
     session: SessionHeader | None = None
+    pipe: AudioFile | None = None
 
     def source(self, pace: Clock | None, track: int = 1) -> Source:
         """Raises SourceError. pace, track: see FileSource."""
         if self.session is not None:
             return RecordedSource(self.path, pace=pace)
-        return FileSource(self.path, pace=pace, track=track)
+        return FileSource(self.pipe or self.path, pace=pace, track=track)
 
 
 def find_jobs(
@@ -57,7 +59,11 @@ def find_jobs(
         except SourceError as error:
             failures.append(error)
             continue
-        jobs.append(replace(job, seconds=recording.declared_duration_s))
+        seconds = recording.declared_duration_s
+        if recording.is_pipe:
+            jobs.append(replace(job, seconds=seconds, pipe=recording))
+            continue
+        jobs.append(replace(job, seconds=seconds))
         recording.close()
     return jobs, failures
 
@@ -85,13 +91,18 @@ def find_paths(inputs: Sequence[Path], failures: list[SourceError]) -> Iterator[
     failures: an error is appended for each input that has no recording.
     """
     for place in inputs:
-        if is_session_folder(place):
+        if place == STDIN:
+            yield place, "stdin"
+        elif is_session_folder(place):
             yield place, place.resolve().name
         elif place.is_dir():
             paths = [
                 path.parent if is_session_folder(path.parent) else path
                 for path in sorted(place.rglob("*"))
-                if path.suffix.lower() in MEDIA_SUFFIXES and not path.is_dir()
+                if path.suffix.lower() in MEDIA_SUFFIXES
+                and not path.is_dir()
+                and not is_pipe(path)
+                and not is_hidden(path.relative_to(place))
             ]
             if not paths:
                 failures.append(
@@ -102,7 +113,8 @@ def find_paths(inputs: Sequence[Path], failures: list[SourceError]) -> Iterator[
             yield from ((path, str(path.relative_to(place))) for path in paths)
         elif has_magic(str(place)) and not place.exists():
             root = Path(place.anchor)  # a relative pattern has none: the current folder
-            matching = sorted(root.glob(str(place.relative_to(root) if place.anchor else place)))
+            pattern = place.relative_to(root) if place.anchor else place
+            matching = sorted(path for path in root.glob(str(pattern)) if not is_hidden(path, pattern.parts))
             if not matching:
                 failures.append(
                     SourceError(f"expected recordings like {place}, found none; check the pattern")
@@ -110,3 +122,11 @@ def find_paths(inputs: Sequence[Path], failures: list[SourceError]) -> Iterator[
             yield from ((path, path.name) for path in matching)
         else:
             yield place, place.name
+
+
+def is_hidden(path: PurePath, named: Sequence[str] = ()) -> bool:
+    """Whether a part of a path is a hidden file or folder, such as macOS's `._a.mp3` beside a.mp3.
+
+    named: parts that were asked for by name.
+    """
+    return any(part.startswith(".") and part not in (".", "..", *named) for part in path.parts)

@@ -15,6 +15,7 @@ from contextlib import (
 )
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from ..audio.sources import Item
@@ -26,6 +27,7 @@ from ..output.timeline_figure import Timeline, write_png
 from ..pipeline.session import Sink
 from ..protocol import messages
 from .discovery import ReplayJob
+from .result_paths import Paths, paths_beside, paths_in_folder
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class ReplayOutcome:
     gaps: int = 0
     notes: Sequence[str] = ()
     failure: SourceError | None = None
+    notes: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
@@ -100,36 +103,50 @@ def _open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
 
 
 class PerFileOutput:
-    """A folder with one file per recording, which appears when the recording is complete.
+    """A file for each recording, which appears when the recording is complete.
 
-    option: the command-line option that named the folder, for messages.
+    folder: of the files; None puts each beside its recording. option: the command-line option that asked for
+    them, for messages.
     """
 
-    def __init__(self, folder: Path, suffix: str, option: str) -> None:
+    def __init__(self, folder: Path | None, suffix: str, option: str) -> None:
         self._folder = folder
         self._suffix = suffix
         self._option = option
+        self._paths: Paths = {}
 
-    def path(self, job: ReplayJob) -> Path:
-        return self._folder / f"{job.name}{self._suffix}"
-
-    def check(self, jobs: Sequence[ReplayJob]) -> None:
-        """Create the folder. Raises ConfigError if that fails, or if two recordings would share a file."""
-        seen: dict[str, ReplayJob] = {}
-        for job in jobs:
-            other = seen.setdefault(job.name.casefold(), job)
-            if other is not job:
+    def check(self, jobs: Sequence[ReplayJob]) -> list[str]:
+        """Name the files, create the folder, and return what the user should know of their names. Raises
+        ConfigError where they cannot be written.
+        """
+        if self._folder is None:
+            self._paths, notes = paths_beside(jobs, self._suffix)
+        else:
+            self._paths, notes = paths_in_folder(jobs, self._folder, self._suffix)
+        for folder in {path.parent for path in self._paths.values()}:
+            self._check_folder(folder)
+        recordings = {job.path.absolute() for job in jobs}
+        for path in self._paths.values():
+            if path.is_dir() or path.absolute() in recordings:
                 raise ConfigError(
-                    f"expected recordings with different names, got {printable(other.path)} and "
-                    f"{printable(job.path)}; replay their common folder, or one after the other"
+                    f"expected to write to {printable(path)}, got a folder or a recording of that name; "
+                    f"choose another {self._option}"
                 )
+        return notes
+
+    def _check_folder(self, folder: Path) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=folder).close()  # trying covers rights and read-only disks
         except OSError as error:
             raise ConfigError(
-                f"expected a folder at {printable(self._folder)}, got: {error.strerror}; "
+                f"expected a folder to write to at {printable(folder)}, got: {error.strerror}; "
                 f"choose another {self._option}"
             ) from error
+
+    def path(self, job: ReplayJob) -> Path:
+        """Of a job that `check` got."""
+        return self._paths[job]
 
     def has(self, job: ReplayJob) -> bool:
         return self.path(job).exists()
@@ -144,7 +161,6 @@ class PerFileOutput:
         A recording whose reading failed half-way leaves a `.partial` file, which counts as not done.
         """
         path = self.path(job)
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.part")
         try:
             yield temporary
@@ -157,22 +173,24 @@ class PerFileOutput:
 
 
 class PerFileResults(PerFileOutput):
-    """One file of results per recording."""
+    """One file of results per recording. folder: None for files beside the recordings."""
 
-    def __init__(self, folder: Path, form: FormatName, labels: Sequence[str]) -> None:
-        super().__init__(folder, FORMATS[form].suffix, "--output-dir")
+    def __init__(self, folder: Path | None, form: FormatName) -> None:
+        option = "folder of recordings" if folder is None else "--output-dir"
+        super().__init__(folder, FORMATS[form].suffix, option)
         self._form = FORMATS[form]
-        self._labels = labels
 
-    @contextmanager
-    def open_sink(self, job: ReplayJob, outcome: ReplayOutcome) -> Iterator[Sink]:
-        """A SinkFactory."""
-        with (
-            self.place_file(job, outcome) as path,
-            path.open("wb") as out,
-            closing(self._form.begin(out, self._labels, False)) as document,
-        ):
-            yield document.add(printable(job.name))
+    def sinks(self, labels: Sequence[str]) -> SinkFactory:
+        @contextmanager
+        def open_sink(job: ReplayJob, outcome: ReplayOutcome) -> Iterator[Sink]:
+            with (
+                self.place_file(job, outcome) as path,
+                path.open("wb") as out,
+                closing(self._form.begin(out, labels, False)) as document,
+            ):
+                yield document.add(printable(job.name))
+
+        return open_sink
 
 
 class PerFilePlots(PerFileOutput):

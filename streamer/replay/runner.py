@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 
 from emostream.models import SpeakerBaseline
 
@@ -25,10 +27,13 @@ from ..pipeline.session import Session
 from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
-from ..protocol.error_codes import OF_A_RECORDING
+from ..protocol.error_codes import OF_A_RECORDING, ErrorCode
 from ..server.local_stream import run_until_stopped
 from .discovery import ReplayJob
 from .outputs import OutputFactory, OutputSinks, ReplayOutcome
+
+_OF_ONE_FILE: Final = frozenset({errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOENT})
+"""What the file of one recording may fail with, while others can be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +83,16 @@ class ReplayRunner:
                     return
                 outcome = ReplayOutcome(job)
                 outcomes.append(outcome)
-                async with open_outputs(job, outcome) as outputs:
-                    await self._run(job, outputs, outcome, stop)
+                try:
+                    async with open_outputs(job, outcome) as outputs:
+                        await self._run(job, outputs, outcome, stop)
+                except OSError as error:
+                    if error.errno not in _OF_ONE_FILE:
+                        raise
+                    outcome.failure = SourceError(
+                        f"expected to write the results of {job.path}, got: {error.strerror}; choose another "
+                        "place for them"
+                    )
                 self.on_done(outcome)
 
         async with task_group() as group:
@@ -90,7 +103,7 @@ class ReplayRunner:
     async def _run(
         self, job: ReplayJob, outputs: OutputSinks, outcome: ReplayOutcome, stop: asyncio.Event
     ) -> None:
-        totals, track = _TotalsSink(), self.settings.audio.track
+        totals, track = _TotalsSink(printable(job.path)), self.settings.audio.track
         vad, session_settings = self._session_settings(job)
 
         def report_progress(item: Item, rate_hz: int) -> None:
@@ -155,10 +168,11 @@ def _audio_tap(source: Source, tap: Callable[[Item, int], None]) -> Callable[[It
 
 class _TotalsSink:
     """Keeps a session's totals, how many utterances have no result and gaps there are, and what is unusual
-    about the recording.
+    about the recording. name: of the recording, for what does not name it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.totals: messages.Totals | None = None
         self.failed = 0
         self.gaps = 0
@@ -174,3 +188,5 @@ class _TotalsSink:
                 self.failed += 1
             case messages.Error(code=code, message=message) if code in OF_A_RECORDING:
                 self.notes.append(message)
+            case messages.Error(code=ErrorCode.INVALID_SAMPLES, message=message):
+                self.notes.append(f"{self._name}: {message}")

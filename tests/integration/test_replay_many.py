@@ -14,9 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from emostream.streamer.errors import ConfigError
-from emostream.streamer.replay.discovery import ReplayJob, find_jobs
-from emostream.streamer.replay.outputs import PerFileResults
+from emostream.streamer.replay.discovery import find_jobs
 from tests.support.programs import (
     ENVIRONMENT,
     PROGRAM,
@@ -191,14 +189,6 @@ def test_a_folder_is_searched_recursively_and_names_are_relative_to_it(tmp_path:
     assert not failures
     assert [job.name for job in jobs] == [str(Path("a/b.flac")), str(Path("a/c.WAV")), "b.wav"]
     assert all(job.seconds == pytest.approx(2.0) for job in jobs)
-
-
-def test_two_recordings_do_not_share_a_file(tmp_path: Path) -> None:
-    results = PerFileResults(tmp_path / "out", "jsonl", ("a",))
-    with pytest.raises(ConfigError, match="different names"):
-        results.check([ReplayJob(Path("1/x.wav"), "x.wav"), ReplayJob(Path("2/X.wav"), "X.wav")])
-    results.check([ReplayJob(Path("1/x.wav"), "x.wav"), ReplayJob(Path("1/x.mp3"), "x.mp3")])
-    assert results.path(ReplayJob(Path("1/x.wav"), "x.wav")) == tmp_path / "out" / "x.wav.jsonl"
 
 
 def test_json_lines_of_several_name_their_recording(tmp_path: Path) -> None:

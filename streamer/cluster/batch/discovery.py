@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from emostream.streamer.audio.decode import MEDIA_SUFFIXES
+from emostream.streamer.audio.pipes import STDIN
 from emostream.streamer.display_paths import printable
 from emostream.streamer.errors import ConfigError, SourceError
-from emostream.streamer.replay.discovery import find_paths
+from emostream.streamer.replay.discovery import find_paths, is_hidden
 
 from .uris import error_line, is_uri, local_path, resolve_uri
 
@@ -45,6 +46,11 @@ def find_recordings(places: Sequence[str]) -> tuple[list[RecordingRef], list[Sou
 
 
 def _local_recordings(place: Path, failures: list[SourceError]) -> Iterator[RecordingRef]:
+    if place == STDIN:
+        failures.append(
+            SourceError("expected recordings that every node can read, got -; use emostream replay -")
+        )
+        return
     for path, _ in find_paths([place], failures):
         try:
             size_bytes = path.stat().st_size
@@ -98,6 +104,7 @@ def _file_sizes(system: Any, path: str) -> dict[str, int]:
             inside: info
             for inside, info in system.find(path, detail=True).items()
             if PurePosixPath(inside).suffix.lower() in MEDIA_SUFFIXES
+            and not is_hidden(PurePosixPath(inside.removeprefix(path)))
         }
     else:
         listed = {path: system.info(path)}
