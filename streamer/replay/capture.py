@@ -19,9 +19,9 @@ from typing import IO, Final
 import av
 import msgspec
 
-from ..audio.decode import ffmpeg_url
 from ..audio.frontend import Samples
 from ..audio.sources import AudioGap, FileSource, Flush, Item, Pcm, SourceWarning
+from ..audio.track import ffmpeg_url
 from ..clock import Clock
 from ..config import AudioSettings, SegmenterSettings, Settings, SpeakerSettings, VadSettings
 from ..display_paths import printable

@@ -44,7 +44,6 @@ class ReplayOutcome:
     gaps: int = 0
     notes: Sequence[str] = ()
     failure: SourceError | None = None
-    notes: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
