@@ -2,7 +2,7 @@
 
 Bytes in another order, of another type or off by one are noise as samples, and the same bytes read as what
 they are give a smooth wave; noise from a microphone is smooth in no reading. Figures and what else was tried:
-docs/adr/0014-webrtc-vad-at-level-2.md.
+docs/adr/0027-misread-samples-by-other-readings.md.
 """
 
 from __future__ import annotations
