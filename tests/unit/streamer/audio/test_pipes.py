@@ -101,7 +101,7 @@ async def test_standard_input_is_a_pipe(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_empty_pipe_is_told(tmp_path: Path) -> None:
-    with fifo(tmp_path, b"") as path, pytest.raises(SourceError, match="but the file is empty"):
+    with fifo(tmp_path, b"") as path, pytest.raises(SourceError, match="but nothing came"):
         AudioFile(path)
 
 
