@@ -1,4 +1,4 @@
-"""`python -m benchmarks.misread_samples`: how often misread speech is told, and sounds that are right; prints it.
+"""`python -m benchmarks.misread_samples`: how often misread speech is told, and what is right; prints it.
 
 For each rate and encoding: how many clips are taken for misread (`streamer/audio/misread_samples.py`).
 """
