@@ -215,9 +215,10 @@ written for this project. Audio and text of the recording are under Apache-2.0 l
 
 Each emotion is expressed by wording, speaking rate, pitch and its range, loudness and spectral tilt; a
 constant noise floor of {noise:.0f} dBFS is added. Sentences, voices and prosody were chosen so that a small
-recognizer transcribes the words and the bundled model predicts the intended emotions: all eight, both with
-the text and from audio only. The recording shows how the program works; it is no measure of how well it
-recognizes emotions of people.
+recognizer transcribes the words and the self-contained bundled model predicts the intended emotions: all
+eight, both with the text and from audio only. The bundled model on Whisper's encoder takes the synthetic
+voice for what it is, and most of the recording for neutral speech. The recording shows how the program
+works; it is no measure of how well it recognizes emotions of people.
 
 | # | start (s) | end (s) | intended emotion | voice | words |
 |---|---|---|---|---|---|
