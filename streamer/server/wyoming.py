@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 _ATTRIBUTION: Final = Attribution(name="emostream", url="")
 _QUEUE_BLOCKS: Final = 64
 """Chunks that wait for the segmenter; the socket is read no further while so many wait."""
-_DTYPES: Final = {2: np.dtype("<i2"), 4: np.dtype("<i4")}
+_DTYPES: Final[dict[int, np.dtype[Any]]] = {2: np.dtype("<i2"), 4: np.dtype("<i4")}
 """By bytes per sample."""
 
 
@@ -85,7 +85,7 @@ class ChunkSource:
                 f"expected chunks of whole frames of {frame} bytes, got {len(chunk.audio)} bytes"
             )
         samples = np.frombuffer(chunk.audio, self._dtype).reshape(-1, self.channels)
-        full_scale = -float(np.iinfo(self._dtype).min)
+        full_scale = 2.0 ** (8 * self._dtype.itemsize - 1)
         await self._blocks.put((samples / full_scale).astype(np.float32))
 
     async def end(self) -> None:

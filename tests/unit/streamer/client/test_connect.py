@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def speech(tmp_path: Path) -> Path:
     return path
 
 
-def labels(events: list[object]) -> list[str]:
+def labels(events: Sequence[object]) -> list[str]:
     return [event.label for event in events if isinstance(event, emostream.Emotion) and event.final]
 
 
