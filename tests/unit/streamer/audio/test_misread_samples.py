@@ -75,7 +75,7 @@ def test_the_companding_tables_are_those_of_g_711() -> None:
 def test_other_sounds_and_what_clips_are_not_called_misread(name: str, gain: float) -> None:
     wave = np.clip(gain * SOUNDS[name](np.random.default_rng(3)), -1, 1).astype(np.float32)
     for encoding in ("pcm_s16le", "pcm_f32le"):
-        assert not kinds(READ[encoding](encode_pcm(wave, encoding)), 16_000)  # type: ignore[arg-type]
+        assert not kinds(READ[encoding](encode_pcm(wave, encoding)), 16_000)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
