@@ -12,7 +12,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from ..client import ClientStream, ConnectionLost, Reconnected, connect
+from ..client import ClientStream, ConnectionLost, Reconnected, Retry, connect
 from ..client.audio import ClientAudio
 from ..client.one_clock import OneClock
 from ..errors import ConfigError, ConnectError
@@ -33,6 +33,7 @@ from .options import (
 )
 
 _LAST_FINALS_S: Final = 5.0
+_RETRY: Final = Retry(attempts=30)  # minutes: a server that restarts loads its models first
 
 
 def client(
@@ -127,7 +128,7 @@ async def _run(
 ) -> None:
     """Raises ConnectError, whose message ends with how far the results reach."""
     stop = stop_on_signals()
-    async with connect(url, start, ssl=tls) as stream:
+    async with connect(url, start, retry=_RETRY, ssl=tls) as stream:
         try:
             await _print_until_stopped(stop, stream, audio, sink)
         except TimeoutError:
