@@ -94,9 +94,11 @@ def test_kill_9_and_a_restart_in_mid_utterance() -> None:
         client = programs.enter_context(running(*client_of(port)))
         assert client.process.stdout is not None
         lines: list[str] = []
+        killed = False
         for line in client.process.stdout:
             lines.append(line)
-            if started(line, 2):
+            if started(line, 2) and not killed:  # it is heard again, under the same number
+                killed = True
                 server.process.kill()
                 server.process.wait()
                 client.wait_for(
