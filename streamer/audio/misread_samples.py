@@ -7,7 +7,7 @@ docs/adr/0027-misread-samples-by-other-readings.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +31,8 @@ _DENSE: Final = 0.3
 """The median level of companded samples is above this, as is that of sounds that clip."""
 _SMOOTHER_IF_DENSE: Final = 0.8
 """Of sounds that clip no other reading is smoother at all."""
+_CLIPS: Final = 0.02
+"""Share of samples at the upper and at the lower end of the scale: a sound that clips."""
 _PEAKED: Final = 0.25
 """The median level of a sound, of its peak, is below this in the right reading."""
 _IMPLAUSIBLE: Final = 0.1
@@ -96,6 +98,8 @@ def _judge_int16(window: Samples, scaled: Samples) -> tuple[bool, str | None]:
     loudness, rough = float((wave**2).mean()), roughness(wave)
     if loudness < _LOUD and not _are_halves(window):
         return loudness >= _AUDIBLE and rough < _SMOOTH, None
+    if min(float((scaled >= 32_767).mean()), float((scaled <= -32_767).mean())) > _CLIPS:
+        return True, None
     dense = bool(np.median(np.abs(wave)) > _DENSE)
     if rough < _ROUGH and not dense:
         return True, None
@@ -120,10 +124,15 @@ def _judge_float(window: Samples) -> tuple[bool, str | None]:
     if _are_halves(window):
         return True, _smoothest(data, channels, "pcm_f32le", _SMOOTHER)
     if impossible + tiny > _IMPLAUSIBLE * max(nonzero, window.size // 10):
-        # A sound that dies away has tiny values too, and is no sound as floats in another order.
-        kind = _smoothest(data, channels, "pcm_f32le", _SMOOTHER, _FLOATS)
-        return kind is not None, kind
+        # A sound that dies away has tiny values too, but is no sound as other floats.
+        kind = _smoothest(data, channels, "pcm_f32le", _SMOOTHER)
+        right = kind is not None and "float" in kind and _is_audible(READINGS[kind](data))
+        return right, kind if right else None
     return nonzero > window.size // 10, None
+
+
+def _is_audible(wave: Wave) -> bool:
+    return _AUDIBLE <= float((wave**2).mean()) <= 1.0
 
 
 def _are_halves(window: Samples) -> bool:
@@ -155,13 +164,11 @@ def _is_even(wave: Wave) -> bool:
 _SHARES: Final = np.linspace(0.05, 0.95, 19)
 
 
-def _smoothest(
-    data: bytes, channels: int, given: str, below: float, among: Iterable[str] | None = None
-) -> str | None:
-    """The reading of these bytes, of those named, that is smoothest, where it is smoother than `below`."""
+def _smoothest(data: bytes, channels: int, given: str, below: float) -> str | None:
+    """The reading of these bytes that is smoothest, where it is smoother than `below`."""
     best, smoothest = None, below
-    for name in READINGS if among is None else among:
-        wave = READINGS[name](data)
+    for name, read in READINGS.items():
+        wave = read(data)
         if name == given or len(wave) < 4 * channels:
             continue
         # Where channels are alike, other readings of noise repeat themselves: not over two rows.
@@ -244,4 +251,3 @@ READINGS: Final[dict[str, Callable[[bytes], Any]]] = {
     "signed 8-bit samples": lambda data: np.frombuffer(data, np.int8).astype(np.float64),
 }
 """By name: bytes -> (n,) samples, of any scale."""
-_FLOATS: Final = [name for name in READINGS if "float" in name]
