@@ -10,7 +10,7 @@ from .baseline import BaselineSettings, SpeakerBaseline, Voice
 from .cpu_threads import emotion_threads
 from .errors import CheckpointError, DeviceError, ModelError, TranscriberError, VoiceActivityError
 from .labels import LABELS
-from .languages import primary_subtag, transcriber_languages
+from .languages import primary_subtag
 from .loaders import load_aligner, load_recognizer, load_speech_detector, load_transcriber
 from .types import (
     REASONS,
@@ -80,5 +80,4 @@ __all__ = [
     "load_transcriber",
     "primary_subtag",
     "silero",
-    "transcriber_languages",
 ]

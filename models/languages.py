@@ -12,16 +12,6 @@ def primary_subtag(tag: str) -> str:
     return tag.replace("_", "-").split("-")[0].lower()
 
 
-def transcriber_languages(name: str) -> tuple[str, ...]:
-    """Primary subtags of what a transcriber of this name takes: English for Whisper's `.en` models and
-    PocketSphinx, Whisper's languages otherwise."""
-    if ".en" in name or name.startswith("pocketsphinx"):
-        return ("en",)
-    from transformers.models.whisper.tokenization_whisper import LANGUAGES
-
-    return tuple(sorted(LANGUAGES))
-
-
 def spoken_language(clip: Clip | None, transcript: Transcript) -> str | None:
     """The primary subtag of the language in which the transcript was spoken; None where it is unknown.
 

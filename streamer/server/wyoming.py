@@ -27,8 +27,6 @@ from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
 from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler
 
-from emostream.models import transcriber_languages
-
 from ..audio.frontend import Samples
 from ..audio.sources import Item, Pcm
 from ..clock import Clock
@@ -189,7 +187,6 @@ def transcript_of(finals: list[messages.Emotion]) -> Transcript:
 
 def describe(models: ModelInfo) -> Info:
     """The answer to `describe`: one program with one model."""
-    languages = [] if models.asr is None else list(transcriber_languages(models.asr))
     program = AsrProgram(
         name="emostream",
         description="Words and speech emotion",
@@ -203,7 +200,7 @@ def describe(models: ModelInfo) -> Info:
                 attribution=_ATTRIBUTION,
                 installed=True,
                 version=None,
-                languages=languages,
+                languages=sorted(models.asr_languages),
             )
         ],
     )

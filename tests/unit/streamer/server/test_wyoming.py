@@ -34,10 +34,14 @@ RATE_HZ = 16_000
 TWO = np.concatenate([silence(300), voice(1_000), silence(900), voice(600, seed=1), silence(100)])
 
 
+class Bilingual(FakeTranscriber):
+    languages = ("en", "de")
+
+
 @asynccontextmanager
 async def client_of(fails_on: Sequence[int] = ()) -> AsyncIterator[AsyncTcpClient]:
     settings = Settings(server=ServerSettings(port=0))
-    engine = Engine(FakeTranscriber(), FakeRecognizer(fails_on), WallClock())
+    engine = Engine(Bilingual(), FakeRecognizer(fails_on), WallClock())
     bound = bind(settings.server)
     port = bound.getsockname()[1]
     async with (
@@ -115,7 +119,7 @@ async def test_it_describes_itself_and_answers_a_ping() -> None:
         await client.write_event(Describe().event())
         (program,) = Info.from_event(await read(client)).asr
         assert (program.name, [model.name for model in program.models]) == ("emostream", ["fake words"])
-        assert "en" in program.models[0].languages
+        assert program.models[0].languages == ["de", "en"]
         await client.write_event(Ping(text="there?").event())
         assert Pong.from_event(await read(client)).text == "there?"
 
