@@ -23,12 +23,13 @@ export function toJsonLines(log) {
  * @param {string} file  The value of the column `file`.
  */
 export function toCsv({ finals, labels }, file) {
-  const head = ["file", "utterance", "start_s", "end_s", "reason", "label", "confidence"];
+  const head = ["file", "utterance", "channel", "start_s", "end_s", "reason", "label", "confidence"];
   head.push("reliable", "uncertain", "baseline_utterances");
   const columns = COLUMN_GROUPS.flatMap(([name]) => labels.map((label) => `${name}_${label}`));
   const rows = finals.map((utterance) => [
-    file,
+    safeCell(file),
     utterance.utterance,
+    utterance.channel ?? "",
     utterance.startMs / 1_000,
     utterance.endMs / 1_000,
     utterance.reason,
@@ -39,11 +40,16 @@ export function toCsv({ finals, labels }, file) {
     utterance.baselineUtterances ?? "",
     ...COLUMN_GROUPS.flatMap(([, view]) => labels.map((label) => utterance[view]?.[label] ?? "")),
     utterance.language ?? "",
-    utterance.text,
+    safeCell(utterance.text),
   ]);
   return [[...head, ...columns, "language", "text"], ...rows]
     .map((row) => `${row.map(quoted).join(",")}\n`)
     .join("");
+}
+
+/** A text that a spreadsheet would take for a formula gets a quote in front, as `safe_cell` of csv_cells.py. */
+function safeCell(text) {
+  return /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(text) ? `'${text}` : text;
 }
 
 /** According to RFC 4180. */

@@ -14,6 +14,7 @@ import pytest
 import webvtt
 
 from emostream.models import LABELS
+from emostream.streamer.output.csv_cells import safe_cell
 from emostream.streamer.output.formats import FORMATS, FormatName
 from emostream.streamer.protocol import messages
 from tests.support.node import evaluate, needs_node
@@ -90,11 +91,15 @@ async def test_csv_equals_that_of_the_program() -> None:
     pandas.testing.assert_frame_equal(*by_pandas, check_dtype=False)  # 0 is 0.0
 
 
-@pytest.mark.parametrize("text", ["one\rtwo", "\r", "one\ntwo", "\n", '"', ",", " "])
-def test_a_cell_of_csv_contains_any_text(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["one\rtwo", "\r", "one\ntwo", "\n", '"', ",", " ", "=1+1", "-2", "'@sum", "\t1", "\uff1d1", "1=1"],
+)
+def test_a_cell_of_csv_contains_any_text_and_no_formula(text: str) -> None:
     steps = steps_of(session_of([final(1, "sad", 0, 1_000, text)]))
     page = exported("toCsv", steps, text)
-    assert [(row["file"], row["text"]) for row in rows(page)] == [(text, text)]
+    cell = safe_cell(text)
+    assert [(row["file"], row["text"]) for row in rows(page)] == [(cell, cell)]
 
 
 async def test_csv_without_finals_is_its_header() -> None:
