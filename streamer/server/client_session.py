@@ -65,6 +65,7 @@ class ClientSession:
         self._clock = clock
         self._ended = ended
         self._began_at = self._received_at = self._detached_at = clock.now()
+        self._awaiting_since: float | None = self._began_at
         self._silence_reported = False
         self._serving: asyncio.Task[None] | None = None
         self._running = asyncio.create_task(self._run(), name="session")
@@ -208,8 +209,7 @@ class ClientSession:
         now = self._clock.now()
         if not self.attached and now - self._detached_at > resume_timeout_s:
             return False
-        if self.attached and self._source.awaits_audio and now - self._received_at > _SILENT_S:
-            self._report_silence()
+        self._watch_for_silence(now)
         if self.attached and self._source.stop_waits and now - self._received_at > _STOP_WAITS_S:
             self._source.stop_without_the_rest()
         if self.attached and now - self._received_at > idle_s:
@@ -226,9 +226,15 @@ class ClientSession:
             )
         return True
 
-    def _report_silence(self) -> None:
-        """Once, until the next message."""
-        if not self._silence_reported:
+    def _watch_for_silence(self, now: float) -> None:
+        """Report it once, until the next message. While the session is behind, a client may have to wait."""
+        if not (self.attached and self._source.awaits_audio):
+            self._awaiting_since = None
+            return
+        if self._awaiting_since is None:
+            self._awaiting_since = now
+        silent_s = now - max(self._awaiting_since, self._received_at)
+        if silent_s > _SILENT_S and not self._silence_reported:
             self._silence_reported = True
             self._source.warn(
                 ErrorCode.NO_AUDIO,

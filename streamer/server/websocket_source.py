@@ -89,8 +89,8 @@ class WebSocketSource:
 
     @property
     def awaits_audio(self) -> bool:
-        """Whether the client may send more, and the stream is not over."""
-        return not self._stopped and self._fed - self._acked <= self._ahead
+        """Whether the session has taken all audio so far, and the stream is not over."""
+        return not self._stopped and self._consumed == self._fed
 
     @property
     def stop_waits(self) -> bool:

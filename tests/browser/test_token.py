@@ -308,7 +308,7 @@ async def test_another_session_is_received_from_its_beginning(app: RecordingPage
         await server.stop()
         await server.restart("s2")
         server.publish(emotion(1, text="of the second"))
-        await expect(app.page.get_by_text("of the second")).to_be_visible()
+        await expect(app.page.locator("#utterances").get_by_text("of the second")).to_be_visible()
         await expect(app.page.locator(".divider")).to_have_count(1)
         await expect(app.page.locator("#events-lost")).to_be_hidden()
 

@@ -157,11 +157,14 @@ def test_one_table_of_many_recordings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--output-dir", "{out}", "--output", "{out}/x"], "--output .one file. or --output-dir"),
-        (["--resume"], "--output-dir with --resume"),
+        (
+            ["--output-dir", "{out}", "--output", "{out}/x"],
+            "one of --output .one file., --output-dir .a folder. and --beside",
+        ),
+        (["--resume"], "--output-dir or --beside with --resume"),
         (["--format", "text", "--output-dir", "{out}"], "format for programs"),
         (["--format", "text", "--jobs", "2"], "one recording at a time"),
-        (["--format", "srt"], "--output-dir DIR for several recordings as srt"),
+        (["--format", "srt"], "--output-dir DIR or --beside for several recordings as srt"),
         (["--jobs", "0"], "--jobs"),
     ],
 )

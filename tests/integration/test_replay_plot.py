@@ -105,5 +105,5 @@ def test_an_invalid_figure_folder_is_reported_before_models_are_loaded(tmp_path:
     file = write_speech(tmp_path / "a.wav", 1)
     done = run("replay", str(file), "--plot", str(file), *SMALL_MODEL)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert "expected a folder at" in done.stderr
+    assert "expected a folder to write to at" in done.stderr
     assert "choose another --plot" in done.stderr
