@@ -42,6 +42,15 @@ def test_a_baseline_is_the_mean_shrunk_by_the_prior() -> None:
     np.testing.assert_allclose(known(state, settings), [4 / 4, 6 / 4])
 
 
+def test_the_more_utterances_the_larger_the_share_that_is_the_speakers_own() -> None:
+    settings = BaselineSettings(prior_count=4.0)
+    state, shares = SpeakerBaseline(), []
+    for _ in range(5):
+        shares.append(state.known_share(settings))
+        state = state.updated(vector(1.0), 0.3, settings)
+    assert shares == pytest.approx([0.0, 1 / 5, 2 / 6, 3 / 7, 4 / 8])
+
+
 def test_an_utterance_counts_by_how_neutral_it_is() -> None:
     settings = BaselineSettings(prior_count=1.0, neutral_weight=0.5)
     state = SpeakerBaseline().updated(vector(2), 1.0, settings).updated(vector(8), 0.0, settings)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -25,9 +26,11 @@ from emostream.streamer.audio.frontend import Samples
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import ServerSettings, Settings
 from emostream.streamer.inference.engine import Engine
+from emostream.streamer.protocol.messages import Emotion
 from emostream.streamer.recognize import recognize
 from emostream.streamer.server.listen import bind
-from emostream.streamer.server.wyoming import WyomingServer
+from emostream.streamer.server.wyoming import WyomingServer, transcript_of
+from tests.support.events import emotion_event
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, silence, voice
 
 RATE_HZ = 16_000
@@ -166,3 +169,25 @@ async def test_a_client_that_leaves_in_the_middle_of_a_request_leaves_nothing_be
         await client.disconnect()
         await asyncio.wait({session}, timeout=60)
         assert session.cancelled()
+
+
+def test_the_emotion_of_a_request_is_that_of_the_longest_reliable_utterance() -> None:
+    def final(utterance: int, label: str, ms: int, reliable: bool) -> Emotion:
+        event = emotion_event(utterance, label)
+        return msgspec.structs.replace(event, end_ms=event.start_ms + ms, reliable=reliable)
+
+    short, longer, doubtful = (
+        final(1, "sad", 800, True),
+        final(2, "happy", 900, True),
+        final(3, "angry", 950, False),
+    )
+    context = transcript_of([short, longer, doubtful]).context
+    assert context is not None
+    assert context["emostream"]["label"] == "happy"
+    assert transcript_of([doubtful]).context == {
+        "emostream": {
+            "label": None,
+            "confidence": None,
+            "utterances": context["emostream"]["utterances"][2:],
+        }
+    }
