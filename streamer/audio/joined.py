@@ -18,7 +18,7 @@ _UNKNOWN_SIZE: Final = 0x7FFF_0000
 """Programs that write a WAV into a pipe put this or more where its length should be."""
 
 _LONGEST_SEARCH: Final = 1 << 30
-"""Bytes. A longer file is a film: nobody joins two, and a search would delay its beginning."""
+"""Bytes. A longer file is a film: two are not joined, and a search would delay its beginning."""
 
 _LEAST_REST_S: Final = 0.1
 """Less than that behind the declared data is padding, no sound."""

@@ -270,7 +270,7 @@ async def test_gaps_in_whole_milliseconds_do_not_add_up(tmp_path: Path) -> None:
 
 
 class InstantClock(ManualClock):
-    """Whoever sleeps wakes at once, at that time."""
+    """What sleeps wakes at once, at that time."""
 
     async def sleep_until(self, moment: float) -> None:
         self.time = max(self.time, moment)
