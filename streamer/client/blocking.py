@@ -61,12 +61,17 @@ class BlockingStream:
         self._wait(self._stream.stop())
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:  # Ctrl-C as well: nothing is left behind in the loop
-            future.cancel()
-            raise
+        return _wait(work, self._loop)
+
+
+def _wait(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """What it returns or raises in the loop of the other thread."""
+    future = asyncio.run_coroutine_threadsafe(work, loop)
+    try:
+        return future.result()
+    except BaseException:  # Ctrl-C as well: nothing is left behind in the loop
+        future.cancel()
+        raise
 
 
 async def _next(events: Any) -> ClientEvent | None:
@@ -95,9 +100,6 @@ def connect_sync(
     thread = threading.Thread(target=loop.run_forever, name="emostream client", daemon=True)
     thread.start()
 
-    def wait(work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
-
     async def opened() -> Any:
         """In the loop: a recording's source belongs to the loop that reads it."""
         context = connect(
@@ -113,11 +115,11 @@ def connect_sync(
         return context, await context.__aenter__()
 
     try:
-        context, stream = wait(opened())
+        context, stream = _wait(opened(), loop)
         try:
             yield BlockingStream(stream, loop)
         finally:
-            wait(context.__aexit__(None, None, None))
+            _wait(context.__aexit__(None, None, None), loop)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

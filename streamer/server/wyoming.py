@@ -28,6 +28,7 @@ from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler
 
 from ..audio.frontend import Samples
+from ..audio.samples import as_float
 from ..audio.sources import Item, Pcm
 from ..clock import Clock
 from ..config import Settings
@@ -83,8 +84,8 @@ class ChunkSource:
                 f"expected chunks of whole frames of {frame} bytes, got {len(chunk.audio)} bytes"
             )
         samples = np.frombuffer(chunk.audio, self._dtype).reshape(-1, self.channels)
-        full_scale = 2.0 ** (8 * self._dtype.itemsize - 1)
-        await self._blocks.put((samples / full_scale).astype(np.float32))
+        if len(samples):
+            await self._blocks.put(as_float(samples))
 
     async def end(self) -> None:
         await self._blocks.put(None)
@@ -94,8 +95,7 @@ class ChunkSource:
 
     async def items(self) -> AsyncIterator[Item]:
         while (block := await self._blocks.get()) is not None:
-            if len(block):
-                yield Pcm(block)
+            yield Pcm(block)
 
 
 class _FinalsSink:
