@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+
+from tests.support.loopback_proxy import LoopbackProxy
 
 
-class CuttingProxy:
+class CuttingProxy(LoopbackProxy):
     """budget: called for every connection, the bytes in both directions until it is cut; None: never."""
 
     def __init__(self, port: int, budget: Callable[[], int | None]) -> None:
         self.cuts = 0
-        self.port = 0
-        self._server_port = port
+        super().__init__(port)
         self._budget = budget
-        self._pumps: set[asyncio.Task[None]] = set()
         self._ends: set[asyncio.StreamWriter] = set()
 
     def break_all(self) -> None:
@@ -23,18 +23,6 @@ class CuttingProxy:
         for end in self._ends:
             end.transport.abort()
         self._ends.clear()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[CuttingProxy]:
-        listener = await asyncio.start_server(self._connect, "127.0.0.1", 0)
-        self.port = listener.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            listener.close()
-            for pump in self._pumps:
-                pump.cancel()
-            await asyncio.gather(*self._pumps, return_exceptions=True)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -63,5 +51,5 @@ class CuttingProxy:
 
         for source, sink in ((reader, to_writer), (to_reader, writer)):
             task = asyncio.create_task(pump(source, sink), name="proxy")
-            self._pumps.add(task)
-            task.add_done_callback(self._pumps.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
+
+from tests.support.loopback_proxy import LoopbackProxy
 
 
-class StrippingProxy:
+class StrippingProxy(LoopbackProxy):
     """prefix: `/voice`. Other paths are answered by 404, as those of another application."""
 
     def __init__(self, port: int, prefix: str) -> None:
-        self.port = 0
+        super().__init__(port)
         self.outside: list[str] = []  # paths that were asked for and are not below the prefix
-        self._server_port = port
         self._prefix = prefix
-        self._connections: set[asyncio.Task[None]] = set()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[StrippingProxy]:
-        listener = await asyncio.start_server(self._connect, "127.0.0.1", 0)
-        self.port = listener.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            listener.close()
-            for connection in self._connections:
-                connection.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connections.add(task)
+        self._tasks.add(task)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 await self._forward(reader, writer)
         finally:
-            self._connections.discard(task)
+            self._tasks.discard(task)
             writer.close()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
