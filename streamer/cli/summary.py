@@ -58,6 +58,9 @@ def summary(
 ) -> None:
     """Summarize results of replay: time per emotion, and which emotion follows which.
 
+    Channels that were heard on their own (--channels split) are counted on their own, each as long as its
+    recording.
+
     An utterance without a result interrupts the sequence: its neighbours do not count as a transition. A file
     that cannot be read is skipped and named: the exit status is 1 then, and 2 if none could be read.
     """

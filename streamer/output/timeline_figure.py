@@ -1,5 +1,7 @@
 """A plot of a recording: its waveform, a bar for each utterance, and a row for each emotion's probability.
 
+Channels that were heard on their own are drawn one below the other.
+
 matplotlib is an optional dependency, imported when a plot is drawn. Figures are made without pyplot, which
 keeps a global list of them and selects a GUI backend.
 """
@@ -47,19 +49,33 @@ _TICK_INCHES: Final = 0.8
 _LETTERS_PER_INCH: Final = 6
 _WORD_PT: Final = 9.0
 _SHARE_PT: Final = 7.5
+_MOST_DETAILED: Final = 4
+"""With more channels than that only their waveforms and bars are drawn."""
 _HEADROOM: Final = 1.3
 """Height of the bars' row, in confidence: leaves room for a percentage above a full bar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An utterance with its result. probabilities: in the labels' order."""
+    """An utterance with its result. probabilities: in the labels' order. channel: where it is heard on its
+    own.
+    """
 
     start_s: float
     end_s: float
     label: str
     confidence: float
     probabilities: tuple[float, ...]
+    channel: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What is drawn together: a recording, or one of its channels."""
+
+    name: str
+    peaks: WaveformEnvelope
+    spans: Sequence[Span]
 
 
 class Timeline(FinalsSink):
@@ -69,19 +85,42 @@ class Timeline(FinalsSink):
         self.labels = tuple(labels)
         self.peaks = WaveformEnvelope()
         self.spans: list[Span] = []
+        self._channel_peaks: list[WaveformEnvelope] = []
+
+    @property
+    def tracks(self) -> list[Track]:
+        """One, or one for each channel if results have a channel."""
+        if all(span.channel is None for span in self.spans):
+            return [Track("audio", self.peaks, self.spans)]
+        return [
+            Track(f"channel {channel}", peaks, [span for span in self.spans if span.channel == channel])
+            for channel, peaks in enumerate(self._channel_peaks or [self.peaks], 1)
+        ]
 
     def add_audio(self, item: Item, sample_rate_hz: int) -> None:
         """Of the recording's source, in order. sample_rate_hz: the source's."""
         match item:
             case Pcm(block):
+                if block.shape[1] > 1 and not self._channel_peaks:
+                    self._channel_peaks = [self._begun(sample_rate_hz) for _ in range(block.shape[1])]
                 self.peaks.push(block, sample_rate_hz)
+                for channel, peaks in enumerate(self._channel_peaks):
+                    peaks.push(block[:, channel : channel + 1], sample_rate_hz)
             case AudioGap(ms):
-                self.peaks.skip(ms / 1_000, sample_rate_hz)
+                for peaks in (self.peaks, *self._channel_peaks):
+                    peaks.skip(ms / 1_000, sample_rate_hz)
+
+    def _begun(self, sample_rate_hz: int) -> WaveformEnvelope:
+        """Of a channel, after what there was before the first block: a gap."""
+        peaks = WaveformEnvelope()
+        if self.peaks.seconds:
+            peaks.skip(self.peaks.seconds, sample_rate_hz)
+        return peaks
 
     def write(self, event: messages.Emotion) -> None:
         probabilities = tuple(event.probabilities[label] for label in self.labels)
         start_s, end_s = event.start_ms / 1_000, event.end_ms / 1_000
-        self.spans.append(Span(start_s, end_s, event.label, event.confidence, probabilities))
+        self.spans.append(Span(start_s, end_s, event.label, event.confidence, probabilities, event.channel))
 
 
 def write_png(timeline: Timeline, title: str, path: Path) -> None:
@@ -98,23 +137,28 @@ def timeline_figure(timeline: Timeline, title: str) -> Figure:
     least, most = _WIDTH_INCHES
     width = min(max(seconds * _INCHES_PER_SECOND + _MARGIN_INCHES, least), most)
     inches_per_second = (width - _MARGIN_INCHES) / seconds
-    heights = [_WAVE_INCHES, _BARS_INCHES, *(_EMOTION_INCHES for _ in timeline.labels)]
+    tracks = timeline.tracks
+    labels = timeline.labels if len(tracks) <= _MOST_DETAILED else ()
+    of_track = [_WAVE_INCHES, _BARS_INCHES, *(_EMOTION_INCHES for _ in labels)]
+    heights = of_track * len(tracks)
     figure = Figure(
         figsize=(width, sum(heights) + _AROUND_INCHES),
         dpi=_DPI,
         layout=ConstrainedLayoutEngine(h_pad=0.03, hspace=0.0),
     )
-    wave, bars, *rows = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-    _draw_title(wave, timeline, title, round(width * _LETTERS_PER_INCH))
-    _draw_wave(wave, timeline, columns=round((width - _MARGIN_INCHES) * _DPI))
-    _draw_bars(bars, timeline.spans, inches_per_second)
-    for place, (axes, label) in enumerate(zip(rows, timeline.labels, strict=True)):
-        _draw_row(axes, timeline.spans, label, place)
+    all_rows = list(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
+    _draw_title(all_rows[0], timeline, title, round(width * _LETTERS_PER_INCH))
+    for number, track in enumerate(tracks):
+        wave, bars, *rows = all_rows[number * len(of_track) : (number + 1) * len(of_track)]
+        _draw_wave(wave, track, columns=round((width - _MARGIN_INCHES) * _DPI))
+        _draw_bars(bars, track.spans, inches_per_second)
+        for place, (axes, label) in enumerate(zip(rows, labels, strict=True)):
+            _draw_row(axes, track.spans, label, place)
     for axes in figure.axes:
         _clean(axes)
     figure.align_ylabels()
-    wave.set_xlim(0, seconds)
-    _draw_times(rows[-1] if rows else bars, seconds, inches_per_second)
+    all_rows[0].set_xlim(0, seconds)
+    _draw_times(all_rows[-1], seconds, inches_per_second)
     return figure
 
 
@@ -128,11 +172,11 @@ def _draw_title(axes: Axes, timeline: Timeline, title: str, letters: int) -> Non
     axes.set_title(count_text, loc="right", fontsize=9, **(style | {"color": _SOFT}))
 
 
-def _draw_wave(axes: Axes, timeline: Timeline, columns: int) -> None:
+def _draw_wave(axes: Axes, track: Track, columns: int) -> None:
     """A box for each column of pixels, in the colour of the utterance at its centre."""
     from matplotlib.collections import PolyCollection
 
-    edges, low, high = timeline.peaks.columns(columns)
+    edges, low, high = track.peaks.columns(columns)
     left, right = edges[:-1], edges[1:]
     greatest = max(float(np.abs([low, high]).max(initial=0.0)), 1e-4)
     low, high = (
@@ -140,13 +184,13 @@ def _draw_wave(axes: Axes, timeline: Timeline, columns: int) -> None:
         np.maximum(high, greatest / 100),
     )  # silence is drawn as a line
     corners = np.stack([[left, low], [left, high], [right, high], [right, low]]).transpose(2, 0, 1)
-    colours = _colours_at(((left + right) / 2).tolist(), timeline.spans)
+    colours = _colours_at(((left + right) / 2).tolist(), track.spans)
     # With antialiasing the background would show between neighbours.
     boxes = PolyCollection(list(corners), facecolors=colours, linewidths=0, antialiaseds=False)
     axes.add_collection(boxes, autolim=False)
     axes.set_ylim(-1.05 * greatest, 1.05 * greatest)
     axes.set_yticks([])
-    _name(axes, "audio", _INK)
+    _name(axes, track.name, _INK)
 
 
 def _colours_at(moments: Sequence[float], spans: Sequence[Span]) -> list[str]:

@@ -36,13 +36,19 @@ class Summary:
         return sum_statistics(self.recordings)
 
     @cached_property
+    def sessions(self) -> int:
+        """How many recordings there are, however many channels they have."""
+        return len({(recording.results, recording.name) for recording in self.recordings})
+
+    @cached_property
     def labels(self) -> list[str]:
         return ordered_labels(self.total.emotions)
 
 
 def display_name(recording: RecordingSummary) -> str:
-    """Its name, and its state if it is not complete."""
-    return recording.name + _MARKS[recording.state]
+    """Its name, its channel if it is one of several, and its state if it is not complete."""
+    channel = "" if recording.channel is None else f", channel {recording.channel}"
+    return recording.name + channel + _MARKS[recording.state]
 
 
 def minutes(ms: int) -> str:
@@ -71,7 +77,7 @@ def write_json(summary: Summary, out: TextIO) -> None:
     summary_json = {
         "by": summary.by,
         "labels": labels,
-        "recordings": len(summary.recordings),
+        "recordings": summary.sessions,
         **_numbers(total, summary),
         "transitions": {first: {then: total.transitions[first, then] for then in labels} for first in labels},
         "transition_shares": {
@@ -85,6 +91,7 @@ def write_json(summary: Summary, out: TextIO) -> None:
             {
                 "file": each.name,
                 "results": each.results,
+                "channel": each.channel,
                 "state": each.state,
                 **_numbers(each.statistics, summary),
             }
@@ -130,9 +137,19 @@ def _rounded(number: float | None) -> float | None:
 
 
 def write_csv(summary: Summary, out: TextIO) -> None:
-    """One row per recording; times in seconds, shares from 0 to 1, empty cells where there is no speech."""
+    """One row per recording or channel; times in seconds, shares from 0 to 1, empty where nobody speaks."""
     rows = csv.writer(out, lineterminator="\n")
-    first = ("file", "results", "state", "length_s", "speech_s", "silence_s", "lost_s", "utterances")
+    first = (
+        "file",
+        "results",
+        "channel",
+        "state",
+        "length_s",
+        "speech_s",
+        "silence_s",
+        "lost_s",
+        "utterances",
+    )
     columns = [f"{what}_{label}" for what in ("seconds", "share") for label in summary.labels]
     rows.writerow([*first, "confidence", "uncertain", "errors", "dominant", *columns])
     for recording in summary.recordings:
@@ -142,4 +159,4 @@ def write_csv(summary: Summary, out: TextIO) -> None:
         others = (numbers[what] for what in ("utterances", "confidence", "uncertain", "errors", "dominant"))
         per_label = [each["ms"] / 1_000 for each in emotions] + [each["share"] for each in emotions]
         names = safe_cell(recording.name), safe_cell(recording.results)
-        rows.writerow([*names, recording.state, *times, *others, *per_label])
+        rows.writerow([*names, recording.channel, recording.state, *times, *others, *per_label])

@@ -116,7 +116,7 @@ def _is_errors_table(path: Path) -> bool:
 
 
 def read_results(lines: BinaryIO, results: str, name: str) -> list[RecordingSummary]:
-    """The sessions of one file, in the order in which they begin.
+    """The sessions of one file, in the order in which they begin, channel by channel where they have several.
 
     results: the file, for messages. name: of the recording, if its events do not name it. Raises SourceError
     if a line is no event, or there is none.
@@ -126,13 +126,13 @@ def read_results(lines: BinaryIO, results: str, name: str) -> list[RecordingSumm
         try:
             reader.add(line)
         except _NoEventError as error:
-            if not ended and reader.recordings and error.broken:
+            if not ended and reader.has_sessions and error.broken:
                 break  # the writer was stopped in the middle of a line
             raise SourceError(
                 f"expected an event of emostream replay, got something else at {results}:{number} "
                 f"({error}); give results in its jsonl format, one event a line"
             ) from error
-    if not reader.recordings:
+    if not reader.has_sessions:
         raise SourceError(
             f"expected events of emostream replay in {results}, got none; replay the recording again"
         )
@@ -199,11 +199,19 @@ class _Reader:
     """Assigns the events of one file to its sessions."""
 
     def __init__(self, results: str, name: str) -> None:
-        self.recordings: list[RecordingSummary] = []
+        self._sessions: list[SessionAccumulator] = []
         self._results = results
         self._name = name
         self._open: dict[str | None, SessionAccumulator] = {}
         self._begun: Counter[str | None] = Counter()
+
+    @property
+    def recordings(self) -> list[RecordingSummary]:
+        return [recording for session in self._sessions for recording in session.recordings]
+
+    @property
+    def has_sessions(self) -> bool:
+        return bool(self._sessions)
 
     def add(self, line: bytes) -> None:
         file, event = _decoded(line)
@@ -222,5 +230,5 @@ class _Reader:
         self._begun[file] += 1
         name = self._name if file is None else file
         again = f" ({self._begun[file]})" if self._begun[file] > 1 else ""
-        self.recordings.append(RecordingSummary(name + again, self._results))
-        return SessionAccumulator(self.recordings[-1])
+        self._sessions.append(SessionAccumulator(name + again, self._results))
+        return self._sessions[-1]

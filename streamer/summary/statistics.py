@@ -1,9 +1,13 @@
-"""Statistics over sessions' events: time per emotion, and which emotion follows which. Only sums are kept."""
+"""Statistics over sessions' events: time per emotion, and which emotion follows which. Only sums are kept.
+
+A session whose channels were heard on their own (`--channels split`) has a summary for each, as long as the
+session: what one speaker says is no transition from what another said.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -100,12 +104,15 @@ class Statistics:
 
 @dataclass(slots=True)
 class RecordingSummary:
-    """One session. name: of the recording. results: the file of its events."""
+    """One session, or one channel of it where each was heard on its own. name: of the recording. results: the
+    file of its events. channel: from 1, or None.
+    """
 
     name: str
     results: str
     state: State = "incomplete"
     statistics: Statistics = field(default_factory=Statistics)
+    channel: int | None = None
 
 
 def ordered_labels(labels: Iterable[str]) -> list[str]:
@@ -130,13 +137,19 @@ def longest_recordings(recordings: Sequence[RecordingSummary], most: int) -> lis
 
 
 class SessionAccumulator:
-    """Adds the events of one session to a recording's statistics, in order."""
+    """Adds the events of one session to statistics, in order. name, results: see RecordingSummary."""
 
-    def __init__(self, recording: RecordingSummary) -> None:
-        self._recording = recording
-        self._tally = recording.statistics
+    def __init__(self, name: str, results: str) -> None:
+        self._session = RecordingSummary(name, results)
+        self._channels: dict[int | None, _ChannelAccumulator] = {}
+        self._channel_of: dict[int, int | None] = {}
         self._seq = 0
-        self._last: messages.Emotion | None = None
+
+    @property
+    def recordings(self) -> list[RecordingSummary]:
+        """By channel; the session as a whole where none of its events has one."""
+        channels = sorted(self._channels.items(), key=lambda item: item[0] or 0)
+        return [channel.summary for _, channel in channels] or [self._session]
 
     def is_later_session(self, event: messages.ServerEvent) -> bool:
         """Whether the event belongs to another session, since its `seq` went back; 0 is no number."""
@@ -144,39 +157,92 @@ class SessionAccumulator:
 
     def add(self, event: messages.ServerEvent) -> None:
         self._seq = max(self._seq, event.seq)
+        total = self._session.statistics
         match event:
             case messages.SpeechStarted():
                 self._extend_to(event.start_ms)
+                self._channel_of[event.utterance] = event.channel
             case messages.Emotion(final=True):
-                self._add_final(event)
+                self._extend_to(event.end_ms)
+                self._of(event).add_final(event, self._channel_of)
+                self._forget_earlier()
             case messages.NoEmotion():
                 self._extend_to(event.end_ms)
-                self._tally.no_emotion[event.reason] += 1
+                self._of(event).statistics.no_emotion[event.reason] += 1
             case messages.Dropped():
-                self._tally.lost_ms += event.ms
+                total.lost_ms += event.ms
             case messages.Error(code=AnalysisError.code):
-                self._tally.failed += 1
+                self._failed(event).failed += 1
             case messages.Closed():
-                self._tally.length_ms = event.totals.audio_ms
-                self._tally.lost_ms = event.totals.dropped_ms
-                self._recording.state = "complete" if event.reason == "end_of_stream" else "partial"
+                total.length_ms = event.totals.audio_ms
+                total.lost_ms = event.totals.dropped_ms
+                self._session.state = "complete" if event.reason == "end_of_stream" else "partial"
             case _:
                 return
-        speech_ms = self._tally.all.ms
-        self._tally.silence_ms = max(0, self._tally.length_ms - self._tally.lost_ms - speech_ms)
+        for recording in self.recordings:
+            recording.state = self._session.state
+            statistics = recording.statistics
+            statistics.length_ms, statistics.lost_ms = total.length_ms, total.lost_ms
+            speech_ms = statistics.all.ms
+            statistics.silence_ms = max(0, total.length_ms - total.lost_ms - speech_ms)
 
     def _extend_to(self, ms: int) -> None:
         """If the results break off, the recording's known length is the end of the last event."""
-        self._tally.length_ms = max(self._tally.length_ms, ms)
+        total = self._session.statistics
+        total.length_ms = max(total.length_ms, ms)
 
-    def _add_final(self, final: messages.Emotion) -> None:
+    def _of(self, event: messages.Emotion | messages.NoEmotion) -> _ChannelAccumulator:
+        self._channel_of[event.utterance] = event.channel
+        return self._channel(event.channel)
+
+    def _channel(self, number: int | None) -> _ChannelAccumulator:
+        known = self._channels.get(number)
+        if known is None:
+            whole = self._session
+            # What was counted before any event named a channel stays with the session's first one.
+            statistics = whole.statistics if number is None or not self._channels else Statistics()
+            summary = RecordingSummary(whole.name, whole.results, whole.state, statistics, number)
+            known = self._channels[number] = _ChannelAccumulator(summary)
+        return known
+
+    def _failed(self, error: messages.Error) -> Statistics:
+        """Of the channel whose utterance it was."""
+        if error.utterance in self._channel_of:
+            return self._channel(self._channel_of[error.utterance]).statistics
+        return next(iter(self._channels.values())).statistics if self._channels else self._session.statistics
+
+    def _forget_earlier(self) -> None:
+        """Of the utterances that every channel has passed."""
+        passed = min(channel.passed for channel in self._channels.values())
+        for utterance in [each for each in self._channel_of if each <= passed]:
+            del self._channel_of[utterance]
+
+
+class _ChannelAccumulator:
+    def __init__(self, summary: RecordingSummary) -> None:
+        self.summary = summary
+        self._last: messages.Emotion | None = None
+
+    @property
+    def statistics(self) -> Statistics:
+        return self.summary.statistics
+
+    @property
+    def passed(self) -> int:
+        """The number of its last final result."""
+        return 0 if self._last is None else self._last.utterance
+
+    def add_final(self, final: messages.Emotion, channel_of: Mapping[int, int | None]) -> None:
+        """channel_of: of the utterances since the last final result of this channel, as far as known."""
         ms, uncertain = final.end_ms - final.start_ms, bool(final.uncertain)
-        self._extend_to(final.end_ms)
-        self._tally.emotions.setdefault(final.label, EmotionStatistics()).add(
+        self.statistics.emotions.setdefault(final.label, EmotionStatistics()).add(
             EmotionStatistics(ms, 1, uncertain, final.confidence, final.confidence * ms)
         )
-        self._tally.uncertainty_reasons.update(final.uncertain)
+        self.statistics.uncertainty_reasons.update(final.uncertain)
         # No transition across an utterance without a result, whose label is unknown.
-        if self._last is not None and final.utterance == self._last.utterance + 1:
-            self._tally.transitions[self._last.label, final.label] += 1
+        if self._last is not None and all(
+            channel_of.get(between, final.channel) != final.channel
+            for between in range(self._last.utterance + 1, final.utterance)
+        ):
+            self.statistics.transitions[self._last.label, final.label] += 1
         self._last = final

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..output.colours import TERMINAL_STYLES
+from ..plurals import counted
 from .export import Summary, display_name, minutes, percent, share_of, shorten_names
 from .statistics import RecordingSummary, longest_recordings
 
@@ -49,7 +50,9 @@ def _overview(summary: Summary) -> Table:
     table = _table(gap=2, headers=False)
     table.add_column()
     table.add_column(overflow="fold")
-    table.add_row("recordings", f"{len(summary.recordings)}, {minutes(total.length_ms)} min")
+    channels = sum(recording.channel is not None for recording in summary.recordings)
+    of_channels = f" ({counted(channels, 'channel')} apart)" if channels else ""
+    table.add_row("recordings", f"{summary.sessions}{of_channels}, {minutes(total.length_ms)} min")
     speech_share = percent(share_of(speech.ms, total.length_ms))
     table.add_row("speech", f"{minutes(speech.ms)} min ({speech_share} of the audio)")
     table.add_row("silence", f"{minutes(total.silence_ms)} min")
@@ -62,7 +65,9 @@ def _overview(summary: Summary) -> Table:
     table.add_row(
         "uncertain", f"{speech.uncertain_count} ({uncertain_share}){': ' if reasons else ''}{reasons}"
     )
-    states = Counter(recording.state for recording in summary.recordings)
+    states = Counter(
+        state for _, _, state in {(each.results, each.name, each.state) for each in summary.recordings}
+    )
     if number := states["partial"]:
         table.add_row("partial", f"{number} that could not be read to the end")
     if number := states["incomplete"]:

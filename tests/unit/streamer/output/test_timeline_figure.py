@@ -16,7 +16,7 @@ from matplotlib.image import imread
 
 from emostream.models import LABELS
 from emostream.streamer.audio.envelope import WaveformEnvelope
-from emostream.streamer.audio.sources import Pcm
+from emostream.streamer.audio.sources import AudioGap, Pcm
 from emostream.streamer.output.colours import colour_of
 from emostream.streamer.output.timeline_figure import Timeline, timeline_figure, write_png
 from emostream.streamer.protocol import messages
@@ -202,3 +202,35 @@ def test_non_finite_samples_are_drawn_as_silence() -> None:
     peaks.push(np.array([[np.nan], [np.inf], [0.5], [-np.inf]], np.float32), 1_000)
     _, low, high = peaks.columns(10)
     assert (low.tolist(), high.tolist()) == ([0, 0, 0.5, 0], [0, 0, 0.5, 0])
+
+
+async def test_channels_are_drawn_one_below_the_other(tmp_path: Path) -> None:
+    """Each with its own sound and its own utterances, though they overlap in time."""
+    drawn = Timeline(LABELS)
+    left, right = np.zeros((2, 6 * RATE_HZ), np.float32)
+    left[:32_000], right[16_000:] = voice(2_000), voice(5_000)
+    drawn.add_audio(AudioGap(1_000, "a pause"), RATE_HZ)  # before anything is known of the channels
+    drawn.add_audio(Pcm(np.stack([left, right], 1)), RATE_HZ)
+    for number, (channel, start_ms, end_ms, label) in enumerate(
+        [(1, 1_000, 3_000, "angry"), (2, 2_000, 7_000, "sad")], 1
+    ):
+        spoken = final(number, (start_ms, end_ms, label, 0.9))
+        await drawn.send(msgspec.structs.replace(spoken, channel=channel))
+    picture = Picture(drawn, tmp_path)
+    rows = 2 + len(LABELS)
+    names = [axes.get_ylabel() for axes in picture.figure.axes]
+    assert names == ["channel 1", "confidence", *LABELS, "channel 2", "confidence", *LABELS]
+    for first, at in (
+        (0, {0.5: set(), 1.5: {"angry"}, 2.5: {"angry"}, 5.0: set()}),
+        (rows, {1.5: set(), 2.5: {"sad"}, 6.5: {"sad"}}),
+    ):
+        for second, labels in at.items():
+            assert picture.colours(first, second) == picture.colours(first + 1, second) == labels
+    assert picture.figure.axes[0].get_xlim() == (0, 7)
+
+
+async def test_many_channels_have_only_their_waveforms_and_bars() -> None:
+    drawn = Timeline(LABELS)
+    drawn.add_audio(Pcm(np.zeros((RATE_HZ, 5), np.float32)), RATE_HZ)
+    await drawn.send(msgspec.structs.replace(final(1, (0, 900, "sad", 0.5)), channel=5))
+    assert len(timeline_figure(drawn, "x.wav").axes) == 10

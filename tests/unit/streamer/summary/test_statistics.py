@@ -7,8 +7,10 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from emostream.streamer.errors import SourceError
 from emostream.streamer.protocol import messages
@@ -228,3 +230,69 @@ def test_a_name_that_is_no_utf_8(tmp_path: Path) -> None:
     summary = Summary([recording for file in found for recording in file.read()])
     assert "gr\ufffdn.wav" in as_text(summary)
     assert as_json(summary)["files"][0]["file"] == "gr\ufffdn.wav"
+
+
+def on_channel(channel: int, event: Any) -> Any:
+    return structs.replace(event, channel=channel)
+
+
+def test_channels_are_counted_on_their_own() -> None:
+    """Two people on one call: what one says is no transition from what the other said, and each was silent
+    while the other spoke.
+    """
+    lines = session(
+        on_channel(1, final(1, "angry", 0, 2_000)),
+        on_channel(2, final(2, "neutral", 1_000, 4_000)),  # both speak
+        on_channel(1, final(3, "sad", 5_000, 6_000)),
+        on_channel(2, no_emotion(4, 6_000, 7_000)),
+        on_channel(2, final(5, "happy", 7_000, 8_000)),  # not after the neutral one: something was between
+        on_channel(1, final(6, "angry", 8_000, 9_000)),
+        closed(10_000, 500),
+        file="call.wav",
+    )
+    first, second = read(lines)
+    assert (first.name, first.channel, second.name, second.channel) == ("call.wav", 1, "call.wav", 2)
+    assert first.statistics.transitions == {("angry", "sad"): 1, ("sad", "angry"): 1}
+    assert second.statistics.transitions == {}
+    assert [each.statistics.all.ms for each in (first, second)] == [4_000, 4_000]
+    assert [each.statistics.silence_ms for each in (first, second)] == [5_500, 5_500]
+    assert second.statistics.no_emotion == {"no_speech": 1}
+    assert not first.statistics.no_emotion
+    assert {each.state for each in (first, second)} == {"complete"}
+    result = as_json(summed(lines))
+    assert result["recordings"] == 1
+    assert [(each["file"], each["channel"]) for each in result["files"]] == [("call.wav", 1), ("call.wav", 2)]
+    text = as_text(summed(lines))
+    assert "1 (2 channels apart), 0:20 min" in text
+    assert "call.wav, channel 2" in text
+
+
+def test_an_utterance_without_a_result_ends_the_row_of_its_own_channel() -> None:
+    started = [
+        messages.SpeechStarted(utterance=n, channel=c, start_ms=n * 1_000) for n, c in ((2, 2), (3, 1))
+    ]
+    first, second = read(
+        session(
+            on_channel(1, final(1, "sad", 0, 1_000)),
+            *started,
+            failed(2),
+            failed(3),
+            on_channel(1, final(4, "sad", 5_000, 6_000)),
+            closed(9_000),
+        )
+    )
+    assert first.statistics.transitions == {}
+    assert first.statistics.failed == 1
+    assert (second.channel, second.statistics.failed, second.statistics.all.utterances) == (2, 1, 0)
+
+
+def test_another_speaker_that_fails_does_not_end_the_row() -> None:
+    (first, _) = read(
+        session(
+            on_channel(1, final(1, "sad", 0, 1_000)),
+            messages.SpeechStarted(utterance=2, channel=2, start_ms=1_000),
+            failed(2),
+            on_channel(1, final(3, "sad", 5_000, 6_000)),
+        )
+    )
+    assert first.statistics.transitions == {("sad", "sad"): 1}
