@@ -49,7 +49,7 @@ class AdmissionController:
         self._limit = limit
         self._expected = 0.0
         self._samples: deque[_Sample] = deque()
-        self._admitted: deque[float] = deque()  # moments, of the last window
+        self._admitted: deque[tuple[float, int]] = deque()  # of the last window: when, how many channels
         self.sample()
 
     def expect(self, share: float) -> None:
@@ -79,25 +79,27 @@ class AdmissionController:
         """The stream that was admitted last did not start."""
         self._admitted.pop()
 
-    def admit(self, active: int) -> None:
-        """active: how many streams there are. The first is always admitted, unless other servers have filled
+    def admit(self, active: int, channels: int = 1) -> None:
+        """active: how many streams there are; a stream counts once for each channel that is heard on its own.
+        channels: those of the new one. The first is always admitted, unless other servers have filled
         the models that they share with this one. Raises OverloadedError.
         """
         self._capacity.ensure_available()
         now = self._clock.now()
-        while self._admitted and self._admitted[0] < now - WINDOW_S:
+        while self._admitted and self._admitted[0][0] < now - WINDOW_S:
             self._admitted.popleft()
-        recent = min(len(self._admitted), active)
+        recent = min(sum(count for _, count in self._admitted), active)
         load, own = self.load, self._share(self._own_busy_seconds, self._samples[0].own_s)
         # Recent streams have run for half a window on average: so much of them is in the load.
         measured = own / (active - recent / 2) if active else 0.0
         cost = max(self._expected / self._capacity.replica_count(), measured)
-        wanted = max(load, load - own + cost * active) + cost
+        wanted = max(load, load - own + cost * active) + cost * channels
         full = self._shared and load >= self._limit
         if (active or full) and wanted > self._limit:
+            stream = "one more stream" if channels == 1 else f"a stream of {channels} channels"
             raise OverloadedError(
-                f"expected capacity for one more stream, got {active} that leave the models too little time "
+                f"expected capacity for {stream}, got {active} that leave the models too little time "
                 f"({100 * wanted:.0f} % of it with this one, {100 * self._limit:.0f} % at most); "
                 f"try again in {(OverloadedError.retry_after_ms or 0) / 1_000:g} s, or another server"
             )
-        self._admitted.append(now)
+        self._admitted.append((now, channels))

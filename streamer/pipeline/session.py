@@ -102,6 +102,11 @@ class Session:
         self._stopping = True
         self._source.stop()
 
+    @property
+    def channel_count(self) -> int:
+        """Of channels that are analysed, each on its own."""
+        return len(self._channels)
+
     async def run(self) -> messages.Totals:
         """Until the source ends. The finals of a source that fails are delivered before this raises."""
         try:

@@ -81,6 +81,11 @@ class ClientSession:
         return self._serving is not None
 
     @property
+    def channel_count(self) -> int:
+        """Of channels that are analysed, each on its own."""
+        return self._session.channel_count
+
+    @property
     def detached_at(self) -> float:
         """When the last socket disconnected."""
         return self._detached_at

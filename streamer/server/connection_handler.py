@@ -31,7 +31,7 @@ from .event_stream import ReadPosition
 from .handshake import FirstMessage
 from .log import session_id
 from .published_stream import PublishedStream, serve_subscriber
-from .session_factory import create_session, remarks
+from .session_factory import analysed_channel_count, create_session, remarks
 from .sessions import SessionRegistry
 from .websocket_source import WebSocketSource
 
@@ -132,7 +132,8 @@ class ConnectionHandler:
 
     def _begin(self, start: messages.Start, first: FirstMessage) -> ClientSession:
         self._engine.capacity.ensure_available()
-        self._admission.admit(self.sessions.attached_count)
+        channels = analysed_channel_count(start, self._settings)
+        self._admission.admit(self.sessions.attached_channel_count, channels)
         try:
             session = self.sessions.begin(start, first.owner)
         except EmostreamError:

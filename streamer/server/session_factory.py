@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from emostream.models import primary_subtag
 
 from ..clock import Clock
-from ..config import LiveSettings, SegmenterSettings, Settings, SpeakerSettings
+from ..config import Channels, LiveSettings, SegmenterSettings, Settings, SpeakerSettings
 from ..errors import FlowControlError, ProtocolError
 from ..inference.backend import InferenceBackend, ModelInfo
 from ..pipeline.event_log import EventLog
@@ -36,9 +36,7 @@ def create_session(
 
     Raises BadStartError and ConfigError.
     """
-    channels = start.options.channels
-    if channels is None:
-        channels = settings.audio.channels
+    channels = _chosen_channels(start, settings)
     validate_start(start, channels)
     source = WebSocketSource(
         start, settings.server.max_unacked_ms, acknowledge=lambda _: event_log.wake_readers()
@@ -64,6 +62,15 @@ def create_session(
         clock,
     )
     return session, source
+
+
+def analysed_channel_count(start: messages.Start, settings: Settings) -> int:
+    """How many channels of it are analysed, each of which costs as much as a stream."""
+    return start.channels if _chosen_channels(start, settings) == "split" else 1
+
+
+def _chosen_channels(start: messages.Start, settings: Settings) -> Channels:
+    return settings.audio.channels if start.options.channels is None else start.options.channels
 
 
 def segmenter_settings(settings: SegmenterSettings, options: messages.Options) -> SegmenterSettings:

@@ -48,9 +48,10 @@ class SessionRegistry:
         return sum(session.running for session in (*self._sessions.values(), *self._abandoned))
 
     @property
-    def attached_count(self) -> int:
-        """Running sessions with a client."""
-        return sum(session.running and session.attached for session in self._sessions.values())
+    def attached_channel_count(self) -> int:
+        """Channels that are analysed of running sessions with a client."""
+        sessions = (session for session in self._sessions.values() if session.running and session.attached)
+        return sum(session.channel_count for session in sessions)
 
     @property
     def detached_count(self) -> int:

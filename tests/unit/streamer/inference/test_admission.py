@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import pytest
+from msgspec import structs
 
 from emostream.streamer.client import connect
 from emostream.streamer.errors import ConnectError, OverloadedError
@@ -30,9 +33,9 @@ class SimulatedServer:
             self.worked = [was + share for was, share in zip(self.worked, shares, strict=True)]
             self.admission.sample()
 
-    def admits(self, active: int) -> bool:
+    def admits(self, active: int, channels: int = 1) -> bool:
         try:
-            self.admission.admit(active)
+            self.admission.admit(active, channels)
         except OverloadedError:
             return False
         return True
@@ -54,6 +57,23 @@ def test_one_more_must_fit_beside_the_active_streams() -> None:
     server = SimulatedServer(limit=0.7)
     server.work(20, 0.6, 0.0)
     assert not server.admits(active=4)  # 0.15 each
+
+
+def test_a_stream_costs_as_much_as_its_channels() -> None:
+    """Six channels take a tenth each; the seventh fits, two more do not."""
+    for channels, admitted in ((1, True), (2, False)):
+        server = SimulatedServer(limit=0.7)
+        server.work(20, 0.6, 0.0)
+        assert server.admits(active=6, channels=channels) is admitted
+
+
+def test_channels_admitted_at_once_count_before_they_have_cost_anything() -> None:
+    server = SimulatedServer(limit=0.7)
+    server.admission.expect(0.125)
+    assert server.admits(active=0, channels=3)
+    assert not server.admits(active=3, channels=3)
+    assert server.admits(active=3, channels=2)
+    assert not server.admits(active=5)
 
 
 def shared_models(others: float, own: float) -> SimulatedServer:
@@ -113,7 +133,7 @@ def test_the_error_gives_the_time_of_the_next_attempt() -> None:
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
-    def reject(self: AdmissionController, active: int) -> None:
+    def reject(self: AdmissionController, active: int, channels: int) -> None:
         if active:
             raise OverloadedError("expected capacity, got none")
 
@@ -126,6 +146,17 @@ async def _rejection(server: Server) -> str:
         async with connect(socket_url(server), start):
             pass
     return str(caught.value)
+
+
+async def test_channels_that_are_heard_on_their_own_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(AdmissionController, "admit", lambda _, *counts: asked.append(counts))
+    start = messages.Start(encoding="pcm_s16le", sample_rate=16_000, channels=2)
+    split = structs.replace(start, options=messages.Options(channels="split"))
+    async with serving() as server, AsyncExitStack() as clients:
+        for each in (start, split, start):
+            await clients.enter_async_context(connect(socket_url(server), each))
+    assert asked == [(0, 1), (1, 2), (3, 1)]
 
 
 @pytest.mark.usefixtures("full")
