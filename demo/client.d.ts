@@ -61,6 +61,7 @@ export interface Subscribe {
 export interface Gap {
   type: "gap";
   ms: number;
+  reason?: string | null;
 }
 
 /** at_samples: null or left out: after the audio so far. */

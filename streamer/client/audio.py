@@ -68,13 +68,14 @@ class ClientAudio:
     async def __aiter__(self) -> AsyncIterator[bytes | messages.Gap]:
         """Raises SourceError where the audio ends early."""
         rate_hz, channels = self._source.sample_rate_hz, self._source.channels
+        _, longest = messages.GAP_REASON_CHARACTERS
         position, gaps = 0, deque[int](maxlen=_MOST_GAPS)  # in samples, without the gaps
         async for item in self._source.items():
             match item:
                 case Pcm(block):
                     position += len(block)
                     yield encode_pcm(block, "pcm_f32le")
-                case AudioGap(ms, _, frequent):
+                case AudioGap(ms, reason, frequent):
                     dense = len(gaps) == _MOST_GAPS and position - gaps[0] < _GAPS_WITHIN_S * rate_hz
                     if dense and frequent and ms < 1_000:
                         silence = np.zeros((ms * rate_hz // 1_000, channels), np.float32)
@@ -82,6 +83,6 @@ class ClientAudio:
                         yield encode_pcm(silence, "pcm_f32le")
                     else:
                         gaps.append(position)
-                        yield messages.Gap(ms=ms)
+                        yield messages.Gap(ms=ms, reason=reason[:longest] or None)
                 case SourceWarning(_, message):
                     log.warning("%s", message)

@@ -31,7 +31,7 @@ class _Gap:
     """at: how many bytes had been sent before. total_ms: of all gaps of the session up to this one."""
 
     at: int
-    ms: int
+    message: messages.Gap
     total_ms: int
 
 
@@ -89,9 +89,9 @@ class ResendBuffer:
         self._entries.append(_Audio(self._sent, data))
         self._sent += len(data)
 
-    def gap(self, ms: int) -> None:
-        self._gap_ms += ms
-        self._entries.append(_Gap(self._sent, ms, self._gap_ms))
+    def gap(self, gap: messages.Gap) -> None:
+        self._gap_ms += gap.ms
+        self._entries.append(_Gap(self._sent, gap, self._gap_ms))
 
     def flush(self) -> str:
         """After what was sent. Return the message to send."""
@@ -162,7 +162,7 @@ class ResendBuffer:
                     begin = max(entry.begin, received)
                     yield begin, entry.data[begin - entry.begin :]
                 case _Gap() if entry.total_ms > gap_ms:
-                    yield entry.at, messages.encode(messages.Gap(ms=entry.ms))
+                    yield entry.at, messages.encode(entry.message)
                 case _Mark() if entry.at >= received:  # audio after it has not arrived, nor perhaps it
                     yield entry.at, messages.encode(entry.message)
 
@@ -179,8 +179,8 @@ class ResendBuffer:
                 case _Audio():
                     moved.append(replace(entry, begin=entry.begin - shift))
                 case _Gap():
-                    gap_ms += entry.ms
-                    moved.append(_Gap(entry.at - shift, entry.ms, gap_ms))
+                    gap_ms += entry.message.ms
+                    moved.append(_Gap(entry.at - shift, entry.message, gap_ms))
                 case _Mark(message=message):
                     at = (message.at_samples or 0) - shift // self.frame_bytes
                     moved.append(_Mark(entry.at - shift, type(message)(at_samples=max(0, at))))

@@ -100,11 +100,14 @@ class ClientStream:
             self._credit.clear()
             await self._credit.wait()
 
-    async def gap(self, ms: int) -> None:
-        """Report audio that had to be dropped: the clock moves on."""
+    async def gap(self, ms: int, reason: str | None = None) -> None:
+        """Report audio that is not sent: the clock moves on. reason: of up to 100 characters, for `dropped`;
+        by default that it had to be dropped.
+        """
+        gap = messages.Gap(ms=ms, reason=reason)
         async with self._sending:
-            self._buffer.gap(ms)
-            await self._send(messages.encode(messages.Gap(ms=ms)))
+            self._buffer.gap(gap)
+            await self._send(messages.encode(gap))
 
     async def flush(self) -> None:
         """End the utterance in progress after what was sent."""
@@ -189,7 +192,7 @@ class ClientStream:
             try:
                 async for data in audio:
                     if isinstance(data, messages.Gap):
-                        await self.gap(data.ms)
+                        await self.gap(data.ms, data.reason)
                     else:
                         await self.send(data)
             except ConnectError:

@@ -29,6 +29,7 @@ CHANNELS: Final = (1, 64)
 
 LANGUAGE_CHARACTERS: Final = (2, 35)
 MAX_GAP_MS: Final = 24 * 3_600_000
+GAP_REASON_CHARACTERS: Final = (1, 100)
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -102,9 +103,12 @@ class Subscribe(_Message, frozen=True, kw_only=True, tag="subscribe"):
 
 
 class Gap(_Message, frozen=True, kw_only=True, tag="gap"):
-    """Audio that the client had to drop: the clock moves on by `ms`."""
+    """Audio that the client does not send: the clock moves on by `ms`. reason: for `dropped`; if left out,
+    the client had to drop it.
+    """
 
     ms: int
+    reason: str | None = None
 
 
 class Flush(_Message, frozen=True, kw_only=True, tag="flush"):

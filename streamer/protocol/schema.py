@@ -22,6 +22,7 @@ _RANGES: Final[dict[tuple[str, str], Range]] = {
     ("Options", "max_utterance_ms"): (2_000, 28_000),
     ("Options", "channels"): messages.CHANNELS,
     ("Gap", "ms"): (1, messages.MAX_GAP_MS),
+    ("Gap", "reason"): messages.GAP_REASON_CHARACTERS,
     ("Emotion", "confidence"): (0, 1),
     ("Emotion", "probabilities"): (0, 1),
     ("Emotion", "audio_only"): (0, 1),

@@ -148,12 +148,17 @@ class WebSocketSource:
         if self._stopped:
             return  # messages after `stop`, or sent again, change nothing
         match message:
-            case messages.Gap(ms=ms):
+            case messages.Gap(ms=ms, reason=reason):
                 if not 0 < ms <= messages.MAX_GAP_MS:
                     raise ProtocolError(
                         f"expected gap.ms of 1 to {messages.MAX_GAP_MS}, got {ms}; send several gaps"
                     )
-                self._add_gap(ms)
+                least, most = messages.GAP_REASON_CHARACTERS
+                if reason is not None and not least <= len(reason) <= most:
+                    raise ProtocolError(
+                        f"expected gap.reason of {least} to {most} characters, got {len(reason)}; shorten it"
+                    )
+                self._add_gap(ms, reason or "the client dropped it")
                 self.received_gap_ms += ms
             case messages.Flush():
                 at = self._position_of("flush", message.at_samples)
@@ -260,12 +265,13 @@ class WebSocketSource:
         self._queue.append(item)
         self._count(item)
 
-    def _add_gap(self, ms: int) -> None:
+    def _add_gap(self, ms: int, reason: str) -> None:
         """Adjacent gaps are one gap: a client that reports every block it drops is no flood."""
-        if self._queue and isinstance(last := self._queue[-1], AudioGap):
-            self._queue[-1] = AudioGap(last.ms + ms, last.reason)
+        last = self._queue[-1] if self._queue else None
+        if isinstance(last, AudioGap) and last.reason == reason:
+            self._queue[-1] = AudioGap(last.ms + ms, reason)
         else:
-            self._put(AudioGap(ms, "the client dropped it"))
+            self._put(AudioGap(ms, reason))
 
     def _count(self, item: Item | _Stop) -> None:
         if isinstance(item, _Stop):

@@ -26,6 +26,13 @@ async def test_gaps_are_sent_as_gaps() -> None:
     assert await sent(pcm(20), AudioGap(10_000, "x"), pcm(20)) == [20, "gap 10000", 20]
 
 
+async def test_a_gap_keeps_its_reason() -> None:
+    pause = AudioGap(10_000, "nothing was recorded here")
+    long = AudioGap(1, "x" * 300)  # more than the protocol takes
+    gaps = [part async for part in ClientAudio(ListSource([pause, pcm(20), long])) if isinstance(part, Gap)]
+    assert gaps == [Gap(ms=10_000, reason="nothing was recorded here"), Gap(ms=1, reason="x" * 100)]
+
+
 async def test_a_long_silence_of_a_codec_is_no_flood() -> None:
     """A minute without packets but one in 400 ms: a server would end the session at the 65th gap."""
     pause = [item for _ in range(150) for item in (pcm(20), AudioGap(380, "x", frequent=True))]

@@ -33,7 +33,7 @@ def play(log: ResendBuffer, steps: list[tuple[str, int]]) -> list[tuple[str, Any
             log.audio(data)
             sent_items += [("byte", byte) for byte in data]
         elif kind == "gap":
-            log.gap(size)
+            log.gap(messages.Gap(ms=size, reason="a pause"))
             sent_items.append(("gap", size))
         else:
             sent_items.append(("flush", json.loads(log.flush())["at_samples"]))
@@ -47,6 +47,7 @@ def again(log: ResendBuffer, samples: int, gap_ms: int) -> list[tuple[str, Any]]
             out += [("byte", byte) for byte in message]
         else:
             fields = json.loads(message)
+            assert fields["type"] != "gap" or fields["reason"] == "a pause"
             out.append((fields["type"], fields.get("ms", fields.get("at_samples"))))
     return out
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emostream.streamer.audio.sources import AudioGap, Flush, Item, Pcm
-from emostream.streamer.errors import FlowControlError, NotPcmError
+from emostream.streamer.errors import FlowControlError, NotPcmError, ProtocolError
 from emostream.streamer.protocol import messages
 from emostream.streamer.server.websocket_source import WebSocketSource
 
@@ -94,6 +94,20 @@ async def test_adjacent_gaps_are_one() -> None:
         stream.handle(messages.Gap(ms=100))
     stream.stop()
     assert await all_items(stream) == [AudioGap(100_000, "the client dropped it")]
+
+
+async def test_a_gap_says_why_the_client_sends_nothing() -> None:
+    stream = source()
+    for ms, reason in ((100, "a pause"), (200, "a pause"), (300, None)):
+        stream.handle(messages.Gap(ms=ms, reason=reason))
+    stream.stop()
+    assert await all_items(stream) == [AudioGap(300, "a pause"), AudioGap(300, "the client dropped it")]
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 101])
+def test_the_reason_of_a_gap_is_bounded(reason: str) -> None:
+    with pytest.raises(ProtocolError, match=r"1 to 100 characters, got"):
+        source().handle(messages.Gap(ms=1, reason=reason))
 
 
 def test_a_flood_of_marks_is_rejected() -> None:
