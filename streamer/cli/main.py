@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import os
@@ -35,8 +34,7 @@ from . import (
     summary,
     wyoming,
 )
-
-_DISK_ERRORS = (errno.ENOSPC, errno.EIO)
+from .standard_streams import flush_output, is_full_disk, open_missing, report_full_disk
 
 app = typer.Typer(
     name="emostream",
@@ -96,13 +94,13 @@ app.add_typer(bench.app, name="bench")
 
 def main() -> None:
     """Exit status: 0 success, 1 some inputs failed, 2 bad input, 130 interrupted."""
+    open_missing()
     for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):  # on Windows a redirected one cannot encode all text
             stream.reconfigure(encoding="utf-8", errors=errors)
-    status = run()
+    status = flush_output(run())
     if ModelWorker.any_busy():
         # A model still computes a result that is no longer needed; see ModelWorker.
-        sys.stdout.flush()
         sys.stderr.flush()
         logging.shutdown()
         os._exit(status)
@@ -119,10 +117,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(f"emostream: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if not is_full_disk(error):
             raise
-        print(f"emostream: expected to write the results, got: {error.strerror}; make room", file=sys.stderr)
-        return 2
+        return report_full_disk(error)
     except KeyboardInterrupt:
         return 130
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.support.programs import (
     TIMEOUT_S,
     run,
 )
+from tests.support.result_lines import talk, write
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +63,14 @@ def test_results_may_be_piped(replayed: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"standard input" in done.stdout
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_reader_that_has_gone_is_no_traceback(form: str, tmp_path: Path) -> None:
+    write(tmp_path / "talk.jsonl", talk("sad", "happy"))
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [*PROGRAM, "summary", str(tmp_path), "--format", form]
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (1, b"")
