@@ -178,8 +178,10 @@ class AudioFile:
         clock.place(None, len(rest))
         yield rest
         self._note_time_stamps(clock)
-        rate = self.sample_rate_hz
-        self._track.check_complete((first - began) / rate, (clock.position - began) / rate)
+        rate, right = self.sample_rate_hz, not clock.wrong_stamps
+        self._track.check_complete(
+            (first - began) / rate, (clock.position - began) / rate, right_stamps=right
+        )
 
     def _note_time_stamps(self, clock: FileClock) -> None:
         if clock.before_zero:

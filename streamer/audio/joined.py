@@ -1,15 +1,15 @@
-"""Files that were joined byte by byte: WAV after WAV, Ogg after Ogg, WebM after WebM, each part with headers
-of its own.
+"""Files that were joined byte by byte, each part with headers of its own: WAV, Ogg, WebM, FLAC and MP4 files.
 
-FFmpeg ends at the first WAV's data, at an Ogg link with other parameters, and at a second WebM, so each part
-is opened as a file of its own. A WAV whose header declares another length than it has is mended here too.
+FFmpeg ends at the first WAV's data or MP4's table of contents, at an Ogg link with other parameters and at a
+second WebM, and takes a FLAC with other parameters for damage, so each part is opened as a file of its own. A
+WAV whose header declares another length than it has is mended here too.
 """
 
 from __future__ import annotations
 
 import io
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,11 @@ _EBML_HEADER: Final = 64
 """Bytes within which the header of a Matroska or WebM file names the type of the document."""
 
 
+_FLAC: Final = b"fLaC"
+_STREAM_INFO: Final = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
+"""The header of FLAC's first block of metadata; the bit is set where it is the only one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Bytes `begin` to `end` of a file. size_at: where in the file the length of a WAV's data stands, if it
@@ -49,9 +54,9 @@ class Part:
 def parts_of(path: Path) -> list[Part]:
     """One for nearly every file, which need not be read apart then. Raises OSError."""
     with path.open("rb") as file:
-        magic = file.read(4)
+        head = file.read(8)
         size = file.seek(0, io.SEEK_END)
-        find = {b"OggS": _ogg_links, b"RIFF": _wavs, b"RF64": _wavs, _EBML: _matroskas}.get(magic)
+        find = _mp4s if head[4:] == b"ftyp" else _FINDERS.get(head[:4])
         if find is None or (find is not _wavs and size > _LONGEST_SEARCH):
             return [Part(0, size)]
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -140,6 +145,33 @@ def _matroskas(data: mmap.mmap) -> Iterator[Part]:
     yield Part(begin, len(data))
 
 
+def _flacs(data: mmap.mmap) -> Iterator[Part]:
+    begin, at = 0, len(_FLAC)
+    while (at := data.find(_FLAC, at)) >= 0:
+        if data[at + 4 : at + 8] in _STREAM_INFO:
+            yield Part(begin, at)
+            begin = at
+        at += len(_FLAC)
+    yield Part(begin, len(data))
+
+
+def _mp4s(data: mmap.mmap) -> Iterator[Part]:
+    """Box by box; another `ftyp` begins another file where the one before has its table of contents."""
+    begin, at, complete = 0, 0, False
+    while at + 8 <= len(data):
+        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if size == 1:  # a long one
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if name == b"ftyp" and complete:
+            yield Part(begin, at)
+            begin, complete = at, False
+        complete = complete or name == b"moov"
+        if size < 8:
+            break  # to the end of the file, or no box
+        at += size
+    yield Part(begin, len(data))
+
+
 def _wavs(data: mmap.mmap) -> Iterator[Part]:
     at = 0
     while at < len(data):
@@ -215,3 +247,13 @@ def _is_wav(data: mmap.mmap, at: int) -> bool:
 
 def _size(data: mmap.mmap, chunk: int) -> int:
     return int.from_bytes(data[chunk + 4 : chunk + 8], "little")
+
+
+_FINDERS: Final[dict[bytes, Callable[[mmap.mmap], Iterator[Part]]]] = {
+    b"OggS": _ogg_links,
+    b"RIFF": _wavs,
+    b"RF64": _wavs,
+    _EBML: _matroskas,
+    _FLAC: _flacs,
+}
+"""By the first four bytes."""

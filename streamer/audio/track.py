@@ -209,12 +209,13 @@ class SoundTrack:
         behind.pts, behind.time_base = packet.pts, packet.time_base
         return cast(list[Any], self._stream.codec_context.decode(behind))
 
-    def check_complete(self, first_s: float, end_s: float) -> None:
-        """first_s, end_s: where the decoded sound begins and ends on the track's clock.
+    def check_complete(self, first_s: float, end_s: float, *, right_stamps: bool) -> None:
+        """first_s, end_s: where the decoded sound begins and ends on the track's clock. right_stamps: whether
+        the time stamps are right, and so the duration that is computed from them.
 
         Raises SourceError.
         """
-        declared_s = self._declared_s(first_s)
+        declared_s = self._declared_s(first_s) if right_stamps else None
         if self._part is not None and self._part.declared_s is not None:
             declared_s = self._part.declared_s
         heard_s = end_s - first_s

@@ -117,6 +117,15 @@ def test_priming_before_zero_is_no_gap(tmp_path: Path) -> None:
     Decoded(path).expect(("sound", 2))
 
 
+def test_time_stamps_that_jump_by_days_are_no_gap_and_nothing_is_missing(tmp_path: Path) -> None:
+    """The duration in the file's header has the jump in it."""
+    path = write_media(tmp_path / "a.mka", [tone(4)], 48_000, "flac", place=pause(2, 3 * 86_400))
+    decoded = Decoded(path)
+    decoded.expect(("sound", 4))
+    (note,) = decoded.notes
+    assert "jump by more than a day" in note.message
+
+
 def written(path: Path, rate_hz: int, channels: int, codec: str) -> bytes:
     samples = tone(2, rate_hz, channels)
     if codec == "vorbis":
@@ -139,6 +148,9 @@ def written(path: Path, rate_hz: int, channels: int, codec: str) -> bytes:
         ("ogg", (48_000, 2, "libopus"), (44_100, 1, "vorbis")),
         ("ogg", (44_100, 1, "flac"), (16_000, 2, "flac")),
         ("flac", (44_100, 1, "flac"), (44_100, 1, "flac")),
+        ("flac", (44_100, 1, "flac"), (16_000, 2, "flac")),
+        ("m4a", (44_100, 1, "aac"), (48_000, 2, "aac")),
+        ("mp4", (48_000, 1, "libopus"), (48_000, 1, "libopus")),
         ("webm", (48_000, 1, "libopus"), (48_000, 1, "libopus")),
         ("wav", (44_100, 1, "pcm_s16le"), (8_000, 2, "pcm_f32le")),
     ],
