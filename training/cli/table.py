@@ -1,4 +1,4 @@
-"""`python -m emostream.training table papers | folds | unseen`"""
+"""`python -m emostream.training table papers | folds | unseen | speakers`"""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+
+from emostream.models.baseline import BaselineSettings
 
 from ..corpora.manifest import DEFAULT_DATA
 from ..emotion.settings import ContrastiveSettings
@@ -26,8 +28,10 @@ from ..experiments.table import run_table
 from ..experiments.table_rows import TableRow, paper_rows
 from ..trainer.callbacks import progress_bars
 from ..trainer.trainer import make_accelerator
+from ..whisper_recipe.choice import Choice
 from ..whisper_recipe.pipeline import WhisperPaths, leave_corpora_out, prepare
 from ..whisper_recipe.settings import read_whisper_settings
+from ..whisper_recipe.speakers import leave_speakers_out
 from . import options
 from .console import PreparationProgress
 
@@ -43,6 +47,14 @@ tables = typer.Typer(no_args_is_help=True, help="Train and evaluate fold by fold
 OutOption = Annotated[Path, typer.Option("--output-dir", help="Folder of the report: table.md, CSV, plots.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=1, help="Parallel processes; on a CPU, one per core is useful.")
+]
+
+WhisperOption = Annotated[
+    Path, typer.Option("--whisper", help="A faster-whisper folder with the encoder.", show_default=False)
+]
+RecipeOption = Annotated[Path, typer.Option("--config", help="TOML of the run of the recipe.")]
+RecipeDataOption = Annotated[
+    Path, typer.Option("--data", help="Folder of the corpora, a manifest.csv in each.")
 ]
 
 
@@ -96,14 +108,9 @@ def folds(
 
 @tables.command()
 def unseen(
-    whisper: Annotated[
-        Path, typer.Option("--whisper", help="A faster-whisper folder with the encoder.", show_default=False)
-    ],
-    config: Annotated[Path, typer.Option("--config", help="TOML of the run of the recipe.")] = options.RUNS
-    / "bundled-whisper.toml",
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder of the corpora, a manifest.csv in each.")
-    ] = DEFAULT_DATA,
+    whisper: WhisperOption,
+    config: RecipeOption = options.RUNS / "bundled-whisper.toml",
+    data: RecipeDataOption = DEFAULT_DATA,
     out: OutOption = Path("run/unseen"),
     work: options.WorkOption = Path("run"),
     probe: Annotated[
@@ -116,6 +123,32 @@ def unseen(
     context, _ = prepare(read_whisper_settings(config), WhisperPaths(data, whisper, work))
     report = leave_corpora_out(context, out, probe=probe)
     print(f"{report.tables()}\n\n{out / 'table.md'}")
+
+
+@tables.command()
+def speakers(
+    whisper: WhisperOption,
+    config: RecipeOption = options.RUNS / "bundled-whisper.toml",
+    data: RecipeDataOption = DEFAULT_DATA,
+    corpus: Annotated[str, typer.Option("--corpus", help="A corpus with folds of its own.")] = "ravdess",
+    neutral_offset: Annotated[
+        float,
+        typer.Option(
+            "--neutral-offset",
+            help="Taken from neutral's log odds; `table unseen` chooses it on other corpora.",
+        ),
+    ] = 0.0,
+    out: OutOption = Path("run/speakers"),
+    work: options.WorkOption = Path("run"),
+) -> None:
+    """The recipe of models/bundled_whisper with a part of one corpus's speakers left out in turn."""
+    options.check_output_folder(out, "--output-dir")
+    options.check_output_folder(work, "--work")
+    settings = read_whisper_settings(config)
+    context, _ = prepare(settings, WhisperPaths(data, whisper, work))
+    choice = Choice(neutral_offset, BaselineSettings(settings.baseline.prior_count))
+    report = leave_speakers_out(context, corpus, choice)
+    print(f"{report.table()}\n\n{report.write(out)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,19 @@ class EvaluatedPredictions:
     history: Floats
     distances: Floats
 
+    @classmethod
+    def joined(cls, parts: Sequence[EvaluatedPredictions]) -> EvaluatedPredictions:
+        """Predictions of several models for one corpus and condition."""
+        return cls(
+            parts[0].corpus,
+            parts[0].condition,
+            [clip for part in parts for clip in part.clips],
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("probabilities", "cold", "history", "distances")
+            ),
+        )
+
     @property
     def truth(self) -> npt.NDArray[np.int64]:
         return np.array([clip.label for clip in self.clips])

@@ -47,7 +47,8 @@ class UnseenRow:
     ece: float
 
 
-def _row(evaluated: EvaluatedPredictions) -> UnseenRow:
+def evaluated_row(evaluated: EvaluatedPredictions) -> UnseenRow:
+    """The figures of one corpus under one condition."""
     truth, predicted, cold = evaluated.truth, evaluated.predicted, evaluated.cold.argmax(1)
     speakers = [clip.speaker for clip in evaluated.clips]
     neutral = truth == NEUTRAL
@@ -100,7 +101,9 @@ class UnseenReport:
 
     @classmethod
     def of(cls, results: NestedResults, views: Views) -> UnseenReport:
-        rows = [_row(part) for fold in results.folds for part in fold.outer if part.corpus == fold.corpus]
+        rows = [
+            evaluated_row(part) for fold in results.folds for part in fold.outer if part.corpus == fold.corpus
+        ]
         choices = {fold.corpus: fold.choice for fold in results.folds}
         return cls(rows, evaluate_doubts(results, views), choices, results.choice, results.gains)
 
@@ -112,15 +115,21 @@ class UnseenReport:
 def write_report(folder: Path, report: UnseenReport, title: str) -> Path:
     """table.md and unseen.csv; the path of the former."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _FILE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*(name for name in UnseenRow.__slots__ if name != "interval"), "low", "high"])
-        for row in report.rows:
-            values = [getattr(row, name) for name in UnseenRow.__slots__ if name != "interval"]
-            writer.writerow([*values, *row.interval])
+    write_rows(folder / _FILE, report.rows)
     path = folder / "table.md"
     path.write_text(f"# {title}\n\n{report.tables()}\n", encoding="utf-8")
     return path
+
+
+def write_rows(path: Path, rows: Sequence[UnseenRow], **more: Sequence[object]) -> None:
+    """A CSV file. more: further columns, by name, written first."""
+    names = [name for name in UnseenRow.__slots__ if name != "interval"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*more, *names, "low", "high"])
+        for number, row in enumerate(rows):
+            further = [column[number] for column in more.values()]
+            writer.writerow([*further, *(getattr(row, name) for name in names), *row.interval])
 
 
 def unseen_table(rows: Sequence[UnseenRow]) -> str:
