@@ -76,39 +76,39 @@ class SegmenterSettings(_Settings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         window, silence = self.start_window_ms, self.min_silence_ms
-        _require(FRAME_MS <= window <= 1_000, "start_window_ms", "20 to 1000", window)
+        _require(FRAME_MS <= window <= 1_000, "segmenter.start_window_ms", "20 to 1000", window)
         _require(
             FRAME_MS <= self.start_speech_ms <= window,
-            "start_speech_ms",
+            "segmenter.start_speech_ms",
             f"20 to start_window_ms ({window})",
             self.start_speech_ms,
         )
-        _require(0 <= self.min_speech_ms <= 2_000, "min_speech_ms", "0 to 2000", self.min_speech_ms)
+        _require(0 <= self.min_speech_ms <= 2_000, "segmenter.min_speech_ms", "0 to 2000", self.min_speech_ms)
         _require(
             max(100, window) <= silence <= 5_000,
-            "min_silence_ms",
+            "segmenter.min_silence_ms",
             f"{max(100, window)} to 5000 (not shorter than start_window_ms)",
             silence,
         )
-        _require(0 <= self.pre_roll_ms <= 1_000, "pre_roll_ms", "0 to 1000", self.pre_roll_ms)
+        _require(0 <= self.pre_roll_ms <= 1_000, "segmenter.pre_roll_ms", "0 to 1000", self.pre_roll_ms)
         # Speculative analysis starts once the tail has been received: half the pause must be left for the
         # models.
         _require(
             0 <= self.tail_ms <= silence // 2,
-            "tail_ms",
+            "segmenter.tail_ms",
             f"0 to half of min_silence_ms ({silence // 2})",
             self.tail_ms,
         )
         # Whisper's window is 30 s; 28 leave space for its own padding.
         _require(
             2_000 <= self.max_utterance_ms <= 28_000,
-            "max_utterance_ms",
+            "segmenter.max_utterance_ms",
             "2000 to 28000",
             self.max_utterance_ms,
         )
         _require(
             self.max_utterance_ms >= 2 * (silence + self.pre_roll_ms),
-            "max_utterance_ms",
+            "segmenter.max_utterance_ms",
             f"at least twice min_silence_ms + pre_roll_ms ({2 * (silence + self.pre_roll_ms)})",
             self.max_utterance_ms,
         )
@@ -298,6 +298,8 @@ def load_settings(path: Path | None) -> Settings:
         return Settings()
     try:
         return msgspec.toml.decode(decode_text(path.read_bytes()), type=Settings)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     except OSError as error:
         raise ConfigError(
             f"expected a settings file at {path}, but it cannot be read ({error.strerror}); check the path"

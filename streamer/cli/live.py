@@ -34,7 +34,6 @@ from ..speakers.voice import baseline_of
 from .console import (
     check_one_speaker,
     load_engine,
-    print_failures,
     print_line,
     print_models,
     warn_of_other_models,
@@ -152,8 +151,9 @@ def _check(file: Path | None, microphone: str | None, output: Path | None, form:
 def _find_recording(file: Path, settings: Settings) -> ReplayJob:
     """Raises ConfigError where it is not one recording."""
     jobs, failures = find_jobs([file], settings.audio)
-    if failures or len(jobs) != 1:
-        print_failures(failures)
+    if failures:
+        raise failures[0]
+    if len(jobs) != 1:
         raise ConfigError(f"expected one recording with --file, got {len(jobs)}; name one")
     return jobs[0]
 

@@ -35,6 +35,7 @@ from . import (
     wyoming,
 )
 from .standard_streams import flush_output, is_full_disk, open_missing, report_full_disk
+from .usage_errors import UsageError, usage_line
 
 app = typer.Typer(
     name="emostream",
@@ -109,8 +110,13 @@ def main() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status. arguments: of the command line, `sys.argv`'s by default."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app(arguments, prog_name="emostream")
+        status = app(given, prog_name="emostream", standalone_mode=False)
+    except UsageError as error:
+        if line := usage_line(error, given):
+            print(f"emostream: {line}", file=sys.stderr)
+        return 2
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0 if done.code is None else 1
     except (EmostreamError, ModelError) as error:
@@ -122,7 +128,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return report_full_disk(error)
     except KeyboardInterrupt:
         return 130
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 if __name__ == "__main__":

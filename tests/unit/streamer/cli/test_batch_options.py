@@ -34,7 +34,7 @@ def test_invalid_combinations_are_rejected_in_one_line(options: str, message: st
     [
         ("in.wav", "--output-dir"),
         ("--output-dir o", "INPUTS"),
-        ("in.wav --output-dir o --format csv", "'csv' is not one of 'jsonl', 'parquet'"),
+        ("in.wav --output-dir o --format csv", "expected jsonl, parquet for --format, got 'csv'"),
         ("in.wav --output-dir o --workers 0", "--workers"),
         ("in.wav --output-dir o --pace realtime", "--pace"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emostream.streamer.cli.options import AudioOptions, ModelOptions, parse_channels
-from emostream.streamer.config import Channels
+from emostream.streamer.config import Channels, load_settings
 from emostream.streamer.errors import ConfigError
 
 
@@ -40,3 +40,22 @@ def test_settings_out_of_range(tmp_path: Path, line: str) -> None:
     file.write_text(f"[audio]\n{line}\n")
     with pytest.raises(ConfigError):
         ModelOptions(config=file).recording_settings()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("[server]\nport = 99999", "expected server.port 0 to 65535, got 99999; change that setting"),
+        (
+            "[segmenter]\ntail_ms = 5000",
+            "expected segmenter.tail_ms 0 to half of min_silence_ms (250), got 5000",
+        ),
+        ("[vad]\naggressiveness = 9", "expected vad.aggressiveness 0 to 3, got 9"),
+    ],
+)
+def test_a_value_out_of_range_names_its_file_and_section(tmp_path: Path, line: str, expected: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(line)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file)
+    assert str(caught.value).startswith(f"{file}: {expected}")
