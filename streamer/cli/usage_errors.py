@@ -44,7 +44,7 @@ def _expected(error: Any, command: str, arguments: Sequence[str]) -> str:
     if commands and first not in commands:
         return f"expected a command of {command}, got {first}{_nearest(first, commands)}"
     message = error.format_message().rstrip(".")
-    return message[:1].lower() + message[1:]
+    return str(message[:1].lower() + message[1:])
 
 
 def _wrong_value(message: str, parameter: Any, arguments: Sequence[str]) -> str:
