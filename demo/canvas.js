@@ -29,8 +29,10 @@
  */
 import { clock, noEmotion, percent, title } from "./format.js";
 import { shapeOf } from "./icons.js";
+import { layoutTimeline } from "./lanes.js";
 
 const BAR_PX = 3;
+const LONGEST_UTTERANCE_MS = 30_000;
 const STEPS_MS = [
   1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000,
 ];
@@ -77,25 +79,30 @@ export function prepareCanvas(canvas) {
   return { pen, box: { x: 0, y: 0, width, height } };
 }
 
-/** The finals and open utterances of a span, in the order of speech. */
+/** The finals and open utterances of a span, in the order in which they came. */
 export function visibleUtterances(log, fromMs, toMs, liveEdgeMs) {
   const { finals } = log;
-  // Finals are in order and do not overlap: the first one by bisection.
-  let [low, high] = [0, finals.length];
+  // Finals of one voice are in order and do not overlap; those of several channels are out of order by less than
+  // the longest utterance.
+  const disorderMs = log.channels.length > 1 ? LONGEST_UTTERANCE_MS : 0;
+  let [low, high] = [0, finals.length]; // the first one by bisection
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (finals[middle].endMs < fromMs) low = middle + 1;
+    if (finals[middle].endMs < fromMs - disorderMs) low = middle + 1;
     else high = middle;
   }
   const found = [];
-  for (let i = low; i < finals.length && finals[i].startMs <= toMs; i++) found.push(finals[i]);
-  for (const [i, { key, startMs, emotion }] of log.open.entries()) {
-    // Of several that wait for the models, only the last may still be in progress.
-    const endMs = log.open[i + 1]?.startMs ?? Math.max(liveEdgeMs, emotion?.endMs ?? startMs);
+  for (let i = low; i < finals.length && finals[i].startMs <= toMs + disorderMs; i++) {
+    if (finals[i].startMs <= toMs && finals[i].endMs >= fromMs) found.push(finals[i]);
+  }
+  for (const [i, { key, startMs, channel, emotion }] of log.open.entries()) {
+    // Of several of a voice that wait for the models, only the last may still be in progress.
+    const next = log.open.slice(i + 1).find((later) => later.channel === channel);
+    const endMs = next?.startMs ?? Math.max(liveEdgeMs, emotion?.endMs ?? startMs);
     if (startMs <= toMs && endMs >= fromMs) {
       found.push(
         emotion === null
-          ? { key, startMs, endMs, label: "", confidence: 0, text: "", final: false }
+          ? { key, startMs, endMs, channel, label: "", confidence: 0, text: "", final: false }
           : { ...emotion, key, startMs, endMs },
       );
     }
@@ -111,43 +118,50 @@ export function visibleUtterances(log, fromMs, toMs, liveEdgeMs) {
  */
 export function drawTimeline(pen, box, scene, theme) {
   const { log, fromMs, toMs, liveEdgeMs } = scene;
-  const rows = layout(box, theme);
+  const { lanes, whole, axis } = layoutTimeline(box, log.channels, theme.size);
   const x = (ms) => box.x + ((ms - fromMs) / (toMs - fromMs)) * box.width;
   const shown = visibleUtterances(log, fromMs, toMs, liveEdgeMs);
   pen.save();
   pen.beginPath();
   pen.rect(box.x, box.y, box.width, box.height);
   pen.clip();
-  drawAxis(pen, box, rows, scene, theme, x);
-  for (const mark of log.marks) {
-    if (mark.toMs >= fromMs && mark.fromMs <= toMs) drawMark(pen, rows, mark, theme, x);
-  }
-  for (const utterance of shown) drawUtterance(pen, rows.band, utterance, utterance.key === scene.selected, theme, x);
-  if (scene.audio !== null) drawWaveform(pen, box, rows.band, scene, shown, theme);
-  for (const [i, utterance] of shown.entries()) {
-    const untilMs = shown[i + 1]?.startMs ?? Infinity; // its words may extend into the pause after it
-    drawWords(pen, rows, utterance, theme, Math.max(x(utterance.startMs), box.x) + 1, Math.min(x(untilMs) - 6, box.x + box.width));
-  }
-  if (scene.playbackMs !== null) drawLine(pen, x(scene.playbackMs), rows.band, theme.focus, 2);
-  if (liveEdgeMs >= fromMs && liveEdgeMs <= toMs) drawLine(pen, x(liveEdgeMs), rows.band, theme.soft, 1);
+  drawAxis(pen, box, whole, axis, scene, theme, x);
+  for (const lane of lanes) drawLane(pen, box, lane, scene, shown.filter(isIn(lane)), theme, x);
+  if (scene.playbackMs !== null) drawLine(pen, x(scene.playbackMs), whole, theme.focus, 2);
+  if (liveEdgeMs >= fromMs && liveEdgeMs <= toMs) drawLine(pen, x(liveEdgeMs), whole, theme.soft, 1);
   pen.restore();
 }
 
-/** From top to bottom: labels, the band of the waveform, words, time axis. */
-function layout({ y, height }, { size }) {
-  const line = size * 1.5;
-  const top = y + line * 1.2;
-  const wordsHeight = line * 2;
-  const bottom = y + height - line - wordsHeight;
-  return {
-    names: { y, height: line * 1.2 },
-    band: { y: top, height: bottom - top },
-    words: { y: bottom, height: wordsHeight, line },
-    axis: { y: bottom + wordsHeight, height: line },
-  };
+/** A mark without a channel is in every lane. */
+const isIn = (lane) => (drawn) => lane.channel === null || (drawn.channel ?? lane.channel) === lane.channel;
+
+/** @param {import("./lanes.js").Lane} lane */
+function drawLane(pen, box, lane, scene, shown, theme, x) {
+  const { band, channel } = lane;
+  pen.strokeStyle = theme.line;
+  pen.lineWidth = 1;
+  pen.beginPath();
+  pen.moveTo(box.x, band.y + band.height / 2);
+  pen.lineTo(box.x + box.width, band.y + band.height / 2);
+  pen.stroke();
+  for (const mark of scene.log.marks.filter(isIn(lane))) {
+    if (mark.toMs >= scene.fromMs && mark.fromMs <= scene.toMs) drawMark(pen, lane, mark, theme, x);
+  }
+  for (const utterance of shown) drawUtterance(pen, band, utterance, utterance.key === scene.selected, theme, x);
+  if (scene.audio !== null) drawWaveform(pen, box, band, scene, shown, theme, channel === null);
+  for (const [i, utterance] of shown.entries()) {
+    const untilMs = shown[i + 1]?.startMs ?? Infinity; // its words may extend into the pause after it
+    drawWords(pen, lane, utterance, theme, Math.max(x(utterance.startMs), box.x) + 1, Math.min(x(untilMs) - 6, box.x + box.width));
+  }
+  if (channel === null) return;
+  pen.font = `${theme.size * 0.92}px ${theme.sans}`;
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  pen.fillStyle = theme.soft;
+  pen.fillText(`channel ${channel}`, box.x + box.width - 4, lane.names.y + lane.names.height / 2);
 }
 
-function drawAxis(pen, box, { band, axis }, { fromMs, toMs }, theme, x) {
+function drawAxis(pen, box, whole, axis, { fromMs, toMs }, theme, x) {
   const most = Math.max(2, Math.floor(box.width / (theme.size * 8)));
   const step = STEPS_MS.find((ms) => (toMs - fromMs) / ms <= most) ?? STEPS_MS.at(-1);
   pen.font = `${theme.size * 0.92}px ${theme.sans}`;
@@ -157,17 +171,12 @@ function drawAxis(pen, box, { band, axis }, { fromMs, toMs }, theme, x) {
   for (let ms = Math.max(0, Math.ceil(fromMs / step) * step); ms <= toMs; ms += step) {
     pen.strokeStyle = theme.line;
     pen.beginPath();
-    pen.moveTo(x(ms), band.y);
+    pen.moveTo(x(ms), whole.y);
     pen.lineTo(x(ms), axis.y + axis.height);
     pen.stroke();
     pen.fillStyle = theme.soft;
     pen.fillText(clock(ms).replace(/\.0$/, ""), x(ms) + 4, axis.y + axis.height / 2);
   }
-  pen.strokeStyle = theme.line;
-  pen.beginPath();
-  pen.moveTo(box.x, band.y + band.height / 2);
-  pen.lineTo(box.x + box.width, band.y + band.height / 2);
-  pen.stroke();
 }
 
 function drawMark(pen, rows, { kind, fromMs, toMs, reason }, theme, x) {
@@ -269,8 +278,11 @@ function hatch(pen, x, y, width, height, colour, step) {
   pen.stroke();
 }
 
-/** Bars, each as high as its loudest sample, in the colour of the utterance there. */
-function drawWaveform(pen, box, band, { audio, fromMs, toMs }, shown, theme) {
+/**
+ * Bars, each as high as its loudest sample, in the colour of the utterance there. everywhere: also where there is
+ * none; the audio is mixed, so that a channel has only that of its own utterances.
+ */
+function drawWaveform(pen, box, band, { audio, fromMs, toMs }, shown, theme, everywhere) {
   const perBar = ((toMs - fromMs) * BAR_PX) / box.width;
   // Bars start at fixed times, so that they do not flicker while the view moves.
   const first = Math.floor(fromMs / perBar) * perBar;
@@ -283,6 +295,7 @@ function drawWaveform(pen, box, band, { audio, fromMs, toMs }, shown, theme) {
   for (let ms = Math.max(0, first); ms < last; ms += perBar) {
     while (next < shown.length && shown[next].endMs <= ms) next++;
     const inside = next < shown.length && shown[next].startMs < ms + perBar ? shown[next] : null;
+    if (inside === null && !everywhere) continue;
     const colour = inside === null ? theme.soft : hue(theme, inside);
     const height = Math.max(1, (audio.peak(ms, ms + perBar) / loudest) * band.height * 0.86);
     let path = paths.get(colour);
@@ -314,7 +327,7 @@ function drawWords(pen, { names, words }, utterance, theme, left, right) {
   if (utterance.text === "" || width < theme.size * 2) return;
   pen.font = `${utterance.final ? "" : "italic "}${theme.size * 1.08}px ${theme.serif}`;
   pen.fillStyle = utterance.final ? theme.ink : theme.soft;
-  for (const [i, line] of wrapText(pen, utterance.text, width, 2).entries()) {
+  for (const [i, line] of wrapText(pen, utterance.text, width, words.lines).entries()) {
     pen.fillText(line, left, words.y + words.line * (i + 0.55));
   }
 }

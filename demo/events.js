@@ -70,7 +70,13 @@ function ready(m) {
 
 function speechStarted(m) {
   if (!Number.isInteger(m.utterance)) return null;
-  return { type: "speech_started", seq: sequence(m), utterance: m.utterance, startMs: number(m.start_ms) };
+  return {
+    type: "speech_started",
+    seq: sequence(m),
+    utterance: m.utterance,
+    channel: Number.isInteger(m.channel) ? m.channel : null,
+    startMs: number(m.start_ms),
+  };
 }
 
 function emotion(m) {

@@ -328,8 +328,8 @@ document
 document.getElementById("zoom-in").addEventListener("click", () => timeline.zoom(-1));
 document.getElementById("zoom-out").addEventListener("click", () => timeline.zoom(1));
 document.getElementById("timeline-now").addEventListener("click", () => timeline.follow());
-document.getElementById("utterances").addEventListener("click", ({ target }) => {
-  const button = target.closest("[data-select]");
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-select]") ?? null;
   if (button === null) return;
   timeline.select(button.dataset.select);
   // To its end, where the chosen utterance is shown; the header that stays on top covers what is behind it.

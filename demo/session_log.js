@@ -5,9 +5,10 @@
  *
  * @typedef {import("./events.js").ServerEvent} ServerEvent
  * @typedef {import("./events.js").Emotion} Emotion
- * @typedef {{key: string, startMs: number, emotion: Emotion | null}} OpenUtterance  Without a final so far.
- * @typedef {{kind: "lost" | "session" | "no_emotion", fromMs: number, toMs: number, reason?: string}} Mark
- *   reason: why there is no emotion.
+ * @typedef {{key: string, startMs: number, channel: number | null, emotion: Emotion | null}} OpenUtterance  Without a
+ *   final so far.
+ * @typedef {{kind: "lost" | "session" | "no_emotion", fromMs: number, toMs: number, reason?: string,
+ *   channel?: number | null}} Mark  reason: why there is no emotion.
  * @typedef {{p50: number, p95: number}} Percentiles  Milliseconds.
  */
 
@@ -26,6 +27,8 @@ export class SessionLog {
   removed = 0;
   /** @type {string[]} */
   labels = [];
+  /** @type {number[]}  That are heard on their own, in order; empty where all are mixed. */
+  channels = [];
 
   // The session in progress, and where it lies on this clock.
   #session = null;
@@ -68,11 +71,14 @@ export class SessionLog {
     const shifted = this.#shifted(event);
     const interim = shifted.type === "emotion" && !shifted.final; // its place is taken by the final
     if (wire !== null && !interim) this.#addLine(wire);
+    this.#addChannel(shifted.channel ?? null);
     switch (shifted.type) {
-      case "speech_started":
-        this.advance(shifted.startMs, now);
-        this.open = [...this.open, { key: this.#key(shifted), startMs: shifted.startMs, emotion: null }];
+      case "speech_started": {
+        const { startMs, channel } = shifted;
+        this.advance(startMs, now);
+        this.open = [...this.open, { key: this.#key(shifted), startMs, channel, emotion: null }];
         break;
+      }
       case "emotion":
         this.advance(shifted.endMs + (shifted.final ? (shifted.timing?.endpoint ?? 0) : 0), now);
         this.#addEmotion({ ...shifted, key: this.#key(shifted) });
@@ -80,7 +86,7 @@ export class SessionLog {
       case "no_emotion":
         this.advance(shifted.endMs, now);
         this.#removeOpen(this.#key(shifted));
-        this.#addMark({ kind: "no_emotion", fromMs: shifted.startMs, toMs: shifted.endMs, reason: shifted.reason });
+        this.#addNoEmotion(shifted);
         break;
       case "dropped": {
         const toMs = shifted.atMs === null ? this.liveEdgeMs(now) : shifted.atMs + shifted.ms;
@@ -209,6 +215,15 @@ export class SessionLog {
 
   #removeOpen(key) {
     this.open = this.open.filter((entry) => entry.key !== key);
+  }
+
+  #addNoEmotion({ startMs, endMs, reason, channel }) {
+    this.#addMark({ kind: "no_emotion", fromMs: startMs, toMs: endMs, reason, channel });
+  }
+
+  #addChannel(channel) {
+    if (channel === null || this.channels.includes(channel)) return;
+    this.channels = [...this.channels, channel].sort((a, b) => a - b);
   }
 
   #addMark(mark) {

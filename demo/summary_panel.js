@@ -4,6 +4,9 @@ import { drawTrace, prepareCanvas, readTheme } from "./canvas.js";
 import { download, toCsv, toJsonLines, toPng, toWebVtt } from "./export.js";
 import { clock, duration, knownFrom, percent, title, wholeClock } from "./format.js";
 import { icon } from "./icons.js";
+import { turningPoints } from "./turning_points.js";
+
+const MOST_TURNS = 6;
 
 export class SummaryPanel {
   #part = (id) => document.getElementById(id);
@@ -59,10 +62,27 @@ export class SummaryPanel {
     this.#part("summary-facts").replaceChildren(
       ...facts.flatMap(([name, value]) => [element("dt", {}, [name]), element("dd", {}, [value])]),
     );
+    this.#turns(turningPoints(log.finals).slice(-MOST_TURNS));
     this.#part("removed").hidden = log.removed === 0;
     this.#part("removed").textContent =
       `The first ${log.removed} utterances are included here, but no longer in the timeline and the exported files.`;
     this.#draw();
+  }
+
+  /** @param {import("./turning_points.js").TurningPoint[]} turns */
+  #turns(turns) {
+    this.#part("turns").hidden = turns.length === 0;
+    const rows = turns.map(({ key, startMs, channel, from, to }) =>
+      element("li", {}, [
+        element("button", { type: "button", "data-select": key }, [
+          icon(from),
+          element("span", {}, [`${title(from)} to ${to}${channel === null ? "" : `, channel ${channel}`}`]),
+          icon(to),
+          element("span", { class: "time" }, [wholeClock(startMs)]),
+        ]),
+      ]),
+    );
+    this.#part("turns-list").replaceChildren(...rows);
   }
 
   #shares(shares) {

@@ -4,6 +4,7 @@
  */
 import { drawTimeline, prepareCanvas, readTheme, visibleUtterances } from "./canvas.js";
 import { clock, percent, title } from "./format.js";
+import { channelAt } from "./lanes.js";
 
 export const SPANS_MS = [10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 900_000, 3_600_000, 14_400_000];
 const FRAME_MS = 1_000 / 30;
@@ -224,8 +225,10 @@ export class Timeline {
     const { fromMs, toMs } = this.#view();
     const at = fromMs + (event.offsetX / this.#canvas.clientWidth) * this.spanMs;
     const near = (6 / this.#canvas.clientWidth) * this.spanMs; // a finger is imprecise
+    const channel = channelAt(event.offsetY, this.#canvas.clientHeight, this.#log.channels);
     const hit = visibleUtterances(this.#log, fromMs, toMs, this.#liveEdgeMs()).find(
-      ({ startMs, endMs, final }) => final && startMs - near <= at && at <= endMs + near,
+      ({ startMs, endMs, final, channel: of }) =>
+        final && startMs - near <= at && at <= endMs + near && (channel === null || of === channel),
     );
     if (hit === undefined) return;
     this.select(hit.key);
@@ -285,8 +288,9 @@ export class Timeline {
     canvas.setAttribute("aria-valuetext", utterance === null ? "none selected" : description(utterance));
   }
 
-  /** The number of utterances may have changed. */
+  /** The number of utterances or of channels may have changed. */
   updateCount() {
+    this.#canvas.classList.toggle("lanes", (this.#log?.channels.length ?? 0) > 1);
     this.#setAriaValue(this.#find(this.#selected));
   }
 }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import webvtt
+from msgspec import structs
 from playwright.async_api import Locator, Page, Request, expect
 
 from emostream.streamer.audio.ring_buffer import AudioRingBuffer
@@ -144,6 +145,31 @@ async def test_the_selected_utterance_shows_all_its_figures(pages: Pages) -> Non
         await expect(part).to_contain_text("661 ms from the end of speech to the label.")
         await part.get_by_role("button", name="Close").click()
         await expect(page.locator("#selected")).to_be_hidden()
+
+
+async def test_channels_have_lanes_and_a_click_selects_in_its_lane(pages: Pages) -> None:
+    """Two people speak at once, and the second turns from happy to angry."""
+    labels = ["sad", "happy", "sad", "angry", "sad", "angry"]
+    finals = [final(n, label, channel=2 - n % 2) for n, label in enumerate(labels, 1)]
+    for place in range(0, 6, 2):
+        first, second = finals[place : place + 2]
+        finals[place + 1] = structs.replace(second, start_ms=first.start_ms, end_ms=first.end_ms + 1_000)
+    async with shown(pages, finals, ended=True) as (app, _, _):
+        page = app.page
+        lanes = slider(page)
+        box = await lanes.bounding_box()
+        assert box is not None
+        # The second pair lies at 9 to 11.5 s; the timeline shows the whole of the session.
+        view = await page.evaluate("document.querySelector('#timeline').clientWidth")
+        for share, label in ((0.25, "Sad"), (0.7, "Angry")):
+            await lanes.click(position={"x": view * 10 / 30, "y": box["height"] * share})
+            await expect(selected(page).locator("h3")).to_have_text(label)
+            await page.keyboard.press("Escape")
+        turn = page.locator("#turns").get_by_role("button")
+        await expect(turn).to_have_text("Happy to angry, channel 200:09")
+        await turn.click()
+        await expect(slider(page)).to_have_attribute("aria-valuenow", "4")
+        assert app.errors == []
 
 
 async def test_a_click_on_an_utterance_plays_it(pages: Pages) -> None:

@@ -32,7 +32,7 @@ for (const seed of range(5)) {
       for (const length of [0, 1, 2, 7, 30]) {
         const toMs = fromMs + length;
         assert.deepEqual(
-          visibleUtterances({ finals, open }, fromMs, toMs, edgeMs).map(({ key, startMs, endMs }) => [key, startMs, endMs]),
+          visibleUtterances({ finals, open, channels: [] }, fromMs, toMs, edgeMs).map(({ key, startMs, endMs }) => [key, startMs, endMs]),
           all.filter(([, startMs, endMs]) => startMs <= toMs && endMs >= fromMs),
         );
       }
@@ -41,9 +41,9 @@ for (const seed of range(5)) {
 }
 
 test("an utterance in progress is visible without a result", () => {
-  const log = { finals: [], open: [{ key: "a/1", startMs: 4_000, emotion: null }] };
+  const log = { finals: [], open: [{ key: "a/1", startMs: 4_000, channel: null, emotion: null }], channels: [] };
   assert.deepEqual(visibleUtterances(log, 0, 9_000, 7_500), [
-    { key: "a/1", startMs: 4_000, endMs: 7_500, label: "", confidence: 0, text: "", final: false },
+    { key: "a/1", startMs: 4_000, endMs: 7_500, channel: null, label: "", confidence: 0, text: "", final: false },
   ]);
 });
 
@@ -79,4 +79,23 @@ for (const seed of range(4)) {
 test("a word that is too long for a line is cut", () => {
   assert.deepEqual(wrap("incomprehensible words", 8, 2), ["incompr…", "words"]);
   assert.deepEqual(wrap("", 8, 2), []);
+});
+
+test("utterances of two speakers overlap, and come in the order in which they end", () => {
+  const finals = [
+    { key: "short", channel: 2, startMs: 26_000, endMs: 27_000 },
+    { key: "long", channel: 1, startMs: 1_000, endMs: 28_000 },
+    { key: "later", channel: 2, startMs: 40_000, endMs: 41_000 },
+  ];
+  const open = [
+    { key: "a", startMs: 50_000, channel: 1, emotion: null },
+    { key: "b", startMs: 51_000, channel: 2, emotion: null },
+  ];
+  const keys = (fromMs, toMs) =>
+    visibleUtterances({ finals, open, channels: [1, 2] }, fromMs, toMs, 60_000).map(({ key }) => key);
+  assert.deepEqual(keys(2_000, 3_000), ["long"]);
+  assert.deepEqual(keys(26_500, 26_600), ["short", "long"]);
+  assert.deepEqual(keys(27_500, 30_000), ["long"]);
+  assert.deepEqual(keys(30_000, 39_000), []);
+  assert.deepEqual(keys(55_000, 56_000), ["a", "b"]); // neither ends where the other begins
 });

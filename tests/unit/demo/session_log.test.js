@@ -552,7 +552,7 @@ test("a sound without speech is a mark: it is open no more, and no emotion's sha
   const before = appendAll(speechStarted(1), emotion(1, "sad"), speechStarted(2), noEmotion(2));
   const found = after(append(ready("a")), ...before);
   assert.deepEqual(found.open, []);
-  assert.deepEqual(found.marks, [{ kind: "no_emotion", fromMs: 8_000, toMs: 10_500, reason: "no_speech" }]);
+  assert.deepEqual(found.marks, [{ kind: "no_emotion", fromMs: 8_000, toMs: 10_500, reason: "no_speech", channel: null }]);
   assert.deepEqual(spans(found), [["a/1", 4_000, 6_500]]);
   assert.equal(found.shares.reduce((sum, { ms }) => sum + ms, 0), 2_500);
   assert.equal(found.edges.at(-1), 10_500);
