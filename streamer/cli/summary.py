@@ -25,8 +25,8 @@ def summary(
     results: Annotated[
         list[Path],
         typer.Argument(
-            help="Results of [bold]emostream replay[/bold] in JSON lines, folders of them, or glob patterns; "
-            "- reads standard input."
+            help="Results of [bold]emostream replay[/bold] in JSON lines, CSV or Parquet, folders of "
+            "them, or glob patterns; - reads JSON lines from standard input."
         ),
     ],
     form: Annotated[

@@ -14,3 +14,8 @@ def safe_cell(text: str) -> str:
     asks; any other stays. `'=1+1` is then shown as it is.
     """
     return f"'{text}" if _FORMULA.match(text) else text
+
+
+def text_of_cell(cell: str) -> str:
+    """The text of which `safe_cell` made it."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell

@@ -20,7 +20,7 @@ from .statistics import (
     sum_statistics,
 )
 
-_MARKS: Final = {"complete": "", "partial": " (partial)", "incomplete": " (incomplete)"}
+_MARKS: Final = {"complete": "", "partial": " (partial)", "incomplete": " (incomplete)", "utterances": ""}
 
 
 @dataclass(frozen=True)

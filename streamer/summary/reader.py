@@ -1,4 +1,4 @@
-"""Results of `emostream replay` in JSON lines: found, and read incrementally."""
+"""Results of `emostream replay`: found, and read; JSON lines incrementally."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ..display_paths import printable
 from ..errors import ProtocolError, SourceError
 from ..protocol import messages
 from ..text_encoding import encoding_of
+from . import tables
 from .statistics import RecordingSummary, SessionAccumulator
 
 _SUFFIX: Final = ".jsonl"
@@ -44,6 +45,8 @@ class ResultFile:
         Raises SourceError if it cannot be read, a line is no event, or it is empty.
         """
         try:
+            if self.path is not None and self.path.suffix in tables.SUFFIXES:
+                return tables.read_table(self.path, self.printable_name)
             with nullcontext(sys.stdin.buffer) if self.path is None else self.path.open("rb") as lines:
                 recordings = read_results(lines, self.printable_name, self.name)
         except OSError as error:
@@ -91,10 +94,11 @@ def _complete_path(path: Path) -> Path | str:
 def _expand(place: Path, failures: list[SourceError]) -> list[Path]:
     name = printable(place)
     if place.is_dir():
-        files = (path for path in place.rglob(f"*{_SUFFIX}") if not path.is_dir())
-        paths = sorted(path for path in files if not _is_errors_table(path))
+        # Tables may hold the same results once more, or be no results at all.
+        paths = _found_in(place, _SUFFIX) or _found_in(place, *tables.SUFFIXES)
         missing = (
-            f"expected results (*{_SUFFIX}) in the folder {name}, found none; name files or another folder"
+            f"expected results (*{_SUFFIX}, *.csv or *.parquet) in the folder {name}, found none; name files "
+            "or another folder"
         )
     elif has_magic(str(place)) and not place.exists():
         root = Path(place.anchor)  # a relative pattern has none: the current folder
@@ -108,6 +112,11 @@ def _expand(place: Path, failures: list[SourceError]) -> list[Path]:
     if not paths:
         failures.append(SourceError(missing))
     return paths
+
+
+def _found_in(folder: Path, *suffixes: str) -> list[Path]:
+    files = (path for path in folder.rglob("*") if path.suffix in suffixes and not path.is_dir())
+    return sorted(path for path in files if not _is_errors_table(path))
 
 
 def _is_errors_table(path: Path) -> bool:

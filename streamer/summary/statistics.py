@@ -15,8 +15,10 @@ from ..errors import AnalysisError
 from ..protocol import messages
 
 Weight = Literal["time", "utterances"]
-State = Literal["complete", "partial", "incomplete"]
-"""partial: the recording could not be read to its end. incomplete: the results end without `closed`."""
+State = Literal["complete", "partial", "incomplete", "utterances"]
+"""partial: the recording could not be read to its end. incomplete: the results end without `closed`.
+utterances: a table, which has only those with a result.
+"""
 
 _FIRST: Final = ("angry", "happy", "sad", "neutral")
 

@@ -72,6 +72,8 @@ def _overview(summary: Summary) -> Table:
         table.add_row("partial", f"{number} that could not be read to the end")
     if number := states["incomplete"]:
         table.add_row("incomplete", f"{number} whose results break off; their known length counts")
+    if number := states["utterances"]:
+        table.add_row("tables", f"{number} without the recording's length: known to its last utterance")
     return table
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from emostream.models import LABELS
-from emostream.streamer.output.csv_cells import safe_cell
+from emostream.streamer.output.csv_cells import safe_cell, text_of_cell
 from emostream.streamer.output.tabular import CsvSink
 from emostream.streamer.summary.export import Summary, write_csv
 from emostream.streamer.summary.statistics import RecordingSummary
@@ -31,6 +31,7 @@ def test_other_texts_stay(text: str) -> None:
 
 def test_no_two_texts_become_one() -> None:
     assert len({safe_cell(text) for text in FORMULAS + HARMLESS}) == len(FORMULAS + HARMLESS)
+    assert [text_of_cell(safe_cell(text)) for text in FORMULAS + HARMLESS] == FORMULAS + HARMLESS
 
 
 def test_results_and_summaries_have_no_formula() -> None:
