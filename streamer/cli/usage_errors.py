@@ -63,7 +63,7 @@ def _shown(parameter: Any) -> str:
     """The long name of an option; what an argument is called in the help."""
     if parameter.param_type_name == "argument":
         return str(parameter.metavar or parameter.name.upper())
-    return max(parameter.opts, key=len)
+    return max(map(str, parameter.opts), key=len)
 
 
 def _given(names: Sequence[str], arguments: Sequence[str]) -> str | None:

@@ -51,10 +51,10 @@ def read_table(path: Path, name: str) -> list[RecordingSummary]:
         raise SourceError(
             f"expected rows of emostream replay in {name}, got none; replay the recording again"
         )
-    recordings = [recording for session in sessions.values() for recording in session.recordings]
-    for recording in recordings:
-        recording.state = "utterances"
-    return recordings
+    summaries = [summary for session in sessions.values() for summary in session.recordings]
+    for summary in summaries:
+        summary.state = "utterances"
+    return summaries
 
 
 def _problem(error: Exception) -> str:
