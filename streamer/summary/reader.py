@@ -131,21 +131,40 @@ def read_results(lines: BinaryIO, results: str, name: str) -> list[RecordingSumm
     if a line is no event, or there is none.
     """
     reader = _Reader(results, name)
+    for file, event in read_events(lines, results):
+        reader.add(file, event)
+    return reader.recordings
+
+
+def read_events(lines: BinaryIO, results: str) -> Iterator[tuple[str | None, messages.ServerEvent]]:
+    """The recording, if the line names one, and the event. results: the file, for messages.
+
+    Raises SourceError if a line is no event, or there is none.
+    """
+    found = False
     for number, line, ended in _numbered(lines):
         try:
-            reader.add(line)
+            file, event = _decoded(line)
+            _check(event)
         except _NoEventError as error:
-            if not ended and reader.has_sessions and error.broken:
+            if not ended and found and error.broken:
                 break  # the writer was stopped in the middle of a line
             raise SourceError(
                 f"expected an event of emostream replay, got something else at {results}:{number} "
                 f"({error}); give results in its jsonl format, one event a line"
             ) from error
-    if not reader.has_sessions:
+        if not isinstance(event, messages.Ready | messages.Ack):
+            found = True
+            yield file, event
+    if not found:
         raise SourceError(
             f"expected events of emostream replay in {results}, got none; replay the recording again"
         )
-    return reader.recordings
+
+
+def _check(event: messages.ServerMessage) -> None:
+    if isinstance(event, messages.Emotion | messages.NoEmotion) and event.end_ms < event.start_ms:
+        raise _NoEventError("an utterance that ends before it starts", broken=False)
 
 
 def _numbered(lines: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
@@ -218,16 +237,7 @@ class _Reader:
     def recordings(self) -> list[RecordingSummary]:
         return [recording for session in self._sessions for recording in session.recordings]
 
-    @property
-    def has_sessions(self) -> bool:
-        return bool(self._sessions)
-
-    def add(self, line: bytes) -> None:
-        file, event = _decoded(line)
-        if isinstance(event, messages.Ready | messages.Ack):
-            return
-        if isinstance(event, messages.Emotion | messages.NoEmotion) and event.end_ms < event.start_ms:
-            raise _NoEventError("an utterance that ends before it starts", broken=False)
+    def add(self, file: str | None, event: messages.ServerEvent) -> None:
         session = self._open.get(file)
         if session is None or session.is_later_session(event):
             session = self._open[file] = self._begin(file)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,21 +28,39 @@ _TIMING: Final = messages.Timing(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    columns: Sequence[str]
+    rows: Iterable[Mapping[str, Any]]
+
+
+def open_table(path: Path, name: str) -> Table:
+    """A CSV or Parquet file. name: of the file, for messages. Reading its rows raises SourceError too.
+
+    Raises SourceError where it is no table, OSError, and ConfigError if pyarrow is missing for Parquet.
+    """
+    return _parquet(path, name) if path.suffix == ".parquet" else _csv(path, name)
+
+
 def read_table(path: Path, name: str) -> list[RecordingSummary]:
     """The recordings of one table in the order in which they begin, channel by channel.
 
-    name: of the file, for messages. Raises SourceError where it is no such table, OSError, and ConfigError if
-    pyarrow is missing for Parquet.
+    Raises as `open_table`, and SourceError where it has no results.
     """
-    rows = _parquet_rows(path, name) if path.suffix == ".parquet" else _csv_rows(path, name)
+    table = open_table(path, name)
+    if missing := [column for column in _NEEDED if column not in table.columns]:
+        raise SourceError(
+            f"expected the columns of emostream replay in {name}, got none named {', '.join(missing)}; give "
+            "results in its csv or parquet format"
+        )
     sessions: dict[str, SessionAccumulator] = {}
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(table.rows, 1):
         try:
             recording, event = str(row["file"]), _event(row)
         except (KeyError, TypeError, ValueError) as error:
             raise SourceError(
-                f"expected rows of emostream replay in {name}, got something else in row {number} "
-                f"({_problem(error)}); give results in its csv or parquet format"
+                f"expected rows of emostream replay in {name}, got something else in row {number} ({error}); "
+                "give results in its csv or parquet format"
             ) from error
         session = sessions.get(recording)
         if session is None:
@@ -57,41 +76,48 @@ def read_table(path: Path, name: str) -> list[RecordingSummary]:
     return summaries
 
 
-def _problem(error: Exception) -> str:
-    return f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)
-
-
-def _csv_rows(path: Path, name: str) -> Iterator[Mapping[str, Any]]:
+def _csv(path: Path, name: str) -> Table:
     try:
-        rows = csv.DictReader(io.StringIO(decode_text(path.read_bytes()), newline=""), strict=True)
-        _check_columns(rows.fieldnames or (), name)
-        for row in rows:
-            yield row | {"file": text_of_cell(row["file"])}
+        reader = csv.DictReader(io.StringIO(decode_text(path.read_bytes()), newline=""), strict=True)
+        columns = reader.fieldnames or ()
     except (csv.Error, UnicodeDecodeError) as error:
-        raise SourceError(f"expected a table in {name}, got: {error}; write it again") from error
+        raise _no_table(name, error) from error
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        try:
+            for row in reader:
+                # A cell that is missing is None; what is beyond the last column has no name.
+                yield {key: text_of_cell(cell or "") for key, cell in row.items() if key is not None}
+        except csv.Error as error:
+            raise _no_table(name, error) from error
+
+    return Table(columns, rows())
 
 
-def _parquet_rows(path: Path, name: str) -> Iterator[Mapping[str, Any]]:
+def _parquet(path: Path, name: str) -> Table:
     require("pyarrow", name, "parquet")
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path) as file:
-            _check_columns(file.schema_arrow.names, name)
-            wanted = [column for column in file.schema_arrow.names if column != "words"]
-            for batch in file.iter_batches(columns=wanted):
-                yield from batch.to_pylist()
+        file = ParquetFile(path)
     except ArrowException as error:
-        raise SourceError(f"expected a Parquet table in {name}, got: {error}; write it again") from error
+        raise _no_table(name, error) from error
+    columns = [column for column in file.schema_arrow.names if column != "words"]
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        try:
+            with file:
+                for batch in file.iter_batches(columns=columns):
+                    yield from batch.to_pylist()
+        except ArrowException as error:
+            raise _no_table(name, error) from error
+
+    return Table(columns, rows())
 
 
-def _check_columns(columns: Iterable[str], name: str) -> None:
-    if missing := [column for column in _NEEDED if column not in set(columns)]:
-        raise SourceError(
-            f"expected the columns of emostream replay in {name}, got none named {', '.join(missing)}; give "
-            "results in its csv or parquet format"
-        )
+def _no_table(name: str, error: Exception) -> SourceError:
+    return SourceError(f"expected a table in {name}, got: {error}; write it again")
 
 
 def _event(row: Mapping[str, Any]) -> messages.Emotion:

@@ -54,6 +54,7 @@ LAYERS: dict[str, set[str]] = {
     "bench": {"audio", "protocol", "inference", "pipeline", "client", "output", "server"},
     "replay": {"audio", "protocol", "inference", "pipeline", "output", "server"},
     "summary": {"protocol", "output"},
+    "comparison": {"protocol", "output", "summary"},
 }
 MAY_USE_THE_CLUSTER = {"streamer/cli/batch.py", "streamer/cli/serve.py"}
 PURE = (

@@ -110,5 +110,5 @@ def test_a_table_of_something_else_is_named(content: bytes, named: str, tmp_path
 def test_what_is_no_parquet_is_named(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     path.write_bytes(b"PAR1 nothing PAR1")
-    with pytest.raises(SourceError, match="expected a Parquet table"):
+    with pytest.raises(SourceError, match="expected a table"):
         summary_of(path)
