@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import av
@@ -12,6 +11,7 @@ import numpy as np
 
 from ..errors import SourceError
 from .frontend import Samples
+from .memory_file import Recording
 
 
 class BlockConverter:
@@ -21,7 +21,7 @@ class BlockConverter:
     channels mixed down and repeated.
     """
 
-    def __init__(self, path: Path, sample_rate_hz: int, channels: int) -> None:
+    def __init__(self, path: Recording, sample_rate_hz: int, channels: int) -> None:
         self._path = path
         self._rate_hz = sample_rate_hz
         self._channels = channels

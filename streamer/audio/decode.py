@@ -15,6 +15,7 @@ from .conversion import BlockConverter
 from .frontend import AudioFrontend, Samples
 from .full_scale import peak_beyond_scale
 from .joined import Part, parts_of
+from .memory_file import Recording
 from .pipes import STDIN, is_pipe, open_pipe
 from .timestamps import FileClock
 from .track import Decoded, Lost, SoundTrack
@@ -56,8 +57,8 @@ class AudioFile:
     truncated: after the last block that could be decoded, so nothing that is there is lost.
     """
 
-    def __init__(self, path: Path, *, track: int = 1) -> None:
-        self._pipe = open_pipe(path) if is_pipe(path) else None
+    def __init__(self, path: Recording, *, track: int = 1) -> None:
+        self._pipe = open_pipe(path) if isinstance(path, Path) and is_pipe(path) else None
         self.path = Path("standard input") if path == STDIN else path
         self._number = track
         try:
@@ -239,15 +240,15 @@ def _silence(file: AudioFile, gap: Gap) -> Samples:
     return np.zeros((gap.samples, file.channels), np.float32)
 
 
-def _parts(path: Path) -> Sequence[Part | None]:
+def _parts(path: Recording) -> Sequence[Part | None]:
     """None is the whole file: as nearly always, and for a pipe, which is read once, as it comes."""
-    if not path.is_file():
+    if isinstance(path, Path) and not path.is_file():
         return [None]
     parts = parts_of(path)
     return [None] if parts == [Part(0, parts[0].end)] else parts
 
 
-def _has_sound(path: Path, number: int) -> bool:
+def _has_sound(path: Recording, number: int) -> bool:
     track = SoundTrack(path, number)
     try:
         converter = BlockConverter(path, track.sample_rate_hz, track.channels)

@@ -11,8 +11,9 @@ import io
 import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
+
+from .memory_file import MemoryFile, Recording
 
 _UNKNOWN_SIZE: Final = 0x7FFF_0000
 """Programs that write a WAV into a pipe put this or more where its length should be."""
@@ -36,6 +37,9 @@ _STREAM_INFO: Final = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
 """The header of FLAC's first block of metadata; the bit is set where it is the only one."""
 
 
+_Bytes = mmap.mmap | bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Bytes `begin` to `end` of a file. size_at: where in the file the length of a WAV's data stands, if it
@@ -51,7 +55,7 @@ class Part:
     note: str = ""
 
 
-def parts_of(path: Path) -> list[Part]:
+def parts_of(path: Recording) -> list[Part]:
     """One for nearly every file, which need not be read apart then. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(8)
@@ -59,6 +63,8 @@ def parts_of(path: Path) -> list[Part]:
         find = _mp4s if head[4:] == b"ftyp" else _FINDERS.get(head[:4])
         if find is None or (find is not _wavs and size > _LONGEST_SEARCH):
             return [Part(0, size)]
+        if isinstance(path, MemoryFile):
+            return list(find(path.data))
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return list(find(data))
 
@@ -66,7 +72,7 @@ def parts_of(path: Path) -> list[Part]:
 class PartFile(io.RawIOBase):
     """A part as a file of its own, for `av.open`."""
 
-    def __init__(self, path: Path, part: Part) -> None:
+    def __init__(self, path: Recording, part: Part) -> None:
         self._file = path.open("rb")
         self._part = part
         self._at = 0
@@ -104,7 +110,7 @@ class PartFile(io.RawIOBase):
         super().close()
 
 
-def _ogg_links(data: mmap.mmap) -> Iterator[Part]:
+def _ogg_links(data: _Bytes) -> Iterator[Part]:
     """A chain's links begin with first pages, one for each of their streams, that follow other pages."""
     begin, after_firsts = 0, 0
     at = data.find(_OGG_FIRST_PAGE, 0)
@@ -117,7 +123,7 @@ def _ogg_links(data: mmap.mmap) -> Iterator[Part]:
     yield Part(begin, len(data))
 
 
-def _is_first_page(data: mmap.mmap, at: int) -> bool:
+def _is_first_page(data: _Bytes, at: int) -> bool:
     """Sound may hold the same bytes by chance: a first page has position 0 and number 0, and its end is the
     beginning of another page.
     """
@@ -129,12 +135,12 @@ def _is_first_page(data: mmap.mmap, at: int) -> bool:
     )
 
 
-def _page_end(data: mmap.mmap, at: int) -> int:
+def _page_end(data: _Bytes, at: int) -> int:
     table = data[at + 27 : at + 27 + data[at + 26]] if at + 27 <= len(data) else b""
     return at + 27 + len(table) + sum(table)
 
 
-def _matroskas(data: mmap.mmap) -> Iterator[Part]:
+def _matroskas(data: _Bytes) -> Iterator[Part]:
     begin, at = 0, len(_EBML)
     while (at := data.find(_EBML, at)) >= 0:
         header = data[at : at + _EBML_HEADER]
@@ -145,7 +151,7 @@ def _matroskas(data: mmap.mmap) -> Iterator[Part]:
     yield Part(begin, len(data))
 
 
-def _flacs(data: mmap.mmap) -> Iterator[Part]:
+def _flacs(data: _Bytes) -> Iterator[Part]:
     begin, at = 0, len(_FLAC)
     while (at := data.find(_FLAC, at)) >= 0:
         if data[at + 4 : at + 8] in _STREAM_INFO:
@@ -155,7 +161,7 @@ def _flacs(data: mmap.mmap) -> Iterator[Part]:
     yield Part(begin, len(data))
 
 
-def _mp4s(data: mmap.mmap) -> Iterator[Part]:
+def _mp4s(data: _Bytes) -> Iterator[Part]:
     """Box by box; another `ftyp` begins another file where the one before has its table of contents."""
     begin, at, complete = 0, 0, False
     while at + 8 <= len(data):
@@ -172,7 +178,7 @@ def _mp4s(data: mmap.mmap) -> Iterator[Part]:
     yield Part(begin, len(data))
 
 
-def _wavs(data: mmap.mmap) -> Iterator[Part]:
+def _wavs(data: _Bytes) -> Iterator[Part]:
     at = 0
     while at < len(data):
         part = _wav(data, at)
@@ -180,7 +186,7 @@ def _wavs(data: mmap.mmap) -> Iterator[Part]:
         at = part.end
 
 
-def _wav(data: mmap.mmap, begin: int) -> Part:
+def _wav(data: _Bytes, begin: int) -> Part:
     chunk, bytes_a_second, long_size = begin + 12, 0, 0
     while chunk + 8 <= len(data):
         name, size = data[chunk : chunk + 4], _size(data, chunk)
@@ -194,7 +200,7 @@ def _wav(data: mmap.mmap, begin: int) -> Part:
     return Part(begin, len(data))
 
 
-def _with_data(data: mmap.mmap, begin: int, chunk: int, size: int, bytes_a_second: int) -> Part:
+def _with_data(data: _Bytes, begin: int, chunk: int, size: int, bytes_a_second: int) -> Part:
     first, size_at, rate = chunk + 8, chunk + 4, max(1, bytes_a_second)
     declared_end = first + size
     unknown = size == 0 or _UNKNOWN_SIZE <= size < 1 << 32
@@ -221,7 +227,7 @@ def _with_data(data: mmap.mmap, begin: int, chunk: int, size: int, bytes_a_secon
     return Part(begin, stop, size_at, stop - first, note=note)
 
 
-def _end_of_chunks(data: mmap.mmap, at: int) -> int | None:
+def _end_of_chunks(data: _Bytes, at: int) -> int | None:
     """Where the chunks after the sound end: the file's end or the next WAV; None where they are no chunks."""
     while at + 8 <= len(data):
         if _is_wav(data, at):
@@ -233,7 +239,7 @@ def _end_of_chunks(data: mmap.mmap, at: int) -> int | None:
     return len(data)
 
 
-def _next_wav(data: mmap.mmap, at: int) -> int | None:
+def _next_wav(data: _Bytes, at: int) -> int | None:
     while (at := data.find(b"WAVE", at)) >= 0:
         if at >= 8 and _is_wav(data, at - 8):
             return at - 8
@@ -241,15 +247,15 @@ def _next_wav(data: mmap.mmap, at: int) -> int | None:
     return None
 
 
-def _is_wav(data: mmap.mmap, at: int) -> bool:
+def _is_wav(data: _Bytes, at: int) -> bool:
     return data[at : at + 4] in _WAV and data[at + 8 : at + 12] == b"WAVE"
 
 
-def _size(data: mmap.mmap, chunk: int) -> int:
+def _size(data: _Bytes, chunk: int) -> int:
     return int.from_bytes(data[chunk + 4 : chunk + 8], "little")
 
 
-_FINDERS: Final[dict[bytes, Callable[[mmap.mmap], Iterator[Part]]]] = {
+_FINDERS: Final[dict[bytes, Callable[[_Bytes], Iterator[Part]]]] = {
     b"OggS": _ogg_links,
     b"RIFF": _wavs,
     b"RF64": _wavs,

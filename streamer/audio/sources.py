@@ -17,6 +17,7 @@ from ..protocol.error_codes import ErrorCode
 from .decode import AudioFile, Gap
 from .frontend import Samples
 from .full_scale import peak_beyond_scale
+from .memory_file import Recording
 
 BLOCK_MS = 100
 _READ_S = 4.0  # of a file at once: passing a packet between threads costs more than decoding it
@@ -220,7 +221,7 @@ class _GapTimes:
         return ms
 
 
-def _peak_of(path: Path, track: int) -> float | None:
+def _peak_of(path: Recording, track: int) -> float | None:
     """The peak of a recording that is beyond full scale. Damage is reported where the samples are used."""
     file = AudioFile(path, track=track)
 

@@ -14,6 +14,7 @@ import av.error
 from ..errors import SourceError
 from .file_signatures import file_kind
 from .joined import Part, PartFile
+from .memory_file import MemoryFile, Recording, size_of
 from .pipes import Pipe, decodable
 
 _TIMED: Final = frozenset(
@@ -32,6 +33,9 @@ _LONGEST_BYTES: Final = 0x7FF0_0000
 """Declared by programs that do not know how long the sound will be."""
 
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
+_UNTRUSTED: Final = {"protocol_whitelist": "none"}
+"""For what a client has sent: a playlist would have FFmpeg open files and addresses of its choice."""
 
 _TAGGED: Final = frozenset({"mp3", "aac"})
 """Formats whose frames follow each other without a container."""
@@ -63,7 +67,7 @@ class SoundTrack:
     """
 
     def __init__(
-        self, path: Path, number: int = 1, part: Part | None = None, pipe: Pipe | None = None
+        self, path: Recording, number: int = 1, part: Part | None = None, pipe: Pipe | None = None
     ) -> None:
         self._path = path
         self._number = number
@@ -231,13 +235,14 @@ class SoundTrack:
             )
 
 
-def _open(path: Path, part: Part | None) -> Any:
+def _open(path: Recording, part: Part | None) -> Any:
     what = f"expected a recording (wav, flac, mp3, m4a, ogg, webm, a video, ...) at {path}"
     try:
-        if path.stat().st_size == 0:
+        if size_of(path) == 0:
             raise SourceError(f"{what}, but the file is empty; choose another file")
         # Titles may be in any encoding; they are not used.
-        return av.open(ffmpeg_url(path) if part is None else PartFile(path, part), metadata_errors="replace")
+        options = _UNTRUSTED if isinstance(path, MemoryFile) else {}
+        return av.open(_openable(path, part), metadata_errors="replace", options=options)
     except (av.error.FileNotFoundError, FileNotFoundError) as error:
         if _ADDRESS.match(str(path)):
             raise SourceError(
@@ -253,7 +258,13 @@ def _open(path: Path, part: Part | None) -> Any:
         raise SourceError(f"{what}, but it cannot be read: {error.strerror}; check the file") from error
 
 
-def _open_pipe(path: Path, pipe: Pipe) -> Any:
+def _openable(path: Recording, part: Part | None) -> Any:
+    if part is not None:
+        return PartFile(path, part)
+    return path.open("rb") if isinstance(path, MemoryFile) else ffmpeg_url(path)
+
+
+def _open_pipe(path: Recording, pipe: Pipe) -> Any:
     what = "expected a recording (wav, flac, mp3, m4a, ogg, webm, a video, ...)"
     if not pipe.head:
         raise SourceError(f"{what} from {path}, but nothing came; check the program that writes it")
@@ -292,7 +303,7 @@ def _tags_length(data: bytes) -> int:
     return length
 
 
-def _counts_frames(path: Path) -> bool:
+def _counts_frames(path: Recording) -> bool:
     """Whether an MP3 begins with a header that counts its frames (Xing, Info or VBRI), and is about as long
     as that says: otherwise another file was joined to it.
     """
@@ -307,4 +318,4 @@ def _counts_frames(path: Path) -> bool:
         flags = int.from_bytes(head[at + 4 : at + 8], "big")
         field = at + (12 if flags & 1 else 8)  # behind the number of frames
         length = int.from_bytes(head[field : field + 4], "big") if flags & 2 else 0
-    return not length or path.stat().st_size - at <= 1.1 * length
+    return not length or size_of(path) - at <= 1.1 * length
