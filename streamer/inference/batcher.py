@@ -1,8 +1,9 @@
 """Dynamic batching in front of a model's thread: greedy, without a timer.
 
 As soon as the thread is free, the waiting items go in, up to a padded cost: finals before candidates before
-interim results, and never two of these in one batch, because every item of a batch waits for all of it. A
-batch that fails is run again one by one, so that only the item that causes the failure gets its exception.
+interim results before recordings, and never two of these in one batch, because every item of a batch waits
+for all of it. A batch that fails is run again one by one, so that only the item that causes the failure gets
+its exception.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Batcher(Generic[In, Out]):
     call: ordered, results of equal length. cost: of one item; a batch closes before the longest item's cost
     times the count passes `budget` (a single item always goes).
 
-    Finals are bounded by the sessions, which have a few in progress at most; the rest is shed.
+    Finals and recordings are bounded by the sessions, which have a few in progress at most; the rest is
+    shed.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Batcher(Generic[In, Out]):
 
     async def submit(self, item: In, request: RequestContext) -> TimedResult[Out]:
         """Wait for the result. Raises what the model raised for this item, and RequestShedError."""
-        if request.priority is not Priority.FINAL:
+        if request.priority.sheddable:
             self._shed_for(request.priority)
         future: asyncio.Future[TimedResult[Out]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(item, request, self._clock.now(), future))
@@ -94,9 +96,7 @@ class Batcher(Generic[In, Out]):
 
     def _shed_for(self, priority: Priority) -> None:
         """Make space for one more item that is not a final, or raise RequestShedError."""
-        sheddable = [
-            entry for entry in self._waiting if entry.wanted and entry.request.priority is not Priority.FINAL
-        ]
+        sheddable = [entry for entry in self._waiting if entry.wanted and entry.request.priority.sheddable]
         if len(sheddable) < _MAX_SHEDDABLE:
             return
         last = max(reversed(sheddable), key=lambda entry: entry.request.priority)

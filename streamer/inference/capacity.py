@@ -9,9 +9,10 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Capacity:
     """busy_seconds: for each model, the seconds of work so far; where the models are in this process, without
-    those for words while somebody speaks. own_busy_seconds: the part of it that was for this server's
-    streams; None where no other server shares the models. replica_count: copies of the models at present,
-    over which the load is spread. ensure_available: raises OverloadedError while no model can be reached.
+    those for words while somebody speaks and for uploaded recordings, which give way. own_busy_seconds: the
+    part of it that was for this server's streams; None where no other server shares the models.
+    replica_count: copies of the models at present, over which the load is spread. ensure_available: raises
+    OverloadedError while no model can be reached.
     """
 
     busy_seconds: Sequence[Callable[[], float]]

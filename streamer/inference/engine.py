@@ -141,7 +141,7 @@ class Engine:
         return Capacity([partial(self._busy_s, worker) for worker in self.workers])
 
     def _busy_s(self, worker: ModelWorker) -> float:
-        return worker.busy_s - self.compute_time.interim_words.get(worker.name, 0.0)
+        return worker.busy_s - self.compute_time.deferrable_s(worker.name)
 
     def health(self) -> Health:
         """Unresponsive while a model has worked on one call for longer than it may."""

@@ -108,11 +108,12 @@ class _ModelSeconds(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(
             "emostream_model_seconds",
-            "Work of all models: in total, for candidates and interim results that were discarded, and for "
-            "words while somebody speaks.",
+            "Work of all models: in total, for candidates and interim results that were discarded, for "
+            "words while somebody speaks, and for uploaded recordings.",
             labels=["use"],
         )
         family.add_metric(["all"], self._compute_time.compute_s)
         family.add_metric(["wasted"], self._compute_time.wasted_compute_s)
         family.add_metric(["interim_words"], self._compute_time.interim_words_s())
+        family.add_metric(["recordings"], self._compute_time.recordings_s())
         yield family

@@ -10,25 +10,41 @@ from .pending import PendingLanguage
 
 
 class Priority(IntEnum):
-    """The lowest value is served first. A final is never shed; the other two may be."""
+    """The lowest value is served first. Candidates and interim results may be shed, the others never are.
+
+    RECORDING: an utterance of an uploaded recording, for which no one waits who speaks.
+    """
 
     FINAL = 0
     CANDIDATE = 1
     INTERIM = 2
+    RECORDING = 3
+
+    @property
+    def sheddable(self) -> bool:
+        return self in (Priority.CANDIDATE, Priority.INTERIM)
 
 
 @dataclass(slots=True)
 class ComputeTime:
     """Seconds of work of all models: in total, and for analyses that were discarded. interim_words: for words
-    while somebody speaks, by worker name.
+    while somebody speaks, by worker name. recordings: for uploaded recordings, by worker name.
     """
 
     compute_s: float = 0.0
     wasted_compute_s: float = 0.0
     interim_words: dict[str, float] = field(default_factory=dict)
+    recordings: dict[str, float] = field(default_factory=dict)
 
     def interim_words_s(self) -> float:
         return sum(self.interim_words.values())
+
+    def recordings_s(self) -> float:
+        return sum(self.recordings.values())
+
+    def deferrable_s(self, model: str) -> float:
+        """What the worker has done that gives way to finals: it makes no stream dearer."""
+        return self.interim_words.get(model, 0.0) + self.recordings.get(model, 0.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +79,8 @@ class RequestContext:
         self.total.compute_s += seconds
         if self.interim_words:
             self.total.interim_words[model] = self.total.interim_words.get(model, 0.0) + seconds
+        if self.priority is Priority.RECORDING:
+            self.total.recordings[model] = self.total.recordings.get(model, 0.0) + seconds
         if self._discarded:
             self.total.wasted_compute_s += seconds
 

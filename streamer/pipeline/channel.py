@@ -164,7 +164,8 @@ class Channel:
         decided = self._clock.now()
         # The next one is requested while the last one is analysed: no model waits for the other, nor for this
         # loop. A batch never holds two of one channel, see `Batcher`.
-        analysis = self._speculation.claim(utterance) or self._requests.analyse(utterance, Priority.FINAL)
+        claimed = self._speculation.claim(utterance)
+        analysis = claimed or self._requests.analyse(utterance, self._settings.priority)
         arrived = self._arrivals.of(utterance.end, decided)
         next_history = self._history.begin_final()
         return QueuedUtterance(self, utterance, arrived, decided, analysis, next_history)

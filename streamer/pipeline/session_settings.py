@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import Channels, LiveSettings, SegmenterSettings
+from ..inference.request import Priority
 from .running_baseline import ADAPT, SpeakerOptions
 
 
@@ -16,7 +17,8 @@ class SessionSettings:
     speculate, interim_interval_ms, interim_words_interval_ms: see LiveSettings; for audio in real time only.
     channels: which of the source's are heard, see `AudioSettings`. speaker: whether and how utterances are
     judged against the speaker's baseline; speakers: the same of each channel, where they differ.
-    return_speaker: whether `closed` carries the baseline of the only channel.
+    return_speaker: whether `closed` carries the baseline of the only channel. priority: of its utterances in
+    the models' queues.
     """
 
     segmenter: SegmenterSettings
@@ -31,6 +33,7 @@ class SessionSettings:
     speaker: SpeakerOptions = ADAPT
     speakers: Sequence[SpeakerOptions] = ()
     return_speaker: bool = False
+    priority: Priority = Priority.FINAL
 
     @classmethod
     def paced(cls, segmenter: SegmenterSettings, live: LiveSettings) -> SessionSettings:

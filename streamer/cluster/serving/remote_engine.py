@@ -174,7 +174,8 @@ class RemoteEngine:
             request.running_calls -= 1
         for model, compute_s in reply.compute_s.items():
             request.record_compute(compute_s, model)
-        if not request.interim_words:  # they make no stream dearer: see `interim_budget`
+        # What gives way makes no stream dearer: see `interim_budget`.
+        if not (request.interim_words or request.priority is Priority.RECORDING):
             self._loads.record_compute(reply.compute_s)
         # Whatever the way there and back took, the utterance waited.
         transfer_s = max(0.0, self._clock.now() - started_at - reply.elapsed_s)
@@ -227,7 +228,7 @@ class RemoteEngine:
                 answer = await self._call_with_timeout(call())
             except ReplicaLostError as lost:
                 self.metrics.lost.inc()
-                if request.priority is not Priority.FINAL:
+                if request.priority.sheddable:
                     raise RequestShedError from lost  # the session requests it again as a final
                 if attempt == _ATTEMPTS:
                     raise AnalysisError(f"it was lost with {_ATTEMPTS} replicas: {lost}") from lost

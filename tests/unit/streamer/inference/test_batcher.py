@@ -194,6 +194,18 @@ class TestPriority:
         done = [item for batch in model.batches for item in batch]
         assert sorted(done) == [*range(31), 32, 100, *range(200, 240), 300]
 
+    async def test_recordings_go_last_and_are_never_shed(self) -> None:
+        model = BlockedModel()
+        async with serving(model) as batcher:
+            first = await submit_all(batcher, [1])
+            recordings = {item: RequestContext(Priority.RECORDING) for item in range(100, 150)}
+            rest = await submit_as(batcher, recordings)
+            rest |= await submit_as(batcher, {2: RequestContext(Priority.INTERIM), 3: RequestContext()})
+            model.unblock.set()
+            await asyncio.gather(*first, *rest.values())
+        assert model.batches[:3] == [[1], [3], [2]]
+        assert sorted(item for batch in model.batches[3:] for item in batch) == list(recordings)
+
     async def test_of_two_queues_of_one_worker_the_higher_priority_goes_first(self) -> None:
         worker, model = ModelWorker("test"), BlockedModel()
         early, late = (
@@ -251,6 +263,14 @@ class TestComputeTime:
         assert requests[1].running_calls == 0
         assert time.wasted_compute_s == requests[1].compute_s > 0
         assert time.compute_s == pytest.approx(requests[1].compute_s + requests[2].compute_s)
+
+    def test_what_gives_way_is_counted_apart(self) -> None:
+        time = ComputeTime()
+        RequestContext(Priority.RECORDING, total=time).record_compute(2.0, "asr")
+        RequestContext(Priority.INTERIM, total=time, interim_words=True).record_compute(1.0, "asr")
+        RequestContext(total=time).record_compute(4.0, "asr")
+        assert (time.recordings_s(), time.interim_words_s(), time.compute_s) == (2.0, 1.0, 7.0)
+        assert (time.deferrable_s("asr"), time.deferrable_s("emotion")) == (3.0, 0.0)
 
     def test_discarding_twice_counts_once(self) -> None:
         time = ComputeTime()
