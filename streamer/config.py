@@ -203,6 +203,10 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
     resume_timeout_ms: how long a session waits for its client to reconnect; event_buffer_size: how many of
     its last events can be sent again then. transcript: whether events carry text. model_timeout_ms: how long
     a model may work on an utterance before its analysis fails.
+
+    uploads: how many recordings may be uploaded and analysed at once; 0: none are taken. upload_bytes,
+    upload_timeout_ms: how long one may be, and how long its upload may take. recording_ms: the longest
+    recording; 0 is without limit.
     """
 
     host: str = "127.0.0.1"
@@ -227,6 +231,10 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
     event_buffer_size: int = 1_000
     transcript: bool = True
     model_timeout_ms: int = 8_000
+    uploads: int = 4
+    upload_bytes: int = 25 << 20
+    upload_timeout_ms: int = 300_000
+    recording_ms: int = 7_200_000
 
     def __post_init__(self) -> None:
         _require(0 <= self.port <= 65_535, "server.port", "0 to 65535", self.port)
@@ -242,8 +250,11 @@ class ServerSettings(_Settings, frozen=True, kw_only=True):
             model_timeout_ms=100,
             start_timeout_ms=100,
             subscriber_queue_size=1,
+            uploads=0,
+            upload_bytes=4_096,
+            upload_timeout_ms=1_000,
         )
-        for name in ("session_ms", "idle_ms"):
+        for name in ("session_ms", "idle_ms", "recording_ms"):
             value = getattr(self, name)
             _require(value == 0 or value >= 1_000, f"server.{name}", "0 or at least 1000", value)
         both_or_neither = (self.ssl_certfile is None) == (self.ssl_keyfile is None)

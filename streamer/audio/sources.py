@@ -85,7 +85,7 @@ class FileSource:
     In real time, a block is yielded at the moment when its last sample would have been recorded, in pieces
     of at most 100 ms, as from a microphone; a gap takes its time, up to five seconds. What comes through a
     pipe is passed on as it comes. Float samples far beyond full scale are divided by their peak, which is
-    looked for first, unless `as_recorded`.
+    looked for first, unless `as_recorded`. read_s: how much of a file is read at once.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class FileSource:
         pace: Clock | None = None,
         track: int = 1,
         as_recorded: bool = False,
+        read_s: float = _READ_S,
     ) -> None:
         self._file = file if isinstance(file, AudioFile) else AudioFile(file, track=track)
         self._track = track
@@ -103,6 +104,7 @@ class FileSource:
         self._read_lock = threading.Lock()
         self._closed = False
         self._pace = pace
+        self._read_s = BLOCK_MS / 1_000 if self._file.is_pipe else read_s
         self._stopped = asyncio.Event()
 
     @property
@@ -124,7 +126,7 @@ class FileSource:
     async def items(self) -> AsyncIterator[Item]:
         pacer = None if self._pace is None else Pacer(self._pace, self.sample_rate_hz, self._stopped)
         gaps = _GapTimes(self.sample_rate_hz)
-        blocks = self._file.blocks(BLOCK_MS / 1_000 if self._file.is_pipe else _READ_S)
+        blocks = self._file.blocks(self._read_s)
         try:
             if self._find_peak:
                 self._peak = await asyncio.to_thread(_peak_of, self._file.path, self._track)

@@ -38,6 +38,15 @@ class Metrics:
             "emostream_rejected_connections", "Connections rejected.", ["code"], registry=registry
         )
         self.audio = Counter("emostream_audio_seconds", "Audio received.", registry=registry)
+        self.transcriptions = Counter(
+            "emostream_transcriptions",
+            "Requests of /v1/audio/transcriptions, by the status of the answer; gone: the client went first.",
+            ["status"],
+            registry=registry,
+        )
+        self.open_transcriptions = Gauge(
+            "emostream_open_transcriptions", "Recordings received or analysed at present.", registry=registry
+        )
         self.dropped = Counter("emostream_dropped_seconds", "Audio lost: not analysed.", registry=registry)
         self.finals = Counter("emostream_finals", "Final predictions.", ["reason"], registry=registry)
         self.no_emotion = Counter(

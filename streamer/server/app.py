@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -28,11 +29,14 @@ from ..protocol.error_codes import ErrorCode
 from .connection_handler import ConnectionHandler
 from .file_limit import fit_to_file_limit
 from .handshake import Handshake, reject, select_subprotocol
-from .http import STREAM_PATH, HttpHandler, ServerStatus, retry_later_response, without_body
+from .http import HttpHandler, ServerStatus
 from .incoming import HTTP_RESERVE, IncomingConnection, IncomingConnections, report_accept_errors
 from .listen import listen_error
+from .openai.endpoint import Gate, TranscriptionEndpoint
 from .origin import WILDCARDS, OriginPolicy
 from .published_stream import PublishedStream
+from .requests import RequestServer
+from .responses import STREAM_PATH, retry_later_response, without_body
 from .tls import make_tls_context
 from .warm_up import Watchdog
 
@@ -41,6 +45,7 @@ log = logging.getLogger(__name__)
 _DRAIN_S: Final = 1.2  # what is left of the two seconds that a person waits after Ctrl-C
 _CLOSE_S: Final = 0.4
 _TLS_HANDSHAKE_S: Final = 10.0  # as long as the handshake of the websocket may take
+_FIRST_BYTE_S: Final = 10.0
 _RESTART_S: Final = 5.0  # when a client may find the next server
 
 
@@ -72,13 +77,20 @@ class Server:
         self._incoming = IncomingConnections(settings.server.connections + HTTP_RESERVE, self._handlers)
         self._handshake = Handshake(settings.server, origins, clock, self._incoming)
         self._http = HttpHandler(
-            origins, self._status, engine.metrics.text, self._handshake.authenticate_request
+            origins,
+            self._status,
+            engine.metrics.text,
+            self._handshake.authenticate_request,
+            started_at=int(time.time()),
         )
         admission = AdmissionController(engine.capacity, clock, settings.server.max_load)
         self._connections = ConnectionHandler(
             engine, settings, clock, self._streams, admission, lambda: self._closing
         )
         self._sessions = self._connections.sessions
+        gate = Gate(self._handshake.check_request, self._connections.ensure_capacity)
+        self._transcriptions = TranscriptionEndpoint(gate, engine, settings, clock)
+        self._requests = RequestServer(self._transcriptions)
         self._watchdog = Watchdog(engine, admission, clock, self._every_second)
         self._watching: asyncio.Task[None] | None = None
 
@@ -104,7 +116,13 @@ class Server:
         quiet = logging.getLogger("emostream.websockets")
         quiet.setLevel(logging.CRITICAL)
         report_accept_errors(asyncio.get_running_loop())
-        options: dict[str, Any] = {"create_connection": partial(IncomingConnection, incoming=self._incoming)}
+        new_connection = partial(
+            IncomingConnection,
+            incoming=self._incoming,
+            serve_request=self._requests.serve,
+            first_byte_s=_FIRST_BYTE_S,
+        )
+        options: dict[str, Any] = {"create_connection": new_connection}
         if self._tls is not None:
             options["ssl_handshake_timeout"] = _TLS_HANDSHAKE_S
         try:
@@ -133,6 +151,7 @@ class Server:
         self._closing_since = self._clock.now()
         self._engine.begin_shutdown()
         self._sessions.begin_shutdown()
+        self._transcriptions.begin_shutdown()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -144,6 +163,7 @@ class Server:
         if self._handlers:
             left_s = self._closing_since + _DRAIN_S - self._clock.now()
             await asyncio.wait(self._handlers, timeout=max(0.1, left_s))
+        await self._incoming.cancel_requests()
         if self._listener is not None:
             self._listener.close()
             # A client that does not answer the closing handshake is not waited for.

@@ -143,6 +143,13 @@ class ConnectionHandler:
             session.warn(remark)
         return session
 
+    def ensure_capacity(self) -> None:
+        """Whether the models have time for a recording, which gives way to streams and counts as none. Raises
+        OverloadedError.
+        """
+        self._admission.admit(self.sessions.attached_channel_count)
+        self._admission.cancel_last()
+
     def _create_session(self, start: messages.Start, event_log: EventLog) -> tuple[Session, WebSocketSource]:
         try:
             return create_session(start, event_log, self._settings, self._engine, self._clock)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, Protocol
 
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
@@ -20,12 +20,20 @@ from ..errors import BadStartError, ProtocolError
 from ..protocol import messages
 from ..protocol.transport import close_socket
 from .auth import TokenAuthenticator, bearer
-from .http import retry_later_response
+from .http_exchange import RequestError
 from .incoming import IncomingConnections
 from .origin import OriginPolicy, single
 from .rate_limit import RateLimiter, client_address
+from .responses import retry_later_response
 
 _REJECTION_S: Final = 5.0  # for an error and the closing handshake, over whatever connection
+
+
+class Connected(Protocol):
+    """A connection, of whatever kind."""
+
+    @property
+    def remote_address(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class Handshake:
         self._rate_limiter = RateLimiter(clock, settings.connections_per_minute)
         self._incoming = incoming
 
-    def check_capacity(self, connection: ServerConnection, request: Request) -> Response | None:
+    def check_capacity(self, connection: Connected, request: Request) -> Response | None:
         """The HTTP answer to an upgrade for which there is no capacity; None lets it go on."""
         most = self._settings.connections_per_minute
         if wait_s := self._rate_limiter.retry_after_s(self.address(connection, request)):
@@ -69,10 +77,23 @@ class Handshake:
             return retry_later_response(text, 5.0, HTTPStatus.SERVICE_UNAVAILABLE)
         return None
 
-    async def authenticate_request(self, connection: ServerConnection, request: Request) -> str | None:
+    async def authenticate_request(self, connection: Connected, request: Request) -> str | None:
         """For plain HTTP. Raises UnauthorizedError and TooManyAttemptsError."""
         token = bearer(single(request.headers, "Authorization"))
         return await self._tokens.check(token, self.address(connection, request))
+
+    async def check_request(self, connection: Connected, request: Request) -> None:
+        """For a request that costs as much as a session: host, origin, limits, token. Raises
+        OriginNotAllowedError, RequestError, UnauthorizedError and TooManyAttemptsError.
+        """
+        host = single(request.headers, "Host")
+        self._origins.check_host(host)
+        self._origins.check_origin(request.headers.get_all("Origin"), host)
+        refused = self.check_capacity(connection, request)
+        if refused is not None:
+            text, retry_after_s = (refused.body or b"").decode().strip(), int(refused.headers["Retry-After"])
+            raise RequestError(HTTPStatus(refused.status_code), text, retry_after_s)
+        await self.authenticate_request(connection, request)
 
     async def receive_first_message(self, socket: ServerConnection) -> FirstMessage:
         """Raises OriginNotAllowedError, BadStartError, UnauthorizedError, TooManyAttemptsError and
@@ -109,7 +130,7 @@ class Handshake:
             )
         return message
 
-    def address(self, connection: ServerConnection, request: Request | None) -> str:
+    def address(self, connection: Connected, request: Request | None) -> str:
         """Of the client: what the rate limits count by."""
         if self._settings.trust_proxy_headers and request is not None:
             forwarded = request.headers.get_all("X-Forwarded-For")

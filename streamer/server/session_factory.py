@@ -109,14 +109,20 @@ def remarks(start: messages.Start, unknown: Sequence[str], info: ModelInfo) -> l
     found = [
         f"expected a field of `start`, got {name!r}: it is ignored; see /v1/schema.json" for name in unknown
     ]
+    remark = language_remark("start.language", start.language, info)
+    return found if remark is None else [*found, remark]
+
+
+def language_remark(field: str, language: str | None, info: ModelInfo) -> str | None:
+    """What to say about a hint that the transcriber does not take. field: where the hint stands."""
     known = info.asr_languages
-    if start.language is not None and known and primary_subtag(start.language) not in known:
-        expected = f"one of the {len(known)} languages" if len(known) > 1 else known[0]
-        found.append(
-            f"expected start.language to be {expected} of {info.asr}, got {start.language!r}: the hint is "
-            f"ignored; {'the language is detected' if len(known) > 1 else 'the words will be wrong'}"
-        )
-    return found
+    if language is None or not known or primary_subtag(language) in known:
+        return None
+    expected = f"one of the {len(known)} languages" if len(known) > 1 else known[0]
+    return (
+        f"expected {field} to be {expected} of {info.asr}, got {language!r}: the hint is "
+        f"ignored; {'the language is detected' if len(known) > 1 else 'the words will be wrong'}"
+    )
 
 
 async def receive_messages(

@@ -40,6 +40,7 @@ from ..pipeline.session import Session
 from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
+from .whole_recording import overall_emotion
 
 log = logging.getLogger(__name__)
 
@@ -158,8 +159,7 @@ def transcript_of(finals: list[messages.Emotion]) -> Transcript:
     """All words, and in the context under `emostream` the emotion: that of the longest reliable utterance, or
     None, and each utterance with its own.
     """
-    reliable = [one for one in finals if one.reliable]
-    main = max(reliable, key=lambda one: one.end_ms - one.start_ms, default=None)
+    main = overall_emotion(finals)
     utterances = [
         {
             "start_ms": one.start_ms,

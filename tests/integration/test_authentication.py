@@ -10,6 +10,7 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -22,6 +23,7 @@ from emostream.streamer.protocol import messages
 from tests.support.fakes import FakeTranscriber
 from tests.support.programs import SMALL_MODEL, run
 from tests.support.serving import SPEECH, START, errors, get, ready, rest, serving, socket_url, stream
+from tests.support.wav_file import wav_bytes
 
 RIGHT = "the-right-token-of-anna"
 
@@ -151,6 +153,9 @@ async def test_tls(certificate: tuple[str, str]) -> None:
             await client.stop()
             seen = [event async for event in client]
         assert isinstance(seen[-1], messages.Closed)
+        async with httpx.AsyncClient(base_url=server.url, verify=tls) as poster:
+            answer = await poster.post("/v1/audio/transcriptions", files={"file": wav_bytes(SPEECH)})
+        assert answer.status_code == 200
         # A client that does not know the signer, or connects without TLS, fails.
         for address in (url, url.replace("wss", "ws")):
             with pytest.raises(ConnectError):

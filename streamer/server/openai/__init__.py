@@ -1,0 +1,1 @@
+"""OpenAI's interface for speech recognition: transcriptions of recordings, the list of models."""
