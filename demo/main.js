@@ -10,11 +10,10 @@ import { INITIAL, reduce } from "./store.js";
 import { StreamSubscriber, socketAddress } from "./stream_subscriber.js";
 import { SummaryPanel } from "./summary_panel.js";
 import { Timeline } from "./timeline.js";
+import { storeToken, storedToken } from "./token_store.js";
 import { View } from "./view.js";
 import { storeVoice, storedVoice } from "./voice_store.js";
 
-// In this tab only, and never in the address, which histories and logs keep.
-const TOKEN_KEY = "emostream.token";
 const SERVER_RATE_HZ = 16_000; // of the audio that the server keeps
 const IN_PROGRESS = new Set(["connecting", "live", "reconnecting", "stopping"]);
 const base = location.href;
@@ -292,24 +291,6 @@ function useToken(event) {
     subscriber.forgetPosition();
   }
   subscriber.useToken(token);
-}
-
-function storedToken() {
-  try {
-    return sessionStorage.getItem(TOKEN_KEY);
-  } catch {
-    return null; // a browser may forbid it: the page then asks for the token after every reload
-  }
-}
-
-/** @param {string | null} token */
-function storeToken(token) {
-  try {
-    if (token === null) sessionStorage.removeItem(TOKEN_KEY);
-    else sessionStorage.setItem(TOKEN_KEY, token);
-  } catch {
-    // as above
-  }
 }
 
 // Events of the page ---------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Keep the present emotion in a text file, for OBS ("Text", "Read from file") or any other overlay.
 
+The server has a page with the words too, for a browser source: /overlay, see docs/page.md.
+
 emostream live &
 python examples/label_overlay.py label.txt [ws://127.0.0.1:8765/v1/stream [microphone]]
 """

@@ -192,7 +192,7 @@ class PageServer:
             return _response(
                 http.HTTPStatus.OK, "application/json", json.dumps({"streams": self.streams}).encode()
             )
-        file = DEMO / (request.path.lstrip("/") or "index.html")
+        file = DEMO / (request.path.partition("?")[0].lstrip("/") or "index.html")
         if not file.is_file():
             return _response(http.HTTPStatus.NOT_FOUND, "text/plain", b"not found")
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
