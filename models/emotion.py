@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from .collate import AudioBatch, TextBatch
 from .config import EmotionConfig
@@ -264,3 +264,8 @@ def _with_first(mask: Tensor, present: Tensor) -> Tensor:
 
 def _absent(features: Tensor, present: Tensor, token: Tensor) -> Tensor:
     return torch.where(present[:, None, None], features, token.to(features.dtype))
+
+
+# With this module imported, `AutoModel.from_pretrained` reads a checkpoint of ours by its folder or hub name.
+AutoConfig.register(EmotionConfig.model_type, EmotionConfig)
+AutoModel.register(EmotionConfig, EmotionModel)
