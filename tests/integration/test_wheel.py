@@ -1,7 +1,10 @@
-"""The built wheel: it holds the tree and nothing else, and runs where it is installed."""
+"""The built wheel and sdist: they hold the tree and nothing else, a package index would take them, and the
+wheel runs where it is installed. The version is that of the tag.
+"""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -37,9 +40,11 @@ def wanted_in_wheel() -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a clean copy, so that nothing from build/ is included."""
-    folder = tmp_path_factory.mktemp("wheel")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of both. The sdist is built from a clean copy, so that nothing from build/ is included, and
+    the wheel from the sdist.
+    """
+    folder = tmp_path_factory.mktemp("dist")
     tree = folder / "tree"
     tracked = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -53,11 +58,50 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_bytes(source.read_bytes())
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, tree],
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, tree],
         check=True,
         capture_output=True,
     )
-    return next(folder.glob("*.whl"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(dist: Path) -> Path:
+    return next(dist.glob("*.whl"))
+
+
+def test_a_package_index_takes_them(dist: Path) -> None:
+    files = sorted(dist.glob("emostream-*"))
+    assert [file.suffix for file in files] == [".whl", ".gz"]
+    done = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", *files], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.count("PASSED")) == (0, 2), done.stdout
+
+
+def test_the_version_is_that_of_the_tag(tmp_path: Path) -> None:
+    """And without a tag, and without git, there is one too."""
+
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=Anna", "-c", "user.email=anna@example.org")
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    def version() -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "setuptools_scm"], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    (tmp_path / "pyproject.toml").write_bytes((REPO / "pyproject.toml").read_bytes())
+    assert version() == "0.1.0.dev0"
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "First")
+    assert re.fullmatch(r"0\.1\.dev1\+g[0-9a-f]+(\.d\d+)?", version())
+    git("tag", "v1.2.3")
+    assert version() == "1.2.3"
+    git("commit", "--allow-empty", "-m", "Second")
+    assert version().startswith("1.2.4.dev1+g")
 
 
 def test_the_wheel_holds_the_tree_and_nothing_else(wheel: Path) -> None:
