@@ -277,10 +277,12 @@ async def test_models_without_time_refuse_a_recording(monkeypatch: pytest.Monkey
         assert error_of(response)["code"] == "overloaded"
 
 
-async def test_what_else_openai_has_is_not_here() -> None:
-    async with serving() as server, client(server) as made:
-        with pytest.raises(openai.NotFoundError, match="expected POST for /v1/audio/transcriptions alone"):
-            await made.audio.translations.create(file=upload(), model="whisper-1")
+@pytest.mark.parametrize("path", ["/v1/audio/translations", "/v1/chat/completions"])
+async def test_what_else_openai_has_is_not_here(path: str) -> None:
+    async with serving() as server:
+        response = await post(server, path=path, files={"file": WAV})
+        assert response.status_code == 404
+        assert error_of(response)["message"] == f"expected POST for {PATH} alone, got {path}"
 
 
 async def test_a_server_that_takes_no_recordings() -> None:
