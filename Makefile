@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := api streamer models training demo
+PACKAGES := api streamer models training demo integrations
 EXTRAS ?= dev
 
 # The editable install links every file by name, so it is made anew when pyproject or the list of
@@ -53,7 +53,7 @@ test-all: install
 	$(BIN)/python -m pytest -m ray tests/cluster
 
 types: install
-	$(BIN)/mypy -p emostream.streamer -p emostream.models -p emostream.training -p tests -p benchmarks
+	$(BIN)/mypy -p emostream.streamer -p emostream.models -p emostream.training -p emostream.integrations -p tests -p benchmarks
 
 lint: install
 	$(BIN)/ruff format --check .

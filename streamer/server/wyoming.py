@@ -34,13 +34,13 @@ from ..clock import Clock
 from ..config import Settings
 from ..errors import EmostreamError, ProtocolError
 from ..inference.backend import InferenceBackend, ModelInfo
+from ..output.emotion_context import emotion_context
 from ..pipeline.event_log import EventLog
 from ..pipeline.running_baseline import SpeakerOptions
 from ..pipeline.session import Session
 from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
-from .whole_recording import overall_emotion
 
 log = logging.getLogger(__name__)
 
@@ -156,32 +156,12 @@ def _without_interim_results(settings: Settings) -> SessionSettings:
 
 
 def transcript_of(finals: list[messages.Emotion]) -> Transcript:
-    """All words, and in the context under `emostream` the emotion: that of the longest reliable utterance, or
-    None, and each utterance with its own.
-    """
-    main = overall_emotion(finals)
-    utterances = [
-        {
-            "start_ms": one.start_ms,
-            "end_ms": one.end_ms,
-            "label": one.label,
-            "confidence": one.confidence,
-            "reliable": one.reliable,
-            "probabilities": one.probabilities,
-            "text": one.text,
-        }
-        for one in finals
-    ]
-    context: dict[str, Any] = {
-        "label": None if main is None else main.label,
-        "confidence": None if main is None else main.confidence,
-        "utterances": utterances,
-    }
+    """All words, and in the context under `emostream` the emotion."""
     languages = [one.language for one in finals if one.language is not None]
     return Transcript(
         text=" ".join(one.text for one in finals if one.text),
         language=languages[0] if languages else None,
-        context={"emostream": context},
+        context={"emostream": emotion_context(finals)},
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 # The folders that become the package `emostream`.
-PACKAGES = ("api", "streamer", "models", "training", "demo")
+PACKAGES = ("api", "streamer", "models", "training", "demo", "integrations")
 SHARED = Path(os.environ.get("EMOSTREAM_SHARED", REPO.parent / "shared"))
 DATA = SHARED / "data"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Set
 from functools import cache
 from importlib.metadata import distribution
@@ -27,7 +28,10 @@ FORBIDDEN = {
     "models": {"emostream.streamer", TRAINING, "asyncio", "websockets", "sounddevice", "ray"},
     "training": {"emostream.streamer", "ray"},
     "demo": {"emostream"},
+    "integrations": {TRAINING, CLUSTER, *FRAMEWORKS, "ray"},
 }
+# Optional packages, each with the only place that may import it.
+OPTIONAL = {"pipecat": "integrations/pipecat", "livekit": "integrations/livekit"}
 # The doctor imports torch itself, and only when it runs.
 ALLOWED = {("streamer/cli/doctor.py", "torch")}
 
@@ -124,6 +128,38 @@ def test_only_the_cluster_package_imports_ray_and_only_two_commands_import_the_c
     assert touches({name for _, name in broken}, {"ray"}) == set()
 
 
+@pytest.mark.parametrize("framework", OPTIONAL)
+def test_only_its_integration_imports_a_framework(framework: str) -> None:
+    importers = {
+        path.relative_to(REPO).parent.as_posix()
+        for package in PACKAGES
+        for path in files(package)
+        if touches(imports(path), {framework})
+    }
+    assert importers == {OPTIONAL[framework]}
+
+
+def test_nothing_imports_the_integrations() -> None:
+    broken = {
+        str(path.relative_to(REPO))
+        for package in PACKAGES
+        if package != "integrations"
+        for path in files(package)
+        if touches(imports(path), {"emostream.integrations"})
+    }
+    assert broken == set()
+
+
+def test_the_core_install_brings_no_framework() -> None:
+    """Neither among the dependencies, nor behind an extra of another name."""
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    for framework in OPTIONAL:
+        needing = {name for name, needs in extras.items() if any(one.startswith(framework) for one in needs)}
+        assert needing == {framework}
+        assert not [one for one in project["dependencies"] if one.startswith(framework)]
+
+
 def test_the_streamer_imports_models_by_their_public_names() -> None:
     """Only names that `emostream.models` itself offers, so that no framework is imported on the way."""
     public = {f"emostream.models.{name}" for name in emostream.models.__all__}
@@ -168,6 +204,8 @@ def test_no_test_imports_another_test() -> None:
     [
         ("emostream.streamer.cli.main", ["torch", "transformers", "faster_whisper", "sounddevice", "ray"]),
         ("emostream.streamer.server.app", ["torch", "transformers", "faster_whisper", "ray"]),
+        ("emostream", ["pipecat", "livekit", "numpy", "websockets"]),
+        ("emostream.integrations", ["pipecat", "livekit", "numpy", "torch", "emostream.streamer"]),
         ("emostream.models", ["torch", "transformers", "faster_whisper", "pocketsphinx"]),
         ("emostream.streamer.client.connection", ["torch", "numpy", "soxr", "av", "emostream.models"]),
     ],

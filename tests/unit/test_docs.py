@@ -20,7 +20,7 @@ REPO = Path(__file__).resolve().parents[2]
 PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")])
 ADRS = sorted((REPO / "docs" / "adr").glob("*.md"))
 ARCHITECTURE = REPO / "docs" / "architecture.md"
-FOLDERS = "api|streamer|models|training|demo|docs|tests|benchmarks|examples|scripts|docker"
+FOLDERS = "api|streamer|models|training|demo|integrations|docs|tests|benchmarks|examples|scripts|docker"
 PLACE = re.compile(rf"`((?:{FOLDERS})/[\w./-]*|Makefile)(?::([\w.]+))?`")
 LINK = re.compile(r"\]\(([^)\s#]+)?(?:#([^)\s]+))?\)")
 
@@ -93,7 +93,7 @@ def test_every_package_is_on_the_map() -> None:
     text = prose(ARCHITECTURE)
     packages = {
         path.parent.relative_to(REPO).as_posix()
-        for folder in ("streamer", "models", "training")
+        for folder in ("streamer", "models", "training", "integrations")
         for path in (REPO / folder).rglob("__init__.py")
     }
     assert {package for package in packages if f"`{package}/`" not in text} == set()

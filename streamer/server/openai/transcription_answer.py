@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from ...output.emotion_context import overall_emotion
 from ...output.formats import FORMATS
 from ...protocol import messages
-from ..whole_recording import overall_emotion
 from .transcription_request import TranscriptionRequest
 
 _DIGITS: Final = 3
