@@ -79,7 +79,7 @@ async def test_a_stream_gives_words_with_their_emotion(engine: LocalEngine) -> N
     assert first.language == "en"
     assert first.metadata["emostream"]["label"] in LABELS
     assert 0.2 < first.start_time < first.end_time < second.start_time
-    assert first.words[0].start_time == pytest.approx(first.start_time)
+    assert 0 < first.words[0].start_time < first.end_time
     usage = [event.recognition_usage for event in events if event.recognition_usage is not None]
     assert sum(one.audio_duration for one in usage) == pytest.approx(second.end_time, abs=0.05)
     context = stream.context
