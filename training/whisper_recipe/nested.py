@@ -130,12 +130,16 @@ def _choose(
 
 def _offset_score(folds: Sequence[_Fold], offset: float) -> OffsetScore:
     corpora = [fold.corpus.cold(offset) for fold in folds]
-    ordinary = [
-        held_out.cold(offset) for fold in folds for held_out in fold.calm[0] if held_out.corpus == ORDINARY
-    ]
+    called: dict[str, list[bool]] = {}
+    for part in (part for fold in folds for part in fold.calm[0] if part.corpus == ORDINARY):
+        evaluated = part.cold(offset)
+        for clip, label in zip(evaluated.clips, evaluated.predicted.tolist(), strict=True):
+            called.setdefault(clip.speaker, []).append(label == NEUTRAL)
+    shares = [float(np.mean(of_speaker)) for of_speaker in called.values()]
     return OffsetScore(
         float(np.mean([unweighted_recall(part.truth.tolist(), part.predicted.tolist()) for part in corpora])),
-        float(np.mean([(part.predicted == NEUTRAL).mean() for part in ordinary])) if ordinary else 1.0,
+        float(np.mean(shares)) if shares else 1.0,
+        float(np.std(shares, ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else 0.0,
     )
 
 

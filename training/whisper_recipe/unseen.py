@@ -164,7 +164,9 @@ def choice_table(report: UnseenReport) -> str:
     lines = [f"Chosen without {corpus}: {choice}." for corpus, choice in report.choices.items()]
     lines += [f"Chosen for the checkpoint: {report.choice}.", ""]
     kinds = list(next(iter(report.gains.values())))
-    lines.append("| n0, weight by p(neutral), largest shift | " + " | ".join(kinds) + " | largest loss |")
+    lines.append(
+        "| n0, weight by p(neutral), largest shift | " + " | ".join(kinds) + " | largest loss of UA |"
+    )
     lines.append("|---" * (len(kinds) + 2) + "|")
     for settings, gains in report.gains.items():
         cells = [f"{gains[kind].ua:+.3f} / {gains[kind].accuracy:+.3f}" for kind in kinds]
