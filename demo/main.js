@@ -3,7 +3,7 @@ import { AudioRingBuffer } from "./audio_buffer.js";
 import { AudioFetcher } from "./audio_fetcher.js";
 import { Inspector } from "./inspector.js";
 import { LocalSession } from "./local_session.js";
-import { Player } from "./player.js";
+import { LISTENING, Player } from "./player.js";
 import { SessionLog } from "./session_log.js";
 import { SourcePicker } from "./source_picker.js";
 import { INITIAL, reduce } from "./store.js";
@@ -15,6 +15,7 @@ import { View } from "./view.js";
 import { storeVoice, storedVoice } from "./voice_store.js";
 
 const SERVER_RATE_HZ = 16_000; // of the audio that the server keeps
+const LISTEN_BEHIND_MS = 1_500; // the audio is fetched every half second
 const IN_PROGRESS = new Set(["connecting", "live", "reconnecting", "stopping"]);
 const base = location.href;
 
@@ -239,6 +240,13 @@ function play(key) {
   if (final !== null && audio.has(final.startMs, final.endMs)) player.toggle(key, audio, final.startMs, final.endMs);
 }
 
+/** From just behind the live edge, so that there is always something to play; of what is over, from its beginning. */
+function listen() {
+  const running = state.connection.phase === "live";
+  player.listen(audio, running ? Math.max(0, audio.endMs - LISTEN_BEHIND_MS) : 0);
+  if (running) timeline.follow();
+}
+
 function deselect() {
   timeline.select(null);
   document.getElementById("timeline").focus({ preventScroll: true });
@@ -262,6 +270,11 @@ function updatePlayback() {
 
 function updateTools() {
   document.getElementById("timeline-now").hidden = timeline.follows;
+  const listening = player.playing === LISTENING;
+  // A microphone of this page would hear itself.
+  const recorded = audio.wasWritten && state.local?.kind !== "microphone";
+  document.getElementById("listen").hidden = !recorded && !listening;
+  document.getElementById("listen").setAttribute("aria-pressed", String(listening));
   document.getElementById("zoom-in").disabled = !timeline.canZoomIn;
   document.getElementById("zoom-out").disabled = !timeline.canZoomOut;
   document.getElementById("timeline-part").hidden = log.session === null;
@@ -308,6 +321,7 @@ document
   .addEventListener("change", ({ target }) => subscriber.subscribe(target.value));
 document.getElementById("zoom-in").addEventListener("click", () => timeline.zoom(-1));
 document.getElementById("zoom-out").addEventListener("click", () => timeline.zoom(1));
+document.getElementById("listen").addEventListener("click", listen);
 document.getElementById("timeline-now").addEventListener("click", () => timeline.follow());
 document.addEventListener("click", ({ target }) => {
   const button = target.closest?.("[data-select]") ?? null;

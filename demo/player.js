@@ -1,14 +1,22 @@
-/** Plays one span of the session's audio at a time. */
+/** Plays one span of the session's audio at a time, or all of it from a moment on. */
+
+const CHUNK_MS = 500;
+const AHEAD_S = 1; // so much is handed to the browser before it is heard
+const CHECK_MS = 200;
+
+/** What is `playing` while the session is listened to. */
+export const LISTENING = "listening";
 
 export class Player {
   #context = null;
-  #node = null;
+  #nodes = new Set();
   #onChange;
   #startedAt = 0;
   #fromMs = 0;
+  #timer = null;
   #requests = 0; // a later request cancels one that still waits for the context
 
-  /** The key of what is playing, null if nothing is. */
+  /** The key of what is playing, LISTENING, or null if nothing is. */
   playing = null;
 
   /** @param {() => void} onChange  Called when playback begins or ends. */
@@ -18,8 +26,8 @@ export class Player {
 
   /** The playback position on the page's clock; null if nothing is playing. */
   get positionMs() {
-    if (this.#node === null) return null;
-    return this.#fromMs + 1_000 * (this.#context.currentTime - this.#startedAt);
+    if (this.#nodes.size === 0) return null;
+    return this.#fromMs + 1_000 * Math.max(0, this.#context.currentTime - this.#startedAt);
   }
 
   /**
@@ -34,29 +42,76 @@ export class Player {
     if (same) return;
     const samples = audio.read(fromMs, toMs);
     if (samples.length === 0) return;
-    const request = ++this.#requests;
-    this.playing = key;
+    if (!(await this.#begin(key))) return;
     this.#fromMs = fromMs;
-    this.#context ??= new AudioContext();
-    await this.#context.resume();
-    if (request !== this.#requests) return;
-    const buffer = this.#context.createBuffer(1, samples.length, audio.rateHz);
-    buffer.copyToChannel(samples, 0);
-    const node = this.#context.createBufferSource();
-    node.buffer = buffer;
-    node.connect(this.#context.destination);
-    node.onended = () => this.#node === node && this.stop();
-    this.#node = node;
     this.#startedAt = this.#context.currentTime;
-    node.start();
+    const request = this.#requests;
+    const node = this.#schedule(samples, audio.rateHz, this.#startedAt);
+    node.addEventListener("ended", () => request === this.#requests && this.stop());
+    this.#onChange();
+  }
+
+  /**
+   * Play from a moment on, and go on with what comes, until it is stopped; stop if it is playing. Where the audio
+   * has not come yet it waits. Must be called from a click or a key press.
+   *
+   * @param {import("./audio_buffer.js").AudioRingBuffer} audio
+   */
+  async listen(audio, fromMs) {
+    const same = this.playing === LISTENING;
+    this.stop();
+    if (same || !(await this.#begin(LISTENING))) return;
+    let [nextMs, nextAt] = [fromMs, -1];
+    const schedule = () => {
+      const { currentTime } = this.#context;
+      if (nextAt < currentTime) {
+        // The first, or one after a wait: it begins now.
+        [this.#fromMs, this.#startedAt] = [nextMs, currentTime];
+        nextAt = currentTime;
+      }
+      while (nextAt < currentTime + AHEAD_S && audio.endMs > nextMs) {
+        const toMs = Math.min(nextMs + CHUNK_MS, audio.endMs);
+        const samples = audio.read(nextMs, toMs);
+        if (samples.length === 0) break;
+        this.#schedule(samples, audio.rateHz, nextAt);
+        nextAt += samples.length / audio.rateHz;
+        nextMs = toMs;
+      }
+      this.#timer = setTimeout(schedule, CHECK_MS);
+    };
+    schedule();
     this.#onChange();
   }
 
   stop() {
     if (this.playing === null) return;
     this.#requests++;
-    this.#node?.stop();
-    this.#node = this.playing = null;
+    clearTimeout(this.#timer);
+    const nodes = [...this.#nodes];
+    this.#nodes.clear();
+    this.playing = null;
+    for (const node of nodes) node.stop();
     this.#onChange();
+  }
+
+  /** Whether it is still wanted once the browser lets it be heard. */
+  async #begin(key) {
+    const request = ++this.#requests;
+    this.playing = key;
+    this.#context ??= new AudioContext();
+    await this.#context.resume();
+    return request === this.#requests;
+  }
+
+  #schedule(samples, rateHz, at) {
+    const buffer = this.#context.createBuffer(1, samples.length, rateHz);
+    buffer.copyToChannel(samples, 0);
+    const node = this.#context.createBufferSource();
+    node.buffer = buffer;
+    node.connect(this.#context.destination);
+    node.addEventListener("ended", () => this.#nodes.delete(node));
+    this.#nodes.add(node);
+    node.start(at);
+    return node;
   }
 }

@@ -21,10 +21,10 @@ STEP = 1 / 32_768  # of 16-bit audio
 SPY = """
     const nodes = [];
     const { start, stop } = AudioBufferSourceNode.prototype;
-    AudioBufferSourceNode.prototype.start = function () {
-        nodes.push({ node: this, playing: true });
+    AudioBufferSourceNode.prototype.start = function (at) {
+        nodes.push({ node: this, playing: true, at });
         this.addEventListener("ended", () => { nodes.find(({ node }) => node === this).playing = false; });
-        start.call(this);
+        start.call(this, at);
     };
     AudioBufferSourceNode.prototype.stop = function () {
         nodes.find(({ node }) => node === this).playing = false;
@@ -193,3 +193,47 @@ async def test_audio_that_is_stopped_before_it_plays_never_plays(blank: Page) ->
         return [player.playing, playingCount()];
         """,
     ) == [None, 0]
+
+
+async def test_listening_goes_on_with_what_comes(blank: Page) -> None:
+    """From 9 s on: what there is, each piece where the one before ends; then what comes a moment later."""
+    found = await played(
+        blank,
+        """
+        const changes = [];
+        const player = new Player(() => changes.push(player.playing));
+        await player.listen(audio, 9_000);
+        const first = nodes.map(({ at, node: { buffer } }) => [at, buffer.duration]);
+        const position = player.positionMs;
+        while (playingCount() > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+        const waiting = [player.playing, player.positionMs];
+        audio.write(10_000, new Float32Array(8_000).fill(0.5));
+        while (nodes.length === first.length) await new Promise((resolve) => setTimeout(resolve, 20));
+        const later = [...nodes.at(-1).node.buffer.getChannelData(0)];
+        player.stop();
+        return { changes, first, position, waiting, later, playing: playingCount() };
+        """,
+    )
+    (first_at, first_s), (second_at, second_s) = found["first"]
+    assert (first_s, second_s) == (0.5, 0.5)
+    assert second_at == pytest.approx(first_at + 0.5)
+    assert 9_000 <= found["position"] < 9_500
+    assert found["waiting"] == ["listening", None]
+    assert found["later"] == pytest.approx([0.5] * 8_000, abs=STEP)
+    assert (found["changes"], found["playing"]) == (["listening", None], 0)
+
+
+async def test_an_utterance_takes_the_place_of_listening(blank: Page) -> None:
+    assert await played(
+        blank,
+        """
+        const player = new Player(() => {});
+        await player.listen(audio, 0);
+        await player.toggle("a", audio, 5_000, 9_000);
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        const state = [player.playing, playingCount(), player.positionMs >= 5_000];
+        await player.listen(audio, 0);
+        await player.listen(audio, 0);
+        return [...state, player.playing, playingCount()];
+        """,
+    ) == ["a", 1, True, None, 0]

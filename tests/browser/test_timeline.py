@@ -185,11 +185,23 @@ async def test_a_click_on_an_utterance_plays_it(pages: Pages) -> None:
         await expect(selected(page).get_by_role("button", name="Play")).to_be_visible()
 
 
+async def test_one_can_listen_along(pages: Pages) -> None:
+    async with shown(pages, ended=True) as (app, _, _):
+        button = app.page.get_by_role("button", name="Listen along")
+        await expect(button).to_have_attribute("aria-pressed", "false")
+        await button.click()
+        await expect(button).to_have_attribute("aria-pressed", "true")
+        await button.click()
+        await expect(button).to_have_attribute("aria-pressed", "false")
+        assert app.errors == []
+
+
 async def test_without_kept_audio_playback_is_disabled(pages: Pages) -> None:
     async with shown(pages, keeps_audio=False) as (app, _, _):
         await slider(app.page).focus()
         await app.page.keyboard.press("End")
         await expect(selected(app.page).get_by_role("button", name="No audio kept")).to_be_disabled()
+        await expect(app.page.locator("#listen")).to_be_hidden()
         assert not [url for url in app.requests if "/audio?" in url]
 
 
