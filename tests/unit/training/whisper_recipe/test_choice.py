@@ -42,7 +42,7 @@ def test_where_no_offset_leaves_enough_neutral_a_difference_by_chance_does_not_c
 def test_the_best_baseline_costs_no_ua_in_any_kind_of_stream() -> None:
     gains = {
         SLOW: {"balanced": StreamGain(0.03, 0.03), "70 % angry": StreamGain(0.02, -0.005)},
-        MIDDLE: {"balanced": StreamGain(0.05, 0.05), "70 % angry": StreamGain(-0.009, -0.20)},
+        MIDDLE: {"balanced": StreamGain(0.08, 0.08), "70 % angry": StreamGain(-0.009, -0.20)},
         FAST: {"balanced": StreamGain(0.10, 0.10), "70 % angry": StreamGain(-0.02, 0.0)},
     }
     assert choose_baseline(gains) == MIDDLE
