@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final, Protocol
 
@@ -121,7 +121,7 @@ class EmotionStream:
         self._waiting.append(item)
         self._arrived.set()
 
-    async def events(self) -> AsyncIterator[messages.ServerEvent]:
+    async def events(self) -> AsyncGenerator[messages.ServerEvent, None]:
         """Up to and with `closed`; to be iterated over once. Raises EmostreamError and ModelError."""
         async with self._engine.connect(self._start) as connection:
             pump = asyncio.create_task(self._pump(connection), name="emostream audio")

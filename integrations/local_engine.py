@@ -122,7 +122,7 @@ class LocalEngine:
         async with engine.running():
             try:
                 await engine.warm_up(warm_up_clip())
-            except (AnalysisError, ConnectError, SourceError) as error:
+            except (AnalysisError, SourceError) as error:
                 log.warning("the warm-up failed: %s", error)
             loop = _Running(asyncio.get_running_loop(), engine, asyncio.Event())
             running.set_result(loop)
@@ -137,7 +137,8 @@ class LocalEngine:
                 if engine is self:
                     del self._shared[key]
         if running is not None and thread is not None and running.exception() is None:
-            running.result().loop.call_soon_threadsafe(running.result().closing.set)
+            with suppress(RuntimeError):  # it has failed, and its loop has ended
+                running.result().loop.call_soon_threadsafe(running.result().closing.set)
             thread.join()
 
     @asynccontextmanager

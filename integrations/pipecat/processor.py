@@ -87,7 +87,7 @@ class EmotionProcessor(FrameProcessor):
         self._releasing: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
 
-    async def setup(self, setup: FrameProcessorSetup) -> None:
+    async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]
         await super().setup(setup)
         await self._listener.get_ready()
 

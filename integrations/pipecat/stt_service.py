@@ -67,7 +67,7 @@ class EmostreamSTTService(STTService):
     def can_generate_metrics(self) -> bool:
         return True
 
-    async def setup(self, setup: FrameProcessorSetup) -> None:
+    async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]
         await super().setup(setup)
         await self._listener.get_ready()
 
@@ -89,7 +89,9 @@ class EmostreamSTTService(STTService):
             self._listener.hear(self._heard)
         yield None
 
-    async def _update_settings(self, delta: STTSettings) -> dict[str, Any]:
+    async def _update_settings(  # type: ignore[override]
+        self, delta: STTSettings
+    ) -> dict[str, Any]:
         changed = await super()._update_settings(delta)
         if "language" in changed:
             self._listener.language = _subtag(self._settings.language)
