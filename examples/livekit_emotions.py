@@ -20,7 +20,7 @@ from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, AgentSession, TurnHandli
 from livekit.agents.voice.io import AudioInput
 
 from emostream import ClientAudio
-from emostream.integrations.livekit import STT, EmotionAgent
+from emostream.integrations.livekit import STT, EmotionAgent, LocalEngine, ServerEngine
 
 
 class Recording(AudioInput):
@@ -72,8 +72,10 @@ class Silence(llm.LLMStream):
 
 
 async def main(path: str, server: str | None = None) -> None:
+    engine = ServerEngine(server) if server else LocalEngine.shared()
+    await engine.ready()  # the models load before the audio begins
+    stt = STT(engine, language="en")
     recording = Recording(Path(path))
-    stt = STT(server, language="en")
     session: AgentSession[None] = AgentSession(
         stt=stt, llm=ScriptedLLM(), vad=None, turn_handling=TurnHandlingOptions(turn_detection="stt")
     )

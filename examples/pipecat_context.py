@@ -28,7 +28,12 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
-from emostream.integrations.pipecat import EmostreamSTTService, EmotionContextProcessor
+from emostream.integrations.pipecat import (
+    EmostreamSTTService,
+    EmotionContextProcessor,
+    LocalEngine,
+    ServerEngine,
+)
 from emostream.streamer.audio.decode import decode_file
 
 RATE = 16_000
@@ -65,7 +70,9 @@ async def main(path: str, server: str | None = None) -> None:
         user_turn_strategies=UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()]),
     )
     user, assistant = LLMContextAggregatorPair(context, user_params=params)
-    stt = EmostreamSTTService(server, language="en", ttfs_p99_latency=1.0)
+    engine = ServerEngine(server) if server else LocalEngine.shared()
+    await engine.ready()  # the models load before the audio begins
+    stt = EmostreamSTTService(engine, language="en", ttfs_p99_latency=1.0)
     pipeline = Pipeline([stt, user, EmotionContextProcessor(), ScriptedLLM(), assistant])
     worker = PipelineWorker(pipeline, idle_timeout_secs=None)
     runner = WorkerRunner()

@@ -19,7 +19,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from emostream import ClientAudio
-from emostream.integrations.pipecat import EmotionFrame, EmotionProcessor
+from emostream.integrations.pipecat import EmotionFrame, EmotionProcessor, LocalEngine, ServerEngine
 
 
 class Printer(FrameProcessor):
@@ -47,8 +47,10 @@ async def speak(worker: PipelineWorker, audio: ClientAudio) -> None:
 
 async def main(source: str, server: str | None = None) -> None:
     audio = ClientAudio.microphone() if source == "microphone" else ClientAudio.file(Path(source))
+    engine = ServerEngine(server) if server else LocalEngine.shared()
+    await engine.ready()  # the models load before the audio begins
     worker = PipelineWorker(
-        Pipeline([Printer(), EmotionProcessor(server), Printer()]), idle_timeout_secs=None
+        Pipeline([Printer(), EmotionProcessor(engine), Printer()]), idle_timeout_secs=None
     )
     runner = WorkerRunner()
     await runner.add_workers(worker)

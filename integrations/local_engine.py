@@ -8,6 +8,7 @@ one engine. A stream is the server's own session, with the same settings.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import threading
 from asyncio import AbstractEventLoop, run_coroutine_threadsafe, wrap_future
@@ -100,6 +101,7 @@ class LocalEngine:
                     target=self._run, args=(self._running,), name="emostream engine", daemon=True
                 )
                 self._thread.start()
+                atexit.register(self.close)  # a process does not end well in the middle of a model's work
             return self._running
 
     def _has_ended(self, running: Future[_Running]) -> bool:
@@ -129,7 +131,8 @@ class LocalEngine:
             await loop.closing.wait()
 
     def close(self) -> None:
-        """End the thread and let the models go. Streams must have ended."""
+        """End the thread, after the models have loaded, and let them go. Streams must have ended."""
+        atexit.unregister(self.close)
         with self._lock:
             running, thread, self._running, self._thread = self._running, self._thread, None, None
         with self._sharing:

@@ -55,8 +55,8 @@ class EmotionProcessor(FrameProcessor):
 
     engine: a server's address, a `ServerEngine` or a `LocalEngine`; None: the models in this process, which
     all processors share. wait_s: how long a transcription may be held until its emotion is there.
-    flush_on_vad_stop: whether an utterance ends where the pipeline's own VAD says so; None: where
-    transcriptions are held. end_timeout_s: how long the last emotions are waited for at the end of the
+    flush_on_vad_stop: whether an utterance ends where the pipeline's own VAD says so: earlier, and often in
+    the middle of a sentence. end_timeout_s: how long the last emotions are waited for at the end of the
     pipeline. interim_results: whether there are frames with `final` False while the user speaks.
     """
 
@@ -66,7 +66,7 @@ class EmotionProcessor(FrameProcessor):
         *,
         language: str | None = None,
         wait_s: float = 0.0,
-        flush_on_vad_stop: bool | None = None,
+        flush_on_vad_stop: bool = False,
         interim_results: bool = False,
         rtvi: bool = True,
         end_timeout_s: float = 5.0,
@@ -79,7 +79,7 @@ class EmotionProcessor(FrameProcessor):
         options = messages.Options(interim_results=interim_results)
         self._listener = Listener(engine_of(engine), self, options, language)
         self._wait_s = wait_s
-        self._flush_on_vad_stop = wait_s > 0 if flush_on_vad_stop is None else flush_on_vad_stop
+        self._flush_on_vad_stop = flush_on_vad_stop
         self._rtvi = rtvi
         self._end_timeout_s = end_timeout_s
 

@@ -51,7 +51,7 @@ class EmostreamSTTService(STTService):
         *,
         language: Language | str | None = None,
         interim_results: bool = True,
-        flush_on_vad_stop: bool = True,
+        flush_on_vad_stop: bool = False,
         rtvi: bool = True,
         end_timeout_s: float = 5.0,
         **kwargs: Any,

@@ -16,7 +16,7 @@ pytest.importorskip(
 )
 
 from livekit.agents import AgentSession, APIConnectionError, APIConnectOptions, Plugin, TurnHandlingOptions
-from livekit.agents.stt import RecognizeStream, SpeakerContext, SpeechEvent, SpeechEventType
+from livekit.agents.stt import RecognizeStream, SpeakerContext, SpeechData, SpeechEvent, SpeechEventType
 
 from emostream.integrations import LocalEngine
 from emostream.integrations.livekit import STT, EmotionAgent, EmotionSTT, SpeakerEmotion
@@ -66,6 +66,12 @@ def kinds(events: AsyncIterable[SpeechEvent] | list[SpeechEvent]) -> list[Speech
 
 def transcripts(events: list[SpeechEvent]) -> list[Any]:
     return [event.alternatives[0] for event in events if event.type == SpeechEventType.FINAL_TRANSCRIPT]
+
+
+def metadata_of(data: SpeechData) -> dict[str, Any]:
+    assert data.metadata is not None
+    found: dict[str, Any] = data.metadata["emostream"]
+    return found
 
 
 async def test_a_stream_gives_words_with_their_emotion(engine: LocalEngine) -> None:
@@ -126,7 +132,7 @@ async def test_speech_is_recognized_at_once(engine: LocalEngine) -> None:
     event = await STT(engine).recognize(rtc_frames(SPEECH))
     data = event.alternatives[0]
     assert event.type == SpeechEventType.FINAL_TRANSCRIPT
-    assert len(data.metadata["emostream"]["utterances"]) == 2
+    assert len(metadata_of(data)["utterances"]) == 2
     assert len(data.text.split()) == 4
 
 
@@ -168,7 +174,7 @@ async def test_a_transcriber_without_streams_is_kept_too(engine: LocalEngine) ->
     assert not transcriber.capabilities.streaming
     data = (await transcriber.recognize(rtc_frames(SPEECH))).alternatives[0]
     assert data.text == "recognized at once"
-    assert len(data.metadata["emostream"]["utterances"]) == 2
+    assert len(metadata_of(data)["utterances"]) == 2
 
 
 def test_a_wait_out_of_range_is_rejected() -> None:

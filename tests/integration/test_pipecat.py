@@ -156,7 +156,7 @@ async def test_a_transcription_carries_the_emotion_that_is_known(engine: LocalEn
 async def test_a_transcription_is_held_until_its_emotion_is_there(engine: LocalEngine) -> None:
     recorder = Recorder()
     words = transcription()
-    processor = EmotionProcessor(engine, wait_s=10)
+    processor = EmotionProcessor(engine, wait_s=10, flush_on_vad_stop=True)
     async with running([processor, recorder]) as worker:
         for frame in audio_frames(ONE_UTTERANCE[: 1_400 * 16]):  # within the pause, before its end is decided
             await worker.queue_frame(frame)
@@ -179,13 +179,13 @@ async def test_a_held_transcription_survives_an_interruption_and_keeps_its_order
         InterimTranscriptionFrame("tw", "", ""),
         transcription("two"),
     )
-    processor = EmotionProcessor(engine, wait_s=10, flush_on_vad_stop=False)
+    processor = EmotionProcessor(engine, wait_s=10)
     async with running([processor, recorder]) as worker:
         for frame in audio_frames(ONE_UTTERANCE[: 1_400 * 16]):
             await worker.queue_frame(frame)
         await speech_has_begun(processor)
-        for frame in (first, interim, second):
-            await worker.queue_frame(frame)
+        for transcribed in (first, interim, second):
+            await worker.queue_frame(transcribed)
         await worker.queue_frame(InterruptionFrame())
         await recorder.until(lambda seen: seen.of(InterruptionFrame))
         held = not recorder.of(TranscriptionFrame)
@@ -250,20 +250,24 @@ async def test_the_transcriber_gives_words_with_their_emotion(engine: LocalEngin
         frame.label for frame in recorder.of(EmotionFrame)
     ]
     assert str(words[0].language) == "en"
+    assert words[0].result is not None
     assert words[0].result.words[0].text == words[0].text.split()[0]
     assert len(recorder.of(InputAudioRawFrame)) == len(audio_frames(SPEECH))
 
 
 async def test_the_pipelines_vad_ends_an_utterance_of_the_transcriber(engine: LocalEngine) -> None:
     recorder = Recorder()
-    async with running([EmostreamSTTService(engine, ttfs_p99_latency=1.0), recorder]) as worker:
+    service = EmostreamSTTService(engine, flush_on_vad_stop=True, ttfs_p99_latency=1.0)
+    async with running([service, recorder]) as worker:
         for frame in audio_frames(ONE_UTTERANCE[: 1_400 * 16]):  # our own VAD has not ended it yet
             await worker.queue_frame(frame)
         await recorder.until(lambda seen: len(seen.of(InputAudioRawFrame)) == 70)
         await worker.queue_frame(VADUserStoppedSpeakingFrame(stop_secs=0.1))
         await recorder.until(lambda seen: seen.of(TranscriptionFrame))
         await worker.queue_frame(EndFrame())
-    assert recorder.of(TranscriptionFrame)[0].result.reason == "flush"
+    result = recorder.of(TranscriptionFrame)[0].result
+    assert result is not None
+    assert result.reason == "flush"
 
 
 async def test_a_muted_transcriber_hears_nothing_and_another_language_is_taken() -> None:
@@ -321,19 +325,20 @@ async def test_the_language_model_is_told_how_the_user_sounds(engine: LocalEngin
             await worker.queue_frame(UserStartedSpeakingFrame())
             for frame in audio_frames(ONE_UTTERANCE):
                 await worker.queue_frame(frame)
-            await recorder.until(lambda seen, turn=turn: len(seen.of(EmotionFrame)) == turn + 1)
+            await recorder.until_there_are(turn + 1, EmotionFrame)
             context.add_message({"role": "user", "content": "hello"})
             await worker.queue_frame(LLMContextFrame(context))
-            await recorder.until(lambda seen, turn=turn: len(seen.of(LLMContextFrame)) == turn + 1)
+            await recorder.until_there_are(turn + 1, LLMContextFrame)
             told.append([*context.get_messages()])
         await worker.queue_frame(UserStartedSpeakingFrame())
         await worker.queue_frame(LLMContextFrame(context))
         await worker.queue_frame(EndFrame())
+    kept: list[Any] = [*context.get_messages()]
     label = recorder.of(EmotionFrame)[0].label
     assert [one["role"] for one in told[0]] == ["system", "system", "user"]
     assert told[0][1]["content"].startswith(f"The user sounds {label} (probability ")
     assert [one["role"] for one in told[1]] == ["system", "user", "system", "user"]
-    assert [one["role"] for one in context.get_messages()] == ["system", "user", "user"]
+    assert [one["role"] for one in kept] == ["system", "user", "user"]
 
 
 async def test_recorded_speech_through_the_bundled_model() -> None:

@@ -90,7 +90,7 @@ def transcript(text: str, start_time: float = 0.0, end_time: float = 0.0) -> stt
     return stt.SpeechEvent(stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[data])
 
 
-class ScriptedLLM(llm.LLM):
+class ScriptedLLM(llm.LLM[str]):
     """Answers always the same. contexts: what it was given each time, as (role, text)."""
 
     def __init__(self) -> None:

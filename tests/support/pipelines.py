@@ -40,6 +40,10 @@ class Recorder(FrameProcessor):
     def of(self, kind: type[F]) -> list[F]:
         return [frame for frame in self.frames if isinstance(frame, kind)]
 
+    async def until_there_are(self, count: int, kind: type[Frame]) -> None:
+        """Raises TimeoutError."""
+        await self.until(lambda seen: len(seen.of(kind)) >= count)
+
     async def until(self, condition: Callable[[Recorder], object]) -> None:
         """Wait for frames. Raises TimeoutError."""
         async with asyncio.timeout(60), self._news:

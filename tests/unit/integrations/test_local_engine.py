@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from contextlib import aclosing
 
 import numpy as np
@@ -19,6 +21,7 @@ from emostream.streamer.inference.engine import Engine
 from emostream.streamer.protocol import messages
 from tests.support.fakes import silence, voice
 from tests.support.local_engines import Loads, fake_local_engine
+from tests.support.shared import REPO
 
 START = messages.Start(encoding="pcm_s16le", sample_rate=16_000, channels=1)
 SPEECH = encode_pcm(
@@ -91,6 +94,26 @@ async def test_models_that_cannot_be_loaded_raise_and_are_tried_again() -> None:
         await engine.ready()
     finally:
         engine.close()
+
+
+def test_a_process_ends_well_while_models_still_load() -> None:
+    """And its engine with it: nothing of it runs on in the middle of the interpreter's end."""
+    program = """
+import time
+from tests.support.local_engines import Loads
+from emostream.integrations import LocalEngine
+
+class Slow(Loads):
+    def __call__(self, settings, clock):
+        time.sleep(0.2)
+        made = super().__call__(settings, clock)
+        print("loaded")
+        return made
+
+LocalEngine(load=Slow())._start()
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "loaded\n", "")
 
 
 async def test_a_start_that_is_not_taken_raises() -> None:
