@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from emostream.streamer.protocol.messages import Emotion
     from emostream.streamer.recognize import plot, recognize
 
+    __version__: str
+
 NO_USAGE_STATISTICS: Final = {
     "ORT_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -31,8 +32,6 @@ NO_USAGE_STATISTICS: Final = {
 }
 for _name, _value in NO_USAGE_STATISTICS.items():
     os.environ.setdefault(_name, _value)
-
-__version__: Final = version("emostream")
 
 _LAZY: Final = {
     "ClientAudio": "emostream.streamer.client.audio",
@@ -62,6 +61,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """PEP 562: the module behind a public name is imported when the name is first used."""
+    if name == "__version__":  # reading it imports e-mail, ZIP and CSV
+        from importlib.metadata import version
+
+        return version("emostream")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LAZY[name]), name)

@@ -25,7 +25,12 @@ from .console import load_engine
 from .option_groups import with_option_groups
 from .options import ModelOptions
 
-app = typer.Typer(help="Measure a server under a load of real speech.", no_args_is_help=True)
+app = typer.Typer(
+    name="bench",
+    help="Measure a server under a load of real speech.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,6 @@
-"""`emostream`: the command line. Each command is a module beside this one; errors are printed in one line."""
+"""`emostream`: the command line. Each command is a module beside this one, see `command_table`; errors are
+printed in one line.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -17,29 +18,13 @@ from rich.logging import RichHandler
 from emostream.models import ModelError
 
 from ..errors import EmostreamError
-from ..inference.model_worker import ModelWorker
-from . import (
-    align,
-    batch,
-    bench,
-    client,
-    compare,
-    demo,
-    devices,
-    doctor,
-    live,
-    record,
-    replay,
-    serve,
-    speakers,
-    summary,
-    wyoming,
-)
+from .command_table import CommandTable
 from .standard_streams import flush_output, is_full_disk, open_missing, report_full_disk
 from .usage_errors import UsageError, usage_line
 
 app = typer.Typer(
     name="emostream",
+    cls=CommandTable,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -49,6 +34,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"emostream {version('emostream')}")
         raise typer.Exit
 
@@ -70,31 +57,6 @@ def emostream(
     logging.getLogger("emostream").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-def _reflowed(text: str) -> str:
-    """A docstring with one line per paragraph: rich keeps line breaks."""
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
-
-
-for command in (
-    demo.demo,
-    live.live,
-    serve.serve,
-    replay.replay,
-    record.record,
-    summary.summary,
-    compare.compare,
-    align.align,
-    batch.batch,
-    client.client,
-    wyoming.wyoming,
-    speakers.speakers,
-    devices.devices,
-    doctor.doctor,
-):
-    app.command(help=_reflowed(command.__doc__ or ""))(command)
-app.add_typer(bench.app, name="bench")
-
-
 def main() -> None:
     """Exit status: 0 success, 1 some inputs failed, 2 bad input, 130 interrupted."""
     open_missing()
@@ -102,12 +64,18 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # on Windows a redirected one cannot encode all text
             stream.reconfigure(encoding="utf-8", errors=errors)
     status = flush_output(run())
-    if ModelWorker.any_busy():
+    if _any_model_busy():
         # A model still computes a result that is no longer needed; see ModelWorker.
         sys.stderr.flush()
         logging.shutdown()
         os._exit(status)
     sys.exit(status)
+
+
+def _any_model_busy() -> bool:
+    """Not imported for it: where there is no worker's module, there is no worker."""
+    module = sys.modules.get(f"{__package__.rpartition('.')[0]}.inference.model_worker")
+    return module is not None and bool(module.ModelWorker.any_busy())
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -127,7 +127,7 @@ def shell_commands() -> list[tuple[str, list[str]]]:
 )
 def test_example_commands_have_these_options(page: str, words: list[str]) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    command = commands[words[1]]
+    command = commands[words[1]].load()
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words[2:] if word.startswith("-")} <= options, page
 

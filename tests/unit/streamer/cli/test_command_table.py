@@ -1,0 +1,43 @@
+"""The table of commands: what `--help` lists without importing them is what they say themselves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from emostream.streamer.cli.command_table import COMMANDS, LazyCommand
+from emostream.streamer.cli.main import app
+
+NOT_FOR_HELP = {"numpy", "asyncio", "websockets", "av", "onnxruntime", "torch"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_summary_is_the_first_paragraph_of_the_help(name: str) -> None:
+    loaded = LazyCommand(name).load()
+    assert loaded.name == name
+    assert loaded.help.partition("\n\n")[0] == COMMANDS[name]
+
+
+def test_the_program_lists_the_table() -> None:
+    assert list(typer.main.get_command(app).commands) == list(COMMANDS)  # type: ignore[attr-defined]
+
+
+def test_help_of_the_program_imports_no_command() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys\n"
+            "from emostream.streamer.cli.main import run\n"
+            "assert run(['--help']) == 0\n"
+            "print(' '.join(sys.modules), file=sys.stderr)\n",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "replay" in done.stdout
+    assert not NOT_FOR_HELP & set(done.stderr.split())
