@@ -129,5 +129,5 @@ def _labels(model: EmotionModel, encode: Encode, clips: list[Samples]) -> list[i
         features = encode(batch.samples)
         audio = EncodedModality(features, torch.ones(features.shape[:2], dtype=torch.bool), batch.present)
         logits = model.fuse(audio, model.encode_text(nothing)).logits()
-        labels.append(int(np.argmax(fused_posterior(logits, "audio", model.config)[0].numpy())))
+        labels.append(int(np.argmax(fused_posterior(logits, "audio", model.config)[0])))
     return labels

@@ -20,13 +20,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import commit, machine
-from emostream.models import Clip, EmotionInput, Transcript
-from emostream.models.checkpoint import BUNDLED, BUNDLED_WHISPER, load_checkpoint
+from emostream.models import Clip, EmotionInput, Transcript, load_recognizer
+from emostream.models.checkpoint import load_checkpoint
+from emostream.models.checkpoint_files import BUNDLED, BUNDLED_WHISPER
 from emostream.models.device import cast_weights
 from emostream.models.encoders.export_module import make_exportable
 from emostream.models.encoders.onnx import GRAPH_FILE, INPUT, OnnxEncoder, export_graph, export_program
 from emostream.models.encoders.shared import fill_shared_encoder, shared_config
 from emostream.models.encoders.whisper import WhisperAudioEncoder
+from emostream.models.recognition import Recognition
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.models.transcription.whisper import WhisperTranscriber
 from emostream.training.data.audio_cache import read_clip
@@ -89,8 +91,9 @@ def _ways(folder: Path, depths: list[int], threads: int, scratch: Path) -> Itera
     yield WORDS, lambda clip: words.transcribe([Clip(clip.numpy(), "en")])
     for window in WINDOWS:
         yield f"CTranslate2's encoder, {window} s", _words_encoder(words, window)
-    bundled = OnnxEncoder(BUNDLED / GRAPH_FILE, load_checkpoint(BUNDLED).model.audio_encoder)
-    yield "self-contained encoder, ONNX Runtime fp32", bundled
+    own = load_checkpoint(BUNDLED).model.audio_encoder
+    export_graph(own, scratch / GRAPH_FILE)
+    yield "self-contained encoder, ONNX Runtime fp32", OnnxEncoder(scratch / GRAPH_FILE, own)
     for depth in depths:
         encoder = _encoder(folder, depth)
         yield f"{depth} layers, torch fp32", _in_torch(encoder)
@@ -101,13 +104,13 @@ def _ways(folder: Path, depths: list[int], threads: int, scratch: Path) -> Itera
         yield f"{depth} layers, ONNX Runtime fp32", OnnxEncoder(scratch / f"{depth}.onnx", encoder)
         yield f"{depth} layers, ONNX Runtime int8", _quantized(encoder, threads, scratch / f"{depth}")
     cpu = torch.device("cpu")
-    yield SELF_CONTAINED, _recognizing(EmotionRecognizer.load(BUNDLED, device="cpu"))
+    yield SELF_CONTAINED, _recognizing(load_recognizer(BUNDLED, device="cpu"))
     plain = EmotionRecognizer(load_checkpoint(BUNDLED_WHISPER, folder), cpu)
     yield IN_TORCH, _recognizing(plain)
-    yield AS_SERVED, _recognizing(EmotionRecognizer.load(BUNDLED_WHISPER, device="cpu", whisper=folder))
+    yield AS_SERVED, _recognizing(load_recognizer(BUNDLED_WHISPER, device="cpu", whisper=folder))
 
 
-def _recognizing(recognizer: EmotionRecognizer) -> Way:
+def _recognizing(recognizer: Recognition) -> Way:
     return lambda clip: recognizer.recognize([EmotionInput(Clip(clip.numpy()), Transcript("so it goes"))])
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from emostream.models.checkpoint import BUNDLED, load_checkpoint
+from emostream.models.checkpoint import load_checkpoint
+from emostream.models.checkpoint_files import BUNDLED
 from emostream.models.config import reference_config
 from emostream.models.emotion import EmotionModel
 

@@ -172,7 +172,9 @@ export class StreamSubscriber {
       if (response.status === 401 || response.status === 403) return refusedList(response.status === 401);
       if (!response.ok) {
         const retryAfterMs = 1_000 * (Number(response.headers.get("Retry-After")) || 0);
-        return { streams: null, message: `the server answered with ${response.status}`, retryAfterMs };
+        const loading = response.headers.get("Emostream-Status") === "loading";
+        const message = loading ? "the server is loading its models" : `the server answered with ${response.status}`;
+        return { streams: null, message, retryAfterMs };
       }
       return { streams: readStreams(await response.json()) };
     } catch {

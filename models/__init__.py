@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from . import silero
     from .baseline import BaselineSettings, SpeakerBaseline, Voice
+    from .checkpoint_files import BUNDLED, resolve_checkpoint
     from .cpu_threads import emotion_threads
     from .errors import CheckpointError, DeviceError, ModelError, TranscriberError, VoiceActivityError
     from .labels import LABELS
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     )
 
 _LAZY: Final = {
+    "BUNDLED": "checkpoint_files",
+    "resolve_checkpoint": "checkpoint_files",
     "Aligner": "types",
     "Alignment": "types",
     "BaselineSettings": "baseline",
@@ -87,6 +90,7 @@ _LAZY: Final = {
 }
 
 __all__ = [
+    "BUNDLED",
     "LABELS",
     "REASONS",
     "SAMPLE_RATE_HZ",
@@ -126,6 +130,7 @@ __all__ = [
     "load_speech_detector",
     "load_transcriber",
     "primary_subtag",
+    "resolve_checkpoint",
     "silero",
 ]
 

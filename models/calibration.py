@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
-from .config import EmotionConfig
+from .emotion_fields import EmotionFields
+
+Posteriors = npt.NDArray[np.float64]
 
 
 def modality_pattern(has_audio: bool, has_text: bool) -> str:
@@ -25,26 +27,33 @@ def modality_pattern(has_audio: bool, has_text: bool) -> str:
     return "audio"
 
 
-def head_posterior(logits: Tensor, head: str, config: EmotionConfig) -> Tensor:
+def head_posterior(logits: npt.ArrayLike, head: str, config: EmotionFields) -> Posteriors:
     """logits: (B, C) of the audio-only or text-only head -> calibrated (B, C), float64."""
-    return (logits.double() / config.temperatures[head]).softmax(-1)
+    return np.exp(_log_softmax(np.asarray(logits, np.float64) / config.temperatures[head]))
 
 
-def fused_posterior(logits: Mapping[str, Tensor], pattern: str, config: EmotionConfig) -> Tensor:
+def fused_posterior(logits: Mapping[str, npt.ArrayLike], pattern: str, config: EmotionFields) -> Posteriors:
     """logits: head -> (B, C), all items of one pattern -> calibrated (B, C), float64."""
     weights = config.late_weights[pattern]
-    total = torch.stack(
-        [
-            weights[head] * prior_corrected_log_posterior(logits[head], head, pattern, config)
-            for head in config.fused_heads(pattern)
-        ]
-    ).sum(0)
-    return (total / config.temperatures[f"fused_{pattern}"]).softmax(-1)
+    parts = [
+        weights[head] * prior_corrected_log_posterior(logits[head], head, pattern, config)
+        for head in config.fused_heads(pattern)
+    ]
+    return np.exp(_log_softmax(np.sum(parts, axis=0) / config.temperatures[f"fused_{pattern}"]))
 
 
-def prior_corrected_log_posterior(logits: Tensor, head: str, pattern: str, config: EmotionConfig) -> Tensor:
+def prior_corrected_log_posterior(
+    logits: npt.ArrayLike, head: str, pattern: str, config: EmotionFields
+) -> Posteriors:
     """logits: (B, C) of one head -> (B, C), float64: its log posterior minus the log prior it has learned."""
-    posterior = logits.double().log_softmax(-1)
+    posterior = _log_softmax(np.asarray(logits, np.float64))
     if (head, pattern) != ("text", "both") or config.text_prior is None:
         return posterior
-    return posterior - posterior.new_tensor(config.text_prior).log()
+    return posterior - np.log(config.text_prior)
+
+
+def _log_softmax(values: Posteriors) -> Posteriors:
+    """Over the last axis."""
+    shifted = values - values.max(axis=-1, keepdims=True)
+    logs: Posteriors = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return logs

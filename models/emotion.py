@@ -17,9 +17,9 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from .collate import AudioBatch, TextBatch
 from .config import EmotionConfig
 from .encoders.factory import make_audio_encoder, make_text_encoder
-from .encoders.identity import SharedEncoder
+from .encoders.identity import BACKBONE, SharedEncoder
 from .encoders.layer_mix import LayerConcat, masked_mean
-from .encoders.shared import BACKBONE, fill_shared_encoder
+from .encoders.shared import fill_shared_encoder
 from .fusion import AttentivePooling, EarlyFusion, FusionSize, MaskedSequence
 from .granularity import SpanPooling, Spans, frames_inside
 
@@ -259,7 +259,8 @@ def _head(inner: int, config: EmotionConfig) -> nn.Module:
 def _with_first(mask: Tensor, present: Tensor) -> Tensor:
     """The mask with only the first position set in absent rows."""
     first = torch.arange(mask.shape[1], device=mask.device) == 0
-    return torch.where(present[:, None], mask, first)
+    # Not torch.where, which ONNX Runtime does not have for booleans.
+    return (mask & present[:, None]) | (first & ~present[:, None])
 
 
 def _absent(features: Tensor, present: Tensor, token: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .config import SpanPoolingName
+from .emotion_fields import SpanPoolingName
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .sphinx_availability import NOT_INSTALLED, is_pocketsphinx_installed, require_pocketsphinx
-from .types import Aligner, Recognizer, SpeechDetector, Transcriber
+from .types import Aligner, SpeechDetector, Transcriber
+
+if TYPE_CHECKING:
+    from .recognition import Recognition
 
 logger = logging.getLogger("emostream")
 
@@ -18,20 +22,53 @@ def load_recognizer(
     dtype: str = "auto",
     cpu_threads: int | None = None,
     whisper: Path | None = None,
-) -> Recognizer:
+) -> Recognition:
     """The emotion model, in eval mode and warmed up.
 
     checkpoint: a folder, a hub name, or None for the bundled weights. device: auto, cpu or cuda. dtype: of
-    the encoders: float32, bfloat16, or auto for the faster one on the device. cpu_threads: torch's, for this
-    process; None keeps torch's default. whisper: a faster-whisper folder in which an encoder that the
+    the encoders: float32, bfloat16, or auto for the faster one on the device. cpu_threads: of the model on a
+    CPU; None for as many as there are cores. whisper: a faster-whisper folder in which an encoder that the
     checkpoint shares is looked for first. Raises CheckpointError and DeviceError, and TranscriberError
     where the model needs an alignment and PocketSphinx cannot be loaded.
     """
+    from .checkpoint_files import resolve_checkpoint
+
+    folder = resolve_checkpoint(checkpoint, whisper)
+    if _runs_on_graphs(folder, device, dtype):
+        from .graphs.recognizer import GraphRecognizer
+
+        return GraphRecognizer(folder, cpu_threads=cpu_threads, whisper=whisper)
     from .recognizer import EmotionRecognizer
 
     return EmotionRecognizer.load(
-        checkpoint, device=device, dtype=dtype, cpu_threads=cpu_threads, whisper=whisper
+        folder, device=device, dtype=dtype, cpu_threads=cpu_threads, whisper=whisper
     )
+
+
+def _runs_on_graphs(folder: Path, device: str, dtype: str) -> bool:
+    """Whether a checkpoint runs whole on ONNX Runtime, without torch: where it has graphs, on a CPU, in
+    float32 (docs/adr/0032).
+    """
+    from .graphs.files import has_graphs, read_description
+
+    if device not in ("auto", "cpu") or not has_graphs(folder) or (device == "auto" and _has_cuda()):
+        return False
+    from .checkpoint_files import read_config_fields
+    from .precision import choose_precision_on_cpu
+
+    encoders = read_description(folder, read_config_fields(folder)).encoder_parameters
+    return choose_precision_on_cpu(dtype, encoders) == "float32"
+
+
+def _has_cuda() -> bool:
+    """Only where there is a GPU torch is asked, which may have been built without CUDA."""
+    from .nvidia import has_nvidia_gpu
+
+    if not has_nvidia_gpu():
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def load_transcriber(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +15,10 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, WhisperModel
 from transformers.utils import logging
 
-from .checkpoint import CONFIG_FILE, check_max_tokens, tokenizer_without_padding
+from .checkpoint_files import CONFIG_FILE, check_max_tokens, tokenizer_without_padding
 from .config import EmotionConfig
 from .emotion import EmotionModel
+from .emotion_fields import FIELD_NAMES
 from .encoders.base import AudioEncoder
 from .encoders.factory import make_audio_encoder
 from .encoders.text import without_pooler
@@ -50,7 +50,7 @@ def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[Emotio
         model = EmotionModel(EmotionConfig(audio_config=audio_config, text_config=text_config, **config))
     if "max_tokens" not in config and model.text_encoder.max_tokens is not None:
         model.config.max_tokens = min(model.config.max_tokens, model.text_encoder.max_tokens)
-    check_max_tokens(model, text_source)
+    check_max_tokens(model.config, model.text_encoder.max_tokens, text_source)
     _load(audio_source, model.audio_encoder.backbone)
     _load(text_source, model.text_encoder.backbone)
     return model, _read_tokenizer(text_source, model.text_encoder.backbone.config.vocab_size)
@@ -103,11 +103,10 @@ def _preprocessor_file(source: str) -> Path | None:
 
 def _reject_unknown(config: dict[str, Any]) -> None:
     """Reject unknown fields: transformers accepts any, so that a typo would go unnoticed."""
-    known = set(signature(EmotionConfig).parameters) - {"audio_config", "text_config", "kwargs"}
-    if unknown := sorted(set(config) - known):
+    if unknown := sorted(set(config) - set(FIELD_NAMES)):
         raise CheckpointError(
             f"expected fields of EmotionConfig, got {', '.join(unknown)}: choose from "
-            f"{', '.join(sorted(known))}"
+            f"{', '.join(sorted(FIELD_NAMES))}"
         )
 
 

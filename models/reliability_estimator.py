@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from .baseline import Voice
-from .config import EmotionConfig
+from .emotion_fields import EmotionFields
 from .reliability import ErrorPredictor, reliability_features
 from .types import EncodedAudio, Probabilities
 from .uncertainty import AudioQuality, UncertaintyThresholds, uncertain_reasons
@@ -51,7 +51,7 @@ class ReliabilityEstimate:
 class ReliabilityEstimator:
     """For the predictions of one checkpoint."""
 
-    def __init__(self, config: EmotionConfig) -> None:
+    def __init__(self, config: EmotionFields) -> None:
         fields = config.error_predictor
         self._predictor = None if fields is None else ErrorPredictor.from_fields(fields)
         self._text_prior = config.text_prior

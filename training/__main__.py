@@ -10,7 +10,7 @@ import typer
 
 from emostream.models import ModelError
 
-from .cli import evaluate, export, fit, prepare, table, train
+from .cli.command_table import CommandTable
 from .corpora.example import CorpusError
 from .errors import SettingsError
 from .evaluation.predictions import PredictionsError
@@ -21,18 +21,17 @@ _INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name=_PROGRAM,
+    cls=CommandTable,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train checkpoints from corpora, and evaluate them.",
 )
-app.command()(prepare.prepare)
-app.command()(fit.fit)
-app.add_typer(table.tables, name="table")
-app.command()(train.train)
-app.command()(evaluate.evaluate)
-app.command()(export.export)
+
+
+@app.callback(help="Train checkpoints from corpora, and evaluate them.")
+def _training() -> None:
+    """What makes a group of it: its commands are not known to it before they are called."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

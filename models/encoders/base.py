@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from ..collate import WaveformSpec
+from ..inputs import WaveformSpec
 from .layer_mix import LayerConcat, LayerMix
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
-from torch import Tensor
-from transformers import WhisperConfig
+import numpy.typing as npt
 
 from ..errors import CheckpointError
 
@@ -28,6 +26,8 @@ _ITEM_BYTES: Final = {0: 4, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2}
 _FLOATS: Final = ("float32", "float16")
 
 Variables = Mapping[str, "np.ndarray[Any, Any]"]
+Weights = npt.NDArray[np.float32]
+Shapes = Mapping[str, Sequence[int]]
 
 
 def read_encoder(file: Path) -> Variables:
@@ -48,8 +48,10 @@ def read_encoder(file: Path) -> Variables:
         raise _damaged(file, "it ends early") from error
 
 
-def encoder_config(variables: Variables, file: Path) -> WhisperConfig:
-    """The sizes that the variables of `read_encoder` have. Raises CheckpointError."""
+def encoder_sizes(variables: Variables, file: Path) -> dict[str, int]:
+    """The sizes that the variables of `read_encoder` have, by the names of `WhisperConfig`. Raises
+    CheckpointError.
+    """
     try:
         width, bins, _ = variables["conv1/weight"].shape
         positions, _ = variables["position_encodings/encodings"].shape
@@ -58,17 +60,17 @@ def encoder_config(variables: Variables, file: Path) -> WhisperConfig:
     except (KeyError, ValueError, TypeError) as error:
         raise _damaged(file, f"it is no Whisper encoder: {error}") from error
     layers = sum(name.endswith("/self_attention/linear_0/weight") for name in variables)
-    return WhisperConfig(
-        num_mel_bins=bins,
-        d_model=width,
-        encoder_layers=layers,
-        encoder_attention_heads=heads,
-        encoder_ffn_dim=inner,
-        max_source_positions=positions,
-    )
+    return {
+        "num_mel_bins": bins,
+        "d_model": width,
+        "encoder_layers": layers,
+        "encoder_attention_heads": heads,
+        "encoder_ffn_dim": inner,
+        "max_source_positions": positions,
+    }
 
 
-def encoder_state(variables: Variables, layers: int, *, normalized: bool, file: Path) -> dict[str, Tensor]:
+def encoder_state(variables: Variables, layers: int, *, normalized: bool, file: Path) -> dict[str, Weights]:
     """float32 weights of the first `layers` layers, by the names of transformers' `WhisperEncoder`.
 
     normalized: with the layer norm that follows the last layer. Raises CheckpointError where a variable is
@@ -90,7 +92,7 @@ def encoder_state(variables: Variables, layers: int, *, normalized: bool, file: 
         names |= _norm(f"{ours}.final_layer_norm", f"{theirs}/ffn/layer_norm")
         names |= _linear(f"{ours}.fc1", f"{theirs}/ffn/linear_0")
         names |= _linear(f"{ours}.fc2", f"{theirs}/ffn/linear_1")
-    state = {ours: _tensor(variables, theirs, file) for ours, theirs in names.items()}
+    state = {ours: _weights(variables, theirs, file) for ours, theirs in names.items()}
     for layer in range(layers):
         stacked = f"layer_{layer}/self_attention/linear_0"
         query, key, value = _thirds(variables, f"{stacked}/weight", file)
@@ -101,6 +103,17 @@ def encoder_state(variables: Variables, layers: int, *, normalized: bool, file: 
         state |= {f"{attention}.v_proj.weight": value, f"{attention}.v_proj.bias": value_bias}
         state[f"{attention}.k_proj.weight"] = key
     return state
+
+
+def check_shared_shapes(file: Path, found: Shapes, wanted: Shapes) -> None:
+    """Raises CheckpointError where a weight that the model's encoder has is missing or of another shape."""
+    for name, shape in wanted.items():
+        if name not in found or tuple(found[name]) != tuple(shape):
+            got = tuple(found[name]) if name in found else "none"
+            raise CheckpointError(
+                f"{file}: expected {name} of shape {tuple(shape)}, got {got}; the checkpoint's "
+                "audio_config is of another model"
+            )
 
 
 class _Reader:
@@ -185,18 +198,18 @@ def _linear(ours: str, theirs: str) -> dict[str, str]:
     return {f"{ours}.{part}": f"{theirs}/{part}" for part in ("weight", "bias")}
 
 
-def _thirds(variables: Variables, name: str, file: Path) -> tuple[Tensor, ...]:
+def _thirds(variables: Variables, name: str, file: Path) -> list[Weights]:
     """Query, key and value of a stacked variable."""
-    return tuple(_tensor(variables, name, file).chunk(3))
+    return np.split(_weights(variables, name, file), 3)
 
 
-def _tensor(variables: Variables, name: str, file: Path) -> Tensor:
+def _weights(variables: Variables, name: str, file: Path) -> Weights:
     if name not in variables:
         raise _damaged(file, f"it lacks encoder/{name}")
-    tensor = torch.from_numpy(variables[name].astype(np.float32))
-    if not bool(torch.isfinite(tensor).all()):
+    values = variables[name].astype(np.float32)
+    if not bool(np.isfinite(values).all()):
         raise _damaged(file, f"encoder/{name} holds values that are not finite")
-    return tensor
+    return values
 
 
 def _damaged(file: Path, reason: str) -> CheckpointError:

@@ -95,7 +95,7 @@ class ExportableWav2Vec2(ExportableEncoder):
         for module in list(self.backbone.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.Conv1d) and parametrize.is_parametrized(child, "weight"):
-                    setattr(module, name, _without_weight_norm(child))
+                    setattr(module, name, without_weight_norm(child))
 
     def states(self, samples: Tensor) -> list[Tensor]:
         network = self.backbone.encoder
@@ -112,7 +112,7 @@ class ExportableWav2Vec2(ExportableEncoder):
         return states
 
 
-def _without_weight_norm(conv: nn.Conv1d) -> nn.Conv1d:
+def without_weight_norm(conv: nn.Conv1d) -> nn.Conv1d:
     """A new module: removing the parametrization of a copy would also change the original's class."""
     plain = nn.Conv1d(
         conv.in_channels,

@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from ..errors import CheckpointError
 from ..file_hash import sha256_of
 from ..transcription.whisper_folders import MODEL_FILE, whisper_folders
+
+BACKBONE: Final = "audio_encoder.backbone."
+"""What the names of the weights begin with that a checkpoint with a shared encoder does not store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,13 @@
-"""Whisper's log-mel spectrogram, as transformers' WhisperFeatureExtractor computes it, for padded batches."""
+"""The log-mel spectrogram of `spectrogram` in torch, for padded batches."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
 
 import torch
 from torch import Tensor, nn
-from transformers.audio_utils import mel_filter_bank
 
-from ..types import SAMPLE_RATE_HZ
-
-WINDOW: Final = 400
-HOP: Final = 160
+from .spectrogram import HOP, WINDOW, mel_filter_bank
 
 
 def log_mel(samples: Tensor, counts: Tensor, bins: int) -> Tensor:
@@ -46,14 +41,5 @@ def normalize_log_power(power: Tensor) -> Tensor:
 @cache
 def mel_filters(bins: int, device: torch.device) -> Tensor:
     """(bins, WINDOW // 2 + 1). Not a module buffer, so that it does not end up in checkpoints."""
-    bank = mel_filter_bank(
-        num_frequency_bins=WINDOW // 2 + 1,
-        num_mel_filters=bins,
-        min_frequency=0.0,
-        max_frequency=SAMPLE_RATE_HZ / 2,
-        sampling_rate=SAMPLE_RATE_HZ,
-        norm="slaney",
-        mel_scale="slaney",
-    )
     with torch.inference_mode(False):  # the cached tensor must be usable in training too
-        return torch.from_numpy(bank.T.copy()).to(device, torch.float32)
+        return torch.from_numpy(mel_filter_bank(bins)).to(device)

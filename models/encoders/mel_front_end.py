@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import length_mask
-from .log_mel import HOP, WINDOW, log_mel, mel_filters, normalize_log_power
+from .log_mel import log_mel, mel_filters, normalize_log_power
+from .spectrogram import HOP, WINDOW
 
 STRIDE: Final = 2
 """Of the second convolution: two frames of the spectrogram make one of the encoder's, 50 a second."""

@@ -7,7 +7,6 @@ there anyway for the words.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import torch
 from transformers import WhisperConfig
@@ -15,18 +14,15 @@ from transformers import WhisperConfig
 from ..errors import CheckpointError
 from ..transcription.whisper_folders import MODEL_FILE
 from .base import AudioEncoder
-from .ctranslate2_weights import encoder_config, encoder_state, read_encoder
+from .ctranslate2_weights import check_shared_shapes, encoder_sizes, encoder_state, read_encoder
 from .whisper import WhisperAudioEncoder
-
-BACKBONE: Final = "audio_encoder.backbone."
-"""What the names of the weights that are not stored begin with."""
 
 
 def shared_config(folder: Path) -> WhisperConfig:
     """The `audio_config` of a model that shares the encoder in a faster-whisper folder. Raises
     CheckpointError."""
     file = folder / MODEL_FILE
-    return encoder_config(read_encoder(file), file)
+    return WhisperConfig(**encoder_sizes(read_encoder(file), file))
 
 
 def fill_shared_encoder(encoder: AudioEncoder, folder: Path) -> None:
@@ -40,12 +36,12 @@ def fill_shared_encoder(encoder: AudioEncoder, folder: Path) -> None:
             f"expected an audio encoder of the kind whisper to share that of {file}, got "
             f"{encoder.backbone.config.model_type}: change audio_config"
         )
-    state = encoder_state(read_encoder(file), encoder.depth, normalized=encoder.normalized, file=file)
+    found = encoder_state(read_encoder(file), encoder.depth, normalized=encoder.normalized, file=file)
+    state = {name: torch.from_numpy(values) for name, values in found.items()}
     wanted: dict[str, torch.Tensor] = encoder.backbone.state_dict()
-    for name, tensor in wanted.items():
-        if state[name].shape != tensor.shape:
-            raise CheckpointError(
-                f"{file}: expected {name} of shape {tuple(tensor.shape)}, got {tuple(state[name].shape)}; "
-                "the checkpoint's audio_config is of another model"
-            )
+    check_shared_shapes(
+        file,
+        {name: tensor.shape for name, tensor in state.items()},
+        {name: tensor.shape for name, tensor in wanted.items()},
+    )
     encoder.backbone.load_state_dict(state)

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from transformers import MODEL_MAPPING, PretrainedConfig
 
-from ..collate import WaveformSpec
+from ..inputs import WaveformSpec
 from .base import AudioEncoder, capture_layer_states, length_mask
 from .group_norm import extract_batched, extract_per_clip
-from .log_mel import HOP, WINDOW
 from .mel_front_end import STRIDE, MelFrontEnd
+from .spectrogram import HOP, WINDOW
 
 
 class Wav2Vec2AudioEncoder(AudioEncoder):

@@ -15,11 +15,12 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from ..collate import WaveformSpec
+from ..inputs import WaveformSpec
 from ..types import SAMPLE_RATE_HZ
 from .base import AudioEncoder, length_mask
-from .log_mel import HOP, WINDOW, log_mel
+from .log_mel import log_mel
 from .mel_front_end import STRIDE, apply_convolutions
+from .spectrogram import HOP, WINDOW
 
 
 class WhisperAudioEncoder(AudioEncoder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import typer
@@ -27,7 +27,6 @@ from ..audio.decode import AudioFile, decode_file
 from ..display_paths import printable
 from ..errors import ConfigError, SourceError
 from ..output.alignment_figure import write_png
-from .options import AsrOption
 from .output_files import check_png
 
 _LONGEST_S: Final = 28
@@ -37,37 +36,15 @@ _SAMPLES_PER_MS: Final = SAMPLE_RATE_HZ // 1000
 
 
 def align(
-    file: Annotated[Path, typer.Argument(help="A recording of one utterance, at most 28 s.")],
-    text: Annotated[
-        str | None,
-        typer.Option(
-            "--text", help="Transcript of the recording. Default: transcribed by --asr.", show_default=False
-        ),
-    ] = None,
-    png: Annotated[
-        Path | None,
-        typer.Option(
-            "--png", help="Plot waveform, words, syllables and phones to this file.", show_default=False
-        ),
-    ] = None,
-    asr: AsrOption = None,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            "--language",
-            help="Language of the speech; syllables and phones exist for English only.",
-            show_default=False,
-        ),
-    ] = None,
-    form: Annotated[
-        Literal["text", "json"],
-        typer.Option("--format", help="text: one line per word, for reading. json: one JSON object."),
-    ] = "text",
+    *,
+    file: Path,
+    text: str | None,
+    png: Path | None,
+    asr: str | None,
+    language: str | None,
+    form: Literal["text", "json"],
 ) -> None:
-    """Print when each word, syllable and phone of a recording is spoken (forced alignment).
-
-    The transcript is taken as given: a wrong word is aligned too.
-    """
+    """Run the command; `commands.align` has its options."""
     _check(text, png, asr)
     samples = _read_utterance(file)
     clip = Clip(samples, language)

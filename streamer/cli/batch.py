@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import typer
 from msgspec.structs import asdict, replace
@@ -25,8 +25,7 @@ from ..replay.runner import ReplayOptions
 from .batch_options import WorkerOptions
 from .batch_progress import BatchProgress
 from .console import print_failures, print_line
-from .option_groups import with_option_groups
-from .options import AudioOptions, LanguageOption, ModelOptions
+from .options import AudioOptions, ModelOptions
 
 if TYPE_CHECKING:
     from emostream.streamer.cluster.batch.discovery import RecordingRef
@@ -35,51 +34,19 @@ if TYPE_CHECKING:
     from emostream.streamer.cluster.batch.shard_runner import JobSpec
 
 
-@with_option_groups
 def batch(
     *,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUTS",
-            help="Recordings, folders of them and glob patterns, as paths or as addresses that fsspec has a "
-            "driver for, such as s3://bucket/folder.",
-        ),
-    ],
-    output_dir: Annotated[
-        str,
-        typer.Option(
-            "--output-dir",
-            metavar="DIR",
-            help="Folder of the results: a path or an address that every node of the cluster sees.",
-            show_default=False,
-        ),
-    ],
-    address: Annotated[
-        str,
-        typer.Option(
-            "--address",
-            help="Ray cluster: HOST:PORT of one that this machine is part of, local for this machine alone, "
-            "or auto for the one that runs here, else this machine alone.",
-        ),
-    ] = "auto",
-    form: Annotated[
-        Literal["jsonl", "parquet"],
-        typer.Option("--format", help="jsonl: one JSON event per line. parquet: a table of final results."),
-    ] = "jsonl",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Skip recordings that have results in --output-dir already.")
-    ] = False,
-    language: LanguageOption = None,
+    inputs: list[str],
+    output_dir: str,
+    address: str,
+    form: Literal["jsonl", "parquet"],
+    resume: bool,
+    language: str | None,
     audio: AudioOptions,
     worker: WorkerOptions,
     models: ModelOptions,
 ) -> None:
-    """Analyze an archive of recordings on a Ray cluster.
-
-    A run that was interrupted goes on with --resume; lost workers and nodes are replaced. Recordings that
-    fail have a row in the folder's errors table: the exit status is 1 then, and 2 if none succeeded.
-    """
+    """Run the command; `commands.batch` has its options."""
     settings = models.recording_settings(audio=audio.section())
     worker.check(settings.models.device)
     _check_address(address)

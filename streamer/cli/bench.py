@@ -3,66 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, Final
+from dataclasses import asdict
+from typing import Any, Final
 
-import typer
 from rich.console import Console
 
-from ..audio.frontend import Samples
 from ..bench.latency import LatencyRow, rows
 from ..bench.measurement import measure
 from ..bench.throughput import ReplayBenchmark
-from ..bench.workload import make_workload, read_clips
+from ..bench.workload import make_workload
 from ..clock import WallClock
 from ..errors import ConfigError
 from ..plurals import counted
 from .console import load_engine
-from .option_groups import with_option_groups
 from .options import ModelOptions
-
-app = typer.Typer(
-    name="bench",
-    help="Measure a server under a load of real speech.",
-    no_args_is_help=True,
-    add_completion=False,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkloadOptions:
-    """The speech that is streamed, and where the figures go."""
-
-    speech: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--speech",
-            help="Recordings of one utterance each, or folders of them; repeatable. Default: the demo's "
-            "recording.",
-            show_default=False,
-        ),
-    ] = None
-    seed: Annotated[
-        int, typer.Option("--seed", help="Random seed of the clips' order and the gaps between them.")
-    ] = 0
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", help="Also write the figures to this file, as JSON.", show_default=False),
-    ] = None
-
-    def clips(self) -> list[Samples]:
-        return read_clips(self.speech or [Path(str(files("emostream.demo") / "recording.ogg"))])
-
-    def write(self, figures: object) -> None:
-        if self.json_file is not None:
-            self.json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-
-
-SecondsOption = Annotated[float, typer.Option("--seconds", min=5.0, help="Seconds of audio per stream.")]
+from .workload_options import WorkloadOptions
 
 _HEAD: Final = (
     "| streams | reason | finals | sent within 25 ms of the end | end to event p50 / p95 / p99 "
@@ -71,24 +27,24 @@ _HEAD: Final = (
 )
 
 
-@app.command()
-@with_option_groups
-def latency(workload: WorkloadOptions, models: ModelOptions, seconds: SecondsOption = 120.0) -> None:
-    """One stream in real time: the time from the end of speech to the event."""
+def latency(
+    *,
+    workload: WorkloadOptions,
+    models: ModelOptions,
+    seconds: float,
+) -> None:
+    """Run the command; `commands.bench` has its options."""
     _measure([1], workload, seconds, models)
 
 
-@app.command()
-@with_option_groups
 def streams(
+    *,
     workload: WorkloadOptions,
     models: ModelOptions,
-    counts: Annotated[
-        str, typer.Option("--counts", help="Numbers of concurrent streams, one run for each.")
-    ] = "1,4,8,16",
-    seconds: SecondsOption = 60.0,
+    counts: str,
+    seconds: float,
 ) -> None:
-    """Many streams at once in real time, a new server for each count."""
+    """Run the command; `commands.bench` has its options."""
     try:
         numbers = [int(part) for part in counts.split(",")]
     except ValueError:
@@ -98,15 +54,14 @@ def streams(
     _measure(numbers, workload, seconds, models)
 
 
-@app.command()
-@with_option_groups
 def replay(
+    *,
     workload: WorkloadOptions,
     models: ModelOptions,
-    seconds: SecondsOption = 120.0,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Runs, of which the median counts.")] = 5,
+    seconds: float,
+    repeats: int,
 ) -> None:
-    """Replay at full speed, compared with the same model calls in a bare loop."""
+    """Run the command; `commands.bench` has its options."""
     settings = models.settings()
     load = make_workload(workload.clips(), seconds, seed=workload.seed)
     engine = load_engine(settings, Console(stderr=True), WallClock())

@@ -6,10 +6,9 @@ import asyncio
 import ssl
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-import typer
 from rich.console import Console
 
 from ..client import ClientStream, ConnectionLost, Reconnected, Retry, connect
@@ -23,72 +22,28 @@ from ..server.auth import read_tokens
 from ..server.local_stream import stop_on_signals
 from ..speakers.store import SpeakerStore
 from .console import check_one_speaker
-from .options import (
-    ChannelsOption,
-    FormatOption,
-    LanguageOption,
-    SpeakerOption,
-    TrackOption,
-    parse_channels,
-)
+from .options import OutputFormat, parse_channels
 
 _LAST_FINALS_S: Final = 5.0
 _RETRY: Final = Retry(attempts=30)  # minutes: a server that restarts loads its models first
 
 
 def client(
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Recording to send; - reads standard input. Default: the microphone.", show_default=False
-        ),
-    ] = None,
-    url: Annotated[str, typer.Option("--url", help="URL of the server's websocket.")] = (
-        "ws://127.0.0.1:8765/v1/stream"
-    ),
-    microphone: Annotated[
-        str | None,
-        typer.Option(
-            "--microphone",
-            help="Number or part of the name, see [bold]emostream devices[/bold]. Default: the system's.",
-            show_default=False,
-        ),
-    ] = None,
-    fast: Annotated[
-        bool,
-        typer.Option("--fast", help="Send the recording as fast as the server takes it, not in real time."),
-    ] = False,
-    form: FormatOption = "jsonl",
-    interim: Annotated[
-        bool,
-        typer.Option("--interim", help="With jsonl: interim results too, with the words so far."),
-    ] = False,
-    channels: ChannelsOption = None,
-    track: TrackOption = None,
-    language: LanguageOption = None,
-    speaker: SpeakerOption = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--token-file",
-            help="File whose first line is a token that the server accepts.",
-            show_default=False,
-        ),
-    ] = None,
-    ssl_ca_certs: Annotated[
-        Path | None,
-        typer.Option(
-            "--ssl-ca-certs",
-            help="PEM file of the certificate authority, if this machine does not trust it already.",
-            show_default=False,
-        ),
-    ] = None,
+    *,
+    file: Path | None,
+    url: str,
+    microphone: str | None,
+    fast: bool,
+    form: OutputFormat,
+    interim: bool,
+    channels: str | None,
+    track: int | None,
+    language: str | None,
+    speaker: str | None,
+    token_file: Path | None,
+    ssl_ca_certs: Path | None,
 ) -> None:
-    """Send a recording or the microphone to a server and print its events.
-
-    A lost connection is re-established and the session resumed. After a restart of the server the
-    utterance that had no result yet is heard again, and times go on.
-    """
+    """Run the command; `commands.client` has its options."""
     if file is not None and microphone is not None:
         raise ConfigError("expected a recording or --microphone, got both; leave one out")
     if file is None and fast:

@@ -26,7 +26,7 @@ COMMANDS: Final = {
     "doctor": "Check what emostream needs: packages, models, accelerator, microphone, port.",
     "bench": "Measure a server under a load of real speech.",
 }
-"""By name, with the first paragraph of its help. The module has the command's name."""
+"""By name, with the first paragraph of its help. The module in `commands` has its name."""
 
 
 class LazyCommand(TyperCommand):
@@ -35,7 +35,7 @@ class LazyCommand(TyperCommand):
     def load(self) -> Any:
         """The command, or the group of commands, as the parser takes it."""
         assert self.name is not None
-        module = import_module(f"{__package__}.{self.name}")
+        module = import_module(f"{__package__}.commands.{self.name}")
         group = getattr(module, "app", None)
         if group is None:
             function = getattr(module, self.name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
+from functools import partial
+from socket import socket as Socket
 
 import msgspec
 from rich.console import Console
@@ -17,6 +20,15 @@ from ..inference.backend import ModelInfo
 from ..inference.engine import Engine
 from ..protocol import messages
 from ..replay.discovery import ReplayJob
+from ..server.loading import load_behind_page
+
+
+def load_engine_behind_page(bound: Socket, settings: Settings, console: Console, clock: Clock) -> Engine:
+    """For audio in real time; while the models load, the port has the page. Raises ModelError and
+    ListenError.
+    """
+    load = partial(load_engine, settings, console, clock, live=True)
+    return asyncio.run(load_behind_page(bound, settings.server, load))
 
 
 def load_engine(settings: Settings, console: Console, clock: Clock, *, live: bool = False) -> Engine:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from importlib.resources import as_file, files
-from typing import Annotated
 
-import typer
 from rich.console import Console
 
 from ..audio.sources import LoopSource
@@ -16,34 +14,27 @@ from ..output.sinks import ConsoleSink
 from ..server.listen import bind
 from ..server.local_stream import serve_local_stream
 from ..server.published_stream import PublishedStream
-from .console import load_engine, print_models
-from .option_groups import with_option_groups
+from .console import load_engine_behind_page, print_models
 from .options import ModelOptions, PageOptions
 
 _PAUSE_S = 4.0
 _AUDIO_BUFFER_S = 600  # the voice is synthetic: no privacy at stake
 
 
-@with_option_groups
 def demo(
     *,
-    once: Annotated[
-        bool, typer.Option("--once", help="Play the recording once instead of in a loop.")
-    ] = False,
+    once: bool,
     page: PageOptions,
     models: ModelOptions,
 ) -> None:
-    """Play the bundled recording through the whole pipeline and show it on a web page.
-
-    Needs no microphone, no account and, once installed, no network. The voice is synthetic.
-    """
+    """Run the command; `commands.demo` has its options."""
     if page.audio_buffer is None and models.config is None:
         page = replace(page, audio_buffer=_AUDIO_BUFFER_S)
     settings = models.settings(**page.sections())
     bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
-    engine = load_engine(settings, console, clock, live=True)
+    engine = load_engine_behind_page(bound, settings, console, clock)
     print_models(console, engine.model_info)
     with as_file(files("emostream.demo") / "recording.ogg") as recording:
 

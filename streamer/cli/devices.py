@@ -11,7 +11,7 @@ from ..errors import DeviceError
 
 
 def devices() -> None:
-    """List the microphones of this machine, for [bold]emostream live --microphone[/bold]."""
+    """Run the command; `commands.devices` has its options."""
     found = input_devices()
     if not found:
         raise DeviceError("expected a microphone, found no input device; plug one in and try again")

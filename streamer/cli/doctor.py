@@ -33,10 +33,7 @@ class CheckResult:
 
 
 def doctor() -> None:
-    """Check what emostream needs: packages, models, accelerator, microphone, port.
-
-    The exit status is 1 if something is broken that has no fallback.
-    """
+    """Run the command; `commands.doctor` has its options."""
     checks: list[tuple[str, Callable[[], CheckResult]]] = [
         ("python", _python),
         ("packages", _packages),

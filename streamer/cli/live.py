@@ -6,10 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-import typer
 from rich.console import Console
 
 from ..audio.microphone import MicrophoneSource, find_device
@@ -19,7 +17,8 @@ from ..clock import WallClock
 from ..config import Settings
 from ..display_paths import printable
 from ..errors import ConfigError
-from ..output.formats import FORMATS, FormatName
+from ..output.format_names import FormatName
+from ..output.formats import FORMATS
 from ..output.sinks import ConsoleSink
 from ..pipeline.conversions import describe_models
 from ..pipeline.session import Sink
@@ -33,80 +32,33 @@ from ..speakers.store import EnrolledSpeaker, SpeakerStore
 from ..speakers.voice import baseline_of
 from .console import (
     check_one_speaker,
-    load_engine,
+    load_engine_behind_page,
     print_line,
     print_models,
     warn_of_other_models,
 )
 from .enroll import enroll_speaker
-from .option_groups import with_option_groups
-from .options import AudioOptions, LanguageOption, ModelOptions, PageOptions, SpeakerOption
+from .options import AudioOptions, ModelOptions, PageOptions
 from .output_files import check_writable
 
 Results = tuple[Path, FormatName]
 """A file of results and its format."""
 
-MicrophoneOption = Annotated[
-    str | None,
-    typer.Option(
-        "--microphone",
-        help="Number or part of the name, see [bold]emostream devices[/bold]. Default: the system's.",
-        show_default=False,
-    ),
-]
 
-
-@with_option_groups
 def live(
     *,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file",
-            "-f",
-            help="Play this recording at its own pace instead of the microphone.",
-            show_default=False,
-        ),
-    ] = None,
-    microphone: MicrophoneOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write results to this file instead of to the terminal.",
-            show_default=False,
-        ),
-    ] = None,
-    form: Annotated[
-        FormatName | None,
-        typer.Option(
-            "--format",
-            help="Of --output; see [bold]emostream replay --help[/bold]. Default: jsonl.",
-            show_default=False,
-        ),
-    ] = None,
-    language: LanguageOption = None,
-    speaker: SpeakerOption = None,
-    enroll: Annotated[
-        str | None,
-        typer.Option(
-            "--enroll",
-            metavar="NAME",
-            help="Learn a speaker's voice from fifteen seconds of ordinary talk (or from --file) and save it "
-            "under this name, for --speaker.",
-            show_default=False,
-        ),
-    ] = None,
+    file: Path | None,
+    microphone: str | None,
+    output: Path | None,
+    form: FormatName | None,
+    language: str | None,
+    speaker: str | None,
+    enroll: str | None,
     audio: AudioOptions,
     page: PageOptions,
     models: ModelOptions,
 ) -> None:
-    """Analyze this machine's microphone; results in the terminal and on a web page.
-
-    With --file a recording is played as if it were live: on the page, and to every client that subscribes.
-    Ctrl-C ends it.
-    """
+    """Run the command; `commands.live` has its options."""
     settings = models.settings(audio=audio.section(), **page.sections())
     _check(file, microphone, output, form)
     if file is None:
@@ -172,7 +124,7 @@ def run_microphone(
     bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
-    engine = load_engine(settings, console, clock, live=True)
+    engine = load_engine_behind_page(bound, settings, console, clock)
     print_models(console, engine.model_info)
     print_line(console, f"Microphone: {device.name}, {device.sample_rate_hz} Hz")
     baseline = None if speaker is None else baseline_of(speaker.voice, engine.model_info)
@@ -226,7 +178,7 @@ def _play(
     bound = bind(settings.server)
     console = Console(stderr=True)
     clock = WallClock()
-    engine = load_engine(settings, console, clock, live=True)
+    engine = load_engine_behind_page(bound, settings, console, clock)
     print_models(console, engine.model_info)
     warn_of_other_models(
         [job],

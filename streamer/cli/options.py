@@ -77,6 +77,16 @@ TrackOption = Annotated[
 ]
 
 
+MicrophoneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--microphone",
+        help="Number or part of the name, see [bold]emostream devices[/bold]. Default: the system's.",
+        show_default=False,
+    ),
+]
+
+
 def parse_channels(text: str | None) -> Channels | None:
     """Of --channels. Raises ConfigError."""
     match text:

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from ..replay.capture import create_session_folder
-from .live import MicrophoneOption, run_microphone
-from .option_groups import with_option_groups
+from .live import run_microphone
 from .options import ModelOptions, PageOptions
 
 
-@with_option_groups
 def record(
     *,
-    folder: Annotated[
-        Path, typer.Argument(help="Folder to record the session to: empty, or one that does not exist.")
-    ],
-    microphone: MicrophoneOption = None,
+    folder: Path,
+    microphone: str | None,
     page: PageOptions,
     models: ModelOptions,
 ) -> None:
-    """Analyze the microphone as [bold]emostream live[/bold] does, and record the session: audio and events.
-
-    [bold]emostream replay FOLDER[/bold] gives the same finals again. The recording contains a person's voice.
-    """
+    """Run the command; `commands.record` has its options."""
     settings = models.settings(**page.sections())
     create_session_folder(folder)
     run_microphone(settings, microphone, record_to=folder)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from socket import socket as Socket
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-import typer
 from rich.console import Console
 
 from ..clock import Clock, WallClock
@@ -22,113 +19,22 @@ from ..server.listen import bind, check_credentials
 from ..server.local_stream import stop_on_signals
 from ..server.log import LogFormat, configure_logging
 from ..server.origin import LOOPBACK_NAMES
-from .console import load_engine, print_models
-from .option_groups import with_option_groups
+from .console import load_engine_behind_page, print_models
 from .options import ModelOptions
+from .server_options import ServerOptions
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerOptions:
-    """Where the server listens, and who may connect."""
-
-    host: Annotated[
-        str | None,
-        typer.Option("--host", help="Address to listen on. Default: 127.0.0.1.", show_default=False),
-    ] = None
-    port: Annotated[
-        int | None, typer.Option("--port", help="Port to listen on. Default: 8765.", show_default=False)
-    ] = None
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option("--allowed-host", help="Another host name that this server is reached by; repeatable."),
-    ] = None
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-origin",
-            help="Origin (https://...) of a web page of another site that may connect; repeatable.",
-        ),
-    ] = None
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--token-file",
-            help="File of tokens, one per line; a client needs one of them.",
-            show_default=False,
-        ),
-    ] = None
-    no_auth: Annotated[
-        bool,
-        typer.Option("--no-auth", help="Listen on an address beyond this machine without tokens."),
-    ] = False
-    ssl_certfile: Annotated[
-        Path | None,
-        typer.Option(
-            "--ssl-certfile", help="PEM file of the certificate chain, for wss and https.", show_default=False
-        ),
-    ] = None
-    ssl_keyfile: Annotated[
-        Path | None,
-        typer.Option("--ssl-keyfile", help="PEM file of the certificate's private key.", show_default=False),
-    ] = None
-    transcript: Annotated[
-        bool, typer.Option("--transcript/--no-transcript", help="Whether events carry the transcript.")
-    ] = True
-
-    def section(self) -> dict[str, Any]:
-        """The settings' section `server`; None leaves one as it is."""
-        return {
-            "host": self.host,
-            "port": self.port,
-            "allowed_hosts": self.allowed_host or None,
-            "allow_origins": self.allow_origin or None,
-            "token_file": None if self.token_file is None else str(self.token_file),
-            "no_auth": self.no_auth or None,
-            "ssl_certfile": None if self.ssl_certfile is None else str(self.ssl_certfile),
-            "ssl_keyfile": None if self.ssl_keyfile is None else str(self.ssl_keyfile),
-            "transcript": None if self.transcript else False,
-        }
-
-
-@with_option_groups
 def serve(
     *,
-    engine: Annotated[
-        Literal["local", "ray"],
-        typer.Option(
-            "--engine",
-            help="Where the models run: local, in this process, or ray, in a cluster whose models several "
-            "servers share (replicas and their size: section [bold]cluster[/bold] of --config).",
-        ),
-    ] = "local",
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            "--ray-address",
-            help="With --engine ray: HOST:PORT of a cluster that this machine is part of. Default: the one "
-            "that runs here, else one of its own.",
-            show_default=False,
-        ),
-    ] = None,
-    log_format: Annotated[
-        LogFormat | None,
-        typer.Option(
-            "--log-format",
-            help="Log sessions to standard error: text, or json (one object per line). Audio and transcripts "
-            "are never logged. Default: warnings only.",
-            show_default=False,
-        ),
-    ] = None,
+    engine: Literal["local", "ray"],
+    ray_address: str | None,
+    log_format: LogFormat | None,
     server: ServerOptions,
     models: ModelOptions,
 ) -> None:
-    """Serve websocket clients, each with an audio stream of its own.
-
-    Clients connect to ws://HOST:PORT/v1/stream; the web page is at http://HOST:PORT/. Ctrl-C ends it after
-    the finals in progress are sent.
-    """
+    """Run the command; `commands.serve` has its options."""
     settings = models.settings(server=server.section())
     if engine == "local" and ray_address is not None:
         raise ConfigError(f"expected --engine ray with --ray-address {ray_address}, got local; add it")
@@ -141,7 +47,7 @@ def serve(
     if engine == "ray":
         backend: InferenceBackend = _remote_engine(ray_address or "auto", settings, clock)
     else:
-        backend = load_engine(settings, console, clock, live=True)
+        backend = load_engine_behind_page(bound, settings, console, clock)
     asyncio.run(_serve(bound, backend, settings, clock, console))
 
 

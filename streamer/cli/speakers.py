@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,20 +11,10 @@ from ..speakers.store import SpeakerStore
 
 
 def speakers(
-    delete: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--delete",
-            metavar="NAME",
-            help="Delete this speaker's voice; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    *,
+    delete: list[str] | None,
 ) -> None:
-    """List the speakers whose voices are enrolled, for [bold]--speaker NAME[/bold].
-
-    A voice is a small file of means in this user's data folder: no sound, and no words.
-    """
+    """Run the command; `commands.speakers` has its options."""
     store, console = SpeakerStore(), Console()
     for name in delete or ():
         store.delete(name)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, TextIO
+from typing import Literal, TextIO
 
 import typer
 from rich.console import Console
@@ -22,48 +22,15 @@ from .output_files import check_png, check_writable
 
 
 def summary(
-    results: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Results of [bold]emostream replay[/bold] in JSON lines, CSV or Parquet, folders of "
-            "them, or glob patterns; - reads JSON lines from standard input."
-        ),
-    ],
-    form: Annotated[
-        Literal["text", "json", "csv"],
-        typer.Option(
-            "--format",
-            help="text: tables for reading. json: all figures, times in milliseconds. csv: one row per "
-            "recording, times in seconds.",
-        ),
-    ] = "text",
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Write to this file instead of to standard output.", show_default=False
-        ),
-    ] = None,
-    png: Annotated[
-        Path | None, typer.Option("--png", help="Also plot the summary to this file.", show_default=False)
-    ] = None,
-    by: Annotated[
-        Weight,
-        typer.Option(
-            "--by", help="Weight shares and mean confidences by time, or count each utterance once."
-        ),
-    ] = "time",
-    files: Annotated[
-        int, typer.Option("--files", min=0, help="Rows of recordings in the text, the longest ones; 0: all.")
-    ] = 20,
+    *,
+    results: list[Path],
+    form: Literal["text", "json", "csv"],
+    output: Path | None,
+    png: Path | None,
+    by: Weight,
+    files: int,
 ) -> None:
-    """Summarize results of replay: time per emotion, and which emotion follows which.
-
-    Channels that were heard on their own (--channels split) are counted on their own, each as long as its
-    recording.
-
-    An utterance without a result interrupts the sequence: its neighbours do not count as a transition. A file
-    that cannot be read is skipped and named: the exit status is 1 then, and 2 if none could be read.
-    """
+    """Run the command; `commands.summary` has its options."""
     found, missing = find_results(results)
     _check(found, output, png)
     recordings, unreadable = _read(found)

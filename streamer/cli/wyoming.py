@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from socket import socket as Socket
-from typing import Annotated
 
-import typer
 from rich.console import Console
 
 from ..clock import Clock, WallClock
@@ -18,31 +16,17 @@ from ..server.listen import bind
 from ..server.local_stream import stop_on_signals
 from ..server.origin import LOOPBACK_NAMES
 from .console import load_engine, print_models
-from .option_groups import with_option_groups
 from .options import ModelOptions
 
-_PORT = 10300
-"""Where Wyoming's programs for speech to text listen by custom."""
 
-
-@with_option_groups
 def wyoming(
     *,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = _PORT,
-    no_auth: Annotated[
-        bool,
-        typer.Option(
-            "--no-auth", help="Listen on an address beyond this machine: the protocol has no tokens."
-        ),
-    ] = False,
+    host: str,
+    port: int,
+    no_auth: bool,
     models: ModelOptions,
 ) -> None:
-    """Serve Wyoming clients, such as Home Assistant: speech to text, with the emotion of each utterance in
-    the transcript's context.
-
-    Ctrl-C ends it. Needs [bold]pip install 'emostream[wyoming]'[/bold].
-    """
+    """Run the command; `commands.wyoming` has its options."""
     require("wyoming", "emostream wyoming", "wyoming")
     if host not in LOOPBACK_NAMES and not no_auth:
         raise ConfigError(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from emostream.models import (
+    BUNDLED,
     Recognizer,
     SpeechDetector,
     Transcriber,
@@ -13,6 +15,7 @@ from emostream.models import (
     load_recognizer,
     load_speech_detector,
     load_transcriber,
+    resolve_checkpoint,
 )
 
 from ..clock import Clock
@@ -45,17 +48,28 @@ def load_engine(
 def load_models(
     models: ModelSettings, on_downloaded: Callable[[], None] = lambda: None
 ) -> tuple[Transcriber | None, Recognizer]:
-    """The transcriber (None for audio only) and the emotion model. Raises ModelError."""
-    # First, because a transcriber with a process of its own loads there while the recognizer loads here.
-    transcriber = load_transcriber(models.asr, device=models.device, compute_type=models.compute_type)
-    on_downloaded()
-    recognizer = load_recognizer(
-        models.checkpoint,
-        device=models.device,
-        dtype=models.dtype,
-        cpu_threads=emotion_threads(words=transcriber is not None),
-        whisper=Path(models.asr).expanduser(),  # where it is no folder, the emotion model finds nothing in it
-    )
+    """The transcriber (None for audio only) and the emotion model, side by side. Raises ModelError."""
+    whisper = Path(models.asr).expanduser()  # where it is no folder, the emotion model finds nothing in it
+    checkpoint = resolve_checkpoint(models.checkpoint, whisper)
+
+    def load_emotion() -> Recognizer:
+        return load_recognizer(
+            checkpoint,
+            device=models.device,
+            dtype=models.dtype,
+            cpu_threads=emotion_threads(words=models.asr != "none"),
+            whisper=whisper,
+        )
+
+    with ThreadPoolExecutor(1, "load emotion") as other_thread:
+        side_by_side = models.asr != "none" and (models.checkpoint is not None or checkpoint != BUNDLED)
+        loading = other_thread.submit(load_emotion) if side_by_side else None
+        transcriber = load_transcriber(models.asr, device=models.device, compute_type=models.compute_type)
+        on_downloaded()
+        if loading is None:
+            # The transcriber may have been downloaded just now, and the better model needs its encoder.
+            checkpoint = resolve_checkpoint(models.checkpoint, whisper)
+        recognizer = load_emotion() if loading is None else loading.result()
     if transcriber is not None:
         _ = transcriber.name  # waits until it is loaded
     return transcriber, recognizer

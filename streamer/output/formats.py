@@ -10,17 +10,16 @@ import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import BinaryIO, Final, Literal, TextIO, get_args
+from typing import BinaryIO, Final, TextIO, get_args
 
 from rich.console import Console
 
 from ..pipeline.session import Sink
 from ..protocol import messages
 from .document import Document, FinalsSink, TextDocument
+from .format_names import FormatName
 from .sinks import ConsoleSink, JsonLinesSink
 from .tabular import CsvSink, ParquetDocument, csv_head, require_pyarrow
-
-FormatName = Literal["jsonl", "text", "csv", "parquet", "srt", "vtt", "textgrid", "rttm", "audacity"]
 
 
 class _Console(Console):

@@ -22,7 +22,8 @@ from ..audio.sources import Item
 from ..display_paths import printable
 from ..errors import ConfigError, SourceError
 from ..output.document import Document
-from ..output.formats import FORMATS, FormatName
+from ..output.format_names import FormatName
+from ..output.formats import FORMATS
 from ..output.timeline_figure import Timeline, write_png
 from ..pipeline.session import Sink
 from ..protocol import messages

@@ -39,11 +39,13 @@ _AUDIO_PATH: Final = re.compile(r"/v1/streams/([^/]+)/audio")
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """What the server reports about itself. problems: what is wrong with the models, for people."""
+    """What the server reports about itself. problems: what is wrong with the models, for people. models: None
+    while they load.
+    """
 
-    status: Literal["ok", "warming", "failing", "closing"]
+    status: Literal["ok", "loading", "warming", "failing", "closing"]
     problems: tuple[str, ...]
-    models: messages.Models
+    models: messages.Models | None
     sessions: int
     connections: int
     streams: tuple[PublishedStream, ...]

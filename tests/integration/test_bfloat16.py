@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emostream.models import Clip, EmotionInput, Transcript
-from emostream.models.checkpoint import BUNDLED
+from emostream.models.checkpoint_files import BUNDLED
 from emostream.models.recognizer import EmotionRecognizer
 from tests.support.shared import DATA, manifest, needs_data
 from tests.support.speech import recording

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emostream.models import LABELS
-from emostream.models.checkpoint import BUNDLED, WEIGHTS_FILE
+from emostream.models.checkpoint_files import BUNDLED, WEIGHTS_FILE
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.corpora.manifest import read_manifest
 from emostream.training.evaluation.classify import predict_clips, score

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from emostream.models import load_recognizer
-from emostream.models.checkpoint import BUNDLED
+from emostream.models.checkpoint_files import BUNDLED
 from emostream.streamer.audio.frontend import Samples, encode_pcm
 from emostream.streamer.audio.sources import Item, Pcm
 from emostream.streamer.client import ConnectionLost, Reconnected, connect

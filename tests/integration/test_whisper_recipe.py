@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from emostream.models import Clip, EmotionInput, SpeakerBaseline, Transcript
-from emostream.models.checkpoint import WEIGHTS_FILE, load_checkpoint
+from emostream.models.checkpoint import load_checkpoint
+from emostream.models.checkpoint_files import WEIGHTS_FILE
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.__main__ import main
 from emostream.training.errors import SettingsError

@@ -10,8 +10,8 @@ import numpy as np
 
 from emostream.models import Alignment, Span, Word
 from emostream.models.collate import AudioBatch, TextBatch, collate_audio, collate_spans, collate_text
-from emostream.models.config import GRANULARITIES
 from emostream.models.emotion import EmotionModel
+from emostream.models.emotion_fields import GRANULARITIES
 from emostream.models.granularity import SpanBatch
 from tests.support.tiny_emotion import noise, tiny_tokenizer
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from emostream.models import LABELS, Clip, EmotionInput, Transcript
-from emostream.models.checkpoint import BUNDLED
-from emostream.models.recognizer import EmotionRecognizer
+from emostream.models import LABELS, Clip, EmotionInput, Transcript, load_recognizer
+from emostream.models.checkpoint_files import BUNDLED
 from emostream.training.data.audio_cache import read_clip
 
 STORED = Path(__file__).with_name("bundled_predictions.csv")
@@ -23,7 +22,7 @@ def current_predictions() -> list[tuple[float, ...]]:
     audio = read_clip(_RECORDING)
     clips = [Clip(audio[start : start + _WINDOW]) for start in range(0, 4 * _WINDOW, _WINDOW)]
     inputs = [EmotionInput(clip, words) for clip in clips for words in (None, _WORDS)]
-    recognizer = EmotionRecognizer.load(BUNDLED, device="cpu")
+    recognizer = load_recognizer(BUNDLED, device="cpu")
     return [tuple(prediction.probabilities) for prediction in recognizer.recognize(inputs)]
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from emostream.models import Samples
-from emostream.models.collate import WaveformSpec, collate_audio, prepare
+from emostream.models.collate import collate_audio
+from emostream.models.inputs import WaveformSpec, prepare
 from emostream.models.pretrained import pretrained_audio_encoder
 
 DEFAULT_WEIGHTS: Final = Path(__file__).resolve().parents[2].parent / "shared" / "weights"

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from emostream.models import SAMPLE_RATE_HZ, Samples
-from emostream.models.collate import AudioBatch, WaveformSpec, collate_audio
+from emostream.models.collate import AudioBatch, collate_audio
 from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.base import AudioEncoder
+from emostream.models.inputs import WaveformSpec
 
 from ..augmentation.pitch_tempo import random_pitch_and_tempo
 from ..augmentation.waveform import distort, resample_speed

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from emostream.models.checkpoint import resolve_checkpoint
+from emostream.models.checkpoint_files import resolve_checkpoint
 
 from ..corpora.manifest import DEFAULT_DATA
 from ..evaluation.crossvalidation import crossvalidation_gains, crossvalidation_table, read_folds

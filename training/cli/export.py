@@ -11,24 +11,34 @@ import typer
 from emostream.models import CheckpointError
 from emostream.models.checkpoint import load_checkpoint
 from emostream.models.encoders.onnx import GRAPH_FILE, export_graph
+from emostream.models.graphs.export import export_network, is_exportable
+from emostream.models.graphs.files import GRAPH_FILES
 
 
 def export(
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Checkpoint folder.", show_default=False)],
 ) -> None:
-    """Write the audio encoder's ONNX graph beside its weights: faster on a CPU."""
-    write_encoder_graph(checkpoint)
+    """Write ONNX graphs beside the weights, with which a model runs faster on a CPU.
+
+    Of the whole network where it can be, which then runs without torch, or of the audio encoder alone.
+    """
+    write_graphs(checkpoint)
 
 
-def write_encoder_graph(folder: Path, whisper: Path | None = None) -> None:
+def write_graphs(folder: Path, whisper: Path | None = None) -> None:
     """whisper: a faster-whisper folder in which a shared encoder is looked for first.
 
     Raises CheckpointError if the packages that write it are not installed.
     """
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         raise CheckpointError(
-            f"expected the packages onnx and onnxscript to write {folder / GRAPH_FILE}, found none: "
+            f"expected the packages onnx and onnxscript to write graphs to {folder}, found none: "
             "pip install 'emostream[train]'"
         )
     model = load_checkpoint(folder, whisper).model
-    export_graph(model.audio_encoder, folder / GRAPH_FILE, voice=model.config.baseline is not None)
+    for name in (GRAPH_FILE, *GRAPH_FILES):
+        (folder / name).unlink(missing_ok=True)
+    if is_exportable(model):
+        export_network(model, folder)
+    else:
+        export_graph(model.audio_encoder, folder / GRAPH_FILE, voice=model.config.baseline is not None)

@@ -42,7 +42,12 @@ _PROTOCOLS: Final = {
     "split": "the corpus's own train, dev and test",
 }
 
-tables = typer.Typer(no_args_is_help=True, help="Train and evaluate fold by fold, and write a report.")
+app = typer.Typer(
+    name="table",
+    no_args_is_help=True,
+    add_completion=False,
+    help="Train and evaluate fold by fold, and write a report.",
+)
 
 OutOption = Annotated[Path, typer.Option("--output-dir", help="Folder of the report: table.md, CSV, plots.")]
 WorkersOption = Annotated[
@@ -58,7 +63,7 @@ RecipeDataOption = Annotated[
 ]
 
 
-@tables.command()
+@app.command()
 def papers(
     corpus: options.CorpusOption,
     data: options.DataOption,
@@ -85,7 +90,7 @@ def papers(
     _run(experiment, None, title, _TableOptions(corpus, data, out, work, workers, asr, cpu, part))
 
 
-@tables.command()
+@app.command()
 def folds(
     corpus: options.CorpusOption,
     data: options.DataOption,
@@ -106,7 +111,7 @@ def folds(
     _run(experiment, TableRow(experiment.name, "other"), title, args)
 
 
-@tables.command()
+@app.command()
 def unseen(
     whisper: WhisperOption,
     config: RecipeOption = options.RUNS / "bundled-whisper.toml",
@@ -125,7 +130,7 @@ def unseen(
     print(f"{report.tables()}\n\n{out / 'table.md'}")
 
 
-@tables.command()
+@app.command()
 def speakers(
     whisper: WhisperOption,
     config: RecipeOption = options.RUNS / "bundled-whisper.toml",

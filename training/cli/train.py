@@ -20,7 +20,7 @@ from ..evaluation.evaluate import evaluate
 from ..evaluation.evaluation_report import evaluation_table
 from ..whisper_recipe.pipeline import WhisperPaths, run_whisper_recipe
 from ..whisper_recipe.settings import read_whisper_settings
-from .export import write_encoder_graph
+from .export import write_graphs
 
 
 def train(
@@ -49,11 +49,11 @@ def train(
     """
     if whisper is not None:
         run_whisper_recipe(read_whisper_settings(config), WhisperPaths(data, whisper, work), out)
-        write_encoder_graph(out, whisper)
+        write_graphs(out, whisper)
         return
     settings = read_settings(config)
     results = run_recipe(settings, RecipePaths(data, weights, work, out))
-    write_encoder_graph(out)
+    write_graphs(out)
     write_folds(out, results)
     evaluation = evaluate(out, data / "manifest.csv", "test", work / "evaluation", robustness=True)
     print(evaluation_table(evaluation.rows))

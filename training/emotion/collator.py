@@ -10,16 +10,10 @@ import torch
 from torch import Tensor
 
 from emostream.models import SAMPLE_RATE_HZ, Alignment, Samples
-from emostream.models.collate import (
-    AudioBatch,
-    TextBatch,
-    WaveformSpec,
-    collate_audio,
-    collate_spans,
-    collate_text,
-)
+from emostream.models.collate import AudioBatch, TextBatch, collate_audio, collate_spans, collate_text
 from emostream.models.emotion import EmotionModel, EncodedModality
 from emostream.models.granularity import SpanBatch
+from emostream.models.inputs import WaveformSpec
 
 from ..augmentation.pipeline import augment, augment_text
 from ..corpora.example import Example

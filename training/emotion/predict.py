@@ -64,11 +64,13 @@ def posteriors(predictions: Sequence[ExamplePrediction], config: EmotionConfig) 
     """Fused, calibrated probabilities (N, C), each by the example's own pattern of modalities."""
     rows = [
         fused_posterior(
-            {head: values[None] for head, values in prediction.logits.items()}, prediction.pattern, config
+            {head: values[None].numpy() for head, values in prediction.logits.items()},
+            prediction.pattern,
+            config,
         )
         for prediction in predictions
     ]
-    return torch.cat(rows).numpy()
+    return np.concatenate(rows)
 
 
 def stack_logits(predictions: Sequence[ExamplePrediction]) -> Mapping[str, Tensor]:

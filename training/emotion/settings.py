@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from emostream.models.config import FusionName, SpanPoolingName
+from emostream.models.emotion_fields import FusionName, SpanPoolingName
 
 from ..augmentation.settings import AugmentSettings
 from ..trainer.settings import Count, Fraction

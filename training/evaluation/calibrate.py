@@ -63,10 +63,14 @@ def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: 
 def fit_pattern(config: EmotionConfig, pattern: str, logits: Mapping[str, Tensor], truth: Tensor) -> None:
     """Writes the pattern's weights and temperature into the configuration."""
     heads = config.fused_heads(pattern)
-    corrected = {head: prior_corrected_log_posterior(logits[head], head, pattern, config) for head in heads}
+    corrected = {
+        head: torch.from_numpy(prior_corrected_log_posterior(logits[head].numpy(), head, pattern, config))
+        for head in heads
+    }
     config.late_weights[pattern] = fit_late_weights(corrected, heads, truth)
     config.temperatures[f"fused_{pattern}"] = 1.0
-    posterior = fused_posterior(logits, pattern, config)
+    arrays = {head: values.numpy() for head, values in logits.items()}
+    posterior = torch.from_numpy(fused_posterior(arrays, pattern, config))
     config.temperatures[f"fused_{pattern}"] = fit_temperature(posterior.log(), truth)
 
 

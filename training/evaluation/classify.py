@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emostream.models import LABELS, Clip, EmotionInput, Prediction, Samples, Transcript
-from emostream.models.recognizer import EmotionRecognizer
+from emostream.models.recognition import Recognition
 
 from ..corpora.example import OTHER, Example
 from ..data.audio_cache import read_clip, trim
@@ -26,7 +26,7 @@ _TEXT_BATCH: Final = 64
 
 
 def predict_clips(
-    recognizer: EmotionRecognizer,
+    recognizer: Recognition,
     examples: Sequence[Example],
     texts: Sequence[str | None],
     corrupt: Callable[[Samples, np.random.Generator], Samples] = lambda samples, _: samples,
@@ -47,7 +47,7 @@ def predict_clips(
     return predictions
 
 
-def predict_texts(recognizer: EmotionRecognizer, lines: Sequence[Example]) -> list[Prediction]:
+def predict_texts(recognizer: Recognition, lines: Sequence[Example]) -> list[Prediction]:
     """Predictions for text with an empty clip; the text-only head does not use it."""
     empty = Clip(np.zeros(0, dtype=np.float32))
     return [

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from emostream.models import Prediction
-from emostream.models.recognizer import EmotionRecognizer
+from emostream.models import Prediction, load_recognizer
+from emostream.models.recognition import Recognition
 
 from ..corpora.example import CorpusError, Example
 from ..corpora.manifest import read_manifest
@@ -103,7 +103,7 @@ def evaluate(
     """
     from .evaluation_report import write_confusions  # matplotlib takes a second to import, and only here
 
-    recognizer = EmotionRecognizer.load(checkpoint)
+    recognizer = load_recognizer(checkpoint)
     labels = recognizer.labels
     examples = _of_split(read_manifest(manifest), split, labels)
     if not any(example.path is not None for example in examples):
@@ -143,7 +143,7 @@ class _EvaluationRun:
     """Adds rows to `evaluation` and lines to predictions.csv. lines: of the text corpora and the manifest."""
 
     evaluation: Evaluation
-    recognizer: EmotionRecognizer
+    recognizer: Recognition
     lines: Sequence[Example]
     split: str
     writer: Any

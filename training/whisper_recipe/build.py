@@ -9,7 +9,8 @@ import torch
 from tokenizers import Tokenizer
 
 from emostream.models.baseline import BaselineSettings
-from emostream.models.checkpoint import BUNDLED, load_checkpoint
+from emostream.models.checkpoint import load_checkpoint
+from emostream.models.checkpoint_files import BUNDLED
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.identity import SharedEncoder

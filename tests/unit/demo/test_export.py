@@ -15,7 +15,8 @@ import webvtt
 
 from emostream.models import LABELS
 from emostream.streamer.output.csv_cells import safe_cell
-from emostream.streamer.output.formats import FORMATS, FormatName
+from emostream.streamer.output.format_names import FormatName
+from emostream.streamer.output.formats import FORMATS
 from emostream.streamer.protocol import messages
 from tests.support.node import evaluate, needs_node
 from tests.support.recorded_session import FILL_LOG, Steps, final, session_of, steps_of

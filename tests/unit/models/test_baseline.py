@@ -13,8 +13,8 @@ import torch
 from emostream.models import Clip, EmotionInput
 from emostream.models.baseline import BaselineSettings, SpeakerBaseline, Voice
 from emostream.models.checkpoint import Checkpoint
-from emostream.models.collate import WaveformSpec, prepare
 from emostream.models.encoders.layer_mix import LayerConcat
+from emostream.models.inputs import WaveformSpec, prepare
 from emostream.models.recognizer import EmotionRecognizer
 from tests.support.tiny_emotion import noise, tiny_model, tiny_tokenizer
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from emostream.models import Alignment, Clip, EmotionInput, Prediction, Transcript, Word
+from emostream.models import Alignment, Clip, EmotionInput, Prediction, Transcript, Word, load_recognizer
 from emostream.models.checkpoint import Checkpoint
 from emostream.models.config import reference_config
 from emostream.models.emotion import EmotionModel
+from emostream.models.recognition import Recognition
 from emostream.models.recognizer import EmotionRecognizer
 from tests.support.tiny_emotion import noise, tiny_model, tiny_tokenizer, write_tiny
 from tests.support.tiny_encoders import audio_configs
@@ -33,7 +34,7 @@ def numbers(prediction: Prediction) -> list[float]:
     return [*prediction.probabilities, *(prediction.audio_only or ()), *(prediction.text_only or ())]
 
 
-def assert_batch_invariant(recognizer: EmotionRecognizer, inputs: list[EmotionInput]) -> None:
+def assert_batch_invariant(recognizer: Recognition, inputs: list[EmotionInput]) -> None:
     batch = recognizer.recognize(inputs)
     for single, batched in zip(inputs, batch, strict=True):
         alone = recognizer.recognize([single])[0]
@@ -59,7 +60,7 @@ def test_batched_results_equal_single_results_over_several_forward_passes(tmp_pa
 
 
 def test_batched_results_equal_single_results_with_the_bundled_weights() -> None:
-    assert_batch_invariant(EmotionRecognizer.load(device="cpu"), inputs())
+    assert_batch_invariant(load_recognizer(device="cpu"), inputs())
 
 
 @pytest.mark.long

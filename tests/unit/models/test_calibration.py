@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,7 +55,7 @@ def test_text_only_keeps_its_prior() -> None:
         fused_posterior(heads, "text", tiny_config(text_prior=prior))
         for prior in (None, [0.1, 0.2, 0.1, 0.6])
     )
-    assert torch.equal(even, uneven)
+    assert np.array_equal(even, uneven)
 
 
 def test_the_prior_of_a_head_is_recovered() -> None:
@@ -121,5 +122,5 @@ def test_fitting_a_pattern_does_not_make_it_worse() -> None:
     before = fused_posterior(heads, "audio", config)
     fit_pattern(config, "audio", heads, truth)
     after = fused_posterior(heads, "audio", config)
-    rows = torch.arange(len(truth))
-    assert after[rows, truth].log().mean() > before[rows, truth].log().mean()
+    rows = np.arange(len(truth))
+    assert np.log(after[rows, truth]).mean() > np.log(before[rows, truth]).mean()

@@ -16,8 +16,10 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
 from emostream.models import CheckpointError, load_recognizer
-from emostream.models.checkpoint import BUNDLED, load_checkpoint, resolve_checkpoint, save_checkpoint
+from emostream.models.checkpoint import load_checkpoint, save_checkpoint
+from emostream.models.checkpoint_files import BUNDLED, resolve_checkpoint
 from emostream.models.emotion import EmotionModel
+from emostream.models.graphs.files import GRAPH_FILES
 from tests.support.tiny_emotion import tiny_config, tiny_model, tiny_tokenizer, write_tiny
 
 
@@ -228,6 +230,17 @@ def test_damage_is_rejected_with_one_line(name: str, folder: Path) -> None:
     assert str(folder) in message
 
 
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_beside_graphs_is_rejected_with_one_line(name: str, tmp_path: Path) -> None:
+    """As it is read without torch."""
+    folder = Path(shutil.copytree(BUNDLED, tmp_path / "copy"))
+    DAMAGES[name][0](folder)
+    with pytest.raises(CheckpointError) as caught:
+        load_recognizer(folder, device="cpu")
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "nowhere", Path("some/where")])
 def test_a_missing_folder_is_rejected(name: str | Path) -> None:
     with pytest.raises(CheckpointError, match="found none"):
@@ -238,7 +251,7 @@ def test_an_unavailable_hub_name_is_rejected(monkeypatch: pytest.MonkeyPatch) ->
     def offline(name: str) -> str:
         raise OSError(f"no network for {name}")
 
-    monkeypatch.setattr("emostream.models.checkpoint.snapshot_download", offline)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     with pytest.raises(CheckpointError, match="check the name or the network"):
         resolve_checkpoint("owner/model")
 
@@ -263,6 +276,7 @@ class TestBundled:
             "README.md",
             "LICENSE.md",
             "audio_used.csv",
+            *GRAPH_FILES,
         }
         assert sum(file.stat().st_size for file in BUNDLED.iterdir()) <= 20_000_000
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from transformers import Wav2Vec2FeatureExtractor
 
-from emostream.models.collate import WaveformSpec, collate_audio, collate_text, prepare
+from emostream.models.collate import collate_audio, collate_text
+from emostream.models.inputs import WaveformSpec, prepare
 from emostream.models.text_normalization import normalize_text
 from tests.support.tiny_emotion import noise, tiny_tokenizer
 

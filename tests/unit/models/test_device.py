@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from emostream.models import Clip, DeviceError, EmotionInput, Transcript
-from emostream.models.checkpoint import BUNDLED, load_checkpoint
-from emostream.models.device import BFLOAT16_MIN_PARAMETERS, choose_device, choose_dtype
+from emostream.models.checkpoint import load_checkpoint
+from emostream.models.checkpoint_files import BUNDLED
+from emostream.models.device import choose_device, choose_dtype
+from emostream.models.precision import BFLOAT16_MIN_PARAMETERS
 from emostream.models.recognizer import EmotionRecognizer
 from tests.support.tiny_emotion import noise, write_tiny
 
@@ -45,7 +47,7 @@ def test_auto_selects_bfloat16_on_processors_that_support_it(
 ) -> None:
     lines, has_it = PROCESSORS[name]
     (tmp_path / "cpuinfo").write_text(lines + "\n")
-    monkeypatch.setattr("emostream.models.device.CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("emostream.models.precision.CPUINFO", tmp_path / "cpuinfo")
     wanted = torch.bfloat16 if has_it else torch.float32
     assert choose_dtype("auto", CPU, BFLOAT16_MIN_PARAMETERS) == wanted
     assert choose_dtype("auto", CPU, BFLOAT16_MIN_PARAMETERS - 1) == torch.float32
@@ -54,7 +56,7 @@ def test_auto_selects_bfloat16_on_processors_that_support_it(
 def test_auto_selects_float32_where_support_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emostream.models.device.CPUINFO", tmp_path / "none")
+    monkeypatch.setattr("emostream.models.precision.CPUINFO", tmp_path / "none")
     assert choose_dtype("auto", CPU, BFLOAT16_MIN_PARAMETERS) == torch.float32
 
 

@@ -55,4 +55,4 @@ def test_a_checkpoint_lists_the_languages_of_its_text_branch() -> None:
     assert EmotionConfig(text_languages=["pl", "de"]).text_languages == ["pl", "de"]
     for wrong in ("en", ["en-GB"], ["EN"], [""], [1], None):
         with pytest.raises(ValueError, match="expected text_languages like"):
-            EmotionConfig(text_languages=wrong)  # type: ignore[arg-type]
+            EmotionConfig(text_languages=wrong)

@@ -16,13 +16,13 @@ from emostream.models import (
     load_recognizer,
 )
 from emostream.models.alignment.word_spans import word_spans
-from emostream.models.recognizer import EmotionRecognizer
+from emostream.models.recognition import Recognition
 from tests.support.tiny_emotion import noise
 
 
 @pytest.fixture(scope="module")
-def recognizer() -> EmotionRecognizer:
-    return EmotionRecognizer.load(device="cpu")
+def recognizer() -> Recognition:
+    return load_recognizer(device="cpu")
 
 
 def broken(value: float) -> Samples:
@@ -52,7 +52,7 @@ ODD_CLIPS = {
     "words", [None, "", "?!", "i am so happy", "word " * 400, "\u65e5\u672c\u8a9e \U0001f600"]
 )
 def test_any_clip_and_any_words_give_probabilities(
-    recognizer: EmotionRecognizer, name: str, words: str | None
+    recognizer: Recognition, name: str, words: str | None
 ) -> None:
     speech = EmotionInput(Clip(ODD_CLIPS[name]), None if words is None else Transcript(words))
     prediction = recognizer.recognize([speech])[0]
@@ -63,7 +63,7 @@ def test_any_clip_and_any_words_give_probabilities(
     assert prediction.label == LABELS[prediction.probabilities.index(prediction.confidence)]
 
 
-def test_no_clips_give_no_predictions(recognizer: EmotionRecognizer) -> None:
+def test_no_clips_give_no_predictions(recognizer: Recognition) -> None:
     assert recognizer.encode([]) == []
     assert recognizer.align([], []) == []
     assert recognizer.fuse([], [], []) == []
@@ -77,7 +77,7 @@ def test_it_implements_the_protocol() -> None:
     assert "bundled" in recognizer.name
 
 
-def test_codes_and_transcripts_must_be_equal_in_number(recognizer: EmotionRecognizer) -> None:
+def test_codes_and_transcripts_must_be_equal_in_number(recognizer: Recognition) -> None:
     codes = recognizer.encode([Clip(noise(8000))])
     with pytest.raises(ValueError, match="as many"):
         recognizer.fuse(codes, [], [])
@@ -87,21 +87,19 @@ def test_codes_and_transcripts_must_be_equal_in_number(recognizer: EmotionRecogn
     ("length", "words", "reason"),
     [(4000, "hello", "too_short"), (16_000, None, "no_text"), (16_000, "...", "no_text")],
 )
-def test_reasons_of_uncertainty(
-    recognizer: EmotionRecognizer, length: int, words: str | None, reason: str
-) -> None:
+def test_reasons_of_uncertainty(recognizer: Recognition, length: int, words: str | None, reason: str) -> None:
     transcript = None if words is None else Transcript(words)
     assert reason in recognizer.recognize([EmotionInput(Clip(noise(length)), transcript)])[0].uncertain
 
 
-def test_noise_has_a_low_snr_and_missing_text_has_no_scores(recognizer: EmotionRecognizer) -> None:
+def test_noise_has_a_low_snr_and_missing_text_has_no_scores(recognizer: Recognition) -> None:
     steady = np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
     prediction = recognizer.recognize([EmotionInput(Clip(steady))])[0]
     assert "low_snr" in prediction.uncertain
     assert prediction.text_only is None
 
 
-def test_a_transcript_changes_the_fused_scores_and_not_audio_only(recognizer: EmotionRecognizer) -> None:
+def test_a_transcript_changes_the_fused_scores_and_not_audio_only(recognizer: Recognition) -> None:
     clip = Clip(noise(32_000))
     silent, happy, angry = recognizer.recognize(
         [
@@ -114,7 +112,7 @@ def test_a_transcript_changes_the_fused_scores_and_not_audio_only(recognizer: Em
     assert happy.probabilities != pytest.approx(angry.probabilities, abs=1e-3)
 
 
-def test_words_in_an_unknown_language_leave_the_label_to_the_audio(recognizer: EmotionRecognizer) -> None:
+def test_words_in_an_unknown_language_leave_the_label_to_the_audio(recognizer: Recognition) -> None:
     clip, hinted = Clip(noise(32_000)), Clip(noise(32_000), "de-AT")
     silent, polish, german, english = recognizer.recognize(
         [
@@ -133,7 +131,7 @@ def test_words_in_an_unknown_language_leave_the_label_to_the_audio(recognizer: E
     assert "unsupported_language" not in english.uncertain
 
 
-def test_without_audio_words_in_an_unknown_language_are_all_there_is(recognizer: EmotionRecognizer) -> None:
+def test_without_audio_words_in_an_unknown_language_are_all_there_is(recognizer: Recognition) -> None:
     (prediction,) = recognizer.recognize([EmotionInput(None, Transcript("jestem bardzo happy", "pl"))])
     assert prediction.text_only is not None
     assert prediction.uncertain[0] == "unsupported_language"

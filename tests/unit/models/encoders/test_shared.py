@@ -18,7 +18,8 @@ from torch import Tensor
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from emostream.models import CheckpointError, Clip, EmotionInput
-from emostream.models.checkpoint import load_checkpoint, resolve_checkpoint, save_checkpoint
+from emostream.models.checkpoint import load_checkpoint, save_checkpoint
+from emostream.models.checkpoint_files import resolve_checkpoint
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.ctranslate2_weights import read_encoder
@@ -210,7 +211,7 @@ class TestCheckpoint:
     )
     def test_an_invalid_identity_is_rejected(self, fields: object, message: str) -> None:
         with pytest.raises(ValueError, match=message):
-            EmotionConfig(shared_encoder=fields)  # type: ignore[arg-type]
+            EmotionConfig(shared_encoder=fields)
 
     def test_an_encoder_of_another_kind_cannot_be_shared(
         self, whisper: Path, tmp_path: Path, none_installed: None

@@ -16,8 +16,8 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def load(*_: object, **__: object) -> None:
         raise AssertionError("the models were loaded")
 
-    for module in (replay, live):
-        monkeypatch.setattr(module, "load_engine", load)
+    monkeypatch.setattr(replay, "load_engine", load)
+    monkeypatch.setattr(live, "load_engine_behind_page", load)
     return write_speech(tmp_path / "in" / "a.wav", 1, ms=100)
 
 

@@ -13,7 +13,8 @@ from praatio import textgrid
 from pyannote.database.util import load_rttm
 
 from emostream.models import LABELS
-from emostream.streamer.output.formats import FORMATS, FormatName
+from emostream.streamer.output.format_names import FormatName
+from emostream.streamer.output.formats import FORMATS
 from emostream.streamer.protocol import messages
 from tests.support.events import emotion_event
 

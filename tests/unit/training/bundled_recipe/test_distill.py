@@ -13,8 +13,8 @@ import torch
 from msgspec.structs import replace as replace_settings
 
 from emostream.models import Samples
-from emostream.models.collate import WaveformSpec, prepare
 from emostream.models.emotion import EmotionModel
+from emostream.models.inputs import WaveformSpec, prepare
 from emostream.training.bundled_recipe.audio_student import new_student
 from emostream.training.bundled_recipe.audio_teacher import WhisperTeacher
 from emostream.training.bundled_recipe.distill import (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emostream.models import LABELS
-from emostream.models.checkpoint import BUNDLED
+from emostream.models.checkpoint_files import BUNDLED
 from emostream.training.bundled_recipe.provenance import Provenance
 from emostream.training.corpora import registry
 from emostream.training.corpora.example import CorpusError, Example

@@ -1,0 +1,1 @@
+"""The whole network as ONNX graphs without weights, which run without torch."""
