@@ -14,7 +14,7 @@ from .tls import make_tls_context
 
 
 def bind(settings: ServerSettings) -> socket.socket:
-    """A bound socket that does not listen yet: connections are refused until the server starts.
+    """A bound socket that does not listen yet: connections are refused until a server starts on it.
 
     Raises ListenError where the address is not available, and ConfigError where other machines could reach it
     and there are neither tokens nor `--no-auth`.

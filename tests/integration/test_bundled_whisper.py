@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from emostream.models import Alignment, Clip, load_recognizer
 from emostream.models.checkpoint_files import BUNDLED_WHISPER
 from emostream.models.recognition import Recognition
 from tests.support.demo_speech import demo_speech
+from tests.support.imported_modules import modules_of_replay
 from tests.support.whisper_weights import packaged_whisper
 
 
@@ -33,3 +36,10 @@ def test_a_clip_alone_has_the_result_that_it_has_in_a_batch(graph: Recognition, 
         assert code.voice is not None
         np.testing.assert_allclose(alone.voice, code.voice, atol=1e-3)
         np.testing.assert_allclose(single.probabilities, prediction.probabilities, atol=1e-4)
+
+
+def test_words_and_emotion_need_neither_torch_nor_transformers(tmp_path: Path) -> None:
+    folder = packaged_whisper("base")
+    modules = modules_of_replay(tmp_path, "--asr", str(folder), "--device", "cpu")
+    assert {"onnxruntime", "ctranslate2"} <= modules
+    assert not {"torch", "transformers"} & modules
