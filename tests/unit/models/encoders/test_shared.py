@@ -228,7 +228,7 @@ class TestSelection:
     def bundled(self, whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder = tmp_path / "bundled_whisper"
         save_checkpoint(shared_model(whisper), tiny_tokenizer(), folder)
-        monkeypatch.setattr("emostream.models.checkpoint.BUNDLED_WHISPER", folder)
+        monkeypatch.setattr("emostream.models.checkpoint_files.BUNDLED_WHISPER", folder)
         return folder
 
     def test_the_default_is_the_checkpoint_whose_encoder_is_installed(
