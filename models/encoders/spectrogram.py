@@ -60,5 +60,5 @@ def _hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 @cache
 def _window() -> npt.NDArray[np.float32]:
     """(WINDOW,): Hann's, periodic."""
-    turns: npt.NDArray[np.float64] = np.arange(WINDOW) * (2.0 * np.pi / WINDOW)
-    return (0.5 - 0.5 * np.cos(turns)).astype(np.float32)
+    turns = np.arange(WINDOW) * (2.0 * np.pi / WINDOW)
+    return np.asarray(0.5 - 0.5 * np.cos(turns), dtype=np.float32)

@@ -16,6 +16,8 @@ COMMANDS: Final = {
     "record": "Analyze the microphone as [bold]emostream live[/bold] does, and record the session: audio and "
     "events.",
     "summary": "Summarize results of replay: time per emotion, and which emotion follows which.",
+    "compare": "Compare two sets of results, or results and human labels: agreement, kappa, figures per "
+    "label, and the utterances that differ.",
     "align": "Print when each word, syllable and phone of a recording is spoken (forced alignment).",
     "batch": "Analyze an archive of recordings on a Ray cluster.",
     "client": "Send a recording or the microphone to a server and print its events.",

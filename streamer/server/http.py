@@ -112,7 +112,8 @@ class HttpHandler:
                 return method_not_allowed("GET", "POST")
         if is_openai_path(path) and path.startswith(MODELS_PATH):
             models = self._status().models
-            behind = [name for name in (models.asr, models.emotion) if name is not None]
+            names = () if models is None else (models.asr, models.emotion)
+            behind = [name for name in names if name is not None]
             return models_response(path, self._started_at, behind)
         if found := _AUDIO_PATH.fullmatch(path):
             return _audio(self._status(), unquote(found[1]), query)

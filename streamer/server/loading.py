@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -19,17 +20,19 @@ from websockets.http11 import Request, Response
 from ..config import ServerSettings
 from ..inference.model_worker import ModelWorker
 from .file_limit import fit_to_file_limit
-from .http import HttpHandler, ServerStatus, retry_later_response, without_body
+from .http import HttpHandler, ServerStatus
 from .incoming import HTTP_RESERVE, IncomingConnection, IncomingConnections, report_accept_errors
 from .listen import listen_error
 from .origin import OriginPolicy
+from .responses import retry_later_response, without_body
 from .tls import make_tls_context
 
 Loaded = TypeVar("Loaded")
 
 _RETRY_S: Final = 1.0
 _CLOSE_S: Final = 0.4
-_NEEDS_MODELS: Final = ("/v1/stream", "/metrics")
+_FIRST_BYTE_S: Final = 10.0
+_NEEDS_MODELS: Final = ("/v1/stream", "/v1/models", "/v1/audio", "/metrics")
 """What paths begin with that have no answer without models: a session, the streams and their audio."""
 
 
@@ -56,14 +59,18 @@ class LoadingServer:
         self._settings = fit_to_file_limit(settings)
         self._tls = make_tls_context(settings)
         self._incoming = IncomingConnections(self._settings.connections + HTTP_RESERVE, set())
-        self._http = HttpHandler(OriginPolicy(settings), _status, lambda: b"", _nobody)
+        self._http = HttpHandler(
+            OriginPolicy(settings), _status, lambda: b"", _nobody, started_at=int(time.time())
+        )
         self._listener: WebSocketServer | None = None
 
     async def __aenter__(self) -> LoadingServer:
         quiet = logging.getLogger("emostream.websockets")
         quiet.setLevel(logging.CRITICAL)
         report_accept_errors(asyncio.get_running_loop())
-        create: Any = partial(IncomingConnection, incoming=self._incoming)
+        create: Any = partial(
+            IncomingConnection, incoming=self._incoming, serve_request=_refuse, first_byte_s=_FIRST_BYTE_S
+        )
         try:
             self._listener = await serve(
                 _no_session,
@@ -87,17 +94,37 @@ class LoadingServer:
             with suppress(TimeoutError):  # a client that does not read its answer is not waited for
                 async with asyncio.timeout(_CLOSE_S):
                     await self._listener.wait_closed()
+        await self._incoming.cancel_requests()
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response:
         assert isinstance(connection, IncomingConnection)
         self._incoming.discard(connection, valid=True)
         if request.path.startswith(_NEEDS_MODELS):
-            text = "expected models that are loaded, got a server that is loading them; try again"
-            response = retry_later_response(text, _RETRY_S, HTTPStatus.SERVICE_UNAVAILABLE)
-            response.headers["Emostream-Status"] = "loading"
+            response = _try_again()
         else:
             response = await self._http.answer(connection, request)
         return without_body(response) if connection.head else response
+
+
+def _try_again() -> Response:
+    text = "expected models that are loaded, got a server that is loading them; try again"
+    response = retry_later_response(text, _RETRY_S, HTTPStatus.SERVICE_UNAVAILABLE)
+    response.headers["Emostream-Status"] = "loading"
+    return response
+
+
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a request with a body, and read what comes of it: cut off, a client may not see the answer."""
+    try:
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                writer.write(_try_again().serialize())
+                if writer.can_write_eof():
+                    writer.write_eof()
+                while await reader.read(1 << 16):
+                    pass
+    finally:
+        writer.close()
 
 
 def _status() -> ServerStatus:

@@ -82,7 +82,7 @@ async def test_a_session_is_to_be_tried_again() -> None:
 
 async def test_other_methods_and_hosts_are_answered_as_by_the_server() -> None:
     async with loading() as (port, _, _):
-        assert (await get(port, "/", "POST"))[0] == 405
+        assert (await get(port, "/v1/audio/transcriptions", "POST"))[0] == 503
         status, _, body = await get(port, "/", "HEAD")
         assert (status, body) == (200, b"")
         assert (await get(port, "/healthz", more="Host: elsewhere.example\r\n"))[0] == 403
