@@ -97,7 +97,7 @@ def test_the_version_is_that_of_the_tag(tmp_path: Path) -> None:
     git("init")
     git("add", ".")
     git("commit", "-m", "First")
-    assert re.fullmatch(r"0\.1\.dev1\+g[0-9a-f]+(\.d\d+)?", version())
+    assert re.fullmatch(r"0\.1(\.0)?\.dev1\+g[0-9a-f]+(\.d\d+)?", version())
     git("tag", "v1.2.3")
     assert version() == "1.2.3"
     git("commit", "--allow-empty", "-m", "Second")
