@@ -25,7 +25,8 @@ from .document import FinalsSink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from .shown_figure import ShownFigure
 
 _DPI: Final = 150
 _INCHES_PER_SECOND: Final = 0.45
@@ -128,10 +129,11 @@ def write_png(timeline: Timeline, title: str, path: Path) -> None:
     timeline_figure(timeline, title).savefig(path, format="png")
 
 
-def timeline_figure(timeline: Timeline, title: str) -> Figure:
+def timeline_figure(timeline: Timeline, title: str) -> ShownFigure:
     """The width grows with the duration, within bounds; labels are drawn on bars that are wide enough."""
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    from .shown_figure import ShownFigure
 
     seconds = max(timeline.peaks.seconds, 0.1)
     least, most = _WIDTH_INCHES
@@ -141,7 +143,7 @@ def timeline_figure(timeline: Timeline, title: str) -> Figure:
     labels = timeline.labels if len(tracks) <= _MOST_DETAILED else ()
     of_track = [_WAVE_INCHES, _BARS_INCHES, *(_EMOTION_INCHES for _ in labels)]
     heights = of_track * len(tracks)
-    figure = Figure(
+    figure = ShownFigure(
         figsize=(width, sum(heights) + _AROUND_INCHES),
         dpi=_DPI,
         layout=ConstrainedLayoutEngine(h_pad=0.03, hspace=0.0),

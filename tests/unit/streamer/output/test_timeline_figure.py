@@ -234,3 +234,11 @@ async def test_many_channels_have_only_their_waveforms_and_bars() -> None:
     drawn.add_audio(Pcm(np.zeros((RATE_HZ, 5), np.float32)), RATE_HZ)
     await drawn.send(msgspec.structs.replace(final(1, (0, 900, "sad", 0.5)), channel=5))
     assert len(timeline_figure(drawn, "x.wav").axes) == 10
+
+
+async def test_a_notebook_shows_a_figure(tmp_path: Path) -> None:
+    """With the hook that IPython asks for: without pyplot it knows no figures."""
+    figure = timeline_figure(await timeline(seconds=1), "x.wav")
+    (tmp_path / "shown.png").write_bytes(figure._repr_png_())
+    figure.savefig(tmp_path / "saved.png")
+    np.testing.assert_array_equal(imread(tmp_path / "shown.png"), imread(tmp_path / "saved.png"))

@@ -47,7 +47,7 @@ RESULT = Transcription(
 )
 
 
-async def answer(form: ResponseFormat, **options: bool) -> str:
+async def answer(form: ResponseFormat, **options: Any) -> str:
     return (await rendered(RESULT, TranscriptionRequest(MemoryFile("a", b""), None, form, **options)))[
         1
     ].decode()
@@ -110,8 +110,8 @@ async def test_srt_is_read_by_another_library() -> None:
 
 async def test_vtt_is_read_by_another_library() -> None:
     read = webvtt.from_buffer(io.StringIO(await answer("vtt")))
-    assert [(one.start, one.end) for one in read][2] == ("00:00:12.000", "00:00:16.500")
-    assert read[2].text.endswith("wie schön")
+    assert (read.captions[2].start, read.captions[2].end) == ("00:00:12.000", "00:00:16.500")
+    assert read.captions[2].text.endswith("wie schön")
 
 
 def test_the_deltas_joined_are_the_text() -> None:
