@@ -238,7 +238,8 @@ async def test_many_channels_have_only_their_waveforms_and_bars() -> None:
 
 async def test_a_notebook_shows_a_figure(tmp_path: Path) -> None:
     """With the hook that IPython asks for: without pyplot it knows no figures."""
-    figure = timeline_figure(await timeline(seconds=1), "x.wav")
-    (tmp_path / "shown.png").write_bytes(figure._repr_png_())
-    figure.savefig(tmp_path / "saved.png")
+    drawn = await timeline(seconds=1)
+    one, other = (timeline_figure(drawn, "x.wav") for _ in range(2))
+    (tmp_path / "shown.png").write_bytes(one._repr_png_())
+    other.savefig(tmp_path / "saved.png")
     np.testing.assert_array_equal(imread(tmp_path / "shown.png"), imread(tmp_path / "saved.png"))
