@@ -98,8 +98,8 @@ def write_card(
                 layers=", ".join(map(str, settings.encoder.layers)),
             ),
             _UNSEEN + unseen_table(report.rows),
-            _DOUBTS.format(threshold=report.doubts.predictor.threshold) + doubts_table(report.doubts),
-            f"\n{settings.note.strip()}\n",
+            _DOUBTS.format(threshold=_threshold(config)) + doubts_table(report.doubts),
+            f"\n{settings.note.strip()}",
             _CHOICE + choice_table(report),
             _calibration(config),
             _LIMITS,
@@ -108,10 +108,15 @@ def write_card(
     write_model_card(folder, body, _TAGS, licence="cc-by-nc-sa-4.0", language="en")
 
 
+def _threshold(config: EmotionConfig) -> float:
+    """Of the checkpoint's error predictor; nothing is doubted without one."""
+    return float((config.error_predictor or {}).get("threshold", 1.0))
+
+
 def _calibration(config: EmotionConfig) -> str:
     temperatures = ", ".join(f"{name} {value:.2f}" for name, value in config.temperatures.items())
     weights = "; ".join(
         f"{pattern}: " + ", ".join(f"{head} {weight:.2f}" for head, weight in of_heads.items())
         for pattern, of_heads in config.late_weights.items()
     )
-    return f"Temperatures: {temperatures}. Late-fusion weights: {weights}.\n"
+    return f"\nTemperatures: {temperatures}. Late-fusion weights: {weights}.\n"
