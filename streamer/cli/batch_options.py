@@ -26,6 +26,7 @@ class WorkerOptions:
         int | None,
         typer.Option(
             "--workers",
+            metavar="N",
             min=1,
             help="How many workers. Default: as many as the cluster has room for.",
             show_default=False,
@@ -34,12 +35,15 @@ class WorkerOptions:
     ] = None
     cpus: Annotated[
         float,
-        typer.Option("--cpus-per-worker", min=0, help="CPUs of each worker.", rich_help_panel=_WORKERS),
+        typer.Option(
+            "--cpus-per-worker", metavar="N", min=0, help="CPUs of each worker.", rich_help_panel=_WORKERS
+        ),
     ] = 1.0
     gpus: Annotated[
         float,
         typer.Option(
             "--gpus-per-worker",
+            metavar="N",
             min=0,
             help="GPUs of each worker; with 0.25 four workers share one.",
             rich_help_panel=_WORKERS,
@@ -50,6 +54,7 @@ class WorkerOptions:
         typer.Option(
             "--jobs",
             "-j",
+            metavar="N",
             min=1,
             help="How many recordings at a time on each worker: batched on the same models, they cost less "
             "than one by one.",
@@ -60,6 +65,7 @@ class WorkerOptions:
         int,
         typer.Option(
             "--shard-size",
+            metavar="N",
             min=1,
             help="Recordings that a worker takes at a time, at most.",
             rich_help_panel=_WORKERS,

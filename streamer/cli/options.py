@@ -22,6 +22,7 @@ AsrOption = Annotated[
     str | None,
     typer.Option(
         "--asr",
+        metavar="MODEL",
         help="Transcriber: [bold]auto[/bold] (Whisper base or tiny.en if available, else PocketSphinx), "
         "a Whisper model name such as small.en, a faster-whisper folder, [bold]pocketsphinx[/bold], or "
         "[bold]none[/bold] for audio only. Default: auto.",
@@ -37,6 +38,7 @@ LanguageOption = Annotated[
     str | None,
     typer.Option(
         "--language",
+        metavar="LANGUAGE",
         help="Language of the speech (such as en or de), for multilingual Whisper models. Default: detected.",
         show_default=False,
     ),
@@ -81,6 +83,7 @@ MicrophoneOption = Annotated[
     str | None,
     typer.Option(
         "--microphone",
+        metavar="NAME",
         help="Number or part of the name, see [bold]emostream devices[/bold]. Default: the system's.",
         show_default=False,
     ),
@@ -126,6 +129,7 @@ class ModelOptions:
         str | None,
         typer.Option(
             "--compute-type",
+            metavar="TYPE",
             help="Whisper's precision, by CTranslate2's names: int8, float16, ... Default: int8 on a CPU, "
             "float16 on a GPU.",
             show_default=False,
@@ -146,6 +150,7 @@ class ModelOptions:
         str | None,
         typer.Option(
             "--checkpoint",
+            metavar="FOLDER|NAME",
             help="Emotion model: a folder or a name on the Hugging Face hub. Default: the bundled one.",
             show_default=False,
             rich_help_panel=_MODELS,
@@ -166,6 +171,7 @@ class ModelOptions:
         Path | None,
         typer.Option(
             "--config",
+            metavar="FILE",
             help="Settings file (TOML); command-line options override it.",
             show_default=False,
             rich_help_panel=_MODELS,
@@ -257,7 +263,8 @@ class PageOptions:
     """Where the page of a local stream is served, and how much of its audio it can play back."""
 
     port: Annotated[
-        int | None, typer.Option("--port", help="Port to listen on. Default: 8765.", show_default=False)
+        int | None,
+        typer.Option("--port", metavar="PORT", help="Port to listen on. Default: 8765.", show_default=False),
     ] = None
     audio_buffer: Annotated[
         int | None,

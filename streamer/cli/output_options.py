@@ -29,6 +29,7 @@ class OutputOptions:
         typer.Option(
             "--output",
             "-o",
+            metavar="FILE",
             help="Write all results to this file instead of to standard output.",
             show_default=False,
         ),

@@ -15,19 +15,27 @@ class ServerOptions:
 
     host: Annotated[
         str | None,
-        typer.Option("--host", help="Address to listen on. Default: 127.0.0.1.", show_default=False),
+        typer.Option(
+            "--host", metavar="HOST", help="Address to listen on. Default: 127.0.0.1.", show_default=False
+        ),
     ] = None
     port: Annotated[
-        int | None, typer.Option("--port", help="Port to listen on. Default: 8765.", show_default=False)
+        int | None,
+        typer.Option("--port", metavar="PORT", help="Port to listen on. Default: 8765.", show_default=False),
     ] = None
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option("--allowed-host", help="Another host name that this server is reached by; repeatable."),
+        typer.Option(
+            "--allowed-host",
+            metavar="HOST",
+            help="Another host name that this server is reached by; repeatable.",
+        ),
     ] = None
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(
             "--allow-origin",
+            metavar="ORIGIN",
             help="Origin (https://...) of a web page of another site that may connect; repeatable.",
         ),
     ] = None
@@ -35,6 +43,7 @@ class ServerOptions:
         Path | None,
         typer.Option(
             "--token-file",
+            metavar="FILE",
             help="File of tokens, one per line; a client needs one of them.",
             show_default=False,
         ),
@@ -46,12 +55,20 @@ class ServerOptions:
     ssl_certfile: Annotated[
         Path | None,
         typer.Option(
-            "--ssl-certfile", help="PEM file of the certificate chain, for wss and https.", show_default=False
+            "--ssl-certfile",
+            metavar="FILE",
+            help="PEM file of the certificate chain, for wss and https.",
+            show_default=False,
         ),
     ] = None
     ssl_keyfile: Annotated[
         Path | None,
-        typer.Option("--ssl-keyfile", help="PEM file of the certificate's private key.", show_default=False),
+        typer.Option(
+            "--ssl-keyfile",
+            metavar="FILE",
+            help="PEM file of the certificate's private key.",
+            show_default=False,
+        ),
     ] = None
     transcript: Annotated[
         bool, typer.Option("--transcript/--no-transcript", help="Whether events carry the transcript.")

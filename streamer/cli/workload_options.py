@@ -22,17 +22,23 @@ class WorkloadOptions:
         list[Path] | None,
         typer.Option(
             "--speech",
+            metavar="PATH",
             help="Recordings of one utterance each, or folders of them; repeatable. Default: the demo's "
             "recording.",
             show_default=False,
         ),
     ] = None
     seed: Annotated[
-        int, typer.Option("--seed", help="Random seed of the clips' order and the gaps between them.")
+        int,
+        typer.Option(
+            "--seed", metavar="N", help="Random seed of the clips' order and the gaps between them."
+        ),
     ] = 0
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", help="Also write the figures to this file, as JSON.", show_default=False),
+        typer.Option(
+            "--json", metavar="FILE", help="Also write the figures to this file, as JSON.", show_default=False
+        ),
     ] = None
 
     def clips(self) -> list[Samples]:

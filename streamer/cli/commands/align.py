@@ -11,17 +11,23 @@ from ..options import AsrOption
 
 
 def align(
-    file: Annotated[Path, typer.Argument(help="A recording of one utterance, at most 28 s.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording of one utterance, at most 28 s.")],
     text: Annotated[
         str | None,
         typer.Option(
-            "--text", help="Transcript of the recording. Default: transcribed by --asr.", show_default=False
+            "--text",
+            metavar="WORDS",
+            help="Transcript of the recording. Default: transcribed by --asr.",
+            show_default=False,
         ),
     ] = None,
     png: Annotated[
         Path | None,
         typer.Option(
-            "--png", help="Plot waveform, words, syllables and phones to this file.", show_default=False
+            "--png",
+            metavar="FILE",
+            help="Plot waveform, words, syllables and phones to this file.",
+            show_default=False,
         ),
     ] = None,
     asr: AsrOption = None,
@@ -29,6 +35,7 @@ def align(
         str | None,
         typer.Option(
             "--language",
+            metavar="LANGUAGE",
             help="Language of the speech; syllables and phones exist for English only.",
             show_default=False,
         ),

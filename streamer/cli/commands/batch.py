@@ -35,6 +35,7 @@ def batch(
         str,
         typer.Option(
             "--address",
+            metavar="ADDRESS",
             help="Ray cluster: HOST:PORT of one that this machine is part of, local for this machine alone, "
             "or auto for the one that runs here, else this machine alone.",
         ),

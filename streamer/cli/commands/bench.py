@@ -39,7 +39,8 @@ def streams(
     workload: WorkloadOptions,
     models: ModelOptions,
     counts: Annotated[
-        str, typer.Option("--counts", help="Numbers of concurrent streams, one run for each.")
+        str,
+        typer.Option("--counts", metavar="N,N,...", help="Numbers of concurrent streams, one run for each."),
     ] = "1,4,8,16",
     seconds: SecondsOption = 60.0,
 ) -> None:
@@ -60,7 +61,9 @@ def replay(
     workload: WorkloadOptions,
     models: ModelOptions,
     seconds: SecondsOption = 120.0,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Runs, of which the median counts.")] = 5,
+    repeats: Annotated[
+        int, typer.Option("--repeats", metavar="N", min=1, help="Runs, of which the median counts.")
+    ] = 5,
 ) -> None:
     """Replay at full speed, compared with the same model calls in a bare loop."""
     from ..bench import replay as run_replay

@@ -20,16 +20,19 @@ def client(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help="Recording to send; - reads standard input. Default: the microphone.", show_default=False
+            metavar="FILE",
+            help="Recording to send; - reads standard input. Default: the microphone.",
+            show_default=False,
         ),
     ] = None,
-    url: Annotated[str, typer.Option("--url", help="URL of the server's websocket.")] = (
+    url: Annotated[str, typer.Option("--url", metavar="URL", help="URL of the server's websocket.")] = (
         "ws://127.0.0.1:8765/v1/stream"
     ),
     microphone: Annotated[
         str | None,
         typer.Option(
             "--microphone",
+            metavar="NAME",
             help="Number or part of the name, see [bold]emostream devices[/bold]. Default: the system's.",
             show_default=False,
         ),
@@ -51,6 +54,7 @@ def client(
         Path | None,
         typer.Option(
             "--token-file",
+            metavar="FILE",
             help="File whose first line is a token that the server accepts.",
             show_default=False,
         ),
@@ -59,6 +63,7 @@ def client(
         Path | None,
         typer.Option(
             "--ssl-ca-certs",
+            metavar="FILE",
             help="PEM file of the certificate authority, if this machine does not trust it already.",
             show_default=False,
         ),

@@ -20,6 +20,7 @@ def live(
         typer.Option(
             "--file",
             "-f",
+            metavar="FILE",
             help="Play this recording at its own pace instead of the microphone.",
             show_default=False,
         ),
@@ -30,6 +31,7 @@ def live(
         typer.Option(
             "--output",
             "-o",
+            metavar="FILE",
             help="Write results to this file instead of to the terminal.",
             show_default=False,
         ),

@@ -15,7 +15,10 @@ from ..options import MicrophoneOption, ModelOptions, PageOptions
 def record(
     *,
     folder: Annotated[
-        Path, typer.Argument(help="Folder to record the session to: empty, or one that does not exist.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Folder to record the session to: empty, or one that does not exist."
+        ),
     ],
     microphone: MicrophoneOption = None,
     page: PageOptions,

@@ -25,7 +25,11 @@ def replay(
     jobs: Annotated[
         int,
         typer.Option(
-            "--jobs", "-j", min=1, help="How many recordings at a time, batched on the same models."
+            "--jobs",
+            "-j",
+            metavar="N",
+            min=1,
+            help="How many recordings at a time, batched on the same models.",
         ),
     ] = 1,
     pace: Annotated[

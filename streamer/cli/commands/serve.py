@@ -27,6 +27,7 @@ def serve(
         str | None,
         typer.Option(
             "--ray-address",
+            metavar="ADDRESS",
             help="With --engine ray: HOST:PORT of a cluster that this machine is part of. Default: the one "
             "that runs here, else one of its own.",
             show_default=False,

@@ -14,8 +14,9 @@ def summary(
     results: Annotated[
         list[Path],
         typer.Argument(
+            metavar="RESULTS",
             help="Results of [bold]emostream replay[/bold] in JSON lines, CSV or Parquet, folders of "
-            "them, or glob patterns; - reads JSON lines from standard input."
+            "them, or glob patterns; - reads JSON lines from standard input.",
         ),
     ],
     form: Annotated[
@@ -29,11 +30,16 @@ def summary(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Write to this file instead of to standard output.", show_default=False
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write to this file instead of to standard output.",
+            show_default=False,
         ),
     ] = None,
     png: Annotated[
-        Path | None, typer.Option("--png", help="Also plot the summary to this file.", show_default=False)
+        Path | None,
+        typer.Option("--png", metavar="FILE", help="Also plot the summary to this file.", show_default=False),
     ] = None,
     by: Annotated[
         Weight,
@@ -42,7 +48,10 @@ def summary(
         ),
     ] = "time",
     files: Annotated[
-        int, typer.Option("--files", min=0, help="Rows of recordings in the text, the longest ones; 0: all.")
+        int,
+        typer.Option(
+            "--files", metavar="N", min=0, help="Rows of recordings in the text, the longest ones; 0: all."
+        ),
     ] = 20,
 ) -> None:
     """Summarize results of replay: time per emotion, and which emotion follows which.

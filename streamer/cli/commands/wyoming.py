@@ -16,8 +16,8 @@ _PORT = 10300
 @with_option_groups
 def wyoming(
     *,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = _PORT,
+    host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Port to listen on.")] = _PORT,
     no_auth: Annotated[
         bool,
         typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import typer
 
 from emostream.streamer.cli.command_table import COMMANDS, LazyCommand
 from emostream.streamer.cli.main import app
+from tests.support.programs import run_here
 
 NOT_FOR_HELP = {"numpy", "asyncio", "websockets", "av", "onnxruntime", "torch"}
 
@@ -38,3 +40,13 @@ def test_help_imports_nothing_that_computes() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "--output-dir" in done.stdout
     assert not NOT_FOR_HELP & set(done.stderr.split())
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_what_an_option_takes_has_a_name(command: str) -> None:
+    """FILE, N, HOST: no type of the program's own language. Choices name themselves, flags take nothing."""
+    lines = run_here(command, "--help").stdout.splitlines()
+    options = [line for line in lines if line.lstrip("│ ").startswith("--")]
+    assert options
+    shown = {name for line in options for name in re.findall(r"<([\w \[\]]+)>", line)}
+    assert shown <= {"bool"}, shown
