@@ -42,7 +42,7 @@ from .console import (
 )
 from .options import AudioOptions, ModelOptions
 from .output_options import OutputOptions
-from .replay_progress import outcome_reporter, progress_bar
+from .replay_progress import outcome_reporter, progress_bar, total_line
 
 
 def replay(
@@ -95,7 +95,10 @@ def replay(
         engine, settings, options, outputs, files, several=len(inputs) > 1 or len(found) > 1, console=console
     )
     todo = run.todo(found)
+    began = clock.now()
     outcomes, interrupted = asyncio.run(run.replay(todo, clock))
+    if len(todo) + len(unreadable) > 1:
+        print_line(console, total_line(outcomes, len(unreadable), clock.now() - began))
     failures = [*unreadable, *(one.failure for one in outcomes if one.failure is not None)]
     print_failures(failures)
     if interrupted:
@@ -157,7 +160,12 @@ class _Run:
         stop = stop_on_signals()
         with progress_bar(self._console, jobs) as advance, self._open_results() as open_sink:
             runner = ReplayRunner(
-                self._engine, self._settings, self._options, clock, outcome_reporter(self._console), advance
+                self._engine,
+                self._settings,
+                self._options,
+                clock,
+                outcome_reporter(self._console, len(jobs)),
+                advance,
             )
             async with self._engine.running():
                 outputs = combined_outputs(open_sink, self._plots, self._labels)

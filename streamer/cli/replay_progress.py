@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,18 +39,49 @@ def progress_bar(console: Console, jobs: Sequence[ReplayJob]) -> Iterator[Callab
         yield advance
 
 
-def outcome_reporter(console: Console) -> Callable[[ReplayOutcome], None]:
-    """A callback that prints a line for each recording that was read to its end, and for each thing that is
-    unusual about a recording.
+def outcome_reporter(console: Console, total: int) -> Callable[[ReplayOutcome], None]:
+    """A callback that prints a line for each recording that was read to its end, with its number of `total`,
+    and for each thing that is unusual about a recording.
     """
+    numbers = itertools.count(1)
 
     def report(outcome: ReplayOutcome) -> None:
+        number = f"{next(numbers)}/{total} " if total > 1 else ""
         for note in outcome.notes:
             print_line(console, f"note: {printable(note)}")
         if outcome.totals is not None:
-            print_line(console, f"{printable(outcome.job.path)}: {_summary(outcome)}")
+            print_line(console, f"{number}{printable(outcome.job.path)}: {_summary(outcome)}")
 
     return report
+
+
+def total_line(outcomes: Sequence[ReplayOutcome], unreadable: int, seconds: float) -> str:
+    """What became of several recordings, and how fast.
+
+    unreadable: those that were not begun. seconds: that it took, without the start of the models.
+    """
+    totals = [outcome.totals for outcome in outcomes if outcome.totals is not None]
+    failed = unreadable + sum(outcome.failure is not None for outcome in outcomes)
+    audio_s = sum(each.audio_ms for each in totals) / 1_000
+    found = sum(each.utterances for each in totals)
+    speed = audio_s / max(seconds, 1e-3)
+    recordings = counted(len(outcomes) + unreadable, "recording")
+    return (
+        f"{recordings}, {counted(found, 'utterance')}, {failed} failed; "
+        f"{_length(audio_s)} of audio in {_length(seconds)} ({speed:.{0 if speed >= 10 else 1}f} x real time)"
+    )
+
+
+def _length(seconds: float) -> str:
+    """`14 s`, `3:05 min` or `2:10 h`."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    return (
+        f"{whole // 60}:{whole % 60:02d} min"
+        if whole < 7_200
+        else f"{whole // 3_600}:{whole // 60 % 60:02d} h"
+    )
 
 
 def _summary(outcome: ReplayOutcome) -> str:
