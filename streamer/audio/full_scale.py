@@ -87,7 +87,8 @@ class StreamScale:
         first = 0
         while first < len(block):
             piece = block[first : first + self._meter.room]
-            scaled[first : first + len(piece)] = piece / np.float32(self.divisor)
+            with np.errstate(invalid="ignore"):  # a signalling NaN
+                np.divide(piece, np.float32(self.divisor), out=scaled[first : first + len(piece)])
             first += len(piece)
             if self._meter.add(piece) is not None and self._meter.lasting > max(LIMIT, self.divisor):
                 self.divisor = divisor_for(self._meter.lasting)

@@ -13,6 +13,7 @@ from typing import Final
 
 import h11
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader
 from websockets.http11 import Request, Response
 
 _READ_BYTES: Final = 1 << 16
@@ -58,9 +59,13 @@ class HttpExchange:
         event = await self._next_event()
         assert isinstance(event, h11.Request)
         self.method = event.method.decode("ascii")
-        headers = Headers(
-            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers]
-        )
+        try:
+            headers = Headers(
+                [(name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers]
+            )
+        except InvalidHeader as error:  # h11 takes control characters
+            text = f"expected printable letters in headers, got others in {error.name}; correct it"
+            raise RequestError(HTTPStatus.BAD_REQUEST, text) from error
         return Request(event.target.decode("latin-1"), headers)
 
     async def body(self) -> AsyncIterator[bytes]:

@@ -48,6 +48,15 @@ async def test_other_methods_are_answered(method: str, path: str) -> None:
     assert text.decode() == f"expected GET, got {method}; audio goes over the websocket at /v1/stream\n"
 
 
+async def test_a_header_that_is_no_text_is_a_bad_request(caplog: pytest.LogCaptureFixture) -> None:
+    request = b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Name: a\x01\x7f\r\n\r\n"
+    async with serving() as server:
+        answer = await exchange(server.port, request)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"got others in x-name; correct it\n")
+    assert not caplog.records
+
+
 async def test_head_is_get_without_the_body() -> None:
     async with serving() as server:
         answers = [

@@ -112,3 +112,16 @@ async def test_a_recorded_session_stays_as_it_was_heard(tmp_path: Path) -> None:
     (item,) = await items_of(FileSource(path, as_recorded=True))
     assert isinstance(item, Pcm)
     assert np.abs(item.block).max() == pytest.approx(20.0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_signalling_nan_is_no_warning() -> None:
+    """Bytes that are no samples hold such, and the first arithmetic with one sets a flag."""
+    block = np.full((16_000, 1), 3.0, np.float32)
+    block.view(np.uint32)[12_000] = 0x7F80_0001
+    scale = StreamScale(16_000)
+    scale.push(block)
+    assert scale.divisor > 1
+    result = scale.push(block)
+    assert np.isnan(result[12_000]).all()
+    assert np.isfinite(np.delete(result, 12_000)).all()
