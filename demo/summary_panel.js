@@ -75,9 +75,9 @@ export class SummaryPanel {
     const rows = turns.map(({ key, startMs, channel, from, to }) =>
       element("li", {}, [
         element("button", { type: "button", "data-select": key }, [
-          icon(from),
+          coloured(from),
           element("span", {}, [`${title(from)} to ${to}${channel === null ? "" : `, channel ${channel}`}`]),
-          icon(to),
+          coloured(to),
           element("span", { class: "time" }, [wholeClock(startMs)]),
         ]),
       ]),
@@ -137,6 +137,9 @@ export class SummaryPanel {
     }
   }
 }
+
+/** An icon in the colour of its emotion. */
+const coloured = (label) => element("span", { "data-label": label }, [icon(label)]);
 
 function traceDescription(shares) {
   const parts = shares.filter(({ count }) => count > 0).map(({ label, share }) => `${label} ${percent(share)}`);
