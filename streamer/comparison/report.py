@@ -148,8 +148,9 @@ def write_csv(comparison: Comparison, out: TextIO) -> None:
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(["file", "channel", "start_s", "end_s", "first", "confidence", "second", "text"])
     pairs = comparison.pairs
-    nobody = [(one, None) for one in pairs.only_first], [(None, two) for two in pairs.only_second]
-    for one, two in (*pairs.both, *nobody[0], *nobody[1]):
+    only_first = [(one, None) for one in pairs.only_first]
+    only_second = [(None, two) for two in pairs.only_second]
+    for one, two in (*pairs.both, *only_first, *only_second):
         rows.writerow(list(_pair(one, two).values()))
 
 

@@ -7,15 +7,14 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from http import HTTPStatus
 from socket import socket as Socket
 from types import TracebackType
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from websockets.asyncio.server import Server as WebSocketServer
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
@@ -30,8 +29,8 @@ from .connection_handler import ConnectionHandler
 from .file_limit import fit_to_file_limit
 from .handshake import Handshake, reject, select_subprotocol
 from .http import HttpHandler, ServerStatus
-from .incoming import HTTP_RESERVE, IncomingConnection, IncomingConnections, report_accept_errors
-from .listen import listen_error
+from .incoming import HTTP_RESERVE, IncomingConnection, IncomingConnections
+from .listen import start_listening
 from .openai.endpoint import Gate, TranscriptionEndpoint
 from .origin import WILDCARDS, OriginPolicy
 from .published_stream import PublishedStream
@@ -44,8 +43,6 @@ log = logging.getLogger(__name__)
 
 _DRAIN_S: Final = 1.2  # what is left of the two seconds that a person waits after Ctrl-C
 _CLOSE_S: Final = 0.4
-_TLS_HANDSHAKE_S: Final = 10.0  # as long as the handshake of the websocket may take
-_FIRST_BYTE_S: Final = 10.0
 _RESTART_S: Final = 5.0  # when a client may find the next server
 
 
@@ -112,34 +109,17 @@ class Server:
         return f"{'http' if self._tls is None else 'https'}://{shown}:{self.port}"
 
     async def __aenter__(self) -> Server:
-        # Broken handshakes of unknown clients are not logged; our own failures are, in `_handle`.
-        quiet = logging.getLogger("emostream.websockets")
-        quiet.setLevel(logging.CRITICAL)
-        report_accept_errors(asyncio.get_running_loop())
-        new_connection = partial(
-            IncomingConnection,
-            incoming=self._incoming,
+        self._listener = await start_listening(
+            self._bound,
+            self._settings,
+            self._incoming,
+            self._tls,
+            handler=self._handle,
+            process_request=self._process_request,
             serve_request=self._requests.serve,
-            first_byte_s=_FIRST_BYTE_S,
+            select_subprotocol=select_subprotocol,
+            max_size=self._settings.message_bytes,
         )
-        options: dict[str, Any] = {"create_connection": new_connection}
-        if self._tls is not None:
-            options["ssl_handshake_timeout"] = _TLS_HANDSHAKE_S
-        try:
-            self._listener = await serve(
-                self._handle,
-                sock=self._bound,
-                process_request=self._process_request,
-                ssl=self._tls,
-                **options,
-                select_subprotocol=select_subprotocol,
-                compression=None,
-                max_size=self._settings.message_bytes,
-                server_header=None,
-                logger=quiet,
-            )
-        except OSError as error:  # another server that was bound at the same time listened first
-            raise listen_error(self._settings, error) from error
         self._watching = asyncio.create_task(self._watchdog.run(), name="watchdog")
         return self
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from ..config import ServerSettings
 from ..errors import ConfigError, ListenError
 from .auth import read_tokens
+from .incoming import IncomingConnection, IncomingConnections, ServeRequest, report_accept_errors
 from .origin import LOOPBACK_NAMES
 from .tls import make_tls_context
+
+_TLS_HANDSHAKE_S: Final = 10.0  # as long as the handshake of the websocket may take
+_FIRST_BYTE_S: Final = 10.0
 
 
 def bind(settings: ServerSettings) -> socket.socket:
@@ -43,6 +56,44 @@ def bind(settings: ServerSettings) -> socket.socket:
     except (OSError, UnicodeError) as error:  # a name too long for the DNS is the latter
         raise listen_error(settings, error) from error
     return bound
+
+
+async def start_listening(
+    bound: socket.socket,
+    settings: ServerSettings,
+    incoming: IncomingConnections,
+    tls: ssl.SSLContext | None,
+    *,
+    handler: Callable[[ServerConnection], Awaitable[None]],
+    process_request: Callable[[ServerConnection, Request], Awaitable[Response | None]],
+    serve_request: ServeRequest,
+    **options: Any,
+) -> Server:
+    """Listen on a socket of `bind`. handler, process_request, options: of `websockets`. serve_request: for
+    requests with another method. Raises ListenError.
+    """
+    # Broken handshakes of unknown clients are not logged; our own failures are, by the handler.
+    quiet = logging.getLogger("emostream.websockets")
+    quiet.setLevel(logging.CRITICAL)
+    report_accept_errors(asyncio.get_running_loop())
+    options["create_connection"] = partial(
+        IncomingConnection, incoming=incoming, serve_request=serve_request, first_byte_s=_FIRST_BYTE_S
+    )
+    if tls is not None:
+        options["ssl_handshake_timeout"] = _TLS_HANDSHAKE_S
+    try:
+        return await serve(
+            handler,
+            sock=bound,
+            process_request=process_request,
+            ssl=tls,
+            compression=None,
+            server_header=None,
+            logger=quiet,
+            **options,
+        )
+    except OSError as error:  # another server that was bound at the same time listened first
+        raise listen_error(settings, error) from error
 
 
 def listen_error(settings: ServerSettings, error: OSError | UnicodeError) -> ListenError:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from http import HTTPStatus
 from socket import socket as Socket
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from websockets.asyncio.server import Server as WebSocketServer
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from ..config import ServerSettings
 from ..inference.model_worker import ModelWorker
 from .file_limit import fit_to_file_limit
 from .http import HttpHandler, ServerStatus
-from .incoming import HTTP_RESERVE, IncomingConnection, IncomingConnections, report_accept_errors
-from .listen import listen_error
+from .incoming import HTTP_RESERVE, IncomingConnection, IncomingConnections
+from .listen import start_listening
 from .origin import OriginPolicy
 from .responses import retry_later_response, without_body
 from .tls import make_tls_context
@@ -31,7 +29,6 @@ Loaded = TypeVar("Loaded")
 
 _RETRY_S: Final = 1.0
 _CLOSE_S: Final = 0.4
-_FIRST_BYTE_S: Final = 10.0
 _NEEDS_MODELS: Final = ("/v1/stream", "/v1/models", "/v1/audio", "/metrics")
 """What paths begin with that have no answer without models: a session, the streams and their audio."""
 
@@ -60,30 +57,20 @@ class LoadingServer:
         self._tls = make_tls_context(settings)
         self._incoming = IncomingConnections(self._settings.connections + HTTP_RESERVE, set())
         self._http = HttpHandler(
-            OriginPolicy(settings), _status, lambda: b"", _nobody, started_at=int(time.time())
+            OriginPolicy(settings), _status, lambda: b"", _no_owner, started_at=int(time.time())
         )
         self._listener: WebSocketServer | None = None
 
     async def __aenter__(self) -> LoadingServer:
-        quiet = logging.getLogger("emostream.websockets")
-        quiet.setLevel(logging.CRITICAL)
-        report_accept_errors(asyncio.get_running_loop())
-        create: Any = partial(
-            IncomingConnection, incoming=self._incoming, serve_request=_refuse, first_byte_s=_FIRST_BYTE_S
+        self._listener = await start_listening(
+            self._bound.dup(),
+            self._settings,
+            self._incoming,
+            self._tls,
+            handler=_no_session,
+            process_request=self._answer,
+            serve_request=_refuse,
         )
-        try:
-            self._listener = await serve(
-                _no_session,
-                sock=self._bound.dup(),
-                process_request=self._answer,
-                ssl=self._tls,
-                create_connection=create,
-                compression=None,
-                server_header=None,
-                logger=quiet,
-            )
-        except OSError as error:  # another server that was bound at the same time listened first
-            raise listen_error(self._settings, error) from error
         return self
 
     async def __aexit__(
@@ -131,7 +118,7 @@ def _status() -> ServerStatus:
     return ServerStatus("loading", problems=(), models=None, sessions=0, connections=0, streams=())
 
 
-async def _nobody(connection: ServerConnection, request: Request) -> None:
+async def _no_owner(connection: ServerConnection, request: Request) -> None:
     """Without a token too there is nothing yet that needs one."""
 
 

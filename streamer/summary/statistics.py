@@ -149,9 +149,16 @@ class SessionAccumulator:
 
     @property
     def recordings(self) -> list[RecordingSummary]:
-        """By channel; the session as a whole where none of its events has one."""
+        """By channel, each as long as the session; the session as a whole where no event has a channel."""
         channels = sorted(self._channels.items(), key=lambda item: item[0] or 0)
-        return [channel.summary for _, channel in channels] or [self._session]
+        found = [channel.summary for _, channel in channels] or [self._session]
+        total = self._session.statistics
+        for recording in found:
+            recording.state = self._session.state
+            statistics = recording.statistics
+            statistics.length_ms, statistics.lost_ms = total.length_ms, total.lost_ms
+            statistics.silence_ms = max(0, total.length_ms - total.lost_ms - statistics.all.ms)
+        return found
 
     def is_later_session(self, event: messages.ServerEvent) -> bool:
         """Whether the event belongs to another session, since its `seq` went back; 0 is no number."""
@@ -179,14 +186,6 @@ class SessionAccumulator:
                 total.length_ms = event.totals.audio_ms
                 total.lost_ms = event.totals.dropped_ms
                 self._session.state = "complete" if event.reason == "end_of_stream" else "partial"
-            case _:
-                return
-        for recording in self.recordings:
-            recording.state = self._session.state
-            statistics = recording.statistics
-            statistics.length_ms, statistics.lost_ms = total.length_ms, total.lost_ms
-            speech_ms = statistics.all.ms
-            statistics.silence_ms = max(0, total.length_ms - total.lost_ms - speech_ms)
 
     def _extend_to(self, ms: int) -> None:
         """If the results break off, the recording's known length is the end of the last event."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import AsyncIterable, Iterator
 from typing import Any
@@ -25,7 +24,7 @@ from emostream.models import LABELS
 from emostream.streamer.errors import ConfigError
 from tests.support.fakes import FakeTranscriber, silence, voice
 from tests.support.livekit_fakes import PushedAudio, ScriptedLLM, ScriptedSTT, rtc_frames
-from tests.support.local_engines import fake_local_engine
+from tests.support.local_engines import fake_local_engine, forbid_other_machines
 from tests.support.serving import serving
 
 SPEECH = np.concatenate([silence(300), voice(1_000), silence(900), voice(600, seed=1), silence(700)])
@@ -35,14 +34,7 @@ ONCE = APIConnectOptions(max_retry=0)
 
 @pytest.fixture(autouse=True)
 def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A framework that calls home fails the test."""
-    connect = socket.socket.connect
-
-    def checked(self: socket.socket, address: Any) -> None:
-        assert not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1", "localhost"), address
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", checked)
+    forbid_other_machines(monkeypatch)
 
 
 @pytest.fixture

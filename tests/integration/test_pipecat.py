@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from importlib.resources import as_file, files
 from typing import Any
@@ -46,7 +45,7 @@ from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.client import Retry
 from emostream.streamer.errors import ConfigError
 from tests.support.fakes import FakeTranscriber, silence, voice
-from tests.support.local_engines import Loads, fake_local_engine
+from tests.support.local_engines import Loads, fake_local_engine, forbid_other_machines
 from tests.support.pipelines import Recorder, audio_frames, running
 from tests.support.serving import serving
 from tests.support.shared import REPO
@@ -58,14 +57,7 @@ ONE_UTTERANCE = SPEECH[: 2_200 * 16]
 
 @pytest.fixture(autouse=True)
 def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A framework that calls home fails the test."""
-    connect = socket.socket.connect
-
-    def checked(self: socket.socket, address: Any) -> None:
-        assert not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1", "localhost"), address
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", checked)
+    forbid_other_machines(monkeypatch)
 
 
 @pytest.fixture

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from emostream.integrations import LocalEngine
 from emostream.models import Clip, Transcript
@@ -34,6 +38,17 @@ class Loads:
     def __call__(self, settings: Settings, clock: Clock) -> Engine:
         self.count += 1
         return Engine(HintedTranscriber(), self._recognizer, clock)
+
+
+def forbid_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A framework that calls home fails the test."""
+    connect = socket.socket.connect
+
+    def checked(self: socket.socket, address: Any) -> None:
+        assert not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1", "localhost"), address
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", checked)
 
 
 @contextmanager
