@@ -12,10 +12,7 @@ import pytest
 
 from emostream.training.trainer.history import History
 from emostream.training.trainer.settings import TrainerSettings
-from emostream.training.trainer.trainer import (
-    WEIGHTS_FILE,
-    load_if_complete,
-)
+from emostream.training.trainer.snapshots import WEIGHTS_FILE, load_if_complete
 from tests.support.shared import REPO
 from tests.support.tensorboard_runs import run_with_tensorboard, tensorboard_steps
 from tests.support.training_task import (

@@ -25,8 +25,8 @@ from emostream.training.experiments.run import run_fold
 from emostream.training.experiments.table import baseline_first, run_table
 from emostream.training.experiments.table_rows import paper_rows, parse_row
 from emostream.training.trainer.callbacks import NoCallback, progress_bars
+from emostream.training.trainer.runtime import make_accelerator
 from emostream.training.trainer.settings import TrainerSettings
-from emostream.training.trainer.trainer import make_accelerator
 from tests.support.corpus_trees import iemocap_tree, write_sound
 from tests.support.fakes import FakeTranscriber
 from tests.support.tiny_emotion import SENTENCES

@@ -14,7 +14,7 @@ from emostream.training.corpora.example import Example
 from emostream.training.data.audio_cache import AudioCache
 from emostream.training.trainer.callbacks import NoCallback, TrainingCallback
 from emostream.training.trainer.history import History
-from emostream.training.trainer.trainer import Runtime, make_accelerator
+from emostream.training.trainer.runtime import Runtime, make_accelerator
 from tests.support.tiny_emotion import SENTENCES, noise
 
 CLIPS = [

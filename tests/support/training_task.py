@@ -35,10 +35,11 @@ from emostream.training.emotion.settings import ContrastiveSettings, DataSetting
 from emostream.training.emotion.task import EmotionTask
 from emostream.training.trainer.callbacks import NoCallback, TensorBoardCallback, TrainingCallback
 from emostream.training.trainer.history import History
+from emostream.training.trainer.runtime import Runtime, make_accelerator
 from emostream.training.trainer.seeding import example_rng
 from emostream.training.trainer.settings import TrainerSettings
 from emostream.training.trainer.task import Losses, Task
-from emostream.training.trainer.trainer import Runtime, fit, make_accelerator
+from emostream.training.trainer.trainer import fit
 from tests.support.tiny_emotion import SENTENCES, noise, tiny_config, tiny_tokenizer
 
 GOLD = DataSettings(text_source="gold", drop_audio=0.0, drop_text=0.0)

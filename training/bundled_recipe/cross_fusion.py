@@ -25,7 +25,7 @@ from ..evaluation.text_conflict import PairedTexts
 from ..experiments.folds import Fold
 from ..experiments.run import fit_fold
 from ..run_log import RunLog
-from ..trainer.trainer import Runtime
+from ..trainer.runtime import Runtime
 from .calibration_data import calibrate
 from .fusion import FusionData, train_fusion
 from .heads import FOLDS, HeadRunContext

@@ -28,10 +28,12 @@ from ..corpora.example import Example
 from ..data.audio_cache import FRAME, AudioCache
 from ..trainer.batching import length_grouped_batches
 from ..trainer.history import History
+from ..trainer.runtime import Runtime
 from ..trainer.seeding import example_rng
 from ..trainer.settings import TrainerSettings
+from ..trainer.snapshots import load_if_complete, save_atomically
 from ..trainer.task import Losses
-from ..trainer.trainer import Runtime, fit, load_if_complete, save_atomically
+from ..trainer.trainer import fit
 from .audio_teacher import StateNormalizer, WhisperTeacher
 from .settings import DistillationSettings
 

@@ -26,10 +26,11 @@ from ..losses.cross_entropy import soft_cross_entropy
 from ..losses.discriminator import CosineDiscriminator
 from ..trainer.batching import balanced_sample, mixed_batches
 from ..trainer.history import History
+from ..trainer.runtime import Runtime
 from ..trainer.seeding import example_rng
 from ..trainer.settings import TrainerSettings
 from ..trainer.task import Losses
-from ..trainer.trainer import Runtime, fit
+from ..trainer.trainer import fit
 from .pairs import AudioTextPair, PairSampler
 from .settings import FusionSettings
 

@@ -30,7 +30,7 @@ from ..experiments.run import FittedModel, RunContext, fit_fold, run_fold
 from ..experiments.select_examples import label_indices
 from ..experiments.table_rows import TableRow
 from ..run_log import RunLog
-from ..trainer.trainer import make_accelerator
+from ..trainer.runtime import make_accelerator
 from .log_callback import LogCallback
 from .settings import PRECISION, HeadSettings
 

@@ -25,7 +25,7 @@ from ..evaluation.evaluate import PAIRED_CORPUS
 from ..evaluation.predictions import FoldPredictions
 from ..evaluation.text_conflict import PairedTexts
 from ..run_log import RunLog
-from ..trainer.trainer import Runtime, make_accelerator
+from ..trainer.runtime import Runtime, make_accelerator
 from .audio_teacher import WhisperTeacher
 from .cross_fusion import FusionStage, PairedTextData, crossvalidate_with_text
 from .distill import DistillationData, distill_audio_encoder

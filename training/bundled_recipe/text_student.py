@@ -23,10 +23,11 @@ from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
 from ..trainer.batching import length_grouped_batches
 from ..trainer.history import History
+from ..trainer.runtime import Runtime
 from ..trainer.seeding import example_rng
 from ..trainer.settings import TrainerSettings
 from ..trainer.task import Losses
-from ..trainer.trainer import Runtime, fit
+from ..trainer.trainer import fit
 from .settings import TextSettings
 from .text_teacher import WIDTH, SoftTargets, softened_weights
 

@@ -22,9 +22,10 @@ from emostream.models.text_normalization import normalize_text
 from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
 from ..trainer.batching import length_grouped_batches
+from ..trainer.runtime import Runtime
 from ..trainer.settings import TrainerSettings
 from ..trainer.task import Losses
-from ..trainer.trainer import Runtime, fit
+from ..trainer.trainer import fit
 from .settings import TextTeacherSettings
 
 WIDTH: Final = 384

@@ -25,7 +25,7 @@ from ..trainer.callbacks import (
     TrainingCallback,
     progress_bars,
 )
-from ..trainer.trainer import make_accelerator
+from ..trainer.runtime import make_accelerator
 from . import options
 from .console import PreparationProgress
 

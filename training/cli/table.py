@@ -27,7 +27,7 @@ from ..experiments.report import write_report
 from ..experiments.table import run_table
 from ..experiments.table_rows import TableRow, paper_rows
 from ..trainer.callbacks import progress_bars
-from ..trainer.trainer import make_accelerator
+from ..trainer.runtime import make_accelerator
 from ..whisper_recipe.choice import Choice
 from ..whisper_recipe.pipeline import WhisperPaths, leave_corpora_out, prepare
 from ..whisper_recipe.settings import read_whisper_settings

@@ -25,15 +25,15 @@ from ..emotion.predict import ExamplePrediction, posteriors, predict
 from ..emotion.task import EmotionTask
 from ..evaluation.predictions import FoldPredictions, predictions_file, read_predictions, write_predictions
 from ..trainer.callbacks import TrainingCallback
-from ..trainer.trainer import (
+from ..trainer.runtime import Runtime
+from ..trainer.snapshots import (
     SNAPSHOT_FILE,
     WEIGHTS_FILE,
-    Runtime,
-    fit,
     load_if_complete,
     load_trainable_state_dict,
     trainable_state_dict,
 )
+from ..trainer.trainer import fit
 from .ablations import experiment_for_row, same_as_baseline, starts_from_baseline
 from .experiment import Experiment
 from .folds import Fold

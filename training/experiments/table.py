@@ -21,7 +21,7 @@ from rich.progress import Progress
 from ..errors import SettingsError
 from ..evaluation.predictions import FoldPredictions
 from ..trainer.callbacks import NoCallback, ProgressBarCallback
-from ..trainer.trainer import make_accelerator
+from ..trainer.runtime import make_accelerator
 from .ablations import starts_from_baseline
 from .prepare_table import PreparedTable, TableRequest, prepare_table
 from .run import run_fold

@@ -1,57 +1,35 @@
 """The training loop: epochs of steps, validation, early stopping, snapshots; in one process or in several.
 
-`fit` trains a task, `Trainer` is one run of it, `WeightAverage` the moving average of its weights. The
-functions at the end write and read the files that a run resumes from.
+`fit` trains a task, `Trainer` is one run of it.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, gather_object
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from accelerate.utils import gather_object
+from torch import Tensor
 
 from .batching import shard_batch
-from .callbacks import NoCallback, TrainingCallback
+from .callbacks import NoCallback
 from .history import History
 from .lr_schedule import warmup_linear_decay
+from .runtime import Runtime
 from .seeding import seed_torch
 from .settings import TrainerSettings
+from .snapshots import (
+    SNAPSHOT_FILE,
+    WEIGHTS_FILE,
+    load_if_complete,
+    load_trainable_state_dict,
+    save_atomically,
+    trainable_state_dict,
+)
 from .task import Batch, Losses, Task
-
-SNAPSHOT_FILE: Final = "snapshot.pt"
-WEIGHTS_FILE: Final = "kept.pt"
-
-_PREPARATION_TIMEOUT: Final = timedelta(hours=12)
-"""How long the other processes wait for the first, which transcribes and decodes for all of them."""
-
-_Tensors = tuple[Tensor, ...] | list[Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """Device and processes of a run, the folder of its snapshot and weights, and its callback."""
-
-    accelerator: Accelerator
-    folder: Path
-    callback: TrainingCallback
-
-
-def make_accelerator(precision: str, *, cpu: bool = False) -> Accelerator:
-    """One per program: device, precision and processes as `accelerate launch` or `torchrun` set them."""
-    # A step leaves parameters unused where a modality is absent.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    timeout = InitProcessGroupKwargs(timeout=_PREPARATION_TIMEOUT)
-    return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[unused, timeout])
+from .weight_average import WeightAverage
 
 
 def fit(task: Task[Any], settings: TrainerSettings, seed: int, runtime: Runtime) -> History:
@@ -192,91 +170,3 @@ class Trainer:
             self._average.load_state_dict(state["average"])
         if self._accelerator.scaler is not None:
             self._accelerator.scaler.load_state_dict(state["scaler"])
-
-
-class WeightAverage:
-    """Exponential moving average of the trainable weights, w' = decay w' + (1 - decay) w after every step.
-
-    Steadier than any single step on a few thousand clips. It starts from the weights before the first step;
-    early on the decay is smaller, (1 + n) / (10 + n) after n steps, so that these are soon forgotten.
-    """
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        # A list of them and not the module, so that no frozen encoder is copied and averaged.
-        self._weights = nn.ParameterList(w for w in module.parameters() if w.requires_grad)
-        self._average = AveragedModel(self._weights, multi_avg_fn=_ema_with_warmup(decay))
-        # AveragedModel takes the weights at its first update for the start of the average: that was now.
-        self._average.n_averaged += 1
-
-    def update(self) -> None:
-        self._average.update_parameters(self._weights)
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The average in the weights' place, for the time of the block."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    @torch.no_grad()
-    def _swap(self) -> None:
-        for weights, average in zip(self._weights, self._average.module.parameters(), strict=True):
-            current = weights.detach().clone()
-            weights.copy_(average)
-            average.copy_(current)
-
-    def state_dict(self) -> dict[str, Any]:
-        state: dict[str, Any] = self._average.state_dict()
-        return state
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._average.load_state_dict(state)
-
-
-def _ema_with_warmup(decay: float) -> Callable[[_Tensors, _Tensors, int | Tensor], None]:
-    """`get_ema_multi_avg_fn` with min(decay, (1 + n) / (10 + n)) at the n-th update."""
-
-    def update(average: _Tensors, current: _Tensors, updates: int | Tensor) -> None:
-        n = int(updates)
-        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(average, current, n)
-
-    return update
-
-
-def trainable_state_dict(module: nn.Module) -> dict[str, Tensor]:
-    """A copy on the CPU of what training changes: weights that take a gradient, and buffers."""
-    frozen = {name for name, weights in module.named_parameters() if not weights.requires_grad}
-    return {
-        name: tensor.detach().cpu().clone()
-        for name, tensor in module.state_dict().items()
-        if name not in frozen
-    }
-
-
-def load_trainable_state_dict(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Raises ValueError where `state` is of another module."""
-    if differing := sorted(trainable_state_dict(module).keys() ^ state.keys()):
-        raise ValueError(
-            f"expected the weights of this network, {len(differing)} differ ({differing[0]}, ...)"
-        )
-    module.load_state_dict(state, strict=False)
-
-
-def save_atomically(state: dict[str, Any], file: Path) -> None:
-    """Replaces `file` at once: a process killed in the middle of the write leaves the older one."""
-    fresh = file.with_name(f"{file.name}.part")
-    with fresh.open("wb") as out:
-        torch.save(state, out)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(file)
-
-
-def load_if_complete(file: Path) -> dict[str, Any] | None:
-    """None where nothing was saved. A `.part` beside it is the rest of a write that was cut short."""
-    if not file.exists():
-        return None
-    state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
-    return state

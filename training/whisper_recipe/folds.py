@@ -18,7 +18,8 @@ from ..bundled_recipe.log_callback import LogCallback
 from ..corpora.leakage import check_disjoint
 from ..evaluation.calibrate import fit_temperature
 from ..run_log import RunLog
-from ..trainer.trainer import Runtime, fit, make_accelerator
+from ..trainer.runtime import Runtime, make_accelerator
+from ..trainer.trainer import fit
 from .build import new_model
 from .clips import NEUTRAL, NOISE, ORDINARY, SpeechClip, balanced_weights
 from .errors import ErrorExamples

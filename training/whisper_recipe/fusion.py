@@ -27,8 +27,8 @@ from ..corpora.example import Example
 from ..data.frozen_features import FrozenFeatures, View
 from ..evaluation.calibrate import fit_pattern, fit_prior, fit_temperature
 from ..run_log import RunLog
+from ..trainer.runtime import Runtime, make_accelerator
 from ..trainer.seeding import example_rng
-from ..trainer.trainer import Runtime, make_accelerator
 from .clips import SpeechClip
 from .folds import RecipeContext
 from .projected import encode_states

@@ -25,17 +25,16 @@ from emostream.training.trainer.callbacks import (
     progress_bars,
 )
 from emostream.training.trainer.history import History
+from emostream.training.trainer.runtime import Runtime, make_accelerator
 from emostream.training.trainer.settings import TrainerSettings
-from emostream.training.trainer.trainer import (
-    Runtime,
-    WeightAverage,
-    fit,
+from emostream.training.trainer.snapshots import (
     load_if_complete,
     load_trainable_state_dict,
-    make_accelerator,
     save_atomically,
     trainable_state_dict,
 )
+from emostream.training.trainer.trainer import fit
+from emostream.training.trainer.weight_average import WeightAverage
 from tests.support.tensorboard_runs import run_with_tensorboard, tensorboard_steps
 from tests.support.training_task import (
     LINE_SETTINGS,
