@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from ..losses.cross_entropy import soft_cross_entropy
 from ..trainer.task import Losses
 from .collator import EmotionBatch, encode_audio, encode_text
 from .settings import ContrastiveSettings
+
+_LOGITS: Final = "logits."
 
 
 class EmotionTrainingModule(nn.Module):
@@ -32,19 +35,35 @@ class EmotionTrainingModule(nn.Module):
         self._smoothing = label_smoothing
 
     def forward(self, batch: EmotionBatch) -> Losses:
+        return self.losses(self.outputs(batch))
+
+    def outputs(self, batch: EmotionBatch) -> dict[str, Tensor]:
+        """What the losses are computed of, a row for each example: by name, logits of each head as
+        `logits.HEAD`.
+        """
         output = forward_batch(self.model, batch)
-        counts = all_gather_row_counts(batch.labels)
-        counted, labels = all_gather_rows(batch.counted, counts), all_gather_rows(batch.labels, counts)
-        has_audio = all_gather_rows(batch.audio.present, counts) & counted
-        has_text = all_gather_rows(batch.text.present, counts) & counted
-        logits = {head: all_gather_rows(values, counts) for head, values in output.logits().items()}
+        return {f"{_LOGITS}{head}": values for head, values in output.logits().items()} | {
+            "audio_embedding": output.audio_embedding,
+            "text_embedding": output.text_embedding,
+            "labels": batch.labels,
+            "counted": batch.counted,
+            "has_audio": batch.audio.present,
+            "has_text": batch.text.present,
+        }
+
+    def losses(self, outputs: Mapping[str, Tensor]) -> Losses:
+        """Of the whole batch, over all parts that it was computed in and all processes."""
+        counts = all_gather_row_counts(outputs["labels"])
+        rows = {name: all_gather_rows(values, counts) for name, values in outputs.items()}
+        counted, labels = rows["counted"], rows["labels"]
+        has_audio, has_text = rows["has_audio"] & counted, rows["has_text"] & counted
+        logits = {
+            name.removeprefix(_LOGITS): values for name, values in rows.items() if name.startswith(_LOGITS)
+        }
         entropy = self._cross_entropy(
             logits, labels, {"early": counted, "audio": has_audio, "text": has_text}
         )
-        audio, text = (
-            all_gather_rows(output.audio_embedding, counts),
-            all_gather_rows(output.text_embedding, counts),
-        )
+        audio, text = rows["audio_embedding"], rows["text_embedding"]
         losses: Losses = self.total(
             entropy, audio[has_audio], text[has_text], labels[has_audio], labels[has_text]
         )
