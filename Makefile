@@ -26,7 +26,8 @@ $(LIST): FORCE | $(VENV)/bin/python
 	@echo '$(EXTRAS) $(FILES)' | cmp -s - $@ || echo '$(EXTRAS) $(FILES)' > $@
 
 $(STAMP): pyproject.toml $(LIST) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]' --config-settings editable_mode=strict
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.$(if $(EXTRAS),[$(EXTRAS)])' --config-settings editable_mode=strict
+	@echo '$(EXTRAS)' > $(VENV)/.extras
 	@touch $@
 
 # The stamp is set only when they are in, so that the next call tries again.
@@ -37,6 +38,8 @@ $(WEIGHTS): pyproject.toml | $(STAMP)
 
 FORCE:
 
+# The demo is content with the extras that are installed: in a fresh checkout none, without PyTorch.
+demo: EXTRAS := $(shell cat $(VENV)/.extras 2>/dev/null)
 demo: install
 	$(BIN)/emostream demo
 

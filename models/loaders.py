@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .sphinx_availability import NOT_INSTALLED, is_pocketsphinx_installed, require_pocketsphinx
+from .torch_availability import INSTALL, is_torch_installed, torch_is_missing
 from .types import Aligner, SpeechDetector, Transcriber
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def load_recognizer(
         from .graphs.recognizer import GraphRecognizer
 
         return GraphRecognizer(folder, cpu_threads=cpu_threads, whisper=whisper)
+    if not is_torch_installed():
+        raise torch_is_missing(folder, device=device, dtype=dtype)
     from .recognizer import EmotionRecognizer
 
     return EmotionRecognizer.load(
@@ -47,11 +50,17 @@ def load_recognizer(
 
 def _runs_on_graphs(folder: Path, device: str, dtype: str) -> bool:
     """Whether a checkpoint runs whole on ONNX Runtime, without torch: where it has graphs, on a CPU, in
-    float32 (docs/adr/0032).
+    float32 (docs/adr/0032). Where torch is not installed, `auto` never asks for it.
     """
     from .graphs.files import has_graphs, read_description
 
-    if device not in ("auto", "cpu") or not has_graphs(folder) or (device == "auto" and _has_cuda()):
+    if device not in ("auto", "cpu") or not has_graphs(folder):
+        return False
+    if not is_torch_installed():
+        if device == "auto" and _has_nvidia_gpu():
+            logger.warning("The emotion model runs on the CPU, though there is a GPU: %s", INSTALL)
+        return dtype in ("auto", "float32")
+    if device == "auto" and _has_nvidia_gpu() and _torch_has_cuda():
         return False
     from .checkpoint_files import read_config_fields
     from .precision import choose_precision_on_cpu
@@ -60,12 +69,14 @@ def _runs_on_graphs(folder: Path, device: str, dtype: str) -> bool:
     return choose_precision_on_cpu(dtype, encoders) == "float32"
 
 
-def _has_cuda() -> bool:
-    """Only where there is a GPU torch is asked, which may have been built without CUDA."""
+def _has_nvidia_gpu() -> bool:
     from .nvidia import has_nvidia_gpu
 
-    if not has_nvidia_gpu():
-        return False
+    return has_nvidia_gpu()
+
+
+def _torch_has_cuda() -> bool:
+    """Asked only where there is a GPU, since torch takes seconds to import; it may have no CUDA."""
     import torch
 
     return torch.cuda.is_available()

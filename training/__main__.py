@@ -16,6 +16,7 @@ from .errors import SettingsError
 from .evaluation.predictions import PredictionsError
 
 _PROGRAM: Final = "python -m emostream.training"
+_INSTALL: Final = "pip install 'emostream[train]'"
 _INTERRUPTED: Final = 130
 """The exit code that Typer gives a KeyboardInterrupt."""
 
@@ -44,6 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else 1
     except (ModelError, CorpusError, SettingsError, PredictionsError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("emostream"):
+            raise  # a defect of this program, not of the installation
+        package = error.name.partition(".")[0]
+        print(f"error: expected the package {package}, but it is not installed: {_INSTALL}", file=sys.stderr)
         return 2
     except FloatingPointError as error:
         print(f"error: {error}", file=sys.stderr)

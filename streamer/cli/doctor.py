@@ -15,6 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from emostream.models import ModelError, load_recognizer, load_transcriber
+from emostream.models.errors import one_line
+from emostream.models.nvidia import has_nvidia_gpu
+from emostream.models.torch_availability import INSTALL, is_torch_installed
 
 from ..audio.microphone import input_devices
 from ..config import FRAME_SAMPLES, ServerSettings, VadSettings
@@ -65,15 +68,26 @@ def _python() -> CheckResult:
 
 
 def _packages() -> CheckResult:
-    names = ("emostream", "torch", "transformers", "faster-whisper", "websockets")
+    names = ["emostream", "faster-whisper", "onnxruntime", "websockets"]
+    if is_torch_installed():
+        names[1:1] = ["torch", "transformers"]
     return CheckResult("ok", ", ".join(f"{name} {version(name)}" for name in names))
 
 
 def _accelerator() -> CheckResult:
+    if not is_torch_installed():
+        gpu = "there is a GPU, but" if has_nvidia_gpu() else "no GPU, and"
+        return CheckResult(
+            "note",
+            f"{gpu} PyTorch is not installed: the emotion model runs on the CPU. For a GPU, and for "
+            f"checkpoints without ONNX graphs: {INSTALL}",
+        )
     try:
         import torch
-    except ImportError as error:
-        return CheckResult("fail", f"torch cannot be imported ({error}); install emostream again")
+    except (ImportError, OSError) as error:  # a shared library of it is missing or of another system
+        return CheckResult(
+            "fail", f"torch cannot be imported ({one_line(error)}); install it again: {INSTALL}"
+        )
     if torch.cuda.is_available():
         return CheckResult("ok", torch.cuda.get_device_name())
     return CheckResult(

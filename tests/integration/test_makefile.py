@@ -1,4 +1,4 @@
-"""`make install`: the weights of Whisper are wanted, but set-up does not depend on them."""
+"""`make install`: what each target installs. Set-up does not depend on the weights of Whisper."""
 
 from __future__ import annotations
 
@@ -35,18 +35,20 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def environment(**local: str) -> dict[str, str]:
+    """Without the flags and level that `make test-all` hands to a `make` that a test starts."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return outside | local
+
+
 def install_weights(checkout: Path, packages: Path) -> subprocess.CompletedProcess[str]:
     """`make` for the weights alone, from a folder of packages, into `site`."""
     done_before = ("-o", ".venv/.files", "-o", ".venv/.installed")
     local = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(packages), "PIP_TARGET": str(checkout / "site")}
-    # `make test-all` hands its own flags and level to a `make` that a test starts.
-    outside_make = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
-    }
     return subprocess.run(
         ["make", *done_before, ".venv/.weights"],
         cwd=checkout,
-        env=outside_make | local,
+        env=environment(**local),
         capture_output=True,
         text=True,
         check=False,
@@ -85,3 +87,27 @@ def test_the_packages_are_installed_once_they_can_be_had(checkout: Path, tmp_pat
     assert done.stdout == ""
     assert len(list((checkout / "site").glob("*.dist-info"))) == len(WEIGHTS)
     assert "up to date" in install_weights(checkout, wheels).stdout
+
+
+def installed_by(target: str, checkout: Path) -> str:
+    """What pip is told to install, without doing it."""
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", target],
+        cwd=checkout,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = (line for line in done.stdout.splitlines() if "--editable" in line)
+    return line.partition("--editable ")[2].split()[0].strip("'")
+
+
+def test_the_demo_of_a_fresh_checkout_installs_no_extras(checkout: Path) -> None:
+    assert installed_by("demo", checkout) == "."
+    assert installed_by("test", checkout) == ".[dev]"
+
+
+def test_the_demo_keeps_the_extras_that_are_installed(checkout: Path) -> None:
+    (checkout / ".venv" / ".extras").write_text("dev\n")
+    assert installed_by("demo", checkout) == ".[dev]"

@@ -13,6 +13,7 @@ from emostream.models import (
     Alignment,
     CheckpointError,
     Clip,
+    DeviceError,
     EmotionInput,
     SpeakerBaseline,
     Transcript,
@@ -134,6 +135,44 @@ class TestChoice:
         monkeypatch.setattr("emostream.models.precision.BFLOAT16_MIN_PARAMETERS", 1)
         monkeypatch.setattr("emostream.models.precision.has_native_bfloat16", lambda: True)
         assert isinstance(load_recognizer(BUNDLED, device="cpu"), EmotionRecognizer)
+
+    def test_without_torch_auto_takes_what_there_is(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Even where bfloat16 would be faster, and with a GPU, of which a line speaks."""
+        monkeypatch.setattr("emostream.models.loaders.is_torch_installed", lambda: False)
+        monkeypatch.setattr("emostream.models.precision.BFLOAT16_MIN_PARAMETERS", 1)
+        monkeypatch.setattr("emostream.models.precision.has_native_bfloat16", lambda: True)
+        monkeypatch.setattr("emostream.models.nvidia.has_nvidia_gpu", lambda: False)
+        assert isinstance(load_recognizer(BUNDLED), GraphRecognizer)
+        assert not caplog.messages
+        monkeypatch.setattr("emostream.models.nvidia.has_nvidia_gpu", lambda: True)
+        assert isinstance(load_recognizer(BUNDLED), GraphRecognizer)
+        (line,) = caplog.messages
+        assert "though there is a GPU: pip install 'emostream[torch]'" in line
+
+    @pytest.mark.parametrize(
+        ("options", "wanted_for", "instead"),
+        [
+            ({"device": "cuda"}, "device 'cuda'", "--device cpu"),
+            ({"device": "cpu", "dtype": "bfloat16"}, "dtype 'bfloat16'", "--dtype float32"),
+        ],
+    )
+    def test_without_torch_what_needs_it_is_refused(
+        self, options: dict[str, str], wanted_for: str, instead: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("emostream.models.loaders.is_torch_installed", lambda: False)
+        with pytest.raises(
+            DeviceError, match=f"PyTorch for {wanted_for}.*emostream\\[torch\\]', or {instead}"
+        ):
+            load_recognizer(BUNDLED, **options)
+
+    def test_without_torch_a_checkpoint_without_graphs_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("emostream.models.loaders.is_torch_installed", lambda: False)
+        with pytest.raises(CheckpointError, match=r"no ONNX graphs .* pip install 'emostream\[torch\]'"):
+            load_recognizer(write_tiny(tmp_path), device="cpu")
 
     def test_a_checkpoint_without_graphs_takes_torch(self, tmp_path: Path) -> None:
         assert isinstance(load_recognizer(write_tiny(tmp_path), device="cpu"), EmotionRecognizer)
