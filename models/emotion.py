@@ -1,4 +1,4 @@
-"""The emotion model: wav2vec 2.0 and BERT, co-attention at several granularities, three heads.
+"""The emotion model: wav2vec 2.0 and BERT, their fusion by co-attention or concatenation, three heads.
 
 It outputs logits, which `calibration` turns into probabilities. Files, tokenizer and devices are up to
 `recognizer`.
@@ -18,9 +18,9 @@ from .collate import AudioBatch, TextBatch
 from .config import EmotionConfig
 from .encoders.factory import make_audio_encoder, make_text_encoder
 from .encoders.identity import BACKBONE, SharedEncoder
-from .encoders.layer_mix import LayerConcat, masked_mean
+from .encoders.layer_mix import LayerConcat
 from .encoders.shared import fill_shared_encoder
-from .fusion import AttentivePooling, EarlyFusion, FusionSize, MaskedSequence
+from .fusion import AttentivePooling, ConcatFusion, EarlyFusion, FusedOutput, FusionSize, MaskedSequence
 from .granularity import SpanPooling, Spans, frames_inside
 
 
@@ -52,9 +52,11 @@ class Baselines:
 
 @dataclass(frozen=True, slots=True)
 class EmotionOutput:
-    """Logits (B, C) of the heads, and the codes (B, D) that contrastive regularization pairs.
+    """Logits (B, C) of the heads, and the codes that contrastive regularization pairs.
 
-    early: None in a model with late fusion only.
+    early: of the fused head, by co-attention or concatenation; None in a model with late fusion only.
+    audio_embedding, text_embedding: (B, A), (B, T), `EmotionModel.code_sizes`: whatever the heads that decide
+    read of each side.
     """
 
     early: Tensor | None
@@ -170,21 +172,53 @@ class EmotionModel(PreTrainedModel):
         text_mask = _with_first(text.mask, text.present)
         projected_audio = _absent(self.audio_projection(audio.features), audio.present, self.absent_audio)
         projected_text = _absent(self.text_projection(text.features), text.present, self.absent_text)
-        early = None
-        if self.early is not None:
-            streams = {"frame": MaskedSequence(projected_audio, audio_mask)} | self._finer(audio, spans or {})
-            early = self.early(streams, MaskedSequence(projected_text, text_mask))
-        # With early fusion only, the single-modality heads must not train the encoders.
-        detach = self.config.fusion == "early"
-        audio_features = audio.features.detach() if detach else audio.features
-        text_features = text.features.detach() if detach else text.features
+        text_side = MaskedSequence(projected_text, text_mask)
+        frames = MaskedSequence(projected_audio, audio_mask)
+        fused: FusedOutput | None = None
+        if isinstance(self.early, ConcatFusion):
+            fused = self.early(frames, text_side)
+        elif self.early is not None:
+            fused = self.early({"frame": frames} | self._finer(audio, spans or {}), text_side)
+        # Where the fused head alone decides, the single-modality heads must not train the encoders.
+        decide = self.single_heads_decide
+        audio_vector = self.audio_pool(audio.features if decide else audio.features.detach(), audio_mask)
+        text_vector = self.text_pool(text.features if decide else text.features.detach(), text_mask)
+        audio_code, text_code = self._codes(fused, audio_vector, text_vector)
         return EmotionOutput(
-            early=early,
-            audio=self.classify_audio(self.audio_pool(audio_features, audio_mask), baselines),
-            text=self.text_head(self.text_pool(text_features, text_mask)),
-            audio_embedding=masked_mean(projected_audio, audio_mask),
-            text_embedding=masked_mean(projected_text, text_mask),
+            early=None if fused is None else fused.logits,
+            audio=self.classify_audio(audio_vector, baselines),
+            text=self.text_head(text_vector),
+            audio_embedding=audio_code,
+            text_embedding=text_code,
         )
+
+    @property
+    def single_heads_decide(self) -> bool:
+        """Whether the output depends on the two single-modality heads."""
+        return "audio" in self.config.fused_heads("both")
+
+    @property
+    def code_sizes(self) -> tuple[int, int]:
+        """Widths of the codes of audio and text in `EmotionOutput`."""
+        fused = 0
+        if self.early is not None:
+            streams = 1 if isinstance(self.early, ConcatFusion) else len(self.config.granularities)
+            fused = self.config.width * streams
+        single = 2 * self.single_heads_decide
+        return (
+            fused + single * self.audio_encoder.hidden_size,
+            fused + single * self.text_encoder.hidden_size,
+        )
+
+    def _codes(
+        self, fused: FusedOutput | None, audio_vector: Tensor, text_vector: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What the deciding heads read: of the fused head, of the single-modality heads, or of both."""
+        if fused is None:
+            return audio_vector, text_vector
+        if not self.single_heads_decide:
+            return fused.audio, fused.text
+        return torch.cat([fused.audio, audio_vector], dim=1), torch.cat([fused.text, text_vector], dim=1)
 
     def forward(self, audio: AudioBatch, text: TextBatch, spans: Spans | None = None) -> EmotionOutput:
         return self.fuse(self.encode_audio(audio), self.encode_text(text), spans)
@@ -227,9 +261,11 @@ class EmotionModel(PreTrainedModel):
         return sequences
 
 
-def _early_fusion(config: EmotionConfig) -> EarlyFusion | None:
+def _early_fusion(config: EmotionConfig) -> EarlyFusion | ConcatFusion | None:
     if config.fusion == "late":
         return None
+    if config.fusion == "concat":
+        return ConcatFusion(config.width, len(config.label_names), config.classifier_dropout)
     size = FusionSize(config.width, config.heads, config.feed_forward, config.layers, config.dropout)
     head = _head(2 * config.width * len(config.granularities), config)
     return EarlyFusion(size, config.granularities, head)

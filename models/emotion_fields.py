@@ -25,7 +25,7 @@ HEADS_BY_PATTERN: Final[dict[str, tuple[str, ...]]] = {
 GRANULARITIES: Final = ("frame", "phone", "syllable", "word")
 """Fine to coarse: the order of the streams, regardless of the order in a configuration."""
 
-FusionName = Literal["early", "late", "both"]
+FusionName = Literal["early", "late", "both", "concat"]
 SpanPoolingName = Literal["mean", "attentive"]
 AudioMixName = Literal["sum", "concat"]
 ClassifierName = Literal["mlp", "linear"]
@@ -48,8 +48,9 @@ class EmotionFields:
     `linear`. classifier_dropout: inside it, None: as `dropout`.
     granularities: any of GRANULARITIES, each a stream of early fusion; all but `frame` need an alignment.
     span_pooling: of the frames inside a span, `mean` or `attentive`.
-    fusion: `early` (co-attention alone decides), `late` (the two single-modality heads, no co-attention) or
-    `both` (late fusion of all three).
+    fusion: `early` (co-attention alone decides), `late` (the two single-modality heads, no co-attention),
+    `both` (late fusion of all three) or `concat` (no co-attention: the two sides' means, concatenated and
+    classified, alone decide). The fused head is named `early` in either case.
     temperatures: {"audio", "text", "fused_both", "fused_audio", "fused_text"} -> divisor of the log
     posterior. late_weights: pattern -> {head: weight}, learned on validation speakers.
     audio_level: root mean square that a clip is brought to before Whisper's encoder; None: it stays as it is.
@@ -121,7 +122,7 @@ class EmotionFields:
         self.classifier_dropout = dropout if classifier_dropout is None else classifier_dropout
         self.granularities = _ordered(granularities)
         self.span_pooling = _one_of("span_pooling", span_pooling, ("mean", "attentive"))
-        self.fusion = _one_of("fusion", fusion, ("early", "late", "both"))
+        self.fusion = _one_of("fusion", fusion, ("early", "late", "both", "concat"))
         self.audio_unit_variance = bool(_number("audio_unit_variance", audio_unit_variance, 0, 1))
         self.shared_encoder = (
             None if shared_encoder is None else SharedEncoder.from_fields(shared_encoder).fields()
@@ -146,14 +147,19 @@ class EmotionFields:
 
     @property
     def spans(self) -> tuple[str, ...]:
-        """The granularities that need an alignment: none where there is no early fusion."""
-        return () if self.fusion == "late" else tuple(name for name in self.granularities if name != "frame")
+        """The granularities that need an alignment: none where there is no co-attention."""
+        if self.fusion in ("late", "concat"):
+            return ()
+        return tuple(name for name in self.granularities if name != "frame")
 
     def fused_heads(self, pattern: str) -> tuple[str, ...]:
         """The heads that the fused posterior of a pattern (both, audio, text) combines."""
-        allowed = {"early": ("early",), "late": ("audio", "text"), "both": HEADS_BY_PATTERN["both"]}[
-            self.fusion
-        ]
+        allowed = {
+            "early": ("early",),
+            "concat": ("early",),
+            "late": ("audio", "text"),
+            "both": HEADS_BY_PATTERN["both"],
+        }[self.fusion]
         return tuple(head for head in HEADS_BY_PATTERN[pattern] if head in allowed)
 
     def _weights(self, given: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

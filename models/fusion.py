@@ -1,4 +1,6 @@
-"""Early fusion by co-attention, one stream per granularity, and attentive pooling of a sequence."""
+"""Fusion before the classifier: by co-attention, one stream per granularity, or by concatenation; and
+attentive pooling of a sequence.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from .encoders.layer_mix import masked_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +112,19 @@ class GranularStream(nn.Module):
         self.audio_pool = AttentivePooling(size.width)
         self.text_pool = AttentivePooling(size.width)
 
-    def forward(self, audio: MaskedSequence, text: MaskedSequence) -> Tensor:
-        """-> (B, 2 D)."""
+    def forward(self, audio: MaskedSequence, text: MaskedSequence) -> tuple[Tensor, Tensor]:
+        """-> (B, D) of each side."""
         fused_audio, fused_text = self.fusion(audio.x, audio.mask, text.x, text.mask)
-        pooled = [self.audio_pool(fused_audio, audio.mask), self.text_pool(fused_text, text.mask)]
-        return torch.cat(pooled, dim=1)
+        return self.audio_pool(fused_audio, audio.mask), self.text_pool(fused_text, text.mask)
+
+
+@dataclass(frozen=True, slots=True)
+class FusedOutput:
+    """logits: (B, C). audio, text: (B, A), (B, T), what the classifier has read of each side."""
+
+    logits: Tensor
+    audio: Tensor
+    text: Tensor
 
 
 class EarlyFusion(nn.Module):
@@ -123,8 +135,25 @@ class EarlyFusion(nn.Module):
         self.streams = nn.ModuleDict({name: GranularStream(size) for name in granularities})
         self.head = head
 
-    def forward(self, audio: Mapping[str, MaskedSequence], text: MaskedSequence) -> Tensor:
-        """audio: granularity -> its sequence -> logits (B, C)."""
-        vectors = [stream(audio[name], text) for name, stream in self.streams.items()]
-        logits: Tensor = self.head(torch.cat(vectors, dim=1))
-        return logits
+    def forward(self, audio: Mapping[str, MaskedSequence], text: MaskedSequence) -> FusedOutput:
+        """audio: granularity -> its sequence."""
+        pairs = [stream(audio[name], text) for name, stream in self.streams.items()]
+        logits: Tensor = self.head(torch.cat([vector for pair in pairs for vector in pair], dim=1))
+        audio_side, text_side = (torch.cat(side, dim=1) for side in zip(*pairs, strict=True))
+        return FusedOutput(logits, audio_side, text_side)
+
+
+class ConcatFusion(nn.Module):
+    """The mean of each projected side, its code; both concatenated, dropout, one linear layer.
+
+    Source: Qian and Han, arXiv 2211.10885, where contrastive regularization compares these very codes.
+    """
+
+    def __init__(self, width: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, classes))
+
+    def forward(self, audio: MaskedSequence, text: MaskedSequence) -> FusedOutput:
+        """audio, text: projected to the same width."""
+        codes = masked_mean(audio.x, audio.mask), masked_mean(text.x, text.mask)
+        return FusedOutput(self.head(torch.cat(codes, dim=1)), *codes)

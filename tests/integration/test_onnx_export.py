@@ -105,6 +105,12 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "fusion": "early",
         "classifier": "linear",
     },
+    "whisper, concatenation": {
+        "audio_config": tiny_whisper_config(),
+        "audio_unit_variance": False,
+        "fusion": "concat",
+        "granularities": ["frame", "word"],
+    },
 }
 
 

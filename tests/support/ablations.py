@@ -25,6 +25,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "early only": {"fusion": "early"},
     "late only": {"fusion": "late"},
     "both": {"fusion": "both"},
+    "concatenation": {"fusion": "concat", "classifier_dropout": 0.7},
     "early only, all granularities": {"fusion": "early", "granularities": GRANULARITIES},
 }
 

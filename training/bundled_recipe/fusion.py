@@ -23,7 +23,7 @@ from ..emotion.collator import FrozenBatch, encode_audio
 from ..evaluation.metrics import unweighted_recall
 from ..losses.bce import pair_bce
 from ..losses.cross_entropy import soft_cross_entropy
-from ..losses.discriminator import CosineDiscriminator
+from ..losses.discriminator import CosineDiscriminator, DiscriminatorSize
 from ..trainer.batching import balanced_sample, mixed_batches
 from ..trainer.history import History
 from ..trainer.runtime import Runtime
@@ -58,7 +58,9 @@ class FusionModule(nn.Module):
     def __init__(self, model: EmotionModel, settings: FusionSettings) -> None:
         super().__init__()
         self.model = model
-        self.discriminator = CosineDiscriminator(model.config.width)
+        self.discriminator = CosineDiscriminator(
+            DiscriminatorSize(*model.code_sizes, hidden=model.config.width)
+        )
         self._settings = settings
 
     def forward(self, batch: PairBatch) -> Losses:

@@ -13,6 +13,7 @@ from emostream.models.emotion import EmotionModel, EmotionOutput
 from ..losses.all_gather import all_gather_row_counts, all_gather_rows
 from ..losses.combined import CombinedLoss
 from ..losses.cross_entropy import soft_cross_entropy
+from ..losses.discriminator import DiscriminatorSize
 from ..trainer.task import Losses
 from .collator import EmotionBatch, encode_audio, encode_text
 from .settings import ContrastiveSettings
@@ -21,7 +22,7 @@ _LOGITS: Final = "logits."
 
 
 class EmotionTrainingModule(nn.Module):
-    """Cross entropy of every head over the rows that have its modality, and contrastive regularization.
+    """Cross entropy, the mean over the heads, and contrastive regularization of what these heads read.
 
     The losses are those of the whole batch over all processes: logits, codes and labels are gathered first.
     """
@@ -31,7 +32,8 @@ class EmotionTrainingModule(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self.total = CombinedLoss(contrastive.alpha, contrastive.objective, model.config.width)
+        size = DiscriminatorSize(*model.code_sizes, hidden=model.config.width)
+        self.total = CombinedLoss(contrastive.alpha, contrastive.objective, size, contrastive.discriminator)
         self._smoothing = label_smoothing
 
     def forward(self, batch: EmotionBatch) -> Losses:
@@ -72,14 +74,22 @@ class EmotionTrainingModule(nn.Module):
     def _cross_entropy(
         self, logits: Mapping[str, Tensor], labels: Tensor, rows: Mapping[str, Tensor]
     ) -> Tensor:
-        """The sum over the heads of the mean over each head's rows. rows: head -> (B,), true where it has
-        input.
+        """The mean over the heads that decide of the mean over each head's rows. rows: head -> (B,), true
+        where it has input; a head without any does not count.
+
+        A sum would leave alpha a fraction of its nominal weight. Heads that are reported only, and share no
+        weight with the others, add their gradient and not their value.
         """
-        terms = []
+        terms: dict[str, Tensor] = {}
         for head, values in logits.items():
             targets = nn.functional.one_hot(labels, values.shape[1]) * rows[head][:, None]
-            terms.append(soft_cross_entropy(values.float(), targets.float(), self._smoothing))
-        return torch.stack(terms).sum()
+            terms[head] = soft_cross_entropy(values.float(), targets.float(), self._smoothing)
+        deciding = self.model.config.fused_heads("both")
+        counted = [terms[head] for head in deciding if bool(rows[head].any())]
+        mean = torch.stack(counted or [terms[head] for head in deciding]).mean()
+        for head in terms.keys() - set(deciding):
+            mean = mean + terms[head] - terms[head].detach()
+        return mean
 
 
 def forward_batch(model: EmotionModel, batch: EmotionBatch) -> EmotionOutput:

@@ -10,6 +10,7 @@ from msgspec import Meta
 from emostream.models.emotion_fields import FusionName, SpanPoolingName
 
 from ..augmentation.settings import AugmentSettings
+from ..losses.discriminator import DiscriminatorName
 from ..trainer.settings import Count, Fraction
 
 FreezeDepth = Literal["none", "front_end", "all"] | Annotated[int, Meta(ge=0)]
@@ -76,7 +77,12 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class ContrastiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Contrastive regularization: total = (1 - alpha) CE + alpha L_CR. alpha 0 switches it off."""
+    """Contrastive regularization: total = (1 - alpha) CE + alpha L_CR. alpha 0 switches it off.
+
+    discriminator: scores an audio and a text code by the cosine of what two small networks make of them, or
+    by an `mlp` over both, which costs the square of the batch.
+    """
 
     objective: Literal["bce", "infonce", "mine"] = "bce"
+    discriminator: DiscriminatorName = "cosine"
     alpha: Annotated[float, Meta(ge=0, lt=1)] = 0.0

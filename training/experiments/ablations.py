@@ -41,7 +41,7 @@ def same_as_baseline(experiment: Experiment, row: TableRow) -> bool:
 
 def aligned_granularities(experiment: Experiment) -> tuple[Granularity, ...]:
     """The granularities that need an alignment."""
-    if experiment.model.fusion == "late" or not experiment.data.use_audio:
+    if experiment.model.fusion in ("late", "concat") or not experiment.data.use_audio:
         return ()
     return tuple(name for name in experiment.model.granularities if name != "frame")
 

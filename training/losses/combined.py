@@ -6,18 +6,22 @@ from torch import Tensor, nn
 
 from ..errors import SettingsError
 from .contrastive import ContrastiveLoss, ContrastiveLossName
-from .discriminator import DiscriminatorName
+from .discriminator import DiscriminatorName, DiscriminatorSize
 
 
 class CombinedLoss(nn.Module):
     """(1 - alpha) CE + alpha L_CR, 0 <= alpha < 1 (Qian and Han, arXiv 2211.10885).
 
-    alpha = 0 is the baseline: without a discriminator, its parameters and its cost.
-    width: of the embeddings. Raises SettingsError for an alpha out of range and for an unknown name.
+    alpha = 0 is the baseline: without a discriminator, its parameters and its cost. Raises SettingsError for
+    an alpha out of range and for an unknown name.
     """
 
     def __init__(
-        self, alpha: float, kind: ContrastiveLossName, width: int, discriminator: DiscriminatorName = "cosine"
+        self,
+        alpha: float,
+        kind: ContrastiveLossName,
+        size: DiscriminatorSize,
+        discriminator: DiscriminatorName = "cosine",
     ) -> None:
         super().__init__()
         if not 0.0 <= alpha < 1.0:  # also refuses NaN
@@ -26,7 +30,7 @@ class CombinedLoss(nn.Module):
                 f"1 would leave nothing that learns the labels"
             )
         self.alpha = alpha
-        self.contrastive = ContrastiveLoss(kind, width, discriminator) if alpha > 0.0 else None
+        self.contrastive = ContrastiveLoss(kind, size, discriminator) if alpha > 0.0 else None
 
     def forward(
         self,

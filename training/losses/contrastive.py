@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingsError
 from .bce import pair_bce
-from .discriminator import DiscriminatorName, make_discriminator
+from .discriminator import DiscriminatorName, DiscriminatorSize, make_discriminator
 from .infonce import info_nce
 from .mine import MINELoss
 
@@ -26,21 +26,21 @@ PairLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 class ContrastiveLoss(nn.Module):
     """L_CR: a discriminator, and a loss on its scores of all pairs.
 
-    kind: bce (`pair_bce`), infonce (`info_nce`) or mine (`MINELoss`). width: of the embeddings.
-    Raises SettingsError for an unknown name.
+    kind: bce (`pair_bce`), infonce (`info_nce`) or mine (`MINELoss`). Raises SettingsError for an unknown
+    name.
     """
 
     def __init__(
-        self, kind: ContrastiveLossName, width: int, discriminator: DiscriminatorName = "cosine"
+        self, kind: ContrastiveLossName, size: DiscriminatorSize, discriminator: DiscriminatorName = "cosine"
     ) -> None:
         super().__init__()
-        self.discriminator = make_discriminator(discriminator, width)
+        self.discriminator = make_discriminator(discriminator, size)
         self.loss = _pair_loss(kind)
 
     def forward(
         self, audio_embeddings: Tensor, text_embeddings: Tensor, audio_labels: Tensor, text_labels: Tensor
     ) -> Tensor:
-        """embeddings: (Ba, D), (Bt, D), of rows that have that modality; labels: (Ba,), (Bt,) integers.
+        """embeddings: (Ba, A), (Bt, T), of rows that have that modality; labels: (Ba,), (Bt,) integers.
 
         Ba and Bt may differ and may be 0. With several processes: the gathered rows (`all_gather_rows`). The
         scalar is finite for finite embeddings; a term for which the batch has no pair is 0 without gradient.

@@ -16,7 +16,7 @@ from emostream.models.calibration import fused_posterior
 from emostream.models.checkpoint import load_checkpoint
 from emostream.models.collate import collate_spans
 from emostream.models.config import EmotionConfig
-from emostream.models.emotion import EmotionOutput
+from emostream.models.emotion import EmotionModel, EmotionOutput
 from emostream.models.emotion_fields import GRANULARITIES, HEADS_BY_PATTERN
 from emostream.models.granularity import SpanBatch
 from emostream.models.recognizer import EmotionRecognizer
@@ -131,13 +131,44 @@ def test_without_early_fusion_there_is_no_co_attention() -> None:
         assert model(*batch(model, range(4))).early is None
 
 
-def test_with_early_fusion_only_the_other_heads_do_not_train_the_encoders() -> None:
+@pytest.mark.parametrize("fusion", ["early", "late", "both", "concat"])
+def test_the_codes_are_what_the_deciding_heads_read(fusion: str) -> None:
+    """A gradient on the codes reaches every weight in front of a head that decides, and no head."""
+    model = tiny_model(fusion=fusion, granularities=["frame", "word"])
+    output = model(*batch(model, range(4)))
+    assert (output.audio_embedding.shape[1], output.text_embedding.shape[1]) == model.code_sizes
+    (output.audio_embedding.sum() + output.text_embedding.square().sum()).backward()
+    by_codes = reached(model)
+    model.zero_grad(set_to_none=True)
+    logits = model(*batch(model, range(4))).logits()
+    sum(logits[head].square().sum() for head in model.config.fused_heads("both")).backward()
+    heads = ("audio_head.", "text_head.", "early.head.")
+    assert by_codes == {name for name in reached(model) if not name.startswith(heads)}
+
+
+def reached(model: EmotionModel) -> set[str]:
+    return {name for name, weights in model.named_parameters() if weights.grad is not None}
+
+
+def test_concatenation_has_no_co_attention_and_no_spans() -> None:
+    model = tiny_model(fusion="concat", granularities=GRANULARITIES)
+    parts = {name.split(".")[1] for name in model.state_dict() if name.startswith("early.")}
+    assert parts == {"head"}
+    assert model.config.spans == ()
+
+
+@pytest.mark.parametrize("fusion", ["early", "concat"])
+def test_where_the_fused_head_decides_the_others_do_not_train_the_encoders(fusion: str) -> None:
     """They are trained, but their gradient stops at the encoders."""
-    model = tiny_model(fusion="early")
+    model = tiny_model(fusion=fusion)
     output = model(*batch(model, range(4)))
     (output.audio.sum() + output.text.sum()).backward()
-    reached = {name.split(".")[0] for name, weights in model.named_parameters() if weights.grad is not None}
-    assert reached == {"audio_head", "audio_pool", "text_head", "text_pool"}
+    assert {name.split(".")[0] for name in reached(model)} == {
+        "audio_head",
+        "audio_pool",
+        "text_head",
+        "text_pool",
+    }
 
 
 @pytest.mark.parametrize(
@@ -150,6 +181,8 @@ def test_with_early_fusion_only_the_other_heads_do_not_train_the_encoders() -> N
         ("early", "text", ("early",)),
         ("late", "both", ("audio", "text")),
         ("late", "audio", ("audio",)),
+        ("concat", "both", ("early",)),
+        ("concat", "text", ("early",)),
     ],
 )
 def test_the_parts_of_the_fused_posterior_by_fusion_mode(

@@ -10,7 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emostream.models.fusion import AttentivePooling, CoAttention, EarlyFusion, FusionSize, MaskedSequence
+from emostream.models.fusion import (
+    AttentivePooling,
+    CoAttention,
+    ConcatFusion,
+    EarlyFusion,
+    FusionSize,
+    MaskedSequence,
+)
 
 
 def heads_by_hand(attention: nn.MultiheadAttention, query: Tensor, keys: Tensor) -> Tensor:
@@ -100,7 +107,26 @@ def test_each_granularity_has_its_own_co_attention_stream() -> None:
     early = EarlyFusion(size, ["frame", "word"], nn.Identity()).eval()
     everywhere = torch.ones(1, 3, dtype=torch.bool)
     frames, words, tokens = (MaskedSequence(torch.randn(1, 3, 8), everywhere) for _ in range(3))
-    joined = early({"frame": frames, "word": words}, tokens)
-    assert joined.shape == (1, 32)
-    torch.testing.assert_close(joined[:, :16], early.streams["frame"](frames, tokens))
-    torch.testing.assert_close(joined[:, 16:], early.streams["word"](words, tokens))
+    output = early({"frame": frames, "word": words}, tokens)
+    assert output.logits.shape == (1, 32)
+    frame_audio, frame_text = early.streams["frame"](frames, tokens)
+    word_audio, word_text = early.streams["word"](words, tokens)
+    torch.testing.assert_close(output.logits, torch.cat([frame_audio, frame_text, word_audio, word_text], 1))
+    torch.testing.assert_close(output.audio, torch.cat([frame_audio, word_audio], 1))
+    torch.testing.assert_close(output.text, torch.cat([frame_text, word_text], 1))
+
+
+def test_concatenation_classifies_the_means_of_both_sides() -> None:
+    """Computed by hand: means over the valid positions, side by side, one linear layer."""
+    torch.manual_seed(1)
+    fusion = ConcatFusion(4, classes=3, dropout=0.7).eval()
+    audio, text = torch.randn(2, 5, 4), torch.randn(2, 3, 4)
+    audio_mask = torch.arange(5) < torch.tensor([5, 2])[:, None]
+    text_mask = torch.arange(3) < torch.tensor([1, 3])[:, None]
+    output = fusion(MaskedSequence(audio, audio_mask), MaskedSequence(text, text_mask))
+    _, linear = fusion.head
+    for row, (frames, tokens) in enumerate([(5, 1), (2, 3)]):
+        codes = audio[row, :frames].mean(0), text[row, :tokens].mean(0)
+        torch.testing.assert_close(output.audio[row], codes[0])
+        torch.testing.assert_close(output.text[row], codes[1])
+        torch.testing.assert_close(output.logits[row], linear.weight @ torch.cat(codes) + linear.bias)

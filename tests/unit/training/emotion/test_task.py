@@ -28,6 +28,7 @@ from emostream.training.emotion.predict import ExamplePrediction, posteriors, pr
 from emostream.training.emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from emostream.training.errors import SettingsError
 from emostream.training.losses.contrastive import ContrastiveLossName
+from emostream.training.losses.discriminator import CosineDiscriminator, DiscriminatorName, MLPDiscriminator
 from emostream.training.trainer.settings import TrainerSettings
 from tests.support.tiny_emotion import tiny_tokenizer
 from tests.support.tiny_pretrained import publish
@@ -217,12 +218,52 @@ def test_the_loss_equals_a_slow_reference(kind: ContrastiveLossName) -> None:
             output.audio_embedding[with_audio], output.text_embedding[read]
         )
     informed = {"early": list(range(15)), "audio": with_audio, "text": read}
-    entropy = math.fsum(
-        slow_entropy(output.logits()[head], labels, rows, 0.1) for head, rows in informed.items()
-    )
+    entropies = [slow_entropy(output.logits()[head], labels, rows, 0.1) for head, rows in informed.items()]
+    entropy = math.fsum(entropies) / 3
     contrast = slow_contrast(kind, scores, [labels[row] for row in with_audio], [labels[row] for row in read])
     expected = {"cross_entropy": entropy, "contrastive": contrast, "loss": 0.7 * entropy + 0.3 * contrast}
     assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("fusion", ["early", "late", "both", "concat"])
+def test_alpha_has_its_nominal_weight(fusion: str) -> None:
+    """Whatever the number of heads: the cross entropy of a model that knows nothing is that of one head."""
+    model = network(fusion=fusion)
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if "head" in name:
+                weights.zero_()
+    objective = EmotionTrainingModule(model, ContrastiveSettings(alpha=0.3))
+    losses = objective(drawn(batches_of(GOLD), EXAMPLES))
+    assert losses["cross_entropy"].item() == pytest.approx(math.log(4))
+
+
+def test_heads_that_do_not_decide_are_trained_without_weight_in_the_loss() -> None:
+    model = network(fusion="concat")
+    losses = EmotionTrainingModule(model, ContrastiveSettings())(drawn(batches_of(GOLD), EXAMPLES))
+    losses["loss"].backward()
+    trained = [
+        weights.grad is not None
+        for weights in (*model.audio_head.parameters(), *model.text_pool.parameters())
+    ]
+    assert all(trained)
+
+
+def test_a_head_without_rows_does_not_count() -> None:
+    batch = drawn(batches_of(replace(GOLD, use_audio=False)), [e for e in EXAMPLES if e.words])
+    model = network(fusion="late")
+    with torch.no_grad():
+        output = forward_batch(model, batch)
+        losses = EmotionTrainingModule(model, ContrastiveSettings())(batch)
+    expected = torch.nn.functional.cross_entropy(output.text, batch.labels)
+    torch.testing.assert_close(losses["cross_entropy"], expected)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cosine", CosineDiscriminator), ("mlp", MLPDiscriminator)])
+def test_the_discriminator_is_a_setting(name: DiscriminatorName, kind: type) -> None:
+    module = EmotionTrainingModule(network(), ContrastiveSettings(alpha=0.3, discriminator=name))
+    assert module.total.contrastive is not None
+    assert isinstance(module.total.contrastive.discriminator, kind)
 
 
 def test_without_alpha_there_is_no_discriminator() -> None:

@@ -17,12 +17,15 @@ from emostream.training.losses.contrastive import ContrastiveLoss, ContrastiveLo
 from emostream.training.losses.discriminator import (
     CosineDiscriminator,
     DiscriminatorName,
+    DiscriminatorSize,
     MLPDiscriminator,
 )
 from emostream.training.losses.infonce import info_nce
 
 KINDS: tuple[ContrastiveLossName, ...] = get_args(ContrastiveLossName)
 DISCRIMINATORS: tuple[DiscriminatorName, ...] = get_args(DiscriminatorName)
+SIX = DiscriminatorSize(6, 6, hidden=6)
+UNEVEN = DiscriminatorSize(audio=4, text=5, hidden=6)
 BATCHES = [
     ([0, 1, 2, 1], [1, 1, 0]),
     ([0, 1, 3], [3, 0, 0, 1, 2]),
@@ -105,7 +108,7 @@ def test_gradients_are_right_and_the_order_of_rows_does_not_matter(
     kind: ContrastiveLossName, discriminator: DiscriminatorName
 ) -> None:
     torch.manual_seed(0)
-    objective = ContrastiveLoss(kind, 6, discriminator).double().eval()
+    objective = ContrastiveLoss(kind, SIX, discriminator).double().eval()
     audio, text, audio_labels, text_labels = embeddings([0, 1, 2, 1, 0], [1, 1, 0, 3])
     assert torch.autograd.gradcheck(lambda a, t: objective(a, t, audio_labels, text_labels), (audio, text))
     i, j = torch.tensor([3, 0, 4, 1, 2]), torch.tensor([2, 3, 1, 0])
@@ -123,7 +126,7 @@ def test_gradients_are_right_and_the_order_of_rows_does_not_matter(
 def test_every_batch_gives_finite_gradients(
     kind: ContrastiveLossName, discriminator: DiscriminatorName, audio: list[int], text: list[int]
 ) -> None:
-    objective = ContrastiveLoss(kind, 6, discriminator).double()
+    objective = ContrastiveLoss(kind, SIX, discriminator).double()
     batch = embeddings(audio, text)
     loss = objective(*batch)
     loss.backward()
@@ -137,7 +140,7 @@ def test_every_batch_gives_finite_gradients(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_half_precision_embeddings_are_scored_in_float32(kind: ContrastiveLossName) -> None:
-    objective = ContrastiveLoss(kind, 6).eval()
+    objective = ContrastiveLoss(kind, SIX).eval()
     audio, text, audio_labels, text_labels = embeddings([0, 1, 2, 1, 0], [1, 1, 0, 3])
     halves = audio.bfloat16(), text.bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
@@ -148,8 +151,8 @@ def test_half_precision_embeddings_are_scored_in_float32(kind: ContrastiveLossNa
 
 def test_the_cosine_discriminator_is_a_scaled_cosine() -> None:
     torch.manual_seed(0)
-    discriminator = CosineDiscriminator(6)
-    audio, text = torch.randn(3, 6), torch.randn(2, 6)
+    discriminator = CosineDiscriminator(UNEVEN)
+    audio, text = torch.randn(3, 4), torch.randn(2, 5)
     with torch.no_grad():
         scores = discriminator(audio, text)
         for i in range(3):
@@ -162,21 +165,22 @@ def test_the_cosine_discriminator_is_a_scaled_cosine() -> None:
 
 def test_the_mlp_discriminator_concatenates_both_embeddings() -> None:
     torch.manual_seed(0)
-    discriminator = MLPDiscriminator(6)
-    audio, text = torch.randn(3, 6), torch.randn(2, 6)
+    discriminator = MLPDiscriminator(UNEVEN)
+    audio, text = torch.randn(3, 4), torch.randn(2, 5)
     first = torch.cat([discriminator.audio.weight, discriminator.text.weight], 1)
+    left, right = torch.nn.functional.layer_norm(audio, (4,)), torch.nn.functional.layer_norm(text, (5,))
     with torch.no_grad():
         scores = discriminator(audio, text)
         for i in range(3):
             for j in range(2):
                 expected = discriminator.pair(
-                    first @ torch.cat([audio[i], text[j]]) + discriminator.audio.bias
+                    first @ torch.cat([left[i], right[j]]) + discriminator.audio.bias
                 ).item()
                 assert scores[i, j].item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_combined_loss_weighs_cross_entropy_and_contrast() -> None:
-    total = CombinedLoss(0.3, "bce", 6).double()
+    total = CombinedLoss(0.3, "bce", SIX).double()
     batch = embeddings([0, 1, 2], [1, 0])
     assert total.contrastive is not None
     losses = total(torch.tensor(2.0), *batch)
@@ -186,7 +190,7 @@ def test_the_combined_loss_weighs_cross_entropy_and_contrast() -> None:
 
 
 def test_without_alpha_there_is_no_discriminator() -> None:
-    total = CombinedLoss(0.0, "mine", 6)
+    total = CombinedLoss(0.0, "mine", SIX)
     assert list(total.state_dict()) == []
     audio, text, audio_labels, text_labels = embeddings([0, 1], [1, 0])
     entropy = torch.tensor(2.0, requires_grad=True)
@@ -197,12 +201,12 @@ def test_without_alpha_there_is_no_discriminator() -> None:
 @pytest.mark.parametrize("alpha", [-0.1, 1.0, 1.5, math.nan])
 def test_an_alpha_out_of_range_is_refused(alpha: float) -> None:
     with pytest.raises(SettingsError, match=f"alpha: expected at least 0 and below 1, got {alpha}"):
-        CombinedLoss(alpha, "bce", 6)
+        CombinedLoss(alpha, "bce", SIX)
 
 
 def test_unknown_names_are_refused() -> None:
     wrong: Any = "triplet"
     with pytest.raises(SettingsError, match="expected bce, infonce or mine, got 'triplet'"):
-        ContrastiveLoss(wrong, 6)
+        ContrastiveLoss(wrong, SIX)
     with pytest.raises(SettingsError, match="expected cosine or mlp, got 'triplet'"):
-        ContrastiveLoss("bce", 6, wrong)
+        ContrastiveLoss("bce", SIX, wrong)
