@@ -87,8 +87,8 @@ class EmotionTrainingModule(nn.Module):
         deciding = self.model.config.fused_heads("both")
         counted = [terms[head] for head in deciding if bool(rows[head].any())]
         mean = torch.stack(counted or [terms[head] for head in deciding]).mean()
-        for head in terms.keys() - set(deciding):
-            mean = mean + terms[head] - terms[head].detach()
+        for reported in (term for head, term in terms.items() if head not in deciding):
+            mean = mean + (reported - reported.detach())
         return mean
 
 
