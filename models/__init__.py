@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .labels import LABELS
     from .languages import primary_subtag
     from .loaders import load_aligner, load_recognizer, load_speech_detector, load_transcriber
+    from .media_suffixes import MEDIA_SUFFIXES
     from .types import (
         REASONS,
         SAMPLE_RATE_HZ,
@@ -62,6 +63,7 @@ _LAZY: Final = {
     "LABELS": "labels",
     "LanguageDetector": "types",
     "LanguageTranscriber": "types",
+    "MEDIA_SUFFIXES": "media_suffixes",
     "ModelError": "errors",
     "NoEmotionReason": "types",
     "Prediction": "types",
@@ -92,6 +94,7 @@ _LAZY: Final = {
 __all__ = [
     "BUNDLED",
     "LABELS",
+    "MEDIA_SUFFIXES",
     "REASONS",
     "SAMPLE_RATE_HZ",
     "Aligner",

@@ -40,6 +40,7 @@ from .encoders.onnx import GRAPH_FILE
 from .encoders.shared import fill_shared_encoder
 from .errors import CheckpointError, one_line
 from .graphs.files import GRAPH_FILES
+from .library_output import silenced
 from .types import SAMPLE_RATE_HZ
 
 
@@ -93,7 +94,8 @@ def save_checkpoint(model: EmotionModel, tokenizer: Tokenizer, folder: Path) -> 
     largest = max(float(weights.detach().abs().max()) for weights in copied.parameters())
     if largest <= torch.finfo(torch.float16).max:
         cast_weights(copied, torch.float16)
-    copied.save_pretrained(folder)
+    with silenced():  # of a bar for the one file that there is
+        copied.save_pretrained(folder)
     for graph in (GRAPH_FILE, *GRAPH_FILES):
         (folder / graph).unlink(missing_ok=True)
     (folder / WEIGHTS_FILE).chmod(0o644)  # the library makes it readable for its owner only

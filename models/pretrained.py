@@ -13,7 +13,6 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, WhisperModel
-from transformers.utils import logging
 
 from .checkpoint_files import CONFIG_FILE, check_max_tokens, tokenizer_without_padding
 from .config import EmotionConfig
@@ -23,6 +22,7 @@ from .encoders.base import AudioEncoder
 from .encoders.factory import make_audio_encoder
 from .encoders.text import without_pooler
 from .errors import CheckpointError
+from .library_output import silenced
 from .transcription.hub import first_line
 
 PREPROCESSOR_FILE: Final = "preprocessor_config.json"
@@ -115,7 +115,7 @@ def _load(source: str, backbone: Any) -> None:
     network, prefix = type(backbone), ""
     if backbone.config.model_type == "whisper" and backbone.config.architectures != ["WhisperEncoder"]:
         network, prefix = WhisperModel, "encoder."
-    with _reading(source, "intact weights of the network that its config.json describes"), _silenced():
+    with _reading(source, "intact weights of the network that its config.json describes"), silenced():
         loaded, report = network.from_pretrained(
             source,
             config=backbone.config,
@@ -147,20 +147,6 @@ def _read_tokenizer(source: str, vocabulary: int) -> Tokenizer:
     if len(loaded) <= len(loaded.all_special_ids):
         raise CheckpointError(f"{source}: expected a tokenizer with words, found none: add tokenizer.json")
     return tokenizer_without_padding(loaded.backend_tokenizer, vocabulary, source)
-
-
-@contextmanager
-def _silenced() -> Iterator[None]:
-    """Without progress bars and without the report of ignored heads, which are intended."""
-    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if had_bars:
-            logging.enable_progress_bar()
 
 
 @contextmanager

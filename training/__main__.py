@@ -1,4 +1,5 @@
-"""The command line `python -m emostream.training`: prepare, fit, table, train, evaluate, export."""
+"""The command line `python -m emostream.training`: prepare, probe, fit, table, train, evaluate,
+export."""
 
 from __future__ import annotations
 

@@ -20,11 +20,6 @@ from .pipes import STDIN, is_pipe, open_pipe
 from .timestamps import FileClock
 from .track import Decoded, Lost, SoundTrack
 
-_AUDIO: Final = ".aac .aif .aiff .flac .m4a .mp3 .oga .ogg .opus .wav .weba .wma"
-_VIDEO: Final = ".avi .mkv .mov .mp4 .webm"
-MEDIA_SUFFIXES: Final = frozenset(f"{_AUDIO} {_VIDEO}".split())
-"""Of the audio and video files that are read from a folder; a file given by name is tried in any case."""
-
 _SILENT: Final = 10 ** (-60 / 20)
 """The peak below which a whole track is silent, of full scale; ten times that is sound."""
 

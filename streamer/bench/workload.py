@@ -10,7 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from ..audio.decode import MEDIA_SUFFIXES, decode_file
+from emostream.models import MEDIA_SUFFIXES
+
+from ..audio.decode import decode_file
 from ..audio.frontend import Samples
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from ..errors import SourceError

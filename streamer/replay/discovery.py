@@ -8,8 +8,10 @@ from glob import has_magic
 from pathlib import Path, PurePath
 from typing import Final
 
+from emostream.models import MEDIA_SUFFIXES
+
 from ..audio.channels import heard_channels
-from ..audio.decode import MEDIA_SUFFIXES, AudioFile
+from ..audio.decode import AudioFile
 from ..audio.pipes import STDIN, is_pipe
 from ..audio.sources import FileSource, Source
 from ..clock import Clock

@@ -12,6 +12,8 @@ COMMANDS: Final = {
     "prepare": "Read a corpus, check and cache its audio, and report its contents.",
     "fit": "Train one model and write its checkpoint, for `emostream live --checkpoint` and all other "
     "commands.",
+    "probe": "Logistic regression on pooled layers of the frozen encoder: the baseline that a head has to "
+    "surpass.",
     "table": "Train and evaluate fold by fold, and write a report.",
     "train": "Run the recipe of models/bundled: distill both encoders, train heads and fusion, calibrate, "
     "evaluate.",

@@ -120,7 +120,7 @@ class CallbackList:
 
 @contextmanager
 def progress_bars(console: Console | None = None) -> Iterator[Progress]:
-    """Progress bars on stderr, with the time left; erased when they end."""
+    """Progress bars on stderr, with the time left; erased when they end, and none where it is no terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -129,5 +129,11 @@ def progress_bars(console: Console | None = None) -> Iterator[Progress]:
         TextColumn("{task.fields[loss]} {task.fields[metrics]}"),
     )
     stderr = console or Console(stderr=True)
-    with Progress(*columns, console=stderr, transient=True, speed_estimate_period=_SPEED_WINDOW_S) as bars:
+    with Progress(
+        *columns,
+        console=stderr,
+        transient=True,
+        speed_estimate_period=_SPEED_WINDOW_S,
+        disable=not stderr.is_terminal,
+    ) as bars:
         yield bars

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from ..evaluation.calibrate import fit_temperature
+from ..probe.linear import Floats, Linear, Logits, Standardisation, fit_softmax
+from ..probe.pooling import pooled_statistics
 from .clips import NOISE, SpeechClip, balanced_weights, by_speaker
 from .folds import RecipeContext
 from .held_out import HeldOut
@@ -23,12 +23,6 @@ from .streams import KnownVoice, random_baseline
 
 PENALTY: Final = 0.01
 """Of the squared weights, per example."""
-_STEPS: Final = 50
-_CLIP: Final = 8.0
-"""Deviations from the mean at which a feature is cut off."""
-
-Floats = npt.NDArray[np.float32]
-Logits = npt.NDArray[np.float64]
 
 
 class Probes:
@@ -50,10 +44,8 @@ class Probes:
         weights = balanced_weights(train, settings.data.ordinary, settings.data.clips_per_speaker, rng)
         counted = weights > 0
         raw = self._of(train)
-        mean: Floats = np.average(raw, axis=0, weights=weights).astype(np.float32)
-        variance = np.average((raw - mean) ** 2, axis=0, weights=weights)
-        scale: Floats = (np.sqrt(variance) + 1e-3).astype(np.float32)
-        x = _standardised(raw, mean, scale)
+        standardisation = Standardisation.of(raw, weights)
+        x = standardisation(raw)
         shifts = np.zeros_like(x)
         speakers = by_speaker(train)
         for row in np.flatnonzero(counted).tolist():
@@ -62,32 +54,20 @@ class Probes:
             assert drawn is not None
             shifts[row] = drawn[0]
         targets = np.array([clip.target for clip in train], np.float32)[counted]
-        cold = fit_softmax(x[counted], targets, weights[counted])
-        adapted = fit_softmax((x - shifts)[counted], targets, weights[counted])
-        probe = Probe(self, mean, scale, cold, adapted, 1.0)
+        cold = fit_softmax(x[counted], targets, weights[counted], PENALTY)
+        adapted = fit_softmax((x - shifts)[counted], targets, weights[counted], PENALTY)
+        probe = Probe(self, standardisation, cold, adapted, 1.0)
         validation = [clip for clip in others if clip.split == "dev" and clip.label >= 0]
         logits = torch.from_numpy(probe.score(validation).logits(range(len(validation))))
         temperature = fit_temperature(logits, torch.tensor([clip.label for clip in validation]))
-        return Probe(self, mean, scale, cold, adapted, temperature)
+        return Probe(self, standardisation, cold, adapted, temperature)
 
     def _of(self, clips: Sequence[SpeechClip]) -> Floats:
         return self._features[[self._rows[clip.key] for clip in clips]]
 
-    def standardised(self, clips: Sequence[SpeechClip], mean: Floats, scale: Floats) -> Floats:
+    def standardised(self, clips: Sequence[SpeechClip], standardisation: Standardisation) -> Floats:
         """(N, D) features in deviations from the mean of some training data."""
-        return _standardised(self._of(clips), mean, scale)
-
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """weight: (D, C); bias: (C,)."""
-
-    weight: Floats
-    bias: Floats
-
-    def __call__(self, x: Floats) -> Logits:
-        result: Logits = (x @ self.weight + self.bias).astype(np.float64)
-        return result
+        return standardisation(self._of(clips))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,14 +77,13 @@ class Probe:
     """
 
     probes: Probes
-    mean: Floats
-    scale: Floats
+    standardisation: Standardisation
     cold: Linear
     adapted: Linear
     temperature: float
 
     def score(self, clips: Sequence[SpeechClip]) -> ProbedClips:
-        return ProbedClips(self, self.probes.standardised(clips, self.mean, self.scale))
+        return ProbedClips(self, self.probes.standardised(clips, self.standardisation))
 
     def held_out(self, clips: Sequence[SpeechClip]) -> HeldOut:
         return HeldOut(self.score(clips), clips, self.temperature)
@@ -130,34 +109,7 @@ class ProbedClips:
         return result
 
 
-def fit_softmax(x: Floats, targets: Floats, weights: npt.NDArray[np.float64]) -> Linear:
-    """Multinomial logistic regression on soft targets by L-BFGS. x: (N, D); targets: (N, C)."""
-    data, wanted = torch.from_numpy(x), torch.from_numpy(targets)
-    share = torch.from_numpy((weights / weights.sum()).astype(np.float32))
-    weight = torch.zeros(x.shape[1], targets.shape[1], requires_grad=True)
-    bias = torch.zeros(targets.shape[1], requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=_STEPS, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        likelihood = (wanted * (data @ weight + bias).log_softmax(1)).sum(1)
-        loss: Tensor = -(share * likelihood).sum() + 0.5 * PENALTY * (weight**2).sum()
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    return Linear(weight.detach().numpy(), bias.detach().numpy())
-
-
 def _features(context: RecipeContext, clip: SpeechClip) -> Floats:
     """(2 L H) mean and log deviation over time of each chosen layer."""
     states = context.views.states(clip, 0).float()  # (L, T, H)
-    deviation = torch.log(states.std(1, correction=0) + 1e-3)
-    mean = torch.from_numpy(context.views.mean(clip, 0))
-    features: Floats = torch.cat([mean, deviation]).flatten().numpy()
-    return features
-
-
-def _standardised(raw: Floats, mean: Floats, scale: Floats) -> Floats:
-    result: Floats = np.clip((raw - mean) / scale, -_CLIP, _CLIP).astype(np.float32)
-    return result
+    return pooled_statistics(states, torch.from_numpy(context.views.mean(clip, 0)))

@@ -9,7 +9,7 @@ from glob import has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from emostream.streamer.audio.decode import MEDIA_SUFFIXES
+from emostream.models import MEDIA_SUFFIXES
 from emostream.streamer.audio.pipes import STDIN
 from emostream.streamer.display_paths import printable
 from emostream.streamer.errors import ConfigError, SourceError
