@@ -12,7 +12,7 @@ import typer
 UsageError: Final = cast("type[Exception]", typer.BadParameter.__mro__[1])
 """Base class of what a parser raises: Typer exports only this subclass of it."""
 
-_TYPES: Final = {"int": "a whole number", "float": "a number"}
+_NUMBER: Final = re.compile(r"is not a valid (int|float)|is not in the (range) ")
 _CHOICES: Final = re.compile(r"is not one of (.+?)\.?$")
 _SUGGESTED: Final = 2
 
@@ -52,11 +52,18 @@ def _wrong_value(message: str, parameter: Any, arguments: Sequence[str]) -> str:
     got = "another value" if given is None else repr(given)
     if choices := _CHOICES.search(message):
         return f"expected {choices[1].replace(chr(39), '')} for {_shown(parameter)}, got {got}"
-    if "valid integer" in message or "valid number" in message:
-        wanted = _TYPES["int" if "integer" in message else "float"]
+    if kind := _NUMBER.search(message):
+        wanted = _number(kind[1] or kind[2], parameter.type)
         return f"expected {wanted} for {_shown(parameter)}, got {got}"
-    text = message.removeprefix("Value error, ").rstrip(".")
+    text = message.rstrip(".")
     return f"expected a value that {_shown(parameter)} takes, got {got}: {text[:1].lower() + text[1:]}"
+
+
+def _number(kind: str, expected: Any) -> str:
+    """kind: int or float, or range for a number below the least one. expected: the parameter's type."""
+    least = getattr(expected, "min", None)
+    number = "a whole number" if kind == "int" or isinstance(least, int) else "a number"
+    return number if least is None else f"{number} of at least {least:g}"
 
 
 def _shown(parameter: Any) -> str:

@@ -21,16 +21,21 @@ from tests.support.programs import run_here
             "emostream serve --help",
         ),
         ("replay", "expected FILES, got nothing; see emostream replay --help"),
-        ("replay x.wav --jobs x", "expected a whole number for --jobs, got 'x'; see emostream replay --help"),
-        ("replay x.wav -j=x", "expected a whole number for --jobs, got 'x'; see emostream replay --help"),
+        (
+            "replay x.wav --jobs x",
+            "expected a whole number of at least 1 for --jobs, got 'x'; see emostream replay --help",
+        ),
+        (
+            "replay x.wav -j=x",
+            "expected a whole number of at least 1 for --jobs, got 'x'; see emostream replay --help",
+        ),
         (
             "replay x.wav --jobs 0",
-            "expected a value that --jobs takes, got '0': input should be greater than or equal to 1; see "
-            "emostream replay --help",
+            "expected a whole number of at least 1 for --jobs, got '0'; see emostream replay --help",
         ),
         (
             "bench latency --seconds x",
-            "expected a number for --seconds, got 'x'; see emostream bench latency --help",
+            "expected a number of at least 5 for --seconds, got 'x'; see emostream bench latency --help",
         ),
         ("serve --vad x", "expected webrtc, silero for --vad, got 'x'; see emostream serve --help"),
         (
