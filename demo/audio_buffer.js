@@ -1,6 +1,7 @@
 /**
- * The audio of the session that is shown: the last minutes of it for playback, and the waveform's envelope of
- * all of it for the timeline. Times are milliseconds on the page's clock (see session_log.js).
+ * The audio of the session that is shown: the last minutes of its sound, and the waveform's envelope of all of
+ * it for the timeline. Of a stream of the server the envelope comes alone, until its sound is wanted. Times are
+ * milliseconds on the page's clock (see session_log.js).
  */
 
 const PEAK_MS = 10;
@@ -10,7 +11,7 @@ const MAX_ENVELOPE_MS = 24 * 3_600_000; // after the first sample: 8.6 MB
 export class AudioRingBuffer {
   #rateHz;
   #seconds = new Map(); // number of the second -> its samples; the oldest first
-  #peaks = new Uint8Array(60 * (1_000 / PEAK_MS));
+  #peaks = new Uint8Array(60 * (1_000 / PEAK_MS)); // 255 times their square root: quiet speech is not flat
   #secondPeaks = new Uint8Array(60);
   #endMs = 0;
   #originMs = null; // of the envelope: a whole second
@@ -24,12 +25,12 @@ export class AudioRingBuffer {
     return this.#rateHz;
   }
 
-  /** The end of the last audio that was written. */
+  /** The end of the last audio or envelope that was written. */
   get endMs() {
     return this.#endMs;
   }
 
-  /** Whether any audio was ever written: never if the server keeps none. */
+  /** Whether any audio or envelope was ever written. */
   get wasWritten() {
     return this.#originMs !== null;
   }
@@ -46,6 +47,25 @@ export class AudioRingBuffer {
     this.#store(first, samples);
     this.#measure(first, samples);
     this.#endMs = Math.max(this.#endMs, ((first + samples.length) * 1_000) / this.#rateHz);
+  }
+
+  /**
+   * The envelope alone, as the server's message `waveform` has it.
+   *
+   * @param {number} fromMs
+   * @param {number} stepMs
+   * @param {Uint8Array} values  Of each step, 255 times the square root of the loudest sample.
+   */
+  writePeaks(fromMs, stepMs, values) {
+    if (values.length === 0 || fromMs < 0 || !(stepMs > 0)) return;
+    this.#originMs ??= Math.floor(fromMs / 1_000) * 1_000;
+    const from = fromMs - this.#originMs;
+    for (const [i, value] of values.entries()) {
+      const [first, end] = [from + i * stepMs, from + (i + 1) * stepMs];
+      if (end > MAX_ENVELOPE_MS) break;
+      if (first >= 0) this.#raise(Math.floor(first / PEAK_MS), Math.ceil(end / PEAK_MS), value);
+    }
+    this.#endMs = Math.max(this.#endMs, fromMs + stepMs * values.length);
   }
 
   #store(first, samples) {
@@ -73,9 +93,16 @@ export class AudioRingBuffer {
       const end = Math.min(samples.length, Math.ceil((slot + 1) * perPeak) - first);
       let loudest = 0;
       for (; i < end; i++) loudest = Math.max(loudest, Math.abs(samples[i]));
-      const value = Math.min(255, Math.round(loudest * 255));
-      this.#peaks = raised(this.#peaks, slot, value);
-      this.#secondPeaks = raised(this.#secondPeaks, Math.floor((slot * PEAK_MS) / 1_000), value);
+      this.#raise(slot, slot + 1, Math.min(255, Math.round(Math.sqrt(loudest) * 255)));
+    }
+  }
+
+  /** From one slot to before another. */
+  #raise(first, end, value) {
+    for (let slot = first; slot < end; slot++) this.#peaks = raised(this.#peaks, slot, value);
+    const lastSecond = Math.floor(((end - 1) * PEAK_MS) / 1_000);
+    for (let second = Math.floor((first * PEAK_MS) / 1_000); second <= lastSecond; second++) {
+      this.#secondPeaks = raised(this.#secondPeaks, second, value);
     }
   }
 
@@ -90,7 +117,12 @@ export class AudioRingBuffer {
     const originMs = this.#originMs ?? 0;
     const last = Math.min(peaks.length, Math.ceil((toMs - originMs) / unit));
     for (let i = Math.max(0, Math.floor((fromMs - originMs) / unit)); i < last; i++) loudest = Math.max(loudest, peaks[i]);
-    return loudest / 255;
+    return (loudest / 255) ** 2;
+  }
+
+  /** Until when there is sound from this moment on. */
+  soundUntil(fromMs) {
+    return Math.max(fromMs, this.#endMs);
   }
 
   /** Whether any of this span can still be played. */

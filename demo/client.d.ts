@@ -56,6 +56,8 @@ export interface Subscribe {
   stream: string;
   token?: string | null;
   resume?: Resume | null;
+  /** `waveform` messages are wanted, from here on; left out or null: none. */
+  waveform_from_ms?: number | null;
 }
 
 export interface Gap {
@@ -113,6 +115,15 @@ export interface Ready {
   labels: string[];
   models: Models;
   limits: Limits;
+}
+
+/** How loud a subscribed stream is, for drawing. */
+export interface Waveform {
+  type: "waveform";
+  from_ms: number;
+  step_ms: number;
+  /** Base64 of a byte for each step: 255 times the square root of the loudest sample. */
+  peaks: string;
 }
 
 export interface Ack {
@@ -266,7 +277,7 @@ export interface Closed {
 
 /** Messages that carry `seq`. */
 export type ServerEvent = SpeechStarted | Emotion | NoEmotion | Dropped | ServerError | Closed;
-export type ServerMessage = Ready | Ack | ServerEvent;
+export type ServerMessage = Ready | Ack | Waveform | ServerEvent;
 
 // The client ----------------------------------------------------------------------------------
 

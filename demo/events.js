@@ -8,6 +8,7 @@
  *   Timing  Milliseconds.
  *
  * @typedef {{type: "ready", session: string, resumed: boolean, clockMs: number, labels: string[], models: Models}} Ready
+ * @typedef {{type: "waveform", fromMs: number, stepMs: number, values: Uint8Array}} Waveform
  * @typedef {{type: "speech_started", seq: number | null, utterance: number, startMs: number}} SpeechStarted
  * @typedef {{type: "emotion", seq: number | null, utterance: number, final: boolean, startMs: number,
  *   endMs: number, reason: string, label: string, confidence: number, reliable: boolean, uncertain: string[],
@@ -22,7 +23,7 @@
  * @typedef {{type: "closed", seq: number | null, reason: string,
  *   totals: {audioMs: number, utterances: number, droppedMs: number} | null,
  *   speaker: import("./client.d.ts").EnrolledVoice | null}} Closed
- * @typedef {Ready | SpeechStarted | Emotion | NoEmotion | Dropped | ErrorEvent | Closed} ServerEvent
+ * @typedef {Ready | Waveform | SpeechStarted | Emotion | NoEmotion | Dropped | ErrorEvent | Closed} ServerEvent
  */
 
 /**
@@ -47,7 +48,16 @@ export function readEvent(message) {
   return Object.hasOwn(READERS, message.type) ? READERS[message.type](message) : null;
 }
 
-const READERS = { ready, speech_started: speechStarted, emotion, no_emotion: noEmotion, dropped, error, closed };
+const READERS = {
+  ready,
+  waveform,
+  speech_started: speechStarted,
+  emotion,
+  no_emotion: noEmotion,
+  dropped,
+  error,
+  closed,
+};
 
 function ready(m) {
   if (typeof m.session !== "string") return null;
@@ -66,6 +76,16 @@ function ready(m) {
       device: text(models.device) || "unknown",
     },
   };
+}
+
+/** Null where its peaks are not base64. */
+function waveform(m) {
+  try {
+    const values = Uint8Array.from(atob(text(m.peaks)), (letter) => letter.charCodeAt(0));
+    return { type: "waveform", fromMs: number(m.from_ms), stepMs: number(m.step_ms), values };
+  } catch {
+    return null;
+  }
 }
 
 function speechStarted(m) {

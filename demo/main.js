@@ -1,12 +1,12 @@
 /** Connects the sources, the session log, the state and the parts of the page. */
 import { AudioRingBuffer } from "./audio_buffer.js";
-import { AudioFetcher } from "./audio_fetcher.js";
 import { Inspector } from "./inspector.js";
 import { LocalSession } from "./local_session.js";
 import { LISTENING, Player } from "./player.js";
+import { ServerAudio, fetchFrom } from "./server_audio.js";
 import { SessionLog } from "./session_log.js";
 import { SourcePicker } from "./source_picker.js";
-import { INITIAL, reduce } from "./store.js";
+import { INITIAL, beginsAfresh, reduce } from "./store.js";
 import { StreamSubscriber, socketAddress } from "./stream_subscriber.js";
 import { SummaryPanel } from "./summary_panel.js";
 import { Timeline } from "./timeline.js";
@@ -15,7 +15,7 @@ import { View } from "./view.js";
 import { storeVoice, storedVoice } from "./voice_store.js";
 
 const SERVER_RATE_HZ = 16_000; // of the audio that the server keeps
-const LISTEN_BEHIND_MS = 1_500; // the audio is fetched every half second
+const LISTEN_BEHIND_MS = 1_500; // the audio is fetched half a second at a time
 const IN_PROGRESS = new Set(["connecting", "live", "reconnecting", "stopping"]);
 const base = location.href;
 
@@ -25,7 +25,7 @@ let audio = new AudioRingBuffer(SERVER_RATE_HZ);
 let local = null; // the LocalSession that is in progress, or was shown last
 let opening = null; // the one without audio so far: the browser asks for permission, or decodes
 let lastStream = null; // the name of the server's stream that was shown last
-let fetcher = null; // of the audio of the stream that is shown
+let serverAudio = null; // of the stream that is shown; null: a session of this page
 let renderScheduled = false;
 
 const view = new View();
@@ -37,7 +37,7 @@ const inspector = new Inspector(document.getElementById("selected"), {
   onClose: deselect,
   onStep: step,
 });
-const subscriber = new StreamSubscriber({ base, token: storedToken(), report });
+const subscriber = new StreamSubscriber({ base, token: storedToken(), report, waveform: true });
 const sourcePicker = new SourcePicker({
   onMicrophone: (deviceId) =>
     startLocal("microphone", (session) => session.sendMicrophone(deviceId, storedVoice())),
@@ -69,6 +69,10 @@ function learned(voice) {
 /** @param {import("./stream_subscriber.js").Report} reported */
 function report(reported) {
   const before = state;
+  if (reported.kind === "waveform") return onWaveform(reported);
+  const listening = player.playing === LISTENING;
+  const afresh = reported.kind === "event" && local === null && beginsAfresh(state, reported.event);
+  if (afresh) reset();
   if (reported.kind === "event") {
     const event = log.append(reported.event, reported.wire, performance.now(), reported.offsetMs ?? null);
     if (event !== null) state = reduce(state, { ...reported, event });
@@ -76,6 +80,8 @@ function report(reported) {
     state = reduce(state, reported);
   }
   if (state.stream !== before.stream && before.stream !== null) reset();
+  if (reported.kind === "event" && reported.event.type === "ready" && local === null) openServerAudio();
+  if (afresh && listening) player.listen(sound(), 0);
   if (reported.kind === "phase") onPhase(reported);
   if (reported.kind === "token_required") askForToken(reported.wrong);
   if (reported.kind === "events_lost") view.showEventsLost(reported.session);
@@ -87,34 +93,29 @@ function onPhase({ phase, stream }) {
   if (phase === "stopped" && state.local?.kind === "recording") timeline.fit();
   if (phase === "live") log.startClock(now);
   else log.stopClock(now);
-  if (local !== null) return;
-  lastStream = stream ?? lastStream;
-  const audioIsKept = state.streams.some(({ name, audioMs }) => name === stream && audioMs > 0);
-  if (phase === "live" && audioIsKept && fetcher === null) startFetching(stream);
-  if (phase !== "live" && phase !== "ended") stopFetching(); // after an end the last audio still arrives
+  if (local === null) lastStream = stream ?? lastStream;
 }
 
-function startFetching(stream) {
-  const [currentLog, currentAudio, offsetMs] = [log, audio, log.offsetMs];
-  fetcher = new AudioFetcher({ base, token: storedToken() });
-  const onAudio = (fromMs, samples) => {
-    currentAudio.write(offsetMs + fromMs, samples);
-    currentLog.advance(currentAudio.endMs, performance.now());
-    timeline.redraw();
-  };
-  const fromMs = Math.max(0, currentAudio.endMs - offsetMs);
-  fetcher.run(stream, { fromMs, onAudio, isLive: () => state.connection.phase === "live" });
+function onWaveform({ fromMs, stepMs, values }) {
+  audio.writePeaks(log.offsetMs + fromMs, stepMs, values);
+  log.advance(audio.endMs, performance.now());
+  timeline.redraw();
 }
 
-function stopFetching() {
-  fetcher?.stop();
-  fetcher = null;
+function openServerAudio() {
+  const keptMs = state.streams.find(({ name }) => name === state.stream)?.audioMs ?? 0;
+  const fetch = fetchFrom(base, storedToken(), state.stream);
+  serverAudio = new ServerAudio({ buffer: audio, fetch, keptMs, offsetMs: log.offsetMs });
 }
+
+/** Where the sound of what is shown comes from. */
+const sound = () => (local === null && serverAudio !== null ? serverAudio : audio);
+const hasSound = () => (local === null ? (serverAudio?.isKept ?? false) : audio.wasWritten);
 
 /** Start with an empty log and no audio, for another source. */
 function reset() {
   player.stop();
-  stopFetching();
+  serverAudio = null;
   log = new SessionLog();
   audio = new AudioRingBuffer(SERVER_RATE_HZ);
   timeline.show(log, audio, player);
@@ -177,7 +178,6 @@ async function startLocal(kind, send, onVoice = () => {}) {
     if (opening === session) {
       opening = null;
       subscriber.stop();
-      stopFetching();
       local?.close();
       local = session;
     }
@@ -237,13 +237,14 @@ function onSelect() {
 
 function play(key) {
   const final = findFinal(key);
-  if (final !== null && audio.has(final.startMs, final.endMs)) player.toggle(key, audio, final.startMs, final.endMs);
+  const { startMs, endMs } = final ?? {};
+  if (final !== null && sound().has(startMs, endMs)) player.toggle(key, sound(), startMs, endMs);
 }
 
 /** From just behind the live edge, so that there is always something to play; of what is over, from its beginning. */
 function listen() {
   const running = state.connection.phase === "live";
-  player.listen(audio, running ? Math.max(0, audio.endMs - LISTEN_BEHIND_MS) : 0);
+  player.listen(sound(), running ? Math.max(0, audio.endMs - LISTEN_BEHIND_MS) : (sound().fromMs ?? 0));
   if (running) timeline.follow();
 }
 
@@ -262,9 +263,9 @@ function updatePlayback() {
   const final = findFinal(timeline.selected);
   if (final === null) return;
   inspector.setPlayback({
-    available: audio.has(final.startMs, final.endMs),
+    available: sound().has(final.startMs, final.endMs),
     playing: player.playing === final.key,
-    recorded: audio.wasWritten,
+    recorded: hasSound(),
   });
 }
 
@@ -272,7 +273,7 @@ function updateTools() {
   document.getElementById("timeline-now").hidden = timeline.follows;
   const listening = player.playing === LISTENING;
   // A microphone of this page would hear itself.
-  const recorded = audio.wasWritten && state.local?.kind !== "microphone";
+  const recorded = hasSound() && state.local?.kind !== "microphone";
   document.getElementById("listen").hidden = !recorded && !listening;
   document.getElementById("listen").setAttribute("aria-pressed", String(listening));
   document.getElementById("zoom-in").disabled = !timeline.canZoomIn;

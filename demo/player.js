@@ -1,4 +1,13 @@
-/** Plays one span of the session's audio at a time, or all of it from a moment on. */
+/**
+ * Plays one span of the session's audio at a time, or all of it from a moment on.
+ *
+ * @typedef {object} Sound  An AudioRingBuffer (audio_buffer.js), or a ServerAudio (server_audio.js).
+ * @property {number} rateHz
+ * @property {(fromMs: number, toMs: number) => Float32Array} read
+ * @property {(fromMs: number) => number} soundUntil  Until when there is sound from a moment on.
+ * @property {(fromMs: number, toMs: number) => Promise<void>} [load]  Where it has to be fetched: this span.
+ * @property {(fromMs: number) => Promise<void>} [want]  What follows this moment.
+ */
 
 const CHUNK_MS = 500;
 const AHEAD_S = 1; // so much is handed to the browser before it is heard
@@ -34,15 +43,14 @@ export class Player {
    * Play, or stop if the same key is playing. Must be called from a click or a key press.
    *
    * @param {string} key
-   * @param {import("./audio_buffer.js").AudioRingBuffer} audio
+   * @param {Sound} audio
    */
   async toggle(key, audio, fromMs, toMs) {
     const same = this.playing === key;
     this.stop();
-    if (same) return;
+    if (same || toMs <= fromMs) return;
+    if (!(await this.#begin(key, audio.load?.(fromMs, toMs)))) return;
     const samples = audio.read(fromMs, toMs);
-    if (samples.length === 0) return;
-    if (!(await this.#begin(key))) return;
     this.#fromMs = fromMs;
     this.#startedAt = this.#context.currentTime;
     const request = this.#requests;
@@ -55,7 +63,7 @@ export class Player {
    * Play from a moment on, and go on with what comes, until it is stopped; stop if it is playing. Where the audio
    * has not come yet it waits. Must be called from a click or a key press.
    *
-   * @param {import("./audio_buffer.js").AudioRingBuffer} audio
+   * @param {Sound} audio
    */
   async listen(audio, fromMs) {
     const same = this.playing === LISTENING;
@@ -69,8 +77,9 @@ export class Player {
         [this.#fromMs, this.#startedAt] = [nextMs, currentTime];
         nextAt = currentTime;
       }
-      while (nextAt < currentTime + AHEAD_S && audio.endMs > nextMs) {
-        const toMs = Math.min(nextMs + CHUNK_MS, audio.endMs);
+      audio.want?.(nextMs);
+      for (let until; nextAt < currentTime + AHEAD_S && (until = audio.soundUntil(nextMs)) > nextMs; ) {
+        const toMs = Math.min(nextMs + CHUNK_MS, until);
         const samples = audio.read(nextMs, toMs);
         if (samples.length === 0) break;
         this.#schedule(samples, audio.rateHz, nextAt);
@@ -94,12 +103,12 @@ export class Player {
     this.#onChange();
   }
 
-  /** Whether it is still wanted once the browser lets it be heard. */
-  async #begin(key) {
+  /** Whether it is still wanted once the browser lets it be heard, and it is `loaded`. */
+  async #begin(key, loaded) {
     const request = ++this.#requests;
     this.playing = key;
     this.#context ??= new AudioContext();
-    await this.#context.resume();
+    await Promise.all([this.#context.resume(), loaded]);
     return request === this.#requests;
   }
 

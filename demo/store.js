@@ -25,6 +25,7 @@
  * @property {import("./local_session.js").LocalSource | null} local  If a session of the page itself is shown.
  * @property {string | null} session
  * @property {number} lastSeq  Of the session.
+ * @property {boolean} complete  Whether the session has ended as it should.
  * @property {string[]} labels
  * @property {Models | null} models
  * @property {number} noticeCount
@@ -41,6 +42,7 @@ export const INITIAL = Object.freeze({
   local: null,
   session: null,
   lastSeq: 0,
+  complete: false,
   labels: ["angry", "happy", "sad", "neutral"],
   models: null,
   noticeCount: 0,
@@ -87,9 +89,10 @@ function onEvent(state, event) {
       return onResult(state, { kind: "result", startMs: event.startMs, emotion: event }, event);
     case "no_emotion":
       return onResult(state, { kind: "no_emotion", startMs: event.startMs, event }, event);
+    case "closed":
+      return addNotice({ ...state, complete: event.reason === "end_of_stream" }, event);
     case "dropped":
     case "error":
-    case "closed":
       return addNotice(state, event);
     default:
       return state;
@@ -101,9 +104,19 @@ function onReady(state, { session, resumed, labels, models }) {
   if (session === state.session) {
     return resumed ? addNotice(updated, { type: "resumed", seq: null }) : updated;
   }
-  const finished = state.items.filter(isFinished);
+  const finished = state.complete ? [] : state.items.filter(isFinished);
   const items = finished.length > 0 ? [...finished, { kind: "divider", key: `${session}/start` }] : [];
-  return { ...updated, session, lastSeq: 0, items: bounded(items) };
+  return { ...updated, session, lastSeq: 0, complete: false, items: bounded(items) };
+}
+
+/**
+ * @param {State} state
+ * @param {import("./events.js").ServerEvent} event
+ * @returns {boolean} Whether nothing of what is shown belongs to the session that begins: the stream's last one
+ *   was over, and was not broken off by a restart.
+ */
+export function beginsAfresh({ complete, session }, event) {
+  return complete && event.type === "ready" && event.session !== session;
 }
 
 function onSpeechStarted(state, { utterance, startMs }) {

@@ -22,7 +22,9 @@
  * @typedef {{kind: "session_lost", ms: number}} SessionLostReport  A lost session of this page's own took so
  *   much audio with it.
  * @typedef {{kind: "token_required", wrong: boolean}} TokenReport  wrong: one was sent, and is not valid.
- * @typedef {StreamsReport | PhaseReport | EventReport | EventsLostReport | SessionLostReport | TokenReport} Report
+ * @typedef {{kind: "waveform", fromMs: number, stepMs: number, values: Uint8Array}} WaveformReport  On the
+ *   session's own clock.
+ * @typedef {StreamsReport | PhaseReport | EventReport | WaveformReport | EventsLostReport | SessionLostReport | TokenReport} Report
  *
  * @typedef {import("./client.d.ts").Platform & {fetch: typeof fetch}} Platform
  */
@@ -49,7 +51,8 @@ export class StreamSubscriber {
   #platform;
   #token;
   #requested = null; // the stream's name, null for the first one
-  #position = null; // {stream, session, lastSeq}: where to resume after a break
+  #waveform;
+  #position = null; // {stream, session, lastSeq, waveformMs}: where to resume after a break
   #message = ""; // why the last connection ended
   #abort = null; // AbortController of the subscription in progress
   #loop = null;
@@ -60,9 +63,11 @@ export class StreamSubscriber {
    * @param {string} settings.base  The page's address.
    * @param {(report: Report) => void} settings.report
    * @param {string | null} [settings.token]  Sent in a header and in `subscribe`, never in an address.
+   * @param {boolean} [settings.waveform]  Whether the waveform is reported.
    * @param {Platform} [settings.platform]
    */
-  constructor({ base, report, token = null, platform = pagePlatform() }) {
+  constructor({ base, report, token = null, waveform = false, platform = pagePlatform() }) {
+    this.#waveform = waveform;
     this.#base = base;
     this.#report = report;
     this.#token = token;
@@ -126,7 +131,7 @@ export class StreamSubscriber {
         return this.#refuse(end.message, end.code === UNAUTHORIZED);
       case "ended":
         this.#reportPhase("ended", { stream, message: end.message });
-        if (!(await this.#serverRestarts(stream, end.session, signal))) {
+        if (!(await this.#serverIsGone(stream, end.session, signal))) {
           if (!signal.aborted) this.#loop.connectNow();
           return;
         }
@@ -191,7 +196,7 @@ export class StreamSubscriber {
     const close = () => socket.close();
     const timer = this.#platform.setTimeout(close, REPLY_TIMEOUT_MS);
     const end = { code: 1006, closedReason: null, session: null, message: "", retryAfterMs: null };
-    if (this.#position?.stream !== stream) this.#position = { stream, session: null, lastSeq: 0 };
+    if (this.#position?.stream !== stream) this.#position = newPosition(stream);
     const position = this.#position;
 
     return new Promise((resolve) => {
@@ -215,6 +220,10 @@ export class StreamSubscriber {
   /** Report the event unless it was reported before the break; note in `end` what explains the socket's end. */
   #onEvent(event, wire, position, end) {
     switch (event.type) {
+      case "waveform":
+        position.waveformMs = event.fromMs + event.stepMs * event.values.length;
+        this.#report({ ...event, kind: "waveform" });
+        return;
       case "ready":
         end.session = event.session;
         this.#loop.connected();
@@ -235,17 +244,18 @@ export class StreamSubscriber {
   }
 
   /** JSON leaves out what is undefined. */
-  #firstMessage({ stream, session, lastSeq }) {
+  #firstMessage({ stream, session, lastSeq, waveformMs }) {
     const resume = session === null ? undefined : { session, last_seq: lastSeq };
-    return { type: "subscribe", stream, token: this.#token ?? undefined, resume };
+    const waveform = this.#waveform ? Math.floor(waveformMs) : undefined;
+    return { type: "subscribe", stream, token: this.#token ?? undefined, resume, waveform_from_ms: waveform };
   }
 
   /**
-   * Wait until the server is gone or runs another session, so that a restarted one is found.
+   * Wait until the server is gone, or runs another session.
    *
-   * @returns {Promise<boolean>} false if the user asked for a retry instead.
+   * @returns {Promise<boolean>} false if there is another session, or if the user asked for a retry.
    */
-  async #serverRestarts(stream, session, signal) {
+  async #serverIsGone(stream, session, signal) {
     while (!signal.aborted) {
       if (await this.#pause(POLL_MS, signal)) return false;
       const { streams } = await this.#fetchList(signal);
@@ -254,7 +264,7 @@ export class StreamSubscriber {
       this.#report({ kind: "streams", streams });
       // The server may have been replaced so quickly that no request failed.
       const current = streams.find(({ name }) => name === stream)?.session ?? session;
-      if (session !== null && current !== session) return true;
+      if (session !== null && current !== session) return false;
     }
     return false;
   }
@@ -289,6 +299,8 @@ export class StreamSubscriber {
   }
 }
 
+const newPosition = (stream) => ({ stream, session: null, lastSeq: 0, waveformMs: 0 });
+
 function refusedList(unauthorized) {
   const message = unauthorized ? "the server requires a token" : "the server does not allow this page";
   return { streams: null, refused: true, unauthorized, message };
@@ -297,7 +309,9 @@ function refusedList(unauthorized) {
 /** Whether this event was reported before the break; moves `position` forward. */
 function isRepeated(event, position) {
   if (event.type === "ready") {
-    if (event.session !== position.session) Object.assign(position, { session: event.session, lastSeq: 0 });
+    if (event.session !== position.session) {
+      Object.assign(position, newPosition(position.stream), { session: event.session });
+    }
     return false;
   }
   if (!(event.seq > 0)) return false; // it has no place in the session

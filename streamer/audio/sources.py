@@ -159,43 +159,6 @@ class FileSource:
         return block / np.float32(self._peak)
 
 
-class LoopSource:
-    """A recording again and again in real time, with silence between the rounds."""
-
-    def __init__(self, path: Path, *, pace: Clock, pause_s: float, rounds: int | None = None) -> None:
-        self._path = path
-        self._pace = pace
-        self._pause_s = pause_s
-        self._rounds = rounds
-        self._stopped = asyncio.Event()
-        file = AudioFile(path)
-        self.sample_rate_hz = file.sample_rate_hz
-        self.channels = file.channels
-        file.close()
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    async def items(self) -> AsyncIterator[Item]:
-        pacer = Pacer(self._pace, self.sample_rate_hz, self._stopped)
-        gaps = _GapTimes(self.sample_rate_hz)
-        silence = np.zeros((round(self._pause_s * self.sample_rate_hz), self.channels), np.float32)
-        rounds = 0
-        while not self._stopped.is_set() and rounds != self._rounds:
-            file = AudioFile(self._path)
-            try:
-                # Some seconds of audio, decoded in milliseconds: not worth a thread.
-                for block in file.blocks():
-                    async for item in _items(block, gaps, pacer):
-                        yield item
-            finally:
-                file.close()
-            rounds += 1
-            if rounds != self._rounds:
-                async for item in _items(silence, gaps, pacer):
-                    yield item
-
-
 async def _items(block: Samples | Gap, gaps: _GapTimes, pacer: Pacer | None) -> AsyncIterator[Item]:
     if isinstance(block, Gap):
         if pacer is not None:

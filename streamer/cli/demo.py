@@ -8,16 +8,15 @@ from importlib.resources import as_file, files
 
 from rich.console import Console
 
-from ..audio.sources import LoopSource
+from ..audio.sources import FileSource
 from ..clock import WallClock
 from ..output.sinks import ConsoleSink
 from ..server.listen import bind
 from ..server.local_stream import serve_local_stream
 from ..server.published_stream import PublishedStream
-from .console import load_engine_behind_page, print_models
+from .console import load_engine_behind_page, print_line, print_models
 from .options import ModelOptions, PageOptions
 
-_PAUSE_S = 4.0
 _AUDIO_BUFFER_S = 600  # the voice is synthetic: no privacy at stake
 
 
@@ -39,11 +38,23 @@ def demo(
     with as_file(files("emostream.demo") / "recording.ogg") as recording:
 
         async def run() -> None:
-            source = LoopSource(recording, pace=clock, pause_s=_PAUSE_S, rounds=1 if once else None)
-            note = "The voice is synthetic." + ("" if once else " After a pause it begins again.")
+            note = "The voice is synthetic." + ("" if once else " It plays again and again, each time anew.")
             own = PublishedStream("demo", "Bundled recording", note)
+
+            def next_round() -> FileSource:
+                print_line(console, "The recording begins again, in a new session.")
+                return FileSource(recording, pace=clock)
+
             await serve_local_stream(
-                bound, source, own, engine, settings, clock, [ConsoleSink(console)], console
+                bound,
+                FileSource(recording, pace=clock),
+                own,
+                engine,
+                settings,
+                clock,
+                [ConsoleSink(console)],
+                console,
+                next_round=None if once else next_round,
             )
 
         asyncio.run(run())

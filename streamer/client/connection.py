@@ -127,7 +127,7 @@ async def subscribe(
                     last_seq = 0
                 yield reconnected
                 continue
-            if isinstance(event, messages.Ready | messages.Ack):
+            if isinstance(event, messages.Ready | messages.Ack | messages.Waveform):
                 continue
             if isinstance(event, messages.Closed) and event.reason == "shutting_down":
                 continue  # the stream of the next server is another one

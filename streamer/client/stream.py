@@ -165,7 +165,7 @@ class ClientStream:
                     case messages.Ack(received_samples=received, committed_samples=committed):
                         self._buffer.acknowledge(received, committed)
                         self._credit.set()
-                    case messages.Ready():
+                    case messages.Ready() | messages.Waveform():
                         pass
                     case messages.Closed(reason="shutting_down") if not self._buffer.delivered:
                         # The rest of it is for the next server. The close of the connection follows.

@@ -95,11 +95,14 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
 
 
 class Subscribe(_Message, frozen=True, kw_only=True, tag="subscribe"):
-    """The first message of a client that subscribes to one of the server's own streams."""
+    """The first message of a client that subscribes to one of the server's own streams. waveform_from_ms:
+    `waveform` messages are wanted, from this position of the stream's clock on; null: none.
+    """
 
     stream: str
     token: str | None = None
     resume: Resume | None = None
+    waveform_from_ms: int | None = None
 
 
 class Gap(_Message, frozen=True, kw_only=True, tag="gap"):
@@ -183,6 +186,18 @@ class Ack(_Message, frozen=True, kw_only=True, tag="ack"):
     received_samples: int
     committed_samples: int | None = None
     waiting_samples: int | None = None
+
+
+class Waveform(_Message, frozen=True, kw_only=True, tag="waveform"):
+    """How loud a subscribed stream is, for drawing: no sound can be made of it. In JSON the bytes are base64.
+
+    peaks: a byte for each `step_ms` from `from_ms` on, 255 times the square root of the loudest sample there
+    (1 is full scale), all channels mixed.
+    """
+
+    from_ms: int
+    step_ms: int
+    peaks: bytes
 
 
 class _Event(_Message, frozen=True, kw_only=True):
@@ -311,7 +326,7 @@ class Closed(_Event, frozen=True, kw_only=True, tag="closed"):
 
 
 ServerEvent = SpeechStarted | Emotion | NoEmotion | Dropped | Error | Closed
-ServerMessage = Ready | Ack | ServerEvent
+ServerMessage = Ready | Ack | Waveform | ServerEvent
 
 E = TypeVar("E", bound=ServerEvent)
 

@@ -123,6 +123,10 @@ class Server:
         self._watching = asyncio.create_task(self._watchdog.run(), name="watchdog")
         return self
 
+    def publish(self, stream: PublishedStream) -> None:
+        """From now on, in place of the stream of that name. Its subscribers keep what they follow."""
+        self._streams[stream.name] = stream
+
     def begin_shutdown(self) -> None:
         """Sessions end as if their audio were over; new ones end at once."""
         if self._closing:

@@ -170,7 +170,7 @@ class ConnectionHandler:
             )
 
         capacity = self._settings.server.subscriber_queue_size
-        await serve_subscriber(socket, stream, subscribe.resume, capacity, ready)
+        await serve_subscriber(socket, stream, subscribe, capacity, ready)
         await close_socket(socket, CloseCode.GOING_AWAY if self._closing() else CloseCode.NORMAL)
 
     def _ready(self, session: str, resume_token: str | None, position: ReadPosition) -> messages.Ready:

@@ -153,7 +153,7 @@ def read_events(lines: BinaryIO, results: str) -> Iterator[tuple[str | None, mes
                 f"expected an event of emostream replay, got something else at {results}:{number} "
                 f"({error}); give results in its jsonl format, one event a line"
             ) from error
-        if not isinstance(event, messages.Ready | messages.Ack):
+        if not isinstance(event, messages.Ready | messages.Ack | messages.Waveform):
             found = True
             yield file, event
     if not found:

@@ -17,6 +17,7 @@ import webvtt
 from msgspec import structs
 from playwright.async_api import Locator, Page, Request, expect
 
+from emostream.streamer.audio.peaks import PeakHistory
 from emostream.streamer.audio.ring_buffer import AudioRingBuffer
 from emostream.streamer.audio.sources import Pcm
 from emostream.streamer.protocol import messages
@@ -33,13 +34,14 @@ LENGTH_S = 28
 
 
 def stream(*, keeps_audio: bool) -> PublishedStream:
-    """28 s with an utterance every four; the audio is kept or not."""
+    """28 s with an utterance every four; there is a waveform, and the audio is kept, or not."""
     if not keeps_audio:
         return PublishedStream("tape", "A tape")
-    kept = AudioRingBuffer(60, 16_000, 1)
+    kept, peaks = AudioRingBuffer(60, 16_000, 1), PeakHistory(16_000)
     parts = [part for _ in range(LENGTH_S // 4) for part in (silence(1_000), voice(2_500), silence(500))]
-    kept.add(Pcm(np.concatenate(parts)[:, None]))
-    return PublishedStream("tape", "A tape", audio=kept)
+    for each in (kept, peaks):
+        each.add(Pcm(np.concatenate(parts)[:, None]))
+    return PublishedStream("tape", "A tape", audio=kept, peaks=peaks)
 
 
 def final(utterance: int, label: str, confidence: float = 0.9, **changes: Any) -> messages.Emotion:
@@ -225,6 +227,9 @@ async def test_audio_is_requested_with_the_token_and_never_in_the_address(
         await page.get_by_label("Token", exact=True).fill(token)
         await page.keyboard.press("Enter")
         await app.expect_state("live")
+        await app.card(1).get_by_role("button", name="Show the utterance at 00:01.0").click()
+        assert not requested.done()  # no sound is fetched before it is to be heard
+        await selected(page).get_by_role("button", name="Play").click()
         url, header = await requested
         assert header == f"Bearer {token}"
         assert "sesame" not in url

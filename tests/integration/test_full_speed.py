@@ -109,7 +109,7 @@ class Client:
             if isinstance(event, messages.Ack):
                 self._acked_ms = event.received_samples // 16
                 self._acknowledged.set()
-            elif not isinstance(event, messages.Ready):
+            elif not isinstance(event, messages.Ready | messages.Waveform):
                 self.events.append(event)
             if isinstance(event, messages.Emotion) and event.final:
                 self._final_ms = event.end_ms

@@ -172,7 +172,13 @@ wrong_starts = st.builds(
     st.sampled_from(["encoding", "sample_rate", "channels", "language", "token", "resume", "options", "x"]),
     anything | resumes | st.sampled_from(["mp3", {"min_silence_ms": 1}, {"max_utterance_ms": 2**31}]),
 )
-watches = fields("subscribe", stream=st.text(max_size=5) | anything, resume=resumes, token=anything)
+watches = fields(
+    "subscribe",
+    stream=st.text(max_size=5) | anything,
+    resume=resumes,
+    token=anything,
+    waveform_from_ms=st.integers() | anything,
+)
 cut_short = st.builds(
     lambda text, keep: text[: min(keep, len(text) - 1)],
     st.sampled_from([json.dumps(START), '{"type": "flush", "at_samples": 48000}']),
@@ -400,6 +406,8 @@ class FuzzingClient:
                 elif isinstance(event, messages.Ack):
                     assert event.received_samples >= acked  # again where a flush waits
                     acked = event.received_samples
+                elif isinstance(event, messages.Waveform):
+                    raise AssertionError("no published stream of this server has a waveform")
                 elif event.seq:
                     assert session is not None
                     session.receive(event)

@@ -77,7 +77,7 @@ async def rest(socket: ClientConnection) -> tuple[list[messages.ServerEvent], in
             event = messages.decode_server_message(await socket.recv())
         except ConnectionClosed as closed:
             return seen, 1006 if closed.rcvd is None else closed.rcvd.code
-        if not isinstance(event, messages.Ack | messages.Ready):
+        if not isinstance(event, messages.Ack | messages.Ready | messages.Waveform):
             seen.append(event)
 
 

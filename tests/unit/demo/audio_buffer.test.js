@@ -7,7 +7,7 @@ import { permutation, randomInt, range, seededRandom } from "../../support/demo/
 
 const RATES = [16_000, 22_050, 44_100, 48_000];
 const STEP = 1 / 32_768; // of 16-bit audio
-const LEVEL = 1 / 255; // of a peak
+const LEVEL = 1 / 255; // of the square root of a peak
 const MAX_BYTES = 64 * 1024 * 1024;
 const DAY_MS = 24 * 3_600_000;
 
@@ -153,7 +153,7 @@ for (const rateHz of RATES) {
     const expected = spans.map(([fromMs, toMs]) => loudest(all, rateHz, fromMs, toMs));
     assert.ok(new Set(expected).size > 75);
     const found = spans.map(([fromMs, toMs]) => buffer.peak(fromMs, toMs));
-    assertNear(found, expected, LEVEL / 2 + 1e-9);
+    assertNear(found.map(Math.sqrt), expected.map(Math.sqrt), LEVEL / 2 + 1e-9);
   });
 }
 
@@ -176,7 +176,7 @@ test("there is no peak without audio", () => {
     [4_999, 5_001],
     [-100, 9_000],
   ]) {
-    assert.equal(buffer.peak(fromMs, toMs), 128 / 255);
+    assert.equal(buffer.peak(fromMs, toMs), (180 / 255) ** 2);
   }
 });
 
@@ -187,6 +187,32 @@ test("the last moments of a day have peaks", () => {
   assert.equal(buffer.peak(0, DAY_MS), 1);
   assert.equal(buffer.peak(0, DAY_MS - 1_000), 0);
   assert.equal(buffer.endMs, DAY_MS);
+});
+
+test("an envelope without sound is drawn as the sound's own", () => {
+  const [sound, envelope] = [new AudioRingBuffer(16_000), new AudioRingBuffer(16_000)];
+  const random = seededRandom(5);
+  const values = Uint8Array.from({ length: 150 }, () => randomInt(random, 0, 256));
+  for (const [i, value] of values.entries()) {
+    sound.write(5_000 + 20 * i, new Float32Array(320).fill((value / 255) ** 2));
+  }
+  envelope.writePeaks(5_000, 20, values.subarray(0, 70));
+  envelope.writePeaks(6_400, 20, values.subarray(70));
+  envelope.writePeaks(6_400, 20, values.subarray(70)); // again, after a break
+  assert.deepEqual([envelope.endMs, envelope.wasWritten, envelope.has(0, 9_000)], [8_000, true, false]);
+  for (const [fromMs, toMs] of [[5_000, 5_010], [5_013, 5_044], [0, 9_000], [7_980, 8_000], [8_000, 8_020]]) {
+    assert.equal(envelope.peak(fromMs, toMs), sound.peak(fromMs, toMs), `${fromMs} to ${toMs}`);
+  }
+  envelope.writePeaks(8_000, 200, Uint8Array.of(51));
+  assert.ok(Math.abs(envelope.peak(8_190, 8_200) - 0.04) < 1e-9);
+});
+
+test("an envelope that makes no sense is left out", () => {
+  const buffer = new AudioRingBuffer(16_000);
+  buffer.writePeaks(-20, 20, Uint8Array.of(255));
+  buffer.writePeaks(0, 0, Uint8Array.of(255));
+  buffer.writePeaks(0, 20, new Uint8Array(0));
+  assert.deepEqual([buffer.endMs, buffer.wasWritten], [0, false]);
 });
 
 // Bounds ---------------------------------------------------------------------------------------
@@ -221,7 +247,7 @@ for (const rateHz of [16_000, 48_000]) {
       STEP,
     );
     const peaks = clicks.map((ms) => buffer.peak(ms, ms + 10));
-    assertNear(peaks, loudness, LEVEL / 2 + 1e-9);
+    assertNear(peaks.map(Math.sqrt), loudness.map(Math.sqrt), LEVEL / 2 + 1e-9);
     assert.deepEqual(
       clicks.map((ms) => buffer.peak(ms - 30_000, ms + 30_000)),
       peaks,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { readEvent } from "../../../demo/events.js";
-import { INITIAL, reduce } from "../../../demo/store.js";
+import { INITIAL, beginsAfresh, reduce } from "../../../demo/store.js";
 import { emotion, interim, noEmotion, numbered, speechStarted } from "../../support/demo/messages.js";
 import { randomInt, range, seededRandom } from "../../support/demo/random.js";
 
@@ -96,3 +96,24 @@ test("an utterance without speech replaces what was shown of it, and is never ch
   assert.deepEqual(seen.at(6), [["no_emotion", 2], ["result", 3]]);
   assert.equal(state.items[0].event.reason, "no_speech");
 });
+
+for (const [reason, afresh] of [
+  ["end_of_stream", true],
+  ["shutting_down", false],
+  [null, false],
+]) {
+  test(`after ${reason ?? "a break"} the next session ${afresh ? "begins afresh" : "follows what is shown"}`, () => {
+    let state = INITIAL;
+    const receive = (message) => (state = reduce(state, { kind: "event", event: readEvent(message) }));
+    receive({ type: "ready", session: "a" });
+    for (const message of numbered([speechStarted(1), emotion(1, "sad", "one")])) receive(message);
+    if (reason !== null) receive({ type: "closed", seq: 3, reason });
+    const ready = readEvent({ type: "ready", session: "b" });
+    assert.equal(beginsAfresh(state, readEvent({ type: "ready", session: "a", resumed: true })), false);
+    assert.equal(beginsAfresh(state, ready), afresh);
+    receive({ type: "ready", session: "b" });
+    assert.equal(beginsAfresh(state, readEvent({ type: "ready", session: "c" })), false);
+    const kinds = state.items.map(({ kind }) => kind);
+    assert.deepEqual(kinds, afresh ? [] : reason === null ? ["result", "divider"] : ["result", "notice", "divider"]);
+  });
+}

@@ -17,7 +17,7 @@ for (const [page, socket] of [
 }
 
 /** A subscriber whose sockets are driven by `script(socket, number)`, until `isDone(reports)`. */
-async function reportsOf(script, isDone, { streams = [{ name: "x" }], token = null } = {}) {
+async function reportsOf(script, isDone, { streams = [{ name: "x" }], token = null, waveform = false } = {}) {
   const reports = [];
   const world = { now: 0, sockets: [] };
   class Socket {
@@ -41,6 +41,7 @@ async function reportsOf(script, isDone, { streams = [{ name: "x" }], token = nu
     const subscriber = new StreamSubscriber({
       base: "http://127.0.0.1/",
       token,
+      waveform,
       report: (report) => {
         reports.push(report);
         if (isDone(reports)) {
@@ -119,7 +120,7 @@ for (const [token, wrong] of [
   });
 }
 
-test("a server whose session has changed after the end is found again", async () => {
+test("another session after the end is subscribed to at once", async () => {
   const { reports } = await reportsOf(
     (socket, number) => {
       socket.receive({ type: "ready", session: `s${number}` });
@@ -136,8 +137,33 @@ test("a server whose session has changed after the end is found again", async ()
     "connecting",
     "live",
     "ended",
-    "reconnecting",
     "connecting",
     "live",
   ]);
+});
+
+test("the waveform is asked for once, and after a break from where it ended", async () => {
+  const piece = { type: "waveform", from_ms: 400, step_ms: 20, peaks: btoa("\x00\x7f\xff") };
+  const { reports, sockets } = await reportsOf(
+    (socket, number) => {
+      socket.receive({ type: "ready", session: number < 2 ? "s" : "another", resumed: number === 1 });
+      socket.receive({ ...piece, peaks: "not base64!" });
+      if (number !== 1) socket.receive(piece);
+      socket.onclose({ code: 1006 });
+    },
+    (reports) => phases(reports).filter((phase) => phase === "reconnecting").length === 3,
+    { waveform: true },
+  );
+  assert.deepEqual(
+    sockets.map(({ sent }) => sent[0].waveform_from_ms),
+    [0, 460, 460],
+  );
+  const found = reports.filter(({ kind }) => kind === "waveform");
+  assert.deepEqual(
+    found.map(({ fromMs, stepMs, values }) => [fromMs, stepMs, ...values]),
+    [
+      [400, 20, 0, 127, 255],
+      [400, 20, 0, 127, 255],
+    ],
+  );
 });

@@ -14,7 +14,7 @@ import soundfile
 
 from emostream.streamer.audio.decode import AudioFile, Gap
 from emostream.streamer.audio.microphone import MicrophoneSource, find_device, input_devices
-from emostream.streamer.audio.sources import AudioGap, FileSource, Item, LoopSource, Pcm, Source
+from emostream.streamer.audio.sources import AudioGap, FileSource, Item, Pcm, Source
 from emostream.streamer.errors import DeviceError, SourceError
 from tests.support.fake_portaudio import FakePortAudio, card
 from tests.support.fakes import ManualClock
@@ -224,23 +224,6 @@ async def test_a_file_source_stops(tmp_path: Path) -> None:
     source = FileSource(path)
     source.stop()
     assert await collect(source) == []
-
-
-async def test_a_loop_plays_its_rounds_with_a_pause_between(tmp_path: Path) -> None:
-    path = tmp_path / "x.wav"
-    soundfile.write(path, tone(16_000), 16_000)
-    clock = ManualClock()
-    clock.advance_to(0)
-
-    class Instant(ManualClock):
-        async def sleep_until(self, moment: float) -> None:
-            self.time = max(self.time, moment)
-
-    instant = Instant()
-    items = await collect(LoopSource(path, pace=instant, pause_s=1.0, rounds=2))
-    samples = sum(len(item.block) for item in items if isinstance(item, Pcm))
-    assert samples == 16_000 * (2 + 1 + 2)
-    assert instant.time == pytest.approx(5.0)
 
 
 def test_inputs_are_listed_with_the_default(card: FakePortAudio) -> None:

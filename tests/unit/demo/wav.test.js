@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { parseWav } from "../../../demo/audio_fetcher.js";
+import { parseWav } from "../../../demo/wav.js";
 import { randomInt, seededRandom } from "../../support/demo/random.js";
 
 const joined = (...parts) => Buffer.concat(parts.map((part) => Buffer.from(part)));
