@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-_MIN_COUNTED_S: Final = 0.5
+MIN_COUNTED_S: Final = 0.5
 """The least that an item counts: a very short clip, or text without audio, still costs a forward pass."""
 
 
@@ -22,7 +22,7 @@ def length_sorted_batches(seconds: Sequence[float], budget_s: float) -> list[lis
     for index in sorted(range(len(seconds)), key=lambda index: -seconds[index]):
         if not batches or longest * (len(batches[-1]) + 1) > budget_s:
             batches.append([])
-            longest = max(seconds[index], _MIN_COUNTED_S)
+            longest = max(seconds[index], MIN_COUNTED_S)
         batches[-1].append(index)
     return batches
 

@@ -57,6 +57,17 @@ class Encoder(nn.Module, ABC):
         self._frozen += tuple(modules)
         self.train(self.training)
 
+    def checkpoint_gradients(self) -> None:
+        """Keep, while training, the activations at the layers' bounds alone, and compute what is between them
+        again in the backward pass (Chen et al., arXiv 1604.06174).
+        """
+        # Not reentrant: the hooks that record the layers' states then see tensors with a gradient.
+        how = {"use_reentrant": False}
+        if hasattr(self.backbone, "activation_checkpointing_enable"):
+            self.backbone.activation_checkpointing_enable(activation_checkpointing_kwargs=how)
+        else:  # its name in older releases of transformers
+            self.backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
+
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
         for module in self._frozen:

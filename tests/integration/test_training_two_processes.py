@@ -73,7 +73,14 @@ def trained(case: Case, folder: Path) -> tuple[EmotionTask, History]:
     task = emotion_task(corpus(13), LOOP, data, contrast, network(dropout=0.0))
     if case.last_alone:
         task = LastAlone(
-            task.module, task.train, task.validation, task.collator, task.labels, task.trainer, task.seed
+            task.module,
+            task.train,
+            task.validation,
+            task.collator,
+            task.labels,
+            task.trainer,
+            task.seed,
+            task.prediction,
         )
     return task, run(task, LOOP, folder)
 

@@ -31,6 +31,7 @@ from emostream.training.data.audio_cache import AudioCache
 from emostream.training.emotion.collator import Collator
 from emostream.training.emotion.inputs import TrainingInputs
 from emostream.training.emotion.module import EmotionTrainingModule
+from emostream.training.emotion.predict import PredictionRuntime
 from emostream.training.emotion.settings import ContrastiveSettings, DataSettings
 from emostream.training.emotion.task import EmotionTask
 from emostream.training.trainer.callbacks import NoCallback, TensorBoardCallback, TrainingCallback
@@ -192,7 +193,10 @@ def emotion_task(
     torch.manual_seed(7)
     module = EmotionTrainingModule(model, contrast or ContrastiveSettings(), data.label_smoothing)
     batches = Collator(inputs_of(examples), data, model, labels)
-    return EmotionTask(module, examples, examples[:11], batches, labels, trainer, seed, data.balanced)
+    runtime = PredictionRuntime(torch.device("cpu"), trainer.evaluation_seconds)
+    return EmotionTask(
+        module, examples, examples[:11], batches, labels, trainer, seed, runtime, data.balanced
+    )
 
 
 def run(

@@ -11,10 +11,17 @@ from emostream.models import Alignment, Samples
 from ..data.alignments import shift_alignment
 from .asr_noise import simulate_asr_errors
 from .codec import random_codec
-from .pitch_tempo import random_pitch_and_tempo
+from .pitch_tempo import SLOWEST_TEMPO, random_pitch_and_tempo
 from .reverb import random_reverb
 from .settings import AugmentSettings
-from .waveform import add_noise, random_equalizer, random_silence, random_speed
+from .waveform import (
+    MOST_SILENCE_S,
+    SLOWEST_SPEED,
+    add_noise,
+    random_equalizer,
+    random_silence,
+    random_speed,
+)
 
 
 def augment(
@@ -43,6 +50,15 @@ def augment(
     if codec.random() < settings.codec:
         samples = random_codec(samples, codec)
     return samples, shift_alignment(alignment, tempo * factor, front)
+
+
+def longest_augmented_s(seconds: float, settings: AugmentSettings) -> float:
+    """The most that a clip of so many seconds can last after `augment`."""
+    if settings.voice > 0:
+        seconds /= SLOWEST_TEMPO
+    if settings.speed > 0:
+        seconds /= SLOWEST_SPEED
+    return seconds + 2 * MOST_SILENCE_S if settings.silence > 0 else seconds
 
 
 def augment_text(

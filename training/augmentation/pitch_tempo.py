@@ -22,6 +22,7 @@ from .waveform import resample_speed
 _MAX_LOG_PITCH: Final = 0.4
 """Natural logarithm: from a third lower to a half higher, the difference of men's and women's voices."""
 _MAX_LOG_TEMPO: Final = 0.1
+SLOWEST_TEMPO: Final = float(np.exp(-_MAX_LOG_TEMPO))
 _PADDING_SAMPLES: Final = SAMPLE_RATE_HZ // 10
 """More than `atempo` buffers: for a shorter clip it would output nothing."""
 

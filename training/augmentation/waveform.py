@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import soxr
 
 from emostream.models import SAMPLE_RATE_HZ, Samples
+
+MOST_SILENCE_S: Final = 0.6
+"""Of `random_silence`, at each end."""
+SLOWEST_SPEED: Final = 0.92
+"""Of `random_speed`."""
 
 
 def add_noise(samples: Samples, rng: np.random.Generator) -> Samples:
@@ -49,14 +54,15 @@ def random_silence(samples: Samples, rng: np.random.Generator) -> tuple[Samples,
     """Up to 0.6 s of near silence added at each end, as a segmenter leaves it; and the samples in front."""
     floor = 10 ** rng.uniform(-6.0, -3.0)
     front, back = (
-        floor * rng.standard_normal(int(rng.integers(0, 6 * SAMPLE_RATE_HZ // 10))) for _ in range(2)
+        floor * rng.standard_normal(int(rng.integers(0, int(MOST_SILENCE_S * SAMPLE_RATE_HZ))))
+        for _ in range(2)
     )
     return np.concatenate([front, samples, back]).astype(np.float32), len(front)
 
 
 def random_speed(samples: Samples, rng: np.random.Generator) -> tuple[Samples, float]:
     """Speed and pitch together by up to 8 %: another vocal tract, hardly another emotion; and the factor."""
-    factor = rng.uniform(0.92, 1.08)
+    factor = rng.uniform(SLOWEST_SPEED, 1.08)
     return resample_speed(samples, factor), factor
 
 

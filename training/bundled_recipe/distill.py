@@ -256,6 +256,7 @@ def distill_audio_encoder(
     normalizer = _cached_normalizer(data, teacher, settings, seed, runtime.folder / "normalizer.pt")
     task = DistillationTask(module, data, teacher, normalizer, settings, seed)
     trainer = TrainerSettings(
+        loader_workers=0,  # a batch takes the teacher's pass, which needs the same cores
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,

@@ -150,6 +150,7 @@ def text_soft_targets(
     torch.manual_seed(seed)
     module = TextTeacher(len(labels), softened_weights(train, labels))
     trainer = TrainerSettings(
+        loader_workers=0,  # transformers' tokenizers cannot be used in two threads at once
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,

@@ -16,7 +16,7 @@ from ..evaluation.metrics import ClassificationMetrics, compute_metrics
 from ..experiments.folds import Fold
 from ..experiments.model_card import write_fit_card
 from ..experiments.prepare_table import TableRequest, prepare_table
-from ..experiments.run import fit_fold
+from ..experiments.run import fit_fold, prediction_runtime
 from ..experiments.table_rows import TableRow
 from ..trainer.callbacks import (
     CallbackList,
@@ -69,7 +69,7 @@ def fit(
         cpu=cpu,
         fold=fold,
     )
-    accelerator = make_accelerator(experiment.trainer.precision, cpu=cpu)
+    accelerator = make_accelerator(experiment.trainer.precision, cpu=cpu, tf32=experiment.trainer.tf32)
     with ExitStack() as stack:
         bars = stack.enter_context(progress_bars())
         prepared = prepare_table(request, accelerator, PreparationProgress(bars))
@@ -85,10 +85,9 @@ def fit(
     if not accelerator.is_main_process:
         return
     context, model = prepared.context, fitted.model
-    calibrate_all(
-        model, context.inputs, experiment.data, test_fold.validation, context.labels, accelerator.device
-    )
-    predictions = predict(model, fitted.collator, test_fold.test, accelerator.device)
+    runtime = prediction_runtime(context)
+    calibrate_all(model, context.inputs, experiment.data, test_fold.validation, context.labels, runtime)
+    predictions = predict(model, fitted.collator, test_fold.test, runtime)
     truth = [context.labels[example.key] for example in test_fold.test]
     test_metrics = compute_metrics(truth, posteriors(predictions, model.config))
     save_checkpoint(model.cpu(), prepared.context.model_factory.tokenizer, out)

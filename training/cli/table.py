@@ -188,7 +188,7 @@ def _run(experiment: Experiment, row: TableRow | None, title: str, args: _TableO
         work=args.work,
         cpu=args.cpu,
     )
-    accelerator = make_accelerator(experiment.trainer.precision, cpu=args.cpu)
+    accelerator = make_accelerator(experiment.trainer.precision, cpu=args.cpu, tf32=experiment.trainer.tf32)
     if args.workers > 1 and (accelerator.num_processes > 1 or accelerator.device.type != "cpu"):
         raise SettingsError(
             f"expected one worker on {accelerator.device} with {accelerator.num_processes} processes, got "

@@ -15,12 +15,13 @@ from emostream.models.emotion import EmotionModel, EncodedModality
 from emostream.models.granularity import SpanBatch
 from emostream.models.inputs import WaveformSpec
 
-from ..augmentation.pipeline import augment, augment_text
+from ..augmentation.pipeline import augment, augment_text, longest_augmented_s
 from ..corpora.example import Example
 from ..data.alignments import shift_alignment
 from ..trainer.seeding import example_rng
 from .inputs import NO_ALIGNMENT, TrainingInputs, input_text
 from .settings import DataSettings
+from .text_window import Window, text_inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +118,18 @@ class Collator:
         start, end = self._inputs.audio.spans[example.key]
         return (end - start) / SAMPLE_RATE_HZ
 
+    def longest_training_s(self, example: Example) -> float:
+        """The most that `length_s` can be after augmentation and cropping; batches are filled by it."""
+        seconds = longest_augmented_s(self.length_s(example), self._settings.augment)
+        return min(seconds, self._settings.max_seconds)
+
+    def evaluated_s(self, example: Example) -> float:
+        """`length_s` of what is left for evaluation; batches of predictions are filled by it."""
+        return min(self.length_s(example), self._settings.max_evaluation_seconds)
+
     def evaluation_batch(self, examples: Sequence[Example]) -> EmotionBatch:
-        """The examples without augmentation."""
-        samples = [self._sample(example, 0, 0) for example in examples]
+        """The examples without augmentation, as far as `max_evaluation_seconds`."""
+        samples = [self._crop_end(self._sample(example, 0, 0), example) for example in examples]
         return self._collate(samples, examples, [True] * len(examples))
 
     def _sample(self, example: Example, audio_view: int, text_view: int) -> _Sample:
@@ -151,10 +161,11 @@ class Collator:
         if isinstance(sample.audio, np.ndarray):
             samples, alignment = augment(sample.audio, sample.alignment, self._settings.augment, rng)
             sample = _Sample(samples, sample.text, alignment)
+        sample = self._crop(sample, example, rng)
         if isinstance(sample.text, str):
             text = augment_text(sample.text, self._settings.augment, rng)
             sample = _Sample(sample.audio, text, sample.alignment)
-        return self._crop(sample, rng)
+        return sample
 
     def _drop_modality(self, sample: _Sample, draw: float) -> _Sample:
         """Without its text, or its audio, where it has both and `draw` (uniform in [0, 1)) selects it."""
@@ -166,25 +177,49 @@ class Collator:
             return _Sample(None, sample.text, NO_ALIGNMENT)
         return sample
 
-    def _crop(self, sample: _Sample, rng: np.random.Generator) -> _Sample:
-        """A window of at most `max_seconds` at a random position, or a random subset of the frames in
-        order.
+    def _crop(self, sample: _Sample, example: Example, rng: np.random.Generator) -> _Sample:
+        """A window of at most `max_seconds` at a random position with its words, or a random subset of the
+        frames in order.
         """
         audio = sample.audio
-        if audio is None:
-            return sample
         if isinstance(audio, Tensor) and 0 < self._settings.frames_per_clip < audio.shape[1]:
             drawn = np.sort(rng.choice(audio.shape[1], self._settings.frames_per_clip, replace=False))
             return _Sample(audio[:, torch.from_numpy(drawn)], sample.text, NO_ALIGNMENT)
-        frozen = isinstance(audio, Tensor)
-        length = audio.shape[1] if frozen else len(audio)
-        step = self._samples_per_frame if frozen else 1
-        limit = max(1, int(self._settings.max_seconds * SAMPLE_RATE_HZ / step))
-        if length <= limit:
+        excess = self._length(sample) - self._limit(sample, self._settings.max_seconds)
+        if excess <= 0:
             return sample
-        start = int(rng.integers(0, length - limit + 1))
-        window = audio[:, start : start + limit] if frozen else audio[start : start + limit]
-        return _Sample(window, sample.text, shift_alignment(sample.alignment, 1.0, -start * step))
+        return self._window(sample, int(rng.integers(0, excess + 1)), self._settings.max_seconds, example)
+
+    def _crop_end(self, sample: _Sample, example: Example) -> _Sample:
+        """The first `max_evaluation_seconds` and their words."""
+        seconds = self._settings.max_evaluation_seconds
+        if self._length(sample) <= self._limit(sample, seconds):
+            return sample
+        return self._window(sample, 0, seconds, example)
+
+    def _length(self, sample: _Sample) -> int:
+        """In samples, or in frames of a frozen encoder; 0 without audio."""
+        audio = sample.audio
+        return 0 if audio is None else audio.shape[1] if isinstance(audio, Tensor) else len(audio)
+
+    def _limit(self, sample: _Sample, seconds: float) -> int:
+        """`seconds` in the unit of `_length`."""
+        step = self._samples_per_frame if isinstance(sample.audio, Tensor) else 1
+        return max(1, int(seconds * SAMPLE_RATE_HZ / step))
+
+    def _window(self, sample: _Sample, start: int, seconds: float, example: Example) -> _Sample:
+        """`seconds` of the audio from `start` on, and the part of the text that is said in them."""
+        audio, whole, limit = sample.audio, self._length(sample), self._limit(sample, seconds)
+        assert audio is not None
+        frozen = isinstance(audio, Tensor)
+        step = self._samples_per_frame if frozen else 1
+        cut = Window(start * step, (start + limit) * step, whole * step)
+        return _Sample(
+            audio[:, start : start + limit] if frozen else audio[start : start + limit],
+            # A paired text is not said in the clip: no part of it belongs to a part of the clip.
+            sample.text if example.paired else text_inside(sample.text, sample.alignment, cut),
+            shift_alignment(sample.alignment, 1.0, -start * step),
+        )
 
     def _collate(
         self, samples: Sequence[_Sample], examples: Sequence[Example], counted: Sequence[bool]

@@ -15,7 +15,7 @@ from ..corpora.example import Example
 from ..evaluation.calibrate import fit_pattern, fit_temperature
 from .collator import Collator
 from .inputs import TrainingInputs
-from .predict import ExamplePrediction, predict, stack_logits
+from .predict import ExamplePrediction, PredictionRuntime, predict, stack_logits
 from .settings import DataSettings
 
 _UNINFORMATIVE: Final = 1e6
@@ -44,13 +44,13 @@ def calibrate_all(
     settings: DataSettings,
     validation: Sequence[Example],
     labels: Mapping[str, int],
-    device: torch.device,
+    runtime: PredictionRuntime,
 ) -> None:
     """Calibrates the configured inputs and also either modality alone, which a served model may receive."""
     for variant in (settings, replace(settings, text_source="none"), replace(settings, use_audio=False)):
         if variant.use_audio or variant.text_source != "none":
             collator = Collator(inputs, variant, model, labels)
-            predictions = predict(model, collator, validation, device)
+            predictions = predict(model, collator, validation, runtime)
             calibrate(model, [prediction for prediction in predictions if prediction.has_input], labels)
     if settings.text_source == "none":
         _mute(model.config, "text", "audio")

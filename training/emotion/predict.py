@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from emostream.models.batching import map_in_batches
 from emostream.models.calibration import fused_posterior, modality_pattern
 from emostream.models.config import EmotionConfig
-from emostream.models.emotion import EmotionModel
+from emostream.models.emotion import EmotionModel, EmotionOutput
 
 from ..corpora.example import Example
-from .collator import Collator
+from .collator import Collator, EmotionBatch
 from .module import forward_batch
 
 
@@ -34,30 +37,53 @@ class ExamplePrediction:
     has_input: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PredictionRuntime:
+    """device: of the model. budget_s: seconds of sound in a batch, padding included; a longer clip is alone.
+    autocast: the context of the forward pass, `Accelerator.autocast` where there is one.
+    """
+
+    device: torch.device
+    budget_s: float = 120.0
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+
 @torch.inference_mode()
 def predict(
-    model: EmotionModel, collator: Collator, examples: Sequence[Example], device: torch.device, size: int = 16
+    model: EmotionModel, collator: Collator, examples: Sequence[Example], runtime: PredictionRuntime
 ) -> list[ExamplePrediction]:
-    """One prediction per example, in the order of `examples`. Batches hold similar lengths, which changes no
-    result.
+    """One prediction per example, in the order of `examples`. Batches hold similar lengths, the longest
+    first, which changes no result: where memory does not suffice, the first batch says so.
     """
     model.eval()
-    by_key: dict[str, ExamplePrediction] = {}
-    order = sorted(examples, key=collator.length_s, reverse=True)
-    for start in range(0, len(order), size):
-        part = order[start : start + size]
-        batch = collator.evaluation_batch(part).to(device)
-        output = forward_batch(model, batch)
-        logits = {head: values.float().cpu() for head, values in output.logits().items()}
-        embeddings = torch.cat([output.audio_embedding, output.text_embedding], dim=1).float().cpu()
-        has_audio, has_text = batch.audio.present.tolist(), batch.text.present.tolist()
-        for row, example in enumerate(part):
-            row_logits = {head: values[row] for head, values in logits.items()}
-            pattern = modality_pattern(has_audio[row], has_text[row])
-            by_key[example.key] = ExamplePrediction(
-                example.key, row_logits, embeddings[row], pattern, has_audio[row] or has_text[row]
-            )
-    return [by_key[example.key] for example in examples]
+
+    def predict_batch(rows: list[int]) -> list[ExamplePrediction]:
+        part = [examples[row] for row in rows]
+        batch = collator.evaluation_batch(part).to(runtime.device)
+        with runtime.autocast():
+            output = forward_batch(model, batch)
+        return _rows_of(part, batch, output)
+
+    lengths = [collator.evaluated_s(example) for example in examples]
+    return map_in_batches(lengths, runtime.budget_s, predict_batch)
+
+
+def _rows_of(
+    examples: Sequence[Example], batch: EmotionBatch, output: EmotionOutput
+) -> list[ExamplePrediction]:
+    logits = {head: values.float().cpu() for head, values in output.logits().items()}
+    embeddings = torch.cat([output.audio_embedding, output.text_embedding], dim=1).float().cpu()
+    has_audio, has_text = batch.audio.present.tolist(), batch.text.present.tolist()
+    return [
+        ExamplePrediction(
+            example.key,
+            {head: values[row] for head, values in logits.items()},
+            embeddings[row],
+            modality_pattern(has_audio[row], has_text[row]),
+            has_audio[row] or has_text[row],
+        )
+        for row, example in enumerate(examples)
+    ]
 
 
 def posteriors(predictions: Sequence[ExamplePrediction], config: EmotionConfig) -> npt.NDArray[np.float64]:

@@ -51,7 +51,9 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     use_audio: false for a text-only model. text_source: the recognizer's transcript, the corpus's own (gold),
         or none. The paired text of an example replaces either.
     trim_silence: cut off silent edges first, as a segmenter does.
-    max_seconds: of a training clip; a longer one is cropped at a random position in every epoch.
+    max_seconds: of a training clip; a longer one is cropped at a random position in every epoch, its text
+        to the words that are said there.
+    max_evaluation_seconds: of a clip that is evaluated; a longer one is cut at its end, its text too.
     frames_per_clip: how many frames of a training clip to use where features are cached, drawn anew in every
         epoch, in order; 0: all. Faster, and slightly regularizing; not for granularities that need spans.
     augment: probabilities of the augmentations of audio and text.
@@ -66,6 +68,7 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     text_source: TextSource = "recognized"
     trim_silence: bool = True
     max_seconds: Annotated[float, Meta(ge=0.5)] = 10.0
+    max_evaluation_seconds: Annotated[float, Meta(ge=0.5)] = 40.0
     frames_per_clip: Annotated[int, Meta(ge=0)] = 0
     augment: AugmentSettings = msgspec.field(default_factory=AugmentSettings)
     drop_audio: Fraction = 0.1

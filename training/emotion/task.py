@@ -9,19 +9,20 @@ import numpy as np
 
 from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
-from ..trainer.batching import balanced_sample, mixed_batches
+from ..trainer.batching import balanced_sample, mixed_batches, mixed_batches_of_seconds
 from ..trainer.lr_schedule import layerwise_lr_groups, remaining_params_group
 from ..trainer.settings import TrainerSettings
 from .collator import Collator, EmotionBatch
 from .module import EmotionTrainingModule
-from .predict import ExamplePrediction, posteriors, predict
+from .predict import ExamplePrediction, PredictionRuntime, posteriors, predict
 
 
 @dataclass(frozen=True, slots=True)
 class EmotionTask:
     """Training of one model on one fold.
 
-    labels: key -> label index, of all examples. Model selection uses `validation` alone.
+    labels: key -> label index, of all examples. Model selection uses `validation` alone. prediction: where it
+    is computed.
     """
 
     module: EmotionTrainingModule
@@ -31,6 +32,7 @@ class EmotionTask:
     labels: Mapping[str, int]
     trainer: TrainerSettings
     seed: int
+    prediction: PredictionRuntime
     balanced: bool = False
 
     def parameter_groups(self) -> list[dict[str, object]]:
@@ -44,22 +46,26 @@ class EmotionTask:
 
     def epoch_batches(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng([self.seed, epoch])
-        labels = [self.labels[example.key] for example in self.train]
-        lengths = [self.collator.length_s(example) for example in self.train]
-        if not self.balanced:
-            return mixed_batches(labels, lengths, self.trainer.batch, rng)
-        drawn = balanced_sample([(example.corpus, self.labels[example.key]) for example in self.train], rng)
-        plan = mixed_batches(
-            [labels[index] for index in drawn], [lengths[index] for index in drawn], self.trainer.batch, rng
-        )
+        drawn = list(range(len(self.train)))
+        if self.balanced:
+            cells = [(example.corpus, self.labels[example.key]) for example in self.train]
+            drawn = balanced_sample(cells, rng)
+        examples = [self.train[index] for index in drawn]
+        labels = [self.labels[example.key] for example in examples]
+        if self.trainer.batch_seconds:
+            longest = [self.collator.longest_training_s(example) for example in examples]
+            plan = mixed_batches_of_seconds(labels, longest, self.trainer.batch_seconds, rng)
+        else:
+            lengths = [self.collator.length_s(example) for example in examples]
+            plan = mixed_batches(labels, lengths, self.trainer.batch, rng)
         return [[drawn[index] for index in batch] for batch in plan]
 
     def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> EmotionBatch:
         return self.collator.training_batch([self.train[item] for item in items], counted, self.seed, epoch)
 
     def validate(self, process: int, processes: int) -> list[ExamplePrediction]:
-        device = next(self.module.parameters()).device
-        return predict(self.module.model, self.collator, self.validation[process::processes], device)
+        model, share = self.module.model, self.validation[process::processes]
+        return predict(model, self.collator, share, self.prediction)
 
     def metrics(self, predictions: Sequence[ExamplePrediction]) -> dict[str, float]:
         truth = [self.labels[prediction.key] for prediction in predictions]

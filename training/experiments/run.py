@@ -21,7 +21,7 @@ from ..emotion.fit_calibration import calibrate
 from ..emotion.inputs import TrainingInputs
 from ..emotion.model_factory import ModelFactory
 from ..emotion.module import EmotionTrainingModule
-from ..emotion.predict import ExamplePrediction, posteriors, predict
+from ..emotion.predict import ExamplePrediction, PredictionRuntime, posteriors, predict
 from ..emotion.task import EmotionTask
 from ..evaluation.predictions import FoldPredictions, predictions_file, read_predictions, write_predictions
 from ..trainer.callbacks import TrainingCallback
@@ -93,6 +93,9 @@ def fit_fold(
     settings = experiment_for_row(context.experiment, row)
     model = context.model_factory.build(settings.model, seed)
     module = EmotionTrainingModule(model, settings.contrastive, settings.data.label_smoothing)
+    if settings.trainer.gradient_checkpointing:
+        model.audio_encoder.checkpoint_gradients()
+        model.text_encoder.checkpoint_gradients()
     if starts_from_baseline(row):
         _load_baseline_weights(
             _folder(context, TableRow(BASELINE, "baseline"), fold, seed) / WEIGHTS_FILE, module
@@ -107,6 +110,7 @@ def fit_fold(
         context.labels,
         settings.trainer,
         seed,
+        prediction_runtime(context),
         settings.data.balanced,
     )
     runtime = Runtime(context.accelerator, _folder(context, row, fold, seed), callback)
@@ -147,7 +151,13 @@ def _embeddings(predictions: Sequence[ExamplePrediction]) -> npt.NDArray[np.floa
 def _predict(
     context: RunContext, model: EmotionModel, collator: Collator, examples: Sequence[Example]
 ) -> list[ExamplePrediction]:
-    return predict(model.to(context.accelerator.device), collator, examples, context.accelerator.device)
+    return predict(model.to(context.accelerator.device), collator, examples, prediction_runtime(context))
+
+
+def prediction_runtime(context: RunContext) -> PredictionRuntime:
+    """How the fits of the context are evaluated: on their device and in the precision of training."""
+    accelerator, trainer = context.accelerator, context.experiment.trainer
+    return PredictionRuntime(accelerator.device, trainer.evaluation_seconds, accelerator.autocast)
 
 
 def _load_baseline_weights(file: Path, module: EmotionTrainingModule) -> None:

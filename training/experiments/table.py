@@ -110,7 +110,8 @@ def _start_worker(request: TableRequest, threads: int) -> None:
     threading.Thread(target=_exit_with_parent, name="parent", daemon=True).start()
     torch.set_num_threads(threads)
     _Worker.request = request
-    accelerator = make_accelerator(request.experiment.trainer.precision, cpu=request.cpu)
+    trainer = request.experiment.trainer
+    accelerator = make_accelerator(trainer.precision, cpu=request.cpu, tf32=trainer.tf32)
     _Worker.prepared = prepare_table(request, accelerator, _ignore_progress)
     gc.freeze()
 

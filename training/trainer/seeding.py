@@ -16,7 +16,8 @@ def example_rng(seed: int, epoch: int, key: str) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, zlib.crc32(key.encode())])
 
 
-def seed_torch(seed: int, epoch: int, step: int, process: int) -> None:
-    """Seeds torch's generators, which dropout draws from, for one step in one process."""
-    state = np.random.SeedSequence([seed, epoch, step, process]).generate_state(2, np.uint32)
+def seed_torch(seed: int, epoch: int, step: int, process: int, part: int = 0) -> None:
+    """Seeds torch's generators, which dropout draws from, for one part of one step in one process."""
+    place = [seed, epoch, step, process, *([part] if part else [])]
+    state = np.random.SeedSequence(place).generate_state(2, np.uint32)
     torch.manual_seed(int(state[0]) << 31 ^ int(state[1]))

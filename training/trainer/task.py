@@ -37,7 +37,8 @@ class Task(Protocol[B_co]):
         ...
 
     def make_batch(self, items: Sequence[int], counted: Sequence[bool], epoch: int) -> B_co:
-        """Examples to tensors. All random numbers depend on seed, epoch and example alone.
+        """Examples to tensors. All random numbers depend on seed, epoch and example alone. Called in several
+        threads at once, ahead of the step.
 
         items: indices of examples. counted: false for an example that only fills up a process's share; it is
         in no loss.

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from .accumulation import backward_in_parts, check_divisible, divide
 from .batching import shard_batch
 from .callbacks import NoCallback
 from .history import History
+from .loader import made_ahead
 from .lr_schedule import warmup_linear_decay
 from .runtime import Runtime
 from .seeding import seed_torch
@@ -23,10 +25,10 @@ from .settings import TrainerSettings
 from .snapshots import (
     SNAPSHOT_FILE,
     WEIGHTS_FILE,
+    SnapshotWriter,
     load_if_complete,
     load_trainable_state_dict,
-    save_atomically,
-    trainable_state_dict,
+    trainable_tensors,
 )
 from .task import Batch, Losses, Task
 from .weight_average import WeightAverage
@@ -36,13 +38,16 @@ def fit(task: Task[Any], settings: TrainerSettings, seed: int, runtime: Runtime)
     """Trains `task.module` in place and leaves in it the weights of the epoch that `settings.keep` selects.
 
     Resumes from the snapshot in `runtime.folder`, if there is one. With the same seed and dropout off, the
-    curve is the same in one process or several. Raises FloatingPointError where the loss is not finite.
+    curve is the same in one process or several. Raises FloatingPointError where the loss is not finite,
+    SettingsError where batches cannot be computed in the parts that the settings want.
     """
     trainer = Trainer(task, settings, seed, runtime)
     try:
         trainer.run()
     finally:
+        trainer.close()
         runtime.accelerator.free_memory()
+    runtime.accelerator.wait_for_everyone()  # the first process has written what all of them read
     weights = load_if_complete(runtime.folder / WEIGHTS_FILE)
     assert weights is not None
     load_trainable_state_dict(task.module, weights)
@@ -55,6 +60,7 @@ class Trainer:
 
     def __init__(self, task: Task[Any], settings: TrainerSettings, seed: int, runtime: Runtime) -> None:
         accelerator = runtime.accelerator
+        check_divisible(task.module, settings.accumulation, accelerator.num_processes)
         self._task, self._settings, self._seed = task, settings, seed
         self._accelerator, self._folder = accelerator, runtime.folder
         self._callback = runtime.callback if accelerator.is_main_process else NoCallback()
@@ -71,6 +77,11 @@ class Trainer:
         self.history = History()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._restore_snapshot()
+        self._writer = SnapshotWriter()
+
+    def close(self) -> None:
+        """Waits for the snapshot that is being written."""
+        self._writer.close()
 
     def run(self) -> None:
         self._callback.on_train_begin(self._total_steps, len(self.history.steps))
@@ -85,33 +96,56 @@ class Trainer:
     def _train_epoch(self) -> None:
         self._module.train()
         batches = self._task.epoch_batches(self._epoch)
-        save_every = self._settings.save_every
-        while self._step < len(batches):
-            rate = float(self._lr_schedule.get_last_lr()[0])
-            losses = self._train_step(batches[self._step])
-            self.history.steps.append(losses)
-            self._step += 1
-            self._callback.on_step_end(len(self.history.steps) - 1, losses, rate)
-            if save_every and self._step % save_every == 0 and self._step < len(batches):
-                self._save_snapshot()
+        save_every, workers = self._settings.save_every, self._settings.loader_workers
+        with closing(made_ahead(self._make_parts, batches[self._step :], workers)) as made:
+            for parts in made:
+                rate = float(self._lr_schedule.get_last_lr()[0])
+                losses = self._train_step(parts)
+                self.history.steps.append(losses)
+                self._step += 1
+                self._callback.on_step_end(len(self.history.steps) - 1, losses, rate)
+                if save_every and self._step % save_every == 0 and self._step < len(batches):
+                    self._save_snapshot()
 
-    def _train_step(self, items: list[int]) -> dict[str, float]:
-        """One step of the optimizer on the examples `items`; the values of the losses before it."""
+    def _make_parts(self, items: list[int]) -> list[Batch]:
+        """This process's share of the batch, in the parts that it is computed in."""
         process, processes = self._accelerator.process_index, self._accelerator.num_processes
-        seed_torch(self._seed, self._epoch, self._step, process)
         shard, counted = shard_batch(items, process, processes)
-        batch: Batch = self._task.make_batch(shard, counted, self._epoch).to(self._accelerator.device)
-        with self._accelerator.autocast():
-            losses: Losses = self._module(batch)
-        self._check_finite(losses["loss"])
+        parts = self._settings.accumulation
+        return [
+            self._task.make_batch(of_part, counted_in_part, self._epoch)
+            for of_part, counted_in_part in zip(divide(shard, parts), divide(counted, parts), strict=True)
+        ]
+
+    def _train_step(self, parts: list[Batch]) -> dict[str, float]:
+        """One step of the optimizer on a batch; the values of the losses before it."""
+        accelerator = self._accelerator
+        batches: list[Batch] = [part.to(accelerator.device) for part in parts]
         self._optimizer.zero_grad()
-        self._accelerator.backward(losses["loss"])
-        self._accelerator.clip_grad_norm_(self._module.parameters(), self._settings.clip_norm)
+        losses = self._backward(batches)
+        self._check_finite(losses["loss"])
+        accelerator.clip_grad_norm_(self._module.parameters(), self._settings.clip_norm)
         self._optimizer.step()
-        self._lr_schedule.step()
-        if self._average is not None:
-            self._average.update()
+        # float16's scaler leaves a step out whose gradient overflowed, and halves the scale.
+        if not accelerator.optimizer_step_was_skipped:
+            self._lr_schedule.step()
+            if self._average is not None:
+                self._average.update()
         return {name: float(value.detach()) for name, value in losses.items()}
+
+    def _backward(self, batches: list[Batch]) -> Losses:
+        """The losses; their gradients are added to the weights'."""
+        if len(batches) > 1:
+            module: Any = self._task.module  # a DivisibleModule, as was checked
+            return backward_in_parts(module, batches, self._accelerator, self._seed_part)
+        self._seed_part(0)
+        with self._accelerator.autocast():
+            losses: Losses = self._module(batches[0])
+        self._accelerator.backward(losses["loss"])
+        return losses
+
+    def _seed_part(self, part: int) -> None:
+        seed_torch(self._seed, self._epoch, self._step, self._accelerator.process_index, part)
 
     def _check_finite(self, loss: Tensor) -> None:
         if not bool(torch.isfinite(loss)):
@@ -125,7 +159,7 @@ class Trainer:
         keep = self.history.add_epoch(self._validate(), self._settings.keep)
         if keep and self._accelerator.is_main_process:
             with self._averaged_weights():
-                save_atomically(trainable_state_dict(self._task.module), self._folder / WEIGHTS_FILE)
+                self._writer.save(trainable_tensors(self._task.module), self._folder / WEIGHTS_FILE)
         self._callback.on_epoch_end(self._epoch, len(self.history.steps) - 1, self.history.epochs[-1])
         self._epoch, self._step = self._epoch + 1, 0
         self._save_snapshot()
@@ -145,7 +179,7 @@ class Trainer:
             state = {
                 "epoch": self._epoch,
                 "step": self._step,
-                "module": trainable_state_dict(self._task.module),
+                "module": trainable_tensors(self._task.module),
                 "optimizer": self._optimizer.state_dict(),
                 "lr_schedule": self._lr_schedule.state_dict(),
                 "history": self.history.state_dict(),
@@ -154,8 +188,7 @@ class Trainer:
                 state["average"] = self._average.state_dict()
             if self._accelerator.scaler is not None:
                 state["scaler"] = self._accelerator.scaler.state_dict()
-            save_atomically(state, self._folder / SNAPSHOT_FILE)
-        self._accelerator.wait_for_everyone()
+            self._writer.save(state, self._folder / SNAPSHOT_FILE)
 
     def _restore_snapshot(self) -> None:
         state = load_if_complete(self._folder / SNAPSHOT_FILE)

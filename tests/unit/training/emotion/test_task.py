@@ -24,7 +24,7 @@ from emostream.training.emotion.fit_calibration import calibrate, calibrate_all
 from emostream.training.emotion.inputs import input_text
 from emostream.training.emotion.model_factory import ModelFactory
 from emostream.training.emotion.module import EmotionTrainingModule, forward_batch
-from emostream.training.emotion.predict import ExamplePrediction, posteriors, predict
+from emostream.training.emotion.predict import ExamplePrediction, PredictionRuntime, posteriors, predict
 from emostream.training.emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from emostream.training.errors import SettingsError
 from emostream.training.losses.contrastive import ContrastiveLossName
@@ -292,14 +292,16 @@ def test_batches_are_mixed_and_balanced_by_setting() -> None:
 # Evaluation
 
 
-def predictions(data: DataSettings = GOLD, size: int = 16, order: int = 1) -> list[ExamplePrediction]:
-    examples = EXAMPLES[::order]
-    return predict(network(), batches_of(data), examples, CPU, size)[::order]
+def predictions(
+    data: DataSettings = GOLD, budget_s: float = 120.0, order: int = 1
+) -> list[ExamplePrediction]:
+    runtime = PredictionRuntime(CPU, budget_s)
+    return predict(network(), batches_of(data), EXAMPLES[::order], runtime)[::order]
 
 
-@pytest.mark.parametrize(("size", "order"), [(1, 1), (3, 1), (16, -1), (5, -1)])
-def test_predictions_do_not_depend_on_batch_size_or_order(size: int, order: int) -> None:
-    for expected, found in zip(predictions(), predictions(size=size, order=order), strict=True):
+@pytest.mark.parametrize(("budget_s", "order"), [(0.1, 1), (2.0, 1), (120.0, -1), (4.0, -1)])
+def test_predictions_do_not_depend_on_batch_size_or_order(budget_s: float, order: int) -> None:
+    for expected, found in zip(predictions(), predictions(budget_s=budget_s, order=order), strict=True):
         assert (found.key, found.pattern, found.has_input) == (
             expected.key,
             expected.pattern,
@@ -353,7 +355,7 @@ def test_calibration_lowers_the_validation_loss_of_every_pattern() -> None:
     with torch.no_grad():  # as overconfident as an uncalibrated model
         for head in (model.audio_head, model.text_head):
             list(head.parameters())[-2].mul_(20.0)  # the last layer's weights
-    found = predict(model, batches_of(GOLD), EXAMPLES, CPU)
+    found = predict(model, batches_of(GOLD), EXAMPLES, PredictionRuntime(CPU))
     before = posteriors(found, model.config)
     calibrate(model, found, numbers(EXAMPLES))
     after = posteriors(found, model.config)
@@ -366,7 +368,7 @@ def test_calibration_lowers_the_validation_loss_of_every_pattern() -> None:
 
 def test_calibration_covers_single_modalities() -> None:
     model, examples = network(seed=3), corpus(12, complete=True)
-    calibrate_all(model, inputs_of(examples), GOLD, examples, numbers(examples), CPU)
+    calibrate_all(model, inputs_of(examples), GOLD, examples, numbers(examples), PredictionRuntime(CPU))
     assert all(temperature != 1.0 for temperature in model.config.temperatures.values())
     assert len({weights["early"] for weights in model.config.late_weights.values()}) == 3
 

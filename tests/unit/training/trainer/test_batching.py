@@ -15,7 +15,12 @@ from torch import nn
 from emostream.models.encoders.base import Encoder
 from emostream.models.encoders.factory import freeze
 from emostream.training.errors import SettingsError
-from emostream.training.trainer.batching import balanced_sample, length_grouped_batches, mixed_batches
+from emostream.training.trainer.batching import (
+    balanced_sample,
+    length_grouped_batches,
+    mixed_batches,
+    mixed_batches_of_seconds,
+)
 from emostream.training.trainer.lr_schedule import (
     layerwise_lr_groups,
     remaining_params_group,
@@ -244,3 +249,49 @@ def test_layerwise_rates_by_parameter_name(kind: str, top: str, lowest: str, fro
     for part, rate in ((top, 1.0), (lowest, 0.25), (front, 0.125)):
         found = {rates[name] for name in rates if name.startswith(f"backbone.{part}")}
         assert found == {rate}, part
+
+
+@st.composite
+def clips(draw: st.DrawFn) -> tuple[list[int], list[float], float]:
+    """Labels, seconds, and a budget that two of the longest fit."""
+    labels = draw(
+        st.lists(st.integers(0, 3), min_size=2, max_size=60).filter(lambda found: len(set(found)) > 1)
+    )
+    lengths = [draw(st.floats(0.5, 12.0)) for _ in labels]
+    return labels, lengths, 2 * max(lengths) + draw(st.floats(0.0, 40.0))
+
+
+@given(clips(), st.integers(0, 99))
+def test_batches_of_seconds_hold_every_example_within_the_budget(
+    drawn: tuple[list[int], list[float], float], seed: int
+) -> None:
+    labels, lengths, budget = drawn
+    batches = mixed_batches_of_seconds(labels, lengths, budget, rng(seed))
+    times = Counter(item for batch in batches for item in batch)
+    assert set(times) == set(range(len(labels)))
+    for batch in batches:
+        assert max(lengths[item] for item in batch) * len(batch) <= budget
+        assert len(set(batch)) == len(batch)
+        assert len({labels[item] for item in batch}) > 1
+
+
+def test_batches_share_seconds_and_not_counts() -> None:
+    lengths = rng(1).gamma(4.0, 1.1, 2000).clip(0.6, 8.0)  # as in a corpus of dialogue
+    labels = (np.arange(2000) % 4).tolist()
+    batches = mixed_batches_of_seconds(labels, lengths.tolist(), 144.0, rng(2))
+    seconds = np.array([max(lengths[batch]) * len(batch) for batch in batches])
+    counts = [len(batch) for batch in batches]
+    assert seconds.max() <= 144.0
+    assert np.median(seconds) > 0.9 * 144.0
+    assert sum(lengths) / sum(seconds) > 0.85  # padding is little
+    assert max(counts) > 3 * min(counts)
+    assert sum(counts) == 2000  # none is repeated where the labels are mixed
+    longest = [max(lengths[batch]) for batch in batches]
+    assert abs(np.corrcoef(longest, np.arange(len(batches)))[0, 1]) < 0.5
+    assert batches != mixed_batches_of_seconds(labels, lengths.tolist(), 144.0, rng(3))
+
+
+@pytest.mark.parametrize(("labels", "budget"), [([0, 1, 0], 15.9), ([0, 0, 0], 100.0)])
+def test_a_budget_for_less_than_two_clips_or_one_label_is_refused(labels: list[int], budget: float) -> None:
+    with pytest.raises(SettingsError, match=r"batch_seconds of at least 16, two of the longest clips, and"):
+        mixed_batches_of_seconds(labels, [8.0, 2.0, 1.0], budget, rng())
