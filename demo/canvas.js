@@ -316,7 +316,7 @@ function drawWords(pen, { names, words }, utterance, theme, left, right) {
   pen.textBaseline = "middle";
   const middle = names.y + names.height / 2;
   if (utterance.label !== "" && width >= theme.size * 1.1) {
-    drawIcon(pen, utterance.label, left, middle - theme.size * 0.65, theme.size * 1.3, theme);
+    drawIcon(pen, utterance.label, left, middle - theme.size * 0.65, theme.size * 1.3, theme, hue(theme, utterance));
     pen.font = `${utterance.final ? "600" : "italic"} ${theme.size}px ${theme.sans}`;
     pen.fillStyle = theme.ink;
     const from = left + theme.size * 1.6;
@@ -353,12 +353,12 @@ function truncated(pen, line, width, more) {
   return length > 0 ? `${line.slice(0, length).trimEnd()}…` : "";
 }
 
-export function drawIcon(pen, label, x, y, size, theme) {
+export function drawIcon(pen, label, x, y, size, theme, colour = theme.hue(label)) {
   const { body, face } = shapeOf(label);
   pen.save();
   pen.translate(x, y);
   pen.scale(size / 24, size / 24);
-  pen.fillStyle = theme.hue(label);
+  pen.fillStyle = colour;
   pen.fill(new Path2D(body));
   pen.strokeStyle = theme.card;
   pen.lineWidth = 2.2;
@@ -368,7 +368,8 @@ export function drawIcon(pen, label, x, y, size, theme) {
 }
 
 /**
- * A strip for each emotion: at every utterance as high as its probability, solid where it is the label.
+ * A strip for each emotion: at every utterance as high as its probability, solid where it is the label and to be
+ * believed.
  *
  * @param {CanvasRenderingContext2D} pen
  * @param {Box} box
@@ -401,7 +402,7 @@ export function drawTrace(pen, box, { log, fromMs, toMs }, theme) {
       if (utterance.endMs < fromMs || utterance.startMs > toMs) continue;
       const left = x(utterance.startMs);
       const high = Math.max(1, (utterance.probabilities[label] ?? 0) * height);
-      const path = utterance.label === label ? top : rest;
+      const path = utterance.label === label && utterance.reliable !== false ? top : rest;
       path.rect(left, floor - high, Math.max(1.5, x(utterance.endMs) - left - 0.5), high);
     }
     pen.fillStyle = theme.hue(label);

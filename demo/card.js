@@ -1,6 +1,7 @@
 /** One utterance as a card. Everything from the server is inserted as text, never as markup. */
+import { barOrder, bars } from "./bars.js";
 import { element } from "./dom.js";
-import { clock, duration, ending, history, noEmotion, percent, title, uncertainty } from "./format.js";
+import { clock, duration, ending, history, noEmotion, percent, span, title, uncertainty } from "./format.js";
 import { icon } from "./icons.js";
 
 /**
@@ -30,7 +31,7 @@ export function resultCard(item, labels, replacing = false) {
       element("h3", {}, [title(emotion.label)]),
       element("span", { class: "confidence" }, [percent(emotion.confidence)]),
       channel(emotion),
-      emotion.final ? null : element("span", { class: "chip" }, ["interim"]),
+        emotion.final ? null : element("span", { class: "chip" }, ["so far"]),
       emotion.final ? selectButton(item.key, emotion) : null,
       time(emotion.startMs, emotion.endMs),
     ]),
@@ -80,8 +81,7 @@ function card(item, stage, children) {
 }
 
 export function time(startMs, endMs) {
-  const span = endMs === null ? `from ${clock(startMs)}` : `${clock(startMs)} – ${clock(endMs)}`;
-  return element("span", { class: "time" }, [span]);
+  return element("span", { class: "time" }, [endMs === null ? `from ${clock(startMs)}` : span(startMs, endMs)]);
 }
 
 /** The words. What may still change while somebody speaks is in an element of its own. */
@@ -104,8 +104,8 @@ export function chips({ uncertain, final }) {
 function modalities({ audioOnly, textOnly }) {
   if (textOnly === null) return null;
   const parts = [
-    ["Audio only", audioOnly],
-    ["Text only", textOnly],
+    ["Voice alone", audioOnly],
+    ["Words alone", textOnly],
   ].map(([name, scores]) => (scores === null ? null : topLabel(name, scores)));
   return element("p", { class: "modalities" }, parts);
 }
@@ -116,28 +116,10 @@ function topLabel(name, scores) {
   return element("span", { "data-label": label }, [`${name}: `, icon(label), ` ${label} ${percent(p)}`]);
 }
 
-/** The probability of each emotion, as bars. */
-export function bars(order, { label, probabilities }) {
-  const rows = order.map((name) =>
-    element("li", { "data-label": name, class: name === label ? "top" : "" }, [
-      element("span", { class: "name" }, [name]),
-      bar(probabilities[name] ?? 0),
-      element("span", { class: "share" }, [percent(probabilities[name] ?? 0)]),
-    ]),
-  );
-  return element("ul", { class: "bars", "aria-label": "Probability of each emotion" }, rows);
-}
-
-export function bar(p) {
-  const fill = element("i");
-  fill.style.setProperty("width", `${100 * Math.min(1, Math.max(0, p))}%`);
-  return element("span", { class: "track", "aria-hidden": "true" }, [fill]);
-}
-
 function details(order, emotion) {
   const { probabilities, audioOnly, textOnly } = emotion;
   const cell = (scores, name) => (scores === null ? "–" : percent(scores[name] ?? 0));
-  const head = ["", "Combined", "Audio only", "Text only"].map((name) =>
+  const head = ["", "Both", "Voice", "Words"].map((name) =>
     name === "" ? element("td") : element("th", { scope: "col" }, [name]),
   );
   const rows = order.map((name) =>
@@ -162,10 +144,4 @@ function footnote({ utterance, reason, language, timing, startMs, endMs, baselin
     parts.push(`${duration(timing.total)} from the end of speech to this event (${stages.join(", ")})`);
   }
   return `${parts.join(" · ")}.`;
-}
-
-/** The server's labels first; a label that it did not announce is shown as well. */
-export function barOrder(labels, scores) {
-  const known = labels.filter((label) => label in scores);
-  return [...known, ...Object.keys(scores).filter((label) => !known.includes(label))];
 }

@@ -5,7 +5,7 @@
  * @typedef {import("./session_log.js").SessionLog} SessionLog
  */
 import { drawIcon, drawTimeline, drawTrace } from "./canvas.js";
-import { clock, duration, percent } from "./format.js";
+import { clock, counted, duration, percent } from "./format.js";
 
 const COLUMN_GROUPS = [
   ["p", "probabilities"],
@@ -101,8 +101,8 @@ export function toPng(log, audio, title, theme, now) {
   pen.font = `20px ${theme.sans}`;
   const count = log.finals.length;
   const first = log.finals[0]?.startMs ?? 0;
-  const range = log.removed > 0 ? ` (the last ${count} utterances, from ${clock(first)})` : "";
-  pen.fillText(`${clock(toMs)} of audio, ${count} utterances${range}`, 50, 106, 1_500);
+  const range = log.removed > 0 ? ` (the last ones, from ${clock(first)})` : "";
+  pen.fillText(`${clock(toMs)} of audio, ${counted(count)}${range}`, 50, 106, 1_500);
   drawShares(pen, { x: 50, y: 135, width: 1_500, height: 70 }, log, large);
   const fromMs = log.removed > 0 ? first : 0;
   const liveEdgeMs = toMs + 1;

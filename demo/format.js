@@ -46,6 +46,9 @@ export function clock(ms) {
 /** @param {number} ms  As `clock`, without tenths. @returns {string} */
 export const wholeClock = (ms) => clock(ms).replace(/\.\d$/, "");
 
+/** @returns {string} When an utterance was. */
+export const span = (startMs, endMs) => `${clock(startMs)} – ${clock(endMs)}`;
+
 /** @param {number} p  A probability. @returns {string} */
 export function percent(p) {
   return `${Math.round(100 * Math.min(1, Math.max(0, p)))} %`;
@@ -73,15 +76,21 @@ export function history(utterances) {
   return `judged against ${utterances} earlier ${utterances === 1 ? "utterance" : "utterances"} of this voice`;
 }
 
-/** @param {number | null} utterances  Behind the speaker's baseline; null: there is none. @returns {string | null} */
+/**
+ * @param {number | null} utterances  Behind the speaker's baseline; null: there is none.
+ * @returns {string | null} From how much the voice is known.
+ */
 export function knownFrom(utterances) {
   if (utterances === null) return null;
-  if (utterances === 0) return "not known yet";
-  return `known from ${counted(utterances)}`;
+  if (utterances === 0) return "not yet";
+  return counted(utterances);
 }
 
 /** @param {number} utterances @returns {string} */
 export const counted = (utterances) => `${utterances} ${utterances === 1 ? "utterance" : "utterances"}`;
+
+/** @param {import("./session_log.js").Percentiles} delay @returns {string} */
+export const usualDelay = ({ p50, p95 }) => `${duration(p50)}, 19 of 20 within ${duration(p95)}`;
 
 /** @param {string} reason @returns {string} What ended an utterance. */
 export const ending = (reason) => lookup(ENDINGS, reason).toLowerCase();

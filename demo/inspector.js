@@ -1,5 +1,6 @@
 /** All figures of the utterance that is selected on the timeline. */
-import { bar, barOrder, chips, time, words } from "./card.js";
+import { bar, barOrder } from "./bars.js";
+import { chips, time, words } from "./card.js";
 import { element } from "./dom.js";
 import { duration, ending, history, percent, title } from "./format.js";
 import { icon } from "./icons.js";
@@ -75,12 +76,12 @@ export class Inspector {
   }
 }
 
-/** One row per emotion: both modalities combined, audio only, text only. */
+/** One row per emotion: from both, from the voice alone, from the words alone. */
 function figures(order, { label, probabilities, audioOnly, textOnly }) {
   const views = [
-    ["Combined", probabilities],
-    ["Audio only", audioOnly],
-    ["Text only", textOnly],
+    ["Both", probabilities],
+    ["Voice", audioOnly],
+    ["Words", textOnly],
   ];
   const cell = (scores, name) =>
     scores === null

@@ -31,7 +31,12 @@ let renderScheduled = false;
 const view = new View();
 const player = new Player(() => scheduleRender());
 const summaryPanel = new SummaryPanel();
-const timeline = new Timeline(document.getElementById("timeline"), { onSelect, onPlay: play, onMove: updateTools });
+const timeline = new Timeline(document.getElementById("timeline"), {
+  source: () => state.local?.kind ?? state.stream ?? lastStream ?? "",
+  onSelect,
+  onPlay: play,
+  onMove: updateTools,
+});
 const inspector = new Inspector(document.getElementById("selected"), {
   onPlay: () => play(timeline.selected),
   onClose: deselect,
@@ -90,9 +95,10 @@ function report(reported) {
 
 function onPhase({ phase, stream }) {
   const now = performance.now();
-  if (phase === "stopped" && state.local?.kind === "recording") timeline.fit();
   if (phase === "live") log.startClock(now);
   else log.stopClock(now);
+  if (phase === "live") timeline.unfit();
+  if (phase === "stopped" || phase === "ended") timeline.fit();
   if (local === null) lastStream = stream ?? lastStream;
 }
 
@@ -328,8 +334,11 @@ document.addEventListener("click", ({ target }) => {
   const button = target.closest?.("[data-select]") ?? null;
   if (button === null) return;
   timeline.select(button.dataset.select);
-  // To its end, where the chosen utterance is shown; the header that stays on top covers what is behind it.
-  document.getElementById("timeline-part").scrollIntoView({ block: "nearest" });
+  // Its `scroll-margin-top` leaves room for the header that stays on top. Where all of it is higher than the
+  // screen, its beginning is shown: the timeline, and what is selected.
+  const part = document.getElementById("timeline-part");
+  const fits = part.offsetHeight < innerHeight - document.querySelector(".masthead").offsetHeight;
+  part.scrollIntoView({ block: fits ? "nearest" : "start" });
   document.getElementById("timeline").focus({ preventScroll: true });
 });
 document.getElementById("selected").addEventListener("keydown", ({ key }) => key === "Escape" && deselect());

@@ -25,6 +25,8 @@ export class SessionLog {
   marks = [];
   /** How many finals were removed because there were too many. */
   removed = 0;
+  /** How long the speech was whose label is not to be believed. */
+  doubtfulMs = 0;
   /** @type {string[]} */
   labels = [];
   /** @type {number[]}  That are heard on their own, in order; empty where all are mixed. */
@@ -98,8 +100,9 @@ export class SessionLog {
         break;
       case "closed":
         this.open = [];
-        if (shifted.totals !== null) this.advance(this.#offsetMs + shifted.totals.audioMs, now);
         this.stopClock(now);
+        // What the clock has run on while the last results came was no audio.
+        if (shifted.totals !== null) this.#edgeMs = Math.max(this.#offsetMs + shifted.totals.audioMs, this.#lastEndMs());
         break;
     }
     return shifted;
@@ -199,6 +202,7 @@ export class SessionLog {
     this.#removeOpen(emotion.key);
     this.finals.push(emotion);
     const { ms = 0, count = 0 } = this.#speech.get(emotion.label) ?? {};
+    if (emotion.reliable === false) this.doubtfulMs += emotion.endMs - emotion.startMs;
     this.#speech.set(emotion.label, { ms: ms + emotion.endMs - emotion.startMs, count: count + 1 });
     if (emotion.timing !== null) {
       this.#latencies.total.push(emotion.timing.total);
@@ -211,6 +215,11 @@ export class SessionLog {
       this.#latencies.afterEndpoint.splice(0, surplus);
       this.removed += surplus;
     }
+  }
+
+  /** Of all that has a place on the timeline. */
+  #lastEndMs() {
+    return Math.max(this.finals.at(-1)?.endMs ?? 0, this.marks.at(-1)?.toMs ?? 0);
   }
 
   #removeOpen(key) {

@@ -2,7 +2,7 @@
 import { element } from "./dom.js";
 import { drawTrace, prepareCanvas, readTheme } from "./canvas.js";
 import { download, toCsv, toJsonLines, toPng, toWebVtt } from "./export.js";
-import { clock, duration, knownFrom, percent, title, wholeClock } from "./format.js";
+import { clock, counted, knownFrom, percent, title, usualDelay, wholeClock } from "./format.js";
 import { icon } from "./icons.js";
 import { turningPoints } from "./turning_points.js";
 
@@ -20,6 +20,9 @@ export class SummaryPanel {
     for (const format of ["jsonl", "csv", "vtt", "png"]) {
       this.#part(`save-${format}`).addEventListener("click", () => this.#save(format));
     }
+    const probe = new File([], "picture.png", { type: "image/png" });
+    this.#part("share-png").hidden = !(navigator.canShare?.({ files: [probe] }) ?? false);
+    this.#part("share-png").addEventListener("click", () => this.#share());
     const redraw = () => this.#draw();
     new ResizeObserver(redraw).observe(this.#part("trace"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
@@ -55,9 +58,10 @@ export class SummaryPanel {
     const facts = [
       ["Utterances", String(count)],
       ["Speech", clock(speech)],
-      ["From the end of speech to the label", total && `p50 ${duration(total.p50)}, p95 ${duration(total.p95)}`],
-      ["Of that, after the pause", afterEndpoint && `p50 ${duration(afterEndpoint.p50)}, p95 ${duration(afterEndpoint.p95)}`],
-      ["Voice", knownFrom(log.finals.at(-1)?.baselineUtterances ?? null)],
+      ["Of it in doubt", log.doubtfulMs > 0 ? clock(log.doubtfulMs) : null],
+      ["From the end of speech to its label", total && usualDelay(total)],
+      ["Of that, after the pause that ends it", afterEndpoint && usualDelay(afterEndpoint)],
+      ["The model knows this voice from", knownFrom(log.finals.at(-1)?.baselineUtterances ?? null)],
     ].filter(([, value]) => value !== null);
     this.#part("summary-facts").replaceChildren(
       ...facts.flatMap(([name, value]) => [element("dt", {}, [name]), element("dd", {}, [value])]),
@@ -65,7 +69,7 @@ export class SummaryPanel {
     this.#turns(turningPoints(log.finals).slice(-MOST_TURNS));
     this.#part("removed").hidden = log.removed === 0;
     this.#part("removed").textContent =
-      `The first ${log.removed} utterances are included here, but no longer in the timeline and the exported files.`;
+      `The first ${counted(log.removed)} are included here, but no longer in the timeline and the exported files.`;
     this.#draw();
   }
 
@@ -120,10 +124,23 @@ export class SummaryPanel {
     });
   }
 
+  #picture() {
+    return toPng(this.#log, this.#audio, this.#name, readTheme(), performance.now());
+  }
+
+  /** Hand the picture to another program of the device. */
+  async #share() {
+    const picture = new File([await this.#picture()], fileName("png"), { type: "image/png" });
+    try {
+      await navigator.share({ files: [picture], title: this.#name });
+    } catch (error) {
+      if (error.name !== "AbortError") throw error; // the user has thought better of it
+    }
+  }
+
   async #save(format) {
     const log = this.#log;
-    const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
-    const name = `emostream-${stamp}.${format}`;
+    const name = fileName(format);
     const text = (content, type) => download(name, new Blob([content], { type: `${type};charset=utf-8` }));
     switch (format) {
       case "jsonl":
@@ -133,9 +150,14 @@ export class SummaryPanel {
       case "vtt":
         return text(toWebVtt(log), "text/vtt");
       case "png":
-        return download(name, await toPng(log, this.#audio, this.#name, readTheme(), performance.now()));
+        return download(name, await this.#picture());
     }
   }
+}
+
+function fileName(format) {
+  const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+  return `emostream-${stamp}.${format}`;
 }
 
 /** An icon in the colour of its emotion. */

@@ -22,7 +22,9 @@ export class Timeline {
   #player = null;
   #theme = null;
   #spanIndex = defaultSpan();
-  #zoomed = false; // by the user, since this session is shown
+  #fittedMs = null; // shown instead of a span: the whole of a session that has ended
+  #zooms = new Map(); // source -> index of the span that the user chose for it
+  #source;
   #toMs = null; // the right edge of the view; null: it follows the live edge
   #selected = null;
   #dirty = true;
@@ -34,13 +36,15 @@ export class Timeline {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {object} settings
+   * @param {() => string} settings.source  What is shown: each keeps its own zoom.
    * @param {() => number} [settings.now]
    * @param {(key: string | null) => void} settings.onSelect
    * @param {(key: string) => void} settings.onPlay
    * @param {() => void} settings.onMove  Called when the view follows, is panned or zoomed.
    */
-  constructor(canvas, { now = () => performance.now(), onSelect, onPlay, onMove }) {
+  constructor(canvas, { source, now = () => performance.now(), onSelect, onPlay, onMove }) {
     this.#canvas = canvas;
+    this.#source = source;
     this.#now = now;
     this.#onSelect = onSelect;
     this.#onPlay = onPlay;
@@ -61,9 +65,12 @@ export class Timeline {
     document.addEventListener("visibilitychange", () => this.redraw());
   }
 
-  /** Show this session, at the zoom that each begins with; nothing is selected. */
+  /** Show this session, at the zoom of its source; nothing is selected. */
   show(log, audio, player) {
-    if (log !== this.#log) [this.#spanIndex, this.#zoomed] = [defaultSpan(), false];
+    if (log !== this.#log) {
+      this.#spanIndex = this.#zooms.get(this.#source()) ?? defaultSpan();
+      this.#fittedMs = null;
+    }
     this.#log = log;
     this.#audio = audio;
     this.#player = player;
@@ -85,15 +92,15 @@ export class Timeline {
   }
 
   get spanMs() {
-    return SPANS_MS[this.#spanIndex];
+    return this.#fittedMs ?? SPANS_MS[this.#spanIndex];
   }
 
   get canZoomIn() {
-    return this.#spanIndex > 0;
+    return nextSpan(this.spanMs, -1) !== null;
   }
 
   get canZoomOut() {
-    return this.#spanIndex < SPANS_MS.length - 1;
+    return nextSpan(this.spanMs, 1) !== null;
   }
 
   get selected() {
@@ -106,19 +113,30 @@ export class Timeline {
     this.redraw();
   }
 
-  /** Show the whole of a session that has ended, unless the user has chosen another zoom. */
+  /** Show the whole of a session that has ended, unless the user has chosen another zoom or looks at a part. */
   fit() {
-    if (this.#zoomed || !this.follows) return;
-    this.#spanIndex = Math.max(this.#spanIndex, fittingSpan(this.#liveEdgeMs()));
+    if (this.#zooms.has(this.#source()) || !this.follows) return;
+    this.#fittedMs = fittedSpan(this.#liveEdgeMs());
+    this.#onMove();
+    this.redraw();
+  }
+
+  /** It goes on: what comes is shown as of any session in progress. */
+  unfit() {
+    if (this.#fittedMs === null) return;
+    this.#fittedMs = null;
     this.#onMove();
     this.redraw();
   }
 
   /** Zoom by steps: around the right edge if the view follows, otherwise around its middle. */
   zoom(steps) {
-    this.#zoomed = true;
+    const next = nextSpan(this.spanMs, Math.sign(steps));
+    if (next === null) return;
     const middle = this.#view().toMs - this.spanMs / 2;
-    this.#spanIndex = Math.max(0, Math.min(SPANS_MS.length - 1, this.#spanIndex + steps));
+    this.#spanIndex = next;
+    this.#fittedMs = null;
+    this.#zooms.set(this.#source(), next);
     if (!this.follows) this.#moveTo(middle + this.spanMs / 2);
     this.#onMove();
     this.redraw();
@@ -295,10 +313,17 @@ export class Timeline {
   }
 }
 
-/** @param {number} ms @returns {number} The index of the shortest span with room for so much and the lead. */
-export function fittingSpan(ms) {
-  const fitting = SPANS_MS.findIndex((spanMs) => (1 - LEAD) * spanMs >= ms);
-  return fitting === -1 ? SPANS_MS.length - 1 : fitting;
+/** @param {number} ms @returns {number} The span that so much fills, but for the lead; no less than a second. */
+export const fittedSpan = (ms) => Math.min(SPANS_MS.at(-1), Math.max(1_000, ms / (1 - LEAD)));
+
+/**
+ * @param {number} spanMs  Any.
+ * @param {number} step  -1: the next shorter one; 1: the next longer one.
+ * @returns {number | null} Its index in SPANS_MS; null: there is none.
+ */
+export function nextSpan(spanMs, step) {
+  const found = step < 0 ? SPANS_MS.findLastIndex((each) => each < spanMs) : SPANS_MS.findIndex((each) => each > spanMs);
+  return found === -1 ? null : found;
 }
 
 /** The index of 20 s on a phone, of 30 s elsewhere. */

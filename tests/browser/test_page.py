@@ -59,8 +59,8 @@ async def test_an_utterance_goes_from_speaking_to_interim_to_final(server: PageS
     await expect(card.locator(".words")).to_have_text("stop it you broke my phone")
     await expect(card.locator(".time")).to_have_text("00:04.0 \N{EN DASH} 00:06.5")
     await expect(card.locator(".bars .share")).to_have_text(["91 %", "3 %", "3 %", "3 %"])
-    await expect(card.locator(".modalities")).to_contain_text("Audio only:  neutral 55 %")
-    await expect(card.locator(".modalities")).to_contain_text("Text only:  angry 97 %")
+    await expect(card.locator(".modalities")).to_contain_text("Voice alone:  neutral 55 %")
+    await expect(card.locator(".modalities")).to_contain_text("Words alone:  angry 97 %")
     await expect(app.cards).to_have_count(1)
 
 
@@ -170,7 +170,9 @@ async def test_a_label_that_is_not_to_be_believed_is_grey(server: PageServer, ap
     assert await colour(1) != await colour(2)
     assert (await weight(1), await weight(2)) == ("650", "400")
     await expect(app.card(2).locator("details")).to_contain_text("judged against 7 earlier utterances")
-    await expect(app.page.locator("#summary-facts")).to_contain_text("known from 7 utterances")
+    await expect(app.page.locator("#summary-facts")).to_contain_text(
+        "The model knows this voice from7 utterances"
+    )
 
 
 async def test_text_from_the_server_is_never_markup(server: PageServer, app: DemoPage) -> None:

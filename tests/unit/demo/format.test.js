@@ -2,7 +2,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { announcement, clock, connectionText, duration, ending, history, knownFrom, percent, title, uncertainty, wholeClock } from "../../../demo/format.js";
+import {
+  announcement,
+  clock,
+  connectionText,
+  duration,
+  ending,
+  history,
+  knownFrom,
+  percent,
+  span,
+  title,
+  uncertainty,
+  usualDelay,
+  wholeClock,
+} from "../../../demo/format.js";
 
 for (const [ms, expected] of [
   [0, "00:00.0"],
@@ -20,13 +34,15 @@ for (const [ms, expected] of [
 test("numbers and words", () => {
   assert.deepEqual([percent(0.914), percent(-1), percent(7)], ["91 %", "0 %", "100 %"]);
   assert.deepEqual([duration(661), duration(1_240)], ["661 ms", "1.2 s"]);
+  assert.equal(usualDelay({ p50: 661, p95: 1_240 }), "661 ms, 19 of 20 within 1.2 s");
+  assert.equal(span(8_170, 59_960), "00:08.2 – 01:00.0");
   assert.equal(title("full_moon"), "Full moon");
   assert.deepEqual([uncertainty("too_short"), uncertainty("full_moon")], ["Very short", "Full moon"]);
   assert.deepEqual([ending("silence"), ending("full_moon")], ["ended by a pause", "full moon"]);
 });
 
 test("a voice is described by the utterances behind it", () => {
-  assert.deepEqual([null, 0, 1, 7].map(knownFrom), [null, "not known yet", "known from 1 utterance", "known from 7 utterances"]);
+  assert.deepEqual([null, 0, 1, 7].map(knownFrom), [null, "not yet", "1 utterance", "7 utterances"]);
   assert.deepEqual(
     [0, 1, 7].map(history),
     [

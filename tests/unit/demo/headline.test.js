@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { pickHeadline } from "../../../demo/headline.js";
+import { pickHeadline, shownWords } from "../../../demo/headline.js";
 
 const result = (key, { final = true, reliable = true, startMs = 0, endMs = 2_000 } = {}) => ({
   kind: "result",
@@ -37,4 +37,19 @@ test("it moves with an interim result, and else says what is in progress", () =>
 test("an earlier session is not current", () => {
   assert.deepEqual(keys([result("a"), { kind: "divider", key: "d" }]), [null, null]);
   assert.deepEqual(keys([result("a"), { kind: "divider", key: "d" }, result("b")]), ["b", null]);
+});
+
+test("of long interim words the end is shown, of a final the beginning", () => {
+  const text = Array.from({ length: 100 }, (_, i) => `word${i}`).join(" ");
+  const final = { text, final: true, stableChars: text.length };
+  assert.equal(shownWords(final), final);
+  const short = { text: "not long", final: false, stableChars: 3 };
+  assert.equal(shownWords(short), short);
+  const interim = shownWords({ text, final: false, stableChars: text.indexOf("word95") });
+  assert.ok(interim.text.length <= 182);
+  assert.match(interim.text, /^… word\d+ .* word99$/);
+  assert.equal(interim.text.slice(interim.stableChars), "word95 word96 word97 word98 word99");
+  assert.equal(shownWords({ text, final: false, stableChars: 10 }).stableChars, 0);
+  const unbroken = "a".repeat(300);
+  assert.ok(shownWords({ text: unbroken, final: false, stableChars: 0 }).text.length > 0);
 });
