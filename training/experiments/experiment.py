@@ -17,7 +17,7 @@ from ..corpora.files import read_text_file
 from ..emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from ..errors import SettingsError
 from ..trainer.settings import TrainerSettings
-from .folds import ProtocolName
+from .protocols import ProtocolName, ValidationName, check_protocol
 
 Alpha = Annotated[float, Meta(ge=0.001, lt=1)]
 Seed = Annotated[int, Meta(ge=0)]
@@ -32,8 +32,13 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         examples with any other are left out.
     max_per_speaker_label: how many examples of each speaker and label to draw, once, for a quicker table;
         0: all of them.
-    protocol: what is left out in turn. validation_share: of the rest, for early stopping and calibration.
-    seeds: one training run each. alphas: of the contrastive rows of the papers' table.
+    protocol: what is left out in turn. validation: what of the rest is for early stopping and calibration,
+        None: as the protocol has it, see `protocols`. validation_share: how much of it.
+    seeds: one training run each.
+    alphas: of the contrastive rows of the papers' table, which start from the concatenation, as in the paper.
+    fused_alphas: of those that start from the baseline, the multi-level model.
+    sweep_seeds: every alpha runs with so many of the seeds, the first; with the others the one of each loss
+        that has the best validation on those, in the same fold. 0: every alpha runs with all.
     continued: trainer settings of the rows that start from the baseline's weights.
     """
 
@@ -44,9 +49,12 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     label_column: Literal["emotion", "emotion_orig"] = "emotion"
     max_per_speaker_label: Annotated[int, Meta(ge=0)] = 0
     protocol: ProtocolName = "group"
+    validation: ValidationName | None = None
     validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.15
     seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (1, 2, 3)
     alphas: tuple[Alpha, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    fused_alphas: tuple[Alpha, ...] = (0.1, 0.3)
+    sweep_seeds: Annotated[int, Meta(ge=0)] = 0
     model: ModelSettings = msgspec.field(default_factory=ModelSettings)
     data: DataSettings = msgspec.field(default_factory=DataSettings)
     contrastive: ContrastiveSettings = msgspec.field(default_factory=ContrastiveSettings)
@@ -73,6 +81,7 @@ def check_consistency(experiment: Experiment, where: str) -> None:
     """Raises SettingsError where one setting makes another meaningless. where: the file or row, for the
     message.
     """
+    check_protocol(experiment.protocol, experiment.validation, where)
     model, data = experiment.model, experiment.data
     frozen = model.audio_frozen == "all" and model.text_frozen == "all"
     if data.cache_features and not frozen:
@@ -106,7 +115,9 @@ def check_consistency(experiment: Experiment, where: str) -> None:
             f"{where}: expected the granularity frame alone where there is no text, got "
             f"{', '.join(model.granularities)}: spans come from the alignment of the words"
         )
-    lists = {name: getattr(experiment, name) for name in ("labels", "seeds", "alphas", "corpora")}
+    lists = {
+        name: getattr(experiment, name) for name in ("labels", "seeds", "alphas", "fused_alphas", "corpora")
+    }
     for name, listed in (lists | {"granularities": model.granularities}).items():
         values = [f"{value:g}" if isinstance(value, float) else value for value in listed]
         if len(set(values)) != len(values):

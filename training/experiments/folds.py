@@ -1,15 +1,19 @@
-"""Divides examples into train, validation and test folds without leakage.
+"""Divides examples into train, validation and test folds; without leakage, but for a protocol that says so.
 
 No speaker and no conversation is in two parts. Examples that share either, directly or through others, form a
 *component* (of the graph of examples, speakers and dialogues); components are never split. An IEMOCAP session
 is one, a RAVDESS speaker is one. Nor is anything trained on a line that is in the test set of another corpus.
+
+`utterance` is the exception: published figures rest on it, and can only be compared with their like. Two ways
+of validation share something with another part too, and say so: `dialogues` and `partner`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -17,10 +21,10 @@ from scipy.sparse.csgraph import connected_components
 
 from ..corpora.example import CorpusError, Example
 from ..corpora.leakage import CrossCorpusDuplicates, DisjointUnit, check_disjoint
+from .protocols import ProtocolName, ValidationName, resolve_validation, shared_units
 
-ProtocolName = Literal["group", "speaker", "corpus", "split"]
-"""group: leave one of the corpus's own groups out (IEMOCAP's sessions, EmoBox's folds). speaker: leave one
-speaker out. corpus: leave one corpus out. split: the corpus's own train, dev and test."""
+_EVERY_FIFTH: Final = 5
+_EVERY_TENTH: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +44,115 @@ def make_folds(
     *,
     validation_share: float,
     units: Sequence[DisjointUnit] = ("speaker", "dialogue"),
+    validation: ValidationName | None = None,
 ) -> list[Fold]:
     """All folds of a protocol. labels: key -> label. validation_share: of what is not tested.
 
-    Examples in the components of the test examples are in neither other part: with leave-one-speaker-out that
-    removes the partner in IEMOCAP's two-person sessions. Validation takes whole components of the rest,
-    different ones in every fold, until it has its share. units: what parts must not share; a corpus whose own
-    splits share speakers (MELD) has dialogues only. Neither other part has a line of the test examples from
-    another corpus (EmoryNLP and MELD share many): see `CrossCorpusDuplicates`.
+    Examples in the components of the test examples are not trained on: with leave-one-speaker-out that
+    removes the partner in IEMOCAP's two-person sessions. validation: see `protocols`; None: the protocol's
+    own. `speakers` takes whole components of the rest, `dialogues` whole dialogues of them, from all
+    components in turn, different ones in every fold, until it has its share. units: what parts must not
+    share; a corpus whose own splits share speakers (MELD) has dialogues only. Neither other part has a line
+    of the test examples from another corpus (EmoryNLP and MELD share many): see `CrossCorpusDuplicates`.
 
     Raises CorpusError where the examples do not allow the protocol.
     """
+    components = components_of(examples, units)
     if protocol == "split":
-        folds = [_own_split(examples)]
+        folds, used = [_own_split(examples)], None
+    elif protocol == "utterance":
+        folds, used = _every_fifth(examples), resolve_validation(protocol, validation)
     else:
-        name: dict[str, Callable[[Example], str]] = {
-            "group": lambda example: example.group,
-            "speaker": lambda example: example.speaker,
-            "corpus": lambda example: example.corpus,
-        }
-        groups = _grouped(examples, protocol, name[protocol])
-        components = _components(examples, units)
+        groups = _groups(examples, protocol, components)
         if protocol != "speaker":
             check_disjoint(groups, units)
-        folds = [
-            _leave_out(group, number, test, examples, components, validation_share, labels)
-            for number, (group, test) in enumerate(groups.items())
-        ]
+        used = resolve_validation(protocol, validation, partners=_have_partners(groups, examples, components))
+        plan = _Plan(examples, components, validation_share, labels, used)
+        folds = [plan.leave_out(group, number, test) for number, (group, test) in enumerate(groups.items())]
     shared = CrossCorpusDuplicates(examples)
     folds = [_without_tested_lines(fold, shared) for fold in folds]
     _check_speakers_known(examples)
     for fold in folds:
         _check_labels_covered(fold, labels)
-        check_disjoint({"train": fold.train, "validation": fold.validation, "test": fold.test}, units)
+        _check_parts(fold, protocol, used, units)
     return folds
+
+
+def _groups(
+    examples: Sequence[Example], protocol: ProtocolName, components: Sequence[int]
+) -> dict[str, list[Example]]:
+    if protocol == "session":
+        return _sessions(examples, components)
+    name: dict[str, Callable[[Example], str]] = {
+        "group": lambda example: example.group,
+        "speaker": lambda example: example.speaker,
+        "corpus": lambda example: example.corpus,
+    }
+    return _grouped(examples, protocol, name[protocol])
+
+
+def _sessions(examples: Sequence[Example], components: Sequence[int]) -> dict[str, list[Example]]:
+    """The components, by the corpus's name of the group where a component is one, else by their speakers."""
+    if lone := [e.key for e in examples if not e.speaker and not e.dialogue]:
+        raise CorpusError(
+            f"{lone[0]}: expected a speaker or a dialogue, of which sessions consist, found none: choose "
+            "another protocol"
+        )
+    members: dict[int, list[Example]] = {}
+    for component, example in zip(components, examples, strict=True):
+        members.setdefault(component, []).append(example)
+    groups = [{example.group for example in part} for part in members.values()]
+    own = [next(iter(group)) for group in groups if len(group) == 1]
+    if "" not in own and len(own) == len(set(own)) == len(members):
+        names = own
+    else:
+        names = [
+            "+".join(sorted({e.speaker for e in part} - {""})) or min(e.dialogue for e in part)
+            for part in members.values()
+        ]
+    named = dict(zip(names, members.values(), strict=True))
+    if len(named) < 2:
+        raise CorpusError(
+            f"expected two or more sessions, of speakers who do not talk to each other, got "
+            f"{', '.join(named)}: choose another protocol"
+        )
+    return dict(sorted(named.items()))
+
+
+def _every_fifth(examples: Sequence[Example]) -> list[Fold]:
+    """Five folds: each tests every fifth utterance, from the first to the fifth on, in the corpus's order;
+    every tenth of the rest is for validation.
+
+    The first fold is how the code published with arXiv 2211.10885 splits.
+    """
+    folds = []
+    for start in range(_EVERY_FIFTH):
+        rest = [e for place, e in enumerate(examples) if place % _EVERY_FIFTH != start]
+        folds.append(
+            Fold(
+                str(start + 1),
+                [e for place, e in enumerate(rest) if place % _EVERY_TENTH],
+                rest[::_EVERY_TENTH],
+                list(examples[start::_EVERY_FIFTH]),
+            )
+        )
+    return folds
+
+
+def _check_parts(
+    fold: Fold,
+    protocol: ProtocolName,
+    validation: ValidationName | None,
+    units: Sequence[DisjointUnit],
+) -> None:
+    """Raises CorpusError where two parts share what they must not: everything but what `shared_units` lets
+    them share.
+    """
+    parts = {"train": fold.train, "validation": fold.validation, "test": fold.test}
+    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        allowed = shared_units(protocol, validation, first, second)
+        strict = tuple(unit for unit in units if unit not in allowed)
+        check_disjoint({first: parts[first], second: parts[second]}, strict)
 
 
 def _grouped(
@@ -93,73 +172,94 @@ def _grouped(
     return dict(sorted(groups.items()))
 
 
-def _leave_out(
-    name: str,
-    number: int,
-    test: Sequence[Example],
-    examples: Sequence[Example],
-    components: Sequence[int],
-    share: float,
-    labels: Mapping[str, int],
-) -> Fold:
-    tested = {example.key for example in test}
-    of_test = {
-        component for example, component in zip(examples, components, strict=True) if example.key in tested
-    }
-    rest = [
-        (e, component) for e, component in zip(examples, components, strict=True) if component not in of_test
-    ]
-    chosen = _validation_components(
-        [component for _, component in rest], [e for e, _ in rest], number, share, labels
-    )
-    return Fold(
-        name,
-        [example for example, component in rest if component not in chosen],
-        [example for example, component in rest if component in chosen],
-        list(test),
+def _have_partners(
+    groups: Mapping[str, Sequence[Example]], examples: Sequence[Example], components: Sequence[int]
+) -> bool:
+    """Whether everybody who is tested talks to somebody who is not."""
+    of_key = {example.key: component for example, component in zip(examples, components, strict=True)}
+    sizes = Counter(components)
+    return all(
+        len(test) < sum(sizes[component] for component in {of_key[example.key] for example in test})
+        for test in groups.values()
     )
 
 
-def _validation_components(
-    components: Sequence[int], rest: Sequence[Example], number: int, share: float, labels: Mapping[str, int]
-) -> set[int]:
-    """Components in turn, starting elsewhere in every fold, until the share is reached and all labels occur.
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What all folds of a protocol share. components: of the examples."""
 
-    The corpora take turns, so that each of them is represented in the validation set.
-    """
-    required = {labels[example.key] for example in rest}
-    members: dict[int, list[Example]] = {}
-    for component, example in zip(components, rest, strict=True):
-        members.setdefault(component, []).append(example)
-    queues: dict[str, list[int]] = {}
-    for component, examples in members.items():
-        queues.setdefault(examples[-1].corpus, []).append(component)
-    order = _interleaved(
-        [_rotated(queue, number * max(1, round(share * len(queue)))) for queue in queues.values()]
-    )
-    chosen: set[int] = set()
-    present: set[int] = set()
-    count = 0
-    for component in order[:-1]:
-        if count >= share * len(rest) and present == required:
-            break
-        chosen.add(component)
-        count += len(members[component])
-        present |= {labels[example.key] for example in members[component]}
-    return chosen
+    examples: Sequence[Example]
+    components: Sequence[int]
+    share: float
+    labels: Mapping[str, int]
+    validation: ValidationName
+
+    def leave_out(self, name: str, number: int, test: Sequence[Example]) -> Fold:
+        tested = {example.key for example in test}
+        pairs = list(zip(self.examples, self.components, strict=True))
+        of_test = {component for example, component in pairs if example.key in tested}
+        rest = [(example, component) for example, component in pairs if component not in of_test]
+        if self.validation == "partner":
+            partners = [e for e, component in pairs if component in of_test and e.key not in tested]
+            return Fold(name, [example for example, _ in rest], partners, list(test))
+        chosen = self._validation_keys(rest, number)
+        return Fold(
+            name,
+            [example for example, _ in rest if example.key not in chosen],
+            [example for example, _ in rest if example.key in chosen],
+            list(test),
+        )
+
+    def _validation_keys(self, rest: Sequence[tuple[Example, int]], number: int) -> set[str]:
+        """Components, or dialogues, in turn, starting elsewhere in every fold, until the share is reached and
+        all labels occur.
+
+        The corpora take turns, or the components whose dialogues they are, so that each of them is
+        represented in the validation set.
+        """
+        required = {self.labels[example.key] for example, _ in rest}
+        members: dict[str, list[Example]] = {}
+        queues: dict[str, list[str]] = {}
+        for example, component in rest:
+            unit, turn = self._unit(example, component)
+            if unit not in members:
+                queues.setdefault(turn, []).append(unit)
+            members.setdefault(unit, []).append(example)
+        order = _interleaved(
+            [_rotated(queue, number * max(1, round(self.share * len(queue)))) for queue in queues.values()]
+        )
+        chosen: set[str] = set()
+        present: set[int] = set()
+        for unit in order[:-1]:
+            if len(chosen) >= self.share * len(rest) and present == required:
+                break
+            chosen |= {example.key for example in members[unit]}
+            present |= {self.labels[example.key] for example in members[unit]}
+        return chosen
+
+    def _unit(self, example: Example, component: int) -> tuple[str, str]:
+        """What is taken whole, and in turn with what."""
+        if self.validation == "speakers":
+            return str(component), example.corpus
+        if not example.dialogue:
+            raise CorpusError(
+                f"{example.key}: expected a dialogue, which validation by dialogues takes whole, found none: "
+                "choose validation by speakers"
+            )
+        return example.dialogue, str(component)
 
 
-def _rotated(queue: list[int], start: int) -> list[int]:
+def _rotated(queue: list[str], start: int) -> list[str]:
     start %= len(queue)
     return queue[start:] + queue[:start]
 
 
-def _interleaved(queues: Sequence[list[int]]) -> list[int]:
+def _interleaved(queues: Sequence[list[str]]) -> list[str]:
     longest = max(map(len, queues), default=0)
     return [queue[index] for index in range(longest) for queue in queues if index < len(queue)]
 
 
-def _components(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[int]:
+def components_of(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[int]:
     """The component of every example: components of the graph of examples, speakers and dialogues."""
     nodes: dict[tuple[str, str], int] = {}
     rows, columns = [], []

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from emostream.models import LABELS
 from emostream.training.corpora.example import CorpusError, Example
 from emostream.training.corpora.leakage import DisjointUnit
-from emostream.training.experiments.folds import Fold, ProtocolName, make_folds
+from emostream.training.errors import SettingsError
+from emostream.training.experiments.folds import Fold, make_folds
+from emostream.training.experiments.protocols import ProtocolName, ValidationName
 from tests.support.training_task import numbers
 
 BOTH: tuple[DisjointUnit, ...] = ("speaker", "dialogue")
@@ -80,8 +82,132 @@ def test_leave_one_speaker_out_excludes_the_dialogue_partner() -> None:
     for fold in folds:
         assert speakers_of(fold.test) == {fold.name}
         others = {session for session in SESSIONS if session != fold.name[:2]}
+        assert {example.group for example in fold.train} == others
+        assert len(fold.train) == 4 * 16
+    for fold in folds_of(sessions(), "speaker", validation="speakers"):
+        others = {session for session in SESSIONS if session != fold.name[:2]}
         assert {example.group for example in fold.train + fold.validation} == others
         assert len(fold.train) + len(fold.validation) == 4 * 16
+
+
+# The protocols of the papers, beside splits that are made of nothing but the names
+
+
+Parts = tuple[set[str], set[str], set[str]]
+
+
+def session_of(key: str) -> str:
+    return key[:2]
+
+
+def actor_of(key: str) -> str:
+    """`S1Fimprovised` is said by F in the dialogue `S1improvised`."""
+    return key.split("-")[1]
+
+
+def conversation() -> list[Example]:
+    """Keys that say everything: `S1-S1F-S1improvised-0`."""
+    return [
+        replace(example, key=f"{example.group}-{example.speaker}-{example.dialogue}-{number}")
+        for number, example in enumerate(sessions())
+    ]
+
+
+def parts_of(fold: Fold) -> Parts:
+    train, validation, test = (
+        {example.key for example in part} for part in (fold.train, fold.validation, fold.test)
+    )
+    return train, validation, test
+
+
+def test_leave_one_session_out_needs_no_name_of_the_session() -> None:
+    """Sessions are those who talk to each other, whether or not the corpus numbers them."""
+    named, unnamed = conversation(), [replace(e, group="") for e in conversation()]
+    assert [fold.name for fold in folds_of(named, "session")] == SESSIONS
+    assert [fold.name for fold in folds_of(unnamed, "session")] == [f"{s}F+{s}M" for s in SESSIONS]
+    for examples in (named, unnamed):
+        for session, fold in zip(SESSIONS, folds_of(examples, "session"), strict=True):
+            train, validation, test = parts_of(fold)
+            assert test == {e.key for e in examples if session_of(e.key) == session}
+            assert train | validation == {e.key for e in examples} - test
+            assert not {session_of(key) for key in train} & {session_of(key) for key in validation}
+
+
+@pytest.mark.parametrize("protocol", ["session", "group"])
+def test_validation_by_dialogues_takes_some_of_every_training_session(protocol: ProtocolName) -> None:
+    """Half of the dialogues here, in which case a session gives one of its two."""
+    examples = conversation()
+    for session, fold in zip(
+        SESSIONS, folds_of(examples, protocol, 0.5, validation="dialogues"), strict=True
+    ):
+        train, validation, test = parts_of(fold)
+        assert test == {e.key for e in examples if session_of(e.key) == session}
+        assert train | validation == {e.key for e in examples} - test
+        dialogues = {key.split("-")[2] for key in validation}
+        assert not dialogues & {key.split("-")[2] for key in train}
+        assert sorted(name[:2] for name in dialogues) == [name for name in SESSIONS if name != session]
+
+
+def test_leave_one_speaker_out_validates_on_the_partner() -> None:
+    examples = conversation()
+    for fold in folds_of(examples, "speaker"):
+        train, validation, test = parts_of(fold)
+        partner = fold.name[:2] + ("M" if fold.name[2] == "F" else "F")
+        assert test == {e.key for e in examples if actor_of(e.key) == fold.name}
+        assert validation == {e.key for e in examples if actor_of(e.key) == partner}
+        assert train == {e.key for e in examples if session_of(e.key) != fold.name[:2]}
+
+
+def test_without_partners_speakers_validate() -> None:
+    examples = [e for speaker in "abcdef" for e in utterances(speaker=speaker)]
+    assert folds_of(examples, "speaker") == folds_of(examples, "speaker", validation="speakers")
+    with pytest.raises(SettingsError, match="expected speakers who talk to each other"):
+        folds_of(examples, "speaker", validation="partner")
+
+
+def test_every_fifth_utterance_is_split_as_the_published_code_does() -> None:
+    """A slow copy of the rule: places 0, 5, 10 ... are tested, every tenth of what is left validates."""
+    keys = [example.key for example in conversation()]
+    first, *others = folds_of(conversation(), "utterance")
+    test = [place for place in range(len(keys)) if place % 5 == 0]
+    left = [place for place in range(len(keys)) if place not in test]
+    validation = [left[place] for place in range(0, len(left), 10)]
+    train = [place for place in left if place not in validation]
+    assert parts_of(first) == tuple({keys[place] for place in part} for part in (train, validation, test))
+    tested = [example.key for fold in (first, *others) for example in fold.test]
+    assert sorted(tested) == sorted(keys)
+    assert len(others) == 4
+    for fold in (first, *others):
+        assert speakers_of(fold.test) & speakers_of(fold.train)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "validation", "known"),
+    [
+        ("session", "partner", "speakers, dialogues"),
+        ("utterance", "speakers", "utterances"),
+        ("speaker", "utterances", "partner, speakers, dialogues"),
+    ],
+)
+def test_a_validation_that_the_protocol_lacks_is_refused(
+    protocol: ProtocolName, validation: ValidationName, known: str
+) -> None:
+    message = f"expected validation of the protocol {protocol} to be {known}, got {validation}"
+    with pytest.raises(SettingsError, match=message):
+        folds_of(conversation(), protocol, validation=validation)
+
+
+def test_validation_by_dialogues_needs_dialogues() -> None:
+    examples = [e for group in "123" for e in utterances(group=group, speaker=group)]
+    with pytest.raises(CorpusError, match="expected a dialogue, which validation by dialogues takes whole"):
+        folds_of(examples, validation="dialogues")
+
+
+def test_sessions_need_speakers_or_dialogues_and_more_than_one_of_them() -> None:
+    with pytest.raises(CorpusError, match="1-0: expected a speaker or a dialogue, of which sessions consist"):
+        folds_of(utterances(group="1"), "session")
+    with pytest.raises(CorpusError, match="expected two or more sessions"):
+        folds_of(utterances(speaker="a"), "session")
 
 
 def test_partners_of_the_partner_are_excluded() -> None:
@@ -95,7 +221,8 @@ def test_partners_of_the_partner_are_excluded() -> None:
     ]
     fold = folds_of(examples, "speaker")[0]
     assert speakers_of(fold.test) == {"a"}
-    assert speakers_of(fold.train + fold.validation) == {"d", "e", "f", "g"}
+    assert speakers_of(fold.train) == {"d", "e", "f", "g"}
+    assert speakers_of(fold.validation) == {"b", "c"}
 
 
 def test_lines_of_a_tested_corpus_are_removed_from_the_others() -> None:
@@ -284,16 +411,20 @@ def corpora(draw: st.DrawFn) -> list[Example]:
     return examples
 
 
-@given(corpora(), st.sampled_from(["group", "corpus", "speaker"]), st.sampled_from([BOTH, ("dialogue",)]))
+@given(
+    corpora(),
+    st.sampled_from(["group", "session", "corpus", "speaker"]),
+    st.sampled_from([BOTH, ("dialogue",)]),
+)
 @settings(deadline=None, max_examples=60, derandomize=True)
 def test_connected_examples_are_never_split(
     examples: list[Example], protocol: ProtocolName, units: tuple[DisjointUnit, ...]
 ) -> None:
     try:
-        folds = folds_of(examples, protocol, 0.2, units=units)
+        folds = folds_of(examples, protocol, 0.2, units=units, validation="speakers")
     except CorpusError:
         assume(False)
-    assert folds == folds_of(examples, protocol, 0.2, units=units)
+    assert folds == folds_of(examples, protocol, 0.2, units=units, validation="speakers")
     tested = [example.key for fold in folds for example in fold.test]
     assert sorted(tested) == sorted(example.key for example in examples)  # each of them once
     components = slow_components(examples, units)
