@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import typer
+from msgspec.structs import replace as replace_fields
 
 from emostream.models.baseline import BaselineSettings
 
+from ..corpora.example import Example
 from ..corpora.manifest import DEFAULT_DATA
 from ..emotion.settings import ContrastiveSettings
 from ..errors import SettingsError
 from ..experiments.ablations import aligned_granularities
+from ..experiments.claims import claim_table
 from ..experiments.environment import RunMetadata, commit, machine
-from ..experiments.experiment import Experiment
+from ..experiments.experiment import Experiment, check_consistency
 from ..experiments.folds import Fold
 from ..experiments.prepare_table import PreparedTable, TableRequest, prepare_table
+from ..experiments.protocols import (
+    PROTOCOLS,
+    VALIDATIONS,
+    ProtocolName,
+    ValidationName,
+    allowed_validations,
+    leaks,
+)
 from ..experiments.reference_results import IEMOCAP_NOT_RUN
-from ..experiments.report import write_report
+from ..experiments.report import Report, write_report
 from ..experiments.table import run_table
-from ..experiments.table_rows import TableRow, paper_rows
+from ..experiments.table_rows import GOLD, GROUPS, RECOGNIZED, Group, TableRow, paper_rows
 from ..trainer.callbacks import progress_bars
 from ..trainer.runtime import make_accelerator
 from ..whisper_recipe.choice import Choice
@@ -35,12 +46,10 @@ from ..whisper_recipe.speakers import leave_speakers_out
 from . import options
 from .console import PreparationProgress
 
-_PROTOCOLS: Final = {
-    "group": "each of the corpus's own groups (sessions, numbered folds) left out in turn",
-    "speaker": "each speaker left out in turn",
-    "corpus": "each corpus left out in turn, trained on the others",
-    "split": "the corpus's own train, dev and test",
-}
+_PAPERS: Final = "papers"
+_QUICK: Final = "papers-quick"
+
+Name = TypeVar("Name", ProtocolName, ValidationName)
 
 app = typer.Typer(
     name="table",
@@ -52,6 +61,31 @@ app = typer.Typer(
 OutOption = Annotated[Path, typer.Option("--output-dir", help="Folder of the report: table.md, CSV, plots.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=1, help="Parallel processes; on a CPU, one per core is useful.")
+]
+ProtocolOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--protocol",
+        help=f"What is left out in turn, in place of the TOML's: {', '.join(PROTOCOLS)}. Several: repeat; "
+        "each gets a folder, and claims.md has all of them.",
+        show_default=False,
+    ),
+]
+ValidationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--validation",
+        help=f"What stops training and calibrates, in place of the TOML's: {', '.join(VALIDATIONS)}.",
+        show_default=False,
+    ),
+]
+RowsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rows",
+        help=f"Only rows of this group: {', '.join(GROUPS[1:-1])}; baselines always. Several: repeat.",
+        show_default=False,
+    ),
 ]
 
 WhisperOption = Annotated[
@@ -68,7 +102,13 @@ def papers(
     corpus: options.CorpusOption,
     data: options.DataOption,
     out: OutOption = Path("run/papers"),
-    config: options.ConfigOption = "papers",
+    config: options.ConfigOption = _PAPERS,
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"Frozen encoders: --config {_QUICK}, for a CPU.")
+    ] = False,
+    protocol: ProtocolOption = None,
+    validation: ValidationOption = None,
+    rows: RowsOption = None,
     work: options.WorkOption = Path("run"),
     workers: WorkersOption = 1,
     asr: options.AsrOption = "auto",
@@ -77,17 +117,27 @@ def papers(
     cpu: options.CpuOption = False,
     part: options.PartOption = False,
 ) -> None:
-    """The table of both papers: contrastive regularization (each objective, each alpha) beside its baseline,
-    early and late fusion, each granularity; over all folds and seeds.
+    """The table of both papers: contrastive regularization (each objective, each alpha) of concatenated
+    codes, and of the multi-level model, beside their baselines; early and late fusion; one granularity after
+    the other; over all folds and seeds. The encoders are fine-tuned, with --quick frozen.
+
+    The words are the corpus's own; a row has those of a Whisper model, unless --asr is none.
     """
-    experiment = options.read_config(config, audio, text)
-    if experiment.contrastive != ContrastiveSettings():
+    if quick and config != _PAPERS:
         raise SettingsError(
-            f"{config}: expected no [contrastive], which the rows of this table set, got "
-            f"{experiment.contrastive.objective} with alpha {experiment.contrastive.alpha:g}: remove it"
+            f"expected --quick or --config, got --quick and --config {config}: --quick is --config {_QUICK}"
         )
+    config = _QUICK if quick else config
+    experiment = options.read_config(config, audio, text)
+    given = experiment.contrastive
+    if given != ContrastiveSettings(discriminator=given.discriminator):
+        raise SettingsError(
+            f"{config}: expected a discriminator alone in [contrastive], whose other settings the rows of "
+            f"this table are, got {given.objective} with alpha {given.alpha:g}: remove it"
+        )
+    args = _TableOptions(corpus, data, out, work, workers, asr, cpu, part)
     title = f"Fusion, granularities and contrastive regularization on {', '.join(corpus)}"
-    _run(experiment, None, title, _TableOptions(corpus, data, out, work, workers, asr, cpu, part))
+    _run_protocols(experiment, protocol, validation, _PaperRows(_groups(rows)), title, args)
 
 
 @app.command()
@@ -96,6 +146,8 @@ def folds(
     data: options.DataOption,
     config: options.ConfigOption,
     out: OutOption = Path("run/folds"),
+    protocol: ProtocolOption = None,
+    validation: ValidationOption = None,
     work: options.WorkOption = Path("run"),
     workers: WorkersOption = 1,
     asr: options.AsrOption = "auto",
@@ -108,7 +160,7 @@ def folds(
     experiment = options.read_config(config, audio, text)
     title = f"{experiment.name} on {', '.join(corpus)}"
     args = _TableOptions(corpus, data, out, work, workers, asr, cpu, part)
-    _run(experiment, TableRow(experiment.name, "other"), title, args)
+    _run_protocols(experiment, protocol, validation, TableRow(experiment.name, "other"), title, args)
 
 
 @app.command()
@@ -170,15 +222,98 @@ class _TableOptions:
     part: bool
 
 
-def _run(experiment: Experiment, row: TableRow | None, title: str, args: _TableOptions) -> None:
-    """row: the only one of the table; None: those of the papers."""
+@dataclass(frozen=True, slots=True)
+class _PaperRows:
+    """The rows of the papers. groups: only of these, and the baselines; empty: all."""
+
+    groups: tuple[Group, ...]
+
+    def of(self, experiment: Experiment, examples: Sequence[Example], asr: str) -> list[TableRow]:
+        rows = paper_rows(
+            experiment.alphas,
+            experiment.fused_alphas,
+            transcripts=_other_transcripts(experiment, examples, asr),
+        )
+        return [row for row in rows if not self.groups or row.group in ("baseline", *self.groups)]
+
+
+def _groups(names: Sequence[str] | None) -> tuple[Group, ...]:
+    known = GROUPS[1:-1]
+    found = tuple(group for group in known if group in (names or ()))
+    if wrong := sorted(set(names or ()) - set(found)):
+        raise SettingsError(
+            f"expected --rows to be of {', '.join(known)}, got {wrong[0]}: choose one of them"
+        )
+    return found
+
+
+def _other_transcripts(experiment: Experiment, examples: Sequence[Example], asr: str) -> tuple[str, ...]:
+    """The row with other words than the baseline's, where there are any."""
+    # Other alignments than the baseline's would be a second difference between the rows.
+    if aligned_granularities(experiment) or not any(e.english and e.path and not e.paired for e in examples):
+        return ()
+    if experiment.data.text_source == "recognized":
+        return (GOLD,)
+    return (RECOGNIZED,) if experiment.data.text_source == "gold" and asr != "none" else ()
+
+
+def _run_protocols(
+    experiment: Experiment,
+    protocols: Sequence[str] | None,
+    validation: str | None,
+    rows: TableRow | _PaperRows,
+    title: str,
+    args: _TableOptions,
+) -> None:
+    """A report for each protocol; with several, in a folder each, and the claims of all beside them."""
     options.check_output_folder(args.out, "--output-dir")
     options.check_output_folder(args.work, "--work")
     examples = options.read_corpora(args.corpus, args.data, part=args.part)
-    # Other alignments than the baseline's would be a second difference between the rows.
-    recognized = experiment.data.text_source == "recognized" and not aligned_granularities(experiment)
-    gold = recognized and any(e.english and e.path and not e.paired for e in examples)
-    rows = paper_rows(experiment.alphas, gold=gold) if row is None else [row]
+    chosen = _named(protocols or [experiment.protocol], PROTOCOLS, "--protocol")
+    plans = [_with_protocol(experiment, name, validation) for name in chosen]
+    reports: dict[str, Report] = {}
+    for plan in plans:
+        place = args if len(plans) == 1 else replace(args, out=args.out / plan.protocol)
+        if (report := _run(plan, rows, title, place, examples)) is not None:
+            reports[plan.protocol] = report
+    if len(reports) > 1:
+        claims = claim_table({name: report.gains for name, report in reports.items()})
+        file = args.out / "claims.md"
+        file.write_text("\n".join([f"# {title}", "", *claims]), encoding="utf-8")
+        print("\n".join(claims))
+        print(file)
+
+
+def _with_protocol(experiment: Experiment, protocol: ProtocolName, validation: str | None) -> Experiment:
+    """validation: as it was asked for; None: the experiment's where this protocol has it."""
+    wanted: ValidationName | None = experiment.validation
+    if validation is not None:
+        (wanted,) = _named([validation], VALIDATIONS, "--validation")
+    elif wanted not in allowed_validations(protocol):
+        wanted = None
+    changed = replace_fields(experiment, protocol=protocol, validation=wanted)
+    check_consistency(changed, "--protocol and --validation")
+    return changed
+
+
+def _named(names: Sequence[str], known: Mapping[Name, str], option: str) -> list[Name]:
+    found = {str(name): name for name in known}
+    for name in names:
+        if name not in found:
+            raise SettingsError(f"expected {option} to be one of {', '.join(found)}, got {name}: choose one")
+    return [found[name] for name in dict.fromkeys(names)]
+
+
+def _run(
+    experiment: Experiment,
+    chosen: TableRow | _PaperRows,
+    title: str,
+    args: _TableOptions,
+    examples: Sequence[Example],
+) -> Report | None:
+    """chosen: the only row of the table, or those of the papers. None in a process that writes no report."""
+    of_papers = isinstance(chosen, _PaperRows)
+    rows = [chosen] if isinstance(chosen, TableRow) else chosen.of(experiment, examples, args.asr)
     request = TableRequest(
         experiment=experiment,
         examples=tuple(examples),
@@ -187,6 +322,7 @@ def _run(experiment: Experiment, row: TableRow | None, title: str, args: _TableO
         asr=args.asr,
         work=args.work,
         cpu=args.cpu,
+        sphinx_words=not of_papers,
     )
     accelerator = make_accelerator(experiment.trainer.precision, cpu=args.cpu, tf32=experiment.trainer.tf32)
     if args.workers > 1 and (accelerator.num_processes > 1 or accelerator.device.type != "cpu"):
@@ -198,11 +334,13 @@ def _run(experiment: Experiment, row: TableRow | None, title: str, args: _TableO
         prepared = prepare_table(request, accelerator, PreparationProgress(bars))
         results = run_table(request, prepared, bars, args.workers)
     if not accelerator.is_main_process:
-        return
+        return None
     metadata = RunMetadata(
         command=f"python -m emostream.training {shlex.join(sys.argv[1:])}",
         corpus=_tested_on(prepared.folds, part=args.part or experiment.max_per_speaker_label > 0),
-        protocol=_PROTOCOLS[experiment.protocol],
+        protocol=PROTOCOLS[experiment.protocol],
+        protocol_name=experiment.protocol,
+        leaks=leaks(experiment.protocol),
         validation=_validation(experiment, prepared.folds),
         device=str(accelerator.device),
         date=datetime.now(UTC).date().isoformat(),
@@ -210,16 +348,18 @@ def _run(experiment: Experiment, row: TableRow | None, title: str, args: _TableO
         commit=commit(),
         notes=_notes(experiment, prepared),
     )
-    file = write_report(
+    report = write_report(
         args.out,
         title,
         results,
         about=metadata,
+        comparisons=None if of_papers else [],
         inflated=any(example.paired for example in examples),
-        missing_corpora=[] if "iemocap" in args.corpus or len(rows) == 1 else [IEMOCAP_NOT_RUN],
+        missing_corpora=[] if "iemocap" in args.corpus or not of_papers else [IEMOCAP_NOT_RUN],
     )
-    print(file.read_text(encoding="utf-8").split("## Files")[0].rstrip())
-    print(f"\n{file}")
+    print(report.file.read_text(encoding="utf-8").split("## Files")[0].rstrip())
+    print(f"\n{report.file}")
+    return report
 
 
 def _notes(experiment: Experiment, prepared: PreparedTable) -> tuple[str, ...]:
@@ -238,10 +378,24 @@ def _validation(experiment: Experiment, folds: Sequence[Fold]) -> str:
     """What the validation set was, how large, and what it decided."""
     if experiment.protocol == "split":
         source = "the corpus's own dev split"
+    elif experiment.protocol == "utterance":
+        source = VALIDATIONS["utterances"]
+    elif experiment.validation == "dialogues":
+        source = VALIDATIONS["dialogues"]
+    elif experiment.protocol == "speaker" and _partner_validates(folds):
+        source = VALIDATIONS["partner"]
     else:
         known = all(example.speaker for fold in folds for example in fold.validation)
-        source = "whole speakers and dialogues" if known else "whole dialogues, as far as they are known"
+        source = VALIDATIONS["speakers"] if known else "whole dialogues, as far as they are known"
     shares = [len(fold.validation) / len(fold.train + fold.validation) for fold in folds]
     stops = experiment.trainer.keep == "best" or experiment.trainer.patience > 0
     decides = "stops training, chooses alpha and fits" if stops else "chooses alpha and fits"
     return f"{source}, {sum(shares) / len(shares):.0%} of what is not tested; it {decides} the calibration"
+
+
+def _partner_validates(folds: Sequence[Fold]) -> bool:
+    """Whether test and validation examples share dialogues, as only partners do."""
+    return all(
+        {example.dialogue for example in fold.validation} & {example.dialogue for example in fold.test}
+        for fold in folds
+    )

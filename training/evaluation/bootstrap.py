@@ -1,6 +1,7 @@
 """Confidence intervals of a metric, or of the gain of one row over another, by bootstrap over speakers.
 
-Predictions for one speaker are correlated, so speakers are resampled, not utterances. All rows, seeds and
+Predictions for one speaker are correlated, so speakers are resampled, not utterances; and people who talk to
+each other share dialogues, so gains have a second interval over sessions. All rows, seeds and
 metrics of a comparison share the draws: that is what makes it paired. The interval covers the variation over
 speakers; the variation over seeds is in `Estimate.per_seed`.
 """
@@ -18,12 +19,14 @@ from scipy.stats import norm, t
 from .metrics import MetricName, confusion_metric
 from .predictions import FoldPredictions
 
-ResamplingUnit = Literal["speakers", "utterances"]
+ResamplingUnit = Literal["speakers", "sessions", "utterances"]
 
 LEVEL: Final = 0.95
 RESAMPLES: Final = 10_000
 MIN_SPEAKERS: Final = 5
-"""With fewer, resampling speakers is meaningless, and utterances are resampled."""
+"""With fewer, resampling speakers is meaningless, and utterances are resampled. The same for sessions, whose
+interval is then left out.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class _Pool:
     folds: tuple[str, ...]
     keys: tuple[str, ...]
     speakers: tuple[str, ...]
+    sessions: tuple[str, ...]
     truth: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
 
@@ -91,14 +95,42 @@ def paired_gain(
 
     Raises ValueError unless both hold the same folds, seeds, utterances, speakers and truth.
     """
+    one, predicted = _paired(first, second)
+    units = _resampling_units(one, predicted)
+    return _estimate(units, metric, np.array([1.0, -1.0]), resamples, seed)
+
+
+def paired_gain_by_session(
+    first: Sequence[FoldPredictions],
+    second: Sequence[FoldPredictions],
+    metric: MetricName,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate | None:
+    """The same over sessions; None where they are unknown, fewer than five, or of one speaker each.
+
+    Raises ValueError as `paired_gain` does.
+    """
+    one, predicted = _paired(first, second)
+    names = set(one.sessions)
+    if "" in names or len(names) < MIN_SPEAKERS or len(names) == len(set(one.speakers)):
+        return None
+    units = _whole_units(one, predicted, one.sessions, "sessions")
+    return _estimate(units, metric, np.array([1.0, -1.0]), resamples, seed)
+
+
+def _paired(
+    first: Sequence[FoldPredictions], second: Sequence[FoldPredictions]
+) -> tuple[_Pool, npt.NDArray[np.int64]]:
+    """What both rows share, and what either predicts (2, S, N)."""
     one, other = _pool(first), _pool(second)
     for what in ("labels", "seeds", "folds", "keys", "speakers"):
         if getattr(one, what) != getattr(other, what):
             raise ValueError(f"{first[0].row} and {second[0].row}: expected the same {what}, got others")
     if not np.array_equal(one.truth, other.truth):
         raise ValueError(f"{first[0].row} and {second[0].row}: expected the same truth, got another")
-    units = _resampling_units(one, np.stack([one.predicted, other.predicted]))
-    return _estimate(units, metric, np.array([1.0, -1.0]), resamples, seed)
+    return one, np.stack([one.predicted, other.predicted])
 
 
 def pooled_interval(
@@ -139,23 +171,42 @@ def _tails(count: int) -> tuple[float, float]:
 
 
 def _resampling_units(pool: _Pool, predicted: npt.NDArray[np.int64]) -> _Units:
-    """guesses: (R, S, N)."""
-    classes, count = len(pool.labels), len(pool.keys)
-    cells = pool.truth * classes + predicted  # (R, S, N): index into its flat confusion matrix
-    names = sorted(set(pool.speakers))
-    by_speaker = len(names) >= MIN_SPEAKERS and "" not in names
-    if by_speaker:
-        unit = np.searchsorted(names, pool.speakers)
-        draws, shares = len(names), np.full(len(names), 1 / len(names))
-    else:
-        # Drawing utterances is drawing their distinct predictions, each as often as it occurs.
-        distinct, times = np.unique(cells.reshape(-1, count), axis=1, return_counts=True)
-        cells, unit = distinct.reshape(*predicted.shape[:2], -1), np.arange(len(times))
-        draws, shares = count, times / count
-    confusions = np.zeros((len(shares), *predicted.shape[:2], classes**2))
-    rows, seeds = np.ogrid[: predicted.shape[0], : predicted.shape[1]]
+    """predicted: (R, S, N)."""
+    if len(set(pool.speakers)) >= MIN_SPEAKERS and "" not in pool.speakers:
+        return _whole_units(pool, predicted, pool.speakers, "speakers")
+    cells, count = _cells(pool, predicted), len(pool.keys)
+    # Drawing utterances is drawing their distinct predictions, each as often as it occurs.
+    distinct, times = np.unique(cells.reshape(-1, count), axis=1, return_counts=True)
+    cells = distinct.reshape(*predicted.shape[:2], -1)
+    return _units(cells, np.arange(len(times)), len(pool.labels), times / count, "utterances", count)
+
+
+def _whole_units(
+    pool: _Pool, predicted: npt.NDArray[np.int64], of: Sequence[str], unit_kind: ResamplingUnit
+) -> _Units:
+    """of: (N,) the unit of each utterance."""
+    names = sorted(set(of))
+    shares = np.full(len(names), 1 / len(names))
+    unit = np.searchsorted(names, of)
+    return _units(_cells(pool, predicted), unit, len(pool.labels), shares, unit_kind, len(names))
+
+
+def _cells(pool: _Pool, predicted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(R, S, N): index of each prediction into its flat confusion matrix."""
+    return pool.truth * len(pool.labels) + predicted
+
+
+def _units(
+    cells: npt.NDArray[np.int64],
+    unit: npt.NDArray[np.int64],
+    classes: int,
+    shares: npt.NDArray[np.float64],
+    unit_kind: ResamplingUnit,
+    draws: int,
+) -> _Units:
+    confusions = np.zeros((len(shares), *cells.shape[:2], classes**2))
+    rows, seeds = np.ogrid[: cells.shape[0], : cells.shape[1]]
     np.add.at(confusions, (unit, rows[..., None], seeds[..., None], cells), 1)
-    unit_kind: ResamplingUnit = "speakers" if by_speaker else "utterances"
     return _Units(unit_kind, draws, shares, confusions.reshape(*confusions.shape[:3], classes, classes))
 
 
@@ -177,6 +228,7 @@ def _pool_of_seed(results: Sequence[FoldPredictions]) -> _Pool:
     """Raises ValueError where a fold, or an utterance in two folds, occurs twice."""
     keys = np.array([key for result in results for key in result.keys])
     speakers = np.array([speaker for result in results for speaker in result.speakers])
+    sessions = np.array([name for result in results for name in result.sessions or [""] * len(result.keys)])
     order = np.argsort(keys, kind="stable")
     folds = tuple(sorted(result.fold for result in results))
     name = f"{results[0].row}, seed {results[0].seed}"
@@ -190,6 +242,7 @@ def _pool_of_seed(results: Sequence[FoldPredictions]) -> _Pool:
         folds=folds,
         keys=tuple(keys[order].tolist()),
         speakers=tuple(speakers[order].tolist()),
+        sessions=tuple(sessions[order].tolist()),
         truth=np.concatenate([result.truth for result in results])[order],
         predicted=np.concatenate([result.predicted for result in results])[order][None],
     )

@@ -30,7 +30,8 @@ class FoldPredictions:
 
     row: the row of the table: "baseline", "bce alpha=0.3", ... fold, seed: the fit within the row.
     labels: C names, in the order of the columns of `probabilities`.
-    keys, speakers: of the N utterances; a speaker is empty where unknown.
+    keys, speakers: of the N utterances; a speaker is empty where unknown. sessions: of each, a name that is
+    the same for all who talk to each other; empty where it was not stored.
     truth: (N,) class indices. probabilities: (N, C), each row sums to 1.
     embeddings: (N, D) of audio and text for the plots, None where not stored.
     validation_ua: of the selected epoch, in [0, 1]. epochs: trained. seconds: duration of the fit.
@@ -50,6 +51,7 @@ class FoldPredictions:
     validation_ua: float
     epochs: int
     seconds: float
+    sessions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count, classes = len(self.keys), len(self.labels)
@@ -58,6 +60,8 @@ class FoldPredictions:
             raise ValueError(
                 f"{self.name}: expected {count} keys, speakers, truths, probabilities of {classes}"
             )
+        if self.sessions and len(self.sessions) != count:
+            raise ValueError(f"{self.name}: expected {count} sessions, got {len(self.sessions)}")
         if self.embeddings is not None and len(self.embeddings) != count:
             raise ValueError(f"{self.name}: expected {count} embeddings, got {len(self.embeddings)}")
         if not np.allclose(self.probabilities.sum(1), 1, atol=1e-4):
@@ -91,6 +95,7 @@ def write_predictions(folder: Path, result: FoldPredictions) -> Path:
         "labels": np.array(result.labels, dtype=np.str_),
         "keys": np.array(result.keys, dtype=np.str_),
         "speakers": np.array(result.speakers, dtype=np.str_),
+        "sessions": np.array(result.sessions, dtype=np.str_),
         "truth": result.truth,
         "probabilities": result.probabilities,
         "validation_ua": result.validation_ua,
@@ -98,7 +103,7 @@ def write_predictions(folder: Path, result: FoldPredictions) -> Path:
         "seconds": result.seconds,
     }
     if result.embeddings is not None:
-        values["embeddings"] = result.embeddings
+        values["embeddings"] = result.embeddings.astype(np.float16)  # for a picture
     unfinished = file.with_suffix(".partial")
     with unfinished.open("wb") as out:
         np.savez_compressed(out, **values)
@@ -139,4 +144,5 @@ def _to_predictions(values: Mapping[str, npt.NDArray[Any]]) -> FoldPredictions:
         validation_ua=float(values["validation_ua"]),
         epochs=int(values["epochs"]),
         seconds=float(values["seconds"]),
+        sessions=tuple(values["sessions"].tolist()) if "sessions" in values else (),
     )

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, get_args
+from typing import Final
 
 from msgspec.structs import replace
 
 from ..emotion.settings import ContrastiveSettings, Granularity
 from .experiment import Experiment
-from .table_rows import BASELINE, CONTINUED, GOLD, TableRow
+from .table_rows import (
+    AUDIO_ONLY,
+    BASELINE,
+    BOTH,
+    CONCAT,
+    EARLY,
+    GOLD,
+    LATE,
+    RECOGNIZED,
+    TEXT_ONLY,
+    TableRow,
+    granularities_of,
+)
 
 
 def experiment_for_row(experiment: Experiment, row: TableRow) -> Experiment:
@@ -17,22 +29,22 @@ def experiment_for_row(experiment: Experiment, row: TableRow) -> Experiment:
     if row.group == "other":
         return experiment
     base = replace(experiment, contrastive=ContrastiveSettings())
-    if starts_from_baseline(row):
+    if row.base is not None:
         base = replace(base, trainer=experiment.continued)
+    if CONCAT in (row.name, row.base):
+        base = _fusion(base, "concat")
     if row.objective is not None and row.alpha is not None:
-        return replace(base, contrastive=ContrastiveSettings(objective=row.objective, alpha=row.alpha))  # type: ignore[arg-type]
+        term = replace(experiment.contrastive, objective=row.objective, alpha=row.alpha)
+        return replace(base, contrastive=term)
+    if row.group == "granularity":
+        return _granularities(base, *granularities_of(row.name))
     change = _CHANGES.get(row.name)
     return base if change is None else change(base)
 
 
-def starts_from_baseline(row: TableRow) -> bool:
-    """Whether training continues from the baseline's weights: the contrastive rows and their control."""
-    return row.name == CONTINUED or row.group == "contrastive"
-
-
 def same_as_baseline(experiment: Experiment, row: TableRow) -> bool:
     """Whether the row is the baseline under another name, so that nothing needs to be trained."""
-    if row.name == BASELINE or row.group == "other" or starts_from_baseline(row):
+    if row.name == BASELINE or row.group == "other" or row.base is not None:
         return False
     return experiment_for_row(experiment, row) == experiment_for_row(
         experiment, TableRow(BASELINE, "baseline")
@@ -62,15 +74,11 @@ def _single_modality(experiment: Experiment, **data: object) -> Experiment:
 
 
 _CHANGES: Final[Mapping[str, Callable[[Experiment], Experiment]]] = {
-    "early fusion": lambda base: _fusion(base, "early"),
-    "late fusion": lambda base: _fusion(base, "late"),
-    "early and late fusion": lambda base: _fusion(base, "both"),
-    "frame": lambda base: _granularities(base, "frame"),
-    "phone": lambda base: _granularities(base, "phone"),
-    "syllable": lambda base: _granularities(base, "syllable"),
-    "word": lambda base: _granularities(base, "word"),
-    "all granularities": lambda base: _granularities(base, *get_args(Granularity)),
-    "audio only": lambda base: _single_modality(base, text_source="none"),
-    "text only": lambda base: _single_modality(base, use_audio=False),
+    EARLY: lambda base: _fusion(base, "early"),
+    LATE: lambda base: _fusion(base, "late"),
+    BOTH: lambda base: _fusion(base, "both"),
+    AUDIO_ONLY: lambda base: _single_modality(base, text_source="none"),
+    TEXT_ONLY: lambda base: _single_modality(base, use_audio=False),
     GOLD: lambda base: replace(base, data=replace(base.data, text_source="gold")),
+    RECOGNIZED: lambda base: replace(base, data=replace(base.data, text_source="recognized")),
 }

@@ -19,13 +19,21 @@ def write_tables(
     results: Sequence[FoldPredictions],
     summaries: Sequence[RowSummary],
     gains: Sequence[GainRow],
+    warning: str = "",
 ) -> None:
-    """table.csv, fits.csv and predictions.csv; gains.csv where there are gains."""
-    _write_csv(folder / "table.csv", map(_summary_cells, summaries))
-    _write_csv(folder / "fits.csv", map(_fit_cells, to_fit_results(results)))
-    _write_csv(folder / "predictions.csv", (line for result in results for line in _prediction_cells(result)))
+    """table.csv, fits.csv and predictions.csv; gains.csv where there are gains. warning: a column of every
+    line where it is not empty.
+    """
+
+    def write(name: str, lines: Iterable[dict[str, Any]]) -> None:
+        marked = ({"warning": warning} | line for line in lines) if warning else lines
+        _write_csv(folder / name, marked)
+
+    write("table.csv", map(_summary_cells, summaries))
+    write("fits.csv", map(_fit_cells, to_fit_results(results)))
+    write("predictions.csv", (line for result in results for line in _prediction_cells(result)))
     if gains:
-        _write_csv(folder / "gains.csv", (line for gain in gains for line in _gain_cells(gain)))
+        write("gains.csv", (line for gain in gains for line in _gain_cells(gain)))
 
 
 def _summary_cells(summary: RowSummary) -> dict[str, Any]:
@@ -69,7 +77,8 @@ def _prediction_cells(result: FoldPredictions) -> Iterable[dict[str, Any]]:
 
 
 def _gain_cells(line: GainRow) -> Iterable[dict[str, Any]]:
-    for metric, gain in line.gains.items():
+    estimates = [*line.gains.items(), *line.by_session.items()]
+    for metric, gain in estimates:
         yield {
             "row": line.row,
             "against": line.against,

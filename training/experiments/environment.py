@@ -18,6 +18,7 @@ _CODE: Final = ("--", ":/*.py", ":/*.toml")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMetadata:
     """command: as it was typed. corpus: its name in `--corpus`. protocol: how train and test were divided.
+    protocol_name: in a setting. leaks: whether test speakers were trained on, which every figure then says.
 
     validation: description of the validation set. device: `cpu`, `cuda (NVIDIA H100)`. date: ISO 8601, a day.
     machine, commit: see the functions of these names. notes: anything else the reader must know.
@@ -32,6 +33,8 @@ class RunMetadata:
     machine: str
     commit: str
     notes: tuple[str, ...] = ()
+    protocol_name: str = ""
+    leaks: bool = False
 
 
 def machine() -> str:

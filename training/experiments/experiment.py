@@ -32,8 +32,9 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         examples with any other are left out.
     max_per_speaker_label: how many examples of each speaker and label to draw, once, for a quicker table;
         0: all of them.
-    protocol: what is left out in turn. validation: what of the rest is for early stopping and calibration,
-        None: as the protocol has it, see `protocols`. validation_share: how much of it.
+    protocol: what is left out in turn. folds: how many the protocol `folds` has.
+    validation: what of the rest is for early stopping and calibration, None: as the protocol has it, see
+        `protocols`. validation_share: how much of it.
     seeds: one training run each.
     alphas: of the contrastive rows of the papers' table, which start from the concatenation, as in the paper.
     fused_alphas: of those that start from the baseline, the multi-level model.
@@ -49,6 +50,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     label_column: Literal["emotion", "emotion_orig"] = "emotion"
     max_per_speaker_label: Annotated[int, Meta(ge=0)] = 0
     protocol: ProtocolName = "group"
+    folds: Annotated[int, Meta(ge=2)] = 5
     validation: ValidationName | None = None
     validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.15
     seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (1, 2, 3)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -29,12 +29,15 @@ _EVERY_TENTH: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One division. name: of the group that is left out."""
+    """One division. name: of the group that is left out. sessions: key of a test example -> a name that is
+    the same for all who talk to each other.
+    """
 
     name: str
     train: list[Example]
     validation: list[Example]
     test: list[Example]
+    sessions: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_folds(
@@ -45,6 +48,7 @@ def make_folds(
     validation_share: float,
     units: Sequence[DisjointUnit] = ("speaker", "dialogue"),
     validation: ValidationName | None = None,
+    folds: int = 5,
 ) -> list[Fold]:
     """All folds of a protocol. labels: key -> label. validation_share: of what is not tested.
 
@@ -52,30 +56,38 @@ def make_folds(
     removes the partner in IEMOCAP's two-person sessions. validation: see `protocols`; None: the protocol's
     own. `speakers` takes whole components of the rest, `dialogues` whole dialogues of them, from all
     components in turn, different ones in every fold, until it has its share. units: what parts must not
-    share; a corpus whose own splits share speakers (MELD) has dialogues only. Neither other part has a line
+    share; a corpus whose own splits share speakers (MELD) has dialogues only. folds: how many the protocol
+    `folds` has. Neither other part has a line
     of the test examples from another corpus (EmoryNLP and MELD share many): see `CrossCorpusDuplicates`.
 
     Raises CorpusError where the examples do not allow the protocol.
     """
-    components = components_of(examples, units)
+    components = _components(examples, units)
     if protocol == "split":
-        folds, used = [_own_split(examples)], None
+        divided, used = [_own_split(examples)], None
     elif protocol == "utterance":
-        folds, used = _every_fifth(examples), resolve_validation(protocol, validation)
+        divided, used = _every_fifth(examples), resolve_validation(protocol, validation)
     else:
-        groups = _groups(examples, protocol, components)
+        if protocol == "folds":
+            groups = _dealt(examples, components, folds)
+        else:
+            groups = _groups(examples, protocol, components)
         if protocol != "speaker":
             check_disjoint(groups, units)
         used = resolve_validation(protocol, validation, partners=_have_partners(groups, examples, components))
         plan = _Plan(examples, components, validation_share, labels, used)
-        folds = [plan.leave_out(group, number, test) for number, (group, test) in enumerate(groups.items())]
+        divided = [plan.leave_out(group, number, test) for number, (group, test) in enumerate(groups.items())]
     shared = CrossCorpusDuplicates(examples)
-    folds = [_without_tested_lines(fold, shared) for fold in folds]
+    session = {e.key: str(component) for e, component in zip(examples, components, strict=True)}
+    divided = [
+        replace(_without_tested_lines(fold, shared), sessions={e.key: session[e.key] for e in fold.test})
+        for fold in divided
+    ]
     _check_speakers_known(examples)
-    for fold in folds:
+    for fold in divided:
         _check_labels_covered(fold, labels)
         _check_parts(fold, protocol, used, units)
-    return folds
+    return divided
 
 
 def _groups(
@@ -117,6 +129,25 @@ def _sessions(examples: Sequence[Example], components: Sequence[int]) -> dict[st
             f"{', '.join(named)}: choose another protocol"
         )
     return dict(sorted(named.items()))
+
+
+def _dealt(examples: Sequence[Example], components: Sequence[int], folds: int) -> dict[str, list[Example]]:
+    """Components to folds 1, 2, ... in turn, the largest first, corpus by corpus: folds of about one size,
+    with each corpus in all of them.
+    """
+    members: dict[int, list[Example]] = {}
+    for component, example in zip(components, examples, strict=True):
+        members.setdefault(component, []).append(example)
+    if len(members) < folds:
+        raise CorpusError(
+            f"expected at least {folds} speakers who do not talk to each other for {folds} folds, got "
+            f"{len(members)}: choose fewer folds"
+        )
+    ordered = sorted(members.values(), key=lambda part: (part[0].corpus, -len(part), part[0].key))
+    dealt: dict[str, list[Example]] = {str(number + 1): [] for number in range(folds)}
+    for place, part in enumerate(ordered):
+        dealt[str(place % folds + 1)] += part
+    return dealt
 
 
 def _every_fifth(examples: Sequence[Example]) -> list[Fold]:
@@ -259,7 +290,7 @@ def _interleaved(queues: Sequence[list[str]]) -> list[str]:
     return [queue[index] for index in range(longest) for queue in queues if index < len(queue)]
 
 
-def components_of(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[int]:
+def _components(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[int]:
     """The component of every example: components of the graph of examples, speakers and dialogues."""
     nodes: dict[tuple[str, str], int] = {}
     rows, columns = [], []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..evaluation.aggregate import MeanStd, RowSummary, class_recalls, mean_std, to_fit_results
 from ..evaluation.bootstrap import Estimate
-from ..evaluation.metrics import ClassificationMetrics
+from ..evaluation.metrics import ClassificationMetrics, MetricName
 from ..evaluation.predictions import FoldPredictions
 from .environment import RunMetadata
 from .reference_results import MissingCorpus, ReferenceResult
@@ -23,13 +23,17 @@ INFLATED: Final = """> **Inflated figures.** The texts are label-matched pairs: 
 > This table checks the code. It is no evidence about the papers, nor about speech with its own
 transcripts."""
 
+LEAKING: Final = """> **Leaks speakers.** Every fifth utterance is tested: all test speakers, and the
+> dialogues in which they speak, are trained on as well. These figures say nothing about unknown speakers and
+> stand here to be compared with published ones of the same split."""
+
 _GROUP_TITLES: Final[dict[Group, str]] = {
     "baseline": "baseline",
     "contrastive": "contrastive regularization",
     "fusion": "fusion",
-    "granularity": "granularity in place of frames",
+    "granularity": "granularities of early fusion",
     "modality": "single modality",
-    "transcripts": "gold transcripts in place of recognized ones",
+    "transcripts": "other words than the baseline's",
     "other": "other",
 }
 _LEGEND: Final = """WA is accuracy, UA the mean recall per class, in percent: mean ± sample deviation over the
@@ -40,15 +44,20 @@ _GAIN_LEGEND: Final = """Points of a percent, pooled over the folds, mean over {
 interval over {unit_count} {unit_kind}: the same folds, seeds and draws for both rows. The interval covers
 the variation over {unit_kind}, not over seeds. There is no correction for the number of intervals: without
 any effect one in twenty would still exclude 0. So quote the rows that validation chose, not the best row."""
+_SESSION_LEGEND: Final = """People who talk to each other share their dialogues, so the last column resamples
+the {unit_count} sessions instead: the same gain, and an interval of so few units is wide."""
 
 
 @dataclass(frozen=True, slots=True)
 class GainRow:
-    """How much better `row` is than `against`, by metric: wa, ua, macro_f1."""
+    """How much better `row` is than `against`, by metric: wa, ua, macro_f1; by_session: UA resampled over
+    sessions, empty where there are none.
+    """
 
     row: str
     against: str
-    gains: Mapping[str, Estimate]
+    gains: Mapping[MetricName, Estimate]
+    by_session: Mapping[MetricName, Estimate] = field(default_factory=dict)
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[str] = ()) -> list[str]:
@@ -93,8 +102,8 @@ def head(title: str, about: RunMetadata, results: Sequence[FoldPredictions]) -> 
     return [*lines, "", *(f"- {note}" for note in about.notes), *([""] if about.notes else [])]
 
 
-def main_table(summaries: Sequence[RowSummary], inflated: bool) -> list[str]:
-    """One line per row under the name of its group; a single group needs no name."""
+def main_table(summaries: Sequence[RowSummary], warnings: Sequence[str]) -> list[str]:
+    """One line per row under the name of its group; a single group needs no name. warnings: stand above."""
     header = ("row", "WA", "UA", "macro-F1", "pooled WA", "pooled UA", "pooled ECE", "fits")
     groups = [
         (group, list(part))
@@ -114,8 +123,12 @@ def main_table(summaries: Sequence[RowSummary], inflated: bool) -> list[str]:
                 summary.pooled_ece,
             )
             lines.append([summary.row, *map(percent, values), str(summary.fits)])
-    warning = [INFLATED, ""] if inflated else []
-    return ["## Results", "", _LEGEND, "", *warning, *grid(header, lines), ""]
+    return ["## Results", "", _LEGEND, "", *spaced(warnings), *grid(header, lines), ""]
+
+
+def spaced(paragraphs: Sequence[str]) -> list[str]:
+    """Each followed by an empty line."""
+    return [line for paragraph in paragraphs for line in (paragraph, "")]
 
 
 def choices(chosen: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
@@ -129,23 +142,25 @@ def choices(chosen: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def gain_table(lines: Sequence[GainRow], inflated: bool) -> list[str]:
+def gain_table(lines: Sequence[GainRow], warnings: Sequence[str]) -> list[str]:
     if not lines:
         return []
     first = lines[0].gains["wa"]
     legend = _GAIN_LEGEND.format(
         seeds=_counted(len(first.per_seed), "seed"), unit_count=first.unit_count, unit_kind=first.unit_kind
     )
-    rows = [
-        [line.row, line.against, *(points(line.gains[metric]) for metric in ("wa", "ua", "macro_f1"))]
-        for line in lines
-    ]
-    warning = [INFLATED, ""] if inflated else []
-    table = grid(("row", "over", "WA", "UA", "macro-F1"), rows, text=["over"])
-    return ["## Paired gains", "", legend, "", *warning, *table, ""]
+    shown: tuple[MetricName, ...] = ("wa", "ua", "macro_f1")
+    rows = [[line.row, line.against, *(points(line.gains[metric]) for metric in shown)] for line in lines]
+    header = ["row", "over", "WA", "UA", "macro-F1"]
+    if sessions := lines[0].by_session.get("ua"):
+        legend += "\n" + _SESSION_LEGEND.format(unit_count=sessions.unit_count)
+        header.append("UA, by session")
+        for row, line in zip(rows, lines, strict=True):
+            row.append(points(line.by_session["ua"]))
+    return ["## Paired gains", "", legend, "", *spaced(warnings), *grid(header, rows, text=["over"]), ""]
 
 
-def fold_table(row: str, results: Sequence[FoldPredictions]) -> list[str]:
+def fold_table(row: str, results: Sequence[FoldPredictions], warnings: Sequence[str]) -> list[str]:
     """Each test fold of one row, ± over the seeds."""
     lines = []
     for fold in sorted({result.fold for result in results}, key=_natural_order):
@@ -156,10 +171,10 @@ def fold_table(row: str, results: Sequence[FoldPredictions]) -> list[str]:
         validation = percent(mean_std([result.validation_ua for result in of_fold]))
         lines.append([fold, str(len(of_fold[0].keys)), *cells, validation])
     header = ("test fold", "utterances", "WA", "UA", "macro-F1", "validation UA")
-    return [f"## Folds: {row}", "", *grid(header, lines), ""]
+    return [f"## Folds: {row}", "", *spaced(warnings), *grid(header, lines), ""]
 
 
-def recall_table(rows: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
+def recall_table(rows: Mapping[str, Sequence[FoldPredictions]], warnings: Sequence[str]) -> list[str]:
     """Recall of each class in percent, all folds of a seed together, ± over the seeds."""
     labels = next(iter(rows.values()))[0].labels
     lines = []
@@ -167,7 +182,7 @@ def recall_table(rows: Mapping[str, Sequence[FoldPredictions]]) -> list[str]:
         recalls = class_recalls(results)
         cells = ["" if np.isnan(recall).any() else percent(mean_std(recall.tolist())) for recall in recalls]
         lines.append([row, *cells])
-    return ["## Recall per class", "", *grid(("row", *labels), lines), ""]
+    return ["## Recall per class", "", *spaced(warnings), *grid(("row", *labels), lines), ""]
 
 
 def published_table(results: Sequence[ReferenceResult]) -> list[str]:

@@ -41,7 +41,7 @@ def prepare_inputs(
     """All inputs that the variants of an experiment need, each computed once and cached.
 
     variants: may differ in their model, `use_audio` and `text_source`, but not in their other `data`
-    settings.
+    settings. Alignments are of the first one's words: the others' rows with spans read the same.
     """
     data = variants[0].data
     needs_audio = any(
@@ -102,7 +102,7 @@ def _alignments(
         own = corpus_alignment(example) if data.text_source == "gold" and not example.paired else None
         if own is not None:
             from_corpus[example.key] = shift_alignment(own, 1.0, -audio.trimmed_front.get(example.key, 0))
-        elif transcript := _spoken_words(example, transcripts):
+        elif transcript := _spoken_words(example, {} if data.text_source == "gold" else transcripts):
             to_align[example.key] = transcript
 
     def on_progress(done: int, clips: int) -> None:

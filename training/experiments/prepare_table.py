@@ -38,7 +38,8 @@ class TableRequest:
 
     units: what train, validation and test must not share. rows: rows of the table. asr: the recognizer, as
     `load_transcriber` takes it. work: folder of caches, snapshots and predictions. cpu: compute on the CPU
-    even where there is a GPU. fold: the only fold to run; None: all.
+    even where there is a GPU. fold: the only fold to run; None: all. sphinx_words: false where PocketSphinx's
+    words are an error.
     """
 
     experiment: Experiment
@@ -49,6 +50,7 @@ class TableRequest:
     work: Path
     cpu: bool = False
     fold: str | None = None
+    sphinx_words: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def prepare_table(
         labels,
         validation_share=experiment.validation_share,
         units=request.units,
+        validation=experiment.validation,
+        folds=experiment.folds,
     )
     if request.fold is not None:
         folds = [_fold_named(request.fold, folds)]
@@ -98,6 +102,12 @@ def prepare_table(
             raise SettingsError(
                 "expected a transcriber for `text_source = recognized`, got none for --asr "
                 f"{request.asr}: name one"
+            )
+        if not request.sphinx_words and loaded.name.lower().startswith("pocketsphinx"):
+            raise SettingsError(
+                f"expected a Whisper model's words for the papers' table, got those of {loaded.name}, too "
+                "many of which are wrong: pip install 'emostream[whisper]', name one with --asr, or leave "
+                "recognized transcripts out with --asr none"
             )
         loaded_names.append(loaded.name)
         return loaded
@@ -123,7 +133,9 @@ def _folder_name(
     experiment: Experiment, folds: Sequence[Fold], inputs: TrainingInputs, model_factory: ModelFactory
 ) -> str:
     """Differs wherever anything differs that predictions depend on; more seeds or alphas do not."""
-    neutral = msgspec.structs.replace(experiment, name="", note="", seeds=(0,), alphas=())
+    neutral = msgspec.structs.replace(
+        experiment, name="", note="", seeds=(0,), alphas=(), fused_alphas=(), sweep_seeds=0
+    )
     digest = hashlib.sha256(msgspec.json.encode(neutral))
     for fold in folds:
         for part in (fold.train, fold.validation, fold.test):

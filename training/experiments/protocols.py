@@ -8,12 +8,13 @@ from typing import Final, Literal, get_args
 from ..corpora.leakage import DisjointUnit
 from ..errors import SettingsError
 
-ProtocolName = Literal["session", "speaker", "utterance", "group", "corpus", "split"]
+ProtocolName = Literal["session", "speaker", "utterance", "folds", "group", "corpus", "split"]
 
 PROTOCOLS: Final[Mapping[ProtocolName, str]] = {
     "session": "leave one session out: all who talk to each other (of IEMOCAP, its five sessions)",
     "speaker": "each speaker left out in turn",
     "utterance": "every fifth utterance, in five folds: **leaks speakers**, who are in all parts",
+    "folds": "speakers, with those they talk to, dealt over a few folds, each left out in turn",
     "group": "each of the corpus's own groups (sessions, numbered folds) left out in turn",
     "corpus": "each corpus left out in turn, trained on the others",
     "split": "the corpus's own train, dev and test",
@@ -37,6 +38,7 @@ _ALLOWED: Final[Mapping[ProtocolName, tuple[ValidationName, ...]]] = {
     "session": ("speakers", "dialogues"),
     "speaker": ("partner", "speakers", "dialogues"),
     "utterance": ("utterances",),
+    "folds": ("speakers", "dialogues"),
     "group": ("speakers", "dialogues"),
     "corpus": ("speakers", "dialogues"),
     "split": (),
@@ -45,7 +47,7 @@ _ALLOWED: Final[Mapping[ProtocolName, tuple[ValidationName, ...]]] = {
 LEAKS: Final = "leaks speakers"
 
 
-def leaks(protocol: ProtocolName) -> bool:
+def leaks(protocol: str) -> bool:
     """Whether test speakers are trained on, so that every figure has to say so."""
     return protocol == "utterance"
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from ..evaluation.aggregate import pooled, summarise, to_fit_results
-from ..evaluation.bootstrap import Estimate, paired_gain
+from ..evaluation.bootstrap import Estimate, paired_gain, paired_gain_by_session
 from ..evaluation.metrics import MetricName
 from ..evaluation.plots import alpha_figure, confusion_figure, reliability_figure, write_png
 from ..evaluation.predictions import FoldPredictions
 from ..evaluation.tsne import MIN_POINTS, tsne_figure
+from .claims import claim_table
 from .csv_tables import write_tables
 from .environment import RunMetadata
 from .markdown import (
+    INFLATED,
+    LEAKING,
     GainRow,
     choices,
     fold_table,
@@ -28,11 +31,14 @@ from .markdown import (
     published_table,
     recall_table,
 )
+from .protocols import LEAKS
 from .reference_results import MissingCorpus, reference_results_for
 from .table_rows import (
     ANY_BY_VALIDATION,
     BASELINE,
     BY_VALIDATION,
+    CONCAT,
+    CONCAT_CONTINUED,
     CONTINUED,
     chosen_by_validation,
     in_table_order,
@@ -48,6 +54,14 @@ utterance of a fit{gains}. Values in them are shares, not percent."""
 _GAINS_FILE: Final = ", `gains.csv` one line per gain"
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report that was written. file: table.md."""
+
+    file: Path
+    gains: list[GainRow]
+
+
 def write_report(
     folder: Path,
     title: str,
@@ -57,12 +71,12 @@ def write_report(
     comparisons: Sequence[tuple[str, str]] | None = None,
     inflated: bool = False,
     missing_corpora: Sequence[MissingCorpus] = (),
-) -> Path:
+) -> Report:
     """Writes table.md, table.csv, fits.csv, predictions.csv, plots, and gains.csv where there are gains.
 
     comparisons: (row, the row to compare it with); the papers' where None. Rows that validation chooses from
-    the contrastive rows are added, and may be compared. inflated: the texts are label-matched pairs.
-    Returns table.md. Raises ValueError without results, and where compared rows have other utterances.
+    the contrastive rows are added, and may be compared. inflated: the texts are label-matched pairs. Raises
+    ValueError without results, and where compared rows have other utterances.
     """
     if not results:
         raise ValueError(f"{title}: expected results of fits to report on, got none")
@@ -70,34 +84,48 @@ def write_report(
     rows = _rows([*results, *(replace(result, row=name) for name in chosen for result in chosen[name])])
     summaries = summarise(to_fit_results([result for part in rows.values() for result in part]))
     pairs = paper_comparisons(rows) if comparisons is None else comparisons
-    gains = [GainRow(row, against, _gains(rows[row], rows[against])) for row, against in pairs]
+    gains = [_gain_row(row, against, rows) for row, against in pairs]
     shown = {name: rows[name] for name in _rows_to_plot(rows)}
     main = next(iter(shown))
     folder.mkdir(parents=True, exist_ok=True)
-    plots = _write_plots(folder, shown, gains)
-    fits = [result for name, part in rows.items() if name not in chosen for result in part]
-    write_tables(folder, fits, summaries, gains)
+    mark = f" ({LEAKS})" if about.leaks else ""
+    plots = _write_plots(folder, shown, gains, mark)
+    order = in_table_order(result.row for result in results)
+    fits = sorted(results, key=lambda result: (order.index(result.row), result.fold, result.seed))
+    write_tables(folder, fits, summaries, gains, LEAKS if about.leaks else "")
+    warnings = [*([INFLATED] if inflated else []), *([LEAKING] if about.leaks else [])]
     lines = [
-        *head(title, about, results),
-        *main_table(summaries, inflated),
+        *head(f"{title}{mark}", about, results),
+        *main_table(summaries, warnings),
         *choices(chosen),
-        *gain_table(gains, inflated),
-        *fold_table(main, rows[main]),
-        *recall_table(shown),
-        *(line for name, plot in plots.items() for line in (f"![{name}]({plot})", "")),
+        *(claim_table({about.protocol_name: gains}, warnings) if comparisons is None else []),
+        *gain_table(gains, warnings),
+        *fold_table(main, rows[main], warnings[1:] if inflated else warnings),
+        *recall_table(shown, warnings[1:] if inflated else warnings),
+        *(line for name, plot in plots.items() for line in (f"![{name}{mark}]({plot})", "")),
         *published_table(reference_results_for(about.corpus, results[0].labels)),
         *(line for corpus in missing_corpora for line in missing_corpus_table(corpus)),
         _FILES.format(gains=_GAINS_FILE if gains else ""),
     ]
     file = folder / "table.md"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return file
+    return Report(file, gains)
 
 
 def _rows(results: Sequence[FoldPredictions]) -> dict[str, list[FoldPredictions]]:
+    """By row, the seeds of which all folds were run: of a further seed, folds may have different alphas."""
     ordered = sorted(results, key=lambda result: (result.fold, result.seed))
     names = in_table_order(result.row for result in results)
-    return {name: [result for result in ordered if result.row == name] for name in names}
+    rows = {name: [result for result in ordered if result.row == name] for name in names}
+    folds = {result.fold for result in results}
+    return {name: _whole_seeds(part, folds) for name, part in rows.items() if _whole_seeds(part, folds)}
+
+
+def _whole_seeds(results: Sequence[FoldPredictions], folds: set[str]) -> list[FoldPredictions]:
+    of_seed: dict[int, set[str]] = {}
+    for result in results:
+        of_seed.setdefault(result.seed, set()).add(result.fold)
+    return [result for result in results if of_seed[result.seed] == folds]
 
 
 def _rows_to_plot(names: Iterable[str]) -> list[str]:
@@ -109,27 +137,37 @@ def _rows_to_plot(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([BASELINE if BASELINE in names else names[0], *best]))
 
 
-def _gains(first: Sequence[FoldPredictions], second: Sequence[FoldPredictions]) -> dict[str, Estimate]:
-    return {metric: paired_gain(first, second, metric) for metric in _GAIN_METRICS}
+def _gain_row(row: str, against: str, rows: Mapping[str, Sequence[FoldPredictions]]) -> GainRow:
+    """With the seeds that both rows have."""
+    seeds = {result.seed for result in rows[row]} & {result.seed for result in rows[against]}
+    first, second = ([result for result in rows[name] if result.seed in seeds] for name in (row, against))
+    gains = {metric: paired_gain(first, second, metric) for metric in _GAIN_METRICS}
+    by_session = {metric: paired_gain_by_session(first, second, metric) for metric in _GAIN_METRICS}
+    known = {metric: gain for metric, gain in by_session.items() if gain is not None}
+    return GainRow(row, against, gains, known)
 
 
 def _write_plots(
-    folder: Path, shown: Mapping[str, Sequence[FoldPredictions]], gains: Sequence[GainRow]
+    folder: Path, shown: Mapping[str, Sequence[FoldPredictions]], gains: Sequence[GainRow], mark: str
 ) -> dict[str, str]:
-    """Name -> file, relative to the folder, in the order of the report."""
+    """Name -> file, relative to the folder, in the order of the report. mark: at the end of every title."""
     labels = next(iter(shown.values()))[0].labels
     confusions = {row: np.array(pooled(part).confusion) for row, part in shown.items()}
     figures = {
-        "Confusion matrix": confusion_figure(confusions, labels, "Confusion, all folds and seeds together"),
-        "Reliability diagram": reliability_figure(shown, "Reliability, all folds and seeds together"),
+        "Confusion matrix": confusion_figure(
+            confusions, labels, f"Confusion, all folds and seeds together{mark}"
+        ),
+        "Reliability diagram": reliability_figure(shown, f"Reliability, all folds and seeds together{mark}"),
     }
     if drawable := _with_embeddings(shown):
         where = f"fold {drawable[0].fold}, seed {drawable[0].seed}"
-        figures["Embeddings"] = tsne_figure(drawable, f"t-SNE of the audio and text embeddings, {where}")
+        figures["Embeddings"] = tsne_figure(
+            drawable, f"t-SNE of the audio and text embeddings, {where}{mark}"
+        )
     if sweep := _gain_by_alpha(gains):
         against, lines = sweep
         figures["Gain over alpha"] = alpha_figure(
-            lines, against, "Gain of contrastive regularization over alpha"
+            lines, against, f"Gain of contrastive regularization over alpha{mark}"
         )
     files = {name: f"plots/{name.lower().replace(' ', '-')}.png" for name in figures}
     for name, figure in figures.items():
@@ -153,7 +191,8 @@ def _gain_by_alpha(
     gains: Sequence[GainRow],
 ) -> tuple[str, dict[str, dict[str, dict[float, Estimate]]]] | None:
     """The row compared with, and metric -> objective -> alpha -> gain; None with fewer than two alphas."""
-    against = CONTINUED if any(line.against == CONTINUED for line in gains) else BASELINE
+    compared = {line.against for line in gains if parse_row(line.row).alpha is not None}
+    against = next((name for name in (CONCAT_CONTINUED, CONTINUED, CONCAT) if name in compared), BASELINE)
     lines: dict[str, dict[str, dict[float, Estimate]]] = {"WA": {}, "UA": {}}
     for line in gains:
         row = parse_row(line.row)

@@ -34,10 +34,10 @@ from ..trainer.snapshots import (
     trainable_state_dict,
 )
 from ..trainer.trainer import fit
-from .ablations import experiment_for_row, same_as_baseline, starts_from_baseline
+from .ablations import experiment_for_row, same_as_baseline
 from .experiment import Experiment
 from .folds import Fold
-from .table_rows import BASELINE, TableRow
+from .table_rows import BASELINE, TableRow, parse_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,8 @@ def fit_fold(
     if settings.trainer.gradient_checkpointing:
         model.audio_encoder.checkpoint_gradients()
         model.text_encoder.checkpoint_gradients()
-    if starts_from_baseline(row):
-        _load_baseline_weights(
-            _folder(context, TableRow(BASELINE, "baseline"), fold, seed) / WEIGHTS_FILE, module
-        )
+    if row.base is not None:
+        _load_base_weights(context, row.base, fold, seed, module)
     collator = Collator(context.inputs, settings.data, model, context.labels)
     fit_feature_stats(model.to(context.accelerator.device), collator, fold.train, context.accelerator.device)
     task = EmotionTask(
@@ -133,11 +131,13 @@ def _train_and_test(
         labels=tuple(context.experiment.labels),
         keys=tuple(example.key for example in fold.test),
         speakers=tuple(example.speaker for example in fold.test),
+        sessions=tuple(fold.sessions.get(example.key, "") for example in fold.test),
         truth=np.array([context.labels[example.key] for example in fold.test]),
         probabilities=posteriors(predictions, fitted.model.config),
+        # For plots: one seed of what they may show.
         embeddings=_embeddings(predictions)
-        if seed == context.experiment.seeds[0]
-        else None,  # for plots: one seed is enough
+        if seed == context.experiment.seeds[0] and row.group in ("baseline", "contrastive", "other")
+        else None,
         validation_ua=fitted.validation_ua,
         epochs=fitted.epochs,
         seconds=time.monotonic() - started,
@@ -160,12 +160,20 @@ def prediction_runtime(context: RunContext) -> PredictionRuntime:
     return PredictionRuntime(accelerator.device, trainer.evaluation_seconds, accelerator.autocast)
 
 
-def _load_baseline_weights(file: Path, module: EmotionTrainingModule) -> None:
-    """Loads the baseline's weights; a discriminator, which the baseline lacks, keeps its initialization."""
-    baseline = load_if_complete(file)
-    if baseline is None:
-        raise FileNotFoundError(f"expected the baseline's weights at {file}, found none: train it first")
-    load_trainable_state_dict(module, trainable_state_dict(module) | baseline)
+def _load_base_weights(
+    context: RunContext, base: str, fold: Fold, seed: int, module: EmotionTrainingModule
+) -> None:
+    """Loads the weights of the row that this one starts from; a discriminator, which that row lacks, keeps
+    its initialization.
+    """
+    row = parse_row(base)
+    if same_as_baseline(context.experiment, row):
+        row = parse_row(BASELINE)
+    file = _folder(context, row, fold, seed) / WEIGHTS_FILE
+    weights = load_if_complete(file)
+    if weights is None:
+        raise FileNotFoundError(f"expected the {row.name}'s weights at {file}, found none: train it first")
+    load_trainable_state_dict(module, trainable_state_dict(module) | weights)
 
 
 def _folder(context: RunContext, row: TableRow, fold: Fold, seed: int) -> Path:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Literal, get_args
 
+import numpy as np
+
 from ..evaluation.predictions import FoldPredictions
 
 Group = Literal["baseline", "contrastive", "fusion", "granularity", "modality", "transcripts", "other"]
@@ -20,20 +22,35 @@ CONTINUED: Final = "continued (alpha = 0)"
 alone.
 """
 
+CONCAT: Final = "concatenation"
+"""The codes of audio and text, concatenated and classified: the baseline of contrastive regularization's own
+paper.
+"""
+CONCAT_CONTINUED: Final = f"{CONCAT}, {CONTINUED}"
+
+EARLY, LATE, BOTH = "early fusion", "late fusion", "early and late fusion"
+AUDIO_ONLY, TEXT_ONLY = "audio only", "text only"
 GOLD: Final = "gold transcripts"
 """The baseline with the corpus's own transcripts in place of the recognized ones."""
+RECOGNIZED: Final = "recognized transcripts"
+"""The reverse: a recognizer's words where the other rows have the corpus's own."""
 
 OBJECTIVES: Final = ("bce", "infonce", "mine")
 BY_VALIDATION: Final = "alpha by validation"
-ANY_BY_VALIDATION: Final = "objective and alpha by validation"
+ANY_BY_VALIDATION: Final = f"objective and {BY_VALIDATION}"
+
+GRANULARITIES: Final = ("frame", "phone", "syllable", "word")
+_PLUS: Final = " + "
+CUMULATIVE: Final = tuple(_PLUS.join(GRANULARITIES[:count]) for count in range(1, len(GRANULARITIES) + 1))
+"""frame, frame + phone, and so on: the granularities of multi-level fusion, one more in each row."""
 
 _NAMES: Final[dict[Group, tuple[str, ...]]] = {
-    "fusion": ("early fusion", "late fusion", "early and late fusion"),
-    "granularity": ("phone", "syllable", "word", "all granularities"),
-    "modality": ("audio only", "text only"),
-    "transcripts": (GOLD,),
+    "fusion": (EARLY, LATE, BOTH),
+    "granularity": CUMULATIVE,
+    "modality": (AUDIO_ONLY, TEXT_ONLY),
+    "transcripts": (GOLD, RECOGNIZED),
 }
-_CONTRASTIVE: Final = re.compile(rf"({'|'.join(OBJECTIVES)}) alpha=([0-9.]+)")
+_CONTRASTIVE: Final = re.compile(rf"(?:{CONCAT}, )?({'|'.join(OBJECTIVES)}) alpha=([0-9.]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +62,57 @@ class TableRow:
     objective: str | None = None
     alpha: float | None = None
 
+    @property
+    def base(self) -> str | None:
+        """The row from whose weights it starts; None where it starts from the pretrained encoders."""
+        if self.group != "contrastive" and self.name not in (CONTINUED, CONCAT_CONTINUED):
+            return None
+        return CONCAT if self.name.startswith(CONCAT) else BASELINE
 
-def paper_rows(alphas: Sequence[float], *, gold: bool = False) -> list[TableRow]:
+
+def paper_rows(
+    alphas: Sequence[float],
+    fused_alphas: Sequence[float] = (),
+    *,
+    transcripts: Sequence[str] = (),
+) -> list[TableRow]:
     """Every row that is trained, in the order of the table.
 
-    gold: include the row with gold transcripts, where the others use recognized ones.
+    alphas: of the contrastive rows on the concatenation. fused_alphas: of those on the baseline. transcripts:
+    the rows with other words than the baseline's, GOLD or RECOGNIZED.
     """
-    contrastive = [f"{objective} alpha={alpha:g}" for objective in OBJECTIVES for alpha in alphas]
-    others = [name for group, names in _NAMES.items() for name in names if gold or group != "transcripts"]
-    return [parse_row(name) for name in (BASELINE, CONTINUED, *contrastive, *others)]
+    contrastive = [f"{objective} alpha={alpha:g}" for objective in OBJECTIVES for alpha in fused_alphas]
+    contrastive += [f"{CONCAT}, {objective} alpha={alpha:g}" for objective in OBJECTIVES for alpha in alphas]
+    others = [
+        name
+        for group, names in _NAMES.items()
+        for name in names
+        if group != "transcripts" or name in transcripts
+    ]
+    return [
+        parse_row(name) for name in (BASELINE, CONTINUED, CONCAT, CONCAT_CONTINUED, *contrastive, *others)
+    ]
 
 
 def parse_row(name: str) -> TableRow:
     """The row of a name; group `other` for a name that is not one of the papers'."""
-    if name in (BASELINE, CONTINUED):
+    if name in (BASELINE, CONTINUED, CONCAT, CONCAT_CONTINUED):
         return TableRow(name, "baseline", alpha=0.0)
     if found := _CONTRASTIVE.fullmatch(name):
         return TableRow(name, "contrastive", found[1], float(found[2]))
     if name.endswith(BY_VALIDATION):
-        objective = name.split(",")[0]
+        objective = name.removeprefix(f"{CONCAT}, ").split(",")[0]
         return TableRow(name, "contrastive", objective if objective in OBJECTIVES else None)
+    if granularities_of(name):
+        return TableRow(name, "granularity")
     groups = [group for group, names in _NAMES.items() if name in names]
     return TableRow(name, groups[0] if groups else "other")
+
+
+def granularities_of(name: str) -> tuple[str, ...]:
+    """The granularities of a row such as `frame + word`; empty for a row of another kind."""
+    parts = tuple(name.split(_PLUS))
+    return parts if set(parts) <= set(GRANULARITIES) else ()
 
 
 def in_table_order(names: Iterable[str]) -> list[str]:
@@ -74,43 +120,78 @@ def in_table_order(names: Iterable[str]) -> list[str]:
     candidates.
     """
 
-    def sort_key(name: str) -> tuple[int, int, float]:
+    def sort_key(name: str) -> tuple[int, int, int, float]:
         row = parse_row(name)
         if row.group == "contrastive":
             objective = OBJECTIVES.index(row.objective) if row.objective else len(OBJECTIVES)
-            return GROUPS.index(row.group), objective, 1.0 if row.alpha is None else row.alpha
-        known = (BASELINE, CONTINUED) if row.group == "baseline" else _NAMES.get(row.group, ())
-        return GROUPS.index(row.group), known.index(name) if name in known else 0, 0.0
+            alpha = 1.0 if row.alpha is None else row.alpha
+            return GROUPS.index(row.group), int(row.base == CONCAT), objective, alpha
+        if row.group == "granularity":
+            parts = granularities_of(name)
+            return GROUPS.index(row.group), len(parts), GRANULARITIES.index(parts[-1]), 0.0
+        named = (BASELINE, CONTINUED, CONCAT, CONCAT_CONTINUED, *_NAMES.get(row.group, ()))
+        return GROUPS.index(row.group), named.index(name) if name in named else 0, 0, 0.0
 
     return sorted(dict.fromkeys(names), key=sort_key)
 
 
 def chosen_by_validation(results: Iterable[FoldPredictions]) -> dict[str, list[FoldPredictions]]:
-    """An additional row for every objective, and one over all: for each fold and seed the fit with the best
-    validation UA, the smallest alpha among equals. Test metrics play no part, so these rows may be quoted.
+    """An additional row for every objective, and one over all, on either base: for each fold and seed the
+    fit with the best validation UA, the smallest alpha among equals. Test metrics play no part, so these rows
+    may be quoted.
 
     The predictions keep the name of their original row. A row with nothing to choose from is left out.
     """
     contrastive = [result for result in results if parse_row(result.row).group == "contrastive"]
     chosen = {}
-    for objective in OBJECTIVES:
-        of_objective = [result for result in contrastive if parse_row(result.row).objective == objective]
-        if len({result.row for result in of_objective}) > 1:
-            chosen[f"{objective}, {BY_VALIDATION}"] = _best(of_objective)
-    if len({parse_row(result.row).objective for result in contrastive}) > 1:
-        chosen[ANY_BY_VALIDATION] = _best(contrastive)
+    for base, prefix in ((BASELINE, ""), (CONCAT, f"{CONCAT}, ")):
+        of_base = [result for result in contrastive if parse_row(result.row).base == base]
+        for objective in OBJECTIVES:
+            of_objective = [result for result in of_base if parse_row(result.row).objective == objective]
+            if len({result.row for result in of_objective}) > 1:
+                chosen[f"{prefix}{objective}, {BY_VALIDATION}"] = _best(of_objective)
+        if len({parse_row(result.row).objective for result in of_base}) > 1:
+            chosen[f"{prefix}{ANY_BY_VALIDATION}"] = _best(of_base)
     return chosen
 
 
+def swept_rows(rows: Sequence[TableRow], sweep: Iterable[FoldPredictions]) -> list[TableRow]:
+    """The rows for a further seed of a fold: of each objective on each base only the alpha that validated
+    best on the seeds of the sweep.
+
+    sweep: their predictions of this fold. The mean over its seeds decides, the smallest alpha among equals.
+    """
+    scores: dict[str, list[float]] = {}
+    for result in sweep:
+        scores.setdefault(result.row, []).append(result.validation_ua)
+    best: dict[tuple[str | None, str | None], TableRow] = {}
+    for row in sorted(rows, key=lambda row: row.alpha or 0.0):
+        if row.group == "contrastive" and row.name in scores:
+            kept = best.setdefault((row.base, row.objective), row)
+            if np.mean(scores[row.name]) > np.mean(scores[kept.name]):
+                best[row.base, row.objective] = row
+    return [row for row in rows if row.group != "contrastive" or row in best.values()]
+
+
 def paper_comparisons(names: Iterable[str]) -> list[tuple[str, str]]:
-    """The pairs to compare, among the names given: every contrastive row against the baseline and the
-    continued baseline, gold transcripts against recognized ones.
+    """The pairs to compare, among the names given, for every claim of both papers.
+
+    Contrastive rows: against what they start from, and that continued. Fusion: both kinds against either, and
+    against concatenation. Granularities: against frames alone, and each against the one before. Both
+    modalities against one; the other words against the baseline's.
     """
     names = in_table_order(names)
-    against = [name for name in (BASELINE, CONTINUED) if name in names]
-    pairs = [(name, other) for name in names if parse_row(name).group == "contrastive" for other in against]
-    transcripts = [(name, BASELINE) for name in names if name == GOLD and BASELINE in names]
-    return pairs + transcripts
+    pairs = []
+    for name in names:
+        base = parse_row(name).base
+        if parse_row(name).group == "contrastive" and base is not None:
+            continued = CONCAT_CONTINUED if base == CONCAT else CONTINUED
+            pairs += [(name, base), (name, continued)]
+    pairs += [(BOTH, EARLY), (BOTH, LATE), (EARLY, LATE), (BOTH, CONCAT)]
+    for count, name in enumerate(CUMULATIVE[1:], 1):
+        pairs += dict.fromkeys([(name, CUMULATIVE[count - 1]), (name, CUMULATIVE[0])])
+    pairs += [(BASELINE, AUDIO_ONLY), (BASELINE, TEXT_ONLY), (GOLD, BASELINE), (RECOGNIZED, BASELINE)]
+    return [(name, other) for name, other in pairs if name in names and other in names]
 
 
 def _best(results: Sequence[FoldPredictions]) -> list[FoldPredictions]:

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import bootstrap, norm, t
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from emostream.training.evaluation.bootstrap import paired_gain, pooled_interval
+from emostream.training.evaluation.bootstrap import paired_gain, paired_gain_by_session, pooled_interval
 from emostream.training.evaluation.metrics import MetricName
 from emostream.training.evaluation.predictions import FoldPredictions
 from tests.support.fake_predictions import result, row_of_fits
@@ -46,6 +46,22 @@ def test_a_hand_computed_gain() -> None:
     # four of five draws lie inside, five outside: P(4) is 0.0064, P(5) 0.0003.
     assert gain.interval.low == 0
     assert gain.interval.high == pytest.approx(0.8)
+
+
+def test_gains_over_sessions_resample_whole_sessions() -> None:
+    """A session as a speaker of its own gives the same interval; of one speaker each there is none."""
+    first, second = row_of_fits("a", 0.7, folds=6), row_of_fits("b", 0.6, folds=6)
+    sessions = {fit.name: tuple(name.split(".")[0] for name in fit.speakers) for fit in (*first, *second)}
+    talking = [[replace(fit, sessions=sessions[fit.name]) for fit in row] for row in (first, second)]
+    as_speakers = [[replace(fit, speakers=sessions[fit.name]) for fit in row] for row in (first, second)]
+    by_session = paired_gain_by_session(*talking, "ua")
+    assert by_session is not None
+    expected = paired_gain(*as_speakers, "ua")
+    assert (by_session.value, by_session.interval) == (expected.value, expected.interval)
+    assert (by_session.unit_kind, by_session.unit_count) == ("sessions", 6)
+    alone = [[replace(fit, sessions=fit.speakers) for fit in row] for row in (first, second)]
+    assert paired_gain_by_session(*alone, "ua") is None
+    assert paired_gain_by_session(first, second, "ua") is None
 
 
 def test_the_interval_equals_that_of_scipy_at_the_widened_level() -> None:

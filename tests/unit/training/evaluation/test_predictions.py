@@ -28,7 +28,7 @@ def same(one: FoldPredictions, other: FoldPredictions) -> bool:
 
 
 @pytest.mark.parametrize(
-    "embeddings", [None, np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)]
+    "embeddings", [None, np.random.default_rng(0).normal(size=(3, 5)).astype(np.float16).astype(np.float32)]
 )
 def test_a_round_trip(tmp_path: Path, embeddings: np.ndarray | None) -> None:
     written = result(

@@ -16,10 +16,16 @@ from emostream.training.experiments.ablations import (
     aligned_granularities,
     experiment_for_row,
     same_as_baseline,
-    starts_from_baseline,
 )
 from emostream.training.experiments.experiment import Experiment, check_consistency, read_experiment
-from emostream.training.experiments.table_rows import BASELINE, CONTINUED, TableRow, paper_rows, parse_row
+from emostream.training.experiments.table_rows import (
+    BASELINE,
+    CONTINUED,
+    RECOGNIZED,
+    TableRow,
+    paper_rows,
+    parse_row,
+)
 from emostream.training.trainer.settings import TrainerSettings
 from tests.support.shared import REPO
 
@@ -53,7 +59,8 @@ def test_the_stored_runs_can_be_read(file: Path) -> None:
 
 
 def test_a_stored_run_equals_the_default_of_the_papers_table() -> None:
-    assert {"papers", "papers-finetuned", "papers-label-matched", "ravdess8"} <= {file.stem for file in RUNS}
+    known = {"papers", "papers-quick", "papers-acted", "papers-label-matched", "ravdess8"}
+    assert known <= {file.stem for file in RUNS}
 
 
 @pytest.mark.parametrize(
@@ -164,18 +171,22 @@ def test_the_same_settings_without_the_contradiction_are_accepted(tmp_path: Path
 @pytest.mark.parametrize("granularities", [("frame",), ("word",), ("frame", "phone", "syllable", "word")])
 def test_every_row_is_consistent_with_any_baseline(granularities: tuple[Any, ...]) -> None:
     experiment = Experiment(model=ModelSettings(granularities=granularities))
-    for row in paper_rows(experiment.alphas, gold=True):
+    for row in ALL_ROWS:
         check_consistency(experiment_for_row(experiment, row), row.name)
 
 
 # The rows of the papers' table
 
 EXPERIMENT = Experiment(
-    contrastive=ContrastiveSettings(objective="mine", alpha=0.2),
+    contrastive=ContrastiveSettings(objective="mine", alpha=0.2, discriminator="mlp"),
     trainer=TrainerSettings(epochs=9),
     continued=TrainerSettings(epochs=4),
 )
-"""A contrastive loss, which only the experiment itself keeps and no other row."""
+"""A contrastive loss, which only the experiment itself keeps and no other row, but for its discriminator."""
+
+ALL_ROWS = paper_rows(
+    EXPERIMENT.alphas, EXPERIMENT.fused_alphas, transcripts=("gold transcripts", "recognized transcripts")
+)
 
 
 def changes(row: TableRow, experiment: Experiment = EXPERIMENT) -> dict[str, Any]:
@@ -201,32 +212,48 @@ def flat(experiment: Experiment) -> dict[str, Any]:
 def contrastive(objective: str, alpha: float) -> dict[str, Any]:
     """What differs from the defaults, `bce` being one."""
     different = {} if objective == "bce" else {"contrastive.objective": objective}
-    return different | {"contrastive.alpha": alpha, "trainer.epochs": 4}
+    return different | {
+        "contrastive.alpha": alpha,
+        "contrastive.discriminator": "mlp",
+        "trainer.epochs": 4,
+    }
+
+
+CONCAT = {"model.fusion": "concat"}
+OBJECTIVES = ("bce", "infonce", "mine")
 
 
 CHANGES: dict[str, dict[str, Any]] = {
     "baseline": {},
     "continued (alpha = 0)": {"trainer.epochs": 4},
+    "concatenation": CONCAT,
+    "concatenation, continued (alpha = 0)": CONCAT | {"trainer.epochs": 4},
     **{
         f"{objective} alpha={alpha:g}": contrastive(objective, alpha)
-        for objective in ("bce", "infonce", "mine")
+        for objective in OBJECTIVES
+        for alpha in EXPERIMENT.fused_alphas
+    },
+    **{
+        f"concatenation, {objective} alpha={alpha:g}": CONCAT | contrastive(objective, alpha)
+        for objective in OBJECTIVES
         for alpha in EXPERIMENT.alphas
     },
     "early fusion": {"model.fusion": "early"},
     "late fusion": {"model.fusion": "late"},
     "early and late fusion": {},
-    "phone": {"model.granularities": ("phone",)},
-    "syllable": {"model.granularities": ("syllable",)},
-    "word": {"model.granularities": ("word",)},
-    "all granularities": {"model.granularities": ("frame", "phone", "syllable", "word")},
+    "frame": {},
+    "frame + phone": {"model.granularities": ("frame", "phone")},
+    "frame + phone + syllable": {"model.granularities": ("frame", "phone", "syllable")},
+    "frame + phone + syllable + word": {"model.granularities": ("frame", "phone", "syllable", "word")},
     "audio only": {"model.fusion": "late", "data.text_source": "none"},
     "text only": {"model.fusion": "late", "data.use_audio": False},
     "gold transcripts": {"data.text_source": "gold"},
+    "recognized transcripts": {},
 }
 
 
 def test_every_row_of_the_papers_table_is_listed_here() -> None:
-    assert [row.name for row in paper_rows(EXPERIMENT.alphas, gold=True)] == list(CHANGES)
+    assert [row.name for row in ALL_ROWS] == list(CHANGES)
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -238,30 +265,45 @@ def test_a_row_outside_the_papers_table_is_the_experiment_itself() -> None:
     assert experiment_for_row(EXPERIMENT, TableRow("mine", "other")) == EXPERIMENT
 
 
-def test_rows_that_start_from_the_baseline() -> None:
-    starting = {row.name for row in paper_rows((0.1,)) if starts_from_baseline(row)}
-    assert starting == {CONTINUED, "bce alpha=0.1", "infonce alpha=0.1", "mine alpha=0.1"}
+def test_rows_that_start_from_another_row() -> None:
+    """Contrastive rows and their controls, from the row with the same fusion."""
+    starting = {row.name: row.base for row in paper_rows((0.1,), (0.3,)) if row.base is not None}
+    assert starting == {
+        CONTINUED: BASELINE,
+        f"concatenation, {CONTINUED}": "concatenation",
+        **{f"{objective} alpha=0.3": BASELINE for objective in OBJECTIVES},
+        **{f"concatenation, {objective} alpha=0.1": "concatenation" for objective in OBJECTIVES},
+    }
 
 
 @pytest.mark.parametrize(
     ("experiment", "same"),
     [
-        (Experiment(), {"early and late fusion"}),
-        (Experiment(model=ModelSettings(fusion="late")), {"late fusion"}),
+        (Experiment(), {"early and late fusion", "frame", RECOGNIZED}),
+        (Experiment(model=ModelSettings(fusion="late")), {"late fusion", "frame", RECOGNIZED}),
+        (
+            Experiment(model=ModelSettings(fusion="concat"), data=DataSettings(text_source="gold")),
+            {"concatenation", "frame", "gold transcripts"},
+        ),
         (
             Experiment(model=ModelSettings(fusion="late"), data=DataSettings(text_source="none")),
-            {"late fusion", "audio only"},
+            {"late fusion", "audio only", "frame"},
         ),
-        (Experiment(data=DataSettings(text_source="gold")), {"early and late fusion", "gold transcripts"}),
         (
-            Experiment(model=ModelSettings(granularities=("word",)), continued=TrainerSettings(epochs=2)),
-            {"early and late fusion", "word"},
+            Experiment(data=DataSettings(text_source="gold")),
+            {"early and late fusion", "frame", "gold transcripts"},
+        ),
+        (
+            Experiment(
+                model=ModelSettings(granularities=("frame", "phone")), continued=TrainerSettings(epochs=2)
+            ),
+            {"early and late fusion", "frame + phone", RECOGNIZED},
         ),
     ],
 )
 def test_rows_that_equal_the_baseline(experiment: Experiment, same: set[str]) -> None:
     """None that starts from its weights: the same schedule would still train it further."""
-    rows = [row for row in paper_rows((), gold=True) if row.name != BASELINE]
+    rows = [row for row in ALL_ROWS if row.name != BASELINE and row.group != "contrastive"]
     assert {row.name for row in rows if same_as_baseline(experiment, row)} == same
     assert not same_as_baseline(experiment, TableRow("an experiment alone", "other"))
 
@@ -270,8 +312,9 @@ def test_rows_that_equal_the_baseline(experiment: Experiment, same: set[str]) ->
     ("row", "spans"),
     [
         ("baseline", ()),
-        ("all granularities", ("phone", "syllable", "word")),
+        ("frame + phone + syllable + word", ("phone", "syllable", "word")),
         ("phone", ("phone",)),
+        ("concatenation", ()),
         ("text only", ()),
         ("late fusion", ()),
     ],

@@ -165,6 +165,21 @@ def test_without_partners_speakers_validate() -> None:
         folds_of(examples, "speaker", validation="partner")
 
 
+def test_speakers_are_dealt_over_the_folds_corpus_by_corpus() -> None:
+    """Ten of one corpus and five of another over five folds: three each, two and one."""
+    examples = [e for s in range(10) for e in utterances(corpus="a", speaker=f"a{s}")]
+    examples += [e for s in range(5) for e in utterances(corpus="b", speaker=f"b{s}")]
+    folds = folds_of(examples, "folds")
+    assert [fold.name for fold in folds] == list("12345")
+    for fold in folds:
+        assert sorted(name[0] for name in speakers_of(fold.test)) == ["a", "a", "b"]
+        assert not speakers_of(fold.test) & speakers_of(fold.train + fold.validation)
+    assert sorted(e.key for fold in folds for e in fold.test) == sorted(e.key for e in examples)
+    assert len(folds_of(conversation(), "folds", folds=2)) == 2
+    with pytest.raises(CorpusError, match="expected at least 6 speakers who do not talk to each other"):
+        folds_of(conversation(), "folds", folds=6)
+
+
 def test_every_fifth_utterance_is_split_as_the_published_code_does() -> None:
     """A slow copy of the rule: places 0, 5, 10 ... are tested, every tenth of what is left validates."""
     keys = [example.key for example in conversation()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
 from emostream.training.evaluation.aggregate import summarise, to_fit_results
-from emostream.training.evaluation.bootstrap import paired_gain
+from emostream.training.evaluation.bootstrap import paired_gain, paired_gain_by_session
 from emostream.training.evaluation.predictions import FoldPredictions
 from emostream.training.experiments.environment import RunMetadata
 from emostream.training.experiments.reference_results import IEMOCAP_4, IEMOCAP_NOT_RUN, reference_results_for
@@ -107,7 +108,7 @@ def test_rows_are_grouped_and_in_the_order_of_the_papers(folder: Path) -> None:
         "objective and alpha by validation",
         "**fusion**",
         "late fusion",
-        "**granularity in place of frames**",
+        "**granularities of early fusion**",
         "word",
         "**single modality**",
         "text only",
@@ -131,8 +132,8 @@ def test_inflated_figures_have_a_warning_above_every_table(folder: Path, tmp_pat
         before_table = section(markdown, title).split("\n\n|")[0].split("\n\n")[-1]
         assert before_table.startswith("> **Inflated figures.**")
         assert "no evidence about the papers" in before_table.replace("\n> ", " ")
-    plain_report = write_report(tmp_path, "Plain", row_of_fits("baseline", 0.5), about=ABOUT)
-    assert "nflated" not in plain_report.read_text(encoding="utf-8")
+    plain = write_report(tmp_path, "Plain", row_of_fits("baseline", 0.5), about=ABOUT)
+    assert "nflated" not in plain.file.read_text(encoding="utf-8")
 
 
 def test_the_gain_is_paired_against_both_baselines(folder: Path, papers: list[FoldPredictions]) -> None:
@@ -140,7 +141,7 @@ def test_the_gain_is_paired_against_both_baselines(folder: Path, papers: list[Fo
     names = ["bce alpha=0.1", "bce alpha=0.9", "bce, alpha by validation", "infonce alpha=0.1"]
     names.append("objective and alpha by validation")
     pairs = [(name, other) for name in names for other in ("baseline", "continued (alpha = 0)")]
-    assert [(line[0], line[1]) for line in lines] == pairs
+    assert [(line[0], line[1]) for line in lines] == [*pairs, ("baseline", "text only")]
     rows = {name: [fit for fit in papers if fit.row == name] for name in ("bce alpha=0.9", "baseline")}
     gain = paired_gain(rows["bce alpha=0.9"], rows["baseline"], "ua")
     shown = re.findall(r"[+-][0-9.]+", lines[2][3].replace("\N{MINUS SIGN}", "-"))
@@ -205,7 +206,7 @@ def test_published_iemocap_figures_are_listed_as_not_run(folder: Path) -> None:
 
 def test_a_single_row_gets_its_folds_and_classes(tmp_path: Path) -> None:
     fits = row_of_fits("baseline", 0.6, folds=11, seeds=(3,), utterances=4)
-    markdown = write_report(tmp_path, "Folds", fits, about=ABOUT).read_text(encoding="utf-8")
+    markdown = write_report(tmp_path, "Folds", fits, about=ABOUT).file.read_text(encoding="utf-8")
     titles = re.findall(r"^## (.*)$", markdown, re.MULTILINE)
     assert titles == ["Results", "Folds: baseline", "Recall per class", "Files"]
     folds = cells(section(markdown, "Folds: baseline"))[1:]
@@ -229,10 +230,102 @@ def test_ravdess_is_compared_with_published_figures(tmp_path: Path) -> None:
     labels = ("angry", "calm", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
     fits = row_of_fits("baseline", 0.6, labels=labels)
     about = replace(ABOUT, corpus="ravdess")
-    markdown = write_report(tmp_path, "RAVDESS", fits, about=about).read_text(encoding="utf-8")
+    markdown = write_report(tmp_path, "RAVDESS", fits, about=about).file.read_text(encoding="utf-8")
     line = "| audio only, frozen WavLM large | 72.2 | 72.0 |"
     assert line.replace("72.2 ", "72.22 ") in section(markdown, "Published results")
     assert reference_results_for("ravdess", labels[:4]) == ()
+
+
+@pytest.fixture(scope="module")
+def leaking(papers: list[FoldPredictions], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("leaking")
+    about = replace(ABOUT, corpus="iemocap", protocol_name="utterance", leaks=True)
+    write_report(target, "The papers' table", papers, about=about)
+    return target
+
+
+def test_figures_of_a_split_that_leaks_are_marked_wherever_they_appear(leaking: Path) -> None:
+    markdown = (leaking / "table.md").read_text(encoding="utf-8")
+    assert markdown.startswith("# The papers' table (leaks speakers)\n")
+    for title in ("Results", "The papers' claims", "Paired gains", "Folds: baseline", "Recall per class"):
+        assert "> **Leaks speakers.**" in section(markdown, title)
+    assert all("(leaks speakers)" in picture for picture in re.findall(r"!\[.*?\]", markdown))
+    claims = cells(section(markdown, "The papers' claims"))[1:]
+    assert {line[1] for line in claims} == {"utterance (leaks speakers)"}
+    for name in ("table.csv", "fits.csv", "predictions.csv", "gains.csv"):
+        assert {line["warning"] for line in read_csv(leaking / name)} == {"leaks speakers"}
+
+
+def test_only_such_figures_are_marked(folder: Path) -> None:
+    assert "eaks speakers" not in (folder / "table.md").read_text(encoding="utf-8").split("## The papers'")[0]
+    assert "warning" not in read_csv(folder / "table.csv")[0]
+
+
+def with_sessions(fits: Sequence[FoldPredictions]) -> list[FoldPredictions]:
+    """Two speakers of three talk to each other in every fold: `speaker 2.0` and `speaker 2.1`."""
+    sessions = {
+        fit.name: tuple("alone" + name if name.endswith("2") else name[:-2] for name in fit.speakers)
+        for fit in fits
+    }
+    return [replace(fit, sessions=sessions[fit.name]) for fit in fits]
+
+
+def test_claims_have_the_published_gain_and_intervals_by_speaker_and_by_session(tmp_path: Path) -> None:
+    fits = [
+        fit
+        for row, accuracy in (
+            ("concatenation", 0.5),
+            ("concatenation, continued (alpha = 0)", 0.5),
+            ("concatenation, bce alpha=0.1", 0.7),
+            ("concatenation, bce alpha=0.9", 0.6),
+            ("frame", 0.5),
+            ("frame + phone", 0.6),
+        )
+        for fit in with_sessions(row_of_fits(row, accuracy))
+    ]
+    report = write_report(tmp_path, "Claims", fits, about=replace(ABOUT, protocol_name="session"))
+    lines = cells(section(report.file.read_text(encoding="utf-8"), "The papers' claims"))
+    assert lines[0] == [
+        "claim",
+        "protocol",
+        "published WA",
+        "published UA",
+        "WA",
+        "UA",
+        "UA, by session",
+        "source",
+    ]
+    term, control, phone = lines[1:]
+    assert term[:4] == ["contrastive term", "session", "+1.44", "+1.53"]
+    assert control[:4] == ["the same, against as much training without it", "session", "", ""]
+    assert phone[:4] == ["+ phone", "session", "not stated", "not stated"]
+    chosen = [fit for fit in fits if fit.row == "concatenation, bce alpha=0.1"]
+    base = [fit for fit in fits if fit.row == "concatenation"]
+    gain = paired_gain_by_session(chosen, base, "ua")
+    assert gain is not None
+    assert (gain.unit_kind, gain.unit_count) == ("sessions", 6)
+    shown = [float(n) for n in re.findall(r"[+-][0-9.]+", term[6].replace("\N{MINUS SIGN}", "-"))]
+    expected = [gain.value, gain.interval.low, gain.interval.high]
+    assert shown == pytest.approx([100 * value for value in expected], abs=0.005)
+    units = {(line["unit"], line["units"]) for line in read_csv(tmp_path / "gains.csv")}
+    assert units == {("speakers", "9"), ("sessions", "6")}
+
+
+def test_an_alpha_that_ran_with_one_seed_is_compared_with_that_seed(tmp_path: Path) -> None:
+    """A further seed of which only some folds ran this alpha counts for the choice alone."""
+    base = row_of_fits("baseline", 0.5)
+    swept = row_of_fits("bce alpha=0.1", 0.6, validation_ua=0.9) + row_of_fits("bce alpha=0.9", 0.7)
+    kept = [fit for fit in swept if fit.seed == 0 or (fit.fold == "1") == (fit.row == "bce alpha=0.1")]
+    report = write_report(tmp_path, "Sweep", [*base, *kept], about=ABOUT)
+    summaries = {line["row"]: line for line in read_csv(tmp_path / "table.csv")}
+    assert {name: int(line["seeds"]) for name, line in summaries.items()} == {
+        "baseline": 2,
+        "bce alpha=0.1": 1,
+        "bce alpha=0.9": 1,
+        "bce, alpha by validation": 2,
+    }
+    gains = {gain.row: len(gain.gains["ua"].per_seed) for gain in report.gains}
+    assert gains == {"bce alpha=0.1": 1, "bce alpha=0.9": 1, "bce, alpha by validation": 2}
 
 
 def test_a_report_without_results_is_rejected(tmp_path: Path) -> None:
