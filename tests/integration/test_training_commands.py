@@ -202,7 +202,7 @@ def test_a_part_of_iemocap_is_refused_without_the_option(
             "expected every utterance once, got 0-angry.wav twice",
         ),
         (["--corpus", "iemo", "--data", "{root}"], "expected a corpus out of iemocap, meld, "),
-        (["--config", "paper"], "expected a TOML file or one of papers, papers-finetuned"),
+        (["--config", "paper"], "expected a TOML file or one of papers, papers-acted"),
         (["--config", "{root}/none.toml"], "expected a TOML file of an experiment at {root}/none.toml"),
         (["--config", "bundled"], "{runs}/bundled.toml: Object contains unknown field"),
         (["--audio", "{root}"], "expected {root}/config.json, found none"),

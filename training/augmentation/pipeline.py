@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from emostream.models import Alignment, Samples
@@ -11,6 +9,7 @@ from emostream.models import Alignment, Samples
 from ..data.alignments import shift_alignment
 from .asr_noise import simulate_asr_errors
 from .codec import random_codec
+from .confusions import Confusions
 from .pitch_tempo import SLOWEST_TEMPO, random_pitch_and_tempo
 from .reverb import random_reverb
 from .settings import AugmentSettings
@@ -62,7 +61,9 @@ def longest_augmented_s(seconds: float, settings: AugmentSettings) -> float:
 
 
 def augment_text(
-    text: str, settings: AugmentSettings, rng: np.random.Generator, replacements: Sequence[str] = ()
+    text: str, settings: AugmentSettings, rng: np.random.Generator, confusions: Confusions
 ) -> str:
     """The text with simulated transcription errors, with the probability of the settings."""
-    return simulate_asr_errors(text, replacements, rng) if rng.random() < settings.text_noise else text
+    if rng.random() >= settings.text_noise:
+        return text
+    return simulate_asr_errors(text, confusions, settings.text_errors, rng)

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from ..augmentation.asr_noise import simulate_asr_errors
+from ..augmentation.confusions import Confusions
+from ..augmentation.settings import TextErrorRates
 from ..corpora.example import Example
 from .settings import FusionSettings
+
+_ERRORS: Final = TextErrorRates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class PairSampler:
         self, lines: Sequence[Example], labels: Sequence[str], words: Sequence[str], settings: FusionSettings
     ) -> None:
         self._labels = list(labels)
-        self._words = words
+        self._confusions = Confusions(words)
         self._settings = settings
         self._texts = [[line.words for line in lines if line.emotion == label] for label in labels]
         self._neutral = self._labels.index("neutral")
@@ -83,7 +88,7 @@ class PairSampler:
 
     def _text(self, label: int, rng: np.random.Generator) -> str:
         text = self._pick(label, rng)
-        return simulate_asr_errors(text, self._words, rng) if rng.random() < 0.5 else text
+        return simulate_asr_errors(text, self._confusions, _ERRORS, rng) if rng.random() < 0.5 else text
 
     def _pick(self, label: int, rng: np.random.Generator) -> str:
         texts = self._texts[label]

@@ -19,6 +19,8 @@ from emostream.models.collate import TextBatch, collate_text
 from emostream.models.emotion import EmotionModel
 
 from ..augmentation.asr_noise import simulate_asr_errors
+from ..augmentation.confusions import Confusions
+from ..augmentation.settings import TextErrorRates
 from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
 from ..trainer.batching import length_grouped_batches
@@ -91,9 +93,7 @@ class TextStudent(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class TextTask:
-    """Distillation of the text branch as a `trainer.Task`. words: substitutes in simulated recognition
-    errors.
-    """
+    """Distillation of the text branch as a `trainer.Task`. confusions: of simulated recognition errors."""
 
     module: TextStudent
     model: EmotionModel
@@ -101,7 +101,7 @@ class TextTask:
     train: Sequence[Example]
     validation: Sequence[Example]
     soft_targets: SoftTargets
-    words: Sequence[str]
+    confusions: Confusions
     settings: TextSettings
     seed: int
 
@@ -119,7 +119,9 @@ class TextTask:
             line = self.train[item]
             rng = example_rng(self.seed, epoch, line.key)
             texts.append(
-                simulate_asr_errors(line.words, self.words, rng) if rng.random() < 0.5 else line.words
+                simulate_asr_errors(line.words, self.confusions, TextErrorRates(), rng)
+                if rng.random() < 0.5
+                else line.words
             )
             numbers.append(self.model.config.label2id.get(line.emotion, -100))
         rows = list(items)
@@ -159,7 +161,9 @@ def train_text_student(
     train, validation = lines
     labels: Mapping[str, int] = model.config.label2id
     module = TextStudent(model, settings, softened_weights(train, labels)[: len(labels)])
-    task = TextTask(module, model, tokenizer, train, validation, soft_targets, words, settings, seed)
+    task = TextTask(
+        module, model, tokenizer, train, validation, soft_targets, Confusions(words), settings, seed
+    )
     trainer = TrainerSettings(
         epochs=settings.epochs,
         batch=settings.batch,

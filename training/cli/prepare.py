@@ -10,9 +10,13 @@ from typing import Annotated
 import typer
 
 from emostream.models import load_transcriber
+from emostream.models.checkpoint import load_checkpoint
+from emostream.models.checkpoint_files import BUNDLED
 
+from ..augmentation.confusions import confusions_of
+from ..augmentation.settings import TextErrorRates
 from ..corpora.example import Example
-from ..data.asr_report import transcript_rows, transcript_table
+from ..data.asr_report import simulated_line, simulated_word_errors, transcript_rows, transcript_table
 from ..data.audio_cache import cached_audio
 from ..data.audio_check import report_cached_audio
 from ..data.transcripts import cached_transcripts
@@ -35,7 +39,8 @@ def prepare(
 ) -> None:
     """Read a corpus, check and cache its audio, and report its contents.
 
-    With --transcribe also the word error rate of the transcriber against the gold words.
+    With --transcribe also the word errors of the transcriber against the gold words, by kind, and those that
+    training simulates on the same words at the default rates.
     """
     examples = options.read_corpora(corpus, data, part=part)
     print(_counts(examples))
@@ -67,6 +72,9 @@ def prepare(
         )
     print(f"\nTranscripts by {transcriber.name} compared with the gold words:\n")
     print(transcript_table(transcript_rows(with_audio, transcripts)))
+    confusions = confusions_of(load_checkpoint(BUNDLED).tokenizer)
+    if (simulated := simulated_word_errors(with_audio, confusions, TextErrorRates())) is not None:
+        print(simulated_line(simulated))
 
 
 def _counts(examples: Sequence[Example]) -> str:

@@ -1,4 +1,4 @@
-"""Word error rates of the transcriber, by corpus and emotion."""
+"""Word errors of the transcriber, by kind, corpus and emotion; and those that training simulates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import jiwer
 from emostream.models import Transcript
 from emostream.models.text_normalization import normalize_text
 
+from ..augmentation.asr_noise import simulate_asr_errors
+from ..augmentation.confusions import Confusions
+from ..augmentation.settings import TextErrorRates
 from ..corpora.example import Example
+from ..trainer.seeding import example_rng
 from .transcripts import Transcripts
 
 ALL = "all"
@@ -18,18 +22,54 @@ ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
+class WordErrors:
+    """Errors of each kind per spoken word."""
+
+    substitutions: float
+    deletions: float
+    insertions: float
+
+    @property
+    def rate(self) -> float:
+        """The word error rate."""
+        return self.substitutions + self.deletions + self.insertions
+
+
+def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:
+    """Of texts in their spoken form, by the alignment of least errors. No reference may be empty."""
+    found = jiwer.process_words(list(references), list(hypotheses))
+    spoken = found.hits + found.substitutions + found.deletions
+    return WordErrors(found.substitutions / spoken, found.deletions / spoken, found.insertions / spoken)
+
+
+def simulated_word_errors(
+    examples: Sequence[Example], confusions: Confusions, rates: TextErrorRates, repeats: int = 20
+) -> WordErrors | None:
+    """Of `simulate_asr_errors` on the known English words; None where there are none. repeats: draws of
+    each.
+    """
+    references = [text for example in examples if (text := normalize_text(example.english))]
+    drawn = [
+        simulate_asr_errors(text, confusions, rates, example_rng(repeat, place, text))
+        for repeat in range(repeats)
+        for place, text in enumerate(references)
+    ]
+    return word_errors(references * repeats, drawn) if references else None
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptRow:
     """One corpus, or one emotion of it.
 
-    word_error_rate: errors per spoken word, over the clips whose English words are known, in the spoken form
-    that the model reads; None where there are none. empty: share of the clips with an empty transcript.
+    word_errors: over the clips whose English words are known, in the spoken form that the model reads; None
+    where there are none. empty: share of the clips with an empty transcript.
     rejected: share of which the hallucination filter rejected text.
     """
 
     corpus: str
     emotion: str
     clips: int
-    word_error_rate: float | None
+    word_errors: WordErrors | None
     empty: float
     rejected: float
 
@@ -48,25 +88,39 @@ def transcript_rows(examples: Sequence[Example], transcripts: Transcripts) -> li
 def transcript_table(rows: Sequence[TranscriptRow]) -> str:
     """Markdown; shares in percent."""
     lines = [
-        "| corpus | emotion | clips | word error rate | empty | rejected |",
-        "|---|---|---:|---:|---:|---:|",
+        "| corpus | emotion | clips | word error rate | substituted | deleted | inserted | empty "
+        "| rejected |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        rate = "none known" if row.word_error_rate is None else _percent(row.word_error_rate)
         shares = f"{_percent(row.empty)} | {_percent(row.rejected)}"
-        lines.append(f"| {row.corpus} | {row.emotion} | {row.clips:,} | {rate} | {shares} |")
+        lines.append(
+            f"| {row.corpus} | {row.emotion} | {row.clips:,} | {_error_cells(row.word_errors)} | {shares} |"
+        )
     return "\n".join(lines)
+
+
+def simulated_line(errors: WordErrors) -> str:
+    """A line under `transcript_table`."""
+    return f"| simulated (`text_noise`) | {ALL} | | {_error_cells(errors)} | | |"
+
+
+def _error_cells(errors: WordErrors | None) -> str:
+    if errors is None:
+        return "none known | | |"
+    kinds = (errors.rate, errors.substitutions, errors.deletions, errors.insertions)
+    return " | ".join(map(_percent, kinds))
 
 
 def _row(corpus: str, emotion: str, clips: Sequence[tuple[Example, Transcript]]) -> TranscriptRow:
     empty = sum(not normalize_text(transcript.text) for _, transcript in clips)
     rejected = sum(transcript.rejected is not None for _, transcript in clips)
     return TranscriptRow(
-        corpus, emotion, len(clips), _word_error_rate(clips), empty / len(clips), rejected / len(clips)
+        corpus, emotion, len(clips), _word_errors(clips), empty / len(clips), rejected / len(clips)
     )
 
 
-def _word_error_rate(clips: Sequence[tuple[Example, Transcript]]) -> float | None:
+def _word_errors(clips: Sequence[tuple[Example, Transcript]]) -> WordErrors | None:
     pairs = [
         (normalize_text(example.english), normalize_text(transcript.text)) for example, transcript in clips
     ]
@@ -74,7 +128,7 @@ def _word_error_rate(clips: Sequence[tuple[Example, Transcript]]) -> float | Non
     if not known:
         return None
     references, hypotheses = zip(*known, strict=True)
-    return float(jiwer.process_words(list(references), list(hypotheses)).wer)
+    return word_errors(references, hypotheses)
 
 
 def _percent(share: float) -> str:

@@ -15,6 +15,7 @@ from emostream.models.emotion import EmotionModel, EncodedModality
 from emostream.models.granularity import SpanBatch
 from emostream.models.inputs import WaveformSpec
 
+from ..augmentation.confusions import confusions_of
 from ..augmentation.pipeline import augment, augment_text, longest_augmented_s
 from ..corpora.example import Example
 from ..data.alignments import shift_alignment
@@ -93,6 +94,7 @@ class Collator:
             None if inputs.text_features is None else inputs.text_features.get(settings.text_source)
         )
         self._labels = labels
+        self._confusions = confusions_of(inputs.tokenizer)
         self._spans = model.config.spans
         self._max_tokens = model.config.max_tokens
         self._waveform: WaveformSpec = model.audio_encoder.waveform_spec
@@ -163,7 +165,7 @@ class Collator:
             sample = _Sample(samples, sample.text, alignment)
         sample = self._crop(sample, example, rng)
         if isinstance(sample.text, str):
-            text = augment_text(sample.text, self._settings.augment, rng)
+            text = augment_text(sample.text, self._settings.augment, rng, self._confusions)
             sample = _Sample(sample.audio, text, sample.alignment)
         return sample
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from emostream.models import Alignment
 from emostream.models.collate import collate_audio, collate_text
 
+from ..augmentation.confusions import confusions_of
 from ..augmentation.pipeline import augment, augment_text
 from ..corpora.example import Example
 from ..data.frozen_features import FrozenFeatures, cached_features, fingerprint
@@ -66,11 +67,13 @@ class FeatureCache:
         keys = [key for key, text in texts.items() if text]
         if not keys:
             return None
-        config = self.model_factory.template.config
+        config, confusions = self.model_factory.template.config, confusions_of(inputs.tokenizer)
 
         @torch.inference_mode()
         def encode(key: str, view: int) -> tuple[Tensor, Alignment]:
-            text = augment_text(texts[key], data.augment, example_rng(view, 1, key)) if view else texts[key]
+            text = texts[key]
+            if view:
+                text = augment_text(text, data.augment, example_rng(view, 1, key), confusions)
             batch = collate_text([text], inputs.tokenizer, config.max_tokens)
             return torch.stack([state[0] for state in encoder.layers(batch.ids, batch.mask)]), NO_ALIGNMENT
 

@@ -11,7 +11,6 @@ from msgspec import Meta
 
 from emostream.models import LABELS
 
-from ..augmentation.settings import AugmentSettings
 from ..corpora.example import CorpusError
 from ..corpora.files import read_text_file
 from ..emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
@@ -93,7 +92,7 @@ def check_consistency(experiment: Experiment, where: str) -> None:
         )
     if data.views > 1 and not data.cache_features:
         raise SettingsError(f"{where}: expected views of cached features, got views without cache_features")
-    if data.cache_features and _augments(data.augment) != (data.views > 1):
+    if data.cache_features and data.augment.any() != (data.views > 1):
         raise SettingsError(
             f"{where}: expected augmentation and views > 1 together where features are cached, got "
             f"views = {data.views}: augmented clips are further views"
@@ -124,7 +123,3 @@ def check_consistency(experiment: Experiment, where: str) -> None:
         values = [f"{value:g}" if isinstance(value, float) else value for value in listed]
         if len(set(values)) != len(values):
             raise SettingsError(f"{where}: expected different {name}, got {', '.join(map(str, values))}")
-
-
-def _augments(settings: AugmentSettings) -> bool:
-    return settings != AugmentSettings()

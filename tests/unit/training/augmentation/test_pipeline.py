@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
+import jiwer
 import msgspec
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from emostream.models import Alignment, Samples, Word
+from emostream.models.alignment.dictionary import pronouncing_dictionary
 from emostream.training.augmentation.asr_noise import simulate_asr_errors
 from emostream.training.augmentation.codec import random_codec
+from emostream.training.augmentation.confusions import Confusions, confusions_of, pronounce
 from emostream.training.augmentation.pipeline import augment, augment_text
 from emostream.training.augmentation.pitch_tempo import random_pitch_and_tempo, shift_pitch_and_tempo
 from emostream.training.augmentation.reverb import random_reverb
-from emostream.training.augmentation.settings import AugmentSettings
+from emostream.training.augmentation.settings import AugmentSettings, TextErrorRates
 from emostream.training.augmentation.waveform import (
     add_noise,
     coloured_noise,
@@ -138,7 +142,8 @@ class TestAugment:
         same, same_alignment = augment(clip, alignment, AugmentSettings(), np.random.default_rng(0))
         np.testing.assert_array_equal(same, clip)
         assert same_alignment == alignment
-        assert augment_text("Oh, NO!", AugmentSettings(), np.random.default_rng(0)) == "Oh, NO!"
+        rng = np.random.default_rng(0)
+        assert augment_text("Oh, NO!", AugmentSettings(), rng, Confusions(())) == "Oh, NO!"
 
     @pytest.mark.parametrize("settings", [AugmentSettings(speed=1, silence=1, reverb=1), EVERYTHING])
     def test_a_click_stays_under_its_word(self, settings: AugmentSettings) -> None:
@@ -202,40 +207,126 @@ class TestAugment:
 
     def test_whether_any_probability_is_set(self) -> None:
         assert not AugmentSettings().any()
-        assert all(AugmentSettings(**{name: 0.1}).any() for name in AugmentSettings.__struct_fields__)
+        names = [name for name in AugmentSettings.__struct_fields__ if name != "text_errors"]
+        assert all(AugmentSettings(**{name: 0.1}).any() for name in names)
+        assert not AugmentSettings(text_errors=TextErrorRates(deletions=0.5)).any()
 
 
 class TestAsrErrors:
-    TEXT = "one two three four five six seven eight nine ten"
+    """Compared with the alignment of least errors that another library makes of the texts."""
 
-    def word_counts(self, *replacements: str) -> Counter[str]:
+    TEXT = "we want to set the clock at ten and walk to the door"
+    VOCABULARY = ("wet", "lock", "block", "ben", "talk", "core", "when", "sat", "zebra")
+
+    def measured(self, **rates: float) -> jiwer.WordOutput:
+        confusions = Confusions(self.VOCABULARY)
+        given = TextErrorRates(**({"substitutions": 0.0, "deletions": 0.0, "insertions": 0.0} | rates))
         drawn = [
-            simulate_asr_errors(self.TEXT, replacements, np.random.default_rng(seed)) for seed in range(500)
+            simulate_asr_errors(self.TEXT, confusions, given, np.random.default_rng(seed))
+            for seed in range(600)
         ]
-        return Counter(word for line in drawn for word in line.split())
+        return jiwer.process_words([self.TEXT] * len(drawn), drawn)
 
-    def test_without_replacements_words_are_dropped_and_doubled(self) -> None:
-        """A quarter at most, an eighth on average; nine in ten of them are dropped, the tenth is doubled."""
+    def test_words_are_substituted_by_words_that_sound_alike(self) -> None:
+        """Not by any word, and not deleted: nothing sounds like `zebra`."""
+        found = self.measured(substitutions=0.2)
+        spoken = 600 * len(self.TEXT.split())
+        assert found.deletions == found.insertions == 0
+        assert 0.05 < found.substitutions / spoken < 0.2
+        new = {word for line in found.hypotheses for word in line} - set(self.TEXT.split())
+        assert new
+        assert new <= set(self.VOCABULARY) - {"zebra"}
+        for line in found.hypotheses:
+            for spoken_word, word in zip(self.TEXT.split(), line, strict=True):
+                assert slow_distance(pronounce(spoken_word), pronounce(word)) <= 2
+
+    def test_the_rate_is_reached_where_every_word_has_a_neighbour(self) -> None:
+        confusions = Confusions(("lock", "block"))
+        rates = TextErrorRates(substitutions=0.1, deletions=0.0, insertions=0.0)
         drawn = [
-            simulate_asr_errors(self.TEXT, (), np.random.default_rng(seed)).split() for seed in range(500)
+            simulate_asr_errors("clock " * 10, confusions, rates, np.random.default_rng(seed))
+            for seed in range(500)
         ]
-        dropped = np.mean([1 - len(set(line)) / 10 for line in drawn])
-        doubled = np.mean([(len(line) - len(set(line))) / 10 for line in drawn])
-        assert dropped == pytest.approx(0.9 * 0.125, abs=0.02)
-        assert doubled == pytest.approx(0.1 * 0.125, abs=0.01)
-        assert set().union(*drawn) == set(self.TEXT.split())
+        share = np.mean([word != "clock" for line in drawn for word in line.split()])
+        assert share == pytest.approx(0.1, abs=0.015)
 
-    def test_with_replacements_half_of_the_dropped_are_replaced(self) -> None:
-        counted = self.word_counts("other", "another")
-        share = (counted["other"] + counted["another"]) / 5_000
-        assert share == pytest.approx(0.45 * 0.125, abs=0.01)
+    @pytest.mark.parametrize("kind", ["deletions", "insertions"])
+    def test_the_other_kinds_have_their_rate(self, kind: str) -> None:
+        found = self.measured(**{kind: 0.1})
+        spoken = 600 * len(self.TEXT.split())
+        kinds = {name: getattr(found, name) / spoken for name in ("substitutions", "deletions", "insertions")}
+        assert kinds.pop(kind) == pytest.approx(0.1, abs=0.015)
+        assert max(kinds.values()) < 0.01
 
     def test_at_least_one_word_is_kept(self) -> None:
-        results = {simulate_asr_errors("hi", (), np.random.default_rng(seed)) for seed in range(200)}
-        assert results == {"hi", "hi hi"}
-        assert simulate_asr_errors("...", (), np.random.default_rng(0)) == ""
+        rates = TextErrorRates(substitutions=0.0, deletions=1.0, insertions=0.0)
+        drawn = {
+            simulate_asr_errors("hi", Confusions(()), rates, np.random.default_rng(n)) for n in range(50)
+        }
+        assert drawn == {"hi"}
+        assert simulate_asr_errors("...", Confusions(()), rates, np.random.default_rng(0)) == ""
 
     def test_the_probability_of_text_noise(self) -> None:
         settings = AugmentSettings(text_noise=0.5)
-        texts = [augment_text("Oh, NO!", settings, np.random.default_rng(seed)) for seed in range(400)]
+        texts = [
+            augment_text("Oh, NO!", settings, np.random.default_rng(seed), Confusions(()))
+            for seed in range(400)
+        ]
         assert 0.42 < np.mean([text == "Oh, NO!" for text in texts]) < 0.58
+
+    def test_a_rate_out_of_range_is_refused(self) -> None:
+        with pytest.raises(
+            msgspec.ValidationError, match=r"expected a rate from 0 to 1 for deletions, got 1\.5"
+        ):
+            msgspec.convert({"text_errors": {"deletions": 1.5}}, AugmentSettings)
+
+
+class TestConfusions:
+    WORDS = (
+        "talking",
+        "walking",
+        "taking",
+        "service",
+        "surface",
+        "door",
+        "zebra",
+        "##ing",
+        "[UNK]",
+        "Taking",
+    )
+
+    @pytest.mark.parametrize("dictionary", [True, False])
+    def test_the_nearest_words_by_a_slow_search(
+        self, dictionary: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With the pronouncing dictionary and with guesses alone."""
+        if not dictionary:
+            monkeypatch.setattr("emostream.training.augmentation.confusions.pronouncing_dictionary", dict)
+        elif not pronouncing_dictionary():
+            pytest.skip("needs pocketsphinx, which brings the dictionary")
+        confusions = Confusions(self.WORDS)
+        plain = [word for word in self.WORDS if word.isalpha() and word.islower()]
+        for word in (*plain, "barking", "store"):
+            distances = {o: slow_distance(pronounce(word), pronounce(o)) for o in plain if o != word}
+            least = min(distances.values())
+            expected = {o for o, distance in distances.items() if distance == least} if least <= 2 else set()
+            assert set(confusions.alike(word)) == expected, word
+
+    def test_the_vocabulary_of_a_tokenizer(self) -> None:
+        """Words that begin with a mark, where any do; pieces of words are none."""
+        pieces = {"[UNK]": 0, "lock": 1, "block": 2, "##ock": 3}
+        marked = {"[UNK]": 0, "\u0120lock": 1, "\u0120block": 2, "ock": 3}
+        for vocabulary in (pieces, marked):
+            tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+            assert set(confusions_of(tokenizer).alike("clock")) == {"lock", "block"}
+
+
+def slow_distance(first: tuple[str, ...], second: tuple[str, ...]) -> int:
+    """Levenshtein's distance, by its definition."""
+    if not first or not second:
+        return len(first) + len(second)
+    return min(
+        slow_distance(first[1:], second) + 1,
+        slow_distance(first, second[1:]) + 1,
+        slow_distance(first[1:], second[1:]) + (first[0] != second[0]),
+    )

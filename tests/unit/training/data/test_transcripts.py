@@ -12,8 +12,16 @@ import pytest
 import soundfile
 
 from emostream.models import Clip, Samples, Transcript, Word, load_transcriber
+from emostream.training.augmentation.confusions import Confusions
+from emostream.training.augmentation.settings import TextErrorRates
 from emostream.training.corpora.example import CorpusError, Example
-from emostream.training.data.asr_report import transcript_rows, transcript_table
+from emostream.training.data.asr_report import (
+    TranscriptRow,
+    WordErrors,
+    simulated_word_errors,
+    transcript_rows,
+    transcript_table,
+)
 from emostream.training.data.audio_cache import AudioCache, cached_audio
 from emostream.training.data.transcripts import FILE, cached_transcripts, read_transcripts
 from tests.support.tiny_emotion import noise
@@ -206,13 +214,33 @@ def test_the_report_equals_a_count_by_hand() -> None:
     )
     errors_sad = word_errors("it's great isn't it", "its great isn't it") + 1
     errors_happy = word_errors("one two three four", "one to free four five")
-    assert (sad.emotion, sad.clips, sad.word_error_rate) == ("sad", 2, errors_sad / 5)
-    assert (happy.emotion, happy.clips, happy.word_error_rate) == ("happy", 3, errors_happy / 4)
+    assert (sad.emotion, sad.clips, rate_of(sad)) == ("sad", 2, pytest.approx(errors_sad / 5))
+    assert (happy.emotion, happy.clips, rate_of(happy)) == ("happy", 3, pytest.approx(errors_happy / 4))
+    assert happy.word_errors == WordErrors(substitutions=2 / 4, deletions=0.0, insertions=1 / 4)
     assert (everything.emotion, everything.clips) == ("all", 5)
-    assert everything.word_error_rate == (errors_sad + errors_happy) / 9
+    assert rate_of(everything) == pytest.approx((errors_sad + errors_happy) / 9)
     assert (sad.empty, sad.rejected) == (1 / 2, 0)
     assert (happy.empty, happy.rejected) == (1 / 3, 1 / 3)
-    assert (other.corpus, other.word_error_rate, other.empty) == ("pl", None, 1.0)
+    assert (other.corpus, other.word_errors, other.empty) == ("pl", None, 1.0)
+
+
+def rate_of(row: TranscriptRow) -> float:
+    assert row.word_errors is not None
+    return row.word_errors.rate
+
+
+def test_simulated_errors_are_counted_as_a_transcribers_are() -> None:
+    """Where every word is left out but the one that stays, and where nothing is changed."""
+    confusions = Confusions(())
+    everything = TextErrorRates(substitutions=0.0, deletions=1.0, insertions=0.0)
+    spoken = [e for e in examples_of_utterances() if e.english]
+    found = simulated_word_errors(spoken, confusions, everything)
+    assert found is not None
+    assert 0.3 < found.deletions < 1.0
+    assert found.substitutions == found.insertions == 0.0
+    nothing = TextErrorRates(substitutions=0.0, deletions=0.0, insertions=0.0)
+    assert simulated_word_errors(spoken, confusions, nothing) == WordErrors(0.0, 0.0, 0.0)
+    assert simulated_word_errors([], confusions, nothing) is None
 
 
 def test_the_table_is_markdown() -> None:
@@ -220,11 +248,12 @@ def test_the_table_is_markdown() -> None:
         examples_of_utterances(), {key: utterance[3] for key, utterance in UTTERANCES.items()}
     )
     assert transcript_table(rows).splitlines() == [
-        "| corpus | emotion | clips | word error rate | empty | rejected |",
-        "|---|---|---:|---:|---:|---:|",
-        "| c | all | 5 | 55.6 % | 40.0 % | 20.0 % |",
-        "| c | happy | 3 | 75.0 % | 33.3 % | 33.3 % |",
-        "| c | sad | 2 | 40.0 % | 50.0 % | 0.0 % |",
+        "| corpus | emotion | clips | word error rate | substituted | deleted | inserted | empty "
+        "| rejected |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| c | all | 5 | 55.6 % | 33.3 % | 11.1 % | 11.1 % | 40.0 % | 20.0 % |",
+        "| c | happy | 3 | 75.0 % | 50.0 % | 0.0 % | 25.0 % | 33.3 % | 33.3 % |",
+        "| c | sad | 2 | 40.0 % | 20.0 % | 20.0 % | 0.0 % | 50.0 % | 0.0 % |",
     ]
 
 
