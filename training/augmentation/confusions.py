@@ -44,10 +44,10 @@ class Confusions:
 
     @cached_property
     def _by_phones(self) -> dict[tuple[str, ...], list[int]]:
-        """Phones, also with one left out -> the words that have them: within two edits of each other."""
+        """Phones, some left out -> the words that have them."""
         places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         for place, phones in enumerate(self._pronounced):
-            for key in _with_one_left_out(phones):
+            for key in _with_some_left_out(phones):
                 places[key].append(place)
         return dict(places)
 
@@ -55,7 +55,7 @@ class Confusions:
     def alike(self, word: str) -> tuple[str, ...]:
         """The words at the least distance in phones, at most two edits; none where nothing sounds alike."""
         phones = pronounce(word)
-        near = {place for key in _with_one_left_out(phones) for place in self._by_phones.get(key, ())}
+        near = {place for key in _with_some_left_out(phones) for place in self._by_phones.get(key, ())}
         distances = {
             place: edit_distance(phones, self._pronounced[place])
             for place in near
@@ -106,6 +106,8 @@ def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
     return row[-1]
 
 
-def _with_one_left_out(phones: tuple[str, ...]) -> set[tuple[str, ...]]:
-    """With none left out, too."""
-    return {phones} | {phones[:place] + phones[place + 1 :] for place in range(len(phones))}
+def _with_some_left_out(phones: tuple[str, ...]) -> set[tuple[str, ...]]:
+    """The phones, and with one or two left out: words within two edits have one of these in common."""
+    one = {phones[:place] + phones[place + 1 :] for place in range(len(phones))}
+    two = {some[:place] + some[place + 1 :] for some in one for place in range(len(some))}
+    return {phones} | one | two
