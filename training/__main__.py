@@ -10,6 +10,7 @@ from typing import Final
 import typer
 
 from emostream.models import ModelError
+from emostream.usage_errors import UsageError, usage_line
 
 from .cli.command_table import CommandTable
 from .corpora.example import CorpusError
@@ -38,11 +39,14 @@ def _training() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 training failed, 2 bad input, both with one line on stderr; 130 interrupted."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app(args=None if arguments is None else list(arguments), prog_name=_PROGRAM)
+        status = app(args=given, prog_name=_PROGRAM, standalone_mode=False)
+    except UsageError as error:
+        if line := usage_line(error, given):
+            print(f"error: {line}", file=sys.stderr)
+        return 2
     except SystemExit as exit_:
-        if exit_.code == _INTERRUPTED:
-            print("interrupted: run the same command to resume", file=sys.stderr)
         return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else 1
     except (ModelError, CorpusError, SettingsError, PredictionsError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -56,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FloatingPointError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    if status == _INTERRUPTED:
+        print("interrupted: run the same command to resume", file=sys.stderr)
+    return status if isinstance(status, int) else 0
 
 
 if __name__ == "__main__":

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, Final
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+from emostream.lazy_commands import LazyGroup
 
 COMMANDS: Final = {
     "demo": "Play the bundled recording through the whole pipeline and show it on a web page.",
@@ -31,34 +29,8 @@ COMMANDS: Final = {
 """By name, with the first paragraph of its help. The module in `commands` has its name."""
 
 
-class LazyCommand(TyperCommand):
-    """A command before its module is imported: its name and the first paragraph of its help."""
-
-    def load(self) -> Any:
-        """The command, or the group of commands, as the parser takes it."""
-        assert self.name is not None
-        module = import_module(f"{__package__}.commands.{self.name}")
-        group = getattr(module, "app", None)
-        if group is None:
-            function = getattr(module, self.name)
-            group = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-            group.command(name=self.name, help=_reflowed(function.__doc__ or ""))(function)
-        return typer.main.get_command(group)
-
-    def make_context(self, *args: Any, **options: Any) -> Any:
-        """Called before the command is run and before its own help is shown."""
-        return self.load().make_context(*args, **options)
-
-
-class CommandTable(TyperGroup):
+class CommandTable(LazyGroup):
     """The group of all of COMMANDS."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        for name, summary in COMMANDS.items():
-            self.add_command(LazyCommand(name, help=summary, rich_markup_mode="rich"))
-
-
-def _reflowed(text: str) -> str:
-    """A docstring with one line per paragraph: rich keeps line breaks."""
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+        super().__init__(COMMANDS, f"{__package__}.commands", **options)

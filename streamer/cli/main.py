@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from emostream.models import ModelError
+from emostream.usage_errors import UsageError, usage_line
 
 from ..errors import EmostreamError
 from .command_table import CommandTable
 from .standard_streams import flush_output, is_full_disk, open_missing, report_full_disk
-from .usage_errors import UsageError, usage_line
 
 app = typer.Typer(
     name="emostream",

@@ -19,7 +19,6 @@ from emostream.models.collate import collate_audio
 from emostream.models.inputs import WaveformSpec, prepare
 from emostream.models.pretrained import pretrained_audio_encoder
 
-DEFAULT_WEIGHTS: Final = Path(__file__).resolve().parents[2].parent / "shared" / "weights"
 _RMS: Final = 0.08
 """Full scale is 1. The student's input is level-normalized, so the teacher's always has the same level."""
 _LEVEL: Final = WaveformSpec(1)

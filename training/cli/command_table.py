@@ -1,12 +1,10 @@
-"""The commands of `python -m emostream.training`, each imported, and torch with it, when it is called."""
+"""The commands of `python -m emostream.training`, each imported when it is called, and torch when it runs."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, Final
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+from emostream.lazy_commands import LazyGroup
 
 COMMANDS: Final = {
     "prepare": "Read a corpus, check and cache its audio, and report its contents.",
@@ -23,28 +21,8 @@ COMMANDS: Final = {
 """By name, with the first paragraph of its help. The module has its name."""
 
 
-class LazyCommand(TyperCommand):
-    """A command before its module is imported: its name and the first paragraph of its help."""
-
-    def load(self) -> Any:
-        """The command, or the group of commands, as the parser takes it."""
-        assert self.name is not None
-        module = import_module(f"{__package__}.{self.name}")
-        group = getattr(module, "app", None)
-        if group is None:
-            group = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            group.command(name=self.name)(getattr(module, self.name))
-        return typer.main.get_command(group)
-
-    def make_context(self, *args: Any, **options: Any) -> Any:
-        """Called before the command is run and before its own help is shown."""
-        return self.load().make_context(*args, **options)
-
-
-class CommandTable(TyperGroup):
+class CommandTable(LazyGroup):
     """The group of all of COMMANDS."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        for name, summary in COMMANDS.items():
-            self.add_command(LazyCommand(name, help=summary))
+        super().__init__(COMMANDS, __package__, **options)

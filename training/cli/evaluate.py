@@ -7,12 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from emostream.models.checkpoint_files import resolve_checkpoint
-
 from ..corpora.manifest import DEFAULT_DATA
-from ..evaluation.crossvalidation import crossvalidation_gains, crossvalidation_table, read_folds
-from ..evaluation.evaluate import evaluate as evaluate_checkpoint
-from ..evaluation.evaluation_report import conflict_table, corruption_table, evaluation_table, gain_list
 
 
 def evaluate(
@@ -46,6 +41,12 @@ def evaluate(
 
     Where the checkpoint holds the predictions of its recipe's cross-validation, their metrics follow.
     """
+    from emostream.models.checkpoint_files import resolve_checkpoint
+
+    from ..evaluation.crossvalidation import crossvalidation_gains, crossvalidation_table, read_folds
+    from ..evaluation.evaluate import evaluate as evaluate_checkpoint
+    from ..evaluation.evaluation_report import conflict_table, corruption_table, evaluation_table, gain_list
+
     folder = resolve_checkpoint(checkpoint)
     folds = read_folds(folder)
     evaluation = evaluate_checkpoint(folder, manifest, split, out, robustness=robustness)

@@ -9,10 +9,6 @@ from typing import Annotated
 import typer
 
 from emostream.models import CheckpointError
-from emostream.models.checkpoint import load_checkpoint
-from emostream.models.encoders.onnx import GRAPH_FILE, export_graph
-from emostream.models.graphs.export import export_network, is_exportable
-from emostream.models.graphs.files import GRAPH_FILES
 
 
 def export(
@@ -30,6 +26,11 @@ def write_graphs(folder: Path, whisper: Path | None = None) -> None:
 
     Raises CheckpointError if the packages that write it are not installed.
     """
+    from emostream.models.checkpoint import load_checkpoint
+    from emostream.models.encoders.onnx import GRAPH_FILE, export_graph
+    from emostream.models.graphs.export import export_network, is_exportable
+    from emostream.models.graphs.files import GRAPH_FILES
+
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         raise CheckpointError(
             f"expected the packages onnx and onnxscript to write graphs to {folder}, found none: "

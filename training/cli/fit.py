@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emostream.models.checkpoint import save_checkpoint
-
-from ..emotion.fit_calibration import calibrate_all
-from ..emotion.predict import posteriors, predict
-from ..evaluation.metrics import ClassificationMetrics, compute_metrics
-from ..experiments.folds import Fold
-from ..experiments.model_card import write_fit_card
-from ..experiments.prepare_table import TableRequest, prepare_table
-from ..experiments.run import fit_fold, prediction_runtime
-from ..experiments.table_rows import TableRow
-from ..trainer.callbacks import (
-    CallbackList,
-    ProgressBarCallback,
-    TensorBoardCallback,
-    TrainingCallback,
-    progress_bars,
-)
-from ..trainer.runtime import make_accelerator
 from . import options
 from .console import PreparationProgress
+
+if TYPE_CHECKING:
+    from ..evaluation.metrics import ClassificationMetrics
+    from ..experiments.folds import Fold
+    from ..trainer.callbacks import TrainingCallback
 
 
 def fit(
@@ -56,6 +43,18 @@ def fit(
     part: options.PartOption = False,
 ) -> None:
     """Train one model and write its checkpoint, for `emostream live --checkpoint` and all other commands."""
+    from emostream.models.checkpoint import save_checkpoint
+
+    from ..emotion.fit_calibration import calibrate_all
+    from ..emotion.predict import posteriors, predict
+    from ..evaluation.metrics import compute_metrics
+    from ..experiments.model_card import write_fit_card
+    from ..experiments.prepare_table import TableRequest, prepare_table
+    from ..experiments.run import fit_fold, prediction_runtime
+    from ..experiments.table_rows import TableRow
+    from ..trainer.callbacks import CallbackList, ProgressBarCallback, TensorBoardCallback, progress_bars
+    from ..trainer.runtime import make_accelerator
+
     options.check_output_folder(out, "--output-dir")
     experiment = options.read_config(config, audio, text)
     row = TableRow(experiment.name, "other")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace as replace_fields
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from msgspec.structs import replace
@@ -14,7 +14,9 @@ from ..corpora.example import CorpusError, Example
 from ..corpora.leakage import DisjointUnit
 from ..corpora.registry import CORPORA, read_corpus
 from ..errors import SettingsError
-from ..experiments.experiment import Experiment, check_consistency, read_experiment
+
+if TYPE_CHECKING:
+    from ..experiments.experiment import Experiment
 
 RUNS: Final = Path(__file__).resolve().parents[1] / "runs"
 
@@ -98,6 +100,8 @@ def check_output_folder(folder: Path, option: str) -> None:
 
 def read_config(config: str, audio: str | None, text: str | None) -> Experiment:
     """The experiment of a TOML file, or of a name in RUNS. Raises SettingsError."""
+    from ..experiments.experiment import check_consistency, read_experiment
+
     path = Path(config)
     if not path.suffix and not path.is_file():
         path = RUNS / f"{config}.toml"

@@ -10,18 +10,9 @@ from typing import Annotated
 import typer
 
 from emostream.models import load_transcriber
-from emostream.models.checkpoint import load_checkpoint
-from emostream.models.checkpoint_files import BUNDLED
 
-from ..augmentation.confusions import confusions_of
-from ..augmentation.settings import TextErrorRates
 from ..corpora.example import Example
-from ..data.asr_report import simulated_line, simulated_word_errors, transcript_rows, transcript_table
-from ..data.audio_cache import cached_audio
-from ..data.audio_check import report_cached_audio
-from ..data.transcripts import cached_transcripts
 from ..errors import SettingsError
-from ..trainer.callbacks import progress_bars
 from . import options
 from .console import PreparationProgress
 
@@ -42,6 +33,17 @@ def prepare(
     With --transcribe also the word errors of the transcriber against the gold words, by kind, and those that
     training simulates on the same words at the default rates.
     """
+    from emostream.models.checkpoint import load_checkpoint
+    from emostream.models.checkpoint_files import BUNDLED
+
+    from ..augmentation.confusions import confusions_of
+    from ..augmentation.settings import TextErrorRates
+    from ..data.asr_report import simulated_line, simulated_word_errors, transcript_rows, transcript_table
+    from ..data.audio_cache import cached_audio
+    from ..data.audio_check import report_cached_audio
+    from ..data.transcripts import cached_transcripts
+    from ..trainer.callbacks import progress_bars
+
     examples = options.read_corpora(corpus, data, part=part)
     print(_counts(examples))
     with_audio = [example for example in examples if example.path is not None]

@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from ..errors import SettingsError
-from ..probe.run import probe as run_probe
-from ..trainer.callbacks import progress_bars
 from . import options
 from .console import PreparationProgress
 
@@ -68,6 +66,9 @@ def probe(
     Each corpus in folds of its speakers, and each corpus left out where there are several. The strength of
     the regularization is chosen on inner folds, by speaker as well.
     """
+    from ..probe.run import probe as run_probe
+    from ..trainer.callbacks import progress_bars
+
     for folder, option in ((out, "--output-dir"), (work, "--work")):
         if folder is not None:
             options.check_output_folder(folder, option)

@@ -8,23 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 from msgspec.structs import replace as replace_fields
 
-from emostream.models.baseline import BaselineSettings
-
 from ..corpora.example import Example
 from ..corpora.manifest import DEFAULT_DATA
-from ..emotion.settings import ContrastiveSettings
 from ..errors import SettingsError
-from ..experiments.ablations import aligned_granularities
-from ..experiments.claims import claim_table
-from ..experiments.environment import RunMetadata, commit, machine
-from ..experiments.experiment import Experiment, check_consistency
-from ..experiments.folds import Fold
-from ..experiments.prepare_table import PreparedTable, TableRequest, prepare_table
 from ..experiments.protocols import (
     PROTOCOLS,
     VALIDATIONS,
@@ -33,18 +24,15 @@ from ..experiments.protocols import (
     allowed_validations,
     leaks,
 )
-from ..experiments.reference_results import IEMOCAP_NOT_RUN
-from ..experiments.report import Report, write_report
-from ..experiments.table import run_table
 from ..experiments.table_rows import GOLD, GROUPS, RECOGNIZED, Group, TableRow, paper_rows
-from ..trainer.callbacks import progress_bars
-from ..trainer.runtime import make_accelerator
-from ..whisper_recipe.choice import Choice
-from ..whisper_recipe.pipeline import WhisperPaths, leave_corpora_out, prepare
-from ..whisper_recipe.settings import read_whisper_settings
-from ..whisper_recipe.speakers import leave_speakers_out
 from . import options
 from .console import PreparationProgress
+
+if TYPE_CHECKING:
+    from ..experiments.experiment import Experiment
+    from ..experiments.folds import Fold
+    from ..experiments.prepare_table import PreparedTable
+    from ..experiments.report import Report
 
 _PAPERS: Final = "papers"
 _QUICK: Final = "papers-quick"
@@ -123,6 +111,8 @@ def papers(
 
     The words are the corpus's own; a row has those of a Whisper model, unless --asr is none.
     """
+    from ..emotion.settings import ContrastiveSettings
+
     if quick and config != _PAPERS:
         raise SettingsError(
             f"expected --quick or --config, got --quick and --config {config}: --quick is --config {_QUICK}"
@@ -175,6 +165,9 @@ def unseen(
     ] = False,
 ) -> None:
     """The recipe of models/bundled_whisper with each corpus left out in turn: labels, baselines, doubts."""
+    from ..whisper_recipe.pipeline import WhisperPaths, leave_corpora_out, prepare
+    from ..whisper_recipe.settings import read_whisper_settings
+
     options.check_output_folder(out, "--output-dir")
     options.check_output_folder(work, "--work")
     context, _ = prepare(read_whisper_settings(config), WhisperPaths(data, whisper, work))
@@ -199,6 +192,13 @@ def speakers(
     work: options.WorkOption = Path("run"),
 ) -> None:
     """The recipe of models/bundled_whisper with a part of one corpus's speakers left out in turn."""
+    from emostream.models.baseline import BaselineSettings
+
+    from ..whisper_recipe.choice import Choice
+    from ..whisper_recipe.pipeline import WhisperPaths, prepare
+    from ..whisper_recipe.settings import read_whisper_settings
+    from ..whisper_recipe.speakers import leave_speakers_out
+
     options.check_output_folder(out, "--output-dir")
     options.check_output_folder(work, "--work")
     settings = read_whisper_settings(config)
@@ -249,6 +249,8 @@ def _groups(names: Sequence[str] | None) -> tuple[Group, ...]:
 
 def _other_transcripts(experiment: Experiment, examples: Sequence[Example], asr: str) -> tuple[str, ...]:
     """The row with other words than the baseline's, where there are any."""
+    from ..experiments.ablations import aligned_granularities
+
     # Other alignments than the baseline's would be a second difference between the rows.
     if aligned_granularities(experiment) or not any(e.english and e.path and not e.paired for e in examples):
         return ()
@@ -266,6 +268,8 @@ def _run_protocols(
     args: _TableOptions,
 ) -> None:
     """A report for each protocol; with several, in a folder each, and the claims of all beside them."""
+    from ..experiments.claims import claim_table
+
     options.check_output_folder(args.out, "--output-dir")
     options.check_output_folder(args.work, "--work")
     examples = options.read_corpora(args.corpus, args.data, part=args.part)
@@ -286,6 +290,8 @@ def _run_protocols(
 
 def _with_protocol(experiment: Experiment, protocol: ProtocolName, validation: str | None) -> Experiment:
     """validation: as it was asked for; None: the experiment's where this protocol has it."""
+    from ..experiments.experiment import check_consistency
+
     wanted: ValidationName | None = experiment.validation
     if validation is not None:
         (wanted,) = _named([validation], VALIDATIONS, "--validation")
@@ -312,6 +318,14 @@ def _run(
     examples: Sequence[Example],
 ) -> Report | None:
     """chosen: the only row of the table, or those of the papers. None in a process that writes no report."""
+    from ..experiments.environment import RunMetadata, commit, machine
+    from ..experiments.prepare_table import TableRequest, prepare_table
+    from ..experiments.reference_results import IEMOCAP_NOT_RUN
+    from ..experiments.report import write_report
+    from ..experiments.table import run_table
+    from ..trainer.callbacks import progress_bars
+    from ..trainer.runtime import make_accelerator
+
     of_papers = isinstance(chosen, _PaperRows)
     rows = [chosen] if isinstance(chosen, TableRow) else chosen.of(experiment, examples, args.asr)
     request = TableRequest(

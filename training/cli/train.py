@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from emostream.models.checkpoint import load_checkpoint
-
-from ..bundled_recipe.audio_teacher import DEFAULT_WEIGHTS
-from ..bundled_recipe.model_card import write_card
-from ..bundled_recipe.pipeline import run_recipe
-from ..bundled_recipe.settings import read_settings
-from ..bundled_recipe.stages import RecipePaths
 from ..corpora.manifest import DEFAULT_DATA
-from ..evaluation.crossvalidation import read_folds, write_folds
-from ..evaluation.evaluate import evaluate
-from ..evaluation.evaluation_report import evaluation_table
-from ..whisper_recipe.pipeline import WhisperPaths, run_whisper_recipe
-from ..whisper_recipe.settings import read_whisper_settings
-from .export import write_graphs
+
+_WEIGHTS: Final = DEFAULT_DATA.parent / "weights"
 
 
 def train(
@@ -31,7 +20,7 @@ def train(
     data: Annotated[
         Path, typer.Option("--data", help="Folder with manifest.csv and text.csv.gz.")
     ] = DEFAULT_DATA,
-    weights: Annotated[Path, typer.Option("--weights", help="Folder of the teachers.")] = DEFAULT_WEIGHTS,
+    weights: Annotated[Path, typer.Option("--weights", help="Folder of the teachers.")] = _WEIGHTS,
     work: Annotated[Path, typer.Option("--work", help="Snapshots, caches and the log.")] = Path("run"),
     whisper: Annotated[
         Path | None,
@@ -47,6 +36,19 @@ def train(
     With --whisper, that of models/bundled_whisper: heads and fusion on Whisper's encoder. An interrupted run
     resumes where it stopped. To train on a corpus of your own, see fit.
     """
+    from emostream.models.checkpoint import load_checkpoint
+
+    from ..bundled_recipe.model_card import write_card
+    from ..bundled_recipe.pipeline import run_recipe
+    from ..bundled_recipe.settings import read_settings
+    from ..bundled_recipe.stages import RecipePaths
+    from ..evaluation.crossvalidation import read_folds, write_folds
+    from ..evaluation.evaluate import evaluate
+    from ..evaluation.evaluation_report import evaluation_table
+    from ..whisper_recipe.pipeline import WhisperPaths, run_whisper_recipe
+    from ..whisper_recipe.settings import read_whisper_settings
+    from .export import write_graphs
+
     if whisper is not None:
         run_whisper_recipe(read_whisper_settings(config), WhisperPaths(data, whisper, work), out)
         write_graphs(out, whisper)

@@ -1,4 +1,4 @@
-"""Mistakes in a command line, in one line each."""
+"""Mistakes in a command line of this project's programs, in one line each."""
 
 from __future__ import annotations
 
