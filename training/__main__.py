@@ -9,8 +9,8 @@ from typing import Final
 
 import typer
 
+from emostream import usage_errors
 from emostream.models import ModelError
-from emostream.usage_errors import UsageError, usage_line
 
 from .cli.command_table import CommandTable
 from .corpora.example import CorpusError
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         status = app(args=given, prog_name=_PROGRAM, standalone_mode=False)
-    except UsageError as error:
-        if line := usage_line(error, given):
+    except usage_errors.UsageError as error:
+        if line := usage_errors.usage_line(error, given):
             print(f"error: {line}", file=sys.stderr)
         return 2
     except SystemExit as exit_:

@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from emostream import usage_errors
 from emostream.models import ModelError
-from emostream.usage_errors import UsageError, usage_line
 
 from ..errors import EmostreamError
 from .command_table import CommandTable
@@ -83,8 +83,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         status = app(given, prog_name="emostream", standalone_mode=False)
-    except UsageError as error:
-        if line := usage_line(error, given):
+    except usage_errors.UsageError as error:
+        if line := usage_errors.usage_line(error, given):
             print(f"emostream: {line}", file=sys.stderr)
         return 2
     except SystemExit as done:

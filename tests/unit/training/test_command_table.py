@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from emostream.lazy_commands import LazyCommand
+from emostream import lazy_commands
 from emostream.training.__main__ import main
 from emostream.training.cli.command_table import COMMANDS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_summary_is_the_first_paragraph_of_the_help(name: str) -> None:
-    loaded = LazyCommand(name, COMMANDS[name], "emostream.training.cli").load()
+    loaded = lazy_commands.LazyCommand(name, COMMANDS[name], "emostream.training.cli").load()
     assert loaded.name == name
     assert " ".join(loaded.help.partition("\n\n")[0].split()) == COMMANDS[name]
 

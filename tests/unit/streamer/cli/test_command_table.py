@@ -9,7 +9,7 @@ import sys
 import pytest
 import typer
 
-from emostream.lazy_commands import LazyCommand
+from emostream import lazy_commands
 from emostream.streamer.cli.command_table import COMMANDS
 from emostream.streamer.cli.main import app
 from tests.support.programs import run_here
@@ -19,7 +19,7 @@ NOT_FOR_HELP = {"numpy", "asyncio", "websockets", "av", "onnxruntime", "torch"}
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_summary_is_the_first_paragraph_of_the_help(name: str) -> None:
-    loaded = LazyCommand(name, COMMANDS[name], "emostream.streamer.cli.commands").load()
+    loaded = lazy_commands.LazyCommand(name, COMMANDS[name], "emostream.streamer.cli.commands").load()
     assert loaded.name == name
     assert loaded.help.partition("\n\n")[0] == COMMANDS[name]
 
