@@ -55,7 +55,8 @@ class OutputOptions:
         typer.Option(
             "--format",
             help="jsonl: one JSON event per line. text: for reading in a terminal. csv; parquet: the same, "
-            "typed; srt, vtt: subtitles; textgrid: Praat; rttm: diarization tools; audacity: a label track.",
+            "typed; srt, vtt: subtitles; textgrid: Praat; elan: ELAN; rttm: diarization tools; audacity: "
+            "a label track; labelstudio: tasks with predictions.",
         ),
     ] = "jsonl"
     plot: Annotated[

@@ -15,6 +15,7 @@ from ..display_paths import printable
 from ..errors import ConfigError, SourceError
 from ..summary.export import Summary, write_csv, write_json
 from ..summary.figure import write_png
+from ..summary.page import AudioPolicy, write_html
 from ..summary.reader import ResultFile, find_results
 from ..summary.statistics import RecordingSummary, Weight
 from ..summary.text import print_text
@@ -27,13 +28,16 @@ def summary(
     form: Literal["text", "json", "csv"],
     output: Path | None,
     png: Path | None,
+    html: Path | None,
+    audio: list[Path] | None,
+    embed_mb: float,
     by: Weight,
     files: int,
 ) -> None:
     """Run the command; `commands.summary` has its options."""
     found, missing = find_results(results)
-    _check(found, output, png)
-    recordings, unreadable = _read(found)
+    _check(found, output, png, html)
+    recordings, unreadable = _read(found, keep_finals=html is not None)
     failures = [printable(str(failure)) for failure in (*missing, *unreadable)]
     if recordings:
         report = Summary(recordings, by, failures)
@@ -46,26 +50,40 @@ def summary(
                 print_text(report, Console(file=out), files)
         if png is not None:
             write_png(report, png)
+        if html is not None:
+            _write_page(report, AudioPolicy(html, audio or (), int(embed_mb * 1_000_000)))
     for failure in failures:
         print(f"emostream: {failure}", file=sys.stderr)
     if failures:
         raise typer.Exit(1 if recordings else 2)
 
 
-def _read(found: Sequence[ResultFile]) -> tuple[list[RecordingSummary], list[SourceError]]:
+def _write_page(report: Summary, policy: AudioPolicy) -> None:
+    try:
+        write_html(report, policy)
+    except OSError as error:
+        raise ConfigError(
+            f"expected to write {printable(policy.page)} with its recordings, got: {error.strerror}; choose "
+            "another --html"
+        ) from error
+
+
+def _read(
+    found: Sequence[ResultFile], *, keep_finals: bool
+) -> tuple[list[RecordingSummary], list[SourceError]]:
     recordings: list[RecordingSummary] = []
     failures: list[SourceError] = []
     for file in found:
         try:
-            recordings += file.read()
+            recordings += file.read(keep_finals=keep_finals)
         except SourceError as error:
             failures.append(error)
     return recordings, failures
 
 
-def _check(found: Sequence[ResultFile], output: Path | None, png: Path | None) -> None:
+def _check(found: Sequence[ResultFile], output: Path | None, png: Path | None, html: Path | None) -> None:
     """Raises ConfigError if the output cannot be written, before anything is read."""
-    for flag, path in (("--output", output), ("--png", png)):
+    for flag, path in (("--output", output), ("--png", png), ("--html", html)):
         if (
             path is not None
             and path.exists()
@@ -78,6 +96,8 @@ def _check(found: Sequence[ResultFile], output: Path | None, png: Path | None) -
         check_writable(output, "--output")
     if png is not None:
         check_png(png)
+    if html is not None:
+        check_writable(html, "--html")
 
 
 @contextmanager

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-FormatName = Literal["jsonl", "text", "csv", "parquet", "srt", "vtt", "textgrid", "rttm", "audacity"]
+FormatName = Literal[
+    "jsonl", "text", "csv", "parquet", "srt", "vtt", "textgrid", "elan", "rttm", "audacity", "labelstudio"
+]

@@ -1,7 +1,8 @@
 """Results in the formats that other programs read: events in, files out.
 
-SRT and WebVTT are for players, TextGrid for Praat, RTTM for diarization tools, a label track for Audacity,
-CSV and Parquet for data analysis: these hold final results only. Times are relative to the recording's start.
+SRT and WebVTT are for players, TextGrid for Praat, EAF for ELAN, RTTM for diarization tools, a label track
+for Audacity, tasks for Label Studio, CSV and Parquet for data analysis: these hold final results only. Times
+are relative to the recording's start.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from ..pipeline.session import Sink
 from ..protocol import messages
+from .annotation import TIERS, ElanSink, LabelStudioDocument, tier_name
 from .document import Document, FinalsSink, TextDocument
 from .format_names import FormatName
 from .sinks import ConsoleSink, JsonLinesSink
@@ -109,15 +111,13 @@ class TextGridSink(_TextSink):
     the file begins with its duration and sizes.
     """
 
-    _TIERS: Final = ("emotion", "confidence", "utterance", "word")
-
     def __init__(self, out: TextIO, recording: str, labels: Sequence[str]) -> None:
         super().__init__(out, recording, labels)
         self._channels: dict[int | None, dict[str, list[_Interval]]] = {}
 
     def write(self, event: messages.Emotion) -> None:
         span = event.start_ms, event.end_ms
-        tiers = self._channels.setdefault(event.channel, {tier: [] for tier in self._TIERS})
+        tiers = self._channels.setdefault(event.channel, {tier: [] for tier in TIERS})
         tiers["emotion"].append(_Interval(*span, event.label))
         tiers["confidence"].append(_Interval(*span, f"{event.confidence:.2f}"))
         tiers["utterance"].append(_Interval(*span, event.text))
@@ -125,9 +125,9 @@ class TextGridSink(_TextSink):
 
     def _named_tiers(self) -> dict[str, list[_Interval]]:
         if not self._channels:
-            return {tier: [] for tier in self._TIERS}
+            return {tier: [] for tier in TIERS}
         return {
-            tier if channel is None else f"channel {channel} {tier}": intervals
+            tier_name(tier, channel): intervals
             for channel, tiers in sorted(self._channels.items(), key=lambda item: item[0] or 0)
             for tier, intervals in tiers.items()
         }
@@ -210,6 +210,10 @@ def _parquet(out: BinaryIO, labels: Sequence[str], several: bool) -> Document:
     return ParquetDocument(out, labels)
 
 
+def _label_studio(out: BinaryIO, labels: Sequence[str], several: bool) -> Document:
+    return LabelStudioDocument(out)
+
+
 def _text(
     sink: Callable[[TextIO, str, Sequence[str]], Sink],
     head: Callable[[Sequence[str]], str] = lambda labels: "",
@@ -228,7 +232,9 @@ FORMATS: Final[dict[FormatName, Format]] = {
     "srt": Format(_text(SrtSink), ".srt"),
     "vtt": Format(_text(VttSink, lambda labels: "WEBVTT\n\n"), ".vtt"),
     "textgrid": Format(_text(TextGridSink), ".TextGrid"),
+    "elan": Format(_text(ElanSink), ".eaf"),
     "rttm": Format(_text(RttmSink), ".rttm", joins=True),
     "audacity": Format(_text(AudacitySink), ".txt"),
+    "labelstudio": Format(_label_studio, ".json", joins=True),
 }
 assert set(FORMATS) == set(get_args(FormatName))

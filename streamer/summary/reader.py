@@ -39,16 +39,16 @@ class ResultFile:
     def printable_name(self) -> str:
         return "standard input" if self.path is None else printable(self.path)
 
-    def read(self) -> list[RecordingSummary]:
-        """The sessions in it, in the order in which they begin.
+    def read(self, *, keep_finals: bool = False) -> list[RecordingSummary]:
+        """The sessions in it, in the order in which they begin. keep_finals: with their final results.
 
         Raises SourceError if it cannot be read, a line is no event, or it is empty.
         """
         try:
             if self.path is not None and self.path.suffix in tables.SUFFIXES:
-                return tables.read_table(self.path, self.printable_name)
+                return tables.read_table(self.path, self.printable_name, keep_finals=keep_finals)
             with nullcontext(sys.stdin.buffer) if self.path is None else self.path.open("rb") as lines:
-                recordings = read_results(lines, self.printable_name, self.name)
+                recordings = read_results(lines, self.printable_name, self.name, keep_finals=keep_finals)
         except OSError as error:
             raise SourceError(
                 f"expected results in {self.printable_name}, got: {error.strerror}; "
@@ -124,13 +124,15 @@ def _is_errors_table(path: Path) -> bool:
     return path.parent.name == "errors" and (path.parent.parent / "done").is_dir()
 
 
-def read_results(lines: BinaryIO, results: str, name: str) -> list[RecordingSummary]:
+def read_results(
+    lines: BinaryIO, results: str, name: str, *, keep_finals: bool = False
+) -> list[RecordingSummary]:
     """The sessions of one file, in the order in which they begin, channel by channel where they have several.
 
     results: the file, for messages. name: of the recording, if its events do not name it. Raises SourceError
     if a line is no event, or there is none.
     """
-    reader = _Reader(results, name)
+    reader = _Reader(results, name, keep_finals=keep_finals)
     for file, event in read_events(lines, results):
         reader.add(file, event)
     return reader.recordings
@@ -226,7 +228,8 @@ def _decoded(line: bytes) -> tuple[str | None, messages.ServerMessage]:
 class _Reader:
     """Assigns the events of one file to its sessions."""
 
-    def __init__(self, results: str, name: str) -> None:
+    def __init__(self, results: str, name: str, *, keep_finals: bool) -> None:
+        self._keep_finals = keep_finals
         self._sessions: list[SessionAccumulator] = []
         self._results = results
         self._name = name
@@ -249,5 +252,5 @@ class _Reader:
         self._begun[file] += 1
         name = self._name if file is None else file
         again = f" ({self._begun[file]})" if self._begun[file] > 1 else ""
-        self._sessions.append(SessionAccumulator(name + again, self._results))
+        self._sessions.append(SessionAccumulator(name + again, self._results, keep_finals=self._keep_finals))
         return self._sessions[-1]

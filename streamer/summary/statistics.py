@@ -107,7 +107,7 @@ class Statistics:
 @dataclass(slots=True)
 class RecordingSummary:
     """One session, or one channel of it where each was heard on its own. name: of the recording. results: the
-    file of its events. channel: from 1, or None.
+    file of its events. channel: from 1, or None. finals: its final results, where they were asked for.
     """
 
     name: str
@@ -115,6 +115,7 @@ class RecordingSummary:
     state: State = "incomplete"
     statistics: Statistics = field(default_factory=Statistics)
     channel: int | None = None
+    finals: list[messages.Emotion] = field(default_factory=list)
 
 
 def ordered_labels(labels: Iterable[str]) -> list[str]:
@@ -139,9 +140,12 @@ def longest_recordings(recordings: Sequence[RecordingSummary], most: int) -> lis
 
 
 class SessionAccumulator:
-    """Adds the events of one session to statistics, in order. name, results: see RecordingSummary."""
+    """Adds the events of one session to statistics, in order. name, results: see RecordingSummary.
+    keep_finals: keep the final results as well.
+    """
 
-    def __init__(self, name: str, results: str) -> None:
+    def __init__(self, name: str, results: str, *, keep_finals: bool = False) -> None:
+        self._keep_finals = keep_finals
         self._session = RecordingSummary(name, results)
         self._channels: dict[int | None, _ChannelAccumulator] = {}
         self._channel_of: dict[int, int | None] = {}
@@ -173,7 +177,10 @@ class SessionAccumulator:
                 self._channel_of[event.utterance] = event.channel
             case messages.Emotion(final=True):
                 self._extend_to(event.end_ms)
-                self._of(event).add_final(event, self._channel_of)
+                channel = self._of(event)
+                channel.add_final(event, self._channel_of)
+                if self._keep_finals:
+                    channel.summary.finals.append(event)
                 self._forget_earlier()
             case messages.NoEmotion():
                 self._extend_to(event.end_ms)

@@ -42,7 +42,7 @@ def open_table(path: Path, name: str) -> Table:
     return _parquet(path, name) if path.suffix == ".parquet" else _csv(path, name)
 
 
-def read_table(path: Path, name: str) -> list[RecordingSummary]:
+def read_table(path: Path, name: str, *, keep_finals: bool = False) -> list[RecordingSummary]:
     """The recordings of one table in the order in which they begin, channel by channel.
 
     Raises as `open_table`, and SourceError where it has no results.
@@ -64,7 +64,7 @@ def read_table(path: Path, name: str) -> list[RecordingSummary]:
             ) from error
         session = sessions.get(recording)
         if session is None:
-            session = sessions[recording] = SessionAccumulator(recording, name)
+            session = sessions[recording] = SessionAccumulator(recording, name, keep_finals=keep_finals)
         session.add(event)
     if not sessions:
         raise SourceError(
@@ -141,7 +141,8 @@ def _event(row: Mapping[str, Any]) -> messages.Emotion:
         probabilities={},
         audio_only={},
         text_only=None,
-        text="",
+        text=str(row.get("text") or ""),
+        reliable=row.get("reliable") in (None, "", True, "true"),
         language=None,
         words=(),
         timing=_TIMING,

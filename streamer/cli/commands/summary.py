@@ -41,6 +41,34 @@ def summary(
         Path | None,
         typer.Option("--png", metavar="FILE", help="Also plot the summary to this file.", show_default=False),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Also write a page to send to somebody: the timeline of each recording, to be played.",
+            show_default=False,
+        ),
+    ] = None,
+    audio: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--audio",
+            metavar="DIR",
+            help="With --html: where the recordings are, if not beside their results or where replay found "
+            "them. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    embed_mb: Annotated[
+        float,
+        typer.Option(
+            "--embed",
+            metavar="MB",
+            min=0,
+            help="With --html: recordings in the page itself, at most so many megabytes; others are linked.",
+        ),
+    ] = 20,
     by: Annotated[
         Weight,
         typer.Option(
@@ -69,6 +97,9 @@ def summary(
         form=form,
         output=output,
         png=png,
+        html=html,
+        audio=audio,
+        embed_mb=embed_mb,
         by=by,
         files=files,
     )

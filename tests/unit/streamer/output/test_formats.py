@@ -1,8 +1,10 @@
-"""Output files, read by independent libraries: pysrt, webvtt-py, praatio, pyannote, pandas, pyarrow."""
+"""Output files, read by independent libraries:
+pysrt, webvtt-py, praatio, pympi, pyannote, pandas, pyarrow."""
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
 from contextlib import closing
 from itertools import pairwise
@@ -12,6 +14,7 @@ from typing import Any
 import msgspec
 import pandas
 import pyarrow.parquet
+import pympi
 import pysrt
 import pytest
 import webvtt
@@ -27,6 +30,7 @@ from tests.support.programs import json_lines
 
 READ_RTTM: Any = load_rttm
 READ_TEXTGRID: Any = textgrid.openTextgrid
+READ_EAF: Any = pympi.Eaf
 AUDIO_MS = 5_400_000
 TEXTS = ["", 'he said "no"', "a < b & c, <i>so</i>", "naïve 你好", "two\nlines", " --> \t"]
 
@@ -208,6 +212,66 @@ async def test_audacity(tmp_path: Path) -> None:
     ]
 
 
+async def test_elan(tmp_path: Path) -> None:
+    read = READ_EAF(str(await written("elan", tmp_path / "x.eaf")))
+    assert list(read.get_tier_names()) == ["emotion", "confidence", "utterance", "word"]
+    spans = [(event.start_ms, event.end_ms) for event in FINALS]
+    for tier, values in (
+        ("emotion", [event.label for event in FINALS]),
+        ("confidence", ["0.70"] * len(FINALS)),
+        ("utterance", [event.text for event in FINALS]),
+    ):
+        rows = sorted(read.get_annotation_data_for_tier(tier))
+        assert [row[:2] for row in rows] == spans
+        assert [row[2] or "" for row in rows] == values
+    words = sorted(read.get_annotation_data_for_tier("word"))
+    assert [row[2] for row in words] == [word.text for event in FINALS for word in event.words]
+    assert all(before[1] <= after[0] for before, after in pairwise(words))
+    assert read.get_linked_files()[0]["RELATIVE_MEDIA_URL"] == "./a%20b.wav"
+
+
+async def test_elan_leaves_out_what_xml_cannot_hold(tmp_path: Path) -> None:
+    path = await written("elan", tmp_path / "x.eaf", [final(1, "a\x00\x1bb <c> & d")])
+    ((_, _, text),) = READ_EAF(str(path)).get_annotation_data_for_tier("utterance")
+    assert text == "ab <c> & d"
+
+
+@pytest.mark.parametrize("form", ["textgrid", "elan"])
+async def test_each_channel_has_tiers_of_its_own(form: FormatName, tmp_path: Path) -> None:
+    """Two people who speak at once, which one tier cannot hold."""
+    finals = [msgspec.structs.replace(final(1, "hello"), channel=channel) for channel in (2, 1)]
+    path = str(await written(form, tmp_path / "x", finals))
+    names = READ_EAF(path).get_tier_names() if form == "elan" else READ_TEXTGRID(path, False).tierNames
+    kinds = ("emotion", "confidence", "utterance", "word")
+    assert list(names) == [f"channel {channel} {kind}" for channel in (1, 2) for kind in kinds]
+
+
+async def test_label_studio(tmp_path: Path) -> None:
+    """By its documented task format; ids join an utterance's label and its words to one region."""
+    finals = [*FINALS, msgspec.structs.replace(final(1, "two"), channel=2)]
+    (task,) = json.loads((await written("labelstudio", tmp_path / "x.json", finals)).read_text("utf-8"))
+    assert task["data"] == {"audio": "a b.wav"}
+    (prediction,) = task["predictions"]
+    assert prediction["score"] == pytest.approx(0.7)
+    labels = [result for result in prediction["result"] if result["type"] == "labels"]
+    assert [result["value"]["labels"] for result in labels] == [[event.label] for event in finals]
+    assert [(r["value"]["start"], r["value"]["end"]) for r in labels] == [
+        (event.start_ms / 1_000, event.end_ms / 1_000) for event in finals
+    ]
+    assert [result["value"]["channel"] for result in labels] == [0] * len(FINALS) + [1]
+    assert len({result["id"] for result in labels}) == len(finals)
+    words = {r["id"]: r["value"]["text"] for r in prediction["result"] if r["type"] == "textarea"}
+    assert list(words.values()) == [[event.text] for event in finals if event.text]
+    assert set(words) <= {result["id"] for result in labels}
+
+
+async def test_label_studio_has_a_task_for_each_recording() -> None:
+    """Of sessions that did not end as well."""
+    tasks = json.loads(await together("labelstudio"))
+    assert [task["data"]["audio"] for task in tasks] == ["a.wav", "b.wav"]
+    assert all(len(task["predictions"][0]["result"]) >= 1 for task in tasks)
+
+
 async def test_json_lines(tmp_path: Path) -> None:
     lines = (await written("jsonl", tmp_path / "x.jsonl")).read_text(encoding="utf-8").splitlines()
     read = [messages.decode_server_message(line) for line in lines]
@@ -226,6 +290,8 @@ async def test_a_recording_without_speech_is_a_valid_file(form: FormatName, tmp_
         "parquet": lambda: pandas.read_parquet(path),
         "audacity": lambda: path.read_text(),
         "text": lambda: path.read_text(),
+        "elan": lambda: READ_EAF(str(path)).get_annotation_data_for_tier("emotion"),
+        "labelstudio": lambda: json.loads(path.read_text())[0]["predictions"][0]["result"],
         "jsonl": lambda: path.read_text().splitlines()[1:],
     }
     assert len(readers[form]()) == 0
