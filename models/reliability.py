@@ -4,7 +4,7 @@ trained on.
 It reads what is known when a label is given (how close the second label was, how unlike the training data the
 clip sounds, its length and noise, whether the heads agree, how many utterances the speaker's baseline has)
 and returns the probability that the label is wrong. A prediction is reliable where that is at most the
-threshold. Training fits it (`emostream.training.whisper_recipe.errors`); a checkpoint without it falls back
+threshold. Training fits it (`emostream.training.cross_corpus.errors`); a checkpoint without it falls back
 on the rules of `uncertainty`. The idea is that of selective classification (Geifman, El-Yaniv, arXiv
 1705.08500).
 """

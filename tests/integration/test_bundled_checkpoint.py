@@ -5,18 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emostream.models import LABELS
 from emostream.models.checkpoint_files import BUNDLED, WEIGHTS_FILE
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.corpora.manifest import read_manifest
 from emostream.training.evaluation.classify import predict_clips, score
-from emostream.training.evaluation.crossvalidation import (
-    LABEL_MATCHED,
-    MATCHED_TEXT_ONLY,
-    OWN_TRANSCRIPT,
-    pooled_rows,
-    read_folds,
-)
 from tests.support.bundled_predictions import current_predictions, stored_predictions
 from tests.support.shared import DATA, needs_data
 
@@ -51,38 +43,6 @@ def test_the_bundled_head_classifies_unseen_speakers(corpus: str, clips: int, le
     predictions = predict_clips(recognizer, examples, [None] * len(examples))
     assert score(recognizer.labels, examples, predictions, "audio").ua > least
     assert score(recognizer.labels, examples, predictions, "fused").ua > least
-
-
-@needs_data
-def test_stored_predictions_are_of_held_out_clips() -> None:
-    """Every RAVDESS clip of the four classes once per seed, tested in the fold that its speaker is in."""
-    examples = {
-        example.key: example
-        for example in read_manifest(DATA / "manifest.csv")
-        if example.corpus == "ravdess" and example.emotion in LABELS
-    }
-    results = [one for one in read_folds(BUNDLED) if one.row == "six folds"]
-    assert results
-    for seed in {one.seed for one in results}:
-        keys = [key for one in results if one.seed == seed for key in one.keys]
-        assert sorted(keys) == sorted(examples)
-    for one in results:
-        assert {examples[key].group for key in one.keys} == {one.fold}
-        assert [LABELS[number] for number in one.truth] == [examples[key].emotion for key in one.keys]
-
-
-def test_the_cross_validation_on_the_card_equals_the_stored_predictions() -> None:
-    card = (BUNDLED / "README.md").read_text(encoding="utf-8")
-    rows = pooled_rows(read_folds(BUNDLED))
-    assert [row.row for row in rows] == [
-        "six folds",
-        "cross-corpus",
-        OWN_TRANSCRIPT,
-        LABEL_MATCHED,
-        MATCHED_TEXT_ONLY,
-    ]
-    for row in rows:
-        assert f"| {row.row} | {row.metrics[0].count} | {len(row.metrics)} | {row.ua.value:.3f} " in card
 
 
 def test_the_card_has_the_required_statements() -> None:

@@ -14,7 +14,7 @@ from emostream.models import Samples
 from emostream.models.checkpoint import save_checkpoint
 from emostream.models.config import EmotionConfig
 from emostream.models.emotion import EmotionModel
-from emostream.training.bundled_recipe.vocabulary import build_tokenizer
+from emostream.training.distillation.vocabulary import build_tokenizer
 
 SENTENCES = [
     "i am so happy to see you",

@@ -13,8 +13,8 @@ COMMANDS: Final = {
     "probe": "Logistic regression on pooled layers of the frozen encoder: the baseline that a head has to "
     "surpass.",
     "table": "Train and evaluate fold by fold, and write a report.",
-    "train": "Run the recipe of models/bundled: distill both encoders, train heads and fusion, calibrate, "
-    "evaluate.",
+    "train": "Train a classifier on frozen encoders and many corpora: the recipe of both bundled models.",
+    "distill": "Distill both encoders of models/bundled from larger models; train --encoders builds on them.",
     "evaluate": "Evaluate a checkpoint on a manifest, through the recognizer that serves.",
     "export": "Write ONNX graphs beside the weights, with which a model runs faster on a CPU.",
 }

@@ -37,25 +37,18 @@ def evaluate(
         ),
     ] = False,
 ) -> None:
-    """Evaluate a checkpoint on a manifest, through the recognizer that serves.
-
-    Where the checkpoint holds the predictions of its recipe's cross-validation, their metrics follow.
-    """
+    """Evaluate a checkpoint on a manifest, through the recognizer that serves."""
     from emostream.models.checkpoint_files import resolve_checkpoint
 
-    from ..evaluation.crossvalidation import crossvalidation_gains, crossvalidation_table, read_folds
     from ..evaluation.evaluate import evaluate as evaluate_checkpoint
     from ..evaluation.evaluation_report import conflict_table, corruption_table, evaluation_table, gain_list
 
     folder = resolve_checkpoint(checkpoint)
-    folds = read_folds(folder)
     evaluation = evaluate_checkpoint(folder, manifest, split, out, robustness=robustness)
     parts = [
         evaluation_table(evaluation.rows),
         gain_list(evaluation),
         conflict_table(evaluation),
         corruption_table(evaluation),
-        crossvalidation_table(folds),
-        crossvalidation_gains(folds),
     ]
     print("\n\n".join(part for part in parts if part))

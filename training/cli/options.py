@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 RUNS: Final = Path(__file__).resolve().parents[1] / "runs"
 
-_RECIPES: Final = {"bundled", "bundled-whisper"}
-"""The files in there that are not experiments but the recipes of the bundled models, for `train`."""
+_RECIPES: Final = {"bundled", "bundled-encoders", "bundled-whisper"}
+"""Files in there that are no experiments but runs of `train` and `distill`, for the bundled models."""
 
 CorpusOption = Annotated[
     list[str], typer.Option("--corpus", help=f"One of {', '.join(CORPORA)}. Several: repeat, with --data.")
@@ -51,6 +51,22 @@ AudioOption = Annotated[
 TextOption = Annotated[
     str | None,
     typer.Option("--text", help="Text encoder in place of the configured one.", show_default=False),
+]
+WhisperOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--whisper",
+        help="A faster-whisper folder whose encoder to share. Default: the audio encoder of --encoders.",
+        show_default=False,
+    ),
+]
+EncodersOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--encoders",
+        help="Checkpoint folder of the text encoder, and of the audio encoder without --whisper.",
+        show_default="the bundled one",
+    ),
 ]
 CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU even if there is a GPU.")]
 
@@ -89,6 +105,13 @@ def disjoint_units(names: Sequence[str]) -> tuple[DisjointUnit, ...]:
 def _has_recurring_characters(corpus: str) -> bool:
     """Whether its own splits share speakers, as the characters of *Friends*."""
     return CORPORA[corpus].disjoint == ("dialogue",)
+
+
+def encoder_folder(folder: Path | None) -> Path:
+    """Of --encoders: the bundled checkpoint where it was not given."""
+    from emostream.models import BUNDLED
+
+    return BUNDLED if folder is None else folder
 
 
 def check_output_folder(folder: Path, option: str) -> None:

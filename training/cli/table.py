@@ -76,9 +76,6 @@ RowsOption = Annotated[
     ),
 ]
 
-WhisperOption = Annotated[
-    Path, typer.Option("--whisper", help="A faster-whisper folder with the encoder.", show_default=False)
-]
 RecipeOption = Annotated[Path, typer.Option("--config", help="TOML of the run of the recipe.")]
 RecipeDataOption = Annotated[
     Path, typer.Option("--data", help="Folder of the corpora, a manifest.csv in each.")
@@ -155,7 +152,8 @@ def folds(
 
 @app.command()
 def unseen(
-    whisper: WhisperOption,
+    whisper: options.WhisperOption = None,
+    encoders: options.EncodersOption = None,
     config: RecipeOption = options.RUNS / "bundled-whisper.toml",
     data: RecipeDataOption = DEFAULT_DATA,
     out: OutOption = Path("run/unseen"),
@@ -164,20 +162,24 @@ def unseen(
         bool, typer.Option("--probe", help="A logistic regression on the same states instead of the head.")
     ] = False,
 ) -> None:
-    """The recipe of models/bundled_whisper with each corpus left out in turn: labels, baselines, doubts."""
-    from ..whisper_recipe.pipeline import WhisperPaths, leave_corpora_out, prepare
-    from ..whisper_recipe.settings import read_whisper_settings
+    """The recipe of the bundled models with each corpus left out in turn: labels, baselines, doubts."""
+    from ..cross_corpus.pipeline import CrossCorpusPaths, leave_corpora_out, prepare
+    from ..cross_corpus.settings import read_cross_corpus_settings
 
     options.check_output_folder(out, "--output-dir")
     options.check_output_folder(work, "--work")
-    context, _ = prepare(read_whisper_settings(config), WhisperPaths(data, whisper, work))
+    context, _ = prepare(
+        read_cross_corpus_settings(config),
+        CrossCorpusPaths(data, whisper, work, options.encoder_folder(encoders)),
+    )
     report = leave_corpora_out(context, out, probe=probe)
     print(f"{report.tables()}\n\n{out / 'table.md'}")
 
 
 @app.command()
 def speakers(
-    whisper: WhisperOption,
+    whisper: options.WhisperOption = None,
+    encoders: options.EncodersOption = None,
     config: RecipeOption = options.RUNS / "bundled-whisper.toml",
     data: RecipeDataOption = DEFAULT_DATA,
     corpus: Annotated[str, typer.Option("--corpus", help="A corpus with folds of its own.")] = "ravdess",
@@ -191,18 +193,18 @@ def speakers(
     out: OutOption = Path("run/speakers"),
     work: options.WorkOption = Path("run"),
 ) -> None:
-    """The recipe of models/bundled_whisper with a part of one corpus's speakers left out in turn."""
+    """The recipe of the bundled models with a part of one corpus's speakers left out in turn."""
     from emostream.models.baseline import BaselineSettings
 
-    from ..whisper_recipe.choice import Choice
-    from ..whisper_recipe.pipeline import WhisperPaths, prepare
-    from ..whisper_recipe.settings import read_whisper_settings
-    from ..whisper_recipe.speakers import leave_speakers_out
+    from ..cross_corpus.choice import Choice
+    from ..cross_corpus.pipeline import CrossCorpusPaths, prepare
+    from ..cross_corpus.settings import read_cross_corpus_settings
+    from ..cross_corpus.speakers import leave_speakers_out
 
     options.check_output_folder(out, "--output-dir")
     options.check_output_folder(work, "--work")
-    settings = read_whisper_settings(config)
-    context, _ = prepare(settings, WhisperPaths(data, whisper, work))
+    settings = read_cross_corpus_settings(config)
+    context, _ = prepare(settings, CrossCorpusPaths(data, whisper, work, options.encoder_folder(encoders)))
     choice = Choice(neutral_offset, BaselineSettings(settings.baseline.prior_count))
     report = leave_speakers_out(context, corpus, choice)
     print(f"{report.table()}\n\n{report.write(out)}")

@@ -14,6 +14,8 @@ from emostream.models.text_normalization import normalize_text
 
 from .example import CorpusError, Example
 
+TEXT_CORPORA: Final = ("goemotions", "emorynlp", "dailydialog_reccon")
+"""For released weights. MELD stays out: its licence is unsettled for them."""
 _CONTROLS: Final = {
     code: character
     for code in range(0x80, 0xA0)

@@ -152,20 +152,20 @@ class TestChoice:
         assert "though there is a GPU: pip install 'emostream[torch]'" in line
 
     @pytest.mark.parametrize(
-        ("options", "wanted_for", "instead"),
+        ("device", "dtype", "wanted_for", "instead"),
         [
-            ({"device": "cuda"}, "device 'cuda'", "--device cpu"),
-            ({"device": "cpu", "dtype": "bfloat16"}, "dtype 'bfloat16'", "--dtype float32"),
+            ("cuda", "auto", "device 'cuda'", "--device cpu"),
+            ("cpu", "bfloat16", "dtype 'bfloat16'", "--dtype float32"),
         ],
     )
     def test_without_torch_what_needs_it_is_refused(
-        self, options: dict[str, str], wanted_for: str, instead: str, monkeypatch: pytest.MonkeyPatch
+        self, device: str, dtype: str, wanted_for: str, instead: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("emostream.models.loaders.is_torch_installed", lambda: False)
         with pytest.raises(
             DeviceError, match=f"PyTorch for {wanted_for}.*emostream\\[torch\\]', or {instead}"
         ):
-            load_recognizer(BUNDLED, **options)
+            load_recognizer(BUNDLED, device=device, dtype=dtype)
 
     def test_without_torch_a_checkpoint_without_graphs_is_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

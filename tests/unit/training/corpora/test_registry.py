@@ -12,7 +12,6 @@ import pytest
 
 from emostream.models import LABELS
 from emostream.models.checkpoint_files import BUNDLED
-from emostream.training.bundled_recipe.provenance import Provenance
 from emostream.training.corpora import registry
 from emostream.training.corpora.example import CorpusError, Example
 from emostream.training.corpora.labels import label_of
@@ -21,6 +20,7 @@ from emostream.training.corpora.manifest import read_manifest
 from emostream.training.corpora.registry import Corpus, read_corpus
 from emostream.training.corpora.text_corpus import read_text_corpus
 from emostream.training.data.audio_cache import read_clip, trim
+from emostream.training.provenance import Provenance
 from tests.support.shared import DATA, manifest, needs_data
 from tests.support.tiny_emotion import noise
 
