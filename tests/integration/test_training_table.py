@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from emostream.models import LABELS, Clip, Transcript
 from emostream.training.__main__ import main
@@ -23,7 +25,7 @@ from emostream.training.experiments.experiment import Experiment
 from emostream.training.experiments.prepare_table import PreparedTable, TableRequest, prepare_table
 from emostream.training.experiments.run import run_fold
 from emostream.training.experiments.table import baseline_first, run_table
-from emostream.training.experiments.table_rows import paper_rows, parse_row
+from emostream.training.experiments.table_rows import PROBE, paper_rows, parse_row
 from emostream.training.trainer.callbacks import NoCallback, progress_bars
 from emostream.training.trainer.runtime import make_accelerator
 from emostream.training.trainer.settings import TrainerSettings
@@ -32,7 +34,9 @@ from tests.support.fakes import FakeTranscriber
 from tests.support.tiny_emotion import SENTENCES
 from tests.support.training_task import fresh_accelerator, one_thread
 
-ALPHAS, FUSED_ALPHAS = (0.1, 0.5, 0.9), (0.1,)
+ALPHAS, FUSED_ALPHAS = (0.1, 0.9), (0.1,)
+PROTOCOLS = ("session", "speaker", "utterance")
+FOLDS = {"session": 5, "speaker": 10, "utterance": 5}
 ROWS = [row.name for row in paper_rows(ALPHAS, FUSED_ALPHAS)]
 SESSIONS = [f"Session{number}" for number in range(1, 6)]
 
@@ -51,7 +55,9 @@ CPU = ["--cpu", "--asr", "none"]
 
 
 class Papers:
-    """`table papers` on a tree of five sessions, whose utterances are tones that depend on the label."""
+    """`table papers` on a tree of five sessions, whose utterances are tones that depend on the label: every
+    row of every protocol.
+    """
 
     def __init__(self, root: Path, hub: Path) -> None:
         self.root = root
@@ -82,21 +88,29 @@ class Papers:
             batch = 32
         """)
 
-    def run(self, out: str) -> Path:
-        """The folder of the report."""
+    def run(self, out: str, *protocols: str) -> Path:
+        """The folder of the report, or of a folder with the report of each protocol."""
+        chosen = [word for protocol in protocols for word in ("--protocol", protocol)]
         places = ["--output-dir", str(self.root / out), "--work", str(self.root / "work")]
         corpus = ["--corpus", "iemocap", "--data", str(self.root), "--part"]
-        assert main(["table", "papers", *corpus, "--config", str(self.config), *places, *CPU]) == 0
+        assert main(["table", "papers", *corpus, "--config", str(self.config), *places, *CPU, *chosen]) == 0
         return self.root / out
 
     def results(self) -> list[Path]:
-        return sorted(self.root.glob("work/*/predictions/*.npz"))
+        """Of the protocol `session`."""
+        (folder,) = {
+            file.parent
+            for file in self.root.glob("work/*/predictions/*.npz")
+            if read_predictions(file).fold == "Session1"
+        }
+        return sorted(folder.glob("*.npz"))
 
 
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Papers:
     papers = Papers(tmp_path_factory.mktemp("papers"), published)
-    papers.run("table")
+    papers.run("all", *PROTOCOLS)
+    (papers.root / "all" / "session").rename(papers.root / "table")
     return papers
 
 
@@ -110,7 +124,27 @@ def test_it_has_every_row_of_the_papers(papers: Papers) -> None:
     metrics = text.split("## Results")[1].split("## Paired gains")[0]
     for name in [*ROWS, "concatenation, objective and alpha by validation"]:
         assert f"\n| {name} | " in metrics
-    assert len(ROWS) == 25
+    assert len(ROWS) == 23
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_row_of_every_protocol_is_run(papers: Papers, protocol: str) -> None:
+    folder = papers.root / ("table" if protocol == "session" else f"all/{protocol}")
+    fits = read_csv(folder / "fits.csv")
+    assert {fit["row"] for fit in fits} == set(ROWS)
+    assert {(fit["row"], fit["fold"]) for fit in fits} == {
+        (row, fold) for row in ROWS for fold in {fit["fold"] for fit in fits}
+    }
+    assert len({fit["fold"] for fit in fits}) == FOLDS[protocol]
+    marked = "Leaks speakers" in (folder / "table.md").read_text()
+    assert marked == (protocol == "utterance") == ("warning" in fits[0])
+
+
+def test_the_claims_of_all_protocols_stand_beside_each_other(papers: Papers) -> None:
+    text = (papers.root / "all" / "claims.md").read_text()
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| contrastive term |")]
+    assert [line[1] for line in lines] == ["session", "speaker", "utterance (leaks speakers)"]
+    assert all(line[2:4] == ["+1.44", "+1.53"] for line in lines)
 
 
 def test_each_row_is_evaluated_on_every_session_and_utterance_once(papers: Papers) -> None:
@@ -119,8 +153,8 @@ def test_each_row_is_evaluated_on_every_session_and_utterance_once(papers: Paper
         (row, session, "1") for row in ROWS for session in SESSIONS
     }
     predictions = read_csv(papers.root / "table" / "predictions.csv")
-    assert len(predictions) == 25 * 40
-    for row in ("baseline", "concatenation, mine alpha=0.5"):
+    assert len(predictions) == 23 * 40
+    for row in ("baseline", "concatenation, mine alpha=0.9"):
         keys = [line["key"] for line in predictions if line["row"] == row]
         assert len(set(keys)) == len(keys) == 40
 
@@ -139,7 +173,7 @@ def test_contrastive_rows_are_compared_with_both_baselines(papers: Papers) -> No
     gains = read_csv(papers.root / "table" / "gains.csv")
     compared = {(gain["row"], gain["against"]) for gain in gains}
     contrastive = [name for name in ROWS if "alpha=" in name]
-    assert len(contrastive) == 12
+    assert len(contrastive) == 9
     for name in contrastive:
         prefix = "concatenation, " if name.startswith("concatenation") else ""
         base = "concatenation" if prefix else "baseline"
@@ -171,7 +205,7 @@ def test_the_report_states_the_evaluated_corpus(papers: Papers) -> None:
 
 def test_the_same_command_trains_nothing_again(papers: Papers) -> None:
     before = {file: file.stat().st_mtime_ns for file in papers.results()}
-    assert len(before) == 25 * 5
+    assert len(before) == 23 * 5
     again = papers.run("again")
     assert {file: file.stat().st_mtime_ns for file in papers.results()} == before
     for name in ("table.csv", "gains.csv", "predictions.csv", "fits.csv"):
@@ -297,6 +331,33 @@ def test_a_row_that_equals_the_baseline_is_not_trained(small: TableRequest) -> N
     assert all(name.startswith("baseline") for name in fits)
 
 
+def test_the_linear_probe_is_that_of_the_frozen_encoder(small: TableRequest) -> None:
+    """Without a network: the same with every seed, and like scikit-learn's at the penalty that was chosen."""
+    request = with_rows(small, PROBE, seeds=(1, 2))
+    ready = prepared(request)
+    first, again = (
+        run_fold(ready.context, parse_row(PROBE), ready.folds[0], n, NoCallback()) for n in (1, 2)
+    )
+    np.testing.assert_array_equal(first.probabilities, again.probabilities)
+    features = ready.context.inputs.audio_features
+    assert features is not None
+
+    def pooled(examples: Sequence[Example]) -> np.ndarray[Any, Any]:
+        states = [features.view(example.key, 0)[0].float().numpy() for example in examples]
+        return np.array([np.hstack([s.mean(1), np.log(s.std(1) + 1e-3)]).ravel() for s in states])
+
+    fold, labels = ready.folds[0], ready.context.labels
+    scaler = StandardScaler().fit(pooled(fold.train))
+    truth = [labels[example.key] for example in fold.train]
+    agreement = []
+    for strength in (0.3, 0.1, 0.03, 0.01, 0.003, 0.001):
+        reference = LogisticRegression(C=1 / strength / len(truth), max_iter=500)
+        reference.fit(scaler.transform(pooled(fold.train)), truth)
+        predicted = reference.predict(scaler.transform(pooled(fold.test)))
+        agreement.append(float(np.mean(predicted == first.predicted)))
+    assert max(agreement) == 1.0
+
+
 def test_the_baseline_is_trained_first_and_required() -> None:
     rows = [parse_row(name) for name in ("word", "mine alpha=0.1", "baseline")]
     assert [row.name for row in baseline_first(rows)] == ["baseline", "word", "mine alpha=0.1"]
@@ -324,10 +385,10 @@ def test_labels_of_the_test_speakers_have_no_influence(small: TableRequest, tmp_
 
 
 def test_codes_are_stored_for_one_seed(small: TableRequest) -> None:
-    """Enough for plots: audio and text codes."""
+    """Enough for plots: codes of audio and text, what co-attention's head and the two others read."""
     results = run(with_rows(small, "baseline", seeds=(1, 2)))
     shapes = {(one.seed, None if one.embeddings is None else one.embeddings.shape) for one in results}
-    assert shapes == {(1, (8, 32)), (2, None)}
+    assert shapes == {(1, (8, 2 * 16 + 48 + 32)), (2, None)}
 
 
 @pytest.mark.parametrize(

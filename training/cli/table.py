@@ -24,7 +24,7 @@ from ..experiments.protocols import (
     allowed_validations,
     leaks,
 )
-from ..experiments.table_rows import GOLD, GROUPS, RECOGNIZED, Group, TableRow, paper_rows
+from ..experiments.table_rows import GOLD, GROUPS, PROBE, RECOGNIZED, Group, TableRow, paper_rows
 from . import options
 from .console import PreparationProgress
 
@@ -236,7 +236,12 @@ class _PaperRows:
             experiment.fused_alphas,
             transcripts=_other_transcripts(experiment, examples, asr),
         )
-        return [row for row in rows if not self.groups or row.group in ("baseline", *self.groups)]
+        heard = all(example.path is not None for example in examples)
+        return [
+            row
+            for row in rows
+            if (not self.groups or row.group in ("baseline", *self.groups)) and (heard or row.name != PROBE)
+        ]
 
 
 def _groups(names: Sequence[str] | None) -> tuple[Group, ...]:

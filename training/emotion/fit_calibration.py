@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
 import torch
 from msgspec.structs import replace
 
@@ -13,9 +15,10 @@ from emostream.models.emotion import EmotionModel
 
 from ..corpora.example import Example
 from ..evaluation.calibrate import fit_pattern, fit_temperature
+from ..evaluation.metrics import compute_metrics
 from .collator import Collator
 from .inputs import TrainingInputs
-from .predict import ExamplePrediction, PredictionRuntime, predict, stack_logits
+from .predict import ExamplePrediction, PredictionRuntime, posteriors, predict, stack_logits
 from .settings import DataSettings
 
 _UNINFORMATIVE: Final = 1e6
@@ -23,19 +26,43 @@ _UNINFORMATIVE: Final = 1e6
 
 
 def calibrate(
-    model: EmotionModel, predictions: Sequence[ExamplePrediction], labels: Mapping[str, int]
+    config: EmotionConfig, predictions: Sequence[ExamplePrediction], labels: Mapping[str, int]
 ) -> None:
-    """Fits late-fusion weights and temperatures of every pattern that occurs, and writes them into
-    `model.config`.
+    """Fits late-fusion weights and temperatures of every pattern that occurs, and writes them into the
+    configuration.
 
     predictions: of validation examples. labels: key -> index.
     """
     for pattern in sorted({prediction.pattern for prediction in predictions}):
         of_pattern = [prediction for prediction in predictions if prediction.pattern == pattern]
         truth = torch.tensor([labels[prediction.key] for prediction in of_pattern])
-        fit_pattern(model.config, pattern, stack_logits(of_pattern), truth)
+        fit_pattern(config, pattern, stack_logits(of_pattern), truth)
         if pattern in ("audio", "text"):
-            model.config.temperatures[pattern] = fit_temperature(stack_logits(of_pattern)[pattern], truth)
+            config.temperatures[pattern] = fit_temperature(stack_logits(of_pattern)[pattern], truth)
+
+
+def held_out_calibration_error(
+    config: EmotionConfig,
+    predictions: Sequence[ExamplePrediction],
+    labels: Mapping[str, int],
+    speakers: Mapping[str, str],
+) -> float | None:
+    """Calibration error (bins of equal mass) of the validation examples, each half of their speakers
+    calibrated on the other half: what is left in the domain of the fit. None for one speaker.
+
+    speakers: key -> speaker. The configuration stays as it is.
+    """
+    names = sorted({speakers[prediction.key] for prediction in predictions})
+    halves = [[p for p in predictions if speakers[p.key] in names[half::2]] for half in (0, 1)]
+    if not all(halves):
+        return None
+    parts = []
+    for fitted, measured in (halves, halves[::-1]):
+        scratch = copy.deepcopy(config)
+        calibrate(scratch, fitted, labels)
+        parts.append((np.array([labels[p.key] for p in measured]), posteriors(measured, scratch)))
+    truth, probabilities = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return compute_metrics(truth, probabilities).ece_equal_mass
 
 
 def calibrate_all(
@@ -51,7 +78,9 @@ def calibrate_all(
         if variant.use_audio or variant.text_source != "none":
             collator = Collator(inputs, variant, model, labels)
             predictions = predict(model, collator, validation, runtime)
-            calibrate(model, [prediction for prediction in predictions if prediction.has_input], labels)
+            calibrate(
+                model.config, [prediction for prediction in predictions if prediction.has_input], labels
+            )
     if settings.text_source == "none":
         _mute(model.config, "text", "audio")
     if not settings.use_audio:

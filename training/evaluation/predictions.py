@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import zipfile
@@ -34,7 +35,9 @@ class FoldPredictions:
     the same for all who talk to each other; empty where it was not stored.
     truth: (N,) class indices. probabilities: (N, C), each row sums to 1.
     embeddings: (N, D) of audio and text for the plots, None where not stored.
-    validation_ua: of the selected epoch, in [0, 1]. epochs: trained. seconds: duration of the fit.
+    validation_ua: of the selected epoch, in [0, 1]. validation_ece: calibration error of the validation
+    examples, calibrated without their own speakers; None where it was not measured. epochs: trained. seconds:
+    duration of the fit.
 
     Raises ValueError where the sizes do not match.
     """
@@ -52,6 +55,7 @@ class FoldPredictions:
     epochs: int
     seconds: float
     sessions: tuple[str, ...] = ()
+    validation_ece: float | None = None
 
     def __post_init__(self) -> None:
         count, classes = len(self.keys), len(self.labels)
@@ -99,6 +103,7 @@ def write_predictions(folder: Path, result: FoldPredictions) -> Path:
         "truth": result.truth,
         "probabilities": result.probabilities,
         "validation_ua": result.validation_ua,
+        "validation_ece": math.nan if result.validation_ece is None else result.validation_ece,
         "epochs": result.epochs,
         "seconds": result.seconds,
     }
@@ -145,4 +150,10 @@ def _to_predictions(values: Mapping[str, npt.NDArray[Any]]) -> FoldPredictions:
         epochs=int(values["epochs"]),
         seconds=float(values["seconds"]),
         sessions=tuple(values["sessions"].tolist()) if "sessions" in values else (),
+        validation_ece=_known(values.get("validation_ece")),
     )
+
+
+def _known(value: npt.NDArray[Any] | None) -> float | None:
+    """NaN, and nothing at all in files of an earlier version, stand for None."""
+    return None if value is None or math.isnan(float(value)) else float(value)

@@ -17,6 +17,7 @@ from .table_rows import (
     EARLY,
     GOLD,
     LATE,
+    PROBE,
     RECOGNIZED,
     TEXT_ONLY,
     TableRow,
@@ -44,7 +45,7 @@ def experiment_for_row(experiment: Experiment, row: TableRow) -> Experiment:
 
 def same_as_baseline(experiment: Experiment, row: TableRow) -> bool:
     """Whether the row is the baseline under another name, so that nothing needs to be trained."""
-    if row.name == BASELINE or row.group == "other" or row.base is not None:
+    if row.name in (BASELINE, PROBE) or row.group == "other" or row.base is not None:
         return False
     return experiment_for_row(experiment, row) == experiment_for_row(
         experiment, TableRow(BASELINE, "baseline")
@@ -78,6 +79,7 @@ _CHANGES: Final[Mapping[str, Callable[[Experiment], Experiment]]] = {
     LATE: lambda base: _fusion(base, "late"),
     BOTH: lambda base: _fusion(base, "both"),
     AUDIO_ONLY: lambda base: _single_modality(base, text_source="none"),
+    PROBE: lambda base: _single_modality(base, text_source="none"),
     TEXT_ONLY: lambda base: _single_modality(base, use_audio=False),
     GOLD: lambda base: replace(base, data=replace(base.data, text_source="gold")),
     RECOGNIZED: lambda base: replace(base, data=replace(base.data, text_source="recognized")),

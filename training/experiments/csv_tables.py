@@ -56,7 +56,12 @@ def _fit_cells(fit: FitResult) -> dict[str, Any]:
     result, metrics = fit.predictions, fit.metrics.as_dict()
     del metrics["confusion"]
     head = {"row": result.row, "fold": result.fold, "seed": result.seed}
-    tail = {"validation_ua": result.validation_ua, "epochs": result.epochs, "seconds": result.seconds}
+    tail = {
+        "validation_ua": result.validation_ua,
+        "validation_ece": result.validation_ece,
+        "epochs": result.epochs,
+        "seconds": result.seconds,
+    }
     return head | metrics | tail
 
 

@@ -11,16 +11,13 @@ of validation share something with another part too, and say so: `dialogues` and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
 from ..corpora.example import CorpusError, Example
 from ..corpora.leakage import CrossCorpusDuplicates, DisjointUnit, check_disjoint
+from .fold_groups import components_of, groups_of
 from .protocols import ProtocolName, ValidationName, resolve_validation, shared_units
 
 _EVERY_FIFTH: Final = 5
@@ -37,7 +34,7 @@ class Fold:
     train: list[Example]
     validation: list[Example]
     test: list[Example]
-    sessions: Mapping[str, str] = field(default_factory=dict)
+    sessions: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
 
 def make_folds(
@@ -62,16 +59,13 @@ def make_folds(
 
     Raises CorpusError where the examples do not allow the protocol.
     """
-    components = _components(examples, units)
+    components = components_of(examples, units)
     if protocol == "split":
         divided, used = [_own_split(examples)], None
     elif protocol == "utterance":
         divided, used = _every_fifth(examples), resolve_validation(protocol, validation)
     else:
-        if protocol == "folds":
-            groups = _dealt(examples, components, folds)
-        else:
-            groups = _groups(examples, protocol, components)
+        groups = groups_of(examples, protocol, components, folds)
         if protocol != "speaker":
             check_disjoint(groups, units)
         used = resolve_validation(protocol, validation, partners=_have_partners(groups, examples, components))
@@ -88,66 +82,6 @@ def make_folds(
         _check_labels_covered(fold, labels)
         _check_parts(fold, protocol, used, units)
     return divided
-
-
-def _groups(
-    examples: Sequence[Example], protocol: ProtocolName, components: Sequence[int]
-) -> dict[str, list[Example]]:
-    if protocol == "session":
-        return _sessions(examples, components)
-    name: dict[str, Callable[[Example], str]] = {
-        "group": lambda example: example.group,
-        "speaker": lambda example: example.speaker,
-        "corpus": lambda example: example.corpus,
-    }
-    return _grouped(examples, protocol, name[protocol])
-
-
-def _sessions(examples: Sequence[Example], components: Sequence[int]) -> dict[str, list[Example]]:
-    """The components, by the corpus's name of the group where a component is one, else by their speakers."""
-    if lone := [e.key for e in examples if not e.speaker and not e.dialogue]:
-        raise CorpusError(
-            f"{lone[0]}: expected a speaker or a dialogue, of which sessions consist, found none: choose "
-            "another protocol"
-        )
-    members: dict[int, list[Example]] = {}
-    for component, example in zip(components, examples, strict=True):
-        members.setdefault(component, []).append(example)
-    groups = [{example.group for example in part} for part in members.values()]
-    own = [next(iter(group)) for group in groups if len(group) == 1]
-    if "" not in own and len(own) == len(set(own)) == len(members):
-        names = own
-    else:
-        names = [
-            "+".join(sorted({e.speaker for e in part} - {""})) or min(e.dialogue for e in part)
-            for part in members.values()
-        ]
-    named = dict(zip(names, members.values(), strict=True))
-    if len(named) < 2:
-        raise CorpusError(
-            f"expected two or more sessions, of speakers who do not talk to each other, got "
-            f"{', '.join(named)}: choose another protocol"
-        )
-    return dict(sorted(named.items()))
-
-
-def _dealt(examples: Sequence[Example], components: Sequence[int], folds: int) -> dict[str, list[Example]]:
-    """Components to folds 1, 2, ... in turn, the largest first, corpus by corpus: folds of about one size,
-    with each corpus in all of them.
-    """
-    members: dict[int, list[Example]] = {}
-    for component, example in zip(components, examples, strict=True):
-        members.setdefault(component, []).append(example)
-    if len(members) < folds:
-        raise CorpusError(
-            f"expected at least {folds} speakers who do not talk to each other for {folds} folds, got "
-            f"{len(members)}: choose fewer folds"
-        )
-    ordered = sorted(members.values(), key=lambda part: (part[0].corpus, -len(part), part[0].key))
-    dealt: dict[str, list[Example]] = {str(number + 1): [] for number in range(folds)}
-    for place, part in enumerate(ordered):
-        dealt[str(place % folds + 1)] += part
-    return dealt
 
 
 def _every_fifth(examples: Sequence[Example]) -> list[Fold]:
@@ -184,23 +118,6 @@ def _check_parts(
         allowed = shared_units(protocol, validation, first, second)
         strict = tuple(unit for unit in units if unit not in allowed)
         check_disjoint({first: parts[first], second: parts[second]}, strict)
-
-
-def _grouped(
-    examples: Sequence[Example], protocol: str, name: Callable[[Example], str]
-) -> dict[str, list[Example]]:
-    groups: dict[str, list[Example]] = {}
-    for example in examples:
-        if not name(example):
-            raise CorpusError(
-                f"{example.key}: expected a {protocol} to leave out, found none: choose another protocol"
-            )
-        groups.setdefault(name(example), []).append(example)
-    if len(groups) < 2:
-        raise CorpusError(
-            f"expected two or more of: {protocol}, got {', '.join(groups) or 'none'}: choose another protocol"
-        )
-    return dict(sorted(groups.items()))
 
 
 def _have_partners(
@@ -288,24 +205,6 @@ def _rotated(queue: list[str], start: int) -> list[str]:
 def _interleaved(queues: Sequence[list[str]]) -> list[str]:
     longest = max(map(len, queues), default=0)
     return [queue[index] for index in range(longest) for queue in queues if index < len(queue)]
-
-
-def _components(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> list[int]:
-    """The component of every example: components of the graph of examples, speakers and dialogues."""
-    nodes: dict[tuple[str, str], int] = {}
-    rows, columns = [], []
-    for index, example in enumerate(examples):
-        for name in _names([example], units):
-            rows.append(index)
-            columns.append(len(examples) + nodes.setdefault(name, len(nodes)))
-    size = len(examples) + len(nodes)
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
-    _, found = connected_components(graph, directed=False)
-    return [int(component) for component in found[: len(examples)]]
-
-
-def _names(examples: Sequence[Example], units: Sequence[DisjointUnit]) -> set[tuple[str, str]]:
-    return {(unit, getattr(e, unit)) for e in examples for unit in units if getattr(e, unit)}
 
 
 def _check_speakers_known(examples: Sequence[Example]) -> None:

@@ -14,6 +14,7 @@ from ..evaluation.aggregate import MeanStd, RowSummary, class_recalls, mean_std,
 from ..evaluation.bootstrap import Estimate
 from ..evaluation.metrics import ClassificationMetrics, MetricName
 from ..evaluation.predictions import FoldPredictions
+from ..evaluation.reliability import reliability_stats
 from .environment import RunMetadata
 from .reference_results import MissingCorpus, ReferenceResult
 from .table_rows import Group, parse_row
@@ -23,6 +24,11 @@ INFLATED: Final = """> **Inflated figures.** The texts are label-matched pairs: 
 > This table checks the code. It is no evidence about the papers, nor about speech with its own
 transcripts."""
 
+_CALIBRATION_LEGEND: Final = """In percent. Temperatures and late weights are fitted on the validation
+examples. *validation*: what is left on them where each half of their speakers is calibrated on the other
+half, so in the domain of the fit; mean over the fits. *left out*: pooled over the test folds, of speakers, or
+with `--protocol corpus` of corpora, that neither training nor calibration has seen; *by chance*: what a
+perfectly calibrated model would show on as many utterances."""
 LEAKING: Final = """> **Leaks speakers.** Every fifth utterance is tested: all test speakers, and the
 > dialogues in which they speak, are trained on as well. These figures say nothing about unknown speakers and
 > stand here to be compared with published ones of the same split."""
@@ -183,6 +189,34 @@ def recall_table(rows: Mapping[str, Sequence[FoldPredictions]], warnings: Sequen
         cells = ["" if np.isnan(recall).any() else percent(mean_std(recall.tolist())) for recall in recalls]
         lines.append([row, *cells])
     return ["## Recall per class", "", *spaced(warnings), *grid(("row", *labels), lines), ""]
+
+
+def calibration_table(rows: Mapping[str, Sequence[FoldPredictions]], warnings: Sequence[str]) -> list[str]:
+    """In the domain of the calibration, and on what was left out; empty where the first was not measured."""
+    lines = []
+    for row, results in rows.items():
+        inside = [result.validation_ece for result in results if result.validation_ece is not None]
+        if not inside:
+            continue
+        of_seeds = [
+            reliability_stats(
+                np.concatenate([result.truth for result in of_seed]),
+                np.concatenate([result.probabilities for result in of_seed]),
+            )
+            for of_seed in _by_seed(results)
+        ]
+        errors = [stats.calibration_error for stats in of_seeds]
+        by_chance = [stats.ece_if_calibrated for stats in of_seeds]
+        lines.append([row, *(percent(mean_std(values)) for values in (inside, errors, by_chance))])
+    if not lines:
+        return []
+    header = ("row", "validation", "left out", "left out, by chance")
+    return ["## Calibration error", "", _CALIBRATION_LEGEND, "", *spaced(warnings), *grid(header, lines), ""]
+
+
+def _by_seed(results: Sequence[FoldPredictions]) -> list[list[FoldPredictions]]:
+    seeds = sorted({result.seed for result in results})
+    return [[result for result in results if result.seed == seed] for seed in seeds]
 
 
 def published_table(results: Sequence[ReferenceResult]) -> list[str]:

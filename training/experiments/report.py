@@ -22,6 +22,7 @@ from .markdown import (
     INFLATED,
     LEAKING,
     GainRow,
+    calibration_table,
     choices,
     fold_table,
     gain_table,
@@ -102,6 +103,7 @@ def write_report(
         *gain_table(gains, warnings),
         *fold_table(main, rows[main], warnings[1:] if inflated else warnings),
         *recall_table(shown, warnings[1:] if inflated else warnings),
+        *calibration_table(shown, warnings),
         *(line for name, plot in plots.items() for line in (f"![{name}{mark}]({plot})", "")),
         *published_table(reference_results_for(about.corpus, results[0].labels)),
         *(line for corpus in missing_corpora for line in missing_corpus_table(corpus)),
@@ -193,10 +195,11 @@ def _gain_by_alpha(
     """The row compared with, and metric -> objective -> alpha -> gain; None with fewer than two alphas."""
     compared = {line.against for line in gains if parse_row(line.row).alpha is not None}
     against = next((name for name in (CONCAT_CONTINUED, CONTINUED, CONCAT) if name in compared), BASELINE)
-    lines: dict[str, dict[str, dict[float, Estimate]]] = {"WA": {}, "UA": {}}
+    metrics: dict[str, MetricName] = {"WA": "wa", "UA": "ua"}
+    lines: dict[str, dict[str, dict[float, Estimate]]] = {name: {} for name in metrics}
     for line in gains:
         row = parse_row(line.row)
         if row.objective and row.alpha is not None and line.against == against:
-            for name in lines:
-                lines[name].setdefault(row.objective, {})[row.alpha] = line.gains[name.lower()]
+            for name, metric in metrics.items():
+                lines[name].setdefault(row.objective, {})[row.alpha] = line.gains[metric]
     return (against, lines) if any(len(alphas) > 1 for alphas in lines["WA"].values()) else None

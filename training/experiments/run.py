@@ -17,7 +17,7 @@ from emostream.models.emotion import EmotionModel
 from ..corpora.example import Example
 from ..emotion.collator import Collator
 from ..emotion.feature_stats import fit_feature_stats
-from ..emotion.fit_calibration import calibrate
+from ..emotion.fit_calibration import calibrate, held_out_calibration_error
 from ..emotion.inputs import TrainingInputs
 from ..emotion.model_factory import ModelFactory
 from ..emotion.module import EmotionTrainingModule
@@ -37,7 +37,8 @@ from ..trainer.trainer import fit
 from .ablations import experiment_for_row, same_as_baseline
 from .experiment import Experiment
 from .folds import Fold
-from .table_rows import BASELINE, TableRow, parse_row
+from .probe_row import run_probe
+from .table_rows import BASELINE, PROBE, TableRow, parse_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,16 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
-    """A trained, calibrated model. validation_ua: of the selected epoch. epochs: trained."""
+    """A trained, calibrated model. validation_ua: of the selected epoch. epochs: trained.
+
+    validation_ece: calibration error of the validation examples, see `held_out_calibration_error`.
+    """
 
     model: EmotionModel
     collator: Collator
     validation_ua: float
     epochs: int
+    validation_ece: float | None
 
 
 def run_fold(
@@ -75,6 +80,8 @@ def run_fold(
         result = replace(
             run_fold(context, TableRow(BASELINE, "baseline"), fold, seed, callback), row=row.name, seconds=0.0
         )
+    elif row.name == PROBE:
+        result = run_probe(context, fold, seed)
     else:
         result = _train_and_test(context, row, fold, seed, callback)
     if context.accelerator.is_main_process:
@@ -113,9 +120,15 @@ def fit_fold(
     )
     runtime = Runtime(context.accelerator, _folder(context, row, fold, seed), callback)
     history = fit(task, settings.trainer, seed, runtime)
-    predictions = _predict(context, model, collator, fold.validation)
-    calibrate(model, [prediction for prediction in predictions if prediction.has_input], context.labels)
-    return FittedModel(model, collator, history.epochs[history.kept]["ua"], len(history.epochs))
+    predictions = [
+        prediction
+        for prediction in _predict(context, model, collator, fold.validation)
+        if prediction.has_input
+    ]
+    speakers = {example.key: example.speaker or example.key for example in fold.validation}
+    error = held_out_calibration_error(model.config, predictions, context.labels, speakers)
+    calibrate(model.config, predictions, context.labels)
+    return FittedModel(model, collator, history.epochs[history.kept]["ua"], len(history.epochs), error)
 
 
 def _train_and_test(
@@ -139,6 +152,7 @@ def _train_and_test(
         if seed == context.experiment.seeds[0] and row.group in ("baseline", "contrastive", "other")
         else None,
         validation_ua=fitted.validation_ua,
+        validation_ece=fitted.validation_ece,
         epochs=fitted.epochs,
         seconds=time.monotonic() - started,
     )

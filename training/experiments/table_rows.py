@@ -30,6 +30,8 @@ CONCAT_CONTINUED: Final = f"{CONCAT}, {CONTINUED}"
 
 EARLY, LATE, BOTH = "early fusion", "late fusion", "early and late fusion"
 AUDIO_ONLY, TEXT_ONLY = "audio only", "text only"
+PROBE: Final = "audio only, linear probe"
+"""Logistic regression on pooled layers of the frozen audio encoder; see `probe_row`."""
 GOLD: Final = "gold transcripts"
 """The baseline with the corpus's own transcripts in place of the recognized ones."""
 RECOGNIZED: Final = "recognized transcripts"
@@ -47,7 +49,7 @@ CUMULATIVE: Final = tuple(_PLUS.join(GRANULARITIES[:count]) for count in range(1
 _NAMES: Final[dict[Group, tuple[str, ...]]] = {
     "fusion": (EARLY, LATE, BOTH),
     "granularity": CUMULATIVE,
-    "modality": (AUDIO_ONLY, TEXT_ONLY),
+    "modality": (AUDIO_ONLY, PROBE, TEXT_ONLY),
     "transcripts": (GOLD, RECOGNIZED),
 }
 _CONTRASTIVE: Final = re.compile(rf"(?:{CONCAT}, )?({'|'.join(OBJECTIVES)}) alpha=([0-9.]+)")
@@ -178,7 +180,7 @@ def paper_comparisons(names: Iterable[str]) -> list[tuple[str, str]]:
 
     Contrastive rows: against what they start from, and that continued. Fusion: both kinds against either, and
     against concatenation. Granularities: against frames alone, and each against the one before. Both
-    modalities against one; the other words against the baseline's.
+    modalities against one, and audio alone against the linear probe; the other words against the baseline's.
     """
     names = in_table_order(names)
     pairs = []
@@ -190,7 +192,13 @@ def paper_comparisons(names: Iterable[str]) -> list[tuple[str, str]]:
     pairs += [(BOTH, EARLY), (BOTH, LATE), (EARLY, LATE), (BOTH, CONCAT)]
     for count, name in enumerate(CUMULATIVE[1:], 1):
         pairs += dict.fromkeys([(name, CUMULATIVE[count - 1]), (name, CUMULATIVE[0])])
-    pairs += [(BASELINE, AUDIO_ONLY), (BASELINE, TEXT_ONLY), (GOLD, BASELINE), (RECOGNIZED, BASELINE)]
+    pairs += [
+        (BASELINE, AUDIO_ONLY),
+        (BASELINE, TEXT_ONLY),
+        (AUDIO_ONLY, PROBE),
+        (GOLD, BASELINE),
+        (RECOGNIZED, BASELINE),
+    ]
     return [(name, other) for name, other in pairs if name in names and other in names]
 
 

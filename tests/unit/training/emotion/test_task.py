@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace as other
@@ -20,13 +21,18 @@ from emostream.models.errors import CheckpointError
 from emostream.models.recognizer import EmotionRecognizer
 from emostream.training.corpora.example import Example
 from emostream.training.emotion.collator import Collator, EmotionBatch
-from emostream.training.emotion.fit_calibration import calibrate, calibrate_all
+from emostream.training.emotion.fit_calibration import (
+    calibrate,
+    calibrate_all,
+    held_out_calibration_error,
+)
 from emostream.training.emotion.inputs import input_text
 from emostream.training.emotion.model_factory import ModelFactory
 from emostream.training.emotion.module import EmotionTrainingModule, forward_batch
 from emostream.training.emotion.predict import ExamplePrediction, PredictionRuntime, posteriors, predict
 from emostream.training.emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from emostream.training.errors import SettingsError
+from emostream.training.evaluation.metrics import compute_metrics
 from emostream.training.losses.contrastive import ContrastiveLossName
 from emostream.training.losses.discriminator import CosineDiscriminator, DiscriminatorName, MLPDiscriminator
 from emostream.training.trainer.settings import TrainerSettings
@@ -357,13 +363,32 @@ def test_calibration_lowers_the_validation_loss_of_every_pattern() -> None:
             list(head.parameters())[-2].mul_(20.0)  # the last layer's weights
     found = predict(model, batches_of(GOLD), EXAMPLES, PredictionRuntime(CPU))
     before = posteriors(found, model.config)
-    calibrate(model, found, numbers(EXAMPLES))
+    calibrate(model.config, found, numbers(EXAMPLES))
     after = posteriors(found, model.config)
     np.testing.assert_allclose(after.sum(1), 1.0, atol=1e-12)
     for pattern in ("both", "audio", "text"):
         rows = [row for row, one in enumerate(found) if one.pattern == pattern]
         part = [found[row] for row in rows]
         assert nll(part, after[rows]) < nll(part, before[rows])
+
+
+def test_the_held_out_calibration_error_fits_each_half_of_the_speakers_on_the_other() -> None:
+    """Step by step; the model's own calibration is left as it was."""
+    model, labels = network(seed=3), numbers(EXAMPLES)
+    speakers = {example.key: f"s{place % 4}" for place, example in enumerate(EXAMPLES)}
+    found = predict(model, batches_of(GOLD), EXAMPLES, PredictionRuntime(CPU))
+    before = copy.deepcopy(model.config)
+    error = held_out_calibration_error(model.config, found, labels, speakers)
+    assert model.config.to_dict() == before.to_dict()
+    shares, truth = [], []
+    for own, others in (("s0 s2", "s1 s3"), ("s1 s3", "s0 s2")):
+        config = copy.deepcopy(before)
+        calibrate(config, [one for one in found if speakers[one.key] in own.split()], labels)
+        measured = [one for one in found if speakers[one.key] in others.split()]
+        shares.append(posteriors(measured, config))
+        truth += [labels[one.key] for one in measured]
+    assert error == pytest.approx(compute_metrics(np.array(truth), np.concatenate(shares)).ece_equal_mass)
+    assert held_out_calibration_error(before, found, labels, dict.fromkeys(labels, "alone")) is None
 
 
 def test_calibration_covers_single_modalities() -> None:
@@ -379,7 +404,7 @@ def test_the_saved_model_has_the_evaluated_predictions(tmp_path: Path) -> None:
     task = emotion_task(EXAMPLES, trainer, model=model)
     run(task, trainer, tmp_path / "run")
     found = task.validate(0, 1)
-    calibrate(model, found, task.labels)
+    calibrate(model.config, found, task.labels)
     save_checkpoint(model, tiny_tokenizer(), tmp_path / "served")
     sounds = inputs_of(EXAMPLES).audio
     speeches = [

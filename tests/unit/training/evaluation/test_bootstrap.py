@@ -52,15 +52,15 @@ def test_gains_over_sessions_resample_whole_sessions() -> None:
     """A session as a speaker of its own gives the same interval; of one speaker each there is none."""
     first, second = row_of_fits("a", 0.7, folds=6), row_of_fits("b", 0.6, folds=6)
     sessions = {fit.name: tuple(name.split(".")[0] for name in fit.speakers) for fit in (*first, *second)}
-    talking = [[replace(fit, sessions=sessions[fit.name]) for fit in row] for row in (first, second)]
-    as_speakers = [[replace(fit, speakers=sessions[fit.name]) for fit in row] for row in (first, second)]
-    by_session = paired_gain_by_session(*talking, "ua")
+    one, other = ([replace(fit, sessions=sessions[fit.name]) for fit in row] for row in (first, second))
+    by_session = paired_gain_by_session(one, other, "ua")
     assert by_session is not None
-    expected = paired_gain(*as_speakers, "ua")
+    one, other = ([replace(fit, speakers=sessions[fit.name]) for fit in row] for row in (first, second))
+    expected = paired_gain(one, other, "ua")
     assert (by_session.value, by_session.interval) == (expected.value, expected.interval)
     assert (by_session.unit_kind, by_session.unit_count) == ("sessions", 6)
-    alone = [[replace(fit, sessions=fit.speakers) for fit in row] for row in (first, second)]
-    assert paired_gain_by_session(*alone, "ua") is None
+    one, other = ([replace(fit, sessions=fit.speakers) for fit in row] for row in (first, second))
+    assert paired_gain_by_session(one, other, "ua") is None
     assert paired_gain_by_session(first, second, "ua") is None
 
 

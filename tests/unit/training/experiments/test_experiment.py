@@ -246,6 +246,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "frame + phone + syllable": {"model.granularities": ("frame", "phone", "syllable")},
     "frame + phone + syllable + word": {"model.granularities": ("frame", "phone", "syllable", "word")},
     "audio only": {"model.fusion": "late", "data.text_source": "none"},
+    "audio only, linear probe": {"model.fusion": "late", "data.text_source": "none"},
     "text only": {"model.fusion": "late", "data.use_audio": False},
     "gold transcripts": {"data.text_source": "gold"},
     "recognized transcripts": {},

@@ -64,6 +64,7 @@ def test_the_rows_of_the_papers() -> None:
         "frame + phone + syllable",
         "frame + phone + syllable + word",
         "audio only",
+        "audio only, linear probe",
         "text only",
         "recognized transcripts",
     ]
@@ -114,6 +115,7 @@ def test_every_claim_of_both_papers_is_compared() -> None:
         (all_four, "frame"),
         ("baseline", "audio only"),
         ("baseline", "text only"),
+        ("audio only", "audio only, linear probe"),
         ("recognized transcripts", "baseline"),
     ]
     assert {other for row, other in pairs if row == term} == {
