@@ -19,7 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from emostream.models import LABELS, Clip, Transcript
 from emostream.training.__main__ import main
 from emostream.training.corpora.example import Example
-from emostream.training.emotion.settings import DataSettings, ModelSettings
+from emostream.training.emotion.settings import DataSettings, ModelSettings, TextSource
+from emostream.training.errors import SettingsError
 from emostream.training.evaluation.predictions import FoldPredictions, read_predictions
 from emostream.training.experiments.experiment import Experiment
 from emostream.training.experiments.prepare_table import PreparedTable, TableRequest, prepare_table
@@ -329,6 +330,26 @@ def test_a_row_that_equals_the_baseline_is_not_trained(small: TableRequest) -> N
     fits = [folder.name for folder in small.work.glob("*/fits/*") if "seed-5" in folder.name]
     assert len(fits) == 3
     assert all(name.startswith("baseline") for name in fits)
+
+
+@pytest.mark.parametrize(("source", "refused"), [("recognized", True), ("gold", False)])
+def test_words_of_pocketsphinx_are_refused_in_the_papers_table(
+    source: TextSource, refused: bool, small: TableRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they would be read, and nowhere else: `table folds` takes them."""
+
+    class Sphinx(FakeTranscriber):
+        name = "pocketsphinx en-us"
+
+    monkeypatch.setattr("emostream.training.experiments.prepare_table.load_transcriber", lambda _: Sphinx())
+    request = with_rows(small, "baseline", data=DataSettings(text_source=source, cache_features=True))
+    prepared(other(request, work=tmp_path))
+    strict = other(request, work=tmp_path / "strict", sphinx_words=False)
+    if refused:
+        with pytest.raises(SettingsError, match="expected a Whisper model's words for the papers' table"):
+            prepared(strict)
+    else:
+        prepared(strict)
 
 
 def test_the_linear_probe_is_that_of_the_frozen_encoder(small: TableRequest) -> None:

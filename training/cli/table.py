@@ -21,7 +21,6 @@ from ..experiments.protocols import (
     VALIDATIONS,
     ProtocolName,
     ValidationName,
-    allowed_validations,
     leaks,
 )
 from ..experiments.table_rows import GOLD, GROUPS, PROBE, RECOGNIZED, Group, TableRow, paper_rows
@@ -279,9 +278,9 @@ def _run_protocols(
 
     options.check_output_folder(args.out, "--output-dir")
     options.check_output_folder(args.work, "--work")
-    examples = options.read_corpora(args.corpus, args.data, part=args.part)
     chosen = _named(protocols or [experiment.protocol], PROTOCOLS, "--protocol")
     plans = [_with_protocol(experiment, name, validation) for name in chosen]
+    examples = options.read_corpora(args.corpus, args.data, part=args.part)
     reports: dict[str, Report] = {}
     for plan in plans:
         place = args if len(plans) == 1 else replace(args, out=args.out / plan.protocol)
@@ -296,14 +295,12 @@ def _run_protocols(
 
 
 def _with_protocol(experiment: Experiment, protocol: ProtocolName, validation: str | None) -> Experiment:
-    """validation: as it was asked for; None: the experiment's where this protocol has it."""
+    """validation: as it was asked for; None: the experiment's with its own protocol, else the protocol's."""
     from ..experiments.experiment import check_consistency
 
-    wanted: ValidationName | None = experiment.validation
+    wanted = experiment.validation if protocol == experiment.protocol else None
     if validation is not None:
         (wanted,) = _named([validation], VALIDATIONS, "--validation")
-    elif wanted not in allowed_validations(protocol):
-        wanted = None
     changed = replace_fields(experiment, protocol=protocol, validation=wanted)
     check_consistency(changed, "--protocol and --validation")
     return changed

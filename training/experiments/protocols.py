@@ -52,10 +52,6 @@ def leaks(protocol: str) -> bool:
     return protocol == "utterance"
 
 
-def allowed_validations(protocol: ProtocolName) -> tuple[ValidationName, ...]:
-    return _ALLOWED[protocol]
-
-
 def check_protocol(protocol: ProtocolName, validation: ValidationName | None, where: str) -> None:
     """Raises SettingsError for a validation that the protocol does not have."""
     if validation is None or validation in _ALLOWED[protocol]:
