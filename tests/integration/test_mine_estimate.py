@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from emostream.training.losses.contrastive import ContrastiveLoss
+from emostream.training.losses.discriminator import DiscriminatorSize
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.8])
@@ -16,7 +17,7 @@ def test_mine_estimates_the_information_of_gaussian_embeddings(rho: float) -> No
     """Two dimensions of correlation rho have -log(1 - rho²) nats. Each row is its own emotion: P is i = j."""
     torch.manual_seed(0)
     width, lifts = 32, torch.randn(2, 2, 32)  # the information is the same after a one-to-one map
-    objective = ContrastiveLoss("mine", width, "mlp")
+    objective = ContrastiveLoss("mine", DiscriminatorSize(width, width, hidden=width), "mlp")
     optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
 
     def bound(rows: int) -> Tensor:

@@ -15,6 +15,7 @@ from emostream.training.losses.all_gather import all_gather_row_counts, all_gath
 from emostream.training.losses.combined import CombinedLoss
 from emostream.training.losses.contrastive import ContrastiveLossName
 from emostream.training.losses.cross_entropy import soft_cross_entropy
+from emostream.training.losses.discriminator import DiscriminatorSize
 from tests.support.two_processes import in_two_processes
 
 KINDS: tuple[ContrastiveLossName, ...] = get_args(ContrastiveLossName)
@@ -48,7 +49,7 @@ class SmallModel(nn.Module):
         super().__init__()
         self.audio, self.text = nn.Linear(5, WIDTH), nn.Linear(7, WIDTH)
         self.head = nn.Linear(WIDTH, CLASSES)
-        self.total = CombinedLoss(0.4, kind, WIDTH)
+        self.total = CombinedLoss(0.4, kind, DiscriminatorSize(WIDTH, WIDTH, hidden=WIDTH))
 
     def forward(self, audio: Tensor, audio_labels: Tensor, text: Tensor, text_labels: Tensor) -> Tensor:
         counts = all_gather_row_counts(audio)

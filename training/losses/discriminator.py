@@ -1,8 +1,7 @@
 """Discriminators: one score for every pair of an audio and a text code of a batch.
 
 Both discriminators map audio (Ba, A) and text (Bt, T) to scores (Ba, Bt); a high s_ij means that a_i and t_j
-carry one emotion. The codes are normalised first, as the heads normalise them: codes of several parts differ
-in scale. They exist in training only and are no part of a checkpoint.
+carry one emotion. They exist in training only and are no part of a checkpoint.
 """
 
 from __future__ import annotations
@@ -55,15 +54,13 @@ class MLPDiscriminator(nn.Module):
     def __init__(self, size: DiscriminatorSize) -> None:
         super().__init__()
         hidden = size.hidden
-        self.audio_norm, self.text_norm = nn.LayerNorm(size.audio), nn.LayerNorm(size.text)
         self.audio = nn.Linear(size.audio, hidden)
         self.text = nn.Linear(size.text, hidden, bias=False)
         self.pair = nn.Sequential(nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, 1))
 
     def forward(self, audio: Tensor, text: Tensor) -> Tensor:
         """audio: (Ba, A), text: (Bt, T) -> (Ba, Bt)."""
-        left, right = self.audio(self.audio_norm(audio)), self.text(self.text_norm(text))
-        hidden = left[:, None] + right[None]  # (Ba, Bt, D)
+        hidden = self.audio(audio)[:, None] + self.text(text)[None]  # (Ba, Bt, D)
         scores: Tensor = self.pair(hidden)[..., 0]
         return scores
 
@@ -78,4 +75,4 @@ def make_discriminator(name: DiscriminatorName, size: DiscriminatorSize) -> nn.M
 
 
 def _two_layers(inner: int, hidden: int) -> nn.Module:
-    return nn.Sequential(nn.LayerNorm(inner), nn.Linear(inner, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+    return nn.Sequential(nn.Linear(inner, hidden), nn.GELU(), nn.Linear(hidden, hidden))

@@ -124,7 +124,8 @@ def test_concatenation_classifies_the_means_of_both_sides() -> None:
     audio_mask = torch.arange(5) < torch.tensor([5, 2])[:, None]
     text_mask = torch.arange(3) < torch.tensor([1, 3])[:, None]
     output = fusion(MaskedSequence(audio, audio_mask), MaskedSequence(text, text_mask))
-    _, linear = fusion.head
+    linear = fusion.head[1]
+    assert isinstance(linear, nn.Linear)
     for row, (frames, tokens) in enumerate([(5, 1), (2, 3)]):
         codes = audio[row, :frames].mean(0), text[row, :tokens].mean(0)
         torch.testing.assert_close(output.audio[row], codes[0])

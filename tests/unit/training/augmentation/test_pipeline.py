@@ -168,7 +168,7 @@ class TestAugment:
 
     @pytest.mark.parametrize("name", ["voice", "speed", "noise", "codec", "reverb", "equalizer", "silence"])
     def test_every_setting_has_an_effect(self, name: str) -> None:
-        settings = AugmentSettings(**{name: 1.0})
+        settings = msgspec.convert({name: 1.0}, AugmentSettings)
         augmented, _ = augment(voice(0.5), Alignment(), settings, np.random.default_rng(0))
         assert len(augmented) != SECOND // 2 or not np.allclose(augmented, voice(0.5))
 
@@ -182,7 +182,8 @@ class TestAugment:
         clip = voice()
 
         def augmented(**probabilities: float) -> Samples:
-            return augment(clip, Alignment(), AugmentSettings(**probabilities), np.random.default_rng(3))[0]
+            settings = msgspec.convert(probabilities, AugmentSettings)
+            return augment(clip, Alignment(), settings, np.random.default_rng(3))[0]
 
         np.testing.assert_allclose(
             augmented(noise=1, reverb=1) - augmented(reverb=1),
@@ -208,7 +209,7 @@ class TestAugment:
     def test_whether_any_probability_is_set(self) -> None:
         assert not AugmentSettings().any()
         names = [name for name in AugmentSettings.__struct_fields__ if name != "text_errors"]
-        assert all(AugmentSettings(**{name: 0.1}).any() for name in names)
+        assert all(msgspec.convert({name: 0.1}, AugmentSettings).any() for name in names)
         assert not AugmentSettings(text_errors=TextErrorRates(deletions=0.5)).any()
 
 
