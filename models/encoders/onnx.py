@@ -101,7 +101,7 @@ def export_program(plain: ExportableEncoder, shortest: int, *, optimize: bool) -
     length = torch.export.Dim("length", min=shortest + 1, max=_MAX_SAMPLES)
     with torch.no_grad():
         program = torch.onnx.export(
-            plain,
+            plain.eval(),
             (torch.zeros(1, 4 * shortest),),
             None,
             dynamo=True,

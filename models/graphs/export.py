@@ -153,7 +153,7 @@ def _export(
 
     with torch.no_grad():
         program = torch.onnx.export(
-            network,
+            network.eval(),
             (),
             None,
             kwargs=inputs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,8 @@ def write_graphs(folder: Path, whisper: Path | None = None) -> None:
             f"expected the packages onnx and onnxscript to write graphs to {folder}, found none: "
             "pip install 'emostream[train]'"
         )
+    # The exporter lists the operators of torchvision, which no model here has.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     model = load_checkpoint(folder, whisper).model
     for name in (GRAPH_FILE, *GRAPH_FILES):
         (folder / name).unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import SettingsError
 from . import options
 from .console import PreparationProgress
 
@@ -18,12 +19,22 @@ if TYPE_CHECKING:
 
 
 def fit(
-    corpus: options.CorpusOption,
     data: options.DataOption,
-    config: options.ConfigOption,
     out: Annotated[
         Path, typer.Option("--output-dir", help="Checkpoint folder to write.", show_default=False)
     ],
+    config: options.OptionalConfigOption = None,
+    corpus: options.OptionalCorpusOption = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            "--init",
+            metavar="bundled|FOLDER",
+            help="Adapt this checkpoint to clips of your own, in minutes, from frozen encoders; --data "
+            "is then a manifest or folders named by label. bundled: the one that comes with the program.",
+            show_default=False,
+        ),
+    ] = None,
     fold: Annotated[
         str | None,
         typer.Option("--fold", help="The test fold. Default: the first.", show_default=False),
@@ -36,13 +47,49 @@ def fit(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the curves to WORK/tensorboard.")
     ] = False,
-    asr: options.AsrOption = "auto",
+    asr: Annotated[
+        str | None,
+        typer.Option(
+            "--asr",
+            help="The transcriber, as for `emostream live`: auto, pocketsphinx, a model. Default: auto, with "
+            "--init the clips' own words alone.",
+            show_default=False,
+        ),
+    ] = None,
     audio: options.AudioOption = None,
     text: options.TextOption = None,
     cpu: options.CpuOption = False,
     part: options.PartOption = False,
 ) -> None:
-    """Train one model and write its checkpoint, for `emostream live --checkpoint` and all other commands."""
+    """Train one model and write its checkpoint, for `emostream live --checkpoint` and all other commands.
+
+    With --init, adapt a checkpoint to a few clips of your own. The folder of the result is the last line.
+    """
+    if init is not None:
+        from .adaptation import AdaptationOptions, fit_from, refuse_with_init
+
+        refuse_with_init(
+            {
+                "--config": config,
+                "--fold": fold,
+                "--seed": seed is not None,
+                "--tensorboard": tensorboard,
+                "--audio": audio,
+                "--text": text,
+            }
+        )
+        fit_from(
+            AdaptationOptions(
+                init=init, corpus=corpus or (), data=data, out=out, asr=asr, work=work, part=part
+            )
+        )
+        return
+    if not corpus or config is None:
+        missing = "--corpus" if not corpus else "--config"
+        raise SettingsError(
+            f"expected {missing}, got none: name it, or adapt a checkpoint to clips of your own with "
+            "--init bundled"
+        )
     from emostream.models.checkpoint import save_checkpoint
 
     from ..emotion.fit_calibration import calibrate_all
@@ -63,7 +110,7 @@ def fit(
         examples=tuple(options.read_corpora(corpus, data, part=part)),
         units=options.disjoint_units(corpus),
         rows=(row,),
-        asr=asr,
+        asr=asr or "auto",
         work=work,
         cpu=cpu,
         fold=fold,

@@ -26,6 +26,14 @@ _RECIPES: Final = {"bundled", "bundled-encoders", "bundled-whisper"}
 CorpusOption = Annotated[
     list[str], typer.Option("--corpus", help=f"One of {', '.join(CORPORA)}. Several: repeat, with --data.")
 ]
+OptionalCorpusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--corpus",
+        help=f"One of {', '.join(CORPORA)}. Several: repeat, with --data.",
+        show_default=False,
+    ),
+]
 DataOption = Annotated[
     list[Path], typer.Option("--data", help="The corpus's folder, or a manifest's file.", show_default=False)
 ]
@@ -34,6 +42,12 @@ PartOption = Annotated[
 ]
 ConfigOption = Annotated[
     str, typer.Option("--config", help=f"TOML of the experiment, or the name of one in {RUNS.name}/.")
+]
+OptionalConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--config", help=f"TOML of the experiment, or the name of one in {RUNS.name}/.", show_default=False
+    ),
 ]
 WorkOption = Annotated[
     Path,

@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import StratifiedGroupKFold
 
 from ..corpora.example import CorpusError, Example
+from ..evaluation.folds_by_speaker import folds_by_speaker
 from ..evaluation.metrics import unweighted_recall
 from .linear import Floats, Linear, Logits, Standardisation, Weights, fit_softmax
 
@@ -99,12 +99,15 @@ def outer_folds(data: ProbeData) -> list[tuple[str, Rows]]:
     members = {(name, group) for name, group in zip(data.groups, own, strict=True)}
     if all(own) and len(set(own)) > 1 and len(members) == len(set(data.groups)):
         return [(name, np.flatnonzero(np.array(own) == name)) for name in sorted(set(own))]
-    return [(str(number + 1), rows) for number, rows in enumerate(_grouped_folds(data, FOLDS))]
+    return [
+        (str(number + 1), rows)
+        for number, rows in enumerate(folds_by_speaker(data.truth.tolist(), data.groups, FOLDS))
+    ]
 
 
 def fit_probe(data: ProbeData) -> FittedProbe:
     """The penalty of the highest UA over inner folds by speaker, then a fit on everything."""
-    folds = _grouped_folds(data, INNER_FOLDS)
+    folds = folds_by_speaker(data.truth.tolist(), data.groups, INNER_FOLDS)
     predicted = np.zeros((len(PENALTIES), len(data.truth)), np.int64)
     everything = np.arange(len(data.truth))
     for held_out in folds:
@@ -136,17 +139,3 @@ def _fits(data: ProbeData, penalties: Sequence[float]) -> list[FittedProbe]:
 
 def _rotated(x: Floats, rotation: Floats | None) -> Floats:
     return x if rotation is None else np.ascontiguousarray(x @ rotation)
-
-
-def _grouped_folds(data: ProbeData, most: int) -> list[Rows]:
-    """Test rows of at most `most` folds. Raises CorpusError for a single speaker."""
-    groups = data.groups
-    count = min(most, len(set(groups)))
-    if count < 2:
-        raise CorpusError(
-            f"expected two speakers or more of {', '.join(data.corpora)}, got {len(set(groups))}: add clips "
-            "of others, or leave the speaker's name out to divide clips"
-        )
-    numbers = np.searchsorted(sorted(set(groups)), groups)
-    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=0)
-    return [np.asarray(test) for _, test in splitter.split(data.features, data.truth, numbers)]

@@ -151,5 +151,5 @@ def test_a_speaker_s_mean_is_subtracted_from_his_clips_alone() -> None:
 
 
 def test_one_speaker_alone_is_an_error() -> None:
-    with pytest.raises(CorpusError, match="expected two speakers or more of one, got 1"):
+    with pytest.raises(CorpusError, match="expected two speakers or more, got 1"):
         fit_probe(data(speakers=1))
