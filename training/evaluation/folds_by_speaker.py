@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,13 @@ def folds_by_speaker(truth: Sequence[int], groups: Sequence[str], most: int) -> 
             f"expected two speakers or more, got {len(names)}: add clips of others, or leave the speaker's "
             "name out to divide clips"
         )
-    splitter = StratifiedGroupKFold(min(most, len(names)), shuffle=True, random_state=0)
+    frequent = int(np.unique(np.asarray(truth), return_counts=True)[1].max())
+    if frequent < 2:
+        raise CorpusError("expected two clips or more of a label, got one of each: add clips")
+    splitter = StratifiedGroupKFold(min(most, len(names), frequent), shuffle=True, random_state=0)
     numbers = np.searchsorted(names, list(groups))
-    return [np.asarray(rows) for _, rows in splitter.split(np.zeros((len(truth), 1)), truth, numbers)]
+    with warnings.catch_warnings():
+        # Of a label with fewer clips than folds: it is missing in some of them, as it has to be.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        parts = [rows for _, rows in splitter.split(np.zeros((len(truth), 1)), truth, numbers)]
+    return [np.asarray(rows) for rows in parts if len(rows)]

@@ -152,4 +152,12 @@ def test_a_speaker_s_mean_is_subtracted_from_his_clips_alone() -> None:
 
 def test_one_speaker_alone_is_an_error() -> None:
     with pytest.raises(CorpusError, match="expected two speakers or more, got 1"):
-        fit_probe(data(speakers=1))
+        outer_folds(data(speakers=1))
+
+
+def test_of_two_speakers_each_is_tested_by_a_probe_of_the_other() -> None:
+    probed = data(speakers=2)
+    for _, held_out in outer_folds(probed):
+        rest = np.setdiff1d(np.arange(len(probed.truth)), held_out)
+        assert len(set(probed.part(rest).groups)) == 1
+        assert fit_probe(probed.part(rest)).penalty in PENALTIES
