@@ -59,6 +59,7 @@ def fit(checkpoint: Path, data: Path, out: Path, *options: str) -> int:
     return main([*arguments, "--work", str(out.parent / "run"), *options])
 
 
+@pytest.mark.long
 def test_the_result_is_served_and_its_folder_is_the_last_line(
     tmp_path: Path, checkpoint: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ def test_the_result_is_served_and_its_folder_is_the_last_line(
     assert right > 0.5
 
 
+@pytest.mark.long
 def test_the_encoders_and_the_text_head_are_those_of_the_checkpoint(tmp_path: Path, checkpoint: Path) -> None:
     out = tmp_path / "adapted"
     assert fit(checkpoint, clips(tmp_path / "clips"), out) == 0
@@ -89,6 +91,7 @@ def test_the_encoders_and_the_text_head_are_those_of_the_checkpoint(tmp_path: Pa
     assert {name.split(".")[0] for name in changed} <= {"audio_pool", "audio_head", "adapted_head"}
 
 
+@pytest.mark.long
 def test_clips_of_one_voice_are_divided_by_clip_and_said_so(
     tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

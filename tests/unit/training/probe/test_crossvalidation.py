@@ -112,6 +112,7 @@ def test_the_penalty_is_that_of_the_best_recall_on_speakers_who_were_not_trained
     assert scores[chosen] >= max(scores.values()) - 0.02
 
 
+@pytest.mark.long
 def test_what_only_tells_speakers_apart_gives_chance() -> None:
     """With clips of a speaker on both sides it would be near one: each speaker has one label."""
     rng = np.random.default_rng(0)

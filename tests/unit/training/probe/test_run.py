@@ -34,6 +34,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return write_tiny(tmp_path / "tiny", audio_mix="concat", audio_mix_layers=[0, 1], audio_mix_width=8)
 
 
+@pytest.mark.long
 def test_each_corpus_by_speaker_and_each_left_out(tmp_path: Path, checkpoint: Path) -> None:
     places = [folders(tmp_path / "one"), folders(tmp_path / "two", speakers=5, first=7)]
     report = probe(places, checkpoint=checkpoint, work=tmp_path / "run", device="cpu")
@@ -54,6 +55,7 @@ def test_each_corpus_by_speaker_and_each_left_out(tmp_path: Path, checkpoint: Pa
     assert "**mean** | corpus left out" in report.table()
 
 
+@pytest.mark.long
 def test_speakers_that_are_unknown_are_said_so(tmp_path: Path, checkpoint: Path) -> None:
     root = tmp_path / "clips"
     for number in range(24):
@@ -68,6 +70,7 @@ def test_speakers_that_are_unknown_are_said_so(tmp_path: Path, checkpoint: Path)
         probe([root], checkpoint=checkpoint, work=tmp_path / "run", device="cpu", centre_speakers=True)
 
 
+@pytest.mark.long
 def test_the_command_prints_the_table_and_writes_files(
     tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
