@@ -44,7 +44,8 @@ section { padding: 1rem 1.2rem; border: 1px solid var(--line); border-radius: .9
 section .note { margin-top: .6rem; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; }
-th { color: var(--soft); font-weight: 400; overflow-wrap: anywhere; }
+th { color: var(--soft); font-weight: 400; white-space: nowrap; }
+.tall th { white-space: normal; overflow-wrap: anywhere; }
 .confusion td { padding: .35rem .6rem; border: 2px solid var(--card);
   background: color-mix(in srgb, var(--blue) calc(var(--share) * .6), var(--card)); }
 .scroll { overflow-x: auto; }
