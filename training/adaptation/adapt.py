@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -86,6 +86,8 @@ def adapt(request: AdaptationRequest, on_progress: ProgressCallback) -> Adaptati
     _calibrate(config, found[strength].alone, both, labels, clips)
     fitted(3)
     rows.append(_probe_row(folder, clips, names, cache, on_progress))
+    if config.baseline is None:
+        rows = [replace(row, known=None) for row in rows]
     report = AdaptationReport(
         init=folder.name,
         rows=tuple(rows),

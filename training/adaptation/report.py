@@ -68,13 +68,15 @@ class AdaptationReport:
     def _table(self) -> str:
         by_speaker = self.speakers > 1
         tested = "clips of speakers not trained on" if by_speaker else "clips not trained on"
+        with_voices = any(row.known is not None for row in self.rows)
         lines = [
-            f"| on {tested} | UA | WA | UA, the voice known |",
-            "|---|---|---|---|",
+            f"| on {tested} | UA | WA |{' UA, the voice known |' if with_voices else ''}",
+            f"|---|---|---|{'---|' if with_voices else ''}",
         ]
         for row in self.rows:
             known = "" if row.known is None else _percent(row.known)
-            lines.append(f"| {row.name} | {_percent(row.ua)} | {_percent(row.wa)} | {known} |")
+            cells = [row.name, _percent(row.ua), _percent(row.wa), *([known] if with_voices else [])]
+            lines.append(f"| {' | '.join(cells)} |")
         chance = 100 / (len(self.labels) - len(self.missing))
         units = self.rows[0].ua.unit_kind
         note = f"\n\nUA: mean recall, chance {chance:.0f}; 95 % intervals by resampling {units}."
@@ -91,9 +93,9 @@ class AdaptationReport:
             done = f"Pull towards the weights before (L2-SP): {self.strength:g}, chosen on held-out clips."
         before, after = self.temperatures
         done += f" Calibrated on held-out clips: temperature {before:.2f} before, {after:.2f} now."
-        kept = "The weights of late fusion, the text-only head"
-        kept += " and the predictor of errors" if self.predicts_errors else ""
-        return f"{done} {kept} stay as they were."
+        kept = ["the weights of late fusion", "the text-only head"]
+        kept += ["the predictor of errors"] if self.predicts_errors else []
+        return f"{done} What stays as it was: {', '.join(kept)}."
 
 
 def write_adapted_card(folder: Path, report: AdaptationReport, *, licensed: bool) -> None:
