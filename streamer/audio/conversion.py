@@ -10,6 +10,7 @@ import av.error
 import numpy as np
 
 from ..errors import SourceError
+from ..plurals import counted
 from .frontend import Samples
 from .memory_file import Recording
 
@@ -67,7 +68,8 @@ class BlockConverter:
         return np.concatenate(filled) if filled else blocks[0]
 
     def _not_convertible(self, frame: Any, error: Exception) -> SourceError:
+        channels = counted(frame.layout.nb_channels, "channel")
         return SourceError(
-            f"expected sound that FFmpeg can convert in {self._path}, got {frame.layout.nb_channels} "
-            f"channels ({frame.layout.name}) at {frame.sample_rate} Hz: {error}; convert the file"
+            f"expected sound that FFmpeg can convert in {self._path}, got {channels} "
+            f"({frame.layout.name}) at {frame.sample_rate} Hz: {error}; convert the file"
         )

@@ -12,6 +12,7 @@ import av
 import av.error
 
 from ..errors import SourceError
+from ..plurals import counted
 from .file_signatures import file_kind
 from .joined import Part, PartFile
 from .memory_file import MemoryFile, Recording, size_of
@@ -230,7 +231,7 @@ class SoundTrack:
             )
         if self._damaged:
             raise SourceError(
-                f"expected intact sound in {self._path}, got {self._damaged} damaged packets; "
+                f"expected intact sound in {self._path}, got {counted(self._damaged, 'damaged packet')}; "
                 "the results leave them out, get an intact copy for the whole"
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,17 +50,28 @@ class StreamRun:
 
 
 async def run_streams(
-    url: str, loads: Sequence[Samples], clock: Clock, *, pace: float = 1.0, stagger_s: float = 0.13
+    url: str,
+    loads: Sequence[Samples],
+    clock: Clock,
+    *,
+    pace: float = 1.0,
+    stagger_s: float = 0.13,
+    on_sent: Callable[[float], None] = lambda _: None,
 ) -> list[StreamRun]:
-    """One client per load, each started `stagger_s` after the one before. pace: in multiples of real time."""
+    """One client per load, each started `stagger_s` after the one before. pace: in multiples of real time.
+    on_sent: takes seconds of audio that one of them has sent.
+    """
     began = clock.now()
     runs = (
-        _run_stream(url, load, clock, began + number * stagger_s, pace) for number, load in enumerate(loads)
+        _run_stream(url, load, clock, began + number * stagger_s, pace, on_sent)
+        for number, load in enumerate(loads)
     )
     return list(await asyncio.gather(*runs))
 
 
-async def _run_stream(url: str, load: Samples, clock: Clock, begin: float, pace: float) -> StreamRun:
+async def _run_stream(
+    url: str, load: Samples, clock: Clock, begin: float, pace: float, on_sent: Callable[[float], None]
+) -> StreamRun:
     run = StreamRun()
     await clock.sleep_until(begin)
     start = messages.Start(encoding="pcm_s16le", sample_rate=SAMPLE_RATE_HZ, channels=1)
@@ -69,7 +80,7 @@ async def _run_stream(url: str, load: Samples, clock: Clock, begin: float, pace:
             began = clock.now()
             pinging = asyncio.create_task(_ping(stream, clock, run.pings_s), name="ping")
             try:
-                async for event in stream.recognize(_paced(load, clock, began, pace)):
+                async for event in stream.recognize(_paced(load, clock, began, pace, on_sent)):
                     _record(event, run, clock.now() - began, pace)
             finally:
                 pinging.cancel()
@@ -95,11 +106,14 @@ def _record(event: ClientEvent, run: StreamRun, moment: float, pace: float) -> N
             run.totals = event.totals
 
 
-async def _paced(load: Samples, clock: Clock, began: float, pace: float) -> AsyncIterator[bytes]:
+async def _paced(
+    load: Samples, clock: Clock, began: float, pace: float, on_sent: Callable[[float], None]
+) -> AsyncIterator[bytes]:
     for start in range(0, len(load), BLOCK_SAMPLES):
         block = load[start : start + BLOCK_SAMPLES]
         await clock.sleep_until(began + (start + len(block)) / SAMPLE_RATE_HZ / pace)
         yield encode_pcm(block[:, np.newaxis], "pcm_s16le")
+        on_sent(len(block) / SAMPLE_RATE_HZ)
 
 
 async def _ping(stream: ClientStream, clock: Clock, found: list[float]) -> None:

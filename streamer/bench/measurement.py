@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,11 +60,17 @@ class Measurement:
         }
 
 
-def measure(arguments: Sequence[str], loads: Sequence[Workload]) -> Measurement:
-    """A stream per load, at once, against a new server with these arguments of `emostream serve`."""
+def measure(
+    arguments: Sequence[str], loads: Sequence[Workload], on_sent: Callable[[float], None] = lambda _: None
+) -> Measurement:
+    """A stream per load, at once, against a new server with these arguments of `emostream serve`.
+
+    on_sent: takes seconds of audio that one of them has sent.
+    """
     with ServerProcess(arguments) as server:
         before, began = server.usage(), time.perf_counter()
-        runs = asyncio.run(run_streams(server.socket_url, [load.samples for load in loads], WallClock()))
+        sounds = [load.samples for load in loads]
+        runs = asyncio.run(run_streams(server.socket_url, sounds, WallClock(), on_sent=on_sent))
         wall_s, after = time.perf_counter() - began, server.usage()
         return Measurement(
             loads,

@@ -55,11 +55,16 @@ class ReplayBenchmark:
     clock: Clock
     repeats: int
 
-    async def run(self, samples: Samples) -> ReplaySpeed:
-        """Alternately: a recording through a session, then the model calls that it made, in a bare loop."""
+    async def run(self, samples: Samples, on_round: Callable[[float], None] = lambda _: None) -> ReplaySpeed:
+        """Alternately: a recording through a session, then the model calls that it made, in a bare loop.
+        on_round: called with 1 after each round.
+        """
         with TemporaryDirectory() as folder:
             recording = _write(samples, Path(folder))
-            rounds = [await self._round(recording) for _ in range(self.repeats)]
+            rounds = []
+            for _ in range(self.repeats):
+                rounds.append(await self._round(recording))
+                on_round(1)
         last = rounds[-1]
         seconds = last.totals.audio_ms / 1_000
         return ReplaySpeed(

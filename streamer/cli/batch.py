@@ -26,6 +26,7 @@ from .batch_options import WorkerOptions
 from .batch_progress import BatchProgress
 from .console import print_failures, print_line
 from .options import AudioOptions, ModelOptions
+from .replay_progress import already
 
 if TYPE_CHECKING:
     from emostream.streamer.cluster.batch.discovery import RecordingRef
@@ -101,7 +102,7 @@ def _check_address(address: str) -> None:
 def _without(found: Sequence[RecordingRef], done: set[str], console: Console) -> list[RecordingRef]:
     todo = [recording for recording in found if recording.address not in done]
     if len(todo) < len(found):
-        print_line(console, f"{len(found) - len(todo)} of {len(found)} recordings have a result already.")
+        print_line(console, already(len(found) - len(todo), len(found), "a result"))
     return todo
 
 
@@ -142,7 +143,7 @@ def _run(
 
 def _interrupted(progress: BatchProgress, recordings: int) -> typer.Exit:
     print_failures(
-        [f"interrupted; {progress.recordings} of {recordings} recordings are done: --resume goes on"]
+        [f"interrupted; {progress.recordings} of {counted(recordings, 'recording')} done: --resume goes on"]
     )
     return typer.Exit(130)
 
@@ -192,8 +193,7 @@ def _result_settings(settings: Settings, options: ReplayOptions) -> ResultSettin
 
 
 def _describe(pool: WorkerPool) -> str:
-    workers = "1 worker" if pool.workers == 1 else f"{pool.workers} workers"
-    return f"{workers} on 1 node" if pool.nodes == 1 else f"{workers} on {pool.nodes} nodes"
+    return f"{counted(pool.workers, 'worker')} on {counted(pool.nodes, 'node')}"
 
 
 def _exit(progress: BatchProgress, errors_in: str, *, unreadable: bool, anything: bool) -> None:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..clock import Clock
 from ..plurals import counted
+from .amounts import length, time_left, times_real_time
 from .console import print_line
 
 _LINE_EVERY_S: Final = 10.0
@@ -72,19 +73,21 @@ class BatchProgress:
         self._audio_s += shard.audio_s
         self.messages += shard.messages[: _MOST_MESSAGES - len(self.messages)]
         if self._bar is not None:
-            speed = f"{self._audio_s / 3_600:.2f} h of audio, {self._speed:.0f} x real time"
+            speed = f"{length(self._audio_s)} of audio, {times_real_time(self._audio_s, self._seconds)}"
             self._bar.update(self._task, advance=len(shard.recordings), speed=speed)
         elif self._clock.now() >= self._last_line + _LINE_EVERY_S:
             self._last_line = self._clock.now()
-            print_line(self._console, f"{self.recordings} of {self._total} recordings, {self._pace}")
+            left = time_left(self.recordings, self._total, self._seconds)
+            parts = [f"{self.recordings}/{self._total} {self._pace}", *([left] if left else [])]
+            print_line(self._console, ", ".join(parts))
 
     def summarize(self, errors_in: str) -> None:
         """Print the final line. errors_in: where the errors table is."""
         where = f" ({errors_in})" if self.errors else ""
         print_line(
             self._console,
-            f"{counted(self.recordings, 'recording')}, {self._pace}; "
-            f"{counted(self.utterances, 'utterance')}, {counted(self.errors, 'error')}{where}",
+            f"{counted(self.recordings, 'recording')}, {counted(self.utterances, 'utterance')}, "
+            f"{counted(self.errors, 'error')}{where}; {self._pace}",
         )
 
     @property
@@ -92,14 +95,6 @@ class BatchProgress:
         return max(1e-3, self._clock.now() - self._began)
 
     @property
-    def _speed(self) -> float:
-        """In multiples of real time."""
-        return self._audio_s / self._seconds
-
-    @property
     def _pace(self) -> str:
-        hours, seconds = self._audio_s / 3_600, self._seconds
-        return (
-            f"{hours:.2f} hours of audio in {seconds:.0f} s: {self.recordings / seconds:.1f} files/s, "
-            f"{hours / seconds:.2g} hours of audio per second ({self._speed:.0f} x real time)"
-        )
+        speed = times_real_time(self._audio_s, self._seconds)
+        return f"{length(self._audio_s)} of audio in {length(self._seconds)} ({speed})"

@@ -14,17 +14,28 @@ from ..bench.measurement import measure
 from ..bench.throughput import ReplayBenchmark
 from ..bench.workload import make_workload
 from ..clock import WallClock
+from ..config import SAMPLE_RATE_HZ
 from ..errors import ConfigError
 from ..plurals import counted
+from .bench_progress import benchmark_progress
 from .console import load_engine
 from .options import ModelOptions
 from .workload_options import WorkloadOptions
 
 _HEAD: Final = (
-    "| streams | reason | finals | sent within 25 ms of the end | end to event p50 / p95 / p99 "
-    "| last speech to event p50 / p95 / p99 | lead | queue | words | emotion |\n"
-    "|---|---|---|---|---|---|---|---|---|---|"
+    "streams",
+    "ended by",
+    "finals",
+    "in 25 ms",
+    "end to event, p50 / p95 / p99",
+    "speech to event, p50 / p95 / p99",
+    "lead",
+    "queue",
+    "words",
+    "emotion",
 )
+"""Milliseconds, medians from `lead` on."""
+_WIDTHS: Final = tuple(map(len, _HEAD))
 
 
 def latency(
@@ -63,32 +74,46 @@ def replay(
 ) -> None:
     """Run the command; `commands.bench` has its options."""
     settings = models.settings()
+    workload.check()
     load = make_workload(workload.clips(), seconds, seed=workload.seed)
-    engine = load_engine(settings, Console(stderr=True), WallClock())
+    console = Console(stderr=True)
+    engine = load_engine(settings, console, WallClock())
     benchmark = ReplayBenchmark(engine.transcriber, engine.recognizer, settings, WallClock(), repeats)
-    speed = asyncio.run(benchmark.run(load.samples))
+    with benchmark_progress(console, WallClock(), "replay", repeats, "run") as advance:
+        speed = asyncio.run(benchmark.run(load.samples, advance))
     print(
         f"- replay {speed.replay:.1f} x, the bare models {speed.bare:.1f} x real time: "
         f"{100 * speed.share:.0f} % of their speed; {counted(speed.utterances, 'utterance')} "
-        f"in {speed.batches} calls, median of {repeats} runs"
+        f"in {counted(speed.batches, 'call')}, median of {counted(repeats, 'run')}"
     )
     workload.write(asdict(speed))
 
 
 def _measure(counts: Sequence[int], workload: WorkloadOptions, seconds: float, models: ModelOptions) -> None:
+    workload.check()
     clips = workload.clips()
+    console, clock = Console(stderr=True), WallClock()
     all_figures: list[dict[str, Any]] = []
-    print(_HEAD)
-    for count in counts:
+    print(aligned(_HEAD, _WIDTHS))
+    print(aligned(tuple("-" * width for width in _WIDTHS), _WIDTHS), flush=True)
+    for number, count in enumerate(counts, 1):
         loads = [make_workload(clips, seconds, seed=workload.seed, stream=stream) for stream in range(count)]
-        measurement = measure(models.arguments(), loads)
+        name = f"{number}/{len(counts)} {counted(count, 'stream')}"
+        total_s = sum(len(load.samples) for load in loads) / SAMPLE_RATE_HZ
+        with benchmark_progress(console, clock, name, total_s, "s of audio") as advance:
+            measurement = measure(models.arguments(), loads, advance)
         for row in rows(measurement.runs):
-            print(_line(count, row))
+            print(_line(count, row), flush=True)
         all_figures.append(measurement.figures())
     print()
     for figures in all_figures:
         print(_summary(figures))
     workload.write(all_figures)
+
+
+def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """A row of a Markdown table whose columns are below each other on a terminal too."""
+    return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
 
 
 def _line(number: int, row: LatencyRow) -> str:
@@ -98,7 +123,7 @@ def _line(number: int, row: LatencyRow) -> str:
         for delay in (row.after_end, row.after_speech)
     ]
     medians = [f"{row.medians.get(stage, 0.0):.1f}" for stage in ("lead", "queue", "asr", "emotion")]
-    return "| " + " | ".join([str(number), row.reason, str(row.finals), prompt, *spans, *medians]) + " |"
+    return aligned([str(number), row.reason, str(row.finals), prompt, *spans, *medians], _WIDTHS)
 
 
 def _summary(figures: dict[str, Any]) -> str:
@@ -106,13 +131,14 @@ def _summary(figures: dict[str, Any]) -> str:
     words = figures["interim_words"]
     parts = [] if words is None else [_words_summary(words, figures["interim_words_cores"])]
     parts += [
-        f"{clips['split']} of {clips['clips']} clips split, {clips['missed']} missed",
-        f"{figures['interim_results']} interim results",
+        f"{clips['split']} of {counted(clips['clips'], 'clip')} split, {clips['missed']} missed",
+        counted(figures["interim_results"], "interim result"),
         f"{100 * figures['wasted_share']:.1f} % of {figures['model_s']:.1f} s of model time wasted",
         f"{figures['dropped_ms']} ms dropped, {counted(len(figures['errors']), 'error')}",
         f"{len(figures['refused'])} refused",
         f"slowest ping {figures['slowest_ping_ms']:.0f} ms",
-        f"{figures['cores_busy']:.2f} of {figures['cores']} cores busy, {figures['memory_mib']:.0f} MiB",
+        f"{figures['cores_busy']:.2f} of {counted(figures['cores'], 'core')} busy",
+        f"{figures['memory_mib']:.0f} MiB",
         f"ready after {figures['ready_s']:.1f} s",
     ]
     return f"- {counted(figures['streams'], 'stream')}: " + "; ".join(parts)
@@ -124,5 +150,5 @@ def _words_summary(words: dict[str, Any], cores: float) -> str:
         f"last word on the screen {delay['p50']:.0f} / {delay['p90']:.0f} ms (p50 / p90) after its end, "
         f"before the final in {100 * words['early']:.0f} % of {words['finals']}; "
         f"{cores:.2f} cores for interim words; "
-        f"{words['contradicted']} of {words['stable']} stable texts contradicted by the final"
+        f"{words['contradicted']} of {counted(words['stable'], 'stable text')} contradicted by the final"
     )

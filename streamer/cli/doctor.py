@@ -23,6 +23,7 @@ from ..audio.microphone import input_devices
 from ..config import FRAME_SAMPLES, ServerSettings, VadSettings
 from ..errors import EmostreamError, ListenError
 from ..pipeline.vad import make_vad
+from ..plurals import counted
 from ..server.listen import bind
 
 Status = Literal["ok", "note", "fail"]
@@ -91,7 +92,7 @@ def _accelerator() -> CheckResult:
     if torch.cuda.is_available():
         return CheckResult("ok", torch.cuda.get_device_name())
     return CheckResult(
-        "note", f"no CUDA device; the models run on the CPU ({torch.get_num_threads()} threads)"
+        "note", f"no CUDA device; the models run on the CPU ({counted(torch.get_num_threads(), 'thread')})"
     )
 
 

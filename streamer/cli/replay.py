@@ -18,6 +18,7 @@ from ..display_paths import printable
 from ..errors import ConfigError
 from ..inference.backend import InferenceBackend
 from ..pipeline.conversions import describe_models
+from ..plurals import counted
 from ..replay.discovery import ReplayJob, find_jobs
 from ..replay.outputs import (
     PerFilePlots,
@@ -42,7 +43,7 @@ from .console import (
 )
 from .options import AudioOptions, ModelOptions
 from .output_options import OutputOptions
-from .replay_progress import outcome_reporter, progress_bar, total_line
+from .replay_progress import already, outcome_reporter, progress_bar, total_line
 
 
 def replay(
@@ -102,7 +103,8 @@ def replay(
     failures = [*unreadable, *(one.failure for one in outcomes if one.failure is not None)]
     print_failures(failures)
     if interrupted:
-        print_failures([f"interrupted; {len(todo) - len(outcomes)} of {len(todo)} files not begun"])
+        not_begun = f"{len(todo) - len(outcomes)} of {counted(len(todo), 'file')} not begun"
+        print_failures([f"interrupted; {not_begun}"])
         raise typer.Exit(130)
     if failures:
         some_read = any(one.failure is None for one in outcomes) or not outcomes
@@ -152,7 +154,7 @@ class _Run:
         todo = [job for job in jobs if not (results.has(job) and (plots is None or plots.has(job)))]
         if len(todo) < len(jobs):
             done = "a result" if plots is None else "a result and a plot"
-            self._console.print(f"{len(jobs) - len(todo)} of {len(jobs)} recordings have {done} already.")
+            print_line(self._console, already(len(jobs) - len(todo), len(jobs), done))
         return todo
 
     async def replay(self, jobs: Sequence[ReplayJob], clock: WallClock) -> tuple[list[ReplayOutcome], bool]:

@@ -14,6 +14,7 @@ from ..display_paths import printable
 from ..plurals import counted
 from ..replay.discovery import ReplayJob
 from ..replay.outputs import ReplayOutcome
+from .amounts import length, times_real_time
 from .console import print_line
 
 
@@ -55,6 +56,11 @@ def outcome_reporter(console: Console, total: int) -> Callable[[ReplayOutcome], 
     return report
 
 
+def already(done: int, total: int, what: str) -> str:
+    """What `--resume` leaves out. what: that they have, such as `a result`."""
+    return f"{done} of {counted(total, 'recording')} {'has' if total == 1 else 'have'} {what} already."
+
+
 def total_line(outcomes: Sequence[ReplayOutcome], unreadable: int, seconds: float) -> str:
     """What became of several recordings, and how fast.
 
@@ -64,23 +70,10 @@ def total_line(outcomes: Sequence[ReplayOutcome], unreadable: int, seconds: floa
     failed = unreadable + sum(outcome.failure is not None for outcome in outcomes)
     audio_s = sum(each.audio_ms for each in totals) / 1_000
     found = sum(each.utterances for each in totals)
-    speed = audio_s / max(seconds, 1e-3)
     recordings = counted(len(outcomes) + unreadable, "recording")
     return (
         f"{recordings}, {counted(found, 'utterance')}, {failed} failed; "
-        f"{_length(audio_s)} of audio in {_length(seconds)} ({speed:.{0 if speed >= 10 else 1}f} x real time)"
-    )
-
-
-def _length(seconds: float) -> str:
-    """`14 s`, `3:05 min` or `2:10 h`."""
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    return (
-        f"{whole // 60}:{whole % 60:02d} min"
-        if whole < 7_200
-        else f"{whole // 3_600}:{whole // 60 % 60:02d} h"
+        f"{length(audio_s)} of audio in {length(seconds)} ({times_real_time(audio_s, seconds)})"
     )
 
 

@@ -41,6 +41,13 @@ class WorkloadOptions:
         ),
     ] = None
 
+    def check(self) -> None:
+        """Raises ConfigError where the figures cannot be written."""
+        from .output_files import check_writable
+
+        if self.json_file is not None:
+            check_writable(self.json_file, "--json")
+
     def clips(self) -> list[Samples]:
         """Raises ConfigError."""
         from ..bench.workload import read_clips

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from ..errors import ConnectError
+from ..plurals import counted
 from ..protocol import messages
 from ..protocol.close_codes import FATAL
 from ..protocol.transport import send_message
@@ -108,7 +109,9 @@ class ReconnectLoop:
             except ConnectionClosed as error:
                 raise_if_fatal(error)
                 reason = describe_close(error)
-        tried = f"; tried {self._retry.attempts} times to reconnect" if self._retry.attempts else ""
+        tried = (
+            f"; tried {counted(self._retry.attempts, 'time')} to reconnect" if self._retry.attempts else ""
+        )
         raise ConnectError(f"expected `closed` as the last event, {reason}{tried}") from closed
 
 

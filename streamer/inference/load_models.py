@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from emostream.models import (
@@ -48,7 +50,16 @@ def load_engine(
 def load_models(
     models: ModelSettings, on_downloaded: Callable[[], None] = lambda: None
 ) -> tuple[Transcriber | None, Recognizer]:
-    """The transcriber (None for audio only) and the emotion model, side by side. Raises ModelError."""
+    """The transcriber (None for audio only) and the emotion model, side by side. Raises ModelError. What the
+    models warn of is logged once all are loaded: beside an error it would be of no use.
+    """
+    with _warnings_held_back("emostream.models"):
+        return _load_models(models, on_downloaded)
+
+
+def _load_models(
+    models: ModelSettings, on_downloaded: Callable[[], None]
+) -> tuple[Transcriber | None, Recognizer]:
     whisper = Path(models.asr).expanduser()  # where it is no folder, the emotion model finds nothing in it
     checkpoint = resolve_checkpoint(models.checkpoint, whisper)
 
@@ -73,6 +84,29 @@ def load_models(
     if transcriber is not None:
         _ = transcriber.name  # waits until it is loaded
     return transcriber, recognizer
+
+
+@contextmanager
+def _warnings_held_back(package: str) -> Iterator[None]:
+    """Warnings of this package's loggers come at the end, and not at all where it fails."""
+    held: list[logging.LogRecord] = []
+
+    def passes(record: logging.LogRecord) -> bool:
+        if record.levelno != logging.WARNING or not record.name.startswith(f"{package}."):
+            return True
+        held.append(record)
+        return False
+
+    handlers = list(logging.getLogger().handlers)
+    for handler in handlers:
+        handler.addFilter(passes)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(passes)
+    for record in dict.fromkeys(held):  # each handler had it
+        logging.getLogger(record.name).handle(record)
 
 
 def load_speech_check(models: ModelSettings) -> SpeechDetector | None:

@@ -17,6 +17,7 @@ from websockets.typing import Subprotocol
 from ..clock import Clock
 from ..config import ServerSettings
 from ..errors import BadStartError, ProtocolError
+from ..plurals import counted
 from ..protocol import messages
 from ..protocol.transport import close_socket
 from .auth import TokenAuthenticator, bearer
@@ -68,12 +69,12 @@ class Handshake:
         most = self._settings.connections_per_minute
         if wait_s := self._rate_limiter.retry_after_s(self.address(connection, request)):
             self._incoming.note_refusal()
-            text = f"expected at most {most} connections a minute from an address, got more"
+            text = f"expected at most {counted(most, 'connection')} a minute from an address, got more"
             return retry_later_response(text, wait_s)
         most = self._settings.connections
         if self._incoming.count > most:  # this one is among them
             self._incoming.note_refusal()
-            text = f"expected at most {most} connections at once, got more; try again later"
+            text = f"expected at most {counted(most, 'connection')} at once, got more; try again later"
             return retry_later_response(text, 5.0, HTTPStatus.SERVICE_UNAVAILABLE)
         return None
 

@@ -40,6 +40,7 @@ from ..pipeline.running_baseline import SpeakerOptions
 from ..pipeline.session import Session
 from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
+from ..plurals import counted
 from ..protocol import messages
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,9 @@ class ChunkSource:
             self.channels,
         ):
             raise ProtocolError(
-                f"expected chunks as audio-start announced them, got {chunk.rate} Hz, {chunk.width} bytes, "
-                f"{chunk.channels} channels; send audio-start again"
+                f"expected chunks as audio-start announced them, got {chunk.rate} Hz, "
+                f"{counted(chunk.width, 'byte')}, {counted(chunk.channels, 'channel')}; send audio-start "
+                "again"
             )
         frame = self._dtype.itemsize * self.channels
         if len(chunk.audio) % frame:

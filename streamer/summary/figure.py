@@ -143,7 +143,7 @@ def _draw_shares(axes: Axes, summary: Summary) -> None:
 def _draw_transitions(axes: Axes, summary: Summary) -> None:
     total, labels = summary.total, summary.labels
     count = total.transitions.total()
-    _title(axes, f"What follows what: {count} transitions, share of the row")
+    _title(axes, f"What follows what: {counted(count, 'transition')}, share of the row")
     if not count:
         _draw_message(axes, "no two utterances in a row")
         return
@@ -173,7 +173,7 @@ def _draw_transitions(axes: Axes, summary: Summary) -> None:
 
 def _draw_recordings(axes: Axes, shown_recordings: Sequence[RecordingSummary], summary: Summary) -> None:
     left_out, styles = len(summary.recordings) - len(shown_recordings), _bar_styles(summary.labels)
-    suffix = f"; {left_out} shorter ones left out" if left_out else ""
+    suffix = f"; {counted(left_out, 'shorter one')} left out" if left_out else ""
     _title(axes, f"Each recording's shares, by {summary.by}{suffix}")
     for place, recording in enumerate(shown_recordings):
         statistics, left = recording.statistics, 0.0

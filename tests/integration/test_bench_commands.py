@@ -35,6 +35,8 @@ def test_streams_measures_one_server_for_each_count(speech: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     found = json.loads(file.read_text())
     assert [one["streams"] for one in found] == [1, 2]
+    table = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len({tuple(i for i, letter in enumerate(line) if letter == "|") for line in table}) == 1  # aligned
     for one in found:
         count = one["streams"]
         loads = [make_workload(read_clips([speech]), SECONDS, stream=stream) for stream in range(count)]
@@ -45,7 +47,8 @@ def test_streams_measures_one_server_for_each_count(speech: Path, tmp_path: Path
         assert one["dropped_ms"] == 0
         assert one["slowest_ping_ms"] > 0
         assert one["model_s"] > 0
-        assert f"\n| {count} | silence | {clips} | " in done.stdout
+        assert re.search(rf"^\| {count} +\| silence +\| {clips} +\| ", done.stdout, re.M)
+        assert f"{count}/2 {count} stream{'' if count == 1 else 's'}: " in done.stderr
         assert (
             f"\n- {count} stream{'' if count == 1 else 's'}: 0 of {clips} clips split, 0 missed; "
             in done.stdout

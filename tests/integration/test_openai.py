@@ -252,7 +252,7 @@ async def test_a_place_is_needed_and_a_shutdown_frees_it() -> None:
     async with serving(recognizer=recognizer, uploads=1) as server, client(server) as made:
         posting = asyncio.create_task(post(server, files={"file": WAV}))
         await until(lambda: server._transcriptions._active == 1)
-        with pytest.raises(openai.RateLimitError, match="at most 1 recordings at once") as refused:
+        with pytest.raises(openai.RateLimitError, match="at most 1 recording at once") as refused:
             await made.audio.transcriptions.create(file=upload(), model="emostream")
         assert refused.value.response.headers["Retry-After"] == "5"
         async with started(server):  # a stream is admitted all the same

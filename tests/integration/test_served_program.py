@@ -51,7 +51,7 @@ async def test_sigterm_drains_the_finals() -> None:
                     if isinstance(event, messages.SpeechStarted) and event.utterance == 1:
                         server.process.send_signal(signal.SIGTERM)
 
-        with pytest.raises(ConnectError, match=r"emostream serve.*tried 1 times to reconnect"):
+        with pytest.raises(ConnectError, match=r"emostream serve.*tried 1 time to reconnect"):
             await listen()
         assert await asyncio.to_thread(server.process.wait, TIMEOUT_S) == 0
     finals = [event for event in seen if isinstance(event, messages.Emotion) and event.final]

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 _SPEED_WINDOW_S: Final = 600.0
 """The time left is estimated from these last seconds: a step may take half a minute, and two are needed."""
@@ -58,6 +67,14 @@ class ProgressBarCallback:
 
     def remove(self) -> None:
         self._progress.remove_task(self._task)
+
+
+class _SpeedColumn(ProgressColumn):
+    """Steps, clips or whatever is counted, per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.{0 if speed >= 10 else 1}f}/s")
 
 
 class TensorBoardCallback:
@@ -125,6 +142,7 @@ def progress_bars(console: Console | None = None) -> Iterator[Progress]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _SpeedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[loss]} {task.fields[metrics]}"),
     )

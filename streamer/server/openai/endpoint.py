@@ -17,6 +17,7 @@ from ...clock import Clock
 from ...config import Settings
 from ...errors import AnalysisError, EmostreamError, SourceError
 from ...inference.backend import InferenceBackend
+from ...plurals import counted
 from ...protocol import messages
 from ..http_exchange import ClientGoneError, HttpExchange, RequestError
 from ..multipart import OVERHEAD_BYTES, FormReader, boundary_of, too_large
@@ -104,7 +105,9 @@ class TranscriptionEndpoint:
             )
         self._refuse_while_closing()
         if self._active >= most:
-            text = f"expected at most {most} recordings at once, got more; try again in {_RETRY_S} s"
+            text = (
+                f"expected at most {counted(most, 'recording')} at once, got more; try again in {_RETRY_S} s"
+            )
             raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, text, _RETRY_S)
         self._gate.admit()
         self._active += 1

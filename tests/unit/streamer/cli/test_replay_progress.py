@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from emostream.streamer.cli.replay_progress import outcome_reporter, total_line
+from emostream.streamer.cli.replay_progress import already, outcome_reporter, total_line
 from emostream.streamer.errors import SourceError
 from emostream.streamer.protocol import messages
 from emostream.streamer.replay.discovery import ReplayJob
@@ -37,9 +37,23 @@ def test_each_of_several_has_its_number() -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "line"),
+    [
+        (0, "0 recordings, 0 utterances, 0 failed; 0.0 s of audio in 2.0 s (0.0 x real time)"),
+        (1, "1 recording, 1 utterance, 0 failed; 9.0 s of audio in 2.0 s (4.5 x real time)"),
+        (2, "2 recordings, 2 utterances, 0 failed; 18 s of audio in 2.0 s (9.0 x real time)"),
+    ],
+)
+def test_counts_of_one_are_singular(count: int, line: str) -> None:
+    assert total_line([outcome("a.wav", 9, 1)] * count, 0, 2.0) == line
+    recordings, have = line.partition(",")[0], "has" if count == 1 else "have"
+    assert already(count, count, "a result") == f"{count} of {recordings} {have} a result already."
+
+
+@pytest.mark.parametrize(
     ("seconds", "line"),
     [
-        (2.0, "4 recordings, 3 utterances, 2 failed; 100 s of audio in 2 s (50 x real time)"),
+        (2.0, "4 recordings, 3 utterances, 2 failed; 100 s of audio in 2.0 s (50 x real time)"),
         (185.0, "4 recordings, 3 utterances, 2 failed; 100 s of audio in 3:05 min (0.5 x real time)"),
         (7_800.0, "4 recordings, 3 utterances, 2 failed; 100 s of audio in 2:10 h (0.0 x real time)"),
     ],
