@@ -35,7 +35,7 @@ _HEAD: Final = (
     "emotion",
 )
 """Milliseconds, medians from `lead` on."""
-_WIDTHS: Final = tuple(map(len, _HEAD))
+_WIDTHS: Final = tuple(max(7, len(name)) for name in _HEAD)
 
 
 def latency(
