@@ -59,7 +59,8 @@ class RunContext:
 class FittedModel:
     """A trained, calibrated model. validation_ua: of the selected epoch. epochs: trained.
 
-    validation_ece: calibration error of the validation examples, see `held_out_calibration_error`.
+    validation_ece: calibration error of the validation examples, see `held_out_calibration_error`; None
+    where it was not measured.
     """
 
     model: EmotionModel
@@ -125,8 +126,11 @@ def fit_fold(
         for prediction in _predict(context, model, collator, fold.validation)
         if prediction.has_input
     ]
-    speakers = {example.key: example.speaker or example.key for example in fold.validation}
-    error = held_out_calibration_error(model.config, predictions, context.labels, speakers)
+    error = None
+    # It fits the calibration twice more, and the report shows these rows.
+    if row.group in ("baseline", "other"):
+        speakers = {example.key: example.speaker or example.key for example in fold.validation}
+        error = held_out_calibration_error(model.config, predictions, context.labels, speakers)
     calibrate(model.config, predictions, context.labels)
     return FittedModel(model, collator, history.epochs[history.kept]["ua"], len(history.epochs), error)
 
