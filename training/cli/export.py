@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +43,11 @@ def write_graphs(folder: Path, whisper: Path | None = None) -> None:
     model = load_checkpoint(folder, whisper).model
     for name in (GRAPH_FILE, *GRAPH_FILES):
         (folder / name).unlink(missing_ok=True)
-    if is_exportable(model):
-        export_network(model, folder)
-    else:
-        export_graph(model.audio_encoder, folder / GRAPH_FILE, voice=model.config.baseline is not None)
+    with warnings.catch_warnings():
+        # The exporter's, about its own insides.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg")
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.onnx")
+        if is_exportable(model):
+            export_network(model, folder)
+        else:
+            export_graph(model.audio_encoder, folder / GRAPH_FILE, voice=model.config.baseline is not None)
