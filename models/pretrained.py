@@ -41,7 +41,7 @@ def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[Emotio
     random.
     """
     audio_source, text_source = _source(audio), _source(text)
-    audio_config, text_config = _read_config(audio_source), _read_config(text_source)
+    audio_config, text_config = read_encoder_config(audio_source), read_encoder_config(text_source)
     if "audio_unit_variance" not in config:
         config["audio_unit_variance"] = _unit_variance(audio_source, audio_config.model_type)
     _reject_unknown(config)
@@ -59,7 +59,7 @@ def assemble(audio: str | Path, text: str | Path, **config: Any) -> tuple[Emotio
 def pretrained_audio_encoder(audio: str | Path) -> AudioEncoder:
     """The encoder only, in eval mode, with uniform mix weights. audio, errors: as in `assemble`."""
     source = _source(audio)
-    config = _read_config(source)
+    config = read_encoder_config(source)
     with _reading(source, "a configuration that builds a network"):
         encoder = make_audio_encoder(config, unit_variance=_unit_variance(source, config.model_type))
     _load(source, encoder.backbone)
@@ -72,7 +72,8 @@ def _source(name: str | Path) -> str:
     return str(folder if folder.is_dir() else name)
 
 
-def _read_config(source: str) -> PretrainedConfig:
+def read_encoder_config(source: str) -> PretrainedConfig:
+    """Of a folder or a hub model. Raises CheckpointError."""
     file = Path(source) / CONFIG_FILE
     if file.parent.is_dir() and not file.is_file():  # otherwise transformers 4 guesses from the folder's name
         raise CheckpointError(f"expected {file}, found none: the checkpoint is incomplete")

@@ -379,6 +379,27 @@ def test_the_linear_probe_is_that_of_the_frozen_encoder(small: TableRequest) -> 
     assert max(agreement) == 1.0
 
 
+def kept(work: Path) -> list[str]:
+    return sorted(file.parent.name.split("-fold")[0] for file in work.glob("*/fits/*/kept.pt"))
+
+
+def test_only_the_baselines_weights_stay_on_disk(small: TableRequest, tmp_path: Path) -> None:
+    """With none, not even these; a row that is added later trains the baseline again, to the same weights."""
+    rows = ("baseline", "bce alpha=0.5")
+    first = run(other(with_rows(small, *rows), work=tmp_path / "baseline"))
+    assert len(kept(tmp_path / "baseline")) == 3
+    assert all(name.startswith("baseline") for name in kept(tmp_path / "baseline"))
+    run(other(with_rows(small, *rows, keep_weights="all"), work=tmp_path / "all"))
+    assert len(kept(tmp_path / "all")) == 6
+    alone = other(with_rows(small, "baseline", keep_weights="none"), work=tmp_path / "none")
+    run(alone)
+    assert kept(tmp_path / "none") == []
+    added = run(other(with_rows(small, *rows, keep_weights="none"), work=tmp_path / "none"))
+    assert kept(tmp_path / "none") == []
+    for one, same in zip(first, added, strict=True):
+        np.testing.assert_allclose(same.probabilities, one.probabilities, atol=1e-9)
+
+
 def test_the_baseline_is_trained_first_and_required() -> None:
     rows = [parse_row(name) for name in ("word", "mine alpha=0.1", "baseline")]
     assert [row.name for row in baseline_first(rows)] == ["baseline", "word", "mine alpha=0.1"]

@@ -93,6 +93,7 @@ def fit(
     from emostream.models.checkpoint import save_checkpoint
 
     from ..emotion.fit_calibration import calibrate_all
+    from ..emotion.lora import merge_adapters
     from ..emotion.predict import posteriors, predict
     from ..evaluation.metrics import compute_metrics
     from ..experiments.model_card import write_fit_card
@@ -136,6 +137,7 @@ def fit(
     predictions = predict(model, fitted.collator, test_fold.test, runtime)
     truth = [context.labels[example.key] for example in test_fold.test]
     test_metrics = compute_metrics(truth, posteriors(predictions, model.config))
+    merge_adapters(model)
     save_checkpoint(model.cpu(), prepared.context.model_factory.tokenizer, out)
     write_fit_card(out, experiment, corpus, test_fold, test_metrics)
     print(_summary(test_metrics, test_fold))

@@ -15,6 +15,7 @@ from emostream.models.encoders.factory import freeze
 from emostream.models.pretrained import assemble
 
 from ..errors import SettingsError
+from .lora import add_adapters
 from .settings import ModelSettings
 
 
@@ -30,7 +31,7 @@ class ModelFactory:
         """Raises CheckpointError where an encoder cannot be loaded, SettingsError for invalid sizes."""
         try:
             template, tokenizer = assemble(
-                settings.audio, settings.text, **_settings_of_new_parts(settings, labels)
+                settings.audio, settings.text, **settings_of_new_parts(settings, labels)
             )
         except ValueError as error:
             raise SettingsError(f"model: {error}") from error
@@ -46,7 +47,7 @@ class ModelFactory:
                 text_config=pretrained.text_config.to_dict(),
                 audio_unit_variance=pretrained.audio_unit_variance,
                 max_tokens=pretrained.max_tokens,
-                **_settings_of_new_parts(settings, pretrained.label_names),
+                **settings_of_new_parts(settings, pretrained.label_names),
             )
             model = EmotionModel(config)
             for name in ("audio_encoder", "text_encoder"):
@@ -56,12 +57,16 @@ class ModelFactory:
             torch.nn.init.normal_(model.absent_text, std=0.02)
             freeze(model.audio_encoder, settings.audio_frozen)
             freeze(model.text_encoder, settings.text_frozen)
+            if settings.lora_rank:
+                add_adapters(model.audio_encoder, settings.lora_rank, settings.lora_alpha)
+                add_adapters(model.text_encoder, settings.lora_rank, settings.lora_alpha)
         except ValueError as error:
             raise SettingsError(f"model: {error}") from error
         return model
 
 
-def _settings_of_new_parts(settings: ModelSettings, labels: Sequence[str]) -> dict[str, Any]:
+def settings_of_new_parts(settings: ModelSettings, labels: Sequence[str]) -> dict[str, Any]:
+    """What of an EmotionConfig the settings decide: everything but the encoders."""
     return {
         "label_names": list(labels),
         "width": settings.width,

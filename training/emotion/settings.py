@@ -23,6 +23,8 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     audio, text: names on the model hub, or folders. audio_frozen, text_frozen: how much of an encoder is
     frozen: none, front_end, front_end and so many of the lower layers, or all.
+    lora_rank: of adapters that are trained in place of the encoders' other weights, and merged into them in
+        the checkpoint; 0: none. lora_alpha: their product's factor, times the rank.
     """
 
     audio: str = "facebook/wav2vec2-base"
@@ -43,6 +45,8 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     fusion: FusionName = "both"
     audio_frozen: FreezeDepth = "front_end"
     text_frozen: FreezeDepth = "none"
+    lora_rank: Annotated[int, Meta(ge=0)] = 0
+    lora_alpha: Count = 16
 
 
 class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

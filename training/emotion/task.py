@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emostream.models.encoders.base import Encoder
+
 from ..corpora.example import Example
 from ..evaluation.metrics import unweighted_recall
 from ..trainer.batching import balanced_sample, mixed_batches, mixed_batches_of_seconds
 from ..trainer.lr_schedule import layerwise_lr_groups, remaining_params_group
 from ..trainer.settings import TrainerSettings
 from .collator import Collator, EmotionBatch
+from .lora import has_adapters
 from .module import EmotionTrainingModule
 from .predict import ExamplePrediction, PredictionRuntime, posteriors, predict
 
@@ -36,13 +39,16 @@ class EmotionTask:
     balanced: bool = False
 
     def parameter_groups(self) -> list[dict[str, object]]:
-        model, rate, decay = self.module.model, self.trainer.encoder_rate, self.trainer.layer_decay
-        groups = [
-            *layerwise_lr_groups(model.audio_encoder, rate, decay),
-            *layerwise_lr_groups(model.text_encoder, rate, decay),
-        ]
+        model = self.module.model
+        groups = [*self._encoder_groups(model.audio_encoder), *self._encoder_groups(model.text_encoder)]
         # The first group's learning rate is the one displayed.
         return [remaining_params_group(self.module, groups, self.trainer.learning_rate), *groups]
+
+    def _encoder_groups(self, encoder: Encoder) -> list[dict[str, object]]:
+        """Adapters start from zero wherever they are, so all of them have one rate."""
+        if has_adapters(encoder):
+            return layerwise_lr_groups(encoder, self.trainer.adapter_rate, 1.0)
+        return layerwise_lr_groups(encoder, self.trainer.encoder_rate, self.trainer.layer_decay)
 
     def epoch_batches(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng([self.seed, epoch])

@@ -40,6 +40,8 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     sweep_seeds: every alpha runs with so many of the seeds, the first; with the others the one of each loss
         that has the best validation on those, in the same fold. 0: every alpha runs with all.
     continued: trainer settings of the rows that start from the baseline's weights.
+    keep_weights: of a table's fits: baseline (those that other rows start from), all, or none, not even these
+        once a fold and seed is complete. A fit that needs them again trains the baseline again.
     """
 
     name: str = ""
@@ -61,6 +63,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     contrastive: ContrastiveSettings = msgspec.field(default_factory=ContrastiveSettings)
     trainer: TrainerSettings = msgspec.field(default_factory=TrainerSettings)
     continued: TrainerSettings = msgspec.field(default_factory=TrainerSettings)
+    keep_weights: Literal["baseline", "all", "none"] = "baseline"
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -89,6 +92,11 @@ def check_consistency(experiment: Experiment, where: str) -> None:
         raise SettingsError(
             f"{where}: expected audio_frozen and text_frozen to be all where features are cached, got "
             f"{model.audio_frozen} and {model.text_frozen}: the outputs of an encoder that trains change"
+        )
+    if model.lora_rank and frozen:
+        raise SettingsError(
+            f"{where}: expected an encoder that is not frozen where lora_rank is {model.lora_rank}, both "
+            "frozen: there is nothing that adapters would stand in for"
         )
     if data.views > 1 and not data.cache_features:
         raise SettingsError(f"{where}: expected views of cached features, got views without cache_features")

@@ -20,6 +20,7 @@ from ..data.frozen_features import fingerprint
 from ..emotion.inputs import TrainingInputs
 from ..emotion.model_factory import ModelFactory
 from ..errors import SettingsError
+from ..trainer.settings import TrainerSettings
 from .ablations import experiment_for_row
 from .cache_features import ProgressCallback, inputs_digest
 from .experiment import Experiment, check_consistency
@@ -129,12 +130,26 @@ def _fold_named(name: str, folds: Sequence[Fold]) -> Fold:
     raise SettingsError(f"expected --fold to be one of {', '.join(fold.name for fold in folds)}, got {name}")
 
 
+def _without_loading(settings: TrainerSettings) -> TrainerSettings:
+    """The settings without those that change no result, but when batches are made and snapshots written."""
+    return msgspec.structs.replace(settings, loader_workers=0, save_every=0)
+
+
 def _folder_name(
     experiment: Experiment, folds: Sequence[Fold], inputs: TrainingInputs, model_factory: ModelFactory
 ) -> str:
     """Differs wherever anything differs that predictions depend on; more seeds or alphas do not."""
     neutral = msgspec.structs.replace(
-        experiment, name="", note="", seeds=(0,), alphas=(), fused_alphas=(), sweep_seeds=0
+        experiment,
+        name="",
+        note="",
+        seeds=(0,),
+        alphas=(),
+        fused_alphas=(),
+        sweep_seeds=0,
+        keep_weights="baseline",
+        trainer=_without_loading(experiment.trainer),
+        continued=_without_loading(experiment.continued),
     )
     digest = hashlib.sha256(msgspec.json.encode(neutral))
     for fold in folds:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from ..emotion.module import EmotionTrainingModule
 from ..emotion.predict import ExamplePrediction, PredictionRuntime, posteriors, predict
 from ..emotion.task import EmotionTask
 from ..evaluation.predictions import FoldPredictions, predictions_file, read_predictions, write_predictions
-from ..trainer.callbacks import TrainingCallback
+from ..trainer.callbacks import NoCallback, TrainingCallback
 from ..trainer.runtime import Runtime
 from ..trainer.snapshots import (
     SNAPSHOT_FILE,
@@ -38,7 +39,10 @@ from .ablations import experiment_for_row, same_as_baseline
 from .experiment import Experiment
 from .folds import Fold
 from .probe_row import run_probe
-from .table_rows import BASELINE, PROBE, TableRow, parse_row
+from .table_rows import BASELINE, CONCAT, PROBE, TableRow, parse_row
+
+_BASES: Final = (BASELINE, CONCAT)
+"""Rows that others start from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ def run_fold(
         return read_predictions(file)
     if same_as_baseline(context.experiment, row):
         result = replace(
-            run_fold(context, TableRow(BASELINE, "baseline"), fold, seed, callback), row=row.name, seconds=0.0
+            run_fold(context, parse_row(BASELINE), fold, seed, callback), row=row.name, seconds=0.0
         )
     elif row.name == PROBE:
         result = run_probe(context, fold, seed)
@@ -88,8 +92,19 @@ def run_fold(
     if context.accelerator.is_main_process:
         write_predictions(context.work / "predictions", result)
         (_folder(context, row, fold, seed) / SNAPSHOT_FILE).unlink(missing_ok=True)
+        if row.name not in _BASES and context.experiment.keep_weights != "all":
+            (_folder(context, row, fold, seed) / WEIGHTS_FILE).unlink(missing_ok=True)
     context.accelerator.wait_for_everyone()
     return result
+
+
+def end_fold(context: RunContext, fold: Fold, seed: int) -> None:
+    """Deletes the weights that rows of a fold and seed start from, once all are done, where the experiment
+    keeps none.
+    """
+    if context.experiment.keep_weights == "none" and context.accelerator.is_main_process:
+        for base in _BASES:
+            (_folder(context, parse_row(base), fold, seed) / WEIGHTS_FILE).unlink(missing_ok=True)
 
 
 def fit_fold(
@@ -98,17 +113,38 @@ def fit_fold(
     """Trains on the fold's training examples; its validation examples serve early stopping and
     calibration.
     """
+    task = make_task(context, row, fold, seed)
+    model, module, settings = task.module.model, task.module, task.trainer
+    if row.base is not None:
+        _load_base_weights(context, row.base, fold, seed, module)
+    runtime = Runtime(context.accelerator, _folder(context, row, fold, seed), callback)
+    history = fit(task, settings, seed, runtime)
+    predictions = [
+        prediction
+        for prediction in _predict(context, model, task.collator, fold.validation)
+        if prediction.has_input
+    ]
+    error = None
+    # It fits the calibration twice more, and the report shows these rows.
+    if row.group in ("baseline", "other"):
+        speakers = {example.key: example.speaker or example.key for example in fold.validation}
+        error = held_out_calibration_error(model.config, predictions, context.labels, speakers)
+    calibrate(model.config, predictions, context.labels)
+    validation_ua = history.epochs[history.kept]["ua"]
+    return FittedModel(model, task.collator, validation_ua, len(history.epochs), error)
+
+
+def make_task(context: RunContext, row: TableRow, fold: Fold, seed: int) -> EmotionTask:
+    """The untrained model of a row, with its data."""
     settings = experiment_for_row(context.experiment, row)
     model = context.model_factory.build(settings.model, seed)
     module = EmotionTrainingModule(model, settings.contrastive, settings.data.label_smoothing)
     if settings.trainer.gradient_checkpointing:
         model.audio_encoder.checkpoint_gradients()
         model.text_encoder.checkpoint_gradients()
-    if row.base is not None:
-        _load_base_weights(context, row.base, fold, seed, module)
     collator = Collator(context.inputs, settings.data, model, context.labels)
     fit_feature_stats(model.to(context.accelerator.device), collator, fold.train, context.accelerator.device)
-    task = EmotionTask(
+    return EmotionTask(
         module,
         fold.train,
         fold.validation,
@@ -119,20 +155,6 @@ def fit_fold(
         prediction_runtime(context),
         settings.data.balanced,
     )
-    runtime = Runtime(context.accelerator, _folder(context, row, fold, seed), callback)
-    history = fit(task, settings.trainer, seed, runtime)
-    predictions = [
-        prediction
-        for prediction in _predict(context, model, collator, fold.validation)
-        if prediction.has_input
-    ]
-    error = None
-    # It fits the calibration twice more, and the report shows these rows.
-    if row.group in ("baseline", "other"):
-        speakers = {example.key: example.speaker or example.key for example in fold.validation}
-        error = held_out_calibration_error(model.config, predictions, context.labels, speakers)
-    calibrate(model.config, predictions, context.labels)
-    return FittedModel(model, collator, history.epochs[history.kept]["ua"], len(history.epochs), error)
 
 
 def _train_and_test(
@@ -188,6 +210,10 @@ def _load_base_weights(
     if same_as_baseline(context.experiment, row):
         row = parse_row(BASELINE)
     file = _folder(context, row, fold, seed) / WEIGHTS_FILE
+    predicted = predictions_file(context.work / "predictions", row.name, fold.name, seed)
+    if not file.exists() and predicted.exists():  # deleted since: trained again, to the same weights
+        fit_fold(context, row, fold, seed, NoCallback())
+        (file.parent / SNAPSHOT_FILE).unlink(missing_ok=True)
     weights = load_if_complete(file)
     if weights is None:
         raise FileNotFoundError(f"expected the {row.name}'s weights at {file}, found none: train it first")

@@ -24,7 +24,7 @@ from ..evaluation.predictions import FoldPredictions
 from ..trainer.callbacks import NoCallback, ProgressBarCallback
 from ..trainer.runtime import make_accelerator
 from .prepare_table import PreparedTable, TableRequest, prepare_table
-from .run import run_fold
+from .run import end_fold, run_fold
 from .table_rows import BASELINE, TableRow, swept_rows
 
 RowsOfFold = Callable[[str], Sequence[TableRow]]
@@ -113,6 +113,7 @@ def _run_in_process(
             bar = ProgressBarCallback(bars, f"{row.name}, fold {fold.name}, seed {job.seed}")
             yield [run_fold(prepared.context, row, fold, job.seed, bar)]
             bar.remove()
+        end_fold(prepared.context, fold, job.seed)
 
 
 def _run_in_workers(
@@ -162,10 +163,10 @@ def _exit_with_parent() -> None:
 
 
 def _run_job(job: _Job) -> list[FoldPredictions]:
-    prepared = _Worker.prepared
-    return [
-        run_fold(prepared.context, row, prepared.folds[job.fold], job.seed, NoCallback()) for row in job.rows
-    ]
+    context, fold = _Worker.prepared.context, _Worker.prepared.folds[job.fold]
+    results = [run_fold(context, row, fold, job.seed, NoCallback()) for row in job.rows]
+    end_fold(context, fold, job.seed)
+    return results
 
 
 def _ignore_progress(name: str, done: int, total: int) -> None:

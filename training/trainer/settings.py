@@ -18,7 +18,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     epochs: at most so many. batch: examples per step, over all processes together.
     learning_rate: of everything that is not pretrained. encoder_rate: of the encoders' uppermost layers; each
-        layer below has `layer_decay` times the rate of the one above it.
+        layer below has `layer_decay` times the rate of the one above it. adapter_rate: of adapters in them.
     warmup: share of the steps over which the rate rises; after it the rate falls linearly to 0.
     clip_norm: the gradient is scaled down to this Euclidean norm.
     keep: the weights of the epoch with the best validation UA, or of the last one.
@@ -42,6 +42,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     batch: Annotated[int, Meta(ge=2)] = 32
     learning_rate: Rate = 1e-3
     encoder_rate: Rate = 2e-5
+    adapter_rate: Rate = 3e-4
     layer_decay: Annotated[float, Meta(gt=0, le=1)] = 0.9
     weight_decay: Rate = 0.01
     warmup: Fraction = 0.1

@@ -89,6 +89,11 @@ class Trainer:
             self._train_epoch()
             self._end_epoch()
 
+    def step(self, items: list[int]) -> dict[str, float]:
+        """One step on a batch of the task's examples outside of `run`: to measure it."""
+        self._module.train()
+        return self._train_step(self._make_parts(items))
+
     def _should_stop(self) -> bool:
         patience = self._settings.patience
         return 0 < patience <= self.history.epochs_since_best() and bool(self.history.epochs)
@@ -176,19 +181,27 @@ class Trainer:
 
     def _save_snapshot(self) -> None:
         if self._accelerator.is_main_process:
-            state = {
-                "epoch": self._epoch,
-                "step": self._step,
-                "module": trainable_tensors(self._task.module),
-                "optimizer": self._optimizer.state_dict(),
-                "lr_schedule": self._lr_schedule.state_dict(),
-                "history": self.history.state_dict(),
-            }
-            if self._average is not None:
-                state["average"] = self._average.state_dict()
-            if self._accelerator.scaler is not None:
-                state["scaler"] = self._accelerator.scaler.state_dict()
-            self._writer.save(state, self._folder / SNAPSHOT_FILE)
+            self._writer.save(self._state(), self._folder / SNAPSHOT_FILE)
+
+    def snapshot_bytes(self) -> int:
+        """Of the tensors that a snapshot holds now."""
+        return sum(tensor.nbytes for tensor in _tensors_in(self._state()))
+
+    def _state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs."""
+        state = {
+            "epoch": self._epoch,
+            "step": self._step,
+            "module": trainable_tensors(self._task.module),
+            "optimizer": self._optimizer.state_dict(),
+            "lr_schedule": self._lr_schedule.state_dict(),
+            "history": self.history.state_dict(),
+        }
+        if self._average is not None:
+            state["average"] = self._average.state_dict()
+        if self._accelerator.scaler is not None:
+            state["scaler"] = self._accelerator.scaler.state_dict()
+        return state
 
     def _restore_snapshot(self) -> None:
         state = load_if_complete(self._folder / SNAPSHOT_FILE)
@@ -203,3 +216,10 @@ class Trainer:
             self._average.load_state_dict(state["average"])
         if self._accelerator.scaler is not None:
             self._accelerator.scaler.load_state_dict(state["scaler"])
+
+
+def _tensors_in(state: Any) -> list[Tensor]:
+    if isinstance(state, Tensor):
+        return [state]
+    values = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return [tensor for value in values for tensor in _tensors_in(value)]

@@ -84,7 +84,8 @@ def activations_of_predictions(
         monkeypatch.setattr(collator, "evaluation_batch", evaluation_batch)
         found = predict(model, collator, examples, PredictionRuntime(CPU, budget_s))
     assert [one.key for one in found] == [example.key for example in examples]
-    return counted.largest
+    largest: int = counted.largest
+    return largest
 
 
 def test_predictions_of_the_longest_clips_need_no_more_than_the_budget(
