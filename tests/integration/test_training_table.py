@@ -23,6 +23,7 @@ from emostream.training.emotion.settings import DataSettings, ModelSettings, Tex
 from emostream.training.errors import SettingsError
 from emostream.training.evaluation.predictions import FoldPredictions, read_predictions
 from emostream.training.experiments.experiment import Experiment
+from emostream.training.experiments.measure_cost import measure_table
 from emostream.training.experiments.prepare_table import PreparedTable, TableRequest, prepare_table
 from emostream.training.experiments.run import run_fold
 from emostream.training.experiments.table import baseline_first, run_table
@@ -398,6 +399,20 @@ def test_only_the_baselines_weights_stay_on_disk(small: TableRequest, tmp_path: 
     assert kept(tmp_path / "none") == []
     for one, same in zip(first, added, strict=True):
         np.testing.assert_allclose(same.probabilities, one.probabilities, atol=1e-9)
+
+
+def test_hours_are_measured_and_nothing_is_trained(small: TableRequest, tmp_path: Path) -> None:
+    request = other(with_rows(small, "baseline", "bce alpha=0.5", "audio only"), work=tmp_path)
+    cost = measure_table(request, prepared(request), tmp_path / "cache")
+    assert [(kind.name, kind.fits) for kind in cost.kinds] == [
+        ("baseline", 3),
+        ("bce alpha=0.5", 3),
+        ("audio only", 3),
+    ]
+    assert all(kind.step_s > 0 and kind.validation_s > 0 and kind.weights > 0 for kind in cost.kinds)
+    assert cost.kinds[0].snapshot > 2 * cost.kinds[0].weights  # Adam has two numbers for each weight
+    assert cost.cached > 0
+    assert not [*tmp_path.glob("*/fits"), *tmp_path.glob("*/predictions")]
 
 
 def test_the_baseline_is_trained_first_and_required() -> None:

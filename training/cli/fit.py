@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from ..errors import SettingsError
@@ -60,6 +62,7 @@ def fit(
     text: options.TextOption = None,
     cpu: options.CpuOption = False,
     part: options.PartOption = False,
+    hours: options.HoursOption = False,
 ) -> None:
     """Train one model and write its checkpoint, for `emostream live --checkpoint` and all other commands.
 
@@ -96,8 +99,9 @@ def fit(
     from ..emotion.lora import merge_adapters
     from ..emotion.predict import posteriors, predict
     from ..evaluation.metrics import compute_metrics
+    from ..experiments.measure_cost import measure_table
     from ..experiments.model_card import write_fit_card
-    from ..experiments.prepare_table import TableRequest, prepare_table
+    from ..experiments.prepare_table import CACHE, TableRequest, prepare_table
     from ..experiments.run import fit_fold, prediction_runtime
     from ..experiments.table_rows import TableRow
     from ..trainer.callbacks import CallbackList, ProgressBarCallback, TensorBoardCallback, progress_bars
@@ -116,12 +120,17 @@ def fit(
         cpu=cpu,
         fold=fold,
     )
+    number = experiment.seeds[0] if seed is None else seed
     accelerator = make_accelerator(experiment.trainer.precision, cpu=cpu, tf32=experiment.trainer.tf32)
     with ExitStack() as stack:
         bars = stack.enter_context(progress_bars())
         prepared = prepare_table(request, accelerator, PreparationProgress(bars))
+        if hours:
+            one_seed = replace(request, experiment=msgspec.structs.replace(experiment, seeds=(number,)))
+            one_fold = replace(prepared, folds=prepared.folds[:1])
+            print(measure_table(one_seed, one_fold, work / CACHE).markdown())
+            return
         test_fold = prepared.folds[0]
-        number = experiment.seeds[0] if seed is None else seed
         callbacks: list[TrainingCallback] = [ProgressBarCallback(bars, experiment.name)]
         if tensorboard and accelerator.is_main_process:
             run = f"fold-{test_fold.name}-seed-{number}"

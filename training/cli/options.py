@@ -80,6 +80,11 @@ EncodersOption = Annotated[
         "--encoders",
         help="Checkpoint folder of the text encoder, and of the audio encoder without --whisper.",
         show_default="the bundled one",
+HoursOption = Annotated[
+    bool,
+    typer.Option(
+        "--hours",
+        help="Measure a few steps of each kind, print time, disk and memory, and end without training.",
     ),
 ]
 CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU even if there is a GPU.")]

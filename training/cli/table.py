@@ -1,4 +1,4 @@
-"""`python -m emostream.training table papers | folds | unseen | speakers`"""
+"""`python -m emostream.training table papers | folds | hours | unseen | speakers`"""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from ..experiments.protocols import (
 from ..experiments.table_rows import GOLD, GROUPS, PROBE, RECOGNIZED, Group, TableRow, paper_rows
 from . import options
 from .console import PreparationProgress
+from .hours import hours as computed_hours
 
 if TYPE_CHECKING:
     from ..experiments.experiment import Experiment
@@ -100,6 +101,7 @@ def papers(
     text: options.TextOption = None,
     cpu: options.CpuOption = False,
     part: options.PartOption = False,
+    hours: options.HoursOption = False,
 ) -> None:
     """The table of both papers: contrastive regularization (each objective, each alpha) of concatenated
     codes, and of the multi-level model, beside their baselines; early and late fusion; one granularity after
@@ -121,7 +123,7 @@ def papers(
             f"{config}: expected a discriminator alone in [contrastive], whose other settings the rows of "
             f"this table are, got {given.objective} with alpha {given.alpha:g}: remove it"
         )
-    args = _TableOptions(corpus, data, out, work, workers, asr, cpu, part)
+    args = _TableOptions(corpus, data, out, work, workers, asr, cpu, part, hours)
     title = f"Fusion, granularities and contrastive regularization on {', '.join(corpus)}"
     _run_protocols(experiment, protocol, validation, _PaperRows(_groups(rows)), title, args)
 
@@ -141,12 +143,16 @@ def folds(
     text: options.TextOption = None,
     cpu: options.CpuOption = False,
     part: options.PartOption = False,
+    hours: options.HoursOption = False,
 ) -> None:
     """One experiment over all its folds and seeds."""
     experiment = options.read_config(config, audio, text)
     title = f"{experiment.name} on {', '.join(corpus)}"
-    args = _TableOptions(corpus, data, out, work, workers, asr, cpu, part)
+    args = _TableOptions(corpus, data, out, work, workers, asr, cpu, part, hours)
     _run_protocols(experiment, protocol, validation, TableRow(experiment.name, "other"), title, args)
+
+
+app.command("hours")(computed_hours)
 
 
 @app.command()
@@ -221,6 +227,7 @@ class _TableOptions:
     asr: str
     cpu: bool
     part: bool
+    hours: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +330,8 @@ def _run(
 ) -> Report | None:
     """chosen: the only row of the table, or those of the papers. None in a process that writes no report."""
     from ..experiments.environment import RunMetadata, commit, machine
-    from ..experiments.prepare_table import TableRequest, prepare_table
+    from ..experiments.measure_cost import measure_table
+    from ..experiments.prepare_table import CACHE, TableRequest, prepare_table
     from ..experiments.reference_results import IEMOCAP_NOT_RUN
     from ..experiments.report import write_report
     from ..experiments.table import run_table
@@ -350,6 +358,11 @@ def _run(
         )
     with progress_bars() as bars:
         prepared = prepare_table(request, accelerator, PreparationProgress(bars))
+        if args.hours:
+            cost = measure_table(request, prepared, args.work / CACHE)
+            bars.console.print(f"{experiment.protocol}: nothing was trained; leave --hours out to start")
+            print(cost.markdown())
+            return None
         results = run_table(request, prepared, bars, args.workers)
     if not accelerator.is_main_process:
         return None

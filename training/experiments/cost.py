@@ -84,7 +84,7 @@ class TableCost:
 
 
 def fits_of(row: TableRow, rows: Sequence[TableRow], experiment: Experiment) -> float:
-    """How often a fold trains the row: with each seed, but alphas after the sweep only where they are chosen."""
+    """How often a fold trains the row: with each seed, an alpha after the sweep only where it is chosen."""
     seeds = len(experiment.seeds)
     if row.group != "contrastive" or not 0 < experiment.sweep_seeds < seeds:
         return seeds

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import SettingsError
-from ..trainer.runtime import MixedPrecision, choose_training_precision
+
+if TYPE_CHECKING:
+    from ..trainer.runtime import MixedPrecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Gpu:
     @property
     def precision(self) -> MixedPrecision:
         """What `precision = "auto"` takes."""
+        from ..trainer.runtime import choose_training_precision  # and torch with it
+
         return choose_training_precision("auto", self.capability)
 
 

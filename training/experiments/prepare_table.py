@@ -30,6 +30,9 @@ from .run import RunContext
 from .select_examples import label_indices, select_examples
 from .table_rows import TableRow
 
+CACHE: Final = "cache"
+"""Below the work folder: decoded audio, transcripts, alignments, features."""
+
 _EXPERIMENT: Final = "experiment.json"
 
 
@@ -113,7 +116,7 @@ def prepare_table(
         loaded_names.append(loaded.name)
         return loaded
 
-    preparation = PreparationContext(transcriber, request.work / "cache", on_progress)
+    preparation = PreparationContext(transcriber, request.work / CACHE, on_progress)
     with accelerator.main_process_first():
         inputs = prepare_inputs(examples, variants, model_factory, preparation)
     work = request.work / _folder_name(experiment, folds, inputs, model_factory)
