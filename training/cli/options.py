@@ -80,6 +80,8 @@ EncodersOption = Annotated[
         "--encoders",
         help="Checkpoint folder of the text encoder, and of the audio encoder without --whisper.",
         show_default="the bundled one",
+    ),
+]
 HoursOption = Annotated[
     bool,
     typer.Option(
