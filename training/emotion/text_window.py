@@ -1,4 +1,4 @@
-"""The words that are said in a part of a clip: sound and text are cut alike (docs/adr/0036)."""
+"""The words that are said in a part of a clip: sound and text are cut alike (docs/adr/0037)."""
 
 from __future__ import annotations
 
