@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,9 +107,7 @@ def _inference(
         for size in (1, 2) if tiny else (1, 8, 32):
             batch = _batch(size, place)
             with torch.inference_mode(), _autocast(device, dtype):
-                seconds = median_seconds(
-                    lambda batch=batch: call(model, *batch), place, repeats=5 if tiny else 10
-                )
+                seconds = median_seconds(partial(call, model, *batch), place, repeats=5 if tiny else 10)
             share = 100 * size * operations / seconds / peak
             rows.append(
                 (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from emostream import lazy_commands
+from emostream.lazy_commands import LazyGroup
 
 COMMANDS: Final = {
     "demo": "Play the bundled recording through the whole pipeline and show it on a web page.",
@@ -29,7 +29,7 @@ COMMANDS: Final = {
 """By name, with the first paragraph of its help. The module in `commands` has its name."""
 
 
-class CommandTable(lazy_commands.LazyGroup):
+class CommandTable(LazyGroup):
     """The group of all of COMMANDS."""
 
     def __init__(self, **options: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from emostream import lazy_commands
+from emostream.lazy_commands import LazyGroup
 
 COMMANDS: Final = {
     "prepare": "Read a corpus, check and cache its audio, and report its contents.",
@@ -21,7 +21,7 @@ COMMANDS: Final = {
 """By name, with the first paragraph of its help. The module has its name."""
 
 
-class CommandTable(lazy_commands.LazyGroup):
+class CommandTable(LazyGroup):
     """The group of all of COMMANDS."""
 
     def __init__(self, **options: Any) -> None:

@@ -50,7 +50,7 @@ def test_a_part_that_fails_or_is_too_slow_is_a_row(
             return subprocess.CompletedProcess(command, 1, "", "Traceback\nOutOfMemoryError: CUDA | 16 GiB")
         return subprocess.CompletedProcess(command, 0, f'note\n[["{part}", "x", "1 ms"]]\n', "")
 
-    monkeypatch.setattr(gpu.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(gpu, "commit", lambda: "abc")
     gpu.main(["--device", "cpu", "--tiny", "--output", str(tmp_path / "gpu.md")])
     text = (tmp_path / "gpu.md").read_text(encoding="utf-8")
