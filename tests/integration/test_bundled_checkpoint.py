@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -30,9 +32,9 @@ def test_the_weights_are_small_enough_for_the_repository() -> None:
 
 
 @needs_data
-@pytest.mark.parametrize(("corpus", "clips", "least"), [("ravdess", 112, 0.69), ("nemo", 719, 0.55)])
+@pytest.mark.parametrize(("corpus", "clips", "least"), [("ravdess", 112, 0.62), ("nemo", 719, 0.54)])
 def test_the_bundled_head_classifies_unseen_speakers(corpus: str, clips: int, least: float) -> None:
-    """Test speakers, four classes, audio only. MFCC means and logistic regression: 0.64 and 0.47."""
+    """Test speakers, four classes, audio only, cold. Chance is 0.25."""
     recognizer = EmotionRecognizer.load(BUNDLED, device="cpu")
     examples = [
         example
@@ -51,12 +53,24 @@ def test_the_card_has_the_required_statements() -> None:
         "CC BY-NC-SA 4.0",
         "Livingstone",
         "Christop",
-        "inflated",
-        "not for",
-        "Confusion",
-        "audio only, f",
-        "audio only, m",
-        "Opus",
-        "evaluate --output-dir figures --robustness",
+        "Cao et al.",
+        "inflates",
+        "not for hiring",
+        "| **mean** | cold |",
+        "without a baseline",
+        "Whisper tiny.en (Radford et al. 2022) | teacher",
+        "has heard nEMO",
     ):
         assert needed in card
+
+
+def test_no_test_speaker_was_trained_on() -> None:
+    """The corpora's own test speakers, of the manifest that comes with RAVDESS and nEMO."""
+    with (BUNDLED / "audio_used.csv").open(newline="", encoding="utf-8") as file:
+        used = list(csv.DictReader(file))
+    assert {row["split"] for row in used} == {"train", "dev"}
+    assert {row["stage"] for row in used if row["split"] == "dev"} == {
+        "calibration",
+        "distillation, validation loss only",
+    }
+    assert {row["corpus"] for row in used if row["stage"] == "distillation"} == {"nemo", "synthetic"}

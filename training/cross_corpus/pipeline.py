@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from tokenizers import Tokenizer
 
 from emostream.models import LABELS
@@ -20,6 +19,7 @@ from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.base import AudioEncoder
 
 from ..corpora.text_corpus import TEXT_CORPORA, read_text_corpus
+from ..denormals import flushed_denormals
 from ..errors import SettingsError
 from ..provenance import DISTILLATION, Provenance
 from ..provenance import FILE as PROVENANCE_FILE
@@ -165,7 +165,6 @@ def _encode_all(
     paths: CrossCorpusPaths,
     log: RunLog,
 ) -> Views:
-    torch.set_flush_denormal(True)
     noises = training_noises(clips)
     caches = []
     for number in range(settings.data.views + 1):
@@ -178,7 +177,9 @@ def _encode_all(
             if view is not None:
                 part = [clip for clip in part if corpus != NOISE and clip.split != "dev"]
             if part:
-                write_states(part, encoder, folder, corpus, view, _progress(log, f"view {number}, {corpus}"))
+                progress = _progress(log, f"view {number}, {corpus}")
+                with flushed_denormals():
+                    write_states(part, encoder, folder, corpus, view, progress)
                 of_view[corpus] = StateCache(folder, corpus)
         caches.append(of_view)
     return Views(tuple(caches), settings.encoder.layers)

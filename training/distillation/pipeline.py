@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from emostream.models.checkpoint import save_checkpoint
 
+from ..denormals import flushed_denormals
 from ..errors import SettingsError
 from ..provenance import FILE as PROVENANCE_FILE
 from ..provenance import Provenance
@@ -24,7 +25,6 @@ def distill_encoders(settings: RunSettings, paths: RecipePaths) -> None:
 
     Raises SettingsError and CorpusError before any training.
     """
-    torch.set_flush_denormal(True)
     _check_same_run(settings, paths)
     log, provenance = RunLog(paths.work / "log.txt"), Provenance()
     audio = AudioData.load(paths)
@@ -32,8 +32,9 @@ def distill_encoders(settings: RunSettings, paths: RecipePaths) -> None:
     text = TextData.load(settings, paths)
     torch.manual_seed(settings.seed)
     model = new_student(settings.student)
-    distill_audio(model, settings, paths, audio, provenance, log)
-    distill_text(model, settings, paths, text, log)
+    with flushed_denormals():
+        distill_audio(model, settings, paths, audio, provenance, log)
+        distill_text(model, settings, paths, text, log)
     save_checkpoint(model.eval(), text.tokenizer, paths.output)
     provenance.write(paths.output / PROVENANCE_FILE)
     log.line(f"wrote {paths.output}")

@@ -28,6 +28,7 @@ from ..corpora.example import Example
 from ..data.audio_cache import trim
 from ..data.audio_decoding import decode_examples
 from ..data.frozen_features import fingerprint
+from ..denormals import flushed_denormals
 from ..errors import SettingsError
 from .linear import Floats
 
@@ -100,7 +101,6 @@ def pooled_features(
 
     Raises CorpusError, which lists every file that cannot be used, and DeviceError.
     """
-    torch.set_flush_denormal(True)
     chosen = choose_device(device)
     folder = cache / f"pooled-{fingerprint(pooled.encoder, pooled.layers, pooled.encoder.waveform_spec)[:16]}"
     known = _read(folder)
@@ -112,7 +112,8 @@ def pooled_features(
     batch: dict[str, Floats] = {}
     try:
         for example, samples in _decoded(list(missing.values())):
-            batch[of_key[example.key]] = pooled.pooled(samples, chosen)
+            with flushed_denormals():
+                batch[of_key[example.key]] = pooled.pooled(samples, chosen)
             done += 1
             on_progress(done, len(examples))
             if len(batch) == _BATCH:

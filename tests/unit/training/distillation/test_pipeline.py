@@ -41,7 +41,6 @@ SETTINGS = RunSettings(
 def _no_accelerator() -> Iterator[None]:
     with fresh_accelerator():
         yield
-    torch.set_flush_denormal(False)  # `distill_encoders` has the processor flush denormal numbers, for good
 
 
 @pytest.fixture

@@ -64,7 +64,9 @@ def gradients(task: EmotionTask, parts: int) -> tuple[dict[str, Tensor], dict[st
 
 @pytest.mark.parametrize("objective", ["", "bce", "infonce", "mine"])
 def test_two_parts_of_four_are_one_batch_of_eight(objective: str) -> None:
-    """As one pass with autograd alone finds it, pairs between the parts included."""
+    """As one pass with autograd alone finds it, pairs between the parts included. Sums in another order
+    differ by some 1e-6 in float32, a term left out by 1e-3.
+    """
     whole = task_of(1, objective)
     items = whole.epoch_batches(0)[0]
     whole.module.train()
@@ -78,7 +80,7 @@ def test_two_parts_of_four_are_one_batch_of_eight(objective: str) -> None:
     assert found.keys() == one.keys()
     largest = max(1.0, *(float(gradient.abs().max()) for gradient in one.values()))
     for name, gradient in one.items():
-        torch.testing.assert_close(found[name], gradient, rtol=0, atol=1e-6 * largest, msg=name)
+        torch.testing.assert_close(found[name], gradient, rtol=0, atol=1e-5 * largest, msg=name)
 
 
 def test_the_losses_between_the_parts_matter() -> None:
