@@ -55,6 +55,7 @@ WorkOption = Annotated[
         "--work", help="Folder of caches, snapshots and results: an interrupted command resumes from it."
     ),
 ]
+OutOption = Annotated[Path, typer.Option("--output-dir", help="Folder of the report: table.md, CSV, plots.")]
 AsrOption = Annotated[
     str, typer.Option("--asr", help="The transcriber, as for `emostream live`: auto, pocketsphinx, a model.")
 ]

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import typer
-from msgspec.structs import replace as replace_fields
 
-from ..corpora.example import Example
-from ..corpora.manifest import DEFAULT_DATA
 from ..errors import SettingsError
-from ..experiments.protocols import (
-    PROTOCOLS,
-    VALIDATIONS,
-    ProtocolName,
-    ValidationName,
-    leaks,
-)
-from ..experiments.table_rows import GOLD, GROUPS, PROBE, RECOGNIZED, Group, TableRow, paper_rows
+from ..experiments.protocols import PROTOCOLS, VALIDATIONS
+from ..experiments.table_rows import GROUPS, TableRow
 from . import options
-from .console import PreparationProgress
-from .hours import hours as computed_hours
-
-if TYPE_CHECKING:
-    from ..experiments.experiment import Experiment
-    from ..experiments.folds import Fold
-    from ..experiments.prepare_table import PreparedTable
-    from ..experiments.report import Report
+from .hours import hours
+from .table_run import PaperRows, TableOptions, row_groups, run_protocols
+from .table_unseen import speakers, unseen
 
 _PAPERS: Final = "papers"
 _QUICK: Final = "papers-quick"
-
-Name = TypeVar("Name", ProtocolName, ValidationName)
 
 app = typer.Typer(
     name="table",
@@ -46,7 +25,6 @@ app = typer.Typer(
     help="Train and evaluate fold by fold, and write a report.",
 )
 
-OutOption = Annotated[Path, typer.Option("--output-dir", help="Folder of the report: table.md, CSV, plots.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=1, help="Parallel processes; on a CPU, one per core is useful.")
 ]
@@ -76,17 +54,12 @@ RowsOption = Annotated[
     ),
 ]
 
-RecipeOption = Annotated[Path, typer.Option("--config", help="TOML of the run of the recipe.")]
-RecipeDataOption = Annotated[
-    Path, typer.Option("--data", help="Folder of the corpora, a manifest.csv in each.")
-]
-
 
 @app.command()
 def papers(
     corpus: options.CorpusOption,
     data: options.DataOption,
-    out: OutOption = Path("run/papers"),
+    out: options.OutOption = Path("run/papers"),
     config: options.ConfigOption = _PAPERS,
     quick: Annotated[
         bool, typer.Option("--quick", help=f"Frozen encoders: --config {_QUICK}, for a CPU.")
@@ -123,9 +96,9 @@ def papers(
             f"{config}: expected a discriminator alone in [contrastive], whose other settings the rows of "
             f"this table are, got {given.objective} with alpha {given.alpha:g}: remove it"
         )
-    args = _TableOptions(corpus, data, out, work, workers, asr, cpu, part, hours)
+    args = TableOptions(corpus, data, out, work, workers, asr, cpu, part, hours)
     title = f"Fusion, granularities and contrastive regularization on {', '.join(corpus)}"
-    _run_protocols(experiment, protocol, validation, _PaperRows(_groups(rows)), title, args)
+    run_protocols(experiment, protocol, validation, PaperRows(row_groups(rows)), title, args)
 
 
 @app.command()
@@ -133,7 +106,7 @@ def folds(
     corpus: options.CorpusOption,
     data: options.DataOption,
     config: options.ConfigOption,
-    out: OutOption = Path("run/folds"),
+    out: options.OutOption = Path("run/folds"),
     protocol: ProtocolOption = None,
     validation: ValidationOption = None,
     work: options.WorkOption = Path("run"),
@@ -148,285 +121,9 @@ def folds(
     """One experiment over all its folds and seeds."""
     experiment = options.read_config(config, audio, text)
     title = f"{experiment.name} on {', '.join(corpus)}"
-    args = _TableOptions(corpus, data, out, work, workers, asr, cpu, part, hours)
-    _run_protocols(experiment, protocol, validation, TableRow(experiment.name, "other"), title, args)
+    args = TableOptions(corpus, data, out, work, workers, asr, cpu, part, hours)
+    run_protocols(experiment, protocol, validation, TableRow(experiment.name, "other"), title, args)
 
 
-app.command("hours")(computed_hours)
-
-
-@app.command()
-def unseen(
-    whisper: options.WhisperOption = None,
-    encoders: options.EncodersOption = None,
-    config: RecipeOption = options.RUNS / "bundled-whisper.toml",
-    data: RecipeDataOption = DEFAULT_DATA,
-    out: OutOption = Path("run/unseen"),
-    work: options.WorkOption = Path("run"),
-    probe: Annotated[
-        bool, typer.Option("--probe", help="A logistic regression on the same states instead of the head.")
-    ] = False,
-) -> None:
-    """The recipe of the bundled models with each corpus left out in turn: labels, baselines, doubts."""
-    from ..cross_corpus.pipeline import CrossCorpusPaths, leave_corpora_out, prepare
-    from ..cross_corpus.settings import read_cross_corpus_settings
-
-    options.check_output_folder(out, "--output-dir")
-    options.check_output_folder(work, "--work")
-    context, _ = prepare(
-        read_cross_corpus_settings(config),
-        CrossCorpusPaths(data, whisper, work, options.encoder_folder(encoders)),
-    )
-    report = leave_corpora_out(context, out, probe=probe)
-    print(f"{report.tables()}\n\n{out / 'table.md'}")
-
-
-@app.command()
-def speakers(
-    whisper: options.WhisperOption = None,
-    encoders: options.EncodersOption = None,
-    config: RecipeOption = options.RUNS / "bundled-whisper.toml",
-    data: RecipeDataOption = DEFAULT_DATA,
-    corpus: Annotated[str, typer.Option("--corpus", help="A corpus with folds of its own.")] = "ravdess",
-    neutral_offset: Annotated[
-        float,
-        typer.Option(
-            "--neutral-offset",
-            help="Taken from neutral's log odds; `table unseen` chooses it on other corpora.",
-        ),
-    ] = 0.0,
-    out: OutOption = Path("run/speakers"),
-    work: options.WorkOption = Path("run"),
-) -> None:
-    """The recipe of the bundled models with a part of one corpus's speakers left out in turn."""
-    from emostream.models.baseline import BaselineSettings
-
-    from ..cross_corpus.choice import Choice
-    from ..cross_corpus.pipeline import CrossCorpusPaths, prepare
-    from ..cross_corpus.settings import read_cross_corpus_settings
-    from ..cross_corpus.speakers import leave_speakers_out
-
-    options.check_output_folder(out, "--output-dir")
-    options.check_output_folder(work, "--work")
-    settings = read_cross_corpus_settings(config)
-    context, _ = prepare(settings, CrossCorpusPaths(data, whisper, work, options.encoder_folder(encoders)))
-    choice = Choice(neutral_offset, BaselineSettings(settings.baseline.prior_count))
-    report = leave_speakers_out(context, corpus, choice)
-    print(f"{report.table()}\n\n{report.write(out)}")
-
-
-@dataclass(frozen=True, slots=True)
-class _TableOptions:
-    """The options of both commands, besides the experiment."""
-
-    corpus: Sequence[str]
-    data: Sequence[Path]
-    out: Path
-    work: Path
-    workers: int
-    asr: str
-    cpu: bool
-    part: bool
-    hours: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _PaperRows:
-    """The rows of the papers. groups: only of these, and the baselines; empty: all."""
-
-    groups: tuple[Group, ...]
-
-    def of(self, experiment: Experiment, examples: Sequence[Example], asr: str) -> list[TableRow]:
-        rows = paper_rows(
-            experiment.alphas,
-            experiment.fused_alphas,
-            transcripts=_other_transcripts(experiment, examples, asr),
-        )
-        heard = all(example.path is not None for example in examples)
-        return [
-            row
-            for row in rows
-            if (not self.groups or row.group in ("baseline", *self.groups)) and (heard or row.name != PROBE)
-        ]
-
-
-def _groups(names: Sequence[str] | None) -> tuple[Group, ...]:
-    known = GROUPS[1:-1]
-    found = tuple(group for group in known if group in (names or ()))
-    if wrong := sorted(set(names or ()) - set(found)):
-        raise SettingsError(
-            f"expected --rows to be of {', '.join(known)}, got {wrong[0]}: choose one of them"
-        )
-    return found
-
-
-def _other_transcripts(experiment: Experiment, examples: Sequence[Example], asr: str) -> tuple[str, ...]:
-    """The row with other words than the baseline's, where there are any."""
-    from ..experiments.ablations import aligned_granularities
-
-    # Other alignments than the baseline's would be a second difference between the rows.
-    if aligned_granularities(experiment) or not any(e.english and e.path and not e.paired for e in examples):
-        return ()
-    if experiment.data.text_source == "recognized":
-        return (GOLD,)
-    return (RECOGNIZED,) if experiment.data.text_source == "gold" and asr != "none" else ()
-
-
-def _run_protocols(
-    experiment: Experiment,
-    protocols: Sequence[str] | None,
-    validation: str | None,
-    rows: TableRow | _PaperRows,
-    title: str,
-    args: _TableOptions,
-) -> None:
-    """A report for each protocol; with several, in a folder each, and the claims of all beside them."""
-    from ..experiments.claims import claim_table
-
-    options.check_output_folder(args.out, "--output-dir")
-    options.check_output_folder(args.work, "--work")
-    chosen = _named(protocols or [experiment.protocol], PROTOCOLS, "--protocol")
-    plans = [_with_protocol(experiment, name, validation) for name in chosen]
-    examples = options.read_corpora(args.corpus, args.data, part=args.part)
-    reports: dict[str, Report] = {}
-    for plan in plans:
-        place = args if len(plans) == 1 else replace(args, out=args.out / plan.protocol)
-        if (report := _run(plan, rows, title, place, examples)) is not None:
-            reports[plan.protocol] = report
-    if len(reports) > 1:
-        claims = claim_table({name: report.gains for name, report in reports.items()})
-        file = args.out / "claims.md"
-        file.write_text("\n".join([f"# {title}", "", *claims]), encoding="utf-8")
-        print("\n".join(claims))
-        print(file)
-
-
-def _with_protocol(experiment: Experiment, protocol: ProtocolName, validation: str | None) -> Experiment:
-    """validation: as it was asked for; None: the experiment's with its own protocol, else the protocol's."""
-    from ..experiments.experiment import check_consistency
-
-    wanted = experiment.validation if protocol == experiment.protocol else None
-    if validation is not None:
-        (wanted,) = _named([validation], VALIDATIONS, "--validation")
-    changed = replace_fields(experiment, protocol=protocol, validation=wanted)
-    check_consistency(changed, "--protocol and --validation")
-    return changed
-
-
-def _named(names: Sequence[str], known: Mapping[Name, str], option: str) -> list[Name]:
-    found = {str(name): name for name in known}
-    for name in names:
-        if name not in found:
-            raise SettingsError(f"expected {option} to be one of {', '.join(found)}, got {name}: choose one")
-    return [found[name] for name in dict.fromkeys(names)]
-
-
-def _run(
-    experiment: Experiment,
-    chosen: TableRow | _PaperRows,
-    title: str,
-    args: _TableOptions,
-    examples: Sequence[Example],
-) -> Report | None:
-    """chosen: the only row of the table, or those of the papers. None in a process that writes no report."""
-    from ..experiments.environment import RunMetadata, commit, machine
-    from ..experiments.measure_cost import measure_table
-    from ..experiments.prepare_table import CACHE, TableRequest, prepare_table
-    from ..experiments.reference_results import IEMOCAP_NOT_RUN
-    from ..experiments.report import write_report
-    from ..experiments.table import run_table
-    from ..trainer.callbacks import progress_bars
-    from ..trainer.runtime import make_accelerator
-
-    of_papers = isinstance(chosen, _PaperRows)
-    rows = [chosen] if isinstance(chosen, TableRow) else chosen.of(experiment, examples, args.asr)
-    request = TableRequest(
-        experiment=experiment,
-        examples=tuple(examples),
-        units=options.disjoint_units(args.corpus),
-        rows=tuple(rows),
-        asr=args.asr,
-        work=args.work,
-        cpu=args.cpu,
-        sphinx_words=not of_papers,
-    )
-    accelerator = make_accelerator(experiment.trainer.precision, cpu=args.cpu, tf32=experiment.trainer.tf32)
-    if args.workers > 1 and (accelerator.num_processes > 1 or accelerator.device.type != "cpu"):
-        raise SettingsError(
-            f"expected one worker on {accelerator.device} with {accelerator.num_processes} processes, got "
-            f"--workers {args.workers}: workers are for the cores of a CPU"
-        )
-    with progress_bars() as bars:
-        prepared = prepare_table(request, accelerator, PreparationProgress(bars))
-        if args.hours:
-            cost = measure_table(request, prepared, args.work / CACHE)
-            bars.console.print(f"{experiment.protocol}: nothing was trained; leave --hours out to start")
-            print(cost.markdown())
-            return None
-        results = run_table(request, prepared, bars, args.workers)
-    if not accelerator.is_main_process:
-        return None
-    metadata = RunMetadata(
-        command=f"python -m emostream.training {shlex.join(sys.argv[1:])}",
-        corpus=_tested_on(prepared.folds, part=args.part or experiment.max_per_speaker_label > 0),
-        protocol=PROTOCOLS[experiment.protocol],
-        protocol_name=experiment.protocol,
-        leaks=leaks(experiment.protocol),
-        validation=_validation(experiment, prepared.folds),
-        device=str(accelerator.device),
-        date=datetime.now(UTC).date().isoformat(),
-        machine=machine(),
-        commit=commit(),
-        notes=_notes(experiment, prepared),
-    )
-    report = write_report(
-        args.out,
-        title,
-        results,
-        about=metadata,
-        comparisons=None if of_papers else [],
-        inflated=any(example.paired for example in examples),
-        missing_corpora=[] if "iemocap" in args.corpus or not of_papers else [IEMOCAP_NOT_RUN],
-    )
-    print(report.file.read_text(encoding="utf-8").split("## Files")[0].rstrip())
-    print(f"\n{report.file}")
-    return report
-
-
-def _notes(experiment: Experiment, prepared: PreparedTable) -> tuple[str, ...]:
-    encoders = f"Encoders: {experiment.model.audio}, {experiment.model.text}."
-    words = f"Words: {experiment.data.text_source}"
-    words += f" by {prepared.transcriber}." if prepared.transcriber else "."
-    return (*([experiment.note] if experiment.note else []), encoders, words)
-
-
-def _tested_on(folds: Sequence[Fold], *, part: bool) -> str:
-    corpora = ", ".join(sorted({example.corpus for fold in folds for example in fold.test}))
-    return f"part of {corpora}" if part else corpora
-
-
-def _validation(experiment: Experiment, folds: Sequence[Fold]) -> str:
-    """What the validation set was, how large, and what it decided."""
-    if experiment.protocol == "split":
-        source = "the corpus's own dev split"
-    elif experiment.protocol == "utterance":
-        source = VALIDATIONS["utterances"]
-    elif experiment.validation == "dialogues":
-        source = VALIDATIONS["dialogues"]
-    elif experiment.protocol == "speaker" and _partner_validates(folds):
-        source = VALIDATIONS["partner"]
-    else:
-        known = all(example.speaker for fold in folds for example in fold.validation)
-        source = VALIDATIONS["speakers"] if known else "whole dialogues, as far as they are known"
-    shares = [len(fold.validation) / len(fold.train + fold.validation) for fold in folds]
-    stops = experiment.trainer.keep == "best" or experiment.trainer.patience > 0
-    decides = "stops training, chooses alpha and fits" if stops else "chooses alpha and fits"
-    return f"{source}, {sum(shares) / len(shares):.0%} of what is not tested; it {decides} the calibration"
-
-
-def _partner_validates(folds: Sequence[Fold]) -> bool:
-    """Whether test and validation examples share dialogues, as only partners do."""
-    return all(
-        {example.dialogue for example in fold.validation} & {example.dialogue for example in fold.test}
-        for fold in folds
-    )
+for _command in (hours, unseen, speakers):
+    app.command()(_command)

@@ -52,6 +52,11 @@ def same_as_baseline(experiment: Experiment, row: TableRow) -> bool:
     )
 
 
+def trains_network(experiment: Experiment, row: TableRow) -> bool:
+    """Whether the row costs a training run: the baseline under another name and the linear probe do not."""
+    return row.name != PROBE and not same_as_baseline(experiment, row)
+
+
 def aligned_granularities(experiment: Experiment) -> tuple[Granularity, ...]:
     """The granularities that need an alignment."""
     if experiment.model.fusion in ("late", "concat") or not experiment.data.use_audio:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ..augmentation.pipeline import longest_augmented_s
-from .ablations import experiment_for_row, same_as_baseline
+from .ablations import experiment_for_row, trains_network
 from .cost import FitCost, TableCost, fits_of, in_groups, kept_files, name_of
 from .count_operations import FitWork, work_of
 from .experiment import Experiment
@@ -45,7 +45,7 @@ def compute_table(
     experiment: Experiment, rows: Sequence[TableRow], corpus: CorpusSize, gpu: Gpu, utilisation: float
 ) -> TableCost:
     """utilisation: the share of the GPU's peak that training reaches, 0 to 1."""
-    trained = [row for row in rows if not same_as_baseline(experiment, row)]
+    trained = [row for row in rows if trains_network(experiment, row)]
     groups = in_groups((_kind(experiment_for_row(experiment, row)), row.name) for row in trained)
     speed = 1e12 * gpu.tflops[gpu.precision] * utilisation
     kinds, cached, once_s = [], 0, 0.0

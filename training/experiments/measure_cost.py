@@ -22,7 +22,7 @@ from ..trainer.callbacks import NoCallback
 from ..trainer.runtime import Runtime
 from ..trainer.snapshots import trainable_tensors
 from ..trainer.trainer import Trainer
-from .ablations import experiment_for_row, same_as_baseline
+from .ablations import experiment_for_row, trains_network
 from .cost import FitCost, TableCost, fits_of, in_groups, kept_files, name_of
 from .experiment import Experiment
 from .prepare_table import PreparedTable, TableRequest
@@ -42,7 +42,7 @@ def measure_table(request: TableRequest, prepared: PreparedTable, cached: Path) 
     cached: the folder of decoded audio and features.
     """
     experiment = request.experiment
-    rows = [row for row in request.rows if not same_as_baseline(experiment, row)]
+    rows = [row for row in request.rows if trains_network(experiment, row)]
     groups = in_groups((_kind(experiment_for_row(experiment, row)), row.name) for row in rows)
     kinds = tuple(
         _measure(

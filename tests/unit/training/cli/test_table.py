@@ -9,7 +9,7 @@ import pytest
 
 from emostream.models import LABELS
 from emostream.training.__main__ import main
-from emostream.training.cli.table import _PaperRows, _with_protocol
+from emostream.training.cli.table_run import PaperRows, with_protocol
 from emostream.training.corpora.example import Example
 from emostream.training.emotion.settings import DataSettings, ModelSettings
 from emostream.training.experiments.experiment import Experiment
@@ -45,7 +45,7 @@ def test_invalid_options(options: list[str], message: str, capsys: pytest.Captur
 def test_another_protocol_than_that_of_the_settings_has_its_own_validation() -> None:
     experiment = Experiment(protocol="session", validation="dialogues")
     chosen = {
-        protocol: _with_protocol(experiment, protocol, None).validation
+        protocol: with_protocol(experiment, protocol, None).validation
         for protocol in ("session", "speaker", "utterance")
     }
     assert chosen == {"session": "dialogues", "speaker": None, "utterance": None}
@@ -59,7 +59,7 @@ def clips(words: str = "the door is open") -> list[Example]:
 
 
 def names(experiment: Experiment, examples: list[Example], asr: str = "auto") -> set[str]:
-    return {row.name for row in _PaperRows(()).of(experiment, examples, asr)}
+    return {row.name for row in PaperRows(()).of(experiment, examples, asr)}
 
 
 def test_other_words_are_a_row_where_there_are_any() -> None:
@@ -82,6 +82,6 @@ def test_the_linear_probe_needs_audio_everywhere() -> None:
 
 
 def test_a_part_of_the_rows_keeps_the_baselines() -> None:
-    rows = _PaperRows(("fusion",)).of(Experiment(), clips(), "none")
+    rows = PaperRows(("fusion",)).of(Experiment(), clips(), "none")
     assert {row.group for row in rows} == {"baseline", "fusion"}
     assert len(rows) == 4 + 3

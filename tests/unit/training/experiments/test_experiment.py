@@ -16,11 +16,13 @@ from emostream.training.experiments.ablations import (
     aligned_granularities,
     experiment_for_row,
     same_as_baseline,
+    trains_network,
 )
 from emostream.training.experiments.experiment import Experiment, check_consistency, read_experiment
 from emostream.training.experiments.table_rows import (
     BASELINE,
     CONTINUED,
+    PROBE,
     RECOGNIZED,
     TableRow,
     paper_rows,
@@ -307,6 +309,7 @@ def test_rows_that_equal_the_baseline(experiment: Experiment, same: set[str]) ->
     rows = [row for row in ALL_ROWS if row.name != BASELINE and row.group != "contrastive"]
     assert {row.name for row in rows if same_as_baseline(experiment, row)} == same
     assert not same_as_baseline(experiment, TableRow("an experiment alone", "other"))
+    assert {row.name for row in rows if not trains_network(experiment, row)} == same | {PROBE}
 
 
 @pytest.mark.parametrize(
