@@ -132,6 +132,11 @@ def _split(row: CsvRow) -> str:
     return _SPLITS[name]
 
 
+def split_of(name: str) -> str:
+    """train, dev or test for a name of one; empty for any other."""
+    return _SPLITS.get(name, "")
+
+
 def _first(cells: dict[str, str], names: Sequence[str]) -> str:
     name = next((cells[name] for name in names if cells.get(name)), "")
     match = _WHOLE_NUMBER.fullmatch(name)

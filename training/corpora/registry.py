@@ -19,6 +19,7 @@ from .emorynlp import read_emorynlp
 from .esd import read_esd
 from .example import CorpusError, Example
 from .goemotions import read_goemotions
+from .hub_dataset import read_hub_dataset
 from .iemocap_alignment import read_alignment
 from .label_matched import read_label_matched
 from .leakage import DisjointUnit, check_splits_disjoint
@@ -55,6 +56,7 @@ CORPORA: Final[Mapping[str, Corpus]] = {
     "goemotions": Corpus(read_goemotions),
     "dailydialog": Corpus(read_dailydialog, _BOTH),
     "manifest": Corpus(read_manifest, _BOTH),
+    "datasets": Corpus(read_hub_dataset, _BOTH),
     "label-matched": Corpus(read_label_matched, _BOTH),
 }
 
