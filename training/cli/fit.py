@@ -49,6 +49,16 @@ def fit(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the curves to WORK/tensorboard.")
     ] = False,
+    log_with: Annotated[
+        str | None,
+        typer.Option(
+            "--log-with",
+            metavar="TRACKER",
+            help="Log the curves to a tracker of Accelerate: wandb, mlflow, comet_ml, tensorboard, ... Its "
+            "package must be installed; most send them to a service.",
+            show_default=False,
+        ),
+    ] = None,
     asr: Annotated[
         str | None,
         typer.Option(
@@ -77,6 +87,7 @@ def fit(
                 "--fold": fold,
                 "--seed": seed is not None,
                 "--tensorboard": tensorboard,
+                "--log-with": log_with,
                 "--audio": audio,
                 "--text": text,
             }
@@ -106,6 +117,7 @@ def fit(
     from ..experiments.table_rows import TableRow
     from ..trainer.callbacks import CallbackList, ProgressBarCallback, TensorBoardCallback, progress_bars
     from ..trainer.runtime import make_accelerator
+    from ..trainer.trackers import TrackerCallback, check_tracker
 
     options.check_output_folder(out, "--output-dir")
     experiment = options.read_config(config, audio, text)
@@ -121,7 +133,12 @@ def fit(
         fold=fold,
     )
     number = experiment.seeds[0] if seed is None else seed
-    accelerator = make_accelerator(experiment.trainer.precision, cpu=cpu, tf32=experiment.trainer.tf32)
+    if log_with is not None:
+        check_tracker(log_with)
+    trainer = experiment.trainer
+    accelerator = make_accelerator(
+        trainer.precision, cpu=cpu, tf32=trainer.tf32, log_with=log_with, log_folder=work / "trackers"
+    )
     with ExitStack() as stack:
         bars = stack.enter_context(progress_bars())
         prepared = prepare_table(request, accelerator, PreparationProgress(bars))
@@ -137,6 +154,10 @@ def fit(
             board = TensorBoardCallback(work / "tensorboard" / prepared.context.work.name / run)
             stack.callback(board.close)
             callbacks.append(board)
+        if log_with is not None and accelerator.is_main_process:
+            tracker = TrackerCallback(accelerator, msgspec.to_builtins(experiment))
+            stack.callback(tracker.close)
+            callbacks.append(tracker)
         fitted = fit_fold(prepared.context, row, test_fold, number, CallbackList(*callbacks))
     if not accelerator.is_main_process:
         return

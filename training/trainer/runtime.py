@@ -35,11 +35,19 @@ class Runtime:
     callback: TrainingCallback
 
 
-def make_accelerator(precision: PrecisionName, *, cpu: bool = False, tf32: bool = True) -> Accelerator:
+def make_accelerator(
+    precision: PrecisionName,
+    *,
+    cpu: bool = False,
+    tf32: bool = True,
+    log_with: str | None = None,
+    log_folder: Path | None = None,
+) -> Accelerator:
     """One per program: device, precision and processes as `accelerate launch` or `torchrun` set them.
 
     precision: auto chooses by the GPU; fp16 brings its gradient scaler. tf32: on a GPU, what is left in
-    float32 is multiplied in TF32. Raises SettingsError where the device cannot compute in that precision.
+    float32 is multiplied in TF32. log_with, log_folder: the tracker of `TrackerCallback`, and where it keeps
+    files. Raises SettingsError where the device cannot compute in that precision.
     """
     cuda = torch.cuda.is_available() and not cpu
     chosen = choose_training_precision(precision, torch.cuda.get_device_capability() if cuda else None)
@@ -52,7 +60,13 @@ def make_accelerator(precision: PrecisionName, *, cpu: bool = False, tf32: bool 
     # A step leaves parameters unused where a modality is absent.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     timeout = InitProcessGroupKwargs(timeout=_PREPARATION_TIMEOUT)
-    return Accelerator(mixed_precision=chosen, cpu=cpu, kwargs_handlers=[unused, timeout])
+    return Accelerator(
+        mixed_precision=chosen,
+        cpu=cpu,
+        kwargs_handlers=[unused, timeout],
+        log_with=log_with,
+        project_dir=None if log_folder is None else str(log_folder),
+    )
 
 
 def choose_training_precision(name: PrecisionName, capability: tuple[int, int] | None) -> MixedPrecision:
