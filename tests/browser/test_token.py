@@ -24,6 +24,7 @@ from tests.support.serving import serving
 pytestmark = BROWSER_TEST
 
 TOKEN: Final = "open sesame, 0123456789"
+SUBSCRIBE: Final = {"type": "subscribe", "stream": "demo", "waveform_from_ms": 0}
 KEY: Final = "emostream.token"
 
 
@@ -101,7 +102,7 @@ async def test_the_token_opens_the_page(app: RecordingPage, tmp_path: Path) -> N
         await expect(app.form).to_be_hidden()
         await expect(app.card(1)).to_be_visible()
     assert app.headers == [None, f"Bearer {TOKEN}"]
-    assert app.sent == [[{"type": "subscribe", "stream": "demo", "token": TOKEN}]]
+    assert app.sent == [[SUBSCRIBE | {"token": TOKEN}]]
 
 
 async def test_the_token_is_in_no_address_and_kept_in_this_tab_only(
@@ -275,8 +276,8 @@ async def test_a_subscription_resumes_after_a_break(app: RecordingPage) -> None:
             await expect(app.card(4)).to_be_visible()
             await expect(app.page.locator("#events-lost")).to_be_hidden()
     first, *_, last = [sent for sent in app.sent if sent]
-    assert first == [{"type": "subscribe", "stream": "demo"}]
-    assert last == [{"type": "subscribe", "stream": "demo", "resume": {"session": "s", "last_seq": 2}}]
+    assert first == [SUBSCRIBE]
+    assert last == [SUBSCRIBE | {"resume": {"session": "s", "last_seq": 2}}]
     assert [event.get("seq") for event in app.received[-1]] == [None, 3, 4]
 
 
@@ -328,5 +329,5 @@ async def test_an_ended_stream_is_received_completely_when_it_is_requested_again
         if not again.is_closed():
             await again.wait_for_event("close")
         await app.expect_state("ended")
-    assert app.sent == [[{"type": "subscribe", "stream": "demo"}]] * 2
+    assert app.sent == [[SUBSCRIBE]] * 2
     assert [event.get("seq") for event in app.received[1]] == [None, 1, 2]

@@ -42,6 +42,10 @@ def test_each_ablation_trains(name: str) -> None:
                 steepest[weight] = max(steepest[weight], values.grad.abs().max().item())
     assert losses[-1] < 0.9 * losses[0]
     idle = {weight for weight, _ in model.named_parameters() if steepest[weight] < 1e-7}
-    # Only co-attention uses the absent tokens: the other heads and the contrastive loss skip such rows.
+    # Only co-attention uses the absent tokens: the other heads and the contrastive loss skip such rows. In
+    # late fusion the loss compares what the heads read, which no projection is part of.
     expected = {"absent_audio", "absent_text"} if model.early is None else set()
+    if model.config.fusion == "late":
+        parts = ("audio_projection.", "text_projection.")
+        expected |= {name for name, _ in model.named_parameters() if name.startswith(parts)}
     assert {weight for weight in idle if not weight.endswith(SHIFTS)} == expected

@@ -12,6 +12,7 @@ import soundfile
 
 from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.bench.workload import make_workload, read_clips
+from emostream.streamer.plurals import counted
 from tests.support.programs import SMALL_MODEL, json_lines, run
 
 SECONDS = 5.0
@@ -49,10 +50,8 @@ def test_streams_measures_one_server_for_each_count(speech: Path, tmp_path: Path
         assert one["model_s"] > 0
         assert re.search(rf"^\| {count} +\| silence +\| {clips} +\| ", done.stdout, re.M)
         assert f"{count}/2 {count} stream{'' if count == 1 else 's'}: " in done.stderr
-        assert (
-            f"\n- {count} stream{'' if count == 1 else 's'}: 0 of {clips} clips split, 0 missed; "
-            in done.stdout
-        )
+        split = f"{counted(count, 'stream')}: 0 of {counted(clips, 'clip')} split, 0 missed; "
+        assert f"\n- {split}" in done.stdout
 
 
 def test_bench_replay_measures_the_utterances_of_replay(speech: Path, tmp_path: Path) -> None:
