@@ -50,7 +50,7 @@ def test_what_needs_torch_says_how_to_install_it(
     ["fit --config papers --corpus manifest --data nowhere", "evaluate", "export --checkpoint nowhere"],
 )
 def test_training_says_how_to_install_what_it_needs(command: str, core: Path, tmp_path: Path) -> None:
-    outputs = [] if command.startswith("export") else ["--output-dir", tmp_path / "out"]
+    outputs = [] if command.startswith("export") else ["--output-dir", str(tmp_path / "out")]
     done = run_in(core, TRAINING, *command.split(), *outputs)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
