@@ -75,7 +75,7 @@ def _peak(device: str, tiny: bool) -> list[Row]:
 
 
 def _peak_of(device: torch.device, dtype: torch.dtype | None, tiny: bool) -> float:
-    """Measured floating-point operations a second; of one small matrix product in a rehearsal."""
+    """Measured floating-point operations a second; of one small matrix product in a dry run."""
     if not tiny:
         return matmul_peak(device, dtype or torch.float32)
     a = torch.randn(128, 128, device=device, dtype=dtype or torch.float32)

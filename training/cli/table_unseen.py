@@ -1,4 +1,4 @@
-"""`python -m emostream.training table unseen | speakers`: the recipe of the bundled models on strangers."""
+"""`python -m emostream.training table unseen | speakers`: on corpora and speakers left out."""
 
 from __future__ import annotations
 
