@@ -13,17 +13,18 @@ const LONG_CHARS = 140;
 
 /**
  * What the headline shows: the newest result that can be relied on, and the utterance in progress where that is
- * another one. Nothing of an earlier session is current.
+ * another one. Nothing of an earlier session is current. hasFinals: whether an utterance of this session has ended.
  *
  * @param {import("./store.js").Item[]} items  Oldest first.
  * @returns {{shown: import("./store.js").Result | null,
- *   inProgress: import("./store.js").Speaking | import("./store.js").Result | null}}
+ *   inProgress: import("./store.js").Speaking | import("./store.js").Result | null, hasFinals: boolean}}
  */
 export function pickHeadline(items) {
   const current = items.slice(items.findLastIndex(({ kind }) => kind === "divider") + 1);
   const shown = current.findLast(canBeReliedOn) ?? null;
   const inProgress = current.findLast((item) => !isFinished(item)) ?? null;
-  return { shown, inProgress: inProgress === shown ? null : inProgress };
+  const hasFinals = current.some((item) => item.kind === "result" && item.emotion.final);
+  return { shown, inProgress: inProgress === shown ? null : inProgress, hasFinals };
 }
 
 /** Also of interim results: the emotion moves while somebody speaks. */
@@ -59,7 +60,7 @@ export class Headline {
   #bars = element("ul", { class: "bars", "aria-label": "Probability of each emotion" });
   #body = element("div", { class: "body" }, [this.#words, this.#bars]);
   #header = element("header", {}, [this.#icon, this.#name, this.#confidence, this.#stage, this.#time]);
-  #nothing = element("p", { class: "nothing" }, ["No emotion so far that can be relied on."]);
+  #nothing = element("p", { class: "nothing" });
   #progress = element("p", { class: "progress" });
 
   /** @param {HTMLElement} part  The section that it fills. */
@@ -73,11 +74,12 @@ export class Headline {
    * @param {string[]} labels  In the order of the bars.
    */
   render(items, labels) {
-    const { shown, inProgress } = pickHeadline(items);
+    const { shown, inProgress, hasFinals } = pickHeadline(items);
     const hasResults = items.some(({ kind }) => kind === "result");
     this.#part.hidden = !hasResults && inProgress === null;
     this.#header.hidden = this.#body.hidden = shown === null;
     this.#nothing.hidden = shown !== null;
+    this.#nothing.textContent = hasFinals ? "No emotion so far that can be relied on." : "Listening…";
     if (shown !== null) this.#show(shown.emotion, labels);
     this.#part.dataset.label = shown?.emotion.label ?? "";
     this.#part.classList.toggle("interim", shown !== null && !shown.emotion.final);

@@ -14,8 +14,7 @@ from emostream.models import ModelError
 
 from .cli.command_table import CommandTable
 from .corpora.example import CorpusError
-from .errors import SettingsError
-from .evaluation.predictions import PredictionsError
+from .errors import PredictionsError, SettingsError
 
 _PROGRAM: Final = "python -m emostream.training"
 _INSTALL: Final = "pip install 'emostream[train]'"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from socket import socket as Socket
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -22,6 +24,8 @@ from ..protocol import messages
 from ..replay.discovery import ReplayJob
 from ..server.loading import load_behind_page
 
+_LOADING: Final = "Loading the models ..."
+
 
 def load_engine_behind_page(bound: Socket, settings: Settings, console: Console, clock: Clock) -> Engine:
     """For audio in real time; while the models load, the port has the page. Raises ModelError and
@@ -33,10 +37,19 @@ def load_engine_behind_page(bound: Socket, settings: Settings, console: Console,
 
 def load_engine(settings: Settings, console: Console, clock: Clock, *, live: bool = False) -> Engine:
     """Load the models behind a status line. live: see `load_models.load_engine`. Raises ModelError."""
-    status = console.status("Loading the models ...")
-    try:
+    with loading_status(console) as start:
         # Not started before: a download draws its own progress bar.
-        return load_models.load_engine(settings, clock, live=live, on_downloaded=status.start)
+        return load_models.load_engine(settings, clock, live=live, on_downloaded=start)
+
+
+@contextmanager
+def loading_status(console: Console) -> Iterator[Callable[[], None]]:
+    """Shows that the models load, from the call of what it gives: a status line, which is erased at the end;
+    in a log, where Rich draws none, a line.
+    """
+    status = console.status(_LOADING)
+    try:
+        yield status.start if console.is_terminal else partial(print_line, console, _LOADING)
     finally:
         status.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..corpora.places import read_places
 from ..errors import SettingsError
 from ..trainer.callbacks import progress_bars
 from . import options
-from .console import PreparationProgress
+from .console import PreparationProgress, print_total
 from .export import write_graphs
 
 BUNDLED: Final = "bundled"
@@ -38,6 +39,7 @@ class AdaptationOptions:
 
 def fit_from(chosen: AdaptationOptions) -> None:
     """Writes the checkpoint, prints what it gave, and last of all where it lies."""
+    started = time.monotonic()
     options.check_output_folder(chosen.out, "--output-dir")
     options.check_output_folder(chosen.work, "--work")
     if chosen.corpus:
@@ -53,6 +55,7 @@ def fit_from(chosen: AdaptationOptions) -> None:
         report = adapt(request, PreparationProgress(bars))
         if any((init / name).is_file() for name in (GRAPH_FILE, *GRAPH_FILES)):
             write_graphs(chosen.out)
+    print_total(bars.console, {"clip": len(examples)}, time.monotonic() - started)
     print(f"{report.text()}\n\n{chosen.out}")
 
 

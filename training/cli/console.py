@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
+
+from rich.console import Console
 from rich.progress import Progress, TaskID
 
 
@@ -18,3 +22,9 @@ class PreparationProgress:
         self._bars.update(self._tasks[step], completed=done, total=total)
         if done >= total:
             self._bars.remove_task(self._tasks.pop(step))
+
+
+def print_total(console: Console, counts: Mapping[str, int], seconds: float) -> None:
+    """The line that closes a run: `3 folds, 66 fits, 1164 clips; 0:17:05`. counts: noun -> how many."""
+    counted = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    console.print(f"{counted}; {timedelta(seconds=round(seconds))}", highlight=False, soft_wrap=True)

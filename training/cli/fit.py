@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 
 from ..errors import SettingsError
 from . import options
-from .console import PreparationProgress
+from .console import PreparationProgress, print_total
 
 if TYPE_CHECKING:
     from ..evaluation.metrics import ClassificationMetrics
@@ -119,6 +120,7 @@ def fit(
     from ..trainer.runtime import make_accelerator
     from ..trainer.trackers import TrackerCallback, check_tracker
 
+    started = time.monotonic()
     options.check_output_folder(out, "--output-dir")
     experiment = options.read_config(config, audio, text)
     row = TableRow(experiment.name, "other")
@@ -170,6 +172,8 @@ def fit(
     merge_adapters(model)
     save_checkpoint(model.cpu(), prepared.context.model_factory.tokenizer, out)
     write_fit_card(out, experiment, corpus, test_fold, test_metrics)
+    counts = {"training clip": len(test_fold.train), "validation clip": len(test_fold.validation)}
+    print_total(bars.console, counts, time.monotonic() - started)
     print(_summary(test_metrics, test_fold))
     print(out)
 

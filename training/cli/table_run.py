@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from ..errors import SettingsError
 from ..experiments.protocols import PROTOCOLS, VALIDATIONS, ProtocolName, ValidationName, leaks
 from ..experiments.table_rows import GOLD, GROUPS, PROBE, RECOGNIZED, Group, TableRow, paper_rows
 from . import options
-from .console import PreparationProgress
+from .console import PreparationProgress, print_total
 
 if TYPE_CHECKING:
     from ..experiments.experiment import Experiment
@@ -151,6 +152,7 @@ def _run(
     from ..trainer.callbacks import progress_bars
     from ..trainer.runtime import make_accelerator
 
+    started = time.monotonic()
     of_papers = isinstance(chosen, PaperRows)
     rows = [chosen] if isinstance(chosen, TableRow) else chosen.of(experiment, examples, args.asr)
     request = TableRequest(
@@ -179,6 +181,9 @@ def _run(
         results = run_table(request, prepared, bars, args.workers)
     if not accelerator.is_main_process:
         return None
+    tested = sum(len(fold.test) for fold in prepared.folds)
+    counts = {"fold": len(prepared.folds), "fit": len(results), "test clip": tested}
+    print_total(bars.console, counts, time.monotonic() - started)
     metadata = RunMetadata(
         command=f"python -m emostream.training {shlex.join(sys.argv[1:])}",
         corpus=_tested_on(prepared.folds, part=args.part or experiment.max_per_speaker_label > 0),

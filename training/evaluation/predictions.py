@@ -16,13 +16,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import PredictionsError
+
 _SLUG: Final = re.compile(r"[^a-z0-9.]+")
 _DAMAGE: Final = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What numpy, zipfile and zlib raise for a damaged file."""
-
-
-class PredictionsError(ValueError):
-    """A predictions file cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -39,6 +39,15 @@ test("an earlier session is not current", () => {
   assert.deepEqual(keys([result("a"), { kind: "divider", key: "d" }, result("b")]), ["b", null]);
 });
 
+test("whether an utterance of this session has ended", () => {
+  const hasFinals = (...items) => pickHeadline(items).hasFinals;
+  assert.equal(hasFinals(), false);
+  assert.equal(hasFinals(speaking("a"), { kind: "notice", key: "n" }), false);
+  assert.equal(hasFinals(result("a", { final: false, reliable: false })), false);
+  assert.equal(hasFinals(result("a", { reliable: false })), true);
+  assert.equal(hasFinals(result("a"), { kind: "divider", key: "d" }, speaking("b")), false);
+});
+
 test("of long interim words the end is shown, of a final the beginning", () => {
   const text = Array.from({ length: 100 }, (_, i) => `word${i}`).join(" ");
   const final = { text, final: true, stableChars: text.length };

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emostream.training.errors import PredictionsError
 from emostream.training.evaluation.predictions import (
     FoldPredictions,
-    PredictionsError,
     predictions_file,
     read_all_predictions,
     read_predictions,
