@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from . import silero
     from .baseline import BaselineSettings, SpeakerBaseline, Voice
     from .checkpoint_files import BUNDLED, resolve_checkpoint
-    from .cpu_threads import emotion_threads
+    from .cpu_threads import emotion_threads, recording_calls
     from .errors import CheckpointError, DeviceError, ModelError, TranscriberError, VoiceActivityError
     from .labels import LABELS
     from .languages import primary_subtag
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Aligner,
         Alignment,
         Clip,
+        ConcurrentRecognizer,
         ConcurrentTranscriber,
         EmotionInput,
         EncodedAudio,
@@ -54,6 +55,7 @@ _LAZY: Final = {
     "BaselineSettings": "baseline",
     "CheckpointError": "errors",
     "Clip": "types",
+    "ConcurrentRecognizer": "types",
     "ConcurrentTranscriber": "types",
     "DeviceError": "errors",
     "EmotionInput": "types",
@@ -84,6 +86,7 @@ _LAZY: Final = {
     "VoiceActivityError": "errors",
     "Word": "types",
     "emotion_threads": "cpu_threads",
+    "recording_calls": "cpu_threads",
     "load_aligner": "loaders",
     "load_recognizer": "loaders",
     "load_speech_detector": "loaders",
@@ -102,6 +105,7 @@ __all__ = [
     "BaselineSettings",
     "CheckpointError",
     "Clip",
+    "ConcurrentRecognizer",
     "ConcurrentTranscriber",
     "DeviceError",
     "EmotionInput",
@@ -133,6 +137,7 @@ __all__ = [
     "load_speech_detector",
     "load_transcriber",
     "primary_subtag",
+    "recording_calls",
     "resolve_checkpoint",
     "silero",
 ]

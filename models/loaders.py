@@ -22,15 +22,17 @@ def load_recognizer(
     device: str = "auto",
     dtype: str = "auto",
     cpu_threads: int | None = None,
+    concurrent_calls: int = 1,
     whisper: Path | None = None,
 ) -> Recognition:
     """The emotion model, in eval mode and warmed up.
 
     checkpoint: a folder, a hub name, or None for the bundled weights. device: auto, cpu or cuda. dtype: of
     the encoders: float32, bfloat16, or auto for the faster one on the device. cpu_threads: of the model on a
-    CPU; None for as many as there are cores. whisper: a faster-whisper folder in which an encoder that the
-    checkpoint shares is looked for first. Raises CheckpointError and DeviceError, and TranscriberError
-    where the model needs an alignment and PocketSphinx cannot be loaded.
+    CPU; None for as many as there are cores. concurrent_calls: calls that share them, where the model takes
+    several at once (see `types.ConcurrentRecognizer`). whisper: a faster-whisper folder in which an encoder
+    that the checkpoint shares is looked for first. Raises CheckpointError and DeviceError, and
+    TranscriberError where the model needs an alignment and PocketSphinx cannot be loaded.
     """
     from .checkpoint_files import resolve_checkpoint
 
@@ -38,7 +40,9 @@ def load_recognizer(
     if _runs_on_graphs(folder, device, dtype):
         from .graphs.recognizer import GraphRecognizer
 
-        return GraphRecognizer(folder, cpu_threads=cpu_threads, whisper=whisper)
+        return GraphRecognizer(
+            folder, cpu_threads=cpu_threads, concurrent_calls=concurrent_calls, whisper=whisper
+        )
     if not is_torch_installed():
         raise torch_is_missing(folder, device=device, dtype=dtype)
     from .recognizer import EmotionRecognizer
@@ -83,19 +87,27 @@ def _torch_has_cuda() -> bool:
 
 
 def load_transcriber(
-    name: str = "auto", *, device: str = "auto", compute_type: str = "default"
+    name: str = "auto",
+    *,
+    device: str = "auto",
+    compute_type: str = "default",
+    concurrent_calls: int | None = None,
 ) -> Transcriber | None:
     """The transcriber called `name`, warmed up; PocketSphinx may still be loading in its own process until
     its `name` is read.
 
     name: `none` (returns None), `pocketsphinx`, a Whisper model name (tiny.en, small, ...), a faster-whisper
     folder, or `auto`: Whisper base or tiny.en from the cache or an installed package, base from the hub, or
-    else PocketSphinx with a warning (None where it is not installed). Raises TranscriberError and
-    DeviceError.
+    else PocketSphinx with a warning (None where it is not installed). concurrent_calls: of Whisper on a CPU,
+    for all cores together; None for two, one of them for interim words, each on half of the cores.
+
+    Raises TranscriberError and DeviceError.
     """
     from .transcription.factory import create_transcriber
 
-    return create_transcriber(name, device=device, compute_type=compute_type)
+    return create_transcriber(
+        name, device=device, compute_type=compute_type, concurrent_calls=concurrent_calls
+    )
 
 
 def load_aligner(*, optional: bool = False) -> Aligner:

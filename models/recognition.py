@@ -51,7 +51,7 @@ class FusionInput:
 
 class Recognition(ABC):
     """Implements `types.Recognizer`. Synchronous; one result per input, in order. Call `encode` and `fuse`
-    from one thread.
+    from one thread, unless it is a `types.ConcurrentRecognizer`.
 
     A model whose granularities need spans has its own aligner; `align` may run on another thread.
     """
@@ -93,6 +93,10 @@ class Recognition(ABC):
     def device(self) -> str: ...
 
     @property
+    def batch_seconds(self) -> float:
+        return self._budget_s
+
+    @property
     def labels(self) -> tuple[str, ...]:
         return tuple(self._config.label_names)
 
@@ -108,7 +112,7 @@ class Recognition(ABC):
         """
         return map_in_batches(
             [0.0 if clip is None else clip.seconds for clip in clips],
-            self._budget_s,
+            self.batch_seconds,
             lambda batch: self._encode([clips[index] for index in batch]),
         )
 

@@ -250,6 +250,13 @@ class LanguageDetector(Transcriber, Protocol):
     @property
     def detects_language(self) -> bool: ...
 
+    @property
+    def own_language_from_s(self) -> float:
+        """Seconds of a clip from which on its own language may be certain (`Transcript.language_certain`),
+        which makes the expected one irrelevant. A shorter clip is taken to be in the expected one.
+        """
+        ...
+
 
 class Recognizer(Protocol):
     """Emotion recognition from audio and text. Synchronous; one result per input, in order.
@@ -264,6 +271,11 @@ class Recognizer(Protocol):
 
     @property
     def device(self) -> str: ...
+
+    @property
+    def batch_seconds(self) -> float:
+        """Padded seconds of sound up to which batching in one call of `encode` is no slower."""
+        ...
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -288,6 +300,14 @@ class Recognizer(Protocol):
         utterances; None: nothing is known of him.
         """
         ...
+
+
+@runtime_checkable
+class ConcurrentRecognizer(Recognizer, Protocol):
+    """A recognizer whose `encode` and `fuse` may be called from `concurrent_calls` threads at once."""
+
+    @property
+    def concurrent_calls(self) -> int: ...
 
 
 class Aligner(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,7 @@ from ..checkpoint_files import (
     read_weights,
     shared_encoder,
 )
-from ..cpu_threads import physical_cores
+from ..cpu_threads import usable_threads
 from ..emotion_fields import PlainConfig
 from ..encoders.ctranslate2_weights import check_shared_shapes, encoder_state, read_encoder
 from ..encoders.identity import BACKBONE
@@ -32,7 +31,13 @@ from ..types import Clip, EncodedAudio, Samples
 from .files import AUDIO_GRAPH, FUSION_GRAPH, Description, read_description
 from .sessions import Weights, folded, open_session
 
-_BUDGET_S: Final = 64.0
+_ENCODE_BUDGET_S: Final = 4.0
+"""Clips of 1 s cost a tenth to a quarter less four at a time than one by one, clips of 4 s nothing less, and
+a batch of eight of 8 s costs 40 % more than one by one (docs/adr/0040)."""
+
+_FUSE_BUDGET_S: Final = 64.0
+"""Here a batch halves the cost."""
+
 _STRIDE: Final = 2
 """Frames of the spectrogram for one of the encoder's; see `encoders.mel_front_end`."""
 
@@ -40,9 +45,16 @@ _STRIDE: Final = 2
 class GraphRecognizer(Recognition):
     """A checkpoint with graphs."""
 
-    def __init__(self, folder: Path, *, cpu_threads: int | None = None, whisper: Path | None = None) -> None:
-        """cpu_threads: None for as many as OMP_NUM_THREADS says, or there are cores. whisper: see
-        `checkpoint.load_checkpoint`.
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        cpu_threads: int | None = None,
+        concurrent_calls: int = 1,
+        whisper: Path | None = None,
+    ) -> None:
+        """cpu_threads: None for as many as OMP_NUM_THREADS says, or there are cores. concurrent_calls: calls
+        that share them. whisper: see `checkpoint.load_checkpoint`.
 
         Raises CheckpointError for missing, damaged or foreign files.
         """
@@ -58,10 +70,12 @@ class GraphRecognizer(Recognition):
         check_max_tokens(config, positions, str(folder / CONFIG_FILE))
         described = read_description(folder, fields)
         how = "cpu, ONNX Runtime"
-        super().__init__(config, display_name(kinds, folder, described.parameters, how), _BUDGET_S, None)
+        super().__init__(config, display_name(kinds, folder, described.parameters, how), _FUSE_BUDGET_S, None)
         self._tokenizer = read_tokenizer(folder, vocabulary)
         weights = folded(_weights(folder, fields, described, whisper))
-        threads = _threads() if cpu_threads is None else cpu_threads
+        self._concurrent_calls = concurrent_calls
+        threads = usable_threads() if cpu_threads is None else cpu_threads
+        threads = max(1, threads // concurrent_calls)
         self._audio = open_session(folder / AUDIO_GRAPH, described.audio, weights, threads)
         self._fusion = open_session(folder / FUSION_GRAPH, described.fusion, weights, threads)
         self._heads = [output.name for output in self._fusion.get_outputs()]
@@ -72,6 +86,14 @@ class GraphRecognizer(Recognition):
     @property
     def device(self) -> str:
         return "cpu"
+
+    @property
+    def batch_seconds(self) -> float:
+        return _ENCODE_BUDGET_S
+
+    @property
+    def concurrent_calls(self) -> int:
+        return self._concurrent_calls
 
     def _encode(self, clips: Sequence[Clip | None]) -> list[EncodedAudio]:
         silent = np.zeros(0, dtype=np.float32)
@@ -150,8 +172,3 @@ def _padded(rows: Sequence[Samples]) -> npt.NDArray[np.float32]:
     for index, row in enumerate(rows):
         padded[index, : len(row)] = row
     return padded
-
-
-def _threads() -> int:
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() and int(given) else physical_cores()

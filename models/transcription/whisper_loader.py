@@ -8,9 +8,9 @@ from typing import Final
 import ctranslate2
 from faster_whisper import WhisperModel
 
-from ..cpu_threads import transcriber_threads
 from ..errors import DeviceError, TranscriberError
 from .hub import first_line, missing_files
+from .whisper_options import WhisperOptions
 
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8", "float32")}
 
@@ -19,14 +19,18 @@ CONCURRENT_CALLS: Final = 2
 """Calls of one model that compute at a time, with the same weights: one for finals, one for interim words."""
 
 
-def load_whisper_model(
-    folder: Path, *, device: str, compute_type: str, cpu_threads: int | None
-) -> WhisperModel:
-    """The model in `folder`, loaded.
+def concurrent_calls_of(options: WhisperOptions) -> int:
+    """Of a model that is loaded with these options."""
+    if options.concurrent_calls is None or options.device != "cpu":
+        return CONCURRENT_CALLS
+    return options.concurrent_calls
 
-    device: cpu or cuda. compute_type: CTranslate2's name, or `default`. cpu_threads: None for half of the
-    physical cores, at most four. Raises TranscriberError where the folder is missing, incomplete or damaged,
-    or the device cannot compute in that type.
+
+def load_whisper_model(folder: Path, options: WhisperOptions) -> WhisperModel:
+    """The model in `folder`, loaded. The device of the options is cpu or cuda.
+
+    Raises TranscriberError where the folder is missing, incomplete or damaged, or the device cannot compute
+    in that type.
     """
     if not folder.is_dir():
         raise TranscriberError(
@@ -38,14 +42,14 @@ def load_whisper_model(
             f"expected a faster-whisper model in {folder}, but it lacks {', '.join(missing)}: download "
             "or convert the model again"
         )
-    precision = resolve_compute_type(compute_type, device)
+    precision = resolve_compute_type(options.compute_type, options.device)
     try:
         return WhisperModel(
             str(folder),
-            device=device,
+            device=options.device,
             compute_type=precision,
-            cpu_threads=cpu_threads or transcriber_threads(),
-            num_workers=CONCURRENT_CALLS,
+            cpu_threads=options.threads,
+            num_workers=concurrent_calls_of(options),
         )
     # CTranslate2 raises RuntimeError and ValueError, the tokenizer's reader a bare Exception.
     except Exception as error:

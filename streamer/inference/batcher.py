@@ -106,6 +106,7 @@ class Batcher(Generic[In, Out]):
 
     def _take_batch(self) -> list[_Waiting[In, Out]]:
         """The first item of the highest priority, and the next ones of that priority that fit; one a stream.
+        Of several threads, each takes its share of what waits.
 
         The last digits of a result depend on the other items of its batch, and a stream that is alone on the
         server is to get the same results however its audio was cut into blocks.
@@ -113,6 +114,7 @@ class Batcher(Generic[In, Out]):
         waiting = [entry for entry in self._waiting if entry.wanted]
         highest = min((entry.request.priority for entry in waiting), default=None)
         batch: list[_Waiting[In, Out]] = []
+        share = -(-len(waiting) // self._worker.threads)
         longest = 0.0
         for entry in waiting:
             request = entry.request
@@ -121,7 +123,7 @@ class Batcher(Generic[In, Out]):
             ):
                 continue
             longest = max(longest, self._cost(entry.item))
-            if batch and longest * (len(batch) + 1) > self._budget:
+            if batch and (longest * (len(batch) + 1) > self._budget or len(batch) == share):
                 break
             batch.append(entry)
         self._waiting = [entry for entry in waiting if entry not in batch]

@@ -11,6 +11,7 @@ from typing import Final
 from emostream.models import (
     Alignment,
     Clip,
+    ConcurrentRecognizer,
     EncodedAudio,
     LanguageDetector,
     LanguageTranscriber,
@@ -39,9 +40,13 @@ from .request import ComputeTime, Priority, RequestContext
 from .shutdown import ShutdownGrace
 from .transcription import Transcription
 
-# Seconds of padded audio in one forward pass of the emotion model. A transcriber's cost counts clips: it
-# groups them by itself.
-_EMOTION_BUDGET: Final = 64.0
+# Seconds of padded audio in one fusion. A transcriber's cost counts clips: it groups them by itself.
+_FUSION_BUDGET: Final = 64.0
+
+# While one is read, or waits for the language and the voice of its last utterance, others are computed, and
+# those of one length in one batch.
+_RECORDINGS_PER_CALL: Final = 4
+_RECORDINGS_OF_A_GPU: Final = 16
 
 # Between two utterances of continuous speech, in `warm_up`.
 _PAUSE_S: Final = 1.4
@@ -60,7 +65,8 @@ class Engine:
 
     speech_detector: None takes every utterance for speech. call_timeout_s: how long a model may work on an
     utterance before its caller gives up; None is without limit. voice_probe: see `voice_probe`; without it
-    enrolled speakers are refused.
+    enrolled speakers are refused. concurrent: as many calls at a time as each model takes, for recordings,
+    where what counts is when the last utterance is done (docs/adr/0040).
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class Engine:
         speech_detector: SpeechDetector | None = None,
         call_timeout_s: float | None = None,
         voice_probe: tuple[float, ...] | None = None,
+        concurrent: bool = False,
     ) -> None:
         self.transcriber = transcriber
         self.recognizer = recognizer
@@ -81,20 +88,24 @@ class Engine:
         self._clock = clock
         self._voice_probe = voice_probe
         self._shutdown = ShutdownGrace(clock)
-        self._emotion_worker = ModelWorker("emotion", call_timeout_s)
+        threads = recognizer.concurrent_calls if isinstance(recognizer, ConcurrentRecognizer) else 1
+        threads = threads if concurrent else 1
+        self._emotion_worker = ModelWorker("emotion", call_timeout_s, threads)
         # An aligner is a model of its own: while it searches, other utterances are encoded and fused.
         self._align_worker = ModelWorker("align", call_timeout_s)
         self.workers = [self._emotion_worker, self._align_worker]
         self._detect: Batcher[Clip, SpeechPresence] | None = None
         if speech_detector is not None:
-            worker = ModelWorker("speech", call_timeout_s)
+            worker = ModelWorker("speech", call_timeout_s, threads)
             self.workers.append(worker)
             self._detect = Batcher[Clip, SpeechPresence](
                 speech_detector.detect, worker, clock, cost=lambda _: 1.0, budget=1.0
             )
         self._transcription: Transcription | None = None
         if transcriber is not None:
-            self._transcription = Transcription(transcriber, clock, self._shutdown, call_timeout_s)
+            self._transcription = Transcription(
+                transcriber, clock, self._shutdown, call_timeout_s, concurrent=concurrent
+            )
             self.workers += self._transcription.workers
         # Registered first: an utterance that is nearly done goes before one that has just come.
         self._fuse = Batcher[FuseInput, Prediction](
@@ -102,14 +113,14 @@ class Engine:
             self._emotion_worker,
             clock,
             cost=lambda item: item[0].seconds,
-            budget=_EMOTION_BUDGET,
+            budget=_FUSION_BUDGET,
         )
         self._encode = Batcher[Clip, EncodedAudio](
             recognizer.encode,
             self._emotion_worker,
             clock,
             cost=lambda clip: clip.seconds,
-            budget=_EMOTION_BUDGET,
+            budget=recognizer.batch_seconds,
         )
         # One after the other, so that the first need not wait for the last.
         self._align = Batcher[AlignInput, Alignment](
@@ -135,6 +146,12 @@ class Engine:
             detects_language=isinstance(self.transcriber, LanguageDetector)
             and self.transcriber.detects_language,
         )
+
+    @property
+    def recordings_at_a_time(self) -> int:
+        """As many as keep the models busy."""
+        calls = max(worker.threads for worker in self.workers)
+        return _RECORDINGS_PER_CALL * calls if self.recognizer.device == "cpu" else _RECORDINGS_OF_A_GPU
 
     @property
     def capacity(self) -> Capacity:

@@ -17,6 +17,7 @@ from emostream.models import (
     load_recognizer,
     load_speech_detector,
     load_transcriber,
+    recording_calls,
     resolve_checkpoint,
 )
 
@@ -33,10 +34,10 @@ def load_engine(
     live: bool = False,
     on_downloaded: Callable[[], None] = lambda: None,
 ) -> Engine:
-    """live: for audio in real time, so that an utterance on which a model works for too long fails.
-    on_downloaded: called after the downloads. Raises ModelError.
+    """live: for audio in real time, so that an utterance on which a model works for too long fails, and the
+    models take one call at a time. on_downloaded: called after the downloads. Raises ModelError.
     """
-    transcriber, recognizer = load_models(settings.models, on_downloaded)
+    transcriber, recognizer = load_models(settings.models, on_downloaded, live=live)
     return Engine(
         transcriber,
         recognizer,
@@ -44,22 +45,27 @@ def load_engine(
         speech_detector=load_speech_check(settings.models),
         call_timeout_s=settings.server.model_timeout_ms / 1_000 if live else None,
         voice_probe=voice_probe(recognizer),
+        concurrent=not live,
     )
 
 
 def load_models(
-    models: ModelSettings, on_downloaded: Callable[[], None] = lambda: None
+    models: ModelSettings, on_downloaded: Callable[[], None] = lambda: None, *, live: bool = False
 ) -> tuple[Transcriber | None, Recognizer]:
     """The transcriber (None for audio only) and the emotion model, side by side. Raises ModelError. What the
     models warn of is logged once all are loaded: beside an error it would be of no use.
+
+    live: each call is to be over soon, so it has the cores that the other model leaves; else as many calls at
+    a time as there are cores.
     """
     with _warnings_held_back("emostream.models"):
-        return _load_models(models, on_downloaded)
+        return _load_models(models, on_downloaded, None if live else recording_calls())
 
 
 def _load_models(
-    models: ModelSettings, on_downloaded: Callable[[], None]
+    models: ModelSettings, on_downloaded: Callable[[], None], calls: int | None
 ) -> tuple[Transcriber | None, Recognizer]:
+    """calls: of each model at a time; None for audio in real time."""
     whisper = Path(models.asr).expanduser()  # where it is no folder, the emotion model finds nothing in it
     checkpoint = resolve_checkpoint(models.checkpoint, whisper)
 
@@ -68,14 +74,17 @@ def _load_models(
             checkpoint,
             device=models.device,
             dtype=models.dtype,
-            cpu_threads=emotion_threads(words=models.asr != "none"),
+            cpu_threads=emotion_threads(words=models.asr != "none" and calls is None),
+            concurrent_calls=calls or 1,
             whisper=whisper,
         )
 
     with ThreadPoolExecutor(1, "load emotion") as other_thread:
         side_by_side = models.asr != "none" and (models.checkpoint is not None or checkpoint != BUNDLED)
         loading = other_thread.submit(load_emotion) if side_by_side else None
-        transcriber = load_transcriber(models.asr, device=models.device, compute_type=models.compute_type)
+        transcriber = load_transcriber(
+            models.asr, device=models.device, compute_type=models.compute_type, concurrent_calls=calls
+        )
         on_downloaded()
         if loading is None:
             # The transcriber may have been downloaded just now, and the better model needs its encoder.

@@ -1,4 +1,4 @@
-"""One thread a model: the only one that touches it."""
+"""The thread of a model, the only one that touches it, or several where it takes several calls at once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, TypeVar
 from weakref import WeakSet
 
+from ..concurrency import task_group
 from .request import Priority
 
 Out = TypeVar("Out")
+_Call = tuple[Callable[[], Any], asyncio.Future[Any]]
 
 
 class CallQueue(Protocol):
@@ -26,11 +28,58 @@ class CallQueue(Protocol):
     def expire_waiting(self) -> None: ...
 
 
+class _WorkerThread:
+    """One thread of a worker. calls: of the worker; None ends one thread. done: called after each call with
+    its failure, or None.
+    """
+
+    def __init__(
+        self, name: str, calls: queue.SimpleQueue[_Call | None], done: Callable[[str | None], None]
+    ) -> None:
+        self._calls = calls
+        self._done = done
+        # Written by this thread alone.
+        self.completed = 0
+        self._busy_s = 0.0
+        self._call_started_at: float | None = None
+        threading.Thread(target=self._run_calls, name=name, daemon=True).start()
+
+    @property
+    def call_age_s(self) -> float | None:
+        """Of the running call; None where none runs."""
+        started_at = self._call_started_at
+        return None if started_at is None else time.monotonic() - started_at
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds of work so far, those of the running call included."""
+        age_s = self.call_age_s  # read first: the thread adds it to `_busy_s` when the call ends
+        return self._busy_s + (0.0 if age_s is None else age_s)
+
+    def _run_calls(self) -> None:
+        while (item := self._calls.get()) is not None:
+            call, future = item
+            loop = future.get_loop()
+            started_at = self._call_started_at = time.monotonic()
+            try:
+                result, error = call(), None
+            except BaseException as caught:  # it goes to the caller
+                result, error = None, _as_exception(caught)
+            finally:
+                self._call_started_at, self._busy_s = None, self._busy_s + time.monotonic() - started_at
+                self.completed += 1
+            self._done(None if error is None else f"the last call failed: {error}")
+            if loop.is_closed():
+                return  # there is no caller any more: the program is ending
+            loop.call_soon_threadsafe(settle, future, result, error)
+
+
 class ModelWorker:
     """The one thread that touches a model, and the queues of its calls.
 
     call_timeout_s: how long a call may take. The callers of a longer one get a TimeoutError, while the
-    thread keeps waiting for it; None is without limit.
+    thread keeps waiting for it; None is without limit. threads: more than one for a model that takes as many
+    calls at once.
 
     A daemon thread: a model that does not return must not keep the process from ending. But the interpreter
     kills such a thread inside the model's C++ code at exit, which aborts: check `any_busy` before exiting.
@@ -41,9 +90,11 @@ class ModelWorker:
     @classmethod
     def any_busy(cls) -> bool:
         """Whether any worker has a call that runs or waits."""
-        return any(worker._submitted != worker._completed for worker in cls._all)
+        return any(
+            worker._submitted != sum(thread.completed for thread in worker._threads) for worker in cls._all
+        )
 
-    def __init__(self, name: str, call_timeout_s: float | None = None) -> None:
+    def __init__(self, name: str, call_timeout_s: float | None = None, threads: int = 1) -> None:
         self.name = name
         self.call_timeout_s = call_timeout_s
         self._failure: str | None = None
@@ -51,21 +102,19 @@ class ModelWorker:
         self._queues: list[CallQueue] = []
         self._work_available = asyncio.Event()
 
-        # Each counter is written by one thread alone: the first by the event loop's, the second by this one.
-        self._submitted = self._completed = 0
-        self._busy_s = 0.0
-        self._call_started_at: float | None = None
+        self._submitted = 0  # written by the event loop's thread alone
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._threads = [_WorkerThread(name, self._calls, self._record_outcome) for _ in range(threads)]
         self._all.add(self)
-        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None]
-        self._calls = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run_calls, name=name, daemon=True)
-        self._thread.start()
+
+    @property
+    def threads(self) -> int:
+        return len(self._threads)
 
     @property
     def busy_s(self) -> float:
-        """Seconds of work so far, those of the running call included."""
-        age_s = self._call_age_s  # read first: the thread adds it to `_busy_s` when the call ends
-        return self._busy_s + (0.0 if age_s is None else age_s)
+        """Seconds of work of all threads so far, those of the running calls included."""
+        return sum(thread.busy_s for thread in self._threads)
 
     @property
     def unresponsive(self) -> bool:
@@ -83,8 +132,12 @@ class ModelWorker:
 
     @property
     def _call_age_s(self) -> float | None:
-        started_at = self._call_started_at
-        return None if started_at is None else time.monotonic() - started_at
+        """Of the oldest call that runs."""
+        ages_s = (thread.call_age_s for thread in self._threads)
+        return max((age_s for age_s in ages_s if age_s is not None), default=None)
+
+    def _record_outcome(self, failure: str | None) -> None:
+        self._failure = None if failure is None else f"{self.name}: {failure}"
 
     def record_failure(self, description: str) -> None:
         """For a call that returned a result that its caller found to be invalid."""
@@ -104,7 +157,16 @@ class ModelWorker:
         self._work_available.set()
 
     async def serve(self) -> None:
-        """Run one batch after the other, each time the one of the highest priority; until cancelled."""
+        """Run one batch after the other on each thread, each time the one of the highest priority; until
+        cancelled.
+        """
+        if self.threads == 1:
+            await self._serve_thread()
+        async with task_group() as group:
+            for _ in self._threads:
+                group.create_task(self._serve_thread(), name=f"serve {self.name}")
+
+    async def _serve_thread(self) -> None:
         while True:
             await self._work_available.wait()
             waiting = [
@@ -119,32 +181,16 @@ class ModelWorker:
                 self._work_available.clear()
 
     async def run(self, call: Callable[[], Out]) -> Out:
-        """Run `call` in the thread and return its result, or raise its exception."""
+        """Run `call` in a thread and return its result, or raise its exception."""
         future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
         self._submitted += 1
         self._calls.put((call, future))
         return await future
 
     def close(self) -> None:
-        """End the thread after the calls that were submitted. Does not wait."""
-        self._calls.put(None)
-
-    def _run_calls(self) -> None:
-        while (item := self._calls.get()) is not None:
-            call, future = item
-            loop = future.get_loop()
-            started_at = self._call_started_at = time.monotonic()
-            try:
-                result, error = call(), None
-            except BaseException as caught:  # it goes to the caller
-                result, error = None, _as_exception(caught)
-            finally:
-                self._call_started_at, self._busy_s = None, self._busy_s + time.monotonic() - started_at
-                self._completed += 1
-            self._failure = None if error is None else f"{self.name}: the last call failed: {error}"
-            if loop.is_closed():
-                return  # there is no caller any more: the program is ending
-            loop.call_soon_threadsafe(settle, future, result, error)
+        """End the threads after the calls that were submitted. Does not wait."""
+        for _ in self._threads:
+            self._calls.put(None)
 
 
 def settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

@@ -15,6 +15,7 @@ from emostream.models import (
     ConcurrentTranscriber,
     IncrementalTranscriber,
     InterimTranscriber,
+    LanguageDetector,
     Transcriber,
     Transcript,
 )
@@ -36,7 +37,8 @@ class Transcription:
     """Of one transcriber. workers: its threads, to be served by the engine.
 
     Interim words have a thread of their own where the transcriber takes two calls at once: a call cannot be
-    interrupted, and a candidate would wait for it, and then its final.
+    interrupted, and a candidate would wait for it, and then its final. concurrent: whole utterances have all
+    of its threads instead.
     """
 
     def __init__(
@@ -45,16 +47,19 @@ class Transcription:
         clock: Clock,
         shutdown: ShutdownGrace,
         call_timeout_s: float | None,
+        *,
+        concurrent: bool = False,
     ) -> None:
         self._clock = clock
         self._shutdown = shutdown
         self._no_partial_until = -math.inf
-        worker = ModelWorker("asr", call_timeout_s)
+        calls = transcriber.concurrent_calls if isinstance(transcriber, ConcurrentTranscriber) else 1
+        worker = ModelWorker("asr", call_timeout_s, calls if concurrent else 1)
         self.workers = [worker]
         self._whole = Batcher[Clip, Transcript](
             transcriber.transcribe, worker, clock, cost=lambda _: 1.0, budget=transcriber.batch_size
         )
-        if isinstance(transcriber, ConcurrentTranscriber) and transcriber.concurrent_calls > 1:
+        if calls > 1 and not concurrent:
             worker = ModelWorker("asr interim", call_timeout_s)
             self.workers.append(worker)
         interim = (
@@ -63,6 +68,10 @@ class Transcription:
             else transcriber.transcribe
         )
         self._interim = Batcher[Clip, Transcript](interim, worker, clock, cost=lambda _: 1.0, budget=1.0)
+        # Shorter clips wait for the language of the utterances before.
+        self._own_language_from_s = math.inf
+        if concurrent and isinstance(transcriber, LanguageDetector):
+            self._own_language_from_s = transcriber.own_language_from_s
         self._partial: Batcher[Clip, None] | None = None
         if isinstance(transcriber, IncrementalTranscriber):
             self._partial = Batcher[Clip, None](
@@ -78,7 +87,7 @@ class Transcription:
     ) -> tuple[TimedResult[Transcript] | None, str | None]:
         """The transcript, or why there is none."""
         batcher = self._interim if request.interim_words else self._whole
-        call = _call(batcher, clip, request)
+        call = self._call(batcher, clip, request)
         transcribing = asyncio.create_task(result_of(call), name="transcribe")
         try:
             if not await self._shutdown.completes(transcribing):
@@ -93,6 +102,23 @@ class Transcription:
                 f"the transcriber failed: {transcribed}; this utterance is classified from audio only",
             )
         return transcribed, None
+
+    async def _call(
+        self, batcher: Batcher[Clip, Transcript], clip: Clip, request: RequestContext
+    ) -> TimedResult[Transcript]:
+        """With the language of the stream, where that makes a difference."""
+        if request.language is None:
+            return await batcher.submit(clip, request)
+        if clip.seconds >= self._own_language_from_s:
+            transcribed = await batcher.submit(clip, request)
+            transcript = transcribed.value
+            if transcript.language_certain:
+                return transcribed
+            expected = await request.language.wait()
+            if expected is None or expected == transcript.language:
+                return transcribed
+        clip = replace(clip, expected_language=await request.language.wait())
+        return await batcher.submit(clip, request)
 
     @property
     def partial(self) -> PartialTranscription | None:
@@ -111,14 +137,6 @@ class Transcription:
         except Exception as error:  # no words are lost: the final transcribes them, and reports a failure
             self._no_partial_until = self._clock.now() + _PARTIAL_RETRY_S
             log.warning("incremental transcription failed: %s", error)
-
-
-async def _call(
-    batcher: Batcher[Clip, Transcript], clip: Clip, request: RequestContext
-) -> TimedResult[Transcript]:
-    if request.language is not None:
-        clip = replace(clip, expected_language=await request.language.wait())
-    return await batcher.submit(clip, request)
 
 
 def _one_by_one(call: Callable[[Clip], None]) -> Callable[[Sequence[Clip]], list[None]]:

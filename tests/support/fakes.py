@@ -76,6 +76,7 @@ class FakeRecognizer:
 
     name = "fake emotion"
     device = "cpu"
+    batch_seconds = 64.0
     labels = LABELS
     baseline: BaselineSettings | None = None
 

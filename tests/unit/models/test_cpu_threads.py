@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emostream.models import cpu_threads
-from emostream.models.cpu_threads import emotion_threads, physical_cores, transcriber_threads
+from emostream.models.cpu_threads import emotion_threads, physical_cores, recording_calls, transcriber_threads
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +35,14 @@ def test_only_cores_of_the_affinity_mask_count(monkeypatch: pytest.MonkeyPatch) 
     assert physical_cores() >= 1
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
     assert physical_cores() == 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "omp", "calls"), [(2, "", 2), (8, "", 8), (64, "", 16), (8, "3", 3), (8, "0", 8)]
+)
+def test_recordings_have_a_call_for_each_core(
+    monkeypatch: pytest.MonkeyPatch, cores: int, omp: str, calls: int
+) -> None:
+    monkeypatch.setattr(cpu_threads, "physical_cores", lambda: cores)
+    monkeypatch.setenv("OMP_NUM_THREADS", omp)
+    assert recording_calls() == calls

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from emostream.models.transcription.whisper_loader import (
     resolve_compute_type,
     resolve_whisper_device,
 )
+from emostream.models.transcription.whisper_options import WhisperOptions
 from emostream.models.transcription.whisper_window import MAX_CLIP_S, token_limit, window_for
 from emostream.models.types import SAMPLE_RATE_HZ, Clip, Samples, Transcript
 from tests.support.speech import spoken, weights
@@ -49,7 +49,7 @@ def sound(seconds: float, seed: int) -> Samples:
 
 
 def opened(folder: Path, compute_type: str = "int8") -> WhisperModel:
-    return load_whisper_model(folder, device="cpu", compute_type=compute_type, cpu_threads=2)
+    return load_whisper_model(folder, WhisperOptions("cpu", compute_type, cpu_threads=2))
 
 
 def believing(folder: Path) -> WhisperTranscriber:
@@ -110,8 +110,9 @@ def test_several_batches_keep_the_order_of_the_clips(
     english: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = [Clip(sound(0.3, seed)) for seed in range(3)]
+    monkeypatch.setattr(english, "_pass_clips", 3)
     at_once = english.transcribe(clips)
-    monkeypatch.setattr("emostream.models.transcription.whisper._MAX_BATCH_CLIPS", 2)
+    monkeypatch.setattr(english, "_pass_clips", 2)
     in_parts = english.transcribe(clips)
     assert all(same(a, b) for a, b in zip(at_once, in_parts, strict=True))
 
@@ -422,10 +423,10 @@ def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_ignores_a_gpu_that_cannot_be_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def without_libraries(folder: Path, *, device: str, **rest: Any) -> WhisperModel:
-        if device == "cuda":
+    def without_libraries(folder: Path, options: WhisperOptions) -> WhisperModel:
+        if options.device == "cuda":
             raise TranscriberError("libcublas is missing")
-        return load_whisper_model(folder, device=device, **rest)
+        return load_whisper_model(folder, options)
 
     no_graphics(monkeypatch, count=1)
     monkeypatch.setattr("emostream.models.transcription.whisper.load_whisper_model", without_libraries)

@@ -279,3 +279,43 @@ class TestComputeTime:
         request.discard()
         request.discard()
         assert (time.compute_s, time.wasted_compute_s) == (2.0, 2.0)
+
+
+class CallsMeeting:
+    """A model that takes two calls at once: each waits until the other one has begun."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self._both = threading.Barrier(2)
+
+    def __call__(self, items: Sequence[int]) -> list[str]:
+        self._both.wait(10)
+        self.batches.append(list(items))
+        return [str(item) for item in items]
+
+
+async def test_two_threads_share_what_waits_and_compute_at_once() -> None:
+    model, worker = CallsMeeting(), ModelWorker("test", threads=2)
+    batcher = Batcher[int, str](model, worker, WallClock(), cost=float, budget=100.0)
+    tasks = await submit_all(batcher, [1, 2, 3])
+    loop = asyncio.create_task(worker.serve())
+    assert await asyncio.gather(*tasks) == ["1", "2", "3"]
+    assert sorted(model.batches) == [[1, 2], [3]]
+    assert not ModelWorker.any_busy()
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    worker.close()
+
+
+async def test_a_worker_is_unresponsive_while_one_of_its_threads_is() -> None:
+    worker = ModelWorker("test", call_timeout_s=0.0, threads=2)
+    begun, release = threading.Event(), threading.Event()
+    waiting = asyncio.create_task(worker.run(lambda: (begun.set(), release.wait(10))))
+    await worker.run(lambda: None)
+    assert await asyncio.to_thread(begun.wait, 10)
+    assert worker.unresponsive
+    assert ModelWorker.any_busy()
+    release.set()
+    await waiting
+    assert not worker.unresponsive
+    worker.close()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from emostream.models import Clip, Transcriber, Transcript
 from emostream.streamer.clock import WallClock
 from emostream.streamer.inference.engine import Engine
+from emostream.streamer.inference.pending import PendingLanguage
 from emostream.streamer.inference.request import Priority
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, voice
 
@@ -44,3 +48,95 @@ async def test_only_interim_words_take_the_cheaper_way(priority: Priority, text:
 
 async def test_a_transcriber_without_a_cheaper_way_is_asked_as_for_a_final() -> None:
     assert await text_of(FakeTranscriber(), Priority.INTERIM) == "500 milliseconds"
+
+
+class Detecting(FakeTranscriber):
+    """Is certain of Polish on clips of a second or more; else it is the expected language. begun: released by
+    each call.
+    """
+
+    detects_language = True
+    own_language_from_s = 0.8
+    concurrent_calls = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[int, str | None]] = []
+        self.begun = threading.Semaphore(0)
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
+        self.begun.release()
+        self.calls += [(len(clip.samples) // 16, clip.expected_language) for clip in clips]
+        results = zip(clips, super().transcribe(clips), strict=True)
+        return [
+            replace(one, language="pl", language_certain=True)
+            if clip.seconds >= 1.0
+            else replace(one, language=clip.expected_language or "pl")
+            for clip, one in results
+        ]
+
+
+async def languages_of(lengths_ms: Sequence[int], stream: str | None) -> tuple[list[str | None], Detecting]:
+    """Of utterances of a recording, requested before the language of the stream is known."""
+    transcriber = Detecting()
+    engine, language = Engine(transcriber, FakeRecognizer(), WallClock(), concurrent=True), PendingLanguage()
+    async with engine.running():
+        analyses = []
+        for length_ms in lengths_ms:
+            request = engine.new_request(Priority.FINAL)
+            request.language = language
+            analyses.append(asyncio.create_task(engine.analyse(Clip(voice(length_ms)), request)))
+        for length_ms in lengths_ms:
+            assert length_ms < 800 or await asyncio.to_thread(transcriber.begun.acquire, timeout=10)
+        language.set(stream)
+        transcripts = [(await analysis).transcript for analysis in analyses]
+    return [None if one is None else one.language for one in transcripts], transcriber
+
+
+async def test_a_clip_that_is_certain_of_its_language_does_not_wait_for_that_of_the_stream() -> None:
+    languages, transcriber = await languages_of([1_200, 1_000], "de")
+    assert languages == ["pl", "pl"]
+    assert sorted(transcriber.calls) == [(1_000, None), (1_200, None)]
+
+
+async def test_a_clip_that_may_be_certain_and_is_not_is_transcribed_again() -> None:
+    languages, transcriber = await languages_of([900], "de")
+    assert languages == ["de"]
+    assert transcriber.calls == [(900, None), (900, "de")]
+
+
+@pytest.mark.parametrize("stream", [None, "pl"])
+async def test_it_is_not_where_the_stream_says_nothing_else(stream: str | None) -> None:
+    languages, transcriber = await languages_of([900], stream)
+    assert languages == ["pl"]
+    assert transcriber.calls == [(900, None)]
+
+
+async def test_a_short_clip_waits_for_the_language_of_the_stream() -> None:
+    languages, transcriber = await languages_of([500], "de")
+    assert languages == ["de"]
+    assert transcriber.calls == [(500, "de")]
+
+
+class Meeting(FakeTranscriber):
+    """Waits until as many calls as it takes at once have begun."""
+
+    concurrent_calls = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._all = threading.Barrier(self.concurrent_calls)
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
+        self._all.wait(10)
+        return super().transcribe(clips)
+
+
+async def test_recordings_have_all_threads_of_a_transcriber() -> None:
+    engine = Engine(Meeting(), FakeRecognizer(), WallClock(), concurrent=True)
+    assert [worker.name for worker in engine.workers].count("asr interim") == 0
+    async with engine.running():
+        requests = [engine.new_request(Priority.FINAL) for _ in range(2)]
+        analyses = [engine.analyse(Clip(voice(500 + 100 * i)), one) for i, one in enumerate(requests)]
+        texts = [one.transcript.text for one in await asyncio.gather(*analyses) if one.transcript]
+    assert texts == ["500 milliseconds", "600 milliseconds"]

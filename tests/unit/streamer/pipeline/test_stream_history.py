@@ -54,6 +54,7 @@ class DetectingTranscriber(GatedTranscriber):
     """Is certain of Polish on clips of a second or more; keeps what was expected of each clip."""
 
     detects_language = True
+    own_language_from_s = 1.5
 
     def __init__(self) -> None:
         super().__init__()
