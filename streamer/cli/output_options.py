@@ -90,7 +90,7 @@ class OutputOptions:
 
         return PerFileResults(None if self.output_dir is None else Path(self.output_dir), self.form)
 
-    def check(self, jobs: int) -> None:
+    def check(self) -> None:
         """Raises ConfigError if options contradict each other or need a package that is not installed."""
         from ..output.formats import FORMATS
 
@@ -105,8 +105,6 @@ class OutputOptions:
             raise ConfigError(
                 f"expected a format for programs with {chosen[0]}, got text; choose another --format"
             )
-        if self.form == "text" and jobs > 1:
-            raise ConfigError("expected one recording at a time as text, got --jobs; choose another --format")
         if self.resume and not self.per_file:
             raise ConfigError(
                 "expected --output-dir or --beside with --resume, got none: a single file cannot be resumed"

@@ -20,6 +20,7 @@ from ..inference.backend import InferenceBackend
 from ..pipeline.conversions import describe_models
 from ..plurals import counted
 from ..replay.discovery import ReplayJob, find_jobs
+from ..replay.ordered_sinks import OrderedSinks
 from ..replay.outputs import (
     PerFilePlots,
     PerFileResults,
@@ -49,7 +50,7 @@ from .replay_progress import already, outcome_reporter, progress_bar, total_line
 def replay(
     *,
     inputs: list[str],
-    jobs: int,
+    jobs: int | None,
     pace: Literal["full", "realtime"],
     language: str | None,
     speaker: str | None,
@@ -60,7 +61,7 @@ def replay(
     """Run the command; `commands.replay` has its options."""
     settings = models.recording_settings(audio=audio.section())
     enrolled = None if speaker is None else SpeakerStore().load(speaker)
-    outputs.check(jobs)
+    outputs.check()
     _refuse_uris([*inputs, *([] if outputs.output_dir is None else [outputs.output_dir])])
     check_one_speaker(settings.audio.channels, speaker)
     found, unreadable = find_jobs([Path(place) for place in inputs], settings.audio)
@@ -76,9 +77,10 @@ def replay(
     outputs.check_existing(results, found)
     engine = load_engine(settings, console, clock)
     print_models(console, engine.model_info)
+    realtime = pace == "realtime"
     options = ReplayOptions(
-        jobs=jobs,
-        realtime=pace == "realtime",
+        jobs=jobs or (1 if realtime else engine.recordings_at_a_time),
+        realtime=realtime,
         language=language,
         speaker=None if enrolled is None else baseline_of(enrolled.voice, engine.model_info),
         recorded_segmentation=models.recorded_segmentation,
@@ -181,7 +183,7 @@ class _Run:
             return
         options = self._outputs
         with open_document(options.output, options.form, self._labels, several=self._several) as document:
-            yield sink_in(document)
+            yield sink_in(document) if self._options.realtime else OrderedSinks(document).open
 
 
 def _refuse_uris(places: Sequence[str]) -> None:

@@ -67,7 +67,7 @@ class OutputSinks:
     audio_taps: Sequence[Callable[[Item, int], None]] = ()
 
 
-SinkFactory = Callable[[ReplayJob, ReplayOutcome], AbstractContextManager[Sink]]
+SinkFactory = Callable[[ReplayJob, ReplayOutcome], AbstractAsyncContextManager[Sink]]
 """Opens the sink of one recording; the outcome is known when the context is left."""
 
 OutputFactory = Callable[[ReplayJob, ReplayOutcome], AbstractAsyncContextManager[OutputSinks]]
@@ -87,7 +87,7 @@ def open_document(
 
 
 def sink_in(document: Document) -> SinkFactory:
-    """All recordings in one file."""
+    """All recordings in one file, their events as they come. See also `ordered_sinks`."""
     return lambda job, outcome: nullcontext(document.add(printable(job.path)))
 
 
@@ -181,8 +181,8 @@ class PerFileResults(PerFileOutput):
         self._form = FORMATS[form]
 
     def sinks(self, labels: Sequence[str]) -> SinkFactory:
-        @contextmanager
-        def open_sink(job: ReplayJob, outcome: ReplayOutcome) -> Iterator[Sink]:
+        @asynccontextmanager
+        async def open_sink(job: ReplayJob, outcome: ReplayOutcome) -> AsyncIterator[Sink]:
             with (
                 self.place_file(job, outcome) as path,
                 path.open("wb") as out,
@@ -220,7 +220,7 @@ def combined_outputs(
 
     @asynccontextmanager
     async def open_outputs(job: ReplayJob, outcome: ReplayOutcome) -> AsyncIterator[OutputSinks]:
-        with open_sink(job, outcome) as sink:
+        async with open_sink(job, outcome) as sink:
             if plots is None:
                 yield OutputSinks([sink])
                 return

@@ -163,7 +163,6 @@ def test_one_table_of_many_recordings(tmp_path: Path) -> None:
         ),
         (["--resume"], "--output-dir or --beside with --resume"),
         (["--format", "text", "--output-dir", "{out}"], "format for programs"),
-        (["--format", "text", "--jobs", "2"], "one recording at a time"),
         (["--format", "srt"], "--output-dir DIR or --beside for several recordings as srt"),
         (["--jobs", "0"], "--jobs"),
     ],

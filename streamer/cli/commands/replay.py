@@ -23,15 +23,17 @@ def replay(
         ),
     ],
     jobs: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--jobs",
             "-j",
             metavar="N",
             min=1,
-            help="How many recordings at a time, batched on the same models.",
+            help="How many recordings at a time, on the same models. Default: as many as keep them busy; one "
+            "with [bold]--pace realtime[/bold].",
+            show_default=False,
         ),
-    ] = 1,
+    ] = None,
     pace: Annotated[
         Literal["full", "realtime"],
         typer.Option("--pace", help="full: as fast as the models go. realtime: at the audio's own pace."),
