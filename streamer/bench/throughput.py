@@ -1,11 +1,13 @@
-"""Replay at full speed compared with the models alone: the cost of everything around them."""
+"""Recordings at full speed compared with the models alone: the cost of everything around them."""
 
 from __future__ import annotations
 
 import statistics
 import wave
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from emostream.models import Recognizer, Transcriber
+from emostream.models import Recognizer, SpeechDetector, Transcriber
 
 from ..audio.frontend import Samples, encode_pcm
 from ..audio.sources import FileSource
 from ..clock import Clock
+from ..concurrency import task_group
 from ..config import SAMPLE_RATE_HZ, Settings
 from ..inference.engine import Engine
 from ..pipeline.event_log import EventLog
@@ -31,13 +34,15 @@ from ..protocol.messages import Totals
 class ReplaySpeed:
     """Medians over the repeats.
 
-    replay, bare: seconds of audio per second of wall clock. utterances, batches: of one repeat.
+    replay, bare: seconds of audio per second of wall clock. utterances, batches: of one repeat. at_a_time:
+    recordings.
     """
 
     replay: float
     bare: float
     utterances: int
     batches: int
+    at_a_time: int
 
     @property
     def share(self) -> float:
@@ -46,43 +51,87 @@ class ReplaySpeed:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayBenchmark:
-    """The models and settings to measure, and how often."""
+class BenchmarkedModels:
+    """speech_detector: None where every utterance is taken for speech."""
 
     transcriber: Transcriber | None
     recognizer: Recognizer
+    speech_detector: SpeechDetector | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayBenchmark:
+    """The models and settings to measure, and how often."""
+
+    models: BenchmarkedModels
     settings: Settings
     clock: Clock
     repeats: int
 
-    async def run(self, samples: Samples, on_round: Callable[[float], None] = lambda _: None) -> ReplaySpeed:
-        """Alternately: a recording through a session, then the model calls that it made, in a bare loop.
-        on_round: called with 1 after each round.
+    async def run(
+        self, recordings: Sequence[Samples], on_round: Callable[[float], None] = lambda _: None
+    ) -> ReplaySpeed:
+        """Alternately: the recordings through a session each, some at a time as `emostream replay` does, then
+        the model calls that they made, on as many threads a model, with nothing to wait for: a bound that no
+        replay with these batches passes. on_round: called with 1 after each round.
         """
         with TemporaryDirectory() as folder:
-            recording = _write(samples, Path(folder))
+            files = [
+                _write(samples, Path(folder, f"{number}.wav")) for number, samples in enumerate(recordings)
+            ]
             rounds = []
             for _ in range(self.repeats):
-                rounds.append(await self._round(recording))
+                rounds.append(await self._round(files))
                 on_round(1)
         last = rounds[-1]
-        seconds = last.totals.audio_ms / 1_000
+        seconds = sum(totals.audio_ms for totals in last.totals) / 1_000
         return ReplaySpeed(
             replay=seconds / statistics.median(one.replay_s for one in rounds),
             bare=seconds / statistics.median(one.bare_s for one in rounds),
-            utterances=last.totals.utterances,
+            utterances=sum(totals.utterances for totals in last.totals),
             batches=last.calls,
+            at_a_time=last.at_a_time,
         )
 
-    async def _round(self, recording: Path) -> _Round:
-        calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+    async def _round(self, files: Sequence[Path]) -> _Round:
+        models = self.models
+        recorders = {
+            name: _CallRecorder(model)
+            for name, model in (
+                ("speech", models.speech_detector),
+                ("asr", models.transcriber),
+                ("emotion", models.recognizer),
+            )
+            if model is not None
+        }
         engine = Engine(
-            None if self.transcriber is None else _CallRecorder(self.transcriber, calls),
-            _CallRecorder(self.recognizer, calls),
+            recorders.get("asr"),
+            recorders["emotion"],
             self.clock,
+            speech_detector=recorders.get("speech"),
+            concurrent=True,
         )
-        session = Session(
-            FileSource(recording),
+        at_a_time = min(engine.recordings_at_a_time, len(files))
+        waiting, totals = iter(files), list[Totals]()
+
+        async def work() -> None:
+            for file in waiting:
+                totals.append(await self._session(file, engine).run())
+
+        async with engine.running():
+            began = self.clock.now()
+            async with task_group() as group:
+                for _ in range(at_a_time):
+                    group.create_task(work(), name="replay")
+            replay_s = self.clock.now() - began
+        threads = {worker.name: worker.threads for worker in engine.workers}
+        bare_s = self._bare({name: recorder.calls for name, recorder in recorders.items()}, threads)
+        calls = sum(len(recorder.calls) for recorder in recorders.values())
+        return _Round(replay_s, bare_s, totals, calls, at_a_time)
+
+    def _session(self, file: Path, engine: Engine) -> Session:
+        return Session(
+            FileSource(file),
             partial(make_vad, self.settings.vad),
             engine,
             EventLog("bench"),
@@ -90,14 +139,19 @@ class ReplayBenchmark:
             SessionSettings(self.settings.segmenter),
             self.clock,
         )
-        async with engine.running():
+
+    def _bare(self, calls: dict[str, list[_Call]], threads: dict[str, int]) -> float:
+        """Seconds for these calls of each model."""
+        with ExitStack() as stack:
+            pools = {name: stack.enter_context(ThreadPoolExecutor(threads[name])) for name in calls}
             began = self.clock.now()
-            totals = await session.run()
-            replay_s = self.clock.now() - began
-        began = self.clock.now()
-        for call, arguments in calls:
-            call(*arguments)
-        return _Round(replay_s, self.clock.now() - began, totals, len(calls))
+            running = [pools[name].submit(call) for name, of_model in calls.items() for call in of_model]
+            for future in running:
+                future.result()
+            return self.clock.now() - began
+
+
+_Call = Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,31 +160,31 @@ class _Round:
 
     replay_s: float
     bare_s: float
-    totals: Totals
+    totals: Sequence[Totals]
     calls: int
+    at_a_time: int
 
 
+@dataclass(slots=True)
 class _CallRecorder:
     """A model whose calls are recorded."""
 
-    def __init__(self, model: Any, calls: list[tuple[Callable[..., Any], tuple[Any, ...]]]) -> None:
-        self._model = model
-        self._calls = calls
+    model: Any
+    calls: list[_Call] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._model, name)
+        attribute = getattr(self.model, name)
         if not callable(attribute):
             return attribute
 
         def call(*arguments: Any) -> Any:
-            self._calls.append((attribute, arguments))
+            self.calls.append(partial(attribute, *arguments))
             return attribute(*arguments)
 
         return call
 
 
-def _write(samples: Samples, folder: Path) -> Path:
-    path = folder / "load.wav"
+def _write(samples: Samples, path: Path) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

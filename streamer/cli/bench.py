@@ -11,11 +11,12 @@ from rich.console import Console
 
 from ..bench.latency import LatencyRow, rows
 from ..bench.measurement import measure
-from ..bench.throughput import ReplayBenchmark
+from ..bench.throughput import BenchmarkedModels, ReplayBenchmark
 from ..bench.workload import make_workload
 from ..clock import WallClock
 from ..config import SAMPLE_RATE_HZ
 from ..errors import ConfigError
+from ..inference.load_models import load_speech_check
 from ..plurals import counted
 from .bench_progress import benchmark_progress
 from .console import load_engine
@@ -70,21 +71,30 @@ def replay(
     workload: WorkloadOptions,
     models: ModelOptions,
     seconds: float,
+    recordings: int,
     repeats: int,
 ) -> None:
     """Run the command; `commands.bench` has its options."""
     settings = models.settings()
     workload.check()
-    load = make_workload(workload.clips(), seconds, seed=workload.seed)
+    clips = workload.clips()
+    loads = [
+        make_workload(clips, seconds / recordings, seed=workload.seed, stream=number).samples
+        for number in range(recordings)
+    ]
     console = Console(stderr=True)
     engine = load_engine(settings, console, WallClock())
-    benchmark = ReplayBenchmark(engine.transcriber, engine.recognizer, settings, WallClock(), repeats)
+    models_alone = BenchmarkedModels(
+        engine.transcriber, engine.recognizer, load_speech_check(settings.models)
+    )
+    benchmark = ReplayBenchmark(models_alone, settings, WallClock(), repeats)
     with benchmark_progress(console, WallClock(), "replay", repeats, "run") as advance:
-        speed = asyncio.run(benchmark.run(load.samples, advance))
+        speed = asyncio.run(benchmark.run(loads, advance))
     print(
         f"- replay {speed.replay:.1f} x, the bare models {speed.bare:.1f} x real time: "
         f"{100 * speed.share:.0f} % of their speed; {counted(speed.utterances, 'utterance')} "
-        f"in {counted(speed.batches, 'call')}, median of {counted(repeats, 'run')}"
+        f"in {counted(speed.batches, 'call')}, {counted(recordings, 'recording')}, {speed.at_a_time} at a "
+        f"time, median of {counted(repeats, 'run')}"
     )
     workload.write(asdict(speed))
 

@@ -59,7 +59,7 @@ def test_bench_replay_measures_the_utterances_of_replay(speech: Path, tmp_path: 
     file, load = tmp_path / "figures.json", tmp_path / "load.wav"
     done = run(
         "bench", "replay", *SMALL_MODEL, "--speech", str(speech),
-        "--seconds", "12", "--repeats", "1", "--json", str(file),
+        "--seconds", "12", "--recordings", "1", "--repeats", "1", "--json", str(file),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(file.read_text())

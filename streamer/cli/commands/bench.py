@@ -61,16 +61,27 @@ def replay(
     workload: WorkloadOptions,
     models: ModelOptions,
     seconds: SecondsOption = 120.0,
+    recordings: Annotated[
+        int,
+        typer.Option(
+            "--recordings",
+            metavar="N",
+            min=1,
+            help="Recordings of that many seconds together, replayed side by side as by [bold]emostream "
+            "replay[/bold].",
+        ),
+    ] = 12,
     repeats: Annotated[
         int, typer.Option("--repeats", metavar="N", min=1, help="Runs, of which the median counts.")
     ] = 5,
 ) -> None:
-    """Replay at full speed, compared with the same model calls in a bare loop."""
+    """Replay at full speed, compared with the same calls of the models alone."""
     from ..bench import replay as run_replay
 
     run_replay(
         workload=workload,
         models=models,
         seconds=seconds,
+        recordings=recordings,
         repeats=repeats,
     )

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from emostream.streamer.bench.latency import LatencyRow, Percentiles, Segmentation, rows, segmentation
 from emostream.streamer.bench.load_generator import Arrival, StreamRun, run_streams
-from emostream.streamer.bench.throughput import ReplayBenchmark
+from emostream.streamer.bench.throughput import BenchmarkedModels, ReplayBenchmark
 from emostream.streamer.bench.workload import Workload, make_workload, read_clips, trim_silence
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import Settings
@@ -167,14 +167,16 @@ async def test_a_missing_server_counts_as_a_rejection() -> None:
 
 async def test_the_bare_models_are_measured_with_the_calls_of_the_replay() -> None:
     transcriber, recognizer = FakeTranscriber(), FakeRecognizer()
-    load = make_workload(CLIPS, 6.0)
-    found = await ReplayBenchmark(transcriber, recognizer, Settings(), WallClock(), repeats=2).run(
-        load.samples
+    loads = [make_workload(CLIPS, 6.0, stream=number) for number in range(3)]
+    models = BenchmarkedModels(transcriber, recognizer)
+    found = await ReplayBenchmark(models, Settings(), WallClock(), repeats=2).run(
+        [load.samples for load in loads]
     )
-    assert found.utterances == len(load.spans)
+    assert found.utterances == sum(len(load.spans) for load in loads)
     assert found.replay > 0
     assert found.bare > 0
+    assert found.at_a_time == 3
     half = len(recognizer.batches) // 2
-    # In each round: the calls of the session, and the same again.
+    # In each round: the calls of the sessions, and the same again.
     assert recognizer.batches[: half // 2] == recognizer.batches[half // 2 : half]
     assert sum(transcriber.batches) == 4 * found.utterances
