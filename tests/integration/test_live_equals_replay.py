@@ -40,7 +40,8 @@ TIMEOUT_S = 120  # for a loaded machine; nothing here measures time
 
 @pytest.fixture(scope="module")
 def recognizer() -> Recognizer:
-    return load_recognizer(device="cpu")
+    """It and Whisper take two calls at once, as for `emostream replay` on two cores."""
+    return load_recognizer(device="cpu", concurrent_calls=2)
 
 
 @pytest.fixture(scope="module", params=["none", "pocketsphinx", "base"])
@@ -93,7 +94,8 @@ async def live(recognizer: Recognizer, transcriber: Transcriber | None) -> list[
 
 
 async def replayed(recognizer: Recognizer, transcriber: Transcriber | None) -> list[messages.ServerEvent]:
-    engine = Engine(transcriber, recognizer, WallClock(), speech_detector=load_speech_detector())
+    detector = load_speech_detector()
+    engine = Engine(transcriber, recognizer, WallClock(), speech_detector=detector, concurrent=True)
     async with engine.running(), asyncio.timeout(TIMEOUT_S):
         settings = SessionSettings(Settings().segmenter)
         return await events_of(engine, FileSource(RECORDING), settings, WallClock())
