@@ -14,8 +14,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from .arena import run_options
 from .errors import VoiceActivityError
-from .types import Samples
+from .types import SAMPLE_RATE_HZ, Samples
 
 WINDOW: Final = 512
 CONTEXT: Final = 64
@@ -50,7 +51,9 @@ def classify_windows(windows: npt.NDArray[np.float32], state: State) -> tuple[np
 
     Returns their speech probabilities (n,) and the state after the last one.
     """
-    output, hidden, cell = silero_session().run(None, {"input": windows, "h": state[0], "c": state[1]})
+    inputs = {"input": windows, "h": state[0], "c": state[1]}
+    seconds = len(windows) * WINDOW / SAMPLE_RATE_HZ
+    output, hidden, cell = silero_session().run(None, inputs, run_options(seconds))
     return np.ravel(output), (hidden, cell)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ..arena import run_options
 from ..checkpoint_files import (
     CONFIG_FILE,
     check_max_tokens,
@@ -27,7 +28,7 @@ from ..errors import CheckpointError
 from ..inputs import WaveformSpec, prepare, token_ids
 from ..recognition import FusionInput, Logits, Recognition, display_name
 from ..transcription.whisper_folders import MODEL_FILE
-from ..types import Clip, EncodedAudio, Samples
+from ..types import SAMPLE_RATE_HZ, Clip, EncodedAudio, Samples
 from .files import AUDIO_GRAPH, FUSION_GRAPH, Description, read_description
 from .sessions import Weights, folded, open_session
 
@@ -102,7 +103,9 @@ class GraphRecognizer(Recognition):
             for clip in clips
         ]
         counts = np.array([len(row) for row in rows], dtype=np.int64)
-        features, *voices = self._audio.run(None, {"mel": _padded(rows).swapaxes(1, 2), "counts": counts})
+        inputs = {"mel": _padded(rows).swapaxes(1, 2), "counts": counts}
+        seconds = float(counts.sum()) * HOP / SAMPLE_RATE_HZ
+        features, *voices = self._audio.run(None, inputs, run_options(seconds))
         frames = (counts + _STRIDE - 1) // _STRIDE
         return [
             # Copied out of a batch, whose padding would live as long as they.

@@ -15,6 +15,7 @@ from emostream.models.transcription.factory import create_transcriber
 from emostream.models.transcription.hallucination import compression_ratio
 from emostream.models.transcription.whisper import WhisperTranscriber
 from emostream.models.transcription.whisper_loader import load_whisper_model
+from emostream.models.transcription.whisper_options import WhisperOptions
 from emostream.models.types import Clip, Samples, Transcript
 from tests.support.speech import spoken, weights
 from tests.support.tiny_whisper import BELIEVE_ALL
@@ -86,9 +87,8 @@ def test_batched_transcripts_equal_single_ones(
 def test_runaway_repetitions_are_removed(whisper: WhisperTranscriber, tmp_path: Path) -> None:
     lost = Clip(spoken("She was walking slowly along the river with her dog.", "slt", tmp_path))
     noise = Clip(np.random.default_rng(0).normal(0.0, 0.02, 48_000).astype(np.float32))
-    model = load_whisper_model(
-        weights("whisper-tiny.en-relearned"), device="cpu", compute_type="int8", cpu_threads=2
-    )
+    options = WhisperOptions("cpu", "int8", cpu_threads=2)
+    model = load_whisper_model(weights("whisper-tiny.en-relearned"), options)
     unguarded = WhisperTranscriber(model, "unguarded", BELIEVE_ALL).transcribe([lost])
     assert compression_ratio(unguarded[0].text) > 2.4, "the model must run away, or this means nothing"
     cut, nothing = whisper.transcribe([lost, noise])

@@ -310,12 +310,17 @@ async def test_two_threads_share_what_waits_and_compute_at_once() -> None:
 async def test_a_worker_is_unresponsive_while_one_of_its_threads_is() -> None:
     worker = ModelWorker("test", call_timeout_s=0.0, threads=2)
     begun, release = threading.Event(), threading.Event()
-    waiting = asyncio.create_task(worker.run(lambda: (begun.set(), release.wait(10))))
+
+    def wait_for_release() -> None:
+        begun.set()
+        assert release.wait(10)
+
+    waiting = asyncio.create_task(worker.run(wait_for_release))
     await worker.run(lambda: None)
     assert await asyncio.to_thread(begun.wait, 10)
-    assert worker.unresponsive
     assert ModelWorker.any_busy()
+    unresponsive = [worker.unresponsive]
     release.set()
     await waiting
-    assert not worker.unresponsive
+    assert [*unresponsive, worker.unresponsive] == [True, False]
     worker.close()
