@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,20 +13,31 @@ from .errors import SettingsError
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-def read_table(path: Path, defaults: SettingsT) -> SettingsT:
-    """The settings of a TOML file in place of the defaults.
+
+def read_table(path: Path, defaults: SettingsT, what: str = "a training run") -> SettingsT:
+    """The settings of a TOML file in place of the defaults. what: it describes, for the message.
 
     Raises SettingsError for a missing file, invalid TOML, an unknown key or a wrong type.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"expected a TOML file of a training run at {path}: {error}") from error
+    table = read_toml(path, what)
     try:
         return msgspec.convert(_merged(msgspec.to_builtins(defaults), table), type(defaults))
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {error}") from error
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The tables of a TOML file, in UTF-8 or, as Windows writes it, UTF-16. what: as of `read_table`.
+
+    Raises SettingsError for a missing file, another encoding or invalid TOML.
+    """
+    try:
+        data = path.read_bytes()
+        return tomllib.loads(data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"expected a TOML file of {what} at {path}: {error}") from error
 
 
 def _merged(defaults: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:

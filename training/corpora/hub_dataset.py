@@ -23,6 +23,8 @@ from typing import Any, Final
 
 import msgspec
 
+from ..errors import SettingsError
+from ..settings_file import read_toml
 from .example import CorpusError, Example
 from .labels import label_of
 from .manifest import split_of
@@ -68,11 +70,11 @@ def read_hub_dataset(path: Path) -> list[Example]:
 
 def _read_columns(path: Path) -> DatasetColumns:
     try:
-        columns = msgspec.toml.decode(path.read_bytes(), type=DatasetColumns)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise CorpusError(
-            f"expected a TOML file with the columns of a data set at {path}: {error}"
-        ) from error
+        columns = msgspec.convert(read_toml(path, "the columns of a data set"), DatasetColumns)
+    except SettingsError as error:
+        raise CorpusError(str(error)) from error
+    except msgspec.ValidationError as error:
+        raise CorpusError(f"expected the columns of a data set in {path}: {error}") from error
     if not columns.audio and not columns.text:
         raise CorpusError(f"{path}: expected a column of audio, of text or both, got neither: name one")
     return columns

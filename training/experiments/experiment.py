@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,10 +10,9 @@ from msgspec import Meta
 
 from emostream.models import LABELS
 
-from ..corpora.example import CorpusError
-from ..corpora.files import read_text_file
 from ..emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from ..errors import SettingsError
+from ..settings_file import read_table
 from ..trainer.settings import TrainerSettings
 from .protocols import ProtocolName, ValidationName, check_protocol
 
@@ -70,13 +68,7 @@ def read_experiment(path: Path) -> Experiment:
     """Raises SettingsError for a missing file, invalid TOML, an unknown key, a wrong type, contradicting
     settings.
     """
-    try:
-        table = tomllib.loads(read_text_file(path, "utf-8-sig"))
-        experiment = msgspec.convert({"name": path.stem} | table, type=Experiment)
-    except (CorpusError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"expected a TOML file of an experiment at {path}: {error}") from error
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {error}") from error
+    experiment = read_table(path, Experiment(name=path.stem), "an experiment")
     check_consistency(experiment, str(path))
     return experiment
 

@@ -88,7 +88,7 @@ def test_columns_and_labels_are_mapped_and_audio_is_ours_to_decode(folder: Path)
         (("glee =", "joyous ="), r"train.parquet/train/1: expected one of .* got 'glee'"),
         (('"who"', '"speaker"'), r"expected a column speaker for speaker, got sound, sentence, feeling, who"),
         (('"sound"', '""'), None),
-        (("label =", "lable ="), r"expected a TOML file with the columns .* unknown field `lable`"),
+        (("label =", "lable ="), r"expected the columns of a data set in .* unknown field `lable`"),
         (
             ('source = "train.parquet"', 'source = "train.parquet"\nsplits = ["dev"]'),
             "expected splits out of train",
@@ -101,4 +101,15 @@ def test_what_does_not_fit_is_named(folder: Path, change: tuple[str, str], messa
         assert all(example.path is None for example in read_corpus("datasets", file))
         return
     with pytest.raises(CorpusError, match=message):
+        read_corpus("datasets", file)
+
+
+@pytest.mark.parametrize("content", [None, b"source = '\xff'", b"source = "], ids=["missing", "bytes", "cut"])
+def test_a_file_that_is_no_toml_is_named(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "columns.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(
+        CorpusError, match=r"expected a TOML file of the columns of a data set at .*columns\.toml"
+    ):
         read_corpus("datasets", file)

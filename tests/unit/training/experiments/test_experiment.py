@@ -108,6 +108,13 @@ def test_a_missing_file_is_rejected(tmp_path: Path, content: bytes | None) -> No
         read_experiment(tmp_path / "trial.toml")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_of_windows_editors_are_read(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "trial.toml"
+    file.write_text("note = 'sehr müde'\nseeds = [4]\n", encoding=encoding)
+    assert read_experiment(file) == Experiment(name="trial", note="sehr müde", seeds=(4,))
+
+
 FROZEN = "[model]\naudio_frozen = 'all'\ntext_frozen = 'all'\n"
 
 
