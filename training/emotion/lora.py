@@ -6,17 +6,13 @@ is a weight like any other, so the checkpoint is served as any other.
 
 from __future__ import annotations
 
-from typing import Final
-
 from torch import nn
 
 from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.base import Encoder
 
 from ..errors import SettingsError
-
-_WITHOUT_CALLS: Final = {"wavlm": ("q_proj", "k_proj", "v_proj", "out_proj")}
-"""Layers whose weights are read and whose forward is never called: an adapter would change nothing."""
+from .wavlm_attention import call_projections, restore_attention
 
 
 def add_adapters(encoder: Encoder, rank: int, alpha: int) -> None:
@@ -35,6 +31,7 @@ def add_adapters(encoder: Encoder, rank: int, alpha: int) -> None:
             "expected the package peft where lora_rank is above 0, got none: pip install 'emostream[train]'"
         ) from error
     encoder.backbone.requires_grad_(False)
+    call_projections(encoder.backbone)
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=names), encoder.backbone)
 
 
@@ -47,10 +44,11 @@ def merge_adapters(model: EmotionModel) -> None:
     """Adds every adapter's product to its layer's weight, in place; the network is then as it was loaded."""
     for encoder in (model.audio_encoder, model.text_encoder):
         if has_adapters(encoder):
-            _merge(encoder)
+            merge_encoder(encoder)
 
 
-def _merge(encoder: Encoder) -> None:
+def merge_encoder(encoder: Encoder) -> None:
+    """The same for one encoder that has adapters."""
     from peft.tuners.lora import LoraLayer
 
     adapted = [
@@ -60,14 +58,12 @@ def _merge(encoder: Encoder) -> None:
         layer.merge(safe_merge=True)
         parent, _, own = name.rpartition(".")
         setattr(encoder.backbone.get_submodule(parent), own, layer.get_base_layer())
+    restore_attention(encoder.backbone)
 
 
 def _trainable_linear_layers(encoder: Encoder) -> list[str]:
-    unused = _WITHOUT_CALLS.get(encoder.backbone.config.model_type, ())
     return [
         name
         for name, layer in encoder.backbone.named_modules()
-        if isinstance(layer, nn.Linear)
-        and any(weights.requires_grad for weights in layer.parameters())
-        and not name.endswith(unused)
+        if isinstance(layer, nn.Linear) and any(weights.requires_grad for weights in layer.parameters())
     ]

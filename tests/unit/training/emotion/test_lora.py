@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from emostream.models.checkpoint import load_checkpoint, save_checkpoint
 from emostream.models.encoders.factory import freeze
-from emostream.training.emotion.lora import add_adapters, has_adapters, merge_adapters
+from emostream.models.encoders.text import TEXT_ENCODERS
+from emostream.training.emotion.lora import add_adapters, has_adapters, merge_adapters, merge_encoder
 from emostream.training.emotion.predict import PredictionRuntime, predict
 from emostream.training.emotion.settings import ModelSettings
 from emostream.training.emotion.task import EmotionTask
@@ -19,7 +20,7 @@ from emostream.training.errors import SettingsError
 from emostream.training.experiments.experiment import Experiment, check_consistency
 from emostream.training.trainer.settings import TrainerSettings
 from tests.support.tiny_emotion import tiny_tokenizer
-from tests.support.tiny_encoders import tiny_audio_encoder, tiny_text_encoder
+from tests.support.tiny_encoders import LAYERS, audio_configs, tiny_audio_encoder, tiny_text_encoder
 from tests.support.training_task import corpus, emotion_task, fresh_accelerator, network, one_thread, run
 
 pytest.importorskip("peft", reason="LoRA needs the package peft")
@@ -74,11 +75,9 @@ def test_the_merged_checkpoint_is_served_as_any_other(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded.state_dict()[weight], model.state_dict()[weight], rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "kind", ["wav2vec2, layer norm", "wav2vec2, stable", "hubert", "wavlm", "whisper", "bert", "roberta"]
-)
+@pytest.mark.parametrize("kind", [*audio_configs(), *TEXT_ENCODERS])
 def test_every_adapter_gets_a_gradient(kind: str) -> None:
-    audio = kind not in ("bert", "roberta")
+    audio = kind in audio_configs()
     encoder = tiny_audio_encoder(kind) if audio else tiny_text_encoder(kind)
     add_adapters(encoder, rank=2, alpha=4)
     torch.manual_seed(0)
@@ -88,6 +87,30 @@ def test_every_adapter_gets_a_gradient(kind: str) -> None:
     found = {name: w.grad for name, w in encoder.backbone.named_parameters() if ".lora_B." in name}
     assert found
     assert [name for name, gradient in found.items() if gradient is None or not gradient.any()] == []
+
+
+@pytest.mark.parametrize("kind", ["wavlm", "wavlm, stable"])
+def test_every_projection_of_wavlms_attention_is_adapted(kind: str) -> None:
+    """Before they have learned, the outputs are those of transformers' own attention; merged, it is back."""
+    encoder = tiny_audio_encoder(kind)
+    torch.manual_seed(0)
+    samples = torch.randn(2, 8000)
+    mask = torch.arange(8000) < torch.tensor([8000, 5000])[:, None]
+    plain, frames = encoder(samples, mask)
+    add_adapters(encoder, rank=2, alpha=4)
+    names = {name for name, _ in encoder.backbone.named_parameters() if ".lora_A." in name}
+    for layer in range(LAYERS):
+        for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            assert any(f"layers.{layer}.attention.{projection}." in name for name in names)
+    torch.testing.assert_close(encoder(samples, mask)[0][frames], plain[frames], rtol=0, atol=1e-5)
+    for name, weights in encoder.backbone.named_parameters():
+        if ".lora_B." in name:
+            torch.nn.init.normal_(weights, std=0.1)
+    adapted, _ = encoder(samples, mask)
+    assert not torch.allclose(adapted[frames], plain[frames], atol=1e-2)
+    merge_encoder(encoder)
+    assert set(encoder.state_dict()) == set(tiny_audio_encoder(kind).state_dict())
+    torch.testing.assert_close(encoder(samples, mask)[0][frames], adapted[frames], rtol=0, atol=1e-4)
 
 
 def test_adapters_for_frozen_encoders_are_refused() -> None:
