@@ -36,9 +36,10 @@ def hours(
     Needs neither the corpus nor the encoders' weights. On the machine itself, --hours of the other commands
     measures.
     """
+    from ..experiments.ablations import fine_tunes
     from ..experiments.compute_cost import CorpusSize, compute_table
 
     experiment = options.read_config(config, audio, text)
-    rows = paper_rows(experiment.alphas, experiment.fused_alphas)
+    rows = paper_rows(experiment.alphas, experiment.fused_alphas, fine_tuned=fine_tunes(experiment))
     size = CorpusSize(clips, seconds, tokens, folds)
     print(compute_table(experiment, rows, size, gpu_named(gpu), utilisation).markdown())

@@ -51,10 +51,13 @@ class PaperRows:
     groups: tuple[Group, ...]
 
     def of(self, experiment: Experiment, examples: Sequence[Example], asr: str) -> list[TableRow]:
+        from ..experiments.ablations import fine_tunes
+
         rows = paper_rows(
             experiment.alphas,
             experiment.fused_alphas,
             transcripts=_other_transcripts(experiment, examples, asr),
+            fine_tuned=fine_tunes(experiment),
         )
         heard = all(example.path is not None for example in examples)
         return [

@@ -15,8 +15,11 @@ from .table_rows import (
     BOTH,
     CONCAT,
     EARLY,
+    FINE_TUNED,
+    FROZEN,
     GOLD,
     LATE,
+    LORA,
     PROBE,
     RECOGNIZED,
     TEXT_ONLY,
@@ -57,6 +60,11 @@ def trains_network(experiment: Experiment, row: TableRow) -> bool:
     return row.name != PROBE and not same_as_baseline(experiment, row)
 
 
+def fine_tunes(experiment: Experiment) -> bool:
+    """Whether anything of an encoder is trained."""
+    return not (experiment.model.audio_frozen == "all" and experiment.model.text_frozen == "all")
+
+
 def aligned_granularities(experiment: Experiment) -> tuple[Granularity, ...]:
     """The granularities that need an alignment."""
     if experiment.model.fusion in ("late", "concat") or not experiment.data.use_audio:
@@ -79,6 +87,17 @@ def _single_modality(experiment: Experiment, **data: object) -> Experiment:
     return _granularities(_fusion(single, "late"), "frame")
 
 
+def _frozen(experiment: Experiment) -> Experiment:
+    """With the learning rate that heads on frozen encoders are given: that of fine-tuning is small."""
+    model = replace(experiment.model, audio_frozen="all", text_frozen="all", lora_rank=0)
+    trainer = replace(experiment.trainer, learning_rate=experiment.encoders.frozen_rate)
+    return replace(experiment, model=model, trainer=trainer)
+
+
+def _adapters(experiment: Experiment, rank: int) -> Experiment:
+    return replace(experiment, model=replace(experiment.model, lora_rank=rank))
+
+
 _CHANGES: Final[Mapping[str, Callable[[Experiment], Experiment]]] = {
     EARLY: lambda base: _fusion(base, "early"),
     LATE: lambda base: _fusion(base, "late"),
@@ -88,4 +107,7 @@ _CHANGES: Final[Mapping[str, Callable[[Experiment], Experiment]]] = {
     TEXT_ONLY: lambda base: _single_modality(base, use_audio=False),
     GOLD: lambda base: replace(base, data=replace(base.data, text_source="gold")),
     RECOGNIZED: lambda base: replace(base, data=replace(base.data, text_source="recognized")),
+    FROZEN: _frozen,
+    LORA: lambda base: _adapters(base, base.encoders.lora_rank),
+    FINE_TUNED: lambda base: _adapters(base, 0),
 }

@@ -13,11 +13,21 @@ from emostream.models import LABELS
 from ..emotion.settings import ContrastiveSettings, DataSettings, ModelSettings
 from ..errors import SettingsError
 from ..settings_file import read_table
-from ..trainer.settings import TrainerSettings
+from ..trainer.settings import Count, Rate, TrainerSettings
 from .protocols import ProtocolName, ValidationName, check_protocol
 
 Alpha = Annotated[float, Meta(ge=0.001, lt=1)]
 Seed = Annotated[int, Meta(ge=0)]
+
+
+class EncoderRows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What two rows of the papers' table differ in from one whose encoders are fine-tuned.
+
+    lora_rank: of the row with adapters. frozen_rate: learning rate of the row with frozen encoders.
+    """
+
+    lora_rank: Count = 8
+    frozen_rate: Rate = 1e-3
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,6 +48,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     sweep_seeds: every alpha runs with so many of the seeds, the first; with the others the one of each loss
         that has the best validation on those, in the same fold. 0: every alpha runs with all.
     continued: trainer settings of the rows that start from the baseline's weights.
+    encoders: settings of the rows that compare how encoders are trained.
     keep_weights: of a table's fits: baseline (those that other rows start from), all, or none, not even these
         once a fold and seed is complete. A fit that needs them again trains the baseline again.
     """
@@ -61,6 +72,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     contrastive: ContrastiveSettings = msgspec.field(default_factory=ContrastiveSettings)
     trainer: TrainerSettings = msgspec.field(default_factory=TrainerSettings)
     continued: TrainerSettings = msgspec.field(default_factory=TrainerSettings)
+    encoders: EncoderRows = msgspec.field(default_factory=EncoderRows)
     keep_weights: Literal["baseline", "all", "none"] = "baseline"
 
 

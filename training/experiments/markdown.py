@@ -40,6 +40,7 @@ _GROUP_TITLES: Final[dict[Group, str]] = {
     "granularity": "granularities of early fusion",
     "modality": "single modality",
     "transcripts": "other words than the baseline's",
+    "encoders": "training of the encoders",
     "other": "other",
 }
 _LEGEND: Final = """WA is accuracy, UA the mean recall per class, in percent: mean ± sample deviation over the

@@ -12,7 +12,9 @@ import numpy as np
 
 from ..evaluation.predictions import FoldPredictions
 
-Group = Literal["baseline", "contrastive", "fusion", "granularity", "modality", "transcripts", "other"]
+Group = Literal[
+    "baseline", "contrastive", "fusion", "granularity", "modality", "transcripts", "encoders", "other"
+]
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)
 """In the order of the table."""
 
@@ -37,6 +39,9 @@ GOLD: Final = "gold transcripts"
 RECOGNIZED: Final = "recognized transcripts"
 """The reverse: a recognizer's words where the other rows have the corpus's own."""
 
+FROZEN, LORA, FINE_TUNED = "frozen encoders", "LoRA", "fine-tuned encoders"
+"""What is trained of the encoders: nothing, adapters, or their weights."""
+
 OBJECTIVES: Final = ("bce", "infonce", "mine")
 BY_VALIDATION: Final = "alpha by validation"
 ANY_BY_VALIDATION: Final = f"objective and {BY_VALIDATION}"
@@ -51,6 +56,7 @@ _NAMES: Final[dict[Group, tuple[str, ...]]] = {
     "granularity": CUMULATIVE,
     "modality": (AUDIO_ONLY, PROBE, TEXT_ONLY),
     "transcripts": (GOLD, RECOGNIZED),
+    "encoders": (FROZEN, LORA, FINE_TUNED),
 }
 _CONTRASTIVE: Final = re.compile(rf"(?:{CONCAT}, )?({'|'.join(OBJECTIVES)}) alpha=([0-9.]+)")
 
@@ -77,11 +83,13 @@ def paper_rows(
     fused_alphas: Sequence[float] = (),
     *,
     transcripts: Sequence[str] = (),
+    fine_tuned: bool = False,
 ) -> list[TableRow]:
     """Every row that is trained, in the order of the table.
 
     alphas: of the contrastive rows on the concatenation. fused_alphas: of those on the baseline. transcripts:
-    the rows with other words than the baseline's, GOLD or RECOGNIZED.
+    the rows with other words than the baseline's, GOLD or RECOGNIZED. fine_tuned: whether the encoders learn,
+    so that how they do can be compared.
     """
     contrastive = [f"{objective} alpha={alpha:g}" for objective in OBJECTIVES for alpha in fused_alphas]
     contrastive += [f"{CONCAT}, {objective} alpha={alpha:g}" for objective in OBJECTIVES for alpha in alphas]
@@ -89,7 +97,7 @@ def paper_rows(
         name
         for group, names in _NAMES.items()
         for name in names
-        if group != "transcripts" or name in transcripts
+        if (group != "transcripts" or name in transcripts) and (group != "encoders" or fine_tuned)
     ]
     return [
         parse_row(name) for name in (BASELINE, CONTINUED, CONCAT, CONCAT_CONTINUED, *contrastive, *others)
@@ -181,6 +189,7 @@ def paper_comparisons(names: Iterable[str]) -> list[tuple[str, str]]:
     Contrastive rows: against what they start from, and that continued. Fusion: both kinds against either, and
     against concatenation. Granularities: against frames alone, and each against the one before. Both
     modalities against one, and audio alone against the linear probe; the other words against the baseline's.
+    Encoders: fine-tuned and with adapters against frozen, and adapters against fine-tuned.
     """
     names = in_table_order(names)
     pairs = []
@@ -198,6 +207,9 @@ def paper_comparisons(names: Iterable[str]) -> list[tuple[str, str]]:
         (AUDIO_ONLY, PROBE),
         (GOLD, BASELINE),
         (RECOGNIZED, BASELINE),
+        (FINE_TUNED, FROZEN),
+        (LORA, FROZEN),
+        (LORA, FINE_TUNED),
     ]
     return [(name, other) for name, other in pairs if name in names and other in names]
 

@@ -81,6 +81,14 @@ def test_the_linear_probe_needs_audio_everywhere() -> None:
     assert probe not in names(Experiment(), [replace(examples[0], path=None), *examples[1:]])
 
 
+def test_ways_of_training_the_encoders_are_compared_where_they_learn() -> None:
+    rows = PaperRows(("encoders",))
+    learning, frozen = Experiment(), Experiment(model=ModelSettings(audio_frozen="all", text_frozen="all"))
+    compared = [row.name for row in rows.of(learning, clips(), "none") if row.group == "encoders"]
+    assert compared == ["frozen encoders", "LoRA", "fine-tuned encoders"]
+    assert {row.group for row in rows.of(frozen, clips(), "none")} == {"baseline"}
+
+
 def test_a_part_of_the_rows_keeps_the_baselines() -> None:
     rows = PaperRows(("fusion",)).of(Experiment(), clips(), "none")
     assert {row.group for row in rows} == {"baseline", "fusion"}

@@ -18,7 +18,12 @@ from emostream.training.experiments.ablations import (
     same_as_baseline,
     trains_network,
 )
-from emostream.training.experiments.experiment import Experiment, check_consistency, read_experiment
+from emostream.training.experiments.experiment import (
+    EncoderRows,
+    Experiment,
+    check_consistency,
+    read_experiment,
+)
 from emostream.training.experiments.table_rows import (
     BASELINE,
     CONTINUED,
@@ -190,11 +195,15 @@ EXPERIMENT = Experiment(
     contrastive=ContrastiveSettings(objective="mine", alpha=0.2, discriminator="mlp"),
     trainer=TrainerSettings(epochs=9),
     continued=TrainerSettings(epochs=4),
+    encoders=EncoderRows(lora_rank=4, frozen_rate=2e-3),
 )
 """A contrastive loss, which only the experiment itself keeps and no other row, but for its discriminator."""
 
 ALL_ROWS = paper_rows(
-    EXPERIMENT.alphas, EXPERIMENT.fused_alphas, transcripts=("gold transcripts", "recognized transcripts")
+    EXPERIMENT.alphas,
+    EXPERIMENT.fused_alphas,
+    transcripts=("gold transcripts", "recognized transcripts"),
+    fine_tuned=True,
 )
 
 
@@ -259,6 +268,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     "text only": {"model.fusion": "late", "data.use_audio": False},
     "gold transcripts": {"data.text_source": "gold"},
     "recognized transcripts": {},
+    "frozen encoders": {
+        "model.audio_frozen": "all",
+        "model.text_frozen": "all",
+        "trainer.learning_rate": 2e-3,
+    },
+    "LoRA": {"model.lora_rank": 4},
+    "fine-tuned encoders": {},
 }
 
 
@@ -286,28 +302,35 @@ def test_rows_that_start_from_another_row() -> None:
     }
 
 
+TUNED = "fine-tuned encoders"
+
+
 @pytest.mark.parametrize(
     ("experiment", "same"),
     [
-        (Experiment(), {"early and late fusion", "frame", RECOGNIZED}),
-        (Experiment(model=ModelSettings(fusion="late")), {"late fusion", "frame", RECOGNIZED}),
+        (
+            Experiment(model=ModelSettings(lora_rank=8)),
+            {"early and late fusion", "frame", RECOGNIZED, "LoRA"},
+        ),
+        (Experiment(), {"early and late fusion", "frame", RECOGNIZED, TUNED}),
+        (Experiment(model=ModelSettings(fusion="late")), {"late fusion", "frame", RECOGNIZED, TUNED}),
         (
             Experiment(model=ModelSettings(fusion="concat"), data=DataSettings(text_source="gold")),
-            {"concatenation", "frame", "gold transcripts"},
+            {"concatenation", "frame", "gold transcripts", TUNED},
         ),
         (
             Experiment(model=ModelSettings(fusion="late"), data=DataSettings(text_source="none")),
-            {"late fusion", "audio only", "frame"},
+            {"late fusion", "audio only", "frame", TUNED},
         ),
         (
             Experiment(data=DataSettings(text_source="gold")),
-            {"early and late fusion", "frame", "gold transcripts"},
+            {"early and late fusion", "frame", "gold transcripts", TUNED},
         ),
         (
             Experiment(
                 model=ModelSettings(granularities=("frame", "phone")), continued=TrainerSettings(epochs=2)
             ),
-            {"early and late fusion", "frame + phone", RECOGNIZED},
+            {"early and late fusion", "frame + phone", RECOGNIZED, TUNED},
         ),
     ],
 )

@@ -41,7 +41,7 @@ def test_each_fold_chooses_its_alpha_and_the_smallest_of_equals() -> None:
 
 
 def test_the_rows_of_the_papers() -> None:
-    rows = paper_rows((0.1, 0.5), (0.3,), transcripts=(RECOGNIZED,))
+    rows = paper_rows((0.1, 0.5), (0.3,), transcripts=(RECOGNIZED,), fine_tuned=True)
     assert [row.name for row in rows] == [
         "baseline",
         "continued (alpha = 0)",
@@ -67,6 +67,9 @@ def test_the_rows_of_the_papers() -> None:
         "audio only, linear probe",
         "text only",
         "recognized transcripts",
+        "frozen encoders",
+        "LoRA",
+        "fine-tuned encoders",
     ]
     assert in_table_order(row.name for row in reversed(rows)) == [row.name for row in rows]
 
@@ -99,7 +102,7 @@ def test_rows_that_are_missing_are_not_compared() -> None:
 
 
 def test_every_claim_of_both_papers_is_compared() -> None:
-    names = [row.name for row in paper_rows((0.1,), transcripts=(RECOGNIZED,))]
+    names = [row.name for row in paper_rows((0.1,), transcripts=(RECOGNIZED,), fine_tuned=True)]
     term = "concatenation, bce alpha=0.1"
     all_four = "frame + phone + syllable + word"
     pairs = paper_comparisons(names)
@@ -117,6 +120,9 @@ def test_every_claim_of_both_papers_is_compared() -> None:
         ("baseline", "text only"),
         ("audio only", "audio only, linear probe"),
         ("recognized transcripts", "baseline"),
+        ("fine-tuned encoders", "frozen encoders"),
+        ("LoRA", "frozen encoders"),
+        ("LoRA", "fine-tuned encoders"),
     ]
     assert {other for row, other in pairs if row == term} == {
         "concatenation",
