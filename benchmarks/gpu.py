@@ -24,7 +24,7 @@ REPO: Final = Path(__file__).resolve().parents[1]
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--tiny", action="store_true", help="networks of a few thousand weights: a rehearsal")
+    parser.add_argument("--tiny", action="store_true", help="networks of a few thousand weights: a dry run")
     parser.add_argument("--output", type=Path, help="file for the table, beside the terminal")
     parser.add_argument(
         "--part", choices=tuple(PARTS), help="measure one part here, and print its rows as JSON"
@@ -69,7 +69,11 @@ def _line(row: Row) -> str:
 
 
 def _table(rows: Sequence[Row], device: str, tiny: bool) -> str:
-    size = "**tiny networks: a rehearsal, no figure counts**" if tiny else "full size, random weights"
+    size = (
+        "**dry run with tiny networks: no figure is a measurement of this machine**"
+        if tiny
+        else "full size, random weights"
+    )
     head = [
         f"`benchmarks/gpu.sh` on {datetime.now(UTC):%Y-%m-%d}, {device}, commit {commit()}, "
         f"{machine()}; {size}.",

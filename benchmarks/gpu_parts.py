@@ -13,30 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
-from msgspec.structs import replace
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BertConfig, Wav2Vec2Config
 
+from benchmarks.gpu_networks import SECONDS, TOKENS, batch_of, network, noise_task
+from benchmarks.gpu_streams import LIMIT_S, PERIOD_S, streams_carried
 from benchmarks.peak import matmul_peak, median_seconds
-from emostream.models import LABELS, SAMPLE_RATE_HZ
 from emostream.models.collate import AudioBatch, TextBatch
-from emostream.models.config import EmotionConfig, reference_config
 from emostream.models.emotion import EmotionModel
 from emostream.models.encoders.factory import FreezeDepth, freeze
-from emostream.training.corpora.example import Example
-from emostream.training.data.audio_cache import AudioCache
-from emostream.training.emotion.collator import Collator
-from emostream.training.emotion.inputs import TrainingInputs
 from emostream.training.emotion.lora import add_adapters
-from emostream.training.emotion.module import EmotionTrainingModule
-from emostream.training.emotion.predict import PredictionRuntime
-from emostream.training.emotion.settings import ContrastiveSettings, DataSettings
-from emostream.training.emotion.task import EmotionTask
 from emostream.training.trainer.callbacks import NoCallback
 from emostream.training.trainer.runtime import Runtime, allow_tf32, make_accelerator
 from emostream.training.trainer.settings import TrainerSettings
@@ -44,12 +30,6 @@ from emostream.training.trainer.trainer import Trainer
 
 Row = tuple[str, ...]
 """Part, of what, measured."""
-
-SECONDS: Final = 4.0
-TOKENS: Final = 16
-PERIOD_S: Final = 8.0
-"""Between the ends of a speaker's utterances in a conversation of two."""
-PRECISIONS: Final = {"float32 (TF32)": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +49,15 @@ def _peak(device: str, tiny: bool) -> list[Row]:
             f"{name}, {label}",
             f"{_peak_of(torch.device(device), dtype, tiny) / 1e12:.3g} TFLOP/s",
         )
-        for label, dtype in PRECISIONS.items()
-        if device == "cuda" or dtype is None
+        for label, dtype in _precisions(device).items()
     ]
+
+
+def _precisions(device: str) -> dict[str, torch.dtype | None]:
+    """By the name that the table has. None is float32."""
+    if device == "cpu":
+        return {"float32": None}
+    return {"float32 (TF32)": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def _peak_of(device: torch.device, dtype: torch.dtype | None, tiny: bool) -> float:
@@ -95,17 +81,15 @@ def _inference(
 ) -> list[Row]:
     """Milliseconds an utterance by batch and precision, and the share of the measured matmul peak."""
     allow_tf32(True)
-    place, model, rows = torch.device(device), _model(tiny), list[Row]()
+    place, model, rows = torch.device(device), network(tiny), list[Row]()
     model.to(device).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        call(model, *_batch(1, place))
+        call(model, *batch_of(1, place))
     operations = counter.get_total_flops()
-    for label, dtype in PRECISIONS.items():
-        if device == "cpu" and dtype is not None:
-            continue
+    for label, dtype in _precisions(device).items():
         peak = _peak_of(place, dtype, tiny)
         for size in (1, 2) if tiny else (1, 8, 32):
-            batch = _batch(size, place)
+            batch = batch_of(size, place)
             with torch.inference_mode(), _autocast(device, dtype):
                 seconds = median_seconds(partial(call, model, *batch), place, repeats=5 if tiny else 10)
             share = 100 * size * operations / seconds / peak
@@ -113,8 +97,7 @@ def _inference(
                 (
                     part,
                     f"{SECONDS:g} s, batch {size}, {label}",
-                    f"{1000 * seconds / size:.2f} ms an utterance, {share:.0f} % of peak, "
-                    f"{size * PERIOD_S / seconds:.0f} streams",
+                    f"{1000 * seconds / size:.2f} ms an utterance, {share:.0f} % of peak",
                 )
             )
     return rows
@@ -134,14 +117,14 @@ def _steps(device: str, tiny: bool, frozen: FreezeDepth, rank: int) -> str:
     settings = TrainerSettings(
         epochs=1, batch_seconds=16.0 if tiny else 144.0, gradient_checkpointing=True, patience=0
     )
-    model = _model(tiny)
+    model = network(tiny)
     freeze(model.audio_encoder, frozen)
     freeze(model.text_encoder, "all" if frozen == "all" else "none")
     for encoder in (model.audio_encoder, model.text_encoder):
         if rank:
             add_adapters(encoder, rank, 16)
         encoder.checkpoint_gradients()
-    task = _task(model, settings, clips=16 if tiny else 256)
+    task = noise_task(model, settings, clips=16 if tiny else 256)
     accelerator = make_accelerator("auto", cpu=device == "cpu")
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -161,8 +144,16 @@ def _steps(device: str, tiny: bool, frozen: FreezeDepth, rank: int) -> str:
     )
     return (
         f"{1 / seconds:.2f} steps/s of {settings.batch_seconds:g} padded seconds, "
-        f"{accelerator.mixed_precision}, {memory}"
+        f"{'float32' if accelerator.mixed_precision == 'no' else accelerator.mixed_precision}, {memory}"
     )
+
+
+def _streams(device: str, tiny: bool) -> list[Row]:
+    what = (
+        f"{SECONDS:g} s and {TOKENS} tokens every {PERIOD_S:g} s a stream, p95 of an analysis under "
+        f"{1000 * LIMIT_S:.0f} ms"
+    )
+    return [("streams", what, streams_carried(device, tiny))]
 
 
 def _tests(device: str, tiny: bool) -> list[Row]:
@@ -183,71 +174,14 @@ def _tests(device: str, tiny: bool) -> list[Row]:
 
 
 PARTS: Final = {
-    "matmul peak": Part(_peak, 40),
-    "encode": Part(_encode, 90),
-    "whole utterance": Part(_utterance, 90),
-    "training": Part(_train, 150),
-    "CUDA tests": Part(_tests, 100),
+    "matmul peak": Part(_peak, 30),
+    "encode": Part(_encode, 60),
+    "whole utterance": Part(_utterance, 60),
+    "training": Part(_train, 140),
+    "streams": Part(_streams, 100),
+    "CUDA tests": Part(_tests, 90),
 }
 
 
 def _autocast(device: str, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
     return nullcontext() if dtype is None else torch.autocast(device, dtype)
-
-
-def _model(tiny: bool) -> EmotionModel:
-    torch.manual_seed(0)
-    if not tiny:
-        return EmotionModel(reference_config(granularities=("frame",)))
-    audio = Wav2Vec2Config(
-        conv_dim=[16] * 7, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
-    )
-    text = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
-    return EmotionModel(
-        EmotionConfig(audio_config=audio, text_config=text, width=32, heads=2, feed_forward=32)
-    )
-
-
-def _batch(size: int, device: torch.device) -> tuple[AudioBatch, TextBatch]:
-    samples = torch.randn(size, int(SECONDS * SAMPLE_RATE_HZ))
-    ids = torch.randint(1000, 2000, (size, TOKENS))
-    present = torch.ones(size, dtype=torch.bool)
-    audio = AudioBatch(samples, torch.ones_like(samples, dtype=torch.bool), present)
-    return audio.to(device), TextBatch(ids, torch.ones_like(ids, dtype=torch.bool), present).to(device)
-
-
-def _task(model: EmotionModel, settings: TrainerSettings, clips: int) -> EmotionTask:
-    """Clips of noise of 2 to 8 s, each with a line of words; labels in rotation."""
-    rng = np.random.default_rng(0)
-    examples = [
-        Example(
-            corpus="noise",
-            key=f"noise/{number}",
-            emotion=LABELS[number % 4],
-            emotion_orig=LABELS[number % 4],
-            path=Path(f"{number}.wav"),
-            words=" ".join(f"w{word}" for word in rng.integers(0, 900, TOKENS - 2)),
-        )
-        for number in range(clips)
-    ]
-    lengths = (rng.uniform(2.0, 8.0, clips) * SAMPLE_RATE_HZ).astype(int)
-    ends = np.cumsum(lengths).tolist()
-    spans = {
-        example.key: (end - int(n), end) for example, end, n in zip(examples, ends, lengths, strict=True)
-    }
-    samples = rng.integers(-8000, 8000, ends[-1]).astype(np.int16)
-    words = {name: number for number, name in enumerate(["[UNK]", *(f"w{word}" for word in range(900))])}
-    tokenizer = Tokenizer(WordLevel(words, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    labels = {example.key: LABELS.index(example.emotion) for example in examples}
-    data = replace(DataSettings(), text_source="gold", max_seconds=8.0)
-    return EmotionTask(
-        EmotionTrainingModule(model, ContrastiveSettings(alpha=0.3)),
-        examples,
-        examples[:8],
-        Collator(TrainingInputs(AudioCache(samples, spans), tokenizer), data, model, labels),
-        labels,
-        settings,
-        1,
-        PredictionRuntime(next(model.parameters()).device),
-    )
