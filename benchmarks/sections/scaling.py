@@ -6,23 +6,26 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from benchmarks import front, simulation
-from benchmarks.machine import commit, machine
+from benchmarks.suite.parts import Part, Progress, Setup
 
-HEADING = "## Past one machine\n"
-COUNTS = (20, 80, 160, 320)
+COUNTS: Final = (20, 80, 160, 320)
 
 
-def section(speech: Path) -> Iterator[str]:
-    """Markdown. speech: a folder of recordings, each one utterance."""
-    yield f"{HEADING}\nMeasured on {datetime.now(UTC):%Y-%m-%d}, commit {commit()}. {machine()}.\n"
-    yield "\n### A server without models: `python -m benchmarks.front --speech ...`\n\n"
-    yield from front.tables(speech, COUNTS, front.SECONDS)
+def measure(setup: Setup) -> Iterator[Part]:
+    """Needs recordings: those of docs/scaling.md are RAVDESS's."""
+    if setup.speech is None:
+        raise ValueError("expected --speech FOLDER for this section, got none; name a folder of recordings")
+    yield Progress("a server without models")
+    yield "### A server without models: `python -m benchmarks.front --speech ...`\n\n"
+    yield from front.tables(setup.speech, COUNTS, front.SECONDS)
+    yield Progress("Ray")
     yield "\n### Ray, one replica, against the plain engine: `python -m benchmarks.cluster --speech ...`\n\n"
-    yield from _cluster(speech)
+    yield from _cluster(setup.speech)
+    yield Progress("simulation")
     yield "\n### Queueing, simulated: `python -m benchmarks.simulation`\n\n"
     yield from simulation.tables()
 
@@ -39,8 +42,3 @@ def _cluster(speech: Path) -> Iterator[str]:
         yield from measuring.stdout
     if measuring.returncode:
         raise subprocess.CalledProcessError(measuring.returncode, measuring.args)
-
-
-def replaced(results: str, section: str) -> str:
-    """The results with this section in the place of the one that was there, at the end."""
-    return results.partition(HEADING)[0].rstrip("\n") + "\n\n" + section

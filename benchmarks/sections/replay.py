@@ -1,0 +1,62 @@
+"""Replay at full speed, against the model calls that it made in a bare loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+from benchmarks.suite.parts import Failure, Figure, Part, Progress, Setup, table
+from benchmarks.suite.speech import described, speech_clips
+from emostream.models.checkpoint_files import BUNDLED
+from emostream.models.errors import TranscriberError
+from emostream.streamer.bench.throughput import ReplayBenchmark
+from emostream.streamer.bench.workload import make_workload
+from emostream.streamer.clock import WallClock
+from emostream.streamer.config import ModelSettings, Settings
+from emostream.streamer.inference.load_models import load_engine
+
+SECONDS: Final = 120.0
+REPEATS: Final = {"no words": 7, "tiny.en": 3, "base": 3}
+_MODELS: Final = {
+    "no words": ModelSettings(asr="none", checkpoint=str(BUNDLED)),
+    "tiny.en": ModelSettings(asr="tiny.en"),
+    "base": ModelSettings(asr="base"),
+}
+
+
+def measure(setup: Setup) -> Iterator[Part]:
+    clips, seconds = speech_clips(setup.speech), 6.0 if setup.smoke else SECONDS
+    load = make_workload(clips, seconds).samples
+    yield (
+        f"{len(load) / 16_000:.0f} s of sound in one recording: {described(setup.speech, clips)}. "
+        "In turn: the recording, and the calls of the models that it made, the same batches in a loop "
+        "without anything around them.\n\n"
+    )
+    rows = []
+    for name, models in _MODELS.items():
+        if setup.smoke and name == "base":
+            continue  # as tiny.en, only slower
+        repeats = 1 if setup.smoke else REPEATS[name]
+        yield Progress(f"{name}, {repeats} times")
+        settings = Settings(models=models)
+        try:
+            engine = load_engine(settings, WallClock())
+        except TranscriberError as error:
+            yield Failure(f"{name}: {error}")
+            continue
+        benchmark = ReplayBenchmark(engine.transcriber, engine.recognizer, settings, WallClock(), repeats)
+        speed = asyncio.run(benchmark.run(load))
+        rows.append(
+            [
+                name,
+                str(repeats),
+                f"{speed.replay:.1f} x",
+                f"{speed.bare:.1f} x",
+                f"{speed.share:.2f}",
+                f"{speed.utterances} in {speed.batches} calls",
+            ]
+        )
+        if f"replay, {name}" in ("replay, no words", "replay, base"):
+            yield Figure(f"replay, {name}", speed.share)
+    yield table(("transcriber", "runs", "replay", "bare models", "ratio", "utterances"), rows)

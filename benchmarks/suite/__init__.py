@@ -1,0 +1,1 @@
+"""What `make bench` runs: sections, their targets, and the document that they write."""
