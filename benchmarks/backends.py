@@ -21,6 +21,7 @@ from emostream.models.collate import collate_audio, collate_text
 from emostream.models.emotion import EmotionModel, EncodedModality
 from emostream.models.encoders.export_module import ExportableEncoder, make_exportable
 from emostream.models.encoders.onnx import INPUT, OnnxEncoder, export_graph, export_program
+from emostream.models.precision import has_native_bfloat16
 from emostream.models.types import SAMPLE_RATE_HZ, Samples
 from emostream.training.corpora.manifest import read_manifest
 from emostream.training.data.audio_cache import read_clip
@@ -82,6 +83,8 @@ def _encoders(model: EmotionModel, *, compiled: bool) -> Iterator[tuple[str, Enc
         yield f"torch.compile fp32 (first calls {time.perf_counter() - began:.0f} s)", fast
     with tempfile.TemporaryDirectory() as folder:
         yield from _onnx(model, plain, Path(folder))
+    if not has_native_bfloat16():
+        return
     plain.bfloat16()  # last: it changes the weights
     yield "torch bf16", lambda sound: plain(sound.bfloat16())[0].float()
 

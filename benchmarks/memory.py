@@ -56,9 +56,9 @@ def measured(whisper: str, checkpoint: str | None) -> Iterator[tuple[str, float]
         transcripts = words(clips)
         recognizer.fuse(recognizer.encode(clips), transcripts, recognizer.align(clips, transcripts))
 
-    from benchmarks.stages import bundled_recording
+    from benchmarks.suite.speech import demo_recording
 
-    speech = np.resize(bundled_recording(), 30 * _RATE_HZ)
+    speech = np.resize(demo_recording(), 30 * _RATE_HZ)
     yield "the decoder, and 30 s of speech", pss_mib()
     short, long = Clip(speech[: 4 * _RATE_HZ]), Clip(speech)
     for name, batches in (

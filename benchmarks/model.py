@@ -27,6 +27,7 @@ from emostream.models.collate import AudioBatch, TextBatch
 from emostream.models.device import cast_weights
 from emostream.models.emotion import EmotionModel
 from emostream.models.granularity import SpanBatch
+from emostream.models.precision import has_native_bfloat16
 from emostream.models.types import SAMPLE_RATE_HZ
 
 RESULTS = Path(__file__).with_name("model.md")
@@ -82,6 +83,12 @@ def document(stamp: str, manifest: Path | None = None, *, compiled: bool = False
     )
 
 
+def _precisions(device: torch.device) -> list[str]:
+    """A processor without bfloat16 emulates it, tens of times slower than float32."""
+    has_all = device.type == "cuda" or has_native_bfloat16()
+    return [name for name in DTYPES if has_all or name != "bf16"]
+
+
 def _gpu() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "none, not measured"
 
@@ -89,13 +96,15 @@ def _gpu() -> str:
 @torch.no_grad()
 def _forwards(devices: list[torch.device], repeats: Mapping[Size, int]) -> Iterator[str]:
     peaks = {
-        (device.type, name): matmul_peak(device, dtype)
+        (device.type, name): matmul_peak(device, DTYPES[name])
         for device in devices
-        for name, dtype in DTYPES.items()
+        for name in _precisions(device)
     }
     yield "## Whole forwards\n"
     for (kind, name), peak in peaks.items():
         yield f"- measured matmul peak, {kind}, {name}: {peak / 1e9:.0f} GFLOP/s"
+    if ("cpu", "bf16") not in peaks:
+        yield "- cpu, bf16: not measured, this processor has no instructions for it"
     yield f"\n{medians(repeats)} forwards; {TOKENS} tokens a clip. Share: of the peak above, by counted"
     yield "operations, those of attention included.\n"
     yield (
@@ -119,6 +128,8 @@ def _rows(
 ) -> Iterator[str]:
     cells: dict[tuple[str, tuple[int, int]], Cell] = {}
     for device in devices:
+        if name not in _precisions(device):
+            continue
         model = make_model(which, device, DTYPES[name])
         for shape in SHAPES:
             if shape[0] * shape[1] > MOST_SECONDS[device.type]:

@@ -25,6 +25,7 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 from benchmarks.machine import commit, machine
 from emostream.models.cpu_threads import usable_threads
+from emostream.models.errors import TranscriberError
 from emostream.models.transcription.factory import local_copies
 from emostream.streamer.audio.decode import decode_file
 from emostream.streamer.audio.frontend import encode_pcm
@@ -64,6 +65,10 @@ class Measured:
     def median_s(self) -> float:
         return statistics.median(self.seconds)
 
+    def ratio_to(self, other: Measured) -> float:
+        """Of its time to another's in the same round, the median."""
+        return statistics.median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -88,14 +93,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=8, help="faster-whisper's")
     arguments = parser.parse_args()
-    jobs = _first(find_jobs(arguments.speech)[0], arguments.seconds)
+    jobs = drawn(find_jobs(arguments.speech)[0], arguments.seconds)
     with TemporaryDirectory() as folder:
         if arguments.joined:
             jobs, _ = find_jobs([_joined([job.path for job in jobs], Path(folder) / "joined.wav")])
         seconds = sum(job.seconds or 0.0 for job in jobs)
         race = Race.load(jobs, arguments.whisper, arguments.batch_size)
         measured = asyncio.run(race.run(arguments.repeats))
-        print(_table(measured, arguments, len(jobs), seconds))
+        of = "one recording" if arguments.joined else f"{len(jobs)} recordings"
+        print(
+            f"{of}, {seconds:.0f} s, Whisper {arguments.whisper}, {arguments.repeats} rounds in turn, "
+            f"batches of {arguments.batch_size}; {machine()}; commit {commit()}.\n"
+        )
+        print(times_table(measured))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +119,15 @@ class Race:
 
     @classmethod
     def load(cls, jobs: Sequence[ReplayJob], whisper: str, batch_size: int) -> Race:
-        folder = next(iter(local_copies(whisper, print))).folder
-        model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=usable_threads())
+        """Raises TranscriberError."""
+        copy = next(local_copies(whisper, print), None)
+        if copy is None:
+            raise TranscriberError(
+                f"expected Whisper {whisper} on this machine, found none; pip install 'emostream[whisper]'"
+            )
+        model = WhisperModel(
+            str(copy.folder), device="cpu", compute_type="int8", cpu_threads=usable_threads()
+        )
         engine = load_engine(Settings(models=ModelSettings(asr=whisper, device="cpu")), WallClock())
         return cls(jobs, engine, BatchedInferencePipeline(model), batch_size)
 
@@ -163,7 +180,7 @@ def _raise_failure(outcome: ReplayOutcome) -> None:
         raise outcome.failure
 
 
-def _first(jobs: Sequence[ReplayJob], seconds: float) -> list[ReplayJob]:
+def drawn(jobs: Sequence[ReplayJob], seconds: float) -> list[ReplayJob]:
     """Recordings of so many seconds together, drawn at random, the same each time."""
     taken: list[ReplayJob] = []
     left = seconds
@@ -187,21 +204,13 @@ def _joined(paths: Sequence[Path], place: Path) -> Path:
     return place
 
 
-def _table(
-    measured: Sequence[Measured], arguments: argparse.Namespace, recordings: int, seconds: float
-) -> str:
-    of = "one recording" if arguments.joined else f"{recordings} recordings"
-    lines = [
-        f"{of}, {seconds:.0f} s, Whisper {arguments.whisper}, {arguments.repeats} rounds in turn, batches of "
-        f"{arguments.batch_size}; {machine()}; commit {commit()}.",
-        "",
-        "| | s | CPU s | words | emostream's time against it |",
-        "|---|---|---|---|---|",
-    ]
+def times_table(measured: Sequence[Measured]) -> str:
+    """Markdown. measured: ours first."""
+    lines = ["| | s | CPU s | words | emostream's time against it |", "|---|---|---|---|---|"]
     ours = measured[0]
     for one in measured:
-        ratio = statistics.median(a / b for a, b in zip(ours.seconds, one.seconds, strict=True))
         cpu_s = statistics.median(one.cpu_s)
+        ratio = ours.ratio_to(one)
         lines.append(f"| {one.name} | {one.median_s:.1f} | {cpu_s:.1f} | {one.words} | {ratio:.2f} |")
     return "\n".join(lines)
 

@@ -30,6 +30,7 @@ class StubRecognizer:
     device = "cpu"
     labels = LABELS
     baseline = None
+    batch_seconds = 64.0
 
     def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
         return [EncodedAudio(frames=None, clip=clip) for clip in clips]

@@ -10,13 +10,14 @@ from benchmarks.suite.parts import Failure, Figure, Part, Progress, Setup, table
 from benchmarks.suite.speech import described, speech_clips
 from emostream.models.checkpoint_files import BUNDLED
 from emostream.models.errors import TranscriberError
-from emostream.streamer.bench.throughput import ReplayBenchmark
+from emostream.streamer.bench.throughput import BenchmarkedModels, ReplayBenchmark
 from emostream.streamer.bench.workload import make_workload
 from emostream.streamer.clock import WallClock
-from emostream.streamer.config import ModelSettings, Settings
-from emostream.streamer.inference.load_models import load_engine
+from emostream.streamer.config import SAMPLE_RATE_HZ, ModelSettings, Settings
+from emostream.streamer.inference.load_models import load_engine, load_speech_check
 
 SECONDS: Final = 120.0
+RECORDINGS: Final = 12
 REPEATS: Final = {"no words": 7, "tiny.en": 3, "base": 3}
 _MODELS: Final = {
     "no words": ModelSettings(asr="none", checkpoint=str(BUNDLED)),
@@ -27,11 +28,13 @@ _MODELS: Final = {
 
 def measure(setup: Setup) -> Iterator[Part]:
     clips, seconds = speech_clips(setup.speech), 6.0 if setup.smoke else SECONDS
-    load = make_workload(clips, seconds).samples
+    count = 2 if setup.smoke else RECORDINGS
+    loads = [make_workload(clips, seconds / count, stream=number).samples for number in range(count)]
+    sound_s = sum(map(len, loads)) / SAMPLE_RATE_HZ
     yield (
-        f"{len(load) / 16_000:.0f} s of sound in one recording: {described(setup.speech, clips)}. "
-        "In turn: the recording, and the calls of the models that it made, the same batches in a loop "
-        "without anything around them.\n\n"
+        f"{sound_s:.0f} s of sound in {count} recordings: {described(setup.speech, clips)}. In turn: the "
+        "recordings as `emostream replay` analyses them, and the calls of the models that they made, the "
+        "same batches on as many threads with nothing to wait for.\n\n"
     )
     rows = []
     for name, models in _MODELS.items():
@@ -45,8 +48,8 @@ def measure(setup: Setup) -> Iterator[Part]:
         except TranscriberError as error:
             yield Failure(f"{name}: {error}")
             continue
-        benchmark = ReplayBenchmark(engine.transcriber, engine.recognizer, settings, WallClock(), repeats)
-        speed = asyncio.run(benchmark.run(load))
+        alone = BenchmarkedModels(engine.transcriber, engine.recognizer, load_speech_check(models))
+        speed = asyncio.run(ReplayBenchmark(alone, settings, WallClock(), repeats).run(loads))
         rows.append(
             [
                 name,
