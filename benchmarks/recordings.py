@@ -96,7 +96,7 @@ def main() -> None:
     jobs = drawn(find_jobs(arguments.speech)[0], arguments.seconds)
     with TemporaryDirectory() as folder:
         if arguments.joined:
-            jobs, _ = find_jobs([_joined([job.path for job in jobs], Path(folder) / "joined.wav")])
+            jobs, _ = find_jobs([joined([job.path for job in jobs], Path(folder) / "joined.wav")])
         seconds = sum(job.seconds or 0.0 for job in jobs)
         race = Race.load(jobs, arguments.whisper, arguments.batch_size)
         measured = asyncio.run(race.run(arguments.repeats))
@@ -151,7 +151,9 @@ class Race:
         async def outputs(job: ReplayJob, outcome: ReplayOutcome) -> AsyncIterator[OutputSinks]:
             yield OutputSinks([words])
 
-        options = ReplayOptions(jobs=self.engine.recordings_at_a_time)
+        at_a_time = self.engine.recordings_at_a_time
+        queued = self.engine.utterances_queued(min(at_a_time, len(self.jobs)))
+        options = ReplayOptions(jobs=at_a_time, queued=queued)
         runner = ReplayRunner(self.engine, Settings(), options, WallClock(), on_done=_raise_failure)
         await runner.run_all(self.jobs, outputs, asyncio.Event())
         return words.count
@@ -192,7 +194,7 @@ def drawn(jobs: Sequence[ReplayJob], seconds: float) -> list[ReplayJob]:
     return taken
 
 
-def _joined(paths: Sequence[Path], place: Path) -> Path:
+def joined(paths: Sequence[Path], place: Path) -> Path:
     gap = np.zeros((round(_GAP_S * SAMPLE_RATE_HZ), 1), np.float32)
     with wave.open(str(place), "wb") as file:
         file.setnchannels(1)

@@ -161,7 +161,11 @@ async def _analyze(
     engine = Engine(*models, clock, speech_detector=load_speech_check(settings.models), concurrent=True)
     adaptation = SpeakerOptions(adapt=options.adapt != "off")
     session_settings = SessionSettings(
-        settings.segmenter, language=options.language, channels=options.channels, speaker=adaptation
+        settings.segmenter,
+        language=options.language,
+        channels=options.channels,
+        speaker=adaptation,
+        queued=engine.utterances_queued(1),
     )
     async with engine.running():
         if options.adapt == "recording":

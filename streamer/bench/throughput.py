@@ -116,7 +116,7 @@ class ReplayBenchmark:
 
         async def work() -> None:
             for file in waiting:
-                totals.append(await self._session(file, engine).run())
+                totals.append(await self._session(file, engine, at_a_time).run())
 
         async with engine.running():
             began = self.clock.now()
@@ -129,14 +129,14 @@ class ReplayBenchmark:
         calls = sum(len(recorder.calls) for recorder in recorders.values())
         return _Round(replay_s, bare_s, totals, calls, at_a_time)
 
-    def _session(self, file: Path, engine: Engine) -> Session:
+    def _session(self, file: Path, engine: Engine, at_a_time: int) -> Session:
         return Session(
             FileSource(file),
             partial(make_vad, self.settings.vad),
             engine,
             EventLog("bench"),
             [],
-            SessionSettings(self.settings.segmenter),
+            SessionSettings(self.settings.segmenter, queued=engine.utterances_queued(at_a_time)),
             self.clock,
         )
 

@@ -78,8 +78,10 @@ def replay(
     engine = load_engine(settings, console, clock)
     print_models(console, engine.model_info)
     realtime = pace == "realtime"
+    jobs = jobs or (1 if realtime else engine.recordings_at_a_time)
     options = ReplayOptions(
-        jobs=jobs or (1 if realtime else engine.recordings_at_a_time),
+        jobs=jobs,
+        queued=engine.utterances_queued(min(jobs, len(found))),
         realtime=realtime,
         language=language,
         speaker=None if enrolled is None else baseline_of(enrolled.voice, engine.model_info),

@@ -47,6 +47,7 @@ _FUSION_BUDGET: Final = 64.0
 # those of one length in one batch.
 _RECORDINGS_PER_CALL: Final = 4
 _RECORDINGS_OF_A_GPU: Final = 16
+_LEAST_QUEUED: Final = 2
 
 # Between two utterances of continuous speech, in `warm_up`.
 _PAUSE_S: Final = 1.4
@@ -152,6 +153,10 @@ class Engine:
         """As many as keep the models busy."""
         calls = max(worker.threads for worker in self.workers)
         return _RECORDINGS_PER_CALL * calls if self.recognizer.device == "cpu" else _RECORDINGS_OF_A_GPU
+
+    def utterances_queued(self, recordings: int) -> int:
+        """By each of so many recordings at a time, so that few of them keep the models busy too."""
+        return max(_LEAST_QUEUED, self.recordings_at_a_time // (2 * recordings))
 
     @property
     def capacity(self) -> Capacity:

@@ -40,7 +40,6 @@ from .vad import Vad
 
 log = logging.getLogger(__name__)
 
-_MAX_UTTERANCES: Final = 2  # queued
 _MAX_EVENTS: Final = 64  # queued
 
 
@@ -74,7 +73,7 @@ class Session:
         self._input = InputCheck(source.sample_rate_hz)
         heard = heard_channels(settings.channels, source.channels, "the audio")
         self._frontends = ChannelFrontends(source.sample_rate_hz, source.channels, heard)
-        queued = _MAX_UTTERANCES * len(heard)
+        queued = settings.queued * len(heard)
         self._utterances: asyncio.Queue[QueuedUtterance | None] = asyncio.Queue(queued)
         self._events: asyncio.Queue[messages.ServerEvent] = asyncio.Queue(_MAX_EVENTS)
         numbers = count(1)

@@ -18,7 +18,7 @@ class SessionSettings:
     channels: which of the source's are heard, see `AudioSettings`. speaker: whether and how utterances are
     judged against the speaker's baseline; speakers: the same of each channel, where they differ.
     return_speaker: whether `closed` carries the baseline of the only channel. priority: of its utterances in
-    the models' queues.
+    the models' queues. queued: utterances of each channel that wait for the one that is to come out next.
     """
 
     segmenter: SegmenterSettings
@@ -34,6 +34,7 @@ class SessionSettings:
     speakers: Sequence[SpeakerOptions] = ()
     return_speaker: bool = False
     priority: Priority = Priority.FINAL
+    queued: int = 2
 
     @classmethod
     def paced(cls, segmenter: SegmenterSettings, live: LiveSettings) -> SessionSettings:

@@ -42,14 +42,16 @@ class ReplayOptions:
 
     jobs: how many at a time. realtime: at the pace of their audio instead of as fast as the models go.
     language: of the speech, None to detect it. speaker: who speaks in all of them, if the voice is enrolled.
-    recorded_segmentation, recorded_adapt, recorded_channels: whether a recorded session keeps the VAD and
-    segmenter settings, `speaker.adapt` and `audio.channels`, that it was recorded with.
+    queued: see `SessionSettings`. recorded_segmentation, recorded_adapt, recorded_channels: whether a
+    recorded session keeps the VAD and segmenter settings, `speaker.adapt` and `audio.channels`, that it was
+    recorded with.
     """
 
     jobs: int = 1
     realtime: bool = False
     language: str | None = None
     speaker: SpeakerBaseline | None = None
+    queued: int = 2
     recorded_segmentation: bool = True
     recorded_adapt: bool = True
     recorded_channels: bool = True
@@ -148,7 +150,7 @@ class ReplayRunner:
         session = (
             SessionSettings.paced(segmenter, settings.live)
             if options.realtime
-            else SessionSettings(segmenter)
+            else SessionSettings(segmenter, queued=options.queued)
         )
         speaker = SpeakerOptions(adapt=self._adapt(job) != "off", start=options.speaker)
         channels = settings.audio.channels

@@ -140,3 +140,10 @@ async def test_recordings_have_all_threads_of_a_transcriber() -> None:
         analyses = [engine.analyse(Clip(voice(500 + 100 * i)), one) for i, one in enumerate(requests)]
         texts = [one.transcript.text for one in await asyncio.gather(*analyses) if one.transcript]
     assert texts == ["500 milliseconds", "600 milliseconds"]
+
+
+@pytest.mark.parametrize(("recordings", "queued"), [(1, 4), (2, 2), (8, 2)])
+def test_few_recordings_have_more_utterances_on_the_way(recordings: int, queued: int) -> None:
+    engine = Engine(Meeting(), FakeRecognizer(), WallClock(), concurrent=True)
+    assert engine.recordings_at_a_time == 8
+    assert engine.utterances_queued(recordings) == queued
