@@ -39,7 +39,14 @@ def measured(whisper: str, checkpoint: str | None) -> Iterator[tuple[str, float]
     import emostream.streamer.cli.serve  # noqa: F401
 
     yield "the server's modules", pss_mib()
-    from emostream.models import Clip, Transcript, load_recognizer, load_speech_detector, load_transcriber
+    from emostream.models import (
+        Clip,
+        Transcript,
+        load_recognizer,
+        load_speech_detector,
+        load_transcriber,
+        release_free_memory,
+    )
 
     detector = load_speech_detector()
     yield "ONNX Runtime and Silero's detector", pss_mib()
@@ -50,6 +57,8 @@ def measured(whisper: str, checkpoint: str | None) -> Iterator[tuple[str, float]
         yield f"CTranslate2 and {transcriber.name}", pss_mib()
     recognizer = load_recognizer(_checkpoint(checkpoint, whisper), device="cpu", cpu_threads=1)
     yield recognizer.name, pss_mib()
+    release_free_memory()
+    yield "given back, once all are loaded", pss_mib()
 
     def analyse(clips: list[Clip]) -> None:
         detector.detect(clips)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .checkpoint_files import BUNDLED, resolve_checkpoint
     from .cpu_threads import emotion_threads, recording_calls
     from .errors import CheckpointError, DeviceError, ModelError, TranscriberError, VoiceActivityError
+    from .heap import release_free_memory
     from .labels import LABELS
     from .languages import primary_subtag
     from .loaders import load_aligner, load_recognizer, load_speech_detector, load_transcriber
@@ -87,6 +88,7 @@ _LAZY: Final = {
     "Word": "types",
     "emotion_threads": "cpu_threads",
     "recording_calls": "cpu_threads",
+    "release_free_memory": "heap",
     "load_aligner": "loaders",
     "load_recognizer": "loaders",
     "load_speech_detector": "loaders",
@@ -138,6 +140,7 @@ __all__ = [
     "load_transcriber",
     "primary_subtag",
     "recording_calls",
+    "release_free_memory",
     "resolve_checkpoint",
     "silero",
 ]

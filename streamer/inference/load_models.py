@@ -18,6 +18,7 @@ from emostream.models import (
     load_speech_detector,
     load_transcriber,
     recording_calls,
+    release_free_memory,
     resolve_checkpoint,
 )
 
@@ -92,6 +93,7 @@ def _load_models(
         recognizer = load_emotion() if loading is None else loading.result()
     if transcriber is not None:
         _ = transcriber.name  # waits until it is loaded
+    release_free_memory()
     return transcriber, recognizer
 
 

@@ -1,0 +1,35 @@
+"""Freed memory goes back to the system where the C library can do it."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import pytest
+
+from emostream.models import release_free_memory
+
+
+def test_it_is_given_back_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    class Library:
+        def malloc_trim(self, pad: int) -> int:
+            calls.append(pad)
+            return 1
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Library())
+    assert release_free_memory()
+    assert calls == [0]
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_a_c_library_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    assert not release_free_memory()
+
+
+def test_here_it_does_not_fail() -> None:
+    assert release_free_memory() in (True, False)
