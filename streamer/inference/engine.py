@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -26,7 +26,7 @@ from emostream.models import (
 )
 
 from ..clock import Clock
-from ..concurrency import task_group
+from ..concurrency import short_turns, task_group
 from ..errors import AnalysisError
 from .backend import Analysis, Health, ModelInfo, PartialTranscription
 from .batcher import Batcher, result_of
@@ -87,6 +87,7 @@ class Engine:
         self.metrics = Metrics(self.compute_time)
         self.interim_budget = InterimBudget(lambda: self.capacity, self.compute_time.interim_words_s, clock)
         self._clock = clock
+        self._turns = short_turns if concurrent else nullcontext
         self._voice_probe = voice_probe
         self._shutdown = ShutdownGrace(clock)
         threads = recognizer.concurrent_calls if isinstance(recognizer, ConcurrentRecognizer) else 1
@@ -174,13 +175,15 @@ class Engine:
     async def running(self) -> AsyncIterator[Engine]:
         """The batchers run inside this context."""
         try:
-            async with task_group() as group:
-                loops = [
-                    group.create_task(worker.serve(), name=f"serve {worker.name}") for worker in self.workers
-                ]
-                yield self
-                for loop in loops:
-                    loop.cancel()
+            with self._turns():
+                async with task_group() as group:
+                    loops = [
+                        group.create_task(worker.serve(), name=f"serve {worker.name}")
+                        for worker in self.workers
+                    ]
+                    yield self
+                    for loop in loops:
+                        loop.cancel()
         finally:
             for worker in self.workers:
                 worker.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -147,3 +148,14 @@ def test_few_recordings_have_more_utterances_on_the_way(recordings: int, queued:
     engine = Engine(Meeting(), FakeRecognizer(), WallClock(), concurrent=True)
     assert engine.recordings_at_a_time == 8
     assert engine.utterances_queued(recordings) == queued
+
+
+@pytest.mark.parametrize("concurrent", [True, False])
+async def test_threads_take_short_turns_while_recordings_are_analysed(concurrent: bool) -> None:
+    engine, before = (
+        Engine(None, FakeRecognizer(), WallClock(), concurrent=concurrent),
+        sys.getswitchinterval(),
+    )
+    async with engine.running():
+        assert (sys.getswitchinterval() < 0.1 * before) is concurrent
+    assert sys.getswitchinterval() == before
