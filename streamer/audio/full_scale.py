@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from .frontend import Samples
+from .frontend import Samples, peak
 
 LIMIT: Final = 2.0
 """Times full scale. What is louder is scaled; up to it, samples clip as those of a loud recording do."""
@@ -81,7 +81,7 @@ class StreamScale:
 
     def push(self, block: Samples) -> Samples:
         """(n, channels) -> the same, never beyond the limit; what is not finite stays."""
-        if self.divisor == 1.0 and np.abs(block).max(initial=0.0) <= LIMIT and self._meter.skip(len(block)):
+        if self.divisor == 1.0 and peak(block) <= LIMIT and self._meter.skip(len(block)):
             return block
         scaled = np.empty_like(block)
         first = 0

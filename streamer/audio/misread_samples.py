@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .frontend import Samples
+from .frontend import Samples, peak
 
 Wave = npt.NDArray[np.float64]
 
@@ -22,6 +22,8 @@ _LOUD: Final = 0.05
 """Mean square, of full scale, of windows that are looked at: misread bytes are all over the scale."""
 _AUDIBLE: Final = 1e-4
 """Mean square from which a smooth window tells that the samples are what they should be."""
+_INAUDIBLE_PEAK: Final = 32_768 * _AUDIBLE**0.5 * 0.999
+"""Of 16-bit integers. Where no sample is louder, the mean square is below `_AUDIBLE`."""
 _ROUGH: Final = 0.15
 _SMOOTH: Final = 0.3
 """1 - r, r being the correlation of successive samples: 1 for white noise, 0 for a constant."""
@@ -68,7 +70,7 @@ class MisreadDetector:
         if self._pending_samples < self._window:
             return []
         changes = []
-        joined = np.concatenate(self._pending)
+        joined = block if len(self._pending) == 1 else np.concatenate(self._pending)
         for first in range(0, len(joined) - self._window + 1, self._window):
             self._seen += self._window
             judged, kind = judge(joined[first : first + self._window])
@@ -76,7 +78,7 @@ class MisreadDetector:
                 self.kind = kind
                 changes.append((self._seen, kind))
         rest = joined[len(joined) - len(joined) % self._window :].copy()
-        self._pending, self._pending_samples = [rest], len(rest)
+        self._pending, self._pending_samples = [rest] if len(rest) else [], len(rest)
         return changes
 
 
@@ -87,8 +89,11 @@ def judge(window: Samples) -> tuple[bool, str | None]:
     """
     with np.errstate(invalid="ignore", over="ignore"):
         scaled = window * np.float32(32_768)
-        is_int16 = bool((np.abs(scaled) <= 32_768).all() and (scaled == np.rint(scaled)).all())
+        highest = peak(scaled)
+        is_int16 = highest <= 32_768 and bool((scaled == np.rint(scaled)).all())
     if is_int16:
+        if highest < _INAUDIBLE_PEAK:
+            return False, None  # quieter than what tells anything
         return _judge_int16(window, scaled)
     return _judge_float(window)
 

@@ -127,6 +127,11 @@ class Channel:
         """See `Segmenter.restart_position`."""
         return self._segmenter.restart_position
 
+    @property
+    def idle(self) -> bool:
+        """See `Segmenter.idle`."""
+        return self._segmenter.idle
+
     def frames_arrived(self, count: int, moment: float) -> None:
         """So many frames are about to be pushed."""
         self._arrivals.add(self._segmenter.position + count * FRAME_SAMPLES, moment)
@@ -137,6 +142,10 @@ class Channel:
 
     def push(self, frame: Samples, is_speech: bool) -> list[SpeechStarted | Utterance]:
         return self._segmenter.push(frame, is_speech)
+
+    def push_silence(self, frames: Samples) -> None:
+        """frames: (n, 320) without speech, while idle."""
+        self._segmenter.push_silence(frames)
 
     def work_ahead(self) -> None:
         """To be called after every frame, once what it has ended was passed to `analyse`."""

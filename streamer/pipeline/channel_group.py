@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from ..audio.channels import ChannelFrontends
@@ -92,30 +92,44 @@ class ChannelGroup:
             self._frames_since_yield = 0
         for channel, of_channel in zip(self._channels, frames, strict=True):
             channel.frames_arrived(len(of_channel), now)
-        for channel, frame, is_speech in self._flagged(frames, gap):
-            outcomes = channel.push(frame, is_speech)
-            if outcomes:
-                await self._handle(channel, outcomes)
-            channel.work_ahead()
-            if self._frames_since_yield >= _YIELD_FRAMES:
-                self._frames_since_yield = 0
-                await asyncio.sleep(0)
-            self._frames_since_yield += 1
-        self._fed_at = self._clock.now()
-
-    def _flagged(self, frames: list[Samples], gap: bool) -> Iterator[tuple[Channel, Samples, bool]]:
-        """Some frames at a time, so that no message, however long, blocks the loop.
-
-        A gap is no speech, and no background either: a VAD that learned its silence would take the noise
-        behind it for a voice.
-        """
-        size = -(-_YIELD_FRAMES // len(frames))
+        size = -(-_YIELD_FRAMES // len(frames))  # no message, however long, blocks the loop
         for first in range(0, len(frames[0]), size):
             pieces = [of_channel[first : first + size] for of_channel in frames]
-            flags = [
-                [False] * len(piece) if gap else channel.speech_flags(piece)
-                for channel, piece in zip(self._channels, pieces, strict=True)
-            ]
-            for place in range(len(pieces[0])):
-                for channel, piece, of_piece in zip(self._channels, pieces, flags, strict=True):
-                    yield channel, piece[place], of_piece[place]
+            flags = self._speech_flags(pieces, gap)
+            if all(channel.idle for channel in self._channels) and not any(map(any, flags)):
+                await self._pass_silence(pieces)
+            else:
+                await self._pass_frames(pieces, flags)
+        self._fed_at = self._clock.now()
+
+    def _speech_flags(self, pieces: list[Samples], gap: bool) -> list[list[bool]]:
+        """A gap is no speech, and no background either: a VAD that learned its silence would take the noise
+        behind it for a voice.
+        """
+        return [
+            [False] * len(piece) if gap else channel.speech_flags(piece)
+            for channel, piece in zip(self._channels, pieces, strict=True)
+        ]
+
+    async def _pass_silence(self, pieces: list[Samples]) -> None:
+        """Nothing begins or ends in it."""
+        for channel, piece in zip(self._channels, pieces, strict=True):
+            channel.push_silence(piece)
+            channel.work_ahead()
+        await self._let_others_run(len(pieces) * len(pieces[0]))
+
+    async def _pass_frames(self, pieces: list[Samples], flags: list[list[bool]]) -> None:
+        for place in range(len(pieces[0])):
+            for channel, piece, of_piece in zip(self._channels, pieces, flags, strict=True):
+                outcomes = channel.push(piece[place], of_piece[place])
+                if outcomes:
+                    await self._handle(channel, outcomes)
+                channel.work_ahead()
+                await self._let_others_run(1)
+
+    async def _let_others_run(self, frames: int) -> None:
+        """frames: so many have been worked on since the last call."""
+        if self._frames_since_yield >= _YIELD_FRAMES:
+            self._frames_since_yield = 0
+            await asyncio.sleep(0)
+        self._frames_since_yield += frames

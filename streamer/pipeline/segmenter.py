@@ -64,7 +64,7 @@ class Segmenter:
         # Frame `_base + i` is `_frames[i]`. Between utterances, only what a pre-roll may need is kept.
         self._frames: deque[Samples] = deque()
         self._flags: deque[bool] = deque()
-        self._energies: deque[float] = deque()
+        self._energies: deque[float] = deque()  # of the same frames, while an utterance is in progress
         self._base = 0
         self._window: deque[bool] = deque(maxlen=self._window_frames)
 
@@ -96,6 +96,11 @@ class Segmenter:
         return max(self._base, self._floor) * FRAME_SAMPLES
 
     @property
+    def idle(self) -> bool:
+        """Whether there is no utterance in progress, nor any speech that may be the beginning of one."""
+        return not (self._speaking or any(self._window))
+
+    @property
     def in_speech(self) -> bool:
         return self._speaking
 
@@ -123,11 +128,11 @@ class Segmenter:
     def push(self, frame: Samples, is_speech: bool) -> list[SpeechStarted | Utterance]:
         """One frame, (320,) float32, and whether it is speech -> what it starts or ends."""
         now = self._base + len(self._frames)
-        energy = float(np.dot(frame, frame))
         if self._speaking:
+            energy = _energy(frame)
+            self._energies.append(energy)
             is_speech = self._loud_enough(energy, is_speech)
         self._frames.append(frame)
-        self._energies.append(energy)
         self._flags.append(is_speech)
         self._window.append(is_speech)
         confirmed = is_speech and sum(self._window) >= self._confirm
@@ -152,6 +157,14 @@ class Segmenter:
                 self._last + 1 + self._tail, self._last + 1, "silence", now
             )
         return out
+
+    def push_silence(self, frames: Samples) -> None:
+        """frames: (n, 320) without speech, while idle: as `push` of each, none of which starts anything."""
+        flags = [False] * len(frames)
+        self._frames.extend(frames)
+        self._flags.extend(flags)
+        self._window.extend(flags)
+        self._forget(self._base + len(self._frames) - 1)
 
     def flush(self, reason: Literal["flush", "end_of_stream"]) -> list[SpeechStarted | Utterance]:
         """End the utterance in progress here, if there is one."""
@@ -180,6 +193,7 @@ class Segmenter:
         return is_speech and energy >= self._peak * self._quiet
 
     def _begin(self, now: int) -> None:
+        self._energies = deque(_energy(frame) for frame in self._frames)
         speech = [now - i for i, flag in enumerate(reversed(self._window)) if flag]
         self._first = max(min(speech), self._floor)
         self._clip_first = max(self._first - self._pre_roll, self._floor, self._base)
@@ -205,6 +219,7 @@ class Segmenter:
         elif self._announced:
             out.append(self._utterance(cut, self._last + 1, reason, now))
         self._speaking, self._candidate, self._floor = False, None, cut
+        self._energies.clear()
         if reason != "silence":
             self._window.clear()  # flushed speech counts for no later utterance
         self._forget(now)
@@ -227,6 +242,7 @@ class Segmenter:
             out += self._announce()
         else:
             self._speaking = False
+            self._energies.clear()
             self._forget(now)
         return out
 
@@ -263,8 +279,12 @@ class Segmenter:
         self._drop_before(now + 1 - self._window_frames - self._pre_roll)
 
     def _drop_before(self, frame: int) -> None:
-        while self._frames and self._base < frame:
-            self._frames.popleft()
-            self._flags.popleft()
-            self._energies.popleft()
-            self._base += 1
+        dropped = min(len(self._frames), max(0, frame - self._base))
+        for of_frames in (self._frames, self._flags, self._energies):
+            for _ in range(min(dropped, len(of_frames))):
+                of_frames.popleft()
+        self._base += dropped
+
+
+def _energy(frame: Samples) -> float:
+    return float(np.dot(frame, frame))

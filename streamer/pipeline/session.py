@@ -106,6 +106,13 @@ class Session:
         """Of channels that are analysed, each on its own."""
         return len(self._channels)
 
+    @property
+    def idle(self) -> bool:
+        """Whether all channels are, see `Segmenter.idle`: what they are given next is in no hurry if it is as
+        quiet as what they have had.
+        """
+        return all(one.idle for one in self._channels)
+
     async def run(self) -> messages.Totals:
         """Until the source ends. The finals of a source that fails are delivered before this raises."""
         try:

@@ -37,6 +37,7 @@ from .websocket_source import WebSocketSource
 log = logging.getLogger(__name__)
 
 _RESUME_TOKEN_BYTES: Final = 24
+_LATE_S: Final = 0.5  # after the last message: audio that waits for more of it waits no longer
 _SILENT_S: Final = 5.0  # after the last message: a client that has stopped to send is told
 _STOP_WAITS_S: Final = 10.0  # after the last message, for the audio before an announced stop
 
@@ -214,6 +215,8 @@ class ClientSession:
         now = self._clock.now()
         if not self.attached and now - self._detached_at > resume_timeout_s:
             return False
+        if now - self._received_at > _LATE_S:
+            self._source.release()
         self._watch_for_silence(now)
         if self.attached and self._source.stop_waits and now - self._received_at > _STOP_WAITS_S:
             self._source.stop_without_the_rest()

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
-from websockets.asyncio.server import ServerConnection
+from .audio_connection import AudioConnection
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def report_accept_errors(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(handle)
 
 
-class IncomingConnection(ServerConnection):
+class IncomingConnection(AudioConnection):
     """websockets takes GET alone, and no body. So a connection becomes one of websockets only when its first
     bytes are GET or HEAD; any other request is handed over to `serve_request`, with a reader and a writer.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -22,6 +23,7 @@ from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol import messages
 from ..speakers.voice import baseline_of
+from .audio_connection import AudioConnection
 from .websocket_source import WebSocketSource, validate_start
 
 
@@ -61,6 +63,7 @@ def create_session(
         ),
         clock,
     )
+    source.hold_quiet_audio(lambda: session.idle)
     return session, source
 
 
@@ -132,8 +135,8 @@ async def receive_messages(
 
     Always reads: a server that stops reading never sees a pong. Raises ConnectionClosed.
     """
-    while True:
-        message = await socket.recv()
+
+    def receive(message: str | bytes) -> None:
         on_message()
         try:
             try:
@@ -142,6 +145,10 @@ async def receive_messages(
                 source.warn(error.code, str(error))
         except FlowControlError as error:
             source.fail(error)
+
+    with socket.audio_to(receive) if isinstance(socket, AudioConnection) else nullcontext():
+        while True:
+            receive(await socket.recv())
 
 
 def _handle(message: str | bytes, source: WebSocketSource) -> None:

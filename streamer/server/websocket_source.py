@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..audio.channels import heard_channels
 from ..audio.file_signatures import HEAD_BYTES, file_kind
 from ..audio.frontend import PcmDecoder, Samples
@@ -26,6 +28,7 @@ from ..errors import (
 )
 from ..protocol import messages
 from ..protocol.error_codes import ErrorCode
+from .quiet_audio import LONGEST_MS, QuietAudio
 
 _ACK_EVERY_MS = 1_000
 _MAX_PENDING = 64  # items that are not audio: more of them in one credit is a flood
@@ -52,6 +55,9 @@ class WebSocketSource:
         self._ahead = max_unacked_ms * start.sample_rate // 1_000
         self._ack_every = min(_ACK_EVERY_MS * start.sample_rate // 1_000, self._ahead // 5)
         self._acknowledge = acknowledge
+        self._most_at_once = min(LONGEST_MS * start.sample_rate // 1_000, self._ack_every)
+        self._quiet = QuietAudio(self._decoder, self._most_at_once)
+        self._is_idle: Callable[[], bool] = lambda: False
 
         # What the session has not taken yet: audio is bounded by the credit, the rest by _MAX_PENDING.
         self._queue: deque[Item | _Stop] = deque()
@@ -72,10 +78,19 @@ class WebSocketSource:
         self._flushed_to = -1
         self._flushes: set[int] = set()
 
+    def hold_quiet_audio(self, is_idle: Callable[[], bool]) -> None:
+        """Let quiet audio wait for what follows it. is_idle: see `QuietAudio.begin`."""
+        self._is_idle = is_idle
+
+    def release(self) -> None:
+        """Let nothing wait any longer. To be called where no audio has come for a while."""
+        if self._quiet.waiting:
+            self._queue_audio(self._decoder.push(self._quiet.take()))
+
     @property
     def received_samples(self) -> int:
         """Sample frames that have come, taken by the session or not."""
-        return self._fed
+        return self._fed + self._quiet.waiting
 
     @property
     def acknowledged_samples(self) -> int:
@@ -89,7 +104,7 @@ class WebSocketSource:
 
     @property
     def awaits_audio(self) -> bool:
-        """Whether the session has taken all audio so far, and the stream is not over."""
+        """Whether the session has taken all audio so far but what waits, and the stream is not over."""
         return not self._stopped and self._consumed == self._fed
 
     @property
@@ -126,8 +141,8 @@ class WebSocketSource:
         """A binary message. What is a file instead of samples ends the stream. Raises FlowControlError."""
         if self._stopped:
             return
-        if self._fed - self._acked > self._ahead:
-            max_unacked_ms = (self._fed - self._acked) * 1_000 // self.sample_rate_hz
+        if self.received_samples - self._acked > self._ahead:
+            max_unacked_ms = (self.received_samples - self._acked) * 1_000 // self.sample_rate_hz
             limit_ms = self._ahead * 1_000 // self.sample_rate_hz
             raise FlowControlError(
                 f"expected at most {limit_ms} ms of audio ahead of the last ack, got {max_unacked_ms} ms "
@@ -139,6 +154,10 @@ class WebSocketSource:
             if kind is not None:
                 self.fail(_not_pcm(kind, self._encoding))
                 return
+        session_waits = not (self._marks or self._arrived.is_set())
+        if session_waits and self._quiet.add(data):
+            return
+        self.release()
         block = self._decoder.push(data)
         if len(block):
             self._accept(block)
@@ -147,6 +166,7 @@ class WebSocketSource:
         """A text message. Raises ProtocolError; the session goes on."""
         if self._stopped:
             return  # messages after `stop`, or sent again, change nothing
+        self.release()
         match message:
             case messages.Gap(ms=ms, reason=reason):
                 if not 0 < ms <= messages.MAX_GAP_MS:
@@ -174,13 +194,15 @@ class WebSocketSource:
 
     async def items(self) -> AsyncIterator[Item]:
         while True:
-            while not self._queue:
+            if not self._queue:
                 self._arrived.clear()
+                self._quiet.begin(idle=self._is_idle())
                 await self._arrived.wait()
             item = self._queue.popleft()
             if isinstance(item, _Stop):
                 break
             if isinstance(item, Pcm):
+                item = self._with_next(item)
                 self._taken += len(item.block)
             else:
                 self._others -= 1
@@ -192,6 +214,17 @@ class WebSocketSource:
         self._ack()
         if self._failure is not None:
             raise self._failure
+
+    def _with_next(self, first: Pcm) -> Pcm:
+        """This audio and what has come behind it: a few large blocks cost less than many small ones."""
+        blocks, samples = [first.block], len(first.block)
+        while self._queue and isinstance(following := self._queue[0], Pcm):
+            samples += len(following.block)
+            if samples > self._most_at_once:
+                break
+            blocks.append(following.block)
+            self._queue.popleft()
+        return first if len(blocks) == 1 else Pcm(np.concatenate(blocks))
 
     def _ack(self) -> None:
         if self._acked != self._consumed:
@@ -260,6 +293,7 @@ class WebSocketSource:
     def _put(self, item: Item | _Stop) -> None:
         if self._stopped:
             return
+        self.release()
         if not isinstance(item, _Stop):
             self._check_pending()
         self._queue.append(item)

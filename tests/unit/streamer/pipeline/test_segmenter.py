@@ -305,6 +305,32 @@ def test_agrees_with_run_lengths(runs: Runs) -> None:
 anything = st.lists(st.tuples(st.sampled_from(["speech", "silence"]), st.integers(1, 150)), max_size=15)
 
 
+@given(st.lists(st.tuples(st.sampled_from(["speech", "silence"]), st.integers(1, 60)), max_size=8))
+@settings(deadline=None)
+def test_silence_may_be_pushed_at_once(runs: Runs) -> None:
+    """While idle: what follows is the same, its clip too."""
+    samples, flags = stream([("silence", 40), *runs, ("silence", 60)])
+    frames = samples.reshape(-1, FRAME)
+    segmenter, out, place = Segmenter(DEFAULT), [], 0
+    while place < len(frames):
+        piece = slice(place, place + 7)
+        if segmenter.idle and not any(flags[piece]):
+            segmenter.push_silence(frames[piece])
+        else:
+            for frame, flag in zip(frames[piece], flags[piece], strict=True):
+                out += segmenter.push(frame, flag)
+        place += 7
+        assert segmenter.position == min(place, len(frames)) * FRAME
+    out += segmenter.flush("end_of_stream")
+    expected = segment([("silence", 40), *runs, ("silence", 60)])
+    assert [_fields(one) for one in out] == [_fields(one) for one in expected]
+
+
+def _fields(result: SpeechStarted | Utterance) -> list[object]:
+    values = [getattr(result, name) for name in result.__dataclass_fields__]
+    return [value.tobytes() if isinstance(value, np.ndarray) else value for value in values]
+
+
 @given(anything)
 @settings(deadline=None)
 def test_invariants(runs: Runs) -> None:
