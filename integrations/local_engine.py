@@ -23,12 +23,12 @@ import msgspec
 
 from emostream.streamer.clock import Clock, WallClock
 from emostream.streamer.config import ModelSettings, Settings
-from emostream.streamer.errors import AnalysisError, ConnectError, SourceError
+from emostream.streamer.errors import AnalysisError, ConnectError
 from emostream.streamer.inference.backend import InferenceBackend
 from emostream.streamer.inference.load_models import load_engine
 from emostream.streamer.protocol import messages
 from emostream.streamer.recognize import Device
-from emostream.streamer.server.warm_up import warm_up_clip
+from emostream.streamer.server.warm_up import noise_clip
 
 from .local_session import LocalSession
 
@@ -123,8 +123,8 @@ class LocalEngine:
     async def _serve(self, engine: InferenceBackend, running: Future[_Running]) -> None:
         async with engine.running():
             try:
-                await engine.warm_up(warm_up_clip())
-            except (AnalysisError, SourceError) as error:
+                await engine.warm_up(noise_clip())
+            except AnalysisError as error:
                 log.warning("the warm-up failed: %s", error)
             loop = _Running(asyncio.get_running_loop(), engine, asyncio.Event())
             running.set_result(loop)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +30,7 @@ from ..errors import CheckpointError
 from ..inputs import WaveformSpec, prepare, token_ids
 from ..recognition import FusionInput, Logits, Recognition, display_name
 from ..transcription.whisper_folders import MODEL_FILE
-from ..types import SAMPLE_RATE_HZ, Clip, EncodedAudio, Samples
+from ..types import SAMPLE_RATE_HZ, Clip, EmotionInput, EncodedAudio, Samples, Transcript
 from .files import AUDIO_GRAPH, FUSION_GRAPH, Description, read_description
 from .sessions import Weights, folded, open_session
 
@@ -77,8 +79,12 @@ class GraphRecognizer(Recognition):
         self._concurrent_calls = concurrent_calls
         threads = usable_threads() if cpu_threads is None else cpu_threads
         threads = max(1, threads // concurrent_calls)
-        self._audio = open_session(folder / AUDIO_GRAPH, described.audio, weights, threads)
-        self._fusion = open_session(folder / FUSION_GRAPH, described.fusion, weights, threads)
+        with ThreadPoolExecutor(1, "open a graph") as other_thread:
+            # Nothing in it can be fused: its results are the same to the last bit, and so is their time.
+            fusion = partial(open_session, folder / FUSION_GRAPH, described.fusion, weights, threads)
+            opening = other_thread.submit(partial(fusion, fused_operators=False))
+            self._audio = open_session(folder / AUDIO_GRAPH, described.audio, weights, threads)
+            self._fusion = opening.result()
         self._heads = [output.name for output in self._fusion.get_outputs()]
         shifts = next((one for one in self._fusion.get_inputs() if one.name == "shifts"), None)
         self._voice_size = 0 if shifts is None else int(shifts.shape[1])
@@ -87,6 +93,11 @@ class GraphRecognizer(Recognition):
     @property
     def device(self) -> str:
         return "cpu"
+
+    def warm_up(self) -> None:
+        """Once is enough: a session sets nothing up for a batch of another size."""
+        second = Clip(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
+        self.recognize([EmotionInput(second, Transcript("warm up"))])
 
     @property
     def batch_seconds(self) -> float:
