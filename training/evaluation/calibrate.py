@@ -47,6 +47,8 @@ def fit_late_weights(logits: Mapping[str, Tensor], heads: Sequence[str], truth: 
 
     The scale is fitted along and discarded: the temperature sets it.
     """
+    if len(heads) == 1:
+        return {heads[0]: 1.0}
     raw = torch.zeros(len(heads), dtype=torch.float64, requires_grad=True)
     scale = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     posteriors = torch.stack([logits[head].double().log_softmax(-1) for head in heads])  # (H, B, C)
