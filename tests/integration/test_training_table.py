@@ -34,6 +34,7 @@ from emostream.training.trainer.settings import TrainerSettings
 from tests.support.corpus_trees import iemocap_tree, write_sound
 from tests.support.fakes import FakeTranscriber
 from tests.support.tiny_emotion import SENTENCES
+from tests.support.tiny_pretrained import publish_one_layer
 from tests.support.training_task import fresh_accelerator, one_thread
 
 ALPHAS, FUSED_ALPHAS = (0.1, 0.9), (0.1,)
@@ -61,8 +62,9 @@ class Papers:
     row of every protocol.
     """
 
-    def __init__(self, root: Path, hub: Path) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
+        audio, text = publish_one_layer(root)
         iemocap_tree(root / "IEMOCAP_full_release")
         self.config = root / "tiny.toml"
         self.config.write_text(f"""
@@ -71,8 +73,8 @@ class Papers:
             fused_alphas = {list(FUSED_ALPHAS)}
             protocol = "session"
             [model]
-            audio = "{hub / "wav2vec2"}"
-            text = "{hub / "bert"}"
+            audio = "{audio}"
+            text = "{text}"
             audio_frozen = "all"
             text_frozen = "all"
             width = 16
@@ -85,9 +87,11 @@ class Papers:
             [trainer]
             epochs = 1
             batch = 32
+            loader_workers = 0
             [continued]
             epochs = 1
             batch = 32
+            loader_workers = 0
         """)
 
     def run(self, out: str, *protocols: str) -> Path:
@@ -109,8 +113,8 @@ class Papers:
 
 
 @pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Papers:
-    papers = Papers(tmp_path_factory.mktemp("papers"), published)
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    papers = Papers(tmp_path_factory.mktemp("papers"))
     papers.run("all", *PROTOCOLS)
     (papers.root / "all" / "session").rename(papers.root / "table")
     return papers

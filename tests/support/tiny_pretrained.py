@@ -56,6 +56,18 @@ def publish(root: Path) -> Path:
     return root
 
 
+def publish_one_layer(root: Path) -> tuple[Path, Path]:
+    """Folders of a wav2vec 2.0 and of a BERT with one layer each, for fits by the hundred."""
+    torch.manual_seed(0)
+    audio, text = root / "wav2vec2-1", root / "bert-1"
+    shape = audio_configs()["wav2vec2, group norm"]
+    shape.num_hidden_layers = 1
+    Wav2Vec2Model(shape).save_pretrained(audio)
+    BertModel(text_config("bert", num_hidden_layers=1)).save_pretrained(text)
+    save_tokenizer(tiny_tokenizer(), text)
+    return audio, text
+
+
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]"
