@@ -48,6 +48,7 @@ class AdmissionController:
         self._clock = clock
         self._limit = limit
         self._expected = 0.0
+        self._warming_up = False
         self._samples: deque[_Sample] = deque()
         self._admitted: deque[tuple[float, int]] = deque()  # of the last window: when, how many channels
         self.sample()
@@ -55,6 +56,15 @@ class AdmissionController:
     def expect(self, share: float) -> None:
         """What one stream is likely to cost in one copy of the models, measured before there was one."""
         self._expected = share
+
+    def begin_warm_up(self) -> None:
+        """Until `end_warm_up` the models work on what no stream has caused, and nothing of it counts."""
+        self._warming_up = True
+
+    def end_warm_up(self) -> None:
+        self._warming_up = False
+        self._samples.clear()
+        self.sample()
 
     def sample(self) -> None:
         """To be called every second or so."""
@@ -71,7 +81,7 @@ class AdmissionController:
 
     def _share(self, seconds: Sequence[Callable[[], float]], before: Sequence[float]) -> float:
         then, now = self._samples[0].at, self._clock.now()
-        if now <= then:
+        if now <= then or self._warming_up:
             return 0.0
         return max((busy() - was) / (now - then) for busy, was in zip(seconds, before, strict=True))
 

@@ -55,6 +55,7 @@ class Watchdog:
             while True:
                 if not self._measured and (warming_up is None or warming_up.done()):
                     # In a task of its own: a model that does not answer must not hold up the rest.
+                    self._admission.begin_warm_up()
                     warming_up = asyncio.create_task(self._warm_up(), name="warm-up")
                 self._tick(warming_up=warming_up is not None and not warming_up.done())
                 await self._clock.sleep_until(self._clock.now() + _PERIOD_S)
@@ -75,7 +76,7 @@ class Watchdog:
         try:
             # A little noise takes what is slow in a first call; what speech costs is measured behind that.
             if not self.warm:
-                self._admission.expect(await self._engine.warm_up(noise_clip()))
+                await self._engine.warm_up(noise_clip())
                 self.warm = True
             speech = await asyncio.to_thread(speech_clip)
             self._admission.expect(await self._engine.warm_up(speech))
@@ -89,6 +90,8 @@ class Watchdog:
         except Exception:
             log.exception("the warm-up failed")
             return
+        finally:
+            self._admission.end_warm_up()
         self._measured = True
 
 

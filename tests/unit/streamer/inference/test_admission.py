@@ -50,6 +50,20 @@ def test_the_load_is_the_busiest_model_s_of_the_last_window() -> None:
     assert server.admission.load == pytest.approx(0.4)
 
 
+def test_the_work_of_a_warm_up_is_no_load() -> None:
+    server = SimulatedServer(limit=0.7)
+    server.admission.begin_warm_up()
+    server.work(3, 1.0, 0.0)
+    assert server.admits(active=1)
+    server.admission.expect(0.1)
+    server.admission.end_warm_up()
+    assert server.admission.load == 0.0
+    assert server.admits(active=5)
+    assert not server.admits(active=7)
+    server.work(3, 0.9, 0.0)
+    assert server.admission.load == pytest.approx(0.9)
+
+
 def test_one_more_must_fit_beside_the_active_streams() -> None:
     server = SimulatedServer(limit=0.7)
     server.work(20, 0.6, 0.0)

@@ -33,6 +33,12 @@ class Admission:
     def __init__(self) -> None:
         self.expected: asyncio.Queue[float] = asyncio.Queue()
 
+    def begin_warm_up(self) -> None:
+        pass
+
+    def end_warm_up(self) -> None:
+        pass
+
     def expect(self, share: float) -> None:
         self.expected.put_nowait(share)
 
@@ -74,7 +80,6 @@ async def test_ready_after_noise_and_measured_with_speech() -> None:
         call.set_result(0.2)
         call = await made.call()
         assert made.is_ready()
-        assert await made.expected() == 0.2
         call.set_result(0.1)
         assert await made.expected() == 0.1
     assert [clip.seconds for clip in made.models.clips] == [0.5, 4.0]
@@ -92,7 +97,7 @@ async def test_what_failed_is_tried_again(failed: int) -> None:
                 made.clock.advance_to(made.clock.now() + 1.0)
             else:
                 call.set_result(0.1)
-                assert await made.expected() == 0.1
+        assert await made.expected() == 0.1
         assert made.is_ready()
 
 
