@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import wave
 from collections.abc import Callable, Sequence
@@ -116,7 +117,8 @@ class ReplayBenchmark:
 
         async def work() -> None:
             for file in waiting:
-                totals.append(await self._session(file, engine, at_a_time).run())
+                source = await asyncio.to_thread(FileSource, file)
+                totals.append(await self._session(source, engine, at_a_time).run())
 
         async with engine.running():
             began = self.clock.now()
@@ -129,9 +131,9 @@ class ReplayBenchmark:
         calls = sum(len(recorder.calls) for recorder in recorders.values())
         return _Round(replay_s, bare_s, totals, calls, at_a_time)
 
-    def _session(self, file: Path, engine: Engine, at_a_time: int) -> Session:
+    def _session(self, source: FileSource, engine: Engine, at_a_time: int) -> Session:
         return Session(
-            FileSource(file),
+            source,
             partial(make_vad, self.settings.vad),
             engine,
             EventLog("bench"),

@@ -124,7 +124,8 @@ class ReplayRunner:
                 if not await run_until_stopped(first, stop):
                     return
                 session_settings = second_pass_settings(session_settings, first.speakers)
-            recording = job.source(self.clock if self.options.realtime else None, track)
+            pace = self.clock if self.options.realtime else None
+            recording = await asyncio.to_thread(job.source, pace, track)  # FFmpeg takes 10 ms and more
             heard_channels(session_settings.channels, recording.channels, printable(job.path))
             taps = [_audio_tap(recording, tap) for tap in (*outputs.audio_taps, report_progress)]
             session = Session(
