@@ -38,13 +38,17 @@ def main(
     chosen = [one for one in sections if one.name in (options.only or _suite(sections))]
     setup = Setup(options.speech, options.smoke, stamp())
     failed = []
-    for result in run_sections(chosen, setup, run):
-        if result.failures:
-            failed.append(result.section.name)
-        if options.smoke:
-            _print(result)
-        else:
-            _write(result, sections, setup.stamp, folder)
+    try:
+        for result in run_sections(chosen, setup, run):
+            if result.failures:
+                failed.append(result.section.name)
+            if options.smoke:
+                _print(result)
+            else:
+                _write(result, sections, setup.stamp, folder)
+    except KeyboardInterrupt:
+        print("interrupted; the sections that were done are kept", file=sys.stderr)
+        return 130
     if not options.smoke:
         print((folder / RESULTS).read_text(encoding="utf-8").split("\n## ")[1])
     if failed:
