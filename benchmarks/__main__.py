@@ -8,6 +8,7 @@ the exit status is 1.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -116,4 +117,5 @@ def _print(result: SectionResult) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a section started ends with it
     sys.exit(main())
