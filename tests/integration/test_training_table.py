@@ -338,6 +338,19 @@ def test_a_row_that_equals_the_baseline_is_not_trained(small: TableRequest) -> N
     assert all(name.startswith("baseline") for name in fits)
 
 
+def test_encoders_are_trained_in_three_ways(small: TableRequest, tmp_path: Path) -> None:
+    """From one start: adapters and weights each go their own way, and neither stays where frozen ones do."""
+    pytest.importorskip("peft", reason="LoRA needs the package peft")
+    learning = replace(small.experiment.model, audio_frozen="front_end", text_frozen="none")
+    names = ("baseline", "frozen encoders", "LoRA", "fine-tuned encoders")
+    request = with_rows(small, *names, model=learning, data=DataSettings(text_source="gold"))
+    results = run(other(request, work=tmp_path, fold="0"))
+    found = {result.row: result.probabilities for result in results}
+    np.testing.assert_array_equal(found["fine-tuned encoders"], found["baseline"])
+    for one, two in (("LoRA", "frozen encoders"), ("LoRA", "baseline"), ("baseline", "frozen encoders")):
+        assert not np.allclose(found[one], found[two], atol=1e-5)
+
+
 @pytest.mark.parametrize(("source", "refused"), [("recognized", True), ("gold", False)])
 def test_words_of_pocketsphinx_are_refused_in_the_papers_table(
     source: TextSource, refused: bool, small: TableRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
