@@ -24,13 +24,13 @@ from emostream.training.data.audio_decoding import read_clip
 
 UTTERANCES = [  # start and end in seconds, and the intended emotion: demo/RECORDING.md
     (0.80, 3.14, "neutral"),
-    (4.52, 6.74, "happy"),
-    (8.32, 10.91, "angry"),
-    (12.38, 15.47, "sad"),
-    (17.05, 19.65, "neutral"),
-    (20.97, 23.36, "happy"),
-    (24.40, 26.61, "angry"),
-    (27.93, 31.18, "sad"),
+    (4.52, 6.82, "happy"),
+    (8.40, 10.67, "angry"),
+    (12.14, 16.49, "sad"),
+    (18.07, 20.86, "neutral"),
+    (22.18, 24.28, "happy"),
+    (25.32, 26.97, "angry"),
+    (28.29, 32.20, "sad"),
 ]
 VERSIONS = 5
 SETTINGS = AugmentSettings(noise=0.7, equalizer=0.5, reverb=0.5)

@@ -11,8 +11,8 @@ import soundfile
 
 from emostream.models.types import SAMPLE_RATE_HZ, Samples
 
-_STARTS_MS: Final = (800, 4_520, 8_320, 12_380, 17_040, 20_960, 24_400, 27_920)
-"""Where its utterances begin; each lasts more than two seconds."""
+_STARTS_MS: Final = (800, 4_520, 8_400, 12_140, 18_070, 22_180, 28_290)
+"""Where those of its utterances begin that last more than two seconds."""
 
 
 @cache
