@@ -1,0 +1,35 @@
+"""peers.md: delays without the window, what was not run, and rows that stay."""
+
+from __future__ import annotations
+
+from benchmarks.peers.delay import Delays
+from benchmarks.peers.page import MeasuredRow, page
+from benchmarks.peers.peer import PEERS
+
+STAMP = "2026-11-30 at commit {}, some CPU"
+OURS = MeasuredRow(PEERS["emostream"], "base", 1, Delays((0.51, 0.52, 0.53), 1), 0.25, 440.4)
+FAILED = MeasuredRow(PEERS["RealtimeSTT"], "base", 1, reason="portaudio.h | not found")
+
+
+def test_a_row_has_the_delay_beyond_the_window() -> None:
+    text = page([OURS], 60.0, STAMP.format("abc"), "")
+    assert "| emostream | base | 1 | 20 / 29 | 1 of 4 | 0.25 | 440 | abc |" in text
+    assert "| emostream | 500 ms |" in text
+    assert "| WhisperLive | none |" in text
+
+
+def test_what_was_not_run_says_why() -> None:
+    text = page([FAILED], 60.0, STAMP.format("abc"), "")
+    assert "| RealtimeSTT | base | 1 | not run: portaudio.h / not found |" in text
+
+
+def test_rows_stay_until_they_are_measured_again() -> None:
+    before = page([OURS, FAILED], 60.0, STAMP.format("abc"), "")
+    again = MeasuredRow(PEERS["emostream"], "base", 1, Delays((0.6,), 0), 0.5, 500.0)
+    more = MeasuredRow(PEERS["emostream"], "base", 8, Delays((), 4), 0.5, 500.0)
+    text = page([again, more], 60.0, STAMP.format("def"), before)
+    assert "| emostream | base | 1 | 100 / 100 | 0 of 1 | 0.50 | 500 | def |" in text
+    assert "| emostream | base | 8 | none / none | 4 of 4 | 0.50 | 500 | def |" in text
+    assert text.count("| RealtimeSTT | base | 1 |") == 1
+    assert text.count("| emostream | base | 1 |") == 1
+    assert page([], 60.0, STAMP.format("def"), text) == text
