@@ -42,7 +42,7 @@ def _emostream(python: str, port: int, model: Path) -> Sequence[str]:
 
 
 def _whisper_live(python: str, port: int, model: Path) -> Sequence[str]:
-    return [python, str(_SERVERS / "whisper_live.py"), str(port), str(model)]
+    return [python, str(_SERVERS / "start_whisper_live.py"), str(port), str(model)]
 
 
 def _whisperlivekit(python: str, port: int, model: Path) -> Sequence[str]:
@@ -60,7 +60,7 @@ def _whisperlivekit(python: str, port: int, model: Path) -> Sequence[str]:
 
 
 def _realtimestt(python: str, port: int, model: Path) -> Sequence[str]:
-    return [python, str(_SERVERS / "realtimestt.py"), str(port), str(model), str(_SILENCE_S)]
+    return [python, str(_SERVERS / "start_realtimestt.py"), str(port), str(model), str(_SILENCE_S)]
 
 
 PEERS: Final[dict[str, Peer]] = {
