@@ -25,7 +25,7 @@ from urllib.request import urlopen
 from benchmarks.machine import stamp
 from benchmarks.peers.delay import Delays, delays, together
 from benchmarks.peers.environment import NotInstalledError, default_folder, python_of
-from benchmarks.peers.page import HEAD, MeasuredRow, page
+from benchmarks.peers.page import HEAD, MODELS, MeasuredRow, page
 from benchmarks.peers.peer import PEERS, Peer
 from benchmarks.suite.parts import table
 from benchmarks.suite.process_tree import TreeUsage, tree_usage
@@ -71,24 +71,27 @@ def main() -> None:
                 print(f"{name}, Whisper {model}, clients: {clients}", file=sys.stderr, flush=True)
                 rows.append(_row(PEERS[name], load, options))
                 print(table(HEAD, [rows[-1].cells()]), file=sys.stderr, flush=True)
-    text = page(
-        rows, options.seconds, stamp(), RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    )
-    if options.write:
-        RESULTS.write_text(text, encoding="utf-8")
-    print(text)
+                if options.write:
+                    _write(rows, options.seconds)
+    print(table(HEAD, [row.cells() for row in rows]))
+
+
+def _write(rows: Sequence[MeasuredRow], seconds: float) -> None:
+    """After each measurement, so that none is lost where a later one is interrupted."""
+    before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    RESULTS.write_text(page(rows, seconds, stamp(), before), encoding="utf-8")
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=list(PEERS), metavar="NAME")
-    parser.add_argument("--models", nargs="+", choices=("tiny.en", "base"), default=["tiny.en", "base"])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--clients", type=_counts, default=[1, 2, 4, 8], metavar="N,N,...")
     parser.add_argument("--seconds", type=float, default=60.0, help="of sound for each client")
     parser.add_argument("--speech", type=Path, metavar="FOLDER", help="recordings of one utterance each")
     parser.add_argument("--environments", type=Path, default=default_folder(), metavar="FOLDER")
     parser.add_argument("--python", default=sys.executable, help="makes the peers' environments")
-    parser.add_argument("--no-write", dest="write", action="store_false", help="only print the page")
+    parser.add_argument("--no-write", dest="write", action="store_false", help="only print the rows")
     return parser.parse_args()
 
 

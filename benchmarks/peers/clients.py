@@ -66,10 +66,9 @@ async def whisper_live(url: str, sound: Samples) -> list[FinalText]:
 
 async def whisperlivekit(url: str, sound: Samples) -> list[FinalText]:
     def final_text(message: Any) -> tuple[float, str] | None:
+        # What is not confirmed is in `buffer_transcription`; lines without text are silence.
         lines = [line for line in message.get("lines", ()) if line.get("text")]
-        if not lines or message.get("buffer_transcription", "").strip():
-            return None
-        return _clock_seconds(lines[-1]["end"]), lines[-1]["text"]
+        return (_clock_seconds(lines[-1]["end"]), lines[-1]["text"]) if lines else None
 
     async with connect(url, compression=None) as socket:
         await _wait_for(socket, lambda message: message.get("type") == "config")

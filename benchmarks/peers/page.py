@@ -10,12 +10,13 @@ from benchmarks.peers.delay import Delays
 from benchmarks.peers.peer import PEERS, Peer
 from benchmarks.suite.parts import table
 
+MODELS: Final = ("tiny.en", "base")
 HEAD: Final = (
     "server",
     "Whisper",
     "clients",
     "delay beyond the silence window, p50 / p95, ms",
-    "without a final in time",
+    "late, none, of utterances",
     "cores",
     "MiB",
     "commit",
@@ -41,14 +42,15 @@ class MeasuredRow:
         window_ms = 1_000 * self.peer.silence_s
         spread = [self.delays.percentile_ms(share) for share in (50, 95)]
         delay = " / ".join("none" if one is None else f"{one - window_ms:.0f}" for one in spread)
-        missed = f"{self.delays.missed} of {self.delays.missed + len(self.delays.seconds)}"
-        return [*key, delay, missed, f"{self.cores:.2f}", f"{self.memory_mib:.0f}", commit]
+        lacking = f"{self.delays.late}, {self.delays.none}, of {self.delays.utterances}"
+        return [*key, delay, lacking, f"{self.cores:.2f}", f"{self.memory_mib:.0f}", commit]
 
 
 def page(rows: Sequence[MeasuredRow], seconds: float, stamp: str, before: str) -> str:
     """before: the page as it was; its rows stay where none of `rows` replaces them."""
     commit = stamp.split("at commit ")[1].split(",")[0]
     lines = _rows_of(before) | {tuple(row.cells()[:3]): row.cells(commit) for row in rows}
+    ordered = [lines[key] for key in sorted(lines, key=_place)]
     finals = [[peer.name, _window(peer), peer.final] for peer in PEERS.values()]
     return (
         "# Beside other servers that transcribe streams\n\n"
@@ -56,10 +58,17 @@ def page(rows: Sequence[MeasuredRow], seconds: float, stamp: str, before: str) -
         "of speech a client in real time, all clients on the machine of the server, the same weights of "
         "Whisper for all, in the precision that each takes on a processor (int8). *Delay*: from the end "
         "of an utterance's speech to the arrival of its final text, less the silence that the server "
-        "waits for by its configuration. *Without a final in time*: the next utterance had ended before. "
+        "waits for by its configuration; everything else as each server comes. *Late*: the final came after "
+        "the next utterance had ended; *none*: not within 8 s of the end of the sound. "
         "*Cores* and *MiB* (PSS, median): the server's process tree while clients were connected.\n\n"
-        f"{table(('server', 'silence window', 'what is final'), finals)}{table(HEAD, list(lines.values()))}"
+        f"{table(('server', 'silence window', 'what is final'), finals)}{table(HEAD, ordered)}"
     ).rstrip("\n") + "\n"
+
+
+def _place(key: tuple[str, ...]) -> tuple[int, int, int]:
+    """Of a row: by model, then by load, so that servers stand beside each other."""
+    name, model, clients = key
+    return MODELS.index(model), int(clients), list(PEERS).index(name)
 
 
 def _window(peer: Peer) -> str:
