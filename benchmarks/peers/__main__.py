@@ -9,53 +9,28 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
-import statistics
-import subprocess
+import signal
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-from urllib.request import urlopen
 
 from benchmarks.machine import stamp
-from benchmarks.peers.delay import Delays, delays, together
 from benchmarks.peers.environment import NotInstalledError, default_folder, python_of
+from benchmarks.peers.measure import Load, PeerFailedError, measure
 from benchmarks.peers.page import HEAD, MODELS, MeasuredRow, page
 from benchmarks.peers.peer import PEERS, Peer
 from benchmarks.suite.parts import table
-from benchmarks.suite.process_tree import TreeUsage, tree_usage
-from benchmarks.suite.program import free_port
 from benchmarks.suite.speech import speech_clips
 from emostream.models.transcription.factory import local_copies
-from emostream.streamer.bench.workload import Workload, make_workload
-from emostream.streamer.config import SAMPLE_RATE_HZ
+from emostream.streamer.bench.workload import make_workload
 
 RESULTS: Final = Path(__file__).resolve().parents[1] / "peers.md"
-_START_S: Final = 120.0
-_LOOK_EVERY_S: Final = 0.5
-_STAGGER_S: Final = 0.37
-
-
-class PeerFailedError(Exception):
-    """Why a peer was not measured, in one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What is sent: a Whisper model and its folder, and the sound of each client."""
-
-    model: str
-    folder: Path
-    workloads: Sequence[Workload]
 
 
 def main() -> None:
     options = _parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server that runs ends with it
     clips = speech_clips(options.speech)
     rows: list[MeasuredRow] = []
     for model in options.models:
@@ -102,102 +77,9 @@ def _counts(text: str) -> list[int]:
 def _row(peer: Peer, load: Load, options: argparse.Namespace) -> MeasuredRow:
     try:
         python = python_of(peer, options.environments, options.python)
-        return asyncio.run(_measure(peer, python, load))
-    except (NotInstalledError, PeerFailedError, TimeoutError, OSError) as error:
-        return MeasuredRow(peer, load.model, len(load.workloads), reason=str(error) or type(error).__name__)
-
-
-async def _measure(peer: Peer, python: str, load: Load) -> MeasuredRow:
-    """Raises PeerFailedError."""
-    port = free_port()
-    with _server(peer.command(python, port, load.folder)) as server:
-        await _listening(server, port, peer)
-        url = f"ws://127.0.0.1:{port}{peer.path}"
-        watch = _Watch(server.pid)
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(watch.run(), name="memory and processor")
-            clients = [
-                tasks.create_task(_client(peer, url, workload, number * _STAGGER_S), name=f"client {number}")
-                for number, workload in enumerate(load.workloads)
-            ]
-            found = [await client for client in clients]
-            watching.cancel()
-    total = together(found)
-    return MeasuredRow(peer, load.model, len(load.workloads), total, watch.cores, watch.memory_mib)
-
-
-async def _client(peer: Peer, url: str, workload: Workload, after_s: float) -> Delays:
-    await asyncio.sleep(after_s)
-    finals = await peer.client(url, workload.samples)
-    spans = [(start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ) for start, end in workload.spans]
-    return delays(spans, finals)
-
-
-class _Watch:
-    """Of a process tree while it serves. memory_mib: the median. cores: processor time by wall clock."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._seen: list[tuple[float, TreeUsage]] = []
-
-    async def run(self) -> None:
-        while True:
-            usage = await asyncio.to_thread(tree_usage, self._pid)
-            self._seen.append((time.monotonic(), usage))
-            await asyncio.sleep(_LOOK_EVERY_S)
-
-    @property
-    def cores(self) -> float:
-        (began, first), (ended, last) = self._seen[0], self._seen[-1]
-        return (last.cpu_s - first.cpu_s) / (ended - began)
-
-    @property
-    def memory_mib(self) -> float:
-        return statistics.median(usage.memory_mib for _, usage in self._seen)
-
-
-@contextmanager
-def _server(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Its output goes to a file, whose end explains a failure."""
-    with tempfile.TemporaryFile() as output:
-        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            yield server
-        except PeerFailedError as error:
-            output.seek(0)
-            lines = output.read().decode(errors="replace").strip().splitlines() or ["no output"]
-            raise PeerFailedError(f"{error}: {lines[-1][:200]}") from error
-        finally:
-            server.terminate()
-            try:
-                server.wait(10.0)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-
-
-def _takes_streams(port: int, peer: Peer) -> bool:
-    """By its own page for that, else once its port is open."""
-    try:
-        if peer.health:
-            with urlopen(f"http://127.0.0.1:{port}{peer.health}", timeout=2.0):
-                return True
-        with socket.create_connection(("127.0.0.1", port), timeout=2.0):
-            return True
-    except OSError:  # urllib's errors are of this kind
-        return False
-
-
-async def _listening(server: subprocess.Popen[bytes], port: int, peer: Peer) -> None:
-    """Raises PeerFailedError where the server ends, or does not listen in time."""
-    end = time.monotonic() + _START_S
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            raise PeerFailedError(f"{peer.name}'s server ended")
-        if await asyncio.to_thread(_takes_streams, port, peer):
-            return
-        await asyncio.sleep(0.2)
-    raise PeerFailedError(f"{peer.name}'s server did not listen within {_START_S:.0f} s")
+        return asyncio.run(measure(peer, python, load))
+    except (NotInstalledError, PeerFailedError) as error:
+        return MeasuredRow(peer, load.model, len(load.workloads), reason=str(error))
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from emostream.streamer.client import connect as connect_emostream
 from emostream.streamer.config import SAMPLE_RATE_HZ
 from emostream.streamer.protocol import messages
 
-_BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 10
+_BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 50
 _LAST_S: Final = 8.0
 """How long the last texts are waited for after the sound has ended."""
-_READY_S: Final = 60.0
+_READY_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,17 @@ class FinalText:
     text: str
 
 
-Client = Callable[[str, Samples], Awaitable[list[FinalText]]]
+Go = Callable[[], Awaitable[None]]
+"""Awaited once the server is ready for a stream; returns when its sound is to begin."""
+Client = Callable[[str, Samples, Go], Awaitable[list[FinalText]]]
 """From a websocket URL and the sound of one stream."""
 
 
-async def emostream(url: str, sound: Samples) -> list[FinalText]:
+async def emostream(url: str, sound: Samples, go: Go) -> list[FinalText]:
     start = messages.Start(encoding="pcm_s16le", sample_rate=SAMPLE_RATE_HZ, channels=1)
     finals = []
     async with connect_emostream(url, start) as stream:
+        await go()
         clock = _StreamClock()
         async for event in stream.recognize(_blocks(sound, clock, "pcm_s16le")):
             if isinstance(event, messages.Emotion) and event.final:
@@ -51,7 +54,7 @@ async def emostream(url: str, sound: Samples) -> list[FinalText]:
     return finals
 
 
-async def whisper_live(url: str, sound: Samples) -> list[FinalText]:
+async def whisper_live(url: str, sound: Samples, go: Go) -> list[FinalText]:
     options = {"uid": str(uuid.uuid4()), "language": "en", "task": "transcribe", "model": "", "use_vad": True}
 
     def final_text(message: Any) -> tuple[float, str] | None:
@@ -61,10 +64,11 @@ async def whisper_live(url: str, sound: Samples) -> list[FinalText]:
     async with connect(url, compression=None) as socket:
         await socket.send(json.dumps(options))
         await _wait_for(socket, lambda message: message.get("message") == "SERVER_READY")
+        await go()
         return await _exchange(socket, sound, "pcm_f32le", final_text, b"END_OF_AUDIO")
 
 
-async def whisperlivekit(url: str, sound: Samples) -> list[FinalText]:
+async def whisperlivekit(url: str, sound: Samples, go: Go) -> list[FinalText]:
     def final_text(message: Any) -> tuple[float, str] | None:
         # What is not confirmed is in `buffer_transcription`; lines without text are silence.
         lines = [line for line in message.get("lines", ()) if line.get("text")]
@@ -72,12 +76,14 @@ async def whisperlivekit(url: str, sound: Samples) -> list[FinalText]:
 
     async with connect(url, compression=None) as socket:
         await _wait_for(socket, lambda message: message.get("type") == "config")
+        await go()
         return await _exchange(socket, sound, "pcm_s16le", final_text, b"")
 
 
-async def realtimestt(url: str, sound: Samples) -> list[FinalText]:
+async def realtimestt(url: str, sound: Samples, go: Go) -> list[FinalText]:
     async with connect(url, compression=None) as socket:
         await _wait_for(socket, lambda message: bool(message.get("ready")))
+        await go()
         return await _exchange(
             socket,
             sound,
@@ -132,7 +138,7 @@ async def _exchange(
 
 
 async def _blocks(sound: Samples, clock: _StreamClock, encoding: str) -> AsyncIterator[bytes]:
-    """A block of 100 ms when its last sample is due."""
+    """A block of 20 ms when its last sample is due."""
     for first in range(0, len(sound), _BLOCK_SAMPLES):
         block = sound[first : first + _BLOCK_SAMPLES]
         await clock.sleep_until((first + len(block)) / SAMPLE_RATE_HZ)

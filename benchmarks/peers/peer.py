@@ -11,6 +11,7 @@ from typing import Final
 from benchmarks.peers import clients
 from benchmarks.peers.clients import Client
 from benchmarks.suite.program import PROGRAM
+from benchmarks.suite.speech import DEMO_RECORDING
 
 _SERVERS: Final = Path(__file__).with_name("servers")
 _TORCH: Final = "torch==2.13.0"
@@ -52,7 +53,7 @@ def _whisperlivekit(python: str, port: int, model: Path) -> Sequence[str]:
         "--backend": "faster-whisper",
         "--backend-policy": "localagreement",
         "--lan": "en",
-        "--warmup-file": "",  # its own is downloaded
+        "--warmup-file": str(DEMO_RECORDING),  # its own is downloaded
         "--log-level": "WARNING",
     }
     pairs = [word for pair in options.items() for word in pair]

@@ -17,6 +17,7 @@ from emostream.streamer.errors import SourceError
 from emostream.streamer.pipeline.segmenter import Segmenter, Utterance
 from emostream.streamer.pipeline.vad import make_vad
 
+DEMO_RECORDING: Final = Path(str(files("emostream.demo") / "recording.ogg"))
 _MOST_FILES: Final = 160
 
 
@@ -37,7 +38,7 @@ def spread_files(folder: Path, most: int = _MOST_FILES) -> list[Path]:
 
 def demo_recording() -> Samples:
     """(N,) at 16 kHz, 33 s: eight synthetic utterances with pauses."""
-    return decode_file(Path(str(files("emostream.demo") / "recording.ogg")))
+    return decode_file(DEMO_RECORDING)
 
 
 def utterances(samples: Samples) -> list[Samples]:

@@ -28,7 +28,11 @@ def _no_wait_for_the_last_text(monkeypatch: pytest.MonkeyPatch) -> None:
 async def finals_of(client: Client, handler: Handler) -> list[FinalText]:
     async with serve(handler, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        return await client(f"ws://127.0.0.1:{port}/", SOUND)
+        return await client(f"ws://127.0.0.1:{port}/", SOUND, at_once)
+
+
+async def at_once() -> None:
+    pass
 
 
 async def received(socket: ServerConnection, samples: int, sample_bytes: int) -> bytes:
