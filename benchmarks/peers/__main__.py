@@ -21,7 +21,7 @@ from benchmarks.peers.measure import Load, PeerFailedError, measure
 from benchmarks.peers.page import HEAD, MODELS, MeasuredRow, page
 from benchmarks.peers.peer import PEERS, Peer
 from benchmarks.suite.parts import table
-from benchmarks.suite.speech import speech_clips
+from benchmarks.suite.speech import described, speech_clips
 from emostream.models.transcription.factory import local_copies
 from emostream.streamer.bench.workload import make_workload
 
@@ -31,7 +31,9 @@ RESULTS: Final = Path(__file__).resolve().parents[1] / "peers.md"
 def main() -> None:
     options = _parse()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server that runs ends with it
+    stamped = stamp()
     clips = speech_clips(options.speech)
+    sound = f"{options.seconds:.0f} s of {described(options.speech, clips)}"
     rows: list[MeasuredRow] = []
     for model in options.models:
         copy = next(local_copies(model, print), None)
@@ -47,14 +49,14 @@ def main() -> None:
                 rows.append(_row(PEERS[name], load, options))
                 print(table(HEAD, [rows[-1].cells()]), file=sys.stderr, flush=True)
                 if options.write:
-                    _write(rows, options.seconds)
+                    _write(rows, sound, stamped)
     print(table(HEAD, [row.cells() for row in rows]))
 
 
-def _write(rows: Sequence[MeasuredRow], seconds: float) -> None:
+def _write(rows: Sequence[MeasuredRow], sound: str, stamped: str) -> None:
     """After each measurement, so that none is lost where a later one is interrupted."""
     before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    RESULTS.write_text(page(rows, seconds, stamp(), before), encoding="utf-8")
+    RESULTS.write_text(page(rows, sound, stamped, before), encoding="utf-8")
 
 
 def _parse() -> argparse.Namespace:

@@ -46,22 +46,24 @@ class MeasuredRow:
         return [*key, delay, lacking, f"{self.cores:.2f}", f"{self.memory_mib:.0f}", commit]
 
 
-def page(rows: Sequence[MeasuredRow], seconds: float, stamp: str, before: str) -> str:
-    """before: the page as it was; its rows stay where none of `rows` replaces them."""
+def page(rows: Sequence[MeasuredRow], sound: str, stamp: str, before: str) -> str:
+    """sound: what each client sent. before: the page as it was, whose rows stay unless measured again."""
     commit = stamp.split("at commit ")[1].split(",")[0]
     lines = _rows_of(before) | {tuple(row.cells()[:3]): row.cells(commit) for row in rows}
     ordered = [lines[key] for key in sorted(lines, key=_place)]
-    finals = [[peer.name, _window(peer), peer.final] for peer in PEERS.values()]
+    finals = [[peer.name, _version(peer), _window(peer), peer.final] for peer in PEERS.values()]
     return (
         "# Beside other servers that transcribe streams\n\n"
-        f"Made by `python -m benchmarks.peers`, last on {stamp}; each row states its commit. {seconds:.0f} s "
-        "of speech a client in real time, all clients on the machine of the server, the same weights of "
-        "Whisper for all, in the precision that each takes on a processor (int8). *Delay*: from the end "
-        "of an utterance's speech to the arrival of its final text, less the silence that the server "
-        "waits for by its configuration; everything else as each server comes. *Late*: the final came after "
-        "the next utterance had ended; *none*: not within 8 s of the end of the sound. "
-        "*Cores* and *MiB* (PSS, median): the server's process tree while clients were connected.\n\n"
-        f"{table(('server', 'silence window', 'what is final'), finals)}{table(HEAD, ordered)}"
+        f"Made by `python -m benchmarks.peers`, last on {stamp}; each row states its commit. Each client "
+        f"sends {sound}, in real time and in blocks of 20 ms; all run on the machine of the server. The same "
+        "weights of Whisper for all, in the precision that each takes on a processor (int8); everything else "
+        "as each server comes. emostream's finals have an emotion besides the words.\n\n"
+        "*Delay*: from the end of an utterance's speech to the arrival of its final text, less the silence "
+        "that the server waits for by its configuration. A final is an utterance's if it reaches to within "
+        "0.4 s of its end. *Late*: it came after the next utterance had ended; *none*: not within 8 s of the "
+        "end of the sound. Text that may still change is not counted. *Cores* and *MiB* (PSS, median): the "
+        "server's process tree while the sound came.\n\n"
+        f"{table(('server', 'version', 'silence window', 'what is final'), finals)}{table(HEAD, ordered)}"
     ).rstrip("\n") + "\n"
 
 
@@ -69,6 +71,10 @@ def _place(key: tuple[str, ...]) -> tuple[int, int, int]:
     """Of a row: by model, then by load, so that servers stand beside each other."""
     name, model, clients = key
     return MODELS.index(model), int(clients), list(PEERS).index(name)
+
+
+def _version(peer: Peer) -> str:
+    return peer.packages[0].partition("==")[2] if peer.packages else "this one"
 
 
 def _window(peer: Peer) -> str:

@@ -91,7 +91,7 @@ PEERS: Final[dict[str, Peer]] = {
             "huggingface-hub<2",
         ),
         0.0,
-        "a segment marked completed: another one follows, or ten passes gave the same text",
+        "a segment marked completed: another one follows, or over ten passes gave the same text",
         _whisper_live,
         "/",
         clients.whisper_live,

@@ -12,33 +12,33 @@ FAILED = MeasuredRow(PEERS["RealtimeSTT"], "base", 1, reason="portaudio.h | not 
 
 
 def test_a_row_has_the_delay_beyond_the_window() -> None:
-    text = page([OURS], 60.0, STAMP.format("abc"), "")
+    text = page([OURS], "60 s", STAMP.format("abc"), "")
     assert "| emostream | base | 1 | 20 / 29 | 0, 1, of 4 | 0.25 | 440 | abc |" in text
-    assert "| emostream | 500 ms |" in text
-    assert "| WhisperLive | none |" in text
+    assert "| emostream | this one | 500 ms |" in text
+    assert "| WhisperLive | 0.10.0 | none |" in text
 
 
 def test_what_was_not_run_says_why() -> None:
-    text = page([FAILED], 60.0, STAMP.format("abc"), "")
+    text = page([FAILED], "60 s", STAMP.format("abc"), "")
     assert "| RealtimeSTT | base | 1 | not run: portaudio.h / not found |" in text
 
 
 def test_rows_stay_until_they_are_measured_again() -> None:
-    before = page([OURS, FAILED], 60.0, STAMP.format("abc"), "")
+    before = page([OURS, FAILED], "60 s", STAMP.format("abc"), "")
     again = MeasuredRow(PEERS["emostream"], "base", 1, Delays((0.6,)), 0.5, 500.0)
     more = MeasuredRow(PEERS["emostream"], "base", 8, Delays((), 0, 4), 0.5, 500.0)
-    text = page([again, more], 60.0, STAMP.format("def"), before)
+    text = page([again, more], "60 s", STAMP.format("def"), before)
     assert "| emostream | base | 1 | 100 / 100 | 0, 0, of 1 | 0.50 | 500 | def |" in text
     assert "| emostream | base | 8 | none / none | 0, 4, of 4 | 0.50 | 500 | def |" in text
     assert text.count("| RealtimeSTT | base | 1 |") == 1
     assert text.count("| emostream | base | 1 |") == 1
-    assert page([], 60.0, STAMP.format("def"), text) == text
+    assert page([], "60 s", STAMP.format("def"), text) == text
 
 
 def test_servers_with_the_same_load_stand_beside_each_other() -> None:
     many = MeasuredRow(PEERS["emostream"], "base", 8, Delays((0.6,)), 0.5, 500.0)
     tiny = MeasuredRow(PEERS["WhisperLive"], "tiny.en", 8, Delays((0.6,)), 0.5, 500.0)
-    text = page([many, FAILED, OURS, tiny], 60.0, STAMP.format("abc"), "")
+    text = page([many, FAILED, OURS, tiny], "60 s", STAMP.format("abc"), "")
     rows = [
         "| WhisperLive | tiny.en | 8",
         "| emostream | base | 1",
