@@ -12,6 +12,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -28,9 +29,19 @@ from emostream.streamer.bench.workload import make_workload
 RESULTS: Final = Path(__file__).resolve().parents[1] / "peers.md"
 
 
-def main() -> None:
+def main() -> int:
     options = _parse()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server that runs ends with it
+    try:
+        rows = _measured(options)
+    except KeyboardInterrupt:
+        print("interrupted; the rows that were measured are kept", file=sys.stderr)
+        return 130
+    print(table(HEAD, [row.cells() for row in rows]))
+    return int(any(row.delays is None for row in rows))
+
+
+def _measured(options: argparse.Namespace) -> list[MeasuredRow]:
     stamped = stamp()
     clips = speech_clips(options.speech)
     sound = f"{options.seconds:.0f} s of {described(options.speech, clips)}"
@@ -41,16 +52,14 @@ def main() -> None:
             raise SystemExit(
                 f"expected Whisper {model} on this machine, found none; install emostream[whisper]"
             )
-        for name in options.peers:
-            for clients in options.clients:
-                loads = [make_workload(clips, options.seconds, stream=stream) for stream in range(clients)]
-                load = Load(model, copy.folder, loads)
-                print(f"{name}, Whisper {model}, clients: {clients}", file=sys.stderr, flush=True)
-                rows.append(_row(PEERS[name], load, options))
-                print(table(HEAD, [rows[-1].cells()]), file=sys.stderr, flush=True)
-                if options.write:
-                    _write(rows, sound, stamped)
-    print(table(HEAD, [row.cells() for row in rows]))
+        for name, clients in product(options.peers, options.clients):
+            loads = [make_workload(clips, options.seconds, stream=stream) for stream in range(clients)]
+            print(f"{name}, Whisper {model}, clients: {clients}", file=sys.stderr, flush=True)
+            rows.append(_row(PEERS[name], Load(model, copy.folder, loads), options))
+            print(table(HEAD, [rows[-1].cells()]), file=sys.stderr, flush=True)
+            if options.write:
+                _write(rows, sound, stamped)
+    return rows
 
 
 def _write(rows: Sequence[MeasuredRow], sound: str, stamped: str) -> None:
@@ -85,4 +94,4 @@ def _row(peer: Peer, load: Load, options: argparse.Namespace) -> MeasuredRow:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
