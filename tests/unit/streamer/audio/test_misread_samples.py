@@ -38,7 +38,7 @@ READ: Final[dict[str, Callable[[bytes], Samples]]] = {
 
 
 def speech(rate_hz: int) -> Samples:
-    wave: Samples = soxr.resample(demo_speech(4_000, 2), 16_000, rate_hz).astype(np.float32)
+    wave: Samples = soxr.resample(demo_speech(4_000, 4), 16_000, rate_hz).astype(np.float32)
     return wave
 
 
