@@ -30,6 +30,8 @@ from tests.support.wav_file import wav_bytes
 WAV = wav_bytes(SPEECH)
 TOKEN = "the-right-token-of-anna"
 PATH = "/v1/audio/transcriptions"
+WARM_UP_CLIPS = 2
+"""A little noise, then speech; see `streamer.server.warm_up`."""
 
 
 @asynccontextmanager
@@ -111,8 +113,9 @@ async def test_utterances_are_streamed() -> None:
 
 async def test_the_first_utterance_is_streamed_before_the_last_is_known() -> None:
     """Of a recording in which the models do not get past the second utterance."""
-    recognizer = BlockedRecognizer(free=1)
+    recognizer = BlockedRecognizer(free=WARM_UP_CLIPS + 1)
     async with serving(recognizer=recognizer) as server, client(server) as made:
+        await until(lambda: recognizer.free == 1)
         streaming = await made.audio.transcriptions.create(file=upload(), model="emostream", stream=True)
         first = await anext(aiter(streaming))
         assert first.type == "transcript.text.delta"
@@ -121,7 +124,9 @@ async def test_the_first_utterance_is_streamed_before_the_last_is_known() -> Non
 
 
 async def test_an_error_in_the_middle_of_a_stream() -> None:
-    async with serving(recognizer=FailsSecond()) as server, client(server) as made:
+    recognizer = FailsSecond()
+    async with serving(recognizer=recognizer) as server, client(server) as made:
+        await until(lambda: recognizer.calls == WARM_UP_CLIPS)
         streaming = await made.audio.transcriptions.create(file=upload(), model="emostream", stream=True)
         events = aiter(streaming)
         assert (await anext(events)).type == "transcript.text.delta"
@@ -211,24 +216,26 @@ class BlockedRecognizer(FakeRecognizer):
     def __init__(self, free: int = 0) -> None:
         super().__init__()
         self.unblock = threading.Event()
-        self._free = free
+        self.free = free
 
     def fuse(self, codes: Sequence[EncodedAudio], *more: Any) -> list[Prediction]:
-        if self._free >= len(codes):
-            self._free -= len(codes)
+        if self.free >= len(codes):
+            self.free -= len(codes)
         else:
             assert self.unblock.wait(30)
         return super().fuse(codes, *more)
 
 
 class FailsSecond(FakeRecognizer):
+    """The second call after the warm-up."""
+
     def __init__(self) -> None:
         super().__init__()
-        self._calls = 0
+        self.calls = 0
 
     def encode(self, clips: Sequence[Clip]) -> list[EncodedAudio]:
-        self._calls += 1
-        if self._calls > 1:
+        self.calls += 1
+        if self.calls > WARM_UP_CLIPS + 1:
             raise RuntimeError("no more")
         return super().encode(clips)
 

@@ -204,7 +204,7 @@ def test_a_part_of_iemocap_is_refused_without_the_option(
         (["--corpus", "iemo", "--data", "{root}"], "expected a corpus out of iemocap, meld, "),
         (["--config", "paper"], "expected a TOML file or one of papers, papers-acted"),
         (["--config", "{root}/none.toml"], "expected a TOML file of an experiment at {root}/none.toml"),
-        (["--config", "bundled"], "{runs}/bundled.toml: Object contains unknown field"),
+        (["--config", "bundled"], "{runs}/bundled.toml: Expected `int` >= 1 - at `$.data.views`"),
         (["--audio", "{root}"], "expected {root}/config.json, found none"),
         (["--fold", "7"], "expected --fold to be one of 0, 1, 2, got 7"),
         (["--output-dir", "{root}/manifest.csv"], "expected"),

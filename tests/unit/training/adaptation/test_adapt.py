@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_the_result_is_served_and_its_folder_is_the_last_line(
     assert fit(checkpoint, clips(tmp_path / "clips"), out) == 0
     printed = capfd.readouterr()
     assert printed.out.splitlines()[-1] == str(out)
-    assert printed.err == ""
+    assert re.fullmatch(r"20 clips; 0:\d\d:\d\d\n", printed.err)
     assert "20 clips, 5 speakers, 0 with words." in printed.out
     for row in ("as it was", "adapted", "a linear probe instead"):
         assert f"| {row} |" in printed.out
