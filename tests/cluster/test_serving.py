@@ -35,7 +35,7 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 RECORDING = Path(str(files("emostream.demo") / "recording.ogg"))
-PAUSES_S = (0.0, 3.8, 7.5, 11.6, 16.2, 20.3)
+PAUSES_S = (0.0, 3.8, 7.6, 11.4, 17.3, 21.5)
 """Without speech."""
 REPLICA = "ServeReplica"
 
