@@ -75,14 +75,14 @@ class _WorkerThread:
 
 
 class ModelWorker:
-    """The one thread that touches a model, and the queues of its calls.
+    """The threads that touch a model, one where it takes one call at a time, and the queues of its calls.
 
     call_timeout_s: how long a call may take. The callers of a longer one get a TimeoutError, while the
     thread keeps waiting for it; None is without limit. threads: more than one for a model that takes as many
     calls at once.
 
-    A daemon thread: a model that does not return must not keep the process from ending. But the interpreter
-    kills such a thread inside the model's C++ code at exit, which aborts: check `any_busy` before exiting.
+    Daemon threads: a model that does not return must not keep the process from ending. But the interpreter
+    kills such threads inside the model's C++ code at exit, which aborts: check `any_busy` before exiting.
     """
 
     _all: ClassVar[WeakSet[ModelWorker]] = WeakSet()
