@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from .heap import release_free_memory
     from .labels import LABELS
     from .languages import primary_subtag
-    from .loaders import (
-        import_frameworks,
-        load_aligner,
-        load_recognizer,
-        load_speech_detector,
-        load_transcriber,
-    )
+    from .loaders import load_aligner, load_recognizer, load_speech_detector, load_transcriber
     from .media_suffixes import MEDIA_SUFFIXES
     from .types import (
         REASONS,
@@ -96,7 +90,6 @@ _LAZY: Final = {
     "recording_calls": "cpu_threads",
     "release_free_memory": "heap",
     "load_aligner": "loaders",
-    "import_frameworks": "loaders",
     "load_recognizer": "loaders",
     "load_speech_detector": "loaders",
     "load_transcriber": "loaders",
@@ -141,7 +134,6 @@ __all__ = [
     "VoiceActivityError",
     "Word",
     "emotion_threads",
-    "import_frameworks",
     "load_aligner",
     "load_recognizer",
     "load_speech_detector",

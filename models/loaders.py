@@ -52,13 +52,6 @@ def load_recognizer(
     )
 
 
-def import_frameworks(*, whisper: bool) -> None:
-    """Import what a bundled checkpoint and, if asked, Whisper run on, ahead of the loaders that need it."""
-
-    if whisper:
-        pass
-
-
 def _runs_on_graphs(folder: Path, device: str, dtype: str) -> bool:
     """Whether a checkpoint runs whole on ONNX Runtime, without torch: where it has graphs, on a CPU, in
     float32 (docs/adr/0032). Where torch is not installed, `auto` never asks for it.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from emostream.models import (
     BUNDLED,
@@ -15,7 +14,6 @@ from emostream.models import (
     SpeechDetector,
     Transcriber,
     emotion_threads,
-    import_frameworks,
     load_recognizer,
     load_speech_detector,
     load_transcriber,
@@ -28,8 +26,6 @@ from ..clock import Clock
 from ..config import ModelSettings, Settings
 from .engine import Engine
 from .voice_probe import voice_probe
-
-_NO_WHISPER: Final = ("none", "pocketsphinx")
 
 
 def load_engine(
@@ -72,6 +68,7 @@ def _load_models(
 ) -> tuple[Transcriber | None, Recognizer]:
     """calls: of each model at a time; None for audio in real time."""
     whisper = Path(models.asr).expanduser()  # where it is no folder, the emotion model finds nothing in it
+    checkpoint = resolve_checkpoint(models.checkpoint, whisper)
 
     def load_emotion() -> Recognizer:
         return load_recognizer(
@@ -84,10 +81,6 @@ def _load_models(
         )
 
     with ThreadPoolExecutor(1, "load emotion") as other_thread:
-        # Meanwhile the weights of Whisper are compared with their hash, which takes no turn from imports.
-        importing = other_thread.submit(import_frameworks, whisper=models.asr not in _NO_WHISPER)
-        checkpoint = resolve_checkpoint(models.checkpoint, whisper)
-        importing.result()
         side_by_side = models.asr != "none" and (models.checkpoint is not None or checkpoint != BUNDLED)
         loading = other_thread.submit(load_emotion) if side_by_side else None
         transcriber = load_transcriber(
