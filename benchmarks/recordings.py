@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import statistics
 import time
-import wave
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from emostream.models.cpu_threads import usable_threads
 from emostream.models.errors import TranscriberError
 from emostream.models.transcription.factory import local_copies
 from emostream.streamer.audio.decode import decode_file
-from emostream.streamer.audio.frontend import encode_pcm
+from emostream.streamer.bench.workload import write_recording
 from emostream.streamer.clock import WallClock
 from emostream.streamer.config import SAMPLE_RATE_HZ, ModelSettings, Settings
 from emostream.streamer.inference.engine import Engine
@@ -195,15 +194,10 @@ def drawn(jobs: Sequence[ReplayJob], seconds: float) -> list[ReplayJob]:
 
 
 def joined(paths: Sequence[Path], place: Path) -> Path:
-    gap = np.zeros((round(_GAP_S * SAMPLE_RATE_HZ), 1), np.float32)
-    with wave.open(str(place), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        for path in paths:
-            for block in (decode_file(path)[:, np.newaxis], gap):
-                file.writeframes(encode_pcm(block, "pcm_s16le"))
-    return place
+    gap = np.zeros(round(_GAP_S * SAMPLE_RATE_HZ), np.float32)
+    return write_recording(
+        np.concatenate([part for path in paths for part in (decode_file(path), gap)]), place
+    )
 
 
 def times_table(measured: Sequence[Measured]) -> str:

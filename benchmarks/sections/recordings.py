@@ -10,9 +10,9 @@ from typing import Final
 
 from benchmarks.recordings import Race, drawn, times_table
 from benchmarks.suite.parts import Failure, Figure, Part, Progress, Setup
-from benchmarks.suite.recording import write_recording
 from benchmarks.suite.speech import speech_clips, spread_files
 from emostream.models.errors import ModelError
+from emostream.streamer.bench.workload import write_recording
 from emostream.streamer.replay.discovery import find_jobs
 
 SECONDS: Final = 600.0

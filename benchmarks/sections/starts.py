@@ -16,8 +16,8 @@ from urllib.request import urlopen
 
 from benchmarks.suite.parts import Failure, Figure, Part, Progress, Setup, table
 from benchmarks.suite.program import NO_WORDS, PROGRAM, TRANSCRIBERS, free_port, stop
-from benchmarks.suite.recording import write_recording
 from benchmarks.suite.speech import demo_recording
+from emostream.streamer.bench.workload import write_recording
 
 REPEATS: Final = 5
 _REPLAYED_S: Final = 11

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import wave
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,21 +13,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from emostream.models import Recognizer, SpeechDetector, Transcriber
 
-from ..audio.frontend import Samples, encode_pcm
+from ..audio.frontend import Samples
 from ..audio.sources import FileSource
 from ..clock import Clock
 from ..concurrency import task_group
-from ..config import SAMPLE_RATE_HZ, Settings
+from ..config import Settings
 from ..inference.engine import Engine
 from ..pipeline.event_log import EventLog
 from ..pipeline.session import Session
 from ..pipeline.session_settings import SessionSettings
 from ..pipeline.vad import make_vad
 from ..protocol.messages import Totals
+from .workload import write_recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,8 @@ class ReplayBenchmark:
         """
         with TemporaryDirectory() as folder:
             files = [
-                _write(samples, Path(folder, f"{number}.wav")) for number, samples in enumerate(recordings)
+                write_recording(samples, Path(folder, f"{number}.wav"))
+                for number, samples in enumerate(recordings)
             ]
             rounds = []
             for _ in range(self.repeats):
@@ -184,12 +183,3 @@ class _CallRecorder:
             return attribute(*arguments)
 
         return call
-
-
-def _write(samples: Samples, path: Path) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(encode_pcm(samples[:, np.newaxis], "pcm_s16le"))
-    return path

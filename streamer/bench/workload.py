@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -13,7 +14,7 @@ import numpy as np
 from emostream.models import MEDIA_SUFFIXES
 
 from ..audio.decode import decode_file
-from ..audio.frontend import Samples
+from ..audio.frontend import Samples, encode_pcm
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from ..errors import SourceError
 
@@ -90,3 +91,13 @@ def _draw(
     for index in count(stream * _STREAM_STEP):
         gap = np.zeros(int(gaps.uniform(*gap_s) * SAMPLE_RATE_HZ), np.float32)
         yield clips[order[index % len(order)]], gap
+
+
+def write_recording(samples: Samples, path: Path) -> Path:
+    """A WAV file of 16 bits, mono. samples: (N,) at 16 kHz."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(encode_pcm(samples[:, np.newaxis], "pcm_s16le"))
+    return path
