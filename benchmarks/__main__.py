@@ -37,7 +37,8 @@ def main(
     """The exit status. folder: of results.md and the pages beside it. run: measures a section."""
     options = _parse(arguments, sections)
     chosen = [one for one in sections if one.name in (options.only or _suite(sections))]
-    setup = Setup(options.speech, options.smoke, stamp())
+    before = _document(folder).measured()
+    setup = Setup(options.speech, options.smoke, stamp(), before)
     failed = []
     try:
         for result in run_sections(chosen, setup, run):
@@ -93,13 +94,17 @@ def _suite(sections: Sequence[Section]) -> set[str]:
     return {section.name for section in sections if section.in_suite}
 
 
+def _document(folder: Path) -> Document:
+    file = folder / RESULTS
+    return Document.parse(file.read_text(encoding="utf-8") if file.exists() else "")
+
+
 def _write(result: SectionResult, sections: Sequence[Section], stamp: str, folder: Path) -> None:
     """Into results.md, and its own pages beside it."""
-    file = folder / RESULTS
-    document = Document.parse(file.read_text(encoding="utf-8") if file.exists() else "")
+    document = _document(folder)
     minutes = f"{stamp}; {result.took_s:.0f} s"
     document.replace(result.section, result.text, result.figures, result.failures, minutes)
-    file.write_text(document.render(sections), encoding="utf-8")
+    (folder / RESULTS).write_text(document.render(sections), encoding="utf-8")
     for page in result.pages:
         (folder / page.name).write_text(page.text, encoding="utf-8")
 

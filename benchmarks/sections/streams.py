@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from benchmarks.suite.load_search import ladder, loads_to_try
 from benchmarks.suite.parts import Failure, Figure, Part, Progress, Setup, table
 from benchmarks.suite.program import TRANSCRIBERS
 from benchmarks.suite.speech import described, speech_clips
@@ -17,6 +19,10 @@ from emostream.streamer.errors import ConnectError
 
 SECONDS: Final = 30.0
 LIMIT_MS: Final = 100.0
+BUDGET_S: Final = 420.0
+"""Of the section. Each transcriber has an even share of what those before it left."""
+_ONE_LOAD_S: Final = SECONDS + 6.0
+"""With the start of the server, where it keeps up."""
 _HEAD: Final = (
     "transcriber",
     "streams",
@@ -57,50 +63,53 @@ def measure(setup: Setup) -> Iterator[Part]:
         f"{seconds:.0f} s of speech a stream with pauses of 0.8 to 2 s, a new server for each load, the "
         f"clients on the same cores: {described(setup.speech, clips)}. *End to event*: from the server's "
         f"decision that an utterance has ended to its result. A load is held where its p95 is under "
-        f"{LIMIT_MS:.0f} ms, no stream is refused and no sound dropped; loads are tried from the "
-        "aim down or up, so the count is the "
-        "highest tried that was held. Seconds are few for the suite's half hour: `emostream bench streams` "
+        f"{LIMIT_MS:.0f} ms, no stream is refused and no sound dropped. Tried are one stream, the highest "
+        "load that was held when this was measured last, the next one, and those between as long as "
+        f"{BUDGET_S:.0f} s for the section allow; the target's row names the highest that was held and the "
+        "lowest above it that was not. Seconds are few for the suite's half hour: `emostream bench streams` "
         "runs longer.\n\n"
     )
     rows: list[list[str]] = []
-    for name, arguments in TRANSCRIBERS.items():
+    end = time.monotonic() + BUDGET_S
+    for number, (name, arguments) in enumerate(TRANSCRIBERS.items()):
         if setup.smoke and name == "base":
             continue  # as tiny.en, only slower
         key = f"streams, {name}"
         try:
             loads: list[Load] = []
-            for count in _counts(setup.smoke, key, loads):
+            share_s = max(0.0, end - time.monotonic()) / (len(TRANSCRIBERS) - number)
+            for count in _counts(setup, key, loads, time.monotonic() + share_s):
                 yield Progress(f"{name}, {count} at once")
                 loads.append(_load(arguments, clips, count, seconds))
                 rows.append(_row(name, loads[-1]))
         except ConnectError as error:
             yield Failure(f"{name}: {error}")
             continue
-        yield Figure(key, most_held(loads))
+        yield Figure(key, most_held(loads), bounds(loads))
     yield table(_HEAD, rows)
 
 
-def _counts(smoke: bool, key: str, loads: Sequence[Load]) -> Iterator[int]:
-    target = TARGETS[key]
-    if smoke:
+def _counts(setup: Setup, key: str, loads: Sequence[Load], end: float) -> Iterator[int]:
+    """Those to try, as far as they end by the moment `end` by how long one took so far; one at least."""
+    if setup.smoke:
         yield 1
         return
-    yield 1
-    yield from counts_to_try(int(target.at_least), int(target.aim), lambda: loads[-1].in_time)
-
-
-def counts_to_try(at_least: int, aim: int, held: Callable[[], bool]) -> Iterator[int]:
-    """The aim; then a quarter more where it was held, else what has to be reached, and below that three
-    quarters and a half of it. held: whether the last one was.
-    """
-    yield aim
-    if held():
-        yield aim + aim // 4
-        return
-    for count in (at_least, 3 * at_least // 4, at_least // 2):
-        yield count
-        if held():
+    target = TARGETS[key]
+    steps = ladder(int(target.at_least), int(target.aim))
+    likely = int(setup.before.get(key, target.at_least))
+    one_load_s = _ONE_LOAD_S
+    for count in loads_to_try(steps, likely, lambda: loads[-1].in_time):
+        began = time.monotonic()
+        if loads and began + one_load_s > end:
             return
+        yield count
+        one_load_s = max(one_load_s, time.monotonic() - began)
+
+
+def bounds(loads: Sequence[Load]) -> str:
+    """What was tried above the highest load that was held, for the target's row."""
+    above = [load.streams for load in loads if load.streams > most_held(loads)]
+    return f"{min(above)} not" if above else "no more tried"
 
 
 def most_held(loads: Sequence[Load]) -> int:

@@ -22,6 +22,8 @@ On two cores, medians where something was repeated; a ratio is of two times of o
 measured is in its section.
 """
 _HEAD: Final = ("what", "at least", "aim", "measured", "", "commit")
+_MEASURED: Final = _HEAD.index("measured")
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
 _STAMP: Final = re.compile(r"^Measured on (?P<date>\S+) at commit (?P<commit>[^\s,]+)", re.MULTILINE)
 
 
@@ -60,6 +62,15 @@ class Document:
         commit = stamp.split("at commit ")[1].split(",")[0]
         for key in section.targets:
             self.rows[TARGETS[key].what] = target_row(key, found.get(key), commit)
+
+    def measured(self) -> dict[str, float]:
+        """Target -> the value in its row, as rounded there; none for one that was not measured."""
+        cells = {key: self.rows.get(target.what, "").split(" | ") for key, target in TARGETS.items()}
+        return {
+            key: float(found[0])
+            for key, row in cells.items()
+            if len(row) > _MEASURED and (found := _NUMBER.match(row[_MEASURED]))
+        }
 
     def render(self, sections: Sequence[Section]) -> str:
         """In the order of `sections`; what no longer has one is left out."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -45,12 +45,14 @@ Part = str | Figure | Page | Progress | Failure
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What is measured with. speech: recordings of one utterance each; None for the demo's recording. smoke:
-    everything at its smallest, so that only the code is tried. stamp: date, commit and machine.
+    everything at its smallest, so that only the code is tried. stamp: date, commit and machine. before:
+    target -> what was measured last, where a search begins.
     """
 
     speech: Path | None
     smoke: bool
     stamp: str
+    before: Mapping[str, float] = field(default_factory=dict)
 
 
 Measure = Callable[[Setup], Iterator[Part]]

@@ -64,13 +64,15 @@ def run_sections(
         began, doing = now(), "starting"
         result = SectionResult(section)
         label = f"[{number}/{len(sections)}] {section.name}"
+        expected = duration(section.expected_s(setup.smoke))
+        _say(f"{label}: takes about {expected}; {duration(left.left_s(0.0))} left of the run")
         for part in run(section, setup):
             if isinstance(part, Progress):
                 doing = part.doing
             elif part is not None:
                 result.add(part)
             if part is None or isinstance(part, Progress):
-                _say(f"{label}: {doing}; {duration(left.left_s(now() - began))} left")
+                _say(f"{label}: {doing}; {duration(left.left_s(now() - began))} left of the run")
         result.took_s = now() - began
         left.finish(result.took_s)
         outcome = f"not measured: {result.failures[-1].reason}" if result.failures else "done"

@@ -12,20 +12,20 @@ def _section(name: str, heading: str, seconds: float, smoke_seconds: float, *tar
 
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    _section("starts", "Start", 75, 8, "ready, no words", "ready, base", "replay of 11 s"),
-    _section("help", "Help", 50, 2, "help"),
+    _section("starts", "Start", 60, 8, "ready, no words", "ready, base", "replay of 11 s"),
+    _section("help", "Help", 40, 2, "help"),
     _section("memory", "Memory", 60, 8, "memory, no words", "memory, base"),
     _section("silence", "A silent stream", 130, 10, "silence"),
     _section(
         "streams",
         "Streams that speak",
-        480,
+        440,
         14,
         "streams, no words",
         "streams, tiny.en",
         "streams, base",
     ),
-    _section("replay", "Replay against the bare models", 120, 6, "replay, no words", "replay, base"),
+    _section("replay", "Replay against the bare models", 100, 6, "replay, no words", "replay, base"),
     _section(
         "recordings",
         "Ten minutes of recordings",
@@ -36,7 +36,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     ),
     _section("endurance", "Hours in one stream", 220, 6, "endurance"),
     _section("stages", "One utterance and one frame", 45, 5),
-    _section("models", "The emotion model by size, precision and batch", 240, 6),
+    _section("models", "The emotion model by size, precision and batch", 270, 6),
     Section(
         "scaling",
         "Past one machine",

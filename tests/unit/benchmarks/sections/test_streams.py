@@ -1,4 +1,4 @@
-"""Which numbers of streams are tried, and which of them counts."""
+"""Which loads of streams are held, and what the target's row says of them."""
 
 from __future__ import annotations
 
@@ -6,30 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.sections.streams import Load, counts_to_try, most_held
-
-
-def tried(capacity: int) -> list[int]:
-    """What is tried where `capacity` streams are held and no more."""
-    found: list[int] = []
-    for count in counts_to_try(12, 16, lambda: found[-1] <= capacity):
-        found.append(count)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("capacity", "counts"),
-    [
-        (30, [16, 20]),
-        (17, [16, 20]),
-        (12, [16, 12]),
-        (10, [16, 12, 9]),
-        (8, [16, 12, 9, 6]),
-        (1, [16, 12, 9, 6]),
-    ],
-)
-def test_loads_are_tried_from_the_aim_up_or_down(capacity: int, counts: list[int]) -> None:
-    assert tried(capacity) == counts
+from benchmarks.sections.streams import Load, bounds, most_held
 
 
 def load(streams: int, **changed: Any) -> Load:
@@ -57,3 +34,10 @@ def test_the_most_streams_that_were_held_count() -> None:
     late = {"refused": ["overloaded"]}
     assert most_held([load(1), load(16), load(20, **late)]) == 16
     assert most_held([load(1, **late)]) == 0
+
+
+def test_the_row_says_what_was_tried_above_it() -> None:
+    late = {"refused": ["overloaded"]}
+    assert bounds([load(1), load(16), load(20, **late), load(24, **late)]) == "20 not"
+    assert bounds([load(1), load(16)]) == "no more tried"
+    assert bounds([load(1, **late), load(3, **late)]) == "1 not"

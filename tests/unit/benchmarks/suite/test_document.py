@@ -93,3 +93,10 @@ def test_the_introduction_says_what_is_not_of_the_commit_of_most() -> None:
 def test_a_row_has_the_bounds_the_value_the_verdict_and_the_commit() -> None:
     row = target_row("help", Figure("help", 0.25, "`serve`"), "abc")
     assert row == "| `--help`, the slowest command | 0.50 s | 0.30 s | 0.25 s (`serve`) | aim reached | abc |"
+
+
+def test_what_was_measured_is_read_from_the_rows() -> None:
+    document = measured()
+    document.replace(SECOND, "x\n", [], [], STAMP.format("abc"))
+    rows = Document.parse(document.render(SECTIONS)).measured()
+    assert rows == {"help": 0.25}  # the other one failed

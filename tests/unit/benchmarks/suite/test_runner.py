@@ -45,9 +45,10 @@ def test_results_hold_what_was_yielded_and_a_failure_ends_only_its_own(
     assert (second.text, second.failures) == ("text of b, more", [])
     assert (second.figures, second.pages) == ([Figure("help", 0.2)], [Page("model.md", "page")])
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "[1/2] a: measuring; 5 min left"
-    assert said[1].startswith("[1/2] a: measuring; ")  # nothing came for a while
-    assert said[2] == "[1/2] a: not measured: it broke after 30 s"
+    assert said[0] == "[1/2] a: takes about 60 s; 5 min left of the run"
+    assert said[1] == "[1/2] a: measuring; 5 min left of the run"
+    assert said[2].startswith("[1/2] a: measuring; ")  # nothing came for a while
+    assert said[3] == "[1/2] a: not measured: it broke after 30 s"
     assert said[-1].startswith("[2/2] b: done after ")
 
 
