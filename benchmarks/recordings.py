@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from faster_whisper import BatchedInferencePipeline, WhisperModel
@@ -77,7 +77,7 @@ class Peer:
     options: dict[str, Any]
 
 
-_PEERS = (
+PEERS: Final = (
     Peer("faster-whisper, as it is by default", {}),
     Peer("faster-whisper, with the times of words", {"word_timestamps": True}),
 )
@@ -97,8 +97,8 @@ def main() -> None:
         if arguments.joined:
             jobs, _ = find_jobs([joined([job.path for job in jobs], Path(folder) / "joined.wav")])
         seconds = sum(job.seconds or 0.0 for job in jobs)
-        race = Race.load(jobs, arguments.whisper, arguments.batch_size)
-        measured = asyncio.run(race.run(arguments.repeats))
+        race = Race.load(arguments.whisper, arguments.batch_size)
+        measured = asyncio.run(_measured(race, jobs, arguments.repeats))
         of = "one recording" if arguments.joined else f"{len(jobs)} recordings"
         print(
             f"{of}, {seconds:.0f} s, Whisper {arguments.whisper}, {arguments.repeats} rounds in turn, "
@@ -107,17 +107,21 @@ def main() -> None:
         print(times_table(measured))
 
 
+async def _measured(race: Race, jobs: Sequence[ReplayJob], repeats: int) -> list[Measured]:
+    async with race.engine.running():
+        return await race.run(jobs, repeats)
+
+
 @dataclass(frozen=True, slots=True)
 class Race:
     """What is compared. batch_size: of the pipeline."""
 
-    jobs: Sequence[ReplayJob]
     engine: Engine
     pipeline: BatchedInferencePipeline
     batch_size: int
 
     @classmethod
-    def load(cls, jobs: Sequence[ReplayJob], whisper: str, batch_size: int) -> Race:
+    def load(cls, whisper: str, batch_size: int) -> Race:
         """Raises TranscriberError."""
         copy = next(local_copies(whisper, print), None)
         if copy is None:
@@ -128,21 +132,24 @@ class Race:
             str(copy.folder), device="cpu", compute_type="int8", cpu_threads=usable_threads()
         )
         engine = load_engine(Settings(models=ModelSettings(asr=whisper, device="cpu")), WallClock())
-        return cls(jobs, engine, BatchedInferencePipeline(model), batch_size)
+        return cls(engine, BatchedInferencePipeline(model), batch_size)
 
-    async def run(self, repeats: int) -> list[Measured]:
-        """The ways in turn, so that what else the machine does meets all of them; the first one is ours."""
-        ours, peers = Measured("emostream, words and emotion"), [Measured(peer.name) for peer in _PEERS]
-        async with self.engine.running():
-            for _ in range(repeats):
-                with ours.timed():
-                    ours.words = await self._replay()
-                for measured, peer in zip(peers, _PEERS, strict=True):
-                    with measured.timed():
-                        measured.words = self._transcribe(peer)
-        return [ours, *peers]
+    async def run(
+        self, jobs: Sequence[ReplayJob], repeats: int, peers: Sequence[Peer] = PEERS
+    ) -> list[Measured]:
+        """While the engine runs: the ways in turn, so that what else the machine does meets all of them; the
+        first one is ours.
+        """
+        ours, theirs = Measured("emostream, words and emotion"), [Measured(peer.name) for peer in peers]
+        for _ in range(repeats):
+            with ours.timed():
+                ours.words = await self._replay(jobs)
+            for measured, peer in zip(theirs, peers, strict=True):
+                with measured.timed():
+                    measured.words = self._transcribe(jobs, peer)
+        return [ours, *theirs]
 
-    async def _replay(self) -> int:
+    async def _replay(self, jobs: Sequence[ReplayJob]) -> int:
         """The number of words."""
         words = _WordCount()
 
@@ -151,15 +158,15 @@ class Race:
             yield OutputSinks([words])
 
         at_a_time = self.engine.recordings_at_a_time
-        queued = self.engine.utterances_queued(min(at_a_time, len(self.jobs)))
+        queued = self.engine.utterances_queued(min(at_a_time, len(jobs)))
         options = ReplayOptions(jobs=at_a_time, queued=queued)
         runner = ReplayRunner(self.engine, Settings(), options, WallClock(), on_done=_raise_failure)
-        await runner.run_all(self.jobs, outputs, asyncio.Event())
+        await runner.run_all(jobs, outputs, asyncio.Event())
         return words.count
 
-    def _transcribe(self, peer: Peer) -> int:
+    def _transcribe(self, jobs: Sequence[ReplayJob], peer: Peer) -> int:
         count = 0
-        for job in self.jobs:
+        for job in jobs:
             segments, _ = self.pipeline.transcribe(str(job.path), batch_size=self.batch_size, **peer.options)
             count += sum(len(segment.text.split()) for segment in segments)
         return count
@@ -182,7 +189,9 @@ def _raise_failure(outcome: ReplayOutcome) -> None:
 
 
 def drawn(jobs: Sequence[ReplayJob], seconds: float) -> list[ReplayJob]:
-    """Recordings of so many seconds together, drawn at random, the same each time."""
+    """Recordings of at most so many seconds together, drawn at random, the same each time; the shortest one
+    where none is short enough.
+    """
     taken: list[ReplayJob] = []
     left = seconds
     for place in np.random.default_rng(0).permutation(len(jobs)):
@@ -190,7 +199,8 @@ def drawn(jobs: Sequence[ReplayJob], seconds: float) -> list[ReplayJob]:
         if job.seconds is not None and job.seconds <= left:
             taken.append(job)
             left -= job.seconds
-    return taken
+    known = [job for job in jobs if job.seconds is not None]
+    return taken or sorted(known, key=lambda job: job.seconds or 0.0)[:1]
 
 
 def joined(paths: Sequence[Path], place: Path) -> Path:

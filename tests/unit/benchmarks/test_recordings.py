@@ -45,3 +45,8 @@ def test_the_ratio_is_the_median_of_those_of_the_rounds() -> None:
     text = times_table(measured)
     assert "| ours | 12.0 | 24.0 | 7 | 1.00 |" in text
     assert "| theirs | 20.0 | 40.0 | 8 | 0.60 |" in text
+
+
+def test_where_none_is_short_enough_the_shortest_is_taken() -> None:
+    taken = drawn(jobs(40), 1.0)
+    assert [job.seconds for job in taken] == [2.0]
