@@ -59,6 +59,9 @@ def emostream(
 
 def main() -> None:
     """Exit status: 0 success, 1 some inputs failed, 2 bad input, 130 interrupted."""
+    # numpy's BLAS, which reads this when it is imported: after each of the small products here its threads
+    # would spin for 27 ms, on a core that the models need (docs/adr/0042).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     open_missing()
     for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):  # on Windows a redirected one cannot encode all text
