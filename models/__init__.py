@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from . import silero
     from .baseline import BaselineSettings, SpeakerBaseline, Voice
     from .checkpoint_files import BUNDLED, resolve_checkpoint
-    from .cpu_threads import emotion_threads, recording_calls
+    from .cpu_threads import emotion_threads, live_calls, recording_calls
     from .errors import CheckpointError, DeviceError, ModelError, TranscriberError, VoiceActivityError
     from .heap import release_free_memory
     from .labels import LABELS
@@ -87,6 +87,7 @@ _LAZY: Final = {
     "VoiceActivityError": "errors",
     "Word": "types",
     "emotion_threads": "cpu_threads",
+    "live_calls": "cpu_threads",
     "recording_calls": "cpu_threads",
     "release_free_memory": "heap",
     "load_aligner": "loaders",
@@ -134,6 +135,7 @@ __all__ = [
     "VoiceActivityError",
     "Word",
     "emotion_threads",
+    "live_calls",
     "load_aligner",
     "load_recognizer",
     "load_speech_detector",

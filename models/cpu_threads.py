@@ -39,6 +39,14 @@ def recording_calls() -> int:
     return min(usable_threads(), _MAX_CALLS)
 
 
+def live_calls() -> int:
+    """How many calls each model takes at a time while people speak: two, so that words of an utterance in
+    progress keep no final waiting, or one for every four cores. Each has several cores where there are some,
+    since somebody waits for it (docs/adr/0042).
+    """
+    return min(max(2, usable_threads() // 4), _MAX_CALLS)
+
+
 def usable_threads() -> int:
     """As many as OMP_NUM_THREADS says, or there are cores."""
     given = os.environ.get("OMP_NUM_THREADS", "")

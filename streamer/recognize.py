@@ -158,7 +158,7 @@ async def _analyze(
 ) -> None:
     """tapped: the source, with what listens to its audio."""
     clock, settings = WallClock(), Settings()
-    engine = Engine(*models, clock, speech_detector=load_speech_check(settings.models), concurrent=True)
+    engine = Engine(*models, clock, speech_detector=load_speech_check(settings.models), recordings=True)
     adaptation = SpeakerOptions(adapt=options.adapt != "off")
     session_settings = SessionSettings(
         settings.segmenter,

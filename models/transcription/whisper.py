@@ -24,7 +24,6 @@ from .hallucination import (
 from .language_detection import MIN_SECONDS, ChosenLanguage, choose_language
 from .whisper_decoding import WITHOUT_SPACES, Hypothesis, WhisperDecoder
 from .whisper_loader import (
-    CONCURRENT_CALLS,
     concurrent_calls_of,
     load_whisper_model,
     resolve_whisper_device,
@@ -57,7 +56,7 @@ class WhisperTranscriber:
         model: WhisperModel,
         name: str,
         thresholds: HallucinationThresholds = DEFAULT_THRESHOLDS,
-        concurrent_calls: int = CONCURRENT_CALLS,
+        concurrent_calls: int = 1,
     ) -> None:
         self._decoder = WhisperDecoder(model)
         self._pass_clips = _MAX_PASS_CLIPS[model.model.device]

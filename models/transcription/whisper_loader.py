@@ -8,22 +8,20 @@ from typing import Final
 import ctranslate2
 from faster_whisper import WhisperModel
 
+from ..cpu_threads import live_calls
 from ..errors import DeviceError, TranscriberError
 from .hub import first_line, missing_files
 from .whisper_options import WhisperOptions
 
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8", "float32")}
-
-
-CONCURRENT_CALLS: Final = 2
-"""Calls of one model that compute at a time, with the same weights: one for finals, one for interim words."""
+_CALLS_OF_A_GPU: Final = 2
 
 
 def concurrent_calls_of(options: WhisperOptions) -> int:
-    """Of a model that is loaded with these options."""
-    if options.concurrent_calls is None or options.device != "cpu":
-        return CONCURRENT_CALLS
-    return options.concurrent_calls
+    """How many calls of a model that is loaded with these options compute at a time, with the same weights."""
+    if options.device != "cpu":
+        return _CALLS_OF_A_GPU
+    return live_calls() if options.concurrent_calls is None else options.concurrent_calls
 
 
 def load_whisper_model(folder: Path, options: WhisperOptions) -> WhisperModel:

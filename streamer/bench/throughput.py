@@ -109,7 +109,7 @@ class ReplayBenchmark:
             recorders["emotion"],
             self.clock,
             speech_detector=recorders.get("speech"),
-            concurrent=True,
+            recordings=True,
         )
         at_a_time = min(engine.recordings_at_a_time, len(files))
         waiting, totals = iter(files), list[Totals]()

@@ -143,7 +143,7 @@ class Batcher(Generic[In, Out]):
         took_s = self._clock.now() - started_at
         for entry in batch:
             entry.request.running_calls -= 1
-            entry.request.record_compute(took_s / len(batch), self._worker.name)
+            entry.request.record_compute(took_s / len(batch), self._worker.name, self._worker.threads)
         if failure is None:
             for entry, value in zip(batch, results, strict=True):
                 settle(entry.future, TimedResult(value, started_at - entry.queued_at, took_s), None)

@@ -59,15 +59,16 @@ FuseInput = tuple[EncodedAudio, Transcript | None, Alignment, SpeakerBaseline | 
 
 class Engine:
     """Five calls: detect speech, transcribe, encode, align, fuse; and `transcribe_partial`, for a transcriber
-    that works incrementally. Each model has one thread, and batches of its own.
+    that works incrementally. Each model has a thread for each call that it takes at once, and batches of its
+    own.
 
     Without speech there are no further calls. The audio encoder runs while the transcriber runs; alignment
     and fusion wait for both, and fusion for the speaker's baseline.
 
     speech_detector: None takes every utterance for speech. call_timeout_s: how long a model may work on an
     utterance before its caller gives up; None is without limit. voice_probe: see `voice_probe`; without it
-    enrolled speakers are refused. concurrent: as many calls at a time as each model takes, for recordings,
-    where what counts is when the last utterance is done (docs/adr/0040).
+    enrolled speakers are refused. recordings: what counts is when the last utterance of them is done
+    (docs/adr/0040).
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Engine:
         speech_detector: SpeechDetector | None = None,
         call_timeout_s: float | None = None,
         voice_probe: tuple[float, ...] | None = None,
-        concurrent: bool = False,
+        recordings: bool = False,
     ) -> None:
         self.transcriber = transcriber
         self.recognizer = recognizer
@@ -87,11 +88,10 @@ class Engine:
         self.metrics = Metrics(self.compute_time)
         self.interim_budget = InterimBudget(lambda: self.capacity, self.compute_time.interim_words_s, clock)
         self._clock = clock
-        self._turns = short_turns if concurrent else nullcontext
+        self._turns = short_turns if recordings else nullcontext
         self._voice_probe = voice_probe
         self._shutdown = ShutdownGrace(clock)
         threads = recognizer.concurrent_calls if isinstance(recognizer, ConcurrentRecognizer) else 1
-        threads = threads if concurrent else 1
         self._emotion_worker = ModelWorker("emotion", call_timeout_s, threads)
         # An aligner is a model of its own: while it searches, other utterances are encoded and fused.
         self._align_worker = ModelWorker("align", call_timeout_s)
@@ -106,9 +106,9 @@ class Engine:
         self._transcription: Transcription | None = None
         if transcriber is not None:
             self._transcription = Transcription(
-                transcriber, clock, self._shutdown, call_timeout_s, concurrent=concurrent
+                transcriber, clock, self._shutdown, call_timeout_s, recordings=recordings
             )
-            self.workers += self._transcription.workers
+            self.workers.append(self._transcription.worker)
         # Registered first: an utterance that is nearly done goes before one that has just come.
         self._fuse = Batcher[FuseInput, Prediction](
             self._call_fuse,
@@ -164,7 +164,7 @@ class Engine:
         return Capacity([partial(self._busy_s, worker) for worker in self.workers])
 
     def _busy_s(self, worker: ModelWorker) -> float:
-        return worker.busy_s - self.compute_time.deferrable_s(worker.name)
+        return (worker.busy_s - self.compute_time.deferrable_s(worker.name)) / worker.threads
 
     def health(self) -> Health:
         """Unresponsive while a model has worked on one call for longer than it may."""

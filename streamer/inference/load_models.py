@@ -14,6 +14,7 @@ from emostream.models import (
     SpeechDetector,
     Transcriber,
     emotion_threads,
+    live_calls,
     load_recognizer,
     load_speech_detector,
     load_transcriber,
@@ -35,8 +36,8 @@ def load_engine(
     live: bool = False,
     on_downloaded: Callable[[], None] = lambda: None,
 ) -> Engine:
-    """live: for audio in real time, so that an utterance on which a model works for too long fails, and the
-    models take one call at a time. on_downloaded: called after the downloads. Raises ModelError.
+    """live: for audio in real time, so that an utterance on which a model works for too long fails, and each
+    call of a model has several cores where there are some. on_downloaded: called after the downloads. Raises ModelError.
     """
     transcriber, recognizer = load_models(settings.models, on_downloaded, live=live)
     return Engine(
@@ -46,7 +47,7 @@ def load_engine(
         speech_detector=load_speech_check(settings.models),
         call_timeout_s=settings.server.model_timeout_ms / 1_000 if live else None,
         voice_probe=voice_probe(recognizer),
-        concurrent=not live,
+        recordings=not live,
     )
 
 
@@ -56,8 +57,8 @@ def load_models(
     """The transcriber (None for audio only) and the emotion model, side by side. Raises ModelError. What the
     models warn of is logged once all are loaded: beside an error it would be of no use.
 
-    live: each call is to be over soon, so it has the cores that the other model leaves; else as many calls at
-    a time as there are cores.
+    live: each call is to be over soon, so there are few at a time on several cores each; else as many calls
+    at a time as there are cores.
     """
     with _warnings_held_back("emostream.models"):
         return _load_models(models, on_downloaded, None if live else recording_calls())
@@ -76,7 +77,7 @@ def _load_models(
             device=models.device,
             dtype=models.dtype,
             cpu_threads=emotion_threads(words=models.asr != "none" and calls is None),
-            concurrent_calls=calls or 1,
+            concurrent_calls=calls or live_calls(),
             whisper=whisper,
         )
 

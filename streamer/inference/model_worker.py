@@ -101,6 +101,7 @@ class ModelWorker:
 
         self._queues: list[CallQueue] = []
         self._work_available = asyncio.Event()
+        self._running_batches = 0
 
         self._submitted = 0  # written by the event loop's thread alone
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
@@ -158,10 +159,8 @@ class ModelWorker:
 
     async def serve(self) -> None:
         """Run one batch after the other on each thread, each time the one of the highest priority; until
-        cancelled.
+        cancelled. Of several threads, the last free one is kept for what is not deferrable.
         """
-        if self.threads == 1:
-            await self._serve_thread()
         async with task_group() as group:
             for _ in self._threads:
                 group.create_task(self._serve_thread(), name=f"serve {self.name}")
@@ -169,16 +168,26 @@ class ModelWorker:
     async def _serve_thread(self) -> None:
         while True:
             await self._work_available.wait()
-            waiting = [
-                (priority, calls)
-                for calls in self._queues
-                if (priority := calls.highest_priority) is not None
-            ]
-            if waiting:
-                _, first = min(waiting, key=lambda item: item[0])
-                await first.run_next_batch()
-            else:
+            first = self._next()
+            if first is None:
                 self._work_available.clear()
+                continue
+            self._running_batches += 1
+            try:
+                await first.run_next_batch()
+            finally:
+                self._running_batches -= 1
+                self._work_available.set()  # what was deferrable may run now
+
+    def _next(self) -> CallQueue | None:
+        """The queue whose call is due on a thread that is free; None where there is none."""
+        last_free = self.threads > 1 and self._running_batches == self.threads - 1
+        waiting = [
+            (priority, calls)
+            for calls in self._queues
+            if (priority := calls.highest_priority) is not None and not (last_free and priority.deferrable)
+        ]
+        return min(waiting, key=lambda item: item[0])[1] if waiting else None
 
     async def run(self, call: Callable[[], Out]) -> Out:
         """Run `call` in a thread and return its result, or raise its exception."""

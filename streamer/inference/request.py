@@ -24,6 +24,11 @@ class Priority(IntEnum):
     def sheddable(self) -> bool:
         return self in (Priority.CANDIDATE, Priority.INTERIM)
 
+    @property
+    def deferrable(self) -> bool:
+        """Whether it leaves the last free thread of a model to the others: a call cannot be interrupted."""
+        return self in (Priority.INTERIM, Priority.RECORDING)
+
 
 @dataclass(slots=True)
 class ComputeTime:
@@ -52,7 +57,7 @@ class RequestContext:
     """priority: may rise while the analysis waits. requested_at: in seconds of the backend's clock. stream:
     the stream that it belongs to; no batch holds two of one stream. running_calls: calls that a model is
     computing; a call that has begun cannot be cancelled. compute_s: its share of the models' time so far;
-    compute_by_model: the same by worker name. interim_words: whether it is for words while somebody speaks,
+    compute_by_model: by worker name, its share of the time of all threads of a worker. interim_words: whether it is for words while somebody speaks,
     which have a budget of their own, see `interim_budget`.
 
     language: of the stream so far, for a clip whose own cannot be told; None: it is not asked for.
@@ -73,9 +78,10 @@ class RequestContext:
     language: PendingLanguage | None = None
     _discarded: bool = False
 
-    def record_compute(self, seconds: float, model: str) -> None:
+    def record_compute(self, seconds: float, model: str, threads: int = 1) -> None:
+        """seconds: of one of the threads of the worker `model`."""
         self.compute_s += seconds
-        self.compute_by_model[model] = self.compute_by_model.get(model, 0.0) + seconds
+        self.compute_by_model[model] = self.compute_by_model.get(model, 0.0) + seconds / threads
         self.total.compute_s += seconds
         if self.interim_words:
             self.total.interim_words[model] = self.total.interim_words.get(model, 0.0) + seconds

@@ -34,11 +34,9 @@ _PARTIAL_RETRY_S: Final = 10.0
 
 
 class Transcription:
-    """Of one transcriber. workers: its threads, to be served by the engine.
-
-    Interim words have a thread of their own where the transcriber takes two calls at once: a call cannot be
-    interrupted, and a candidate would wait for it, and then its final. concurrent: whole utterances have all
-    of its threads instead.
+    """Of one transcriber, which has a thread for each call that it takes at once. worker: to be served by the
+    engine. recordings: whether clips that may tell their language themselves are transcribed before that of
+    their stream is known.
     """
 
     def __init__(
@@ -48,20 +46,16 @@ class Transcription:
         shutdown: ShutdownGrace,
         call_timeout_s: float | None,
         *,
-        concurrent: bool = False,
+        recordings: bool = False,
     ) -> None:
         self._clock = clock
         self._shutdown = shutdown
         self._no_partial_until = -math.inf
         calls = transcriber.concurrent_calls if isinstance(transcriber, ConcurrentTranscriber) else 1
-        worker = ModelWorker("asr", call_timeout_s, calls if concurrent else 1)
-        self.workers = [worker]
+        self.worker = worker = ModelWorker("asr", call_timeout_s, calls)
         self._whole = Batcher[Clip, Transcript](
             transcriber.transcribe, worker, clock, cost=lambda _: 1.0, budget=transcriber.batch_size
         )
-        if calls > 1 and not concurrent:
-            worker = ModelWorker("asr interim", call_timeout_s)
-            self.workers.append(worker)
         interim = (
             transcriber.transcribe_interim
             if isinstance(transcriber, InterimTranscriber)
@@ -70,13 +64,13 @@ class Transcription:
         self._interim = Batcher[Clip, Transcript](interim, worker, clock, cost=lambda _: 1.0, budget=1.0)
         # Shorter clips wait for the language of the utterances before.
         self._own_language_from_s = math.inf
-        if concurrent and isinstance(transcriber, LanguageDetector):
+        if recordings and isinstance(transcriber, LanguageDetector):
             self._own_language_from_s = transcriber.own_language_from_s
         self._partial: Batcher[Clip, None] | None = None
         if isinstance(transcriber, IncrementalTranscriber):
             self._partial = Batcher[Clip, None](
                 _one_by_one(transcriber.transcribe_partial),
-                self.workers[0],
+                worker,
                 clock,
                 cost=lambda _: 1.0,
                 budget=1.0,

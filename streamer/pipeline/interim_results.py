@@ -23,9 +23,6 @@ of the pause has passed and the analysis of the candidate begins; most gaps insi
 _NEW_SPEECH: Final = SAMPLE_RATE_HZ * 100 // 1_000
 """Samples of speech since the last call, before a gap is worth another one."""
 
-_TRANSCRIBERS: Final = frozenset({"asr", "asr interim"})
-"""The names of its workers, see `RequestContext.compute_by_model`."""
-
 SendInterim = Callable[[Utterance, PendingAnalysis, Analysis, TextSoFar | None], Coroutine[Any, Any, None]]
 """Sends the event. The text is None where interim results carry no words."""
 
@@ -144,7 +141,7 @@ class InterimResults:
         if self._pending is None or not self._intervals.words:
             return
         request = self._pending.request
-        if not request.running_calls and _TRANSCRIBERS.isdisjoint(request.compute_by_model):
+        if not request.running_calls and "asr" not in request.compute_by_model:
             self._cancel_pending()
 
     def cancel(self) -> None:

@@ -95,7 +95,7 @@ async def live(recognizer: Recognizer, transcriber: Transcriber | None) -> list[
 
 async def replayed(recognizer: Recognizer, transcriber: Transcriber | None) -> list[messages.ServerEvent]:
     detector = load_speech_detector()
-    engine = Engine(transcriber, recognizer, WallClock(), speech_detector=detector, concurrent=True)
+    engine = Engine(transcriber, recognizer, WallClock(), speech_detector=detector, recordings=True)
     async with engine.running(), asyncio.timeout(TIMEOUT_S):
         settings = SessionSettings(Settings().segmenter)
         return await events_of(engine, FileSource(RECORDING), settings, WallClock())

@@ -11,8 +11,12 @@ from emostream.models.transcription.whisper_options import WhisperOptions
 
 @pytest.fixture(autouse=True)
 def six_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    have_cores(monkeypatch, 6)
+
+
+def have_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(cpu_threads, "physical_cores", lambda: 6)
+    monkeypatch.setattr(cpu_threads, "physical_cores", lambda: cores)
 
 
 @pytest.mark.parametrize(
@@ -27,4 +31,15 @@ def six_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_calls_share_the_cores(options: WhisperOptions, calls: int, threads: int) -> None:
+    assert (concurrent_calls_of(options), options.threads) == (calls, threads)
+
+
+@pytest.mark.parametrize(
+    ("cores", "calls", "threads"), [(1, 2, 1), (2, 2, 1), (4, 2, 2), (8, 2, 4), (16, 4, 4), (96, 16, 4)]
+)
+def test_people_who_speak_are_served_by_few_calls_on_several_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, calls: int, threads: int
+) -> None:
+    have_cores(monkeypatch, cores)
+    options = WhisperOptions("cpu")
     assert (concurrent_calls_of(options), options.threads) == (calls, threads)

@@ -324,3 +324,21 @@ async def test_a_worker_is_unresponsive_while_one_of_its_threads_is() -> None:
     await waiting
     assert [*unresponsive, worker.unresponsive] == [True, False]
     worker.close()
+
+
+async def test_the_last_free_thread_is_kept_for_what_cannot_wait() -> None:
+    """A call that has begun cannot be interrupted, and a final would wait for it."""
+    model, worker = BlockedModel(), ModelWorker("test", threads=2)
+    batcher = Batcher[int, str](model, worker, WallClock(), cost=float, budget=1.0)
+    serving_it = asyncio.create_task(worker.serve())
+    interim = [
+        await submit_as(batcher, {item: RequestContext(priority)})
+        for item, priority in ((1, Priority.INTERIM), (2, Priority.RECORDING), (3, Priority.FINAL))
+    ]
+    model.unblock.set()
+    await asyncio.gather(*(task for tasks in interim for task in tasks.values()))
+    assert sorted(model.batches[:2]) == [[1], [3]]
+    assert model.batches[2] == [2]
+    serving_it.cancel()
+    await asyncio.gather(serving_it, return_exceptions=True)
+    worker.close()

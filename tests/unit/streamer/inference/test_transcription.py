@@ -14,7 +14,7 @@ from emostream.models import Clip, Transcriber, Transcript
 from emostream.streamer.clock import WallClock
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.pending import PendingLanguage
-from emostream.streamer.inference.request import Priority
+from emostream.streamer.inference.request import Priority, RequestContext
 from tests.support.fakes import FakeRecognizer, FakeTranscriber, voice
 
 
@@ -80,7 +80,7 @@ class Detecting(FakeTranscriber):
 async def languages_of(lengths_ms: Sequence[int], stream: str | None) -> tuple[list[str | None], Detecting]:
     """Of utterances of a recording, requested before the language of the stream is known."""
     transcriber = Detecting()
-    engine, language = Engine(transcriber, FakeRecognizer(), WallClock(), concurrent=True), PendingLanguage()
+    engine, language = Engine(transcriber, FakeRecognizer(), WallClock(), recordings=True), PendingLanguage()
     async with engine.running():
         analyses = []
         for length_ms in lengths_ms:
@@ -133,9 +133,8 @@ class Meeting(FakeTranscriber):
         return super().transcribe(clips)
 
 
-async def test_recordings_have_all_threads_of_a_transcriber() -> None:
-    engine = Engine(Meeting(), FakeRecognizer(), WallClock(), concurrent=True)
-    assert [worker.name for worker in engine.workers].count("asr interim") == 0
+async def test_utterances_that_come_at_once_have_all_threads_of_a_transcriber() -> None:
+    engine = Engine(Meeting(), FakeRecognizer(), WallClock())
     async with engine.running():
         requests = [engine.new_request(Priority.FINAL) for _ in range(2)]
         analyses = [engine.analyse(Clip(voice(500 + 100 * i)), one) for i, one in enumerate(requests)]
@@ -145,17 +144,33 @@ async def test_recordings_have_all_threads_of_a_transcriber() -> None:
 
 @pytest.mark.parametrize(("recordings", "queued"), [(1, 4), (2, 2), (8, 2)])
 def test_few_recordings_have_more_utterances_on_the_way(recordings: int, queued: int) -> None:
-    engine = Engine(Meeting(), FakeRecognizer(), WallClock(), concurrent=True)
+    engine = Engine(Meeting(), FakeRecognizer(), WallClock(), recordings=True)
     assert engine.recordings_at_a_time == 8
     assert engine.utterances_queued(recordings) == queued
 
 
-@pytest.mark.parametrize("concurrent", [True, False])
-async def test_threads_take_short_turns_while_recordings_are_analysed(concurrent: bool) -> None:
-    engine, before = (
-        Engine(None, FakeRecognizer(), WallClock(), concurrent=concurrent),
-        sys.getswitchinterval(),
-    )
+async def test_the_load_is_of_all_threads_of_a_model() -> None:
+    engine = Engine(Meeting(), FakeRecognizer(), WallClock())
+    requests = [engine.new_request(Priority.FINAL) for _ in range(2)]
     async with engine.running():
-        assert (sys.getswitchinterval() < 0.1 * before) is concurrent
+        await asyncio.gather(*(engine.analyse(Clip(voice(500)), one) for one in requests))
+    shares = [seconds() for seconds in engine.capacity.busy_seconds]
+    assert [worker.threads for worker in engine.workers] == [1, 1, 2]
+    assert shares == [worker.busy_s / worker.threads for worker in engine.workers]
+
+
+def test_a_call_takes_one_of_the_threads_of_a_model() -> None:
+    request = RequestContext()
+    request.record_compute(3.0, "asr", threads=2)
+    request.record_compute(1.0, "emotion")
+    assert request.compute_by_model == {"asr": 1.5, "emotion": 1.0}
+    assert request.compute_s == 4.0
+
+
+@pytest.mark.parametrize("recordings", [True, False])
+async def test_threads_take_short_turns_while_recordings_are_analysed(recordings: bool) -> None:
+    engine = Engine(None, FakeRecognizer(), WallClock(), recordings=recordings)
+    before = sys.getswitchinterval()
+    async with engine.running():
+        assert (sys.getswitchinterval() < 0.1 * before) is recordings
     assert sys.getswitchinterval() == before

@@ -52,10 +52,9 @@ class TwoThreads(SpeakingTranscriber):
         super().__init__()
         self.release_interim = threading.Event()
 
-    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript]:
-        transcripts = super().transcribe(clips)
-        if threading.current_thread().name == "asr interim":
-            assert self.release_interim.wait(TIMEOUT_S)
+    def transcribe_interim(self, clips: Sequence[Clip]) -> list[Transcript]:
+        transcripts = self.transcribe(clips)
+        assert self.release_interim.wait(TIMEOUT_S)
         return transcripts
 
 
