@@ -18,7 +18,7 @@ _CALLS_OF_A_GPU: Final = 2
 
 
 def concurrent_calls_of(options: WhisperOptions) -> int:
-    """How many calls of a model that is loaded with these options compute at a time, with the same weights."""
+    """How many calls of a model loaded with these options compute at a time, with the same weights."""
     if options.device != "cpu":
         return _CALLS_OF_A_GPU
     return live_calls() if options.concurrent_calls is None else options.concurrent_calls

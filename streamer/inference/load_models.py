@@ -37,7 +37,8 @@ def load_engine(
     on_downloaded: Callable[[], None] = lambda: None,
 ) -> Engine:
     """live: for audio in real time, so that an utterance on which a model works for too long fails, and each
-    call of a model has several cores where there are some. on_downloaded: called after the downloads. Raises ModelError.
+    call of a model has several cores where there are some. on_downloaded: called after the downloads. Raises
+    ModelError.
     """
     transcriber, recognizer = load_models(settings.models, on_downloaded, live=live)
     return Engine(

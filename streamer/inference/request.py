@@ -57,8 +57,8 @@ class RequestContext:
     """priority: may rise while the analysis waits. requested_at: in seconds of the backend's clock. stream:
     the stream that it belongs to; no batch holds two of one stream. running_calls: calls that a model is
     computing; a call that has begun cannot be cancelled. compute_s: its share of the models' time so far;
-    compute_by_model: by worker name, its share of the time of all threads of a worker. interim_words: whether it is for words while somebody speaks,
-    which have a budget of their own, see `interim_budget`.
+    compute_by_model: by worker name, its share of the time of all threads of a worker. interim_words: whether
+    it is for words while somebody speaks, which have a budget of their own, see `interim_budget`.
 
     language: of the stream so far, for a clip whose own cannot be told; None: it is not asked for.
 
