@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import subprocess
 import tempfile
@@ -16,10 +17,17 @@ from urllib.request import urlopen
 
 from benchmarks.suite.parts import Failure, Figure, Part, Progress, Setup, table
 from benchmarks.suite.program import NO_WORDS, PROGRAM, TRANSCRIBERS, free_port, stop
-from benchmarks.suite.speech import demo_recording
+from benchmarks.suite.speech import demo_recording, utterances
+from benchmarks.suite.utterances_in_turn import delays
+from emostream.streamer.audio.frontend import Samples
+from emostream.streamer.bench.server_process import ServerProcess
 from emostream.streamer.bench.workload import write_recording
+from emostream.streamer.config import SAMPLE_RATE_HZ
+from emostream.streamer.errors import ConnectError
 
 REPEATS: Final = 5
+_FRESH_SERVERS: Final = 3
+_UTTERANCES: Final = 10
 _REPLAYED_S: Final = 11
 _GIVE_UP_S: Final = 60.0
 _LOOK_EVERY_S: Final = 0.005
@@ -58,6 +66,37 @@ def measure(setup: Setup) -> Iterator[Part]:
     rows.append([f"`replay` of {_REPLAYED_S} s, whole command, no words", *_spread(replays)])
     yield Figure("replay of 11 s", statistics.median(replays))
     yield table(("what", "median, s", "min", "max"), rows)
+    yield from _first_utterances(setup.smoke)
+
+
+def _first_utterances(smoke: bool) -> Iterator[Part]:
+    """Whether the first client waits for what a server has left to do when it says that it is ready."""
+    clip = utterances(demo_recording())[0]
+    repeats = 1 if smoke else _FRESH_SERVERS
+    rows = []
+    for name, arguments in list(TRANSCRIBERS.items())[: 1 if smoke else None]:
+        yield Progress(f"the first utterance, {name}")
+        try:
+            runs = [_utterance_delays(arguments, clip) for _ in range(repeats)]
+        except (ConnectError, TimeoutError) as error:
+            yield Failure(f"first utterance, {name}: {error}")
+            continue
+        medians = [1_000 * statistics.median(run[number] for run in runs) for number in (0, 1, -1)]
+        ratio = statistics.median(run[0] / run[-1] for run in runs)
+        rows.append([name, *(f"{one:.0f}" for one in medians), f"{ratio:.2f}"])
+    yield (
+        f"The same utterance of {len(clip) / SAMPLE_RATE_HZ:.1f} s {_UTTERANCES} times in one stream, the "
+        "first as soon as a new server is ready; each is sent at once with the silence that ends it, so that "
+        "none of the work is done while it comes. Milliseconds from there to its label, median of "
+        f"{repeats} servers:\n\n"
+    )
+    head = ("transcriber", "first", "second", f"{_UTTERANCES}th", f"first : {_UTTERANCES}th")
+    yield table(head, rows)
+
+
+def _utterance_delays(arguments: Sequence[str], clip: Samples) -> list[float]:
+    with ServerProcess(arguments) as server:
+        return asyncio.run(delays(server.socket_url, clip, _UTTERANCES))
 
 
 def _servers(smoke: bool) -> list[tuple[str, str, Sequence[str]]]:

@@ -12,14 +12,14 @@ def _section(name: str, heading: str, seconds: float, smoke_seconds: float, *tar
 
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    _section("starts", "Start", 60, 8, "ready, no words", "ready, base", "replay of 11 s"),
+    _section("starts", "Start", 90, 7, "ready, no words", "ready, base", "replay of 11 s"),
     _section("help", "Help", 40, 2, "help"),
     _section("memory", "Memory", 60, 8, "memory, no words", "memory, base"),
     _section("silence", "A silent stream", 130, 10, "silence"),
     _section(
         "streams",
         "Streams that speak",
-        440,
+        430,
         14,
         "streams, no words",
         "streams, tiny.en",
@@ -36,7 +36,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
         "recordings, tiny.en, joined",
         "recordings, tiny.en, files",
     ),
-    _section("endurance", "Hours in one stream", 220, 6, "endurance"),
+    _section("endurance", "Hours in one stream", 200, 6, "endurance"),
     _section("stages", "One utterance and one frame", 45, 5),
     _section("models", "The emotion model by size, precision and batch", 270, 6),
     Section(
