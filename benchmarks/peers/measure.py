@@ -31,7 +31,16 @@ _START_S: Final = 120.0
 _END_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.5
 _STAGGER_S: Final = 0.37
-_FAILURES: Final = (OSError, TimeoutError, WebSocketException, ConnectError, psutil.NoSuchProcess)
+_SPARE_S: Final = 180.0
+_FAILURES: Final = (
+    OSError,
+    TimeoutError,
+    WebSocketException,
+    ConnectError,
+    psutil.NoSuchProcess,
+    ValueError,  # these two: a peer's message of another form than expected
+    LookupError,
+)
 
 
 class PeerFailedError(Exception):
@@ -56,7 +65,7 @@ async def measure(peer: Peer, python: str, load: Load) -> MeasuredRow:
         watch = _Watch(server.pid)
         all_ready = asyncio.Barrier(len(load.workloads) + 1)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with asyncio.timeout(_longest_s(load) + _SPARE_S), asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(watch.run(all_ready), name="memory and processor")
                 clients = [
                     tasks.create_task(_client(peer, url, load, number, all_ready), name=f"client {number}")
@@ -66,9 +75,13 @@ async def measure(peer: Peer, python: str, load: Load) -> MeasuredRow:
                 watching.cancel()
         except* _FAILURES as group:
             first = next(_leaves(group))
-            raise PeerFailedError(str(first) or type(first).__name__) from first
+            raise PeerFailedError(f"{type(first).__name__}: {first}".removesuffix(": ")) from first
     total = together(found)
     return MeasuredRow(peer, load.model, len(load.workloads), total, watch.cores, watch.memory_mib)
+
+
+def _longest_s(load: Load) -> float:
+    return max(len(workload.samples) for workload in load.workloads) / SAMPLE_RATE_HZ
 
 
 async def _client(peer: Peer, url: str, load: Load, number: int, all_ready: asyncio.Barrier) -> Delays:

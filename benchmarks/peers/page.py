@@ -25,7 +25,9 @@ HEAD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRow:
-    """delays: from the end of speech. reason: why there are none."""
+    """delays: from the end of speech. reason: why there are none. installed: whether there was a server to
+    measure; where not, figures of before stay.
+    """
 
     peer: Peer
     model: str
@@ -34,6 +36,7 @@ class MeasuredRow:
     cores: float = 0.0
     memory_mib: float = 0.0
     reason: str = ""
+    installed: bool = True
 
     def cells(self, commit: str = "") -> list[str]:
         key = [self.peer.name, self.model, str(self.clients)]
@@ -49,20 +52,28 @@ class MeasuredRow:
 def page(rows: Sequence[MeasuredRow], sound: str, stamp: str, before: str) -> str:
     """sound: what each client sent. before: the page as it was, whose rows stay unless measured again."""
     commit = stamp.split("at commit ")[1].split(",")[0]
-    lines = _rows_of(before) | {tuple(row.cells()[:3]): row.cells(commit) for row in rows}
+    lines = _rows_of(before)
+    for row in rows:
+        cells = row.cells(commit)
+        key = tuple(cells[:3])
+        if row.installed or key not in lines:
+            lines[key] = cells
     ordered = [lines[key] for key in sorted(lines, key=_place)]
     finals = [[peer.name, _version(peer), _window(peer), peer.final] for peer in PEERS.values()]
     return (
-        "# Beside other servers that transcribe streams\n\n"
-        f"Made by `python -m benchmarks.peers`, last on {stamp}; each row states its commit. Each client "
-        f"sends {sound}, in real time and in blocks of 20 ms; all run on the machine of the server. The same "
-        "weights of Whisper for all, in the precision that each takes on a processor (int8); everything else "
-        "as each server comes. emostream's finals have an emotion besides the words.\n\n"
-        "*Delay*: from the end of an utterance's speech to the arrival of its final text, less the silence "
-        "that the server waits for by its configuration. A final is an utterance's if it reaches to within "
-        "0.4 s of its end. *Late*: it came after the next utterance had ended; *none*: not within 8 s of the "
-        "end of the sound. Text that may still change is not counted. *Cores* and *MiB* (PSS, median): the "
-        "server's process tree while the sound came.\n\n"
+        "# Compared with other servers that transcribe streams\n\n"
+        "How long after somebody has stopped speaking is the text of it final, and what does the server take "
+        f"meanwhile? Made by `python -m benchmarks.peers`, last on {stamp}; each row states its commit.\n\n"
+        f"Each client sends {sound}, in real time and in blocks of 20 ms; the clients run on the machine of "
+        "the server. All have the same weights of Whisper in int8; everything else is as each of them "
+        "comes. emostream's results have an emotion besides the words.\n\n"
+        "- *Delay beyond the silence window*: from the end of an utterance's speech to the arrival of its "
+        "final text, less the silence that the server waits for by its configuration (its window, first "
+        "table; with none nothing is taken off). Text that may still change does not count. A final is an "
+        "utterance's if it reaches to within 0.4 s of its end.\n"
+        "- *Late, none, of utterances*: finals that came after the next utterance had ended; utterances "
+        "without a final 8 s after the end of the sound, which the delays leave out; all utterances.\n"
+        "- *Cores*, *MiB* (PSS, median): the processes of the server while the sound came.\n\n"
         f"{table(('server', 'version', 'silence window', 'what is final'), finals)}{table(HEAD, ordered)}"
     ).rstrip("\n") + "\n"
 

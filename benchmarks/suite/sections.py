@@ -12,7 +12,7 @@ def _section(name: str, heading: str, seconds: float, smoke_seconds: float, *tar
 
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    _section("starts", "Start", 90, 7, "ready, no words", "ready, base", "replay of 11 s"),
+    _section("starts", "Start", 80, 7, "ready, no words", "ready, base", "replay of 11 s"),
     _section("help", "Help", 40, 2, "help"),
     _section("memory", "Memory", 60, 8, "memory, no words", "memory, base"),
     _section("silence", "A silent stream", 130, 10, "silence"),

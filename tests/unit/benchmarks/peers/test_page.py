@@ -47,3 +47,13 @@ def test_servers_with_the_same_load_stand_beside_each_other() -> None:
     ]
     places = [text.index(row) for row in rows]
     assert places == sorted(places)
+
+
+def test_figures_stay_where_the_server_cannot_be_installed_any_more() -> None:
+    before = page([OURS], "60 s", STAMP.format("abc"), "")
+    reason = "no such release"
+    gone, broken = (MeasuredRow(OURS.peer, "base", 1, reason=reason, installed=one) for one in (False, True))
+    not_run = f"| emostream | base | 1 | not run: {reason} |"
+    assert "| emostream | base | 1 | 20 / 29 |" in page([gone], "60 s", STAMP.format("def"), before)
+    assert not_run in page([broken], "60 s", STAMP.format("def"), before)
+    assert not_run in page([gone], "60 s", STAMP.format("def"), "")
