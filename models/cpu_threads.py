@@ -1,7 +1,8 @@
-"""CPU threads per model: two libraries that each use all cores slow each other down.
+"""CPU threads per model, where several libraries compute on the same cores.
 
-Measured on two cores, median of 28 RAVDESS clips: Whisper tiny.en alone takes 157 ms with one thread and 218
-with two, the bundled emotion model 20 ms with either.
+Measured on two cores, one stream of RAVDESS, with threads that wait passively (OMP_WAIT_POLICY): the words of
+an utterance take Whisper tiny.en 178 ms with one thread and 142 with two, base 398 and 282; with twelve
+streams, two calls at a time, two threads are no worse than one (docs/adr/0042).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ _MAX_CALLS: Final = 16
 
 
 def transcriber_threads() -> int:
-    """Half of the cores, at most four: the other half is for the emotion model."""
-    return min(max(1, physical_cores() // 2), _MAX_TRANSCRIBER_THREADS)
+    """Of each live call: all cores, at most four."""
+    return min(usable_threads(), _MAX_TRANSCRIBER_THREADS)
 
 
 def emotion_threads(*, words: bool) -> int | None:
@@ -28,7 +29,8 @@ def emotion_threads(*, words: bool) -> int | None:
     """
     if "OMP_NUM_THREADS" in os.environ:
         return None
-    return max(1, physical_cores() - transcriber_threads()) if words else physical_cores()
+    cores = physical_cores()
+    return cores - min(cores // 2, _MAX_TRANSCRIBER_THREADS) if words else cores
 
 
 def recording_calls() -> int:

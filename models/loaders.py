@@ -99,7 +99,7 @@ def load_transcriber(
     name: `none` (returns None), `pocketsphinx`, a Whisper model name (tiny.en, small, ...), a faster-whisper
     folder, or `auto`: Whisper base or tiny.en from the cache or an installed package, base from the hub, or
     else PocketSphinx with a warning (None where it is not installed). concurrent_calls: of Whisper on a CPU,
-    for all cores together; None for as many as serve people who speak, each on up to half of the cores.
+    for all cores together; None for as many as serve people who speak, each on up to four cores.
 
     Raises TranscriberError and DeviceError.
     """

@@ -10,8 +10,8 @@ from ..cpu_threads import transcriber_threads, usable_threads
 @dataclass(frozen=True, slots=True)
 class WhisperOptions:
     """device: auto, cpu or cuda. compute_type: CTranslate2's name, or `default`. cpu_threads: of each call on
-    a CPU; None for half of the physical cores, at most four. concurrent_calls: on a CPU, for which the
-    threads of all cores are divided; None for as many as serve people who speak, see `cpu_threads`.
+    a CPU; None for all cores, at most four. concurrent_calls: on a CPU, for which the threads of all cores
+    are divided; None for as many as serve people who speak, see `cpu_threads`.
     """
 
     device: str = "auto"

@@ -59,9 +59,10 @@ def emostream(
 
 def main() -> None:
     """Exit status: 0 success, 1 some inputs failed, 2 bad input, 130 interrupted."""
-    # numpy's BLAS, which reads this when it is imported: after each of the small products here its threads
-    # would spin for 27 ms, on a core that the models need (docs/adr/0042).
+    # Threads that wait would spin, on cores that other models and streams need (docs/adr/0042): those of
+    # numpy's BLAS for 27 ms after each product, and Whisper's. Libraries read it when they are imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     open_missing()
     for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):  # on Windows a redirected one cannot encode all text

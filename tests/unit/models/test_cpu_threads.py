@@ -14,7 +14,7 @@ def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cores", "words", "emotion"), [(1, 1, 1), (2, 1, 1), (3, 1, 2), (4, 2, 2), (8, 4, 4), (64, 4, 60)]
+    ("cores", "words", "emotion"), [(1, 1, 1), (2, 2, 1), (3, 3, 2), (4, 4, 2), (8, 4, 4), (64, 4, 60)]
 )
 def test_two_models_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, words: int, emotion: int
@@ -24,11 +24,10 @@ def test_two_models_share_the_cores(
     assert emotion_threads(words=False) == cores
 
 
-def test_omp_num_threads_applies_to_the_emotion_model(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_omp_num_threads_applies_to_both_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert emotion_threads(words=True) is None
+    assert transcriber_threads() == 3
 
 
 def test_only_cores_of_the_affinity_mask_count(monkeypatch: pytest.MonkeyPatch) -> None:

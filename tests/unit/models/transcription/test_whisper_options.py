@@ -22,7 +22,7 @@ def have_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
 @pytest.mark.parametrize(
     ("options", "calls", "threads"),
     [
-        (WhisperOptions("cpu"), 2, 3),
+        (WhisperOptions("cpu"), 2, 4),
         (WhisperOptions("cpu", cpu_threads=1), 2, 1),
         (WhisperOptions("cpu", concurrent_calls=6), 6, 1),
         (WhisperOptions("cpu", concurrent_calls=2), 2, 3),
@@ -35,7 +35,7 @@ def test_calls_share_the_cores(options: WhisperOptions, calls: int, threads: int
 
 
 @pytest.mark.parametrize(
-    ("cores", "calls", "threads"), [(1, 2, 1), (2, 2, 1), (4, 2, 2), (8, 2, 4), (16, 4, 4), (96, 16, 4)]
+    ("cores", "calls", "threads"), [(1, 2, 1), (2, 2, 2), (4, 2, 4), (8, 2, 4), (16, 4, 4), (96, 16, 4)]
 )
 def test_people_who_speak_are_served_by_few_calls_on_several_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, calls: int, threads: int
