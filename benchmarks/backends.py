@@ -39,8 +39,9 @@ def section(manifest: Path | None, repeats: Mapping[Size, int], *, compiled: boo
     the calls of each size that is measured.
     """
     yield f"\n## The audio encoder on the CPU, one clip of {SECONDS} s\n"
-    yield f"{medians(repeats)} calls, all in this run. Labels: fused, sound alone, that differ from torch"
-    yield "fp32's; a full-size model of random weights has none. Error: of the features, relative.\n"
+    yield f"{medians(repeats)}"
+    yield "calls, all in this run. Labels: fused, sound alone, that differ from torch fp32's; a full-size"
+    yield "model of random weights has none. Error: of the features, relative.\n"
     yield "| model | back end | ms | against torch fp32 | error | labels changed |"
     yield "|---|---|---|---|---|---|"
     clips = _clips(manifest)

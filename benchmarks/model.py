@@ -105,8 +105,9 @@ def _forwards(devices: list[torch.device], repeats: Mapping[Size, int]) -> Itera
         yield f"- measured matmul peak, {kind}, {name}: {peak / 1e9:.0f} GFLOP/s"
     if ("cpu", "bf16") not in peaks:
         yield "- cpu, bf16: not measured, this processor has no instructions for it"
-    yield f"\n{medians(repeats)} forwards; {TOKENS} tokens a clip. Share: of the peak above, by counted"
-    yield "operations, those of attention included.\n"
+    yield f"\n{medians(repeats)}"
+    yield f"forwards; {TOKENS} tokens a clip. Share: of the peak above, by counted operations, those of"
+    yield "attention included.\n"
     yield (
         "| model | encoders | clips x seconds | GFLOP per audio second | CPU ms | CPU ms per audio second "
         "| share of peak | GPU ms | GPU ms per audio second | share of peak |"

@@ -9,6 +9,9 @@ from typing import Final
 
 import torch
 
+MOST_S: Final = 15.0
+_WARM: Final = 2
+_LEAST: Final = 3
 _SIZES: Final = {"cpu": (1024, 2048), "cuda": (1024, 2048, 8192)}
 """Of the matrices: a processor is busy with 2048, a GPU is not."""
 
@@ -24,12 +27,14 @@ def _matmul_seconds(size: int, device: torch.device, dtype: torch.dtype) -> floa
 
 
 def median_seconds(call: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Of `repeats` calls after two warm ones; on a GPU until the result is there."""
-    times = []
-    for _ in range(2 + repeats):
+    """Of `repeats` calls after two warm ones, on a GPU until the result is there; of fewer, three at least,
+    where they would take longer than MOST_S together.
+    """
+    times: list[float] = []
+    while len(times) < _WARM + min(repeats, _LEAST) or (len(times) < _WARM + repeats and sum(times) < MOST_S):
         began = time.perf_counter()
         call()
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
-    return statistics.median(times[2:])
+    return statistics.median(times[_WARM:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from benchmarks.peak import MOST_S
 from emostream.models.checkpoint import load_checkpoint
 from emostream.models.checkpoint_files import BUNDLED
 from emostream.models.config import reference_config
@@ -21,4 +22,5 @@ def model_of(which: Size) -> EmotionModel:
 
 def medians(repeats: Mapping[Size, int]) -> str:
     """How often each size is called, for the text above a table."""
-    return "Median of " + " and ".join(f"{times} ({_WEIGHTS[size]})" for size, times in repeats.items())
+    which = " and ".join(f"{times} ({_WEIGHTS[size]})" for size, times in repeats.items())
+    return f"Median of {which}, or of as many, three at least, as fit {MOST_S:.0f} s,"

@@ -19,7 +19,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     _section(
         "streams",
         "Streams that speak",
-        430,
+        460,
         14,
         "streams, no words",
         "streams, tiny.en",
@@ -38,7 +38,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     ),
     _section("endurance", "Hours in one stream", 200, 6, "endurance"),
     _section("stages", "One utterance and one frame", 45, 5),
-    _section("models", "The emotion model by size, precision and batch", 270, 6),
+    _section("models", "The emotion model by size, precision and batch", 255, 6),
     Section(
         "scaling",
         "Past one machine",

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.sections.streams import Load, bounds, most_held
+from benchmarks.sections.streams import Load, bounds, counts, most_held
+from benchmarks.suite.parts import Setup
 
 
 def load(streams: int, **changed: Any) -> Load:
@@ -41,3 +42,37 @@ def test_the_row_says_what_was_tried_above_it() -> None:
     assert bounds([load(1), load(16), load(20, **late), load(24, **late)]) == "20 not"
     assert bounds([load(1), load(16)]) == "no more tried"
     assert bounds([load(1, **late), load(3, **late)]) == "1 not"
+
+
+class Machine:
+    """Holds so many streams; a load takes 35 s of its clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capacity: int) -> None:
+        self.loads: list[Load] = []
+        self._capacity = capacity
+        self._now = 0.0
+        monkeypatch.setattr("benchmarks.sections.streams.time.monotonic", lambda: self._now)
+
+    def tried(self, before: dict[str, float], seconds: float) -> list[int]:
+        setup = Setup(None, False, "stamp", before)
+        for count in counts(setup, "streams, base", self.loads, self._now + seconds):
+            late = {"refused": ["overloaded"]} if count > self._capacity else {}
+            self.loads.append(load(count, **late))
+            self._now += 35.0
+        return [one.streams for one in self.loads]
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds", "tried"),
+    [
+        ({}, 900.0, [1, 12, 9, 4, 6]),  # from what has to be reached
+        ({"streams, base": 6.0}, 900.0, [1, 6, 9]),
+        ({"streams, base": 6.0}, 150.0, [1, 6, 9]),
+        ({}, 150.0, [1, 12, 9, 4]),
+        ({}, 10.0, [1]),
+    ],
+)
+def test_loads_are_tried_while_there_is_time(
+    before: dict[str, float], seconds: float, tried: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Machine(monkeypatch, 6).tried(before, seconds) == tried
