@@ -38,6 +38,17 @@ _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _UNTRUSTED: Final = {"protocol_whitelist": "none"}
 """For what a client has sent: a playlist would have FFmpeg open files and addresses of its choice."""
 
+_WAV: Final = {"probesize": "32768"}
+"""Bytes in which FFmpeg looks for other codecs than PCM. In its usual five million that takes seconds where a
+pipe is written in real time, and longer than decoding where packets are large.
+"""
+
+_LARGE_PACKETS: Final = {"max_size": "65536"}
+"""Bytes: seconds of speech, where FFmpeg's own choice are 64 ms, each of which is passed through Python."""
+
+_KIND_BYTES: Final = 12
+"""At the beginning of a WAV: they say that it is one."""
+
 _TAGGED: Final = frozenset({"mp3", "aac"})
 """Formats whose frames follow each other without a container."""
 
@@ -241,8 +252,10 @@ def _open(path: Recording, part: Part | None) -> Any:
     try:
         if size_of(path) == 0:
             raise SourceError(f"{what}, but the file is empty; choose another file")
-        # Titles may be in any encoding; they are not used.
         options = _UNTRUSTED if isinstance(path, MemoryFile) else {}
+        if _is_wav(path, part):
+            options = {**options, **_WAV, **_LARGE_PACKETS}
+        # Titles may be in any encoding; they are not used.
         return av.open(_openable(path, part), metadata_errors="replace", options=options)
     except (av.error.FileNotFoundError, FileNotFoundError) as error:
         if _ADDRESS.match(str(path)):
@@ -259,6 +272,14 @@ def _open(path: Recording, part: Part | None) -> Any:
         raise SourceError(f"{what}, but it cannot be read: {error.strerror}; check the file") from error
 
 
+def _is_wav(path: Recording, part: Part | None) -> bool:
+    if not isinstance(path, MemoryFile) and not path.is_file():
+        return False
+    with path.open("rb") as file:
+        file.seek(0 if part is None else part.begin)
+        return file_kind(file.read(_KIND_BYTES)) == "WAV"
+
+
 def _openable(path: Recording, part: Part | None) -> Any:
     if part is not None:
         return PartFile(path, part)
@@ -269,8 +290,7 @@ def _open_pipe(path: Recording, pipe: Pipe) -> Any:
     what = "expected a recording (wav, flac, mp3, m4a, ogg, webm, a video, ...)"
     if not pipe.head:
         raise SourceError(f"{what} from {path}, but nothing came; check the program that writes it")
-    # FFmpeg looks for other codecs in PCM; a pipe in real time takes seconds for what a file has at once.
-    options = {"probesize": "32768"} if file_kind(pipe.head) == "WAV" else {}
+    options = _WAV if file_kind(pipe.head) == "WAV" else {}
     try:
         return av.open(decodable(pipe), metadata_errors="replace", options=options)
     except (av.error.FFmpegError, OSError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,24 @@ def test_formats(tmp_path: Path, name: str, codec: str, rate_hz: int, channels: 
 def test_the_audio_track_of_a_video(tmp_path: Path) -> None:
     path = encode(tmp_path / "v.mp4", "aac", 44_100, 1, picture=True)
     assert len(read(path)) / 44_100 == pytest.approx(SECONDS, abs=0.1)
+
+
+def test_compressed_sound_in_a_wav_is_decoded(tmp_path: Path) -> None:
+    """As recorders of a digital output write it: the header says PCM, the bytes are AC-3."""
+    encoded = encode(tmp_path / "a.spdif", "ac3", 48_000, 2)
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((2, 2, 48_000, 0, "NONE", ""))
+        file.writeframes(encoded.read_bytes())
+    samples = read(tmp_path / "a.wav")
+    spectrum = np.abs(np.fft.rfft(samples[:, 0]))
+    assert np.argmax(spectrum) * 48_000 / len(samples) == pytest.approx(300, abs=2)
+    assert np.abs(samples).max() < 0.5  # noise at full scale otherwise
+
+
+def test_a_wav_is_read_in_few_packets(tmp_path: Path) -> None:
+    """Each passes through Python, which takes longer than its sound."""
+    path = encode(tmp_path / "a.wav", "pcm_s16le", 16_000, 1)
+    assert len(list(sound_of(AudioFile(path)))) <= 3
 
 
 def test_decoding_agrees_with_libsndfile(tmp_path: Path) -> None:
