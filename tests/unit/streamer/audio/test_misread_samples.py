@@ -8,13 +8,13 @@ from typing import Final
 import numpy as np
 import pytest
 import soxr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.sounds import SOUNDS, a_law, int24, mu_law
 from emostream.streamer.audio.frontend import Samples, encode_pcm
 from emostream.streamer.audio.input_check import InputCheck
-from emostream.streamer.audio.misread_samples import READINGS, MisreadDetector
+from emostream.streamer.audio.misread_samples import READINGS, MisreadDetector, judge
 from tests.support.demo_speech import demo_speech
 
 # What is sent, and what it is told to look like. The companders take every second sample.
@@ -100,6 +100,49 @@ def test_the_result_does_not_depend_on_the_blocks(size: int) -> None:
     ]
     assert cut == whole
     assert len(whole) == 2
+
+
+def judged_one_by_one(wave: Samples, window: int) -> list[tuple[int, str | None]]:
+    kind: str | None = None
+    changes: list[tuple[int, str | None]] = []
+    for end in range(window, len(wave) + 1, window):
+        told, found = judge(wave[end - window : end, None])
+        if told and found != kind:
+            kind = found
+            changes.append((end, kind))
+    return changes
+
+
+QUIET_KINDS: Final[dict[str, Callable[[Samples], Samples]]] = {
+    "halves": lambda x: np.where(np.arange(len(x)) % 2, x, 0).astype(np.float32),
+    "tiny": lambda x: (x * np.float32(2.0**-70)).astype(np.float32),
+    "not finite": lambda x: np.where(np.arange(len(x)) % 5, x, np.nan).astype(np.float32),
+    "beyond the scale": lambda x: (40 * x).astype(np.float32),
+}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*SENT, *QUIET_KINDS]),
+            st.sampled_from(list(READ)),
+            st.sampled_from([0.01, 0.3, 1.0]),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+@settings(deadline=None)
+def test_no_window_that_needs_a_judgement_is_left_out(parts: list[tuple[str, str, float]]) -> None:
+    """Most windows are passed over because of their level and their zeros alone."""
+    waves = []
+    for sent, encoding, gain in parts:
+        sound = (gain * speech(16_000)[: 3 * 8_000]).astype(np.float32)
+        waves.append(
+            QUIET_KINDS[sent](sound) if sent in QUIET_KINDS else READ[encoding](SENT[sent][0](sound))
+        )
+    wave = np.concatenate(waves)
+    assert MisreadDetector(16_000).push(wave[:, None]) == judged_one_by_one(wave, 8_000)
 
 
 def test_a_moment_is_judged_by_what_came_before_it() -> None:
