@@ -74,8 +74,9 @@ class Channel:
         self._clock = clock
         self._send = send
 
+        self._model_info = backend.model_info
         self._segmenter = Segmenter(settings.segmenter, numbers)
-        self._baseline = RunningBaseline.of_stream(backend.model_info, speaker)
+        self._baseline = RunningBaseline.of_stream(self._model_info, speaker)
         self._history = StreamHistory(self._baseline, StreamLanguage() if self._detects_language else None)
         self._requests = SessionRequests(
             backend,
@@ -95,14 +96,14 @@ class Channel:
     @property
     def _detects_language(self) -> bool:
         settings = self._settings
-        return settings.transcribe and settings.language is None and self._backend.model_info.detects_language
+        return settings.transcribe and settings.language is None and self._model_info.detects_language
 
     def _interim_results(self) -> InterimResults | None:
         settings = self._settings
         if not settings.interim_interval_ms:
             return None
         # An incremental transcriber would end its search in every interim result, and begin again.
-        words = settings.transcript and self._backend.model_info.asr is not None
+        words = settings.transcript and self._model_info.asr is not None
         words = words and self._backend.transcribe_partial is None
         intervals = InterimIntervals.from_ms(
             settings.interim_interval_ms, settings.interim_words_interval_ms if words else 0
@@ -140,8 +141,9 @@ class Channel:
         """frames: (n, 320), the next ones of the channel."""
         return self._vad.is_speech(frames)
 
-    def push(self, frame: Samples, is_speech: bool) -> list[SpeechStarted | Utterance]:
-        return self._segmenter.push(frame, is_speech)
+    def push(self, frame: Samples, is_speech: bool, energy: float) -> list[SpeechStarted | Utterance]:
+        """See `Segmenter.push`."""
+        return self._segmenter.push(frame, is_speech, energy)
 
     def push_silence(self, frames: Samples) -> None:
         """frames: (n, 320) without speech, while idle."""
@@ -203,7 +205,7 @@ class Channel:
         return emotion_event(
             queued.utterance,
             analysis,
-            self._backend.model_info.labels,
+            self._model_info.labels,
             self._timing(queued, analysis),
             self.number,
             words=self._settings.words,
@@ -219,7 +221,7 @@ class Channel:
         arrived = self._arrivals.of(utterance.end, now)
         queued = QueuedUtterance(self, utterance, arrived, pending.request.requested_at, pending)
         timing = self._timing(queued, analysis)
-        labels = self._backend.model_info.labels
+        labels = self._model_info.labels
         await self._send(interim_event(utterance, analysis, labels, timing, self.number, text))
 
     def _timing(self, queued: QueuedUtterance, analysis: Analysis) -> messages.Timing:
@@ -244,7 +246,7 @@ class Channel:
     def learned_voice(self) -> messages.EnrolledVoice | None:
         if self._baseline is None:
             return None
-        return voice_of(self._baseline.state, self._backend.model_info)
+        return voice_of(self._baseline.state, self._model_info)
 
     def cancel(self) -> None:
         """The session is over: nothing is wanted any more."""

@@ -11,7 +11,7 @@ from ..audio.frontend import Samples
 from ..clock import Clock
 from ..config import FRAME_SAMPLES, SAMPLE_RATE_HZ, SegmenterSettings
 from .channel import Channel
-from .segmenter import SpeechStarted, Utterance
+from .segmenter import SpeechStarted, Utterance, frame_energies
 
 _YIELD_FRAMES: Final = 25  # 0.3 ms of work: what other tasks of the loop wait for at most
 _WAITED_S: Final = 0.001  # a source that took so long for its next block has let other tasks run
@@ -119,9 +119,13 @@ class ChannelGroup:
         await self._let_others_run(len(pieces) * len(pieces[0]))
 
     async def _pass_frames(self, pieces: list[Samples], flags: list[list[bool]]) -> None:
-        for place in range(len(pieces[0])):
-            for channel, piece, of_piece in zip(self._channels, pieces, flags, strict=True):
-                outcomes = channel.push(piece[place], of_piece[place])
+        of_channels = [
+            zip(piece, of_piece, frame_energies(piece), strict=True)
+            for piece, of_piece in zip(pieces, flags, strict=True)
+        ]
+        for of_frame in zip(*of_channels, strict=True):
+            for channel, frame in zip(self._channels, of_frame, strict=True):
+                outcomes = channel.push(*frame)
                 if outcomes:
                     await self._handle(channel, outcomes)
                 channel.work_ahead()

@@ -125,11 +125,15 @@ class Segmenter:
         now = self._base + len(self._frames) - 1
         return self._utterance(now + 1, self._last + 1, "speaking", now)
 
-    def push(self, frame: Samples, is_speech: bool) -> list[SpeechStarted | Utterance]:
-        """One frame, (320,) float32, and whether it is speech -> what it starts or ends."""
+    def push(
+        self, frame: Samples, is_speech: bool, energy: float | None = None
+    ) -> list[SpeechStarted | Utterance]:
+        """One frame, (320,) float32, and whether it is speech -> what it starts or ends. energy: as of
+        `frame_energies`, where it was computed for many frames at once.
+        """
         now = self._base + len(self._frames)
         if self._speaking:
-            energy = _energy(frame)
+            energy = frame_energies(frame[np.newaxis])[0] if energy is None else energy
             self._energies.append(energy)
             is_speech = self._loud_enough(energy, is_speech)
         self._frames.append(frame)
@@ -193,7 +197,7 @@ class Segmenter:
         return is_speech and energy >= self._peak * self._quiet
 
     def _begin(self, now: int) -> None:
-        self._energies = deque(_energy(frame) for frame in self._frames)
+        self._energies = deque(frame_energies(np.stack(self._frames)))
         speech = [now - i for i, flag in enumerate(reversed(self._window)) if flag]
         self._first = max(min(speech), self._floor)
         self._clip_first = max(self._first - self._pre_roll, self._floor, self._base)
@@ -286,5 +290,7 @@ class Segmenter:
         self._base += dropped
 
 
-def _energy(frame: Samples) -> float:
-    return float(np.dot(frame, frame))
+def frame_energies(frames: Samples) -> list[float]:
+    """The sum of squares of each of (n, 320), the same however frames are divided into calls."""
+    energies: list[float] = (frames[:, np.newaxis, :] @ frames[:, :, np.newaxis]).ravel().tolist()
+    return energies

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from emostream.streamer.config import SegmenterSettings
 from emostream.streamer.errors import ConfigError
-from emostream.streamer.pipeline.segmenter import Segmenter, SpeechStarted, Utterance
+from emostream.streamer.pipeline.segmenter import Segmenter, SpeechStarted, Utterance, frame_energies
 from tests.support.fakes import FRAME, silence, voice
 
 Runs = list[tuple[str, int]]  # ("speech" | "silence", frames)
@@ -324,6 +324,23 @@ def test_silence_may_be_pushed_at_once(runs: Runs) -> None:
     out += segmenter.flush("end_of_stream")
     expected = segment([("silence", 40), *runs, ("silence", 60)])
     assert [_fields(one) for one in out] == [_fields(one) for one in expected]
+
+
+@given(alternating, st.integers(1, 40))
+@settings(deadline=None)
+def test_energies_may_be_computed_for_many_frames_at_once(runs: Runs, size: int) -> None:
+    samples, flags = stream([*runs, ("silence", 60)])
+    frames = samples.reshape(-1, FRAME)
+    at_once = [
+        energy for at in range(0, len(frames), size) for energy in frame_energies(frames[at : at + size])
+    ]
+    np.testing.assert_allclose(at_once, np.square(frames, dtype=np.float64).sum(axis=1), rtol=1e-5)
+    one_by_one, given_energies = Segmenter(DEFAULT), Segmenter(DEFAULT)
+    for frame, flag, energy in zip(frames, flags, at_once, strict=True):
+        expected = one_by_one.push(frame, flag)
+        assert [_fields(one) for one in given_energies.push(frame, flag, energy)] == [
+            _fields(one) for one in expected
+        ]
 
 
 def _fields(result: SpeechStarted | Utterance) -> list[object]:
