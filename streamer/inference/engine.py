@@ -24,12 +24,13 @@ from emostream.models import (
     Transcriber,
     Transcript,
 )
+from emostream.models.alignment.word_spans import align_from_transcript
 
 from ..clock import Clock
 from ..concurrency import short_turns, task_group
 from ..errors import AnalysisError
 from .backend import Analysis, Health, ModelInfo, PartialTranscription
-from .batcher import Batcher, result_of
+from .batcher import Batcher, TimedResult, result_of
 from .capacity import Capacity
 from .defects import find_defect
 from .interim_budget import InterimBudget
@@ -53,7 +54,7 @@ _LEAST_QUEUED: Final = 2
 _PAUSE_S: Final = 1.4
 
 
-AlignInput = tuple[Clip, Transcript | None]
+AlignInput = tuple[Clip, Transcript]
 FuseInput = tuple[EncodedAudio, Transcript | None, Alignment, SpeakerBaseline | None]
 
 
@@ -257,7 +258,7 @@ class Engine:
         if isinstance(encoded, Exception):
             raise AnalysisError(f"the emotion model failed: {encoded}") from encoded
         transcript = None if transcribed is None else transcribed.value
-        aligned = await result_of(self._align.submit((clip, transcript), request))
+        aligned = await self._aligned(clip, transcript, request)
         if isinstance(aligned, Exception):
             raise AnalysisError(f"the alignment failed: {aligned}") from aligned
         aligned_at = self._clock.now()
@@ -292,6 +293,13 @@ class Engine:
             voice=encoded.value.voice,
             baseline_utterances=None if speaker is None else speaker.utterances,
         )
+
+    async def _aligned(
+        self, clip: Clip, transcript: Transcript | None, request: RequestContext
+    ) -> TimedResult[Alignment] | Exception:
+        if transcript is None:  # there is nothing to align
+            return TimedResult(align_from_transcript(None, len(clip.samples)), 0.0, 0.0)
+        return await result_of(self._align.submit((clip, transcript), request))
 
     async def _speaker(self, baseline: PendingBaseline | None) -> SpeakerBaseline | None:
         """None where no baseline is given or the model takes none."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from emostream.models import Clip, Transcriber, Transcript
+from emostream.models import Alignment, Clip, Transcriber, Transcript
 from emostream.streamer.clock import WallClock
 from emostream.streamer.inference.engine import Engine
 from emostream.streamer.inference.pending import PendingLanguage
@@ -49,6 +49,21 @@ async def test_only_interim_words_take_the_cheaper_way(priority: Priority, text:
 
 async def test_a_transcriber_without_a_cheaper_way_is_asked_as_for_a_final() -> None:
     assert await text_of(FakeTranscriber(), Priority.INTERIM) == "500 milliseconds"
+
+
+class Unaligned(FakeRecognizer):
+    """Has nothing to align."""
+
+    def align(self, clips: Sequence[Clip], transcripts: Sequence[Transcript | None]) -> list[Alignment]:
+        raise AssertionError("expected no call")
+
+
+async def test_without_words_nothing_is_aligned() -> None:
+    engine = Engine(None, Unaligned(), WallClock())
+    async with engine.running():
+        analysis = await engine.analyse(Clip(voice(500)), engine.new_request(Priority.FINAL))
+    assert analysis.words == ()
+    assert analysis.prediction is not None
 
 
 class Detecting(FakeTranscriber):
