@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 
 from benchmarks.suite.process_tree import tree_usage
 
@@ -23,3 +25,18 @@ def test_a_process_is_measured_with_what_it_started() -> None:
     assert usage.memory_mib > 64
     assert usage.cpu_s > 0.0
     assert tree_usage(os.getpid()).cpu_s > 0.0
+
+
+def test_the_time_of_threads_that_have_ended_counts() -> None:
+    before = tree_usage(os.getpid()).cpu_s
+    worked: list[float] = []
+
+    def work() -> None:
+        while time.thread_time() < 0.1:
+            pass
+        worked.append(time.thread_time())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert tree_usage(os.getpid()).cpu_s - before >= worked[0]
