@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 _LIBRARIES: Final = ("torch", "onnxruntime", "ctranslate2")
+_GENERATION: Final = {"family": "cpu family", "model": "model"}
+_INSTRUCTIONS: Final = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8")
 _FOLDER: Final = Path(__file__).resolve().parent
 
 
@@ -50,9 +52,21 @@ def _git(*arguments: str) -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return described_processor(Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     except OSError:
         return platform.processor() or platform.machine()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown CPU"
-    )
+
+
+def described_processor(cpuinfo: str) -> str:
+    """From Linux's `/proc/cpuinfo`: the name, which a virtual machine may have shortened to less than a
+    generation, and what tells generations apart: family, model, and instructions that int8 and bfloat16 use.
+    """
+    fields: dict[str, str] = {}
+    for line in cpuinfo.splitlines():
+        key, colon, value = line.partition(":")
+        if colon:
+            fields.setdefault(key.strip(), value.strip())
+    flags = set(fields.get("flags", "").split())
+    details = [f"{name} {fields[key]}" for name, key in _GENERATION.items() if key in fields]
+    details += [flag for flag in _INSTRUCTIONS if flag in flags]
+    return fields.get("model name", "unknown CPU") + (f" ({', '.join(details)})" if details else "")
