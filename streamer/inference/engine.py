@@ -24,7 +24,6 @@ from emostream.models import (
     Transcriber,
     Transcript,
 )
-from emostream.models.alignment.word_spans import align_from_transcript
 
 from ..clock import Clock
 from ..concurrency import short_turns, task_group
@@ -298,7 +297,7 @@ class Engine:
         self, clip: Clip, transcript: Transcript | None, request: RequestContext
     ) -> TimedResult[Alignment] | Exception:
         if transcript is None:  # there is nothing to align
-            return TimedResult(align_from_transcript(None, len(clip.samples)), 0.0, 0.0)
+            return TimedResult(Alignment(), 0.0, 0.0)
         return await result_of(self._align.submit((clip, transcript), request))
 
     async def _speaker(self, baseline: PendingBaseline | None) -> SpeakerBaseline | None:
