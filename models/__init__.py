@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .checkpoint_files import BUNDLED, resolve_checkpoint
     from .cpu_threads import emotion_threads, live_calls, recording_calls
     from .errors import CheckpointError, DeviceError, ModelError, TranscriberError, VoiceActivityError
-    from .heap import release_free_memory
+    from .heap import limit_arenas, release_free_memory
     from .labels import LABELS
     from .languages import primary_subtag
     from .loaders import load_aligner, load_recognizer, load_speech_detector, load_transcriber
@@ -89,6 +89,7 @@ _LAZY: Final = {
     "emotion_threads": "cpu_threads",
     "live_calls": "cpu_threads",
     "recording_calls": "cpu_threads",
+    "limit_arenas": "heap",
     "release_free_memory": "heap",
     "load_aligner": "loaders",
     "load_recognizer": "loaders",
@@ -135,6 +136,7 @@ __all__ = [
     "VoiceActivityError",
     "Word",
     "emotion_threads",
+    "limit_arenas",
     "live_calls",
     "load_aligner",
     "load_recognizer",

@@ -9,18 +9,21 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
 from emostream import usage_errors
-from emostream.models import ModelError
+from emostream.models import ModelError, limit_arenas
 
 from ..errors import EmostreamError
 from .command_table import CommandTable
 from .standard_streams import flush_output, is_full_disk, open_missing, report_full_disk
+
+_ARENAS: Final = 2
+"""Of memory: with one for each thread, eight hours in one stream leave 8 MiB more."""
 
 app = typer.Typer(
     name="emostream",
@@ -63,6 +66,7 @@ def main() -> None:
     # numpy's BLAS for 27 ms after each product, and Whisper's. Libraries read it when they are imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    limit_arenas(_ARENAS)
     open_missing()
     for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):  # on Windows a redirected one cannot encode all text
