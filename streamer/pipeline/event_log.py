@@ -12,10 +12,11 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Final, Literal
 
 from ..errors import SlowConsumerError
-from ..protocol.messages import Closed, E, ServerEvent, with_seq
+from ..protocol.messages import Closed, E, ServerEvent, decode_event, encode, with_seq
 
 MAX_UNREAD: Final = 64
 """Events that a `block` reader may leave unread before `drain` waits for it."""
@@ -29,7 +30,8 @@ class EventLog:
     def __init__(self, session: str, *, keep: int = 200) -> None:
         self.session = session
         self.clock_ms = 0  # how far the stream has come, set by its session
-        self._events: deque[ServerEvent] = deque(maxlen=keep)
+        self._kept: deque[str] = deque(maxlen=keep)  # encoded: a sixth of the memory, and rarely read
+        self._last_event: ServerEvent | None = None
         self._last_seq = 0
         # (seq, samples): a client that has the events up to `seq` need not keep the audio up to `samples`. At
         # most one an event, and both rise.
@@ -50,13 +52,14 @@ class EventLog:
 
     @property
     def last_event(self) -> ServerEvent | None:
-        return self._events[-1] if self._events else None
+        return self._last_event
 
     def append(self, event: E) -> E:
         """Number the event and hand it to every reader. Never waits: `drain` does."""
         self._last_seq += 1
         event = with_seq(event, self._last_seq)
-        self._events.append(event)
+        self._kept.append(encode(event))
+        self._last_event = event
         for reader in self._readers:
             reader._offer(event)
         return event
@@ -99,7 +102,7 @@ class EventLog:
 
     def lost_from(self, last_seq: int) -> int | None:
         """The first event after `last_seq` that is kept no more; None where all are."""
-        oldest = self._last_seq - len(self._events) + 1
+        oldest = self._last_seq - len(self._kept) + 1
         return last_seq + 1 if last_seq + 1 < oldest else None
 
     @contextmanager
@@ -110,7 +113,8 @@ class EventLog:
 
         capacity: how many new events may wait unread for a `drop_slow` reader.
         """
-        backlog = [event for event in self._events if event.seq > last_seq]
+        missed = min(len(self._kept), max(0, self._last_seq - last_seq))
+        backlog = [decode_event(text) for text in islice(self._kept, len(self._kept) - missed, None)]
         reader = EventReader(self, last_seq, backlog, policy, capacity)
         self._readers.add(reader)
         try:

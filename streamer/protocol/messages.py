@@ -333,6 +333,7 @@ E = TypeVar("E", bound=ServerEvent)
 _encoder = msgspec.json.Encoder()
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
+_event_decoder: msgspec.json.Decoder[ServerEvent] = msgspec.json.Decoder(ServerEvent)
 _tag_decoder = msgspec.json.Decoder(dict[str, Any])
 
 _MAX_UNKNOWN, _MAX_SHOWN = 8, 40  # fields that are named in an error, and characters of each
@@ -350,6 +351,11 @@ def decode_server_message(text: str | bytes) -> ServerMessage:
         return _server_decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ProtocolError(f"expected an event of protocol 1, got something else: {error}") from error
+
+
+def decode_event(text: str) -> ServerEvent:
+    """What `encode` made of an event."""
+    return _event_decoder.decode(text)
 
 
 def decode_client_message(text: str | bytes) -> ClientMessage:

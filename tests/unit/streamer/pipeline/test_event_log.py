@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from emostream.streamer.errors import SlowConsumerError
 from emostream.streamer.pipeline.event_log import MAX_UNREAD, EventLog, EventReader
 from emostream.streamer.protocol import messages
+from tests.support.events import emotion_event
 
 CLOSED = messages.Closed(
     reason="end_of_stream", totals=messages.Totals(audio_ms=0, utterances=0, dropped_ms=0)
@@ -47,6 +49,25 @@ async def test_a_late_reader_gets_the_last_events_and_the_end() -> None:
     event_log.append(CLOSED)
     with event_log.reader(policy="drop_slow", capacity=1) as reader:
         assert [event.seq async for event in reader] == [4, 5, 6]
+
+
+async def test_kept_events_are_those_that_were_appended() -> None:
+    """They are kept encoded."""
+    event_log, word = EventLog("s"), messages.Word(text="Zażółć", start_ms=0, end_ms=100, confidence=0.1)
+    voice = messages.EnrolledVoice(total=b"\x00\xff", weight=1 / 3, utterances=1, probe=b"")
+    appended = [
+        event_log.append(event)
+        for event in (
+            speech(1),
+            msgspec.structs.replace(emotion_event(1, "angry"), text=word.text, words=(word, word)),
+            messages.NoEmotion(utterance=2, start_ms=0, end_ms=1, reason="no_speech", speech=0.1 + 0.2),
+            messages.Dropped(ms=10, reason="late", at_ms=7),
+            messages.Error(code="x", message="y", fatal=False),
+            msgspec.structs.replace(CLOSED, speaker=voice),
+        )
+    ]
+    with event_log.reader(1, policy="block") as reader:
+        assert [event async for event in reader] == appended[1:]
 
 
 async def test_the_last_event_is_appended_once() -> None:
