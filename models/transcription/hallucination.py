@@ -136,11 +136,11 @@ def filter_hypothesis(
     reason = _confidence_rejection(decoded, thresholds)
     if reason is not None:
         return FilterResult("", rejected=reason)
-    if not any(character.isalnum() for character in text):
+    if not _letters(text):
         return FilterResult("", rejected="no words")
     is_speech = decoded.no_speech_prob is not None and decoded.no_speech_prob < thresholds.loop_no_speech_prob
     head, words = _before_loop(text, decoded.words, thresholds, keep_first=is_speech)
-    if not head:
+    if not _letters(head):  # where a loop follows a dash, say
         return FilterResult("", rejected="repetition")
     reason = _improbable(head, decoded, thresholds)
     if reason is not None:

@@ -171,6 +171,11 @@ anything = st.one_of(st.text(max_size=200), babble, repeated)
 probabilities = st.none() | st.floats(allow_nan=True)
 
 
+def test_a_loop_behind_a_character_that_is_no_word_leaves_nothing() -> None:
+    result = filter_hypothesis(decoded("\x1b " + 24 * "0", duration_s=10.0, no_speech_prob=0.0))
+    assert (result.text, result.rejected) == ("", "repetition")
+
+
 @given(text=anything, timed=st.booleans(), no_speech=probabilities, logprob=probabilities)
 def test_filtering_only_shortens_and_is_idempotent(
     text: str, timed: bool, no_speech: float | None, logprob: float | None
