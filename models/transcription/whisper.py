@@ -164,22 +164,28 @@ class WhisperTranscriber:
         transcripts = [Transcript("") for _ in clips]
         sanitized = ((i, sanitize_samples(clip.samples)) for i, clip in enumerate(clips))
         waveforms = {i: samples for i, samples in sanitized if is_audible(samples)}
-        groups: dict[tuple[int, int], list[int]] = {}
+        groups: dict[tuple[int, tuple[int, ...]], list[int]] = {}
         for i in waveforms:
-            groups.setdefault(self._window_and_limit(clips[i]), []).append(i)
-        for (seconds, limit), members in groups.items():
+            groups.setdefault(self._window_and_limits(clips[i]), []).append(i)
+        for (seconds, limits), members in groups.items():
             for first in range(0, len(members), self._pass_clips):
                 batch = members[first : first + self._pass_clips]
                 prepared = [replace(clips[i], samples=waveforms[i]) for i in batch]
-                results = self._transcribe_batch(prepared, seconds, limit, word_times=word_times)
+                results = self._transcribe_batch(prepared, seconds, limits, word_times=word_times)
                 for i, transcript in zip(batch, results, strict=True):
                     transcripts[i] = transcript
         return transcripts
 
-    def _window_and_limit(self, clip: Clip) -> tuple[int, int]:
-        """Clips that agree in both share a batch. Neither may depend on the decoded text."""
-        english = self._language(clip.language) == "en"
-        return window_for(clip.seconds), token_limit(clip.seconds, english, self._thresholds)
+    def _window_and_limits(self, clip: Clip) -> tuple[int, tuple[int, ...]]:
+        """Clips that agree in both share a batch. Neither may depend on the decoded text.
+
+        The limits are that of the clip's language where it is given; else those of English and of any other.
+        """
+        language = self._given_language(clip)
+        possible = (True, False) if language is None else (language == "en",)
+        return window_for(clip.seconds), tuple(
+            token_limit(clip.seconds, english, self._thresholds) for english in possible
+        )
 
     def warm_up(self) -> None:
         """Run the whole path once on a second of quiet noise: a model of the wrong shape fails here.
@@ -187,17 +193,28 @@ class WhisperTranscriber:
         In a window of its own length, which takes a tenth of the time of the windows of utterances.
         """
         noise = np.random.default_rng(0).normal(0.0, 0.01, SAMPLE_RATE_HZ).astype(np.float32)
-        self._transcribe_batch([Clip(noise, "en")], 1, 8, word_times=True)
+        self._transcribe_batch([Clip(noise, "en")], 1, (8,), word_times=True)
 
     def _transcribe_batch(
-        self, clips: Sequence[Clip], seconds: int, limit: int, *, word_times: bool
+        self, clips: Sequence[Clip], seconds: int, limits: tuple[int, ...], *, word_times: bool
     ) -> list[Transcript]:
-        """One batch of audible clips, padded to a window of `seconds`, with at most `limit` tokens each."""
+        """One batch of audible clips, padded to a window of `seconds`. limits: in tokens, see
+        `_window_and_limits`.
+        """
         decoder, waveforms = self._decoder, [clip.samples for clip in clips]
         encoded = decoder.encode(waveforms, seconds * decoder.frames_per_second)
         chosen = self._languages(clips, encoded)
         languages = [language.code for language in chosen]
-        hypotheses = decoder.decode(encoded, languages, limit)
+        if len(limits) > 1:
+            limit_of = dict(zip((True, False), limits, strict=True))
+            needed = [limit_of[language == "en"] for language in languages]
+            if len(set(needed)) > 1:  # rare; for the one limit see `WhisperDecoder.decode`
+                return [
+                    self._transcribe_batch([clip], seconds, (limit,), word_times=word_times)[0]
+                    for clip, limit in zip(clips, needed, strict=True)
+                ]
+            limits = (needed[0],)
+        hypotheses = decoder.decode(encoded, languages, limits[0])
         # Where spaces separate words, filter before aligning them: aligning many words takes long.
         results = [
             None if language in WITHOUT_SPACES else self._filter(hypothesis, (), len(waveform))

@@ -39,8 +39,8 @@ def window_for(clip_s: float) -> int:
 def token_limit(clip_s: float, english: bool, thresholds: HallucinationThresholds) -> int:
     """Tokens that the fastest speaker whom the filter accepts could need, rounded up to one of the limits.
 
-    english: whether the language is known to be English in advance. A longer text is a runaway, whatever its
-    content; at the last limit, 224, none is longer.
+    english: whether the language is known to be English before decoding. A longer text is a runaway, whatever
+    its content; at the last limit, 224, none is longer.
     """
     words = thresholds.spare_words + thresholds.words_per_second * clip_s
     tokens = words * (_ENGLISH_TOKENS_A_WORD if english else _ANY_TOKENS_A_WORD)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,8 +68,13 @@ def english(folder: Path) -> WhisperTranscriber:
 
 
 @pytest.fixture(scope="module")
-def multilingual(tmp_path_factory: pytest.TempPathFactory) -> WhisperTranscriber:
-    return believing(make_tiny_whisper(tmp_path_factory.mktemp("multilingual"), multilingual=True))
+def multilingual_model(tmp_path_factory: pytest.TempPathFactory) -> WhisperModel:
+    return opened(make_tiny_whisper(tmp_path_factory.mktemp("multilingual"), multilingual=True))
+
+
+@pytest.fixture(scope="module")
+def multilingual(multilingual_model: WhisperModel) -> WhisperTranscriber:
+    return WhisperTranscriber(multilingual_model, "whisper tiny (int8, cpu)", BELIEVE_ALL)
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +214,57 @@ def test_a_long_and_clear_clip_is_in_its_own_language(
     clip = Clip(sound(2.0, 0), expected_language="pl")
     (one,) = multilingual.transcribe([clip])
     assert (one.language, one.language_certain) == ("de", bool(one.text))
+
+
+def limits_of(
+    monkeypatch: pytest.MonkeyPatch, transcriber: WhisperTranscriber, clips: list[Clip]
+) -> list[int]:
+    """The token limits of the texts that are decoded, in turn."""
+    limits: list[int] = []
+    decode = WhisperDecoder.decode
+
+    def recorded(decoder: WhisperDecoder, encoded: Any, languages: list[str], limit: int) -> list[Hypothesis]:
+        limits.append(limit)
+        return decode(decoder, encoded, languages, limit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WhisperDecoder, "decode", recorded)
+        transcriber.transcribe(clips)
+    return limits
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_text_may_have_as_many_tokens_as_its_detected_language_needs(
+    multilingual_model: WhisperModel, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    transcriber = WhisperTranscriber(multilingual_model, "whisper tiny (int8, cpu)", BELIEVE_ANY_WORDS)
+    monkeypatch.setattr(
+        WhisperDecoder, "detect_languages", lambda _, encoded: [[(language, 0.8)]] * encoded.shape[0]
+    )
+    limit = token_limit(2.0, language == "en", BELIEVE_ANY_WORDS)
+    assert limit != token_limit(2.0, language != "en", BELIEVE_ANY_WORDS)
+    clip = Clip(sound(2.0, 0))
+    assert limits_of(monkeypatch, transcriber, [clip]) == [limit]
+    assert limits_of(monkeypatch, transcriber, [replace(clip, language=language)]) == [limit]
+
+
+def test_clips_of_one_pass_in_two_languages_are_transcribed_as_on_their_own(
+    multilingual_model: WhisperModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transcriber = WhisperTranscriber(multilingual_model, "whisper tiny (int8, cpu)", BELIEVE_ANY_WORDS)
+    clips = [Clip(sound(2.0, seed)) for seed in (0, 1)]
+    encode = WhisperDecoder(multilingual_model).encode
+    middle = np.mean([np.asarray(encode([clip.samples], 1000))[0, :100, 0].mean() for clip in clips])
+
+    def detected(_: WhisperDecoder, encoded: Any) -> list[list[tuple[str, float]]]:
+        return [[("en" if one[:100, 0].mean() > middle else "de", 0.8)] for one in np.asarray(encoded)]
+
+    monkeypatch.setattr(WhisperDecoder, "detect_languages", detected)
+    together = transcriber.transcribe(clips)
+    assert {one.language for one in together} == {"en", "de"}
+    for clip, one in zip(clips, together, strict=True):
+        assert same(one, transcriber.transcribe([clip])[0])
+        assert same(one, transcriber.transcribe([replace(clip, language=one.language)])[0])
 
 
 def test_without_a_hint_the_language_of_each_clip_is_detected(multilingual: WhisperTranscriber) -> None:
