@@ -1,4 +1,4 @@
-"""Freed memory, given back to the system."""
+"""glibc's heap: how many arenas it has, and what is freed given back to the system."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ def limit_arenas(count: int) -> bool:
     one of its own, which keeps what its largest call needed. Of the whole process; a thread that has an arena
     keeps it.
     """
-    if sys.platform != "linux":
-        return False
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    return set_option is not None and bool(set_option(_M_ARENA_MAX, count))
+    return _call("mallopt", _M_ARENA_MAX, count)
 
 
 def release_free_memory() -> bool:
     """What this process has freed and glibc keeps for later allocations; False elsewhere. After the models
     have been loaded that is 20 to 40 MB: files as they were read, weights before they were rearranged.
     """
+    return _call("malloc_trim", 0)
+
+
+def _call(name: str, *arguments: int) -> bool:
+    """What the C library's function says; False where there is none: musl has neither."""
     if sys.platform != "linux":
         return False
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-    return trim is not None and bool(trim(0))
+    function = getattr(ctypes.CDLL(None), name, None)
+    return function is not None and bool(function(*arguments))
